@@ -1,1 +1,21 @@
-//! jobs
+//! What a job is: whose it is, how it travels, and how the queue on Redis hands it out.
+//!
+//! The road of a job leads through this crate in one direction:
+//! [`tenant`] says who asks, [`envelope`] stamps the job with it, [`queue`] carries the stamped bytes,
+//! and [`envelope::Verifier`] is the only way from those bytes back to a [`tenant::TenantContext`].
+//! No database driver is named here; Redis is reached only from [`queue`].
+
+pub mod clock;
+pub mod envelope;
+pub mod error;
+pub mod id;
+pub mod job;
+pub mod kind;
+pub mod queue;
+pub mod tenant;
+pub mod types;
+
+pub use error::JobError;
+pub use id::{DocumentId, GroupId, JobId};
+pub use job::{Job, JobPolicy, Priority};
+pub use kind::JobKind;

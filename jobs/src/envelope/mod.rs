@@ -1,0 +1,22 @@
+//! The envelope: how a job travels, and how it proves whose it is.
+//!
+//! [`Envelope`] is the job in the vocabulary of the [Open Job Spec](https://openjobspec.org) 1.0. [`Stamper`] signs it
+//! for a tenant and yields a [`StampedJob`], the only thing the queue accepts. What lies on Redis is a [`WireEnvelope`]:
+//! bytes without authority. [`Verifier::verify`] is the only way back to a [`crate::tenant::TenantContext`].
+
+mod fields;
+mod keys;
+mod policy;
+mod stamp;
+mod stamper;
+mod trace;
+mod verifier;
+mod wire;
+
+pub use fields::{Envelope, Meta};
+pub use keys::{InvalidKeys, StampKeys};
+pub use policy::{IsoDuration, RetryPolicy, UniquePolicy};
+pub use stamper::{EnqueueOptions, StampError, StampedJob, Stamper};
+pub use trace::TraceParent;
+pub use verifier::{Refusal, Verified, Verifier};
+pub use wire::WireEnvelope;

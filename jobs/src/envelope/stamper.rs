@@ -1,0 +1,191 @@
+//! From a job and a context to bytes that can be enqueued.
+
+use chrono::{DateTime, Utc};
+use serde_json::value::to_raw_value;
+
+use super::fields::{Envelope, Meta};
+use super::keys::StampKeys;
+use super::policy::RetryPolicy;
+use super::stamp::{self, Claims};
+use super::trace::TraceParent;
+use super::wire::WireEnvelope;
+use crate::clock::SharedClock;
+use crate::id::{GroupId, JobId};
+use crate::job::{Job, Priority};
+use crate::tenant::{TenantContext, TenantId};
+
+/// A job that was signed for a tenant: the only thing the queue accepts. Its fields are where it goes, read from what
+/// was signed, so they cannot disagree with it.
+#[derive(Debug, Clone)]
+pub struct StampedJob {
+    pub(crate) id: JobId,
+    pub(crate) tenant: TenantId,
+    pub(crate) lane: String,
+    pub(crate) priority: Priority,
+    pub(crate) due: Option<DateTime<Utc>>,
+    pub(crate) group: Option<GroupId>,
+    pub(crate) wire: String,
+}
+
+impl StampedJob {
+    /// The job's id.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// Whose job it is.
+    #[must_use]
+    pub fn tenant_id(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The signed bytes: JSON of a [`WireEnvelope`].
+    #[must_use]
+    pub fn wire(&self) -> &str {
+        &self.wire
+    }
+
+    pub(super) fn route(claims: &Claims, envelope: &Envelope, wire: String) -> Self {
+        Self {
+            id: claims.jti,
+            tenant: claims.tenant.clone(),
+            lane: lane(&envelope.kind, envelope.meta.version),
+            priority: Priority::from_number(envelope.priority),
+            due: envelope.scheduled_at,
+            group: envelope.meta.group,
+            wire,
+        }
+    }
+}
+
+/// The name under which jobs of one type and payload version wait: workers fetch by lane.
+pub(crate) fn lane(kind: &str, version: u32) -> String {
+    format!("{kind}@{version}")
+}
+
+/// How one job differs from the usual of its type.
+#[derive(Debug, Clone, Default)]
+pub struct EnqueueOptions {
+    /// The job's id, when it must be the same however often the job is made. Fresh by default.
+    pub id: Option<JobId>,
+    /// Not before this moment. At once by default.
+    pub scheduled_at: Option<DateTime<Utc>>,
+    /// Not after this moment. Never too late by default.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Which of the tenant's jobs goes first. By default what the type says.
+    pub priority: Option<Priority>,
+    /// The trace to continue. A new one by default.
+    pub traceparent: Option<TraceParent>,
+    /// The group that waits for this job.
+    pub group: Option<GroupId>,
+    /// The job that enqueued this one.
+    pub parent: Option<JobId>,
+}
+
+/// A job could not be stamped.
+#[derive(Debug, thiserror::Error)]
+pub enum StampError {
+    /// The actor may not do this.
+    #[error("the job needs the permission {0}")]
+    Forbidden(crate::tenant::Permission),
+    /// The payload is not JSON.
+    #[error("the payload cannot be written as JSON")]
+    Payload(#[from] serde_json::Error),
+    /// The payload is too large. Put the data in a store and its id in the payload.
+    #[error("the envelope has {size_bytes} bytes, more than {} allowed", Stamper::MAX_WIRE_BYTES)]
+    TooLarge {
+        /// Size of the envelope.
+        size_bytes: usize,
+    },
+    /// The signature failed.
+    #[error("the envelope cannot be signed")]
+    Sign(#[from] jsonwebtoken::errors::Error),
+}
+
+/// Signs jobs for tenants.
+#[derive(Debug, Clone)]
+pub struct Stamper {
+    keys: StampKeys,
+    clock: SharedClock,
+}
+
+impl Stamper {
+    /// The largest envelope, in bytes. Payloads hold ids; data belongs in a store.
+    pub const MAX_WIRE_BYTES: usize = 64 * 1024;
+
+    /// Signs with the first of `keys`.
+    #[must_use]
+    pub fn new(keys: StampKeys, clock: SharedClock) -> Self {
+        Self { keys, clock }
+    }
+
+    /// Stamps `job` for the tenant of `context`. There is no argument for another tenant.
+    ///
+    /// # Errors
+    /// When the actor lacks the permission that the job needs, or the payload is too large.
+    pub fn stamp<J: Job>(&self, context: &TenantContext, job: &J, options: EnqueueOptions) -> Result<StampedJob, StampError> {
+        if !context.has_permission(J::PERMISSION) {
+            return Err(StampError::Forbidden(J::PERMISSION));
+        }
+        let envelope = self.envelope(job, options)?;
+        self.seal(context, &envelope)
+    }
+
+    fn envelope<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Envelope, StampError> {
+        let now = self.clock.now();
+        Ok(Envelope {
+            specversion: Envelope::SPECVERSION.to_owned(),
+            id: options.id.unwrap_or_else(|| JobId::generate(now)),
+            kind: J::TYPE.to_owned(),
+            queue: J::QUEUE.to_owned(),
+            args: vec![to_raw_value(job)?],
+            meta: Meta {
+                version: J::VERSION,
+                traceparent: options.traceparent.map_or_else(TraceParent::start, |trace| trace.child()),
+                created_at: now,
+                group: options.group,
+                parent: options.parent,
+            },
+            priority: options.priority.unwrap_or(J::PRIORITY).number(),
+            timeout: J::TIMEOUT.as_secs(),
+            scheduled_at: options.scheduled_at,
+            expires_at: options.expires_at,
+            retry: RetryPolicy::attempts(J::MAX_ATTEMPTS),
+            unique: None,
+        })
+    }
+
+    /// Stamps an envelope that was verified before under another id: how a schedule fires. The tenant, the actor and
+    /// the role stay those of `context`.
+    ///
+    /// # Errors
+    /// As for [`Stamper::stamp`].
+    pub fn restamp(&self, context: &TenantContext, envelope: &Envelope, id: JobId) -> Result<StampedJob, StampError> {
+        let mut envelope = envelope.clone();
+        envelope.id = id;
+        envelope.meta.created_at = self.clock.now();
+        envelope.meta.traceparent = TraceParent::start();
+        self.seal(context, &envelope)
+    }
+
+    fn seal(&self, context: &TenantContext, envelope: &Envelope) -> Result<StampedJob, StampError> {
+        let job = to_raw_value(envelope)?;
+        let claims = Claims {
+            jti: envelope.id,
+            kind: envelope.kind.clone(),
+            dig: stamp::digest(job.get()),
+            tenant: context.tenant_id().clone(),
+            kb: context.kb_id().cloned(),
+            actor: context.actor().clone(),
+            role: context.role(),
+            epoch: context.epoch(),
+            iat: self.clock.now().timestamp(),
+        };
+        let wire = serde_json::to_string(&WireEnvelope { stamp: stamp::sign(&self.keys, &claims)?, job })?;
+        if wire.len() > Self::MAX_WIRE_BYTES {
+            return Err(StampError::TooLarge { size_bytes: wire.len() });
+        }
+        Ok(StampedJob::route(&claims, envelope, wire))
+    }
+}

@@ -1,0 +1,175 @@
+//! From bytes on Redis back to a context: the only way in.
+
+use std::sync::Arc;
+
+use super::fields::Envelope;
+use super::keys::StampKeys;
+use super::stamp::{self, Claims};
+use super::stamper::StampedJob;
+use super::wire::WireEnvelope;
+use crate::clock::SharedClock;
+use crate::job::JobPolicy;
+use crate::tenant::{
+    Authenticated, DirectoryError, Permission, TenantContext, TenantDirectory, TenantId, TenantRecord, TenantStatus,
+};
+
+/// Why an envelope does not reach its handler.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The bytes are not an envelope.
+    #[error("the envelope cannot be read")]
+    Malformed,
+    /// The stamp names a signing key that this installation does not have.
+    #[error("the stamp is signed by an unknown key")]
+    UnknownKey,
+    /// The stamp was not made with the key it names.
+    #[error("the stamp's signature is wrong")]
+    BadSignature,
+    /// The job was changed after it was stamped.
+    #[error("the envelope was changed after it was stamped")]
+    Altered,
+    /// The job lies in the queue of another tenant than the one it was stamped for.
+    #[error("the job was moved to another tenant's queue")]
+    ForeignQueue,
+    /// There is no such tenant.
+    #[error("the tenant is gone")]
+    UnknownTenant,
+    /// The knowledge base does not belong to the tenant.
+    #[error("the knowledge base is gone")]
+    UnknownKb,
+    /// The actor may no longer do this.
+    #[error("the actor no longer has the permission {0}")]
+    Forbidden(Permission),
+    /// All of the tenant's work was called off after this job was stamped.
+    #[error("the tenant's work was called off")]
+    StaleEpoch,
+    /// The job was to run before now.
+    #[error("the job expired")]
+    Expired,
+    /// The tenant is not in the state in which this job may run. The job waits.
+    #[error("the tenant is {0}")]
+    TenantNotReady(TenantStatus),
+    /// The directory did not answer. The job waits.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+impl Refusal {
+    /// Stable code for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "envelope_malformed",
+            Self::UnknownKey => "stamp_unknown_key",
+            Self::BadSignature => "stamp_bad_signature",
+            Self::Altered => "envelope_altered",
+            Self::ForeignQueue => "foreign_queue",
+            Self::UnknownTenant => "tenant_unknown",
+            Self::UnknownKb => "kb_unknown",
+            Self::Forbidden(_) => "actor_forbidden",
+            Self::StaleEpoch => "tenant_epoch_passed",
+            Self::Expired => "job_expired",
+            Self::TenantNotReady(_) => "tenant_not_ready",
+            Self::Directory(_) => "directory_unavailable",
+        }
+    }
+}
+
+/// An envelope that was checked, and the authority it carries.
+#[derive(Debug)]
+pub struct Verified {
+    /// For whom the job may act.
+    pub tenant: TenantContext,
+    /// What the job says.
+    pub envelope: Envelope,
+}
+
+/// Checks envelopes against the signing keys and against the directory as it is now.
+#[derive(Clone)]
+pub struct Verifier {
+    keys: StampKeys,
+    directory: Arc<dyn TenantDirectory>,
+    clock: SharedClock,
+}
+
+impl Verifier {
+    /// A verifier that trusts `keys` and asks `directory`.
+    #[must_use]
+    pub fn new(keys: StampKeys, directory: Arc<dyn TenantDirectory>, clock: SharedClock) -> Self {
+        Self { keys, directory, clock }
+    }
+
+    /// Turns bytes that were fetched from `queue_of`'s queue into a checked envelope.
+    ///
+    /// `policy_of` tells the policy of a job type; an envelope of a type it does not know is malformed, because workers
+    /// fetch only what they declare.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says what to do with the job: quarantine, drop, or let it wait.
+    pub async fn verify(
+        &self,
+        wire: &str,
+        queue_of: &TenantId,
+        policy_of: impl Fn(&str, u32) -> Option<JobPolicy> + Send,
+    ) -> Result<Verified, Refusal> {
+        let (claims, envelope) = self.open(wire)?;
+        if claims.tenant != *queue_of {
+            return Err(Refusal::ForeignQueue);
+        }
+        let policy = policy_of(&envelope.kind, envelope.meta.version).ok_or(Refusal::Malformed)?;
+        let record = self.directory.tenant(&claims.tenant).await?.ok_or(Refusal::UnknownTenant)?;
+        self.check_time(&claims, &envelope, &policy, record)?;
+        self.authorise(claims, &policy).await.map(|tenant| Verified { tenant, envelope })
+    }
+
+    /// Reads where signed bytes go, for whoever stored them to enqueue them later. Grants no authority.
+    ///
+    /// # Errors
+    /// When the bytes were not stamped by one of our keys, or were changed since.
+    pub fn route(&self, wire: &str) -> Result<StampedJob, Refusal> {
+        let (claims, envelope) = self.open(wire)?;
+        Ok(StampedJob::route(&claims, &envelope, wire.to_owned()))
+    }
+
+    fn open(&self, wire: &str) -> Result<(Claims, Envelope), Refusal> {
+        let wire: WireEnvelope = serde_json::from_str(wire).map_err(|_| Refusal::Malformed)?;
+        let claims = stamp::open(&self.keys, &wire.stamp, wire.job.get())?;
+        let envelope: Envelope = serde_json::from_str(wire.job.get()).map_err(|_| Refusal::Malformed)?;
+        // Both are signed; that they disagree means we signed nonsense, which must not run either.
+        let agree = envelope.id == claims.jti && envelope.kind == claims.kind;
+        let readable = envelope.specversion == Envelope::SPECVERSION;
+        if agree && readable { Ok((claims, envelope)) } else { Err(Refusal::Malformed) }
+    }
+
+    fn check_time(&self, claims: &Claims, envelope: &Envelope, policy: &JobPolicy, record: TenantRecord) -> Result<(), Refusal> {
+        if claims.epoch < record.epoch {
+            return Err(Refusal::StaleEpoch);
+        }
+        if envelope.expires_at.is_some_and(|at| at <= self.clock.now()) {
+            return Err(Refusal::Expired);
+        }
+        // A provisioning job that is delivered again after it activated its tenant finds nothing left to do.
+        let done_before = policy.runs_while == TenantStatus::Provisioning && record.status == TenantStatus::Active;
+        if record.status == policy.runs_while || done_before {
+            return Ok(());
+        }
+        Err(Refusal::TenantNotReady(record.status))
+    }
+
+    async fn authorise(&self, claims: Claims, policy: &JobPolicy) -> Result<TenantContext, Refusal> {
+        let Claims { tenant, kb, actor, role, epoch, .. } = claims;
+        let exists = policy.runs_while == TenantStatus::Provisioning;
+        if let Some(kb) = &kb
+            && !exists
+            && !self.directory.kb_exists(&tenant, kb).await?
+        {
+            return Err(Refusal::UnknownKb);
+        }
+        let permissions = self.directory.permissions(&tenant, &actor, role).await?;
+        if !permissions.contains(policy.permission) {
+            return Err(Refusal::Forbidden(policy.permission));
+        }
+        let who = Authenticated { tenant_id: tenant, epoch, kb_id: kb, actor, role, permissions };
+        Ok(TenantContext::from_authenticated(who))
+    }
+}

@@ -1,0 +1,74 @@
+//! How a handler says what its failure means.
+
+use std::time::Duration;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why an attempt failed, and so what happens next. The `?` in a handler decides by the type of the error.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// A passing fault: try again after the usual backoff.
+    #[error("a passing fault")]
+    Retry(#[source] Source),
+    /// A passing fault with a known end, such as a rate limit: try again after that time.
+    #[error("a passing fault, to be tried again in {} s", after.as_secs())]
+    RetryAfter {
+        /// How long to wait.
+        after: Duration,
+        /// What happened.
+        #[source]
+        source: Source,
+    },
+    /// Trying again cannot help: the job is discarded with this reason.
+    #[error("{reason}")]
+    Fail {
+        /// Stable code, `snake_case`, for programs.
+        code: &'static str,
+        /// What happened and what to do, for people. Never document text or secrets.
+        reason: String,
+    },
+    /// The work was cut short by a shutdown or a lost lease; it was not the handler's failure.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl JobError {
+    /// A passing fault.
+    pub fn retry(source: impl Into<Source>) -> Self {
+        Self::Retry(source.into())
+    }
+
+    /// A passing fault that ends in `after`.
+    pub fn retry_after(after: Duration, source: impl Into<Source>) -> Self {
+        Self::RetryAfter { after, source: source.into() }
+    }
+
+    /// A fault that stays.
+    pub fn fail(code: &'static str, reason: impl Into<String>) -> Self {
+        Self::Fail { code, reason: reason.into() }
+    }
+
+    /// The stable code of this failure.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Retry(_) => "transient",
+            Self::RetryAfter { .. } => "rate_limited",
+            Self::Fail { code, .. } => code,
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Prints an error with everything that caused it, outermost first.
+#[must_use]
+pub fn report(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}

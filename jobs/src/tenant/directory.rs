@@ -1,0 +1,89 @@
+//! What the queue asks about a tenant before it lets a job run.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Actor, InvalidId, KbId, Permissions, Role, TenantId};
+
+/// Where a tenant is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TenantStatus {
+    /// Accepted; its stores are being prepared. Only `tenant.provision` runs.
+    Provisioning,
+    /// In use.
+    Active,
+    /// Closed for now: its jobs are parked and come back when it is active again.
+    Suspended,
+    /// Being removed. Only `tenant.deprovision` runs.
+    Deprovisioning,
+}
+
+impl TenantStatus {
+    /// The name used in tables and HTTP answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deprovisioning => "deprovisioning",
+        }
+    }
+}
+
+impl fmt::Display for TenantStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for TenantStatus {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let all = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deprovisioning];
+        let found = all.into_iter().find(|status| status.as_str() == text);
+        found.ok_or(InvalidId::new("tenant status", "provisioning, active, suspended or deprovisioning"))
+    }
+}
+
+/// What the directory knows of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantRecord {
+    /// Where the tenant is in its life.
+    pub status: TenantStatus,
+    /// Grows when all of the tenant's queued work is called off at once: jobs stamped under an older epoch are dropped.
+    pub epoch: u64,
+}
+
+/// The directory could not answer. Always passing: the job is tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("the tenant directory did not answer")]
+pub struct DirectoryError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Answers, for one tenant at a time, whether work for it may run now.
+#[async_trait::async_trait]
+pub trait TenantDirectory: Send + Sync + 'static {
+    /// The tenant's record, or `None` when there is no such tenant.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    async fn tenant(&self, tenant: &TenantId) -> Result<Option<TenantRecord>, DirectoryError>;
+
+    /// Whether the knowledge base belongs to the tenant.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    async fn kb_exists(&self, tenant: &TenantId, kb: &KbId) -> Result<bool, DirectoryError>;
+
+    /// What `actor`, who acted with `role` when the job was stamped, may do in the tenant now.
+    ///
+    /// [`Permissions::NONE`] when the key was revoked or the member removed since.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    async fn permissions(&self, tenant: &TenantId, actor: &Actor, role: Role) -> Result<Permissions, DirectoryError>;
+}

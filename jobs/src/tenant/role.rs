@@ -1,0 +1,166 @@
+//! Roles, and the permissions that each of them carries.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::InvalidId;
+
+macro_rules! permissions {
+    ($($variant:ident = $text:literal),+ $(,)?) => {
+        /// One thing that an actor may do inside a tenant.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Permission {
+            $(#[doc = concat!("`", $text, "`")] #[serde(rename = $text)] $variant),+
+        }
+
+        impl Permission {
+            /// Every permission there is.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name used in tokens, HTTP answers and docs.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+
+permissions! {
+    TenantManage = "tenant:manage",
+    TenantManageMembers = "tenant:manage_members",
+    TenantManageBilling = "tenant:manage_billing",
+    KbCreate = "kb:create",
+    KbDelete = "kb:delete",
+    DocumentCreate = "document:create",
+    DocumentUpdate = "document:update",
+    DocumentDelete = "document:delete",
+    DocumentRead = "document:read",
+    QueryRun = "query:run",
+    JobManage = "job:manage",
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A set of permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Permissions(u32);
+
+impl Permissions {
+    /// Nothing is allowed.
+    pub const NONE: Self = Self(0);
+
+    /// Exactly the given permissions.
+    #[must_use]
+    pub const fn of(list: &[Permission]) -> Self {
+        let (mut bits, mut at) = (0, 0);
+        while at < list.len() {
+            bits |= 1 << list[at] as u32;
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether `permission` is in the set.
+    #[must_use]
+    pub const fn contains(self, permission: Permission) -> bool {
+        self.0 & (1 << permission as u32) != 0
+    }
+
+    /// What both sets allow.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+/// What a member is in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// Runs the tenant: everything.
+    Admin,
+    /// Works on documents and knowledge bases.
+    Editor,
+    /// Reads documents and asks questions.
+    Viewer,
+    /// Reads documents only.
+    ViewerReadonly,
+}
+
+impl Role {
+    /// Every role there is, strongest first.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Editor, Self::Viewer, Self::ViewerReadonly];
+
+    /// What the role allows.
+    #[must_use]
+    pub const fn permissions(self) -> Permissions {
+        use Permission::{
+            DocumentCreate, DocumentDelete, DocumentRead, DocumentUpdate, JobManage, KbCreate, QueryRun,
+        };
+        match self {
+            Self::Admin => Permissions::of(Permission::ALL),
+            Self::Editor => Permissions::of(&[
+                KbCreate, DocumentCreate, DocumentUpdate, DocumentDelete, DocumentRead, QueryRun, JobManage,
+            ]),
+            Self::Viewer => Permissions::of(&[DocumentRead, QueryRun]),
+            Self::ViewerReadonly => Permissions::of(&[DocumentRead]),
+        }
+    }
+
+    /// The name used in tokens, tables and docs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "ADMIN",
+            Self::Editor => "EDITOR",
+            Self::Viewer => "VIEWER",
+            Self::ViewerReadonly => "VIEWER_READONLY",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
+        found.ok_or(InvalidId::new("role", "ADMIN, EDITOR, VIEWER or VIEWER_READONLY"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_allows_no_more_than_the_one_above_it() {
+        for pair in Role::ALL.windows(2) {
+            let (above, below) = (pair[0].permissions(), pair[1].permissions());
+            assert_eq!(above.intersection(below), below, "{} exceeds {}", pair[1], pair[0]);
+            assert_ne!(above, below);
+        }
+    }
+
+    #[test]
+    fn viewers_change_nothing() {
+        for role in [Role::Viewer, Role::ViewerReadonly] {
+            for permission in Permission::ALL {
+                let reads = matches!(permission, Permission::DocumentRead | Permission::QueryRun);
+                assert!(reads || !role.permissions().contains(*permission), "{role} may {permission}");
+            }
+        }
+    }
+}

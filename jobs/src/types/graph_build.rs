@@ -1,0 +1,24 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::DocumentId;
+use crate::job::Job;
+use crate::tenant::Permission;
+
+/// Merges what was extracted from one document into its knowledge base's graph and marks the document processed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildGraph {
+    /// The document of the stamp's knowledge base.
+    pub document_id: DocumentId,
+    /// The revision whose extractions are meant; a later upload makes this job a no-op.
+    pub revision: u64,
+}
+
+impl Job for BuildGraph {
+    const TYPE: &'static str = "graph.build";
+    const QUEUE: &'static str = "enrich";
+    const PERMISSION: Permission = Permission::DocumentCreate;
+    const TIMEOUT: Duration = Duration::from_secs(300);
+}

@@ -1,0 +1,26 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::DocumentId;
+use crate::job::{Job, Priority};
+use crate::tenant::Permission;
+
+/// Ingests every document of a knowledge base again, one stamped job for each.
+///
+/// Works through the documents page by page: a job that ends with more to do enqueues the next page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReindexKb {
+    /// The last document of the page before, `None` for the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<DocumentId>,
+}
+
+impl Job for ReindexKb {
+    const TYPE: &'static str = "kb.reindex";
+    const QUEUE: &'static str = "maintenance";
+    const PERMISSION: Permission = Permission::DocumentUpdate;
+    const TIMEOUT: Duration = Duration::from_secs(120);
+    const PRIORITY: Priority = Priority::Low;
+}
