@@ -93,7 +93,10 @@ pub enum StampError {
     #[error("the payload cannot be written as JSON")]
     Payload(#[from] serde_json::Error),
     /// The payload is too large. Put the data in a store and its id in the payload.
-    #[error("the envelope has {size_bytes} bytes, more than {} allowed", Stamper::MAX_WIRE_BYTES)]
+    #[error(
+        "the envelope has {size_bytes} bytes, more than {} allowed",
+        Stamper::MAX_WIRE_BYTES
+    )]
     TooLarge {
         /// Size of the envelope.
         size_bytes: usize,
@@ -124,7 +127,12 @@ impl Stamper {
     ///
     /// # Errors
     /// When the actor lacks the permission that the job needs, or the payload is too large.
-    pub fn stamp<J: Job>(&self, context: &TenantContext, job: &J, options: EnqueueOptions) -> Result<StampedJob, StampError> {
+    pub fn stamp<J: Job>(
+        &self,
+        context: &TenantContext,
+        job: &J,
+        options: EnqueueOptions,
+    ) -> Result<StampedJob, StampError> {
         if !context.has_permission(J::PERMISSION) {
             return Err(StampError::Forbidden(J::PERMISSION));
         }
@@ -142,7 +150,9 @@ impl Stamper {
             args: vec![to_raw_value(job)?],
             meta: Meta {
                 version: J::VERSION,
-                traceparent: options.traceparent.map_or_else(TraceParent::start, |trace| trace.child()),
+                traceparent: options
+                    .traceparent
+                    .map_or_else(TraceParent::start, |trace| trace.child()),
                 created_at: now,
                 group: options.group,
                 parent: options.parent,
@@ -161,7 +171,12 @@ impl Stamper {
     ///
     /// # Errors
     /// As for [`Stamper::stamp`].
-    pub fn restamp(&self, context: &TenantContext, envelope: &Envelope, id: JobId) -> Result<StampedJob, StampError> {
+    pub fn restamp(
+        &self,
+        context: &TenantContext,
+        envelope: &Envelope,
+        id: JobId,
+    ) -> Result<StampedJob, StampError> {
         let mut envelope = envelope.clone();
         envelope.id = id;
         envelope.meta.created_at = self.clock.now();
@@ -182,9 +197,14 @@ impl Stamper {
             epoch: context.epoch(),
             iat: self.clock.now().timestamp(),
         };
-        let wire = serde_json::to_string(&WireEnvelope { stamp: stamp::sign(&self.keys, &claims)?, job })?;
+        let wire = serde_json::to_string(&WireEnvelope {
+            stamp: stamp::sign(&self.keys, &claims)?,
+            job,
+        })?;
         if wire.len() > Self::MAX_WIRE_BYTES {
-            return Err(StampError::TooLarge { size_bytes: wire.len() });
+            return Err(StampError::TooLarge {
+                size_bytes: wire.len(),
+            });
         }
         Ok(StampedJob::route(&claims, envelope, wire))
     }

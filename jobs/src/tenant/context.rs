@@ -65,8 +65,22 @@ impl TenantContext {
     }
 
     pub(crate) fn from_authenticated(who: Authenticated) -> Self {
-        let Authenticated { tenant_id, epoch, kb_id, actor, role, permissions } = who;
-        Self { tenant_id, epoch, kb_id, actor, role, permissions: permissions.intersection(role.permissions()) }
+        let Authenticated {
+            tenant_id,
+            epoch,
+            kb_id,
+            actor,
+            role,
+            permissions,
+        } = who;
+        Self {
+            tenant_id,
+            epoch,
+            kb_id,
+            actor,
+            role,
+            permissions: permissions.intersection(role.permissions()),
+        }
     }
 
     /// An administrator of `tenant`, for tests.

@@ -44,9 +44,17 @@ impl FromStr for TenantStatus {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let all = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deprovisioning];
+        let all = [
+            Self::Provisioning,
+            Self::Active,
+            Self::Suspended,
+            Self::Deprovisioning,
+        ];
         let found = all.into_iter().find(|status| status.as_str() == text);
-        found.ok_or(InvalidId::new("tenant status", "provisioning, active, suspended or deprovisioning"))
+        found.ok_or(InvalidId::new(
+            "tenant status",
+            "provisioning, active, suspended or deprovisioning",
+        ))
     }
 }
 
@@ -85,5 +93,10 @@ pub trait TenantDirectory: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the directory cannot be reached.
-    async fn permissions(&self, tenant: &TenantId, actor: &Actor, role: Role) -> Result<Permissions, DirectoryError>;
+    async fn permissions(
+        &self,
+        tenant: &TenantId,
+        actor: &Actor,
+        role: Role,
+    ) -> Result<Permissions, DirectoryError>;
 }

@@ -1,1 +1,19 @@
-//! worker/stores
+//! The stores of a tenant, behind ports, and the only crate that names a database driver.
+//!
+//! [`Stores`] offers nothing but [`Stores::scoped`]: whoever holds a [`jobs::tenant::TenantContext`] gets that tenant's
+//! stores, and no method takes another tenant. The few things that look across tenants are separate types with one
+//! purpose each: the [`Directory`] that `verify` asks, the [`OutboxRelay`] and the [`DueSchedules`].
+
+pub mod model;
+pub mod ports;
+
+mod config;
+mod error;
+mod open;
+mod scoped;
+
+pub use config::{Backends, InvalidStores, StoresConfig};
+pub use error::StoreError;
+pub use open::{Opened, open};
+pub use ports::{Directory, DueSchedules, OutboxRelay};
+pub use scoped::{Stores, TenantStores};

@@ -1,0 +1,66 @@
+//! Which stores to use: a choice of configuration, never of code.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+/// Where the stores are.
+#[derive(Debug, Clone)]
+pub struct StoresConfig {
+    /// The catalog, documents and index.
+    pub backends: Backends,
+    /// Where originals go: `s3://bucket/prefix`, or `None` for `blobs/` in the data directory.
+    pub blobs_url: Option<String>,
+    /// Local data: SQLite files and local blobs.
+    pub data_dir: PathBuf,
+    /// Redis, for the cache and for news that the directory's cache is stale.
+    pub redis_url: SecretString,
+}
+
+/// The servers that hold catalog, documents and index.
+#[derive(Debug, Clone)]
+pub enum Backends {
+    /// SQLite files in the data directory: one for the catalog, one for each tenant.
+    Embedded,
+    /// Servers.
+    Servers {
+        /// Catalog and chunks. The role must neither own the tables nor bypass row level security.
+        postgres_url: SecretString,
+        /// Texts and extractions.
+        mongo_url: SecretString,
+        /// Entities and relations: `bolt://user:password@host:port`, the user part being optional.
+        neo4j_url: SecretString,
+    },
+}
+
+/// Stores that cannot be opened: says which setting and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidStores {
+    /// A setting is missing or cannot be read.
+    #[error("{setting}: {problem}")]
+    Setting {
+        /// The environment variable.
+        setting: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The store that a setting points to does not answer or refuses.
+    #[error("{setting}: {hint}")]
+    Unreachable {
+        /// The environment variable.
+        setting: &'static str,
+        /// What to do.
+        hint: String,
+        /// What the driver said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The start-up self-test saw one tenant's row as another tenant.
+    #[error("{setting}: tenants are not isolated: {what}; refusing to start")]
+    NotIsolated {
+        /// The environment variable.
+        setting: &'static str,
+        /// What leaked.
+        what: String,
+    },
+}

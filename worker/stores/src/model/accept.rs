@@ -1,0 +1,55 @@
+use jobs::envelope::StampedJob;
+use jobs::tenant::KbId;
+use serde_json::Value;
+
+use super::{NewDocument, NewTenant};
+
+/// Everything that accepting one request writes, in one transaction: all of it or nothing.
+#[derive(Debug, Default)]
+pub struct Acceptance {
+    /// The tenant to create, when the request creates one.
+    pub tenant: Option<NewTenant>,
+    /// The documents to register as pending (or again as pending, when the name is known), in one knowledge base.
+    pub documents: Option<(KbId, Vec<NewDocument>)>,
+    /// The jobs that the request asks for. They stay in the outbox until the queue has them.
+    pub jobs: Vec<StampedJob>,
+    /// The answer to give again when the same request comes again.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// An `Idempotency-Key`, the request it stands for, and the answer that was given.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// The key that the caller chose.
+    pub key: String,
+    /// Digest of what was asked, so that the key cannot be used for something else.
+    pub fingerprint: String,
+    /// The answer's status.
+    pub status: u16,
+    /// The answer's body, without secrets.
+    pub body: Value,
+}
+
+/// An answer that was given before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// Digest of what was asked then.
+    pub fingerprint: String,
+    /// The answer's status.
+    pub status: u16,
+    /// The answer's body.
+    pub body: Value,
+}
+
+/// What became of an [`Acceptance`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// It was written.
+    New,
+    /// The idempotency key was used before; nothing was written.
+    Replayed(Replay),
+    /// The tenant exists already; nothing was written.
+    TenantExists,
+    /// A document was uploaded by someone else in between (its revision moved); nothing was written. Read it and try again.
+    RevisionMoved,
+}

@@ -1,0 +1,131 @@
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use jobs::{DocumentId, JobId};
+use serde::{Deserialize, Serialize};
+
+/// Where a document is on its way into the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentStatus {
+    /// Accepted, its original stored; not looked at yet.
+    Pending,
+    /// Parsed; its entities are being extracted or merged.
+    Processing,
+    /// In the graph.
+    Processed,
+    /// Will not get there; the fault says why.
+    Failed,
+}
+
+impl DocumentStatus {
+    /// Every status, in the order in which a document passes them.
+    pub const ALL: [Self; 4] = [
+        Self::Pending,
+        Self::Processing,
+        Self::Processed,
+        Self::Failed,
+    ];
+
+    /// The name used in tables and HTTP answers: `LightRAG`'s words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Processed => "processed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for DocumentStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that is not a document status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a document status: expected pending, processing, processed or failed")]
+pub struct InvalidStatus;
+
+impl FromStr for DocumentStatus {
+    type Err = InvalidStatus;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStatus> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or(InvalidStatus)
+    }
+}
+
+/// Why a document failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentFault {
+    /// Stable code, `snake_case`.
+    pub code: String,
+    /// What happened and what to do.
+    pub detail: String,
+}
+
+/// A document as the catalog knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its id inside the knowledge base.
+    pub id: DocumentId,
+    /// Its (relative) file name, unique in the knowledge base.
+    pub name: String,
+    /// Grows with each upload under this name; jobs of an older revision do nothing.
+    pub revision: u64,
+    /// The media type of the original.
+    pub media_type: String,
+    /// The size of the original.
+    pub size_bytes: u64,
+    /// SHA-256 of the original, in hexadecimal.
+    pub sha256: String,
+    /// Where it is on its way.
+    pub status: DocumentStatus,
+    /// Why it failed, when it did.
+    pub fault: Option<DocumentFault>,
+    /// What is in the index of it.
+    pub counts: DocumentCounts,
+    /// The job that ingests this revision.
+    pub job_id: JobId,
+    /// When it was first uploaded.
+    pub created_at: DateTime<Utc>,
+    /// When anything of this last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// How much of a document is in the index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentCounts {
+    /// Text chunks.
+    pub chunks: u32,
+    /// Distinct entities it mentions.
+    pub entities: u32,
+    /// Distinct relations it mentions.
+    pub relations: u32,
+}
+
+/// A document whose original is in the blob store and that is to be registered.
+#[derive(Debug, Clone)]
+pub struct NewDocument {
+    /// Its id: [`DocumentId::of_name`] of `name`.
+    pub id: DocumentId,
+    /// Its (relative) file name.
+    pub name: String,
+    /// The revision this upload makes: one more than what [`crate::ports::Catalog::document`] showed, 1 for a new one.
+    pub revision: u64,
+    /// The media type of the original.
+    pub media_type: String,
+    /// The size of the original.
+    pub size_bytes: u64,
+    /// SHA-256 of the original, in hexadecimal.
+    pub sha256: String,
+    /// The job that will ingest it.
+    pub job_id: JobId,
+}

@@ -1,0 +1,25 @@
+use chrono::{DateTime, Utc};
+use jobs::JobId;
+
+/// How a job ended: kept in the catalog after the queue has forgotten the job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRecord {
+    /// The job.
+    pub id: JobId,
+    /// Its type.
+    pub kind: String,
+    /// The queue it waited in.
+    pub queue: String,
+    /// Its final state in the Open Job Spec's words: `completed`, `discarded` or `cancelled`.
+    pub state: String,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// Why it was discarded: stable code and text.
+    pub error: Option<(String, String)>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// When its last attempt began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+}

@@ -1,0 +1,19 @@
+//! What the stores hold: plain data, the same for every implementation.
+
+mod accept;
+mod document;
+mod graph;
+mod history;
+mod schedule;
+mod tenant;
+mod text;
+mod workspace;
+
+pub use accept::{Acceptance, Accepted, Idempotency, Replay};
+pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
+pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
+pub use history::JobRecord;
+pub use schedule::{DueSchedule, NewSchedule, Schedule};
+pub use tenant::{ApiKeyRecord, Kb, NewApiKey, NewTenant, Tenant};
+pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+pub use workspace::WorkspaceId;

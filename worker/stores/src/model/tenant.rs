@@ -1,0 +1,71 @@
+use chrono::{DateTime, Utc};
+use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantStatus};
+
+use super::WorkspaceId;
+
+/// A customer of the product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// What people call it.
+    pub name: String,
+    /// The plan that sets its weight, caps and quotas.
+    pub plan: String,
+    /// Where it is in its life.
+    pub status: TenantStatus,
+    /// See [`jobs::tenant::TenantRecord::epoch`].
+    pub epoch: u64,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A tenant to be accepted. Its id is that of the context.
+#[derive(Debug, Clone)]
+pub struct NewTenant {
+    /// What people call it.
+    pub name: String,
+    /// The plan that sets its weight, caps and quotas.
+    pub plan: String,
+}
+
+/// A knowledge base: a collection of documents with one graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kb {
+    /// Its id inside the tenant.
+    pub id: KbId,
+    /// What people call it.
+    pub name: String,
+    /// Its name in the index.
+    pub workspace: WorkspaceId,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// An API key to be stored: never the secret itself.
+#[derive(Debug, Clone)]
+pub struct NewApiKey {
+    /// The part of the key that finds its row.
+    pub id: ApiKeyId,
+    /// What people call it.
+    pub name: String,
+    /// SHA-256 of the secret part, in hexadecimal.
+    pub secret_sha256: String,
+    /// What its holder may do.
+    pub role: Role,
+    /// When it stops working, if ever.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// What the directory knows of an API key.
+#[derive(Debug, Clone)]
+pub struct ApiKeyRecord {
+    /// SHA-256 of the secret part, in hexadecimal.
+    pub secret_sha256: String,
+    /// What its holder may do.
+    pub role: Role,
+    /// When it stops working, if ever.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<DateTime<Utc>>,
+}

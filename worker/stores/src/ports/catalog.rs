@@ -1,0 +1,120 @@
+use chrono::{DateTime, Utc};
+use jobs::tenant::{KbId, TenantStatus};
+use jobs::{DocumentId, JobId};
+
+use super::StoreResult;
+use crate::model::{
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
+    NewApiKey, NewSchedule, Page, Replay, Schedule, WorkspaceId,
+};
+
+/// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
+///
+/// Errors of every method: [`crate::StoreError::Transient`] when the server is away, `Permanent` when it refuses.
+#[async_trait::async_trait]
+pub trait Catalog: Send + Sync {
+    /// The tenant itself; `None` when it is gone.
+    async fn tenant(&self) -> StoreResult<Option<crate::model::Tenant>>;
+
+    /// Moves the tenant to `to` if it is in `from`. Returns whether it was.
+    async fn tenant_status_move(&self, from: TenantStatus, to: TenantStatus) -> StoreResult<bool>;
+
+    /// Makes a knowledge base unless it exists, and returns it as it is.
+    async fn kb_ensure(
+        &self,
+        id: &KbId,
+        name: &str,
+        workspace: &WorkspaceId,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Kb>;
+
+    /// One knowledge base.
+    async fn kb(&self, id: &KbId) -> StoreResult<Option<Kb>>;
+
+    /// All knowledge bases, by id.
+    async fn kbs(&self) -> StoreResult<Vec<Kb>>;
+
+    /// Stores an API key unless its id is known.
+    async fn api_key_ensure(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()>;
+
+    /// Writes everything that accepting a request means, or nothing.
+    async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted>;
+
+    /// The answer given before under an idempotency key.
+    async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>>;
+
+    /// Takes jobs out of the outbox because the queue has them.
+    async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()>;
+
+    /// One document.
+    async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>>;
+
+    /// Documents by id, beginning after `after`, of one status if given. At most `limit` (1 to 1,000).
+    async fn documents(
+        &self,
+        kb: &KbId,
+        status: Option<DocumentStatus>,
+        after: Option<&DocumentId>,
+        limit: u32,
+    ) -> StoreResult<Page<Document>>;
+
+    /// How many documents there are of each status, in the order of [`DocumentStatus::ALL`].
+    async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]>;
+
+    /// Marks revision `revision` of a document as being processed, with the number of its chunks.
+    /// Returns whether that is (still) the document's revision; if not, nothing changes.
+    async fn document_processing(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        chunks: u32,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool>;
+
+    /// Marks revision `revision` as processed. Returns as [`Catalog::document_processing`].
+    async fn document_processed(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        counts: DocumentCounts,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool>;
+
+    /// Marks revision `revision` as failed. Returns as [`Catalog::document_processing`].
+    async fn document_failed(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool>;
+
+    /// Puts a document back to pending under the same revision with a new job: how a reindex begins.
+    /// Returns whether the revision is still current; if not, nothing changes.
+    async fn document_pending(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        job: JobId,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool>;
+
+    /// Stores how jobs ended; a job that is known already keeps its first record.
+    async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()>;
+
+    /// How a job ended, if it ended lately.
+    async fn history(&self, id: JobId) -> StoreResult<Option<JobRecord>>;
+
+    /// Makes or replaces a schedule.
+    async fn schedule_put(&self, schedule: &NewSchedule, now: DateTime<Utc>) -> StoreResult<()>;
+
+    /// The schedules of a knowledge base, by name.
+    async fn schedules(&self, kb: &KbId) -> StoreResult<Vec<Schedule>>;
+
+    /// Removes a schedule. Returns whether there was one.
+    async fn schedule_delete(&self, kb: &KbId, name: &str) -> StoreResult<bool>;
+}

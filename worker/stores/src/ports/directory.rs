@@ -1,0 +1,21 @@
+use jobs::tenant::{ApiKeyId, TenantDirectory, TenantId};
+
+use super::StoreResult;
+use crate::model::{ApiKeyRecord, Kb};
+
+/// The one reader across tenants. It answers questions about one named tenant at a time and changes nothing.
+#[async_trait::async_trait]
+pub trait Directory: TenantDirectory {
+    /// What is known of an API key of this tenant.
+    async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId)
+    -> StoreResult<Option<ApiKeyRecord>>;
+
+    /// A knowledge base of this tenant.
+    async fn kb(&self, tenant: &TenantId, kb: &jobs::tenant::KbId) -> StoreResult<Option<Kb>>;
+
+    /// Forgets what is cached of a tenant, because it changed.
+    async fn invalidate(&self, tenant: &TenantId);
+
+    /// Whether the catalog answers.
+    async fn ping(&self) -> StoreResult<()>;
+}

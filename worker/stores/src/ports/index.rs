@@ -1,0 +1,56 @@
+use std::ops::Range;
+
+use jobs::DocumentId;
+
+use super::StoreResult;
+use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, Page, Relation};
+
+/// The tenant's index: what queries read. On the servers its layout is `LightRAG`'s.
+#[async_trait::async_trait]
+pub trait Index: Send + Sync {
+    /// Prepares the index for a knowledge base (uniqueness constraints first). May run again at any time.
+    async fn provision(&self, kb: &Kb) -> StoreResult<()>;
+
+    /// Sets a document's chunks to exactly these, in one step. `name` is the document's name.
+    async fn chunks_replace(
+        &self,
+        kb: &Kb,
+        document: &DocumentId,
+        name: &str,
+        chunks: &[Chunk],
+    ) -> StoreResult<()>;
+
+    /// The chunks of a document whose order lies in `orders`, by order.
+    async fn chunks(
+        &self,
+        kb: &Kb,
+        document: &DocumentId,
+        orders: Range<u32>,
+    ) -> StoreResult<Vec<Chunk>>;
+
+    /// Sets what a document says to exactly `mentions` and derives every entity and relation anew that gained or lost one.
+    ///
+    /// The same call again changes nothing; calls for different documents may run side by side.
+    async fn graph_replace(
+        &self,
+        kb: &Kb,
+        document: &DocumentId,
+        name: &str,
+        mentions: &[Mention],
+    ) -> StoreResult<GraphDelta>;
+
+    /// How much there is.
+    async fn counts(&self, kb: &Kb) -> StoreResult<GraphCounts>;
+
+    /// Entities by name (code point order), beginning after the name `after`. At most `limit` (1 to 1,000).
+    async fn entities(&self, kb: &Kb, after: Option<&str>, limit: u32)
+    -> StoreResult<Page<Entity>>;
+
+    /// Relations by source and target (code point order), beginning after the cursor `after`. At most `limit` (1 to 1,000).
+    async fn relations(
+        &self,
+        kb: &Kb,
+        after: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Page<Relation>>;
+}

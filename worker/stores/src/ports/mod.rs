@@ -1,0 +1,23 @@
+//! The ports: what a store of one tenant can do. Every object behind them is bound to its tenant when it is made, so no
+//! method takes one.
+
+mod blobs;
+mod cache;
+mod catalog;
+mod directory;
+mod documents;
+mod index;
+mod outbox;
+mod schedules;
+
+pub use blobs::Blobs;
+pub use cache::Cache;
+pub use catalog::Catalog;
+pub use directory::Directory;
+pub use documents::Documents;
+pub use index::Index;
+pub use outbox::{OutboxRelay, OutboxRow};
+pub use schedules::DueSchedules;
+
+/// The result of a store call.
+pub type StoreResult<T> = Result<T, crate::StoreError>;

@@ -1,0 +1,89 @@
+//! From a context to that tenant's stores: the only way.
+
+use std::sync::Arc;
+
+use jobs::tenant::{TenantContext, TenantId};
+
+use crate::ports::{Blobs, Cache, Catalog, Documents, Index};
+
+/// Makes the stores of one tenant. One implementation for each port and kind of server.
+pub(crate) trait Scope<P: ?Sized>: Send + Sync {
+    /// The port, bound to `tenant` for good.
+    fn scope(&self, tenant: &TenantId) -> Arc<P>;
+}
+
+pub(crate) struct Ports {
+    pub(crate) catalog: Box<dyn Scope<dyn Catalog>>,
+    pub(crate) documents: Box<dyn Scope<dyn Documents>>,
+    pub(crate) index: Box<dyn Scope<dyn Index>>,
+    pub(crate) blobs: Box<dyn Scope<dyn Blobs>>,
+    pub(crate) cache: Box<dyn Scope<dyn Cache>>,
+}
+
+/// All stores of all tenants, closed: it opens for one tenant at a time, to whoever holds that tenant's context.
+///
+/// ```compile_fail,E0616
+/// fn detour(stores: stores::Stores) {
+///     let _ = stores.ports;
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Stores {
+    ports: Arc<Ports>,
+}
+
+impl Stores {
+    pub(crate) fn new(ports: Ports) -> Self {
+        Self {
+            ports: Arc::new(ports),
+        }
+    }
+
+    /// The stores of the context's tenant.
+    #[must_use]
+    pub fn scoped(&self, context: &TenantContext) -> TenantStores {
+        TenantStores {
+            ports: Arc::clone(&self.ports),
+            tenant: context.tenant_id().clone(),
+        }
+    }
+}
+
+/// The stores of one tenant.
+#[derive(Clone)]
+pub struct TenantStores {
+    ports: Arc<Ports>,
+    tenant: TenantId,
+}
+
+impl TenantStores {
+    /// What exists, what was asked for, and what became of it.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<dyn Catalog> {
+        self.ports.catalog.scope(&self.tenant)
+    }
+
+    /// Texts of documents, and what was extracted from them.
+    #[must_use]
+    pub fn documents(&self) -> Arc<dyn Documents> {
+        self.ports.documents.scope(&self.tenant)
+    }
+
+    /// What queries read: chunks, entities, relations.
+    #[must_use]
+    pub fn index(&self) -> Arc<dyn Index> {
+        self.ports.index.scope(&self.tenant)
+    }
+
+    /// Uploaded originals.
+    #[must_use]
+    pub fn blobs(&self) -> Arc<dyn Blobs> {
+        self.ports.blobs.scope(&self.tenant)
+    }
+
+    /// Small values that may be lost.
+    #[must_use]
+    pub fn cache(&self) -> Arc<dyn Cache> {
+        self.ports.cache.scope(&self.tenant)
+    }
+}
