@@ -40,18 +40,12 @@ impl JobError {
 
     /// A passing fault that ends in `after`.
     pub fn retry_after(after: Duration, source: impl Into<Source>) -> Self {
-        Self::RetryAfter {
-            after,
-            source: source.into(),
-        }
+        Self::RetryAfter { after, source: source.into() }
     }
 
     /// A fault that stays.
     pub fn fail(code: &'static str, reason: impl Into<String>) -> Self {
-        Self::Fail {
-            code,
-            reason: reason.into(),
-        }
+        Self::Fail { code, reason: reason.into() }
     }
 
     /// The stable code of this failure.

@@ -50,9 +50,7 @@ impl FromStr for JobId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Uuid::try_parse(text)
-            .map(Self)
-            .map_err(|_| InvalidId::new("job id", "a UUID"))
+        Uuid::try_parse(text).map(Self).map_err(|_| InvalidId::new("job id", "a UUID"))
     }
 }
 
@@ -109,10 +107,7 @@ impl FromStr for DocumentId {
         if hash.len() == 32 && hash.bytes().all(hex) {
             Ok(Self(text.into()))
         } else {
-            Err(InvalidId::new(
-                "document id",
-                "`doc-` and 32 hexadecimal digits",
-            ))
+            Err(InvalidId::new("document id", "`doc-` and 32 hexadecimal digits"))
         }
     }
 }
@@ -143,10 +138,7 @@ mod tests {
 
     #[test]
     fn document_ids_are_those_of_lightrag() {
-        assert_eq!(
-            DocumentId::of_name("curie.md").as_str(),
-            "doc-8273fb29cbb3ee401f1b7b71aa4a5661"
-        );
+        assert_eq!(DocumentId::of_name("curie.md").as_str(), "doc-8273fb29cbb3ee401f1b7b71aa4a5661");
         assert_eq!(
             DocumentId::of_name("curie.md").chunk_id(7),
             "doc-8273fb29cbb3ee401f1b7b71aa4a5661-chunk-007"
@@ -165,12 +157,7 @@ mod tests {
 
     #[test]
     fn a_document_id_is_not_any_text() {
-        for bad in [
-            "",
-            "doc-",
-            "doc-../../etc/passwd",
-            "doc-8273FB29CBB3EE401F1B7B71AA4A5661",
-        ] {
+        for bad in ["", "doc-", "doc-../../etc/passwd", "doc-8273FB29CBB3EE401F1B7B71AA4A5661"] {
             assert!(bad.parse::<DocumentId>().is_err(), "{bad}");
         }
     }

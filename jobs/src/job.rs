@@ -113,12 +113,7 @@ mod tests {
 
     #[test]
     fn priorities_survive_the_wire() {
-        for priority in [
-            Priority::High,
-            Priority::Normal,
-            Priority::Low,
-            Priority::Background,
-        ] {
+        for priority in [Priority::High, Priority::Normal, Priority::Low, Priority::Background] {
             assert_eq!(Priority::from_number(priority.number()), priority);
         }
         assert_eq!(Priority::default().number(), 0);

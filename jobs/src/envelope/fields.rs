@@ -72,10 +72,7 @@ impl Envelope {
         use serde::de::Error as _;
         match self.args.as_slice() {
             [only] => serde_json::from_str(only.get()),
-            other => Err(serde_json::Error::custom(format!(
-                "expected one argument, found {}",
-                other.len()
-            ))),
+            other => Err(serde_json::Error::custom(format!("expected one argument, found {}", other.len()))),
         }
     }
 }

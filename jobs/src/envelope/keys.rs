@@ -27,9 +27,7 @@ pub enum InvalidKeys {
     #[error("expected one or two keys written as kid:secret, separated by a comma, found {0}")]
     Count(usize),
     /// The part before the colon.
-    #[error(
-        "key {0} has no id: write it as kid:secret, the id being 1 to 32 letters, digits, - or _"
-    )]
+    #[error("key {0} has no id: write it as kid:secret, the id being 1 to 32 letters, digits, - or _")]
     Id(usize),
     /// The part after the colon.
     #[error(
@@ -47,12 +45,8 @@ impl StampKeys {
     /// # Errors
     /// When there is no key, more than two, a malformed one or a short secret.
     pub fn parse(text: &SecretString) -> Result<Self, InvalidKeys> {
-        let parts: Vec<&str> = text
-            .expose_secret()
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .collect();
+        let parts: Vec<&str> =
+            text.expose_secret().split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
         if !(1..=2).contains(&parts.len()) {
             return Err(InvalidKeys::Count(parts.len()));
         }
@@ -86,18 +80,10 @@ impl StampKeys {
 fn parse_key(part: &str, number: usize) -> Result<StampKey, InvalidKeys> {
     let named = |kid: &&str| {
         (1..=32).contains(&kid.len())
-            && kid
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && kid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    let (kid, secret) = part
-        .split_once(':')
-        .filter(|(kid, _)| named(kid))
-        .ok_or(InvalidKeys::Id(number))?;
-    let secret = URL_SAFE_NO_PAD
-        .decode(secret)
-        .ok()
-        .filter(|bytes| bytes.len() >= 32);
+    let (kid, secret) = part.split_once(':').filter(|(kid, _)| named(kid)).ok_or(InvalidKeys::Id(number))?;
+    let secret = URL_SAFE_NO_PAD.decode(secret).ok().filter(|bytes| bytes.len() >= 32);
     let secret = secret.ok_or(InvalidKeys::Secret(number))?;
     Ok(StampKey {
         kid: kid.to_owned(),
@@ -108,9 +94,7 @@ fn parse_key(part: &str, number: usize) -> Result<StampKey, InvalidKeys> {
 
 impl std::fmt::Debug for StampKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.keys.iter().map(|key| &key.kid))
-            .finish()
+        f.debug_list().entries(self.keys.iter().map(|key| &key.kid)).finish()
     }
 }
 

@@ -30,17 +30,12 @@ impl FromStr for IsoDuration {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = InvalidId::new("duration", "ISO 8601 such as PT30S, PT5M or P1DT2H");
-        parse_ms(text)
-            .map(|ms| Self(Duration::from_millis(ms)))
-            .ok_or(invalid)
+        parse_ms(text).map(|ms| Self(Duration::from_millis(ms))).ok_or(invalid)
     }
 }
 
 fn parse_ms(text: &str) -> Option<u64> {
-    let (days, time) = text
-        .strip_prefix('P')?
-        .split_once('T')
-        .unwrap_or((text.strip_prefix('P')?, ""));
+    let (days, time) = text.strip_prefix('P')?.split_once('T').unwrap_or((text.strip_prefix('P')?, ""));
     if days.is_empty() && time.is_empty() {
         return None;
     }
@@ -69,11 +64,7 @@ fn scaled(number: &str, unit_ms: u64) -> Option<u64> {
         return None;
     }
     let fraction_ms: u64 = format!("{fraction:0<3}")[..3].parse().ok()?;
-    whole
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(unit_ms)?
-        .checked_add(fraction_ms)
+    whole.parse::<u64>().ok()?.checked_mul(unit_ms)?.checked_add(fraction_ms)
 }
 
 impl TryFrom<String> for IsoDuration {
@@ -124,14 +115,9 @@ impl RetryPolicy {
     pub fn wait(&self, failures: u32, random: f64) -> Duration {
         let exponent = f64::from(failures.saturating_sub(1).min(64));
         let longest = self.max_interval.0.as_secs_f64();
-        let full = (self.initial_interval.0.as_secs_f64()
-            * self.backoff_coefficient.max(1.0).powf(exponent))
-        .min(longest);
-        let wait = if self.jitter {
-            full * (0.5 + 0.5 * random.clamp(0.0, 1.0))
-        } else {
-            full
-        };
+        let full = (self.initial_interval.0.as_secs_f64() * self.backoff_coefficient.max(1.0).powf(exponent))
+            .min(longest);
+        let wait = if self.jitter { full * (0.5 + 0.5 * random.clamp(0.0, 1.0)) } else { full };
         Duration::from_secs_f64(wait)
     }
 }
@@ -163,10 +149,7 @@ mod tests {
         ] {
             let duration: IsoDuration = text.parse().unwrap();
             assert_eq!(duration.0, Duration::from_millis(ms), "{text}");
-            assert_eq!(
-                duration.to_string().parse::<IsoDuration>().unwrap(),
-                duration
-            );
+            assert_eq!(duration.to_string().parse::<IsoDuration>().unwrap(), duration);
         }
         for bad in [
             "",

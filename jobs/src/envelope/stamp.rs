@@ -36,10 +36,7 @@ pub(super) fn digest(job: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(job.as_bytes()))
 }
 
-pub(super) fn sign(
-    keys: &StampKeys,
-    claims: &Claims,
-) -> Result<String, jsonwebtoken::errors::Error> {
+pub(super) fn sign(keys: &StampKeys, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
     let key = keys.signing();
     let mut header = Header::new(Algorithm::HS256);
     header.typ = None;
@@ -50,20 +47,12 @@ pub(super) fn sign(
 /// Checks signature and digest: the stamp was made by us, for exactly these bytes.
 pub(super) fn open(keys: &StampKeys, stamp: &str, job: &str) -> Result<Claims, Refusal> {
     let header = jsonwebtoken::decode_header(stamp).map_err(|_| Refusal::BadSignature)?;
-    let key = header
-        .kid
-        .as_deref()
-        .and_then(|kid| keys.find(kid))
-        .ok_or(Refusal::UnknownKey)?;
+    let key = header.kid.as_deref().and_then(|kid| keys.find(kid)).ok_or(Refusal::UnknownKey)?;
     let mut validation = Validation::new(Algorithm::HS256);
     // A stamp has no expiry of its own: a job may wait for days. What ends it is the tenant's epoch.
     validation.validate_exp = false;
     validation.required_spec_claims.clear();
     let claims = jsonwebtoken::decode::<Claims>(stamp, &key.decoding, &validation);
     let claims = claims.map_err(|_| Refusal::BadSignature)?.claims;
-    if claims.dig == digest(job) {
-        Ok(claims)
-    } else {
-        Err(Refusal::Altered)
-    }
+    if claims.dig == digest(job) { Ok(claims) } else { Err(Refusal::Altered) }
 }

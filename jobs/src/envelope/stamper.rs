@@ -93,10 +93,7 @@ pub enum StampError {
     #[error("the payload cannot be written as JSON")]
     Payload(#[from] serde_json::Error),
     /// The payload is too large. Put the data in a store and its id in the payload.
-    #[error(
-        "the envelope has {size_bytes} bytes, more than {} allowed",
-        Stamper::MAX_WIRE_BYTES
-    )]
+    #[error("the envelope has {size_bytes} bytes, more than {} allowed", Stamper::MAX_WIRE_BYTES)]
     TooLarge {
         /// Size of the envelope.
         size_bytes: usize,
@@ -150,9 +147,7 @@ impl Stamper {
             args: vec![to_raw_value(job)?],
             meta: Meta {
                 version: J::VERSION,
-                traceparent: options
-                    .traceparent
-                    .map_or_else(TraceParent::start, |trace| trace.child()),
+                traceparent: options.traceparent.map_or_else(TraceParent::start, |trace| trace.child()),
                 created_at: now,
                 group: options.group,
                 parent: options.parent,
@@ -197,14 +192,9 @@ impl Stamper {
             epoch: context.epoch(),
             iat: self.clock.now().timestamp(),
         };
-        let wire = serde_json::to_string(&WireEnvelope {
-            stamp: stamp::sign(&self.keys, &claims)?,
-            job,
-        })?;
+        let wire = serde_json::to_string(&WireEnvelope { stamp: stamp::sign(&self.keys, &claims)?, job })?;
         if wire.len() > Self::MAX_WIRE_BYTES {
-            return Err(StampError::TooLarge {
-                size_bytes: wire.len(),
-            });
+            return Err(StampError::TooLarge { size_bytes: wire.len() });
         }
         Ok(StampedJob::route(&claims, envelope, wire))
     }

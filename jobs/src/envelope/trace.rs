@@ -21,20 +21,13 @@ impl TraceParent {
     #[must_use]
     pub fn start() -> Self {
         let trace_id = rand::random::<u128>().max(1).to_be_bytes();
-        Self {
-            trace_id,
-            parent_id: rand::random::<u64>().max(1).to_be_bytes(),
-            flags: 1,
-        }
+        Self { trace_id, parent_id: rand::random::<u64>().max(1).to_be_bytes(), flags: 1 }
     }
 
     /// The next span of the same trace.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self {
-            parent_id: rand::random::<u64>().max(1).to_be_bytes(),
-            ..*self
-        }
+        Self { parent_id: rand::random::<u64>().max(1).to_be_bytes(), ..*self }
     }
 
     /// The trace id in hexadecimal.
@@ -46,13 +39,7 @@ impl TraceParent {
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{}-{}-{:02x}",
-            hex::encode(self.trace_id),
-            hex::encode(self.parent_id),
-            self.flags
-        )
+        write!(f, "00-{}-{}-{:02x}", hex::encode(self.trace_id), hex::encode(self.parent_id), self.flags)
     }
 }
 
@@ -60,21 +47,14 @@ impl FromStr for TraceParent {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        parse(text).ok_or(InvalidId::new(
-            "traceparent",
-            "00-<32 hex>-<16 hex>-<2 hex>, not all zero",
-        ))
+        parse(text).ok_or(InvalidId::new("traceparent", "00-<32 hex>-<16 hex>-<2 hex>, not all zero"))
     }
 }
 
 fn parse(text: &str) -> Option<TraceParent> {
     let mut parts = text.split('-');
-    let (version, trace, parent, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    if version != "00"
-        || parts.next().is_some()
-        || text.bytes().any(|byte| byte.is_ascii_uppercase())
-    {
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    if version != "00" || parts.next().is_some() || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
     }
     let (mut trace_id, mut parent_id, mut flag) = ([0; 16], [0; 8], [0; 1]);

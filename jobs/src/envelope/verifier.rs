@@ -10,8 +10,8 @@ use super::wire::WireEnvelope;
 use crate::clock::SharedClock;
 use crate::job::JobPolicy;
 use crate::tenant::{
-    Authenticated, DirectoryError, Permission, TenantContext, TenantDirectory, TenantId,
-    TenantRecord, TenantStatus,
+    Authenticated, DirectoryError, Permission, TenantContext, TenantDirectory, TenantId, TenantRecord,
+    TenantStatus,
 };
 
 /// Why an envelope does not reach its handler.
@@ -97,11 +97,7 @@ impl Verifier {
     /// A verifier that trusts `keys` and asks `directory`.
     #[must_use]
     pub fn new(keys: StampKeys, directory: Arc<dyn TenantDirectory>, clock: SharedClock) -> Self {
-        Self {
-            keys,
-            directory,
-            clock,
-        }
+        Self { keys, directory, clock }
     }
 
     /// Turns bytes that were fetched from `queue_of`'s queue into a checked envelope.
@@ -122,15 +118,9 @@ impl Verifier {
             return Err(Refusal::ForeignQueue);
         }
         let policy = policy_of(&envelope.kind, envelope.meta.version).ok_or(Refusal::Malformed)?;
-        let record = self
-            .directory
-            .tenant(&claims.tenant)
-            .await?
-            .ok_or(Refusal::UnknownTenant)?;
+        let record = self.directory.tenant(&claims.tenant).await?.ok_or(Refusal::UnknownTenant)?;
         self.check_time(&claims, &envelope, &policy, record)?;
-        self.authorise(claims, &policy)
-            .await
-            .map(|tenant| Verified { tenant, envelope })
+        self.authorise(claims, &policy).await.map(|tenant| Verified { tenant, envelope })
     }
 
     /// Reads where signed bytes go, for whoever stored them to enqueue them later. Grants no authority.
@@ -145,16 +135,11 @@ impl Verifier {
     fn open(&self, wire: &str) -> Result<(Claims, Envelope), Refusal> {
         let wire: WireEnvelope = serde_json::from_str(wire).map_err(|_| Refusal::Malformed)?;
         let claims = stamp::open(&self.keys, &wire.stamp, wire.job.get())?;
-        let envelope: Envelope =
-            serde_json::from_str(wire.job.get()).map_err(|_| Refusal::Malformed)?;
+        let envelope: Envelope = serde_json::from_str(wire.job.get()).map_err(|_| Refusal::Malformed)?;
         // Both are signed; that they disagree means we signed nonsense, which must not run either.
         let agree = envelope.id == claims.jti && envelope.kind == claims.kind;
         let readable = envelope.specversion == Envelope::SPECVERSION;
-        if agree && readable {
-            Ok((claims, envelope))
-        } else {
-            Err(Refusal::Malformed)
-        }
+        if agree && readable { Ok((claims, envelope)) } else { Err(Refusal::Malformed) }
     }
 
     fn check_time(
@@ -171,27 +156,16 @@ impl Verifier {
             return Err(Refusal::Expired);
         }
         // A provisioning job that is delivered again after it activated its tenant finds nothing left to do.
-        let done_before = policy.runs_while == TenantStatus::Provisioning
-            && record.status == TenantStatus::Active;
+        let done_before =
+            policy.runs_while == TenantStatus::Provisioning && record.status == TenantStatus::Active;
         if record.status == policy.runs_while || done_before {
             return Ok(());
         }
         Err(Refusal::TenantNotReady(record.status))
     }
 
-    async fn authorise(
-        &self,
-        claims: Claims,
-        policy: &JobPolicy,
-    ) -> Result<TenantContext, Refusal> {
-        let Claims {
-            tenant,
-            kb,
-            actor,
-            role,
-            epoch,
-            ..
-        } = claims;
+    async fn authorise(&self, claims: Claims, policy: &JobPolicy) -> Result<TenantContext, Refusal> {
+        let Claims { tenant, kb, actor, role, epoch, .. } = claims;
         let exists = policy.runs_while == TenantStatus::Provisioning;
         if let Some(kb) = &kb
             && !exists
@@ -203,14 +177,7 @@ impl Verifier {
         if !permissions.contains(policy.permission) {
             return Err(Refusal::Forbidden(policy.permission));
         }
-        let who = Authenticated {
-            tenant_id: tenant,
-            epoch,
-            kb_id: kb,
-            actor,
-            role,
-            permissions,
-        };
+        let who = Authenticated { tenant_id: tenant, epoch, kb_id: kb, actor, role, permissions };
         Ok(TenantContext::from_authenticated(who))
     }
 }

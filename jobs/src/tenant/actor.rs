@@ -84,8 +84,7 @@ impl FromStr for Actor {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = || InvalidId::new("actor", "user:…, api_key:…, schedule:… or operator");
-        let named =
-            |name: &str| (1..=255).contains(&name.len()) && !name.chars().any(char::is_control);
+        let named = |name: &str| (1..=255).contains(&name.len()) && !name.chars().any(char::is_control);
         match text.split_once(':') {
             Some(("user", subject)) if named(subject) => Ok(Self::User(subject.into())),
             Some(("api_key", id)) => id.parse().map(Self::ApiKey),
@@ -116,13 +115,7 @@ mod tests {
 
     #[test]
     fn actors_survive_the_trip_through_text() {
-        for text in [
-            "user:ann@example.com",
-            "user:a:b",
-            "api_key:abcd1234",
-            "schedule:nightly",
-            "operator",
-        ] {
+        for text in ["user:ann@example.com", "user:a:b", "api_key:abcd1234", "schedule:nightly", "operator"] {
             assert_eq!(text.parse::<Actor>().unwrap().to_string(), text);
         }
         for bad in ["", "user:", "root", "operator:x", "api_key:A", "user:a\nb"] {

@@ -65,14 +65,7 @@ impl TenantContext {
     }
 
     pub(crate) fn from_authenticated(who: Authenticated) -> Self {
-        let Authenticated {
-            tenant_id,
-            epoch,
-            kb_id,
-            actor,
-            role,
-            permissions,
-        } = who;
+        let Authenticated { tenant_id, epoch, kb_id, actor, role, permissions } = who;
         Self {
             tenant_id,
             epoch,

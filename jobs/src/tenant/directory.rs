@@ -44,17 +44,9 @@ impl FromStr for TenantStatus {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let all = [
-            Self::Provisioning,
-            Self::Active,
-            Self::Suspended,
-            Self::Deprovisioning,
-        ];
+        let all = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deprovisioning];
         let found = all.into_iter().find(|status| status.as_str() == text);
-        found.ok_or(InvalidId::new(
-            "tenant status",
-            "provisioning, active, suspended or deprovisioning",
-        ))
+        found.ok_or(InvalidId::new("tenant status", "provisioning, active, suspended or deprovisioning"))
     }
 }
 

@@ -111,19 +111,7 @@ mod tests {
     #[test]
     fn ids_cannot_smuggle_separators() {
         let long = "a".repeat(64);
-        for bad in [
-            "",
-            "-a",
-            "a-",
-            "A",
-            "a:b",
-            "a/b",
-            "a\nb",
-            "a.b",
-            "a b",
-            "é",
-            long.as_str(),
-        ] {
+        for bad in ["", "-a", "a-", "A", "a:b", "a/b", "a\nb", "a.b", "a b", "é", long.as_str()] {
             assert!(bad.parse::<TenantId>().is_err(), "{bad:?}");
         }
         for good in ["a", "acme", "acme-2", "0", &"a".repeat(63)] {

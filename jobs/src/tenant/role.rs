@@ -96,19 +96,13 @@ pub enum Role {
 
 impl Role {
     /// Every role there is, strongest first.
-    pub const ALL: [Self; 4] = [
-        Self::Admin,
-        Self::Editor,
-        Self::Viewer,
-        Self::ViewerReadonly,
-    ];
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Editor, Self::Viewer, Self::ViewerReadonly];
 
     /// What the role allows.
     #[must_use]
     pub const fn permissions(self) -> Permissions {
         use Permission::{
-            DocumentCreate, DocumentDelete, DocumentRead, DocumentUpdate, JobManage, KbCreate,
-            QueryRun,
+            DocumentCreate, DocumentDelete, DocumentRead, DocumentUpdate, JobManage, KbCreate, QueryRun,
         };
         match self {
             Self::Admin => Permissions::of(Permission::ALL),
@@ -149,10 +143,7 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or(InvalidId::new(
-            "role",
-            "ADMIN, EDITOR, VIEWER or VIEWER_READONLY",
-        ))
+        found.ok_or(InvalidId::new("role", "ADMIN, EDITOR, VIEWER or VIEWER_READONLY"))
     }
 }
 
@@ -164,13 +155,7 @@ mod tests {
     fn each_role_allows_no_more_than_the_one_above_it() {
         for pair in Role::ALL.windows(2) {
             let (above, below) = (pair[0].permissions(), pair[1].permissions());
-            assert_eq!(
-                above.intersection(below),
-                below,
-                "{} exceeds {}",
-                pair[1],
-                pair[0]
-            );
+            assert_eq!(above.intersection(below), below, "{} exceeds {}", pair[1], pair[0]);
             assert_ne!(above, below);
         }
     }
@@ -180,10 +165,7 @@ mod tests {
         for role in [Role::Viewer, Role::ViewerReadonly] {
             for permission in Permission::ALL {
                 let reads = matches!(permission, Permission::DocumentRead | Permission::QueryRun);
-                assert!(
-                    reads || !role.permissions().contains(*permission),
-                    "{role} may {permission}"
-                );
+                assert!(reads || !role.permissions().contains(*permission), "{role} may {permission}");
             }
         }
     }

@@ -38,18 +38,12 @@ pub enum StoreError {
 impl StoreError {
     /// A passing fault.
     pub fn transient(operation: &'static str, source: impl Into<Source>) -> Self {
-        Self::Transient {
-            operation,
-            source: source.into(),
-        }
+        Self::Transient { operation, source: source.into() }
     }
 
     /// A fault that stays.
     pub fn permanent(operation: &'static str, source: impl Into<Source>) -> Self {
-        Self::Permanent {
-            operation,
-            source: source.into(),
-        }
+        Self::Permanent { operation, source: source.into() }
     }
 
     /// Whether trying again may help.
@@ -64,10 +58,9 @@ impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Transient { .. } => Self::retry(error),
-            StoreError::Permanent { operation, .. } => Self::fail(
-                "store_refused",
-                format!("{operation}: {}", jobs::error::report(&error)),
-            ),
+            StoreError::Permanent { operation, .. } => {
+                Self::fail("store_refused", format!("{operation}: {}", jobs::error::report(&error)))
+            }
             StoreError::Conflict { .. } => Self::fail("store_conflict", error.to_string()),
         }
     }

@@ -34,18 +34,13 @@ pub struct Stores {
 
 impl Stores {
     pub(crate) fn new(ports: Ports) -> Self {
-        Self {
-            ports: Arc::new(ports),
-        }
+        Self { ports: Arc::new(ports) }
     }
 
     /// The stores of the context's tenant.
     #[must_use]
     pub fn scoped(&self, context: &TenantContext) -> TenantStores {
-        TenantStores {
-            ports: Arc::clone(&self.ports),
-            tenant: context.tenant_id().clone(),
-        }
+        TenantStores { ports: Arc::clone(&self.ports), tenant: context.tenant_id().clone() }
     }
 }
 

@@ -21,12 +21,7 @@ pub enum DocumentStatus {
 
 impl DocumentStatus {
     /// Every status, in the order in which a document passes them.
-    pub const ALL: [Self; 4] = [
-        Self::Pending,
-        Self::Processing,
-        Self::Processed,
-        Self::Failed,
-    ];
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Processing, Self::Processed, Self::Failed];
 
     /// The name used in tables and HTTP answers: `LightRAG`'s words.
     #[must_use]
@@ -55,10 +50,7 @@ impl FromStr for DocumentStatus {
     type Err = InvalidStatus;
 
     fn from_str(text: &str) -> Result<Self, InvalidStatus> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or(InvalidStatus)
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(InvalidStatus)
     }
 }
 

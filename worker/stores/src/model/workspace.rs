@@ -44,11 +44,7 @@ impl FromStr for WorkspaceId {
     fn from_str(text: &str) -> Result<Self, InvalidWorkspace> {
         let digits = text.strip_prefix("ws_").ok_or(InvalidWorkspace)?;
         let valid = digits.len() == 16 && digits.bytes().all(|byte| DIGITS.contains(&byte));
-        if valid {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidWorkspace)
-        }
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidWorkspace) }
     }
 }
 

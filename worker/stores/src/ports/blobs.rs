@@ -17,18 +17,9 @@ pub trait Blobs: Send + Sync {
     ) -> StoreResult<()>;
 
     /// An original; `None` when it is not there.
-    async fn original(
-        &self,
-        kb: &KbId,
-        document: &DocumentId,
-        sha256: &str,
-    ) -> StoreResult<Option<Bytes>>;
+    async fn original(&self, kb: &KbId, document: &DocumentId, sha256: &str) -> StoreResult<Option<Bytes>>;
 
     /// Removes a document's originals except the one with the digest `keep`.
-    async fn originals_forget(
-        &self,
-        kb: &KbId,
-        document: &DocumentId,
-        keep: Option<&str>,
-    ) -> StoreResult<()>;
+    async fn originals_forget(&self, kb: &KbId, document: &DocumentId, keep: Option<&str>)
+    -> StoreResult<()>;
 }

@@ -4,8 +4,8 @@ use jobs::{DocumentId, JobId};
 
 use super::StoreResult;
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewApiKey, NewSchedule, Page, Replay, Schedule, WorkspaceId,
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
+    NewSchedule, Page, Replay, Schedule, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.

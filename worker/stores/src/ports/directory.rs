@@ -7,8 +7,7 @@ use crate::model::{ApiKeyRecord, Kb};
 #[async_trait::async_trait]
 pub trait Directory: TenantDirectory {
     /// What is known of an API key of this tenant.
-    async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId)
-    -> StoreResult<Option<ApiKeyRecord>>;
+    async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>>;
 
     /// A knowledge base of this tenant.
     async fn kb(&self, tenant: &TenantId, kb: &jobs::tenant::KbId) -> StoreResult<Option<Kb>>;

@@ -11,12 +11,7 @@ pub trait Documents: Send + Sync {
     async fn provision(&self) -> StoreResult<()>;
 
     /// Stores the text of a document in place of what was there.
-    async fn parsed_put(
-        &self,
-        kb: &KbId,
-        id: &DocumentId,
-        parsed: &ParsedDocument,
-    ) -> StoreResult<()>;
+    async fn parsed_put(&self, kb: &KbId, id: &DocumentId, parsed: &ParsedDocument) -> StoreResult<()>;
 
     /// The text of a document.
     async fn parsed(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>>;
@@ -39,10 +34,5 @@ pub trait Documents: Send + Sync {
     ) -> StoreResult<Vec<(u32, Extraction)>>;
 
     /// Forgets the extractions of all revisions but `keep` (`None`: of all).
-    async fn extractions_forget(
-        &self,
-        kb: &KbId,
-        id: &DocumentId,
-        keep: Option<u64>,
-    ) -> StoreResult<()>;
+    async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()>;
 }

@@ -21,12 +21,7 @@ pub trait Index: Send + Sync {
     ) -> StoreResult<()>;
 
     /// The chunks of a document whose order lies in `orders`, by order.
-    async fn chunks(
-        &self,
-        kb: &Kb,
-        document: &DocumentId,
-        orders: Range<u32>,
-    ) -> StoreResult<Vec<Chunk>>;
+    async fn chunks(&self, kb: &Kb, document: &DocumentId, orders: Range<u32>) -> StoreResult<Vec<Chunk>>;
 
     /// Sets what a document says to exactly `mentions` and derives every entity and relation anew that gained or lost one.
     ///
@@ -43,14 +38,8 @@ pub trait Index: Send + Sync {
     async fn counts(&self, kb: &Kb) -> StoreResult<GraphCounts>;
 
     /// Entities by name (code point order), beginning after the name `after`. At most `limit` (1 to 1,000).
-    async fn entities(&self, kb: &Kb, after: Option<&str>, limit: u32)
-    -> StoreResult<Page<Entity>>;
+    async fn entities(&self, kb: &Kb, after: Option<&str>, limit: u32) -> StoreResult<Page<Entity>>;
 
     /// Relations by source and target (code point order), beginning after the cursor `after`. At most `limit` (1 to 1,000).
-    async fn relations(
-        &self,
-        kb: &Kb,
-        after: Option<&str>,
-        limit: u32,
-    ) -> StoreResult<Page<Relation>>;
+    async fn relations(&self, kb: &Kb, after: Option<&str>, limit: u32) -> StoreResult<Page<Relation>>;
 }

@@ -21,21 +21,11 @@ pub struct OutboxRow {
 #[async_trait::async_trait]
 pub trait OutboxRelay: Send + Sync {
     /// Rows that have lain for at least `age`, oldest first. At most `limit`.
-    async fn outbox_due(
-        &self,
-        now: DateTime<Utc>,
-        age: Duration,
-        limit: u32,
-    ) -> StoreResult<Vec<OutboxRow>>;
+    async fn outbox_due(&self, now: DateTime<Utc>, age: Duration, limit: u32) -> StoreResult<Vec<OutboxRow>>;
 
     /// Removes rows because the queue has them.
     async fn outbox_done(&self, rows: &[OutboxRow]) -> StoreResult<()>;
 
     /// Removes a row that the queue will never take, and keeps it with the reason for people to look at.
-    async fn outbox_reject(
-        &self,
-        row: &OutboxRow,
-        reason: &str,
-        now: DateTime<Utc>,
-    ) -> StoreResult<()>;
+    async fn outbox_reject(&self, row: &OutboxRow, reason: &str, now: DateTime<Utc>) -> StoreResult<()>;
 }
