@@ -13,6 +13,9 @@ mod trace;
 mod verifier;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use fields::{Envelope, Meta};
 pub use keys::{InvalidKeys, StampKeys};
 pub use policy::{IsoDuration, RetryPolicy, UniquePolicy};

@@ -1,0 +1,217 @@
+//! The envelope as a stranger with access to Redis meets it.
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+use secrecy::SecretString;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::id::{DocumentId, JobId};
+use crate::job::{Job, JobPolicy};
+use crate::kind::JobKind;
+use crate::tenant::*;
+use crate::types::{IngestDocument, ProvisionTenant};
+
+const KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const OTHER_KEY: &str = "k2:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA";
+
+/// A directory in which `acme` is as the test wants it.
+struct OneTenant {
+    record: Option<TenantRecord>,
+    kb_exists: bool,
+    permissions: Permissions,
+}
+
+impl Default for OneTenant {
+    fn default() -> Self {
+        let record = TenantRecord { status: TenantStatus::Active, epoch: 3 };
+        Self { record: Some(record), kb_exists: true, permissions: Role::Admin.permissions() }
+    }
+}
+
+#[async_trait::async_trait]
+impl TenantDirectory for OneTenant {
+    async fn tenant(&self, _: &TenantId) -> Result<Option<TenantRecord>, DirectoryError> {
+        Ok(self.record)
+    }
+
+    async fn kb_exists(&self, _: &TenantId, _: &KbId) -> Result<bool, DirectoryError> {
+        Ok(self.kb_exists)
+    }
+
+    async fn permissions(&self, _: &TenantId, _: &Actor, _: Role) -> Result<Permissions, DirectoryError> {
+        Ok(self.permissions)
+    }
+}
+
+fn keys(text: &str) -> StampKeys {
+    StampKeys::parse(&SecretString::from(text)).unwrap()
+}
+
+fn clock() -> ManualClock {
+    ManualClock::at(DateTime::from_timestamp_millis(1_700_000_000_000).unwrap())
+}
+
+fn acme() -> TenantId {
+    "acme".parse().unwrap()
+}
+
+fn context(role: Role) -> TenantContext {
+    TenantContext::for_request(Authenticated {
+        tenant_id: acme(),
+        epoch: 3,
+        kb_id: Some(KbId::first()),
+        actor: Actor::User("ann".into()),
+        role,
+        permissions: role.permissions(),
+    })
+}
+
+fn job() -> IngestDocument {
+    IngestDocument { document_id: DocumentId::of_name("curie.md"), revision: 1 }
+}
+
+fn options() -> EnqueueOptions {
+    let now = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
+    EnqueueOptions { id: Some(JobId::derived(now, "golden")), ..EnqueueOptions::default() }
+}
+
+fn stamped(by: &str) -> StampedJob {
+    Stamper::new(keys(by), Arc::new(clock())).stamp(&context(Role::Editor), &job(), options()).unwrap()
+}
+
+fn policy(kind: &str, version: u32) -> Option<JobPolicy> {
+    JobKind::ALL
+        .iter()
+        .map(|kind| kind.policy())
+        .find(|policy| policy.kind == kind && policy.version == version)
+}
+
+async fn verify(wire: &str, directory: OneTenant) -> Result<Verified, Refusal> {
+    Verifier::new(keys(KEYS), Arc::new(directory), Arc::new(clock())).verify(wire, &acme(), policy).await
+}
+
+async fn refusal(wire: &str, directory: OneTenant) -> &'static str {
+    verify(wire, directory).await.expect_err("the envelope should have been refused").code()
+}
+
+/// An envelope that was written in version 1.0 is read for ever: what lies on somebody's Redis outlives our code.
+#[tokio::test]
+async fn the_golden_envelope_is_still_read() {
+    let wire = include_str!("golden/v1.0.json").trim_end();
+    let verified = verify(wire, OneTenant::default()).await.unwrap();
+    assert_eq!(verified.tenant.tenant_id(), &acme());
+    assert_eq!(verified.tenant.actor(), &Actor::User("ann".into()));
+    assert_eq!(verified.envelope.payload::<IngestDocument>().unwrap(), job());
+    assert_eq!(verified.envelope.kind, IngestDocument::TYPE);
+}
+
+/// What we write today has the fields, in the order, of the golden file; ids of traces differ.
+#[test]
+fn what_is_written_has_the_golden_shape() {
+    let shape = |wire: &str| {
+        let wire: WireEnvelope = serde_json::from_str(wire).unwrap();
+        let job: serde_json::Value = serde_json::from_str(wire.job.get()).unwrap();
+        let fields = job.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        (fields, job["retry"].clone(), job["args"].clone(), job["timeout"].clone())
+    };
+    assert_eq!(shape(stamped(KEYS).wire()), shape(include_str!("golden/v1.0.json").trim_end()));
+}
+
+/// Every single byte is covered, in the stamp, in the job and around them.
+#[tokio::test]
+async fn a_change_of_any_one_byte_is_refused() {
+    let stamped = stamped(KEYS);
+    let wire = stamped.wire().as_bytes();
+    for at in 0..wire.len() {
+        for flip in [0x01, 0x20] {
+            let mut changed = wire.to_vec();
+            changed[at] ^= flip;
+            if let Ok(text) = String::from_utf8(changed) {
+                assert!(verify(&text, OneTenant::default()).await.is_err(), "byte {at} ^ {flip:#x}: {text}");
+            }
+        }
+    }
+    assert!(verify(stamped.wire(), OneTenant::default()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stamp_by_an_unknown_key_is_refused() {
+    assert_eq!(refusal(stamped(OTHER_KEY).wire(), OneTenant::default()).await, "stamp_unknown_key");
+    let same_name = OTHER_KEY.replace("k2", "k1");
+    assert_eq!(refusal(stamped(&same_name).wire(), OneTenant::default()).await, "stamp_bad_signature");
+}
+
+#[tokio::test]
+async fn a_rotated_key_still_opens_what_it_signed() {
+    let both = format!("{OTHER_KEY},{KEYS}");
+    let verifier = Verifier::new(keys(&both), Arc::new(OneTenant::default()), Arc::new(clock()));
+    for by in [KEYS, OTHER_KEY] {
+        assert!(verifier.verify(stamped(by).wire(), &acme(), policy).await.is_ok());
+    }
+}
+
+/// A stamp cannot be taken from one job and put on another.
+#[tokio::test]
+async fn a_stamp_does_not_fit_another_job() {
+    let mut wire: WireEnvelope = serde_json::from_str(stamped(KEYS).wire()).unwrap();
+    let other = IngestDocument { revision: 2, ..job() };
+    let other =
+        Stamper::new(keys(KEYS), Arc::new(clock())).stamp(&context(Role::Editor), &other, options()).unwrap();
+    wire.job = serde_json::from_str::<WireEnvelope>(other.wire()).unwrap().job;
+    assert_eq!(
+        refusal(&serde_json::to_string(&wire).unwrap(), OneTenant::default()).await,
+        "envelope_altered"
+    );
+}
+
+#[tokio::test]
+async fn a_job_in_another_tenants_queue_is_refused() {
+    let verifier = Verifier::new(keys(KEYS), Arc::new(OneTenant::default()), Arc::new(clock()));
+    let other = "acme-2".parse().unwrap();
+    let refusal = verifier.verify(stamped(KEYS).wire(), &other, policy).await.unwrap_err();
+    assert_eq!(refusal.code(), "foreign_queue");
+}
+
+#[tokio::test]
+async fn the_directory_decides_as_it_is_now() {
+    let wire = stamped(KEYS).wire().to_owned();
+    let with =
+        |status, epoch| OneTenant { record: Some(TenantRecord { status, epoch }), ..OneTenant::default() };
+    let gone = OneTenant { record: None, ..OneTenant::default() };
+    assert_eq!(refusal(&wire, gone).await, "tenant_unknown");
+    assert_eq!(refusal(&wire, with(TenantStatus::Suspended, 3)).await, "tenant_not_ready");
+    assert_eq!(refusal(&wire, with(TenantStatus::Provisioning, 3)).await, "tenant_not_ready");
+    assert_eq!(refusal(&wire, with(TenantStatus::Active, 4)).await, "tenant_epoch_passed");
+    assert_eq!(refusal(&wire, OneTenant { kb_exists: false, ..OneTenant::default() }).await, "kb_unknown");
+    let demoted = OneTenant { permissions: Role::Viewer.permissions(), ..OneTenant::default() };
+    assert_eq!(refusal(&wire, demoted).await, "actor_forbidden");
+}
+
+#[tokio::test]
+async fn an_expired_job_is_refused() {
+    let now = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
+    let late = EnqueueOptions { expires_at: Some(now), ..options() };
+    let late =
+        Stamper::new(keys(KEYS), Arc::new(clock())).stamp(&context(Role::Editor), &job(), late).unwrap();
+    assert_eq!(refusal(late.wire(), OneTenant::default()).await, "job_expired");
+}
+
+#[test]
+fn an_actor_without_the_permission_cannot_stamp() {
+    let stamper = Stamper::new(keys(KEYS), Arc::new(clock()));
+    assert!(matches!(
+        stamper.stamp(&context(Role::Viewer), &job(), options()),
+        Err(StampError::Forbidden(_))
+    ));
+}
+
+#[test]
+fn provisioning_needs_the_highest_role() {
+    let api_key = crate::types::FirstApiKey { id: "abcd1234".parse().unwrap(), secret_sha256: String::new() };
+    let provision = ProvisionTenant { api_key };
+    let stamper = Stamper::new(keys(KEYS), Arc::new(clock()));
+    assert!(stamper.stamp(&context(Role::Editor), &provision, options()).is_err());
+    assert!(stamper.stamp(&context(Role::Admin), &provision, options()).is_ok());
+}
