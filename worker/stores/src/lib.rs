@@ -7,10 +7,15 @@
 pub mod model;
 pub mod ports;
 
+mod backend;
 mod config;
+mod deadline;
+mod directory;
 mod error;
+mod graph_fold;
 mod open;
 mod scoped;
+mod servers;
 
 pub use config::{Backends, InvalidStores, StoresConfig};
 pub use error::StoreError;

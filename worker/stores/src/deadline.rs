@@ -1,0 +1,38 @@
+//! No call into a store waits for ever.
+
+use std::time::Duration;
+
+use crate::error::StoreError;
+use crate::ports::StoreResult;
+
+/// How long one call may take: reads and single writes.
+pub(crate) const CALL: Duration = Duration::from_secs(15);
+/// How long one call may take that moves a whole document: its blob, its chunks, its part of the graph.
+pub(crate) const BULK: Duration = Duration::from_secs(120);
+
+/// The store did not answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?}")]
+pub(crate) struct DeadlinePassed(Duration);
+
+/// Runs `call`; when `limit` is over, gives up with a passing fault.
+pub(crate) async fn within<T>(
+    operation: &'static str,
+    limit: Duration,
+    call: impl Future<Output = StoreResult<T>> + Send,
+) -> StoreResult<T> {
+    let late = |_| StoreError::transient(operation, DeadlinePassed(limit));
+    tokio::time::timeout(limit, call).await.map_err(late)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_hangs_is_a_passing_fault() {
+        let hangs = within::<()>("test.hang", Duration::from_millis(1), std::future::pending());
+        let error = hangs.await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+    }
+}

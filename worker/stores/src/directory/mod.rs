@@ -1,0 +1,10 @@
+//! Who exists and who may do what: the one reader across tenants.
+//!
+//! Each kind of server brings the [`DirectoryRows`]; what they mean and how long an answer is kept is decided here, once.
+//! Whoever changes a row that the directory answers from says so through [`DirectoryNews`], so that every process forgets.
+
+mod news;
+mod rows;
+
+pub(crate) use news::DirectoryNews;
+pub(crate) use rows::{DirectoryRows, MemberRecord};

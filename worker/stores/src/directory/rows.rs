@@ -1,0 +1,31 @@
+use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord};
+
+use crate::model::{ApiKeyRecord, Kb};
+use crate::ports::StoreResult;
+
+/// A member of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MemberRecord {
+    pub(crate) role: Role,
+    /// Whether the member was removed since: the row stays, so that a token from before does not work on.
+    pub(crate) removed: bool,
+}
+
+/// The catalog's rows that the directory answers from, read as they are now.
+#[async_trait::async_trait]
+pub(crate) trait DirectoryRows: Send + Sync + 'static {
+    async fn tenant(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>>;
+
+    async fn kb(&self, tenant: &TenantId, kb: &KbId) -> StoreResult<Option<Kb>>;
+
+    async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>>;
+
+    /// The member whose token's `sub` claim is `subject`.
+    async fn member(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<MemberRecord>>;
+
+    /// Who made the schedules called `name`, as the text of a [`jobs::tenant::Actor`]: one for each knowledge base that has one.
+    async fn schedule_creators(&self, tenant: &TenantId, name: &str) -> StoreResult<Vec<String>>;
+
+    /// Whether the catalog answers.
+    async fn ping(&self) -> StoreResult<()>;
+}
