@@ -6,6 +6,7 @@
 //! No database driver is named here; Redis is reached only from [`queue`].
 
 pub mod clock;
+pub mod cron;
 pub mod envelope;
 pub mod error;
 pub mod id;
