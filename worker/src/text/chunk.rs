@@ -1,0 +1,80 @@
+//! Windows of tokens, as LightRAG's default chunker cuts them.
+
+use super::sanitise::strip;
+use super::tokens::Tokens;
+
+/// How to cut. LightRAG's default is 1200 tokens with an overlap of 100.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ChunkSize {
+    /// Tokens per chunk.
+    pub tokens: usize,
+    /// Tokens a chunk shares with the one before it.
+    pub overlap: usize,
+}
+
+impl Default for ChunkSize {
+    fn default() -> Self {
+        Self { tokens: 1200, overlap: 100 }
+    }
+}
+
+/// A piece of a document.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TextChunk {
+    /// Position in the document, from 0.
+    pub order: u32,
+    /// Tokens in the window, before its text is trimmed.
+    pub tokens: u32,
+    /// The text. Empty only where a whole window is white space.
+    pub content: String,
+}
+
+/// A chunk size that cannot work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ChunkSizeError {
+    #[error("a chunk needs more tokens ({tokens}) than it shares with its neighbour ({overlap})")]
+    OverlapTooLarge { tokens: usize, overlap: usize },
+    #[error("the token table built into this program is damaged")]
+    TokenTable,
+}
+
+/// Cuts text into overlapping chunks.
+#[derive(Clone, Copy)]
+pub struct Chunker {
+    size: ChunkSize,
+    tokens: Tokens,
+}
+
+impl Chunker {
+    /// The first chunker of a process builds the token table, which takes about 0.4 seconds.
+    ///
+    /// # Errors
+    /// When the overlap is not smaller than the chunk.
+    pub fn new(size: ChunkSize) -> Result<Self, ChunkSizeError> {
+        if size.overlap >= size.tokens {
+            return Err(ChunkSizeError::OverlapTooLarge { tokens: size.tokens, overlap: size.overlap });
+        }
+        Ok(Self { size, tokens: Tokens::load().ok_or(ChunkSizeError::TokenTable)? })
+    }
+
+    /// The chunks of a text, in order. The last may be short, and may lie within the overlap.
+    ///
+    /// Blocking: about 5 million tokens a second; call it from `spawn_blocking`.
+    #[must_use]
+    pub fn chunks(&self, text: &str) -> Vec<TextChunk> {
+        let tokens = self.tokens.encode(text);
+        let step = self.size.tokens - self.size.overlap;
+        let starts = (0..tokens.len()).step_by(step);
+        starts
+            .zip(0..)
+            .map(|(start, order)| {
+                let window = &tokens[start..tokens.len().min(start + self.size.tokens)];
+                TextChunk {
+                    order,
+                    tokens: u32::try_from(window.len()).unwrap_or(u32::MAX),
+                    content: strip(&self.tokens.decode(window)).to_owned(),
+                }
+            })
+            .collect()
+    }
+}
