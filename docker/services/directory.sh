@@ -14,17 +14,16 @@ services_directory() {
     echo "$dir"
 }
 
-# services_stop DIR: stops the servers, the ones that use another one first.
+# services_stop DIR: stops whichever of the servers run.
 services_stop() {
-    local server
-    for server in mongo redis neo4j postgres; do
-        if [[ -d $1/$server ]]; then
-            server_stop "$1/$server" &
-        fi
-        # FerretDB lets go of PostgreSQL first; the rest stops side by side.
-        [[ $server == mongo ]] && wait
+    local server stopping=()
+    # FerretDB lets go of PostgreSQL first; the rest stops side by side.
+    server_stop "$1/mongo"
+    for server in redis neo4j postgres; do
+        server_stop "$1/$server" &
+        stopping+=($!)
     done
-    wait
+    wait "${stopping[@]}"
 }
 
 # services_clean DIR: deletes the data, never a directory of anything else.
@@ -36,10 +35,11 @@ services_clean() {
     rmdir "$1" 2>/dev/null || true
 }
 
-# services_clean_data DIR: keeps the logs.
+# services_clean_data DIR: keeps the logs, if there are any.
 services_clean_data() {
     local server
     for server in mongo redis neo4j postgres; do
         rm -rf "${1:?}/$server/data" "$1/$server/server"
     done
+    rmdir "$1" 2>/dev/null || true
 }

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Stops the servers that up.sh started, nothing else, and deletes their data: down.sh [ENV_FILE]
-# down.sh --check ENV_FILE: succeeds when one of them still runs. down.sh --directory DIR: stops; keeps the logs.
+# With --check ENV_FILE it only says by its exit code whether one of them still runs.
+# With --directory DIR it keeps the logs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
 source "$here/process.sh"
 source "$here/directory.sh"
 
@@ -32,5 +34,5 @@ stop_all() {
 case ${1:-} in
     --check) check "${2:?env file}" ;;
     --directory) services_stop "${2:?directory}"; services_clean_data "$2" ;;
-    *) stop_all "${1:-$here/../../.data/services.env}" ;;
+    *) stop_all "${1:-$root/.data/services.env}" ;;
 esac

@@ -33,11 +33,14 @@ ferretdb_build() {
     cp -r "$source/." "$dir/source" && chmod -R u+w "$dir/source"
     # The build refuses to go on without it.
     echo "$VERSION" >"$dir/source/build/version/version.txt"
-    (cd "$dir/source" && CGO_ENABLED=0 "$go" build -buildvcs=false -trimpath -o "$dir/ferretdb" ./cmd/ferretdb)
+    (
+        cd "$dir/source"
+        CGO_ENABLED=0 "$go" build -buildvcs=false -trimpath -o "$dir/ferretdb" ./cmd/ferretdb
+    )
     rm -rf "$dir/source" "$dir/go.mod" "$dir/go.sum"
 }
 
-# Go 1.21 and later fetch the toolchain they need. Debian 12 has 1.19, which can at least download it as a module.
+# Go 1.21 and later fetch the toolchain they need. Debian 12 has 1.19, which can download it as a module.
 go_recent() {
     local minor toolchain
     minor=$(go env GOVERSION | sed -E 's/^go1\.([0-9]+).*/\1/')
@@ -75,7 +78,11 @@ answers_ping() {
 case ${1:-} in
     packages) packages ;;
     prepare) prepare ;;
-    start) POSTGRES_DIR=${3:?directory of the PostgreSQL server}; prepare; server_start "${2:?directory}" launch ;;
+    start)
+        POSTGRES_DIR=${3:?directory of the PostgreSQL server}
+        prepare
+        server_start "${2:?directory}" launch
+        ;;
     stop) server_stop "${2:?directory}" ;;
     *) die "usage: ferretdb.sh packages | prepare | start DIR POSTGRES_DIR | stop DIR" ;;
 esac

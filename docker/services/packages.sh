@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Finding programs, installing the Debian packages that carry them, and the cache of downloads. Sourced, never run.
+# Finding programs, installing the Debian packages that carry them, caching downloads. Sourced, never run.
 
 # Outside the repository, so that a fresh clone starts fast.
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/tenantry
@@ -48,7 +48,7 @@ packages_install() {
 
 packages_apt_get() { as_root apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"; }
 
-# cache_build NAME BUILD: runs `BUILD DIR` once per NAME, into a directory that appears complete or not at all.
+# cache_build NAME BUILD: runs `BUILD DIR` once per NAME; the directory appears complete or not at all.
 cache_build() {
     local target=$CACHE/$1 build=$2 parts
     mkdir -p "$CACHE"

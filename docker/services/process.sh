@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Starting and stopping one server as a plain process. Sourced, never run; `SERVER` names the server in messages.
-# A server owns one directory: `pid` (process, its start time, the signal that stops it), `log`, `env`, `data/`.
+# Starting and stopping one server as a plain process. Sourced, never run; `SERVER` names it in messages.
+# A server owns one directory: `pid` (process, its birth, the signal that stops it), `log`, `env`, `data/`.
 
 say() { printf '[%s] %s\n' "${SERVER:-services}" "$*" >&2; }
 
@@ -9,7 +9,7 @@ die() {
     exit 1
 }
 
-# When a process started, in clock ticks since boot: with it, a recycled process id is never mistaken for our server.
+# When a process started, in clock ticks since boot: a recycled process id is never mistaken for our server.
 process_birth() {
     local stat
     { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
@@ -19,7 +19,7 @@ process_birth() {
     echo "${20}"
 }
 
-# Below the range the kernel hands to outgoing connections, so that nobody takes the port between choice and use.
+# Below the range the kernel hands to outgoing connections, so that nobody takes the port before we use it.
 free_port() {
     local port
     for _ in {1..100}; do
@@ -29,12 +29,12 @@ free_port() {
     die "no free port between 20000 and 32000"
 }
 
-# server_spawn DIR SIGNAL COMMAND...: runs detached from the terminal, so that Ctrl-C reaches the caller alone.
+# server_spawn DIR SIGNAL COMMAND...: detached from the terminal, so that Ctrl-C reaches the caller alone.
 server_spawn() {
     local dir=$1 signal=$2
     shift 2
     rm -f "$dir/pid"
-    # The process writes its own id before it becomes the server: there is no moment at which it runs unrecorded.
+    # The process writes its own id before it becomes the server: it never runs unrecorded.
     (
         cd /
         exec setsid "$BASH" -c "$(declare -f process_birth)"'
@@ -87,7 +87,7 @@ server_start() {
 # Asks politely, waits, then insists. Does nothing for a server that is already gone.
 server_stop() {
     local dir=$1 pid birth signal
-    server_alive "$dir" || { rm -f "$dir/pid"; return 0; }
+    server_alive "$dir" || return 0
     read -r pid birth signal <"$dir/pid"
     kill "-$signal" "$pid" 2>/dev/null || true
     for _ in {1..150}; do
@@ -98,7 +98,6 @@ server_stop() {
         say "process $pid ignored SIG$signal for 15 s, killing it"
         kill -KILL -- "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null || true
     fi
-    rm -f "$dir/pid"
 }
 
 random_password() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Starts the servers whose URL is not set, and writes the URLs to a file to be sourced: up.sh [ENV_FILE [DIR]]
 #
-# REDIS_URL, POSTGRES_URL (with POSTGRES_ADMIN_URL), MONGO_URL, NEO4J_URL: a server whose URL is set is left alone.
+# Left alone when its URL is set: REDIS_URL, POSTGRES_URL with POSTGRES_ADMIN_URL, MONGO_URL, NEO4J_URL.
 # Data and logs go to DIR, by default a fresh temporary directory.
 # `down.sh ENV_FILE` stops what was started. Data lives as long as the servers.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
 source "$here/process.sh"
 source "$here/packages.sh"
 source "$here/directory.sh"
 
-env_file=${1:-$here/../../.data/services.env}
+env_file=${1:-$root/.data/services.env}
 began=$SECONDS
 
 given() { [[ -n ${!1:-} ]]; }
