@@ -8,13 +8,18 @@ pub mod model;
 pub mod ports;
 
 mod backend;
+mod blobs;
+mod cache;
 mod config;
+mod data_dir;
 mod deadline;
 mod directory;
+mod embedded;
 mod error;
 mod graph_fold;
 mod open;
 mod scoped;
+mod self_test;
 mod servers;
 
 pub use config::{Backends, InvalidStores, StoresConfig};

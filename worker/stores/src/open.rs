@@ -1,12 +1,17 @@
-//! Opening the stores, and the self-test that refuses to start when tenants are not isolated.
+//! Opening the stores.
 
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
 
-use crate::config::{InvalidStores, StoresConfig};
+use crate::backend::Backend;
+use crate::blobs::ObjectBlobs;
+use crate::cache::{self, RedisCache};
+use crate::config::{Backends, InvalidStores, StoresConfig};
+use crate::directory::{Answers, CachedDirectory, DirectoryNews};
 use crate::ports::{Directory, DueSchedules, OutboxRelay};
-use crate::scoped::Stores;
+use crate::scoped::{Ports, Stores};
+use crate::{embedded, self_test, servers};
 
 /// The stores, opened.
 pub struct Opened {
@@ -25,6 +30,43 @@ pub struct Opened {
 /// # Errors
 /// When a store does not answer, is not set up, or fails the self-test. The error names the setting and the fix.
 pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, InvalidStores> {
-    let _ = (config, clock);
-    todo!("the store implementations come next")
+    install_tls();
+    let redis = cache::connect(&config.redis_url).await?;
+    let answers = Answers::new();
+    let news = DirectoryNews::new(answers.clone(), redis.commands.clone());
+    let backend = open_backend(config, &clock, &news).await?;
+    let ports = Ports {
+        catalog: backend.catalog,
+        documents: backend.documents,
+        index: backend.index,
+        blobs: Box::new(ObjectBlobs::open(config)?),
+        cache: Box::new(RedisCache::new(redis.commands)),
+    };
+    self_test::run(&ports, &config.backends, &clock).await?;
+    let directory = CachedDirectory::start(backend.rows, answers, news, redis.client, clock);
+    Ok(Opened {
+        stores: Stores::new(ports),
+        directory: Arc::new(directory),
+        outbox: backend.outbox,
+        schedules: backend.schedules,
+    })
+}
+
+async fn open_backend(
+    config: &StoresConfig,
+    clock: &SharedClock,
+    news: &DirectoryNews,
+) -> Result<Backend, InvalidStores> {
+    let (clock, news) = (Arc::clone(clock), news.clone());
+    match &config.backends {
+        Backends::Embedded => embedded::open(&config.data_dir, clock, news).await,
+        Backends::Servers { postgres_url, mongo_url, neo4j_url } => {
+            servers::open(postgres_url, mongo_url, neo4j_url, clock, news).await
+        }
+    }
+}
+
+/// Chooses the TLS implementation for every client in this process; a choice made before stays.
+fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }

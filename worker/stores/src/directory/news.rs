@@ -1,13 +1,39 @@
+//! Telling every process that a tenant changed.
+
+use std::time::Duration;
+
 use jobs::tenant::TenantId;
+use redis::aio::ConnectionManager;
+
+use super::Answers;
+
+/// The channel on which tenant ids are called out.
+pub(super) const CHANNEL: &str = "tenantry:directory";
+const PUBLISH_LIMIT: Duration = Duration::from_millis(500);
 
 /// Tells every process that what the directory knows of a tenant changed.
 #[derive(Clone)]
-pub(crate) struct DirectoryNews {}
+pub(crate) struct DirectoryNews {
+    answers: Answers,
+    redis: ConnectionManager,
+}
 
 impl DirectoryNews {
+    pub(crate) fn new(answers: Answers, redis: ConnectionManager) -> Self {
+        Self { answers, redis }
+    }
+
     /// Forgets what is cached of `tenant`, here and in every other process. Call it after the commit; it cannot fail,
     /// because an answer that nobody forgets is too old within seconds anyway.
     pub(crate) async fn tenant_changed(&self, tenant: &TenantId) {
-        let _ = tenant;
+        self.answers.forget(tenant);
+        let mut redis = self.redis.clone();
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(CHANNEL).arg(tenant.as_str());
+        match tokio::time::timeout(PUBLISH_LIMIT, publish.query_async::<i64>(&mut redis)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(tenant.id = %tenant, %error, "directory news not sent"),
+            Err(_) => tracing::warn!(tenant.id = %tenant, "directory news not sent in time"),
+        }
     }
 }

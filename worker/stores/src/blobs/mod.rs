@@ -1,0 +1,9 @@
+//! Uploaded originals: objects in a local directory or in an S3-compatible store.
+
+mod fault;
+mod local;
+mod s3;
+mod settings;
+mod tenant_blobs;
+
+pub(crate) use tenant_blobs::ObjectBlobs;

@@ -1,0 +1,161 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use jobs::DocumentId;
+use jobs::tenant::{KbId, TenantId};
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt as _};
+use sha2::{Digest as _, Sha256};
+
+use super::fault::fault;
+use super::settings::S3Settings;
+use super::{local, s3};
+use crate::config::{InvalidStores, StoresConfig};
+use crate::deadline::{BULK, within};
+use crate::error::StoreError;
+use crate::ports::{Blobs, StoreResult};
+use crate::scoped::Scope;
+
+/// The originals of all tenants.
+pub(crate) struct ObjectBlobs {
+    store: Arc<dyn ObjectStore>,
+    root: Path,
+}
+
+impl ObjectBlobs {
+    /// The object store that the configuration names.
+    ///
+    /// # Errors
+    /// When the address or a setting cannot be read, or the local directory cannot be used.
+    pub(crate) fn open(config: &StoresConfig) -> Result<Self, InvalidStores> {
+        let Some(url) = &config.blobs_url else {
+            return Ok(Self { store: local::directory(&config.data_dir)?, root: Path::default() });
+        };
+        let settings = S3Settings::read(url, |name| std::env::var(name).ok())?;
+        Ok(Self { store: s3::client(&settings)?, root: Path::from(settings.prefix.as_str()) })
+    }
+}
+
+impl Scope<dyn Blobs> for ObjectBlobs {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Blobs> {
+        let root = self.root.clone().join(tenant.as_str());
+        Arc::new(TenantBlobs { store: Arc::clone(&self.store), root })
+    }
+}
+
+struct TenantBlobs {
+    store: Arc<dyn ObjectStore>,
+    /// Ends with the tenant's id, a whole part of the path: `acme` is no prefix of `acme-2`.
+    root: Path,
+}
+
+impl TenantBlobs {
+    fn document(&self, kb: &KbId, document: &DocumentId) -> Path {
+        self.root.clone().join(kb.as_str()).join(document.as_str())
+    }
+}
+
+#[async_trait::async_trait]
+impl Blobs for TenantBlobs {
+    async fn original_put(
+        &self,
+        kb: &KbId,
+        document: &DocumentId,
+        sha256: &str,
+        bytes: Bytes,
+    ) -> StoreResult<()> {
+        const OPERATION: &str = "blobs.original_put";
+        let path = self.document(kb, document).join(digest_checked(OPERATION, sha256)?);
+        let put =
+            async { self.store.put(&path, bytes.into()).await.map_err(|error| fault(OPERATION, error)) };
+        within(OPERATION, BULK, put).await.map(drop)
+    }
+
+    async fn original(&self, kb: &KbId, document: &DocumentId, sha256: &str) -> StoreResult<Option<Bytes>> {
+        const OPERATION: &str = "blobs.original";
+        let path = self.document(kb, document).join(digest_checked(OPERATION, sha256)?);
+        let get = async {
+            let bytes = match self.store.get(&path).await {
+                Err(Error::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(fault(OPERATION, error)),
+                Ok(found) => found.bytes().await.map_err(|error| fault(OPERATION, error))?,
+            };
+            intact(OPERATION, bytes, sha256).await.map(Some)
+        };
+        within(OPERATION, BULK, get).await
+    }
+
+    async fn originals_forget(
+        &self,
+        kb: &KbId,
+        document: &DocumentId,
+        keep: Option<&str>,
+    ) -> StoreResult<()> {
+        const OPERATION: &str = "blobs.originals_forget";
+        let folder = self.document(kb, document);
+        let forget = async {
+            let found: Vec<_> = self.store.list(Some(&folder)).try_collect().await?;
+            for object in found.iter().filter(|object| object.location.filename() != keep) {
+                match self.store.delete(&object.location).await {
+                    Ok(()) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        within(OPERATION, BULK, async { forget.await.map_err(|error| fault(OPERATION, error)) }).await
+    }
+}
+
+/// A digest is the last part of a path, so it has to be one.
+fn digest_checked<'a>(operation: &'static str, sha256: &'a str) -> StoreResult<&'a str> {
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if sha256.len() == 64 && sha256.bytes().all(hex) {
+        return Ok(sha256);
+    }
+    Err(StoreError::Conflict { operation, what: "the name of an original is not a SHA-256 digest" })
+}
+
+/// The bytes, if they are what was stored. Hashing a large file would hold up everything else on this thread.
+async fn intact(operation: &'static str, bytes: Bytes, sha256: &str) -> StoreResult<Bytes> {
+    let hash = move || (hex::encode(Sha256::digest(&bytes)), bytes);
+    let hashed = tokio::task::spawn_blocking(hash).await;
+    let (found, bytes) = hashed.map_err(|error| StoreError::transient(operation, error))?;
+    if found == sha256 {
+        return Ok(bytes);
+    }
+    Err(StoreError::permanent(operation, "the original is damaged: its digest differs from its name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_damaged_original_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        let blobs = ObjectBlobs { store: local::directory(data.path()).unwrap(), root: Path::default() };
+        let blobs = blobs.scope(&"acme".parse().unwrap());
+        let (kb, document) = (KbId::first(), DocumentId::of_name("a.md"));
+        let sha256 = hex::encode(Sha256::digest(b"whole"));
+        blobs.original_put(&kb, &document, &sha256, Bytes::from_static(b"whole")).await.unwrap();
+        assert_eq!(blobs.original(&kb, &document, &sha256).await.unwrap().unwrap(), "whole");
+
+        let file = data.path().join("blobs/acme/default").join(document.as_str()).join(&sha256);
+        std::fs::write(file, b"half").unwrap();
+        assert!(!blobs.original(&kb, &document, &sha256).await.unwrap_err().is_transient());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_no_digest_reaches_no_file() {
+        let data = tempfile::tempdir().unwrap();
+        let blobs = ObjectBlobs { store: local::directory(data.path()).unwrap(), root: Path::default() };
+        let blobs = blobs.scope(&"acme".parse().unwrap());
+        let upper = "A".repeat(64);
+        for name in ["", "../../catalog.db", upper.as_str()] {
+            let found = blobs.original(&KbId::first(), &DocumentId::of_name("a.md"), name).await;
+            assert!(matches!(found, Err(StoreError::Conflict { .. })), "{name}: {found:?}");
+        }
+    }
+}

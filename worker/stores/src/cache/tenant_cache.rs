@@ -1,0 +1,75 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::tenant::TenantId;
+use redis::Cmd;
+use redis::aio::ConnectionManager;
+
+use super::fault::fault;
+use crate::deadline::{CALL, within};
+use crate::ports::{Cache, StoreResult};
+use crate::scoped::Scope;
+
+/// Redis refuses a time to live that overflows its clock.
+const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// The caches of all tenants.
+pub(crate) struct RedisCache {
+    redis: ConnectionManager,
+}
+
+impl RedisCache {
+    pub(crate) fn new(redis: ConnectionManager) -> Self {
+        Self { redis }
+    }
+}
+
+impl Scope<dyn Cache> for RedisCache {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Cache> {
+        // No tenant id holds a colon, so no tenant's prefix is the beginning of another's.
+        Arc::new(TenantCache { redis: self.redis.clone(), prefix: format!("t:{tenant}:") })
+    }
+}
+
+struct TenantCache {
+    redis: ConnectionManager,
+    prefix: String,
+}
+
+impl TenantCache {
+    fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    async fn run<T: redis::FromRedisValue + Send>(
+        &self,
+        operation: &'static str,
+        command: &Cmd,
+    ) -> StoreResult<T> {
+        let mut redis = self.redis.clone();
+        let call = async { command.query_async(&mut redis).await.map_err(|error| fault(operation, error)) };
+        within(operation, CALL, call).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Cache for TenantCache {
+    async fn put(&self, key: &str, value: &str, ttl: Duration) -> StoreResult<()> {
+        let ttl_ms = u64::try_from(ttl.min(TTL_MAX).as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut command = redis::cmd("SET");
+        command.arg(self.key(key)).arg(value).arg("PX").arg(ttl_ms);
+        self.run("cache.put", &command).await
+    }
+
+    async fn get(&self, key: &str) -> StoreResult<Option<String>> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.key(key));
+        self.run("cache.get", &command).await
+    }
+
+    async fn delete(&self, key: &str) -> StoreResult<()> {
+        let mut command = redis::cmd("UNLINK");
+        command.arg(self.key(key));
+        self.run("cache.delete", &command).await
+    }
+}

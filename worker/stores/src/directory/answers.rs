@@ -1,0 +1,156 @@
+//! What the directory was told lately.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jobs::tenant::{ApiKeyId, KbId, TenantId, TenantRecord};
+use moka::sync::Cache;
+
+use super::MemberRecord;
+use crate::model::{ApiKeyRecord, Kb};
+use crate::ports::StoreResult;
+
+/// How long an answer is believed while news of changes arrive.
+const FRESH: Duration = Duration::from_secs(5);
+/// How long one is believed that says "there is no such thing", or any while no news arrive.
+const SHORT: Duration = Duration::from_secs(1);
+const TENANTS_MAX: u64 = 10_000;
+const QUESTIONS_MAX: usize = 1_000;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Question {
+    Tenant,
+    Kb(KbId),
+    ApiKey(ApiKeyId),
+    Member(Arc<str>),
+    ScheduleCreators(Arc<str>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Answer {
+    Tenant(Option<TenantRecord>),
+    Kb(Option<Kb>),
+    ApiKey(Option<ApiKeyRecord>),
+    Member(Option<MemberRecord>),
+    ScheduleCreators(Vec<String>),
+}
+
+impl Answer {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Tenant(found) => found.is_none(),
+            Self::Kb(found) => found.is_none(),
+            Self::ApiKey(found) => found.is_none(),
+            Self::Member(found) => found.is_none(),
+            Self::ScheduleCreators(found) => found.is_empty(),
+        }
+    }
+}
+
+/// The answers about one tenant. Forgetting a tenant drops this whole: an answer that was on its way then ends up in what
+/// nobody reads any more.
+type TenantAnswers = Mutex<HashMap<Question, (Answer, Instant)>>;
+
+/// Answers of the directory, each believed for a few seconds.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    tenants: Cache<TenantId, Arc<TenantAnswers>>,
+    news_arrive: Arc<AtomicBool>,
+}
+
+impl Answers {
+    pub(crate) fn new() -> Self {
+        let tenants =
+            Cache::builder().max_capacity(TENANTS_MAX).time_to_idle(Duration::from_secs(60)).build();
+        Self { tenants, news_arrive: Arc::default() }
+    }
+
+    /// The answer that was given lately, or what `ask` says now.
+    pub(super) async fn get(
+        &self,
+        tenant: &TenantId,
+        question: Question,
+        ask: impl Future<Output = StoreResult<Answer>> + Send,
+    ) -> StoreResult<Answer> {
+        let known = self.tenants.get_with_by_ref(tenant, Arc::default);
+        if let Some(answer) = lookup(&known, &question) {
+            return Ok(answer);
+        }
+        let asked_at = Instant::now();
+        let answer = ask.await?;
+        let ttl = if self.news_arrive() && !answer.is_empty() { FRESH } else { SHORT };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= QUESTIONS_MAX {
+            known.clear();
+        }
+        known.insert(question, (answer.clone(), asked_at + ttl));
+        Ok(answer)
+    }
+
+    pub(super) fn forget(&self, tenant: &TenantId) {
+        self.tenants.invalidate(tenant);
+    }
+
+    /// Notes whether news of changes arrive from now on. What was known before may have changed unnoticed.
+    pub(super) fn set_news_arrive(&self, arrive: bool) {
+        self.news_arrive.store(arrive, Ordering::SeqCst);
+        self.tenants.invalidate_all();
+    }
+
+    pub(super) fn news_arrive(&self) -> bool {
+        self.news_arrive.load(Ordering::SeqCst)
+    }
+}
+
+fn lookup(known: &TenantAnswers, question: &Question) -> Option<Answer> {
+    let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let (answer, until) = known.get(question)?;
+    (Instant::now() < *until).then(|| answer.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs::tenant::TenantStatus;
+
+    use super::*;
+
+    fn record(epoch: u64) -> Answer {
+        Answer::Tenant(Some(TenantRecord { status: TenantStatus::Active, epoch }))
+    }
+
+    async fn epoch(answers: &Answers, tenant: &TenantId, now: u64) -> Option<u64> {
+        let ask = async { Ok(record(now)) };
+        match answers.get(tenant, Question::Tenant, ask).await.unwrap() {
+            Answer::Tenant(found) => found.map(|record| record.epoch),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_kept_until_it_is_forgotten() {
+        let (answers, tenant) = (Answers::new(), "acme".parse().unwrap());
+        answers.set_news_arrive(true);
+        assert_eq!(epoch(&answers, &tenant, 1).await, Some(1));
+        assert_eq!(epoch(&answers, &tenant, 2).await, Some(1));
+        answers.forget(&"acme-2".parse().unwrap());
+        assert_eq!(epoch(&answers, &tenant, 2).await, Some(1));
+        answers.forget(&tenant);
+        assert_eq!(epoch(&answers, &tenant, 2).await, Some(2));
+        answers.set_news_arrive(false);
+        assert_eq!(epoch(&answers, &tenant, 3).await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_on_its_way_when_it_changed_is_not_kept() {
+        let (answers, tenant): (_, TenantId) = (Answers::new(), "acme".parse().unwrap());
+        answers.set_news_arrive(true);
+        let late = async {
+            answers.forget(&tenant);
+            Ok(record(1))
+        };
+        answers.get(&tenant, Question::Tenant, late).await.unwrap();
+        assert_eq!(epoch(&answers, &tenant, 2).await, Some(2));
+    }
+}

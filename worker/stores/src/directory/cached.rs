@@ -1,0 +1,148 @@
+//! The directory that the API and the verifier ask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::clock::SharedClock;
+use jobs::tenant::{
+    Actor, ApiKeyId, DirectoryError, KbId, Permissions, Role, TenantDirectory, TenantId, TenantRecord,
+};
+use tokio::task::JoinHandle;
+
+use super::answers::{Answer, Question};
+use super::{Answers, DirectoryNews, DirectoryRows, MemberRecord, permissions, subscriber};
+use crate::deadline::{CALL, within};
+use crate::error::StoreError;
+use crate::model::{ApiKeyRecord, Kb};
+use crate::ports::{Directory, StoreResult};
+
+const PING_LIMIT: Duration = Duration::from_secs(3);
+
+/// Answers from what it was told lately, else from the rows.
+pub(crate) struct CachedDirectory {
+    rows: Arc<dyn DirectoryRows>,
+    answers: Answers,
+    news: DirectoryNews,
+    clock: SharedClock,
+    listener: JoinHandle<()>,
+}
+
+impl Drop for CachedDirectory {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// Asks the rows under a deadline and wraps the answer; unwraps it again. The question decides the kind of answer.
+macro_rules! ask {
+    ($self:ident, $tenant:ident, $question:expr, $kind:ident, $method:ident($($arg:expr),*)) => {{
+        let operation = concat!("directory.", stringify!($method));
+        let rows = async { $self.rows.$method($tenant $(, $arg)*).await.map(Answer::$kind) };
+        match $self.answers.get($tenant, $question, within(operation, CALL, rows)).await? {
+            Answer::$kind(found) => Ok(found),
+            other => Err(StoreError::permanent(operation, format!("answered with {other:?}"))),
+        }
+    }};
+}
+
+impl CachedDirectory {
+    /// A directory over `rows`, and its task that hears of changes.
+    pub(crate) fn start(
+        rows: Arc<dyn DirectoryRows>,
+        answers: Answers,
+        news: DirectoryNews,
+        client: redis::Client,
+        clock: SharedClock,
+    ) -> Self {
+        let listener = tokio::spawn(subscriber::listen(client, answers.clone()));
+        Self { rows, answers, news, clock, listener }
+    }
+
+    async fn record(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {
+        ask!(self, tenant, Question::Tenant, Tenant, tenant())
+    }
+
+    async fn member(&self, tenant: &TenantId, subject: &Arc<str>) -> StoreResult<Option<MemberRecord>> {
+        ask!(self, tenant, Question::Member(Arc::clone(subject)), Member, member(subject))
+    }
+
+    async fn schedule_creators(&self, tenant: &TenantId, name: &Arc<str>) -> StoreResult<Vec<String>> {
+        let question = Question::ScheduleCreators(Arc::clone(name));
+        ask!(self, tenant, question, ScheduleCreators, schedule_creators(name))
+    }
+
+    /// What an actor may do who is no schedule.
+    async fn direct(&self, tenant: &TenantId, actor: &Actor, role: Role) -> StoreResult<Permissions> {
+        match actor {
+            Actor::Operator => Ok(Role::Admin.permissions()),
+            Actor::ApiKey(id) => {
+                let key = Directory::api_key(self, tenant, id).await?;
+                Ok(permissions::of_api_key(key.as_ref(), self.clock.now()))
+            }
+            Actor::User(subject) => Ok(permissions::of_user(self.member(tenant, subject).await?, role)),
+            // A schedule made by a schedule: nobody answers for it.
+            Actor::Schedule(_) => Ok(Permissions::NONE),
+        }
+    }
+
+    /// What all who made a schedule of this name may do now.
+    async fn of_schedule(&self, tenant: &TenantId, name: &Arc<str>, role: Role) -> StoreResult<Permissions> {
+        let creators = self.schedule_creators(tenant, name).await?;
+        let mut shared = if creators.is_empty() { Permissions::NONE } else { role.permissions() };
+        for creator in creators {
+            let allowed = match creator.parse() {
+                Ok(actor) => self.direct(tenant, &actor, role).await?,
+                Err(_) => Permissions::NONE,
+            };
+            shared = shared.intersection(allowed);
+        }
+        Ok(shared)
+    }
+}
+
+#[async_trait::async_trait]
+impl TenantDirectory for CachedDirectory {
+    async fn tenant(&self, tenant: &TenantId) -> Result<Option<TenantRecord>, DirectoryError> {
+        self.record(tenant).await.map_err(unanswered)
+    }
+
+    async fn kb_exists(&self, tenant: &TenantId, kb: &KbId) -> Result<bool, DirectoryError> {
+        Directory::kb(self, tenant, kb).await.map(|found| found.is_some()).map_err(unanswered)
+    }
+
+    async fn permissions(
+        &self,
+        tenant: &TenantId,
+        actor: &Actor,
+        role: Role,
+    ) -> Result<Permissions, DirectoryError> {
+        let allowed = match actor {
+            Actor::Schedule(name) => self.of_schedule(tenant, name, role).await,
+            _ => self.direct(tenant, actor, role).await,
+        };
+        allowed.map_err(unanswered)
+    }
+}
+
+#[async_trait::async_trait]
+impl Directory for CachedDirectory {
+    async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>> {
+        ask!(self, tenant, Question::ApiKey(key.clone()), ApiKey, api_key(key))
+    }
+
+    async fn kb(&self, tenant: &TenantId, kb: &KbId) -> StoreResult<Option<Kb>> {
+        ask!(self, tenant, Question::Kb(kb.clone()), Kb, kb(kb))
+    }
+
+    async fn invalidate(&self, tenant: &TenantId) {
+        self.news.tenant_changed(tenant).await;
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        within("directory.ping", PING_LIMIT, self.rows.ping()).await
+    }
+}
+
+fn unanswered(error: StoreError) -> DirectoryError {
+    DirectoryError(Box::new(error))
+}

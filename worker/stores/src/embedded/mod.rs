@@ -1,0 +1,4 @@
+//! Catalog, documents and index in `SQLite` files.
+mod open;
+
+pub(crate) use open::open;
