@@ -19,6 +19,7 @@ mod tests;
 pub use fields::{Envelope, Meta};
 pub use keys::{InvalidKeys, StampKeys};
 pub use policy::{IsoDuration, RetryPolicy, UniquePolicy};
+pub(crate) use stamper::lane;
 pub use stamper::{EnqueueOptions, StampError, StampedJob, Stamper};
 pub use trace::TraceParent;
 pub use verifier::{Refusal, Verified, Verifier};

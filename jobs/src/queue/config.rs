@@ -1,0 +1,44 @@
+//! How the queue is reached and how patient it is.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::clock::SharedClock;
+
+/// How to reach the queue.
+#[derive(Debug, Clone)]
+pub struct QueueConfig {
+    /// `redis://` or `rediss://` URL. It may hold a password, so it is never printed.
+    pub url: SecretString,
+    /// First part of every key. Two installations on one Redis differ in it.
+    pub prefix: String,
+    /// How long a claim lasts unless it is renewed. A worker that vanishes is noticed after this time.
+    pub lease: Duration,
+    /// The longest that one call to Redis may take before it counts as failed.
+    pub call_deadline: Duration,
+    /// How many workers may vanish under a job before it goes to quarantine.
+    pub max_deaths: u32,
+    /// Who tells the queue the time. `None`, as it should be outside tests, asks Redis itself.
+    pub clock: Option<SharedClock>,
+}
+
+impl QueueConfig {
+    /// The usual settings for the Redis at `url`.
+    #[must_use]
+    pub fn new(url: SecretString) -> Self {
+        Self {
+            url,
+            prefix: "tenantry".to_owned(),
+            lease: Duration::from_secs(30),
+            call_deadline: Duration::from_secs(5),
+            max_deaths: 3,
+            clock: None,
+        }
+    }
+
+    /// Everything of one shard lives in one slot of a cluster, hence the hash tag.
+    pub(super) fn shard(&self) -> String {
+        format!("{}:{{q.0}}", self.prefix)
+    }
+}

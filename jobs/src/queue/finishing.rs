@@ -1,0 +1,149 @@
+//! Ends of jobs as arguments of the finish function.
+
+use std::collections::BTreeMap;
+
+use super::client::Queue;
+use super::connection::Resend;
+use super::error::QueueError;
+use super::finish::{Finish, Verdict};
+use super::library::Operation;
+use super::{push, record};
+use crate::envelope::StampedJob;
+
+/// Most jobs in one call.
+const CALL_JOBS: usize = 200;
+
+/// One job that is at its end.
+#[derive(Debug, Clone)]
+pub struct FinishedJob {
+    /// In whose queue it was.
+    pub tenant: String,
+    /// Its id.
+    pub id: String,
+    /// The fence it was claimed with.
+    pub fence: u64,
+    /// What becomes of it.
+    pub finish: Finish,
+}
+
+impl FinishedJob {
+    /// Checks what the scripts take for granted.
+    ///
+    /// # Errors
+    /// When the job leaves too many children behind, or one of another tenant.
+    pub fn check(&self) -> Result<(), QueueError> {
+        let Finish { children, group, .. } = &self.finish;
+        if children.len() > Finish::MAX_CHILDREN {
+            return Err(QueueError::TooManyChildren { count: children.len() });
+        }
+        let continuation = group.iter().map(|group| &group.continuation);
+        let foreign = |child: &StampedJob| child.tenant.as_str() != self.tenant;
+        if children.iter().chain(continuation).any(foreign) { Err(QueueError::ForeignChild) } else { Ok(()) }
+    }
+
+    /// Completed with nothing else to do: the usual case, of which many share one block.
+    fn is_plain(&self) -> bool {
+        self.finish.verdict == Verdict::Completed && self.finish.children.is_empty() && self.finish.group.is_none()
+    }
+
+    fn push_blocks(&self, arguments: &mut Vec<String>) {
+        arguments.push(operation(&self.finish.verdict).to_owned());
+        arguments.push(self.fence.to_string());
+        arguments.push(self.tenant.clone());
+        match &self.finish.verdict {
+            Verdict::Completed => arguments.extend(["1".to_owned(), self.id.clone()]),
+            Verdict::Discarded { code, reason } | Verdict::Quarantined { code, reason } => {
+                arguments.extend([self.id.clone(), record::reason(code, '\n', reason)]);
+            }
+            Verdict::Retry { after, error } => {
+                arguments.extend([self.id.clone(), after.as_millis().to_string(), record::reason("retry", ' ', error)]);
+            }
+            Verdict::Parked { reason } => {
+                let jitter_ms: u32 = rand::random_range(0..250);
+                arguments.extend([self.id.clone(), jitter_ms.to_string(), record::reason("parked", ' ', reason)]);
+            }
+            Verdict::Dropped { .. } | Verdict::Released => arguments.push(self.id.clone()),
+        }
+        if self.finish.verdict.is_final() {
+            self.push_children(arguments);
+        }
+    }
+
+    fn push_children(&self, arguments: &mut Vec<String>) {
+        if let Some(group) = &self.finish.group {
+            let job = &group.continuation;
+            let outer = job.group.map_or_else(String::new, |group| group.to_string());
+            arguments.extend(["g".to_owned(), self.tenant.clone(), group.id.to_string(), job.id.to_string()]);
+            arguments.extend([push::due_ms(job).to_string(), outer, record::fresh(job)]);
+        }
+        for block in push::blocks_of(&self.finish.children) {
+            arguments.push("e".to_owned());
+            arguments.extend(block);
+        }
+    }
+}
+
+const fn operation(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Completed => "c",
+        Verdict::Retry { .. } => "r",
+        Verdict::Discarded { .. } => "x",
+        Verdict::Quarantined { .. } => "q",
+        Verdict::Parked { .. } => "p",
+        Verdict::Dropped { .. } => "d",
+        Verdict::Released => "u",
+    }
+}
+
+impl Queue {
+    /// Ends jobs, with their children. The answer says for each, in order, whether it was applied: `false` means that
+    /// the job had been claimed by somebody else or ended before, and that nothing was changed.
+    ///
+    /// # Errors
+    /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails.
+    pub async fn finish(&self, jobs: &[FinishedJob]) -> Result<Vec<bool>, QueueError> {
+        jobs.iter().try_for_each(FinishedJob::check)?;
+        let mut applied = vec![true; jobs.len()];
+        let mut start = 0;
+        while start < jobs.len() {
+            let end = start + call_len(&jobs[start..]);
+            let (order, arguments) = arguments(&jobs[start..end]);
+            let refused: Vec<usize> = self.call(Operation::Finish, Resend::Safe, arguments).await?;
+            for number in refused {
+                let index = order.get(number.wrapping_sub(1)).ok_or(QueueError::Answer("finish"))?;
+                applied[start + index] = false;
+            }
+            start = end;
+        }
+        Ok(applied)
+    }
+}
+
+fn call_len(jobs: &[FinishedJob]) -> usize {
+    let mut children = 0;
+    let fits = |job: &&FinishedJob| {
+        children += job.finish.children.len();
+        children <= Finish::MAX_CHILDREN
+    };
+    jobs.iter().take(CALL_JOBS).take_while(fits).count().max(1)
+}
+
+/// The arguments, and which job is number 1, 2, ... in them.
+fn arguments(jobs: &[FinishedJob]) -> (Vec<usize>, Vec<String>) {
+    let (mut order, mut arguments) = (Vec::with_capacity(jobs.len()), Vec::new());
+    let mut plain: BTreeMap<(u64, &str), Vec<usize>> = BTreeMap::new();
+    for (index, job) in jobs.iter().enumerate() {
+        if job.is_plain() {
+            plain.entry((job.fence, &job.tenant)).or_default().push(index);
+        } else {
+            order.push(index);
+            job.push_blocks(&mut arguments);
+        }
+    }
+    for ((fence, tenant), indices) in plain {
+        arguments.extend(["c".to_owned(), fence.to_string(), tenant.to_owned(), indices.len().to_string()]);
+        arguments.extend(indices.iter().map(|&index| jobs[index].id.clone()));
+        order.extend(indices);
+    }
+    (order, arguments)
+}

@@ -1,0 +1,84 @@
+//! The queue's operations: one Redis FUNCTION library, assembled from `lua/*.lua`.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use sha2::{Digest as _, Sha256};
+
+const SHARED: &str = include_str!("lua/00_lib.lua");
+
+macro_rules! operations {
+    ($($variant:ident = $name:literal),+ $(,)?) => {
+        /// One operation; each is atomic.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Operation { $($variant),+ }
+
+        const SOURCES: &[(&str, &str)] = &[$(($name, include_str!(concat!("lua/", $name, ".lua")))),+];
+    };
+}
+
+operations! {
+    Enqueue = "enqueue",
+    Fetch = "fetch",
+    Finish = "finish",
+    Renew = "renew",
+    Reap = "reap",
+    Redrive = "redrive",
+    Tenant = "tenant",
+    Heartbeat = "heartbeat",
+    Lookup = "lookup",
+    Stats = "stats",
+    Kept = "kept",
+}
+
+/// The library's text, and the names under which Redis knows its functions. Every name carries a hash of the text, so
+/// that two versions can serve side by side while a deployment rolls.
+pub(super) struct Library {
+    pub(super) text: String,
+    names: Vec<String>,
+}
+
+pub(super) static LIBRARY: LazyLock<Library> = LazyLock::new(Library::assemble);
+
+impl Library {
+    pub(super) fn name(&self, operation: Operation) -> &str {
+        &self.names[operation as usize]
+    }
+
+    fn assemble() -> Self {
+        let mut digest = Sha256::new();
+        digest.update(SHARED);
+        for (name, source) in SOURCES {
+            digest.update(name);
+            digest.update(source);
+        }
+        let tag = format!("tenantry_{}", &hex::encode(digest.finalize())[..10]);
+        let mut text = format!("#!lua name={tag}\n{SHARED}\n");
+        let mut names = Vec::with_capacity(SOURCES.len());
+        for (operation, source) in SOURCES {
+            let name = format!("{tag}_{operation}");
+            let flags = if source.starts_with("-- no-writes") { "'no-writes'" } else { "" };
+            let written = writeln!(
+                text,
+                "redis.register_function{{function_name = '{name}', flags = {{{flags}}}, \
+                 callback = function(keys, args)\ninit(keys, args)\n{source}\nend}}"
+            );
+            written.expect("writing to a string cannot fail");
+            names.push(name);
+        }
+        Self { text, names }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_carries_the_hash_of_the_text() {
+        let tag = LIBRARY.name(Operation::Enqueue).strip_suffix("_enqueue").unwrap();
+        assert!(LIBRARY.text.starts_with(&format!("#!lua name={tag}\n")));
+        assert_eq!(LIBRARY.name(Operation::Kept), format!("{tag}_kept"));
+        assert_eq!(LIBRARY.text.matches("'no-writes'}").count(), 3);
+    }
+}

@@ -1,0 +1,200 @@
+-- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, lane name*
+-- -> {claim, {tenant, count, ...}, {id, ...}} | {0, ms to the next timer or '', more, {lane number, ...}}
+-- The caller reads the records with a plain HMGET (through Lua they would cost three times as much); a claimed job's
+-- record is not removed. A caller that got no answer asks with the same attempt number and gets the same claim.
+-- Exact start-time fair queueing over the heads of the declared lanes' ready indexes.
+local now, n, lease, Q = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local ku = p..':u:'..ARGV[5]
+local again, again_claim = smatch(call('GET', ku) or '', '^(%d+) (%d+)$')
+if again == ARGV[6] and call('ZSCORE', p..':l', again_claim) then
+  local G, ids, rec, i = {}, {}, {}, 1
+  for x in string.gmatch(call('GET', p..':c:'..again_claim) or '', '[^\n]+') do rec[#rec + 1] = x end
+  while i <= #rec do
+    local c = tonumber(rec[i + 1])
+    G[#G + 1] = rec[i]
+    G[#G + 1] = c
+    for j = i + 2, i + 1 + c do ids[#ids + 1] = rec[j] end
+    i = i + 2 + c
+  end
+  return {tonumber(again_claim), G, ids}
+end
+
+local lanes = {}
+for i = 7, #ARGV do lanes[#lanes + 1] = lane_number(ARGV[i], true) end
+local v, S, order = virtual_clock(), {}, {}
+local v0 = v
+
+-- 1. timers, bounded: 16 tenants with 50 jobs each
+local function promote(t, s, kind)
+  local k = kt..t..':'..kind
+  local ids = call('ZRANGEBYSCORE', k, '-inf', int(now), 'LIMIT', 0, 50)
+  if #ids > 0 then
+    call('ZREM', k, unpack(ids))
+    local vals = call('HMGET', ke, unpack(ids))
+    for j = 1, #ids do
+      local r = parse(vals[j])
+      if r then to_list(t, s, r.lane, r.level, ids[j]) else put_aside(t, s, ids[j], now) end
+    end
+  end
+  local head = call('ZRANGE', k, 0, 0, 'WITHSCORES')
+  -- What is left over goes behind the other tenants' timers.
+  if #head == 0 then call('ZREM', kw, kind..t) else call('ZADD', kw, int(max(tonumber(head[2]), now)), kind..t) end
+end
+local due = call('ZRANGEBYSCORE', kw, '-inf', int(now), 'LIMIT', 0, 16)
+local timed = {}
+for i = 1, #due do
+  local kind, t = ssub(due[i], 1, 1), ssub(due[i], 2)
+  local s = S[t]
+  if not s then
+    s = dec(t, call('HGET', kT, t))
+    s.na = in_flight(t)
+    S[t] = s
+    order[#order + 1] = t
+    timed[#timed + 1] = t
+  end
+  if TIMERS[kind] then promote(t, s, kind) else call('ZREM', kw, due[i]) end
+end
+for i = 1, #timed do local t = timed[i]; place(t, S[t], S[t].na, v, now) end
+flush_index()
+
+-- 2. visits. Cost: HLEN, LPOP, HSET per tenant; the rest once per window.
+local ids, ni, G, left, visits, maxv, nl = {}, 0, {}, n, 0, 2 * n + 16, #lanes
+local function take_from(t, s, level, first, want)
+  local got = 0
+  for j = 0, nl - 1 do
+    local lane = lanes[(first + j) % nl + 1]
+    local b = s.b[lane]
+    if b and band(b, BIT[level]) ~= 0 then
+      local ask = want - got
+      local x = call('LPOP', kt..t..':'..lane..'.'..level, ask)
+      local m = x and #x or 0
+      for i = 1, m do ids[ni + i] = x[i] end
+      ni = ni + m
+      got = got + m
+      if m < ask then clear(s, lane, level) end
+      if got >= want then break end
+    end
+  end
+  return got
+end
+local function serve(t, s)
+  if s.vt < v then s.vt = v end
+  v = s.vt
+  local take = min(left, Q, s.cap - s.na)
+  if s.emit > 0 then take = min(take, s.burst - ceil(max(0, s.tat - now) / s.emit)) end
+  if take <= 0 then return end
+  -- Every 8th visit starts at level 1, 2, 3 in turn so that nothing starves; the first lane goes round as well.
+  local c = (s.ctr + 1) % 65536
+  s.ctr = c
+  local reserved, m = c % 8 == 0, floor(c / 8)
+  local level, first = 0, (c - m) % nl
+  if reserved then level, first = m % 3 + 1, floor(m / 3) % nl end
+  local got = take_from(t, s, level, first, take)
+  for l = 0, 3 do
+    if got >= take then break end
+    if l ~= level then got = got + take_from(t, s, l, first, take - got) end
+  end
+  if got == 0 then return end
+  G[#G + 1] = t
+  G[#G + 1] = got
+  left = left - got
+  s.na = s.na + got
+  s.vt = s.vt + floor(got * STRIDE / s.w)
+  if s.emit > 0 then s.tat = max(s.tat, now) + got * s.emit end
+end
+local function servable(s)
+  if state_of(s, s.na, now) ~= READY then return false end
+  for j = 1, nl do if s.b[lanes[j]] then return true end end
+  return false
+end
+local function by_tag(a, b)
+  local x, y = S[a].vt, S[b].vt
+  if x == y then return a < b end
+  return x < y
+end
+-- The heads of the declared lanes, smallest start tag first, and the tag up to which nobody is missing.
+local function window(want)
+  local T, seen, absent, last, contributors = {}, {}, {}, {}, 0
+  for j = 1, nl do
+    local z = call('ZRANGE', kr..lanes[j], 0, want - 1)
+    if #z > 0 then contributors = contributors + 1 end
+    for i = 1, #z do
+      local t = z[i]
+      if not seen[t] then
+        seen[t] = true
+        T[#T + 1] = t
+        if not S[t] then absent[#absent + 1] = t end
+      end
+    end
+    if #z == want then last[#last + 1] = z[want] end
+  end
+  for t, s in pairs(rows(absent)) do S[t] = s end
+  if contributors > 1 then table.sort(T, by_tag) end
+  local H = 1 / 0
+  for i = 1, #last do H = min(H, S[last[i]].vt) end
+  return T, H
+end
+while left > 0 and visits < maxv and nl > 0 do
+  local T, H = window(min(ceil(left / Q) + 1, 100))
+  local m, j, touched, was = #T, 1, {}, {}
+  if m == 0 then break end
+  while j <= m and left > 0 and (j == 1 or S[T[j]].vt <= H) do
+    local t = T[j]
+    local s = S[t]
+    if not s.na then s.na = in_flight(t); order[#order + 1] = t end
+    if not was[t] then was[t] = true; touched[#touched + 1] = t end
+    local start = s.vt
+    serve(t, s)
+    visits = visits + 1
+    if s.vt > start and s.vt <= H and left > 0 and servable(s) then -- still among the smallest: serve again, in order
+      local i = m
+      while i > j and S[T[i]].vt > s.vt do T[i + 1] = T[i]; i = i - 1 end
+      T[i + 1] = t
+      m = m + 1
+    end
+    j = j + 1
+  end
+  for i = 1, #touched do local t = touched[i]; place(t, S[t], S[t].na, v, now) end
+  flush_index()
+end
+
+-- 3. one claim, one lease, one record for the whole batch
+local claim
+if ni > 0 then
+  -- Microseconds since 1970 at least, so that a fence never comes again after a failover that lost the last ones.
+  claim = int(max((tonumber(call('GET', p..':F')) or 0) + 1, now * 1000))
+  call('SET', p..':F', claim)
+  local o, rec = 0, {}
+  for g = 1, #G, 2 do
+    local t, c, inflight = G[g], G[g + 1], {}
+    rec[#rec + 1] = t
+    rec[#rec + 1] = c
+    for j = o + 1, o + c do
+      inflight[#inflight + 1] = ids[j]
+      inflight[#inflight + 1] = claim
+      rec[#rec + 1] = ids[j]
+    end
+    o = o + c
+    call('HSET', kt..t..':a', unpack(inflight))
+  end
+  call('SET', p..':c:'..claim, table.concat(rec, '\n'))
+  call('ZADD', p..':l', int(now + lease), claim)
+  call('HSET', p..':n', claim, ni)
+  call('SET', ku, ARGV[6]..' '..claim, 'PX', int(lease))
+end
+for j = 1, #order do save(order[j], S[order[j]]) end
+flush()
+flush_counts()
+if v > v0 then call('SET', p..':V', int(v)) end
+local more = 0
+for j = 1, nl do
+  if call('EXISTS', kr..lanes[j]) == 1 then
+    more = 1
+    if claim then wake(lanes[j]) end -- somebody else may help
+  end
+  woken[lanes[j]] = nil
+end
+for lane in pairs(woken) do wake(lane) end
+if claim then return {tonumber(claim), G, ids} end
+local head = call('ZRANGE', kw, 0, 0, 'WITHSCORES')
+return {0, head[2] and int(max(0, tonumber(head[2]) - now)) or '', more, lanes}

@@ -1,0 +1,51 @@
+-- ARGV now, max_claims, max_deaths -> {claims reaped, jobs given back, {tenant, id, ...} quarantined}
+-- The first death puts a job back at once. Later ones put the jobs of a claim back apart from each other, so that the
+-- one that kills workers does not take its neighbours along to quarantine.
+local now, maxd = clock(ARGV[1]), tonumber(ARGV[3])
+local claims = call('ZRANGEBYSCORE', p..':l', '-inf', int(now), 'LIMIT', 0, tonumber(ARGV[2]))
+local S, names, back, apart, quarantined = {}, {}, 0, 0, {}
+local function died(t, s, id)
+  call('HDEL', kt..t..':a', id)
+  s.dirty = true
+  local r = parse(call('HGET', ke, id))
+  if not r then
+    put_aside(t, s, id, now)
+    quarantined[#quarantined + 1] = t
+    quarantined[#quarantined + 1] = id
+    return
+  end
+  r.deaths = r.deaths + 1
+  if r.deaths >= maxd then
+    store(id, r)
+    keep(t, 'q', id, 'worker_died\n'..r.deaths..' workers vanished while they ran this job', now)
+    group_leave(t, s, id, true, now)
+    quarantined[#quarantined + 1] = t
+    quarantined[#quarantined + 1] = id
+    return
+  end
+  r.note = 'worker_died the worker that ran this job vanished'
+  store(id, r)
+  back = back + 1
+  if r.deaths > 1 then
+    apart = apart + 1
+    to_timer(t, 'y', now + 1000 * apart, id)
+  else to_list(t, s, r.lane, r.level, id, true) end
+end
+for _, claim in ipairs(claims) do
+  local rec, i = {}, 1
+  for x in string.gmatch(call('GET', p..':c:'..claim) or '', '[^\n]+') do rec[#rec + 1] = x end
+  while i <= #rec do
+    local t, c = rec[i], tonumber(rec[i + 1])
+    local s = S[t]
+    if not s then s = dec(t, call('HGET', kT, t)); S[t] = s; names[#names + 1] = t end
+    local holder = call('HMGET', kt..t..':a', unpack(rec, i + 2, i + 1 + c))
+    for j = c, 1, -1 do if holder[j] == claim then died(t, s, rec[i + 1 + j]) end end
+    i = i + 2 + c
+  end
+  call('UNLINK', p..':c:'..claim)
+  call('ZREM', p..':l', claim)
+  call('HDEL', p..':n', claim)
+end
+settle(names, S, now)
+flush_counts()
+return {#claims, back, quarantined}

@@ -1,0 +1,58 @@
+//! What Redis keeps of a job: a header that the queue's scripts rewrite, then the signed bytes, which nobody touches.
+//!
+//! `1` (layout) · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) · lane `\n` tenant `\n`
+//! note `\n` wire. `lua/00_lib.lua` reads and writes the same.
+
+use crate::envelope::StampedJob;
+
+/// The longest reason that is kept, in bytes.
+pub(super) const REASON_BYTES: usize = 300;
+
+/// The record of a job that was never tried.
+pub(super) fn fresh(job: &StampedJob) -> String {
+    format!("1{}0000000000{}\n{}\n\n{}", job.priority.level(), job.lane, job.tenant, job.wire)
+}
+
+/// A record, read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Record<'a> {
+    pub(super) attempts: u32,
+    pub(super) deaths: u32,
+    pub(super) interruptions: u32,
+    pub(super) parks: u32,
+    pub(super) tenant: &'a str,
+    pub(super) wire: &'a str,
+}
+
+/// Reads a record; `None` when it is damaged.
+pub(super) fn parse(record: &[u8]) -> Option<Record<'_>> {
+    let text = std::str::from_utf8(record).ok()?;
+    let (fixed, rest) = text.split_at_checked(12)?;
+    let digits = fixed.strip_prefix('1').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    if digits.as_bytes()[0] > b'3' {
+        return None;
+    }
+    let mut lines = rest.splitn(4, '\n');
+    let (_lane, tenant, _note, wire) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
+    Some(Record {
+        attempts: digits[1..4].parse().ok()?,
+        deaths: digits[4..6].parse().ok()?,
+        interruptions: digits[6..9].parse().ok()?,
+        parks: digits[9..11].parse().ok()?,
+        tenant,
+        wire,
+    })
+}
+
+/// `code` and `text` as one line of at most [`REASON_BYTES`], separated by `separator`.
+pub(super) fn reason(code: &str, separator: char, text: &str) -> String {
+    let mut line = format!("{code}{separator}");
+    for character in text.chars() {
+        let character = if character.is_control() { ' ' } else { character };
+        if line.len() + character.len_utf8() > REASON_BYTES {
+            break;
+        }
+        line.push(character);
+    }
+    line
+}

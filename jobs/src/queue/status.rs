@@ -1,0 +1,179 @@
+//! What the queue tells about jobs and tenants.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::id::JobId;
+use crate::job::Priority;
+
+/// Where a job is, in the words of the Open Job Spec and two of our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// Waits for its time.
+    Scheduled,
+    /// Waits for a worker.
+    Available,
+    /// A worker has it.
+    Active,
+    /// Failed and waits for its next attempt.
+    Retryable,
+    /// Done, not long ago. Older ones are forgotten.
+    Completed,
+    /// Called off, not long ago. Older ones are forgotten.
+    Cancelled,
+    /// A dead letter: its attempts are used up or trying again cannot help.
+    Discarded,
+    /// Never allowed to run.
+    Quarantined,
+    /// Waits until its tenant may run.
+    Parked,
+}
+
+impl JobState {
+    /// The name used in HTTP answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Available => "available",
+            Self::Active => "active",
+            Self::Retryable => "retryable",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Discarded => "discarded",
+            Self::Quarantined => "quarantined",
+            Self::Parked => "parked",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        let all = [
+            Self::Scheduled, Self::Available, Self::Active, Self::Retryable, Self::Completed,
+            Self::Cancelled, Self::Discarded, Self::Quarantined, Self::Parked,
+        ];
+        all.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a job failed or was refused, in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable code, `snake_case`.
+    pub code: String,
+    /// For people; at most 300 bytes.
+    pub text: String,
+}
+
+/// What the queue knows of one job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobStatus {
+    /// The job's id.
+    pub id: JobId,
+    /// Where it is.
+    pub state: JobState,
+    /// The lane it waits in; empty when the job is forgotten but for its outcome.
+    pub lane: String,
+    /// Whether a live worker declares that lane. If not, the job waits for one.
+    pub lane_declared: bool,
+    /// Its place among the tenant's jobs.
+    pub priority: Priority,
+    /// How often its handler failed.
+    pub attempts: u32,
+    /// How often its worker vanished.
+    pub deaths: u32,
+    /// How often it was given back at a shutdown.
+    pub interruptions: u32,
+    /// When it becomes available; for a dead letter or a quarantined job, since when it is one.
+    pub at: Option<DateTime<Utc>>,
+    /// The last failure, or why it is where it is.
+    pub reason: Option<Reason>,
+}
+
+/// How many jobs of a tenant are where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Waiting for a worker.
+    pub available: u64,
+    /// Being run.
+    pub active: u64,
+    /// Waiting for their time.
+    pub scheduled: u64,
+    /// Waiting for their next attempt.
+    pub retryable: u64,
+    /// Waiting until the tenant may run.
+    pub parked: u64,
+    /// Dead letters kept.
+    pub discarded: u64,
+    /// Jobs kept in quarantine.
+    pub quarantined: u64,
+    /// Completed since the queue knows the tenant.
+    pub completed_total: u64,
+    /// Called off since then.
+    pub cancelled_total: u64,
+    /// Discarded since then, redriven ones included.
+    pub discarded_total: u64,
+    /// Quarantined since then.
+    pub quarantined_total: u64,
+    /// Jobs that wait in lanes which no live worker declares, by lane. They are part of `available`.
+    pub undeclared: BTreeMap<String, u64>,
+}
+
+impl QueueStats {
+    /// Jobs that will still run by themselves, or are running.
+    #[must_use]
+    pub const fn open(&self) -> u64 {
+        self.available + self.active + self.scheduled + self.retryable + self.parked
+    }
+}
+
+/// Which of the two places for jobs that will not run by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kept {
+    /// Dead letters.
+    Discarded,
+    /// Quarantine.
+    Quarantined,
+}
+
+/// One job that will not run by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptJob {
+    /// Its id.
+    pub id: JobId,
+    /// Since when it is kept.
+    pub since: DateTime<Utc>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PushOutcome {
+    /// Jobs that are in the queue now and were not before.
+    pub accepted: usize,
+    /// Jobs whose id was in the queue already; they were left as they were.
+    pub duplicates: usize,
+}
+
+/// What may be changed of a tenant's share. `None` leaves a setting as it is. Changes apply to queued work at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TenantShare {
+    /// Share of the workers compared with other tenants, 1 to 100.
+    pub weight: Option<u32>,
+    /// How many of its jobs may run at once.
+    pub cap: Option<u32>,
+    /// The shortest mean distance between two starts, in milliseconds; 0 for no limit.
+    pub interval_ms: Option<u32>,
+    /// How many may start at once when it was idle.
+    pub burst: Option<u32>,
+    /// Whether the tenant is paused.
+    pub paused: Option<bool>,
+}

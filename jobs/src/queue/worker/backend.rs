@@ -1,0 +1,66 @@
+//! The queue as apalis sees it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use apalis_core::backend::finalize::Ephemeral;
+use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::task::Task;
+use apalis_core::worker::context::WorkerContext;
+use apalis_core::worker::ext::ack::AcknowledgeLayer;
+
+use super::acker::Acker;
+use super::job::FetchedJob;
+use super::shared::Shared;
+use super::worker_queue::WorkerOptions;
+
+/// Hands claimed jobs to an apalis worker, whose service must answer with a [`crate::queue::Finish`].
+#[derive(Debug, Clone)]
+pub struct JobBackend {
+    shared: Arc<Shared>,
+}
+
+impl JobBackend {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+/// Never fails: an error here would end the worker and drop the handlers that run.
+impl Backend for JobBackend {
+    type Task = Task<FetchedJob>;
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Task<FetchedJob>, Infallible>>> {
+        self.shared.buffer.poll(cx.waker()).map(|task| task.map(Ok))
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl BackendConfig for JobBackend {
+    type Args = FetchedJob;
+    type Id = ();
+    type Kind = Ephemeral;
+    type Config = WorkerOptions;
+    type Layer = AcknowledgeLayer<Acker>;
+
+    fn config(&self) -> &WorkerOptions {
+        &self.shared.options
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Self::Layer {
+        AcknowledgeLayer::new(Acker)
+    }
+}
