@@ -68,6 +68,8 @@ supervised() {
     return "$code"
 }
 
+# In the foreground, where sudo can ask for a password.
+"$here/up.sh" --packages
 supervised "$here/up.sh" "$dir/urls" "$dir"
 # shellcheck source=/dev/null
 source "$dir/urls"

@@ -2,7 +2,7 @@
 # Starts the servers whose URL is not set, and writes the URLs to a file to be sourced: up.sh [ENV_FILE [DIR]]
 #
 # Left alone when its URL is set: REDIS_URL, POSTGRES_URL with POSTGRES_ADMIN_URL, MONGO_URL, NEO4J_URL.
-# Data and logs go to DIR, by default a fresh temporary directory.
+# Data and logs go to DIR, by default a fresh temporary directory. --packages only installs what is missing.
 # `down.sh ENV_FILE` stops what was started. Data lives as long as the servers.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,6 +15,20 @@ env_file=${1:-$root/.data/services.env}
 began=$SECONDS
 
 given() { [[ -n ${!1:-} ]]; }
+
+servers=()
+given REDIS_URL || servers+=(redis)
+given POSTGRES_URL && given MONGO_URL || servers+=(postgres)
+given NEO4J_URL || servers+=(neo4j)
+
+# Before anything else and one by one: apt-get works alone, and sudo may ask for a password.
+for server in "${servers[@]}"; do
+    "$here/$server.sh" packages
+done
+given MONGO_URL || "$here/ferretdb.sh" packages
+if [[ $env_file == --packages ]]; then
+    exit
+fi
 
 if [[ -f $env_file ]] && "$here/down.sh" --check "$env_file"; then
     die "already running: source $env_file, or stop them with docker/services/down.sh $env_file"
@@ -48,18 +62,7 @@ background() {
     waiting+=($!)
 }
 
-servers=()
-given REDIS_URL || servers+=(redis)
-given POSTGRES_URL && given MONGO_URL || servers+=(postgres)
-given NEO4J_URL || servers+=(neo4j)
-
-# Packages first and one by one: apt-get works alone, and sudo may ask for a password.
-for server in "${servers[@]}"; do
-    "$here/$server.sh" packages
-done
-given MONGO_URL || "$here/ferretdb.sh" packages
-
-# Downloads, builds and starts then share the machine.
+# Downloads, builds and starts share the machine.
 for server in "${servers[@]}"; do
     background "$here/$server.sh" start "$dir/$server"
 done

@@ -1,0 +1,54 @@
+# Tenantry. `make` alone lists what there is to do.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test lint fmt services-up services-down clean-data toolchain redis
+
+SERVICES := docker/services
+CARGO_RUN := cargo run --quiet --locked --package worker --bin worker --
+
+# Where rustup puts Rust, for a shell that was open before the installation.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+# Reaches the recipe as a variable of the shell, so that any path will do.
+export DOCS
+# With 1, the demo exits when done and prints one line of JSON, the only line on standard output.
+ONESHOT ?=
+ONESHOT_FLAG := $(if $(filter 1 yes true,$(ONESHOT)),--oneshot)
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: toolchain redis ## Two tenants, two graphs, live; DOCS=folder for your own, ONESHOT=1 to exit at the end
+	@cargo build --locked --package worker >&2
+	@exec $(CARGO_RUN) demo $(ONESHOT_FLAG) $${DOCS:+--docs "$$DOCS"}
+
+dev: toolchain redis ## API, worker and scheduler in one process, on redis-server and files in .data
+	@cargo build --locked --package worker >&2
+	@exec $(CARGO_RUN) dev
+
+test: lint ## Format, lints, documentation, then all tests on real servers (installed and started if need be)
+	@$(SERVICES)/run.sh cargo test --locked --workspace
+
+lint: toolchain ## Check format, lints and documentation
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps
+
+fmt: ## Format the code
+	cargo fmt --all
+
+services-up: ## Start the real servers as plain processes; their URLs go to .data/services.env
+	@$(SERVICES)/up.sh
+
+services-down: ## Stop them and delete their data
+	@$(SERVICES)/down.sh
+
+clean-data: services-down ## Delete everything the demo and `make dev` have stored
+	rm -rf .data
+
+toolchain:
+	@$(SERVICES)/toolchain.sh
+
+# Only the program: demo and dev start a process of their own, unless REDIS_URL names a server.
+redis:
+	@[[ -n $${REDIS_URL:-} ]] || $(SERVICES)/redis.sh packages
