@@ -18,6 +18,7 @@ mod embedded;
 mod error;
 mod graph_fold;
 mod open;
+mod page;
 mod scoped;
 mod self_test;
 mod servers;

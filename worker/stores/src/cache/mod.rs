@@ -4,5 +4,5 @@ mod connect;
 mod fault;
 mod tenant_cache;
 
-pub(crate) use connect::{RedisLink, connect};
+pub(crate) use connect::connect;
 pub(crate) use tenant_cache::RedisCache;

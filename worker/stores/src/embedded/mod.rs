@@ -1,4 +1,18 @@
-//! Catalog, documents and index in `SQLite` files.
+//! Catalog, documents and index in `SQLite` files: `catalog.db`, and one file for each tenant.
+//!
+//! A file has one connection that writes, in transactions that take the write lock when they begin, so that writers of this
+//! process wait in a queue and only other processes can make it busy. Readers never wait for it.
+
+mod catalog;
+mod column;
+mod directory;
+mod documents;
+mod due_schedules;
+mod fault;
+mod file;
+mod index;
 mod open;
+mod outbox;
+mod tenant_files;
 
 pub(crate) use open::open;

@@ -1,16 +1,47 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use jobs::clock::SharedClock;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteSynchronous;
 
+use super::catalog::SqliteCatalog;
+use super::directory::SqliteDirectory;
+use super::documents::SqliteDocuments;
+use super::due_schedules::SqliteDueSchedules;
+use super::file::{SqliteFile, Usage};
+use super::index::SqliteIndex;
+use super::outbox::SqliteOutbox;
+use super::tenant_files::TenantFiles;
 use crate::backend::Backend;
 use crate::config::InvalidStores;
+use crate::data_dir;
 use crate::directory::DirectoryNews;
 
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/catalog");
+/// What was accepted has to outlive a power cut.
+const USAGE: Usage = Usage { migrations: &MIGRATIONS, synchronous: SqliteSynchronous::Full, readers_max: 4 };
+
+/// Opens the files in the data directory, making them if needed.
+///
+/// # Errors
+/// When the directory or a file in it cannot be used.
 pub(crate) async fn open(
     data: &Path,
     clock: SharedClock,
     news: DirectoryNews,
 ) -> Result<Backend, InvalidStores> {
-    let _ = (data, clock, news);
-    Err(InvalidStores::Setting { setting: "TENANTRY_DATA_DIR", problem: "not supported yet".into() })
+    let data = data_dir::private_dir(data)?;
+    let tenants = TenantFiles::new(data_dir::private_dir(&data.join("tenants"))?);
+    let path = data.join("catalog.db");
+    let catalog = SqliteFile::open(&path, &USAGE).await.map_err(|fault| data_dir::unusable(&path, fault))?;
+    let catalog = Arc::new(catalog);
+    Ok(Backend {
+        catalog: Box::new(SqliteCatalog::new(Arc::clone(&catalog), clock, news)),
+        documents: Box::new(SqliteDocuments::new(tenants.clone())),
+        index: Box::new(SqliteIndex::new(tenants)),
+        rows: Arc::new(SqliteDirectory::new(Arc::clone(&catalog))),
+        outbox: Arc::new(SqliteOutbox::new(Arc::clone(&catalog))),
+        schedules: Arc::new(SqliteDueSchedules::new(catalog)),
+    })
 }

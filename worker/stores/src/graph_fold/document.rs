@@ -35,12 +35,12 @@ pub(crate) struct DocumentMentions {
 
 impl DocumentMentions {
     /// Brings mentions into stored form: of several about the same thing in one chunk the first counts, the ends of a
-    /// relation are put in order, and a relation of a thing with itself is dropped.
+    /// relation are put in order; what has no name, and a relation of a thing with itself, is dropped.
     pub(crate) fn of(mentions: &[Mention]) -> Self {
         let (mut entities, mut relations) = (BTreeMap::new(), BTreeMap::new());
         for Mention { kind, chunk_id, description } in mentions {
             match kind {
-                MentionKind::Entity { name, entity_type } => {
+                MentionKind::Entity { name, entity_type } if !name.is_empty() => {
                     entities.entry((name.as_str(), chunk_id.as_str())).or_insert_with(|| EntityMention {
                         name: name.clone(),
                         entity_type: entity_type.clone(),
@@ -48,7 +48,7 @@ impl DocumentMentions {
                         description: description.clone(),
                     });
                 }
-                MentionKind::Relation { source, target, keywords, weight } if source != target => {
+                MentionKind::Relation { source, target, keywords, weight } if is_pair(source, target) => {
                     let (source, target) = (source.min(target), source.max(target));
                     relations.entry((source, target, chunk_id)).or_insert_with(|| RelationMention {
                         source: source.clone(),
@@ -59,7 +59,7 @@ impl DocumentMentions {
                         description: description.clone(),
                     });
                 }
-                MentionKind::Relation { .. } => {}
+                MentionKind::Entity { .. } | MentionKind::Relation { .. } => {}
             }
         }
         Self { entities: entities.into_values().collect(), relations: relations.into_values().collect() }
@@ -108,6 +108,10 @@ impl GraphKeys {
     }
 }
 
+fn is_pair(source: &str, target: &str) -> bool {
+    source != target && !source.is_empty() && !target.is_empty()
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "clamped to a range that an i64 holds")]
 fn weight_milli(weight: f64) -> i64 {
     let milli = (weight * 1_000.0).round();
@@ -134,6 +138,7 @@ mod tests {
             relation("a", "b", "c1", 7.0),
             relation("a", "b", "c0", 1.0),
             relation("a", "a", "c0", 1.0),
+            relation("", "a", "c0", 1.0),
         ]);
         let rows: Vec<_> = mentions.relations.iter().map(|m| (m.chunk_id.as_str(), m.weight_milli)).collect();
         assert_eq!(rows, [("c0", 1_000), ("c1", 500)]);

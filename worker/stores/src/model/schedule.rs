@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use jobs::envelope::StampedJob;
+use jobs::envelope::{Envelope, StampedJob, WireEnvelope};
 use jobs::tenant::{KbId, TenantId};
 
 /// A recurring job of one knowledge base.
@@ -38,6 +38,14 @@ pub struct NewSchedule {
     pub template: StampedJob,
     /// Who made it: the schedule may do what they may still do.
     pub created_by: String,
+}
+
+impl NewSchedule {
+    /// The type of the job that the template makes.
+    pub(crate) fn kind(&self) -> Result<String, serde_json::Error> {
+        let wire: WireEnvelope = serde_json::from_str(self.template.wire())?;
+        serde_json::from_str::<Envelope>(wire.job.get()).map(|envelope| envelope.kind)
+    }
 }
 
 /// A schedule whose time has come. Not scoped to a tenant by type, hence without authority: the scheduler has to verify

@@ -1,0 +1,97 @@
+//! Accepting a request: everything it means in one transaction.
+
+use chrono::{DateTime, Utc};
+use jobs::JobId;
+use jobs::envelope::StampedJob;
+use jobs::tenant::TenantId;
+use sqlx::SqliteConnection;
+
+use super::port::TenantCatalog;
+use super::{documents, idempotency, tenants};
+use crate::embedded::column::micros;
+use crate::embedded::fault::Fault;
+use crate::model::{Acceptance, Accepted};
+
+pub(super) async fn accept(
+    catalog: &TenantCatalog,
+    acceptance: &Acceptance,
+    now: DateTime<Utc>,
+) -> Result<Accepted, Fault> {
+    let mut tx = catalog.file.begin().await?;
+    let accepted = write(&mut tx, catalog, acceptance, now).await?;
+    if accepted != Accepted::New {
+        tx.rollback().await?;
+        return Ok(accepted);
+    }
+    tx.commit().await?;
+    if acceptance.tenant.is_some() {
+        catalog.news.tenant_changed(&catalog.tenant).await;
+    }
+    Ok(accepted)
+}
+
+async fn write(
+    tx: &mut SqliteConnection,
+    catalog: &TenantCatalog,
+    acceptance: &Acceptance,
+    now: DateTime<Utc>,
+) -> Result<Accepted, Fault> {
+    if let Some(answer) = &acceptance.idempotency {
+        if let Some(replay) = idempotency::replay_at(&mut *tx, &catalog.tenant, &answer.key, now).await? {
+            return Ok(Accepted::Replayed(replay));
+        }
+        idempotency::prune(tx, &catalog.tenant, now).await?;
+        idempotency::insert(tx, &catalog.tenant, answer, now).await?;
+    }
+    if let Some(tenant) = &acceptance.tenant
+        && !tenants::tenant_insert(tx, catalog, tenant, now).await?
+    {
+        return Ok(Accepted::TenantExists);
+    }
+    if let Some((kb, new)) = &acceptance.documents {
+        for document in new {
+            if !documents::register(tx, &catalog.tenant, kb, document, now).await? {
+                return Ok(Accepted::RevisionMoved);
+            }
+        }
+    }
+    for job in &acceptance.jobs {
+        outbox_insert(tx, &catalog.tenant, job, now).await?;
+    }
+    Ok(Accepted::New)
+}
+
+/// Puts a job of `tenant` into the outbox. A job that lies there already stays.
+pub(in crate::embedded) async fn outbox_insert(
+    tx: &mut SqliteConnection,
+    tenant: &TenantId,
+    job: &StampedJob,
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    if job.tenant_id() != tenant {
+        return Err(Fault::Conflict("the job was stamped for another tenant"));
+    }
+    sqlx::query(
+        "INSERT INTO outbox (tenant_id, job_id, wire, created_at_us) VALUES (?, ?, ?, ?)
+         ON CONFLICT (tenant_id, job_id) DO NOTHING",
+    )
+    .bind(tenant.as_str())
+    .bind(job.id().to_string())
+    .bind(job.wire())
+    .bind(micros(now))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn outbox_delete(catalog: &TenantCatalog, jobs: &[JobId]) -> Result<(), Fault> {
+    let mut tx = catalog.file.begin().await?;
+    for job in jobs {
+        sqlx::query("DELETE FROM outbox WHERE tenant_id = ? AND job_id = ?")
+            .bind(catalog.tenant.as_str())
+            .bind(job.to_string())
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,104 @@
+//! How jobs ended.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::JobId;
+use jobs::tenant::TenantId;
+use sqlx::SqliteConnection;
+
+use super::port::TenantCatalog;
+use crate::embedded::column::{micros, moment};
+use crate::embedded::fault::Fault;
+use crate::model::JobRecord;
+
+/// How long a record is kept.
+const KEPT: TimeDelta = TimeDelta::days(30);
+/// How many records a tenant keeps.
+const KEPT_MAX: u32 = 10_000;
+
+pub(super) async fn insert(catalog: &TenantCatalog, records: &[JobRecord]) -> Result<(), Fault> {
+    let mut tx = catalog.file.begin().await?;
+    for record in records {
+        insert_one(&mut tx, &catalog.tenant, record).await?;
+    }
+    prune(&mut tx, &catalog.tenant, catalog.clock.now()).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn insert_one(tx: &mut SqliteConnection, tenant: &TenantId, record: &JobRecord) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO job_history (tenant_id, job_id, kind, queue, state, attempts, error_code, error_text,
+                                  created_at_us, started_at_us, finished_at_us)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, job_id) DO NOTHING",
+    )
+    .bind(tenant.as_str())
+    .bind(record.id.to_string())
+    .bind(&record.kind)
+    .bind(&record.queue)
+    .bind(&record.state)
+    .bind(record.attempts)
+    .bind(record.error.as_ref().map(|(code, _)| code))
+    .bind(record.error.as_ref().map(|(_, text)| text))
+    .bind(micros(record.created_at))
+    .bind(micros(record.started_at))
+    .bind(micros(record.finished_at))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Removes some records that are too old or too many: more than one call adds.
+async fn prune(tx: &mut SqliteConnection, tenant: &TenantId, now: DateTime<Utc>) -> Result<(), Fault> {
+    sqlx::query(
+        "DELETE FROM job_history WHERE tenant_id = ?1 AND job_id IN (
+             SELECT job_id FROM job_history WHERE tenant_id = ?1 AND finished_at_us < ?2
+             ORDER BY finished_at_us LIMIT 500)",
+    )
+    .bind(tenant.as_str())
+    .bind(micros(now - KEPT))
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "DELETE FROM job_history WHERE tenant_id = ?1 AND job_id IN (
+             SELECT job_id FROM job_history WHERE tenant_id = ?1
+             ORDER BY finished_at_us DESC, job_id DESC LIMIT 500 OFFSET ?2)",
+    )
+    .bind(tenant.as_str())
+    .bind(KEPT_MAX)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct HistoryRow {
+    kind: String,
+    queue: String,
+    state: String,
+    attempts: u32,
+    error_code: Option<String>,
+    error_text: Option<String>,
+    created_at_us: i64,
+    started_at_us: i64,
+    finished_at_us: i64,
+}
+
+pub(super) async fn record(catalog: &TenantCatalog, id: JobId) -> Result<Option<JobRecord>, Fault> {
+    let row: Option<HistoryRow> =
+        sqlx::query_as("SELECT * FROM job_history WHERE tenant_id = ? AND job_id = ?")
+            .bind(catalog.tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(catalog.file.read())
+            .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(JobRecord {
+        id,
+        kind: row.kind,
+        queue: row.queue,
+        state: row.state,
+        attempts: row.attempts,
+        error: row.error_code.zip(row.error_text),
+        created_at: moment(row.created_at_us, "job_history.created_at_us")?,
+        started_at: moment(row.started_at_us, "job_history.started_at_us")?,
+        finished_at: moment(row.finished_at_us, "job_history.finished_at_us")?,
+    }))
+}

@@ -1,0 +1,13 @@
+//! The catalog in `SQLite`. Every statement filters by the tenant that the object was bound to.
+
+mod accept;
+mod documents;
+mod history;
+mod idempotency;
+mod port;
+mod schedules;
+mod tenants;
+
+pub(super) use accept::outbox_insert;
+pub(super) use port::SqliteCatalog;
+pub(super) use tenants::{KB_SELECT, KbRow};

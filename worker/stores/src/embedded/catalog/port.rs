@@ -1,0 +1,183 @@
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use jobs::clock::SharedClock;
+use jobs::tenant::{KbId, TenantId, TenantStatus};
+use jobs::{DocumentId, JobId};
+
+use super::documents::{Change, Listing};
+use super::{accept, documents, history, idempotency, schedules, tenants};
+use crate::deadline::CALL;
+use crate::directory::DirectoryNews;
+use crate::embedded::fault::call;
+use crate::embedded::file::SqliteFile;
+use crate::model::{
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
+    NewSchedule, Page, Replay, Schedule, Tenant, WorkspaceId,
+};
+use crate::ports::{Catalog, StoreResult};
+use crate::scoped::Scope;
+
+/// The catalogs of all tenants.
+pub(in crate::embedded) struct SqliteCatalog {
+    file: Arc<SqliteFile>,
+    clock: SharedClock,
+    news: DirectoryNews,
+}
+
+impl SqliteCatalog {
+    pub(in crate::embedded) fn new(file: Arc<SqliteFile>, clock: SharedClock, news: DirectoryNews) -> Self {
+        Self { file, clock, news }
+    }
+}
+
+impl Scope<dyn Catalog> for SqliteCatalog {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Catalog> {
+        Arc::new(TenantCatalog {
+            file: Arc::clone(&self.file),
+            tenant: tenant.clone(),
+            clock: Arc::clone(&self.clock),
+            news: self.news.clone(),
+        })
+    }
+}
+
+/// The catalog of one tenant.
+pub(super) struct TenantCatalog {
+    pub(super) file: Arc<SqliteFile>,
+    pub(super) tenant: TenantId,
+    pub(super) clock: SharedClock,
+    pub(super) news: DirectoryNews,
+}
+
+#[async_trait::async_trait]
+impl Catalog for TenantCatalog {
+    async fn tenant(&self) -> StoreResult<Option<Tenant>> {
+        call("catalog.tenant", CALL, tenants::tenant(self)).await
+    }
+
+    async fn tenant_status_move(&self, from: TenantStatus, to: TenantStatus) -> StoreResult<bool> {
+        call("catalog.tenant_status_move", CALL, tenants::tenant_status_move(self, from, to)).await
+    }
+
+    async fn kb_ensure(
+        &self,
+        id: &KbId,
+        name: &str,
+        workspace: &WorkspaceId,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Kb> {
+        call("catalog.kb_ensure", CALL, tenants::kb_ensure(self, id, name, workspace, now)).await
+    }
+
+    async fn kb(&self, id: &KbId) -> StoreResult<Option<Kb>> {
+        call("catalog.kb", CALL, tenants::kb(self, id)).await
+    }
+
+    async fn kbs(&self) -> StoreResult<Vec<Kb>> {
+        call("catalog.kbs", CALL, tenants::kbs(self)).await
+    }
+
+    async fn api_key_ensure(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()> {
+        call("catalog.api_key_ensure", CALL, tenants::api_key_ensure(self, key, now)).await
+    }
+
+    async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {
+        call("catalog.accept", CALL, accept::accept(self, acceptance, now)).await
+    }
+
+    async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>> {
+        call("catalog.replay", CALL, idempotency::replay(self, idempotency_key)).await
+    }
+
+    async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()> {
+        call("catalog.outbox_delete", CALL, accept::outbox_delete(self, jobs)).await
+    }
+
+    async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>> {
+        call("catalog.document", CALL, documents::document(self, kb, id)).await
+    }
+
+    async fn documents(
+        &self,
+        kb: &KbId,
+        status: Option<DocumentStatus>,
+        after: Option<&DocumentId>,
+        limit: u32,
+    ) -> StoreResult<Page<Document>> {
+        let listing = Listing { status, after, limit };
+        call("catalog.documents", CALL, documents::documents(self, kb, &listing)).await
+    }
+
+    async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]> {
+        call("catalog.document_totals", CALL, documents::totals(self, kb)).await
+    }
+
+    async fn document_processing(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        chunks: u32,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let change = Change { kb, id, revision, now };
+        call("catalog.document_processing", CALL, documents::processing(self, &change, chunks)).await
+    }
+
+    async fn document_processed(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        counts: DocumentCounts,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let change = Change { kb, id, revision, now };
+        call("catalog.document_processed", CALL, documents::processed(self, &change, counts)).await
+    }
+
+    async fn document_failed(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let change = Change { kb, id, revision, now };
+        call("catalog.document_failed", CALL, documents::failed(self, &change, fault)).await
+    }
+
+    async fn document_pending(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        job: JobId,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let change = Change { kb, id, revision, now };
+        call("catalog.document_pending", CALL, documents::pending(self, &change, job)).await
+    }
+
+    async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()> {
+        call("catalog.history_insert", CALL, history::insert(self, records)).await
+    }
+
+    async fn history(&self, id: JobId) -> StoreResult<Option<JobRecord>> {
+        call("catalog.history", CALL, history::record(self, id)).await
+    }
+
+    async fn schedule_put(&self, schedule: &NewSchedule, now: DateTime<Utc>) -> StoreResult<()> {
+        call("catalog.schedule_put", CALL, schedules::put(self, schedule, now)).await
+    }
+
+    async fn schedules(&self, kb: &KbId) -> StoreResult<Vec<Schedule>> {
+        call("catalog.schedules", CALL, schedules::list(self, kb)).await
+    }
+
+    async fn schedule_delete(&self, kb: &KbId, name: &str) -> StoreResult<bool> {
+        call("catalog.schedule_delete", CALL, schedules::delete(self, kb, name)).await
+    }
+}

@@ -1,0 +1,155 @@
+//! The tenant, its knowledge bases and its API keys.
+
+use chrono::{DateTime, Utc};
+use jobs::tenant::{KbId, TenantStatus};
+use sqlx::SqliteConnection;
+
+use super::port::TenantCatalog;
+use crate::embedded::column::{micros, moment, parsed, unsigned};
+use crate::embedded::fault::Fault;
+use crate::model::{Kb, NewApiKey, NewTenant, Tenant, WorkspaceId};
+
+pub(super) async fn tenant(catalog: &TenantCatalog) -> Result<Option<Tenant>, Fault> {
+    let row: Option<(String, String, String, i64, i64)> =
+        sqlx::query_as("SELECT name, plan, status, epoch, created_at_us FROM tenants WHERE tenant_id = ?")
+            .bind(catalog.tenant.as_str())
+            .fetch_optional(catalog.file.read())
+            .await?;
+    let Some((name, plan, status, epoch, created_at_us)) = row else { return Ok(None) };
+    Ok(Some(Tenant {
+        id: catalog.tenant.clone(),
+        name,
+        plan,
+        status: parsed(&status, "tenants.status")?,
+        epoch: unsigned(epoch, "tenants.epoch")?,
+        created_at: moment(created_at_us, "tenants.created_at_us")?,
+    }))
+}
+
+/// Makes the tenant. Returns whether it is new.
+pub(super) async fn tenant_insert(
+    tx: &mut SqliteConnection,
+    catalog: &TenantCatalog,
+    new: &NewTenant,
+    now: DateTime<Utc>,
+) -> Result<bool, Fault> {
+    let done = sqlx::query(
+        "INSERT INTO tenants (tenant_id, name, plan, status, epoch, created_at_us)
+         VALUES (?, ?, ?, ?, 0, ?) ON CONFLICT (tenant_id) DO NOTHING",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(&new.name)
+    .bind(&new.plan)
+    .bind(TenantStatus::Provisioning.as_str())
+    .bind(micros(now))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn tenant_status_move(
+    catalog: &TenantCatalog,
+    from: TenantStatus,
+    to: TenantStatus,
+) -> Result<bool, Fault> {
+    let done = sqlx::query("UPDATE tenants SET status = ? WHERE tenant_id = ? AND status = ?")
+        .bind(to.as_str())
+        .bind(catalog.tenant.as_str())
+        .bind(from.as_str())
+        .execute(catalog.file.write())
+        .await?;
+    catalog.news.tenant_changed(&catalog.tenant).await;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Selects the columns of [`KbRow`].
+pub(in crate::embedded) const KB_SELECT: &str =
+    "SELECT kb_id, name, workspace, created_at_us FROM kbs WHERE tenant_id = ? AND kb_id = ?";
+
+#[derive(sqlx::FromRow)]
+pub(in crate::embedded) struct KbRow {
+    kb_id: String,
+    name: String,
+    workspace: String,
+    created_at_us: i64,
+}
+
+impl TryFrom<KbRow> for Kb {
+    type Error = Fault;
+
+    fn try_from(row: KbRow) -> Result<Self, Fault> {
+        Ok(Self {
+            id: parsed(&row.kb_id, "kbs.kb_id")?,
+            name: row.name,
+            workspace: parsed(&row.workspace, "kbs.workspace")?,
+            created_at: moment(row.created_at_us, "kbs.created_at_us")?,
+        })
+    }
+}
+
+pub(super) async fn kb_ensure(
+    catalog: &TenantCatalog,
+    id: &KbId,
+    name: &str,
+    workspace: &WorkspaceId,
+    now: DateTime<Utc>,
+) -> Result<Kb, Fault> {
+    let mut tx = catalog.file.begin().await?;
+    sqlx::query(
+        "INSERT INTO kbs (tenant_id, kb_id, name, workspace, created_at_us)
+         VALUES (?, ?, ?, ?, ?) ON CONFLICT (tenant_id, kb_id) DO NOTHING",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(id.as_str())
+    .bind(name)
+    .bind(workspace.as_str())
+    .bind(micros(now))
+    .execute(&mut *tx)
+    .await?;
+    let row: KbRow =
+        sqlx::query_as(KB_SELECT).bind(catalog.tenant.as_str()).bind(id.as_str()).fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    catalog.news.tenant_changed(&catalog.tenant).await;
+    row.try_into()
+}
+
+pub(super) async fn kb(catalog: &TenantCatalog, id: &KbId) -> Result<Option<Kb>, Fault> {
+    let row: Option<KbRow> = sqlx::query_as(KB_SELECT)
+        .bind(catalog.tenant.as_str())
+        .bind(id.as_str())
+        .fetch_optional(catalog.file.read())
+        .await?;
+    row.map(Kb::try_from).transpose()
+}
+
+pub(super) async fn kbs(catalog: &TenantCatalog) -> Result<Vec<Kb>, Fault> {
+    let rows: Vec<KbRow> = sqlx::query_as(
+        "SELECT kb_id, name, workspace, created_at_us FROM kbs WHERE tenant_id = ? ORDER BY kb_id",
+    )
+    .bind(catalog.tenant.as_str())
+    .fetch_all(catalog.file.read())
+    .await?;
+    rows.into_iter().map(Kb::try_from).collect()
+}
+
+pub(super) async fn api_key_ensure(
+    catalog: &TenantCatalog,
+    key: &NewApiKey,
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO api_keys (tenant_id, key_id, name, secret_sha256, role, expires_at_us, created_at_us)
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, key_id) DO NOTHING",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(key.id.as_str())
+    .bind(&key.name)
+    .bind(&key.secret_sha256)
+    .bind(key.role.as_str())
+    .bind(key.expires_at.map(micros))
+    .bind(micros(now))
+    .execute(catalog.file.write())
+    .await?;
+    catalog.news.tenant_changed(&catalog.tenant).await;
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! One `SQLite` file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+
+use super::fault::Fault;
+use crate::data_dir;
+
+/// How long a connection waits for another process that writes.
+const BUSY_LIMIT: Duration = Duration::from_secs(10);
+/// How long a call waits for the one writing connection.
+const QUEUE_LIMIT: Duration = Duration::from_secs(60);
+const MIGRATE_ATTEMPTS: u32 = 5;
+const MIGRATE_WAIT: Duration = Duration::from_millis(200);
+
+/// How a file is used.
+pub(super) struct Usage {
+    pub(super) migrations: &'static Migrator,
+    pub(super) synchronous: SqliteSynchronous,
+    pub(super) readers_max: u32,
+}
+
+/// An open file with one connection that writes and some that read. Dropping it closes them once their calls are over.
+pub(super) struct SqliteFile {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteFile {
+    /// Opens the file, making it if needed, and brings its tables up to date.
+    pub(super) async fn open(path: &Path, usage: &Usage) -> Result<Self, Fault> {
+        data_dir::private_file(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(usage.synchronous)
+            .busy_timeout(BUSY_LIMIT)
+            .foreign_keys(true);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(QUEUE_LIMIT)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+        };
+        let writer = pool(1).connect_with(options.clone()).await?;
+        migrate(&writer, usage.migrations).await?;
+        let readers = pool(usage.readers_max).connect_lazy_with(options.pragma("query_only", "on"));
+        Ok(Self { writer, readers })
+    }
+
+    /// Connections that read.
+    pub(super) fn read(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// A transaction that holds the write lock from its beginning, so that it cannot fail half-way for want of it.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// The connection that writes, for a single statement.
+    pub(super) fn write(&self) -> &SqlitePool {
+        &self.writer
+    }
+}
+
+/// Another process may be doing the same; whoever comes second finds it done at the next attempt.
+async fn migrate(writer: &SqlitePool, migrations: &Migrator) -> Result<(), Fault> {
+    let mut attempt = 1;
+    loop {
+        match migrations.run(writer).await {
+            Ok(()) => return Ok(()),
+            Err(_) if attempt < MIGRATE_ATTEMPTS => {
+                attempt += 1;
+                tokio::time::sleep(MIGRATE_WAIT).await;
+            }
+            Err(error) => return Err(sqlx::Error::from(error).into()),
+        }
+    }
+}

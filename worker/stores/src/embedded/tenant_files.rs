@@ -1,0 +1,81 @@
+//! The files of tenants, opened when they are needed and closed when they are not.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::tenant::TenantId;
+use moka::future::Cache;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteSynchronous;
+
+use super::fault::Fault;
+use super::file::{SqliteFile, Usage};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/tenant");
+/// Outlives the process. A power cut may take the last moments, which a reindex brings back from the originals.
+const USAGE: Usage =
+    Usage { migrations: &MIGRATIONS, synchronous: SqliteSynchronous::Normal, readers_max: 2 };
+/// Each open file costs up to three threads.
+const OPEN_MAX: u64 = 64;
+const IDLE: Duration = Duration::from_secs(60);
+
+/// All tenants' files, of which a bounded number is open. A file that is closed while a call still uses it stays open for
+/// that call.
+#[derive(Clone)]
+pub(super) struct TenantFiles {
+    directory: PathBuf,
+    open: Cache<TenantId, Arc<SqliteFile>>,
+}
+
+impl TenantFiles {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory, open: Cache::builder().max_capacity(OPEN_MAX).time_to_idle(IDLE).build() }
+    }
+
+    /// The tenant's file.
+    pub(super) async fn of(&self, tenant: &TenantId) -> Result<Arc<SqliteFile>, Fault> {
+        let opening = self.open.try_get_with_by_ref(tenant, self.open_file(tenant));
+        opening.await.map_err(Fault::Open)
+    }
+
+    async fn open_file(&self, tenant: &TenantId) -> Result<Arc<SqliteFile>, Fault> {
+        let file = SqliteFile::open(&self.directory.join(format!("{tenant}.db")), &USAGE).await?;
+        own(&file, tenant).await?;
+        Ok(Arc::new(file))
+    }
+}
+
+/// Writes into a new file whose it is, and refuses one that is another tenant's.
+async fn own(file: &SqliteFile, tenant: &TenantId) -> Result<(), Fault> {
+    let mut tx = file.begin().await?;
+    sqlx::query("INSERT INTO owner (one, tenant_id) VALUES (1, ?) ON CONFLICT DO NOTHING")
+        .bind(tenant.as_str())
+        .execute(&mut *tx)
+        .await?;
+    let owner: String = sqlx::query_scalar("SELECT tenant_id FROM owner").fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    if owner == tenant.as_str() { Ok(()) } else { Err(Fault::ForeignFile) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_in_another_tenants_place_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let tenant = |id: &str| -> TenantId { id.parse().unwrap() };
+        let files = TenantFiles::new(directory.path().to_owned());
+        let file = files.of(&tenant("acme")).await.unwrap();
+        let again = files.of(&tenant("acme")).await.unwrap();
+        assert!(Arc::ptr_eq(&file, &again));
+        file.write().close().await;
+
+        std::fs::copy(directory.path().join("acme.db"), directory.path().join("acme-2.db")).unwrap();
+        match files.of(&tenant("acme-2")).await {
+            Err(Fault::Open(fault)) => assert!(matches!(*fault, Fault::ForeignFile), "{fault}"),
+            other => panic!("{:?}", other.map(drop)),
+        }
+    }
+}
