@@ -22,7 +22,7 @@ demo: toolchain redis ## Two tenants, two graphs, live; DOCS=folder for your own
 	@cargo build --locked --package worker >&2
 	@exec $(CARGO_RUN) demo $(ONESHOT_FLAG) $${DOCS:+--docs "$$DOCS"}
 
-dev: toolchain redis ## API, worker and scheduler in one process, on redis-server and files in .data
+dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one process, on redis-server and files in .data
 	@cargo build --locked --package worker >&2
 	@exec $(CARGO_RUN) dev
 
@@ -49,6 +49,6 @@ clean-data: services-down ## Delete everything the demo and `make dev` have stor
 toolchain:
 	@$(SERVICES)/toolchain.sh
 
-# Only the program: demo and dev start a process of their own, unless REDIS_URL names a server.
+# Only the program: the demo always starts a process of its own, `make dev` unless REDIS_URL names a server.
 redis:
-	@[[ -n $${REDIS_URL:-} ]] || $(SERVICES)/redis.sh packages
+	@$(SERVICES)/redis.sh packages
