@@ -1,1 +1,20 @@
-//! api-thin
+//! The HTTP API: says who asks, stamps what they ask for, and answers 202.
+//!
+//! A request passes [`extract`], which turns credentials (checked by [`auth`]) into a
+//! [`jobs::tenant::TenantContext`]; a handler in `routes` reads the tenant's stores or puts a request
+//! together; [`accept`] writes it down in one transaction and hands the job to the queue. Every refusal is a
+//! [`problem::Problem`].
+//!
+//! [`router`] and [`serve`] run it inside any program that holds the parts; the `api-thin` binary builds the
+//! parts from the environment.
+
+pub mod accept;
+pub mod auth;
+pub mod documents;
+pub mod extract;
+pub mod problem;
+pub mod routes;
+pub mod server;
+
+pub use routes::{ROUTES, Route, router};
+pub use server::{ApiConfig, ApiParts, ApiState, InvalidConfig, LimitSettings, serve};

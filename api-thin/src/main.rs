@@ -1,1 +1,3 @@
+//! The HTTP API as a program of its own.
+
 fn main() {}

@@ -34,6 +34,13 @@ impl JobId {
         Self::from_parts(at, tail)
     }
 
+    /// When the job was made, as its id tells; `None` for an id that is not of version 7.
+    #[must_use]
+    pub fn created_at(&self) -> Option<DateTime<Utc>> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+    }
+
     fn from_parts(at: DateTime<Utc>, tail: [u8; 10]) -> Self {
         let ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);
         Self(Builder::from_unix_timestamp_millis(ms, &tail).into_uuid())
@@ -152,6 +159,7 @@ mod tests {
         assert_eq!(id, JobId::derived(at, "nightly|acme"));
         assert_ne!(id, JobId::derived(at, "nightly|acme2"));
         assert_eq!(id.0.get_version_num(), 7);
+        assert_eq!(id.created_at(), Some(at));
         assert!(id.to_string().starts_with("018bcfe5-687b-7"));
     }
 

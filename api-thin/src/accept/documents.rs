@@ -1,0 +1,104 @@
+use jobs::JobId;
+use jobs::envelope::StampedJob;
+use jobs::tenant::TenantId;
+use jobs::types::IngestDocument;
+use serde_json::{Value, json};
+use stores::model::NewDocument;
+
+use super::answer::{Answer, job_location};
+use super::fingerprint::Fingerprint;
+use super::submission::{Outcome, Proposal, Submission};
+use crate::documents::Upload;
+use crate::extract::{CreateDocuments, IdempotencyKey, KbCaller};
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+/// How often others may upload the same document in between before we give up.
+const TRIES: u32 = 8;
+
+/// Stores the originals, registers the documents and enqueues one `document.ingest` for each: all of them or
+/// none.
+///
+/// # Errors When the idempotency key stands for another request, others keep uploading the same documents, or
+/// a store is away.
+pub async fn accept_documents(
+    app: &ApiState,
+    who: &KbCaller<CreateDocuments>,
+    key: &IdempotencyKey,
+    uploads: &[Upload],
+) -> Result<Answer, Problem> {
+    let fingerprint = fingerprint(who, uploads);
+    let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    store_originals(who, uploads).await?;
+    for _ in 0..TRIES {
+        let proposal = propose(app, who, uploads).await?;
+        if let Outcome::Answer(answer) = submission.propose(proposal).await? {
+            return Ok(answer);
+        }
+    }
+    Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1))
+}
+
+fn fingerprint(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Fingerprint {
+    let documents =
+        uploads.iter().flat_map(|upload| [upload.name.as_str(), upload.media_type, &upload.sha256]);
+    Fingerprint::of("documents", std::iter::once(who.kb.id.as_str()).chain(documents))
+}
+
+/// Before anything is registered: a registered document always has its original. One that is never registered
+/// is found by its digest when the same content comes again.
+async fn store_originals(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Result<(), Problem> {
+    let blobs = who.caller.stores.blobs();
+    for upload in uploads {
+        let id = upload.name.document_id();
+        blobs.original_put(&who.kb.id, &id, &upload.sha256, upload.bytes.clone()).await?;
+    }
+    Ok(())
+}
+
+async fn propose(
+    app: &ApiState,
+    who: &KbCaller<CreateDocuments>,
+    uploads: &[Upload],
+) -> Result<Proposal, Problem> {
+    let catalog = who.caller.stores.catalog();
+    let (mut documents, mut jobs) = (Vec::new(), Vec::<StampedJob>::new());
+    for upload in uploads {
+        let id = upload.name.document_id();
+        let known = catalog.document(&who.kb.id, &id).await?;
+        let revision = known.map_or(1, |document| document.revision + 1);
+        let job_id = JobId::generate(app.clock().now());
+        let job = IngestDocument { document_id: id.clone(), revision };
+        jobs.push(who.caller.stamp(app, job_id, &job)?);
+        documents.push(NewDocument {
+            id,
+            name: upload.name.to_string(),
+            revision,
+            media_type: upload.media_type.to_owned(),
+            size_bytes: u64::try_from(upload.bytes.len()).unwrap_or(u64::MAX),
+            sha256: upload.sha256.clone(),
+            job_id,
+        });
+    }
+    let body = body(who.caller.tenant(), &documents);
+    Ok(Proposal { tenant: None, documents: Some((who.kb.id.clone(), documents)), jobs, body })
+}
+
+/// `job_id` and `location` are those of the first document; each document has its own.
+fn body(tenant: &TenantId, documents: &[NewDocument]) -> Value {
+    let row = |document: &NewDocument| {
+        json!({
+            "document_id": document.id,
+            "name": document.name,
+            "revision": document.revision,
+            "job_id": document.job_id,
+            "location": job_location(tenant, document.job_id),
+        })
+    };
+    let rows: Vec<Value> = documents.iter().map(row).collect();
+    let first = rows.first().cloned().unwrap_or_default();
+    json!({ "job_id": first["job_id"], "location": first["location"], "documents": rows })
+}

@@ -1,0 +1,34 @@
+use jobs::JobId;
+use jobs::types::ReindexKb;
+use serde_json::json;
+
+use super::answer::{Answer, job_location};
+use super::fingerprint::Fingerprint;
+use super::submission::{Outcome, Proposal, Submission};
+use crate::extract::{IdempotencyKey, KbCaller, UpdateDocuments};
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+/// Enqueues one `kb.reindex`.
+///
+/// # Errors
+/// When the idempotency key stands for another request, or a store is away.
+pub async fn accept_reindex(
+    app: &ApiState,
+    who: &KbCaller<UpdateDocuments>,
+    key: &IdempotencyKey,
+) -> Result<Answer, Problem> {
+    let fingerprint = Fingerprint::of("reindex", [who.kb.id.as_str()]);
+    let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    let job_id = JobId::generate(app.clock().now());
+    let job = who.caller.stamp(app, job_id, &ReindexKb::default())?;
+    let location = job_location(who.caller.tenant(), job_id);
+    let body = json!({ "job_id": job_id, "location": location, "kb_id": who.kb.id });
+    match submission.propose(Proposal { tenant: None, documents: None, jobs: vec![job], body }).await? {
+        Outcome::Answer(answer) => Ok(answer),
+        Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),
+    }
+}

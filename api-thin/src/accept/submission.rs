@@ -1,0 +1,81 @@
+use jobs::envelope::StampedJob;
+use jobs::tenant::KbId;
+use serde_json::Value;
+use stores::TenantStores;
+use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewTenant, Replay};
+
+use super::answer::Answer;
+use super::deliver::deliver;
+use super::fingerprint::Fingerprint;
+use crate::extract::IdempotencyKey;
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+/// A request on its way to be accepted.
+pub(super) struct Submission<'a> {
+    pub(super) app: &'a ApiState,
+    pub(super) stores: &'a TenantStores,
+    pub(super) key: &'a IdempotencyKey,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// What a request means, and the answer it gets.
+pub(super) struct Proposal {
+    pub(super) tenant: Option<NewTenant>,
+    pub(super) documents: Option<(KbId, Vec<NewDocument>)>,
+    pub(super) jobs: Vec<StampedJob>,
+    pub(super) body: Value,
+}
+
+/// What became of a [`Proposal`].
+pub(super) enum Outcome {
+    /// Accepted, now or before.
+    Answer(Answer),
+    /// A document was uploaded by someone else in between: look again and propose again.
+    Moved,
+}
+
+impl Submission<'_> {
+    /// The answer that the same request got before. Saves the work of a request that is not new; that no
+    /// request is accepted twice is ensured by [`Submission::propose`].
+    pub(super) async fn earlier(&self) -> Result<Option<Answer>, Problem> {
+        let Some(key) = &self.key.0 else { return Ok(None) };
+        let replay = self.stores.catalog().replay(key).await?;
+        replay.map(|replay| self.again(replay)).transpose()
+    }
+
+    /// Writes everything that the proposal means, or nothing, and hands its jobs to the queue.
+    pub(super) async fn propose(&self, proposal: Proposal) -> Result<Outcome, Problem> {
+        let Proposal { tenant, documents, jobs, body } = proposal;
+        let answer = Answer::accepted(body);
+        let idempotency = self.idempotency(&answer);
+        let acceptance = Acceptance { tenant, documents, jobs, idempotency };
+        let accepted = self.stores.catalog().accept(&acceptance, self.app.clock().now()).await?;
+        match accepted {
+            Accepted::New => {
+                deliver(self.app, self.stores, acceptance.jobs).await;
+                Ok(Outcome::Answer(answer))
+            }
+            Accepted::Replayed(replay) => self.again(replay).map(Outcome::Answer),
+            Accepted::TenantExists => Err(Problem::new(Code::TenantExists, "choose another id")),
+            Accepted::RevisionMoved => Ok(Outcome::Moved),
+        }
+    }
+
+    fn idempotency(&self, answer: &Answer) -> Option<Idempotency> {
+        self.key.0.as_ref().map(|key| Idempotency {
+            key: key.clone(),
+            fingerprint: self.fingerprint.as_str().to_owned(),
+            status: answer.status.as_u16(),
+            body: answer.body.clone(),
+        })
+    }
+
+    fn again(&self, replay: Replay) -> Result<Answer, Problem> {
+        if replay.fingerprint == self.fingerprint.as_str() {
+            return Ok(Answer::again(replay));
+        }
+        let detail = "this Idempotency-Key was used for another request: use a fresh key for each request";
+        Err(Problem::new(Code::IdempotencyKeyReused, detail))
+    }
+}

@@ -1,0 +1,98 @@
+use jobs::JobId;
+use jobs::tenant::{ApiKeyId, TenantId, TenantStatus};
+use jobs::types::{FirstApiKey, ProvisionTenant};
+use serde_json::{Value, json};
+use stores::model::NewTenant;
+
+use super::answer::{Answer, tenant_location};
+use super::fingerprint::Fingerprint;
+use super::submission::{Outcome, Proposal, Submission};
+use crate::extract::{IdempotencyKey, OperatorCaller};
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+/// A tenant to be made.
+#[derive(Debug, Clone)]
+pub struct TenantRequest {
+    /// Its id, if the caller chose one.
+    pub id: Option<TenantId>,
+    /// What people call it.
+    pub name: String,
+    /// The plan that sets its share and limits.
+    pub plan: String,
+}
+
+/// Registers the tenant as provisioning and enqueues its `tenant.provision`. The answer holds its first API
+/// key: it is derived, not stored, so the same request under the same idempotency key gets it again.
+///
+/// # Errors When the tenant exists, the idempotency key stands for another request, or a store is away.
+pub async fn accept_tenant(
+    app: &ApiState,
+    who: &OperatorCaller,
+    key: &IdempotencyKey,
+    request: TenantRequest,
+) -> Result<Answer, Problem> {
+    let tenant = tenant_id(app, key, &request);
+    let context = who.context_for_new(tenant.clone());
+    let stores = app.stores().scoped(&context);
+    let fingerprint = Fingerprint::of("tenants", [tenant.as_str(), &request.name, &request.plan]);
+    let submission = Submission { app, stores: &stores, key, fingerprint };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(with_api_key(app, &tenant, answer));
+    }
+    let api_key_id = fresh_key_id();
+    let secret_sha256 = app.mint().api_key(&tenant, &api_key_id).secret_hash().to_hex();
+    let job = ProvisionTenant { api_key: FirstApiKey { id: api_key_id.clone(), secret_sha256 } };
+    let job_id = JobId::generate(app.clock().now());
+    let stamped = who.stamp(app, &context, job_id, &job)?;
+    let body = body(&tenant, &request, &api_key_id, job_id);
+    let new = NewTenant { name: request.name, plan: request.plan };
+    let proposal = Proposal { tenant: Some(new), documents: None, jobs: vec![stamped], body };
+    match submission.propose(proposal).await? {
+        Outcome::Answer(answer) => {
+            // The directory may remember that there was no such tenant.
+            app.directory().invalidate(&tenant).await;
+            Ok(with_api_key(app, &tenant, answer))
+        }
+        Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),
+    }
+}
+
+/// A request that comes again must mean the same tenant, so the id comes from the idempotency key if there is
+/// one.
+fn tenant_id(app: &ApiState, key: &IdempotencyKey, request: &TenantRequest) -> TenantId {
+    let fresh = || JobId::generate(app.clock().now()).to_string();
+    match (&request.id, &key.0) {
+        (Some(id), _) => id.clone(),
+        (None, Some(key)) => app.mint().tenant_id(key),
+        (None, None) => app.mint().tenant_id(&fresh()),
+    }
+}
+
+/// Random, so that a tenant made again under the id of one that is gone does not get the old one's key.
+fn fresh_key_id() -> ApiKeyId {
+    let random = uuid::Uuid::now_v7().simple().to_string();
+    random[16..].parse().expect("hexadecimal digits are an API key id")
+}
+
+fn body(tenant: &TenantId, request: &TenantRequest, key: &ApiKeyId, job: JobId) -> Value {
+    json!({
+        "tenant": {
+            "id": tenant,
+            "name": request.name,
+            "plan": request.plan,
+            "status": TenantStatus::Provisioning,
+        },
+        "job_id": job,
+        "location": tenant_location(tenant),
+        "api_key_id": key,
+    })
+}
+
+fn with_api_key(app: &ApiState, tenant: &TenantId, mut answer: Answer) -> Answer {
+    let id = answer.body["api_key_id"].as_str().and_then(|id| id.parse::<ApiKeyId>().ok());
+    if let Some(id) = id {
+        answer.body["api_key"] = app.mint().api_key(tenant, &id).reveal().into();
+    }
+    answer
+}

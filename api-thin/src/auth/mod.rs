@@ -1,0 +1,18 @@
+//! Who asks, and what they may reach. Nothing here knows of HTTP frameworks: headers come in as text, and
+//! what goes out is an [`Identity`] or a reason why not.
+
+mod api_key;
+mod authenticator;
+mod identity;
+mod names;
+mod presented;
+mod secret;
+mod token;
+
+pub use api_key::{ApiKey, KeyMint};
+pub use authenticator::{AuthError, Authenticator};
+pub use identity::{Identity, Member};
+pub use names::{Conflict, one_name};
+pub use presented::Presented;
+pub use secret::{SecretHash, ShortSecret};
+pub use token::{TokenClaims, TokenVerifier};

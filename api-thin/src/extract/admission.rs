@@ -1,0 +1,214 @@
+//! The one way from a request to a [`TenantContext`]: credentials, names, tenant, state, permission,
+//! knowledge base, in that order. Whatever the caller may not know about is the same 404.
+
+use axum::extract::{FromRequestParts as _, RawPathParams};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+use jobs::tenant::{
+    Actor, Authenticated, KbId, Permission, Permissions, Role, TenantContext, TenantId, TenantRecord,
+    TenantStatus,
+};
+use stores::model::Kb;
+
+use crate::auth::{AuthError, Identity, Member, Presented, one_name};
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const TENANT: HeaderName = HeaderName::from_static("x-tenant-id");
+const KB: HeaderName = HeaderName::from_static("x-kb-id");
+/// When to look again whether a tenant was provisioned.
+const PROVISIONING_RETRY_S: u32 = 2;
+
+/// A caller that was let in.
+pub(super) struct Admission {
+    pub(super) context: TenantContext,
+    pub(super) kb: Option<Kb>,
+    /// The only knowledge base that the credentials reach.
+    pub(super) only_kb: Option<KbId>,
+}
+
+/// Checks the credentials of a request.
+pub(super) async fn identify(parts: &Parts, app: &ApiState) -> Result<Identity, Problem> {
+    let authorization = only(&parts.headers, &header::AUTHORIZATION)?;
+    let api_key = only(&parts.headers, &API_KEY)?;
+    let presented = Presented::from_headers(authorization, api_key)
+        .map_err(|error| Problem::new(Code::CredentialsMissing, error.to_string()))?;
+    app.authenticator().identify(&presented).await.map_err(refusal)
+}
+
+/// The tenant that path and headers name.
+pub(super) async fn named_tenant(parts: &mut Parts) -> Result<Option<String>, Problem> {
+    let conflict = "the tenant in the path and in X-Tenant-ID must be the same";
+    named(parts, "tenant", &TENANT).await.map_err(|refused| refused.unwrap_or(Code::TenantConflict, conflict))
+}
+
+/// Lets a caller in who has `needed`.
+pub(super) async fn admit(
+    parts: &mut Parts,
+    app: &ApiState,
+    needed: Option<Permission>,
+) -> Result<Admission, Problem> {
+    let identity = identify(parts, app).await?;
+    let tenant = named_tenant(parts).await?;
+    let kb = named_kb(parts).await?;
+    match identity {
+        Identity::Member(member) => admit_member(app, member, tenant, kb, needed).await,
+        Identity::Operator => admit_operator(app, tenant, needed).await,
+    }
+}
+
+async fn admit_member(
+    app: &ApiState,
+    member: Member,
+    tenant: Option<String>,
+    kb: Option<String>,
+    needed: Option<Permission>,
+) -> Result<Admission, Problem> {
+    if tenant.is_some_and(|named| named != member.tenant.as_str()) {
+        return Err(Problem::not_found());
+    }
+    let record = app.directory().tenant(&member.tenant).await?.ok_or_else(Problem::not_found)?;
+    let permissions = match needed {
+        None => Permissions::NONE,
+        Some(needed) => {
+            check_ready(record)?;
+            let now = app.directory().permissions(&member.tenant, &member.actor, member.role).await?;
+            let allowed = now.intersection(member.role.permissions());
+            if !allowed.contains(needed) {
+                return Err(Problem::forbidden(needed));
+            }
+            allowed
+        }
+    };
+    let kb = match kb {
+        None => None,
+        Some(named) => Some(reachable_kb(app, &member, &named).await?),
+    };
+    let Member { tenant, actor, role, kb: only_kb } = member;
+    let kb_id = kb.as_ref().map(|kb| kb.id.clone());
+    let who = Authenticated { tenant_id: tenant, epoch: record.epoch, kb_id, actor, role, permissions };
+    Ok(Admission { context: context_of(who), kb, only_kb })
+}
+
+/// The operator is a member of no tenant: sees how a tenant and its jobs are, never its data.
+async fn admit_operator(
+    app: &ApiState,
+    tenant: Option<String>,
+    needed: Option<Permission>,
+) -> Result<Admission, Problem> {
+    if let Some(needed) = needed {
+        return Err(Problem::forbidden(needed));
+    }
+    let named = tenant
+        .ok_or_else(|| Problem::new(Code::TenantRequired, "name the tenant in the path or in X-Tenant-ID"))?;
+    let tenant: TenantId = named.parse().map_err(|_| Problem::not_found())?;
+    let record = app.directory().tenant(&tenant).await?.ok_or_else(Problem::not_found)?;
+    Ok(Admission { context: operator_context(tenant, record.epoch), kb: None, only_kb: None })
+}
+
+/// The operator's authority in one tenant: to bring it into being.
+pub(super) fn operator_context(tenant: TenantId, epoch: u64) -> TenantContext {
+    context_of(Authenticated {
+        tenant_id: tenant,
+        epoch,
+        kb_id: None,
+        actor: Actor::Operator,
+        role: Role::Admin,
+        permissions: Permissions::of(&[Permission::TenantManage]),
+    })
+}
+
+/// What a schedule of the caller's may do: as much as the caller, now and whenever it fires.
+pub(super) fn schedule_context(maker: &TenantContext, name: &str) -> TenantContext {
+    let allowed: Vec<Permission> =
+        Permission::ALL.iter().copied().filter(|permission| maker.has_permission(*permission)).collect();
+    context_of(Authenticated {
+        tenant_id: maker.tenant_id().clone(),
+        epoch: maker.epoch(),
+        kb_id: maker.kb_id().cloned(),
+        actor: Actor::Schedule(name.into()),
+        role: maker.role(),
+        permissions: Permissions::of(&allowed),
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the API's extractor: the caller's credentials were checked above"
+)]
+fn context_of(who: Authenticated) -> TenantContext {
+    tracing::Span::current().record("tenant.id", who.tenant_id.as_str());
+    TenantContext::for_request(who)
+}
+
+fn check_ready(record: TenantRecord) -> Result<(), Problem> {
+    match record.status {
+        TenantStatus::Active => Ok(()),
+        TenantStatus::Provisioning => {
+            let problem =
+                Problem::new(Code::TenantNotReady, "the tenant is being provisioned: try again in a moment");
+            Err(problem.retry_after_s(PROVISIONING_RETRY_S))
+        }
+        TenantStatus::Suspended => Err(Problem::new(Code::TenantSuspended, "the tenant is suspended")),
+        TenantStatus::Deprovisioning => Err(Problem::not_found()),
+    }
+}
+
+async fn reachable_kb(app: &ApiState, member: &Member, named: &str) -> Result<Kb, Problem> {
+    let kb: KbId = named.parse().map_err(|_| Problem::not_found())?;
+    if member.kb.as_ref().is_some_and(|only| *only != kb) {
+        return Err(Problem::not_found());
+    }
+    app.directory().kb(&member.tenant, &kb).await?.ok_or_else(Problem::not_found)
+}
+
+async fn named_kb(parts: &mut Parts) -> Result<Option<String>, Problem> {
+    let conflict = "the knowledge base in the path and in X-KB-ID must be the same";
+    named(parts, "kb", &KB).await.map_err(|refused| refused.unwrap_or(Code::KbConflict, conflict))
+}
+
+/// Why a name could not be told: the path cannot be read, or (`None`) the places disagree.
+struct Unnamed(Option<Problem>);
+
+impl Unnamed {
+    fn unwrap_or(self, conflict: Code, detail: &'static str) -> Problem {
+        self.0.unwrap_or_else(|| Problem::new(conflict, detail))
+    }
+}
+
+async fn named(parts: &mut Parts, parameter: &str, header: &HeaderName) -> Result<Option<String>, Unnamed> {
+    let path = RawPathParams::from_request_parts(parts, &())
+        .await
+        .map_err(|_| Unnamed(Some(Problem::not_found())))?;
+    let in_path = path.iter().filter(|(name, _)| *name == parameter).map(|(_, value)| value.to_owned());
+    let in_headers = parts
+        .headers
+        .get_all(header)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let places: Vec<String> = in_path.chain(in_headers).collect();
+    let name = one_name(places.iter().map(String::as_str)).map_err(|_| Unnamed(None))?;
+    Ok(name.map(str::to_owned))
+}
+
+/// The value of a header that may come once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let (first, second) = (values.next(), values.next());
+    let unreadable = || Problem::new(Code::CredentialsInvalid, format!("the header {name} cannot be read"));
+    if second.is_some() {
+        return Err(unreadable());
+    }
+    first.map(|value| value.to_str().map_err(|_| unreadable())).transpose()
+}
+
+fn refusal(error: AuthError) -> Problem {
+    match error {
+        AuthError::Key | AuthError::Token(_) | AuthError::NoTokens => {
+            Problem::new(Code::CredentialsInvalid, error.to_string())
+        }
+        AuthError::Store(error) => error.into(),
+        AuthError::Directory(error) => error.into(),
+    }
+}

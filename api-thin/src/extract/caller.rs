@@ -1,0 +1,102 @@
+use std::marker::PhantomData;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use jobs::envelope::{EnqueueOptions, StampedJob, TraceParent};
+use jobs::tenant::{KbId, TenantContext, TenantId};
+use jobs::{Job, JobId};
+use stores::TenantStores;
+use stores::model::Kb;
+
+use super::admission::{Admission, admit, schedule_context};
+use super::need::Need;
+use crate::problem::Problem;
+use crate::server::ApiState;
+
+/// Whoever asks, let in with the permission that `N` names, and the stores of their tenant.
+pub struct Caller<N: Need> {
+    /// The authority to act.
+    pub context: TenantContext,
+    /// The tenant's stores.
+    pub stores: TenantStores,
+    /// The knowledge base that the request names, if it names one.
+    pub kb: Option<Kb>,
+    /// The only knowledge base that the credentials reach, if they are limited to one.
+    pub only_kb: Option<KbId>,
+    trace: Option<TraceParent>,
+    need: PhantomData<N>,
+}
+
+impl<N: Need> Caller<N> {
+    /// The tenant.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        self.context.tenant_id()
+    }
+
+    /// Stamps a job for the tenant, in the trace of the request.
+    ///
+    /// # Errors
+    /// When the caller may not ask for such a job.
+    pub fn stamp<J: Job>(&self, app: &ApiState, id: JobId, job: &J) -> Result<StampedJob, Problem> {
+        self.stamp_as(app, &self.context, id, job)
+    }
+
+    /// Stamps the template of the caller's schedule called `name`.
+    ///
+    /// # Errors
+    /// When the caller may not ask for such a job.
+    pub fn stamp_for_schedule<J: Job>(
+        &self,
+        app: &ApiState,
+        name: &str,
+        id: JobId,
+        job: &J,
+    ) -> Result<StampedJob, Problem> {
+        self.stamp_as(app, &schedule_context(&self.context, name), id, job)
+    }
+
+    fn stamp_as<J: Job>(
+        &self,
+        app: &ApiState,
+        context: &TenantContext,
+        id: JobId,
+        job: &J,
+    ) -> Result<StampedJob, Problem> {
+        let options = EnqueueOptions { id: Some(id), traceparent: self.trace, ..EnqueueOptions::default() };
+        Ok(app.stamper().stamp(context, job, options)?)
+    }
+}
+
+impl<N: Need> FromRequestParts<ApiState> for Caller<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        let Admission { context, kb, only_kb } = admit(parts, app, N::PERMISSION).await?;
+        let stores = app.stores().scoped(&context);
+        Ok(Self { context, stores, kb, only_kb, trace: trace_of(parts), need: PhantomData })
+    }
+}
+
+/// The trace that the request continues. One that cannot be read is no trace (W3C Trace Context, 3.2.2).
+pub(super) fn trace_of(parts: &Parts) -> Option<TraceParent> {
+    parts.headers.get("traceparent")?.to_str().ok()?.parse().ok()
+}
+
+/// A [`Caller`] whose request names a knowledge base.
+pub struct KbCaller<N: Need> {
+    /// Who asks.
+    pub caller: Caller<N>,
+    /// The knowledge base.
+    pub kb: Kb,
+}
+
+impl<N: Need> FromRequestParts<ApiState> for KbCaller<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        let mut caller = Caller::from_request_parts(parts, app).await?;
+        let kb = caller.kb.take().ok_or_else(Problem::not_found)?;
+        Ok(Self { caller, kb })
+    }
+}

@@ -1,0 +1,18 @@
+//! From the parts of a request to checked values. No handler reads a header or a body by itself.
+
+mod admission;
+mod body;
+mod caller;
+mod files;
+mod idempotency;
+mod need;
+mod operator;
+mod query;
+
+pub use body::{Json, OptionalJson};
+pub use caller::{Caller, KbCaller};
+pub use files::Files;
+pub use idempotency::IdempotencyKey;
+pub use need::{Anyone, CreateDocuments, ManageJobs, Need, ReadDocuments, UpdateDocuments};
+pub use operator::OperatorCaller;
+pub use query::Query;

@@ -1,0 +1,27 @@
+use jobs::tenant::Permission;
+
+/// What a route demands of its caller, as a type: `Caller<ReadDocuments>`.
+pub trait Need: Send + Sync + 'static {
+    /// The permission. `None`: whoever belongs to the tenant, whatever state it is in, and the operator.
+    const PERMISSION: Option<Permission>;
+}
+
+macro_rules! needs {
+    ($($name:ident = $permission:expr;)+) => {$(
+        #[doc = concat!("Demands `", stringify!($permission), "`.")]
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Need for $name {
+            const PERMISSION: Option<Permission> = $permission;
+        }
+    )+};
+}
+
+needs! {
+    Anyone = None;
+    ReadDocuments = Some(Permission::DocumentRead);
+    CreateDocuments = Some(Permission::DocumentCreate);
+    UpdateDocuments = Some(Permission::DocumentUpdate);
+    ManageJobs = Some(Permission::JobManage);
+}

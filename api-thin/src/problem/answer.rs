@@ -1,0 +1,139 @@
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jobs::tenant::Permission;
+use serde::Serialize;
+
+use super::Code;
+
+/// A refusal. It says nothing that the caller may not know: no ids of others, no driver messages.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: Cow<'static, str>,
+    field: Option<String>,
+    permission: Option<Permission>,
+    retry_after_s: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permission: Option<Permission>,
+}
+
+impl Problem {
+    /// The media type of a problem.
+    pub const MEDIA_TYPE: &'static str = "application/problem+json";
+
+    /// A problem with what happened and what to do.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), field: None, permission: None, retry_after_s: None }
+    }
+
+    /// The one answer for everything that is not there and for everything that belongs to someone else.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "it does not exist, or these credentials do not reach it")
+    }
+
+    /// The credentials lack a permission.
+    #[must_use]
+    pub fn forbidden(permission: Permission) -> Self {
+        let problem = Self::new(Code::Forbidden, format!("this needs the permission {permission}"));
+        Self { permission: Some(permission), ..problem }
+    }
+
+    /// Which field of the request is meant.
+    #[must_use]
+    pub fn field(self, field: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..self }
+    }
+
+    /// When the same request may succeed.
+    #[must_use]
+    pub fn retry_after_s(self, seconds: u32) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let body = Body {
+            kind: format!("urn:tenantry:problem:{}", self.code),
+            title: self.code.title(),
+            status: self.status().as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            field: self.field.as_deref(),
+            permission: self.permission,
+        };
+        serde_json::to_vec(&body).expect("plain texts and numbers are always JSON")
+    }
+
+    fn challenge(&self) -> Option<&'static str> {
+        match self.code {
+            Code::CredentialsMissing => Some(r#"Bearer realm="tenantry""#),
+            Code::CredentialsInvalid => Some(r#"Bearer realm="tenantry", error="invalid_token""#),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), self.body()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Self::MEDIA_TYPE));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = self.challenge() {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_without_credentials_says_how_to_bring_some() {
+        let response = Problem::new(Code::CredentialsMissing, "none").into_response();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(response.headers()[header::WWW_AUTHENTICATE], r#"Bearer realm="tenantry""#);
+    }
+
+    #[test]
+    fn the_body_names_code_field_and_permission() {
+        let body: serde_json::Value =
+            serde_json::from_slice(&Problem::forbidden(Permission::DocumentCreate).field("x").body())
+                .unwrap();
+        assert_eq!(body["code"], "forbidden");
+        assert_eq!(body["status"], 403);
+        assert_eq!(body["field"], "x");
+        assert_eq!(body["permission"], "document:create");
+        assert_eq!(body["type"], "urn:tenantry:problem:forbidden");
+    }
+}

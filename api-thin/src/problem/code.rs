@@ -1,0 +1,109 @@
+use std::fmt;
+
+use axum::http::StatusCode;
+
+macro_rules! codes {
+    ($($variant:ident = $text:literal, $status:ident, $title:literal;)+) => {
+        /// Why a request was refused, for programs. Texts may be reworded, codes may not.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = concat!("`", $text, "`: ", $title)] $variant),+
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The code as it stands in the answer.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The status of the answer.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status),+ }
+            }
+
+            /// What kind of problem this is, in words that do not depend on the request.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedRequest = "malformed_request", BAD_REQUEST, "The request cannot be read";
+    MalformedJson = "malformed_json", BAD_REQUEST, "The body is not JSON";
+    UnknownField = "unknown_field", BAD_REQUEST, "The request has a field that is not known";
+    InvalidField = "invalid_field", BAD_REQUEST, "A field is missing or cannot be used";
+    InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter cannot be used";
+    InvalidIdempotencyKey = "invalid_idempotency_key", BAD_REQUEST, "The Idempotency-Key cannot be used";
+    MalformedMultipart = "malformed_multipart", BAD_REQUEST, "The body is not multipart/form-data";
+    TenantRequired = "tenant_required", BAD_REQUEST, "The request does not say which tenant it is about";
+    TenantConflict = "tenant_conflict", BAD_REQUEST, "Path and headers name different tenants";
+    KbConflict = "kb_conflict", BAD_REQUEST, "Path and headers name different knowledge bases";
+    InvalidDocumentName = "invalid_document_name", BAD_REQUEST, "The document's name cannot be used";
+    EmptyDocument = "empty_document", BAD_REQUEST, "The document is empty";
+    NotUtf8 = "not_utf8", BAD_REQUEST, "The text is not UTF-8";
+    NoDocuments = "no_documents", BAD_REQUEST, "The request has no documents";
+    TooManyDocuments = "too_many_documents", BAD_REQUEST, "The request has too many documents";
+    DuplicateDocument = "duplicate_document", BAD_REQUEST, "Two documents of the request have the same name";
+    InvalidCron = "invalid_cron", BAD_REQUEST, "The cron expression cannot be used";
+    InvalidTimeZone = "invalid_time_zone", BAD_REQUEST, "The time zone is not known";
+    ScheduleTooFrequent = "schedule_too_frequent", BAD_REQUEST, "The schedule fires too often";
+    CredentialsMissing = "credentials_missing", UNAUTHORIZED, "The request has no credentials";
+    CredentialsInvalid = "credentials_invalid", UNAUTHORIZED, "The credentials are not valid";
+    Forbidden = "forbidden", FORBIDDEN, "The credentials do not allow this";
+    TenantSuspended = "tenant_suspended", FORBIDDEN, "The tenant is suspended";
+    NotFound = "not_found", NOT_FOUND, "There is no such thing";
+    UnknownRoute = "unknown_route", NOT_FOUND, "There is no such route";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The route does not know this method";
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long";
+    TenantNotReady = "tenant_not_ready", CONFLICT, "The tenant is still being prepared";
+    TenantExists = "tenant_exists", CONFLICT, "The tenant exists already";
+    UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
+    DocumentTooLarge = "document_too_large", PAYLOAD_TOO_LARGE, "The document is too large";
+    RequestTooLarge = "request_too_large", PAYLOAD_TOO_LARGE, "The request is too large";
+    UnsupportedMediaType =
+        "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Documents of this type cannot be read";
+    UnsupportedContentType =
+        "unsupported_content_type", UNSUPPORTED_MEDIA_TYPE, "The route does not take this content type";
+    IdempotencyKeyReused =
+        "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key stands for another request";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "A server that we need does not answer";
+    Busy = "busy", SERVICE_UNAVAILABLE, "Too much at once";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_readme_lists_every_code_with_its_status() {
+        let readme = include_str!("../../README.md");
+        let listed: BTreeSet<_> = readme.lines().filter_map(row).collect();
+        let known: BTreeSet<_> =
+            Code::ALL.iter().map(|code| (code.as_str().to_owned(), code.status().as_u16())).collect();
+        assert_eq!(known.len(), Code::ALL.len(), "two codes have the same text");
+        assert_eq!(listed, known, "the table of codes in api-thin/README.md is not Code::ALL");
+    }
+
+    /// Reads "| `code` | 400 | … |".
+    fn row(line: &str) -> Option<(String, u16)> {
+        let (code, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let (status, _) = rest.split_once(" |")?;
+        Some((code.to_owned(), status.parse().ok()?))
+    }
+}

@@ -1,0 +1,131 @@
+use axum::Json as Answering;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use jobs::DocumentId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stores::model::{Document, DocumentStatus};
+
+use super::page::{invalid, page_limit};
+use crate::accept::{Answer, accept_documents};
+use crate::documents::{RawDocument, check_uploads};
+use crate::extract::{CreateDocuments, Files, IdempotencyKey, Json, KbCaller, Query, ReadDocuments};
+use crate::problem::Problem;
+use crate::server::ApiState;
+
+/// `POST …/documents`: files as multipart.
+pub(super) async fn upload_files(
+    State(app): State<ApiState>,
+    who: KbCaller<CreateDocuments>,
+    key: IdempotencyKey,
+    Files(files): Files,
+) -> Result<Answer, Problem> {
+    let uploads = check_uploads(files, app.limits()).await?;
+    accept_documents(&app, &who, &key, &uploads).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TextDocument {
+    name: String,
+    text: String,
+    media_type: Option<String>,
+}
+
+impl TextDocument {
+    fn into_raw(self, place: String) -> RawDocument {
+        let Self { name, text, media_type } = self;
+        RawDocument { place, name, declared: media_type, bytes: Bytes::from(text), is_text: true }
+    }
+}
+
+/// `POST …/documents/text`: one document as JSON.
+pub(super) async fn upload_text(
+    State(app): State<ApiState>,
+    who: KbCaller<CreateDocuments>,
+    key: IdempotencyKey,
+    Json(document): Json<TextDocument>,
+) -> Result<Answer, Problem> {
+    let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.limits()).await?;
+    accept_documents(&app, &who, &key, &uploads).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Batch {
+    documents: Vec<TextDocument>,
+}
+
+/// `POST …/documents/batch`: several documents as JSON, all or none.
+pub(super) async fn upload_batch(
+    State(app): State<ApiState>,
+    who: KbCaller<CreateDocuments>,
+    key: IdempotencyKey,
+    Json(batch): Json<Batch>,
+) -> Result<Answer, Problem> {
+    let raw = batch.documents.into_iter().enumerate();
+    let raw = raw.map(|(at, document)| document.into_raw(format!("documents[{at}]"))).collect();
+    let uploads = check_uploads(raw, app.limits()).await?;
+    accept_documents(&app, &who, &key, &uploads).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    status: Option<String>,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET …/documents`: a page of documents, by id.
+pub(super) async fn list(
+    who: KbCaller<ReadDocuments>,
+    Query(asked): Query<Listing>,
+) -> Result<Answering<Value>, Problem> {
+    let status: Option<DocumentStatus> =
+        asked.status.as_deref().map(str::parse).transpose().map_err(
+            |error: <DocumentStatus as std::str::FromStr>::Err| invalid("status", &error.to_string()),
+        )?;
+    let after: Option<DocumentId> = asked
+        .after
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|_| invalid("after", "expected the `next` of an earlier page"))?;
+    let limit = page_limit(asked.limit)?;
+    let page = who.caller.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
+    let documents: Vec<Value> = page.items.iter().map(view).collect();
+    Ok(Answering(json!({ "documents": documents, "next": page.next })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Shown {
+    document: String,
+}
+
+/// `GET …/documents/{document}`
+pub(super) async fn show(
+    who: KbCaller<ReadDocuments>,
+    Path(shown): Path<Shown>,
+) -> Result<Answering<Value>, Problem> {
+    let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
+    let document = who.caller.stores.catalog().document(&who.kb.id, &id).await?;
+    document.map(|document| Answering(view(&document))).ok_or_else(Problem::not_found)
+}
+
+fn view(document: &Document) -> Value {
+    json!({
+        "id": document.id,
+        "name": document.name,
+        "revision": document.revision,
+        "status": document.status,
+        "error": document.fault,
+        "media_type": document.media_type,
+        "size_bytes": document.size_bytes,
+        "sha256": document.sha256,
+        "counts": document.counts,
+        "job_id": document.job_id,
+        "created_at": document.created_at,
+        "updated_at": document.updated_at,
+    })
+}

@@ -1,0 +1,43 @@
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use jobs::error::report;
+use serde_json::{Value, json};
+
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process is alive.
+pub(super) async fn healthz() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// The queue and the catalog answer.
+pub(super) async fn readyz(State(app): State<ApiState>) -> Result<Json<Value>, Problem> {
+    let queue = answers("queue", app.queue().ping());
+    let catalog = answers("catalog", app.directory().ping());
+    let away: Vec<&str> = <[_; 2]>::from(tokio::join!(queue, catalog)).into_iter().flatten().collect();
+    if away.is_empty() {
+        return Ok(Json(json!({ "status": "ready" })));
+    }
+    let detail = format!("no answer from: {}", away.join(", "));
+    Err(Problem::new(Code::Unavailable, detail).retry_after_s(2))
+}
+
+/// The name of a server that does not answer.
+async fn answers<E>(name: &'static str, ping: impl Future<Output = Result<(), E>>) -> Option<&'static str>
+where
+    E: std::error::Error + 'static,
+{
+    match tokio::time::timeout(PATIENCE, ping).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => {
+            tracing::warn!(server = name, error = report(&error), "not ready");
+            Some(name)
+        }
+        Err(_) => Some(name),
+    }
+}

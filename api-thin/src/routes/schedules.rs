@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use axum::Json as Answering;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use jobs::cron::{InvalidCron, next_fire};
+use jobs::types::ReindexKb;
+use jobs::{Job as _, JobId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stores::model::{NewSchedule, Schedule};
+
+use crate::extract::{Json, KbCaller, ManageJobs, ReadDocuments};
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+/// How many firings are looked at to see whether a schedule fires too often.
+const LOOKAHEAD: usize = 48;
+const MAX_SCHEDULES: usize = 100;
+
+#[derive(Deserialize)]
+pub(super) struct Named {
+    schedule: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    cron: String,
+    time_zone: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// `GET …/schedules`
+pub(super) async fn list(who: KbCaller<ReadDocuments>) -> Result<Answering<Value>, Problem> {
+    let schedules = who.caller.stores.catalog().schedules(&who.kb.id).await?;
+    let rows: Vec<Value> = schedules.iter().map(view).collect();
+    Ok(Answering(json!({ "schedules": rows })))
+}
+
+/// `GET …/schedules/{schedule}`
+pub(super) async fn show(
+    who: KbCaller<ReadDocuments>,
+    Path(named): Path<Named>,
+) -> Result<Answering<Value>, Problem> {
+    let schedules = who.caller.stores.catalog().schedules(&who.kb.id).await?;
+    let found = schedules.iter().find(|schedule| schedule.name == named.schedule);
+    found.map(|schedule| Answering(view(schedule))).ok_or_else(Problem::not_found)
+}
+
+/// `PUT …/schedules/{schedule}`: make or replace a schedule.
+pub(super) async fn put(
+    State(app): State<ApiState>,
+    who: KbCaller<ManageJobs>,
+    Path(named): Path<Named>,
+    Json(wanted): Json<Wanted>,
+) -> Result<Answering<Value>, Problem> {
+    let now = app.clock().now();
+    check_name(&named.schedule)?;
+    let next_fire_at = first_fire(&wanted, now, app.limits().schedule_interval)?;
+    let catalog = who.caller.stores.catalog();
+    let known = catalog.schedules(&who.kb.id).await?;
+    let is_new = known.iter().all(|schedule| schedule.name != named.schedule);
+    if is_new && known.len() >= MAX_SCHEDULES {
+        return Err(invalid("schedule", format!("a knowledge base has at most {MAX_SCHEDULES} schedules")));
+    }
+    let template =
+        who.caller.stamp_for_schedule(&app, &named.schedule, JobId::generate(now), &ReindexKb::default())?;
+    let schedule = NewSchedule {
+        name: named.schedule.clone(),
+        kb_id: who.kb.id.clone(),
+        cron: wanted.cron,
+        time_zone: wanted.time_zone,
+        next_fire_at,
+        template,
+        created_by: who.caller.context.actor().to_string(),
+    };
+    catalog.schedule_put(&schedule, now).await?;
+    app.directory().invalidate(who.caller.tenant()).await;
+    let stored = catalog.schedules(&who.kb.id).await?;
+    let stored = stored.iter().find(|schedule| schedule.name == named.schedule);
+    stored.map(|schedule| Answering(view(schedule))).ok_or_else(Problem::not_found)
+}
+
+/// `DELETE …/schedules/{schedule}`
+pub(super) async fn delete(
+    State(app): State<ApiState>,
+    who: KbCaller<ManageJobs>,
+    Path(named): Path<Named>,
+) -> Result<StatusCode, Problem> {
+    if !who.caller.stores.catalog().schedule_delete(&who.kb.id, &named.schedule).await? {
+        return Err(Problem::not_found());
+    }
+    app.directory().invalidate(who.caller.tenant()).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=63).contains(&name.len()) && name.bytes().all(label) {
+        Ok(())
+    } else {
+        Err(invalid("schedule", "the name has 1 to 63 of a-z, 0-9 and -".to_owned()))
+    }
+}
+
+/// When the schedule fires first, if it can be read and leaves enough time between two firings.
+fn first_fire(wanted: &Wanted, now: DateTime<Utc>, interval: Duration) -> Result<DateTime<Utc>, Problem> {
+    if wanted.kind != ReindexKb::TYPE {
+        return Err(invalid("type", format!("only {} can be scheduled", ReindexKb::TYPE)));
+    }
+    let next = |after| next_fire(&wanted.cron, &wanted.time_zone, after).map_err(|error| refusal(&error));
+    let first = next(now)?;
+    let mut at = first;
+    for _ in 0..LOOKAHEAD {
+        let following = next(at)?;
+        if (following - at).to_std().is_ok_and(|gap| gap < interval) {
+            let detail = format!("leave at least {} s between two firings", interval.as_secs());
+            return Err(Problem::new(Code::ScheduleTooFrequent, detail).field("cron"));
+        }
+        at = following;
+    }
+    Ok(first)
+}
+
+fn refusal(error: &InvalidCron) -> Problem {
+    let (code, field) = match error {
+        InvalidCron::TimeZone(_) => (Code::InvalidTimeZone, "time_zone"),
+        InvalidCron::Expression(_) | InvalidCron::Never => (Code::InvalidCron, "cron"),
+    };
+    Problem::new(code, error.to_string()).field(field)
+}
+
+fn invalid(field: &str, problem: String) -> Problem {
+    Problem::new(Code::InvalidField, problem).field(field)
+}
+
+fn view(schedule: &Schedule) -> Value {
+    json!({
+        "name": schedule.name,
+        "type": schedule.kind,
+        "cron": schedule.cron,
+        "time_zone": schedule.time_zone,
+        "next_fire_at": schedule.next_fire_at,
+        "last_fire_at": schedule.last_fire_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fire(cron: &str, time_zone: &str, kind: &str) -> Result<String, Code> {
+        let wanted = Wanted { cron: cron.into(), time_zone: time_zone.into(), kind: kind.into() };
+        let now = "2026-01-15T12:00:00Z".parse().unwrap();
+        let first = first_fire(&wanted, now, Duration::from_secs(300));
+        first.map(|at| at.to_rfc3339()).map_err(|problem| problem.code())
+    }
+
+    #[test]
+    fn a_schedule_is_read_in_its_zone_and_must_leave_time() {
+        let kind = ReindexKb::TYPE;
+        assert_eq!(fire("0 3 * * *", "Europe/Berlin", kind).unwrap(), "2026-01-16T02:00:00+00:00");
+        assert_eq!(fire("*/5 * * * *", "UTC", kind).unwrap(), "2026-01-15T12:05:00+00:00");
+        assert_eq!(fire("* * * * *", "UTC", kind), Err(Code::ScheduleTooFrequent));
+        assert_eq!(fire("0,1 3 * * *", "UTC", kind), Err(Code::ScheduleTooFrequent));
+        assert_eq!(fire("0 0 30 2 *", "UTC", kind), Err(Code::InvalidCron));
+        assert_eq!(fire("* * * * * *", "UTC", kind), Err(Code::InvalidCron));
+        assert_eq!(fire("0 3 * * *", "Mars/Olympus", kind), Err(Code::InvalidTimeZone));
+        assert_eq!(fire("0 3 * * *", "UTC", "document.ingest"), Err(Code::InvalidField));
+    }
+
+    #[test]
+    fn names_of_schedules_are_labels() {
+        assert!(check_name("nightly-2").is_ok());
+        for bad in ["", "A", "a b", "a/b", &"a".repeat(64)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

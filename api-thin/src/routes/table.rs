@@ -1,0 +1,93 @@
+use axum::Router;
+
+use super::{documents, graph, health, jobs, kbs, reindex, schedules, tenants};
+use crate::server::{ApiState, surround};
+
+/// One route of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The method, in lower case.
+    pub method: &'static str,
+    /// The path inside its scope, with `{kb}`-like parameters.
+    pub path: &'static str,
+    /// Where the path begins.
+    pub scope: Scope,
+}
+
+/// Where a route's path begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// At the root; open to everybody.
+    Open,
+    /// At `/api/v1`.
+    Api,
+    /// At `/api/v1/tenants/{tenant}`, and also at `/api/v1`, where the `X-Tenant-ID` header or the
+    /// credentials say which tenant is meant.
+    Tenant,
+}
+
+macro_rules! routes {
+    ($($scope:ident $function:ident { $($method:ident $path:literal => $handler:path;)+ })+) => {
+        /// Every route there is.
+        pub const ROUTES: &[Route] = &[
+            $($(Route { method: stringify!($method), path: $path, scope: Scope::$scope },)+)+
+        ];
+
+        $(fn $function() -> Router<ApiState> {
+            Router::new()$(.route($path, axum::routing::$method($handler)))+
+        })+
+    };
+}
+
+routes! {
+    Open open_routes {
+        get "/healthz" => health::healthz;
+        get "/readyz" => health::readyz;
+    }
+    Api api_routes {
+        post "/tenants" => tenants::create;
+        get "/tenants/{tenant}" => tenants::show;
+    }
+    Tenant tenant_routes {
+        get "/jobs" => jobs::counts;
+        get "/jobs/{job}" => jobs::show;
+        get "/kbs" => kbs::list;
+        get "/kbs/{kb}/documents" => documents::list;
+        post "/kbs/{kb}/documents" => documents::upload_files;
+        post "/kbs/{kb}/documents/text" => documents::upload_text;
+        post "/kbs/{kb}/documents/batch" => documents::upload_batch;
+        get "/kbs/{kb}/documents/{document}" => documents::show;
+        get "/kbs/{kb}/graph" => graph::show;
+        post "/kbs/{kb}/reindex" => reindex::start;
+        get "/kbs/{kb}/schedules" => schedules::list;
+        put "/kbs/{kb}/schedules/{schedule}" => schedules::put;
+        get "/kbs/{kb}/schedules/{schedule}" => schedules::show;
+        delete "/kbs/{kb}/schedules/{schedule}" => schedules::delete;
+    }
+}
+
+/// The whole API, ready to serve.
+pub fn router(app: ApiState) -> Router {
+    let api = api_routes().nest("/tenants/{tenant}", tenant_routes()).merge(tenant_routes());
+    let routes = Router::new().nest("/api/v1", api).merge(open_routes());
+    surround(routes, &app).with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_shows_every_route() {
+        let readme = include_str!("../../README.md");
+        for route in ROUTES {
+            let prefix = match route.scope {
+                Scope::Open => "",
+                Scope::Api => "/api/v1",
+                Scope::Tenant => "/api/v1/tenants/{tenant}",
+            };
+            let heading = format!("`{} {prefix}{}`", route.method.to_uppercase(), route.path);
+            assert!(readme.contains(&heading), "api-thin/README.md does not show {heading}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Json as Answering, http::HeaderValue, http::header};
+use jobs::tenant::TenantId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::accept::{TenantRequest, accept_tenant};
+use crate::auth::one_name;
+use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller};
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+const USUAL_PLAN: &str = "standard";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewTenant {
+    id: Option<String>,
+    name: String,
+    plan: Option<String>,
+}
+
+/// `POST /api/v1/tenants`
+pub(super) async fn create(
+    State(app): State<ApiState>,
+    who: OperatorCaller,
+    key: IdempotencyKey,
+    Json(body): Json<NewTenant>,
+) -> Result<Response, Problem> {
+    let request = request(body, who.named_tenant.as_deref())?;
+    let mut response = accept_tenant(&app, &who, &key, request).await?.into_response();
+    // The answer holds a secret.
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Problem> {
+    let id = one_name(body.id.as_deref().into_iter().chain(in_header)).map_err(|_| {
+        Problem::new(Code::TenantConflict, "the tenant in the body and in X-Tenant-ID must be the same")
+    })?;
+    let id: Option<TenantId> =
+        id.map(str::parse).transpose().map_err(|error| invalid("id", format!("{error}")))?;
+    let name = text("name", body.name, 200)?;
+    let plan = text("plan", body.plan.unwrap_or_else(|| USUAL_PLAN.to_owned()), 63)?;
+    Ok(TenantRequest { id, name, plan })
+}
+
+fn text(field: &str, value: String, max_chars: usize) -> Result<String, Problem> {
+    let printable = !value.trim().is_empty() && !value.chars().any(char::is_control);
+    if printable && value.chars().count() <= max_chars {
+        Ok(value)
+    } else {
+        Err(invalid(field, format!("expected 1 to {max_chars} printable characters")))
+    }
+}
+
+fn invalid(field: &str, problem: String) -> Problem {
+    Problem::new(Code::InvalidField, problem).field(field)
+}
+
+/// `GET /api/v1/tenants/{tenant}`
+pub(super) async fn show(who: Caller<Anyone>) -> Result<Answering<Value>, Problem> {
+    let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
+    Ok(Answering(json!({
+        "id": tenant.id,
+        "name": tenant.name,
+        "plan": tenant.plan,
+        "status": tenant.status,
+        "created_at": tenant.created_at,
+    })))
+}

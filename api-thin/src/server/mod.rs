@@ -1,0 +1,18 @@
+//! The server around the routes: what it is built from, what surrounds every request, and how it starts and
+//! stops.
+
+mod config;
+mod deadline;
+mod observe;
+mod refuse;
+mod serve;
+mod settings;
+mod state;
+mod surround;
+mod upload_gate;
+
+pub use config::{ApiConfig, InvalidConfig};
+pub use serve::serve;
+pub use settings::LimitSettings;
+pub use state::{ApiParts, ApiState};
+pub(crate) use surround::surround;

@@ -1,0 +1,31 @@
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::state::ApiState;
+
+/// How long requests that are being answered may go on after the shutdown began.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Answers requests on `listener` until `shutdown`, then finishes those that are being answered, but no
+/// longer than 20 s.
+///
+/// # Errors When the listener fails.
+pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) -> io::Result<()> {
+    let server = axum::serve(listener, crate::router(app))
+        .with_graceful_shutdown(shutdown.clone().cancelled_owned())
+        .into_future();
+    let drained = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        done = server => done,
+        () = drained => {
+            tracing::warn!("shutting down although requests are still being answered");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use std::time::Duration;
+
+use clap::Args;
+
+use super::config::InvalidConfig;
+use crate::documents::Limits;
+
+/// How much one request may ask for, as flags and environment variables.
+#[derive(Debug, Clone, Args)]
+pub struct LimitSettings {
+    /// The largest document, in bytes.
+    #[arg(long, env = "TENANTRY_MAX_DOCUMENT_BYTES", default_value_t = 20 << 20, value_name = "BYTES")]
+    pub max_document_bytes: u32,
+    /// The largest request, in bytes: several documents may come in one.
+    #[arg(long, env = "TENANTRY_MAX_REQUEST_BYTES", default_value_t = 64 << 20, value_name = "BYTES")]
+    pub max_request_bytes: u32,
+    /// How many bytes of uploads may be in memory at once. Further uploads wait.
+    #[arg(long, env = "TENANTRY_MAX_UPLOADS_BYTES", default_value_t = 512 << 20, value_name = "BYTES")]
+    pub max_uploads_bytes: u32,
+    /// How long a request may take, its body included, in seconds.
+    #[arg(long, env = "TENANTRY_REQUEST_TIMEOUT_S", default_value_t = 120, value_name = "SECONDS")]
+    pub request_timeout_s: u32,
+    /// The shortest time between two firings of a schedule, in seconds.
+    #[arg(long, env = "TENANTRY_MIN_SCHEDULE_S", default_value_t = 300, value_name = "SECONDS")]
+    pub min_schedule_s: u32,
+}
+
+impl LimitSettings {
+    /// The limits.
+    ///
+    /// # Errors
+    /// When a limit is zero, or a request could not hold a document.
+    pub fn limits(&self) -> Result<Limits, InvalidConfig> {
+        let positive = [
+            ("TENANTRY_MAX_DOCUMENT_BYTES", self.max_document_bytes),
+            ("TENANTRY_REQUEST_TIMEOUT_S", self.request_timeout_s),
+        ];
+        if let Some((setting, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(InvalidConfig::new(setting, "must be at least 1"));
+        }
+        if self.max_request_bytes < self.max_document_bytes {
+            let problem =
+                format!("must be at least TENANTRY_MAX_DOCUMENT_BYTES ({})", self.max_document_bytes);
+            return Err(InvalidConfig::new("TENANTRY_MAX_REQUEST_BYTES", problem));
+        }
+        let bytes = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
+        Ok(Limits {
+            document_bytes: bytes(self.max_document_bytes),
+            request_bytes: bytes(self.max_request_bytes),
+            uploads_bytes: bytes(self.max_uploads_bytes),
+            request_time: Duration::from_secs(self.request_timeout_s.into()),
+            schedule_interval: Duration::from_secs(self.min_schedule_s.into()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        limits: LimitSettings,
+    }
+
+    fn limits(arguments: &[&str]) -> Result<Limits, InvalidConfig> {
+        Line::parse_from(std::iter::once(&"x").chain(arguments)).limits.limits()
+    }
+
+    #[test]
+    fn the_usual_limits_are_the_defaults() {
+        assert_eq!(limits(&[]).unwrap(), Limits::default());
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_refused() {
+        assert_eq!(
+            limits(&["--max-document-bytes", "0"]).unwrap_err().setting,
+            "TENANTRY_MAX_DOCUMENT_BYTES"
+        );
+        assert_eq!(limits(&["--max-request-bytes", "10"]).unwrap_err().setting, "TENANTRY_MAX_REQUEST_BYTES");
+    }
+}
