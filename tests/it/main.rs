@@ -1,1 +1,3 @@
-//! Integration tests
+//! Black-box tests on real services.
+
+mod queue;

@@ -1,1 +1,3 @@
-//! tests
+//! What the black-box tests share.
+
+pub mod services;

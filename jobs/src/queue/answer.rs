@@ -60,14 +60,25 @@ fn reason(why: &str) -> Option<Reason> {
     (!code.is_empty()).then(|| Reason { code: code.to_owned(), text: text.to_owned() })
 }
 
-pub(super) fn stats(counts: Vec<u64>, undeclared: Vec<String>) -> Result<QueueStats, QueueError> {
+pub(super) fn stats(counts: Vec<u64>, undeclared: &[String]) -> Result<QueueStats, QueueError> {
     let counts: [u64; 11] = counts.try_into().map_err(|_| QueueError::Answer("expected eleven counts"))?;
     let [available, active, scheduled, retryable, parked, discarded, quarantined, totals @ ..] = counts;
     let [completed_total, cancelled_total, discarded_total, quarantined_total] = totals;
-    let undeclared = undeclared.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].parse().unwrap_or(0))).collect();
+    let undeclared =
+        undeclared.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].parse().unwrap_or(0))).collect();
     Ok(QueueStats {
-        available, active, scheduled, retryable, parked, discarded, quarantined,
-        completed_total, cancelled_total, discarded_total, quarantined_total, undeclared,
+        available,
+        active,
+        scheduled,
+        retryable,
+        parked,
+        discarded,
+        quarantined,
+        completed_total,
+        cancelled_total,
+        discarded_total,
+        quarantined_total,
+        undeclared,
     })
 }
 

@@ -77,15 +77,22 @@ impl Queue {
     /// When Redis fails.
     pub async fn stats(&self, tenant: &TenantId) -> Result<QueueStats, QueueError> {
         let arguments = vec![tenant.as_str().into(), heartbeat::LIVE_MS.to_string()];
-        let (counts, undeclared) = self.call(Operation::Stats, Resend::Safe, arguments).await?;
-        answer::stats(counts, undeclared)
+        let (counts, undeclared): (_, Vec<String>) =
+            self.call(Operation::Stats, Resend::Safe, arguments).await?;
+        answer::stats(counts, &undeclared)
     }
 
     /// Dead letters or quarantined jobs of a tenant, newest first.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn kept(&self, tenant: &TenantId, kept: Kept, offset: u32, limit: u32) -> Result<Vec<KeptJob>, QueueError> {
+    pub async fn kept(
+        &self,
+        tenant: &TenantId,
+        kept: Kept,
+        offset: u32,
+        limit: u32,
+    ) -> Result<Vec<KeptJob>, QueueError> {
         let set = match kept {
             Kept::Discarded => "x",
             Kept::Quarantined => "q",
@@ -165,7 +172,8 @@ impl Queue {
         resend: Resend,
         mut arguments: Vec<String>,
     ) -> Result<T, QueueError> {
-        let now = self.inner.config.clock.as_ref().map_or_else(String::new, |clock| clock.now_ms().to_string());
+        let now =
+            self.inner.config.clock.as_ref().map_or_else(String::new, |clock| clock.now_ms().to_string());
         arguments.insert(0, now);
         self.call_as_is(operation, resend, arguments).await
     }

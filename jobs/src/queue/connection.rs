@@ -38,7 +38,11 @@ impl Connection {
     }
 
     /// Sends one command within the deadline.
-    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd, resend: Resend) -> Result<T, QueueError> {
+    pub(super) async fn query<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        resend: Resend,
+    ) -> Result<T, QueueError> {
         self.query_within(command, resend, self.deadline).await
     }
 
@@ -66,7 +70,7 @@ impl Connection {
         resend: Resend,
         generation: &mut Option<u64>,
     ) -> Result<T, RedisError> {
-        let mut resends = if resend == Resend::Safe { 1 } else { 0 };
+        let mut resends = u32::from(resend == Resend::Safe);
         loop {
             let (current, mut connection) = self.open().await?;
             *generation = Some(current);
@@ -107,5 +111,7 @@ impl Connection {
 
 /// Whether the connection is of no further use. A demoted master answers, but never what we need.
 fn is_broken(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_unrecoverable_error() || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
 }

@@ -52,6 +52,16 @@ impl QueueError {
 /// Errors that describe what the server is going through, not what it was asked.
 fn is_state_of_server(error: &redis::RedisError) -> bool {
     let code = error.code().unwrap_or_default();
-    matches!(code, "LOADING" | "BUSY" | "READONLY" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN" | "OOM" | "MISCONF" | "NOREPLICAS")
-        || error.is_unrecoverable_error()
+    matches!(
+        code,
+        "LOADING"
+            | "BUSY"
+            | "READONLY"
+            | "MASTERDOWN"
+            | "TRYAGAIN"
+            | "CLUSTERDOWN"
+            | "OOM"
+            | "MISCONF"
+            | "NOREPLICAS"
+    ) || error.is_unrecoverable_error()
 }

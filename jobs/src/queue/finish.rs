@@ -50,7 +50,9 @@ impl Verdict {
     #[must_use]
     pub const fn is_final(&self) -> bool {
         match self {
-            Self::Completed | Self::Discarded { .. } | Self::Quarantined { .. } | Self::Dropped { .. } => true,
+            Self::Completed | Self::Discarded { .. } | Self::Quarantined { .. } | Self::Dropped { .. } => {
+                true
+            }
             Self::Retry { .. } | Self::Parked { .. } | Self::Released => false,
         }
     }

@@ -43,7 +43,9 @@ impl FinishedJob {
 
     /// Completed with nothing else to do: the usual case, of which many share one block.
     fn is_plain(&self) -> bool {
-        self.finish.verdict == Verdict::Completed && self.finish.children.is_empty() && self.finish.group.is_none()
+        self.finish.verdict == Verdict::Completed
+            && self.finish.children.is_empty()
+            && self.finish.group.is_none()
     }
 
     fn push_blocks(&self, arguments: &mut Vec<String>) {
@@ -56,11 +58,19 @@ impl FinishedJob {
                 arguments.extend([self.id.clone(), record::reason(code, '\n', reason)]);
             }
             Verdict::Retry { after, error } => {
-                arguments.extend([self.id.clone(), after.as_millis().to_string(), record::reason("retry", ' ', error)]);
+                arguments.extend([
+                    self.id.clone(),
+                    after.as_millis().to_string(),
+                    record::reason("retry", ' ', error),
+                ]);
             }
             Verdict::Parked { reason } => {
                 let jitter_ms: u32 = rand::random_range(0..250);
-                arguments.extend([self.id.clone(), jitter_ms.to_string(), record::reason("parked", ' ', reason)]);
+                arguments.extend([
+                    self.id.clone(),
+                    jitter_ms.to_string(),
+                    record::reason("parked", ' ', reason),
+                ]);
             }
             Verdict::Dropped { .. } | Verdict::Released => arguments.push(self.id.clone()),
         }

@@ -32,4 +32,8 @@ pub use finish::{Finish, OpenGroup, Verdict};
 pub use finishing::FinishedJob;
 pub use lane::Lane;
 pub use status::{JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats, Reason, TenantShare};
-pub use worker::{FetchedJob, JobBackend, QuarantinedJob, StopReport, WorkerObserver, WorkerOptions, WorkerQueue};
+#[cfg(feature = "test-support")]
+pub use worker::run_for_tests;
+pub use worker::{
+    FetchedJob, JobBackend, QuarantinedJob, StopReport, WorkerObserver, WorkerOptions, WorkerQueue,
+};

@@ -35,9 +35,14 @@ mod tests {
     fn an_old_or_forgetful_redis_is_refused() {
         assert!(check_version("# Server\r\nredis_version:7.0.15\r\n").is_ok());
         assert!(check_version("redis_version:10.1.0\r\n").is_ok());
-        assert!(matches!(check_version("redis_version:6.2.14\r\n"), Err(QueueError::TooOld(v)) if v == "6.2.14"));
+        assert!(
+            matches!(check_version("redis_version:6.2.14\r\n"), Err(QueueError::TooOld(v)) if v == "6.2.14")
+        );
         assert!(check_eviction("maxmemory_policy:noeviction\r\n").is_ok());
         let error = check_eviction("maxmemory_policy:allkeys-lru\r\n").unwrap_err().to_string();
-        assert!(error.contains("allkeys-lru") && error.contains("config set maxmemory-policy noeviction"), "{error}");
+        assert!(
+            error.contains("allkeys-lru") && error.contains("config set maxmemory-policy noeviction"),
+            "{error}"
+        );
     }
 }

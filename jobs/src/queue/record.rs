@@ -56,3 +56,38 @@ pub(super) fn reason(code: &str, separator: char, text: &str) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_the_scripts_write_it() {
+        let record = parse(b"120030112304test.ping@1\nacme\nretry a note\n{\"stamp\":\"\n\"}").unwrap();
+        assert_eq!((record.attempts, record.deaths, record.interruptions, record.parks), (3, 1, 123, 4));
+        assert_eq!((record.tenant, record.wire), ("acme", "{\"stamp\":\"\n\"}"));
+    }
+
+    #[test]
+    fn a_damaged_record_is_none() {
+        for damaged in [
+            "",
+            "1",
+            "garbage",
+            "220030112304l\nt\n\n{}",
+            "140030112304l\nt\n\n{}",
+            "1200301123é4l\nt\n\n{}",
+            "120030112304l\nt\n{}",
+        ] {
+            assert!(parse(damaged.as_bytes()).is_none(), "{damaged:?}");
+        }
+        assert!(parse(b"120030112304l\nt\n\n\xff").is_none());
+    }
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        assert_eq!(reason("code", ' ', "two\nlines\0"), "code two lines ");
+        let long = reason("code", ' ', &"é".repeat(400));
+        assert!(long.len() <= REASON_BYTES && long.len() > REASON_BYTES - 2);
+    }
+}

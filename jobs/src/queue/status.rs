@@ -50,8 +50,15 @@ impl JobState {
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
         let all = [
-            Self::Scheduled, Self::Available, Self::Active, Self::Retryable, Self::Completed,
-            Self::Cancelled, Self::Discarded, Self::Quarantined, Self::Parked,
+            Self::Scheduled,
+            Self::Available,
+            Self::Active,
+            Self::Retryable,
+            Self::Completed,
+            Self::Cancelled,
+            Self::Discarded,
+            Self::Quarantined,
+            Self::Parked,
         ];
         all.into_iter().find(|state| state.as_str() == name)
     }

@@ -25,7 +25,7 @@ while i <= n do
 end
 S = rows(names)
 
-local refused, job, gone, opened, last_ok = {}, 0, {}, {}, false
+local refused, job, gone, opened, leaving, last_ok = {}, 0, {}, {}, {}, false
 -- Ends one claim on one job; false when the claim is stale.
 local function unclaim(claim, t, s, id)
   job = job + 1
@@ -36,6 +36,8 @@ local function unclaim(claim, t, s, id)
   if s.st == CAPPED then s.dirty = true end
   return true
 end
+-- A group that the job opens may have to hold the group it is in: leaving comes last.
+local function leave(t, id, failed) leaving[#leaving + 1] = {t, id, failed} end
 local function remember(t, list)
   local k = kt..t..':f'
   call('LPUSH', k, unpack(list))
@@ -60,7 +62,7 @@ function ops.c(i)
   if s.st == CAPPED then s.dirty = true end
   if s.hold > now then s.hold = 0; s.dirty = true end -- the tenant may run after all
   if call('EXISTS', k..'m') == 1 then
-    for j = 1, #done do group_leave(t, s, done[j], false, now) end
+    for j = 1, #done do leave(t, done[j], false) end
   end
   remember(t, done)
   count(t, 'completed', #done)
@@ -70,7 +72,7 @@ local function kept(i)
   local s = S[t]
   if not unclaim(ARGV[i + 1], t, s, id) then return end
   keep(t, op, id, ARGV[i + 4], now)
-  group_leave(t, s, id, true, now)
+  leave(t, id, true)
 end
 ops.x, ops.q = kept, kept
 function ops.d(i)
@@ -78,7 +80,7 @@ function ops.d(i)
   local s = S[t]
   if not unclaim(ARGV[i + 1], t, s, id) then return end
   call('HDEL', ke, id)
-  group_leave(t, s, id, true, now)
+  leave(t, id, true)
   remember(t, {'-'..id})
   count(t, 'cancelled', 1)
 end
@@ -115,6 +117,7 @@ function ops.g(i)
   if not last_ok then return end
   local t, group, id = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local key = kt..t..':g:'..group
+  lane_number(smatch(ARGV[i + 6], '^([^\n]*)\n', 13), true) -- its lane may be new
   call('HSETNX', key, 'c', id..'\n'..ARGV[i + 4]..'\n'..ARGV[i + 6])
   call('HSETNX', key, 'f', 0)
   opened[#opened + 1] = {t, group}
@@ -132,6 +135,7 @@ while i <= n do
   ops[ARGV[i]](i)
   i = i + width(i)
 end
+for j = 1, #leaving do local x = leaving[j]; group_leave(x[1], S[x[1]], x[2], x[3], now) end
 for j = 1, #opened do -- a group none of whose children is still to run
   local t, group = opened[j][1], opened[j][2]
   if call('HEXISTS', kt..t..':g:'..group, 'c') == 1 then group_close(t, S[t], group, now) end

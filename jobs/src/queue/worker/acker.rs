@@ -42,7 +42,13 @@ fn failed(ticket: &Ticket, error: &(dyn std::error::Error + Send + Sync + 'stati
     let policy = ticket.wire.as_deref().and_then(retry_policy).unwrap_or_else(|| RetryPolicy::attempts(8));
     let failures = ticket.attempts.saturating_add(1);
     let text = crate::error::report(error);
-    tracing::error!(tenant.id = ticket.tenant, job.id = ticket.id, error = text, failures, "handler broke down");
+    tracing::error!(
+        tenant.id = ticket.tenant,
+        job.id = ticket.id,
+        error = text,
+        failures,
+        "handler broke down"
+    );
     if failures >= policy.max_attempts {
         return Verdict::Discarded { code: "handler_broke_down", reason: text };
     }

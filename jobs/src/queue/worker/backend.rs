@@ -39,9 +39,14 @@ impl Backend for JobBackend {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        _: &WorkerContext,
+        worker: &WorkerContext,
     ) -> Poll<Option<Result<Task<FetchedJob>, Infallible>>> {
-        self.shared.buffer.poll(cx.waker()).map(|task| task.map(Ok))
+        let next = self.shared.buffer.poll(cx.waker());
+        if matches!(next, Poll::Ready(None)) {
+            // apalis finishes what runs when the source ends, but returns only from a worker that was stopped.
+            worker.stop().ok();
+        }
+        next.map(|task| task.map(Ok))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {

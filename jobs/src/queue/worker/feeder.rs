@@ -25,7 +25,8 @@ const POLL: Duration = Duration::from_millis(1_500);
 const PROOF: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut feeder = Feeder { markers: shared.queue.separate_connection(), shared, backoff: Backoff::new(), attempt: 0 };
+    let mut feeder =
+        Feeder { markers: shared.queue.separate_connection(), shared, backoff: Backoff::new(), attempt: 0 };
     while let Some(slots) = feeder.free_slots().await {
         feeder.attempt += 1;
         feeder.feed(slots).await;
@@ -59,7 +60,9 @@ impl Feeder {
     fn with_others(&self, mut first: OwnedSemaphorePermit) -> OwnedSemaphorePermit {
         let others = self.shared.slots.available_permits().min(CLAIM_JOBS - 1);
         let others = u32::try_from(others).unwrap_or(0);
-        if others > 0 && let Ok(others) = Arc::clone(&self.shared.slots).try_acquire_many_owned(others) {
+        if others > 0
+            && let Ok(others) = Arc::clone(&self.shared.slots).try_acquire_many_owned(others)
+        {
             first.merge(others);
         }
         first

@@ -63,12 +63,20 @@ async fn apply(shared: &Shared, mut batch: Vec<FinishRequest>, backoff: &mut Bac
                 Box::pin(apply(shared, half, backoff)).await;
             }
             Err(error) if !error.is_passing() => {
-                tracing::error!(error = report(&error), job.id = jobs[0].id, "finish refused, its lease will end");
+                tracing::error!(
+                    error = report(&error),
+                    job.id = jobs[0].id,
+                    "finish refused, its lease will end"
+                );
                 batch.drain(..).for_each(|request| release_locally(shared, request));
             }
             Err(error) => {
                 resent = true;
-                tracing::warn!(error = report(&error), jobs = batch.len(), "cannot finish jobs, trying again");
+                tracing::warn!(
+                    error = report(&error),
+                    jobs = batch.len(),
+                    "cannot finish jobs, trying again"
+                );
                 if shared.ending.is_cancelled() {
                     return;
                 }
@@ -81,7 +89,12 @@ async fn apply(shared: &Shared, mut batch: Vec<FinishRequest>, backoff: &mut Bac
 fn settle(shared: &Shared, request: FinishRequest, applied: bool) {
     if !applied {
         let FinishedJob { tenant, id, fence, .. } = &request.job;
-        tracing::warn!(tenant.id = tenant, job.id = id, job.fence = fence, "stale finish: the claim was lost before");
+        tracing::warn!(
+            tenant.id = tenant,
+            job.id = id,
+            job.fence = fence,
+            "stale finish: the claim was lost before"
+        );
     }
     release_locally(shared, request);
 }

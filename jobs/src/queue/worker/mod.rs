@@ -15,10 +15,14 @@ mod job;
 mod presence;
 mod reaper;
 mod renewer;
+#[cfg(feature = "test-support")]
+mod run_for_tests;
 mod shared;
 mod ticket;
 mod worker_queue;
 
 pub use backend::JobBackend;
 pub use job::{FetchedJob, QuarantinedJob};
+#[cfg(feature = "test-support")]
+pub use run_for_tests::run_for_tests;
 pub use worker_queue::{StopReport, WorkerObserver, WorkerOptions, WorkerQueue};

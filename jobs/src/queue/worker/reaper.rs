@@ -33,7 +33,12 @@ async fn sweep(shared: &Shared) -> Result<(), QueueError> {
         let reaped = shared.queue.reap(CALL_CLAIMS).await?;
         if reaped.claims > 0 {
             let Reaped { claims, returned, quarantined } = &reaped;
-            tracing::warn!(claims, returned, quarantined = quarantined.len(), "took back the jobs of lost claims");
+            tracing::warn!(
+                claims,
+                returned,
+                quarantined = quarantined.len(),
+                "took back the jobs of lost claims"
+            );
         }
         announce(shared, &reaped.quarantined).await?;
         if reaped.claims < CALL_CLAIMS as usize {

@@ -63,7 +63,13 @@ impl Shared {
     }
 
     /// Tells whoever listens. Nobody has to.
-    pub(super) fn report_quarantined(&self, tenant: &str, id: &str, wire: Option<String>, code: &'static str) {
+    pub(super) fn report_quarantined(
+        &self,
+        tenant: &str,
+        id: &str,
+        wire: Option<String>,
+        code: &'static str,
+    ) {
         tracing::warn!(tenant.id = tenant, job.id = id, code, "job quarantined by the queue");
         if let (Ok(tenant), Ok(id)) = (tenant.parse(), id.parse()) {
             self.quarantined.try_send(QuarantinedJob { tenant, id, wire, code }).ok();

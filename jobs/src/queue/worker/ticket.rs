@@ -50,7 +50,11 @@ impl Ticket {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    pub(super) fn request(self: &Arc<Self>, finish: Finish, applied: Option<oneshot::Sender<()>>) -> FinishRequest {
+    pub(super) fn request(
+        self: &Arc<Self>,
+        finish: Finish,
+        applied: Option<oneshot::Sender<()>>,
+    ) -> FinishRequest {
         let (tenant, id, fence) = (self.tenant.clone(), self.id.clone(), self.fence);
         FinishRequest { ticket: Arc::clone(self), job: FinishedJob { tenant, id, fence, finish }, applied }
     }

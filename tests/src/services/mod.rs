@@ -1,0 +1,5 @@
+//! Real servers for tests.
+
+mod redis;
+
+pub use redis::{RedisServer, shared_redis_url};
