@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use jobs::envelope::{Envelope, WireEnvelope};
 use jobs::queue::{JobState, JobStatus};
 use jobs::{JobId, JobKind};
 use serde::Serialize;
@@ -31,8 +32,17 @@ struct Fault {
 }
 
 impl JobView {
-    /// A job that the queue has.
-    pub(super) fn queued(status: JobStatus) -> Self {
+    /// A job of which the queue or the history knows. While it is on its way the queue knows better, also of a job
+    /// that was started again after it had ended.
+    pub(super) fn of(status: Option<JobStatus>, record: Option<JobRecord>) -> Option<Self> {
+        match (status, record) {
+            (Some(status), Some(record)) if is_over(status.state) => Some(Self::ended(record)),
+            (Some(status), _) => Some(Self::queued(status)),
+            (None, record) => record.map(Self::ended),
+        }
+    }
+
+    fn queued(status: JobStatus) -> Self {
         let waiting_for = waiting_for(&status);
         let waits = matches!(status.state, JobState::Scheduled | JobState::Retryable);
         let stays = matches!(status.state, JobState::Discarded | JobState::Quarantined);
@@ -52,8 +62,26 @@ impl JobView {
         }
     }
 
-    /// A job that has ended.
-    pub(super) fn ended(record: JobRecord) -> Self {
+    /// A job that was accepted and that the queue does not have yet. Its envelope is shown, not trusted.
+    pub(super) fn accepted(wire: &str) -> Option<Self> {
+        let wire: WireEnvelope = serde_json::from_str(wire).ok()?;
+        let envelope: Envelope = serde_json::from_str(wire.job.get()).ok()?;
+        Some(Self {
+            id: envelope.id,
+            kind: Some(envelope.kind),
+            queue: Some(envelope.queue),
+            state: JobState::Available.to_string(),
+            attempt: 0,
+            created_at: Some(envelope.meta.created_at),
+            scheduled_at: envelope.scheduled_at,
+            started_at: None,
+            finished_at: None,
+            error: None,
+            waiting_for: Some("the queue does not have the job yet".to_owned()),
+        })
+    }
+
+    fn ended(record: JobRecord) -> Self {
         Self {
             id: record.id,
             kind: Some(record.kind),
@@ -68,6 +96,11 @@ impl JobView {
             waiting_for: None,
         }
     }
+}
+
+fn is_over(state: JobState) -> bool {
+    use JobState::{Cancelled, Completed, Discarded, Quarantined};
+    matches!(state, Completed | Cancelled | Discarded | Quarantined)
 }
 
 fn waiting_for(status: &JobStatus) -> Option<String> {

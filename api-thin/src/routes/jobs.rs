@@ -15,6 +15,7 @@ pub(super) struct Shown {
 }
 
 /// `GET …/jobs/{job}`: where a job is, from the queue while it has it, else from what is kept of it.
+/// A job that was accepted while the queue is away is found in the outbox.
 pub(super) async fn show(
     State(app): State<ApiState>,
     who: Caller<Anyone>,
@@ -23,14 +24,15 @@ pub(super) async fn show(
     let id: JobId = shown.job.parse().map_err(|_| Problem::not_found())?;
     let queued = app.queue().lookup(who.tenant(), id).await;
     let catalog = who.stores.catalog();
-    if let Some(record) = catalog.history(id).await? {
-        return Ok(Json(JobView::ended(record)));
+    let record = catalog.history(id).await?;
+    let status = queued.as_ref().ok().cloned().flatten();
+    if let Some(view) = JobView::of(status, record) {
+        return Ok(Json(view));
     }
-    match queued {
-        Ok(Some(status)) => Ok(Json(JobView::queued(status))),
-        Ok(None) => Err(Problem::not_found()),
-        Err(error) => Err(error.into()),
+    if let Some(view) = catalog.outbox_job(id).await?.as_deref().and_then(JobView::accepted) {
+        return Ok(Json(view));
     }
+    Err(queued.map_or_else(Problem::from, |_| Problem::not_found()))
 }
 
 /// `GET …/jobs`: how many of the tenant's jobs are in which state.

@@ -46,6 +46,9 @@ pub trait Catalog: Send + Sync {
     /// Takes jobs out of the outbox because the queue has them.
     async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()>;
 
+    /// The signed envelope of a job that the queue may not have yet.
+    async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>>;
+
     /// One document.
     async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>>;
 

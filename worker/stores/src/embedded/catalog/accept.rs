@@ -95,3 +95,12 @@ pub(super) async fn outbox_delete(catalog: &TenantCatalog, jobs: &[JobId]) -> Re
     }
     Ok(tx.commit().await?)
 }
+
+pub(super) async fn outbox_job(catalog: &TenantCatalog, id: JobId) -> Result<Option<String>, Fault> {
+    let wire = sqlx::query_scalar("SELECT wire FROM outbox WHERE tenant_id = ? AND job_id = ?")
+        .bind(catalog.tenant.as_str())
+        .bind(id.to_string())
+        .fetch_optional(catalog.file.read())
+        .await?;
+    Ok(wire)
+}

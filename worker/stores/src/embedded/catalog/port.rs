@@ -94,6 +94,10 @@ impl Catalog for TenantCatalog {
         call("catalog.outbox_delete", CALL, accept::outbox_delete(self, jobs)).await
     }
 
+    async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {
+        call("catalog.outbox_job", CALL, accept::outbox_job(self, id)).await
+    }
+
     async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>> {
         call("catalog.document", CALL, documents::document(self, kb, id)).await
     }
