@@ -4,6 +4,8 @@
 //! stores, and no method takes another tenant. The few things that look across tenants are separate types with one
 //! purpose each: the [`Directory`] that `verify` asks, the [`OutboxRelay`] and the [`DueSchedules`].
 
+#[cfg(feature = "test-support")]
+pub mod conformance;
 pub mod model;
 pub mod ports;
 

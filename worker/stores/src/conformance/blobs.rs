@@ -1,0 +1,60 @@
+use bytes::Bytes;
+use jobs::DocumentId;
+use sha2::{Digest as _, Sha256};
+
+use super::fixture::Pair;
+use crate::Opened;
+
+/// Some bytes and their name.
+fn original(text: &str) -> (Bytes, String) {
+    let bytes = Bytes::from(text.repeat(1_000));
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    (bytes, sha256)
+}
+
+pub(super) async fn originals(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (blobs, kb) = (pair.acme.stores.blobs(), &pair.acme.kb.id);
+    let id = DocumentId::of_name("a.md");
+    let (bytes, sha256) = original("one");
+    assert_eq!(blobs.original(kb, &id, &sha256).await.unwrap(), None);
+    for _ in 0..2 {
+        blobs.original_put(kb, &id, &sha256, bytes.clone()).await.unwrap();
+        assert_eq!(blobs.original(kb, &id, &sha256).await.unwrap(), Some(bytes.clone()));
+    }
+    let (empty, empty_sha256) = original("");
+    blobs.original_put(kb, &id, &empty_sha256, empty.clone()).await.unwrap();
+    assert_eq!(blobs.original(kb, &id, &empty_sha256).await.unwrap(), Some(empty));
+
+    assert_eq!(pair.twin.stores.blobs().original(kb, &id, &sha256).await.unwrap(), None);
+    assert_eq!(blobs.original(&"archive".parse().unwrap(), &id, &sha256).await.unwrap(), None);
+    let error = blobs.original(kb, &id, "../../secrets").await.unwrap_err();
+    assert!(!error.is_transient(), "{error}");
+}
+
+pub(super) async fn forgotten(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (acme, twin, kb) = (pair.acme.stores.blobs(), pair.twin.stores.blobs(), &pair.acme.kb.id);
+    let (id, other) = (DocumentId::of_name("a.md"), DocumentId::of_name("b.md"));
+    let revisions = ["one", "two", "three"].map(original);
+    for (bytes, sha256) in &revisions {
+        acme.original_put(kb, &id, sha256, bytes.clone()).await.unwrap();
+        acme.original_put(kb, &other, sha256, bytes.clone()).await.unwrap();
+        twin.original_put(kb, &id, sha256, bytes.clone()).await.unwrap();
+    }
+    let left = async |blobs: &std::sync::Arc<dyn crate::ports::Blobs>, id| {
+        let mut left = Vec::new();
+        for (_, sha256) in &revisions {
+            left.push(blobs.original(kb, id, sha256).await.unwrap().is_some());
+        }
+        left
+    };
+    acme.originals_forget(kb, &id, Some(&revisions[1].1)).await.unwrap();
+    assert_eq!(left(&acme, &id).await, [false, true, false]);
+    for _ in 0..2 {
+        acme.originals_forget(kb, &id, None).await.unwrap();
+        assert_eq!(left(&acme, &id).await, [false; 3]);
+    }
+    assert_eq!(left(&acme, &other).await, [true; 3]);
+    assert_eq!(left(&twin, &id).await, [true; 3]);
+}

@@ -1,0 +1,92 @@
+use jobs::tenant::{Actor, Permissions, Role, TenantContext, TenantRecord, TenantStatus};
+
+use super::fixture::{Pair, ids, now};
+use super::schedules::schedule;
+use crate::Opened;
+use crate::model::{Acceptance, NewApiKey, NewTenant};
+
+/// A change shows at once to whoever asks in the same process, whatever was answered before.
+pub(super) async fn news_of_tenants(opened: &Opened) {
+    let directory = &opened.directory;
+    directory.ping().await.unwrap();
+    let context = TenantContext::for_tests(&ids(now()).0);
+    let (id, catalog) = (context.tenant_id(), opened.stores.scoped(&context).catalog());
+    let record = |status| Some(TenantRecord { status, epoch: 0 });
+
+    assert_eq!(directory.tenant(id).await.unwrap(), None);
+    let new = NewTenant { name: "Acme".into(), plan: "free".into() };
+    let acceptance = Acceptance { tenant: Some(new), ..Acceptance::default() };
+    catalog.accept(&acceptance, now()).await.unwrap();
+    assert_eq!(directory.tenant(id).await.unwrap(), record(TenantStatus::Provisioning));
+    catalog.tenant_status_move(TenantStatus::Provisioning, TenantStatus::Active).await.unwrap();
+    assert_eq!(directory.tenant(id).await.unwrap(), record(TenantStatus::Active));
+    catalog.tenant_status_move(TenantStatus::Active, TenantStatus::Suspended).await.unwrap();
+    assert_eq!(directory.tenant(id).await.unwrap(), record(TenantStatus::Suspended));
+    directory.invalidate(id).await;
+    assert_eq!(directory.tenant(id).await.unwrap(), record(TenantStatus::Suspended));
+}
+
+pub(super) async fn knowledge_bases(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let directory = &opened.directory;
+    let archive = "archive".parse().unwrap();
+    assert!(!directory.kb_exists(pair.acme.id(), &archive).await.unwrap());
+    let kb = pair.acme.kb_new("archive").await;
+    assert!(directory.kb_exists(pair.acme.id(), &archive).await.unwrap());
+    assert_eq!(directory.kb(pair.acme.id(), &archive).await.unwrap(), Some(kb));
+    assert!(!directory.kb_exists(pair.twin.id(), &archive).await.unwrap());
+    assert_eq!(directory.kb(pair.twin.id(), &archive).await.unwrap(), None);
+}
+
+pub(super) async fn keys_and_permissions(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let key = |id: &str, role, expires_at| NewApiKey {
+        id: id.parse().unwrap(),
+        name: id.into(),
+        secret_sha256: "11".repeat(32),
+        role,
+        expires_at,
+    };
+    let catalog = pair.acme.stores.catalog();
+    let allowed = async |tenant, actor: &str, role| {
+        opened.directory.permissions(tenant, &actor.parse::<Actor>().unwrap(), role).await.unwrap()
+    };
+    let acme = pair.acme.id();
+    assert_eq!(allowed(acme, "api_key:viewer00", Role::Viewer).await, Permissions::NONE);
+    catalog.api_key_ensure(&key("viewer00", Role::Viewer, None), pair.now).await.unwrap();
+    catalog.api_key_ensure(&key("expired0", Role::Admin, Some(pair.now)), pair.now).await.unwrap();
+    // The row decides, not the role of the stamp.
+    assert_eq!(allowed(acme, "api_key:viewer00", Role::Admin).await, Role::Viewer.permissions());
+    assert_eq!(allowed(acme, "api_key:expired0", Role::Admin).await, Permissions::NONE);
+    assert_eq!(allowed(pair.twin.id(), "api_key:viewer00", Role::Viewer).await, Permissions::NONE);
+    assert_eq!(allowed(acme, "user:ann", Role::Editor).await, Role::Editor.permissions());
+    assert_eq!(allowed(acme, "operator", Role::Admin).await, Role::Admin.permissions());
+}
+
+pub(super) async fn schedules_and_their_makers(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let catalog = pair.acme.stores.catalog();
+    let allowed = async |tenant, name: &str| {
+        let actor = Actor::Schedule(name.into());
+        opened.directory.permissions(tenant, &actor, Role::Admin).await.unwrap()
+    };
+    let acme = pair.acme.id();
+    assert_eq!(allowed(acme, "nightly").await, Permissions::NONE);
+    for (name, created_by) in [
+        ("nightly", "user:ann"),
+        ("orphan", "api_key:gone0000"),
+        ("nested", "schedule:nightly"),
+        ("unreadable", "nobody"),
+    ] {
+        let mut new = schedule(&pair.acme, name, pair.now + chrono::TimeDelta::days(1));
+        new.created_by = created_by.into();
+        catalog.schedule_put(&new, pair.now).await.unwrap();
+    }
+    assert_eq!(allowed(acme, "nightly").await, Role::Admin.permissions());
+    for name in ["orphan", "nested", "unreadable"] {
+        assert_eq!(allowed(acme, name).await, Permissions::NONE, "{name}");
+    }
+    assert_eq!(allowed(pair.twin.id(), "nightly").await, Permissions::NONE);
+    catalog.schedule_delete(&pair.acme.kb.id, "nightly").await.unwrap();
+    assert_eq!(allowed(acme, "nightly").await, Permissions::NONE);
+}

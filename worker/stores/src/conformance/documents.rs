@@ -1,0 +1,65 @@
+use jobs::DocumentId;
+
+use super::fixture::Pair;
+use crate::Opened;
+use crate::model::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+
+pub(super) async fn texts(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (documents, kb) = (pair.acme.stores.documents(), &pair.acme.kb.id);
+    documents.provision().await.unwrap();
+    let id = DocumentId::of_name("a.md");
+    assert_eq!(documents.parsed(kb, &id).await.unwrap(), None);
+    let mut parsed =
+        ParsedDocument { revision: 1, title: None, text: "naïve 🦀 'text'\n$set".repeat(10_000) };
+    for title in [None, Some("Title".to_owned())] {
+        parsed.title = title;
+        parsed.revision += 1;
+        documents.parsed_put(kb, &id, &parsed).await.unwrap();
+        documents.parsed_put(kb, &id, &parsed).await.unwrap();
+        assert_eq!(documents.parsed(kb, &id).await.unwrap(), Some(parsed.clone()));
+    }
+    assert_eq!(pair.twin.stores.documents().parsed(kb, &id).await.unwrap(), None);
+    assert_eq!(documents.parsed(&"archive".parse().unwrap(), &id).await.unwrap(), None);
+    assert_eq!(documents.parsed(kb, &DocumentId::of_name("b.md")).await.unwrap(), None);
+}
+
+/// What a chunk says, told apart by `text`.
+fn extraction(text: &str) -> Extraction {
+    let entity = ExtractedEntity { name: "Curie".into(), kind: "person".into(), description: text.into() };
+    let relation = ExtractedRelation {
+        source: "Curie".into(),
+        target: "Paris".into(),
+        keywords: vec!["lives".into(), "works".into()],
+        description: text.into(),
+        weight: 1.5,
+    };
+    Extraction { entities: vec![entity], relations: vec![relation] }
+}
+
+pub(super) async fn extractions(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (documents, kb) = (pair.acme.stores.documents(), &pair.acme.kb.id);
+    let id = DocumentId::of_name("a.md");
+    let all = async |revision| documents.extractions(kb, &id, revision).await.unwrap();
+    assert_eq!(all(1).await, []);
+    let batch = |orders: std::ops::Range<u32>, text: &str| {
+        orders.map(|order| (order, extraction(&format!("{text} {order}")))).collect::<Vec<_>>()
+    };
+    // Batches arrive in any order, and again; a chunk's number may have more digits than another's.
+    documents.extractions_put(kb, &id, 1, &batch(8..12, "first")).await.unwrap();
+    documents.extractions_put(kb, &id, 1, &batch(0..8, "old")).await.unwrap();
+    documents.extractions_put(kb, &id, 1, &batch(0..8, "first")).await.unwrap();
+    documents.extractions_put(kb, &id, 1, &[]).await.unwrap();
+    documents.extractions_put(kb, &id, 2, &[(0, Extraction::default())]).await.unwrap();
+    assert_eq!(all(1).await, batch(0..12, "first"));
+    assert_eq!(all(2).await, [(0, Extraction::default())]);
+
+    let twin = pair.twin.stores.documents();
+    assert_eq!(twin.extractions(kb, &id, 1).await.unwrap(), []);
+    twin.extractions_forget(kb, &id, None).await.unwrap();
+    documents.extractions_forget(kb, &id, Some(2)).await.unwrap();
+    assert_eq!((all(1).await, all(2).await.len()), (vec![], 1));
+    documents.extractions_forget(kb, &id, None).await.unwrap();
+    assert_eq!(all(2).await, []);
+}

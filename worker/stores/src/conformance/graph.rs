@@ -1,0 +1,188 @@
+use jobs::DocumentId;
+
+use super::fixture::Pair;
+use crate::model::{Entity, GraphCounts, GraphDelta, Kb, Mention, MentionKind, Relation};
+use crate::ports::Index;
+use crate::{Opened, StoreError};
+
+/// A mention of an entity in a document's chunk.
+pub(super) fn entity(document: &str, chunk: u32, name: &str, entity_type: &str, text: &str) -> Mention {
+    Mention {
+        kind: MentionKind::Entity { name: name.into(), entity_type: entity_type.into() },
+        chunk_id: DocumentId::of_name(document).chunk_id(chunk),
+        description: text.into(),
+    }
+}
+
+/// A mention of a relation in a document's chunk.
+pub(super) fn relation(document: &str, chunk: u32, ends: [&str; 2], keyword: &str, weight: f64) -> Mention {
+    let [source, target] = ends.map(str::to_owned);
+    let description = format!("{source} {keyword} {target}");
+    Mention {
+        kind: MentionKind::Relation { source, target, keywords: vec![keyword.into()], weight },
+        chunk_id: DocumentId::of_name(document).chunk_id(chunk),
+        description,
+    }
+}
+
+/// Sets what the document called `name` says.
+pub(super) async fn say(index: &dyn Index, kb: &Kb, name: &str, mentions: &[Mention]) -> GraphDelta {
+    index.graph_replace(kb, &DocumentId::of_name(name), name, mentions).await.unwrap()
+}
+
+/// All of a graph, read in pages.
+pub(super) async fn graph(index: &dyn Index, kb: &Kb) -> (Vec<Entity>, Vec<Relation>) {
+    let (mut entities, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = index.entities(kb, after.as_deref(), 7).await.unwrap();
+        entities.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let mut relations = Vec::new();
+    loop {
+        let page = index.relations(kb, after.as_deref(), 7).await.unwrap();
+        relations.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return (entities, relations);
+        }
+    }
+}
+
+fn chunk(document: &str, order: u32) -> String {
+    DocumentId::of_name(document).chunk_id(order)
+}
+
+pub(super) async fn folded(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
+    let said = [
+        entity("a.md", 0, "Curie", "person", "A physicist."),
+        entity("a.md", 1, "Curie", "person", "A chemist."),
+        entity("a.md", 0, "Paris", "place", "A city."),
+        relation("a.md", 0, ["Curie", "Paris"], "works", 1.0),
+        relation("a.md", 1, ["Curie", "Paris"], "lives", 0.5),
+    ];
+    for _ in 0..2 {
+        let delta = say(index, kb, "a.md", &said).await;
+        assert_eq!(delta, GraphDelta { entities: 2, relations: 1 });
+        let counts = GraphCounts { chunks: 0, entities: 2, relations: 1 };
+        assert_eq!(index.counts(kb).await.unwrap(), counts);
+    }
+    let (entities, relations) = graph(index, kb).await;
+    let sources = format!("{}<SEP>{}", chunk("a.md", 0), chunk("a.md", 1));
+    let curie = Entity {
+        name: "Curie".into(),
+        entity_type: "person".into(),
+        description: "A physicist.<SEP>A chemist.".into(),
+        source_id: sources.clone(),
+        file_path: "a.md".into(),
+    };
+    assert_eq!(entities[0], curie);
+    assert_eq!((entities[1].name.as_str(), entities[1].source_id.as_str()), ("Paris", &*chunk("a.md", 0)));
+    let works = Relation {
+        source: "Curie".into(),
+        target: "Paris".into(),
+        keywords: "lives,works".into(),
+        description: "Curie works Paris<SEP>Curie lives Paris".into(),
+        weight: 1.5,
+        source_id: sources,
+        file_path: "a.md".into(),
+    };
+    assert_eq!(relations, [works]);
+}
+
+pub(super) async fn replaced(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
+    let old = [entity("a.md", 0, "Curie", "person", "Old."), entity("a.md", 0, "Gone", "thing", "Gone.")];
+    let new = [entity("a.md", 0, "Curie", "chemist", "New."), entity("a.md", 0, "Paris", "place", "City.")];
+    say(index, kb, "a.md", &old).await;
+    assert_eq!(say(index, kb, "a.md", &new).await, GraphDelta { entities: 2, relations: 0 });
+    let (entities, _) = graph(index, kb).await;
+    let seen: Vec<_> = entities.iter().map(|e| (e.name.as_str(), e.description.as_str())).collect();
+    assert_eq!(seen, [("Curie", "New."), ("Paris", "City.")]);
+    assert_eq!(entities[0].entity_type, "chemist");
+    assert_eq!(say(index, kb, "a.md", &[]).await, GraphDelta::default());
+    assert_eq!(index.counts(kb).await.unwrap(), GraphCounts::default());
+}
+
+pub(super) async fn unknown_ends(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
+    let radium = async || {
+        let (entities, _) = graph(index, kb).await;
+        let found = entities.into_iter().find(|entity| entity.name == "Radium");
+        found.map(|entity| (entity.entity_type, entity.description))
+    };
+    let known = |entity_type: &str, text: &str| Some((entity_type.to_owned(), text.to_owned()));
+    say(index, kb, "a.md", &[relation("a.md", 0, ["Curie", "Radium"], "found", 1.0)]).await;
+    assert_eq!(index.counts(kb).await.unwrap().entities, 2);
+    assert_eq!(radium().await, known("UNKNOWN", "Curie found Radium"));
+
+    say(index, kb, "b.md", &[entity("b.md", 0, "Radium", "element", "Glows.")]).await;
+    assert_eq!(radium().await, known("element", "Glows."));
+    say(index, kb, "a.md", &[]).await;
+    assert_eq!(radium().await, known("element", "Glows."));
+    say(index, kb, "a.md", &[relation("a.md", 0, ["Curie", "Radium"], "found", 1.0)]).await;
+    say(index, kb, "b.md", &[]).await;
+    assert_eq!(radium().await, known("UNKNOWN", "Curie found Radium"));
+    say(index, kb, "a.md", &[]).await;
+    assert_eq!(index.counts(kb).await.unwrap(), GraphCounts::default());
+}
+
+/// Names are data: whatever a document says, it stays text.
+pub(super) async fn any_text(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
+    let mut names = [
+        "'; DROP TABLE entities; --",
+        "`}) DETACH DELETE n //",
+        "$name",
+        "a\\b\"c",
+        "Zürich 🦀",
+        "x<SEP>y",
+        "%_",
+    ];
+    names.sort_unstable();
+    let said: Vec<_> = names.iter().map(|name| entity("a.md", 0, name, "$type", name)).collect();
+    say(index, kb, "a.md", &said).await;
+    let pairs: Vec<_> =
+        names.windows(2).map(|ends| relation("b.md", 0, [ends[0], ends[1]], "$k", 1.0)).collect();
+    say(index, kb, "b.md", &pairs).await;
+    let (entities, relations) = graph(index, kb).await;
+    assert_eq!(entities.iter().map(|entity| entity.name.as_str()).collect::<Vec<_>>(), names);
+    let ends: Vec<_> = relations.iter().map(|r| [r.source.as_str(), r.target.as_str()]).collect();
+    assert_eq!(ends, names.windows(2).map(|ends| [ends[0], ends[1]]).collect::<Vec<_>>());
+}
+
+pub(super) async fn pages(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
+    // Code point order: digits, upper case, lower case, the rest of the world.
+    let names: Vec<_> = ["0", "10", "9", "Ab", "B", "a", "ab", "b", "z", "Ä", "é", "日", "🦀"].to_vec();
+    let said: Vec<_> = names.iter().map(|name| entity("a.md", 0, name, "t", "")).collect();
+    say(index, kb, "a.md", &said).await;
+    let first = index.entities(kb, None, 5).await.unwrap();
+    assert_eq!(first.items.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), names[..5]);
+    assert_eq!(index.entities(kb, None, 13).await.unwrap().next, None);
+    assert_eq!(graph(index, kb).await.0.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), names);
+
+    let hub: Vec<_> = names[1..].iter().map(|name| relation("b.md", 0, [names[0], name], "k", 1.0)).collect();
+    say(index, kb, "b.md", &hub).await;
+    assert_eq!(index.relations(kb, None, 5).await.unwrap().items.len(), 5);
+    assert_eq!(index.relations(kb, None, 12).await.unwrap().next, None);
+    assert_eq!(graph(index, kb).await.1.iter().map(|r| r.target.as_str()).collect::<Vec<_>>(), names[1..]);
+}
+
+pub(super) async fn foreign_cursor(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let index = pair.acme.stores.index();
+    let refused = index.relations(&pair.acme.kb, Some("no cursor"), 5).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    let past_the_end = index.entities(&pair.acme.kb, Some("zzz"), 5).await.unwrap();
+    assert_eq!((past_the_end.items, past_the_end.next), (vec![], None));
+}

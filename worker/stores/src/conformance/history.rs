@@ -1,0 +1,49 @@
+use chrono::TimeDelta;
+use jobs::JobId;
+
+use super::fixture::{Pair, now};
+use crate::Opened;
+use crate::model::JobRecord;
+
+/// A job that took a second and ended some time ago.
+fn ended(ago: TimeDelta) -> JobRecord {
+    let finished_at = now() - ago;
+    let started_at = finished_at - TimeDelta::seconds(1);
+    JobRecord {
+        id: JobId::generate(started_at),
+        kind: "document.ingest".into(),
+        queue: "documents".into(),
+        state: "completed".into(),
+        attempts: 1,
+        error: None,
+        created_at: started_at,
+        started_at,
+        finished_at,
+    }
+}
+
+pub(super) async fn first_record_stays(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let catalog = pair.acme.stores.catalog();
+    let done = ended(TimeDelta::zero());
+    let error = Some(("parse_failed".to_owned(), "not UTF-8".to_owned()));
+    let failed = JobRecord { state: "discarded".into(), attempts: 8, error, ..ended(TimeDelta::zero()) };
+    catalog.history_insert(&[done.clone(), failed.clone()]).await.unwrap();
+    let changed = JobRecord { state: "cancelled".into(), ..done.clone() };
+    catalog.history_insert(&[changed]).await.unwrap();
+    catalog.history_insert(&[]).await.unwrap();
+    assert_eq!(catalog.history(done.id).await.unwrap(), Some(done.clone()));
+    assert_eq!(catalog.history(failed.id).await.unwrap(), Some(failed));
+    assert_eq!(catalog.history(JobId::generate(now())).await.unwrap(), None);
+    assert_eq!(pair.twin.stores.catalog().history(done.id).await.unwrap(), None);
+}
+
+pub(super) async fn old_records_go(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let catalog = pair.acme.stores.catalog();
+    let (old, recent) = (ended(TimeDelta::days(31)), ended(TimeDelta::days(29)));
+    catalog.history_insert(&[old.clone(), recent.clone()]).await.unwrap();
+    catalog.history_insert(&[ended(TimeDelta::zero())]).await.unwrap();
+    assert_eq!(catalog.history(old.id).await.unwrap(), None);
+    assert_eq!(catalog.history(recent.id).await.unwrap(), Some(recent));
+}

@@ -1,0 +1,23 @@
+//! What every implementation of the stores has to do, as one suite that is run against each of them.
+//!
+//! Each check makes two tenants of its own whose ids look alike, gives both the same, and looks at what the other sees.
+#![expect(clippy::unwrap_used, reason = "a check fails by panicking")]
+
+mod accept;
+mod blobs;
+mod cache;
+mod chunks;
+mod directory;
+mod documents;
+mod fixture;
+mod graph;
+mod graph_merge;
+mod history;
+mod outbox;
+mod registry;
+mod run;
+mod schedules;
+mod tenants;
+mod wait;
+
+pub use run::exercise;

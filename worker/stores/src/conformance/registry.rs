@@ -1,0 +1,112 @@
+use jobs::{DocumentId, JobId};
+
+use super::fixture::{Pair, upload};
+use crate::Opened;
+use crate::model::{DocumentCounts, DocumentFault, DocumentStatus};
+
+const COUNTS: DocumentCounts = DocumentCounts { chunks: 7, entities: 5, relations: 3 };
+
+pub(super) async fn states(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
+    let id = DocumentId::of_name("a.md");
+    pair.acme.register(vec![upload("a.md", 1, pair.now)], pair.now).await;
+    pair.twin.register(vec![upload("a.md", 1, pair.now)], pair.now).await;
+    let read = async || catalog.document(kb, &id).await.unwrap().unwrap();
+    let at = |seconds| pair.now + chrono::TimeDelta::seconds(seconds);
+
+    assert!(catalog.document_processing(kb, &id, 1, 4, at(1)).await.unwrap());
+    let document = read().await;
+    assert_eq!((document.status, document.counts.chunks), (DocumentStatus::Processing, 4));
+    assert_eq!((document.created_at, document.updated_at), (pair.now, at(1)));
+
+    let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
+    assert!(catalog.document_failed(kb, &id, 1, &fault, at(2)).await.unwrap());
+    let document = read().await;
+    assert_eq!((document.status, document.fault), (DocumentStatus::Failed, Some(fault)));
+
+    let job = JobId::generate(at(3));
+    assert!(catalog.document_pending(kb, &id, 1, job, at(3)).await.unwrap());
+    let document = read().await;
+    assert_eq!((document.status, document.fault), (DocumentStatus::Pending, None));
+    assert_eq!((document.revision, document.job_id), (1, job));
+
+    assert!(catalog.document_processed(kb, &id, 1, COUNTS, at(4)).await.unwrap());
+    assert!(catalog.document_processed(kb, &id, 1, COUNTS, at(4)).await.unwrap());
+    let document = read().await;
+    assert_eq!((document.status, document.counts), (DocumentStatus::Processed, COUNTS));
+
+    let twin = pair.twin.stores.catalog().document(&pair.twin.kb.id, &id).await.unwrap().unwrap();
+    assert_eq!((twin.status, twin.updated_at), (DocumentStatus::Pending, pair.now));
+}
+
+pub(super) async fn stale_revisions(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb, now) = (pair.acme.stores.catalog(), &pair.acme.kb.id, pair.now);
+    pair.acme.register(vec![upload("a.md", 1, now)], now).await;
+    pair.acme.register(vec![upload("a.md", 2, now)], now).await;
+    let known = DocumentId::of_name("a.md");
+    let before = catalog.document(kb, &known).await.unwrap().unwrap();
+    let later = now + chrono::TimeDelta::seconds(1);
+    let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
+    for (id, revision) in [(&known, 1), (&known, 3), (&DocumentId::of_name("b.md"), 1)] {
+        assert!(!catalog.document_processing(kb, id, revision, 1, later).await.unwrap());
+        assert!(!catalog.document_processed(kb, id, revision, COUNTS, later).await.unwrap());
+        assert!(!catalog.document_failed(kb, id, revision, &fault, later).await.unwrap());
+        assert!(!catalog.document_pending(kb, id, revision, JobId::generate(now), later).await.unwrap());
+    }
+    assert_eq!(catalog.document(kb, &known).await.unwrap(), Some(before));
+
+    // Nor does another tenant's call reach it.
+    let twin = pair.twin.stores.catalog();
+    assert!(!twin.document_processed(kb, &known, 2, COUNTS, later).await.unwrap());
+}
+
+pub(super) async fn pages(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
+    let uploads: Vec<_> = (0..23).map(|n| upload(&format!("{n}.md"), 1, pair.now)).collect();
+    let mut ids: Vec<_> = uploads.iter().map(|upload| upload.id.clone()).collect();
+    ids.sort();
+    pair.acme.register(uploads, pair.now).await;
+    for id in ids.iter().step_by(2) {
+        catalog.document_processed(kb, id, 1, COUNTS, pair.now).await.unwrap();
+    }
+
+    let walk = async |status, limit| {
+        let (mut seen, mut sizes, mut after) = (Vec::new(), Vec::new(), None::<DocumentId>);
+        loop {
+            let page = catalog.documents(kb, status, after.as_ref(), limit).await.unwrap();
+            sizes.push(page.items.len());
+            seen.extend(page.items.into_iter().map(|document| document.id));
+            match page.next {
+                Some(next) => after = Some(next.parse().unwrap()),
+                None => return (seen, sizes),
+            }
+        }
+    };
+    assert_eq!(walk(None, 10).await, (ids.clone(), vec![10, 10, 3]));
+    assert_eq!(walk(None, 23).await, (ids.clone(), vec![23]));
+    let processed: Vec<_> = ids.iter().step_by(2).cloned().collect();
+    assert_eq!(walk(Some(DocumentStatus::Processed), 5).await, (processed, vec![5, 5, 2]));
+    assert_eq!(walk(Some(DocumentStatus::Failed), 5).await, (vec![], vec![0]));
+
+    let twin = pair.twin.stores.catalog().documents(kb, None, None, 1_000).await.unwrap();
+    assert_eq!((twin.items, twin.next), (vec![], None));
+    let archive = pair.acme.kb_new("archive").await;
+    assert_eq!(catalog.documents(&archive.id, None, None, 1_000).await.unwrap().items, []);
+}
+
+pub(super) async fn totals(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb, now) = (pair.acme.stores.catalog(), &pair.acme.kb.id, pair.now);
+    assert_eq!(catalog.document_totals(kb).await.unwrap(), [0, 0, 0, 0]);
+    let uploads: Vec<_> = (0..4).map(|n| upload(&format!("{n}.md"), 1, now)).collect();
+    let ids: Vec<_> = uploads.iter().map(|upload| upload.id.clone()).collect();
+    pair.acme.register(uploads, now).await;
+    catalog.document_processing(kb, &ids[0], 1, 1, now).await.unwrap();
+    let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
+    catalog.document_failed(kb, &ids[1], 1, &fault, now).await.unwrap();
+    assert_eq!(catalog.document_totals(kb).await.unwrap(), [2, 1, 0, 1]);
+    assert_eq!(pair.twin.stores.catalog().document_totals(kb).await.unwrap(), [0, 0, 0, 0]);
+}

@@ -1,0 +1,39 @@
+use super::{
+    accept, blobs, cache, chunks, directory, documents, graph, graph_merge, history, outbox, registry,
+    schedules, tenants,
+};
+use crate::Opened;
+
+/// Runs each named check and says which one is running.
+macro_rules! checks {
+    ($opened:ident: $($module:ident { $($check:ident),+ $(,)? })+) => {
+        $($(
+            tracing::info!(check = concat!(stringify!($module), "::", stringify!($check)));
+            Box::pin($module::$check($opened)).await;
+        )+)+
+    };
+}
+
+/// Runs the whole suite against opened stores. They may hold other tenants, and other suites may run beside this one.
+///
+/// # Panics
+/// When a check fails.
+pub async fn exercise(opened: &Opened) {
+    checks! { opened:
+        tenants { creation, status, knowledge_bases, api_keys }
+        accept {
+            whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,
+        }
+        registry { states, stale_revisions, pages, totals }
+        history { first_record_stays, old_records_go }
+        outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
+        schedules { kept_and_replaced, due_in_order, fired_once, skipped }
+        directory { news_of_tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
+        documents { texts, extractions }
+        chunks { replaced_as_a_whole, kept_apart }
+        graph { folded, replaced, unknown_ends, any_text, pages, foreign_cursor }
+        graph_merge { removal_leaves_no_trace, side_by_side, many_mentions, twins_apart }
+        blobs { originals, forgotten }
+        cache { values, lifetime }
+    }
+}

@@ -1,0 +1,127 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
+
+use super::fixture::{Pair, Party, now};
+use crate::Opened;
+use crate::model::{DueSchedule, NewSchedule, Schedule};
+
+pub(super) fn schedule(party: &Party, name: &str, next_fire_at: DateTime<Utc>) -> NewSchedule {
+    NewSchedule {
+        name: name.into(),
+        kb_id: party.kb.id.clone(),
+        cron: "0 3 * * *".into(),
+        time_zone: "Europe/Vienna".into(),
+        next_fire_at,
+        template: party.job(),
+        created_by: "user:ann".into(),
+    }
+}
+
+/// The due schedules of these tenants.
+async fn due(opened: &Opened, pair: &Pair, at: DateTime<Utc>) -> Vec<DueSchedule> {
+    let due = opened.schedules.schedules_due(at, 10_000).await.unwrap();
+    let ours = [pair.acme.id(), pair.twin.id()];
+    due.into_iter().filter(|due| ours.contains(&&due.tenant_id)).collect()
+}
+
+pub(super) async fn kept_and_replaced(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
+    let later = pair.now + TimeDelta::days(1);
+    catalog.schedule_put(&schedule(&pair.acme, "nightly", later), pair.now).await.unwrap();
+    catalog.schedule_put(&schedule(&pair.acme, "always", later), pair.now).await.unwrap();
+    let mut changed = schedule(&pair.acme, "nightly", later + TimeDelta::hours(1));
+    changed.cron = "0 4 * * *".into();
+    catalog.schedule_put(&changed, pair.now).await.unwrap();
+
+    let expected = |name: &str, cron: &str, next_fire_at| Schedule {
+        name: name.into(),
+        kb_id: kb.clone(),
+        cron: cron.into(),
+        time_zone: "Europe/Vienna".into(),
+        kind: "document.ingest".into(),
+        next_fire_at,
+        last_fire_at: None,
+    };
+    let always = expected("always", "0 3 * * *", later);
+    let nightly = expected("nightly", "0 4 * * *", later + TimeDelta::hours(1));
+    assert_eq!(catalog.schedules(kb).await.unwrap(), [always.clone(), nightly]);
+
+    let twin = pair.twin.stores.catalog();
+    assert_eq!(twin.schedules(kb).await.unwrap(), []);
+    assert!(!twin.schedule_delete(kb, "nightly").await.unwrap());
+    assert!(catalog.schedule_delete(kb, "nightly").await.unwrap());
+    assert!(!catalog.schedule_delete(kb, "nightly").await.unwrap());
+    assert_eq!(catalog.schedules(kb).await.unwrap(), [always]);
+
+    let foreign = schedule(&pair.twin, "foreign", later);
+    assert!(!catalog.schedule_put(&foreign, pair.now).await.unwrap_err().is_transient());
+}
+
+pub(super) async fn due_in_order(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let at = |seconds| pair.now + TimeDelta::seconds(seconds);
+    let late = schedule(&pair.acme, "late", at(20));
+    pair.acme.stores.catalog().schedule_put(&late, pair.now).await.unwrap();
+    let early = schedule(&pair.twin, "early", at(10));
+    pair.twin.stores.catalog().schedule_put(&early, pair.now).await.unwrap();
+    let names = async |moment| {
+        let due = due(opened, &pair, moment).await;
+        due.into_iter().map(|due| due.name).collect::<Vec<_>>()
+    };
+    assert!(names(at(9)).await.is_empty());
+    assert_eq!(names(at(10)).await, ["early"]);
+    assert_eq!(names(at(20)).await, ["early", "late"]);
+
+    let due = due(opened, &pair, at(10)).await;
+    assert_eq!((&due[0].tenant_id, &due[0].kb_id), (pair.twin.id(), &pair.twin.kb.id));
+    assert_eq!((due[0].fire_at, due[0].template.as_str()), (at(10), early.template.wire()));
+    assert_eq!((due[0].cron.as_str(), due[0].time_zone.as_str()), ("0 3 * * *", "Europe/Vienna"));
+}
+
+pub(super) async fn fired_once(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let next = pair.now + TimeDelta::days(1);
+    for party in [&pair.acme, &pair.twin] {
+        let nightly = schedule(party, "nightly", pair.now);
+        party.stores.catalog().schedule_put(&nightly, pair.now).await.unwrap();
+    }
+    let found = due(opened, &pair, pair.now).await;
+    let due_acme = found.iter().find(|due| due.tenant_id == *pair.acme.id()).unwrap();
+    let jobs: Vec<_> = (0..8).map(|_| pair.acme.job()).collect();
+    let fire = jobs.iter().map(|job| opened.schedules.schedule_fire(due_acme, job, next, now()));
+    let fired: Vec<_> = join_all(fire).await.into_iter().map(Result::unwrap).collect();
+    let winner = fired.iter().position(|fired| *fired).unwrap();
+    assert_eq!(fired.iter().filter(|fired| **fired).count(), 1);
+    assert_eq!(pair.acme.outbox(opened).await, [jobs[winner].id()]);
+    assert!(!opened.schedules.schedule_skip(due_acme, next, now()).await.unwrap());
+
+    let kb = &pair.acme.kb.id;
+    let schedules = pair.acme.stores.catalog().schedules(kb).await.unwrap();
+    assert_eq!((schedules[0].next_fire_at, schedules[0].last_fire_at), (next, Some(pair.now)));
+    let twin = pair.twin.stores.catalog().schedules(kb).await.unwrap();
+    assert_eq!((twin[0].next_fire_at, twin[0].last_fire_at), (pair.now, None));
+
+    // A job of another tenant is not put into this one's outbox, and the schedule stays due.
+    let due_twin = found.iter().find(|due| due.tenant_id == *pair.twin.id()).unwrap();
+    let foreign = opened.schedules.schedule_fire(due_twin, &pair.acme.job(), next, now()).await;
+    assert!(!foreign.unwrap_err().is_transient());
+    assert_eq!(pair.twin.outbox(opened).await, []);
+    assert_eq!(due(opened, &pair, pair.now).await.len(), 1);
+}
+
+pub(super) async fn skipped(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let next = pair.now + TimeDelta::days(1);
+    let nightly = schedule(&pair.acme, "nightly", pair.now);
+    pair.acme.stores.catalog().schedule_put(&nightly, pair.now).await.unwrap();
+    let found = due(opened, &pair, pair.now).await;
+    assert!(opened.schedules.schedule_skip(&found[0], next, now()).await.unwrap());
+    assert!(!opened.schedules.schedule_skip(&found[0], next, now()).await.unwrap());
+    let late = opened.schedules.schedule_fire(&found[0], &pair.acme.job(), next, now()).await;
+    assert!(!late.unwrap());
+    let schedules = pair.acme.stores.catalog().schedules(&pair.acme.kb.id).await.unwrap();
+    assert_eq!((schedules[0].next_fire_at, schedules[0].last_fire_at), (next, None));
+    assert_eq!(pair.acme.outbox(opened).await, []);
+    assert!(due(opened, &pair, pair.now).await.is_empty());
+}
