@@ -22,7 +22,7 @@ demo: toolchain redis ## Two tenants, two graphs, live; DOCS=folder for your own
 	@cargo build --locked --package worker >&2
 	@exec $(CARGO_RUN) demo $(ONESHOT_FLAG) $${DOCS:+--docs "$$DOCS"}
 
-dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one process, on redis-server and files in .data
+dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one process, data in .data
 	@cargo build --locked --package worker >&2
 	@exec $(CARGO_RUN) dev
 
