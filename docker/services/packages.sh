@@ -36,14 +36,16 @@ packages_install() {
     command -v apt-get >/dev/null || die "$why; install what your system calls: $*"
     can_be_root || die "$why; as root, run: $advice"
     say "$why, installing: $*"
+    mkdir -p "$CACHE"
     (
-        mkdir -p "$CACHE"
         exec 9>"$CACHE/apt.lock"
         flock 9
         export DEBIAN_FRONTEND=noninteractive
         packages_apt_get install -y --no-install-recommends "$@" ||
             { packages_apt_get update && packages_apt_get install -y --no-install-recommends "$@"; }
-    ) >&2 || die "apt-get failed; as root, run: $advice"
+    ) >"$CACHE/apt.log" 2>&1 && return
+    tail -n 20 "$CACHE/apt.log" >&2
+    die "apt-get failed; as root, run: $advice"
 }
 
 packages_apt_get() { as_root apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"; }
