@@ -5,15 +5,18 @@ use clap::Args;
 use super::config::InvalidConfig;
 use crate::documents::Limits;
 
+const USUAL_REQUEST_BYTES: u32 = 64 << 20;
+
 /// How much one request may ask for, as flags and environment variables.
 #[derive(Debug, Clone, Args)]
 pub struct LimitSettings {
     /// The largest document, in bytes.
     #[arg(long, env = "TENANTRY_MAX_DOCUMENT_BYTES", default_value_t = 20 << 20, value_name = "BYTES")]
     pub max_document_bytes: u32,
-    /// The largest request, in bytes: several documents may come in one.
-    #[arg(long, env = "TENANTRY_MAX_REQUEST_BYTES", default_value_t = 64 << 20, value_name = "BYTES")]
-    pub max_request_bytes: u32,
+    /// The largest request, in bytes: several documents may come in one. By default 64 MiB, or two largest documents
+    /// if that is more.
+    #[arg(long, env = "TENANTRY_MAX_REQUEST_BYTES", value_name = "BYTES")]
+    pub max_request_bytes: Option<u32>,
     /// How many bytes of uploads may be in memory at once. Further uploads wait.
     #[arg(long, env = "TENANTRY_MAX_UPLOADS_BYTES", default_value_t = 512 << 20, value_name = "BYTES")]
     pub max_uploads_bytes: u32,
@@ -38,7 +41,9 @@ impl LimitSettings {
         if let Some((setting, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(InvalidConfig::new(setting, "must be at least 1"));
         }
-        if self.max_request_bytes < self.max_document_bytes {
+        let usual = self.max_document_bytes.saturating_mul(2).max(USUAL_REQUEST_BYTES);
+        let max_request_bytes = self.max_request_bytes.unwrap_or(usual);
+        if max_request_bytes < self.max_document_bytes {
             let problem =
                 format!("must be at least TENANTRY_MAX_DOCUMENT_BYTES ({})", self.max_document_bytes);
             return Err(InvalidConfig::new("TENANTRY_MAX_REQUEST_BYTES", problem));
@@ -46,7 +51,7 @@ impl LimitSettings {
         let bytes = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         Ok(Limits {
             document_bytes: bytes(self.max_document_bytes),
-            request_bytes: bytes(self.max_request_bytes),
+            request_bytes: bytes(max_request_bytes),
             uploads_bytes: bytes(self.max_uploads_bytes),
             request_time: Duration::from_secs(self.request_timeout_s.into()),
             schedule_interval: Duration::from_secs(self.min_schedule_s.into()),
@@ -73,6 +78,11 @@ mod tests {
     #[test]
     fn the_usual_limits_are_the_defaults() {
         assert_eq!(limits(&[]).unwrap(), Limits::default());
+    }
+
+    #[test]
+    fn larger_documents_make_room_in_the_request() {
+        assert_eq!(limits(&["--max-document-bytes", "100000000"]).unwrap().request_bytes, 200_000_000);
     }
 
     #[test]

@@ -33,6 +33,35 @@ pub enum Backends {
     },
 }
 
+impl Backends {
+    /// Servers when all three are named, embedded stores when none is.
+    ///
+    /// # Errors
+    /// When some are named and others are not.
+    pub fn from_urls(
+        postgres: Option<String>,
+        mongo: Option<String>,
+        neo4j: Option<String>,
+    ) -> Result<Self, InvalidStores> {
+        let missing = |setting| InvalidStores::Setting {
+            setting,
+            problem: "set POSTGRES_URL, MONGO_URL and NEO4J_URL, or none of them for embedded stores"
+                .to_owned(),
+        };
+        match (postgres, mongo, neo4j) {
+            (None, None, None) => Ok(Self::Embedded),
+            (Some(postgres), Some(mongo), Some(neo4j)) => Ok(Self::Servers {
+                postgres_url: postgres.into(),
+                mongo_url: mongo.into(),
+                neo4j_url: neo4j.into(),
+            }),
+            (None, _, _) => Err(missing("POSTGRES_URL")),
+            (_, None, _) => Err(missing("MONGO_URL")),
+            (_, _, None) => Err(missing("NEO4J_URL")),
+        }
+    }
+}
+
 /// Stores that cannot be opened: says which setting and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidStores {
