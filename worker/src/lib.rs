@@ -1,2 +1,3 @@
 //! worker
+pub mod extract;
 pub mod text;

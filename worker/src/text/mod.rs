@@ -22,3 +22,4 @@ mod tests;
 pub use chunk::{ChunkSize, ChunkSizeError, Chunker, TextChunk};
 pub use media_type::{is_supported, media_type_of};
 pub use parse::{ParseError, ParsedText, parse};
+pub(crate) use sanitise::sanitise_plain;

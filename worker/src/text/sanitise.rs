@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Decodes HTML character references, drops control characters other than tab and line ends, and trims.
-pub(super) fn sanitise_plain(text: &str) -> String {
+pub(crate) fn sanitise_plain(text: &str) -> String {
     clean(&html_escape::decode_html_entities(text))
 }
 

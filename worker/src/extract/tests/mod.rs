@@ -1,0 +1,5 @@
+mod answers;
+mod fallback;
+mod names;
+mod openai;
+mod rules;
