@@ -9,9 +9,10 @@ Answer with a single JSON object and nothing else:
  \"relationships\": [{\"source\": \"\", \"target\": \"\", \"keywords\": \"\", \"description\": \"\"}]}
 
 Entities: people, organizations, places, events, products, technologies, methods, concepts, documents, data.
-- name: as the passage writes it, in its language; one spelling for one thing; no pronouns; at most 256 characters.
-- type: one lower-case word: person, organization, location, event, product, technology, method, concept, content,
-  data or other.
+- name: as the passage writes it, in its language; one spelling for one thing; no pronouns;
+  at most 256 characters.
+- type: one lower-case word: person, organization, location, event, product, technology, method,
+  concept, content, data or other.
 - description: one or two sentences with what the passage says about it. Add nothing from elsewhere.
 - At most 40, the most important first.
 

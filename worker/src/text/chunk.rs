@@ -32,8 +32,15 @@ pub struct TextChunk {
 /// A chunk size that cannot work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChunkSizeError {
+    /// No chunk would get any further than the one before it.
     #[error("a chunk needs more tokens ({tokens}) than it shares with its neighbour ({overlap})")]
-    OverlapTooLarge { tokens: usize, overlap: usize },
+    OverlapTooLarge {
+        /// Tokens per chunk.
+        tokens: usize,
+        /// Tokens shared.
+        overlap: usize,
+    },
+    /// The program itself is broken.
     #[error("the token table built into this program is damaged")]
     TokenTable,
 }

@@ -1,4 +1,4 @@
-//! Markdown (CommonMark with tables and footnotes) to blocks of text.
+//! Markdown (`CommonMark` with tables and footnotes) to blocks of text.
 
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 

@@ -36,7 +36,7 @@ pub fn media_type_of(name: &str) -> Option<&'static str> {
     EXTENSIONS.iter().find(known).map(|(_, media_type)| *media_type)
 }
 
-/// Whether [`parse`](super::parse) knows how to read such a document.
+/// Whether [`parse`](super::parse()) knows how to read such a document.
 #[must_use]
 pub fn is_supported(media_type: &str, name: &str) -> bool {
     format_of(media_type, name).is_some()

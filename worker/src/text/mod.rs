@@ -1,6 +1,6 @@
 //! From the bytes of an uploaded file to chunks of text.
 //!
-//! [`parse`] turns plain text, Markdown and HTML into one flat text: headings keep their `#`, list items
+//! [`parse()`] turns plain text, Markdown and HTML into one flat text: headings keep their `#`, list items
 //! their `-`, table rows become `a | b`, and code is indented by four spaces. [`Chunker`] cuts that text into
 //! windows of tokens exactly as LightRAG does, so that both index a document alike.
 //!

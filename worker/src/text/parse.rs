@@ -24,11 +24,16 @@ pub struct ParsedText {
 /// Why a document cannot be read. Each is final: the same bytes fail again.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ParseError {
+    /// We have no reader for it.
     #[error(
         "documents of type '{media_type}' are not supported; send text/plain, text/markdown, text/html or \
          application/xhtml+xml"
     )]
-    UnsupportedMediaType { media_type: String },
+    UnsupportedMediaType {
+        /// As declared.
+        media_type: String,
+    },
+    /// Another encoding, or no text at all.
     #[error(
         "the document is not UTF-8 text (byte {offset} is the first bad one); convert it to UTF-8 and \
          upload it again"
@@ -37,13 +42,19 @@ pub enum ParseError {
         /// Offset of the first offending byte.
         offset: usize,
     },
+    /// Nothing but markup and white space.
     #[error("the document contains no text; upload a document with at least one word")]
     EmptyDocument,
+    /// Reading it would take too much memory.
     #[error(
         "the document has more than {limit} markup characters; split it into smaller files, or send it \
          as text/plain"
     )]
-    TooComplex { limit: usize },
+    TooComplex {
+        /// Markup characters we accept.
+        limit: usize,
+    },
+    /// A bug in a parser.
     #[error("the document could not be parsed; send it as text/plain, or report it as a bug")]
     ParseFailed,
 }

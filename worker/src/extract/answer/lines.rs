@@ -75,10 +75,9 @@ pub(in crate::extract) fn repair_delimiters(answer: &str) -> Cow<'_, str> {
 
 /// Length of the delimiter, whole or damaged, at the start of `rest`.
 fn damaged_length(rest: &str) -> Option<usize> {
-    if let Some(end) = rest.bytes().take(DAMAGED_BYTES_MAX).position(|byte| byte == b'>') {
-        if is_damaged(&rest[1..end]) {
-            return Some(end + 1);
-        }
+    let end = rest.bytes().take(DAMAGED_BYTES_MAX).position(|byte| byte == b'>');
+    if let Some(end) = end.filter(|&end| is_damaged(&rest[1..end])) {
+        return Some(end + 1);
     }
     if rest.starts_with("<|#:") {
         return Some("<|#:".len());

@@ -21,14 +21,19 @@ pub struct OpenAiSettings {
 /// Settings that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidOpenAiSettings {
+    /// The address cannot be used.
     #[error("OPENAI_BASE_URL is not an http or https address without query: '{0}'")]
     BaseUrl(String),
+    /// No model is named.
     #[error("OPENAI_MODEL is empty; name the model that the endpoint shall use")]
     Model,
+    /// The key cannot be sent.
     #[error("OPENAI_API_KEY has characters that no HTTP header can carry")]
     ApiKey,
+    /// No request could ever succeed.
     #[error("OPENAI_TIMEOUT_S must be more than zero")]
     Timeout,
+    /// The machine lacks what HTTPS needs.
     #[error("no HTTPS client could be made; are this machine's CA certificates installed?")]
     Client(#[source] reqwest::Error),
 }

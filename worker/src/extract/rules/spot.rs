@@ -67,7 +67,7 @@ fn run_end(tokens: &[Token], first: usize) -> usize {
             last += 1;
             continue;
         }
-        if next.is_some_and(|token| is_edition(token)) {
+        if next.is_some_and(is_edition) {
             return last + 1;
         }
         let connectors =

@@ -140,7 +140,8 @@ fn starts_word(c: char) -> bool {
 
 /// Combining marks that Rust does not count as alphabetic, such as viramas, tone marks and vowel points.
 fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{64b}'..='\u{65f}' | '\u{200c}' | '\u{200d}')
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{64b}'..='\u{65f}')
+        || matches!(c, '\u{200c}' | '\u{200d}')
         || (matches!(c, '\u{900}'..='\u{dff}' | '\u{e31}'..='\u{e4e}' | '\u{eb1}'..='\u{ece}')
             && !matches!(c, '।' | '॥'))
         || matches!(c, '\u{f71}'..='\u{f84}' | '\u{102b}'..='\u{103e}' | '\u{17b4}'..='\u{17d3}')
@@ -151,21 +152,21 @@ pub(super) fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{3005}'..='\u{3007}' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{30fc}')
         || matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
         || matches!(c, '\u{20000}'..='\u{3ffff}')
-        || matches!(c, '\u{e01}'..='\u{e30}' | '\u{e32}' | '\u{e33}' | '\u{e40}'..='\u{e46}' | '\u{e81}'..='\u{eb0}')
-        || matches!(c, '\u{ec0}'..='\u{ec6}' | '\u{f40}'..='\u{f6c}' | '\u{1000}'..='\u{102a}' | '\u{1780}'..='\u{17b3}')
+        || matches!(c, '\u{e01}'..='\u{e30}' | '\u{e32}' | '\u{e33}' | '\u{e40}'..='\u{e46}')
+        || matches!(c, '\u{e81}'..='\u{eb0}' | '\u{ec0}'..='\u{ec6}' | '\u{f40}'..='\u{f6c}')
+        || matches!(c, '\u{1000}'..='\u{102a}' | '\u{1780}'..='\u{17b3}')
 }
 
 fn word_length(rest: &str) -> usize {
-    let mut chars = rest.char_indices().peekable();
+    let mut chars = rest.char_indices();
     let Some((_, first)) = chars.next() else { return 0 };
     let is_unspaced_word = is_unspaced(first);
     let mut previous = first;
-    while let Some((at, c)) = chars.next() {
-        let next = chars.peek().map(|&(_, next)| next);
+    for (at, c) in chars {
         let continues = if is_unspaced_word {
             is_mark(c)
         } else {
-            (starts_word(c) && !is_unspaced(c)) || is_mark(c) || joins(previous, c, next)
+            (starts_word(c) && !is_unspaced(c)) || is_mark(c) || joins(previous, &rest[at..])
         };
         if !continues {
             let is_language = at == 1 && first.is_ascii_uppercase();
@@ -180,13 +181,15 @@ fn word_length(rest: &str) -> usize {
     rest.len()
 }
 
-/// Whether punctuation belongs to the word around it.
-fn joins(previous: char, c: char, next: Option<char>) -> bool {
-    let Some(next) = next else { return false };
-    match c {
+/// Whether the punctuation at the start of `rest` belongs to the word around it.
+fn joins(previous: char, rest: &str) -> bool {
+    let mut chars = rest.chars();
+    let (mark, next) = (chars.next().unwrap_or(' '), chars.next().unwrap_or(' '));
+    match mark {
         '\'' | '’' | '-' | '.' => previous.is_alphanumeric() && next.is_alphanumeric(),
         '&' => previous.is_uppercase() && next.is_uppercase(),
-        ':' => (next == ':' || previous == ':') && (starts_word(next) || next == ':') && previous != '_',
+        ':' if previous == ':' => starts_word(next),
+        ':' => next == ':' && chars.next().is_some_and(starts_word),
         _ => false,
     }
 }
@@ -217,7 +220,7 @@ fn shape_of(word: &str) -> Shape {
     }
 }
 
-/// Whether a capital follows a small letter, as in `OpenApi` and unlike "McDonald" and "Jean-Paul".
+/// Whether a capital follows a small letter, as in `OpenApi` and unlike "`McDonald`" and "Jean-Paul".
 fn has_hump(word: &str) -> bool {
     let humps = word
         .char_indices()

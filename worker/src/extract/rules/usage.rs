@@ -65,7 +65,8 @@ impl Sentence {
     }
 
     fn opens(&self, index: usize) -> bool {
-        matches!(self.tokens[index - 1].next, Some(':' | '|' | '.' | '!' | '?' | '"' | '“' | '(' | ')' | ']'))
+        let next = self.tokens[index - 1].next;
+        next.is_some_and(|mark| matches!(mark, ':' | '|' | '.' | '!' | '?' | '"' | '“' | '(' | ')' | ']'))
             || self.text.contains(" | ")
     }
 }

@@ -15,7 +15,9 @@ impl Words {
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
         $($(#[$doc])* pub(super) static $name: Words =
-            Words(LazyLock::new(|| include_str!(concat!("words/", $file, ".txt")).split_whitespace().collect()));)*
+            Words(LazyLock::new(|| {
+                include_str!(concat!("words/", $file, ".txt")).split_whitespace().collect()
+            }));)*
     };
 }
 

@@ -51,7 +51,8 @@ fn canonical(relation: (String, String, String, String)) -> (String, String, Vec
 
 #[test]
 fn a_delimiter_in_place_of_a_line_end_loses_no_record() {
-    let answer = "entity<|#|>A<|#|>Person<|#|>d1<|#|>entity<|#|>B<|#|>Person<|#|>d2<|#|>relation<|#|>B<|#|>A<|#|>k<|#|>d3";
+    let answer = "entity<|#|>A<|#|>Person<|#|>d1<|#|>entity<|#|>B<|#|>Person<|#|>d2<|#|>\
+                  relation<|#|>B<|#|>A<|#|>k<|#|>d3";
     let extraction = read(answer);
     assert_eq!(names(&extraction), ["A", "B"]);
     assert_eq!((extraction.relations[0].source.as_str(), extraction.relations[0].weight), ("A", 1.0));
@@ -88,11 +89,15 @@ fn nothing_found_differs_from_nothing_understood() {
     }
 }
 
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn records_are_limited_and_loops_dropped() {
-    let entities: String = (0..90).map(|n| format!("entity<|#|>E{n:03}<|#|>data<|#|>d\n")).collect();
-    let relations: String = (0..200).map(|n| format!("relation<|#|>X{n}<|#|>Y<|#|>k<|#|>d\n")).collect();
-    let extraction = read(&format!("{entities}relation<|#|>Y<|#|>\"Y\"<|#|>k<|#|>loop\n{relations}"));
+    let entities = lines(90, |n| format!("entity<|#|>E{n:03}<|#|>data<|#|>d"));
+    let relations = lines(200, |n| format!("relation<|#|>X{n}<|#|>Y<|#|>k<|#|>d"));
+    let extraction = read(&format!("{entities}\nrelation<|#|>Y<|#|>\"Y\"<|#|>k<|#|>loop\n{relations}"));
     assert_eq!((extraction.entities.len(), extraction.relations.len()), (40, 60));
     assert!(extraction.relations.iter().all(|relation| relation.source < relation.target));
 }

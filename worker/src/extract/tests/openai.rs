@@ -78,10 +78,6 @@ fn completion(content: &str) -> String {
     reply("200 OK", "", &json!({"choices": [{"message": {"role": "assistant", "content": content}}]}))
 }
 
-fn seconds(seconds: u64) -> Option<Duration> {
-    Some(Duration::from_secs(seconds))
-}
-
 #[tokio::test]
 async fn a_chunk_is_sent_and_the_answer_read() {
     let answer =
@@ -124,12 +120,12 @@ async fn a_server_without_json_mode_is_asked_again_and_remembered() {
 async fn a_busy_endpoint_says_when_to_come_back() {
     let now = "date: Wed, 21 Oct 2026 07:28:00 GMT\r\n";
     let cases = [
-        ("retry-after: 7\r\n", seconds(7)),
+        ("retry-after: 7\r\n", Some(Duration::from_secs(7))),
         ("retry-after: 1.5\r\n", Some(Duration::from_millis(1500))),
         ("retry-after-ms: 250\r\nretry-after: 1\r\n", Some(Duration::from_millis(250))),
-        ("retry-after: Wed, 21 Oct 2026 07:29:30 GMT\r\n", seconds(90)),
-        ("retry-after: Wed, 21 Oct 2026 07:00:00 GMT\r\n", seconds(0)),
-        ("retry-after: 999999999\r\n", seconds(3600)),
+        ("retry-after: Wed, 21 Oct 2026 07:29:30 GMT\r\n", Some(Duration::from_secs(90))),
+        ("retry-after: Wed, 21 Oct 2026 07:00:00 GMT\r\n", Some(Duration::ZERO)),
+        ("retry-after: 999999999\r\n", Some(Duration::from_secs(3600))),
         ("retry-after: -1\r\n", None),
         ("retry-after: soon\r\n", None),
         ("", None),
@@ -179,7 +175,8 @@ async fn an_absent_endpoint_is_worth_another_try() {
 
 #[tokio::test]
 async fn a_refusal_names_the_setting_and_quotes_nothing() {
-    let body = json!({"error": {"message": "key sk-test is bad, text was: Some text.", "type": "invalid_request_error"}});
+    let message = "key sk-test is bad, text was: Some text.";
+    let body = json!({"error": {"message": message, "type": "invalid_request_error"}});
     let cases = [
         ("400 Bad Request", "OPENAI_MODEL"),
         ("401 Unauthorized", "OPENAI_API_KEY"),

@@ -17,10 +17,11 @@ async fn named(chunk: &str) -> Vec<String> {
     entities(chunk).await.into_values().map(|entity| format!("{} ({})", entity.name, entity.kind)).collect()
 }
 
-const STORY: &str = "Halvard Freight was founded in Bergen in 1987 by Nora Lindqvist, a former ship's engineer. In March \
-    2021 Halvard Freight bought Larkspur Logistics. Lindqvist's brother Erik leads the Rotterdam office, which uses the \
-    Beacon tracker. Beacon was built by Tomas Reyes at the University of the Arts in Utrecht. Since then Dr. Amina \
-    Diallo has published three studies. \"We were surprised,\" said Diallo. However, nothing changed.";
+const STORY: &str = "Halvard Freight was founded in Bergen in 1987 by Nora Lindqvist, a former ship's \
+    engineer. In March 2021 Halvard Freight bought Larkspur Logistics. Lindqvist's brother Erik leads the \
+    Rotterdam office, which uses the Beacon tracker. Beacon was built by Tomas Reyes at the University of \
+    the Arts in Utrecht. Since then Dr. Amina Diallo has published three studies. \"We were \
+    surprised,\" said Diallo. However, nothing changed.";
 
 #[tokio::test]
 async fn names_are_found_joined_and_typed() {
@@ -68,8 +69,9 @@ async fn relations_join_names_that_stand_close_together() {
 
 #[tokio::test]
 async fn identifiers_acronyms_and_technologies_are_found() {
-    let text = "The scheduler stores jobs in redis and in PostgreSQL. Call foo_bar or store::open, both from tokio-util, \
-                over HTTP. The well-known re-export is async-aware and API-like. APIs of AT&T use C++.";
+    let text = "The scheduler stores jobs in redis and in PostgreSQL. Call foo_bar or store::open, both from \
+                tokio-util, over HTTP. The well-known re-export is async-aware and API-like. \
+                APIs of AT&T use C++.";
     assert_eq!(
         named(text).await,
         [
@@ -88,16 +90,17 @@ async fn identifiers_acronyms_and_technologies_are_found() {
 
 #[tokio::test]
 async fn words_that_only_begin_a_sentence_or_fill_a_heading_are_no_names() {
-    let text = "# Getting Started With Your New Project\n\nInstall the crate. Running tests is easy. However, Monday \
-                matters. This works in March. IMPORTANT: DO NOT USE THIS IN PUBLIC. The Acme Corporation helps.\n\n\
+    let text = "# Getting Started With Your New Project\n\nInstall the crate. Running tests is easy. \
+                However, Monday matters. This works in March. IMPORTANT: DO NOT USE THIS IN PUBLIC. The Acme \
+                Corporation helps.\n\n\
                 - Fast and simple\n- Reliable: it never fails\n\nVersion | Date\n1.0 | May 2020";
     assert_eq!(named(text).await, ["Acme Corporation (organization)", "crate (concept)"]);
 }
 
 #[tokio::test]
 async fn spellings_of_one_name_are_one_entity() {
-    let text = "We met Acme in Bergen. They say ACME's office is small. Then Acme moved. J. R. R. Tolkien and Marks & \
-                Spencer stay.";
+    let text = "We met Acme in Bergen. They say ACME's office is small. Then Acme moved. J. R. R. Tolkien \
+                and Marks & Spencer stay.";
     assert_eq!(
         named(text).await,
         ["Acme (person)", "Bergen (location)", "J. R. R. Tolkien (person)", "Marks & Spencer (concept)"]
@@ -106,8 +109,8 @@ async fn spellings_of_one_name_are_one_entity() {
 
 #[tokio::test]
 async fn code_only_confirms_what_the_text_names() {
-    let text = "The Router type of Axum serves requests, and Tower adds layers to the Router.\n\n    let app = \
-                Router::new().layer(TraceLayer::new_for_http());\n    axum::serve(listener, app).await?;";
+    let text = "The Router type of Axum serves requests, and Tower adds layers to the Router.\n\n    let app \
+                = Router::new().layer(TraceLayer::new_for_http());\n    axum::serve(listener, app).await?;";
     let names = named(text).await;
     assert!(names.iter().any(|name| name.starts_with("Router ")), "{names:?}");
     assert!(!names.iter().any(|name| name.contains("TraceLayer")), "{names:?}");
