@@ -39,13 +39,13 @@ impl S3Settings {
             region: variable("S3_REGION").filter(|value| !value.is_empty()).unwrap_or("us-east-1".into()),
             access_key_id: needed("S3_ACCESS_KEY_ID")?,
             secret_access_key: needed("S3_SECRET_ACCESS_KEY")?.into(),
-            allow_http: flag("S3_ALLOW_HTTP", variable("S3_ALLOW_HTTP"))?,
+            allow_http: flag("S3_ALLOW_HTTP", variable("S3_ALLOW_HTTP").as_deref())?,
         })
     }
 }
 
-fn flag(name: &'static str, value: Option<String>) -> Result<bool, InvalidStores> {
-    match value.as_deref() {
+fn flag(name: &'static str, value: Option<&str>) -> Result<bool, InvalidStores> {
+    match value {
         None | Some("" | "0" | "false") => Ok(false),
         Some("1" | "true") => Ok(true),
         Some(_) => Err(setting(name, "expected true or false")),

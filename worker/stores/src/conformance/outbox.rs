@@ -31,7 +31,7 @@ pub(super) async fn due_by_age(opened: &Opened) {
         rows.into_iter().filter(|row| ours.contains(&&row.tenant_id)).collect::<Vec<_>>()
     };
     assert_eq!(due(second(4)).await, []);
-    assert_eq!(due(second(5)).await, [first.clone()]);
+    assert_eq!(due(second(5)).await, std::slice::from_ref(&first));
     assert_eq!(due(second(9)).await, [first, second_row, third]);
     assert_eq!(opened.outbox.outbox_due(second(9), age, 1).await.unwrap().len(), 1);
 }

@@ -52,7 +52,7 @@ pub(super) async fn knowledge_bases(opened: &Opened) {
 
     let twin = pair.twin.stores.catalog();
     assert_eq!(twin.kb(&another.id).await.unwrap(), None);
-    assert_eq!(twin.kbs().await.unwrap(), [pair.twin.kb.clone()]);
+    assert_eq!(twin.kbs().await.unwrap(), std::slice::from_ref(&pair.twin.kb));
     assert_ne!(pair.twin.kb.workspace, first.workspace);
 }
 

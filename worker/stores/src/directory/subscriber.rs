@@ -53,8 +53,8 @@ async fn hear(mut sink: PubSubSink, mut stream: PubSubStream, answers: &Answers)
                 }
             }
             _ = ping.tick() => {
-                let pong = tokio::time::timeout(PING_LIMIT, sink.ping::<redis::Value>());
-                if !matches!(pong.await, Ok(Ok(_))) {
+                let answer = tokio::time::timeout(PING_LIMIT, sink.ping::<redis::Value>());
+                if !matches!(answer.await, Ok(Ok(_))) {
                     return;
                 }
             }

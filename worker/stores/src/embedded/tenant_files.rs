@@ -35,7 +35,11 @@ impl TenantFiles {
 
     /// The tenant's file.
     pub(super) async fn of(&self, tenant: &TenantId) -> Result<Arc<SqliteFile>, Fault> {
-        let opening = self.open.try_get_with_by_ref(tenant, self.open_file(tenant));
+        if let Some(file) = self.open.get(tenant).await {
+            return Ok(file);
+        }
+        // Boxed, so that the many calls that find the file open do not carry the way to open it.
+        let opening = Box::pin(self.open.try_get_with_by_ref(tenant, self.open_file(tenant)));
         opening.await.map_err(Fault::Open)
     }
 

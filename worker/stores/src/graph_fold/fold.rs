@@ -15,7 +15,7 @@ const KEYWORDS_KEPT: usize = 50;
 /// `LightRAG`'s separator.
 const SEPARATOR: &str = "<SEP>";
 /// The type of an entity that only relations mention.
-pub(crate) const UNKNOWN: &str = "UNKNOWN";
+const UNKNOWN: &str = "UNKNOWN";
 
 /// A mention of one entity. Ordered by chunk.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,4 +11,4 @@ mod fold;
 
 pub(crate) use cursor::{relation_cursor, relation_cursor_parse};
 pub(crate) use document::{DocumentMentions, EntityMention, GraphKeys, RelationMention};
-pub(crate) use fold::{EntityRow, MENTIONS_READ, RelationRow, UNKNOWN, entity, relation, unknown_entity};
+pub(crate) use fold::{EntityRow, MENTIONS_READ, RelationRow, entity, relation, unknown_entity};

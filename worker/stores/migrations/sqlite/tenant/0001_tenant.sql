@@ -33,7 +33,8 @@ CREATE TABLE chunks (
     PRIMARY KEY (workspace, document_id, chunk_order)
 ) STRICT;
 
--- The mention log: what entities and relations are folded from.
+-- The mention log: what entities and relations are folded from. A document's rows are deleted before they are written
+-- again, and it names each (key, chunk) once, so that no index needs to be unique.
 CREATE TABLE entity_mentions (
     workspace   TEXT NOT NULL,
     name        TEXT NOT NULL,
@@ -41,9 +42,9 @@ CREATE TABLE entity_mentions (
     document_id TEXT NOT NULL,
     file        TEXT NOT NULL,
     entity_type TEXT NOT NULL,
-    description TEXT NOT NULL,
-    PRIMARY KEY (workspace, name, chunk_id)
-) STRICT, WITHOUT ROWID;
+    description TEXT NOT NULL
+) STRICT;
+CREATE INDEX entity_mentions_by_name ON entity_mentions (workspace, name, chunk_id);
 CREATE INDEX entity_mentions_by_document ON entity_mentions (workspace, document_id);
 
 CREATE TABLE relation_mentions (
@@ -55,15 +56,14 @@ CREATE TABLE relation_mentions (
     file         TEXT    NOT NULL,
     keywords     TEXT    NOT NULL,
     weight_milli INTEGER NOT NULL,
-    description  TEXT    NOT NULL,
-    PRIMARY KEY (workspace, source, target, chunk_id)
-) STRICT, WITHOUT ROWID;
+    description  TEXT    NOT NULL
+) STRICT;
+-- The weight stands in the index, so that the sum over many mentions reads nothing else.
+CREATE INDEX relation_mentions_by_ends ON relation_mentions (workspace, source, target, chunk_id, weight_milli);
 CREATE INDEX relation_mentions_by_document ON relation_mentions (workspace, document_id);
 -- For an end that no entity mention is about: its first mentions by chunk.
 CREATE INDEX relation_mentions_by_source ON relation_mentions (workspace, source, chunk_id, target);
 CREATE INDEX relation_mentions_by_target ON relation_mentions (workspace, target, chunk_id, source);
--- For the sum of weights, without touching the descriptions.
-CREATE INDEX relation_mentions_weight ON relation_mentions (workspace, source, target, weight_milli);
 
 CREATE TABLE entities (
     workspace   TEXT NOT NULL,

@@ -7,6 +7,7 @@ use crate::graph_fold::{self, EntityRow, MENTIONS_READ, RelationRow};
 use crate::model::{Entity, Relation};
 
 /// How many rows of the log one fold reads.
+#[expect(clippy::cast_possible_wrap, reason = "a few hundred")]
 const READ: i64 = MENTIONS_READ as i64;
 
 pub(super) async fn entity(tx: &mut SqliteConnection, workspace: &str, name: &str) -> Result<(), Fault> {
