@@ -4,6 +4,7 @@ mod basics;
 mod fairness;
 mod groups;
 mod leases;
+mod model;
 mod robustness;
 mod support;
 mod worker_queue;

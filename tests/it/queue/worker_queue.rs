@@ -14,6 +14,7 @@ use jobs::queue::{
 use jobs::tenant::TenantContext;
 use tests::services::{RedisServer, shared_redis_url};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::support::{Ping, config_at, plain_connection, stamper, tenant};
 
@@ -143,28 +144,32 @@ async fn an_idle_worker_starts_a_job_long_before_its_poll() {
 }
 
 #[tokio::test]
-async fn verdicts_errors_and_panics_end_as_they_should() {
+async fn errors_and_panics_spend_an_attempt_and_say_why() {
     let site = Site::shared().await;
-    let work = site.work(4, |job| async move {
-        match (job.attempts, job.wire.contains("\"n\":1}")) {
-            (0, true) => panic!("on purpose"),
-            (0, false) => Err("the service failed".into()),
-            _ => Ok(Verdict::Completed.into()),
+    let looked = CancellationToken::new();
+    let look = looked.clone();
+    let work = site.work(4, move |job| {
+        let looked = look.clone();
+        async move {
+            match (job.attempts, job.wire.contains("\"n\":1}")) {
+                (0, true) => panic!("on purpose"),
+                (0, false) => Err("the service failed".into()),
+                _ => {
+                    looked.cancelled().await;
+                    Ok(Verdict::Completed.into())
+                }
+            }
         }
     });
     let (panics, fails) = (site.ping("acme", 1), site.ping("acme", 2));
     site.queue.push(&[panics.clone(), fails.clone()]).await.unwrap();
     let acme = tenant("acme");
     for (job, text) in [(&panics, "the handler panicked"), (&fails, "the service failed")] {
-        let mut reason = None;
-        until("it failed", async || {
-            let status = site.queue.lookup(&acme, job.id()).await.unwrap().unwrap();
-            reason = status.reason.or(reason.take());
-            status.attempts == 1 || status.state == JobState::Completed
-        })
-        .await;
-        assert_eq!(reason.unwrap().text, text);
+        let status = async || site.queue.lookup(&acme, job.id()).await.unwrap().unwrap();
+        until("it failed once", async || status().await.attempts == 1).await;
+        assert_eq!(status().await.reason.unwrap().text, text);
     }
+    looked.cancel();
     until("both are tried again", async || site.queue.stats(&acme).await.unwrap().completed_total == 2).await;
     work.stop().await;
 }
