@@ -1,4 +1,5 @@
 //! The queue on a real Redis.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod basics;
 mod fairness;

@@ -5,19 +5,52 @@ use proptest::prelude::*;
 /// Tenants are numbered; so are claims and jobs, each number taken modulo how many there are.
 #[derive(Debug, Clone)]
 pub(super) enum Command {
-    Push { tenant: usize, jobs: usize, lane: Lane, level: u8, delay_ms: u64 },
+    Push {
+        tenant: usize,
+        jobs: usize,
+        lane: Lane,
+        level: u8,
+        delay_ms: u64,
+    },
     /// The same job again.
-    PushAgain { job: usize },
-    Fetch { limit: usize, all_lanes: bool },
-    Finish { claim: usize, job: usize, end: End, children: usize, group: bool },
+    PushAgain {
+        job: usize,
+    },
+    Fetch {
+        limit: usize,
+        all_lanes: bool,
+    },
+    Finish {
+        claim: usize,
+        job: usize,
+        end: End,
+        children: usize,
+        group: bool,
+    },
     /// All of a claim at once.
-    Complete { claim: usize },
-    Advance { ms: u64 },
-    Renew { claim: usize },
-    Reap { max_claims: u32 },
-    Cap { tenant: usize, cap: u32 },
-    Pause { tenant: usize, paused: bool },
-    Redrive { job: usize },
+    Complete {
+        claim: usize,
+    },
+    Advance {
+        ms: u64,
+    },
+    Renew {
+        claim: usize,
+    },
+    Reap {
+        max_claims: u32,
+    },
+    Cap {
+        tenant: usize,
+        cap: u32,
+    },
+    Pause {
+        tenant: usize,
+        paused: bool,
+    },
+    Redrive {
+        job: usize,
+    },
     FlushFunctions,
 }
 
@@ -58,11 +91,15 @@ pub(super) fn any() -> impl Strategy<Value = Command> {
     let number = 0..1_000_usize;
     prop_oneof![
         6 => (0..3_usize, 1..5_usize, lane, 0..4_u8, delay)
-            .prop_map(|(tenant, jobs, lane, level, delay_ms)| Command::Push { tenant, jobs, lane, level, delay_ms }),
+            .prop_map(|(tenant, jobs, lane, level, delay_ms)| {
+                Command::Push { tenant, jobs, lane, level, delay_ms }
+            }),
         1 => number.clone().prop_map(|job| Command::PushAgain { job }),
         8 => (1..8_usize, any_bool()).prop_map(|(limit, all_lanes)| Command::Fetch { limit, all_lanes }),
         9 => (number.clone(), number.clone(), end(), 0..4_usize, any_bool())
-            .prop_map(|(claim, job, end, children, group)| Command::Finish { claim, job, end, children, group }),
+            .prop_map(|(claim, job, end, children, group)| {
+                Command::Finish { claim, job, end, children, group }
+            }),
         2 => number.clone().prop_map(|claim| Command::Complete { claim }),
         4 => prop_oneof![1..3_000_u64, 10_000..40_000_u64].prop_map(|ms| Command::Advance { ms }),
         1 => number.clone().prop_map(|claim| Command::Renew { claim }),

@@ -18,7 +18,13 @@ impl Keys {
         Self { redis: h.redis().await, virtual_clock: 0 }
     }
 
-    async fn ask<T: redis::FromRedisValue>(&mut self, h: &Harness, command: &str, key: &str, rest: &[&str]) -> T {
+    async fn ask<T: redis::FromRedisValue>(
+        &mut self,
+        h: &Harness,
+        command: &str,
+        key: &str,
+        rest: &[&str],
+    ) -> T {
         let mut command = redis::cmd(command);
         command.arg(h.key(key));
         for argument in rest {
@@ -41,7 +47,8 @@ impl Keys {
     /// Each job that is somewhere has one record, and nothing else has.
     async fn check_records(&mut self, h: &Harness, model: &Model) -> Result<(), String> {
         let stored: Vec<String> = self.ask(h, "HKEYS", "e", &[]).await;
-        let expected = model.jobs.iter().filter(|(_, job)| !matches!(job.place, Place::Gone | Place::Nowhere));
+        let expected =
+            model.jobs.iter().filter(|(_, job)| !matches!(job.place, Place::Gone | Place::Nowhere));
         let expected: BTreeSet<String> = expected.map(|(id, _)| id.clone()).collect();
         same("records", &stored.into_iter().collect(), &expected)
     }
@@ -60,17 +67,18 @@ impl Keys {
         same("leases", &leases, &expected.into_keys().collect())?;
         for (number, name) in TENANTS.iter().enumerate() {
             let held: BTreeMap<String, String> = self.ask(h, "HGETALL", &format!("t:{name}:a"), &[]).await;
-            let expected = model.jobs.iter().filter(|(_, job)| job.tenant == number).filter_map(|(id, job)| {
-                let Place::Active(claim) = job.place else { return None };
-                Some((id.clone(), model.claims[claim].fence.to_string()))
-            });
+            let expected =
+                model.jobs.iter().filter(|(_, job)| job.tenant == number).filter_map(|(id, job)| {
+                    let Place::Active(claim) = job.place else { return None };
+                    Some((id.clone(), model.claims[claim].fence.to_string()))
+                });
             same("in flight", &held, &expected.collect())?;
         }
         Ok(())
     }
 
-    /// A tenant is in a lane's ready index exactly when it may start and has a job there. (A list that was emptied to
-    /// the last job leaves the index at the next visit.) One that is merely held back has a timer.
+    /// A tenant is in a lane's ready index exactly when it may start and has a job there. (A list that was
+    /// emptied to the last job leaves the index at the next visit.) One that is merely held back has a timer.
     async fn check_index(&mut self, h: &Harness, model: &Model) -> Result<(), String> {
         let lanes: BTreeMap<String, String> = self.ask(h, "HGETALL", "L", &[]).await;
         let timers: BTreeSet<String> = self.ask(h, "ZRANGE", "w", &["0", "-1"]).await;
@@ -78,9 +86,10 @@ impl Keys {
             let Some(index) = lanes.get(name) else { continue };
             let ready: BTreeSet<String> = self.ask(h, "ZRANGE", &format!("r:{index}"), &["0", "-1"]).await;
             for (number, tenant) in TENANTS.iter().enumerate() {
-                let has_work = model.jobs.values().any(|job| {
-                    job.tenant == number && job.lane == lane && job.place == Place::Waiting
-                });
+                let has_work = model
+                    .jobs
+                    .values()
+                    .any(|job| job.tenant == number && job.lane == lane && job.place == Place::Waiting);
                 let limited = timers.contains(&format!("r{tenant}"));
                 let (may_start, is_ready) = (model.may_start(number), ready.contains(*tenant));
                 if has_work && may_start && !is_ready && !limited {
@@ -99,7 +108,11 @@ impl Keys {
         for name in TENANTS {
             stored.extend(self.ask::<Vec<String>>(h, "HKEYS", &format!("t:{name}:m"), &[]).await);
         }
-        same("members of groups", &stored, &model.groups.iter().flat_map(|group| group.members.clone()).collect())
+        same(
+            "members of groups",
+            &stored,
+            &model.groups.iter().flat_map(|group| group.members.clone()).collect(),
+        )
     }
 
     /// Nothing of what came and went is left.
@@ -117,6 +130,10 @@ impl Keys {
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    found: &T,
+    expected: &T,
+) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{what}: found {found:?}, expected {expected:?}")) }
 }

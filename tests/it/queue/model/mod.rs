@@ -1,6 +1,8 @@
-//! Random commands on a real queue, and on a model of it in plain Rust, under a clock that only the test moves.
+//! Random commands on a real queue, and on a model of it in plain Rust, under a clock that only the test
+//! moves.
 
 mod commands;
+mod ends;
 mod keys;
 mod run;
 mod state;
@@ -17,9 +19,8 @@ fn the_queue_does_what_its_model_does() {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let scripts = prop::collection::vec(commands::any(), 20..80);
-    let tested = TestRunner::new(config).run(&scripts, |script| {
-        runtime.block_on(run::run(&script)).map_err(TestCaseError::fail)
-    });
+    let tested = TestRunner::new(config)
+        .run(&scripts, |script| runtime.block_on(run::run(&script)).map_err(TestCaseError::fail));
     if let Err(error) = tested {
         panic!("{error}");
     }

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use jobs::clock::Clock as _;
 use jobs::envelope::{EnqueueOptions, StampedJob};
-use jobs::queue::{FetchRequest, Fetched, Finish, FinishedJob, JobState, OpenGroup, TenantShare, Verdict};
-use jobs::{GroupId, JobId, Priority};
+use jobs::queue::{FetchRequest, Fetched, JobState, TenantShare};
+use jobs::{JobId, Priority};
 
-use super::commands::{Command, End, Lane};
-use super::keys::Keys;
-use super::state::{Claim, Group, LEASE_MS, Model, Place, TENANTS};
+use super::commands::{Command, Lane};
+use super::keys::{Keys, same};
+use super::state::{Claim, Job, LEASE_MS, Model, Place, TENANTS};
 use crate::queue::support::{Harness, Ping, Pong, ids, tenant};
 
-type Checked = Result<(), String>;
+pub(super) type Checked = Result<(), String>;
 
-struct Run {
-    h: Harness,
+pub(super) struct Run {
+    pub(super) h: Harness,
     keys: Keys,
-    model: Model,
+    pub(super) model: Model,
     stamped: std::collections::BTreeMap<String, StampedJob>,
     attempt: u64,
 }
@@ -34,17 +34,17 @@ pub(super) async fn run(script: &[Command]) -> Checked {
     run.drain().await.map_err(|error| format!("in the end: {error}"))
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Checked {
-    if found == expected { Ok(()) } else { Err(format!("{what}: found {found:?}, expected {expected:?}")) }
-}
-
 impl Run {
     async fn step(&mut self, command: &Command) -> Checked {
         match *command {
-            Command::Push { tenant, jobs, lane, level, delay_ms } => self.push(tenant, jobs, lane, level, delay_ms).await,
+            Command::Push { tenant, jobs, lane, level, delay_ms } => {
+                self.push(tenant, jobs, lane, level, delay_ms).await
+            }
             Command::PushAgain { job } => self.push_again(job).await,
             Command::Fetch { limit, all_lanes } => self.fetch(limit, all_lanes).await.map(drop),
-            Command::Finish { claim, job, end, children, group } => self.finish(claim, job, end, children, group).await,
+            Command::Finish { claim, job, end, children, group } => {
+                self.finish(claim, job, end, children, group).await
+            }
             Command::Complete { claim } => self.complete(claim).await,
             Command::Advance { ms } => {
                 self.advance(ms);
@@ -57,12 +57,16 @@ impl Run {
             Command::Redrive { job } => self.redrive(job).await,
             Command::FlushFunctions => {
                 let mut redis = self.h.redis().await;
-                redis::cmd("FUNCTION").arg("FLUSH").query_async(&mut redis).await.map_err(|error| error.to_string())
+                redis::cmd("FUNCTION")
+                    .arg("FLUSH")
+                    .query_async(&mut redis)
+                    .await
+                    .map_err(|error| error.to_string())
             }
         }
     }
 
-    fn stamp(&mut self, tenant: usize, lane: Lane, options: EnqueueOptions) -> StampedJob {
+    pub(super) fn stamp(&mut self, tenant: usize, lane: Lane, options: EnqueueOptions) -> StampedJob {
         let job = match lane {
             Lane::Known => self.h.stamp(TENANTS[tenant], &Ping::default(), options),
             Lane::Rare => self.h.stamp(TENANTS[tenant], &Pong::default(), options),
@@ -73,20 +77,25 @@ impl Run {
 
     async fn push(&mut self, tenant: usize, jobs: usize, lane: Lane, level: u8, delay_ms: u64) -> Checked {
         let due = self.h.clock.now() + Duration::from_millis(delay_ms);
-        let priority = [Priority::High, Priority::Normal, Priority::Low, Priority::Background][level as usize];
+        let priority =
+            [Priority::High, Priority::Normal, Priority::Low, Priority::Background][level as usize];
         let mut batch = Vec::new();
         for _ in 0..jobs {
             let scheduled_at = (delay_ms > 0).then_some(due);
-            let options = EnqueueOptions { priority: Some(priority), scheduled_at, ..EnqueueOptions::default() };
+            let options =
+                EnqueueOptions { priority: Some(priority), scheduled_at, ..EnqueueOptions::default() };
             batch.push(self.stamp(tenant, lane, options));
         }
-        let place =
-            if delay_ms > 0 { Place::Timer(JobState::Scheduled, self.model.now + delay_ms) } else { Place::Waiting };
+        let place = if delay_ms > 0 {
+            Place::Timer(JobState::Scheduled, self.model.now + delay_ms)
+        } else {
+            Place::Waiting
+        };
         for job in &batch {
             self.model.add(job.id().to_string(), tenant, lane, place, None);
         }
         let outcome = self.h.queue.push(&batch).await.map_err(|error| error.to_string())?;
-        equal("accepted", outcome.accepted, jobs)
+        same("accepted", &outcome.accepted, &jobs)
     }
 
     fn pick(&self, number: usize) -> Option<String> {
@@ -100,8 +109,9 @@ impl Run {
         if matches!(self.model.jobs[&id].place, Place::Gone | Place::Nowhere) {
             return Ok(());
         }
-        let outcome = self.h.queue.push(&[self.stamped[&id].clone()]).await.map_err(|error| error.to_string())?;
-        equal("accepted", outcome.accepted, 0)
+        let outcome =
+            self.h.queue.push(&[self.stamped[&id].clone()]).await.map_err(|error| error.to_string())?;
+        same("accepted", &outcome.accepted, &0)
     }
 
     async fn fetch(&mut self, limit: usize, all_lanes: bool) -> Result<usize, String> {
@@ -113,19 +123,29 @@ impl Run {
         };
         loop {
             self.attempt += 1;
-            let request = FetchRequest { worker: "w", attempt: self.attempt, lanes: &lanes, limit, quantum: 2 };
+            let request =
+                FetchRequest { worker: "w", attempt: self.attempt, lanes: &lanes, limit, quantum: 2 };
             match self.h.queue.fetch(request).await.map_err(|error| error.to_string())? {
                 Fetched::Claim(claim) => return self.claimed(&claim, limit, all_lanes),
                 Fetched::Nothing { more: true, .. } => {}
                 Fetched::Nothing { more: false, .. } => {
                     let missed = self.model.startable(all_lanes);
-                    return if missed.is_empty() { Ok(0) } else { Err(format!("nothing found, but {missed:?} may start")) };
+                    return if missed.is_empty() {
+                        Ok(0)
+                    } else {
+                        Err(format!("nothing found, but {missed:?} may start"))
+                    };
                 }
             }
         }
     }
 
-    fn claimed(&mut self, claim: &jobs::queue::Claim, limit: usize, all_lanes: bool) -> Result<usize, String> {
+    fn claimed(
+        &mut self,
+        claim: &jobs::queue::Claim,
+        limit: usize,
+        all_lanes: bool,
+    ) -> Result<usize, String> {
         let number = self.model.claims.len();
         if claim.jobs.len() > limit || self.model.claims.iter().any(|known| known.fence >= claim.fence) {
             return Err(format!("{} jobs under fence {}", claim.jobs.len(), claim.fence));
@@ -135,7 +155,7 @@ impl Run {
                 return Err(format!("{} of {} may not start", job.id, job.tenant));
             }
             let known = self.model.jobs.get_mut(&job.id).ok_or("an unknown job")?;
-            equal("tenant", job.tenant.as_str(), TENANTS[known.tenant])?;
+            same("tenant", &job.tenant.as_str(), &TENANTS[known.tenant])?;
             known.place = Place::Active(number);
         }
         let lease_end = self.model.now + LEASE_MS;
@@ -143,90 +163,11 @@ impl Run {
         let found = claim.jobs.len();
         // One call serves everybody it can reach.
         let left = self.model.startable(all_lanes);
-        if found < limit && !left.is_empty() { Err(format!("{found} of {limit} found, but {left:?} may start")) } else { Ok(found) }
-    }
-
-    async fn finish(&mut self, claim: usize, job: usize, end: End, children: usize, group: bool) -> Checked {
-        if self.model.claims.is_empty() {
-            return Ok(());
+        if found < limit && !left.is_empty() {
+            Err(format!("{found} of {limit} found, but {left:?} may start"))
+        } else {
+            Ok(found)
         }
-        let claim = claim % self.model.claims.len();
-        let id = self.model.claims[claim].jobs[job % self.model.claims[claim].jobs.len()].clone();
-        let tenant = self.model.jobs[&id].tenant;
-        let mut finish = Finish::of(verdict(end));
-        let group_id = GroupId::of(id.parse::<JobId>().map_err(|error| error.to_string())?);
-        let is_final = finish.verdict.is_final();
-        let reopened = self.model.jobs[&id].completed > 0;
-        if is_final && !reopened {
-            let member = EnqueueOptions { group: group.then_some(group_id), ..EnqueueOptions::default() };
-            finish.children = (0..children).map(|_| self.stamp(tenant, Lane::Known, member.clone())).collect();
-            finish.group = group.then(|| OpenGroup {
-                id: group_id,
-                continuation: self.stamp(tenant, Lane::Rare, EnqueueOptions::default()),
-            });
-        }
-        let finished = FinishedJob { tenant: TENANTS[tenant].into(), id: id.clone(), fence: self.model.claims[claim].fence, finish };
-        let applied = self.h.queue.finish(&[finished.clone()]).await.map_err(|error| error.to_string())?[0];
-        let jitter_ms = self.jitter(&id, end, applied).await?;
-        equal("applied", applied, self.model.finish(claim, &id, end, jitter_ms))?;
-        if applied {
-            self.added(tenant, &finished.finish);
-            self.model.leave_group(&id);
-        }
-        Ok(())
-    }
-
-    /// The queue's own choice, which the model takes over.
-    async fn jitter(&self, id: &str, end: End, applied: bool) -> Result<u64, String> {
-        if !applied || !matches!(end, End::Parked) {
-            return Ok(0);
-        }
-        let job = &self.model.jobs[id];
-        let base = self.model.now + u64::from((job.parks + 1).min(5)) * 1_000;
-        let status = self.h.queue.lookup(&tenant(TENANTS[job.tenant]), id.parse().map_err(|_| "id")?).await;
-        let due = status.map_err(|error| error.to_string())?.and_then(|status| status.at).ok_or("not parked")?;
-        let jitter = due.timestamp_millis().unsigned_abs().checked_sub(base).ok_or("parked for too short")?;
-        if jitter < 250 { Ok(jitter) } else { Err(format!("parked {jitter} ms too long")) }
-    }
-
-    fn added(&mut self, tenant: usize, finish: &Finish) {
-        let group = finish.group.as_ref().map(|group| {
-            let continuation = group.continuation.id().to_string();
-            self.model.add(continuation.clone(), tenant, Lane::Rare, Place::Nowhere, None);
-            let members = finish.children.iter().map(|job| job.id().to_string()).collect();
-            self.model.groups.push(Group { members, continuation });
-            self.model.groups.len() - 1
-        });
-        for job in &finish.children {
-            self.model.add(job.id().to_string(), tenant, Lane::Known, Place::Waiting, group);
-        }
-        if let Some(group) = group {
-            self.model.close_group(group);
-        }
-    }
-
-    async fn complete(&mut self, claim: usize) -> Checked {
-        if self.model.claims.is_empty() {
-            return Ok(());
-        }
-        let claim = claim % self.model.claims.len();
-        let Claim { fence, jobs, .. } = &self.model.claims[claim];
-        let (fence, jobs) = (*fence, jobs.clone());
-        let batch: Vec<_> = jobs
-            .iter()
-            .map(|id| FinishedJob {
-                tenant: TENANTS[self.model.jobs[id].tenant].into(),
-                id: id.clone(),
-                fence,
-                finish: Verdict::Completed.into(),
-            })
-            .collect();
-        let applied = self.h.queue.finish(&batch).await.map_err(|error| error.to_string())?;
-        for (id, applied) in jobs.iter().zip(applied) {
-            equal("applied", applied, self.model.finish(claim, id, End::Completed, 0))?;
-            self.model.leave_group(id);
-        }
-        Ok(())
     }
 
     fn advance(&mut self, ms: u64) {
@@ -245,12 +186,12 @@ impl Run {
         if claim.leased {
             claim.lease_end = now + LEASE_MS;
         }
-        equal("held", held, claim.leased)
+        same("held", &held, &claim.leased)
     }
 
     async fn reap(&mut self, max_claims: u32) -> Checked {
         let reaped = self.h.queue.reap(max_claims).await.map_err(|error| error.to_string())?;
-        equal("reaped", reaped.claims, self.model.reap(max_claims as usize))
+        same("reaped", &reaped.claims, &self.model.reap(max_claims as usize))
     }
 
     async fn share(&mut self, number: usize, cap: Option<u32>, paused: Option<bool>) -> Checked {
@@ -265,17 +206,29 @@ impl Run {
     async fn redrive(&mut self, job: usize) -> Checked {
         let Some(id) = self.pick(job) else { return Ok(()) };
         let owner = tenant(TENANTS[self.model.jobs[&id].tenant]);
-        let done = self.h.queue.redrive(&owner, id.parse().map_err(|_| "id")?).await.map_err(|error| error.to_string())?;
-        equal("redriven", done, self.model.redrive(&id))
+        let done = self
+            .h
+            .queue
+            .redrive(&owner, id.parse().map_err(|_| "id")?)
+            .await
+            .map_err(|error| error.to_string())?;
+        same("redriven", &done, &self.model.redrive(&id))
     }
 
     async fn check(&mut self) -> Checked {
         for (number, name) in TENANTS.iter().enumerate() {
             let stats = self.h.queue.stats(&tenant(name)).await.map_err(|error| error.to_string())?;
-            let timer = |state| self.model.count(number, |place| matches!(place, Place::Timer(is, _) if is == state));
+            let timer =
+                |state| self.model.count(number, |place| matches!(place, Place::Timer(is, _) if is == state));
             let kept = |state| self.model.count(number, |place| place == Place::Kept(state));
             let found = [
-                stats.available, stats.active, stats.scheduled, stats.retryable, stats.parked, stats.discarded, stats.quarantined,
+                stats.available,
+                stats.active,
+                stats.scheduled,
+                stats.retryable,
+                stats.parked,
+                stats.discarded,
+                stats.quarantined,
             ];
             let expected = [
                 self.model.count(number, |place| place == Place::Waiting),
@@ -286,7 +239,7 @@ impl Run {
                 kept(JobState::Discarded),
                 kept(JobState::Quarantined),
             ];
-            equal(name, found, expected)?;
+            same(name, &found, &expected)?;
         }
         self.keys.check(&self.h, &self.model).await
     }
@@ -302,7 +255,7 @@ impl Run {
             while self.fetch(8, true).await? > 0 {
                 self.complete(self.model.claims.len() - 1).await?;
             }
-            let open = |job: &super::state::Job| !matches!(job.place, Place::Gone | Place::Kept(_));
+            let open = |job: &Job| !matches!(job.place, Place::Gone | Place::Kept(_));
             if !self.model.jobs.values().any(open) {
                 self.check().await?;
                 self.check_counters().await?;
@@ -315,26 +268,18 @@ impl Run {
     async fn check_counters(&self) -> Checked {
         for (id, job) in &self.model.jobs {
             let id: JobId = id.parse().map_err(|_| "id")?;
-            let status = self.h.queue.lookup(&tenant(TENANTS[job.tenant]), id).await.map_err(|error| error.to_string())?;
+            let status = self
+                .h
+                .queue
+                .lookup(&tenant(TENANTS[job.tenant]), id)
+                .await
+                .map_err(|error| error.to_string())?;
             if let (Place::Kept(state), Some(status)) = (job.place, &status) {
                 let found = (status.state, status.attempts, status.deaths, status.interruptions);
-                equal("counters", found, (state, job.attempts, job.deaths, job.interruptions))?;
+                same("counters", &found, &(state, job.attempts, job.deaths, job.interruptions))?;
             }
-            equal("completions", job.completed <= 1, true)?;
+            same("completions", &(job.completed <= 1), &true)?;
         }
         Ok(())
-    }
-}
-
-fn verdict(end: End) -> Verdict {
-    let reason = String::from("as the script says");
-    match end {
-        End::Completed => Verdict::Completed,
-        End::Retry { after_ms } => Verdict::Retry { after: Duration::from_millis(after_ms), error: reason },
-        End::Discarded => Verdict::Discarded { code: "discarded", reason },
-        End::Quarantined => Verdict::Quarantined { code: "quarantined", reason },
-        End::Parked => Verdict::Parked { reason },
-        End::Dropped => Verdict::Dropped { reason },
-        End::Released => Verdict::Released,
     }
 }

@@ -69,7 +69,15 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn add(&mut self, id: String, tenant: usize, lane: Lane, place: Place, group: Option<usize>) {
         let counters = Job {
-            tenant, lane, place, group, attempts: 0, deaths: 0, interruptions: 0, parks: 0, completed: 0,
+            tenant,
+            lane,
+            place,
+            group,
+            attempts: 0,
+            deaths: 0,
+            interruptions: 0,
+            parks: 0,
+            completed: 0,
         };
         self.order.push(id.clone());
         self.jobs.insert(id, counters);
@@ -91,7 +99,9 @@ impl Model {
     /// What a fetch could return now.
     pub(super) fn startable(&self, all_lanes: bool) -> BTreeSet<&String> {
         let fits = |job: &Job| {
-            job.place == Place::Waiting && (all_lanes || job.lane == Lane::Known) && self.may_start(job.tenant)
+            job.place == Place::Waiting
+                && (all_lanes || job.lane == Lane::Known)
+                && self.may_start(job.tenant)
         };
         self.jobs.iter().filter(|(_, job)| fits(job)).map(|(id, _)| id).collect()
     }
@@ -135,7 +145,9 @@ impl Model {
             }
         };
         match job.place {
-            Place::Timer(JobState::Parked, due) => self.tenants[tenant].hold = self.tenants[tenant].hold.max(due),
+            Place::Timer(JobState::Parked, due) => {
+                self.tenants[tenant].hold = self.tenants[tenant].hold.max(due);
+            }
             Place::Gone if matches!(end, End::Completed) => self.tenants[tenant].hold = 0,
             _ => {}
         }
