@@ -14,6 +14,7 @@ use crate::scoped::{Ports, Stores};
 use crate::{embedded, self_test, servers};
 
 /// The stores, opened.
+#[derive(Clone)]
 pub struct Opened {
     /// The stores of tenants.
     pub stores: Stores,

@@ -1,0 +1,4 @@
+//! What happens when something breaks.
+
+mod envelope_tampered;
+mod worker_killed;

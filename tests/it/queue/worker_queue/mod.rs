@@ -1,5 +1,0 @@
-//! The queue behind a running apalis worker.
-
-mod outages;
-mod running;
-mod site;

@@ -1,0 +1,205 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use jobs::clock::{SharedClock, SystemClock};
+use jobs::envelope::{EnqueueOptions, Stamper};
+use jobs::queue::Queue;
+use jobs::tenant::TenantContext;
+use jobs::{Job, JobId};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use stores::{Opened, Stores, StoresConfig};
+use worker::dev::DevSecrets;
+use worker::settings::{ExtractionSettings, PoolSettings, StorageSettings};
+use worker::system::{System, SystemOptions};
+
+use super::tenant::TestTenant;
+use crate::bed::Http;
+use crate::services::shared_redis_url;
+use crate::wait::wait_for;
+
+static BEDS: AtomicU32 = AtomicU32::new(0);
+static TENANTS: AtomicU32 = AtomicU32::new(0);
+
+/// A system with API, worker and scheduler, and what a test needs to look behind it.
+pub struct Bed {
+    system: System,
+    secrets: DevSecrets,
+    redis_url: SecretString,
+    queue_prefix: String,
+    // Removed with everything in it when the bed goes.
+    data: tempfile::TempDir,
+}
+
+impl Bed {
+    /// A system of this test's own on embedded stores. It shares a Redis with other beds, under a prefix of its own.
+    ///
+    /// # Panics
+    /// When the system does not start.
+    pub async fn embedded() -> Self {
+        Self::embedded_at(Arc::new(SystemClock)).await
+    }
+
+    /// The same with a clock that the test holds.
+    pub async fn embedded_at(clock: SharedClock) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let storage = StorageSettings::embedded(data.path().to_owned());
+        Self::start(data, &storage, clock).await
+    }
+
+    pub(super) async fn start(
+        data: tempfile::TempDir,
+        storage: &StorageSettings,
+        clock: SharedClock,
+    ) -> Self {
+        let redis_url = SecretString::from(shared_redis_url());
+        let stores = storage.stores(redis_url.clone()).expect("the bed's storage settings agree");
+        let secrets = DevSecrets::load_or_create(data.path()).expect("the bed's secrets");
+        let prefix = queue_prefix();
+        let system = launch(stores, secrets.clone(), prefix.clone(), clock).await;
+        Self { system, secrets, redis_url, queue_prefix: prefix, data }
+    }
+
+    /// First part of the queue's keys on Redis.
+    #[must_use]
+    pub fn queue_prefix(&self) -> &str {
+        &self.queue_prefix
+    }
+
+    /// The bed's data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The stores and what looks across tenants.
+    #[must_use]
+    pub fn opened(&self) -> &Opened {
+        self.system.opened()
+    }
+
+    /// Signs with the system's keys.
+    #[must_use]
+    pub fn stamper(&self) -> &Stamper {
+        self.system.stamper()
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.system.url()
+    }
+
+    /// A client with the operator's key.
+    #[must_use]
+    pub fn operator(&self) -> Http {
+        Http::new(&self.url(), self.secrets.operator_key.expose_secret())
+    }
+
+    /// The system's keys.
+    #[must_use]
+    pub fn secrets(&self) -> &DevSecrets {
+        &self.secrets
+    }
+
+    /// The Redis that the bed uses.
+    #[must_use]
+    pub fn redis_url(&self) -> &SecretString {
+        &self.redis_url
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        self.system.queue()
+    }
+
+    /// The stores.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        &self.system.opened().stores
+    }
+
+    /// Two active tenants whose ids could be mistaken for each other.
+    pub async fn look_alikes(&self) -> (TestTenant, TestTenant) {
+        let number = TENANTS.fetch_add(1, Ordering::Relaxed);
+        let first = format!("acme-{}-{number}", std::process::id());
+        let second = format!("{first}-2");
+        (self.provision(&first).await, self.provision(&second).await)
+    }
+
+    /// Provisions a tenant through the API and waits until it is active.
+    ///
+    /// # Panics
+    /// When the API refuses.
+    pub async fn provision(&self, id: &str) -> TestTenant {
+        let answer = self.operator().post("/api/v1/tenants", &json!({ "id": id, "name": id })).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let key = answer.body["api_key"].as_str().expect("the answer shows the first key").to_owned();
+        let tenant = TestTenant::new(id, Http::new(&self.url(), &key));
+        wait_for("the tenant to be active", async || {
+            let answer = tenant.http.get(&format!("/api/v1/tenants/{id}")).await;
+            if answer.body["status"] == "active" { Ok(()) } else { Err(answer) }
+        })
+        .await;
+        tenant
+    }
+
+    /// Stamps a job for a tenant with the system's own keys and pushes it, past the API.
+    ///
+    /// # Panics
+    /// When the queue does not take it.
+    pub async fn push<J: Job>(&self, tenant: &TestTenant, job: &J) -> JobId {
+        let context = TenantContext::for_tests(&tenant.id);
+        let stamped = self.system.stamper().stamp(&context, job, EnqueueOptions::default());
+        let stamped = stamped.expect("the test's context may do anything");
+        self.queue().push(std::slice::from_ref(&stamped)).await.expect("the queue takes a job");
+        stamped.id()
+    }
+
+    /// Waits until the tenant has no job left that will run.
+    pub async fn run_until_empty(&self, tenant: &TestTenant) {
+        let id = tenant.id.parse().expect("a test names a valid tenant");
+        wait_for("the tenant's queue to be empty", async || {
+            let stats = self.queue().stats(&id).await.map_err(|error| error.to_string())?;
+            if stats.open() == 0 { Ok(()) } else { Err(format!("{stats:?}")) }
+        })
+        .await;
+    }
+
+    /// Waits until a job has ended, and tells how: its final view in the API.
+    pub async fn ended(&self, tenant: &TestTenant, job: JobId) -> serde_json::Value {
+        wait_for("the job to end", async || {
+            let answer = tenant.http.get(&format!("/api/v1/tenants/{}/jobs/{job}", tenant.id)).await;
+            match answer.body["state"].as_str() {
+                Some("completed" | "discarded" | "cancelled" | "quarantined") => Ok(answer.body),
+                _ => Err(answer),
+            }
+        })
+        .await
+    }
+}
+
+fn queue_prefix() -> String {
+    let number = BEDS.fetch_add(1, Ordering::Relaxed);
+    format!("bed-{}-{number}-{:08x}", std::process::id(), rand::random::<u32>())
+}
+
+async fn launch(
+    stores: StoresConfig,
+    secrets: DevSecrets,
+    queue_prefix: String,
+    clock: SharedClock,
+) -> System {
+    let system = System::start(SystemOptions {
+        listen: ([127, 0, 0, 1], 0).into(),
+        stores,
+        queue_prefix,
+        secrets,
+        pool: PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10 },
+        extraction: ExtractionSettings::default(),
+        clock,
+    });
+    system.await.expect("the bed starts")
+}

@@ -1,0 +1,187 @@
+//! What a handler holds while it runs.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use jobs::clock::SharedClock;
+use jobs::envelope::{EnqueueOptions, Envelope, StampedJob, Stamper, Verified};
+use jobs::queue::OpenGroup;
+use jobs::tenant::{KbId, TenantContext};
+use jobs::{GroupId, Job, JobError, JobId};
+use stores::TenantStores;
+use tokio_util::sync::CancellationToken;
+
+use crate::tools::Tools;
+
+/// How long a progress report stays readable after the last one.
+const PROGRESS_TTL: Duration = Duration::from_secs(3600);
+
+/// Everything a handler may touch: the stores of one tenant, the tools, and the job's own end.
+pub struct JobContext {
+    tenant: TenantContext,
+    stores: TenantStores,
+    tools: Tools,
+    clock: SharedClock,
+    stamper: Stamper,
+    cancel: CancellationToken,
+    job: JobFacts,
+    leaves: Mutex<Leaves>,
+}
+
+/// The facts of the job that runs.
+struct JobFacts {
+    id: JobId,
+    attempt: u32,
+    created_at: DateTime<Utc>,
+    traceparent: jobs::envelope::TraceParent,
+}
+
+/// What the job leaves behind when it completes.
+#[derive(Default)]
+pub(crate) struct Leaves {
+    pub(crate) children: Vec<StampedJob>,
+    pub(crate) group: Option<OpenGroup>,
+}
+
+/// What the run loop lends to every job.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) tools: Tools,
+    pub(crate) clock: SharedClock,
+    pub(crate) stamper: Stamper,
+    pub(crate) stores: stores::Stores,
+}
+
+impl JobContext {
+    pub(crate) fn new(shared: &Shared, verified: &Verified, attempt: u32, cancel: CancellationToken) -> Self {
+        let Envelope { id, meta, .. } = &verified.envelope;
+        Self {
+            tenant: verified.tenant.clone(),
+            stores: shared.stores.scoped(&verified.tenant),
+            tools: shared.tools.clone(),
+            clock: shared.clock.clone(),
+            stamper: shared.stamper.clone(),
+            cancel,
+            job: JobFacts { id: *id, attempt, created_at: meta.created_at, traceparent: meta.traceparent },
+            leaves: Mutex::default(),
+        }
+    }
+
+    /// For whom the job acts.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantContext {
+        &self.tenant
+    }
+
+    /// The knowledge base that the job is about.
+    ///
+    /// # Errors
+    /// When the stamp names none.
+    pub fn kb_id(&self) -> Result<&KbId, JobError> {
+        let missing = || JobError::fail("kb_missing", "the job's stamp names no knowledge base");
+        self.tenant.kb_id().ok_or_else(missing)
+    }
+
+    /// The stores of the job's tenant.
+    #[must_use]
+    pub fn stores(&self) -> &TenantStores {
+        &self.stores
+    }
+
+    /// Parser, chunker and extractor.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// The job that runs.
+    #[must_use]
+    pub fn job_id(&self) -> JobId {
+        self.job.id
+    }
+
+    /// Which attempt this is, 1 for the first.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.job.attempt
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Fires when the work is to stop: the lease is lost, the job was cancelled, or the worker shuts down.
+    #[must_use]
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Enqueues a job of the same tenant when this one completes, in the same step. Returns its id, which is the same
+    /// whenever this job runs again.
+    ///
+    /// # Errors
+    /// When the actor lacks the permission that the child needs.
+    pub fn enqueue<J: Job>(&self, child: &J) -> Result<JobId, JobError> {
+        let mut leaves = self.leaves();
+        let child = self.child(child, leaves.children.len(), None)?;
+        let id = child.id();
+        leaves.children.push(child);
+        Ok(id)
+    }
+
+    /// Enqueues `members` when this job completes, and `continuation` when the last of them is done.
+    ///
+    /// # Errors
+    /// As for [`JobContext::enqueue`], and when the job opened a group already.
+    pub fn open_group<J: Job, K: Job>(&self, members: &[J], continuation: &K) -> Result<(), JobError> {
+        let id = GroupId::of(self.job.id);
+        let mut leaves = self.leaves();
+        if leaves.group.is_some() {
+            return Err(JobError::fail("group_open", "a job may open one group"));
+        }
+        for member in members {
+            let member = self.child(member, leaves.children.len(), Some(id))?;
+            leaves.children.push(member);
+        }
+        let continuation = self.child(continuation, leaves.children.len(), None)?;
+        leaves.group = Some(OpenGroup { id, continuation });
+        Ok(())
+    }
+
+    /// Says how far the job is. Readable through the API; may be lost.
+    pub async fn progress(&self, done: u64, total: u64) {
+        let key = format!("progress:{}", self.job.id);
+        if let Err(error) = self.stores.cache().put(&key, &format!("{done}/{total}"), PROGRESS_TTL).await {
+            tracing::debug!(error = %jobs::error::report(&error), "progress was not stored");
+        }
+    }
+
+    fn child<J: Job>(
+        &self,
+        child: &J,
+        number: usize,
+        group: Option<GroupId>,
+    ) -> Result<StampedJob, JobError> {
+        let options = EnqueueOptions {
+            id: Some(JobId::derived(self.job.created_at, &format!("{}/{number}/{}", self.job.id, J::TYPE))),
+            traceparent: Some(self.job.traceparent),
+            parent: Some(self.job.id),
+            group,
+            ..EnqueueOptions::default()
+        };
+        let refused = |error| JobError::fail("child_refused", jobs::error::report(&error));
+        self.stamper.stamp(&self.tenant, child, options).map_err(refused)
+    }
+
+    pub(crate) fn take_leaves(&self) -> Leaves {
+        std::mem::take(&mut *self.leaves())
+    }
+
+    fn leaves(&self) -> std::sync::MutexGuard<'_, Leaves> {
+        // A panic while the lock is held leaves a list of whole jobs behind, so the data is sound.
+        self.leaves.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

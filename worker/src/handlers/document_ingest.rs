@@ -1,0 +1,90 @@
+//! `document.ingest`: from an uploaded original to chunks, and to the jobs that extract from them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jobs::JobError;
+use jobs::types::{BuildGraph, ExtractEntities, IngestDocument};
+use stores::model::{Chunk, Document, Kb, ParsedDocument};
+
+use super::document;
+use crate::context::JobContext;
+use crate::handler::Handler;
+use crate::text::{self, Chunker, ParseError, ParsedText};
+
+/// How many chunks one extraction job takes: large enough that its overhead vanishes, small enough that a retry repeats little.
+const CHUNKS_PER_JOB: u32 = 8;
+
+impl Handler for IngestDocument {
+    #[tracing::instrument(name = "document.ingest", skip_all, fields(document.id = %self.document_id))]
+    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+        let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
+            return Ok(());
+        };
+        let original = original(cx, &kb, &document).await?;
+        let (parsed, chunks) = read(cx, &document, original).await?;
+        let count = u32::try_from(chunks.len()).map_err(JobError::retry)?;
+
+        let (documents, index) = (cx.stores().documents(), cx.stores().index());
+        let parsed = ParsedDocument { revision: self.revision, title: parsed.title, text: parsed.text };
+        documents.parsed_put(&kb.id, &document.id, &parsed).await?;
+        // Whatever was extracted before, from another revision or by another extractor, is made anew.
+        documents.extractions_forget(&kb.id, &document.id, None).await?;
+        index.chunks_replace(&kb, &document.id, &document.name, &chunks).await?;
+
+        let catalog = cx.stores().catalog();
+        if catalog.document_processing(&kb.id, &document.id, self.revision, count, cx.now()).await? {
+            open_extraction(self, cx, count)?;
+        }
+        Ok(())
+    }
+
+    async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
+    }
+}
+
+/// Each extraction job takes a run of chunks; when all are done, the graph is built.
+fn open_extraction(ingest: &IngestDocument, cx: &JobContext, chunks: u32) -> Result<(), JobError> {
+    let IngestDocument { document_id, revision } = ingest.clone();
+    let extract = |first: u32| ExtractEntities {
+        document_id: document_id.clone(),
+        revision,
+        first,
+        count: (chunks - first).min(CHUNKS_PER_JOB),
+    };
+    let members: Vec<_> = (0..chunks).step_by(CHUNKS_PER_JOB as usize).map(extract).collect();
+    cx.open_group(&members, &BuildGraph { document_id: document_id.clone(), revision })
+}
+
+async fn original(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Bytes, JobError> {
+    let original = cx.stores().blobs().original(&kb.id, &document.id, &document.sha256).await?;
+    let missing = || JobError::fail("original_missing", "the uploaded original is gone: upload it again");
+    original.ok_or_else(missing)
+}
+
+/// Parsing and counting tokens keep a core busy, so they leave the async threads alone.
+async fn read(
+    cx: &JobContext,
+    document: &Document,
+    original: Bytes,
+) -> Result<(ParsedText, Vec<Chunk>), JobError> {
+    let (chunker, media_type, name) =
+        (Arc::clone(&cx.tools().chunker), document.media_type.clone(), document.name.clone());
+    let work = move || parse_and_cut(&chunker, &media_type, &name, &original);
+    let read = tokio::task::spawn_blocking(work).await.map_err(JobError::retry)?;
+    read.map_err(|error| JobError::fail(error.code(), error.to_string()))
+}
+
+fn parse_and_cut(
+    chunker: &Chunker,
+    media_type: &str,
+    name: &str,
+    original: &[u8],
+) -> Result<(ParsedText, Vec<Chunk>), ParseError> {
+    let parsed = text::parse(media_type, name, original)?;
+    let chunks = chunker.chunks(&parsed.text);
+    let chunk =
+        |chunk: text::TextChunk| Chunk { order: chunk.order, tokens: chunk.tokens, content: chunk.content };
+    Ok((parsed, chunks.into_iter().map(chunk).collect()))
+}

@@ -1,0 +1,68 @@
+//! `entities.extract`: what a run of chunks says.
+
+use std::collections::HashSet;
+
+use futures::{StreamExt, stream};
+use jobs::JobError;
+use jobs::types::ExtractEntities;
+use stores::model::{Chunk, Kb};
+
+use super::document;
+use crate::context::JobContext;
+use crate::extract::ExtractError;
+use crate::handler::Handler;
+
+/// How many chunks of one job are with the extractor at the same time.
+const CHUNKS_AT_ONCE: usize = 4;
+
+impl Handler for ExtractEntities {
+    #[tracing::instrument(name = "entities.extract", skip_all,
+        fields(document.id = %self.document_id, chunk.first = self.first, chunk.count = self.count))]
+    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+        let Some((kb, _)) = document::current(cx, &self.document_id, self.revision).await? else {
+            return Ok(());
+        };
+        let missing = missing(self, cx, &kb).await?;
+        let total = missing.len();
+        let mut results = stream::iter(missing)
+            .map(async |chunk| (chunk.order, cx.tools().extractor.extract(&chunk.content).await))
+            .buffer_unordered(CHUNKS_AT_ONCE);
+
+        let (mut found, mut failure) = (Vec::with_capacity(total), None);
+        while let Some((order, result)) = results.next().await {
+            match result {
+                Ok(extraction) => found.push((order, extraction)),
+                Err(error) => failure = Some(error),
+            }
+            cx.progress(found.len() as u64, total as u64).await;
+        }
+        // What succeeded is kept even when another chunk failed: the next attempt pays only for the rest.
+        if !found.is_empty() {
+            let documents = cx.stores().documents();
+            documents.extractions_put(&kb.id, &self.document_id, self.revision, &found).await?;
+        }
+        failure.map_or(Ok(()), |error| Err(job_error(error)))
+    }
+
+    async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
+    }
+}
+
+/// What the extractor's failure means for the job.
+fn job_error(error: ExtractError) -> JobError {
+    match (error.retry_after(), error) {
+        (_, ExtractError::Fail { code, reason }) => JobError::fail(code, reason),
+        (Some(after), error) => JobError::retry_after(after, error),
+        (None, error) => JobError::retry(error),
+    }
+}
+
+/// The chunks of `job` that have no result yet.
+async fn missing(job: &ExtractEntities, cx: &JobContext, kb: &Kb) -> Result<Vec<Chunk>, JobError> {
+    let orders = job.first..job.first.saturating_add(job.count);
+    let done = cx.stores().documents().extractions(&kb.id, &job.document_id, job.revision).await?;
+    let done: HashSet<u32> = done.into_iter().map(|(order, _)| order).collect();
+    let chunks = cx.stores().index().chunks(kb, &job.document_id, orders).await?;
+    Ok(chunks.into_iter().filter(|chunk| !done.contains(&chunk.order)).collect())
+}

@@ -1,0 +1,84 @@
+//! `graph.build`: from what the chunks say to the knowledge base's graph.
+
+use jobs::types::BuildGraph;
+use jobs::{DocumentId, JobError};
+use stores::model::{DocumentCounts, DocumentStatus, Extraction, Mention, MentionKind};
+
+use super::document;
+use crate::context::JobContext;
+use crate::handler::Handler;
+
+impl Handler for BuildGraph {
+    #[tracing::instrument(name = "graph.build", skip_all, fields(document.id = %self.document_id))]
+    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+        let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
+            return Ok(());
+        };
+        if document.status == DocumentStatus::Failed {
+            tracing::info!("the document failed before, its graph is not built");
+            return Ok(());
+        }
+        let extractions = cx.stores().documents().extractions(&kb.id, &document.id, self.revision).await?;
+        if extractions.len() != document.counts.chunks as usize {
+            return Err(JobError::fail("extractions_missing", "some chunks were never extracted: reindex"));
+        }
+        let mentions = mentions(&document.id, &extractions);
+        let delta = cx.stores().index().graph_replace(&kb, &document.id, &document.name, &mentions).await?;
+
+        let counts = DocumentCounts {
+            chunks: document.counts.chunks,
+            entities: delta.entities,
+            relations: delta.relations,
+        };
+        let catalog = cx.stores().catalog();
+        if catalog.document_processed(&kb.id, &document.id, self.revision, counts, cx.now()).await? {
+            cx.stores().blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
+        } else if let Some(newer) = catalog.document(&kb.id, &document.id).await?
+            && newer.status == DocumentStatus::Processed
+        {
+            // A later revision was built while this one was being written: its graph has to have the last word.
+            cx.enqueue(&Self { document_id: newer.id, revision: newer.revision })?;
+        }
+        Ok(())
+    }
+
+    async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
+    }
+}
+
+/// One mention for each thing that each chunk says.
+fn mentions(document: &DocumentId, extractions: &[(u32, Extraction)]) -> Vec<Mention> {
+    extractions
+        .iter()
+        .flat_map(|(order, extraction)| of_chunk(&document.chunk_id(*order), extraction))
+        .collect()
+}
+
+fn of_chunk(chunk_id: &str, extraction: &Extraction) -> Vec<Mention> {
+    let mention = |kind, description: &str| Mention {
+        kind,
+        chunk_id: chunk_id.to_owned(),
+        description: description.to_owned(),
+    };
+    let entities = extraction.entities.iter().map(|entity| {
+        let kind = MentionKind::Entity { name: entity.name.clone(), entity_type: entity.kind.clone() };
+        mention(kind, &entity.description)
+    });
+    let relations = extraction.relations.iter().map(|relation| {
+        let (source, target) = sorted(&relation.source, &relation.target);
+        let kind = MentionKind::Relation {
+            source,
+            target,
+            keywords: relation.keywords.clone(),
+            weight: relation.weight,
+        };
+        mention(kind, &relation.description)
+    });
+    entities.chain(relations).collect()
+}
+
+fn sorted(one: &str, other: &str) -> (String, String) {
+    let (first, second) = if one <= other { (one, other) } else { (other, one) };
+    (first.to_owned(), second.to_owned())
+}

@@ -1,0 +1,9 @@
+//! What the product's jobs do. One file for each type, named like its payload in `jobs`.
+
+mod document_ingest;
+mod entities_extract;
+mod graph_build;
+mod kb_reindex;
+mod tenant_provision;
+
+mod document;

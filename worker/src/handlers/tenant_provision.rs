@@ -1,0 +1,38 @@
+//! `tenant.provision`: prepares every store for a new tenant and activates it.
+
+use jobs::JobError;
+use jobs::tenant::{KbId, Role, TenantStatus};
+use jobs::types::ProvisionTenant;
+use stores::model::{NewApiKey, WorkspaceId};
+
+use crate::context::JobContext;
+use crate::handler::Handler;
+
+impl Handler for ProvisionTenant {
+    #[tracing::instrument(name = "tenant.provision", skip_all)]
+    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+        let catalog = cx.stores().catalog();
+        if catalog.tenant().await?.is_none() {
+            tracing::warn!("tenant is gone, nothing to do");
+            return Ok(());
+        }
+        let workspace = WorkspaceId::generate(cx.now(), rand::random());
+        let kb = catalog.kb_ensure(&KbId::first(), "Default", &workspace, cx.now()).await?;
+        cx.stores().documents().provision().await?;
+        // Before anything is written into the workspace: the constraint cannot be added afterwards.
+        cx.stores().index().provision(&kb).await?;
+        catalog.api_key_ensure(&first_key(self), cx.now()).await?;
+        catalog.tenant_status_move(TenantStatus::Provisioning, TenantStatus::Active).await?;
+        Ok(())
+    }
+}
+
+fn first_key(job: &ProvisionTenant) -> NewApiKey {
+    NewApiKey {
+        id: job.api_key.id.clone(),
+        name: "first key".to_owned(),
+        secret_sha256: job.api_key.secret_sha256.clone(),
+        role: Role::Admin,
+        expires_at: None,
+    }
+}

@@ -1,0 +1,79 @@
+//! Brings accepted jobs to the queue that their request could not bring there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::clock::SharedClock;
+use jobs::envelope::{StampedJob, Verifier};
+use jobs::queue::Queue;
+use stores::ports::OutboxRow;
+use stores::{OutboxRelay, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::pace::Pace;
+
+/// A row younger than this is left to the request that wrote it.
+const AGE: Duration = Duration::from_secs(2);
+/// How many rows are read at a time.
+const BATCH: u32 = 100;
+
+/// Moves rows from every tenant's outbox to the queue. Any number of relays may run: the queue keeps one of each job.
+pub struct Relay {
+    /// The rows.
+    pub outbox: Arc<dyn OutboxRelay>,
+    /// Where they go.
+    pub queue: Queue,
+    /// Reads where an envelope goes; it grants nothing.
+    pub verifier: Verifier,
+    /// Tells a row's age.
+    pub clock: SharedClock,
+}
+
+impl Relay {
+    /// Relays until `stop` fires.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut pace = Pace::every(Duration::from_secs(1));
+        while pace.next(&stop).await {
+            match self.relay().await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "relayed jobs from the outbox"),
+                Err(error) => tracing::warn!("outbox relay failed: {}", jobs::error::report(&error)),
+            }
+        }
+    }
+
+    /// Moves what is due. Returns how many jobs the queue has now.
+    ///
+    /// # Errors
+    /// When the catalog is not available. A queue that is not available leaves the rows where they are.
+    pub async fn relay(&self) -> Result<usize, StoreError> {
+        let rows = self.outbox.outbox_due(self.clock.now(), AGE, BATCH).await?;
+        let mut routed = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.verifier.route(&row.wire) {
+                Ok(job) if job.tenant_id() == &row.tenant_id => routed.push((row, job)),
+                Ok(_) => self.reject(&row, "the envelope belongs to another tenant").await?,
+                Err(refusal) => self.reject(&row, &refusal.to_string()).await?,
+            }
+        }
+        self.push(routed).await
+    }
+
+    async fn push(&self, routed: Vec<(OutboxRow, StampedJob)>) -> Result<usize, StoreError> {
+        if routed.is_empty() {
+            return Ok(0);
+        }
+        let (rows, jobs): (Vec<_>, Vec<_>) = routed.into_iter().unzip();
+        if let Err(error) = self.queue.push(&jobs).await {
+            tracing::warn!(jobs = jobs.len(), "the queue did not take jobs: {}", jobs::error::report(&error));
+            return Ok(0);
+        }
+        self.outbox.outbox_done(&rows).await?;
+        Ok(rows.len())
+    }
+
+    async fn reject(&self, row: &OutboxRow, reason: &str) -> Result<(), StoreError> {
+        tracing::error!(tenant.id = %row.tenant_id, job.id = %row.job_id, "outbox row rejected: {reason}");
+        self.outbox.outbox_reject(row, reason, self.clock.now()).await
+    }
+}

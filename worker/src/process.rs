@@ -1,0 +1,135 @@
+//! The life of one fetched job: verify, scope, handle, judge.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::FutureExt;
+use jobs::JobError;
+use jobs::envelope::{Verified, Verifier};
+use jobs::queue::{FetchedJob, Finish, Verdict};
+use stores::model::JobRecord;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::context::{JobContext, Shared};
+use crate::history::History;
+use crate::registry::{Entry, Registry};
+use crate::retry;
+
+/// Turns fetched bytes into a finish. It never fails: whatever goes wrong becomes the job's verdict.
+pub(crate) struct Processor {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) verifier: Verifier,
+    pub(crate) shared: Shared,
+    pub(crate) history: History,
+}
+
+impl Processor {
+    /// Works one job. The finish says what becomes of it and which jobs follow.
+    pub(crate) async fn process(&self, job: FetchedJob) -> Finish {
+        let started_at = self.shared.clock.now();
+        let policy = |kind: &str, version| self.registry.policy(kind, version);
+        let verified = match self.verifier.verify(&job.wire, &job.tenant, policy).await {
+            Ok(verified) => verified,
+            Err(refusal) => {
+                let (code, why) = (refusal.code(), jobs::error::report(&refusal));
+                tracing::warn!(tenant.id = %job.tenant, job.id = %job.id, code, "job refused: {why}");
+                return retry::after_refusal(&refusal).into();
+            }
+        };
+        let Some(entry) = self.registry.entry(&verified.envelope.kind) else {
+            return Verdict::Released.into();
+        };
+        let span = tracing::info_span!("job", tenant.id = %job.tenant, job.id = %job.id,
+            job.kind = entry.policy.kind, job.attempt = job.attempts + 1,
+            trace.id = %verified.envelope.meta.traceparent.trace_id());
+        self.run(entry, &job, &verified, started_at).instrument(span).await
+    }
+
+    async fn run(
+        &self,
+        entry: &Entry,
+        job: &FetchedJob,
+        verified: &Verified,
+        started_at: DateTime<Utc>,
+    ) -> Finish {
+        let failures = job.attempts + 1;
+        let cx = JobContext::new(&self.shared, verified, failures, job.cancel.clone());
+        let result = attempt(entry, verified, &cx, &job.cancel).await;
+        let finish = match result {
+            Ok(()) => {
+                let leaves = cx.take_leaves();
+                Finish { verdict: Verdict::Completed, children: leaves.children, group: leaves.group }
+            }
+            Err(error) => retry::after_failure(&error, &verified.envelope, failures, rand::random()).into(),
+        };
+        self.note(entry, verified, &cx, &finish.verdict).await;
+        self.record(verified, &finish.verdict, failures, started_at).await;
+        finish
+    }
+
+    /// Logs the end once, here where it is known, and lets the handler tidy up after a job that is given up.
+    async fn note(&self, entry: &Entry, verified: &Verified, cx: &JobContext, verdict: &Verdict) {
+        match verdict {
+            Verdict::Completed => tracing::info!("job completed"),
+            Verdict::Retry { after, error } => {
+                tracing::warn!(retry.after_ms = after.as_millis(), "attempt failed: {error}");
+            }
+            Verdict::Discarded { code, reason } => {
+                tracing::error!(code, "job discarded: {reason}");
+                let tidy = (entry.discarded)(&verified.envelope, cx, code, reason);
+                if let Err(error) = AssertUnwindSafe(tidy).catch_unwind().await.unwrap_or(Ok(())) {
+                    tracing::error!("tidying up failed: {}", jobs::error::report(&error));
+                }
+            }
+            _ => tracing::info!("job given back"),
+        }
+    }
+
+    async fn record(&self, verified: &Verified, verdict: &Verdict, attempts: u32, started_at: DateTime<Utc>) {
+        let (state, error) = match verdict {
+            Verdict::Completed => ("completed", None),
+            Verdict::Discarded { code, reason } => ("discarded", Some(((*code).to_owned(), reason.clone()))),
+            _ => return,
+        };
+        let envelope = &verified.envelope;
+        let record = JobRecord {
+            id: envelope.id,
+            kind: envelope.kind.clone(),
+            queue: envelope.queue.clone(),
+            state: state.to_owned(),
+            attempts,
+            error,
+            created_at: envelope.meta.created_at,
+            started_at,
+            finished_at: self.shared.clock.now(),
+        };
+        self.history.record(verified.tenant.clone(), record).await;
+    }
+}
+
+/// One attempt, bounded by the type's timeout and by the cancel token. A panic is a failed attempt like any other.
+async fn attempt(
+    entry: &Entry,
+    verified: &Verified,
+    cx: &JobContext,
+    cancel: &CancellationToken,
+) -> Result<(), JobError> {
+    let handle = AssertUnwindSafe((entry.handle)(&verified.envelope, cx)).catch_unwind();
+    tokio::select! {
+        // A job whose lease is gone must not be reported as done by a handler that finished in the same instant.
+        biased;
+        () = cancel.cancelled() => Err(JobError::Interrupted),
+        result = tokio::time::timeout(entry.policy.timeout, handle) => match result {
+            Err(_) => Err(JobError::retry(format!("no result after {} s", entry.policy.timeout.as_secs()))),
+            Ok(Err(panic)) => Err(JobError::retry(format!("the handler panicked: {}", message(&*panic)))),
+            Ok(Ok(result)) => result,
+        },
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}

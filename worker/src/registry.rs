@@ -1,0 +1,104 @@
+//! Which handler runs which job type.
+
+use std::collections::HashMap;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jobs::envelope::Envelope;
+use jobs::queue::Lane;
+use jobs::types::{BuildGraph, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb};
+use jobs::{Job, JobError, JobKind, JobPolicy};
+
+use crate::context::JobContext;
+use crate::handler::Handler;
+
+/// One job type with its handler, the type itself erased.
+pub(crate) struct Entry {
+    pub(crate) policy: JobPolicy,
+    pub(crate) handle: for<'a> fn(&'a Envelope, &'a JobContext) -> BoxFuture<'a, Result<(), JobError>>,
+    pub(crate) discarded:
+        for<'a> fn(&'a Envelope, &'a JobContext, &'a str, &'a str) -> BoxFuture<'a, Result<(), JobError>>,
+}
+
+/// The job types that a worker runs. It fetches these and no others.
+#[derive(Default)]
+pub struct Registry {
+    entries: HashMap<&'static str, Entry>,
+}
+
+impl Registry {
+    /// A registry without any type.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The product's own types. A [`JobKind`] without an arm here does not compile, and an arm whose type has no
+    /// [`Handler`] does not either.
+    #[must_use]
+    pub fn product() -> Self {
+        JobKind::ALL.iter().fold(Self::empty(), |registry, kind| match kind {
+            JobKind::ProvisionTenant => registry.with::<ProvisionTenant>(),
+            JobKind::IngestDocument => registry.with::<IngestDocument>(),
+            JobKind::ExtractEntities => registry.with::<ExtractEntities>(),
+            JobKind::BuildGraph => registry.with::<BuildGraph>(),
+            JobKind::ReindexKb => registry.with::<ReindexKb>(),
+        })
+    }
+
+    /// Adds a type, in place of one of the same name.
+    #[must_use]
+    pub fn with<J: Handler>(mut self) -> Self {
+        let entry = Entry { policy: JobPolicy::of::<J>(), handle: handle::<J>, discarded: discarded::<J> };
+        self.entries.insert(J::TYPE, entry);
+        self
+    }
+
+    /// The lanes that a worker with this registry fetches from.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<Lane> {
+        self.entries.values().map(|entry| Lane::from(&entry.policy)).collect()
+    }
+
+    pub(crate) fn entry(&self, kind: &str) -> Option<&Entry> {
+        self.entries.get(kind)
+    }
+
+    pub(crate) fn policy(&self, kind: &str, version: u32) -> Option<JobPolicy> {
+        self.entry(kind).map(|entry| entry.policy).filter(|policy| policy.version == version)
+    }
+}
+
+fn handle<'a, J: Handler>(envelope: &'a Envelope, cx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
+    async move { payload::<J>(envelope)?.handle(cx).await }.boxed()
+}
+
+fn discarded<'a, J: Handler>(
+    envelope: &'a Envelope,
+    cx: &'a JobContext,
+    code: &'a str,
+    reason: &'a str,
+) -> BoxFuture<'a, Result<(), JobError>> {
+    async move { payload::<J>(envelope)?.discarded(cx, code, reason).await }.boxed()
+}
+
+fn payload<J: Job>(envelope: &Envelope) -> Result<J, JobError> {
+    let invalid =
+        |error| JobError::fail("payload_invalid", format!("the payload is not a {}: {error}", J::TYPE));
+    envelope.payload().map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_product_type_is_registered_under_its_name() {
+        let registry = Registry::product();
+        for kind in JobKind::ALL {
+            assert_eq!(registry.policy(kind.as_str(), kind.policy().version).unwrap().kind, kind.as_str());
+        }
+        assert_eq!(registry.lanes().len(), JobKind::ALL.len());
+        assert!(registry.policy("document.ingest", 99).is_none());
+    }
+}

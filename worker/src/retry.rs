@@ -1,0 +1,133 @@
+//! What a failure leads to: one table.
+
+use std::time::Duration;
+
+use jobs::JobError;
+use jobs::envelope::{Envelope, Refusal};
+use jobs::queue::Verdict;
+
+/// The longest reason that is kept with a job, in bytes.
+const REASON_MAX_BYTES: usize = 300;
+
+/// The verdict on an attempt that failed. `failures` counts this one too; `random` is uniform in 0..1.
+pub(crate) fn after_failure(error: &JobError, envelope: &Envelope, failures: u32, random: f64) -> Verdict {
+    let wait = envelope.retry.wait(failures, random);
+    match error {
+        JobError::Interrupted => Verdict::Released,
+        JobError::Fail { code, reason } => Verdict::Discarded { code, reason: shortened(reason) },
+        JobError::Retry(_) | JobError::RetryAfter { .. } if failures >= envelope.retry.max_attempts => {
+            let reason = format!("attempt {failures} of {failures} failed: {}", jobs::error::report(error));
+            Verdict::Discarded { code: "attempts_exhausted", reason: shortened(&reason) }
+        }
+        JobError::Retry(_) => retry(wait, error),
+        // What the other side asks for, but spread, so that those it turned away do not come back as one.
+        JobError::RetryAfter { after, .. } => retry(*after + wait.min(*after / 4), error),
+    }
+}
+
+fn retry(after: Duration, error: &JobError) -> Verdict {
+    Verdict::Retry { after, error: shortened(&jobs::error::report(error)) }
+}
+
+/// The verdict on a job that was refused before its handler.
+pub(crate) fn after_refusal(refusal: &Refusal) -> Verdict {
+    let (code, reason) = (refusal.code(), shortened(&jobs::error::report(refusal)));
+    match refusal {
+        Refusal::Malformed
+        | Refusal::UnknownKey
+        | Refusal::BadSignature
+        | Refusal::Altered
+        | Refusal::ForeignQueue
+        | Refusal::UnknownTenant
+        | Refusal::UnknownKb => Verdict::Quarantined { code, reason },
+        Refusal::Forbidden(_) => Verdict::Discarded { code, reason },
+        Refusal::StaleEpoch | Refusal::Expired => Verdict::Dropped { reason },
+        Refusal::TenantNotReady(_) | Refusal::Directory(_) => Verdict::Parked { reason },
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let mut end = text.len().min(REASON_MAX_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs::tenant::{DirectoryError, Permission, TenantStatus};
+
+    use super::*;
+
+    fn envelope(max_attempts: u32) -> Envelope {
+        let text = format!(
+            r#"{{"specversion":"1.0","id":"018bcfe5-6800-7d56-9e41-37951d9c9268","type":"t","queue":"q","args":[{{}}],
+            "meta":{{"version":1,"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "created_at":"2026-01-01T00:00:00Z"}},"priority":0,"timeout":1,"retry":{{"max_attempts":{max_attempts},
+            "initial_interval":"PT1S","backoff_coefficient":2.0,"max_interval":"PT5M","jitter":true}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_passing_fault_is_tried_again_until_the_attempts_are_used_up() {
+        let error = JobError::retry("the store is away");
+        let Verdict::Retry { after, error: text } = after_failure(&error, &envelope(3), 2, 1.0) else {
+            panic!()
+        };
+        assert_eq!(after, Duration::from_secs(2));
+        assert!(text.contains("the store is away"));
+        let last = after_failure(&error, &envelope(3), 3, 1.0);
+        let Verdict::Discarded { code, reason } = last else { panic!("{last:?}") };
+        assert_eq!(code, "attempts_exhausted");
+        assert!(reason.contains("attempt 3 of 3") && reason.contains("the store is away"), "{reason}");
+    }
+
+    #[test]
+    fn a_rate_limit_is_waited_for_and_spread() {
+        let error = JobError::retry_after(Duration::from_secs(60), "slow down");
+        let Verdict::Retry { after, .. } = after_failure(&error, &envelope(3), 1, 0.5) else { panic!() };
+        assert!((60..=75).contains(&after.as_secs()), "{after:?}");
+    }
+
+    #[test]
+    fn a_fault_that_stays_ends_the_job_and_an_interruption_costs_nothing() {
+        let fail = after_failure(&JobError::fail("not_utf8", "save it as UTF-8"), &envelope(8), 1, 0.0);
+        assert!(matches!(fail, Verdict::Discarded { code: "not_utf8", .. }));
+        assert_eq!(after_failure(&JobError::Interrupted, &envelope(1), 1, 0.0), Verdict::Released);
+    }
+
+    #[test]
+    fn forged_jobs_are_put_aside_and_waiting_ones_wait() {
+        let forged = [
+            Refusal::Malformed,
+            Refusal::UnknownKey,
+            Refusal::BadSignature,
+            Refusal::Altered,
+            Refusal::ForeignQueue,
+            Refusal::UnknownTenant,
+            Refusal::UnknownKb,
+        ];
+        for refusal in forged {
+            assert!(matches!(after_refusal(&refusal), Verdict::Quarantined { .. }), "{refusal}");
+        }
+        assert!(matches!(
+            after_refusal(&Refusal::Forbidden(Permission::KbDelete)),
+            Verdict::Discarded { .. }
+        ));
+        assert!(matches!(after_refusal(&Refusal::StaleEpoch), Verdict::Dropped { .. }));
+        assert!(matches!(after_refusal(&Refusal::Expired), Verdict::Dropped { .. }));
+        let suspended = Refusal::TenantNotReady(TenantStatus::Suspended);
+        let away = Refusal::Directory(DirectoryError("away".into()));
+        for refusal in [suspended, away] {
+            assert!(matches!(after_refusal(&refusal), Verdict::Parked { .. }), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        assert_eq!(shortened("é".repeat(400).as_str()).len(), REASON_MAX_BYTES);
+        assert_eq!(shortened("short"), "short");
+    }
+}

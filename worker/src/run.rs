@@ -1,0 +1,161 @@
+//! The worker: apalis takes jobs from the queue and hands them to the processor. The only file here that names apalis.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apalis_core::task::Task;
+use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::context::WorkerContext;
+use jobs::clock::SharedClock;
+use jobs::envelope::{StampKeys, Stamper, Verifier};
+use jobs::queue::{FetchedJob, Finish, JobBackend, Queue, QueueConfig, WorkerOptions, WorkerQueue};
+use stores::{Opened, StoresConfig};
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::context::Shared;
+use crate::history::History;
+use crate::outbox::Relay;
+use crate::process::Processor;
+use crate::registry::Registry;
+use crate::schedule::Scheduler;
+use crate::settings::{ExtractionSettings, PoolSettings};
+use crate::tools::Tools;
+
+/// How long apalis may take to end after its source has.
+const END: Duration = Duration::from_secs(2);
+
+/// What a worker is made of.
+pub struct Parts {
+    /// Where jobs come from.
+    pub queue: Queue,
+    /// Where data lives.
+    pub opened: Opened,
+    /// Sign and check stamps.
+    pub keys: StampKeys,
+    /// What handlers work with.
+    pub tools: Tools,
+    /// The job types that run here.
+    pub registry: Registry,
+    /// Tells the time.
+    pub clock: SharedClock,
+}
+
+impl Parts {
+    /// Connects to everything that the settings name.
+    ///
+    /// # Errors
+    /// When something does not answer or is not set up; the text names the setting and the fix.
+    pub async fn open(
+        stores: &StoresConfig,
+        queue_prefix: &str,
+        keys: StampKeys,
+        pool: &PoolSettings,
+        extraction: &ExtractionSettings,
+        clock: SharedClock,
+    ) -> anyhow::Result<Self> {
+        let config = QueueConfig {
+            lease: pool.lease(),
+            prefix: queue_prefix.to_owned(),
+            ..QueueConfig::new(stores.redis_url.clone())
+        };
+        let queue = Queue::connect(config).await?;
+        let opened = stores::open(stores, Arc::clone(&clock)).await?;
+        let tools = Tools::new(extraction)?;
+        Ok(Self { queue, opened, keys, tools, registry: Registry::product(), clock })
+    }
+}
+
+/// A running worker with its scheduler and outbox relay.
+pub struct Worker {
+    queue: WorkerQueue,
+    apalis: WorkerContext,
+    main: JoinHandle<()>,
+    periodic: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    /// Starts fetching and running jobs, firing schedules and relaying the outbox.
+    #[must_use]
+    pub fn start(parts: Parts, pool: &PoolSettings) -> Self {
+        let Parts { queue, opened, keys, tools, registry, clock } = parts;
+        let Opened { stores, directory, outbox, schedules } = opened;
+        let verifier = Verifier::new(keys.clone(), directory, Arc::clone(&clock));
+        let stamper = Stamper::new(keys, Arc::clone(&clock));
+        let registry = Arc::new(registry);
+        let stop = CancellationToken::new();
+
+        let relay =
+            Relay { outbox, queue: queue.clone(), verifier: verifier.clone(), clock: Arc::clone(&clock) };
+        let scheduler = Scheduler {
+            schedules,
+            verifier: verifier.clone(),
+            stamper: stamper.clone(),
+            registry: Arc::clone(&registry),
+            clock: Arc::clone(&clock),
+        };
+        let periodic = vec![tokio::spawn(relay.run(stop.clone())), tokio::spawn(scheduler.run(stop.clone()))];
+
+        let options = WorkerOptions::new(registry.lanes(), usize::from(pool.concurrency));
+        let worker_queue = WorkerQueue::start(queue, options);
+        let history = History::start(stores.clone());
+        let shared = Shared { tools, clock, stamper, stores };
+        let processor = Arc::new(Processor { registry, verifier, shared, history });
+        let apalis = WorkerContext::new("tenantry");
+        let main = tokio::spawn(work(apalis.clone(), worker_queue.backend(), processor));
+        Self { queue: worker_queue, apalis, main, periodic, stop }
+    }
+
+    /// Stops: fetches nothing new, lets running jobs finish until `deadline`, then gives the rest back without penalty.
+    pub async fn stop(self, deadline: Duration) {
+        self.stop.cancel();
+        let report = self.queue.stop(deadline).await;
+        tracing::info!(
+            jobs.unstarted = report.unstarted,
+            jobs.interrupted = report.interrupted,
+            "jobs given back"
+        );
+        for task in self.periodic {
+            let _ = task.await;
+        }
+        // Every job has ended or was given back: nothing is lost if apalis does not notice that its source did.
+        let _ = self.apalis.stop();
+        let abort = self.main.abort_handle();
+        if tokio::time::timeout(END, self.main).await.is_err() {
+            abort.abort();
+        }
+    }
+}
+
+/// Runs jobs until the queue stops.
+async fn work(name: WorkerContext, backend: JobBackend, processor: Arc<Processor>) {
+    let handler = Handler { processor };
+    let worker = WorkerBuilder::new(name).backend(backend).build(handler);
+    if let Err(error) = worker.run().await {
+        tracing::error!("the worker ended: {error}");
+    }
+}
+
+/// The processor as the service that apalis calls. Each job is a task of its own, so handlers share all cores.
+#[derive(Clone)]
+struct Handler {
+    processor: Arc<Processor>,
+}
+
+impl Service<Task<FetchedJob>> for Handler {
+    type Response = Finish;
+    type Error = JoinError;
+    type Future = JoinHandle<Finish>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), JoinError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, task: Task<FetchedJob>) -> Self::Future {
+        let processor = Arc::clone(&self.processor);
+        tokio::spawn(async move { processor.process(task.args).await })
+    }
+}

@@ -1,0 +1,90 @@
+//! Fires schedules: once each, however many workers look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use jobs::JobId;
+use jobs::clock::SharedClock;
+use jobs::cron::next_fire;
+use jobs::envelope::{Refusal, StampedJob, Stamper, Verifier};
+use stores::model::DueSchedule;
+use stores::{DueSchedules, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::pace::Pace;
+use crate::registry::Registry;
+
+/// How many due schedules are looked at in one beat.
+const BATCH: u32 = 100;
+
+/// Looks for due schedules and turns each into a job in its tenant's outbox.
+///
+/// The schedule's template is a stamped envelope. It is verified like any other, so a schedule of a suspended tenant or of a
+/// removed member does not fire, and the job keeps the tenant, actor and role of the template.
+pub struct Scheduler {
+    /// What is due.
+    pub schedules: Arc<dyn DueSchedules>,
+    /// Checks templates.
+    pub verifier: Verifier,
+    /// Signs the copies.
+    pub stamper: Stamper,
+    /// Knows the policies of the types.
+    pub registry: Arc<Registry>,
+    /// Tells what is due.
+    pub clock: SharedClock,
+}
+
+impl Scheduler {
+    /// Fires schedules until `stop` fires.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut pace = Pace::every(Duration::from_secs(1));
+        while pace.next(&stop).await {
+            if let Err(error) = self.fire_due().await {
+                tracing::warn!("schedules were not looked at: {}", jobs::error::report(&error));
+            }
+        }
+    }
+
+    /// Fires what is due. Returns how many fired here and not elsewhere. What was missed while no worker ran fires once.
+    ///
+    /// # Errors
+    /// When the catalog is not available.
+    pub async fn fire_due(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let mut fired = 0;
+        for due in self.schedules.schedules_due(now, BATCH).await? {
+            // A schedule that cannot fire again is looked at once a day, in case its definition was repaired by hand.
+            let next = next_fire(&due.cron, &due.time_zone, now).unwrap_or(now + chrono::Days::new(1));
+            match self.copy(&due).await {
+                Ok(job) => fired += usize::from(self.schedules.schedule_fire(&due, &job, next, now).await?),
+                Err(refusal) => self.skip(&due, &refusal, next, now).await?,
+            }
+        }
+        Ok(fired)
+    }
+
+    /// The job of this firing. Its id depends on nothing but the schedule and the time that has come.
+    async fn copy(&self, due: &DueSchedule) -> Result<StampedJob, Refusal> {
+        let policy = |kind: &str, version| self.registry.policy(kind, version);
+        let verified = self.verifier.verify(&due.template, &due.tenant_id, policy).await?;
+        let seed = format!("{}/{}/{}", due.tenant_id, due.kb_id, due.name);
+        let id = JobId::derived(due.fire_at, &seed);
+        self.stamper.restamp(&verified.tenant, &verified.envelope, id).map_err(|_| Refusal::Malformed)
+    }
+
+    async fn skip(
+        &self,
+        due: &DueSchedule,
+        refusal: &Refusal,
+        next: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        if matches!(refusal, Refusal::Directory(_)) {
+            return Ok(());
+        }
+        tracing::warn!(tenant.id = %due.tenant_id, schedule = due.name, code = refusal.code(),
+            "schedule skipped: {}", jobs::error::report(refusal));
+        self.schedules.schedule_skip(due, next, now).await.map(|_| ())
+    }
+}

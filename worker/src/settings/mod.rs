@@ -1,0 +1,9 @@
+//! Settings: environment variables and flags of the same meaning. `worker run --help` lists them.
+
+mod extraction;
+mod pool;
+mod storage;
+
+pub use extraction::ExtractionSettings;
+pub use pool::PoolSettings;
+pub use storage::StorageSettings;

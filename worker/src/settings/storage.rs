@@ -1,0 +1,62 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use secrecy::SecretString;
+use stores::{Backends, InvalidStores, StoresConfig};
+
+/// Where tenants' data lives. Without server URLs everything is kept in files of the data directory.
+#[derive(Debug, Clone, Args)]
+pub struct StorageSettings {
+    /// Directory for embedded stores and local originals.
+    #[arg(long, env = "TENANTRY_DATA_DIR", default_value = ".data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Postgres for the catalog and chunks, as a role that neither owns the tables nor bypasses row level security.
+    #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_name = "URL")]
+    pub postgres_url: Option<String>,
+    /// `MongoDB` for texts and extractions.
+    #[arg(long, env = "MONGO_URL", hide_env_values = true, value_name = "URL")]
+    pub mongo_url: Option<String>,
+    /// Neo4j for entities and relations, `bolt://user:password@host:port`.
+    #[arg(long, env = "NEO4J_URL", hide_env_values = true, value_name = "URL")]
+    pub neo4j_url: Option<String>,
+    /// Where uploaded originals go: `s3://bucket/prefix`, configured by the `S3_*` variables. Local files by default.
+    #[arg(long, env = "TENANTRY_BLOBS_URL", value_name = "URL")]
+    pub blobs_url: Option<String>,
+}
+
+impl StorageSettings {
+    /// Embedded stores in `data_dir`.
+    #[must_use]
+    pub fn embedded(data_dir: PathBuf) -> Self {
+        Self { data_dir, postgres_url: None, mongo_url: None, neo4j_url: None, blobs_url: None }
+    }
+
+    /// The configuration of the stores.
+    ///
+    /// # Errors
+    /// When some of the three servers are named and others are not.
+    pub fn stores(&self, redis_url: SecretString) -> Result<StoresConfig, InvalidStores> {
+        let named = [
+            ("POSTGRES_URL", &self.postgres_url),
+            ("MONGO_URL", &self.mongo_url),
+            ("NEO4J_URL", &self.neo4j_url),
+        ];
+        let backends = match (&self.postgres_url, &self.mongo_url, &self.neo4j_url) {
+            (None, None, None) => Backends::Embedded,
+            (Some(postgres), Some(mongo), Some(neo4j)) => Backends::Servers {
+                postgres_url: postgres.clone().into(),
+                mongo_url: mongo.clone().into(),
+                neo4j_url: neo4j.clone().into(),
+            },
+            _ => {
+                let missing = named.iter().find(|(_, url)| url.is_none());
+                let setting = missing.map_or("POSTGRES_URL", |(name, _)| *name);
+                let problem =
+                    "set POSTGRES_URL, MONGO_URL and NEO4J_URL, or none of them for embedded stores";
+                return Err(InvalidStores::Setting { setting, problem: problem.to_owned() });
+            }
+        };
+        let (blobs_url, data_dir) = (self.blobs_url.clone(), self.data_dir.clone());
+        Ok(StoresConfig { backends, blobs_url, data_dir, redis_url })
+    }
+}

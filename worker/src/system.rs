@@ -1,0 +1,117 @@
+//! API, worker and scheduler in one process: what `worker dev`, the demo and the tests run.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use api_thin::{ApiConfig, ApiParts, ApiState};
+use jobs::clock::SharedClock;
+use jobs::envelope::{StampKeys, Stamper};
+use jobs::queue::Queue;
+use stores::{Opened, StoresConfig};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::dev::DevSecrets;
+use crate::run::{Parts, Worker};
+use crate::settings::{ExtractionSettings, PoolSettings};
+
+/// What a system is made of.
+#[derive(Debug, Clone)]
+pub struct SystemOptions {
+    /// Where the API listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where data lives.
+    pub stores: StoresConfig,
+    /// First part of the queue's keys: systems that share a Redis differ in it.
+    pub queue_prefix: String,
+    /// Keys and tokens.
+    pub secrets: DevSecrets,
+    /// How much the worker takes on.
+    pub pool: PoolSettings,
+    /// Who finds entities.
+    pub extraction: ExtractionSettings,
+    /// Tells the time.
+    pub clock: SharedClock,
+}
+
+/// A running system.
+pub struct System {
+    address: SocketAddr,
+    queue: Queue,
+    opened: Opened,
+    stamper: Stamper,
+    worker: Worker,
+    api: JoinHandle<()>,
+    stop_api: CancellationToken,
+    stop_deadline: Duration,
+}
+
+impl System {
+    /// Starts everything. When it returns, the API answers.
+    ///
+    /// # Errors
+    /// When something does not answer or is not set up; the text names the setting and the fix.
+    pub async fn start(options: SystemOptions) -> anyhow::Result<Self> {
+        let SystemOptions { listen, stores, queue_prefix, secrets, pool, extraction, clock } = options;
+        let keys = StampKeys::parse(&secrets.stamp_keys).context("TENANTRY_STAMP_KEYS")?;
+        let stamper = Stamper::new(keys.clone(), Arc::clone(&clock));
+        let parts = Parts::open(&stores, &queue_prefix, keys, &pool, &extraction, Arc::clone(&clock)).await?;
+        let (queue, opened) = (parts.queue.clone(), parts.opened.clone());
+        let state = ApiState::new(ApiParts {
+            stores: opened.stores.clone(),
+            directory: Arc::clone(&opened.directory),
+            queue: queue.clone(),
+            stamper: stamper.clone(),
+            clock,
+            config: ApiConfig::new(secrets.operator_key, secrets.jwt_secret, secrets.key_secret),
+        })?;
+        let listener = TcpListener::bind(listen).await;
+        let listener = listener.with_context(|| format!("TENANTRY_LISTEN: cannot listen on {listen}"))?;
+        let address = listener.local_addr()?;
+        let stop_api = CancellationToken::new();
+        let worker = Worker::start(parts, &pool);
+        let api = tokio::spawn(serve(listener, state, stop_api.clone()));
+        let stop_deadline = pool.stop();
+        Ok(Self { address, queue, opened, stamper, worker, api, stop_api, stop_deadline })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The stores.
+    #[must_use]
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Signs with this system's keys.
+    #[must_use]
+    pub fn stamper(&self) -> &Stamper {
+        &self.stamper
+    }
+
+    /// Stops the API first, so that nothing new comes in, and then the worker.
+    pub async fn stop(self) {
+        self.stop_api.cancel();
+        let _ = self.api.await;
+        self.worker.stop(self.stop_deadline).await;
+    }
+}
+
+async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {
+    if let Err(error) = api_thin::serve(listener, state, stop).await {
+        tracing::error!("the API ended: {}", jobs::error::report(&error));
+    }
+}
