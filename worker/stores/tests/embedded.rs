@@ -1,0 +1,178 @@
+//! What holds for the embedded stores beyond the suite: several processes on one directory, and who may look into it.
+
+mod redis_server;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use jobs::DocumentId;
+use jobs::clock::{Clock as _, SystemClock};
+use jobs::tenant::{KbId, TenantContext, TenantId, TenantStatus};
+use redis_server::RedisServer;
+use stores::model::{Acceptance, Accepted, Mention, MentionKind, NewTenant, WorkspaceId};
+use stores::{Backends, InvalidStores, Opened, StoresConfig};
+
+/// How long the directory believes an answer that no news contradicts.
+const FRESH: Duration = Duration::from_secs(5);
+
+fn config(directory: &Path, redis: &RedisServer) -> StoresConfig {
+    StoresConfig {
+        backends: Backends::Embedded,
+        blobs_url: None,
+        data_dir: directory.join("data"),
+        redis_url: redis.url(),
+    }
+}
+
+async fn open(directory: &Path, redis: &RedisServer) -> Opened {
+    stores::open(&config(directory, redis), Arc::new(SystemClock)).await.unwrap()
+}
+
+async fn tenant(opened: &Opened, id: &str) -> TenantContext {
+    let context = TenantContext::for_tests(id);
+    let new = NewTenant { name: id.into(), plan: "free".into() };
+    let acceptance = Acceptance { tenant: Some(new), ..Acceptance::default() };
+    let accepted = opened.stores.scoped(&context).catalog().accept(&acceptance, SystemClock.now()).await;
+    assert_eq!(accepted.unwrap(), Accepted::New);
+    context
+}
+
+async fn status(opened: &Opened, id: &TenantId) -> TenantStatus {
+    opened.directory.tenant(id).await.unwrap().unwrap().status
+}
+
+/// Moves the tenant back and forth in one process, until the other once hears of it before its answer is too old.
+async fn news_arrive(here: &Opened, there: &Opened, context: &TenantContext) -> bool {
+    let catalog = here.stores.scoped(context).catalog();
+    let (mut from, mut to) = (status(here, context.tenant_id()).await, TenantStatus::Suspended);
+    if from == to {
+        to = TenantStatus::Active;
+    }
+    for _ in 0..20 {
+        let asked = Instant::now();
+        assert_eq!(status(there, context.tenant_id()).await, from);
+        assert!(catalog.tenant_status_move(from, to).await.unwrap());
+        while status(there, context.tenant_id()).await != to {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // An answer may be as old as the call that asked for it, hence the second of margin.
+        if asked.elapsed() < FRESH - Duration::from_secs(1) {
+            return true;
+        }
+        std::mem::swap(&mut from, &mut to);
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn other_processes_hear_of_a_change_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(directory.path());
+    let here = open(directory.path(), &redis).await;
+    let there = open(directory.path(), &redis).await;
+    let context = tenant(&here, "acme").await;
+    assert!(news_arrive(&here, &there, &context).await);
+
+    // Without Redis nobody hears anything, and answers are believed for a moment only.
+    drop(redis);
+    let catalog = here.stores.scoped(&context).catalog();
+    let from = status(&here, context.tenant_id()).await;
+    assert!(catalog.tenant_status_move(from, TenantStatus::Deprovisioning).await.unwrap());
+    let changed = Instant::now();
+    while status(&there, context.tenant_id()).await != TenantStatus::Deprovisioning {
+        assert!(changed.elapsed() < Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    let redis = RedisServer::start(directory.path());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !news_arrive(&here, &there, &context).await {
+        assert!(Instant::now() < deadline, "no news since redis is back");
+    }
+    drop(redis);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_tasks_of_two_processes_write_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(directory.path());
+    let (one, two) = tokio::join!(open(directory.path(), &redis), open(directory.path(), &redis));
+    let context = tenant(&one, "acme").await;
+    let now = SystemClock.now();
+    let catalog = one.stores.scoped(&context).catalog();
+    let kb = catalog.kb_ensure(&KbId::first(), "Papers", &WorkspaceId::generate(now, 1), now).await.unwrap();
+
+    let writers = (0..64).map(|n| {
+        let process = if n % 2 == 0 { &one } else { &two };
+        let (stores, kb) = (process.stores.scoped(&context), kb.clone());
+        tokio::spawn(async move {
+            let name = format!("{n}.md");
+            let document = DocumentId::of_name(&name);
+            let kind = MentionKind::Entity { name: "Curie".into(), entity_type: "person".into() };
+            let mention = Mention { kind, chunk_id: document.chunk_id(0), description: name.clone() };
+            stores.index().graph_replace(&kb, &document, &name, &[mention]).await.unwrap();
+            let id: KbId = format!("kb-{n}").parse().unwrap();
+            let workspace = WorkspaceId::generate(now, n + 100);
+            stores.catalog().kb_ensure(&id, &name, &workspace, now).await.unwrap();
+        })
+    });
+    join_all(writers).await.into_iter().for_each(Result::unwrap);
+    let entities = two.stores.scoped(&context).index().entities(&kb, None, 10).await.unwrap().items;
+    assert_eq!(entities[0].source_id.split("<SEP>").count(), 64);
+    assert_eq!(two.stores.scoped(&context).catalog().kbs().await.unwrap().len(), 65);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_else_may_look_into_the_data_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(directory.path());
+    let opened = open(directory.path(), &redis).await;
+    let context = tenant(&opened, "acme").await;
+    let blobs = opened.stores.scoped(&context).blobs();
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let (kb, document) = (KbId::first(), DocumentId::of_name("a.md"));
+    blobs.original_put(&kb, &document, empty, bytes::Bytes::new()).await.unwrap();
+    opened.stores.scoped(&context).documents().provision().await.unwrap();
+
+    let data = directory.path().join("data");
+    for inner in ["", "tenants", "blobs"] {
+        let mode = std::fs::metadata(data.join(inner)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{inner}");
+    }
+    for folder in [data.clone(), data.join("tenants")] {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let metadata = entry.metadata().unwrap();
+            let expected = if metadata.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(metadata.permissions().mode() & 0o777, expected, "{}", entry.path().display());
+        }
+    }
+    assert!(data.join("tenants/acme.db").exists());
+}
+
+#[tokio::test]
+async fn a_setting_that_does_not_work_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(directory.path());
+    let failing = async |config: &StoresConfig| match stores::open(config, Arc::new(SystemClock))
+        .await
+        .map(drop)
+        .unwrap_err()
+    {
+        InvalidStores::Setting { setting, .. }
+        | InvalidStores::Unreachable { setting, .. }
+        | InvalidStores::NotIsolated { setting, .. } => setting,
+    };
+    let good = config(directory.path(), &redis);
+    std::fs::write(directory.path().join("file"), "").unwrap();
+    let data_dir = directory.path().join("file/inner");
+    assert_eq!(failing(&StoresConfig { data_dir, ..good.clone() }).await, "TENANTRY_DATA_DIR");
+    let blobs_url = Some("ftp://bucket".to_owned());
+    assert_eq!(failing(&StoresConfig { blobs_url, ..good.clone() }).await, "TENANTRY_BLOBS_URL");
+    let redis_url = "http://nowhere".to_owned().into();
+    assert_eq!(failing(&StoresConfig { redis_url, ..good.clone() }).await, "REDIS_URL");
+    drop(redis);
+    assert_eq!(failing(&good).await, "REDIS_URL");
+}
