@@ -1,5 +1,7 @@
 //! Black-box tests on real servers. One binary, so that they are linked once.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
 mod faults;
 mod fence;
 mod jobs;

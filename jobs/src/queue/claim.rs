@@ -15,7 +15,8 @@ use super::library::Operation;
 pub struct FetchRequest<'a> {
     /// Names the asking process; random, so that two replicas never share it.
     pub worker: &'a str,
-    /// Number of this request. Asking again with the same number, after an answer got lost, yields the same claim.
+    /// Number of this request. Asking again with the same number, after an answer got lost, yields the same
+    /// claim.
     pub attempt: u64,
     /// The lanes it can serve.
     pub lanes: &'a [Lane],
@@ -131,8 +132,8 @@ impl Queue {
         self.call(Operation::Renew, Resend::Safe, arguments).await
     }
 
-    /// Puts the jobs of at most `max_claims` lapsed claims back, or in quarantine when too many workers vanished with
-    /// them.
+    /// Puts the jobs of at most `max_claims` lapsed claims back, or in quarantine when too many workers
+    /// vanished with them.
     ///
     /// # Errors
     /// When Redis fails.

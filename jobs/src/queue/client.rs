@@ -48,8 +48,8 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Adds jobs. A job whose id is in the queue already, waiting, running or dead, is left as it is, so a caller that
-    /// got no answer may push again.
+    /// Adds jobs. A job whose id is in the queue already, waiting, running or dead, is left as it is, so a
+    /// caller that got no answer may push again.
     ///
     /// # Errors
     /// When Redis fails. Some of the jobs may be in the queue then.
@@ -61,7 +61,8 @@ impl Queue {
         Ok(PushOutcome { accepted, duplicates: jobs.len().saturating_sub(accepted) })
     }
 
-    /// Where a job is. `None` when the tenant has no such job, or it was finished too long ago to be remembered.
+    /// Where a job is. `None` when the tenant has no such job, or it was finished too long ago to be
+    /// remembered.
     ///
     /// # Errors
     /// When Redis fails.
@@ -106,8 +107,8 @@ impl Queue {
         answer::kept(&answer)
     }
 
-    /// Starts a dead letter or a quarantined job again, with all its attempts. Its stamp is checked again when it runs.
-    /// `false` when the tenant has no such job.
+    /// Starts a dead letter or a quarantined job again, with all its attempts. Its stamp is checked again
+    /// when it runs. `false` when the tenant has no such job.
     ///
     /// # Errors
     /// When Redis fails.
@@ -178,7 +179,8 @@ impl Queue {
         self.call_as_is(operation, resend, arguments).await
     }
 
-    /// A Redis that restarted, failed over or was flushed has lost the library: it is loaded when it is missed.
+    /// A Redis that restarted, failed over or was flushed has lost the library: it is loaded when it is
+    /// missed.
     async fn call_as_is<T: FromRedisValue>(
         &self,
         operation: Operation,

@@ -8,8 +8,9 @@ use tokio::sync::Mutex;
 
 use super::error::QueueError;
 
-/// One connection, shared by many callers. Any failure of the transport, a missed deadline included, drops it; the
-/// next call opens a new one. (A half-open connection otherwise stays dead for as long as the kernel believes in it.)
+/// One connection, shared by many callers. Any failure of the transport, a missed deadline included, drops
+/// it; the next call opens a new one. (A half-open connection otherwise stays dead for as long as the kernel
+/// believes in it.)
 #[derive(Debug)]
 pub(super) struct Connection {
     client: Client,

@@ -16,8 +16,8 @@ pub enum QueueError {
     Deadline(Duration),
     /// Redis may throw jobs away when its memory is full.
     #[error(
-        "Redis has maxmemory-policy {0}, under which it may throw jobs away: run \
-         `redis-cli config set maxmemory-policy noeviction` and put `maxmemory-policy noeviction` in redis.conf"
+        "Redis has maxmemory-policy {0}, under which it may throw jobs away: run `redis-cli config set \
+         maxmemory-policy noeviction` and put `maxmemory-policy noeviction` in redis.conf"
     )]
     Eviction(String),
     /// Redis is too old for what the queue needs.

@@ -68,8 +68,8 @@ pub struct OpenGroup {
     pub continuation: StampedJob,
 }
 
-/// What a handler returns: the verdict, and the jobs to enqueue in the same step. If the finish comes too late,
-/// because the claim was lost, nothing of it happens.
+/// What a handler returns: the verdict, and the jobs to enqueue in the same step. If the finish comes too
+/// late, because the claim was lost, nothing of it happens.
 #[derive(Debug, Clone)]
 pub struct Finish {
     /// What becomes of the job.

@@ -106,8 +106,8 @@ const fn operation(verdict: &Verdict) -> &'static str {
 }
 
 impl Queue {
-    /// Ends jobs, with their children. The answer says for each, in order, whether it was applied: `false` means that
-    /// the job had been claimed by somebody else or ended before, and that nothing was changed.
+    /// Ends jobs, with their children. The answer says for each, in order, whether it was applied: `false`
+    /// means that the job had been claimed by somebody else or ended before, and that nothing was changed.
     ///
     /// # Errors
     /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::job::{Job, JobPolicy};
 
-/// The jobs of one type and payload version, such as `document.ingest@1`. A worker fetches only from the lanes it
-/// declares, so a job that it does not know waits for one that does, and stands in nobody's way.
+/// The jobs of one type and payload version, such as `document.ingest@1`. A worker fetches only from the
+/// lanes it declares, so a job that it does not know waits for one that does, and stands in nobody's way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane(String);
 

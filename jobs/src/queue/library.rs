@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
 
-const SHARED: &str = include_str!("lua/00_lib.lua");
+/// What every operation builds on: which tenant may be served, and where a job is.
+const SHARED: &str = concat!(include_str!("lua/00_tenants.lua"), "\n", include_str!("lua/01_jobs.lua"));
 
 macro_rules! operations {
     ($($variant:ident = $name:literal),+ $(,)?) => {
@@ -31,8 +32,8 @@ operations! {
     Kept = "kept",
 }
 
-/// The library's text, and the names under which Redis knows its functions. Every name carries a hash of the text, so
-/// that two versions can serve side by side while a deployment rolls.
+/// The library's text, and the names under which Redis knows its functions. Every name carries a hash of the
+/// text, so that two versions can serve side by side while a deployment rolls.
 pub(super) struct Library {
     pub(super) text: String,
     names: Vec<String>,

@@ -1,11 +1,13 @@
 //! The fair queue on Redis.
 //!
-//! [`Queue`] pushes and answers questions; [`WorkerQueue`] hands jobs to an apalis worker. Everything that changes the
-//! queue is one atomic function in `lua/`, which Redis keeps as a library; `jobs/README.md` explains the keys.
+//! [`Queue`] pushes and answers questions; [`WorkerQueue`] hands jobs to an apalis worker. Everything that
+//! changes the queue is one atomic function in `lua/`, which Redis keeps as a library; `jobs/README.md`
+//! explains the keys.
 //!
-//! A job waits in the [`Lane`] of its type and payload version, inside its tenant's own lists. Tenants that may run
-//! are served in the order of their virtual time (start-time fair queueing), so a tenant with a long queue delays its
-//! own jobs and nobody else's. A claim has a lease and a fence: whoever lost the lease cannot finish any more.
+//! A job waits in the [`Lane`] of its type and payload version, inside its tenant's own lists. Tenants that
+//! may run are served in the order of their virtual time (start-time fair queueing), so a tenant with a long
+//! queue delays its own jobs and nobody else's. A claim has a lease and a fence: whoever lost the lease
+//! cannot finish any more.
 
 mod answer;
 mod claim;

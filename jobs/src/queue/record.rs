@@ -1,7 +1,8 @@
-//! What Redis keeps of a job: a header that the queue's scripts rewrite, then the signed bytes, which nobody touches.
+//! What Redis keeps of a job: a header that the queue's scripts rewrite, then the signed bytes, which nobody
+//! touches.
 //!
-//! `1` (layout) · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) · lane `\n` tenant `\n`
-//! note `\n` wire. `lua/00_lib.lua` reads and writes the same.
+//! `1` (layout) · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) · lane `\n`
+//! tenant `\n` note `\n` wire. `lua/01_jobs.lua` reads and writes the same.
 
 use crate::envelope::StampedJob;
 

@@ -170,7 +170,8 @@ pub struct PushOutcome {
     pub duplicates: usize,
 }
 
-/// What may be changed of a tenant's share. `None` leaves a setting as it is. Changes apply to queued work at once.
+/// What may be changed of a tenant's share. `None` leaves a setting as it is. Changes apply to queued work at
+/// once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TenantShare {
     /// Share of the workers compared with other tenants, 1 to 100.

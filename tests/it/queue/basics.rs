@@ -37,8 +37,8 @@ async fn a_job_is_pushed_once_run_and_forgotten_but_for_its_outcome() {
 
     h.complete(&claim).await;
     assert_eq!(h.queue.lookup(&acme, job.id()).await.unwrap().unwrap().state, JobState::Completed);
-    let stats = h.queue.stats(&acme).await.unwrap();
-    assert_eq!((stats.open(), stats.completed_total), (0, 1));
+    let counts = h.queue.stats(&acme).await.unwrap();
+    assert_eq!((counts.open(), counts.completed_total), (0, 1));
 }
 
 #[tokio::test]
@@ -98,8 +98,8 @@ async fn a_parked_tenant_waits_as_a_whole_and_starts_soon_after() {
         );
         h.clock.advance(Duration::from_millis((park.min(5)) * 1000 + 250));
     }
-    let stats = h.queue.stats(&acme).await.unwrap();
-    assert_eq!(stats.available + stats.parked, 2);
+    let counts = h.queue.stats(&acme).await.unwrap();
+    assert_eq!(counts.available + counts.parked, 2);
     let status = h.queue.lookup(&acme, first.id()).await.unwrap().unwrap();
     assert_eq!(status.attempts, 0, "waiting is not failing");
     assert_eq!(h.fetch(10).await.jobs.len(), 2);
@@ -179,8 +179,8 @@ async fn a_job_nobody_declares_waits_visibly_and_in_nobodys_way() {
         (status.state, status.lane_declared, status.lane.as_str()),
         (JobState::Available, false, "test.pong@2")
     );
-    let stats = h.queue.stats(&acme).await.unwrap();
-    assert_eq!((stats.available, stats.undeclared.get("test.pong@2")), (50, Some(&50)));
+    let counts = h.queue.stats(&acme).await.unwrap();
+    assert_eq!((counts.available, counts.undeclared.get("test.pong@2")), (50, Some(&50)));
 }
 
 #[tokio::test]

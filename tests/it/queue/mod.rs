@@ -1,9 +1,11 @@
 //! The queue on a real Redis.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod basics;
 mod fairness;
 mod groups;
 mod leases;
+mod model;
 mod robustness;
 mod support;
 mod worker_queue;

@@ -109,8 +109,8 @@ async fn a_damaged_record_is_quarantined_by_every_operation_that_reads_it() {
         let text = String::from_utf8_lossy(&record).into_owned();
         assert_eq!(ids(&rest), [jobs[4].id().to_string()], "{text:?}");
         h.complete(&rest).await;
-        let stats = h.queue.stats(&acme).await.unwrap();
-        assert_eq!((stats.quarantined, stats.open()), (4, 0), "{text:?}");
+        let counts = h.queue.stats(&acme).await.unwrap();
+        assert_eq!((counts.quarantined, counts.open()), (4, 0), "{text:?}");
         for kept in h.queue.kept(&acme, Kept::Quarantined, 0, 10).await.unwrap() {
             assert_eq!(kept.reason.code, "record_damaged");
             let status = h.queue.lookup(&acme, kept.id).await.unwrap().unwrap();
@@ -166,7 +166,8 @@ async fn the_oldest_dead_letters_make_room() {
     }
 }
 
-/// A tenant without settings that has been served leaves a row and two counters, and no list or set grows for ever.
+/// A tenant without settings that has been served leaves a row and two counters, and no list or set grows for
+/// ever.
 #[tokio::test]
 async fn what_was_served_leaves_little_behind() {
     let h = Harness::new().await;

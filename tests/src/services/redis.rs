@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-/// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and stops it.
+/// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and
+/// stops it.
 const KEEPER: &str = r#"redis-server "$@" >/dev/null & server=$!; read -r _; kill $server; wait"#;
 
 /// A server with its own port and data directory that ends with this value, or with this process.

@@ -1,8 +1,8 @@
 -- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, lane name*
 -- -> {claim, {tenant, count, ...}, {id, ...}} | {0, ms to the next timer or '', more, {lane number, ...}}
--- The caller reads the records with a plain HMGET (through Lua they would cost three times as much); a claimed job's
--- record is not removed. A caller that got no answer asks with the same attempt number and gets the same claim.
--- Exact start-time fair queueing over the heads of the declared lanes' ready indexes.
+-- The caller reads the records with a plain HMGET: through Lua they would cost three times as much, and the
+-- record of a claimed job is not removed. A caller that got no answer asks with the same attempt number and
+-- gets the same claim. Exact start-time fair queueing over the heads of the declared lanes' ready indexes.
 local now, n, lease, Q = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ku = p..':u:'..ARGV[5]
 local again, again_claim = smatch(call('GET', ku) or '', '^(%d+) (%d+)$')
@@ -38,7 +38,8 @@ local function promote(t, s, kind)
   end
   local head = call('ZRANGE', k, 0, 0, 'WITHSCORES')
   -- What is left over goes behind the other tenants' timers.
-  if #head == 0 then call('ZREM', kw, kind..t) else call('ZADD', kw, int(max(tonumber(head[2]), now)), kind..t) end
+  if #head == 0 then call('ZREM', kw, kind..t)
+  else call('ZADD', kw, int(max(tonumber(head[2]), now)), kind..t) end
 end
 local due = call('ZRANGEBYSCORE', kw, '-inf', int(now), 'LIMIT', 0, 16)
 local timed = {}
@@ -83,7 +84,8 @@ local function serve(t, s)
   local take = min(left, Q, s.cap - s.na)
   if s.emit > 0 then take = min(take, s.burst - ceil(max(0, s.tat - now) / s.emit)) end
   if take <= 0 then return end
-  -- Every 8th visit starts at level 1, 2, 3 in turn so that nothing starves; the first lane goes round as well.
+  -- Every 8th visit starts at level 1, 2, 3 in turn so that nothing starves; the first lane goes round as
+  -- well.
   local c = (s.ctr + 1) % 65536
   s.ctr = c
   local reserved, m = c % 8 == 0, floor(c / 8)
@@ -146,7 +148,7 @@ while left > 0 and visits < maxv and nl > 0 do
     local start = s.vt
     serve(t, s)
     visits = visits + 1
-    if s.vt > start and s.vt <= H and left > 0 and servable(s) then -- still among the smallest: serve again, in order
+    if s.vt > start and s.vt <= H and left > 0 and servable(s) then -- still small: serve again, in order
       local i = m
       while i > j and S[T[i]].vt > s.vt do T[i + 1] = T[i]; i = i - 1 end
       T[i + 1] = t
@@ -161,7 +163,8 @@ end
 -- 3. one claim, one lease, one record for the whole batch
 local claim
 if ni > 0 then
-  -- Microseconds since 1970 at least, so that a fence never comes again after a failover that lost the last ones.
+  -- Microseconds since 1970 at least, so that a fence never comes again after a failover that lost the last
+  -- ones.
   claim = int(max((tonumber(call('GET', p..':F')) or 0) + 1, now * 1000))
   call('SET', p..':F', claim)
   local o, rec = 0, {}

@@ -1,12 +1,13 @@
 -- ARGV now, then blocks; the jobs in them are counted from 1 in the order given:
---  'c' claim tenant count id*                         completed
---  'x' | 'q' claim tenant id why                      dead letter | quarantine; why = code \n text
---  'd' claim tenant id                                dropped
---  'r' claim tenant id after_ms note                  retry: attempts + 1
---  'p' claim tenant id jitter_ms note                 parked: the tenant waits 1 to 5 s, longer each time for this job
---  'u' claim tenant id                                given back: interruptions + 1, first of its list
---  'g' tenant group id due group-of-id record         opens a group with its continuation   } part of the job before,
---  'e' tenant lane level due group count (id record)* its children                          } undone if that is refused
+--  'c' claim tenant count id*              completed
+--  'x' | 'q' claim tenant id why           dead letter | quarantine; why = code \n text
+--  'd' claim tenant id                     dropped
+--  'r' claim tenant id after_ms note       retry: attempts + 1
+--  'p' claim tenant id jitter_ms note      parked: the tenant waits 1 to 5 s, longer each time for this job
+--  'u' claim tenant id                     given back: interruptions + 1, first of its list
+--  Part of the job before, and left out if that is refused:
+--  'g' tenant group id due group-of-id record              opens a group with its continuation
+--  'e' tenant lane level due group count (id record)*      enqueues children
 -- -> numbers of the jobs that were refused: their claim is not the current one, nothing of them was done
 local now, n = clock(ARGV[1]), #ARGV
 local WIDTH = {x = 5, q = 5, d = 4, r = 6, p = 6, u = 4, g = 7}
@@ -84,7 +85,8 @@ function ops.d(i)
   remember(t, {'-'..id})
   count(t, 'cancelled', 1)
 end
--- Not final: change(record, tenant row) counts what happened and says where the job goes: kind, due | nil = its list
+-- Not final: change(record, tenant row) counts what happened and says where the job goes: kind, due | nil =
+-- its list
 local function comes_back(i, change, first)
   local t, id = ARGV[i + 2], ARGV[i + 3]
   local s = S[t]

@@ -1,6 +1,6 @@
--- ARGV now, max_claims, max_deaths -> {claims reaped, jobs given back, {tenant, id, ...} quarantined}
--- The first death puts a job back at once. Later ones put the jobs of a claim back apart from each other, so that the
--- one that kills workers does not take its neighbours along to quarantine.
+-- ARGV now, max_claims, max_deaths -> {claims reaped, jobs given back, {tenant, id, ...} quarantined} The
+-- first death puts a job back at once. Later ones put the jobs of a claim back apart from each other, so that
+-- the one that kills workers does not take its neighbours along to quarantine.
 local now, maxd = clock(ARGV[1]), tonumber(ARGV[3])
 local claims = call('ZRANGEBYSCORE', p..':l', '-inf', int(now), 'LIMIT', 0, tonumber(ARGV[2]))
 local S, names, back, apart, quarantined = {}, {}, 0, 0, {}

@@ -43,7 +43,8 @@ impl Backend for JobBackend {
     ) -> Poll<Option<Result<Task<FetchedJob>, Infallible>>> {
         let next = self.shared.buffer.poll(cx.waker());
         if matches!(next, Poll::Ready(None)) {
-            // apalis finishes what runs when the source ends, but returns only from a worker that was stopped.
+            // apalis finishes what runs when the source ends, but returns only from a worker that was
+            // stopped.
             worker.stop().ok();
         }
         next.map(|task| task.map(Ok))

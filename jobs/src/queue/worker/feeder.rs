@@ -75,7 +75,8 @@ impl Feeder {
         }
     }
 
-    /// Asks until there is an answer. A claim whose answer got lost is asked for again rather than left to its lease.
+    /// Asks until there is an answer. A claim whose answer got lost is asked for again rather than left to
+    /// its lease.
     async fn feed(&mut self, slots: OwnedSemaphorePermit) {
         let started = Instant::now();
         let lease = self.shared.queue.config().lease;

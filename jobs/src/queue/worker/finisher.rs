@@ -44,8 +44,8 @@ fn refuse_impossible(request: &mut FinishRequest) {
     request.job.finish = Finish::of(Verdict::Discarded { code, reason: error.to_string() });
 }
 
-/// Tries until Redis has answered. The channel behind us is bounded, so a Redis that is away slows the handlers down
-/// rather than filling the memory.
+/// Tries until Redis has answered. The channel behind us is bounded, so a Redis that is away slows the
+/// handlers down rather than filling the memory.
 async fn apply(shared: &Shared, mut batch: Vec<FinishRequest>, backoff: &mut Backoff) {
     let mut resent = false;
     while !batch.is_empty() {

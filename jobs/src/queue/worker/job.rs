@@ -5,7 +5,8 @@ use tokio_util::sync::CancellationToken;
 use crate::id::JobId;
 use crate::tenant::TenantId;
 
-/// A job that this process has claimed. Its bytes were not checked yet: [`crate::envelope::Verifier::verify`] does.
+/// A job that this process has claimed. Its bytes were not checked yet: [`crate::envelope::Verifier::verify`]
+/// does.
 #[derive(Debug, Clone)]
 pub struct FetchedJob {
     /// In whose queue it was: what `verify` compares the stamp with.

@@ -1,8 +1,9 @@
 //! The queue as a source of tasks for an apalis worker.
 //!
-//! apalis calls a backend only when it has nothing better to do, never during a drain, and ends the worker at the
-//! first error. So nothing that must happen in time happens there: feeder, finisher, renewer, watchdog, reaper and
-//! heartbeat are tasks of their own, which outlive any absence of Redis; [`JobBackend`] merely empties a buffer.
+//! apalis calls a backend only when it has nothing better to do, never during a drain, and ends the worker at
+//! the first error. So nothing that must happen in time happens there: feeder, finisher, renewer, watchdog,
+//! reaper and heartbeat are tasks of their own, which outlive any absence of Redis; [`JobBackend`] merely
+//! empties a buffer.
 
 mod acker;
 mod backend;

@@ -10,8 +10,8 @@ use super::backend::JobBackend;
 use super::job::FetchedJob;
 use crate::queue::finish::Finish;
 
-/// Runs `handler` on every job until the backend's [`crate::queue::WorkerQueue`] stops. A panic of the handler becomes
-/// an error, as it does in the real worker.
+/// Runs `handler` on every job until the backend's [`crate::queue::WorkerQueue`] stops. A panic of the
+/// handler becomes an error, as it does in the real worker.
 ///
 /// # Errors
 /// When apalis gives up, which it should never have a reason for.

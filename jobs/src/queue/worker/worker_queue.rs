@@ -33,8 +33,8 @@ impl WorkerOptions {
     }
 }
 
-/// The worker's end of the queue. It takes jobs in the background from [`WorkerQueue::start`] to [`WorkerQueue::stop`],
-/// whatever happens to Redis meanwhile.
+/// The worker's end of the queue. It takes jobs in the background from [`WorkerQueue::start`] to
+/// [`WorkerQueue::stop`], whatever happens to Redis meanwhile.
 ///
 /// Dropping it without a stop ends the background tasks; the jobs it holds come back when their leases end.
 #[derive(Debug)]
@@ -93,8 +93,9 @@ impl WorkerQueue {
         self.quarantined.take()
     }
 
-    /// Stops: no new jobs; those that did not start go back; running ones have until shortly before `deadline`, then
-    /// their tokens fire; what still runs at `deadline` goes back. Nothing of this counts as an attempt.
+    /// Stops: no new jobs; those that did not start go back; running ones have until shortly before
+    /// `deadline`, then their tokens fire; what still runs at `deadline` goes back. Nothing of this counts as
+    /// an attempt.
     pub async fn stop(mut self, deadline: Duration) -> StopReport {
         let end = Instant::now() + deadline;
         let grace = (deadline / 4).min(Duration::from_secs(2));
@@ -156,8 +157,8 @@ pub struct WorkerObserver {
 }
 
 impl WorkerObserver {
-    /// When Redis last answered the task that fetches jobs. A worker whose last poll is long ago is not healthy,
-    /// whatever else it says.
+    /// When Redis last answered the task that fetches jobs. A worker whose last poll is long ago is not
+    /// healthy, whatever else it says.
     #[must_use]
     pub fn last_poll(&self) -> Instant {
         self.shared.last_poll()

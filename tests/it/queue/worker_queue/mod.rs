@@ -1,0 +1,5 @@
+//! The queue behind a running apalis worker.
+
+mod outages;
+mod running;
+mod site;

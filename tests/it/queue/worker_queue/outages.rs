@@ -1,0 +1,122 @@
+//! Redis goes away, and so do workers.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use jobs::queue::{Queue, Verdict};
+use tests::services::{RedisServer, shared_redis_url};
+
+use super::site::{PATIENCE, Site, quick, until};
+use crate::queue::support::{config_at, plain_connection, tenant};
+
+/// Cases 4 and 6: the token fires before anybody else can have the job.
+#[tokio::test]
+async fn a_job_whose_lease_cannot_be_confirmed_is_cancelled_before_the_lease_ends() {
+    let mut server = RedisServer::start(&[]).unwrap();
+    let site = Site::new(quick(config_at(server.url()))).await;
+    let cancelled = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&cancelled);
+    let started = Arc::new(tokio::sync::Notify::new());
+    let start = Arc::clone(&started);
+    let work = site.work(1, move |job| {
+        let (seen, start) = (Arc::clone(&seen), Arc::clone(&start));
+        async move {
+            start.notify_one();
+            job.cancel.cancelled().await;
+            seen.lock().unwrap().get_or_insert_with(Instant::now);
+            Ok(Verdict::Released.into())
+        }
+    });
+    site.queue.push(&[site.ping("acme", 0)]).await.unwrap();
+    tokio::time::timeout(PATIENCE, started.notified()).await.unwrap();
+    tokio::time::sleep(site.queue.config().lease * 2).await;
+    assert!(cancelled.lock().unwrap().is_none(), "a lease that is renewed does not end");
+    server.stop().unwrap();
+    let gone = Instant::now();
+    until("the token fired", async || cancelled.lock().unwrap().is_some()).await;
+    let after = cancelled.lock().unwrap().unwrap().saturating_duration_since(gone);
+    assert!(after < site.queue.config().lease, "the token fired {after:?} after Redis had gone");
+    server.resume().unwrap();
+    drop(work);
+}
+
+/// Case 28: Redis goes away and comes back; the worker goes on by itself and loses nothing.
+#[tokio::test]
+async fn a_worker_survives_a_restart_of_redis() {
+    let mut server = RedisServer::start(&[]).unwrap();
+    let site = Site::new(quick(config_at(server.url()))).await;
+    let work = site.work(4, |_| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok(Verdict::Completed.into())
+    });
+    let acme = tenant("acme");
+    let jobs: Vec<_> = (0..200).map(|n| site.ping("acme", n)).collect();
+    site.queue.push(&jobs).await.unwrap();
+    for _ in 0..2 {
+        server.stop().unwrap();
+        assert!(site.queue.ping().await.is_err());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.resume().unwrap();
+        let polled = work.queue.observer().last_poll();
+        until("it polls again", async || work.queue.observer().last_poll() > polled).await;
+    }
+    until("all are done", async || {
+        site.queue.stats(&acme).await.is_ok_and(|stats| stats.open() == 0 && stats.completed_total >= 200)
+    })
+    .await;
+    assert_eq!(site.queue.stats(&acme).await.unwrap().quarantined, 0);
+    work.stop().await;
+}
+
+/// Case 28: every connection is cut at once, again and again.
+#[tokio::test]
+async fn a_worker_survives_cut_connections() {
+    let server = RedisServer::start(&["--appendonly", "no"]).unwrap();
+    let site = Site::new(quick(config_at(server.url()))).await;
+    let work = site.work(4, |_| async { Ok(Verdict::Completed.into()) });
+    for n in 0..100 {
+        let job = site.ping("acme", n);
+        until("it is accepted", async || site.queue.push(std::slice::from_ref(&job)).await.is_ok()).await;
+        if n % 10 == 0 {
+            let mut cutter = plain_connection(&server.url()).await;
+            redis::cmd("CLIENT")
+                .arg("KILL")
+                .arg("TYPE")
+                .arg("normal")
+                .query_async::<()>(&mut cutter)
+                .await
+                .ok();
+        }
+    }
+    let acme = tenant("acme");
+    until("all are done", async || site.queue.stats(&acme).await.is_ok_and(|stats| stats.open() == 0)).await;
+    assert_eq!(site.queue.stats(&acme).await.unwrap().quarantined, 0);
+    work.stop().await;
+}
+
+/// Case 26: what a worker that vanished had is taken over by another.
+#[tokio::test]
+async fn the_jobs_of_a_worker_that_vanished_run_elsewhere() {
+    let site = Site::new(quick(config_at(shared_redis_url()))).await;
+    let started = Arc::new(tokio::sync::Notify::new());
+    let start = Arc::clone(&started);
+    // As `kill -9` does: its runtime stops between two instructions, nothing is given back, nothing renewed.
+    let machine = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (config, stamper) = (site.queue.config().clone(), site.stamper.clone());
+    machine.spawn(async move {
+        let site = Site { queue: Queue::connect(config).await.unwrap(), stamper };
+        let _dying = site.work(3, move |_| {
+            start.notify_one();
+            std::future::pending()
+        });
+        std::future::pending::<()>().await;
+    });
+    let jobs: Vec<_> = (0..3).map(|n| site.ping("acme", n)).collect();
+    site.queue.push(&jobs).await.unwrap();
+    tokio::time::timeout(PATIENCE, started.notified()).await.unwrap();
+    machine.shutdown_background();
+    let heir = site.work(3, |_| async { Ok(Verdict::Completed.into()) });
+    let acme = tenant("acme");
+    until("the heir did them", async || site.queue.stats(&acme).await.unwrap().completed_total == 3).await;
+    heir.stop().await;
+}
