@@ -18,7 +18,8 @@ pub(crate) struct Settings {
     /// Redis 7 or newer with maxmemory-policy noeviction: the workers' queue.
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     redis_url: Option<String>,
-    /// One or two keys that sign jobs, `kid:secret`, the newest first; the workers need the same. See `worker keygen`.
+    /// One or two keys that sign jobs, `kid:secret`, the newest first; the workers need the same. See `worker
+    /// keygen`.
     #[arg(long, env = "TENANTRY_STAMP_KEYS", hide_env_values = true, value_name = "KEYS")]
     stamp_keys: Option<String>,
     /// First API keys are derived from it: at least 32 bytes.

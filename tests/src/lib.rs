@@ -1,5 +1,8 @@
 //! What the black-box tests share: a system on real servers, tenants that look alike, and patience.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
+pub mod api;
 pub mod bed;
 pub mod program;
 pub mod services;

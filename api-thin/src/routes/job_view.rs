@@ -32,8 +32,8 @@ struct Fault {
 }
 
 impl JobView {
-    /// A job of which the queue or the history knows. While it is on its way the queue knows better, also of a job
-    /// that was started again after it had ended.
+    /// A job of which the queue or the history knows. While it is on its way the queue knows better, also of
+    /// a job that was started again after it had ended.
     pub(super) fn of(status: Option<JobStatus>, record: Option<JobRecord>) -> Option<Self> {
         match (status, record) {
             (Some(status), Some(record)) if is_over(status.state) => Some(Self::ended(record)),

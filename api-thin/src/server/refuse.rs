@@ -22,8 +22,8 @@ pub(super) async fn as_problem(request: Request, next: Next) -> Response {
     if !refused || response.headers().get(header::CONTENT_TYPE) == Some(&problem) {
         return response;
     }
-    let mut replaced =
-        Problem::new(code(response.status()), "the request cannot be answered").into_response();
+    let (code, detail) = meaning(response.status());
+    let mut replaced = Problem::new(code, detail).into_response();
     for (name, value) in response.headers() {
         if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
             replaced.headers_mut().append(name, value.clone());
@@ -32,14 +32,16 @@ pub(super) async fn as_problem(request: Request, next: Next) -> Response {
     replaced
 }
 
-fn code(status: StatusCode) -> Code {
+fn meaning(status: StatusCode) -> (Code, &'static str) {
     match status {
-        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
-        StatusCode::NOT_FOUND => Code::NotFound,
-        StatusCode::PAYLOAD_TOO_LARGE => Code::RequestTooLarge,
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedContentType,
-        status if status.is_client_error() => Code::MalformedRequest,
-        _ => Code::Internal,
+        StatusCode::METHOD_NOT_ALLOWED => {
+            (Code::MethodNotAllowed, "the header Allow names the methods it knows")
+        }
+        StatusCode::NOT_FOUND => (Code::NotFound, "it does not exist, or these credentials do not reach it"),
+        StatusCode::PAYLOAD_TOO_LARGE => (Code::RequestTooLarge, "the body is larger than this route takes"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (Code::UnsupportedContentType, "send another Content-Type"),
+        status if status.is_client_error() => (Code::MalformedRequest, "the request cannot be read"),
+        _ => (Code::Internal, "the fault was logged; name the X-Request-Id when you report it"),
     }
 }
 

@@ -13,8 +13,8 @@ pub struct LimitSettings {
     /// The largest document, in bytes.
     #[arg(long, env = "TENANTRY_MAX_DOCUMENT_BYTES", default_value_t = 20 << 20, value_name = "BYTES")]
     pub max_document_bytes: u32,
-    /// The largest request, in bytes: several documents may come in one. By default 64 MiB, or two largest documents
-    /// if that is more.
+    /// The largest request, in bytes: several documents may come in one. By default 64 MiB, or two largest
+    /// documents if that is more.
     #[arg(long, env = "TENANTRY_MAX_REQUEST_BYTES", value_name = "BYTES")]
     pub max_request_bytes: Option<u32>,
     /// How many bytes of uploads may be in memory at once. Further uploads wait.

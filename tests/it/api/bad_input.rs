@@ -1,0 +1,157 @@
+use api_thin::documents::Limits;
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tests::api::{Api, ApiOptions, ApiTenant, Reply, Written, problem, send};
+
+const TEXT: &str = "/kbs/default/documents/text";
+const FILES: &str = "/kbs/default/documents";
+const BATCH: &str = "/kbs/default/documents/batch";
+
+/// An API whose documents have at most 1,000 bytes and whose requests have at most 4,000.
+async fn small() -> (Api, ApiTenant) {
+    let limits = Limits { document_bytes: 1_000, request_bytes: 4_000, ..Limits::default() };
+    let api = Api::with(ApiOptions { limits, ..ApiOptions::default() }).await;
+    let acme = api.tenant("acme").await;
+    (api, acme)
+}
+
+/// Sends what is to be refused and checks that it left nothing behind.
+async fn refused(api: &Api, acme: &ApiTenant, request: RequestBuilder, status: u16, code: &str) -> Reply {
+    let before = Written::of(api, acme).await;
+    let reply = send(request).await;
+    problem(&reply, status, code);
+    assert_eq!(Written::of(api, acme).await, before, "{code}: something was written");
+    reply
+}
+
+fn json_body(acme: &ApiTenant, path: &str, body: &'static [u8]) -> RequestBuilder {
+    acme.request(Method::POST, path).header("content-type", "application/json").body(body)
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_what_they_should_be() {
+    let (api, acme) = small().await;
+    for (body, code) in [
+        (&b""[..], "malformed_json"),
+        (b"{", "malformed_json"),
+        (b"{\"name\": \"a.md\", \"text\": \"x\"}}", "malformed_json"),
+        (b"{\"name\": \"a.md\", \"text\": \"x\", \"txet\": \"y\"}", "unknown_field"),
+        (b"{\"name\": \"a.md\"}", "invalid_field"),
+        (b"{\"name\": \"a.md\", \"text\": 1}", "invalid_field"),
+        (b"[]", "invalid_field"),
+        (b"{\"name\": \"a.md\", \"text\": \"caf\xe9\"}", "not_utf8"),
+    ] {
+        refused(&api, &acme, json_body(&acme, TEXT, body), 400, code).await;
+    }
+    let reply = refused(&api, &acme, json_body(&acme, TEXT, b"{\"txet\": 1}"), 400, "unknown_field").await;
+    assert_eq!(reply.body()["field"], "txet");
+    let no_type = acme.request(Method::POST, TEXT).body("{}");
+    refused(&api, &acme, no_type, 415, "unsupported_content_type").await;
+    refused(&api, &acme, json_body(&acme, FILES, b"{}"), 415, "unsupported_content_type").await;
+    let reindex = acme.request(Method::POST, "/kbs/default/reindex").json(&json!({ "all": true }));
+    refused(&api, &acme, reindex, 400, "unknown_field").await;
+}
+
+#[tokio::test]
+async fn names_that_play_tricks() {
+    let (api, acme) = small().await;
+    for name in
+        ["", "/etc/passwd", "../../etc/passwd", "a/../b.md", "..\\b.md", "C:/b.md", "a\nb.md", "a\u{0}b.md"]
+    {
+        let text = acme.request(Method::POST, TEXT).json(&json!({ "name": name, "text": "x" }));
+        let reply = refused(&api, &acme, text, 400, "invalid_document_name").await;
+        assert_eq!(reply.body()["field"], "document.name", "{name:?}");
+    }
+    for name in ["../../etc/passwd.txt", "/etc/passwd.txt"] {
+        let form = Form::new().part("file", Part::bytes(&b"x"[..]).file_name(name));
+        let file = acme.request(Method::POST, FILES).multipart(form);
+        refused(&api, &acme, file, 400, "invalid_document_name").await;
+    }
+    let long = "n".repeat(513);
+    let text = acme.request(Method::POST, TEXT).json(&json!({ "name": long, "text": "x" }));
+    refused(&api, &acme, text, 400, "invalid_document_name").await;
+}
+
+#[tokio::test]
+async fn documents_that_are_empty_too_large_or_no_text() {
+    let (api, acme) = small().await;
+    let file = |name: &'static str, bytes: &'static [u8]| {
+        let form = Form::new().part("file", Part::bytes(bytes).file_name(name));
+        acme.request(Method::POST, FILES).multipart(form)
+    };
+    refused(&api, &acme, file("a.md", b""), 400, "empty_document").await;
+    refused(&api, &acme, file("a.md", b" \n\t"), 400, "empty_document").await;
+    refused(&api, &acme, file("a.md", &[b'x'; 1_001]), 413, "document_too_large").await;
+    refused(&api, &acme, file("a.md", &[b'x'; 8_000]), 413, "request_too_large").await;
+    refused(&api, &acme, file("a.md", b"caf\xe9"), 400, "not_utf8").await;
+    refused(&api, &acme, file("a.pdf", b"%PDF-1.7"), 415, "unsupported_media_type").await;
+    let text = acme.request(Method::POST, TEXT).json(&json!({ "name": "a.md", "text": "x".repeat(1_001) }));
+    refused(&api, &acme, text, 413, "document_too_large").await;
+    let text = acme.request(Method::POST, TEXT).json(&json!({ "name": "a.md", "text": "x".repeat(4_001) }));
+    refused(&api, &acme, text, 413, "request_too_large").await;
+    let typed = json!({ "name": "a.md", "text": "x", "media_type": "application/pdf" });
+    refused(&api, &acme, acme.request(Method::POST, TEXT).json(&typed), 415, "unsupported_media_type").await;
+    let exact = acme.upload_files(&[("a.md", &[b'x'; 1_000])]).await;
+    assert_eq!(exact.status, 202, "{exact:?}");
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_cut_at_the_limit() {
+    let (api, acme) = small().await;
+    let pieces = (0..100).map(|_| Ok::<_, std::io::Error>("x".repeat(1_000)));
+    let stream = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+    let endless = acme.request(Method::POST, TEXT).header("content-type", "application/json").body(stream);
+    refused(&api, &acme, endless, 413, "request_too_large").await;
+}
+
+#[tokio::test]
+async fn several_documents_are_taken_together_or_not_at_all() {
+    let (api, acme) = small().await;
+    let batch = |documents: Value| acme.request(Method::POST, BATCH).json(&json!({ "documents": documents }));
+    let good = json!({ "name": "good.md", "text": "good" });
+    refused(&api, &acme, batch(json!([])), 400, "no_documents").await;
+    let reply =
+        refused(&api, &acme, batch(json!([good, { "name": "b.md", "text": "" }])), 400, "empty_document")
+            .await;
+    assert_eq!(reply.body()["field"], "documents[1]");
+    let twice = batch(json!([good, { "name": "./good.md", "text": "x" }]));
+    refused(&api, &acme, twice, 400, "invalid_document_name").await;
+    refused(&api, &acme, batch(json!([good, good])), 400, "duplicate_document").await;
+    let many: Vec<Value> = (0..101).map(|at| json!({ "name": format!("{at}"), "text": "x" })).collect();
+    refused(&api, &acme, batch(many.into()), 400, "too_many_documents").await;
+    let form = Form::new()
+        .part("file", Part::bytes(&b"good"[..]).file_name("good.md"))
+        .part("file", Part::bytes(&b"\xff"[..]).file_name("bad.md"));
+    let files = acme.request(Method::POST, FILES).multipart(form);
+    let reply = refused(&api, &acme, files, 400, "not_utf8").await;
+    assert_eq!(reply.body()["field"], "file[1]");
+}
+
+#[tokio::test]
+async fn multipart_that_is_not() {
+    let (api, acme) = small().await;
+    let raw = |boundary: &str, body: &'static str| {
+        let media_type = format!("multipart/form-data; boundary={boundary}");
+        acme.request(Method::POST, FILES).header("content-type", media_type).body(body)
+    };
+    let cut = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.md\"\r\n\r\nhalf of";
+    refused(&api, &acme, raw("b", cut), 400, "malformed_multipart").await;
+    refused(&api, &acme, raw("b", "--b--\r\n"), 400, "no_documents").await;
+    let other = acme.request(Method::POST, FILES).multipart(Form::new().text("title", "x"));
+    refused(&api, &acme, other, 400, "unknown_field").await;
+    let nameless = acme.request(Method::POST, FILES).multipart(Form::new().text("file", "x"));
+    refused(&api, &acme, nameless, 400, "invalid_document_name").await;
+}
+
+#[tokio::test]
+async fn pages_and_routes_that_do_not_exist() {
+    let (api, acme) = small().await;
+    for query in ["limit=0", "limit=1001", "limit=x", "status=lost", "after=doc-x", "colour=red"] {
+        let list = acme.request(Method::GET, &format!("{FILES}?{query}"));
+        refused(&api, &acme, list, 400, "invalid_query").await;
+    }
+    refused(&api, &acme, acme.request(Method::GET, "/kbs/default/colours"), 404, "unknown_route").await;
+    let reply = refused(&api, &acme, acme.request(Method::PATCH, FILES), 405, "method_not_allowed").await;
+    assert_eq!(reply.header("allow"), "GET,HEAD,POST");
+}

@@ -1,0 +1,159 @@
+//! Every route of the API's own table, asked for another tenant's things. A new route has to be described
+//! here.
+
+use api_thin::{ROUTES, Route, routes::Scope};
+use jobs::DocumentId;
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+use tests::api::{Api, ApiTenant, Reply, Written, problem, send};
+
+/// What the other tenant has, so that there is something to find.
+struct Bait {
+    job: String,
+    document: DocumentId,
+}
+
+async fn bait(tenant: &ApiTenant) -> Bait {
+    let reply = tenant.upload_text("secret.md", "the secret plan").await;
+    assert_eq!(reply.status, 202, "{reply:?}");
+    let schedule = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
+    let put = tenant.request(Method::PUT, "/kbs/default/schedules/nightly").json(&schedule);
+    assert_eq!(send(put).await.status, 200);
+    Bait { job: reply.text("/job_id"), document: DocumentId::of_name("secret.md") }
+}
+
+fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
+    route
+        .path
+        .replace("{tenant}", tenant)
+        .replace("{kb}", kb)
+        .replace("{job}", &bait.job)
+        .replace("{document}", bait.document.as_str())
+        .replace("{schedule}", "nightly")
+}
+
+fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
+    match (route.method, route.path) {
+        ("post", "/kbs/{kb}/documents") => {
+            let part = reqwest::multipart::Part::bytes(&b"text"[..]).file_name("intruder.md");
+            request.multipart(reqwest::multipart::Form::new().part("file", part))
+        }
+        ("post", "/kbs/{kb}/documents/text") => {
+            request.json(&json!({ "name": "intruder.md", "text": "text" }))
+        }
+        ("post", "/kbs/{kb}/documents/batch") => {
+            request.json(&json!({ "documents": [{ "name": "intruder.md", "text": "text" }] }))
+        }
+        ("put", "/kbs/{kb}/schedules/{schedule}") => {
+            request.json(&json!({ "cron": "0 4 * * *", "time_zone": "UTC", "type": "kb.reindex" }))
+        }
+        ("post", "/kbs/{kb}/reindex") | ("get" | "delete", _) => request,
+        (method, path) => panic!("describe the body of {method} {path} here"),
+    }
+}
+
+fn method(route: &Route) -> Method {
+    route.method.to_uppercase().parse().unwrap()
+}
+
+/// The routes about one tenant.
+fn tenant_routes() -> impl Iterator<Item = &'static Route> {
+    let about_one = |route: &&Route| route.scope == Scope::Tenant || route.path.contains("{tenant}");
+    ROUTES.iter().filter(about_one)
+}
+
+fn full_path(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
+    let prefix =
+        if route.scope == Scope::Tenant { format!("/api/v1/tenants/{tenant}") } else { "/api/v1".into() };
+    prefix + &filled(route, tenant, kb, bait)
+}
+
+async fn ask(api: &Api, route: &Route, path: &str, key: &str) -> Reply {
+    send(with_body(route, api.request(method(route), path)).bearer_auth(key)).await
+}
+
+#[tokio::test]
+async fn another_tenants_things_do_not_exist() {
+    let api = Api::start().await;
+    let (mine, theirs) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let bait = bait(&theirs).await;
+    let before = (Written::of(&api, &mine).await, Written::of(&api, &theirs).await);
+    let nobody = send(api.request(Method::GET, "/api/v1/tenants/nobody").bearer_auth(&mine.key)).await;
+    problem(&nobody, 404, "not_found");
+    for route in tenant_routes() {
+        let path = full_path(route, &theirs.id, "default", &bait);
+        let reply = ask(&api, route, &path, &mine.key).await;
+        assert_eq!(reply.status, 404, "{} {path}", route.method);
+        assert_eq!(reply.bytes, nobody.bytes, "{} {path}", route.method);
+        let unknown = full_path(route, "nobody", "default", &bait);
+        assert_eq!(ask(&api, route, &unknown, &mine.key).await.bytes, nobody.bytes, "{unknown}");
+    }
+    assert_eq!((Written::of(&api, &mine).await, Written::of(&api, &theirs).await), before);
+}
+
+#[tokio::test]
+async fn nor_when_a_header_names_the_tenant() {
+    let api = Api::start().await;
+    let (mine, theirs) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let bait = bait(&theirs).await;
+    let before = Written::of(&api, &theirs).await;
+    for route in tenant_routes().filter(|route| route.scope == Scope::Tenant) {
+        let path = format!("/api/v1{}", filled(route, &theirs.id, "default", &bait));
+        let request = with_body(route, api.request(method(route), &path)).bearer_auth(&mine.key);
+        let reply = send(request.header("x-tenant-id", &theirs.id)).await;
+        problem(&reply, 404, "not_found");
+    }
+    assert_eq!(Written::of(&api, &theirs).await, before);
+}
+
+#[tokio::test]
+async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
+    let api = Api::start().await;
+    let (mine, theirs) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    theirs.kb_make(&api, "theirs").await;
+    let bait = bait(&theirs).await;
+    let before = Written::of(&api, &mine).await;
+    let nobody = send(api.request(Method::GET, "/api/v1/tenants/nobody").bearer_auth(&mine.key)).await;
+    for route in tenant_routes() {
+        let names_an_id = ["{job}", "{document}"].iter().any(|id| route.path.contains(id));
+        let kb = if names_an_id { "default" } else { "theirs" };
+        if names_an_id || route.path.contains("{kb}") {
+            let path = full_path(route, &mine.id, kb, &bait);
+            let reply = ask(&api, route, &path, &mine.key).await;
+            assert_eq!((reply.status, &reply.bytes), (404, &nobody.bytes), "{} {path}", route.method);
+        }
+    }
+    assert_eq!(Written::of(&api, &mine).await, before);
+}
+
+/// Keeps the tests above honest: what they ask for is there, for its owner.
+#[tokio::test]
+async fn the_owner_finds_everything() {
+    let api = Api::start().await;
+    let theirs = api.tenant("acme-2").await;
+    let bait = bait(&theirs).await;
+    for route in tenant_routes() {
+        let path = full_path(route, &theirs.id, "default", &bait);
+        let reply = ask(&api, route, &path, &theirs.key).await;
+        assert!((200..300).contains(&reply.status), "{} {path}: {reply:?}", route.method);
+    }
+}
+
+#[tokio::test]
+async fn every_route_but_the_open_ones_asks_who_is_there() {
+    let api = Api::start().await;
+    let theirs = api.tenant("acme-2").await;
+    let bait = bait(&theirs).await;
+    for route in ROUTES {
+        let reply = if route.scope == Scope::Open {
+            api.get(route.path).await
+        } else if route.path == "/tenants" {
+            send(api.request(Method::POST, "/api/v1/tenants").json(&json!({ "name": "x" }))).await
+        } else {
+            let path = full_path(route, &theirs.id, "default", &bait);
+            send(with_body(route, api.request(method(route), &path))).await
+        };
+        let expected = if route.scope == Scope::Open { 200 } else { 401 };
+        assert_eq!(reply.status, expected, "{} {}", route.method, route.path);
+    }
+}

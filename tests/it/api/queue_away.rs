@@ -1,0 +1,28 @@
+use reqwest::Method;
+use tests::api::{Api, ApiOptions, problem};
+use tests::services::RedisServer;
+
+#[tokio::test]
+async fn what_is_accepted_while_the_queue_is_away_is_kept_and_shown() {
+    let mut redis = RedisServer::start(&[]).unwrap();
+    let api = Api::with(ApiOptions { redis_url: Some(redis.url()), ..ApiOptions::default() }).await;
+    let acme = api.tenant("acme").await;
+    assert_eq!(api.get("/readyz").await.status, 200);
+    redis.stop().unwrap();
+
+    let reply = acme.upload_text("a.md", "text").await;
+    assert_eq!(reply.status, 202, "{reply:?}");
+    assert_eq!(api.outbox_len().await, 1);
+    let view = acme.get(&format!("/jobs/{}", reply.text("/job_id"))).await;
+    assert_eq!(view.status, 200, "{view:?}");
+    assert_eq!((view.text("/type").as_str(), view.text("/state").as_str()), ("document.ingest", "available"));
+    assert!(view.text("/waiting_for").contains("queue"));
+
+    assert_eq!(api.get("/healthz").await.status, 200);
+    let ready = api.get("/readyz").await;
+    problem(&ready, 503, "unavailable");
+    assert!(ready.text("/detail").contains("queue"));
+    let counts = tests::api::send(acme.request(Method::GET, "/jobs")).await;
+    problem(&counts, 503, "unavailable");
+    assert!(!counts.text("/detail").contains("refused"), "the cause is not for the caller");
+}

@@ -1,0 +1,156 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_thin::documents::Limits;
+use api_thin::{ApiConfig, ApiParts, ApiState, serve};
+use chrono::{DateTime, Utc};
+use jobs::clock::ManualClock;
+use jobs::envelope::{StampKeys, Stamper};
+use jobs::queue::{Queue, QueueConfig};
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use stores::{Backends, Opened, StoresConfig};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::credentials;
+use super::reply::{Reply, send};
+use super::tenant::ApiTenant;
+use crate::services::shared_redis_url;
+
+/// How an [`Api`] differs from the usual.
+#[derive(Debug, Clone, Default)]
+pub struct ApiOptions {
+    /// How much one request may ask for.
+    pub limits: Limits,
+    /// The Redis to use, if not the one that tests share.
+    pub redis_url: Option<String>,
+}
+
+/// An API that answers on a port of its own until it is dropped.
+pub struct Api {
+    /// Where it answers, without a final slash.
+    pub url: String,
+    /// Its stores.
+    pub opened: Opened,
+    /// Its queue, under a prefix of its own.
+    pub queue: Queue,
+    /// Its clock, which only the test moves.
+    pub clock: ManualClock,
+    client: Client,
+    // Dropping it ends the server.
+    _serving: DropGuard,
+    _data: tempfile::TempDir,
+}
+
+impl Api {
+    /// When these APIs begin.
+    #[must_use]
+    pub fn start_time() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).expect("a moment in 2027")
+    }
+
+    /// The usual one.
+    pub async fn start() -> Self {
+        Self::with(ApiOptions::default()).await
+    }
+
+    /// One with other options.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn with(options: ApiOptions) -> Self {
+        let redis_url = options.redis_url.unwrap_or_else(shared_redis_url);
+        let clock = ManualClock::at(Self::start_time());
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let mut queue = QueueConfig::new(redis_url.clone().into());
+        queue.prefix = format!("api-{}", uuid::Uuid::now_v7());
+        queue.call_deadline = Duration::from_secs(2);
+        let queue = Queue::connect(queue).await.expect("the queue answers");
+        let opened = open(data.path(), redis_url, &clock).await;
+        let config = ApiConfig { limits: options.limits, ..credentials::config() };
+        let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");
+        let state = ApiState::new(ApiParts {
+            stores: opened.stores.clone(),
+            directory: Arc::clone(&opened.directory),
+            queue: queue.clone(),
+            stamper: Stamper::new(stamp_keys, Arc::new(clock.clone())),
+            clock: Arc::new(clock.clone()),
+            config,
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(listener, state.expect("the secrets can be used"), stop.clone()));
+        let client = Client::builder().build().expect("a client");
+        Self { url, opened, queue, clock, client, _serving: stop.drop_guard(), _data: data }
+    }
+
+    /// A request without credentials. `path` begins with a slash.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A request of the operator.
+    pub fn operator(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, path).bearer_auth(credentials::OPERATOR_KEY)
+    }
+
+    /// Asks for a tenant, which then is being provisioned.
+    ///
+    /// # Panics
+    /// When the API refuses.
+    pub async fn provisioning(&self, id: &str) -> ApiTenant {
+        let body = json!({ "id": id, "name": format!("Tenant {id}") });
+        let reply = send(self.operator(Method::POST, "/api/v1/tenants").json(&body)).await;
+        assert_eq!(reply.status, 202, "{reply:?}");
+        ApiTenant::new(self, id, reply.text("/api_key"))
+    }
+
+    /// A tenant that is in use: what the provisioning job would do is done here.
+    pub async fn tenant(&self, id: &str) -> ApiTenant {
+        let tenant = self.provisioning(id).await;
+        self.tenant_ready(tenant).await
+    }
+
+    /// Does what the provisioning job would do.
+    pub async fn tenant_ready(&self, tenant: ApiTenant) -> ApiTenant {
+        tenant.activate(self).await;
+        tenant
+    }
+
+    /// The jobs in the outbox, of whichever tenant.
+    ///
+    /// # Panics
+    /// When the catalog does not answer.
+    pub async fn outbox_len(&self) -> usize {
+        let due =
+            self.opened.outbox.outbox_due(Self::start_time() + chrono::Days::new(1), Duration::ZERO, 1_000);
+        due.await.expect("the catalog answers").len()
+    }
+
+    /// Gets a path without credentials.
+    pub async fn get(&self, path: &str) -> Reply {
+        send(self.request(Method::GET, path)).await
+    }
+
+    /// Counts of the tenant's jobs as the queue has them.
+    ///
+    /// # Panics
+    /// When the queue does not answer.
+    pub async fn queued(&self, tenant: &str) -> Value {
+        let tenant = tenant.parse().expect("a test names a valid tenant");
+        let stats = self.queue.stats(&tenant).await.expect("the queue answers");
+        json!({ "available": stats.available, "open": stats.open() })
+    }
+}
+
+async fn open(data: &std::path::Path, redis_url: String, clock: &ManualClock) -> Opened {
+    let config = StoresConfig {
+        backends: Backends::Embedded,
+        blobs_url: None,
+        data_dir: data.to_owned(),
+        redis_url: redis_url.into(),
+    };
+    stores::open(&config, Arc::new(clock.clone())).await.expect("the embedded stores open")
+}
