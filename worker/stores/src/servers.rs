@@ -1,11 +1,19 @@
 //! Catalog, documents and index on servers: PostgreSQL, MongoDB and Neo4j.
 
+mod index;
+
+use std::sync::Arc;
+
 use jobs::clock::SharedClock;
 use secrecy::SecretString;
 
+use self::index::ServerIndexes;
 use crate::backend::Backend;
 use crate::config::InvalidStores;
 use crate::directory::DirectoryNews;
+use crate::graph::Neo4j;
+use crate::mongo::{Mongo, MongoDocuments};
+use crate::postgres::{PgCatalogs, PgDirectory, PgOutbox, PgSchedules, Postgres};
 
 /// Connects to the servers.
 ///
@@ -18,6 +26,16 @@ pub(crate) async fn open(
     clock: SharedClock,
     news: DirectoryNews,
 ) -> Result<Backend, InvalidStores> {
-    let _ = (postgres_url, mongo_url, neo4j_url, clock, news);
-    Err(InvalidStores::Setting { setting: "POSTGRES_URL", problem: "servers are not supported yet".into() })
+    let postgres = Postgres::open(postgres_url).await?;
+    let mongo = Mongo::open(mongo_url).await?;
+    let neo4j = Neo4j::new(neo4j_url)?;
+    neo4j.answers().await?;
+    Ok(Backend {
+        catalog: Box::new(PgCatalogs::new(postgres.clone(), news, Arc::clone(&clock))),
+        documents: Box::new(MongoDocuments::new(mongo)),
+        index: Box::new(ServerIndexes::new(postgres.clone(), Arc::new(neo4j), clock)),
+        rows: Arc::new(PgDirectory::new(postgres.clone())),
+        outbox: Arc::new(PgOutbox::new(postgres.clone())),
+        schedules: Arc::new(PgSchedules::new(postgres)),
+    })
 }

@@ -1,6 +1,6 @@
 //! How jobs ended.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::tenant::TenantId;
 use sqlx::SqliteConnection;
@@ -9,11 +9,7 @@ use super::port::TenantCatalog;
 use crate::embedded::column::{micros, moment};
 use crate::embedded::fault::Fault;
 use crate::model::JobRecord;
-
-/// How long a record is kept.
-const KEPT: TimeDelta = TimeDelta::days(30);
-/// How many records a tenant keeps.
-const KEPT_MAX: u32 = 10_000;
+use crate::retention::{HISTORY_KEPT, HISTORY_KEPT_MAX, HISTORY_PRUNED};
 
 pub(super) async fn insert(catalog: &TenantCatalog, records: &[JobRecord]) -> Result<(), Fault> {
     let mut tx = catalog.file.begin().await?;
@@ -51,19 +47,21 @@ async fn prune(tx: &mut SqliteConnection, tenant: &TenantId, now: DateTime<Utc>)
     sqlx::query(
         "DELETE FROM job_history WHERE tenant_id = ?1 AND job_id IN (
              SELECT job_id FROM job_history WHERE tenant_id = ?1 AND finished_at_us < ?2
-             ORDER BY finished_at_us LIMIT 500)",
+             ORDER BY finished_at_us LIMIT ?3)",
     )
     .bind(tenant.as_str())
-    .bind(micros(now - KEPT))
+    .bind(micros(now - HISTORY_KEPT))
+    .bind(HISTORY_PRUNED)
     .execute(&mut *tx)
     .await?;
     sqlx::query(
         "DELETE FROM job_history WHERE tenant_id = ?1 AND job_id IN (
              SELECT job_id FROM job_history WHERE tenant_id = ?1
-             ORDER BY finished_at_us DESC, job_id DESC LIMIT 500 OFFSET ?2)",
+             ORDER BY finished_at_us DESC, job_id DESC LIMIT ?3 OFFSET ?2)",
     )
     .bind(tenant.as_str())
-    .bind(KEPT_MAX)
+    .bind(HISTORY_KEPT_MAX)
+    .bind(HISTORY_PRUNED)
     .execute(tx)
     .await?;
     Ok(())

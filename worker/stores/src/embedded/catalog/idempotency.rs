@@ -1,6 +1,6 @@
 //! Answers that were given under an idempotency key.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use jobs::tenant::TenantId;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
@@ -8,9 +8,7 @@ use super::port::TenantCatalog;
 use crate::embedded::column::{micros, unsigned};
 use crate::embedded::fault::Fault;
 use crate::model::{Idempotency, Replay};
-
-/// How long an answer is given again.
-const KEPT: TimeDelta = TimeDelta::hours(24);
+use crate::retention::{IDEMPOTENCY_KEPT, IDEMPOTENCY_PRUNED};
 
 pub(super) async fn replay(catalog: &TenantCatalog, key: &str) -> Result<Option<Replay>, Fault> {
     replay_at(catalog.file.read(), &catalog.tenant, key, catalog.clock.now()).await
@@ -28,7 +26,7 @@ pub(super) async fn replay_at(
     )
     .bind(tenant.as_str())
     .bind(key)
-    .bind(micros(now - KEPT))
+    .bind(micros(now - IDEMPOTENCY_KEPT))
     .fetch_optional(reader)
     .await?;
     let Some((fingerprint, status, body)) = row else { return Ok(None) };
@@ -69,10 +67,11 @@ pub(super) async fn prune(
     sqlx::query(
         "DELETE FROM idempotency WHERE tenant_id = ?1 AND key IN (
              SELECT key FROM idempotency WHERE tenant_id = ?1 AND created_at_us <= ?2
-             ORDER BY created_at_us LIMIT 20)",
+             ORDER BY created_at_us LIMIT ?3)",
     )
     .bind(tenant.as_str())
-    .bind(micros(now - KEPT))
+    .bind(micros(now - IDEMPOTENCY_KEPT))
+    .bind(IDEMPOTENCY_PRUNED)
     .execute(tx)
     .await?;
     Ok(())

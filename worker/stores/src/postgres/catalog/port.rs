@@ -1,0 +1,185 @@
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use jobs::clock::SharedClock;
+use jobs::tenant::{KbId, TenantId, TenantStatus};
+use jobs::{DocumentId, JobId};
+
+use super::document::Becomes;
+use super::{accept, document, history, idempotency, schedule, tenant};
+use crate::directory::DirectoryNews;
+use crate::model::{
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
+    NewSchedule, Page, Replay, Schedule, Tenant, WorkspaceId,
+};
+use crate::ports::{Catalog, StoreResult};
+use crate::postgres::pool::{Postgres, TenantDb};
+use crate::scoped::Scope;
+
+/// Makes the catalog of one tenant.
+pub(crate) struct PgCatalogs {
+    postgres: Postgres,
+    news: DirectoryNews,
+    clock: SharedClock,
+}
+
+impl PgCatalogs {
+    pub(crate) fn new(postgres: Postgres, news: DirectoryNews, clock: SharedClock) -> Self {
+        Self { postgres, news, clock }
+    }
+}
+
+impl Scope<dyn Catalog> for PgCatalogs {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Catalog> {
+        let (news, clock) = (self.news.clone(), Arc::clone(&self.clock));
+        Arc::new(PgCatalog { db: self.postgres.tenant(tenant), news, clock })
+    }
+}
+
+struct PgCatalog {
+    db: TenantDb,
+    news: DirectoryNews,
+    clock: SharedClock,
+}
+
+impl PgCatalog {
+    /// Passes `outcome` on after telling that the directory's answers about the tenant changed.
+    async fn announced<T>(&self, outcome: T) -> StoreResult<T> {
+        self.news.tenant_changed(self.db.tenant()).await;
+        Ok(outcome)
+    }
+}
+
+#[async_trait::async_trait]
+impl Catalog for PgCatalog {
+    async fn tenant(&self) -> StoreResult<Option<Tenant>> {
+        tenant::tenant(&self.db).await
+    }
+
+    async fn tenant_status_move(&self, from: TenantStatus, to: TenantStatus) -> StoreResult<bool> {
+        let moved = tenant::status_move(&self.db, from, to).await?;
+        if moved { self.announced(moved).await } else { Ok(moved) }
+    }
+
+    async fn kb_ensure(
+        &self,
+        id: &KbId,
+        name: &str,
+        workspace: &WorkspaceId,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Kb> {
+        let kb = tenant::kb_ensure(&self.db, id, name, workspace, now).await?;
+        self.announced(kb).await
+    }
+
+    async fn kb(&self, id: &KbId) -> StoreResult<Option<Kb>> {
+        tenant::kb(&self.db, id).await
+    }
+
+    async fn kbs(&self) -> StoreResult<Vec<Kb>> {
+        tenant::kbs(&self.db).await
+    }
+
+    async fn api_key_ensure(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()> {
+        let stored = tenant::api_key_ensure(&self.db, key, now).await;
+        self.announced(stored).await?
+    }
+
+    async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {
+        let accepted = accept::accept(&self.db, acceptance, now).await?;
+        let tenant_made = acceptance.tenant.is_some() && accepted == Accepted::New;
+        if tenant_made { self.announced(accepted).await } else { Ok(accepted) }
+    }
+
+    async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>> {
+        idempotency::replay(&self.db, idempotency_key, self.clock.now()).await
+    }
+
+    async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()> {
+        accept::outbox_delete(&self.db, jobs).await
+    }
+
+    async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>> {
+        document::document(&self.db, kb, id).await
+    }
+
+    async fn documents(
+        &self,
+        kb: &KbId,
+        status: Option<DocumentStatus>,
+        after: Option<&DocumentId>,
+        limit: u32,
+    ) -> StoreResult<Page<Document>> {
+        document::documents(&self.db, kb, status, after, limit).await
+    }
+
+    async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]> {
+        document::totals(&self.db, kb).await
+    }
+
+    async fn document_processing(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        chunks: u32,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        document::becomes(&self.db, kb, id, revision, &Becomes::Processing { chunks }, now).await
+    }
+
+    async fn document_processed(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        counts: DocumentCounts,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        document::becomes(&self.db, kb, id, revision, &Becomes::Processed { counts }, now).await
+    }
+
+    async fn document_failed(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        document::becomes(&self.db, kb, id, revision, &Becomes::Failed { fault }, now).await
+    }
+
+    async fn document_pending(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        job: JobId,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        document::becomes(&self.db, kb, id, revision, &Becomes::Pending { job }, now).await
+    }
+
+    async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()> {
+        history::insert(&self.db, records, self.clock.now()).await
+    }
+
+    async fn history(&self, id: JobId) -> StoreResult<Option<JobRecord>> {
+        history::record(&self.db, id).await
+    }
+
+    async fn schedule_put(&self, new: &NewSchedule, now: DateTime<Utc>) -> StoreResult<()> {
+        let stored = schedule::put(&self.db, new, now).await;
+        self.announced(stored).await?
+    }
+
+    async fn schedules(&self, kb: &KbId) -> StoreResult<Vec<Schedule>> {
+        schedule::schedules(&self.db, kb).await
+    }
+
+    async fn schedule_delete(&self, kb: &KbId, name: &str) -> StoreResult<bool> {
+        let gone = schedule::delete(&self.db, kb, name).await?;
+        self.announced(gone).await
+    }
+}

@@ -1,0 +1,92 @@
+//! The tenant itself, its knowledge bases and its keys.
+
+use chrono::{DateTime, Utc};
+use jobs::tenant::{KbId, TenantStatus};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::model::{Kb, NewApiKey, Tenant, WorkspaceId};
+use crate::ports::StoreResult;
+use crate::postgres::pool::TenantDb;
+use crate::postgres::row;
+
+pub(super) async fn tenant(db: &TenantDb) -> StoreResult<Option<Tenant>> {
+    let sql = sqlx::query(
+        "select tenant_id, name, plan, status, epoch, created_at from tenants where tenant_id = $1",
+    );
+    let mut tx = db.tx("catalog.tenant").await?;
+    let found = tx.optional(sql.bind(db.tenant().as_str()), read_tenant).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+fn read_tenant(row: &PgRow) -> sqlx::Result<Tenant> {
+    Ok(Tenant {
+        id: row::tenant_id(row)?,
+        name: row.try_get("name")?,
+        plan: row.try_get("plan")?,
+        status: row::parsed(row, "status")?,
+        epoch: row::number(row, "epoch")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+pub(super) async fn status_move(db: &TenantDb, from: TenantStatus, to: TenantStatus) -> StoreResult<bool> {
+    let sql = sqlx::query("update tenants set status = $3 where tenant_id = $1 and status = $2");
+    let mut tx = db.tx("catalog.tenant_status_move").await?;
+    let sql = sql.bind(db.tenant().as_str()).bind(from.as_str()).bind(to.as_str());
+    let moved = tx.execute(sql).await? == 1;
+    tx.commit().await?;
+    Ok(moved)
+}
+
+pub(super) async fn kb_ensure(
+    db: &TenantDb,
+    id: &KbId,
+    name: &str,
+    workspace: &WorkspaceId,
+    now: DateTime<Utc>,
+) -> StoreResult<Kb> {
+    let insert = sqlx::query(
+        "insert into kbs (tenant_id, kb_id, name, workspace, created_at) values ($1, $2, $3, $4, $5) \
+         on conflict (tenant_id, kb_id) do nothing",
+    );
+    let insert = insert.bind(db.tenant().as_str()).bind(id.as_str()).bind(name);
+    let mut tx = db.tx("catalog.kb_ensure").await?;
+    tx.execute(insert.bind(workspace.as_str()).bind(now)).await?;
+    let select =
+        sqlx::query("select kb_id, name, workspace, created_at from kbs where tenant_id = $1 and kb_id = $2");
+    let kb = tx.one(select.bind(db.tenant().as_str()).bind(id.as_str()), row::kb).await?;
+    tx.commit().await?;
+    Ok(kb)
+}
+
+pub(super) async fn kb(db: &TenantDb, id: &KbId) -> StoreResult<Option<Kb>> {
+    let sql =
+        sqlx::query("select kb_id, name, workspace, created_at from kbs where tenant_id = $1 and kb_id = $2");
+    let mut tx = db.tx("catalog.kb").await?;
+    let found = tx.optional(sql.bind(db.tenant().as_str()).bind(id.as_str()), row::kb).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+pub(super) async fn kbs(db: &TenantDb) -> StoreResult<Vec<Kb>> {
+    let sql =
+        sqlx::query("select kb_id, name, workspace, created_at from kbs where tenant_id = $1 order by kb_id");
+    let mut tx = db.tx("catalog.kbs").await?;
+    let kbs = tx.all(sql.bind(db.tenant().as_str()), row::kb).await?;
+    tx.commit().await?;
+    Ok(kbs)
+}
+
+pub(super) async fn api_key_ensure(db: &TenantDb, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()> {
+    let sql = sqlx::query(
+        "insert into api_keys (tenant_id, key_id, name, secret_sha256, role, created_at, expires_at) \
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict (tenant_id, key_id) do nothing",
+    );
+    let sql = sql.bind(db.tenant().as_str()).bind(key.id.as_str()).bind(&key.name);
+    let sql = sql.bind(&key.secret_sha256).bind(key.role.as_str()).bind(now).bind(key.expires_at);
+    let mut tx = db.tx("catalog.api_key_ensure").await?;
+    tx.execute(sql).await?;
+    tx.commit().await
+}

@@ -1,0 +1,96 @@
+//! The rows that the directory answers from, read as `tenantry_directory`.
+
+use jobs::tenant::{ApiKeyId, KbId, TenantId, TenantRecord};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::pool::{Postgres, Reader};
+use super::row::{kb, number, parsed};
+use super::tx::{Read, Sql};
+use crate::directory::{DirectoryRows, MemberRecord};
+use crate::model::{ApiKeyRecord, Kb};
+use crate::ports::StoreResult;
+
+/// Reads who exists and who may do what.
+pub(crate) struct PgDirectory {
+    postgres: Postgres,
+}
+
+impl PgDirectory {
+    pub(crate) fn new(postgres: Postgres) -> Self {
+        Self { postgres }
+    }
+
+    async fn optional<T>(
+        &self,
+        operation: &'static str,
+        sql: Sql<'_>,
+        read: Read<T>,
+    ) -> StoreResult<Option<T>> {
+        let mut tx = self.postgres.reader_tx(Reader::Directory, operation).await?;
+        let found = tx.optional(sql, read).await?;
+        tx.commit().await?;
+        Ok(found)
+    }
+}
+
+#[async_trait::async_trait]
+impl DirectoryRows for PgDirectory {
+    async fn tenant(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {
+        let sql = sqlx::query("select status, epoch from tenants where tenant_id = $1");
+        self.optional("directory.tenant", sql.bind(tenant.as_str()), tenant_record).await
+    }
+
+    async fn kb(&self, tenant: &TenantId, id: &KbId) -> StoreResult<Option<Kb>> {
+        let sql = sqlx::query(
+            "select kb_id, name, workspace, created_at from kbs where tenant_id = $1 and kb_id = $2",
+        );
+        self.optional("directory.kb", sql.bind(tenant.as_str()).bind(id.as_str()), kb).await
+    }
+
+    async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>> {
+        let sql = sqlx::query(
+            "select secret_sha256, role, expires_at, revoked_at from api_keys \
+             where tenant_id = $1 and key_id = $2",
+        );
+        self.optional("directory.api_key", sql.bind(tenant.as_str()).bind(key.as_str()), api_key).await
+    }
+
+    async fn member(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<MemberRecord>> {
+        let sql = sqlx::query(
+            "select role, removed_at is not null as removed from members \
+             where tenant_id = $1 and subject = $2",
+        );
+        self.optional("directory.member", sql.bind(tenant.as_str()).bind(subject), member).await
+    }
+
+    async fn schedule_creators(&self, tenant: &TenantId, name: &str) -> StoreResult<Vec<String>> {
+        let sql =
+            sqlx::query("select created_by from schedules where tenant_id = $1 and name = $2 order by kb_id");
+        let mut tx = self.postgres.reader_tx(Reader::Directory, "directory.schedule_creators").await?;
+        let creators = tx.all(sql.bind(tenant.as_str()).bind(name), |row| row.try_get("created_by")).await?;
+        tx.commit().await?;
+        Ok(creators)
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        self.optional("directory.ping", sqlx::query("select 1"), |_| Ok(())).await.map(drop)
+    }
+}
+
+fn tenant_record(row: &PgRow) -> sqlx::Result<TenantRecord> {
+    Ok(TenantRecord { status: parsed(row, "status")?, epoch: number(row, "epoch")? })
+}
+
+fn api_key(row: &PgRow) -> sqlx::Result<ApiKeyRecord> {
+    Ok(ApiKeyRecord {
+        secret_sha256: row.try_get("secret_sha256")?,
+        role: parsed(row, "role")?,
+        expires_at: row.try_get("expires_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+    })
+}
+
+fn member(row: &PgRow) -> sqlx::Result<MemberRecord> {
+    Ok(MemberRecord { role: parsed(row, "role")?, removed: row.try_get("removed")? })
+}

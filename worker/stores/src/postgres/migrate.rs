@@ -1,0 +1,97 @@
+//! Making and changing the tables: `worker migrate`, as the owner.
+
+use jobs::error::report;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+
+use crate::config::InvalidStores;
+use crate::percent;
+
+pub(super) const ADMIN_URL: &str = "POSTGRES_ADMIN_URL";
+pub(super) const APP_URL: &str = "POSTGRES_URL";
+
+/// The migrations that this program knows. Their bookkeeping is kept out of `public`, where every table has tenants.
+pub(super) fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!("migrations/postgres");
+    migrator.create_schema("tenantry");
+    migrator.dangerous_set_table_name("tenantry.migrations");
+    migrator
+}
+
+/// Brings tables and roles up to date, and lets the role of `app_url` use them; makes that role if it does not exist.
+/// May run at any time, also twice at once: the second waits for the first.
+///
+/// # Errors
+/// When PostgreSQL does not answer, the admin role may not do this, or both URLs name the same role.
+pub async fn migrate(admin_url: &SecretString, app_url: &SecretString) -> Result<(), InvalidStores> {
+    let admin = options(ADMIN_URL, admin_url)?;
+    let app = options(APP_URL, app_url)?;
+    if admin.get_username() == app.get_username() {
+        let problem = format!("must name another role than {ADMIN_URL}: an owner could lift the isolation");
+        return Err(InvalidStores::Setting { setting: APP_URL, problem });
+    }
+    let mut owner =
+        admin.connect().await.map_err(refused("check that PostgreSQL runs and the URL is right"))?;
+    migrator()
+        .run(&mut owner)
+        .await
+        .map_err(refused("the role must own the database and may CREATE ROLE"))?;
+    app_role_ensure(&mut owner, &app, app_url).await?;
+    let grant = sqlx::query("select tenantry.app_grant($1::name)").bind(app.get_username());
+    let hint = "the role must be the one that created the roles tenantry_directory and tenantry_relay";
+    grant.execute(&mut owner).await.map_err(refused(hint))?;
+    let _ = owner.close().await;
+    Ok(())
+}
+
+/// The URL as the driver reads it.
+pub(super) fn options(setting: &'static str, url: &SecretString) -> Result<PgConnectOptions, InvalidStores> {
+    let parsed = url.expose_secret().parse::<PgConnectOptions>();
+    parsed.map_err(|error| InvalidStores::Setting {
+        setting,
+        problem: format!("expected postgres://role:password@host:port/database ({})", report(&error)),
+    })
+}
+
+async fn app_role_ensure(
+    owner: &mut PgConnection,
+    app: &PgConnectOptions,
+    app_url: &SecretString,
+) -> Result<(), InvalidStores> {
+    let exists = sqlx::query("select from pg_roles where rolname = $1").bind(app.get_username());
+    let exists = exists.fetch_optional(&mut *owner).await.map_err(refused("pg_roles must be readable"))?;
+    if exists.is_some() {
+        return Ok(());
+    }
+    // DDL takes no parameters; the server quotes the texts.
+    let create = sqlx::query(
+        "select format('create role %I login nosuperuser nocreatedb nocreaterole nobypassrls password %L', \
+                       $1::text, $2::text)",
+    );
+    // The driver's options do not give the password back.
+    let (_, password) = percent::credentials(app_url.expose_secret()).unwrap_or_default();
+    let create = create.bind(app.get_username()).bind(password);
+    let create =
+        create.fetch_one(&mut *owner).await.map_err(refused("the role must be able to CREATE ROLE"))?;
+    let create: String = create.try_get(0).map_err(refused("the role must be able to CREATE ROLE"))?;
+    let done = sqlx::raw_sql(AssertSqlSafe(create)).execute(owner).await;
+    done.map_err(refused("create the role of POSTGRES_URL, or let this role CREATE ROLE")).map(drop)
+}
+
+fn refused<E: std::error::Error + Send + Sync + 'static>(hint: &'static str) -> impl Fn(E) -> InvalidStores {
+    move |error| InvalidStores::Unreachable { setting: ADMIN_URL, hint: hint.into(), source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbered_without_gaps() {
+        let versions: Vec<_> = migrator().iter().map(|migration| migration.version).collect();
+        let expected: Vec<_> = (1..).take(versions.len()).collect();
+        assert_eq!(versions, expected);
+    }
+}

@@ -1,0 +1,29 @@
+//! PostgreSQL: the catalog, and the part of the index that is not the graph.
+//!
+//! There are three ways to a connection and no other, each a transaction with a name: as one tenant ([`TenantDb::tx`]),
+//! as the reader of the directory, and as the relay of the outbox ([`Postgres::reader_tx`]). Every table has forced
+//! row level security, so a transaction that forgot to say whose it is sees nothing.
+
+mod catalog;
+mod chunks;
+mod derive;
+mod directory;
+mod fault;
+mod locks;
+mod mentions;
+mod migrate;
+mod outbox;
+mod pool;
+mod ready;
+mod row;
+mod schedules;
+mod tx;
+
+pub(crate) use catalog::PgCatalogs;
+pub(crate) use derive::GraphChange;
+pub(crate) use directory::PgDirectory;
+pub(crate) use mentions::Mentioner;
+pub use migrate::migrate;
+pub(crate) use outbox::PgOutbox;
+pub(crate) use pool::{Postgres, TenantDb};
+pub(crate) use schedules::PgSchedules;

@@ -1,0 +1,118 @@
+//! Connections, and the three ways to one.
+
+use std::time::Duration;
+
+use jobs::tenant::TenantId;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, PgPool};
+
+use super::tx::{Sql, Tx};
+use crate::deadline::{BULK, CALL};
+use crate::ports::StoreResult;
+
+/// Connections of one process, enough for a worker's handlers and the API at the same time.
+const CONNECTIONS_MAX: u32 = 16;
+/// How long to wait for a connection: a new one, or one that is in use.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// The connections of the application's role.
+#[derive(Clone)]
+pub(crate) struct Postgres {
+    pool: PgPool,
+}
+
+/// A role that sees some tables of every tenant.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reader {
+    /// Who exists and who may do what.
+    Directory,
+    /// What waits for the queue, and what is due.
+    Relay,
+}
+
+impl Reader {
+    const fn set_role(self) -> &'static str {
+        match self {
+            Self::Directory => "set local role tenantry_directory",
+            Self::Relay => "set local role tenantry_relay",
+        }
+    }
+}
+
+impl Postgres {
+    /// Connections are made when they are needed.
+    pub(crate) fn new(options: PgConnectOptions) -> Self {
+        let options = options
+            .application_name("tenantry")
+            .options([
+                ("statement_timeout", CALL.as_millis().to_string()),
+                ("lock_timeout", CALL.as_millis().to_string()),
+                ("idle_in_transaction_session_timeout", BULK.as_millis().to_string()),
+            ])
+            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2));
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(ACQUIRE)
+            .connect_lazy_with(options);
+        Self { pool }
+    }
+
+    /// The rows of one tenant.
+    pub(crate) fn tenant(&self, tenant: &TenantId) -> TenantDb {
+        TenantDb { pool: self.pool.clone(), tenant: tenant.clone() }
+    }
+
+    /// A transaction named `operation` that reads what `reader` may read of every tenant.
+    pub(super) async fn reader_tx(&self, reader: Reader, operation: &'static str) -> StoreResult<Tx> {
+        let mut tx = Tx::begin(&self.pool, operation, CALL).await?;
+        // On its own, after BEGIN is known to have worked: otherwise a call that is dropped half-way could hand on a
+        // connection that has the role for good.
+        tx.execute(sqlx::query(reader.set_role())).await?;
+        Ok(tx)
+    }
+
+    /// A transaction named `operation` that belongs to nobody and so sees no row of a tenant.
+    pub(super) async fn nobody_tx(&self, operation: &'static str) -> StoreResult<Tx> {
+        Tx::begin(&self.pool, operation, CALL).await
+    }
+}
+
+/// The rows of one tenant.
+#[derive(Clone)]
+pub(crate) struct TenantDb {
+    pool: PgPool,
+    tenant: TenantId,
+}
+
+impl TenantDb {
+    /// Whose rows these are.
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// A transaction named `operation` that sees the tenant's rows and no others.
+    pub(crate) async fn tx(&self, operation: &'static str) -> StoreResult<Tx> {
+        let mut tx = Tx::begin(&self.pool, operation, CALL).await?;
+        self.enter(&mut tx, operation, CALL).await?;
+        Ok(tx)
+    }
+
+    /// As [`TenantDb::tx`], for work that moves a whole document.
+    pub(crate) async fn tx_bulk(&self, operation: &'static str) -> StoreResult<Tx> {
+        let mut tx = Tx::begin(&self.pool, operation, BULK).await?;
+        self.enter(&mut tx, operation, BULK).await?;
+        Ok(tx)
+    }
+
+    /// The only place that says whose rows a transaction sees. The operation's name goes along, so that the server's
+    /// log and `pg_stat_activity` show what a connection is doing.
+    async fn enter(&self, tx: &mut Tx, operation: &'static str, limit: Duration) -> StoreResult<()> {
+        let limit_ms = limit.as_millis().to_string();
+        let enter: Sql<'_> = sqlx::query(
+            "select set_config('app.tenant_id', $1, true), set_config('application_name', $2, true), \
+             set_config('statement_timeout', $3, true), set_config('lock_timeout', $3, true)",
+        );
+        tx.execute(enter.bind(self.tenant.as_str()).bind(operation).bind(limit_ms)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! A transaction with a name and a deadline.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::time::Instant;
+
+use super::fault::{Late, fault};
+use crate::ports::StoreResult;
+
+/// A statement with its arguments.
+pub(super) type Sql<'q> = Query<'q, Postgres, PgArguments>;
+
+/// Reads one row.
+pub(super) type Read<T> = fn(&PgRow) -> sqlx::Result<T>;
+
+/// A transaction. Dropped without [`Tx::commit`], it never happened.
+pub(crate) struct Tx {
+    inner: Transaction<'static, Postgres>,
+    operation: &'static str,
+    deadline: Instant,
+    limit: Duration,
+}
+
+impl Tx {
+    /// Begins a transaction that ends within `limit` or fails.
+    pub(super) async fn begin(pool: &PgPool, operation: &'static str, limit: Duration) -> StoreResult<Self> {
+        let deadline = Instant::now() + limit;
+        let begin = tokio::time::timeout_at(deadline, pool.begin());
+        let inner = match begin.await {
+            Ok(begun) => begun.map_err(fault(operation))?,
+            Err(_) => return Err(Late(limit).fault(operation)),
+        };
+        Ok(Self { inner, operation, deadline, limit })
+    }
+
+    /// Runs a statement and returns how many rows it touched.
+    pub(super) async fn execute(&mut self, sql: Sql<'_>) -> StoreResult<u64> {
+        let (deadline, limit, operation) = (self.deadline, self.limit, self.operation);
+        let done = within(deadline, limit, operation, sql.execute(&mut *self.inner)).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// The only row, if there is one.
+    pub(super) async fn optional<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<Option<T>> {
+        let (deadline, limit, operation) = (self.deadline, self.limit, self.operation);
+        let row = within(deadline, limit, operation, sql.fetch_optional(&mut *self.inner)).await?;
+        row.as_ref().map(read).transpose().map_err(fault(operation))
+    }
+
+    /// The only row.
+    pub(super) async fn one<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<T> {
+        let (deadline, limit, operation) = (self.deadline, self.limit, self.operation);
+        let row = within(deadline, limit, operation, sql.fetch_one(&mut *self.inner)).await?;
+        read(&row).map_err(fault(operation))
+    }
+
+    /// All rows.
+    pub(super) async fn all<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<Vec<T>> {
+        let (deadline, limit, operation) = (self.deadline, self.limit, self.operation);
+        let rows = within(deadline, limit, operation, sql.fetch_all(&mut *self.inner)).await?;
+        rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(fault(operation))
+    }
+
+    /// Makes it happen.
+    pub(crate) async fn commit(self) -> StoreResult<()> {
+        within(self.deadline, self.limit, self.operation, self.inner.commit()).await
+    }
+}
+
+async fn within<T>(
+    deadline: Instant,
+    limit: Duration,
+    operation: &'static str,
+    work: impl Future<Output = sqlx::Result<T>>,
+) -> StoreResult<T> {
+    match tokio::time::timeout_at(deadline, work).await {
+        Ok(done) => done.map_err(fault(operation)),
+        Err(_) => Err(Late(limit).fault(operation)),
+    }
+}

@@ -1,0 +1,14 @@
+//! How long the catalog keeps what nobody deletes.
+
+use chrono::TimeDelta;
+
+/// How long the answer to a request is given again under its idempotency key.
+pub(crate) const IDEMPOTENCY_KEPT: TimeDelta = TimeDelta::hours(24);
+/// How many answers that are too old one request removes: more than it adds.
+pub(crate) const IDEMPOTENCY_PRUNED: i64 = 20;
+/// How long the record of a job is kept.
+pub(crate) const HISTORY_KEPT: TimeDelta = TimeDelta::days(30);
+/// How many records of jobs a tenant keeps.
+pub(crate) const HISTORY_KEPT_MAX: i64 = 10_000;
+/// How many records that are too old or too many one call removes: more than it adds.
+pub(crate) const HISTORY_PRUNED: i64 = 500;
