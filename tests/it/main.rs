@@ -5,7 +5,9 @@
 mod api;
 mod faults;
 mod fence;
+mod isolation;
 mod jobs;
 mod queue;
 mod schedule;
+mod stores;
 mod tidy;

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "test-support")]
 pub mod conformance;
+#[cfg(feature = "test-support")]
+pub mod direct;
 pub mod model;
 pub mod ports;
 

@@ -50,8 +50,11 @@ begin
     loop
         execute format('grant select, insert, update, delete on %s to %I', target, app);
     end loop;
-    -- The application may become a reader, but is none by itself.
+    -- The application may become a reader, but is none by itself. Memberships belong to the cluster, so they are left
+    -- alone where another installation made them.
     foreach reader in array array['tenantry_directory', 'tenantry_relay'] loop
+        continue when exists (
+            select from pg_auth_members where roleid = reader::regrole and member = quote_ident(app)::regrole);
         if current_setting('server_version_num')::int >= 160000 then
             execute format('grant %I to %I with inherit false, set true', reader, app);
         else

@@ -11,7 +11,7 @@ create table tenants (
 );
 
 create table kbs (
-    tenant_id text collate "C" not null,
+    tenant_id text collate "C" not null references tenants,
     kb_id text collate "C" not null,
     name text not null,
     -- No two knowledge bases, of whatever tenants, share one name in the index.
@@ -22,7 +22,7 @@ create table kbs (
 
 -- A removed member stays as a row, so that a token from before the removal stops working.
 create table members (
-    tenant_id text collate "C" not null,
+    tenant_id text collate "C" not null references tenants,
     subject text collate "C" not null,
     role text not null,
     created_at timestamptz not null,
@@ -31,7 +31,7 @@ create table members (
 );
 
 create table api_keys (
-    tenant_id text collate "C" not null,
+    tenant_id text collate "C" not null references tenants,
     key_id text collate "C" not null,
     name text not null,
     secret_sha256 text not null,
@@ -60,7 +60,8 @@ create table documents (
     job_id uuid not null,
     created_at timestamptz not null,
     updated_at timestamptz not null,
-    primary key (tenant_id, kb_id, document_id)
+    primary key (tenant_id, kb_id, document_id),
+    foreign key (tenant_id, kb_id) references kbs
 );
 create index documents_by_status on documents (tenant_id, kb_id, status, document_id);
 
@@ -123,7 +124,8 @@ create table schedules (
     created_by text not null,
     next_fire_at timestamptz not null,
     last_fire_at timestamptz,
-    primary key (tenant_id, kb_id, name)
+    primary key (tenant_id, kb_id, name),
+    foreign key (tenant_id, kb_id) references kbs
 );
 create index schedules_by_time on schedules (next_fire_at);
 

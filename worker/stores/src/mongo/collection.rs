@@ -125,15 +125,17 @@ impl TenantCollection {
         found.map(|document| read(operation, document)).transpose()
     }
 
-    /// The values that a filter lets through, sorted by `by`.
+    /// The values that a filter lets through, sorted by `by`, at most `fetch` of them in one message: `FerretDB` does not
+    /// count bytes and would send more than the protocol allows.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         operation: &'static str,
         filter: Document,
         by: &'static str,
+        fetch: u32,
     ) -> StoreResult<Vec<T>> {
-        let mut cursor =
-            self.collection.find(self.scoped(filter)).sort(doc! { by: 1 }).await.map_err(fault(operation))?;
+        let find = self.collection.find(self.scoped(filter)).sort(doc! { by: 1 }).batch_size(fetch);
+        let mut cursor = find.await.map_err(fault(operation))?;
         let mut values = Vec::new();
         while cursor.advance().await.map_err(fault(operation))? {
             let document = cursor.deserialize_current().map_err(fault(operation))?;

@@ -14,6 +14,9 @@ pub(super) const EXTRACTIONS: &str = "extractions";
 /// What its index covers beside the tenant.
 pub(super) const INDEX: [&str; 4] = ["kb_id", "document_id", "revision", "order"];
 
+/// Extractions that come in one message: of one chunk each, some kilobytes.
+const FETCHED: u32 = 200;
+
 #[derive(Serialize, Deserialize)]
 struct Stored {
     kb_id: String,
@@ -51,7 +54,7 @@ pub(super) async fn of_revision(
     revision: u64,
 ) -> StoreResult<Vec<(u32, Extraction)>> {
     let filter = doc! { "kb_id": kb.as_str(), "document_id": id.as_str(), "revision": wide(revision) };
-    let found: Vec<Stored> = collection.find("documents.extractions", filter, "order").await?;
+    let found: Vec<Stored> = collection.find("documents.extractions", filter, "order", FETCHED).await?;
     Ok(found.into_iter().map(|stored| (stored.order, stored.extraction)).collect())
 }
 

@@ -26,6 +26,8 @@ const PUT: &str = "documents.parsed_put";
 const GET: &str = "documents.parsed";
 /// The longest piece of text in one document.
 const PART_BYTES: usize = 4 * 1024 * 1024;
+/// Parts that come in one message, which may have 48 MB.
+const PARTS_FETCHED: u32 = 8;
 /// How often a text is read when it is being replaced meanwhile.
 const ATTEMPTS: u32 = 5;
 
@@ -138,7 +140,7 @@ impl Parsed {
             "document_id": head.document_id.as_str(),
             "put": head.put.as_str(),
         };
-        let parts: Vec<Part> = self.parts.find(GET, filter, "place").await?;
+        let parts: Vec<Part> = self.parts.find(GET, filter, "place", PARTS_FETCHED).await?;
         let complete = parts.len() == head.parts as usize;
         Ok(complete.then(|| parts.into_iter().map(|part| part.text).collect()))
     }

@@ -39,9 +39,7 @@ pub async fn migrate(admin_url: &SecretString, app_url: &SecretString) -> Result
         .await
         .map_err(refused("the role must own the database and may CREATE ROLE"))?;
     app_role_ensure(&mut owner, &app, app_url).await?;
-    let grant = sqlx::query("select tenantry.app_grant($1::name)").bind(app.get_username());
-    let hint = "the role must be the one that created the roles tenantry_directory and tenantry_relay";
-    grant.execute(&mut owner).await.map_err(refused(hint))?;
+    app_grant(&mut owner, app.get_username()).await?;
     let _ = owner.close().await;
     Ok(())
 }
@@ -78,6 +76,17 @@ async fn app_role_ensure(
     let create: String = create.try_get(0).map_err(refused("the role must be able to CREATE ROLE"))?;
     let done = sqlx::raw_sql(AssertSqlSafe(create)).execute(owner).await;
     done.map_err(refused("create the role of POSTGRES_URL, or let this role CREATE ROLE")).map(drop)
+}
+
+/// Under a lock: two that grant at once would change the same rows of the server's own tables.
+async fn app_grant(owner: &mut PgConnection, role: &str) -> Result<(), InvalidStores> {
+    let hint = "the role must be the one that created the roles tenantry_directory and tenantry_relay";
+    let mut tx = owner.begin().await.map_err(refused(hint))?;
+    let lock = sqlx::query("select pg_advisory_xact_lock(hashtextextended('tenantry.app_grant', 0))");
+    lock.execute(&mut *tx).await.map_err(refused(hint))?;
+    let grant = sqlx::query("select tenantry.app_grant($1::name)").bind(role);
+    grant.execute(&mut *tx).await.map_err(refused(hint))?;
+    tx.commit().await.map_err(refused(hint))
 }
 
 fn refused<E: std::error::Error + Send + Sync + 'static>(hint: &'static str) -> impl Fn(E) -> InvalidStores {

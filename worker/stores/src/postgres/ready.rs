@@ -10,6 +10,9 @@ use crate::config::InvalidStores;
 use crate::error::StoreError;
 
 const READY: &str = "postgres.ready";
+/// Look-alikes, so that a comparison by prefix shows.
+const CANARY: &str = "row-level-canary";
+const PROBE: &str = "row-level-canary-2";
 
 impl Postgres {
     /// Opens the catalog that `url` names, if its tables are there and its role can do no harm.
@@ -22,6 +25,7 @@ impl Postgres {
         postgres.role_is_harmless().await?;
         postgres.is_migrated().await?;
         postgres.tables_are_isolated().await?;
+        postgres.rows_are_isolated().await?;
         Ok(postgres)
     }
 
@@ -66,21 +70,44 @@ impl Postgres {
         Ok(())
     }
 
-    /// Nobody switched row level security off since, and no table was added without it.
+    /// Nobody switched row level security off since, widened it, or added a table without it.
     async fn tables_are_isolated(&self) -> Result<(), InvalidStores> {
         let sql = sqlx::query(
             "select string_agg(c.relname, ', ') from pg_class c \
              join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' \
              where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') \
-               and not (c.relrowsecurity and c.relforcerowsecurity)",
+               and (not (c.relrowsecurity and c.relforcerowsecurity) or exists ( \
+                   select from pg_policies where schemaname = 'public' and tablename = c.relname \
+                     and policyname <> 'tenant_rows' and not roles <@ '{tenantry_directory,tenantry_relay}'))",
         );
         match self.nobody_row(sql, |row| row.try_get::<Option<String>, _>(0)).await? {
             None => Ok(()),
-            Some(tables) => Err(InvalidStores::NotIsolated {
-                setting: APP_URL,
-                what: format!("no forced row level security on {tables}"),
-            }),
+            Some(tables) => Err(not_isolated(format!("row level security is off or widened on {tables}"))),
         }
+    }
+
+    /// The self-test of the stores asks through queries that name their tenant. This one does not, so that nothing but
+    /// row level security stands between the row and the question. It leaves nothing behind.
+    async fn rows_are_isolated(&self) -> Result<(), InvalidStores> {
+        let hint = "PostgreSQL refused the self-test of row level security";
+        let enter = || sqlx::query("select set_config('app.tenant_id', $1, true)");
+        let insert = sqlx::query(
+            "insert into idempotency (tenant_id, key, fingerprint, status, body, created_at) \
+             values ($1, $2, '', 200, 'null', 'epoch')",
+        );
+        let key = uuid::Uuid::now_v7().to_string();
+        let mut tx = self.nobody_tx(READY).await.map_err(unreachable(hint))?;
+        tx.execute(enter().bind(CANARY)).await.map_err(unreachable(hint))?;
+        tx.execute(insert.bind(CANARY).bind(&key)).await.map_err(unreachable(hint))?;
+        for (tenant, expected) in [(CANARY, 1), (PROBE, 0), ("", 0)] {
+            tx.execute(enter().bind(tenant)).await.map_err(unreachable(hint))?;
+            let seen = sqlx::query("select count(*) from idempotency where key = $1").bind(&key);
+            let seen: i64 = tx.one(seen, |row| row.try_get(0)).await.map_err(unreachable(hint))?;
+            if seen != expected {
+                return Err(not_isolated(format!("{seen} rows were seen where {expected} should be")));
+            }
+        }
+        Ok(())
     }
 
     async fn nobody_row<T>(
@@ -98,4 +125,8 @@ impl Postgres {
 
 fn unreachable(hint: &'static str) -> impl Fn(StoreError) -> InvalidStores {
     move |error| InvalidStores::Unreachable { setting: APP_URL, hint: hint.into(), source: Box::new(error) }
+}
+
+fn not_isolated(what: String) -> InvalidStores {
+    InvalidStores::NotIsolated { setting: APP_URL, what }
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::envelope::StampedJob;
 use jobs::tenant::KbId;
+use sqlx::Row as _;
 
 use super::idempotency;
 use crate::error::StoreError;
@@ -127,4 +128,13 @@ pub(super) async fn outbox_delete(db: &TenantDb, jobs: &[JobId]) -> StoreResult<
     let mut tx = db.tx("catalog.outbox_delete").await?;
     tx.execute(sql.bind(db.tenant().as_str()).bind(ids)).await?;
     tx.commit().await
+}
+
+pub(super) async fn outbox_job(db: &TenantDb, id: JobId) -> StoreResult<Option<String>> {
+    let sql = sqlx::query("select wire from outbox where tenant_id = $1 and job_id = $2::uuid");
+    let mut tx = db.tx("catalog.outbox_job").await?;
+    let sql = sql.bind(db.tenant().as_str()).bind(id.to_string());
+    let wire = tx.optional(sql, |row| row.try_get("wire")).await?;
+    tx.commit().await?;
+    Ok(wire)
 }

@@ -99,6 +99,10 @@ impl Catalog for PgCatalog {
         accept::outbox_delete(&self.db, jobs).await
     }
 
+    async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {
+        accept::outbox_job(&self.db, id).await
+    }
+
     async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>> {
         document::document(&self.db, kb, id).await
     }

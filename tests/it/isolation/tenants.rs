@@ -1,0 +1,176 @@
+//! A tenant with something in every store.
+
+use chrono::{DateTime, Utc};
+use jobs::clock::{Clock as _, SystemClock};
+use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
+use jobs::tenant::{KbId, TenantContext};
+use jobs::types::ReindexKb;
+use jobs::{DocumentId, JobId};
+use std::sync::Arc;
+use stores::model::{
+    Acceptance, Chunk, Extraction, Idempotency, JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument,
+    NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
+};
+use stores::{Opened, TenantStores};
+use tests::services::ServerUrls;
+
+/// Stores on the servers, and a directory that goes when this does.
+pub(super) struct Servers {
+    pub(super) urls: ServerUrls,
+    pub(super) opened: Opened,
+    _data: tempfile::TempDir,
+}
+
+pub(super) async fn servers() -> Servers {
+    let urls = tests::services::migrated().await;
+    let data = tempfile::tempdir().unwrap();
+    let opened = stores::open(&urls.stores(data.path()), Arc::new(SystemClock)).await.unwrap();
+    Servers { urls, opened, _data: data }
+}
+
+/// A tenant of its own for each test, with look-alike content.
+pub(super) struct Seeded {
+    pub(super) id: String,
+    pub(super) kb: Kb,
+    pub(super) stores: TenantStores,
+}
+
+/// Writes something into every table, collection and label through the ports.
+pub(super) async fn seed(servers: &Servers, prefix: &str) -> Seeded {
+    let now = SystemClock.now();
+    let id = format!("{prefix}-{}", JobId::generate(now));
+    let context = TenantContext::for_tests(&id);
+    let stores = servers.opened.stores.scoped(&context);
+    let kb = seed_catalog(servers, &stores, &context, now).await;
+    let name = "plan.md";
+    let document = DocumentId::of_name(name);
+    let documents = stores.documents();
+    documents.provision().await.unwrap();
+    let parsed = ParsedDocument { revision: 1, title: None, text: "Ada builds the engine.".repeat(500_000) };
+    documents.parsed_put(&kb.id, &document, &parsed).await.unwrap();
+    documents.extractions_put(&kb.id, &document, 1, &[(0, Extraction::default())]).await.unwrap();
+    let index = stores.index();
+    index.provision(&kb).await.unwrap();
+    let chunk = Chunk { order: 0, tokens: 5, content: "Ada builds the engine.".into() };
+    index.chunks_replace(&kb, &document, name, &[chunk]).await.unwrap();
+    index.graph_replace(&kb, &document, name, &mentions(&document)).await.unwrap();
+    Seeded { id, kb, stores }
+}
+
+async fn seed_catalog(
+    servers: &Servers,
+    stores: &TenantStores,
+    context: &TenantContext,
+    now: DateTime<Utc>,
+) -> Kb {
+    let catalog = stores.catalog();
+    let workspace = WorkspaceId::generate(
+        now,
+        u32::from_le_bytes(*uuid::Uuid::now_v7().as_bytes().last_chunk().unwrap()),
+    );
+    let new = NewTenant { name: "Look-alike".into(), plan: "free".into() };
+    let accepted = Acceptance { tenant: Some(new), ..Acceptance::default() };
+    catalog.accept(&accepted, now).await.unwrap();
+    let kb = catalog.kb_ensure(&KbId::first(), "First", &workspace, now).await.unwrap();
+    catalog.api_key_ensure(&api_key(), now).await.unwrap();
+    catalog.accept(&acceptance(context, now), now).await.unwrap();
+    catalog.history_insert(&[record(now)]).await.unwrap();
+    let schedule = NewSchedule {
+        name: "nightly".into(),
+        kb_id: kb.id.clone(),
+        cron: "0 3 * * *".into(),
+        time_zone: "UTC".into(),
+        next_fire_at: now + chrono::TimeDelta::days(300),
+        template: job(context),
+        created_by: "user:ann".into(),
+    };
+    catalog.schedule_put(&schedule, now).await.unwrap();
+    reject_one(servers, context, now).await;
+    kb
+}
+
+/// Nothing in a port makes this row but the relay.
+async fn reject_one(servers: &Servers, context: &TenantContext, now: DateTime<Utc>) {
+    let job = job(context);
+    let row = stores::ports::OutboxRow {
+        tenant_id: context.tenant_id().clone(),
+        job_id: job.id(),
+        wire: job.wire().to_owned(),
+    };
+    servers.opened.outbox.outbox_reject(&row, "a test", now).await.unwrap();
+}
+
+fn acceptance(context: &TenantContext, now: DateTime<Utc>) -> Acceptance {
+    let job = job(context);
+    let name = "plan.md";
+    let document = NewDocument {
+        id: DocumentId::of_name(name),
+        name: name.into(),
+        revision: 1,
+        media_type: "text/markdown".into(),
+        size_bytes: 22,
+        sha256: "0".repeat(64),
+        job_id: job.id(),
+    };
+    let idempotency = Idempotency {
+        key: now.to_rfc3339(),
+        fingerprint: "f".into(),
+        status: 202,
+        body: serde_json::json!({ "id": 1 }),
+    };
+    Acceptance {
+        tenant: None,
+        documents: Some((KbId::first(), vec![document])),
+        jobs: vec![job],
+        idempotency: Some(idempotency),
+    }
+}
+
+fn job(context: &TenantContext) -> StampedJob {
+    let keys = StampKeys::parse(&StampKeys::generate("test")).unwrap();
+    let stamper = Stamper::new(keys, Arc::new(SystemClock));
+    stamper.stamp(context, &ReindexKb::default(), EnqueueOptions::default()).unwrap()
+}
+
+fn api_key() -> NewApiKey {
+    NewApiKey {
+        id: "abcd1234".parse().unwrap(),
+        name: "First".into(),
+        secret_sha256: "0".repeat(64),
+        role: jobs::tenant::Role::Admin,
+        expires_at: None,
+    }
+}
+
+fn record(now: DateTime<Utc>) -> JobRecord {
+    JobRecord {
+        id: JobId::generate(now),
+        kind: "kb.reindex".into(),
+        queue: "maintenance".into(),
+        state: "completed".into(),
+        attempts: 1,
+        error: None,
+        created_at: now,
+        started_at: now,
+        finished_at: now,
+    }
+}
+
+fn mentions(document: &DocumentId) -> Vec<Mention> {
+    let entity = |name: &str| Mention {
+        kind: MentionKind::Entity { name: name.into(), entity_type: "person".into() },
+        chunk_id: document.chunk_id(0),
+        description: format!("{name} builds."),
+    };
+    let relation = Mention {
+        kind: MentionKind::Relation {
+            source: "Ada".into(),
+            target: "Engine".into(),
+            keywords: vec!["builds".into()],
+            weight: 1.0,
+        },
+        chunk_id: document.chunk_id(0),
+        description: "Ada builds the engine.".into(),
+    };
+    vec![entity("Ada"), entity("Engine"), relation]
+}

@@ -1,0 +1,3 @@
+//! The stores on servers.
+
+mod conformance;
