@@ -46,7 +46,7 @@ pub(super) async fn seed(servers: &Servers, prefix: &str) -> Seeded {
     let document = DocumentId::of_name(name);
     let documents = stores.documents();
     documents.provision().await.unwrap();
-    let parsed = ParsedDocument { revision: 1, title: None, text: "Ada builds the engine.".repeat(500_000) };
+    let parsed = ParsedDocument { revision: 1, title: None, text: "Ada builds the engine.".repeat(250_000) };
     documents.parsed_put(&kb.id, &document, &parsed).await.unwrap();
     documents.extractions_put(&kb.id, &document, 1, &[(0, Extraction::default())]).await.unwrap();
     let index = stores.index();

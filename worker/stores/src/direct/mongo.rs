@@ -4,9 +4,6 @@ use serde_json::Value;
 
 use super::DirectError;
 
-/// Documents that come in one message: a few, since each may be some megabytes and `FerretDB` does not count bytes.
-const BATCH: u32 = 4;
-
 /// The database of texts and extractions.
 #[derive(Clone)]
 pub struct DirectMongo {
@@ -29,10 +26,14 @@ impl DirectMongo {
         Ok(names)
     }
 
-    /// Every document of a collection.
+    /// Every document of a collection, without its `text`.
     pub async fn documents(&self, collection: &str) -> Result<Vec<Value>, DirectError> {
-        let mut cursor =
-            self.database.collection::<Document>(collection).find(doc! {}).batch_size(BATCH).await?;
+        let mut cursor = self
+            .database
+            .collection::<Document>(collection)
+            .find(doc! {})
+            .projection(doc! { "text": 0 })
+            .await?;
         let mut documents = Vec::new();
         while cursor.advance().await? {
             documents.push(serde_json::to_value(cursor.deserialize_current()?)?);

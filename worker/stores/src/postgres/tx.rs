@@ -30,7 +30,7 @@ impl Tx {
         let deadline = Instant::now() + limit;
         let begin = tokio::time::timeout_at(deadline, pool.begin());
         let inner = match begin.await {
-            Ok(begun) => begun.map_err(fault(operation))?,
+            Ok(connection) => connection.map_err(fault(operation))?,
             Err(_) => return Err(Late(limit).fault(operation)),
         };
         Ok(Self { inner, operation, deadline, limit })
