@@ -58,7 +58,8 @@ impl Library {
         let mut names = Vec::with_capacity(SOURCES.len());
         for (operation, source) in SOURCES {
             let name = format!("{tag}_{operation}");
-            let flags = if source.starts_with("-- no-writes") { "'no-writes'" } else { "" };
+            let flag = source.strip_prefix("-- flag ").and_then(|rest| rest.split('.').next());
+            let flags = flag.map_or_else(String::new, |flag| format!("'{flag}'"));
             let written = writeln!(
                 text,
                 "redis.register_function{{function_name = '{name}', flags = {{{flags}}}, \
@@ -80,6 +81,7 @@ mod tests {
         let tag = LIBRARY.name(Operation::Enqueue).strip_suffix("_enqueue").unwrap();
         assert!(LIBRARY.text.starts_with(&format!("#!lua name={tag}\n")));
         assert_eq!(LIBRARY.name(Operation::Kept), format!("{tag}_kept"));
-        assert_eq!(LIBRARY.text.matches("'no-writes'}").count(), 3);
+        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 3);
+        assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 4);
     }
 }

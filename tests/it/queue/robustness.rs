@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
+use jobs::clock::ManualClock;
 use jobs::queue::{JobState, Kept, Queue, QueueError, Reason, TenantShare, Verdict};
 use tests::services::RedisServer;
 
@@ -10,10 +12,7 @@ use super::support::{Harness, config_at, ids, plain_connection, tenant};
 #[tokio::test]
 async fn the_library_is_loaded_again_when_redis_lost_it() {
     let server = RedisServer::start(&["--appendonly", "no"]).unwrap();
-    let mut config = config_at(server.url());
-    config.clock = None;
-    let clock = jobs::clock::ManualClock::at(chrono::DateTime::UNIX_EPOCH);
-    let h = Harness::with(config, clock).await;
+    let h = Harness::with(config_at(server.url()), ManualClock::at(DateTime::UNIX_EPOCH)).await;
     let mut redis = h.redis().await;
     let mut flush = async || redis::cmd("FUNCTION").arg("FLUSH").query_async::<()>(&mut redis).await.unwrap();
     flush().await;
@@ -65,6 +64,31 @@ async fn a_redis_that_hangs_is_an_error_in_time_and_used_again_after() {
     sleep.await.unwrap();
     assert!(missed);
     queue.ping().await.unwrap();
+}
+
+/// A Redis whose memory is full takes no more jobs, says so, and gets out of it by working.
+#[tokio::test]
+async fn a_full_redis_refuses_jobs_and_drains() {
+    let server = RedisServer::start(&["--appendonly", "no", "--maxmemory", "8mb"]).unwrap();
+    let h = Harness::with(config_at(server.url()), ManualClock::at(DateTime::UNIX_EPOCH)).await;
+    let mut accepted = 0;
+    let error = loop {
+        let jobs: Vec<_> = (0..200).map(|_| h.ping("acme")).collect();
+        match h.queue.push(&jobs).await {
+            Ok(outcome) => accepted += outcome.accepted,
+            Err(error) => break error,
+        }
+    };
+    assert!(jobs::error::report(&error).contains("maxmemory") && error.is_passing(), "{error:?}");
+    let mut done = 0;
+    while done < accepted {
+        let claim = h.fetch(200).await;
+        assert!(!claim.jobs.is_empty(), "{done} of {accepted}");
+        assert_eq!(h.queue.renew(&[claim.fence]).await.unwrap(), [true]);
+        done += claim.jobs.len();
+        h.complete(&claim).await;
+    }
+    h.push(&[h.ping("acme")]).await;
 }
 
 /// The records that a person, a bug or a disk can leave behind.

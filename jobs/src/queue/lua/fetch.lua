@@ -1,3 +1,4 @@
+-- flag allow-oom. A full Redis must be able to drain.
 -- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, lane name*
 -- -> {claim, {tenant, count, ...}, {id, ...}} | {0, ms to the next timer or '', more, {lane number, ...}}
 -- The caller reads the records with a plain HMGET: through Lua they would cost three times as much, and the

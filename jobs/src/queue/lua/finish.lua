@@ -1,3 +1,4 @@
+-- flag allow-oom. A full Redis must be able to drain.
 -- ARGV now, then blocks; the jobs in them are counted from 1 in the order given:
 --  'c' claim tenant count id*              completed
 --  'x' | 'q' claim tenant id why           dead letter | quarantine; why = code \n text

@@ -1,4 +1,4 @@
--- no-writes. ARGV tenant, x | q, offset, limit -> {id, since, why, ...}, newest first
+-- flag no-writes. ARGV tenant, x | q, offset, limit -> {id, since, why, ...}, newest first
 local k, out = kt..ARGV[1]..':', {}
 local from = tonumber(ARGV[3])
 local z = call('ZREVRANGE', k..ARGV[2], from, from + tonumber(ARGV[4]) - 1, 'WITHSCORES')

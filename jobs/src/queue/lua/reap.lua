@@ -1,3 +1,4 @@
+-- flag allow-oom. A full Redis must be able to drain.
 -- ARGV now, max_claims, max_deaths -> {claims reaped, jobs given back, {tenant, id, ...} quarantined} The
 -- first death puts a job back at once. Later ones put the jobs of a claim back apart from each other, so that
 -- the one that kills workers does not take its neighbours along to quarantine.

@@ -1,3 +1,4 @@
+-- flag allow-oom. A full Redis must be able to drain.
 -- ARGV now, lease_ms, claim* -> 1 or 0 for each: 0 = reaped or finished, stop its work
 local now = clock(ARGV[1])
 local live, z, out = call('ZMSCORE', p..':l', unpack(ARGV, 3)), {}, {}

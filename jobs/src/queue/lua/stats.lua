@@ -1,4 +1,4 @@
--- no-writes. ARGV now, tenant, live_ms -> {name, count, ...}, {undeclared lane, waiting, ...}
+-- flag no-writes. ARGV now, tenant, live_ms -> {name, count, ...}, {undeclared lane, waiting, ...}
 local now, t = clock(ARGV[1]), ARGV[2]
 local k, s, available, alone = kt..t..':', dec(t, call('HGET', kT, t)), 0, {}
 for i = 1, #s.ln do
