@@ -1,4 +1,5 @@
--- flag no-writes. ARGV now, tenant, id, live_ms -> {} | {state, at or '', why, declared (1 | 0), header fields...}
+-- flag no-writes. ARGV now, tenant, id, live_ms
+-- -> {} | {state, at or '', why, declared (1 | 0), header fields...}
 local now, t, id = clock(ARGV[1]), ARGV[2], ARGV[3]
 local k = kt..t..':'
 local function declared(lane)

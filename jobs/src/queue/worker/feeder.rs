@@ -21,12 +21,14 @@ use crate::queue::record;
 const CLAIM_JOBS: usize = 200;
 /// How long a wait on the wake-up markers lasts at most, on average. They are hints; this is the fallback.
 const POLL: Duration = Duration::from_millis(1_500);
+/// The shortest wait.
+const SHORTEST: Duration = Duration::from_millis(2);
 /// How long a feeder with no free slot waits until it proves that it is alive.
 const PROOF: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut feeder =
-        Feeder { markers: shared.queue.separate_connection(), shared, backoff: Backoff::new(), attempt: 0 };
+    let markers = shared.queue.separate_connection();
+    let mut feeder = Feeder { shared, markers, backoff: Backoff::new(), attempt: 0, again: 0 };
     while let Some(slots) = feeder.free_slots().await {
         feeder.attempt += 1;
         feeder.feed(slots).await;
@@ -38,6 +40,8 @@ struct Feeder {
     markers: Connection,
     backoff: Backoff,
     attempt: u64,
+    /// How often in a row the queue said "ask again".
+    again: u32,
 }
 
 impl Feeder {
@@ -109,7 +113,10 @@ impl Feeder {
 
     async fn use_answer(&mut self, answer: Fetched, slots: OwnedSemaphorePermit, lease_end: Instant) {
         match answer {
-            Fetched::Claim(claim) => self.deliver(claim, slots, lease_end).await,
+            Fetched::Claim(claim) => {
+                self.again = 0;
+                self.deliver(claim, slots, lease_end).await;
+            }
             Fetched::Nothing { next_in, more, lane_numbers } => {
                 drop(slots);
                 self.wait_for_work(next_in, more, &lane_numbers).await;
@@ -118,10 +125,15 @@ impl Feeder {
     }
 
     async fn wait_for_work(&mut self, next_in: Option<Duration>, more: bool, lanes: &[u64]) {
-        // Never zero: a queue that says "ask again" for ever must not spin.
-        let least = Duration::from_millis(2);
-        let wait = if more { least } else { next_in.unwrap_or(POLL).clamp(least, jittered(POLL)) };
-        if more || lanes.is_empty() {
+        if more {
+            // Usually once or twice. A damaged index could say so for ever: that must not become a busy loop.
+            tokio::time::sleep(SHORTEST * 2_u32.pow(self.again.min(8))).await;
+            self.again += 1;
+            return;
+        }
+        self.again = 0;
+        let wait = next_in.unwrap_or(POLL).clamp(SHORTEST, jittered(POLL));
+        if lanes.is_empty() {
             tokio::time::sleep(wait).await;
             return;
         }
