@@ -21,8 +21,8 @@ pub enum InvalidCron {
 
 /// The first moment after `after` at which `cron`, read in `time_zone`, comes true.
 ///
-/// Daylight saving follows Vixie cron: a fixed time that is skipped in spring fires at once after the gap, one that comes twice in
-/// autumn fires once.
+/// Daylight saving follows Vixie cron: a fixed time that is skipped in spring fires at once after the gap,
+/// one that comes twice in autumn fires once.
 ///
 /// # Errors
 /// When the expression or the zone cannot be read, or the expression never comes true.

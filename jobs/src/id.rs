@@ -25,7 +25,8 @@ impl JobId {
 
     /// The id that everyone computes for the same `seed` and moment.
     ///
-    /// Whoever makes the job again after a crash or beside another replica makes the same id, so the queue keeps one.
+    /// Whoever makes the job again after a crash or beside another replica makes the same id, so the queue
+    /// keeps one.
     #[must_use]
     pub fn derived(at: DateTime<Utc>, seed: &str) -> Self {
         let digest = sha2::Sha256::digest(seed.as_bytes());

@@ -48,15 +48,15 @@ impl Priority {
 
 /// A kind of work: a payload with a name and a policy.
 ///
-/// The payload holds ids, never rows: the handler reads what it needs when it runs, so a job that waited sees the
-/// world as it is then. It never holds the tenant: the stamp does.
+/// The payload holds ids, never rows: the handler reads what it needs when it runs, so a job that waited sees
+/// the world as it is then. It never holds the tenant: the stamp does.
 ///
 /// Running a job twice must have the effect of running it once, because delivery is at least once.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     /// Stable name on the wire, `thing.verb`. Code may be renamed, this may not.
     const TYPE: &'static str;
-    /// Version of the payload. Raise it when an old worker could not read a new payload; workers fetch only the
-    /// versions they declare.
+    /// Version of the payload. Raise it when an old worker could not read a new payload; workers fetch only
+    /// the versions they declare.
     const VERSION: u32 = 1;
     /// The Open Job Spec queue that the job waits in.
     const QUEUE: &'static str;

@@ -9,7 +9,8 @@ macro_rules! kinds {
     ($($variant:ident => $job:ty),+ $(,)?) => {
         /// One of the product's own job types.
         ///
-        /// Matching on it without a `_` arm is how the worker proves, at compile time, that each has a handler.
+        /// Matching on it without a `_` arm is how the worker proves, at compile time, that each has a
+        /// handler.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum JobKind {
             $(#[doc = concat!("[`", stringify!($job), "`]")] $variant),+

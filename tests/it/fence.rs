@@ -1,4 +1,5 @@
-//! Only `worker/stores` may name a database driver: the compiler then keeps every other crate away from raw connections.
+//! Only `worker/stores` may name a database driver: the compiler then keeps every other crate away from raw
+//! connections.
 
 use std::collections::BTreeMap;
 

@@ -73,7 +73,7 @@ async fn what_cannot_be_read_is_refused_with_the_field() {
     let (acme, _) = bed.look_alikes().await;
     for bad in ["", "every night", "* * * * * *", "0 0 30 2 *"] {
         let answer = nightly(&acme, bad).await;
-        assert_eq!(answer.status, 422, "{bad}: {answer:?}");
+        assert_eq!(answer.status, 400, "{bad}: {answer:?}");
         assert!(answer.body["code"].as_str().is_some_and(|code| code.starts_with("invalid_")), "{answer:?}");
     }
     assert_eq!(acme.http.get(&acme.kb("schedules")).await.body["schedules"], json!([]));

@@ -14,7 +14,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `worker dev` on a data directory and waits until it says where it listens. It starts a Redis of its own.
+    /// Starts `worker dev` on a data directory and waits until it says where it listens. It starts a Redis of
+    /// its own.
     ///
     /// # Panics
     /// When the program was not built, or ends before it listens.

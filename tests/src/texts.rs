@@ -1,6 +1,7 @@
 //! Documents whose names are the same and whose facts are not, so that a leak would show.
 
-/// A short text about the same people and products, true for one tenant only: `secret` is in it and nowhere else.
+/// A short text about the same people and products, true for one tenant only: `secret` is in it and nowhere
+/// else.
 #[must_use]
 pub fn short(secret: &str) -> String {
     format!(

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 /// Long enough for a loaded machine; a test that works never waits for it.
 const DEADLINE: Duration = Duration::from_secs(90);
 
-/// Asks again and again until `look` says `Ok`. Its `Err` says how things are, for the message of a test that fails.
+/// Asks again and again until `look` says `Ok`. Its `Err` says how things are, for the message of a test that
+/// fails.
 ///
 /// # Panics
 /// When the condition does not come true within the deadline.

@@ -119,8 +119,8 @@ impl JobContext {
         &self.cancel
     }
 
-    /// Enqueues a job of the same tenant when this one completes, in the same step. Returns its id, which is the same
-    /// whenever this job runs again.
+    /// Enqueues a job of the same tenant when this one completes, in the same step. Returns its id, which is
+    /// the same whenever this job runs again.
     ///
     /// # Errors
     /// When the actor lacks the permission that the child needs.

@@ -14,8 +14,8 @@ pub trait Handler: Job {
     /// [`JobError`] says what happens next: try again, or give up.
     fn handle(&self, cx: &JobContext) -> impl Future<Output = Result<(), JobError>> + Send;
 
-    /// Tidies up after the job was given up for good: `code` and `reason` say why. Best effort: it runs once, before the
-    /// job is discarded, and a failure is only logged.
+    /// Tidies up after the job was given up for good: `code` and `reason` say why. Best effort: it runs once,
+    /// before the job is discarded, and a failure is only logged.
     ///
     /// # Errors
     /// As for [`Handler::handle`].

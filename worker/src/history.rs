@@ -35,8 +35,9 @@ impl History {
         Self { line }
     }
 
-    /// Returns when the record is written, so that a job never leaves the queue before its history can be read. A writer
-    /// that cannot write delays a job by seconds at most, and then the record is lost, not the job.
+    /// Returns when the record is written, so that a job never leaves the queue before its history can be
+    /// read. A writer that cannot write delays a job by seconds at most, and then the record is lost, not the
+    /// job.
     pub(crate) async fn record(&self, tenant: TenantContext, record: JobRecord) {
         let (written, done) = oneshot::channel();
         let entry = Entry { tenant, record, written };

@@ -17,7 +17,8 @@ const AGE: Duration = Duration::from_secs(2);
 /// How many rows are read at a time.
 const BATCH: u32 = 100;
 
-/// Moves rows from every tenant's outbox to the queue. Any number of relays may run: the queue keeps one of each job.
+/// Moves rows from every tenant's outbox to the queue. Any number of relays may run: the queue keeps one of
+/// each job.
 pub struct Relay {
     /// The rows.
     pub outbox: Arc<dyn OutboxRelay>,

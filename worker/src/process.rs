@@ -109,7 +109,8 @@ impl Processor {
     }
 }
 
-/// One attempt, bounded by the type's timeout and by the cancel token. A panic is a failed attempt like any other.
+/// One attempt, bounded by the type's timeout and by the cancel token. A panic is a failed attempt like any
+/// other.
 async fn attempt(
     entry: &Entry,
     verified: &Verified,
@@ -118,7 +119,8 @@ async fn attempt(
 ) -> Result<(), JobError> {
     let handle = AssertUnwindSafe((entry.handle)(&verified.envelope, cx)).catch_unwind();
     tokio::select! {
-        // A job whose lease is gone must not be reported as done by a handler that finished in the same instant.
+        // A job whose lease is gone must not be reported as done by a handler that finished in the same
+        // instant.
         biased;
         () = cancel.cancelled() => Err(JobError::Interrupted),
         result = tokio::time::timeout(entry.policy.timeout, handle) => match result {

@@ -12,12 +12,15 @@ use jobs::{Job, JobError, JobKind, JobPolicy};
 use crate::context::JobContext;
 use crate::handler::Handler;
 
+/// A handler at work.
+type Work<'a> = BoxFuture<'a, Result<(), JobError>>;
+
 /// One job type with its handler, the type itself erased.
 pub(crate) struct Entry {
     pub(crate) policy: JobPolicy,
-    pub(crate) handle: for<'a> fn(&'a Envelope, &'a JobContext) -> BoxFuture<'a, Result<(), JobError>>,
+    pub(crate) handle: for<'a> fn(&'a Envelope, &'a JobContext) -> Work<'a>,
     pub(crate) discarded:
-        for<'a> fn(&'a Envelope, &'a JobContext, &'a str, &'a str) -> BoxFuture<'a, Result<(), JobError>>,
+        for<'a> fn(&'a Envelope, &'a JobContext, &'a str, &'a str) -> Work<'a>,
 }
 
 /// The job types that a worker runs. It fetches these and no others.
@@ -33,8 +36,8 @@ impl Registry {
         Self::default()
     }
 
-    /// The product's own types. A [`JobKind`] without an arm here does not compile, and an arm whose type has no
-    /// [`Handler`] does not either.
+    /// The product's own types. A [`JobKind`] without an arm here does not compile, and an arm whose type has
+    /// no [`Handler`] does not either.
     #[must_use]
     pub fn product() -> Self {
         JobKind::ALL.iter().fold(Self::empty(), |registry, kind| match kind {
@@ -69,7 +72,7 @@ impl Registry {
     }
 }
 
-fn handle<'a, J: Handler>(envelope: &'a Envelope, cx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
+fn handle<'a, J: Handler>(envelope: &'a Envelope, cx: &'a JobContext) -> Work<'a> {
     async move { payload::<J>(envelope)?.handle(cx).await }.boxed()
 }
 
@@ -78,7 +81,7 @@ fn discarded<'a, J: Handler>(
     cx: &'a JobContext,
     code: &'a str,
     reason: &'a str,
-) -> BoxFuture<'a, Result<(), JobError>> {
+) -> Work<'a> {
     async move { payload::<J>(envelope)?.discarded(cx, code, reason).await }.boxed()
 }
 

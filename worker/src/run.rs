@@ -1,4 +1,5 @@
-//! The worker: apalis takes jobs from the queue and hands them to the processor. The only file here that names apalis.
+//! The worker: apalis takes jobs from the queue and hands them to the processor. The only file here that
+//! names apalis.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -109,7 +110,8 @@ impl Worker {
         Self { queue: worker_queue, apalis, main, periodic, stop }
     }
 
-    /// Stops: fetches nothing new, lets running jobs finish until `deadline`, then gives the rest back without penalty.
+    /// Stops: fetches nothing new, lets running jobs finish until `deadline`, then gives the rest back
+    /// without penalty.
     pub async fn stop(self, deadline: Duration) {
         self.stop.cancel();
         let report = self.queue.stop(deadline).await;
@@ -121,7 +123,8 @@ impl Worker {
         for task in self.periodic {
             let _ = task.await;
         }
-        // Every job has ended or was given back: nothing is lost if apalis does not notice that its source did.
+        // Every job has ended or was given back: nothing is lost if apalis does not notice that its source
+        // did.
         let _ = self.apalis.stop();
         let abort = self.main.abort_handle();
         if tokio::time::timeout(END, self.main).await.is_err() {
@@ -139,7 +142,8 @@ async fn work(name: WorkerContext, backend: JobBackend, processor: Arc<Processor
     }
 }
 
-/// The processor as the service that apalis calls. Each job is a task of its own, so handlers share all cores.
+/// The processor as the service that apalis calls. Each job is a task of its own, so handlers share all
+/// cores.
 #[derive(Clone)]
 struct Handler {
     processor: Arc<Processor>,

@@ -20,8 +20,8 @@ const BATCH: u32 = 100;
 
 /// Looks for due schedules and turns each into a job in its tenant's outbox.
 ///
-/// The schedule's template is a stamped envelope. It is verified like any other, so a schedule of a suspended tenant or of a
-/// removed member does not fire, and the job keeps the tenant, actor and role of the template.
+/// The schedule's template is a stamped envelope. It is verified like any other, so a schedule of a suspended
+/// tenant or of a removed member does not fire, and the job keeps the tenant, actor and role of the template.
 pub struct Scheduler {
     /// What is due.
     pub schedules: Arc<dyn DueSchedules>,
@@ -46,7 +46,8 @@ impl Scheduler {
         }
     }
 
-    /// Fires what is due. Returns how many fired here and not elsewhere. What was missed while no worker ran fires once.
+    /// Fires what is due. Returns how many fired here and not elsewhere. What was missed while no worker ran
+    /// fires once.
     ///
     /// # Errors
     /// When the catalog is not available.
@@ -54,7 +55,8 @@ impl Scheduler {
         let now = self.clock.now();
         let mut fired = 0;
         for due in self.schedules.schedules_due(now, BATCH).await? {
-            // A schedule that cannot fire again is looked at once a day, in case its definition was repaired by hand.
+            // A schedule that cannot fire again is looked at once a day, in case its definition was repaired
+            // by hand.
             let next = next_fire(&due.cron, &due.time_zone, now).unwrap_or(now + chrono::Days::new(1));
             match self.copy(&due).await {
                 Ok(job) => fired += usize::from(self.schedules.schedule_fire(&due, &job, next, now).await?),

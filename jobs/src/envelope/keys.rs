@@ -7,7 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// One or two signing keys: the first signs, both verify. Rotate by putting a new key first.
 ///
-/// Written `kid:secret` or `kid:secret,kid:secret`, each secret being at least 32 bytes in unpadded base64url.
+/// Written `kid:secret` or `kid:secret,kid:secret`, each secret being at least 32 bytes in unpadded
+/// base64url.
 #[derive(Clone)]
 pub struct StampKeys {
     keys: Vec<StampKey>,

@@ -20,8 +20,8 @@ pub(super) struct Claims {
     /// The job's type.
     #[serde(rename = "type")]
     pub(super) kind: String,
-    /// SHA-256 of the envelope's bytes, base64url. It covers every field, so that neither priority nor retry policy
-    /// nor group can be changed, not just the arguments.
+    /// SHA-256 of the envelope's bytes, base64url. It covers every field, so that neither priority nor retry
+    /// policy nor group can be changed, not just the arguments.
     pub(super) dig: String,
     pub(super) tenant: TenantId,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,8 +14,8 @@ use crate::id::{GroupId, JobId};
 use crate::job::{Job, Priority};
 use crate::tenant::{TenantContext, TenantId};
 
-/// A job that was signed for a tenant: the only thing the queue accepts. Its fields are where it goes, read from what
-/// was signed, so they cannot disagree with it.
+/// A job that was signed for a tenant: the only thing the queue accepts. Its fields are where it goes, read
+/// from what was signed, so they cannot disagree with it.
 #[derive(Debug, Clone)]
 pub struct StampedJob {
     pub(crate) id: JobId,
@@ -133,11 +133,11 @@ impl Stamper {
         if !context.has_permission(J::PERMISSION) {
             return Err(StampError::Forbidden(J::PERMISSION));
         }
-        let envelope = self.envelope(job, options)?;
+        let envelope = self.envelope(job, &options)?;
         self.seal(context, &envelope)
     }
 
-    fn envelope<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Envelope, StampError> {
+    fn envelope<J: Job>(&self, job: &J, options: &EnqueueOptions) -> Result<Envelope, StampError> {
         let now = self.clock.now();
         Ok(Envelope {
             specversion: Envelope::SPECVERSION.to_owned(),
@@ -161,8 +161,8 @@ impl Stamper {
         })
     }
 
-    /// Stamps an envelope that was verified before under another id: how a schedule fires. The tenant, the actor and
-    /// the role stay those of `context`.
+    /// Stamps an envelope that was verified before under another id: how a schedule fires. The tenant, the
+    /// actor and the role stay those of `context`.
     ///
     /// # Errors
     /// As for [`Stamper::stamp`].

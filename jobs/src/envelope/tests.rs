@@ -97,7 +97,8 @@ async fn refusal(wire: &str, directory: OneTenant) -> &'static str {
     verify(wire, directory).await.expect_err("the envelope should have been refused").code()
 }
 
-/// An envelope that was written in version 1.0 is read for ever: what lies on somebody's Redis outlives our code.
+/// An envelope that was written in version 1.0 is read for ever: what lies on somebody's Redis outlives our
+/// code.
 #[tokio::test]
 async fn the_golden_envelope_is_still_read() {
     let wire = include_str!("golden/v1.0.json").trim_end();

@@ -102,8 +102,8 @@ impl Verifier {
 
     /// Turns bytes that were fetched from `queue_of`'s queue into a checked envelope.
     ///
-    /// `policy_of` tells the policy of a job type; an envelope of a type it does not know is malformed, because workers
-    /// fetch only what they declare.
+    /// `policy_of` tells the policy of a job type; an envelope of a type it does not know is malformed,
+    /// because workers fetch only what they declare.
     ///
     /// # Errors
     /// A [`Refusal`] that says what to do with the job: quarantine, drop, or let it wait.

@@ -1,16 +1,17 @@
 //! The proof that somebody may act for a tenant.
 //!
-//! **Why a value.** Every store call takes its tenant from a [`TenantContext`] that the caller holds. A thread-local or
-//! task-local would be set by whoever ran before and forgotten by whoever comes next; one job would then run with
-//! the previous job's tenant. A parameter cannot be forgotten: the compiler asks for it.
+//! **Why a value.** Every store call takes its tenant from a [`TenantContext`] that the caller holds. A
+//! thread-local or task-local would be set by whoever ran before and forgotten by whoever comes next; one job
+//! would then run with the previous job's tenant. A parameter cannot be forgotten: the compiler asks for it.
 //!
-//! **Why it cannot be made.** The fields are private and there is no `Deserialize`, no `Default` and no setter. A
-//! context comes from a request whose credentials were checked ([`TenantContext::for_request`]), from a signed
-//! envelope that was checked against the directory ([`crate::envelope::Verifier::verify`]), or, with the feature
+//! **Why it cannot be made.** The fields are private and there is no `Deserialize`, no `Default` and no
+//! setter. A context comes from a request whose credentials were checked ([`TenantContext::for_request`]),
+//! from a signed envelope that was checked against the directory ([`crate::envelope::Verifier::verify`]), or,
+//! with the feature
 //! `test-support`, from a test.
 //!
-//! **Why there is no system tenant.** A context for "all tenants" would be the one value worth stealing. Work over
-//! all tenants fans out into one stamped job for each of them.
+//! **Why there is no system tenant.** A context for "all tenants" would be the one value worth stealing. Work
+//! over all tenants fans out into one stamped job for each of them.
 
 use super::{Actor, KbId, Permission, Permissions, Role, TenantId};
 

@@ -55,7 +55,8 @@ impl FromStr for TenantStatus {
 pub struct TenantRecord {
     /// Where the tenant is in its life.
     pub status: TenantStatus,
-    /// Grows when all of the tenant's queued work is called off at once: jobs stamped under an older epoch are dropped.
+    /// Grows when all of the tenant's queued work is called off at once: jobs stamped under an older epoch
+    /// are dropped.
     pub epoch: u64,
 }
 

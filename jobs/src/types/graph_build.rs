@@ -6,7 +6,8 @@ use crate::id::DocumentId;
 use crate::job::Job;
 use crate::tenant::Permission;
 
-/// Merges what was extracted from one document into its knowledge base's graph and marks the document processed.
+/// Merges what was extracted from one document into its knowledge base's graph and marks the document
+/// processed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BuildGraph {

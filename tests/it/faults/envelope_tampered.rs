@@ -1,5 +1,5 @@
-//! Somebody with access to Redis changes, forges or moves jobs. None reaches a handler, each is put aside with the reason, and the
-//! next job runs.
+//! Somebody with access to Redis changes, forges or moves jobs. None reaches a handler, each is put aside
+//! with the reason, and the next job runs.
 
 use chrono::Duration;
 use jobs::clock::{Clock, SystemClock};

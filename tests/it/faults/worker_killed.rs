@@ -32,8 +32,8 @@ async fn processed(tenant: &TestTenant) -> usize {
 }
 
 /// Goal: a worker that dies without a word loses nothing and doubles nothing.
-/// Method: kill the whole process while some documents are done and others are not, start it again on the same data, and compare the
-/// graph with that of a system that nobody killed.
+/// Method: kill the whole process while some documents are done and others are not, start it again on the
+/// same data, and compare the graph with that of a system that nobody killed.
 #[tokio::test]
 async fn kill_9_in_the_middle_ends_in_the_same_graph() {
     let undisturbed = Bed::embedded().await;

@@ -33,7 +33,8 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// A system of this test's own on embedded stores. It shares a Redis with other beds, under a prefix of its own.
+    /// A system of this test's own on embedded stores. It shares a Redis with other beds, under a prefix of
+    /// its own.
     ///
     /// # Panics
     /// When the system does not start.

@@ -29,11 +29,7 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    #[expect(
-        clippy::print_stdout,
-        clippy::print_stderr,
-        reason = "the demo talks to the person who started it"
-    )]
+    #[expect(clippy::print_stdout, reason = "the JSON line is the command's output")]
     pub(super) async fn run(self) -> anyhow::Result<()> {
         super::log::start("error");
         // A directory of its own, so that a demo always starts empty and leaves nothing behind.
@@ -68,7 +64,6 @@ impl Demo {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "standard output is for the JSON line")]
 fn show(summary: &Summary) {
     eprintln!("\n{}\n", summary.table());
     for report in &summary.tenants {
@@ -81,7 +76,6 @@ fn show(summary: &Summary) {
     eprintln!("{}\n  -> {} {} ({verdict})\n", read.request, read.status, read.code);
 }
 
-#[expect(clippy::print_stderr, reason = "the demo talks to the person who started it")]
 fn invite(system: &DevSystem, keys: &[(String, String)]) {
     eprintln!("The system stays up until Ctrl-C. Look around:");
     for (tenant, key) in keys {

@@ -26,7 +26,6 @@ pub(super) struct Dev {
 }
 
 impl Dev {
-    #[expect(clippy::print_stderr, reason = "the command tells the person who started it where to go")]
     pub(super) async fn run(self) -> anyhow::Result<()> {
         super::log::start("warn,worker=info,api_thin=info");
         let options = DevOptions {

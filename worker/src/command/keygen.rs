@@ -5,7 +5,8 @@ use secrecy::ExposeSecret;
 /// Prints a new key for `TENANTRY_STAMP_KEYS`.
 #[derive(Debug, Args)]
 pub(super) struct Keygen {
-    /// The key's id: letters, digits, - and _. To rotate, put the new key first and keep the old one behind a comma.
+    /// The key's id: letters, digits, - and _. To rotate, put the new key first and keep the old one behind a
+    /// comma.
     #[arg(default_value = "k1")]
     id: String,
 }

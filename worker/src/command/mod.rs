@@ -1,5 +1,6 @@
 //! The commands of the `worker` program.
 
+mod cli;
 mod demo;
 mod dev;
 mod keygen;
@@ -7,71 +8,4 @@ mod log;
 mod run;
 mod signal;
 
-use clap::{Parser, Subcommand};
-
-/// Runs background jobs for many tenants.
-#[derive(Debug, Parser)]
-#[command(
-    name = "worker",
-    version,
-    about,
-    after_help = "Start with `worker dev`: it needs nothing but redis-server."
-)]
-pub struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Runs jobs, schedules and the outbox relay against the configured servers.
-    Run(run::Run),
-    /// Runs the whole system in this process: API, worker and scheduler on embedded stores and a Redis of its own.
-    Dev(dev::Dev),
-    /// Shows the system at work on sample documents or on a folder of yours.
-    Demo(demo::Demo),
-    /// Prints a new key for TENANTRY_STAMP_KEYS.
-    Keygen(keygen::Keygen),
-}
-
-impl Cli {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// Whatever keeps the command from doing its work, with the setting to change where one is to blame.
-    pub async fn run(self) -> anyhow::Result<()> {
-        match self.command {
-            Command::Run(run) => run.run().await,
-            Command::Dev(dev) => dev.run().await,
-            Command::Demo(demo) => demo.run().await,
-            Command::Keygen(keygen) => {
-                keygen.run();
-                Ok(())
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn flags_and_variables_do_not_clash() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn help_names_every_variable_of_run() {
-        let mut cli = Cli::command();
-        let run = cli.find_subcommand_mut("run").unwrap();
-        let help = run.render_long_help().to_string();
-        for name in
-            ["REDIS_URL", "TENANTRY_STAMP_KEYS", "POSTGRES_URL", "MONGO_URL", "NEO4J_URL", "OPENAI_BASE_URL"]
-        {
-            assert!(help.contains(name), "{name} is not in the help");
-        }
-    }
-}
+pub use cli::Cli;

@@ -15,7 +15,8 @@ pub(super) struct Run {
     /// Redis 7 or newer with maxmemory-policy noeviction.
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     redis_url: String,
-    /// One or two keys that sign jobs, `kid:secret`, the newest first; the API needs the same. See `worker keygen`.
+    /// One or two keys that sign jobs, `kid:secret`, the newest first; the API needs the same. See `worker
+    /// keygen`.
     #[arg(long, env = "TENANTRY_STAMP_KEYS", hide_env_values = true, value_name = "KEYS")]
     stamp_keys: String,
     #[command(flatten)]

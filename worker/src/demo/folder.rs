@@ -12,7 +12,7 @@ const MAX_BYTES: u64 = 20 * 1024 * 1024;
 
 /// A file to upload under `name`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub(super) struct Found {
     /// Its path below the folder, with forward slashes.
     pub name: String,
     /// Where it is.
@@ -23,7 +23,7 @@ pub struct Found {
 
 /// A file that is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub(super) struct LeftOut {
     /// Its path below the folder.
     pub name: String,
     /// Why.
@@ -32,7 +32,7 @@ pub struct LeftOut {
 
 /// Everything below `folder`, by name. Hidden files and folders are not looked at; links are followed.
 #[must_use]
-pub fn walk(folder: &Path) -> (Vec<Found>, Vec<LeftOut>) {
+pub(super) fn walk(folder: &Path) -> (Vec<Found>, Vec<LeftOut>) {
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
     let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
     for entry in entries.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {

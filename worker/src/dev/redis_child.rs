@@ -30,8 +30,8 @@ pub struct LocalRedis {
 }
 
 impl LocalRedis {
-    /// Starts a server whose data lives in `dir`. A server that an earlier run left behind there is ended first, since two
-    /// servers on one directory would destroy each other's files.
+    /// Starts a server whose data lives in `dir`. A server that an earlier run left behind there is ended
+    /// first, since two servers on one directory would destroy each other's files.
     ///
     /// # Errors
     /// When `redis-server` is missing ([`RedisMissing`]) or does not answer in time.
@@ -122,7 +122,8 @@ fn command(port: u16, text: &str) -> Option<String> {
     exchange(port, text).and_then(|answer| answer.lines().next().map(str::to_owned))
 }
 
-/// One inline command of the Redis protocol. The client library is for the queue; this only asks "are you there?".
+/// One inline command of the Redis protocol. The client library is for the queue; this only asks "are you
+/// there?".
 fn exchange(port: u16, text: &str) -> Option<String> {
     use std::io::{Read, Write};
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;

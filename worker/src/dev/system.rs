@@ -41,13 +41,12 @@ impl DevSystem {
     pub async fn start(options: DevOptions) -> anyhow::Result<Self> {
         let DevOptions { listen, data_dir, redis_url, pool, extraction } = options;
         let secrets = DevSecrets::load_or_create(&data_dir)?;
-        let (redis, redis_url) = match redis_url {
-            Some(url) => (None, url),
-            None => {
-                let redis = LocalRedis::start(&data_dir.join("redis")).await?;
-                let url = redis.url();
-                (Some(redis), url)
-            }
+        let (redis, redis_url) = if let Some(url) = redis_url {
+            (None, url)
+        } else {
+            let redis = LocalRedis::start(&data_dir.join("redis")).await?;
+            let url = redis.url();
+            (Some(redis), url)
         };
         let system = System::start(SystemOptions {
             listen,

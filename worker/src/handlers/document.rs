@@ -5,8 +5,8 @@ use stores::model::{Document, DocumentFault, Kb};
 
 use crate::context::JobContext;
 
-/// The document at `revision` and its knowledge base; `None` when either is gone or a later upload replaced the revision, in
-/// which case whoever came later does the work.
+/// The document at `revision` and its knowledge base; `None` when either is gone or a later upload replaced
+/// the revision, in which case whoever came later does the work.
 pub(super) async fn current(
     cx: &JobContext,
     id: &DocumentId,

@@ -12,7 +12,8 @@ use crate::context::JobContext;
 use crate::handler::Handler;
 use crate::text::{self, Chunker, ParseError, ParsedText};
 
-/// How many chunks one extraction job takes: large enough that its overhead vanishes, small enough that a retry repeats little.
+/// How many chunks one extraction job takes: large enough that its overhead vanishes, small enough that a
+/// retry repeats little.
 const CHUNKS_PER_JOB: u32 = 8;
 
 impl Handler for IngestDocument {

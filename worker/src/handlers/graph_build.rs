@@ -36,7 +36,8 @@ impl Handler for BuildGraph {
         } else if let Some(newer) = catalog.document(&kb.id, &document.id).await?
             && newer.status == DocumentStatus::Processed
         {
-            // A later revision was built while this one was being written: its graph has to have the last word.
+            // A later revision was built while this one was being written: its graph has to have the last
+            // word.
             cx.enqueue(&Self { document_id: newer.id, revision: newer.revision })?;
         }
         Ok(())

@@ -7,8 +7,8 @@ use crate::extract::OpenAiSettings;
 /// Who finds entities: the built-in rules, or a language model behind an OpenAI-compatible endpoint.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ExtractionSettings {
-    /// Base URL of an OpenAI-compatible API, such as `https://api.openai.com/v1`. Without it the built-in rules are used: they
-    /// work offline and find names, not meaning.
+    /// Base URL of an OpenAI-compatible API, such as `https://api.openai.com/v1`. Without it the built-in
+    /// rules are used: they work offline and find names, not meaning.
     #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL")]
     pub openai_base_url: Option<String>,
     /// Key for that API.

@@ -10,7 +10,8 @@ pub struct StorageSettings {
     /// Directory for embedded stores and local originals.
     #[arg(long, env = "TENANTRY_DATA_DIR", default_value = ".data", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Postgres for the catalog and chunks, as a role that neither owns the tables nor bypasses row level security.
+    /// Postgres for the catalog and chunks, as a role that neither owns the tables nor bypasses row level
+    /// security.
     #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_name = "URL")]
     pub postgres_url: Option<String>,
     /// `MongoDB` for texts and extractions.
@@ -19,7 +20,8 @@ pub struct StorageSettings {
     /// Neo4j for entities and relations, `bolt://user:password@host:port`.
     #[arg(long, env = "NEO4J_URL", hide_env_values = true, value_name = "URL")]
     pub neo4j_url: Option<String>,
-    /// Where uploaded originals go: `s3://bucket/prefix`, configured by the `S3_*` variables. Local files by default.
+    /// Where uploaded originals go: `s3://bucket/prefix`, configured by the `S3_*` variables. Local files by
+    /// default.
     #[arg(long, env = "TENANTRY_BLOBS_URL", value_name = "URL")]
     pub blobs_url: Option<String>,
 }
