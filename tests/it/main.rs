@@ -5,9 +5,8 @@
 mod api;
 mod faults;
 mod fence;
-mod isolation;
 mod jobs;
 mod queue;
+mod same_everywhere;
 mod schedule;
-mod stores;
 mod tidy;

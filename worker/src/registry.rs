@@ -19,8 +19,7 @@ type Work<'a> = BoxFuture<'a, Result<(), JobError>>;
 pub(crate) struct Entry {
     pub(crate) policy: JobPolicy,
     pub(crate) handle: for<'a> fn(&'a Envelope, &'a JobContext) -> Work<'a>,
-    pub(crate) discarded:
-        for<'a> fn(&'a Envelope, &'a JobContext, &'a str, &'a str) -> Work<'a>,
+    pub(crate) discarded: for<'a> fn(&'a Envelope, &'a JobContext, &'a str, &'a str) -> Work<'a>,
 }
 
 /// The job types that a worker runs. It fetches these and no others.

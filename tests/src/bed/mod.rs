@@ -1,9 +1,13 @@
+//! A whole system for one test, or one on the real servers for all of them.
+
 mod http;
+mod servers;
 mod snapshot;
 mod system;
 mod tenant;
 
 pub use http::{Answer, Http, send};
+pub use servers::servers;
 pub use snapshot::Snapshot;
 pub use system::Bed;
 pub use tenant::TestTenant;

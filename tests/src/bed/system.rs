@@ -46,16 +46,12 @@ impl Bed {
     pub async fn embedded_at(clock: SharedClock) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
         let storage = StorageSettings::embedded(data.path().to_owned());
-        Self::start(data, &storage, clock).await
+        let stores = storage.stores(shared_redis_url().into()).expect("embedded stores need no server");
+        Self::start(data, stores, clock).await
     }
 
-    pub(super) async fn start(
-        data: tempfile::TempDir,
-        storage: &StorageSettings,
-        clock: SharedClock,
-    ) -> Self {
-        let redis_url = SecretString::from(shared_redis_url());
-        let stores = storage.stores(redis_url.clone()).expect("the bed's storage settings agree");
+    pub(super) async fn start(data: tempfile::TempDir, stores: StoresConfig, clock: SharedClock) -> Self {
+        let redis_url = stores.redis_url.clone();
         let secrets = DevSecrets::load_or_create(data.path()).expect("the bed's secrets");
         let prefix = queue_prefix();
         let system = launch(stores, secrets.clone(), prefix.clone(), clock).await;

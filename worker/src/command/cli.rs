@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use super::{demo, dev, keygen, run};
+use super::{demo, dev, keygen, migrate, run};
 
 /// Runs background jobs for many tenants.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Dev(dev::Dev),
     /// Shows the system at work on sample documents or on a folder of yours.
     Demo(demo::Demo),
+    /// Creates or updates the Postgres tables and roles.
+    Migrate(migrate::Migrate),
     /// Prints a new key for `TENANTRY_STAMP_KEYS`.
     Keygen(keygen::Keygen),
 }
@@ -38,6 +40,7 @@ impl Cli {
             Command::Run(run) => run.run().await,
             Command::Dev(dev) => dev.run().await,
             Command::Demo(demo) => demo.run().await,
+            Command::Migrate(migrate) => migrate.run().await,
             Command::Keygen(keygen) => {
                 keygen.run();
                 Ok(())

@@ -5,6 +5,7 @@ mod demo;
 mod dev;
 mod keygen;
 mod log;
+mod migrate;
 mod run;
 mod signal;
 

@@ -1,3 +1,0 @@
-//! The stores on servers.
-
-mod conformance;

@@ -1,0 +1,34 @@
+use std::sync::{Arc, OnceLock};
+
+use jobs::clock::SystemClock;
+use tokio::runtime::{Builder, Runtime};
+
+use super::system::Bed;
+use crate::services::migrated;
+
+/// The one system on the real servers. Its outbox relay and scheduler see all tenants of those servers, so a second one with
+/// other keys would take this one's jobs.
+static SERVERS: OnceLock<(Runtime, Bed)> = OnceLock::new();
+
+/// The system on the servers named by `POSTGRES_URL`, `MONGO_URL` and `NEO4J_URL`, with tables as `worker migrate` makes them.
+///
+/// # Panics
+/// When a variable is missing: these tests need real servers, which `make test` starts.
+pub async fn servers() -> &'static Bed {
+    // On a runtime of its own: a test's runtime ends with the test, and the system must not.
+    let start = || {
+        SERVERS.get_or_init(|| {
+            let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            let runtime = runtime.expect("a runtime");
+            let bed = runtime.block_on(async {
+                let urls = migrated().await;
+                let data = tempfile::tempdir().expect("a temporary directory");
+                let stores = urls.stores(data.path());
+                Bed::start(data, stores, Arc::new(SystemClock)).await
+            });
+            (runtime, bed)
+        })
+    };
+    let bed = tokio::task::spawn_blocking(move || &start().1).await;
+    bed.expect("the system on the servers starts")
+}
