@@ -6,7 +6,8 @@ use crate::directory::DirectoryRows;
 use crate::ports::{Catalog, Documents, DueSchedules, Index, OutboxRelay};
 use crate::scoped::Scope;
 
-/// Catalog, documents and index of one kind, opened. Blobs, cache and the directory's cache are the same for all kinds.
+/// Catalog, documents and index of one kind, opened. Blobs, cache and the directory's cache are the same for
+/// all kinds.
 pub(crate) struct Backend {
     pub(crate) catalog: Box<dyn Scope<dyn Catalog>>,
     pub(crate) documents: Box<dyn Scope<dyn Documents>>,

@@ -1,8 +1,9 @@
 //! The stores of a tenant, behind ports, and the only crate that names a database driver.
 //!
-//! [`Stores`] offers nothing but [`Stores::scoped`]: whoever holds a [`jobs::tenant::TenantContext`] gets that tenant's
-//! stores, and no method takes another tenant. The few things that look across tenants are separate types with one
-//! purpose each: the [`Directory`] that `verify` asks, the [`OutboxRelay`] and the [`DueSchedules`].
+//! [`Stores`] offers nothing but [`Stores::scoped`]: whoever holds a [`jobs::tenant::TenantContext`] gets
+//! that tenant's stores, and no method takes another tenant. The few things that look across tenants are
+//! separate types with one purpose each: the [`Directory`] that `verify` asks, the [`OutboxRelay`] and the
+//! [`DueSchedules`].
 
 #[cfg(feature = "test-support")]
 pub mod conformance;

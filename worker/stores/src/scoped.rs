@@ -20,7 +20,8 @@ pub(crate) struct Ports {
     pub(crate) cache: Box<dyn Scope<dyn Cache>>,
 }
 
-/// All stores of all tenants, closed: it opens for one tenant at a time, to whoever holds that tenant's context.
+/// All stores of all tenants, closed: it opens for one tenant at a time, to whoever holds that tenant's
+/// context.
 ///
 /// ```compile_fail,E0616
 /// fn detour(stores: stores::Stores) {

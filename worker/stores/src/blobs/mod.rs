@@ -3,6 +3,8 @@
 mod fault;
 mod local;
 mod s3;
+#[cfg(test)]
+mod s3_server;
 mod settings;
 mod tenant_blobs;
 

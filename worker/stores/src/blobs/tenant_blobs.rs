@@ -32,8 +32,11 @@ impl ObjectBlobs {
         let Some(url) = &config.blobs_url else {
             return Ok(Self { store: local::directory(&config.data_dir)?, root: Path::default() });
         };
-        let settings = S3Settings::read(url, |name| std::env::var(name).ok())?;
-        Ok(Self { store: s3::client(&settings)?, root: Path::from(settings.prefix.as_str()) })
+        Self::remote(&S3Settings::read(url, |name| std::env::var(name).ok())?)
+    }
+
+    fn remote(settings: &S3Settings) -> Result<Self, InvalidStores> {
+        Ok(Self { store: s3::client(settings)?, root: Path::from(settings.prefix.as_str()) })
     }
 }
 
@@ -131,6 +134,7 @@ async fn intact(operation: &'static str, bytes: Bytes, sha256: &str) -> StoreRes
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blobs::s3_server;
 
     #[tokio::test]
     async fn a_damaged_original_is_refused() {
@@ -157,5 +161,51 @@ mod tests {
             let found = blobs.original(&KbId::first(), &DocumentId::of_name("a.md"), name).await;
             assert!(matches!(found, Err(StoreError::Conflict { .. })), "{name}: {found:?}");
         }
+    }
+
+    fn s3(endpoint: &str) -> ObjectBlobs {
+        let variable = |name| match name {
+            "S3_ENDPOINT" => Some(endpoint.to_owned()),
+            "S3_ACCESS_KEY_ID" => Some("key-id".to_owned()),
+            "S3_SECRET_ACCESS_KEY" => Some("secret".to_owned()),
+            "S3_ALLOW_HTTP" => Some("true".to_owned()),
+            _ => None,
+        };
+        ObjectBlobs::remote(&S3Settings::read("s3://originals/eu", variable).unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn originals_in_s3_are_kept_and_forgotten_like_local_ones() {
+        // A TLS choice is made when the stores are opened; this test makes a client without opening them.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let blobs = s3(&s3_server::start().await);
+        let (acme, twin) = (blobs.scope(&"acme".parse().unwrap()), blobs.scope(&"acme-2".parse().unwrap()));
+        let (kb, document) = (KbId::first(), DocumentId::of_name("a.md"));
+        let revisions: Vec<_> = (0..5)
+            .map(|revision| {
+                let bytes = Bytes::from(format!("revision {revision}"));
+                (hex::encode(Sha256::digest(&bytes)), bytes)
+            })
+            .collect();
+        for (sha256, bytes) in &revisions {
+            acme.original_put(&kb, &document, sha256, bytes.clone()).await.unwrap();
+            assert_eq!(acme.original(&kb, &document, sha256).await.unwrap().as_ref(), Some(bytes));
+            assert_eq!(twin.original(&kb, &document, sha256).await.unwrap(), None);
+        }
+        twin.originals_forget(&kb, &document, None).await.unwrap();
+        acme.originals_forget(&kb, &document, Some(&revisions[3].0)).await.unwrap();
+        for (revision, (sha256, _)) in revisions.iter().enumerate() {
+            let kept = acme.original(&kb, &document, sha256).await.unwrap().is_some();
+            assert_eq!(kept, revision == 3, "{revision}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_s3_that_does_not_answer_is_a_passing_fault() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let blobs = s3("http://127.0.0.1:1").scope(&"acme".parse().unwrap());
+        let sha256 = "0".repeat(64);
+        let found = blobs.original(&KbId::first(), &DocumentId::of_name("a.md"), &sha256).await;
+        assert!(found.unwrap_err().is_transient());
     }
 }

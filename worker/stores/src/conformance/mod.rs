@@ -1,6 +1,7 @@
 //! What every implementation of the stores has to do, as one suite that is run against each of them.
 //!
-//! Each check makes two tenants of its own whose ids look alike, gives both the same, and looks at what the other sees.
+//! Each check makes two tenants of its own whose ids look alike, gives both the same, and looks at what the
+//! other sees.
 #![expect(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 mod accept;

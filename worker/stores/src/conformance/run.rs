@@ -14,7 +14,8 @@ macro_rules! checks {
     };
 }
 
-/// Runs the whole suite against opened stores. They may hold other tenants, and other suites may run beside this one.
+/// Runs the whole suite against opened stores. They may hold other tenants, and other suites may run beside
+/// this one.
 ///
 /// # Panics
 /// When a check fails.

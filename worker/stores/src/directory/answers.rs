@@ -49,8 +49,8 @@ impl Answer {
     }
 }
 
-/// The answers about one tenant. Forgetting a tenant drops this whole: an answer that was on its way then ends up in what
-/// nobody reads any more.
+/// The answers about one tenant. Forgetting a tenant drops this whole: an answer that was on its way then
+/// ends up in what nobody reads any more.
 type TenantAnswers = Mutex<HashMap<Question, (Answer, Instant)>>;
 
 /// Answers of the directory, each believed for a few seconds.

@@ -33,7 +33,8 @@ impl Drop for CachedDirectory {
     }
 }
 
-/// Asks the rows under a deadline and wraps the answer; unwraps it again. The question decides the kind of answer.
+/// Asks the rows under a deadline and wraps the answer; unwraps it again. The question decides the kind of
+/// answer.
 macro_rules! ask {
     ($self:ident, $tenant:ident, $question:expr, $kind:ident, $method:ident($($arg:expr),*)) => {{
         let operation = concat!("directory.", stringify!($method));

@@ -1,7 +1,8 @@
 //! Who exists and who may do what: the one reader across tenants.
 //!
-//! Each kind of server brings the [`DirectoryRows`]; what they mean and how long an answer is kept is decided here, once.
-//! Whoever changes a row that the directory answers from says so through [`DirectoryNews`], so that every process forgets.
+//! Each kind of server brings the [`DirectoryRows`]; what they mean and how long an answer is kept is decided
+//! here, once. Whoever changes a row that the directory answers from says so through [`DirectoryNews`], so
+//! that every process forgets.
 
 mod answers;
 mod cached;

@@ -23,8 +23,8 @@ impl DirectoryNews {
         Self { answers, redis }
     }
 
-    /// Forgets what is cached of `tenant`, here and in every other process. Call it after the commit; it cannot fail,
-    /// because an answer that nobody forgets is too old within seconds anyway.
+    /// Forgets what is cached of `tenant`, here and in every other process. Call it after the commit; it
+    /// cannot fail, because an answer that nobody forgets is too old within seconds anyway.
     pub(crate) async fn tenant_changed(&self, tenant: &TenantId) {
         self.answers.forget(tenant);
         let mut redis = self.redis.clone();

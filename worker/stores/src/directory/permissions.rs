@@ -12,7 +12,8 @@ pub(super) fn of_api_key(record: Option<&ApiKeyRecord>, now: DateTime<Utc>) -> P
     record.filter(live).map_or(Permissions::NONE, |key| key.role.permissions())
 }
 
-/// What a user may do: what the membership says; without one what the token said, which the product's own login issued.
+/// What a user may do: what the membership says; without one what the token said, which the product's own
+/// login issued.
 pub(super) fn of_user(member: Option<MemberRecord>, role_in_stamp: Role) -> Permissions {
     match member {
         Some(MemberRecord { removed: true, .. }) => Permissions::NONE,

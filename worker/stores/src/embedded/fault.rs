@@ -46,8 +46,8 @@ impl Fault {
     }
 }
 
-/// `SQLite`'s primary result codes that another attempt may not meet: busy, locked, out of memory, input or output failed,
-/// disk full, file not opened.
+/// `SQLite`'s primary result codes that another attempt may not meet: busy, locked, out of memory, input or
+/// output failed, disk full, file not opened.
 const PASSING: [i32; 6] = [5, 6, 7, 10, 13, 14];
 
 fn sqlite_passes(error: &sqlx::Error) -> bool {

@@ -26,7 +26,8 @@ pub(super) struct Usage {
     pub(super) readers_max: u32,
 }
 
-/// An open file with one connection that writes and some that read. Dropping it closes them once their calls are over.
+/// An open file with one connection that writes and some that read. Dropping it closes them once their calls
+/// are over.
 pub(super) struct SqliteFile {
     writer: SqlitePool,
     readers: SqlitePool,
@@ -61,7 +62,8 @@ impl SqliteFile {
         &self.readers
     }
 
-    /// A transaction that holds the write lock from its beginning, so that it cannot fail half-way for want of it.
+    /// A transaction that holds the write lock from its beginning, so that it cannot fail half-way for want
+    /// of it.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }

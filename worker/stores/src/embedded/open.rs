@@ -31,7 +31,7 @@ pub(crate) async fn open(
     clock: SharedClock,
     news: DirectoryNews,
 ) -> Result<Backend, InvalidStores> {
-    let data = data_dir::private_dir(data)?;
+    data_dir::ensure(data)?;
     let tenants = TenantFiles::new(data_dir::private_dir(&data.join("tenants"))?);
     let path = data.join("catalog.db");
     let catalog = SqliteFile::open(&path, &USAGE).await.map_err(|fault| data_dir::unusable(&path, fault))?;

@@ -13,15 +13,16 @@ use super::fault::Fault;
 use super::file::{SqliteFile, Usage};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/tenant");
-/// Outlives the process. A power cut may take the last moments, which a reindex brings back from the originals.
+/// Outlives the process. A power cut may take the last moments, which a reindex brings back from the
+/// originals.
 const USAGE: Usage =
     Usage { migrations: &MIGRATIONS, synchronous: SqliteSynchronous::Normal, readers_max: 2 };
 /// Each open file costs up to three threads.
 const OPEN_MAX: u64 = 64;
 const IDLE: Duration = Duration::from_secs(60);
 
-/// All tenants' files, of which a bounded number is open. A file that is closed while a call still uses it stays open for
-/// that call.
+/// All tenants' files, of which a bounded number is open. A file that is closed while a call still uses it
+/// stays open for that call.
 #[derive(Clone)]
 pub(super) struct TenantFiles {
     directory: PathBuf,

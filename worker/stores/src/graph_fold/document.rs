@@ -34,8 +34,9 @@ pub(crate) struct DocumentMentions {
 }
 
 impl DocumentMentions {
-    /// Brings mentions into stored form: of several about the same thing in one chunk the first counts, the ends of a
-    /// relation are put in order; what has no name, and a relation of a thing with itself, is dropped.
+    /// Brings mentions into stored form: of several about the same thing in one chunk the first counts, the
+    /// ends of a relation are put in order; what has no name, and a relation of a thing with itself, is
+    /// dropped.
     pub(crate) fn of(mentions: &[Mention]) -> Self {
         let (mut entities, mut relations) = (BTreeMap::new(), BTreeMap::new());
         for Mention { kind, chunk_id, description } in mentions {
@@ -81,7 +82,8 @@ impl DocumentMentions {
 /// Entities and relations that have to be derived anew, in the order in which they are locked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct GraphKeys {
-    /// Names, among them both ends of each relation: an end that nothing else mentions exists through the relation.
+    /// Names, among them both ends of each relation: an end that nothing else mentions exists through the
+    /// relation.
     pub(crate) entities: BTreeSet<String>,
     /// (source, target)
     pub(crate) relations: BTreeSet<(String, String)>,

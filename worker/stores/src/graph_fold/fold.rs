@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::model::{Entity, Relation};
 
-/// How many mentions a fold looks at: the first in byte order of chunk id. All others count for a relation's weight only.
+/// How many mentions a fold looks at: the first in byte order of chunk id. All others count for a relation's
+/// weight only.
 pub(crate) const MENTIONS_READ: usize = 200;
 /// How many distinct descriptions an entity or relation keeps.
 const FRAGMENTS_KEPT: usize = 50;
@@ -52,8 +53,9 @@ pub(crate) fn entity(name: &str, mut rows: Vec<EntityRow>) -> Option<Entity> {
     })
 }
 
-/// The entity `name` when no mention is about it, from the mentions of relations that it is an end of: at least the first
-/// [`MENTIONS_READ`] by chunk id, source and target, in any order. `None` without: then there is no such entity.
+/// The entity `name` when no mention is about it, from the mentions of relations that it is an end of: at
+/// least the first [`MENTIONS_READ`] by chunk id, source and target, in any order. `None` without: then there
+/// is no such entity.
 pub(crate) fn unknown_entity(name: &str, mut rows: Vec<RelationRow>) -> Option<Entity> {
     rows.sort_unstable();
     rows.truncate(MENTIONS_READ);
@@ -66,7 +68,8 @@ pub(crate) fn unknown_entity(name: &str, mut rows: Vec<RelationRow>) -> Option<E
     entity(name, rows.collect())
 }
 
-/// The relation from `source` to `target` from its mentions, as for [`entity`], and the sum of the weights of all of them.
+/// The relation from `source` to `target` from its mentions, as for [`entity`], and the sum of the weights of
+/// all of them.
 pub(crate) fn relation(
     source: &str,
     target: &str,

@@ -1,9 +1,10 @@
-//! From what documents say to entities and relations: one pure fold, shared by every implementation of the index.
+//! From what documents say to entities and relations: one pure fold, shared by every implementation of the
+//! index.
 //!
-//! The index keeps a log of mentions, at most one for each (entity, chunk) and (relation, chunk). An entity or relation
-//! is a fold over its mentions in byte order of chunk id, so neither the order in which documents arrive nor a
-//! document that comes twice leaves a trace. What is read for one fold is bounded by [`MENTIONS_READ`]: the ten-thousandth
-//! mention of an entity costs what the two-hundredth did.
+//! The index keeps a log of mentions, at most one for each (entity, chunk) and (relation, chunk). An entity
+//! or relation is a fold over its mentions in byte order of chunk id, so neither the order in which documents
+//! arrive nor a document that comes twice leaves a trace. What is read for one fold is bounded by
+//! [`MENTIONS_READ`]: the ten-thousandth mention of an entity costs what the two-hundredth did.
 
 mod cursor;
 mod document;

@@ -9,7 +9,8 @@ use super::{NewDocument, NewTenant};
 pub struct Acceptance {
     /// The tenant to create, when the request creates one.
     pub tenant: Option<NewTenant>,
-    /// The documents to register as pending (or again as pending, when the name is known), in one knowledge base.
+    /// The documents to register as pending (or again as pending, when the name is known), in one knowledge
+    /// base.
     pub documents: Option<(KbId, Vec<NewDocument>)>,
     /// The jobs that the request asks for. They stay in the outbox until the queue has them.
     pub jobs: Vec<StampedJob>,
@@ -50,6 +51,7 @@ pub enum Accepted {
     Replayed(Replay),
     /// The tenant exists already; nothing was written.
     TenantExists,
-    /// A document was uploaded by someone else in between (its revision moved); nothing was written. Read it and try again.
+    /// A document was uploaded by someone else in between (its revision moved); nothing was written. Read it
+    /// and try again.
     RevisionMoved,
 }

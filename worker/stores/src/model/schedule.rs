@@ -34,7 +34,8 @@ pub struct NewSchedule {
     pub time_zone: String,
     /// When it fires first.
     pub next_fire_at: DateTime<Utc>,
-    /// The job it makes, stamped by whoever made the schedule: each firing verifies it again and stamps a copy.
+    /// The job it makes, stamped by whoever made the schedule: each firing verifies it again and stamps a
+    /// copy.
     pub template: StampedJob,
     /// Who made it: the schedule may do what they may still do.
     pub created_by: String,
@@ -48,8 +49,8 @@ impl NewSchedule {
     }
 }
 
-/// A schedule whose time has come. Not scoped to a tenant by type, hence without authority: the scheduler has to verify
-/// the template like any envelope.
+/// A schedule whose time has come. Not scoped to a tenant by type, hence without authority: the scheduler has
+/// to verify the template like any envelope.
 #[derive(Debug, Clone)]
 pub struct DueSchedule {
     /// Whose it is.

@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 
 /// Names a knowledge base in the index: a `LightRAG` workspace, and the label of its nodes in the graph.
 ///
-/// `ws_` and 16 digits in base 36: 48 bits of milliseconds, then 32 random bits, big-endian. The length is fixed
-/// because `LightRAG` joins workspace and namespace into one name; shorter ids could run into each other.
+/// `ws_` and 16 digits in base 36: 48 bits of milliseconds, then 32 random bits, big-endian. The length is
+/// fixed because `LightRAG` joins workspace and namespace into one name; shorter ids could run into each
+/// other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkspaceId(String);
 

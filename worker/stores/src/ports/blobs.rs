@@ -4,7 +4,8 @@ use jobs::tenant::KbId;
 
 use super::StoreResult;
 
-/// The tenant's uploaded originals. Named by content, so that a new upload never changes what a running job reads.
+/// The tenant's uploaded originals. Named by content, so that a new upload never changes what a running job
+/// reads.
 #[async_trait::async_trait]
 pub trait Blobs: Send + Sync {
     /// Stores an original. Storing the same again changes nothing.

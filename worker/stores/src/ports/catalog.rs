@@ -10,7 +10,8 @@ use crate::model::{
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
 ///
-/// Errors of every method: [`crate::StoreError::Transient`] when the server is away, `Permanent` when it refuses.
+/// Errors of every method: [`crate::StoreError::Transient`] when the server is away, `Permanent` when it
+/// refuses.
 #[async_trait::async_trait]
 pub trait Catalog: Send + Sync {
     /// The tenant itself; `None` when it is gone.

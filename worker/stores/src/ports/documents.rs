@@ -16,7 +16,8 @@ pub trait Documents: Send + Sync {
     /// The text of a document.
     async fn parsed(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>>;
 
-    /// Stores what was extracted from some chunks (by their order) of revision `revision`, in place of what was there.
+    /// Stores what was extracted from some chunks (by their order) of revision `revision`, in place of what
+    /// was there.
     async fn extractions_put(
         &self,
         kb: &KbId,

@@ -23,7 +23,8 @@ pub trait Index: Send + Sync {
     /// The chunks of a document whose order lies in `orders`, by order.
     async fn chunks(&self, kb: &Kb, document: &DocumentId, orders: Range<u32>) -> StoreResult<Vec<Chunk>>;
 
-    /// Sets what a document says to exactly `mentions` and derives every entity and relation anew that gained or lost one.
+    /// Sets what a document says to exactly `mentions` and derives every entity and relation anew that gained
+    /// or lost one.
     ///
     /// The same call again changes nothing; calls for different documents may run side by side.
     async fn graph_replace(
@@ -40,6 +41,7 @@ pub trait Index: Send + Sync {
     /// Entities by name (code point order), beginning after the name `after`. At most `limit` (1 to 1,000).
     async fn entities(&self, kb: &Kb, after: Option<&str>, limit: u32) -> StoreResult<Page<Entity>>;
 
-    /// Relations by source and target (code point order), beginning after the cursor `after`. At most `limit` (1 to 1,000).
+    /// Relations by source and target (code point order), beginning after the cursor `after`. At most `limit`
+    /// (1 to 1,000).
     async fn relations(&self, kb: &Kb, after: Option<&str>, limit: u32) -> StoreResult<Page<Relation>>;
 }

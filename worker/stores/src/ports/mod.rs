@@ -1,5 +1,5 @@
-//! The ports: what a store of one tenant can do. Every object behind them is bound to its tenant when it is made, so no
-//! method takes one.
+//! The ports: what a store of one tenant can do. Every object behind them is bound to its tenant when it is
+//! made, so no method takes one.
 
 mod blobs;
 mod cache;

@@ -6,7 +6,8 @@ use jobs::tenant::TenantId;
 
 use super::StoreResult;
 
-/// A job that was accepted and that the queue may not have yet. Bytes without authority: the relay passes them on.
+/// A job that was accepted and that the queue may not have yet. Bytes without authority: the relay passes
+/// them on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
     /// Whose job it is.

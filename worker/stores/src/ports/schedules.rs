@@ -10,8 +10,9 @@ pub trait DueSchedules: Send + Sync {
     /// Schedules whose time has come, earliest first. At most `limit`.
     async fn schedules_due(&self, now: DateTime<Utc>, limit: u32) -> StoreResult<Vec<DueSchedule>>;
 
-    /// Puts `job` into the tenant's outbox and moves the schedule to `next`, in one transaction, if it still waits for
-    /// `due.fire_at`. Returns whether it did: of many workers that see the same due schedule, one gets `true`.
+    /// Puts `job` into the tenant's outbox and moves the schedule to `next`, in one transaction, if it still
+    /// waits for `due.fire_at`. Returns whether it did: of many workers that see the same due schedule, one
+    /// gets `true`.
     async fn schedule_fire(
         &self,
         due: &DueSchedule,

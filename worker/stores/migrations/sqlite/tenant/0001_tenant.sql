@@ -1,5 +1,5 @@
--- Texts and index of one tenant. The file is the tenant's alone; whose it is stands in it, so that a file that was
--- copied to another tenant's place is refused.
+-- Texts and index of one tenant. The file is the tenant's alone; whose it is stands in it, so that a file
+-- that was copied to another tenant's place is refused.
 CREATE TABLE owner (
     one       INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
     tenant_id TEXT    NOT NULL
@@ -33,8 +33,8 @@ CREATE TABLE chunks (
     PRIMARY KEY (workspace, document_id, chunk_order)
 ) STRICT;
 
--- The mention log: what entities and relations are folded from. A document's rows are deleted before they are written
--- again, and it names each (key, chunk) once, so that no index needs to be unique.
+-- The mention log: what entities and relations are folded from. A document's rows are deleted before they are
+-- written again, and it names each (key, chunk) once, so that no index needs to be unique.
 CREATE TABLE entity_mentions (
     workspace   TEXT NOT NULL,
     name        TEXT NOT NULL,

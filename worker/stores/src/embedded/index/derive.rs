@@ -89,7 +89,8 @@ async fn relation_rows(
     Ok(rows.into_iter().map(relation_row).collect())
 }
 
-/// The first mentions of relations that `name` is an end of: as many of each direction as of both together are needed.
+/// The first mentions of relations that `name` is an end of: as many of each direction as of both together
+/// are needed.
 async fn end_rows(tx: &mut SqliteConnection, workspace: &str, name: &str) -> Result<Vec<RelationRow>, Fault> {
     let rows: Vec<RelationColumns> = sqlx::query_as(
         "SELECT * FROM (

@@ -8,8 +8,9 @@ use crate::embedded::file::SqliteFile;
 use crate::graph_fold::DocumentMentions;
 use crate::model::GraphDelta;
 
-/// Sets the document's part of the mention log to exactly `new`, and derives everything anew that gained or lost a mention.
-/// The write lock, held from the beginning, is what keeps documents from losing each other's updates.
+/// Sets the document's part of the mention log to exactly `new`, and derives everything anew that gained or
+/// lost a mention. The write lock, held from the beginning, is what keeps documents from losing each other's
+/// updates.
 pub(super) async fn replace(
     file: &SqliteFile,
     place: &Place<'_>,

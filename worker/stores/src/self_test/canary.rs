@@ -1,109 +1,41 @@
-//! The start-up self-test: writes as one tenant, and refuses to start if another can read it.
-//!
-//! Every process that starts runs it, so each run has ids of its own, and takes away what it wrote. What the catalog keeps is
-//! an idempotency record, which expires. No tenant, knowledge base or document row stands behind the canary.
+//! What the self-test writes and looks for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use jobs::clock::SharedClock;
 use jobs::tenant::{KbId, TenantId};
 use jobs::{DocumentId, JobId};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Backends, InvalidStores};
-use crate::error::StoreError;
 use crate::model::{
     Acceptance, Chunk, Extraction, GraphCounts, Idempotency, Kb, Mention, MentionKind, WorkspaceId,
 };
 use crate::ports::{Blobs, Cache, Catalog, Documents, Index, StoreResult};
-use crate::scoped::{Ports, Scope};
+use crate::scoped::Scope;
 
 /// Whose rows are written. Look-alikes, so that a comparison by prefix shows.
 const CANARY: &str = "self-test-canary-3f9c1b7d";
 /// Who looks for them.
 const PROBE: &str = "self-test-canary-3f9c1b7d-2";
 
-/// Proves for every port that the probe cannot read what the canary wrote.
-///
-/// # Errors
-/// When it can, when the canary itself cannot, or when a store refuses.
-pub(crate) async fn run(
-    ports: &Ports,
-    backends: &Backends,
-    clock: &SharedClock,
-) -> Result<(), InvalidStores> {
-    let canary = Canary::hatch(clock.now());
-    let settings = Settings::of(backends);
-    let checks = [
-        ("the catalog", settings.catalog, canary.catalog(pair(&*ports.catalog)).await),
-        ("the documents", settings.documents, canary.documents(pair(&*ports.documents)).await),
-        ("the index", settings.index, canary.index(pair(&*ports.index)).await),
-        ("the blobs", "TENANTRY_BLOBS_URL", canary.blobs(pair(&*ports.blobs)).await),
-        ("the cache", "REDIS_URL", canary.cache(pair(&*ports.cache)).await),
-    ];
-    checks.into_iter().try_for_each(|(port, setting, seen)| judge(port, setting, seen))
-}
-
 /// What the two tenants saw of the canary's row.
-struct Seen {
-    canary: bool,
-    probe: bool,
-}
-
-fn judge(port: &str, setting: &'static str, seen: StoreResult<Seen>) -> Result<(), InvalidStores> {
-    match seen {
-        Ok(Seen { canary: true, probe: false }) => Ok(()),
-        Ok(Seen { canary: true, probe: true }) => Err(InvalidStores::NotIsolated {
-            setting,
-            what: format!("{port} showed one tenant's row to another"),
-        }),
-        Ok(Seen { canary: false, .. }) => {
-            let what = format!("{port} did not show a tenant its own row, so its isolation cannot be proved");
-            Err(InvalidStores::NotIsolated { setting, what })
-        }
-        Err(error) => Err(unreachable(port, setting, error)),
-    }
-}
-
-fn unreachable(port: &str, setting: &'static str, error: StoreError) -> InvalidStores {
-    let hint = format!("{port} failed the self-test; check the setting and whether `worker migrate` was run");
-    InvalidStores::Unreachable { setting, hint, source: error.into() }
-}
-
-/// The settings to name when a port fails.
-struct Settings {
-    catalog: &'static str,
-    documents: &'static str,
-    index: &'static str,
-}
-
-impl Settings {
-    fn of(backends: &Backends) -> Self {
-        match backends {
-            Backends::Embedded => {
-                let setting = "TENANTRY_DATA_DIR";
-                Self { catalog: setting, documents: setting, index: setting }
-            }
-            Backends::Servers { .. } => {
-                Self { catalog: "POSTGRES_URL", documents: "MONGO_URL", index: "NEO4J_URL" }
-            }
-        }
-    }
+pub(super) struct Seen {
+    pub(super) canary: bool,
+    pub(super) probe: bool,
 }
 
 /// The canary's and the probe's view of one port.
-type Pair<P> = (Arc<P>, Arc<P>);
+pub(super) type Pair<P> = (Arc<P>, Arc<P>);
 
-fn pair<P: ?Sized>(port: &dyn Scope<P>) -> Pair<P> {
+pub(super) fn pair<P: ?Sized>(port: &dyn Scope<P>) -> Pair<P> {
     let tenant = |id: &str| -> TenantId { id.parse().expect("both ids are labels") };
     (port.scope(&tenant(CANARY)), port.scope(&tenant(PROBE)))
 }
 
 /// The ids of one run.
-struct Canary {
+pub(super) struct Canary {
     now: DateTime<Utc>,
     name: String,
     kb: Kb,
@@ -111,7 +43,7 @@ struct Canary {
 }
 
 impl Canary {
-    fn hatch(now: DateTime<Utc>) -> Self {
+    pub(super) fn hatch(now: DateTime<Utc>) -> Self {
         let name = format!("canary-{}", JobId::generate(now));
         let id: KbId = name.parse().expect("a word and a UUID are a label");
         let digest = Sha256::digest(name.as_bytes());
@@ -121,7 +53,7 @@ impl Canary {
         Self { now, document: DocumentId::of_name(&name), name, kb }
     }
 
-    async fn catalog(&self, (canary, probe): Pair<dyn Catalog>) -> StoreResult<Seen> {
+    pub(super) async fn catalog(&self, (canary, probe): Pair<dyn Catalog>) -> StoreResult<Seen> {
         let idempotency = Idempotency {
             key: self.name.clone(),
             fingerprint: self.name.clone(),
@@ -136,7 +68,7 @@ impl Canary {
         })
     }
 
-    async fn documents(&self, (canary, probe): Pair<dyn Documents>) -> StoreResult<Seen> {
+    pub(super) async fn documents(&self, (canary, probe): Pair<dyn Documents>) -> StoreResult<Seen> {
         let (kb, document) = (&self.kb.id, &self.document);
         canary.provision().await?;
         probe.provision().await?;
@@ -150,7 +82,7 @@ impl Canary {
     }
 
     /// Under one workspace for both: what keeps them apart must be the tenant.
-    async fn index(&self, (canary, probe): Pair<dyn Index>) -> StoreResult<Seen> {
+    pub(super) async fn index(&self, (canary, probe): Pair<dyn Index>) -> StoreResult<Seen> {
         let (kb, document, name) = (&self.kb, &self.document, self.name.as_str());
         let chunk = Chunk { order: 0, tokens: 1, content: "canary".into() };
         let kind = MentionKind::Entity { name: name.to_owned(), entity_type: "canary".into() };
@@ -169,7 +101,7 @@ impl Canary {
         })
     }
 
-    async fn blobs(&self, (canary, probe): Pair<dyn Blobs>) -> StoreResult<Seen> {
+    pub(super) async fn blobs(&self, (canary, probe): Pair<dyn Blobs>) -> StoreResult<Seen> {
         let (kb, document) = (&self.kb.id, &self.document);
         let bytes = Bytes::from(self.name.clone());
         let sha256 = hex::encode(Sha256::digest(&bytes));
@@ -182,7 +114,7 @@ impl Canary {
         Ok(seen)
     }
 
-    async fn cache(&self, (canary, probe): Pair<dyn Cache>) -> StoreResult<Seen> {
+    pub(super) async fn cache(&self, (canary, probe): Pair<dyn Cache>) -> StoreResult<Seen> {
         canary.put(&self.name, "canary", Duration::from_secs(60)).await?;
         let seen = Seen {
             canary: canary.get(&self.name).await?.is_some(),
