@@ -38,7 +38,8 @@ impl Queue {
     /// # Errors
     /// When Redis cannot be reached, is older than 7.0, or may evict keys (`maxmemory-policy` other than
     /// `noeviction`).
-    pub async fn connect(config: QueueConfig) -> Result<Self, QueueError> {
+    pub async fn connect(mut config: QueueConfig) -> Result<Self, QueueError> {
+        config.lease = config.lease.max(QueueConfig::SHORTEST_LEASE);
         let client = Client::open(config.url.expose_secret()).map_err(|_| QueueError::Url)?;
         let connection = Connection::new(client.clone(), config.call_deadline);
         let shard = config.shard();

@@ -24,6 +24,9 @@ pub struct QueueConfig {
 }
 
 impl QueueConfig {
+    /// A shorter lease would be spent on renewing it; it is raised to this.
+    pub const SHORTEST_LEASE: Duration = Duration::from_millis(500);
+
     /// The usual settings for the Redis at `url`.
     #[must_use]
     pub fn new(url: SecretString) -> Self {

@@ -110,7 +110,8 @@ impl Queue {
     /// means that the job had been claimed by somebody else or ended before, and that nothing was changed.
     ///
     /// # Errors
-    /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails.
+    /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails. Finish again then; what was
+    /// applied the first time is refused the second.
     pub async fn finish(&self, jobs: &[FinishedJob]) -> Result<Vec<bool>, QueueError> {
         jobs.iter().try_for_each(FinishedJob::check)?;
         let mut applied = vec![true; jobs.len()];
@@ -118,7 +119,7 @@ impl Queue {
         while start < jobs.len() {
             let end = start + call_len(&jobs[start..]);
             let (order, arguments) = arguments(&jobs[start..end]);
-            let refused: Vec<usize> = self.call(Operation::Finish, Resend::Safe, arguments).await?;
+            let refused: Vec<usize> = self.call(Operation::Finish, Resend::Never, arguments).await?;
             for number in refused {
                 let index = order.get(number.wrapping_sub(1)).ok_or(QueueError::Answer("finish"))?;
                 applied[start + index] = false;

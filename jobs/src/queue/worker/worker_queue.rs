@@ -133,7 +133,7 @@ impl WorkerQueue {
         self.shared.claims.drained(self.shared.queue.config().call_deadline).await;
         self.shared.ending.cancel();
         let left = self.shared.queue.heartbeat(&self.shared.name, &self.shared.options.lanes, false);
-        left.await.ok();
+        tokio::time::timeout(Duration::from_secs(1), left).await.ok();
         tokio::time::timeout(Duration::from_secs(1), &mut self.finisher).await.ok();
         report
     }
