@@ -6,7 +6,8 @@ use stores::direct::DirectPostgres;
 use super::tenants::{Seeded, seed, servers};
 
 const TABLES: &str = "select relname as name, relrowsecurity and relforcerowsecurity as forced, \
-        exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id' and attnotnull) as has_tenant, \
+        exists (select from pg_attribute \
+                where attrelid = c.oid and attname = 'tenant_id' and attnotnull) as has_tenant, \
         coalesce((select array_agg(distinct policyname order by policyname) from pg_policies \
                   where schemaname = 'public' and tablename = relname and roles = '{public}'), '{}') as policies \
     from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'm', 'v', 'f') order by 1";

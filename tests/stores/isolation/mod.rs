@@ -3,6 +3,7 @@
 mod every_collection;
 mod every_label;
 mod every_table;
+mod interrupted;
 mod postgres_roles;
 mod start_up;
 mod tenants;

@@ -156,7 +156,7 @@ fn record(now: DateTime<Utc>) -> JobRecord {
     }
 }
 
-fn mentions(document: &DocumentId) -> Vec<Mention> {
+pub(super) fn mentions(document: &DocumentId) -> Vec<Mention> {
     let entity = |name: &str| Mention {
         kind: MentionKind::Entity { name: name.into(), entity_type: "person".into() },
         chunk_id: document.chunk_id(0),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use neo4rs::{ConfigBuilder, Graph, Query, Row, Txn};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::fault::{Late, fault};
 use crate::config::InvalidStores;
@@ -111,40 +111,44 @@ impl Neo4j {
         writes: Vec<Query>,
         read: Option<Query>,
     ) -> StoreResult<Vec<Row>> {
-        let (graph, generation) = self.pool().await.map_err(fault(operation))?;
-        let mut work = Box::pin(self.talk(graph, generation, writes, read));
-        // Declared after `work`, so that on every way out the pool is given up before `work` returns its connection.
-        let mut guard = Guard { neo4j: self, generation, orderly: false };
-        let Ok(done) = timeout(limit, &mut work).await else {
-            return Err(Late(limit).fault(operation));
-        };
-        let rows = done.map_err(fault(operation))?;
-        guard.orderly = true;
-        Ok(rows)
+        let deadline = Instant::now() + limit;
+        loop {
+            let (graph, generation) = self.pool().await.map_err(fault(operation))?;
+            let mut work = Box::pin(self.talk(&graph, generation, &writes, read.as_ref()));
+            // Declared after `work`: on every way out the pool is given up before `work` returns its connection.
+            let mut guard = Guard { neo4j: self, generation, orderly: false };
+            let Ok(done) = timeout_at(deadline, &mut work).await else {
+                return Err(Late(limit).fault(operation));
+            };
+            let rows = done.map_err(fault(operation))?;
+            guard.orderly = true;
+            if let Some(rows) = rows {
+                return Ok(rows);
+            }
+        }
     }
 
+    /// One transaction; nothing when the pool was given up meanwhile: then the connection may be the very one that it
+    /// was given up for, and nothing that was read from it counts.
     async fn talk(
         &self,
-        mut graph: Graph,
-        mut generation: u64,
-        writes: Vec<Query>,
-        read: Option<Query>,
-    ) -> neo4rs::Result<Vec<Row>> {
-        let mut txn = loop {
-            let txn = graph.start_txn().await?;
-            // A pool that was given up while we waited may have handed us the very connection it was given up for.
-            if self.generation() == generation {
-                break txn;
-            }
-            (graph, generation) = self.pool().await?;
-        };
+        graph: &Graph,
+        generation: u64,
+        writes: &[Query],
+        read: Option<&Query>,
+    ) -> neo4rs::Result<Option<Vec<Row>>> {
+        let begun = graph.start_txn().await;
+        if self.generation() != generation {
+            return Ok(None);
+        }
+        let mut txn = begun?;
         let done = exchange(&mut txn, writes, read).await;
         if done.is_err() {
             self.give_up(generation);
         }
         let rows = done?;
         txn.commit().await?;
-        Ok(rows)
+        Ok(Some(rows))
     }
 
     async fn pool(&self) -> neo4rs::Result<(Graph, u64)> {
@@ -185,11 +189,11 @@ impl Neo4j {
     }
 }
 
-async fn exchange(txn: &mut Txn, writes: Vec<Query>, read: Option<Query>) -> neo4rs::Result<Vec<Row>> {
-    txn.run_queries(writes).await?;
+async fn exchange(txn: &mut Txn, writes: &[Query], read: Option<&Query>) -> neo4rs::Result<Vec<Row>> {
+    txn.run_queries(writes.iter().cloned()).await?;
     let mut rows = Vec::new();
     if let Some(query) = read {
-        let mut stream = txn.execute(query).await?;
+        let mut stream = txn.execute(query.clone()).await?;
         while let Some(row) = stream.next(txn.handle()).await? {
             rows.push(row);
         }
@@ -219,7 +223,8 @@ mod tests {
         let late = neo4j.write("test.write", wait, vec![Query::new("RETURN 1".into())]).await.unwrap_err();
         assert!(late.is_transient(), "{late}");
         assert_eq!(neo4j.generation(), 1);
-        let dropped = timeout(wait, neo4j.read("test.read", Query::new("RETURN 1".into()))).await;
+        let dropped =
+            tokio::time::timeout(wait, neo4j.read("test.read", Query::new("RETURN 1".into()))).await;
         assert!(dropped.is_err());
         assert_eq!(neo4j.generation(), 2);
     }

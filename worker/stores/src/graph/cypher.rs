@@ -5,7 +5,8 @@ use neo4rs::Query;
 
 use crate::model::WorkspaceId;
 
-/// The text of a query that names `$tenant_id`. Made by [`tenant_cypher!`](crate::tenant_cypher), checked at compile time.
+/// The text of a query that names `$tenant_id`. Made by [`tenant_cypher!`](crate::tenant_cypher), checked at compile
+/// time.
 #[derive(Debug, Clone, Copy)]
 pub struct TenantCypher(&'static str);
 

@@ -125,8 +125,8 @@ impl TenantCollection {
         found.map(|document| read(operation, document)).transpose()
     }
 
-    /// The values that a filter lets through, sorted by `by`, at most `fetch` of them in one message: `FerretDB` does not
-    /// count bytes and would send more than the protocol allows.
+    /// The values that a filter lets through, sorted by `by`, at most `fetch` of them in one message: `FerretDB`
+    /// does not count bytes and would send more than the protocol allows.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         operation: &'static str,

@@ -107,8 +107,10 @@ impl Accepting<'_> {
 /// Writes the first revision of new documents, and the next one of known ones, and leaves all others out.
 const UPSERT_DOCUMENTS: &str = "
 insert into documents as known
-    (tenant_id, kb_id, document_id, name, revision, media_type, size_bytes, sha256, status, job_id, created_at, updated_at)
-select $1, $2, new.id, new.name, new.revision, new.media_type, new.size_bytes, new.sha256, 'pending', new.job::uuid, $10, $10
+    (tenant_id, kb_id, document_id, name, revision, media_type, size_bytes, sha256, status, job_id,
+     created_at, updated_at)
+select $1, $2, new.id, new.name, new.revision, new.media_type, new.size_bytes, new.sha256, 'pending', new.job::uuid,
+    $10, $10
 from unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], $8::text[], $9::text[])
     as new (id, name, revision, media_type, size_bytes, sha256, job)
 where new.revision = 1 or exists (
@@ -117,7 +119,8 @@ order by new.id collate \"C\"
 on conflict (tenant_id, kb_id, document_id) do update set
     name = excluded.name, revision = excluded.revision, media_type = excluded.media_type,
     size_bytes = excluded.size_bytes, sha256 = excluded.sha256, status = 'pending',
-    fault_code = null, fault_detail = null, chunks = 0, entities = 0, relations = 0, job_id = excluded.job_id, updated_at = excluded.updated_at
+    fault_code = null, fault_detail = null, chunks = 0, entities = 0, relations = 0,
+    job_id = excluded.job_id, updated_at = excluded.updated_at
 where known.revision = excluded.revision - 1";
 
 pub(super) async fn outbox_delete(db: &TenantDb, jobs: &[JobId]) -> StoreResult<()> {
