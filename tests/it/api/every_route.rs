@@ -48,7 +48,7 @@ fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
             request.json(&json!({ "cron": "0 4 * * *", "time_zone": "UTC", "type": "kb.reindex" }))
         }
         ("post", "/kbs/{kb}/reindex") | ("get" | "delete", _) => request,
-        (method, path) => panic!("describe the body of {method} {path} here"),
+        (method, path) => unreachable!("describe the body of {method} {path} here"),
     }
 }
 

@@ -5,7 +5,7 @@ use futures::TryStreamExt as _;
 use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt as _};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 
 use super::fault::fault;
@@ -99,7 +99,12 @@ impl Blobs for TenantBlobs {
         let folder = self.document(kb, document);
         let forget = async {
             let found: Vec<_> = self.store.list(Some(&folder)).try_collect().await?;
-            for object in found.iter().filter(|object| object.location.filename() != keep) {
+            let kept = keep.map(|keep| found.iter().find(|object| object.location.filename() == Some(keep)));
+            let is_old = |object: &&ObjectMeta| match kept {
+                None => true,
+                Some(kept) => kept.is_some_and(|kept| object.last_modified < kept.last_modified),
+            };
+            for object in found.iter().filter(is_old) {
                 match self.store.delete(&object.location).await {
                     Ok(()) | Err(Error::NotFound { .. }) => {}
                     Err(error) => return Err(error),

@@ -8,7 +8,7 @@ use super::StoreResult;
 /// reads.
 #[async_trait::async_trait]
 pub trait Blobs: Send + Sync {
-    /// Stores an original. Storing the same again changes nothing.
+    /// Stores an original. Storing the same again only makes it the latest.
     async fn original_put(
         &self,
         kb: &KbId,
@@ -20,7 +20,8 @@ pub trait Blobs: Send + Sync {
     /// An original; `None` when it is not there.
     async fn original(&self, kb: &KbId, document: &DocumentId, sha256: &str) -> StoreResult<Option<Bytes>>;
 
-    /// Removes a document's originals except the one with the digest `keep`.
+    /// Removes the document's originals that were stored before the one with the digest `keep`, or all of them. What
+    /// was stored later may belong to an upload that is being accepted at this moment.
     async fn originals_forget(&self, kb: &KbId, document: &DocumentId, keep: Option<&str>)
     -> StoreResult<()>;
 }
