@@ -1,7 +1,8 @@
 use jobs::JobKind;
+use jobs::tenant::TenantStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::api::{Api, Reply, problem, send};
+use tests::api::{Api, Reply, Written, problem, send};
 
 async fn create(api: &Api, key: Option<&str>, body: &Value) -> Reply {
     let request = api.operator(Method::POST, "/api/v1/tenants").json(body);
@@ -80,6 +81,18 @@ async fn tenants_that_cannot_be_made_are_refused() {
     let reply = send(header.json(&json!({ "id": "acme", "name": "Acme" }))).await;
     problem(&reply, 400, "tenant_conflict");
     assert_eq!(api.queued("acme").await["open"], 0);
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_is_told_so_and_nothing_is_taken() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    let moved = acme.stores.catalog().tenant_status_move(TenantStatus::Active, TenantStatus::Suspended).await;
+    assert!(moved.unwrap());
+    let before = Written::of(&api, &acme).await;
+    problem(&acme.upload_text("a.md", "text").await, 403, "tenant_suspended");
+    assert_eq!(acme.get("").await.text("/status"), "suspended");
+    assert_eq!(Written::of(&api, &acme).await, before);
 }
 
 #[tokio::test]
