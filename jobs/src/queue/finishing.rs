@@ -110,8 +110,8 @@ impl Queue {
     /// means that the job had been claimed by somebody else or ended before, and that nothing was changed.
     ///
     /// # Errors
-    /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails. Finish again then; what was
-    /// applied the first time is refused the second.
+    /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails. Finish again then;
+    /// what was applied the first time is refused the second.
     pub async fn finish(&self, jobs: &[FinishedJob]) -> Result<Vec<bool>, QueueError> {
         jobs.iter().try_for_each(FinishedJob::check)?;
         let mut applied = vec![true; jobs.len()];

@@ -6,11 +6,12 @@ use tokio::runtime::{Builder, Runtime};
 use super::system::Bed;
 use crate::services::migrated;
 
-/// The one system on the real servers. Its outbox relay and scheduler see all tenants of those servers, so a second one with
-/// other keys would take this one's jobs.
+/// The one system on the real servers. Its outbox relay and scheduler see all tenants of those servers, so a
+/// second one with other keys would take this one's jobs.
 static SERVERS: OnceLock<(Runtime, Bed)> = OnceLock::new();
 
-/// The system on the servers named by `POSTGRES_URL`, `MONGO_URL` and `NEO4J_URL`, with tables as `worker migrate` makes them.
+/// The system on the servers named by `POSTGRES_URL`, `MONGO_URL` and `NEO4J_URL`, with tables as `worker
+/// migrate` makes them.
 ///
 /// # Panics
 /// When a variable is missing: these tests need real servers, which `make test` starts.

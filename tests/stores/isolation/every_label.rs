@@ -67,7 +67,8 @@ async fn names_are_unique_in_a_provisioned_workspace() {
     assert_eq!(serde_json::Value::Array(neo4j.rows(&constraints).await.unwrap()), expected);
 }
 
-/// A knowledge base is what the catalog says it is, but even one that names another tenant's workspace shows nothing.
+/// A knowledge base is what the catalog says it is, but even one that names another tenant's workspace shows
+/// nothing.
 #[tokio::test]
 async fn a_foreign_workspace_shows_nothing_and_takes_nothing() {
     let servers = servers().await;

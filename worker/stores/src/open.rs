@@ -29,7 +29,8 @@ pub struct Opened {
 /// Opens the stores that `config` names and proves that one tenant cannot read another's canary row.
 ///
 /// # Errors
-/// When a store does not answer, is not set up, or fails the self-test. The error names the setting and the fix.
+/// When a store does not answer, is not set up, or fails the self-test. The error names the setting and the
+/// fix.
 pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, InvalidStores> {
     install_tls();
     let redis = cache::connect(&config.redis_url).await?;

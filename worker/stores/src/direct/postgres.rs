@@ -16,7 +16,8 @@ impl DirectPostgres {
         Ok(Self { pool: PgPoolOptions::new().max_connections(4).connect(url).await? })
     }
 
-    /// The rows of a query as JSON objects, in a transaction that first runs `before` (such as a `set_config`).
+    /// The rows of a query as JSON objects, in a transaction that first runs `before` (such as a
+    /// `set_config`).
     pub async fn rows(&self, before: &str, query: &str) -> Result<Vec<Value>, DirectError> {
         let mut tx = self.pool.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(before)).execute(&mut *tx).await?;

@@ -48,7 +48,8 @@ const ENTITIES_DELETE: TenantCypher = tenant_cypher!(
 type Row = HashMap<&'static str, BoltType>;
 
 impl Neo4j {
-    /// Makes the graph of a knowledge base agree with `change`, in one transaction. `now_s` is the time in seconds.
+    /// Makes the graph of a knowledge base agree with `change`, in one transaction. `now_s` is the time in
+    /// seconds.
     pub(crate) async fn apply(
         &self,
         tenant: &TenantId,

@@ -4,7 +4,8 @@ use mongodb::error::{Error, ErrorKind};
 
 use crate::error::StoreError;
 
-/// Two tried to make the same document, index or collection at the same time: for the second one it is there now.
+/// Two tried to make the same document, index or collection at the same time: for the second one it is there
+/// now.
 pub(super) const DUPLICATE_KEY: i32 = 11_000;
 const NAMESPACE_EXISTS: i32 = 48;
 
@@ -32,7 +33,8 @@ fn passes(error: &Error) -> bool {
         || error_code(error).is_some_and(code_passes)
 }
 
-/// Elections, shutdowns, timeouts, lost races; 1 is what `FerretDB` says of everything that its own database refused.
+/// Elections, shutdowns, timeouts, lost races; 1 is what `FerretDB` says of everything that its own database
+/// refused.
 pub(super) fn code_passes(code: i32) -> bool {
     const PASSING: [i32; 17] = [
         1,

@@ -1,7 +1,8 @@
 //! MongoDB, or what speaks its protocol: texts of documents, and what was extracted from them.
 //!
-//! All tenants share the collections. A [`TenantCollection`](collection::TenantCollection) adds `tenant_id` to every
-//! filter and every document. No transactions and no arrays inside arrays, so that `FerretDB` will do.
+//! All tenants share the collections. A [`TenantCollection`](collection::TenantCollection) adds `tenant_id`
+//! to every filter and every document. No transactions and no arrays inside arrays, so that `FerretDB` will
+//! do.
 
 mod collection;
 mod documents;

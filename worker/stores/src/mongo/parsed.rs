@@ -1,7 +1,8 @@
-//! Texts of documents. A MongoDB document holds 16 MiB and a text may be longer, so long texts are cut into parts.
+//! Texts of documents. A MongoDB document holds 16 MiB and a text may be longer, so long texts are cut into
+//! parts.
 //!
-//! Without transactions, what makes a put visible is one document: the head. Parts belong to one put and are written
-//! before its head; a head that is replaced tells which parts nobody needs any more.
+//! Without transactions, what makes a put visible is one document: the head. Parts belong to one put and are
+//! written before its head; a head that is replaced tells which parts nobody needs any more.
 
 use jobs::DocumentId;
 use jobs::tenant::KbId;
@@ -96,7 +97,8 @@ impl Parsed {
         self.parts_forget(&head, before).await
     }
 
-    /// Removes the parts of the put before this one, and what puts of older revisions left behind when they died.
+    /// Removes the parts of the put before this one, and what puts of older revisions left behind when they
+    /// died.
     async fn parts_forget(&self, head: &Head, before: Option<Head>) -> StoreResult<()> {
         let before = before.filter(|before| before.parts > 0);
         if head.parts == 0 && before.is_none() {

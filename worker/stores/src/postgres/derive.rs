@@ -1,5 +1,5 @@
-//! Entities and relations as their mentions make them. The rules are [`crate::graph_fold`]'s; this reads what it needs,
-//! for many keys in one statement, and of each key no more than a bounded number of mentions.
+//! Entities and relations as their mentions make them. The rules are [`crate::graph_fold`]'s; this reads what
+//! it needs, for many keys in one statement, and of each key no more than a bounded number of mentions.
 
 use std::collections::HashMap;
 

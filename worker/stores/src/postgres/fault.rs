@@ -39,8 +39,8 @@ fn passes(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Lost connections, rolled back transactions (deadlocks among them), lack of resources, operators who intervene,
-/// timeouts, and a standby that is about to take over.
+/// Lost connections, rolled back transactions (deadlocks among them), lack of resources, operators who
+/// intervene, timeouts, and a standby that is about to take over.
 fn code_passes(code: &str) -> bool {
     const CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
     const CODES: [&str; 4] = ["25006", "25P03", "25P04", "55P03"];

@@ -1,4 +1,5 @@
-//! Advisory locks of the index, always taken in this order: document, workspace, names. So nobody waits in a circle.
+//! Advisory locks of the index, always taken in this order: document, workspace, names. So nobody waits in a
+//! circle.
 
 use jobs::DocumentId;
 use sha2::{Digest as _, Sha256};
@@ -8,8 +9,8 @@ use crate::graph_fold::GraphKeys;
 use crate::model::WorkspaceId;
 use crate::ports::StoreResult;
 
-/// Above this many names a transaction locks the whole workspace instead: the server has room for some thousand locks
-/// of all connections together.
+/// Above this many names a transaction locks the whole workspace instead: the server has room for some
+/// thousand locks of all connections together.
 const NAMES_MAX: usize = 256;
 
 impl Tx {
@@ -23,8 +24,8 @@ impl Tx {
         self.execute(sqlx::query("select pg_advisory_xact_lock($1)").bind(key)).await.map(drop)
     }
 
-    /// Until the end of this transaction nobody else derives these entities and relations. Locks names only: whoever
-    /// derives a relation also derives both of its ends.
+    /// Until the end of this transaction nobody else derives these entities and relations. Locks names only:
+    /// whoever derives a relation also derives both of its ends.
     pub(crate) async fn lock_names(&mut self, workspace: &WorkspaceId, keys: &GraphKeys) -> StoreResult<()> {
         let all = lock_key(&[workspace.as_str(), "all"]);
         if keys.entities.len() > NAMES_MAX {

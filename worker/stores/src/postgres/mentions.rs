@@ -24,7 +24,8 @@ pub(crate) struct Mentioner<'a> {
 }
 
 impl Tx {
-    /// What the document was about until now. Locks the document first, so that this is still true at the commit.
+    /// What the document was about until now. Locks the document first, so that this is still true at the
+    /// commit.
     pub(crate) async fn mentioned_before(&mut self, whose: Mentioner<'_>) -> StoreResult<GraphKeys> {
         self.lock_document(whose.workspace, whose.document).await?;
         let mut keys = GraphKeys::default();

@@ -12,7 +12,8 @@ use crate::percent;
 pub(super) const ADMIN_URL: &str = "POSTGRES_ADMIN_URL";
 pub(super) const APP_URL: &str = "POSTGRES_URL";
 
-/// The migrations that this program knows. Their bookkeeping is kept out of `public`, where every table has tenants.
+/// The migrations that this program knows. Their bookkeeping is kept out of `public`, where every table has
+/// tenants.
 pub(super) fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("migrations/postgres");
     migrator.create_schema("tenantry");
@@ -20,8 +21,8 @@ pub(super) fn migrator() -> Migrator {
     migrator
 }
 
-/// Brings tables and roles up to date, and lets the role of `app_url` use them; makes that role if it does not exist.
-/// May run at any time, also twice at once: the second waits for the first.
+/// Brings tables and roles up to date, and lets the role of `app_url` use them; makes that role if it does
+/// not exist. May run at any time, also twice at once: the second waits for the first.
 ///
 /// # Errors
 /// When PostgreSQL does not answer, the admin role may not do this, or both URLs name the same role.

@@ -1,8 +1,9 @@
 //! PostgreSQL: the catalog, and the part of the index that is not the graph.
 //!
-//! There are three ways to a connection and no other, each a transaction with a name: as one tenant ([`TenantDb::tx`]),
-//! as the reader of the directory, and as the relay of the outbox ([`Postgres::reader_tx`]). Every table has forced
-//! row level security, so a transaction that forgot to say whose it is sees nothing.
+//! There are three ways to a connection and no other, each a transaction with a name: as one tenant
+//! ([`TenantDb::tx`]), as the reader of the directory, and as the relay of the outbox
+//! ([`Postgres::reader_tx`]). Every table has forced row level security, so a transaction that forgot to say
+//! whose it is sees nothing.
 
 mod catalog;
 mod chunks;

@@ -65,8 +65,8 @@ impl Postgres {
     /// A transaction named `operation` that reads what `reader` may read of every tenant.
     pub(super) async fn reader_tx(&self, reader: Reader, operation: &'static str) -> StoreResult<Tx> {
         let mut tx = Tx::begin(&self.pool, operation, CALL).await?;
-        // On its own, after BEGIN is known to have worked: otherwise a call that is dropped half-way could hand on a
-        // connection that has the role for good.
+        // On its own, after BEGIN is known to have worked: otherwise a call that is dropped half-way could
+        // hand on a connection that has the role for good.
         tx.execute(sqlx::query(reader.set_role())).await?;
         Ok(tx)
     }
@@ -104,8 +104,8 @@ impl TenantDb {
         Ok(tx)
     }
 
-    /// The only place that says whose rows a transaction sees. The operation's name goes along, so that the server's
-    /// log and `pg_stat_activity` show what a connection is doing.
+    /// The only place that says whose rows a transaction sees. The operation's name goes along, so that the
+    /// server's log and `pg_stat_activity` show what a connection is doing.
     async fn enter(&self, tx: &mut Tx, operation: &'static str, limit: Duration) -> StoreResult<()> {
         let limit_ms = limit.as_millis().to_string();
         let enter: Sql<'_> = sqlx::query(

@@ -86,8 +86,8 @@ impl Postgres {
         }
     }
 
-    /// The self-test of the stores asks through queries that name their tenant. This one does not, so that nothing but
-    /// row level security stands between the row and the question. It leaves nothing behind.
+    /// The self-test of the stores asks through queries that name their tenant. This one does not, so that
+    /// nothing but row level security stands between the row and the question. It leaves nothing behind.
     async fn rows_are_isolated(&self) -> Result<(), InvalidStores> {
         let hint = "PostgreSQL refused the self-test of row level security";
         let enter = || sqlx::query("select set_config('app.tenant_id', $1, true)");

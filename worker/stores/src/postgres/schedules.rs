@@ -75,7 +75,8 @@ impl DueSchedules for PgSchedules {
     }
 }
 
-/// Moves a schedule to `next` if it still waits for `due.fire_at`. Needs one more argument: when it fired, if it did.
+/// Moves a schedule to `next` if it still waits for `due.fire_at`. Needs one more argument: when it fired, if
+/// it did.
 fn move_on(due: &DueSchedule, next: DateTime<Utc>) -> Sql<'_> {
     let sql = sqlx::query(
         "update schedules set next_fire_at = $5, last_fire_at = coalesce($6, last_fire_at) \

@@ -46,9 +46,9 @@ struct ServerIndex {
 }
 
 impl ServerIndex {
-    /// The mention log and the graph change together as far as two servers can: the graph is written while PostgreSQL
-    /// holds the locks, and the log is committed last. If that commit fails the graph is ahead of the log, until the
-    /// same call is made again: it derives everything anew that it touches.
+    /// The mention log and the graph change together as far as two servers can: the graph is written while
+    /// PostgreSQL holds the locks, and the log is committed last. If that commit fails the graph is ahead of
+    /// the log, until the same call is made again: it derives everything anew that it touches.
     async fn graph_replace_once(
         &self,
         kb: &Kb,

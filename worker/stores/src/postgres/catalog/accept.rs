@@ -70,8 +70,8 @@ impl Accepting<'_> {
         Ok(self.tx.execute(sql).await? == 1)
     }
 
-    /// Whether every document could be registered. In order of id, so that two requests about the same documents wait
-    /// for each other instead of for ever.
+    /// Whether every document could be registered. In order of id, so that two requests about the same
+    /// documents wait for each other instead of for ever.
     async fn documents(&mut self, kb: &KbId, new: &[NewDocument]) -> StoreResult<bool> {
         let distinct: HashSet<_> = new.iter().map(|document| &document.id).collect();
         if distinct.len() < new.len() {
