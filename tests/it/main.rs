@@ -10,3 +10,4 @@ mod queue;
 mod same_everywhere;
 mod schedule;
 mod tidy;
+mod two_tenants;
