@@ -65,7 +65,7 @@ pub(crate) fn lane(kind: &str, version: u32) -> String {
 }
 
 /// How one job differs from the usual of its type.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct EnqueueOptions {
     /// The job's id, when it must be the same however often the job is made. Fresh by default.
     pub id: Option<JobId>,
@@ -133,29 +133,30 @@ impl Stamper {
         if !context.has_permission(J::PERMISSION) {
             return Err(StampError::Forbidden(J::PERMISSION));
         }
-        let envelope = self.envelope(job, &options)?;
+        let envelope = self.envelope(job, options)?;
         self.seal(context, &envelope)
     }
 
-    fn envelope<J: Job>(&self, job: &J, options: &EnqueueOptions) -> Result<Envelope, StampError> {
+    fn envelope<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Envelope, StampError> {
+        let EnqueueOptions { id, scheduled_at, expires_at, priority, traceparent, group, parent } = options;
         let now = self.clock.now();
         Ok(Envelope {
             specversion: Envelope::SPECVERSION.to_owned(),
-            id: options.id.unwrap_or_else(|| JobId::generate(now)),
+            id: id.unwrap_or_else(|| JobId::generate(now)),
             kind: J::TYPE.to_owned(),
             queue: J::QUEUE.to_owned(),
             args: vec![to_raw_value(job)?],
             meta: Meta {
                 version: J::VERSION,
-                traceparent: options.traceparent.map_or_else(TraceParent::start, |trace| trace.child()),
+                traceparent: traceparent.map_or_else(TraceParent::start, |trace| trace.child()),
                 created_at: now,
-                group: options.group,
-                parent: options.parent,
+                group,
+                parent,
             },
-            priority: options.priority.unwrap_or(J::PRIORITY).number(),
+            priority: priority.unwrap_or(J::PRIORITY).number(),
             timeout: J::TIMEOUT.as_secs(),
-            scheduled_at: options.scheduled_at,
-            expires_at: options.expires_at,
+            scheduled_at,
+            expires_at,
             retry: RetryPolicy::attempts(J::MAX_ATTEMPTS),
             unique: None,
         })

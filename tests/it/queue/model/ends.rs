@@ -34,7 +34,7 @@ impl Run {
         if is_final && !reopened {
             let member = EnqueueOptions { group: group.then_some(group_id), ..EnqueueOptions::default() };
             finish.children =
-                (0..children).map(|_| self.stamp(tenant, Lane::Known, member.clone())).collect();
+                (0..children).map(|_| self.stamp(tenant, Lane::Known, member)).collect();
             finish.group = group.then(|| OpenGroup {
                 id: group_id,
                 continuation: self.stamp(tenant, Lane::Rare, EnqueueOptions::default()),
