@@ -14,7 +14,7 @@ use jobs::DocumentId;
 use jobs::clock::{Clock as _, SystemClock};
 use jobs::tenant::{KbId, TenantContext, TenantId, TenantStatus};
 use redis_server::RedisServer;
-use stores::model::{Acceptance, Accepted, Mention, MentionKind, NewTenant, WorkspaceId};
+use stores::model::{Acceptance, Accepted, Mention, MentionKind, NewTenant, ParsedDocument, WorkspaceId};
 use stores::{Backends, InvalidStores, Opened, StoresConfig};
 
 /// Who knows a change by then has heard of it: without news an answer is believed for five seconds.
@@ -125,6 +125,24 @@ async fn many_tasks_of_two_processes_write_at_once() {
     let entities = two.stores.scoped(&context).index().entities(&kb, None, 10).await.unwrap().items;
     assert_eq!(entities[0].source_id.split("<SEP>").count(), 64);
     assert_eq!(two.stores.scoped(&context).catalog().kbs().await.unwrap().len(), 65);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn more_tenants_than_open_files_are_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(directory.path());
+    let opened = open(directory.path(), &redis).await;
+    let (kb, document) = (KbId::first(), DocumentId::of_name("a.md"));
+    let text = |n: u32| ParsedDocument { revision: 1, title: None, text: format!("of tenant {n}") };
+    let documents = |n: u32| opened.stores.scoped(&TenantContext::for_tests(&format!("t{n}"))).documents();
+    let written = (0..80).map(|n| {
+        let (documents, kb, document, text) = (documents(n), kb.clone(), document.clone(), text(n));
+        tokio::spawn(async move { documents.parsed_put(&kb, &document, &text).await.unwrap() })
+    });
+    join_all(written).await.into_iter().for_each(Result::unwrap);
+    for n in 0..80 {
+        assert_eq!(documents(n).parsed(&kb, &document).await.unwrap(), Some(text(n)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

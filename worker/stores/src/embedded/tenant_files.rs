@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jobs::tenant::TenantId;
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteSynchronous;
 
@@ -31,7 +32,13 @@ pub(super) struct TenantFiles {
 
 impl TenantFiles {
     pub(super) fn new(directory: PathBuf) -> Self {
-        Self { directory, open: Cache::builder().max_capacity(OPEN_MAX).time_to_idle(IDLE).build() }
+        // Least recently used: the default policy may turn a new file away in favour of older ones.
+        let open = Cache::builder()
+            .max_capacity(OPEN_MAX)
+            .time_to_idle(IDLE)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { directory, open }
     }
 
     /// The tenant's file.
