@@ -1,7 +1,7 @@
 //! The stores on real servers, without a worker: one that ran beside these tests would relay their outbox
 //! rows.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 mod conformance;
 mod isolation;
