@@ -1,5 +1,5 @@
-//! Two tenants upload documents with the same names about the same people at the same time. What one of them alone
-//! wrote is then looked for in every row, document, node, key and file that belongs to the other.
+//! Two tenants upload documents with the same names about the same people at the same time. What one of them
+//! alone wrote is then looked for in every row, document, node, key and file that belongs to the other.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -97,7 +97,8 @@ async fn no_row_document_or_node_holds_what_is_another_tenants() {
     for table in postgres.rows("", tables).await.unwrap() {
         let table = table["name"].as_str().unwrap().to_owned();
         for (tenant, _) in &tenants {
-            // Row level security lets nobody see all rows at once; what a tenant sees is asked as that tenant.
+            // Row level security lets nobody see all rows at once; what a tenant sees is asked as that
+            // tenant.
             let enter = format!("select set_config('app.tenant_id', '{}', true)", tenant.id);
             let seen = postgres.rows(&enter, &format!("select * from {table}")).await.unwrap();
             assert!(seen.iter().all(|row| row["tenant_id"] == tenant.id.as_str()), "{table}: a foreign row");

@@ -34,8 +34,8 @@ pub async fn accept_documents(
     }
     for _ in 0..TRIES {
         let proposal = propose(app, who, uploads).await?;
-        // After the revisions were read and before they are raised: the job of an earlier revision then sees that
-        // these originals are newer than its own and leaves them.
+        // After the revisions were read and before they are raised: the job of an earlier revision then sees
+        // that these originals are newer than its own and leaves them.
         store_originals(who, uploads).await?;
         if let Outcome::Answer(answer) = submission.propose(proposal).await? {
             return Ok(answer);

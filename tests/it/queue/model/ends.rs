@@ -33,8 +33,7 @@ impl Run {
         let reopened = self.model.jobs[&id].completed > 0;
         if is_final && !reopened {
             let member = EnqueueOptions { group: group.then_some(group_id), ..EnqueueOptions::default() };
-            finish.children =
-                (0..children).map(|_| self.stamp(tenant, Lane::Known, member)).collect();
+            finish.children = (0..children).map(|_| self.stamp(tenant, Lane::Known, member)).collect();
             finish.group = group.then(|| OpenGroup {
                 id: group_id,
                 continuation: self.stamp(tenant, Lane::Rare, EnqueueOptions::default()),

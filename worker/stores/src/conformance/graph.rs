@@ -162,8 +162,8 @@ pub(super) async fn any_text(opened: &Opened) {
 pub(super) async fn pages(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
-    // Code point order: digits, upper case, lower case, the rest of the world. The last two are the other way round
-    // when strings are compared as UTF-16.
+    // Code point order: digits, upper case, lower case, the rest of the world. The last two are the other way
+    // round when strings are compared as UTF-16.
     let names: Vec<_> = ["0", "10", "9", "Ab", "B", "a", "ab", "b", "z", "Ä", "é", "日", "！", "🦀"].to_vec();
     let said: Vec<_> = names.iter().map(|name| entity("a.md", 0, name, "t", "")).collect();
     say(index, kb, "a.md", &said).await;

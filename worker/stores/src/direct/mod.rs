@@ -1,5 +1,5 @@
-//! The servers read and written directly, past every port and every scope, for tests that compare what a tenant is
-//! shown with what is there.
+//! The servers read and written directly, past every port and every scope, for tests that compare what a
+//! tenant is shown with what is there.
 
 mod mongo;
 mod neo4j;

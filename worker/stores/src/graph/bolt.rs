@@ -21,10 +21,10 @@ const FETCH_ROWS: usize = 1_000;
 
 /// The graph server.
 ///
-/// neo4rs 0.8 knows no deadlines, and when a caller gives up half-way it puts the connection back into its pool with
-/// answers still to come. Whoever gets that connection next would read them as their own, and they may be another
-/// tenant's. So a transaction that does not end in an orderly way costs the pool: its idle connections are closed, and
-/// those in use when they come back.
+/// neo4rs 0.8 knows no deadlines, and when a caller gives up half-way it puts the connection back into its
+/// pool with answers still to come. Whoever gets that connection next would read them as their own, and they
+/// may be another tenant's. So a transaction that does not end in an orderly way costs the pool: its idle
+/// connections are closed, and those in use when they come back.
 pub(crate) struct Neo4j {
     uri: String,
     user: String,
@@ -115,7 +115,8 @@ impl Neo4j {
         loop {
             let (graph, generation) = self.pool().await.map_err(fault(operation))?;
             let mut work = Box::pin(self.talk(&graph, generation, &writes, read.as_ref()));
-            // Declared after `work`: on every way out the pool is given up before `work` returns its connection.
+            // Declared after `work`: on every way out the pool is given up before `work` returns its
+            // connection.
             let mut guard = Guard { neo4j: self, generation, orderly: false };
             let Ok(done) = timeout_at(deadline, &mut work).await else {
                 return Err(Late(limit).fault(operation));
@@ -128,8 +129,8 @@ impl Neo4j {
         }
     }
 
-    /// One transaction; nothing when the pool was given up meanwhile: then the connection may be the very one that it
-    /// was given up for, and nothing that was read from it counts.
+    /// One transaction; nothing when the pool was given up meanwhile: then the connection may be the very one
+    /// that it was given up for, and nothing that was read from it counts.
     async fn talk(
         &self,
         graph: &Graph,

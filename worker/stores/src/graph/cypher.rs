@@ -5,8 +5,8 @@ use neo4rs::Query;
 
 use crate::model::WorkspaceId;
 
-/// The text of a query that names `$tenant_id`. Made by [`tenant_cypher!`](crate::tenant_cypher), checked at compile
-/// time.
+/// The text of a query that names `$tenant_id`. Made by [`tenant_cypher!`](crate::tenant_cypher), checked at
+/// compile time.
 #[derive(Debug, Clone, Copy)]
 pub struct TenantCypher(&'static str);
 
@@ -54,7 +54,8 @@ const fn mentions(text: &str, word: &str) -> bool {
 ///
 /// ```
 /// const COUNT: stores::TenantCypher =
-///     stores::tenant_cypher!("MATCH (n:{workspace}) WHERE n.tenant_id = $tenant_id RETURN count(n) AS total");
+///     stores::tenant_cypher!("MATCH (n:{workspace}) WHERE n.tenant_id = $tenant_id RETURN count(n) AS
+/// total");
 /// ```
 ///
 /// A text that is not bound to the tenant does not compile:
@@ -68,7 +69,8 @@ const fn mentions(text: &str, word: &str) -> bool {
 ///
 /// ```compile_fail,E0080
 /// const COUNT: stores::TenantCypher =
-///     stores::tenant_cypher!("MATCH (n:{workspace}) WHERE n.tenant_id = $tenant_ids RETURN count(n) AS total");
+///     stores::tenant_cypher!("MATCH (n:{workspace}) WHERE n.tenant_id = $tenant_ids RETURN count(n) AS
+/// total");
 /// ```
 ///
 /// nor one over every workspace:

@@ -1,7 +1,8 @@
 //! Neo4j: entities and relations as `LightRAG` reads them.
 //!
-//! The label of a node is its knowledge base's workspace id and nothing else; `tenant_id` and `kb_id` are properties
-//! that `LightRAG` ignores. No query runs without `$tenant_id` in its text: see [`tenant_cypher!`](crate::tenant_cypher).
+//! The label of a node is its knowledge base's workspace id and nothing else; `tenant_id` and `kb_id` are
+//! properties that `LightRAG` ignores. No query runs without `$tenant_id` in its text: see
+//! [`tenant_cypher!`](crate::tenant_cypher).
 
 mod bolt;
 mod cypher;

@@ -15,8 +15,9 @@ const ATTEMPTS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Neo4j {
-    /// Makes names unique in the workspace. It has to come before `LightRAG` opens the workspace: `LightRAG` makes a
-    /// plain index, beside which the constraint cannot be made any more, and without it concurrent merges make doubles.
+    /// Makes names unique in the workspace. It has to come before `LightRAG` opens the workspace: `LightRAG`
+    /// makes a plain index, beside which the constraint cannot be made any more, and without it concurrent
+    /// merges make doubles.
     pub(crate) async fn provision(&self, workspace: &WorkspaceId) -> StoreResult<()> {
         // DDL takes no parameters and names no tenant's data: the label is all there is.
         let text = format!(

@@ -16,7 +16,8 @@ const BATCH: usize = 200;
 /// How often an upsert is tried when another one of the same document gets in its way.
 const ATTEMPTS: u32 = 5;
 
-/// The documents of one tenant. `tenant_id` is put into every filter and every document here and nowhere else.
+/// The documents of one tenant. `tenant_id` is put into every filter and every document here and nowhere
+/// else.
 pub(super) struct TenantCollection {
     database: Database,
     collection: Collection<Document>,
@@ -125,8 +126,8 @@ impl TenantCollection {
         found.map(|document| read(operation, document)).transpose()
     }
 
-    /// The values that a filter lets through, sorted by `by`, at most `fetch` of them in one message: `FerretDB`
-    /// does not count bytes and would send more than the protocol allows.
+    /// The values that a filter lets through, sorted by `by`, at most `fetch` of them in one message:
+    /// `FerretDB` does not count bytes and would send more than the protocol allows.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         operation: &'static str,
@@ -155,7 +156,8 @@ fn read<T: DeserializeOwned>(operation: &'static str, document: Document) -> Sto
         .map_err(|error| StoreError::permanent(operation, error))
 }
 
-/// The code of the first error in the answer to a write command. The driver looks for them only in its own writes.
+/// The code of the first error in the answer to a write command. The driver looks for them only in its own
+/// writes.
 fn write_error(answer: &Document) -> Option<i32> {
     let errors = answer.get_array("writeErrors").ok()?;
     errors.first().and_then(Bson::as_document).and_then(|error| error.get_i32("code").ok())

@@ -20,8 +20,8 @@ pub trait Blobs: Send + Sync {
     /// An original; `None` when it is not there.
     async fn original(&self, kb: &KbId, document: &DocumentId, sha256: &str) -> StoreResult<Option<Bytes>>;
 
-    /// Removes the document's originals that were stored before the one with the digest `keep`, or all of them. What
-    /// was stored later may belong to an upload that is being accepted at this moment.
+    /// Removes the document's originals that were stored before the one with the digest `keep`, or all of
+    /// them. What was stored later may belong to an upload that is being accepted at this moment.
     async fn originals_forget(&self, kb: &KbId, document: &DocumentId, keep: Option<&str>)
     -> StoreResult<()>;
 }
