@@ -1,6 +1,6 @@
 //! Black-box tests on real servers. One binary, so that they are linked once.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 mod api;
 mod faults;

@@ -124,7 +124,6 @@ impl Stamper {
     ///
     /// # Errors
     /// When the actor lacks the permission that the job needs, or the payload is too large.
-    #[expect(clippy::needless_pass_by_value, reason = "options are made for this one call")]
     pub fn stamp<J: Job>(
         &self,
         context: &TenantContext,
