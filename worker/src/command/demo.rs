@@ -70,6 +70,9 @@ fn show(summary: &Summary) {
         for (name, reason) in &report.left_out {
             eprintln!("left out of {}: {name} ({reason})", report.tenant);
         }
+        for (name, reason) in &report.failed {
+            eprintln!("failed in {}: {name} ({reason})", report.tenant);
+        }
     }
     let read = &summary.cross_tenant_read;
     let verdict = if read.refused { "refused, as it must be" } else { "NOT REFUSED" };

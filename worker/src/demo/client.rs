@@ -27,8 +27,12 @@ pub struct Created {
 /// What the demo needs to know of a document.
 #[derive(Debug, Deserialize)]
 pub struct DocumentView {
+    /// Its name.
+    pub name: String,
     /// `pending`, `processing`, `processed` or `failed`.
     pub status: String,
+    /// Why it failed, when it did.
+    pub error: Option<Problem>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,7 +41,7 @@ struct DocumentPage {
     next: Option<String>,
 }
 
-/// The answer to an upload that was not taken.
+/// Why something was not taken, or did not work.
 #[derive(Debug, Default, Deserialize)]
 pub struct Problem {
     /// Stable code.

@@ -21,6 +21,8 @@ pub struct TenantReport {
     pub jobs: std::collections::BTreeMap<String, u64>,
     /// Files that were not ingested, and why.
     pub left_out: Vec<(String, String)>,
+    /// Documents that were taken and could not be read, and why.
+    pub failed: Vec<(String, String)>,
 }
 
 /// How many documents ended how.

@@ -21,7 +21,7 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 )]
 pub struct RedisMissing;
 
-/// A running server. Dropping it kills the process; [`LocalRedis::stop`] lets it save first.
+/// A running server. It ends when this value is dropped or this process dies, however it dies.
 #[derive(Debug)]
 pub struct LocalRedis {
     child: Child,
@@ -53,12 +53,11 @@ impl LocalRedis {
         format!("redis://127.0.0.1:{}", self.port).into()
     }
 
-    /// Lets the server write everything down and end.
+    /// Lets the server write everything down and waits for its end.
     pub async fn stop(mut self) {
-        let _ = command(self.port, "SHUTDOWN");
-        let ended = tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await;
-        if ended.is_err() {
-            let _ = self.child.kill().await;
+        drop(self.child.stdin.take());
+        if tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await.is_err() {
+            tracing::warn!("redis-server is slow to end; its log is {}", self.log.display());
         }
     }
 
@@ -77,25 +76,27 @@ impl LocalRedis {
     }
 }
 
+/// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and stops it.
+const KEEPER: &str = r#"redis-server "$@" & server=$!; read -r _; kill $server; wait $server"#;
+
 fn spawn(dir: &Path, port: u16, log: &Path) -> anyhow::Result<Child> {
+    let installed =
+        std::process::Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+    installed.map_err(|_| RedisMissing)?;
     let log = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new("sh");
     command
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+        .args(["-c", KEEPER, "redis-keeper", "--bind", "127.0.0.1", "--port", &port.to_string()])
         .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
         .args(["--maxmemory-policy", "noeviction", "--daemonize", "no"])
         .arg("--dir")
         .arg(dir)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(log.try_clone()?)
         .stderr(log)
-        // Its own process group: Ctrl-C is for us, and the worker needs Redis to give its jobs back.
-        .process_group(0)
-        .kill_on_drop(true);
-    command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => RedisMissing.into(),
-        _ => anyhow::Error::from(error).context("cannot start redis-server"),
-    })
+        // A process group of its own: Ctrl-C is for us, and the worker needs Redis to give its jobs back.
+        .process_group(0);
+    command.spawn().context("cannot start redis-server")
 }
 
 /// Ends the server that a killed run left in `dir`, if the port in its note still answers and is that server.
