@@ -38,26 +38,9 @@ impl StorageSettings {
     /// # Errors
     /// When some of the three servers are named and others are not.
     pub fn stores(&self, redis_url: SecretString) -> Result<StoresConfig, InvalidStores> {
-        let named = [
-            ("POSTGRES_URL", &self.postgres_url),
-            ("MONGO_URL", &self.mongo_url),
-            ("NEO4J_URL", &self.neo4j_url),
-        ];
-        let backends = match (&self.postgres_url, &self.mongo_url, &self.neo4j_url) {
-            (None, None, None) => Backends::Embedded,
-            (Some(postgres), Some(mongo), Some(neo4j)) => Backends::Servers {
-                postgres_url: postgres.clone().into(),
-                mongo_url: mongo.clone().into(),
-                neo4j_url: neo4j.clone().into(),
-            },
-            _ => {
-                let missing = named.iter().find(|(_, url)| url.is_none());
-                let setting = missing.map_or("POSTGRES_URL", |(name, _)| *name);
-                let problem =
-                    "set POSTGRES_URL, MONGO_URL and NEO4J_URL, or none of them for embedded stores";
-                return Err(InvalidStores::Setting { setting, problem: problem.to_owned() });
-            }
-        };
+        let (postgres, mongo, neo4j) =
+            (self.postgres_url.clone(), self.mongo_url.clone(), self.neo4j_url.clone());
+        let backends = Backends::from_urls(postgres, mongo, neo4j)?;
         let (blobs_url, data_dir) = (self.blobs_url.clone(), self.data_dir.clone());
         Ok(StoresConfig { backends, blobs_url, data_dir, redis_url })
     }
