@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use jobs::JobError;
 use jobs::envelope::{Verified, Verifier};
-use jobs::queue::{FetchedJob, Finish, Verdict};
+use jobs::queue::{FetchedJob, Finish, QuarantinedJob, Verdict};
 use stores::model::JobRecord;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -78,13 +78,24 @@ impl Processor {
             }
             Verdict::Discarded { code, reason } => {
                 tracing::error!(code, "job discarded: {reason}");
-                let tidy = (entry.discarded)(&verified.envelope, cx, code, reason);
-                if let Err(error) = AssertUnwindSafe(tidy).catch_unwind().await.unwrap_or(Ok(())) {
-                    tracing::error!("tidying up failed: {}", jobs::error::report(&error));
-                }
+                tidy(entry, verified, cx, code, reason).await;
             }
             _ => tracing::info!("job given back"),
         }
+    }
+
+    /// Tells the handler of a job that the queue itself put aside, because its workers died, so that whoever waits for
+    /// the result learns that there will be none.
+    pub(crate) async fn put_aside(&self, job: QuarantinedJob) {
+        tracing::error!(tenant.id = %job.tenant, job.id = %job.id, code = job.code, "job put aside by the queue");
+        let Some(wire) = job.wire else { return };
+        let policy = |kind: &str, version| self.registry.policy(kind, version);
+        let Ok(verified) = self.verifier.verify(&wire, &job.tenant, policy).await else { return };
+        let Some(entry) = self.registry.entry(&verified.envelope.kind) else { return };
+        let cx = JobContext::new(&self.shared, &verified, 0, CancellationToken::new());
+        let reason =
+            "the job was put aside because the workers that ran it died; ask the operator to look at it";
+        tidy(entry, &verified, &cx, job.code, reason).await;
     }
 
     async fn record(&self, verified: &Verified, verdict: &Verdict, attempts: u32, started_at: DateTime<Utc>) {
@@ -106,6 +117,14 @@ impl Processor {
             finished_at: self.shared.clock.now(),
         };
         self.history.record(verified.tenant.clone(), record).await;
+    }
+}
+
+/// Lets the handler tidy up after a job that is given up. A failure is logged, since nobody is left to act on it.
+async fn tidy(entry: &Entry, verified: &Verified, cx: &JobContext, code: &str, reason: &str) {
+    let tidy = (entry.discarded)(&verified.envelope, cx, code, reason);
+    if let Err(error) = AssertUnwindSafe(tidy).catch_unwind().await.unwrap_or(Ok(())) {
+        tracing::error!("tidying up failed: {}", jobs::error::report(&error));
     }
 }
 

@@ -101,10 +101,19 @@ impl Worker {
         let periodic = vec![tokio::spawn(relay.run(stop.clone())), tokio::spawn(scheduler.run(stop.clone()))];
 
         let options = WorkerOptions::new(registry.lanes(), usize::from(pool.concurrency));
-        let worker_queue = WorkerQueue::start(queue, options);
+        let mut worker_queue = WorkerQueue::start(queue, options);
         let history = History::start(stores.clone());
         let shared = Shared { tools, clock, stamper, stores };
         let processor = Arc::new(Processor { registry, verifier, shared, history });
+        if let Some(mut quarantined) = worker_queue.take_quarantined() {
+            let processor = Arc::clone(&processor);
+            // Ends by itself when the queue is gone.
+            tokio::spawn(async move {
+                while let Some(job) = quarantined.recv().await {
+                    processor.put_aside(job).await;
+                }
+            });
+        }
         let apalis = WorkerContext::new("tenantry");
         let main = tokio::spawn(work(apalis.clone(), worker_queue.backend(), processor));
         Self { queue: worker_queue, apalis, main, periodic, stop }
