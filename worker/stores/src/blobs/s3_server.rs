@@ -13,8 +13,11 @@ use axum::response::{IntoResponse, Response};
 /// How many objects one listing shows: few, so that a test sees more than one.
 const LISTED: usize = 2;
 
+/// What is stored under a key, and how many were stored before it: later ones are a second younger.
+type Objects = BTreeMap<String, (usize, Bytes)>;
+
 #[derive(Clone, Default)]
-struct Bucket(Arc<Mutex<BTreeMap<String, Bytes>>>);
+struct Bucket(Arc<Mutex<Objects>>);
 
 /// Serves an empty bucket and returns its address. It ends with the test's runtime.
 pub(super) async fn start() -> String {
@@ -44,12 +47,13 @@ async fn answer(
     let mut objects = objects.lock().unwrap();
     match method {
         Method::PUT => {
-            objects.insert(key, body);
+            let before = objects.len();
+            objects.insert(key, (before, body));
             ([(header::ETAG, "\"1\"")], "").into_response()
         }
         Method::GET if key.is_empty() => list(&objects, &query).into_response(),
         Method::GET => match objects.get(&key) {
-            Some(bytes) => {
+            Some((_, bytes)) => {
                 let modified = "Tue, 14 Nov 2023 22:13:20 GMT";
                 ([(header::ETAG, "\"1\""), (header::LAST_MODIFIED, modified)], bytes.clone()).into_response()
             }
@@ -66,18 +70,19 @@ async fn answer(
     }
 }
 
-fn list(objects: &BTreeMap<String, Bytes>, query: &BTreeMap<String, String>) -> String {
+fn list(objects: &Objects, query: &BTreeMap<String, String>) -> String {
     let empty = String::new();
     let prefix = query.get("prefix").unwrap_or(&empty);
     let after = query.get("continuation-token").unwrap_or(&empty);
     let found: Vec<_> = objects.iter().filter(|(key, _)| key.starts_with(prefix) && *key > after).collect();
     let mut answer = String::from("<ListBucketResult>");
-    for (key, bytes) in found.iter().take(LISTED) {
+    for (key, (before, bytes)) in found.iter().take(LISTED) {
         write!(
             answer,
             "<Contents><Key>{key}</Key><Size>{}</Size><ETag>\"1\"</ETag>\
-             <LastModified>2023-11-14T22:13:20.000Z</LastModified></Contents>",
-            bytes.len()
+             <LastModified>2023-11-14T22:13:{:02}.000Z</LastModified></Contents>",
+            bytes.len(),
+            20 + before
         )
         .unwrap();
     }
@@ -88,7 +93,7 @@ fn list(objects: &BTreeMap<String, Bytes>, query: &BTreeMap<String, String>) -> 
     answer + "</ListBucketResult>"
 }
 
-fn delete_many(objects: &mut BTreeMap<String, Bytes>, request: &str) -> String {
+fn delete_many(objects: &mut Objects, request: &str) -> String {
     let mut answer = String::from("<DeleteResult>");
     for part in request.split("<Key>").skip(1) {
         let key = part.split("</Key>").next().unwrap_or_default();

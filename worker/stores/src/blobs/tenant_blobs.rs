@@ -201,7 +201,8 @@ mod tests {
         acme.originals_forget(&kb, &document, Some(&revisions[3].0)).await.unwrap();
         for (revision, (sha256, _)) in revisions.iter().enumerate() {
             let kept = acme.original(&kb, &document, sha256).await.unwrap().is_some();
-            assert_eq!(kept, revision == 3, "{revision}");
+            // What came after the kept one belongs to an upload that is not registered yet.
+            assert_eq!(kept, revision >= 3, "{revision}");
         }
     }
 

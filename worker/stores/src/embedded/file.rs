@@ -16,8 +16,10 @@ use crate::data_dir;
 const BUSY_LIMIT: Duration = Duration::from_secs(10);
 /// How long a call waits for the one writing connection.
 const QUEUE_LIMIT: Duration = Duration::from_secs(60);
-const MIGRATE_ATTEMPTS: u32 = 5;
-const MIGRATE_WAIT: Duration = Duration::from_millis(200);
+/// How often opening is tried: changing the journal of a new file answers "locked" at once, however long a
+/// connection is told to wait.
+const OPEN_ATTEMPTS: u32 = 50;
+const OPEN_WAIT: Duration = Duration::from_millis(100);
 
 /// How a file is used.
 pub(super) struct Usage {
@@ -51,7 +53,7 @@ impl SqliteFile {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writer = pool(1).connect_with(options.clone()).await?;
+        let writer = connect(pool(1), &options).await?;
         migrate(&writer, usage.migrations).await?;
         let readers = pool(usage.readers_max).connect_lazy_with(options.pragma("query_only", "on"));
         Ok(Self { writer, readers })
@@ -74,15 +76,29 @@ impl SqliteFile {
     }
 }
 
+/// Connects, again and again while another process holds the new file.
+async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    let mut attempt = 1;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(sqlx::Error::Database(_)) if attempt < OPEN_ATTEMPTS => {
+                attempt += 1;
+                tokio::time::sleep(OPEN_WAIT).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// Another process may be doing the same; whoever comes second finds it done at the next attempt.
 async fn migrate(writer: &SqlitePool, migrations: &Migrator) -> Result<(), Fault> {
     let mut attempt = 1;
     loop {
         match migrations.run(writer).await {
             Ok(()) => return Ok(()),
-            Err(_) if attempt < MIGRATE_ATTEMPTS => {
+            Err(_) if attempt < OPEN_ATTEMPTS => {
                 attempt += 1;
-                tokio::time::sleep(MIGRATE_WAIT).await;
+                tokio::time::sleep(OPEN_WAIT).await;
             }
             Err(error) => return Err(sqlx::Error::from(error).into()),
         }
