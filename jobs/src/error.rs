@@ -60,6 +60,14 @@ impl JobError {
     }
 }
 
+/// A fault of unknown kind is taken for a passing one. A [`JobError`] in a box stays what it is, so that tower's own
+/// layers, which box what they pass on, do not change a verdict.
+impl From<Source> for JobError {
+    fn from(source: Source) -> Self {
+        source.downcast::<Self>().map_or_else(Self::Retry, |error| *error)
+    }
+}
+
 /// Prints an error with everything that caused it, outermost first.
 #[must_use]
 pub fn report(error: &(dyn std::error::Error + 'static)) -> String {
@@ -71,4 +79,16 @@ pub fn report(error: &(dyn std::error::Error + 'static)) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boxed_verdict_stays_what_it_is() {
+        let boxed: Source = Box::new(JobError::fail("no_use", "give up"));
+        assert_eq!(JobError::from(boxed).code(), "no_use");
+        assert_eq!(JobError::from(Source::from("who knows")).code(), "transient");
+    }
 }

@@ -46,7 +46,21 @@ impl Priority {
     }
 }
 
-/// A kind of work: a payload with a name and a policy.
+/// A kind of work: a payload with a name and a policy. Only the name has to be said.
+///
+/// ```
+/// use jobs::Job;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct SendInvoice {
+///     invoice_id: u64,
+/// }
+///
+/// impl Job for SendInvoice {
+///     const TYPE: &'static str = "invoice.send";
+/// }
+/// ```
 ///
 /// The payload holds ids, never rows: the handler reads what it needs when it runs, so a job that waited sees
 /// the world as it is then. It never holds the tenant: the stamp does.
@@ -59,15 +73,16 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     /// the versions they declare.
     const VERSION: u32 = 1;
     /// The Open Job Spec queue that the job waits in.
-    const QUEUE: &'static str;
-    /// What the actor must be allowed to do, at enqueue and again when the job runs.
-    const PERMISSION: Permission;
+    const QUEUE: &'static str = "default";
+    /// What the actor must be allowed to do, at enqueue and again when the job runs. By default what
+    /// administrators and editors may do and viewers may not.
+    const PERMISSION: Permission = Permission::JobManage;
     /// The tenant status in which the job may run.
     const RUNS_WHILE: TenantStatus = TenantStatus::Active;
     /// How often the handler may fail before the job is discarded. At least 1.
     const MAX_ATTEMPTS: u32 = 8;
-    /// How long one attempt may take.
-    const TIMEOUT: Duration;
+    /// How long one attempt may take. There is no way to say "for ever".
+    const TIMEOUT: Duration = Duration::from_secs(60);
     /// Which of the tenant's jobs goes first.
     const PRIORITY: Priority = Priority::Normal;
 }

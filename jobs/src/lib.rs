@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod cron;
+pub mod enqueuer;
 pub mod envelope;
 pub mod error;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod queue;
 pub mod tenant;
 pub mod types;
 
+pub use enqueuer::{EnqueueError, Enqueuer};
 pub use error::JobError;
 pub use id::{DocumentId, GroupId, JobId};
 pub use job::{Job, JobPolicy, Priority};

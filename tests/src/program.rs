@@ -76,6 +76,10 @@ fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let folder = test.ancestors().find(|folder| folder.ends_with("deps")).and_then(Path::parent);
     let binary = folder.expect("tests run from target/*/deps").join("worker");
-    assert!(binary.exists(), "{} is missing: run `cargo build --package worker` first, as `make test` does", binary.display());
+    assert!(
+        binary.exists(),
+        "{} is missing: run `cargo build --package worker` first, as `make test` does",
+        binary.display()
+    );
     binary
 }

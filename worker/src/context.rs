@@ -1,6 +1,6 @@
 //! What a handler holds while it runs.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +12,7 @@ use jobs::{GroupId, Job, JobError, JobId};
 use stores::TenantStores;
 use tokio_util::sync::CancellationToken;
 
+use crate::state::State;
 use crate::tools::Tools;
 
 /// How long a progress report stays readable after the last one.
@@ -22,6 +23,7 @@ pub struct JobContext {
     tenant: TenantContext,
     stores: TenantStores,
     tools: Tools,
+    state: Arc<State>,
     clock: SharedClock,
     stamper: Stamper,
     cancel: CancellationToken,
@@ -48,6 +50,7 @@ pub(crate) struct Leaves {
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) tools: Tools,
+    pub(crate) state: Arc<State>,
     pub(crate) clock: SharedClock,
     pub(crate) stamper: Stamper,
     pub(crate) stores: stores::Stores,
@@ -60,6 +63,7 @@ impl JobContext {
             tenant: verified.tenant.clone(),
             stores: shared.stores.scoped(&verified.tenant),
             tools: shared.tools.clone(),
+            state: Arc::clone(&shared.state),
             clock: shared.clock.clone(),
             stamper: shared.stamper.clone(),
             cancel,
@@ -93,6 +97,15 @@ impl JobContext {
     #[must_use]
     pub fn tools(&self) -> &Tools {
         &self.tools
+    }
+
+    /// What the embedding program gave the worker: its connection pool, its mailer
+    /// ([`crate::WorkerBuilder::state`]).
+    ///
+    /// # Errors
+    /// When the worker was started without a `T`. The job is tried again.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, JobError> {
+        self.state.get()
     }
 
     /// The job that runs.

@@ -1,11 +1,10 @@
-//! The life of one fetched job: verify, scope, handle, judge.
+//! The life of one fetched job: verify, scope, pass through the layers to the handler, judge.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use jobs::JobError;
 use jobs::envelope::{Verified, Verifier};
 use jobs::queue::{FetchedJob, Finish, QuarantinedJob, Verdict};
 use stores::model::JobRecord;
@@ -14,6 +13,7 @@ use tracing::Instrument;
 
 use crate::context::{JobContext, Shared};
 use crate::history::History;
+use crate::layer::{self, JobRequest, JobService};
 use crate::registry::{Entry, Registry};
 use crate::retry;
 
@@ -23,6 +23,7 @@ pub(crate) struct Processor {
     pub(crate) verifier: Verifier,
     pub(crate) shared: Shared,
     pub(crate) history: History,
+    pub(crate) service: JobService,
 }
 
 impl Processor {
@@ -44,19 +45,21 @@ impl Processor {
         let span = tracing::info_span!("job", tenant.id = %job.tenant, job.id = %job.id,
             job.kind = entry.policy.kind, job.attempt = job.attempts + 1,
             trace.id = %verified.envelope.meta.traceparent.trace_id());
-        self.run(entry, &job, &verified, started_at).instrument(span).await
+        self.run(entry, &job, verified, started_at).instrument(span).await
     }
 
     async fn run(
         &self,
         entry: &Entry,
         job: &FetchedJob,
-        verified: &Verified,
+        verified: Verified,
         started_at: DateTime<Utc>,
     ) -> Finish {
         let failures = job.attempts + 1;
-        let cx = JobContext::new(&self.shared, verified, failures, job.cancel.clone());
-        let result = attempt(entry, verified, &cx, &job.cancel).await;
+        let cx = Arc::new(JobContext::new(&self.shared, &verified, failures, job.cancel.clone()));
+        let verified = Arc::new(verified);
+        let request = JobRequest::new(*entry, Arc::clone(&verified), Arc::clone(&cx));
+        let result = layer::bounded(self.service.clone(), request).await;
         let finish = match result {
             Ok(()) => {
                 let leaves = cx.take_leaves();
@@ -64,8 +67,8 @@ impl Processor {
             }
             Err(error) => retry::after_failure(&error, &verified.envelope, failures, rand::random()).into(),
         };
-        self.note(entry, verified, &cx, &finish.verdict).await;
-        self.record(verified, &finish.verdict, failures, started_at).await;
+        self.note(entry, &verified, &cx, &finish.verdict).await;
+        self.record(&verified, &finish.verdict, failures, started_at).await;
         finish
     }
 
@@ -126,31 +129,4 @@ async fn tidy(entry: &Entry, verified: &Verified, cx: &JobContext, code: &str, r
     if let Err(error) = AssertUnwindSafe(tidy).catch_unwind().await.unwrap_or(Ok(())) {
         tracing::error!("tidying up failed: {}", jobs::error::report(&error));
     }
-}
-
-/// One attempt, bounded by the type's timeout and by the cancel token. A panic is a failed attempt like any
-/// other.
-async fn attempt(
-    entry: &Entry,
-    verified: &Verified,
-    cx: &JobContext,
-    cancel: &CancellationToken,
-) -> Result<(), JobError> {
-    let handle = AssertUnwindSafe((entry.handle)(&verified.envelope, cx)).catch_unwind();
-    tokio::select! {
-        // A job whose lease is gone must not be reported as done by a handler that finished in the same
-        // instant.
-        biased;
-        () = cancel.cancelled() => Err(JobError::Interrupted),
-        result = tokio::time::timeout(entry.policy.timeout, handle) => match result {
-            Err(_) => Err(JobError::retry(format!("no result after {} s", entry.policy.timeout.as_secs()))),
-            Ok(Err(panic)) => Err(JobError::retry(format!("the handler panicked: {}", message(&*panic)))),
-            Ok(Ok(result)) => result,
-        },
-    }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

@@ -16,6 +16,7 @@ use crate::handler::Handler;
 type Work<'a> = BoxFuture<'a, Result<(), JobError>>;
 
 /// One job type with its handler, the type itself erased.
+#[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) policy: JobPolicy,
     pub(crate) handle: for<'a> fn(&'a Envelope, &'a JobContext) -> Work<'a>,
@@ -23,7 +24,7 @@ pub(crate) struct Entry {
 }
 
 /// The job types that a worker runs. It fetches these and no others.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Registry {
     entries: HashMap<&'static str, Entry>,
 }
@@ -60,6 +61,12 @@ impl Registry {
     #[must_use]
     pub fn lanes(&self) -> Vec<Lane> {
         self.entries.values().map(|entry| Lane::from(&entry.policy)).collect()
+    }
+
+    /// Whether there is no type in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     pub(crate) fn entry(&self, kind: &str) -> Option<&Entry> {

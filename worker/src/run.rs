@@ -6,29 +6,35 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apalis_core::task::Task;
-use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::builder::WorkerBuilder as ApalisBuilder;
 use apalis_core::worker::context::WorkerContext;
+use jobs::Enqueuer;
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper, Verifier};
 use jobs::queue::{FetchedJob, Finish, JobBackend, Queue, QueueConfig, WorkerOptions, WorkerQueue};
+use jobs::tenant::TenantDirectory;
 use stores::{Opened, StoresConfig};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use crate::builder::WorkerBuilder;
 use crate::context::Shared;
 use crate::history::History;
+use crate::layer::Stack;
 use crate::outbox::Relay;
 use crate::process::Processor;
 use crate::registry::Registry;
 use crate::schedule::Scheduler;
 use crate::settings::{ExtractionSettings, PoolSettings};
+use crate::state::State;
+use crate::tenants::Tenants;
 use crate::tools::Tools;
 
 /// How long apalis may take to end after its source has.
 const END: Duration = Duration::from_secs(2);
 
-/// What a worker is made of.
+/// What a worker is made of. Programs that embed one begin at [`Worker::builder`].
 pub struct Parts {
     /// Where jobs come from.
     pub queue: Queue,
@@ -40,8 +46,12 @@ pub struct Parts {
     pub tools: Tools,
     /// The job types that run here.
     pub registry: Registry,
+    /// Says which tenants there are and what actors may do.
+    pub directory: Arc<dyn TenantDirectory>,
     /// Tells the time.
     pub clock: SharedClock,
+    pub(crate) layers: Stack,
+    pub(crate) state: State,
 }
 
 impl Parts {
@@ -65,12 +75,16 @@ impl Parts {
         let queue = Queue::connect(config).await?;
         let opened = stores::open(stores, Arc::clone(&clock)).await?;
         let tools = Tools::new(extraction)?;
-        Ok(Self { queue, opened, keys, tools, registry: Registry::product(), clock })
+        let directory = Arc::clone(&opened.directory) as _;
+        let (registry, layers, state) = (Registry::product(), Stack::default(), State::default());
+        Ok(Self { queue, opened, keys, tools, registry, directory, clock, layers, state })
     }
 }
 
 /// A running worker with its scheduler and outbox relay.
 pub struct Worker {
+    enqueuer: Enqueuer,
+    tenants: Tenants,
     queue: WorkerQueue,
     apalis: WorkerContext,
     main: JoinHandle<()>,
@@ -79,13 +93,21 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Begins a worker for job types of your own: which queue, which keys sign its jobs, and where data lives.
+    pub fn builder(queue: QueueConfig, keys: StampKeys, stores: StoresConfig) -> WorkerBuilder {
+        WorkerBuilder::new(queue, keys, stores)
+    }
+
     /// Starts fetching and running jobs, firing schedules and relaying the outbox.
     #[must_use]
     pub fn start(parts: Parts, pool: &PoolSettings) -> Self {
-        let Parts { queue, opened, keys, tools, registry, clock } = parts;
-        let Opened { stores, directory, outbox, schedules } = opened;
+        let Parts { queue, opened, keys, tools, registry, directory, clock, layers, state } = parts;
+        let Opened { stores, outbox, schedules, .. } = opened;
+        let tenants =
+            Tenants { stores: stores.clone(), directory: Arc::clone(&directory), clock: Arc::clone(&clock) };
         let verifier = Verifier::new(keys.clone(), directory, Arc::clone(&clock));
         let stamper = Stamper::new(keys, Arc::clone(&clock));
+        let enqueuer = Enqueuer::new(stamper.clone(), queue.clone());
         let registry = Arc::new(registry);
         let stop = CancellationToken::new();
 
@@ -103,8 +125,9 @@ impl Worker {
         let options = WorkerOptions::new(registry.lanes(), usize::from(pool.concurrency));
         let mut worker_queue = WorkerQueue::start(queue, options);
         let history = History::start(stores.clone());
-        let shared = Shared { tools, clock, stamper, stores };
-        let processor = Arc::new(Processor { registry, verifier, shared, history });
+        let shared = Shared { tools, state: Arc::new(state), clock, stamper, stores };
+        let service = layers.service();
+        let processor = Arc::new(Processor { registry, verifier, shared, history, service });
         if let Some(mut quarantined) = worker_queue.take_quarantined() {
             let processor = Arc::clone(&processor);
             // Ends by itself when the queue is gone.
@@ -116,7 +139,19 @@ impl Worker {
         }
         let apalis = WorkerContext::new("tenantry");
         let main = tokio::spawn(work(apalis.clone(), worker_queue.backend(), processor));
-        Self { queue: worker_queue, apalis, main, periodic, stop }
+        Self { enqueuer, tenants, queue: worker_queue, apalis, main, periodic, stop }
+    }
+
+    /// Enqueues jobs for this worker and its siblings.
+    #[must_use]
+    pub fn enqueuer(&self) -> &Enqueuer {
+        &self.enqueuer
+    }
+
+    /// Makes tenants, and contexts for those who act for them.
+    #[must_use]
+    pub fn tenants(&self) -> &Tenants {
+        &self.tenants
     }
 
     /// Stops: fetches nothing new, lets running jobs finish until `deadline`, then gives the rest back
@@ -145,7 +180,7 @@ impl Worker {
 /// Runs jobs until the queue stops.
 async fn work(name: WorkerContext, backend: JobBackend, processor: Arc<Processor>) {
     let handler = Handler { processor };
-    let worker = WorkerBuilder::new(name).backend(backend).build(handler);
+    let worker = ApalisBuilder::new(name).backend(backend).build(handler);
     if let Err(error) = worker.run().await {
         tracing::error!("the worker ended: {error}");
     }

@@ -7,3 +7,6 @@ mod kb_reindex;
 mod tenant_provision;
 
 mod document;
+mod prepare_stores;
+
+pub(crate) use prepare_stores::prepare_stores;

@@ -1,10 +1,11 @@
 //! `tenant.provision`: prepares every store for a new tenant and activates it.
 
 use jobs::JobError;
-use jobs::tenant::{KbId, Role, TenantStatus};
+use jobs::tenant::{Role, TenantStatus};
 use jobs::types::ProvisionTenant;
-use stores::model::{NewApiKey, WorkspaceId};
+use stores::model::NewApiKey;
 
+use super::prepare_stores;
 use crate::context::JobContext;
 use crate::handler::Handler;
 
@@ -16,11 +17,7 @@ impl Handler for ProvisionTenant {
             tracing::warn!("tenant is gone, nothing to do");
             return Ok(());
         }
-        let workspace = WorkspaceId::generate(cx.now(), rand::random());
-        let kb = catalog.kb_ensure(&KbId::first(), "Default", &workspace, cx.now()).await?;
-        cx.stores().documents().provision().await?;
-        // Before anything is written into the workspace: the constraint cannot be added afterwards.
-        cx.stores().index().provision(&kb).await?;
+        prepare_stores(cx.stores(), cx.now()).await?;
         catalog.api_key_ensure(&first_key(self), cx.now()).await?;
         catalog.tenant_status_move(TenantStatus::Provisioning, TenantStatus::Active).await?;
         Ok(())

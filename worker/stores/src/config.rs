@@ -17,6 +17,14 @@ pub struct StoresConfig {
     pub redis_url: SecretString,
 }
 
+impl StoresConfig {
+    /// Files in `data_dir` for everything, and the Redis at `redis_url` for what may be lost.
+    #[must_use]
+    pub const fn embedded(data_dir: PathBuf, redis_url: SecretString) -> Self {
+        Self { backends: Backends::Embedded, blobs_url: None, data_dir, redis_url }
+    }
+}
+
 /// The servers that hold catalog, documents and index.
 #[derive(Debug, Clone)]
 pub enum Backends {

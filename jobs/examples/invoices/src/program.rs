@@ -1,0 +1,62 @@
+//! The program: a worker for [`SendInvoice`] in the same process as whoever enqueues.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jobs::envelope::StampKeys;
+use jobs::queue::QueueConfig;
+use jobs::tenant::{Actor, Role, TenantId};
+use worker::Worker;
+use worker::stores::StoresConfig;
+
+use crate::{Mailer, SendInvoice, Timing, Timings};
+
+const TENANTS: [&str; 2] = ["acme", "globex"];
+const INVOICES: u64 = 5;
+/// Long enough for any machine; the program ends as soon as the work is done.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Summary {
+    /// The invoices that were sent, as `tenant/invoice`, in order.
+    pub sent: Vec<String>,
+    /// What the timing layer measured.
+    pub timings: Vec<Timings>,
+}
+
+/// Starts a worker on `queue` with its data in `data`, enqueues invoices for two tenants, and waits for the last.
+///
+/// # Errors
+/// When Redis is away or the data directory cannot be used.
+pub async fn run(queue: QueueConfig, data: &Path) -> anyhow::Result<Summary> {
+    let (mailer, timing) = (Mailer::default(), Timing::default());
+    let keys = StampKeys::parse(&StampKeys::generate("example"))?; // yours: from the environment, `worker keygen`
+    let stores = StoresConfig::embedded(data.to_owned(), queue.url.clone());
+    let worker = Worker::builder(queue, keys, stores)
+        .register::<SendInvoice>()
+        .layer(timing.clone())
+        .state(mailer.clone())
+        .start()
+        .await?;
+    for tenant in TENANTS {
+        enqueue(&worker, tenant).await?;
+    }
+    let mut sent = mailer.sent();
+    let all = sent.wait_for(|sent| sent.len() as u64 == INVOICES * TENANTS.len() as u64);
+    let sent = tokio::time::timeout(PATIENCE, all).await.context("the invoices took too long")??.clone();
+    worker.stop(Duration::from_secs(5)).await;
+    Ok(Summary { sent, timings: timing.totals() })
+}
+
+/// What your product does when a customer asks for something: who is it, may they, enqueue.
+async fn enqueue(worker: &Worker, tenant: &str) -> anyhow::Result<()> {
+    let tenant: TenantId = tenant.parse()?;
+    worker.tenants().ensure(&tenant, "A customer").await?;
+    let ann = worker.tenants().admit(&tenant, Actor::User("ann".into()), Role::Editor).await?;
+    for invoice_id in 1..=INVOICES {
+        worker.enqueuer().enqueue(&ann, &SendInvoice { invoice_id }).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! For programs that embed the worker and bring their own front door: tenants, and who acts for them.
+
+use std::sync::Arc;
+
+use jobs::clock::SharedClock;
+use jobs::tenant::{
+    Actor, Authenticated, DirectoryError, KbId, Role, TenantContext, TenantDirectory, TenantId, TenantStatus,
+};
+use stores::model::{Acceptance, NewTenant};
+use stores::{StoreError, Stores};
+
+use crate::handlers::prepare_stores;
+
+/// Makes tenants, and contexts for actors whose credentials the embedding program has checked.
+#[derive(Clone)]
+pub struct Tenants {
+    pub(crate) stores: Stores,
+    pub(crate) directory: Arc<dyn TenantDirectory>,
+    pub(crate) clock: SharedClock,
+}
+
+/// Nobody may act for the tenant now.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAdmitted {
+    /// There is no such tenant.
+    #[error("there is no tenant {0}")]
+    Unknown(TenantId),
+    /// The tenant is closed, or not ready yet.
+    #[error("the tenant is {0}")]
+    NotActive(TenantStatus),
+    /// The directory could not say.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+impl Tenants {
+    /// Makes the tenant in this worker's stores, with its first knowledge base, unless it is there. An installation
+    /// that also runs the API makes its tenants there.
+    ///
+    /// # Errors
+    /// When a store is away; call it again then.
+    pub async fn ensure(&self, tenant: &TenantId, name: &str) -> Result<(), StoreError> {
+        let who = operator(tenant);
+        let (stores, now) = (self.stores.scoped(&who), self.clock.now());
+        let new = NewTenant { name: name.to_owned(), plan: "standard".to_owned() };
+        let acceptance = Acceptance { tenant: Some(new), ..Acceptance::default() };
+        stores.catalog().accept(&acceptance, now).await?;
+        prepare_stores(&stores, now).await?;
+        let (from, to) = (TenantStatus::Provisioning, TenantStatus::Active);
+        stores.catalog().tenant_status_move(from, to).await?;
+        Ok(())
+    }
+
+    /// The authority of `actor` to act for `tenant` on its first knowledge base.
+    ///
+    /// Ask for it only after you have checked who asks: this is what your sign-in leads to. What the actor may do is
+    /// at most what `role` allows and the directory knows of, and every job checks it again when it runs.
+    ///
+    /// # Errors
+    /// When the tenant is unknown or not active, or the directory is away.
+    pub async fn admit(
+        &self,
+        tenant: &TenantId,
+        actor: Actor,
+        role: Role,
+    ) -> Result<TenantContext, NotAdmitted> {
+        let record = self.directory.tenant(tenant).await?;
+        let record = record.ok_or_else(|| NotAdmitted::Unknown(tenant.clone()))?;
+        if record.status != TenantStatus::Active {
+            return Err(NotAdmitted::NotActive(record.status));
+        }
+        let permissions = self.directory.permissions(tenant, &actor, role).await?;
+        let kb = KbId::first();
+        let kb_id = self.directory.kb_exists(tenant, &kb).await?.then_some(kb);
+        let epoch = record.epoch;
+        Ok(context(Authenticated { tenant_id: tenant.clone(), epoch, kb_id, actor, role, permissions }))
+    }
+}
+
+fn operator(tenant: &TenantId) -> TenantContext {
+    context(Authenticated {
+        tenant_id: tenant.clone(),
+        epoch: 0,
+        kb_id: None,
+        actor: Actor::Operator,
+        role: Role::Admin,
+        permissions: Role::Admin.permissions(),
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an embedding program is its own front door, where the API is that of the product"
+)]
+fn context(who: Authenticated) -> TenantContext {
+    TenantContext::for_request(who)
+}
