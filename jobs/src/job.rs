@@ -28,6 +28,17 @@ impl Priority {
         self as u8
     }
 
+    /// The priority of a list.
+    #[must_use]
+    pub const fn from_level(level: u32) -> Self {
+        match level {
+            0 => Self::High,
+            1 => Self::Normal,
+            2 => Self::Low,
+            _ => Self::Background,
+        }
+    }
+
     /// The Open Job Spec `priority`: a higher number goes first, 0 is normal.
     #[must_use]
     pub const fn number(self) -> i32 {

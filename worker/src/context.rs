@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
 use jobs::envelope::{EnqueueOptions, Envelope, StampedJob, Stamper, Verified};
-use jobs::queue::OpenGroup;
+use jobs::queue::{OnFailure, OpenGroup};
 use jobs::tenant::{KbId, TenantContext};
 use jobs::{GroupId, Job, JobError, JobId};
 use stores::TenantStores;
@@ -160,7 +160,7 @@ impl JobContext {
             leaves.children.push(member);
         }
         let continuation = self.child(continuation, leaves.children.len(), None)?;
-        leaves.group = Some(OpenGroup { id, continuation });
+        leaves.group = Some(OpenGroup { id, continuation, on_failure: OnFailure::Continue });
         Ok(())
     }
 

@@ -65,7 +65,7 @@ impl Relay {
             return Ok(0);
         }
         let (rows, jobs): (Vec<_>, Vec<_>) = routed.into_iter().unzip();
-        if let Err(error) = self.queue.push(&jobs).await {
+        if let Err(error) = self.queue.push_accepted(&jobs).await {
             tracing::warn!(jobs = jobs.len(), "the queue did not take jobs: {}", jobs::error::report(&error));
             return Ok(0);
         }

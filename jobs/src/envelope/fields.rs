@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::policy::{RetryPolicy, UniquePolicy};
+use super::policy::RetryPolicy;
 use super::trace::TraceParent;
+use super::unique::UniquePolicy;
 use crate::id::{GroupId, JobId};
 
 /// A job as the [Open Job Spec](https://openjobspec.org) 1.0 writes it. Says what to do; proves nothing.

@@ -1,4 +1,4 @@
-//! The Open Job Spec policies: durations, retries, uniqueness.
+//! The Open Job Spec policies: durations and retries.
 
 use std::fmt;
 use std::str::FromStr;
@@ -120,17 +120,6 @@ impl RetryPolicy {
         let wait = if self.jitter { full * (0.5 + 0.5 * random.clamp(0.0, 1.0)) } else { full };
         Duration::from_secs_f64(wait)
     }
-}
-
-/// Keeps a second job with the same key from being enqueued.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UniquePolicy {
-    /// Which fields make two jobs the same.
-    pub keys: Vec<String>,
-    /// For how long, counted from the enqueue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub period: Option<IsoDuration>,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::keys::StampKeys;
 use super::policy::RetryPolicy;
 use super::stamp::{self, Claims};
 use super::trace::TraceParent;
+use super::unique::{Unique, UniquePolicy};
 use super::wire::WireEnvelope;
 use crate::clock::SharedClock;
 use crate::id::{GroupId, JobId};
@@ -21,9 +22,11 @@ pub struct StampedJob {
     pub(crate) id: JobId,
     pub(crate) tenant: TenantId,
     pub(crate) lane: String,
+    pub(crate) queue: String,
     pub(crate) priority: Priority,
     pub(crate) due: Option<DateTime<Utc>>,
     pub(crate) group: Option<GroupId>,
+    pub(crate) unique: Option<UniquePolicy>,
     pub(crate) wire: String,
 }
 
@@ -51,9 +54,11 @@ impl StampedJob {
             id: claims.jti,
             tenant: claims.tenant.clone(),
             lane: lane(&envelope.kind, envelope.meta.version),
+            queue: envelope.queue.clone(),
             priority: Priority::from_number(envelope.priority),
             due: envelope.scheduled_at,
             group: envelope.meta.group,
+            unique: envelope.unique.clone(),
             wire,
         }
     }
@@ -81,6 +86,8 @@ pub struct EnqueueOptions {
     pub group: Option<GroupId>,
     /// The job that enqueued this one.
     pub parent: Option<JobId>,
+    /// What it must not be enqueued beside.
+    pub unique: Option<Unique>,
 }
 
 /// A job could not be stamped.
@@ -133,19 +140,27 @@ impl Stamper {
         if !context.has_permission(J::PERMISSION) {
             return Err(StampError::Forbidden(J::PERMISSION));
         }
-        let envelope = self.envelope(job, options)?;
+        let envelope = self.envelope(context, job, options)?;
         self.seal(context, &envelope)
     }
 
-    fn envelope<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Envelope, StampError> {
-        let EnqueueOptions { id, scheduled_at, expires_at, priority, traceparent, group, parent } = options;
+    fn envelope<J: Job>(
+        &self,
+        context: &TenantContext,
+        job: &J,
+        options: EnqueueOptions,
+    ) -> Result<Envelope, StampError> {
+        let EnqueueOptions { id, scheduled_at, expires_at, priority, traceparent, group, parent, unique } =
+            options;
         let now = self.clock.now();
+        let payload = to_raw_value(job)?;
+        let unique = unique.map(|unique| unique.policy(J::TYPE, context.kb_id(), payload.get()));
         Ok(Envelope {
             specversion: Envelope::SPECVERSION.to_owned(),
             id: id.unwrap_or_else(|| JobId::generate(now)),
             kind: J::TYPE.to_owned(),
             queue: J::QUEUE.to_owned(),
-            args: vec![to_raw_value(job)?],
+            args: vec![payload],
             meta: Meta {
                 version: J::VERSION,
                 traceparent: traceparent.map_or_else(TraceParent::start, |trace| trace.child()),
@@ -158,8 +173,12 @@ impl Stamper {
             scheduled_at,
             expires_at,
             retry: RetryPolicy::attempts(J::MAX_ATTEMPTS),
-            unique: None,
+            unique,
         })
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// Stamps an envelope that was verified before under another id: how a schedule fires. The tenant, the

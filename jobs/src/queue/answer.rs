@@ -36,22 +36,13 @@ pub(super) fn status(id: JobId, answer: &[Value]) -> Result<Option<JobStatus>, Q
         state,
         lane: header.first().cloned().unwrap_or_default(),
         lane_declared: declared == "1",
-        priority: priority(number(1)),
+        priority: Priority::from_level(number(1)),
         attempts: number(2),
         deaths: number(3),
         interruptions: number(4),
         at,
         reason: reason(why),
     }))
-}
-
-const fn priority(level: u32) -> Priority {
-    match level {
-        0 => Priority::High,
-        1 => Priority::Normal,
-        2 => Priority::Low,
-        _ => Priority::Background,
-    }
 }
 
 /// `code`, a line end or a space, and the text.

@@ -60,6 +60,8 @@ pub struct ClaimedJob {
     pub id: String,
     /// The queue's record; `None` when somebody removed it.
     pub record: Option<Vec<u8>>,
+    /// The worker time that its tenant was charged for it, an estimate.
+    pub charged: Duration,
 }
 
 /// What one sweep for lost claims did.
@@ -73,7 +75,36 @@ pub struct Reaped {
     pub quarantined: Vec<(String, String)>,
 }
 
+/// What one look at some tenants has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Healed {
+    /// Where to go on; `0` at the start and when all were seen.
+    pub cursor: String,
+    /// Claims whose lease was gone. They have a new one: if their worker lives it goes on, else they are reaped.
+    pub claims: usize,
+}
+
 impl Queue {
+    /// Compares the running jobs of some tenants with the leases, which somebody may have deleted, and removes
+    /// what is kept of tenants that have nothing in the queue and no settings.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn heal(&self, cursor: &str, tenants: u32) -> Result<Healed, QueueError> {
+        let lease_ms = self.config().lease.as_millis();
+        let arguments = vec![lease_ms.to_string(), cursor.to_owned(), tenants.to_string()];
+        let (cursor, claims) = self.call(Operation::Heal, Resend::Safe, arguments).await?;
+        Ok(Healed { cursor, claims })
+    }
+
+    /// Removes at most `limit` jobs that were called off by the thousand. How many heaps of them are left.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn sweep(&self, limit: u32) -> Result<usize, QueueError> {
+        self.call(Operation::Sweep, Resend::Never, vec![limit.to_string()]).await
+    }
+
     /// Claims jobs.
     ///
     /// # Errors
@@ -83,7 +114,7 @@ impl Queue {
         let limit = request.limit.clamp(1, 500);
         let mut arguments = vec![limit.to_string(), lease_ms.to_string(), request.quantum.max(1).to_string()];
         arguments.extend([request.worker.to_owned(), request.attempt.to_string()]);
-        arguments.extend(request.lanes.iter().map(Lane::to_string));
+        arguments.extend(request.lanes.iter().flat_map(|lane| [lane.to_string(), lane.queue().to_owned()]));
         let answer: Vec<Value> = self.call(Operation::Fetch, Resend::Safe, arguments).await?;
         match answer.as_slice() {
             [Value::Int(0), timer, more, lanes] => nothing(timer, more, lanes),
@@ -98,19 +129,31 @@ impl Queue {
     async fn read_claim(&self, fence: u64, counts: &Value, ids: &Value) -> Result<Claim, QueueError> {
         let counts: Vec<String> = read(counts)?;
         let ids: Vec<String> = read(ids)?;
-        let records = self.records(&ids).await?;
+        let records = self.records("", &ids).await?;
         let mut rest = ids.into_iter().zip(records);
         let mut jobs = Vec::with_capacity(rest.len());
-        for pair in counts.chunks_exact(2) {
-            let count = pair[1].parse().map_err(|_| QueueError::Answer("fetch"))?;
-            let tenants = rest.by_ref().take(count);
-            jobs.extend(tenants.map(|(id, record)| ClaimedJob { tenant: pair[0].clone(), id, record }));
+        for block in counts.chunks_exact(3) {
+            let number = |text: &String| text.parse::<u64>().map_err(|_| QueueError::Answer("fetch"));
+            let charged = Duration::from_micros(number(&block[2])?);
+            let count = usize::try_from(number(&block[1])?).unwrap_or(usize::MAX);
+            let jobs_of = rest.by_ref().take(count);
+            let tenant = &block[0];
+            jobs.extend(jobs_of.map(|(id, record)| ClaimedJob {
+                tenant: tenant.clone(),
+                id,
+                record,
+                charged,
+            }));
         }
         Ok(Claim { fence, jobs })
     }
 
     /// The records of jobs, past Lua: through it they would cost three times as much.
-    pub(super) async fn records(&self, ids: &[String]) -> Result<Vec<Option<Vec<u8>>>, QueueError> {
+    pub(super) async fn records(
+        &self,
+        _tenant: &str,
+        ids: &[String],
+    ) -> Result<Vec<Option<Vec<u8>>>, QueueError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -124,11 +167,22 @@ impl Queue {
     /// # Errors
     /// When Redis fails.
     pub async fn renew(&self, fences: &[u64]) -> Result<Vec<bool>, QueueError> {
-        if fences.is_empty() {
+        self.renew_charged(fences, &[]).await
+    }
+
+    /// As [`Queue::renew`], and charges tenants for worker time that their running jobs have used beyond what
+    /// they were charged.
+    pub(super) async fn renew_charged(
+        &self,
+        fences: &[u64],
+        charges: &[(String, i64)],
+    ) -> Result<Vec<bool>, QueueError> {
+        if fences.is_empty() && charges.is_empty() {
             return Ok(Vec::new());
         }
-        let mut arguments = vec![self.config().lease.as_millis().to_string()];
+        let mut arguments = vec![self.config().lease.as_millis().to_string(), fences.len().to_string()];
         arguments.extend(fences.iter().map(u64::to_string));
+        arguments.extend(charges.iter().flat_map(|(tenant, us)| [tenant.clone(), us.to_string()]));
         self.call(Operation::Renew, Resend::Safe, arguments).await
     }
 

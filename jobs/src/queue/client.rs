@@ -11,10 +11,8 @@ use super::connection::{Connection, Resend};
 use super::error::QueueError;
 use super::library::{LIBRARY, Operation};
 use super::preflight;
-use super::push;
-use super::status::{JobStatus, Kept, KeptJob, PushOutcome, QueueStats, TenantShare};
+use super::status::{JobStatus, QueueStats};
 use super::{answer, heartbeat};
-use crate::envelope::StampedJob;
 use crate::id::JobId;
 use crate::tenant::TenantId;
 
@@ -49,19 +47,6 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Adds jobs. A job whose id is in the queue already, waiting, running or dead, is left as it is, so a
-    /// caller that got no answer may push again.
-    ///
-    /// # Errors
-    /// When Redis fails. Some of the jobs may be in the queue then.
-    pub async fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
-        let mut accepted = 0;
-        for call in push::calls(jobs) {
-            accepted += self.call::<usize>(Operation::Enqueue, Resend::Safe, call).await?;
-        }
-        Ok(PushOutcome { accepted, duplicates: jobs.len().saturating_sub(accepted) })
-    }
-
     /// Where a job is. `None` when the tenant has no such job, or it was finished too long ago to be
     /// remembered.
     ///
@@ -82,61 +67,6 @@ impl Queue {
         let (counts, undeclared): (_, Vec<String>) =
             self.call(Operation::Stats, Resend::Safe, arguments).await?;
         answer::stats(counts, &undeclared)
-    }
-
-    /// Dead letters or quarantined jobs of a tenant, newest first.
-    ///
-    /// # Errors
-    /// When Redis fails.
-    pub async fn kept(
-        &self,
-        tenant: &TenantId,
-        kept: Kept,
-        offset: u32,
-        limit: u32,
-    ) -> Result<Vec<KeptJob>, QueueError> {
-        let set = match kept {
-            Kept::Discarded => "x",
-            Kept::Quarantined => "q",
-        };
-        let limit = limit.min(1_000);
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let arguments = vec![tenant.as_str().into(), set.into(), offset.to_string(), limit.to_string()];
-        let answer: Vec<redis::Value> = self.call_as_is(Operation::Kept, Resend::Safe, arguments).await?;
-        answer::kept(&answer)
-    }
-
-    /// Starts a dead letter or a quarantined job again, with all its attempts. Its stamp is checked again
-    /// when it runs. `false` when the tenant has no such job.
-    ///
-    /// # Errors
-    /// When Redis fails.
-    pub async fn redrive(&self, tenant: &TenantId, id: JobId) -> Result<bool, QueueError> {
-        let arguments = vec![tenant.as_str().into(), id.to_string()];
-        self.call(Operation::Redrive, Resend::Safe, arguments).await
-    }
-
-    /// Changes a tenant's share. Applies to its queued work at once.
-    ///
-    /// # Errors
-    /// When Redis fails.
-    pub async fn tenant_set(&self, tenant: &TenantId, share: TenantShare) -> Result<(), QueueError> {
-        let mut arguments = vec![tenant.as_str().to_owned()];
-        let fields = [
-            ("w", share.weight.map(|weight| weight.clamp(1, 100))),
-            ("cap", share.cap),
-            ("emit", share.interval_ms),
-            ("burst", share.burst.map(|burst| burst.max(1))),
-            ("paused", share.paused.map(u32::from)),
-        ];
-        for (name, value) in fields {
-            if let Some(value) = value {
-                arguments.extend([name.to_owned(), value.to_string()]);
-            }
-        }
-        self.call::<i64>(Operation::Tenant, Resend::Safe, arguments).await.map(drop)
     }
 
     /// Asks Redis for a sign of life.
@@ -165,6 +95,27 @@ impl Queue {
     /// The key of this shard called `name`.
     pub(super) fn key(&self, name: &str) -> String {
         format!("{}:{name}", self.inner.shard)
+    }
+
+    /// Calls a function that changes or reads what is one tenant's, and whose first argument is the time. Doing it
+    /// twice is doing it once.
+    pub(super) async fn call_for<T: FromRedisValue>(
+        &self,
+        _tenant: &TenantId,
+        operation: Operation,
+        arguments: Vec<String>,
+    ) -> Result<T, QueueError> {
+        self.call(operation, Resend::Safe, arguments).await
+    }
+
+    /// Calls a function that reads what is one tenant's and does not ask for the time.
+    pub(super) async fn read_for<T: FromRedisValue>(
+        &self,
+        _tenant: &TenantId,
+        operation: Operation,
+        arguments: Vec<String>,
+    ) -> Result<T, QueueError> {
+        self.call_as_is(operation, Resend::Safe, arguments).await
     }
 
     /// Calls a function whose first argument is the time.

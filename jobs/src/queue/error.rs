@@ -32,6 +32,9 @@ pub enum QueueError {
         /// How many there were.
         count: usize,
     },
+    /// Tenants may not add as much as was pushed for them.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    LimitReached(Vec<super::LimitReached>),
     /// A finish tries to enqueue a job for another tenant.
     #[error("a child was stamped for another tenant than its parent")]
     ForeignChild,

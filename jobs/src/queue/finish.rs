@@ -66,6 +66,18 @@ pub struct OpenGroup {
     pub id: GroupId,
     /// The job that runs when they are done.
     pub continuation: StampedJob,
+    /// What a member that fails for good does to the others.
+    pub on_failure: OnFailure,
+}
+
+/// What happens to a group when a member is discarded, quarantined or cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// The others go on, and the continuation runs when all have ended.
+    #[default]
+    Continue,
+    /// The others are cancelled, and so is the continuation.
+    Cancel,
 }
 
 /// What a handler returns: the verdict, and the jobs to enqueue in the same step. If the finish comes too

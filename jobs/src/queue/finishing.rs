@@ -1,7 +1,10 @@
 //! Ends of jobs as arguments of the finish function.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::charge::{Charges, WorkerTime};
+use super::claim::ClaimedJob;
 use super::client::Queue;
 use super::connection::Resend;
 use super::error::QueueError;
@@ -24,9 +27,32 @@ pub struct FinishedJob {
     pub fence: u64,
     /// What becomes of it.
     pub finish: Finish,
+    /// Size of the queue's record of it, for the tenant's quota.
+    pub record_bytes: usize,
+    /// What it cost; `None` leaves the estimate as it is.
+    pub time: Option<WorkerTime>,
 }
 
 impl FinishedJob {
+    /// The end of a claimed job.
+    #[must_use]
+    pub fn new(job: &ClaimedJob, fence: u64, finish: impl Into<Finish>) -> Self {
+        Self {
+            tenant: job.tenant.clone(),
+            id: job.id.clone(),
+            fence,
+            finish: finish.into(),
+            record_bytes: job.record.as_ref().map_or(0, Vec::len),
+            time: None,
+        }
+    }
+
+    /// With the worker time it took.
+    #[must_use]
+    pub fn took(self, job: &ClaimedJob, took: Duration) -> Self {
+        Self { time: Some(WorkerTime { charged: job.charged, took }), ..self }
+    }
+
     /// Checks what the scripts take for granted.
     ///
     /// # Errors
@@ -53,7 +79,9 @@ impl FinishedJob {
         arguments.push(self.fence.to_string());
         arguments.push(self.tenant.clone());
         match &self.finish.verdict {
-            Verdict::Completed => arguments.extend(["1".to_owned(), self.id.clone()]),
+            Verdict::Completed => {
+                arguments.extend(["1".to_owned(), self.record_bytes.to_string(), self.id.clone()]);
+            }
             Verdict::Discarded { code, reason } | Verdict::Quarantined { code, reason } => {
                 arguments.extend([self.id.clone(), record::reason(code, '\n', reason)]);
             }
@@ -81,15 +109,9 @@ impl FinishedJob {
 
     fn push_children(&self, arguments: &mut Vec<String>) {
         if let Some(group) = &self.finish.group {
-            let job = &group.continuation;
-            let outer = job.group.map_or_else(String::new, |group| group.to_string());
-            arguments.extend(["g".to_owned(), self.tenant.clone(), group.id.to_string(), job.id.to_string()]);
-            arguments.extend([push::due_ms(job).to_string(), outer, record::fresh(job)]);
+            push::push_group(group, arguments);
         }
-        for block in push::blocks_of(&self.finish.children) {
-            arguments.push("e".to_owned());
-            arguments.extend(block);
-        }
+        arguments.extend(push::blocks_of(&self.finish.children));
     }
 }
 
@@ -113,12 +135,24 @@ impl Queue {
     /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails. Finish again then;
     /// what was applied the first time is refused the second.
     pub async fn finish(&self, jobs: &[FinishedJob]) -> Result<Vec<bool>, QueueError> {
+        self.finish_charged(jobs, &Charges::of(jobs)).await
+    }
+
+    /// As [`Queue::finish`], with other charges than those of the jobs.
+    pub(super) async fn finish_charged(
+        &self,
+        jobs: &[FinishedJob],
+        charges: &Charges,
+    ) -> Result<Vec<bool>, QueueError> {
         jobs.iter().try_for_each(FinishedJob::check)?;
         let mut applied = vec![true; jobs.len()];
         let mut start = 0;
         while start < jobs.len() {
             let end = start + call_len(&jobs[start..]);
-            let (order, arguments) = arguments(&jobs[start..end]);
+            let (order, mut arguments) = arguments(&jobs[start..end]);
+            if start == 0 {
+                charges.push_to(&mut arguments);
+            }
             let refused: Vec<usize> = self.call(Operation::Finish, Resend::Never, arguments).await?;
             for number in refused {
                 let index = order.get(number.wrapping_sub(1)).ok_or(QueueError::Answer("finish"))?;
@@ -152,7 +186,9 @@ fn arguments(jobs: &[FinishedJob]) -> (Vec<usize>, Vec<String>) {
         }
     }
     for ((fence, tenant), indices) in plain {
+        let bytes: usize = indices.iter().map(|&index| jobs[index].record_bytes).sum();
         arguments.extend(["c".to_owned(), fence.to_string(), tenant.to_owned(), indices.len().to_string()]);
+        arguments.push(bytes.to_string());
         arguments.extend(indices.iter().map(|&index| jobs[index].id.clone()));
         order.extend(indices);
     }

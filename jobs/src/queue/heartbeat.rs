@@ -13,7 +13,7 @@ impl Queue {
     /// Says that `worker` serves `lanes`, or, without `stay`, that it does no more.
     pub(super) async fn heartbeat(&self, worker: &str, lanes: &[Lane], stay: bool) -> Result<(), QueueError> {
         let mut arguments = vec![worker.to_owned(), LIVE_MS.to_string(), u8::from(stay).to_string()];
-        arguments.extend(lanes.iter().map(Lane::to_string));
+        arguments.extend(lanes.iter().flat_map(|lane| [lane.to_string(), lane.queue().to_owned()]));
         self.call::<Vec<u64>>(Operation::Heartbeat, Resend::Safe, arguments).await.map(drop)
     }
 }

@@ -6,7 +6,15 @@ use std::sync::LazyLock;
 use sha2::{Digest as _, Sha256};
 
 /// What every operation builds on: which tenant may be served, and where a job is.
-const SHARED: &str = concat!(include_str!("lua/00_tenants.lua"), "\n", include_str!("lua/01_jobs.lua"));
+const SHARED: &str = concat!(
+    include_str!("lua/00_tenants.lua"),
+    "\n",
+    include_str!("lua/01_jobs.lua"),
+    "\n",
+    include_str!("lua/02_groups.lua"),
+    "\n",
+    include_str!("lua/03_enqueue.lua"),
+);
 
 macro_rules! operations {
     ($($variant:ident = $name:literal),+ $(,)?) => {
@@ -24,12 +32,23 @@ operations! {
     Finish = "finish",
     Renew = "renew",
     Reap = "reap",
+    Heal = "heal",
+    Sweep = "sweep",
+    Cancel = "cancel",
+    CancelGroup = "cancel_group",
+    CancelTenant = "cancel_tenant",
     Redrive = "redrive",
+    Purge = "purge",
     Tenant = "tenant",
+    Queue = "queue",
     Heartbeat = "heartbeat",
     Lookup = "lookup",
+    Explain = "explain",
     Stats = "stats",
     Kept = "kept",
+    List = "list",
+    Places = "places",
+    Lanes = "lanes",
 }
 
 /// The library's text, and the names under which Redis knows its functions. Every name carries a hash of the
@@ -81,7 +100,7 @@ mod tests {
         let tag = LIBRARY.name(Operation::Enqueue).strip_suffix("_enqueue").unwrap();
         assert!(LIBRARY.text.starts_with(&format!("#!lua name={tag}\n")));
         assert_eq!(LIBRARY.name(Operation::Kept), format!("{tag}_kept"));
-        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 3);
-        assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 4);
+        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 7);
+        assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 9);
     }
 }

@@ -10,30 +10,47 @@
 //! cannot finish any more.
 
 mod answer;
+mod cancel;
+mod charge;
 mod claim;
 mod client;
 mod config;
 mod connection;
+mod dead_letters;
 mod error;
+mod explain;
 mod finish;
 mod finishing;
 mod heartbeat;
 mod lane;
+mod lanes;
 mod library;
+mod limits;
+mod list;
 mod preflight;
 mod push;
+mod pushing;
 mod record;
 mod status;
 mod worker;
 
-pub use claim::{Claim, ClaimedJob, FetchRequest, Fetched, Reaped};
+pub use cancel::{CancelReport, Cancelled};
+pub use charge::WorkerTime;
+pub use claim::{Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped};
 pub use client::Queue;
 pub use config::QueueConfig;
+pub use dead_letters::Redriven;
 pub use error::QueueError;
-pub use finish::{Finish, OpenGroup, Verdict};
+pub use explain::{Explanation, WaitsFor};
+pub use finish::{Finish, OnFailure, OpenGroup, Verdict};
 pub use finishing::FinishedJob;
 pub use lane::Lane;
-pub use status::{JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats, Reason, TenantShare};
+pub use lanes::LaneStatus;
+pub use limits::{Flow, LimitReached, TenantShare};
+pub use list::{JobFilter, JobSummary};
+pub use status::{
+    ConflictDone, JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats, Reason, UniqueConflict,
+};
 #[cfg(feature = "test-support")]
 pub use worker::run_for_tests;
 pub use worker::{

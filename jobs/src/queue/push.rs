@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::finish::{OnFailure, OpenGroup};
 use super::record;
-use crate::envelope::StampedJob;
+use crate::envelope::{OnConflict, StampedJob, UniquePolicy, Until};
 
 /// Most jobs in one call, because a script has to end soon.
 const CALL_JOBS: usize = 500;
@@ -12,13 +13,13 @@ const CALL_BYTES: usize = 1 << 20;
 
 type Route<'a> = (&'a str, &'a str, u8, i64, String);
 
-/// The arguments of the calls that push `jobs`, in order.
-pub(super) fn calls(jobs: &[StampedJob]) -> impl Iterator<Item = Vec<String>> + '_ {
+/// The blocks of the calls that push `jobs`, in order, and how many jobs are in each.
+pub(super) fn calls(jobs: &[StampedJob]) -> impl Iterator<Item = (Vec<String>, usize)> + '_ {
     let mut rest = jobs;
     std::iter::from_fn(move || {
         let (now, later) = rest.split_at(call_len(rest));
         rest = later;
-        (!now.is_empty()).then(|| blocks(now))
+        (!now.is_empty()).then(|| (blocks_of(now), now.len()))
     })
 }
 
@@ -31,27 +32,66 @@ fn call_len(jobs: &[StampedJob]) -> usize {
     jobs.iter().take(CALL_JOBS).take_while(fits).count().max(usize::from(!jobs.is_empty()))
 }
 
-fn blocks(jobs: &[StampedJob]) -> Vec<String> {
-    blocks_of(jobs).into_iter().flatten().collect()
-}
-
-/// Blocks of jobs that go to the same place: tenant, lane, level, due, group, count, (id, record)*count.
-pub(super) fn blocks_of(jobs: &[StampedJob]) -> Vec<Vec<String>> {
+/// The blocks of jobs: those that go to the same place share one, those with a unique key have one each.
+pub(super) fn blocks_of(jobs: &[StampedJob]) -> Vec<String> {
+    let mut arguments = Vec::with_capacity(8 + 2 * jobs.len());
     let mut routes: BTreeMap<Route<'_>, Vec<&StampedJob>> = BTreeMap::new();
     for job in jobs {
-        routes.entry(route(job)).or_default().push(job);
+        match &job.unique {
+            None => routes.entry(route(job)).or_default().push(job),
+            Some(unique) => push_unique(job, unique, &mut arguments),
+        }
     }
-    routes.into_iter().map(|(route, members)| block(route, &members)).collect()
+    for (route, members) in routes {
+        push_block(route, &members, &mut arguments);
+    }
+    arguments
 }
 
-fn block((tenant, lane, level, due_ms, group): Route<'_>, members: &[&StampedJob]) -> Vec<String> {
-    let mut arguments = Vec::with_capacity(6 + 2 * members.len());
-    arguments.extend([tenant.to_owned(), lane.to_owned(), level.to_string(), due_ms.to_string(), group]);
-    arguments.push(members.len().to_string());
+/// 'e' tenant lane queue level due group count (id record)*count
+fn push_block(
+    (tenant, lane, level, due_ms, group): Route<'_>,
+    members: &[&StampedJob],
+    arguments: &mut Vec<String>,
+) {
+    arguments.extend(["e".to_owned(), tenant.to_owned(), lane.to_owned(), members[0].queue.clone()]);
+    arguments.extend([level.to_string(), due_ms.to_string(), group, members.len().to_string()]);
     for job in members {
         arguments.extend([job.id.to_string(), record::fresh(job)]);
     }
-    arguments
+}
+
+/// 'n' tenant lane queue level due group scope key period_ms on_conflict id record
+fn push_unique(job: &StampedJob, unique: &UniquePolicy, arguments: &mut Vec<String>) {
+    let (tenant, lane, level, due_ms, group) = route(job);
+    let scope = match unique.until {
+        Until::Started => "s",
+        Until::Finished => "f",
+        Until::Period => "p",
+    };
+    let on_conflict = match unique.on_conflict {
+        OnConflict::Keep => "k",
+        OnConflict::Replace => "r",
+        OnConflict::Reschedule => "t",
+    };
+    let period_ms = unique.period.map_or(0, |period| period.0.as_millis());
+    arguments.extend(["n".to_owned(), tenant.to_owned(), lane.to_owned(), job.queue.clone()]);
+    arguments.extend([level.to_string(), due_ms.to_string(), group, scope.to_owned()]);
+    arguments.extend([unique.digest.clone(), period_ms.to_string(), on_conflict.to_owned()]);
+    arguments.extend([job.id.to_string(), record::fresh(job)]);
+}
+
+/// 'g' tenant group policy id due group-of-id queue record
+pub(super) fn push_group(group: &OpenGroup, arguments: &mut Vec<String>) {
+    let job = &group.continuation;
+    let policy = match group.on_failure {
+        OnFailure::Continue => "a",
+        OnFailure::Cancel => "c",
+    };
+    let outer = job.group.map_or_else(String::new, |group| group.to_string());
+    arguments.extend(["g".to_owned(), job.tenant.to_string(), group.id.to_string(), policy.to_owned()]);
+    arguments.extend([job.id.to_string(), due_ms(job).to_string(), outer, job.queue.clone()]);
+    arguments.push(record::fresh(job));
 }
 
 fn route(job: &StampedJob) -> Route<'_> {
@@ -60,6 +100,6 @@ fn route(job: &StampedJob) -> Route<'_> {
 }
 
 /// 0 for a job that is due at once.
-pub(super) fn due_ms(job: &StampedJob) -> i64 {
+fn due_ms(job: &StampedJob) -> i64 {
     job.due.map_or(0, |due| due.timestamp_millis().max(0))
 }

@@ -1,8 +1,8 @@
 //! What Redis keeps of a job: a header that the queue's scripts rewrite, then the signed bytes, which nobody
 //! touches.
 //!
-//! `1` (layout) · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) · lane `\n`
-//! tenant `\n` note `\n` wire. `lua/01_jobs.lua` reads and writes the same.
+//! `2` (layout) · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) · epoch (4) · lane
+//! `\n` tenant `\n` note `\n` wire. `lua/01_jobs.lua` reads and writes the same, and fills in the epoch.
 
 use crate::envelope::StampedJob;
 
@@ -11,16 +11,18 @@ pub(super) const REASON_BYTES: usize = 300;
 
 /// The record of a job that was never tried.
 pub(super) fn fresh(job: &StampedJob) -> String {
-    format!("1{}0000000000{}\n{}\n\n{}", job.priority.level(), job.lane, job.tenant, job.wire)
+    format!("2{}00000000000000{}\n{}\n\n{}", job.priority.level(), job.lane, job.tenant, job.wire)
 }
 
 /// A record, read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record<'a> {
+    pub(super) level: u32,
     pub(super) attempts: u32,
     pub(super) deaths: u32,
     pub(super) interruptions: u32,
     pub(super) parks: u32,
+    pub(super) lane: &'a str,
     pub(super) tenant: &'a str,
     pub(super) wire: &'a str,
 }
@@ -28,18 +30,20 @@ pub(super) struct Record<'a> {
 /// Reads a record; `None` when it is damaged.
 pub(super) fn parse(record: &[u8]) -> Option<Record<'_>> {
     let text = std::str::from_utf8(record).ok()?;
-    let (fixed, rest) = text.split_at_checked(12)?;
-    let digits = fixed.strip_prefix('1').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let (fixed, rest) = text.split_at_checked(16)?;
+    let digits = fixed.strip_prefix('2').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
     if digits.as_bytes()[0] > b'3' {
         return None;
     }
     let mut lines = rest.splitn(4, '\n');
-    let (_lane, tenant, _note, wire) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
+    let (lane, tenant, _note, wire) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
     Some(Record {
+        level: digits[..1].parse().ok()?,
         attempts: digits[1..4].parse().ok()?,
         deaths: digits[4..6].parse().ok()?,
         interruptions: digits[6..9].parse().ok()?,
         parks: digits[9..11].parse().ok()?,
+        lane,
         tenant,
         wire,
     })
@@ -64,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_the_scripts_write_it() {
-        let record = parse(b"120030112304test.ping@1\nacme\nretry a note\n{\"stamp\":\"\n\"}").unwrap();
+        let record = parse(b"2200301123040000test.ping@1\nacme\nretry a note\n{\"stamp\":\"\n\"}").unwrap();
         assert_eq!((record.attempts, record.deaths, record.interruptions, record.parks), (3, 1, 123, 4));
         assert_eq!((record.tenant, record.wire), ("acme", "{\"stamp\":\"\n\"}"));
     }
@@ -73,16 +77,16 @@ mod tests {
     fn a_damaged_record_is_none() {
         for damaged in [
             "",
-            "1",
+            "2",
             "garbage",
-            "220030112304l\nt\n\n{}",
-            "140030112304l\nt\n\n{}",
-            "1200301123é4l\nt\n\n{}",
-            "120030112304l\nt\n{}",
+            "1200301123040000l\nt\n\n{}",
+            "2400301123040000l\nt\n\n{}",
+            "2200301123é40000l\nt\n\n{}",
+            "2200301123040000l\nt\n{}",
         ] {
             assert!(parse(damaged.as_bytes()).is_none(), "{damaged:?}");
         }
-        assert!(parse(b"120030112304l\nt\n\n\xff").is_none());
+        assert!(parse(b"2200301123040000l\nt\n\n\xff").is_none());
     }
 
     #[test]

@@ -162,26 +162,45 @@ pub struct KeptJob {
 }
 
 /// What became of a push.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PushOutcome {
     /// Jobs that are in the queue now and were not before.
     pub accepted: usize,
-    /// Jobs whose id was in the queue already; they were left as they were.
+    /// Jobs that were not enqueued because the queue has them, or one with the same unique key, already.
     pub duplicates: usize,
+    /// What met another job with its unique key.
+    pub conflicts: Vec<UniqueConflict>,
 }
 
-/// What may be changed of a tenant's share. `None` leaves a setting as it is. Changes apply to queued work at
-/// once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TenantShare {
-    /// Share of the workers compared with other tenants, 1 to 100.
-    pub weight: Option<u32>,
-    /// How many of its jobs may run at once.
-    pub cap: Option<u32>,
-    /// The shortest mean distance between two starts, in milliseconds; 0 for no limit.
-    pub interval_ms: Option<u32>,
-    /// How many may start at once when it was idle.
-    pub burst: Option<u32>,
-    /// Whether the tenant is paused.
-    pub paused: Option<bool>,
+/// A job met another one with the same unique key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UniqueConflict {
+    /// The job that was pushed.
+    pub id: JobId,
+    /// The job that was there.
+    pub existing: JobId,
+    /// What was done.
+    pub done: ConflictDone,
+}
+
+/// What was done about a conflict of unique jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConflictDone {
+    /// The job that was there stays as it was.
+    Kept,
+    /// The pushed job took its place; the other is cancelled.
+    Replaced,
+    /// The job that was there has the pushed one's time now.
+    Rescheduled,
+}
+
+impl ConflictDone {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "kept" => Some(Self::Kept),
+            "replaced" => Some(Self::Replaced),
+            "rescheduled" => Some(Self::Rescheduled),
+            _ => None,
+        }
+    }
 }

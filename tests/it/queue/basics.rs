@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use jobs::clock::Clock as _;
 use jobs::envelope::EnqueueOptions;
-use jobs::queue::{JobState, Kept, PushOutcome, Verdict};
+use jobs::queue::{JobState, Kept, PushOutcome, Redriven, Verdict};
 use jobs::{JobId, Priority};
 
 use super::support::{Harness, Ping, Pong, ids, tenant};
+
+fn outcome(accepted: usize, duplicates: usize) -> PushOutcome {
+    PushOutcome { accepted, duplicates, ..PushOutcome::default() }
+}
 
 #[tokio::test]
 async fn a_job_is_pushed_once_run_and_forgotten_but_for_its_outcome() {
     let h = Harness::new().await;
     let (acme, job) = (tenant("acme"), h.ping("acme"));
     let again = [job.clone(), job.clone()];
-    assert_eq!(h.queue.push(&again).await.unwrap(), PushOutcome { accepted: 1, duplicates: 1 });
-    assert_eq!(h.queue.push(&again).await.unwrap(), PushOutcome { accepted: 0, duplicates: 2 });
+    assert_eq!(h.queue.push(&again).await.unwrap(), outcome(1, 1));
+    assert_eq!(h.queue.push(&again).await.unwrap(), outcome(0, 2));
 
     let status = h.queue.lookup(&acme, job.id()).await.unwrap().unwrap();
     assert_eq!(
@@ -68,9 +72,9 @@ async fn a_failed_job_comes_back_later_with_its_reason_and_ends_as_a_dead_letter
     );
     assert_eq!(kept[0].reason.text.len(), 300 - "no_use\n".len());
 
-    assert!(!h.queue.redrive(&tenant("globex"), job.id()).await.unwrap());
-    assert!(h.queue.redrive(&acme, job.id()).await.unwrap());
-    assert!(!h.queue.redrive(&acme, job.id()).await.unwrap());
+    assert_eq!(h.queue.redrive(&tenant("globex"), job.id()).await.unwrap(), Redriven::NotFound);
+    assert_eq!(h.queue.redrive(&acme, job.id()).await.unwrap(), Redriven::Started);
+    assert_eq!(h.queue.redrive(&acme, job.id()).await.unwrap(), Redriven::NotFound);
     let status = h.queue.lookup(&acme, job.id()).await.unwrap().unwrap();
     assert_eq!((status.state, status.attempts, status.reason), (JobState::Available, 0, None));
     assert_eq!(ids(&h.fetch(1).await), [job.id().to_string()]);
@@ -205,5 +209,5 @@ async fn an_unknown_job_is_not_found() {
     let h = Harness::new().await;
     let id = JobId::generate(h.clock.now());
     assert!(h.queue.lookup(&tenant("acme"), id).await.unwrap().is_none());
-    assert!(!h.queue.redrive(&tenant("acme"), id).await.unwrap());
+    assert_eq!(h.queue.redrive(&tenant("acme"), id).await.unwrap(), Redriven::NotFound);
 }

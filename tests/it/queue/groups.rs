@@ -22,7 +22,7 @@ async fn opened(h: &Harness, children: usize) -> (Vec<String>, String) {
 
 fn finished(claim: &Claim, index: usize, verdict: Verdict) -> FinishedJob {
     let job = &claim.jobs[index];
-    FinishedJob { tenant: job.tenant.clone(), id: job.id.clone(), fence: claim.fence, finish: verdict.into() }
+    FinishedJob::new(job, claim.fence, verdict)
 }
 
 #[tokio::test]

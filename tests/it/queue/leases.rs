@@ -152,7 +152,7 @@ async fn one_call_finishes_jobs_of_many_tenants_and_tells_which_were_refused() {
     let claim = h.fetch(9).await;
     let finish = |index: usize, verdict: Verdict, fence| {
         let job = &claim.jobs[index];
-        FinishedJob { tenant: job.tenant.clone(), id: job.id.clone(), fence, finish: verdict.into() }
+        FinishedJob::new(job, fence, verdict)
     };
     let batch: Vec<_> = (0..9)
         .map(|index| match index % 3 {

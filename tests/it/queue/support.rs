@@ -7,7 +7,8 @@ use chrono::DateTime;
 use jobs::clock::{ManualClock, SharedClock, SystemClock};
 use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
 use jobs::queue::{
-    Claim, FetchRequest, Fetched, Finish, FinishedJob, Lane, OpenGroup, Queue, QueueConfig, Verdict,
+    Claim, FetchRequest, Fetched, Finish, FinishedJob, Lane, OnFailure, OpenGroup, Queue, QueueConfig,
+    Verdict,
 };
 use jobs::tenant::{Permission, TenantContext, TenantId};
 use jobs::{GroupId, Job, JobId};
@@ -101,7 +102,7 @@ impl Harness {
         let id = GroupId::of(parent.id());
         let member = || EnqueueOptions { group: Some(id), ..EnqueueOptions::default() };
         let children = (0..children).map(|_| self.stamp(tenant, &Ping::default(), member())).collect();
-        (children, OpenGroup { id, continuation: self.ping(tenant) })
+        (children, OpenGroup { id, continuation: self.ping(tenant), on_failure: OnFailure::Continue })
     }
 
     pub(crate) async fn push(&self, jobs: &[StampedJob]) {
@@ -123,9 +124,7 @@ impl Harness {
     }
 
     pub(crate) async fn finish(&self, claim: &Claim, index: usize, finish: impl Into<Finish>) -> bool {
-        let job = &claim.jobs[index];
-        let (tenant, id) = (job.tenant.clone(), job.id.clone());
-        let finished = FinishedJob { tenant, id, fence: claim.fence, finish: finish.into() };
+        let finished = FinishedJob::new(&claim.jobs[index], claim.fence, finish);
         self.queue.finish(&[finished]).await.unwrap()[0]
     }
 

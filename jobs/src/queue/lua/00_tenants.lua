@@ -1,29 +1,43 @@
 -- Shared by every operation. KEYS[1] = p, the shard's prefix with its hash tag, such as 'tenantry:{q.0}'.
 --  p:V        virtual clock                  p:F         last fence, which is the number of the last claim
 --  p:T        HASH tenant -> row             p:e         HASH job id -> record
---  p:L        HASH lane -> number, and '#'number -> lane
+--  p:L        HASH lane -> number, '#'number -> lane, '@'number -> its queue
+--  p:P        HASH queue -> paused | draining, for all tenants
 --  p:r:LANE   ZSET ready tenants -> start tag            p:mk:LANE  wake marker for BZPOPMIN
 --  p:w        ZSET timers: kind..tenant -> ms
 --  p:l        ZSET claim -> lease end        p:c:CLAIM   what it claimed     p:n  HASH claim -> jobs left
+--  p:s        ZSET running work to stop -> since: claim id | * tenant claim  p:gc LIST what is to be swept
 --  p:W:NAME   ZSET worker -> last seen, by name of lane  p:u:WORKER its last fetch, to answer it again
---  p:t:T:LANE.LEVEL  LIST of waiting ids
+--  p:t:T:LANE.LEVEL  LIST of waiting ids     p:t:T:h     SET of ids in them that were cancelled: ghosts
 --  p:t:T:a           HASH id -> claim: in flight; its size is what the cap limits
+--  p:t:T:a:TYPE      SET of ids in flight of a type that has a cap of its own
+--  p:t:T:c           HASH id -> claim: in flight and to be cancelled
 --  p:t:T:s :y :k     ZSET id -> due: scheduled, retryable, parked
 --  p:t:T:x :q        ZSET id -> since: dead letters, quarantine          p:t:T:z  HASH id -> why it is there
---  p:t:T:g:GROUP     HASH member -> '', c -> continuation, f -> failed   p:t:T:m  HASH id -> its group
+--  p:t:T:g:GROUP     HASH member -> '', c -> continuation, f -> failed, p -> policy    p:t:T:m HASH id -> group
+--  p:t:T:u :U :v     HASH unique key -> until id; HASH id -> scope key; ZSET key -> until
+--  p:t:T:S           HASH of settings: w cap emit burst qj qb qs ep paused suspended draining, k:TYPE -> cap,
+--                    p:QUEUE -> paused | draining
 --  p:t:T:o           HASH of outcome counters                            p:t:T:f  LIST of ids finished lately
--- A tenant is in the ready index of every lane in which it has waiting jobs, if it may run; else in none.
-local call, spack, sunpack, band, bor, fmt, floor, ceil, min, max, smatch, sbyte, ssub
-local STRIDE = 10000                 -- virtual cost of one job at weight 1; whole numbers print short
-local BIT = {[0] = 1, 2, 4, 8}
-local ROW = '<dddddddHBB'            -- vt tat hold w cap emit burst, ctr, st paused; then 3 bytes a lane
-local ROW_BYTES = 60
+-- A tenant is in the ready index of every lane in which it has jobs that may start, if it may run; else in none.
+local call, spack, sunpack, band, fmt, floor, ceil, min, max, smatch, sbyte, ssub, schar
+local US = 100                       -- virtual time of a microsecond of worker time at weight 1
+local LEAST_US, UNKNOWN_US = 100, 1000 -- what a job costs at least, and before anything was measured
+local BIT = {[0] = 1, 2, 4, 8}       -- of a lane: which levels have jobs,
+local LANE_PAUSED, LANE_CAPPED = 16, 32 -- and why none of them may start
+local ROW = '<ddddddddddHHHB'        -- vt tat hold credit w cap emit burst est bytes, ctr ep fl, st
+local ROW_BYTES = 87                 -- then 3 bytes a lane
 local IDLE, READY, CAPPED, LIMITED, PAUSED = 0, 1, 2, 3, 4
+local UNCAPPED = 1e9
+-- Flags of a row: how the tenant is held, and which keys exist, so that what is not used costs nothing.
+local F = {paused = 1, suspended = 2, draining = 4, ghosts = 8, cancels = 16, groups = 32, unique = 64,
+  quotas = 128, caps = 256, queues = 512, garbage = 1024, bytes = 2048}
+local HELD = 3
 local KEEP = 10000                   -- dead letters and quarantined jobs kept, per tenant
 local RECENT, RECENT_S = 200, 3600   -- finished ids remembered, per tenant
 local TIMERS = {s = true, y = true, k = true}
 local ARGV, p, kT, kr, kw, ke, kt, kL
-local za, zr, wa, wr, hs, woken      -- index writes, collected and made once per call
+local za, zr, wa, wr, hs, hd, woken  -- writes to indexes and rows, collected and made once per call
 local lane_of                        -- lane name -> number, as far as this call has asked
 local counts                         -- tenant -> outcome -> how often in this call
 
@@ -33,11 +47,11 @@ local function init(keys, args)
     kT, kr, kw, ke, kt, kL = p..':T', p..':r:', p..':w', p..':e', p..':t:', p..':L'
   end
   if not call then -- while a library loads, Redis 7.0 has neither redis.call nor string, math, struct, bit
-    call, spack, sunpack, band, bor = redis.call, struct.pack, struct.unpack, bit.band, bit.bor
-    fmt, smatch, sbyte, ssub = string.format, string.match, string.byte, string.sub
+    call, spack, sunpack, band = redis.call, struct.pack, struct.unpack, bit.band
+    fmt, smatch, sbyte, ssub, schar = string.format, string.match, string.byte, string.sub, string.char
     floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
   end
-  ARGV, za, zr, wa, wr, hs, woken, lane_of, counts = args, {}, {}, {}, {}, {}, {}, {}, {}
+  ARGV, za, zr, wa, wr, hs, hd, woken, lane_of, counts = args, {}, {}, {}, {}, {}, {}, {}, {}, {}
 end
 
 local function int(x) return fmt('%.0f', x) end
@@ -49,41 +63,84 @@ local function clock(given)
   return t[1] * 1000 + floor(t[2] / 1000)
 end
 
-local function lane_number(name, create)
+local function lane_number(name, queue)
   local n = lane_of[name]
   if n then return n end
   n = tonumber(call('HGET', kL, name))
-  if not n and create then
-    n = floor(call('HLEN', kL) / 2)
+  if not n and queue then
+    n = floor(call('HLEN', kL) / 3)
     if n > 65535 then error('too many lanes') end
-    call('HSET', kL, name, n, '#'..n, name)
+    call('HSET', kL, name, n, '#'..n, name, '@'..n, queue)
   end
   lane_of[name] = n
   return n
 end
 
+local function type_of(lane_name) return smatch(lane_name, '^(.*)@') or lane_name end
+
 -- Tenant rows
 -- ------------------------------------------------------------------------------------------------------
 
-local function mark(s, lane, level)
-  local b = s.b[lane]
-  if not b then s.ln[#s.ln + 1] = lane; b = 0 end
-  if band(b, BIT[level]) == 0 then s.b[lane] = b + BIT[level]; s.dirty = true end
+local function has(s, flag) return band(s.fl, flag) ~= 0 end
+
+local function raise(s, flag)
+  if band(s.fl, flag) == 0 then s.fl = s.fl + flag; s.dirty = true end
 end
 
-local function clear(s, lane, level)
-  local b = s.b[lane] - BIT[level]
+local function lower(s, flag)
+  if band(s.fl, flag) ~= 0 then s.fl = s.fl - flag; s.dirty = true end
+end
+
+-- Whether jobs of a lane may start, as far as the lane is concerned.
+local function open(b) return b and b > 0 and b < LANE_PAUSED end
+
+local function lane_on(s, lane, bit)
+  local b = s.b[lane]
+  if not b then s.ln[#s.ln + 1] = lane; b = 0 end
+  if band(b, bit) == 0 then s.b[lane] = b + bit; s.dirty = true end
+end
+
+local function lane_off(s, lane, bit)
+  local b = s.b[lane]
+  if not b or band(b, bit) == 0 then return end
+  b = b - bit
   s.dirty = true
   if b > 0 then s.b[lane] = b; return end
   s.b[lane] = nil
   for i = 1, #s.ln do if s.ln[i] == lane then table.remove(s.ln, i); break end end
 end
 
--- A row that cannot be read costs the tenant its settings, never its jobs: what waits is found by looking.
+local function queue_of(lane) return call('HGET', kL, '@'..lane) or '' end
+
+local function mark(t, s, lane, level)
+  if not s.b[lane] and has(s, F.queues) and call('HGET', kt..t..':S', 'p:'..queue_of(lane)) == 'paused' then
+    lane_on(s, lane, LANE_PAUSED)
+  end
+  lane_on(s, lane, BIT[level])
+end
+
+local function blank()
+  return {vt = 0, tat = 0, hold = 0, credit = 0, w = 1, cap = UNCAPPED, emit = 0, burst = 1, est = 0, bytes = 0,
+    ctr = 0, ep = 0, fl = 0, st = IDLE, ln = {}, b = {}, idx = {}, at = 0}
+end
+
+-- A row that cannot be read is made again from the settings and from what waits.
 local function rebuild(t, s)
-  for lane = 0, min(floor(call('HLEN', kL) / 2), 256) - 1 do
+  local k = kt..t..':'
+  local set = call('HGETALL', k..'S')
+  for i = 1, #set, 2 do
+    local name, value = set[i], set[i + 1]
+    if s[name] and tonumber(value) then s[name] = tonumber(value) end
+    if F[name] then raise(s, F[name]) end
+    if smatch(name, '^q') then raise(s, F.quotas) end
+    if name == 'qb' then raise(s, F.bytes) end
+  end
+  for flag, key in pairs({ghosts = 'h', cancels = 'c', groups = 'm', unique = 'u', caps = 'S', queues = 'S'}) do
+    if call('EXISTS', k..key) == 1 then raise(s, F[flag]) end
+  end
+  for lane = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
     for level = 0, 3 do
-      if call('EXISTS', kt..t..':'..lane..'.'..level) == 1 then mark(s, lane, level) end
+      if call('EXISTS', k..lane..'.'..level) == 1 then mark(t, s, lane, level) end
     end
     s.idx[lane] = true
   end
@@ -93,26 +150,27 @@ local function rebuild(t, s)
 end
 
 local function dec(t, x)
-  local s = {vt = 0, tat = 0, hold = 0, w = 1, cap = 1e9, emit = 0, burst = 1, ctr = 0, st = IDLE, paused = 0,
-    ln = {}, b = {}, idx = {}, at = 0}
+  local s = blank()
   if not x then return s end
   local n = #x
   if n < ROW_BYTES or (n - ROW_BYTES) % 3 ~= 0 then return rebuild(t, s) end
-  s.vt, s.tat, s.hold, s.w, s.cap, s.emit, s.burst, s.ctr, s.st, s.paused = sunpack(ROW, x)
+  s.vt, s.tat, s.hold, s.credit, s.w, s.cap, s.emit, s.burst, s.est, s.bytes, s.ctr, s.ep, s.fl, s.st =
+    sunpack(ROW, x)
   for i = ROW_BYTES + 1, n, 3 do
     local lo, hi, b = sbyte(x, i, i + 2)
     local lane = lo + 256 * hi
     s.ln[#s.ln + 1] = lane
     s.b[lane] = b
-    if s.st == READY then s.idx[lane] = true end
+    if s.st == READY and open(b) then s.idx[lane] = true end
   end
   s.at = s.vt
   return s
 end
 
 local function enc(s)
-  local x = spack(ROW, s.vt, s.tat, s.hold, s.w, s.cap, s.emit, s.burst, s.ctr, s.st, s.paused)
-  for i = 1, #s.ln do local lane = s.ln[i]; x = x..string.char(lane % 256, floor(lane / 256), s.b[lane]) end
+  local x = spack(ROW, s.vt, s.tat, s.hold, s.credit, s.w, s.cap, s.emit, s.burst, s.est, s.bytes, s.ctr, s.ep,
+    s.fl, s.st)
+  for i = 1, #s.ln do local lane = s.ln[i]; x = x..schar(lane % 256, floor(lane / 256), s.b[lane]) end
   return x
 end
 
@@ -124,9 +182,23 @@ local function rows(names)
   return S
 end
 
-local function save(t, s) hs[#hs + 1] = t; hs[#hs + 1] = enc(s) end
 local function virtual_clock() return tonumber(call('GET', p..':V')) or 0 end
 local function in_flight(t) return call('HLEN', kt..t..':a') end
+local function no_timers(t) local k = kt..t..':'; return call('EXISTS', k..'s', k..'y', k..'k') == 0 end
+
+-- Writes the row; or removes it when nothing would be different without it.
+local function save(t, s, na, v, now)
+  if s.st == IDLE and na == 0 and #s.ln == 0 and (s.fl == 0 or has(s, F.bytes)) and no_timers(t) then
+    s.bytes = 0 -- whatever was miscounted ends here
+    if s.fl == 0 and s.w == 1 and s.cap == UNCAPPED and s.emit == 0 and s.hold <= now and s.vt <= v then
+      if s.ep ~= 0 then call('DEL', kt..t..':S') end
+      hd[#hd + 1] = t
+      return
+    end
+  end
+  hs[#hs + 1] = t
+  hs[#hs + 1] = enc(s)
+end
 
 local function blocked_until(s)
   if s.emit == 0 then return s.hold end
@@ -135,8 +207,10 @@ end
 
 -- na = the tenant's jobs in flight
 local function state_of(s, na, now)
-  if s.paused == 1 then return PAUSED end
-  if #s.ln == 0 then return IDLE end
+  if has(s, HELD) then return PAUSED end
+  local work = false
+  for i = 1, #s.ln do if open(s.b[s.ln[i]]) then work = true; break end end
+  if not work then return IDLE end
   if na >= s.cap then return CAPPED end
   if blocked_until(s) > now then return LIMITED end
   return READY
@@ -156,9 +230,12 @@ local function place(t, s, na, v, now)
     if s.vt < v then s.vt = v end -- no credit for idle time
     for i = 1, #s.ln do
       local lane = s.ln[i]
-      if not s.idx[lane] or s.at ~= s.vt then push_to(za, lane, int(s.vt), t); s.idx[lane] = true end
+      if open(s.b[lane]) and (not s.idx[lane] or s.at ~= s.vt) then
+        push_to(za, lane, int(s.vt), t)
+        s.idx[lane] = true
+      end
     end
-    for lane in pairs(s.idx) do if not s.b[lane] then push_to(zr, lane, t); s.idx[lane] = nil end end
+    for lane in pairs(s.idx) do if not open(s.b[lane]) then push_to(zr, lane, t); s.idx[lane] = nil end end
     s.at = s.vt
   else
     for lane in pairs(s.idx) do push_to(zr, lane, t) end
@@ -180,7 +257,8 @@ local function flush()
   if #wr > 0 then call('ZREM', kw, unpack(wr)) end
   if #wa > 0 then call('ZADD', kw, unpack(wa)) end
   if #hs > 0 then call('HSET', kT, unpack(hs)) end
-  wr, wa, hs = {}, {}, {}
+  if #hd > 0 then call('HDEL', kT, unpack(hd)) end
+  wr, wa, hs, hd = {}, {}, {}, {}
 end
 
 local function wake(lane) call('ZADD', p..':mk:'..lane, 0, '0') end
@@ -194,10 +272,30 @@ local function settle(names, S, now)
     local s = S[t]
     if s.dirty then
       v = v or virtual_clock()
-      place(t, s, in_flight(t), v, now)
-      save(t, s)
+      local na = in_flight(t)
+      place(t, s, na, v, now)
+      save(t, s, na, v, now)
     end
   end
   flush()
   for lane in pairs(woken) do wake(lane) end
+end
+
+-- Charges worker time that was not foreseen, or remembers what was charged too much: that pays for later jobs,
+-- because a tag that went back would undo what `place` has decided.
+local function charge(s, delta_us)
+  if delta_us == 0 then return end
+  if delta_us < 0 then s.credit = s.credit - delta_us
+  else
+    local paid = min(s.credit, delta_us)
+    s.credit = s.credit - paid
+    s.vt = s.vt + floor((delta_us - paid) * US / s.w)
+  end
+  s.dirty = true
+end
+
+-- What one job is likely to cost.
+local function estimate(s)
+  if s.est == 0 then return UNKNOWN_US end
+  return s.est
 end

@@ -3,7 +3,7 @@
 
 local function to_list(t, s, lane, level, id, first)
   call(first and 'LPUSH' or 'RPUSH', kt..t..':'..lane..'.'..level, id)
-  mark(s, lane, level)
+  mark(t, s, lane, level)
 end
 
 local function to_timer(t, kind, due, id)
@@ -11,23 +11,36 @@ local function to_timer(t, kind, due, id)
   call('ZADD', kw, 'LT', int(due), kind..t)
 end
 
--- Records: '1' level attempts deaths interruptions parks lane \n tenant \n note \n wire. nil when damaged.
-local HEADER = '^1([0-3])(%d%d%d)(%d%d)(%d%d%d)(%d%d)([^\n]*)\n([^\n]*)\n([^\n]*)\n()'
+-- Records: '2' level attempts deaths interruptions parks epoch lane \n tenant \n note \n wire. nil when damaged.
+local HEADER = '^2([0-3])(%d%d%d)(%d%d)(%d%d%d)(%d%d)(%d%d%d%d)([^\n]*)\n([^\n]*)\n([^\n]*)\n()'
 local function parse(val)
   if not val then return nil end
-  local level, attempts, deaths, interruptions, parks, lane, tenant, note, at = smatch(val, HEADER)
+  local level, attempts, deaths, interruptions, parks, epoch, lane, tenant, note, at = smatch(val, HEADER)
   if not level then return nil end
   local number = lane_number(lane)
   if not number then return nil end
   return {level = tonumber(level), attempts = tonumber(attempts), deaths = tonumber(deaths),
-    interruptions = tonumber(interruptions), parks = tonumber(parks), name = lane, lane = number,
-    tenant = tenant, note = note, wire = ssub(val, at)}
+    interruptions = tonumber(interruptions), parks = tonumber(parks), epoch = tonumber(epoch), name = lane,
+    lane = number, tenant = tenant, note = note, wire = ssub(val, at), size = #val}
 end
 
-local function store(id, r)
-  local counters = fmt('1%d%03d%02d%03d%02d', r.level, min(r.attempts, 999), min(r.deaths, 99),
-    min(r.interruptions, 999), min(r.parks, 99))
-  call('HSET', ke, id, counters..r.name..'\n'..r.tenant..'\n'..r.note..'\n'..r.wire)
+-- A new record, for the tenant's present epoch: what has another was called off with all its tenant's work.
+local function stamped(s, record)
+  if s.ep == 0 then return record end
+  return ssub(record, 1, 12)..fmt('%04d', s.ep)..ssub(record, 17)
+end
+
+-- Bytes of the tenant's open jobs, kept only while there is a quota for them.
+local function weigh(s, bytes)
+  if bytes ~= 0 and has(s, F.bytes) then s.bytes = max(0, s.bytes + bytes); s.dirty = true end
+end
+
+local function store(s, id, r)
+  local counters = fmt('2%d%03d%02d%03d%02d%04d', r.level, min(r.attempts, 999), min(r.deaths, 99),
+    min(r.interruptions, 999), min(r.parks, 99), r.epoch)
+  local val = counters..r.name..'\n'..r.tenant..'\n'..r.note..'\n'..r.wire
+  call('HSET', ke, id, val)
+  weigh(s, #val - r.size)
 end
 
 local function count(t, outcome, n)
@@ -38,95 +51,126 @@ end
 
 local function flush_counts()
   for t, c in pairs(counts) do
-    for outcome, n in pairs(c) do call('HINCRBY', kt..t..':o', outcome, n) end
+    local k = kt..t..':o'
+    for outcome, n in pairs(c) do call('HINCRBY', k, outcome, n) end
+    call('EXPIRE', k, RECENT_S)
   end
   counts = {}
 end
 
--- Keeps a job that will not run by itself: kind x = dead letter, q = quarantine. The oldest makes room.
-local function keep(t, kind, id, why, now)
+local function remember(t, list)
+  local k = kt..t..':f'
+  if call('LPUSH', k, unpack(list)) > RECENT then call('LTRIM', k, 0, RECENT - 1) end
+  call('EXPIRE', k, RECENT_S)
+end
+
+-- Slots
+-- -------------------------------------------------------------------------------------------------------------
+
+-- type -> cap, for the types that have one of their own
+local function caps_of(t, s)
+  if not s.caps then
+    s.caps = {}
+    local x = call('HGETALL', kt..t..':S')
+    for i = 1, #x, 2 do
+      local kind = smatch(x[i], '^k:(.*)$')
+      if kind then s.caps[kind] = tonumber(x[i + 1]) end
+    end
+  end
+  return s.caps
+end
+
+-- Ends jobs' being in flight. Returns which of them somebody wanted cancelled, or nil.
+local function free(t, s, ids)
+  local k = kt..t..':'
+  call('HDEL', k..'a', unpack(ids))
+  if s.st == CAPPED then s.dirty = true end
+  if has(s, F.caps) then
+    for kind in pairs(caps_of(t, s)) do call('SREM', k..'a:'..kind, unpack(ids)) end
+    for i = #s.ln, 1, -1 do lane_off(s, s.ln[i], LANE_CAPPED) end
+  end
+  if not has(s, F.cancels) then return nil end
+  local claims, wanted = call('HMGET', k..'c', unpack(ids)), nil
+  for i = 1, #ids do
+    if claims[i] then
+      wanted = wanted or {}
+      wanted[ids[i]] = true
+      call('ZREM', p..':s', claims[i]..' '..ids[i])
+    end
+  end
+  if wanted then
+    call('HDEL', k..'c', unpack(ids))
+    if call('EXISTS', k..'c') == 0 then lower(s, F.cancels) end
+  end
+  return wanted
+end
+
+-- Unique keys live and die with their jobs
+-- ------------------------------------------------------------------------------------------------------------
+
+-- Jobs have ended: their keys are free, but for those that were taken for a period. With `started`, only those
+-- that were taken until the start.
+local function unlock(t, s, ids, started)
+  if not has(s, F.unique) then return end
+  local k = kt..t..':'
+  local held = call('HMGET', k..'U', unpack(ids))
+  for i = 1, #ids do
+    local scope, key = smatch(held[i] or '', '^(.)(.*)$')
+    if scope and (scope == 's' or not started) then
+      if scope ~= 'p' and smatch(call('HGET', k..'u', key) or '', ' (.*)$') == ids[i] then
+        call('HDEL', k..'u', key)
+      end
+      call('HDEL', k..'U', ids[i])
+    end
+  end
+  if call('EXISTS', k..'u', k..'U') == 0 then lower(s, F.unique) end
+end
+
+-- Forgets keys whose period is over.
+local function expire_keys(t, s, now, limit)
+  local k = kt..t..':'
+  local old = call('ZRANGEBYSCORE', k..'v', '-inf', int(now), 'LIMIT', 0, limit)
+  if #old == 0 then return end
+  call('HDEL', k..'u', unpack(old))
+  call('ZREM', k..'v', unpack(old))
+  if call('EXISTS', k..'u', k..'U') == 0 then lower(s, F.unique) end
+end
+
+-- Takes a key for a job; or returns the id of the job that has it. What lost its record or was called off with
+-- its tenant has nothing any more.
+local function lock(t, s, now, id, scope, key, period_ms)
+  local k = kt..t..':'
+  expire_keys(t, s, now, 10)
+  local till, holder = smatch(call('HGET', k..'u', key) or '', '^(%S+) (.*)$')
+  if holder and holder ~= id then
+    if till ~= '-' then return holder end
+    local r = parse(call('HGET', ke, holder))
+    if r and r.epoch == s.ep then return holder end
+  end
+  till = '-'
+  if scope == 'p' then
+    till = int(now + period_ms)
+    call('ZADD', k..'v', till, key)
+  end
+  call('HSET', k..'u', key, till..' '..id)
+  call('HSET', k..'U', id, scope..key)
+  raise(s, F.unique)
+end
+
+-- Jobs that will not run by themselves
+-- ------------------------------------------------------------------------------------------------------------
+
+-- Kind x = dead letter, q = quarantine. The oldest makes room.
+local function keep(t, s, kind, id, why, now)
   local k = kt..t..':'
   call('ZADD', k..kind, int(now), id)
   call('HSET', k..'z', id, why)
+  if has(s, F.bytes) then weigh(s, -call('HSTRLEN', ke, id)) end
+  unlock(t, s, {id})
   local over = call('ZCARD', k..kind) - KEEP
   if over > 0 then
     local old = call('ZPOPMIN', k..kind, min(over, 100))
     for i = 1, #old, 2 do call('HDEL', ke, old[i]); call('HDEL', k..'z', old[i]) end
   end
   count(t, kind == 'x' and 'discarded' or 'quarantined', 1)
-end
-
--- Groups
--- -----------------------------------------------------------------------------------------------------------
-
-local function group_join(t, group, id)
-  local k = kt..t..':'
-  if call('HEXISTS', k..'g:'..group, 'c') == 0 then return end
-  if call('HSETNX', k..'m', id, group) == 1 then call('HSET', k..'g:'..group, id, '') end
-end
-
--- Enqueues the continuation when nobody is left. The group is gone then, so it cannot happen twice.
-local function group_close(t, s, group, now)
-  local key = kt..t..':g:'..group
-  if call('HLEN', key) > 2 then return end
-  local id, due, record = smatch(call('HGET', key, 'c') or '', '^([^\n]*)\n([^\n]*)\n(.*)$')
-  call('DEL', key)
-  if not id then return end
-  if call('HSETNX', ke, id, record) == 0 then return end
-  local r = parse(record)
-  if not r then keep(t, 'q', id, 'record_damaged\nthe continuation of a group cannot be read', now)
-  elseif tonumber(due) > now then to_timer(t, 's', tonumber(due), id)
-  else to_list(t, s, r.lane, r.level, id) end
-end
-
--- The job has reached a final state.
-local function group_leave(t, s, id, failed, now)
-  local k = kt..t..':'
-  local group = call('HGET', k..'m', id)
-  if not group then return end
-  call('HDEL', k..'m', id)
-  if call('HDEL', k..'g:'..group, id) == 0 then return end
-  if failed then call('HINCRBY', k..'g:'..group, 'f', 1) end
-  group_close(t, s, group, now)
-end
-
--- A job's record cannot be read: it is put aside and the next one runs.
-local function put_aside(t, s, id, now)
-  keep(t, 'q', id, 'record_damaged\nthe queue\'s own record of the job cannot be read', now)
-  group_leave(t, s, id, true, now)
-end
-
--- Enqueues the n pairs (id, record) at ARGV[at..], which share tenant, lane, level, due time and group ('' =
--- none). An id that the queue has is left alone. Returns how many were new.
-local function enqueue_block(now, t, s, lane_name, level, due, group, at, n)
-  local ids, lane = {}, lane_number(lane_name, true)
-  for i = 1, n do ids[i] = ARGV[at + 2 * i - 2] end
-  local known, new, seen = call('HMGET', ke, unpack(ids)), {}, {}
-  for i = 1, n do
-    local id = ids[i]
-    if known[i] or seen[id] then
-      local k = kt..t..':'
-      local over = call('ZSCORE', k..'x', id) or call('ZSCORE', k..'q', id)
-      if group ~= '' and not over then group_join(t, group, id) end
-    else
-      seen[id] = true
-      new[#new + 1] = id
-      if group ~= '' then group_join(t, group, id) end
-    end
-  end
-  if #new == 0 then return 0 end
-  if #new == n then call('HSET', ke, unpack(ARGV, at, at + 2 * n - 1))
-  else
-    for i = 1, n do if not known[i] then call('HSETNX', ke, ids[i], ARGV[at + 2 * i - 1]) end end
-  end
-  if due > now then
-    local z = {}
-    for i = 1, #new do z[2 * i - 1] = int(due); z[2 * i] = new[i] end
-    call('ZADD', kt..t..':s', unpack(z))
-    call('ZADD', kw, 'LT', int(due), 's'..t)
-  else
-    call('RPUSH', kt..t..':'..lane..'.'..level, unpack(new))
-    mark(s, lane, level)
-  end
-  return #new
 end

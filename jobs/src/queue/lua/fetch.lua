@@ -1,6 +1,7 @@
 -- flag allow-oom. A full Redis must be able to drain.
--- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, lane name*
--- -> {claim, {tenant, count, ...}, {id, ...}} | {0, ms to the next timer or '', more, {lane number, ...}}
+-- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, (lane, its queue)*
+-- -> {claim, {tenant, count, us charged for each, ...}, {id, ...}}
+--  | {0, ms to the next timer or '', more, {lane number, ...}}
 -- The caller reads the records with a plain HMGET: through Lua they would cost three times as much, and the
 -- record of a claimed job is not removed. A caller that got no answer asks with the same attempt number and
 -- gets the same claim. Exact start-time fair queueing over the heads of the declared lanes' ready indexes.
@@ -14,14 +15,23 @@ if again == ARGV[6] and call('ZSCORE', p..':l', again_claim) then
     local c = tonumber(rec[i + 1])
     G[#G + 1] = rec[i]
     G[#G + 1] = c
+    G[#G + 1] = 0
     for j = i + 2, i + 1 + c do ids[#ids + 1] = rec[j] end
     i = i + 2 + c
   end
   return {tonumber(again_claim), G, ids}
 end
 
-local lanes = {}
-for i = 7, #ARGV do lanes[#lanes + 1] = lane_number(ARGV[i], true) end
+local lanes, numbers, kind_of = {}, {}, {} -- those that may be served, all, lane -> job type
+local paused = call('EXISTS', p..':P') == 1
+for i = 7, #ARGV, 2 do
+  local lane = lane_number(ARGV[i], ARGV[i + 1])
+  numbers[#numbers + 1] = lane
+  if not paused or call('HGET', p..':P', queue_of(lane)) ~= 'paused' then
+    lanes[#lanes + 1] = lane
+    kind_of[lane] = type_of(ARGV[i])
+  end
+end
 local v, S, order = virtual_clock(), {}, {}
 local v0 = v
 
@@ -61,19 +71,57 @@ flush_index()
 
 -- 2. visits. Cost: HLEN, LPOP, HSET per tenant; the rest once per window.
 local ids, ni, G, left, visits, maxv, nl = {}, 0, {}, n, 0, 2 * n + 16, #lanes
+-- Without those that were cancelled while they waited.
+local function without_ghosts(t, s, x)
+  local k, living, ghosts = kt..t..':h', {}, {}
+  local is_ghost = call('SMISMEMBER', k, unpack(x))
+  for i = 1, #x do
+    if is_ghost[i] == 1 then ghosts[#ghosts + 1] = x[i] else living[#living + 1] = x[i] end
+  end
+  if #ghosts > 0 then call('SREM', k, unpack(ghosts)) end
+  if call('EXISTS', k) == 0 then lower(s, F.ghosts) end
+  return living
+end
+-- How many more jobs of a type with a cap of its own may start. When there is none left, its lanes close until
+-- `free` opens them.
+local function room(t, s, kind)
+  local cap = caps_of(t, s)[kind]
+  if not cap then return 1 / 0 end
+  local left_over = cap - call('SCARD', kt..t..':a:'..kind)
+  if left_over <= 0 then
+    for j = 1, nl do
+      if kind_of[lanes[j]] == kind and s.b[lanes[j]] then lane_on(s, lanes[j], LANE_CAPPED) end
+    end
+  end
+  return max(0, left_over)
+end
+-- Pops from one list; returns the jobs, and whether there may be more.
+local function pop(t, s, lane, level, want)
+  local capped = has(s, F.caps) and caps_of(t, s)[kind_of[lane]]
+  if capped then want = min(want, room(t, s, kind_of[lane])) end
+  if want <= 0 then return {}, true end
+  local x = call('LPOP', kt..t..':'..lane..'.'..level, want) or {}
+  local more_left = #x == want
+  if #x > 0 and has(s, F.ghosts) then x = without_ghosts(t, s, x) end
+  if #x > 0 and has(s, F.unique) then unlock(t, s, x, true) end
+  if #x > 0 and capped then
+    call('SADD', kt..t..':a:'..kind_of[lane], unpack(x))
+    room(t, s, kind_of[lane])
+  end
+  return x, more_left
+end
 local function take_from(t, s, level, first, want)
   local got = 0
   for j = 0, nl - 1 do
     local lane = lanes[(first + j) % nl + 1]
     local b = s.b[lane]
-    if b and band(b, BIT[level]) ~= 0 then
-      local ask = want - got
-      local x = call('LPOP', kt..t..':'..lane..'.'..level, ask)
-      local m = x and #x or 0
+    if open(b) and band(b, BIT[level]) ~= 0 then
+      local x, more_left = pop(t, s, lane, level, want - got)
+      local m = #x
       for i = 1, m do ids[ni + i] = x[i] end
       ni = ni + m
       got = got + m
-      if m < ask then clear(s, lane, level) end
+      if not more_left then lane_off(s, lane, BIT[level]) end
       if got >= want then break end
     end
   end
@@ -98,16 +146,18 @@ local function serve(t, s)
     if l ~= level then got = got + take_from(t, s, l, first, take - got) end
   end
   if got == 0 then return end
+  local each = floor(estimate(s))
   G[#G + 1] = t
   G[#G + 1] = got
+  G[#G + 1] = each
   left = left - got
   s.na = s.na + got
-  s.vt = s.vt + floor(got * STRIDE / s.w)
+  charge(s, got * each)
   if s.emit > 0 then s.tat = max(s.tat, now) + got * s.emit end
 end
 local function servable(s)
   if state_of(s, s.na, now) ~= READY then return false end
-  for j = 1, nl do if s.b[lanes[j]] then return true end end
+  for j = 1, nl do if open(s.b[lanes[j]]) then return true end end
   return false
 end
 local function by_tag(a, b)
@@ -169,7 +219,7 @@ if ni > 0 then
   claim = int(max((tonumber(call('GET', p..':F')) or 0) + 1, now * 1000))
   call('SET', p..':F', claim)
   local o, rec = 0, {}
-  for g = 1, #G, 2 do
+  for g = 1, #G, 3 do
     local t, c, inflight = G[g], G[g + 1], {}
     rec[#rec + 1] = t
     rec[#rec + 1] = c
@@ -186,7 +236,7 @@ if ni > 0 then
   call('HSET', p..':n', claim, ni)
   call('SET', ku, ARGV[6]..' '..claim, 'PX', int(lease))
 end
-for j = 1, #order do save(order[j], S[order[j]]) end
+for j = 1, #order do local t = order[j]; save(t, S[t], S[t].na, v, now) end
 flush()
 flush_counts()
 if v > v0 then call('SET', p..':V', int(v)) end
@@ -201,4 +251,4 @@ end
 for lane in pairs(woken) do wake(lane) end
 if claim then return {tonumber(claim), G, ids} end
 local head = call('ZRANGE', kw, 0, 0, 'WITHSCORES')
-return {0, head[2] and int(max(0, tonumber(head[2]) - now)) or '', more, lanes}
+return {0, head[2] and int(max(0, tonumber(head[2]) - now)) or '', more, numbers}

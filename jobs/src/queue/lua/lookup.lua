@@ -1,7 +1,7 @@
 -- flag no-writes. ARGV now, tenant, id, live_ms
 -- -> {} | {state, at or '', why, declared (1 | 0), header fields...}
 local now, t, id = clock(ARGV[1]), ARGV[2], ARGV[3]
-local k = kt..t..':'
+local k, s = kt..t..':', dec(t, call('HGET', kT, t))
 local function declared(lane)
   return lane and call('ZCOUNT', p..':W:'..lane, int(now - tonumber(ARGV[4])), '+inf') > 0 and 1 or 0
 end
@@ -17,11 +17,12 @@ end
 if r and r.tenant ~= t then return {} end
 local note = r and r.note or ''
 if call('HEXISTS', k..'a', id) == 1 then return answer('active', '', note) end
+if r and r.epoch ~= s.ep then return answer('cancelled', '', '') end
 for _, x in ipairs({{'s', 'scheduled'}, {'y', 'retryable'}, {'k', 'parked'}}) do
   local due = call('ZSCORE', k..x[1], id)
   if due then return answer(x[2], due, note) end
 end
-if r then return answer('available', '', note) end
+if r then return answer(has(s, F.suspended) and 'parked' or 'available', '', note) end
 if call('LPOS', k..'f', id) then return {'completed', '', '', 0} end
 if call('LPOS', k..'f', '-'..id) then return {'cancelled', '', '', 0} end
 return {}

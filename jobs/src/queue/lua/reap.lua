@@ -5,27 +5,26 @@
 local now, maxd = clock(ARGV[1]), tonumber(ARGV[3])
 local claims = call('ZRANGEBYSCORE', p..':l', '-inf', int(now), 'LIMIT', 0, tonumber(ARGV[2]))
 local S, names, back, apart, quarantined = {}, {}, 0, 0, {}
+local function report(t, id)
+  quarantined[#quarantined + 1] = t
+  quarantined[#quarantined + 1] = id
+end
 local function died(t, s, id)
-  call('HDEL', kt..t..':a', id)
+  local wanted = free(t, s, {id})
   s.dirty = true
   local r = parse(call('HGET', ke, id))
-  if not r then
-    put_aside(t, s, id, now)
-    quarantined[#quarantined + 1] = t
-    quarantined[#quarantined + 1] = id
-    return
-  end
+  if not r then put_aside(t, s, id, now); report(t, id); return end
+  if wanted or r.epoch ~= s.ep then called_off(t, s, id, now); return end
   r.deaths = r.deaths + 1
   if r.deaths >= maxd then
-    store(id, r)
-    keep(t, 'q', id, 'worker_died\n'..r.deaths..' workers vanished while they ran this job', now)
+    store(s, id, r)
+    keep(t, s, 'q', id, 'worker_died\n'..r.deaths..' workers vanished while they ran this job', now)
     group_leave(t, s, id, true, now)
-    quarantined[#quarantined + 1] = t
-    quarantined[#quarantined + 1] = id
+    report(t, id)
     return
   end
   r.note = 'worker_died the worker that ran this job vanished'
-  store(id, r)
+  store(s, id, r)
   back = back + 1
   if r.deaths > 1 then
     apart = apart + 1

@@ -13,6 +13,7 @@ for i = 1, #s.ln do
     alone[#alone + 1] = waiting
   end
 end
+if has(s, F.ghosts) then available = available - call('SCARD', k..'h') end
 local o = call('HMGET', k..'o', 'completed', 'cancelled', 'discarded', 'quarantined')
 for i = 1, 4 do o[i] = tonumber(o[i]) or 0 end
 return {{available, in_flight(t), call('ZCARD', k..'s'), call('ZCARD', k..'y'), call('ZCARD', k..'k'),

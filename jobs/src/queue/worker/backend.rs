@@ -13,6 +13,7 @@ use apalis_core::worker::ext::ack::AcknowledgeLayer;
 use super::acker::Acker;
 use super::job::FetchedJob;
 use super::shared::Shared;
+use super::ticket::TicketGuard;
 use super::worker_queue::WorkerOptions;
 
 /// Hands claimed jobs to an apalis worker, whose service must answer with a [`crate::queue::Finish`].
@@ -47,7 +48,14 @@ impl Backend for JobBackend {
             // stopped.
             worker.stop().ok();
         }
-        next.map(|task| task.map(Ok))
+        next.map(|task| {
+            task.map(|task| {
+                if let Some(guard) = task.ctx().data().get::<Arc<TicketGuard>>() {
+                    guard.ticket.start();
+                }
+                Ok(task)
+            })
+        })
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {

@@ -86,6 +86,49 @@ impl Claims {
         stopped
     }
 
+    /// Stops one job that somebody cancelled.
+    pub(super) fn call_off(&self, fence: u64, id: &str) {
+        if let Some(ticket) = self.lock().get(&fence).and_then(|claim| claim.jobs.get(id)) {
+            ticket.call_off();
+        }
+    }
+
+    /// Stops a tenant's jobs that were claimed up to `last_fence`.
+    pub(super) fn call_off_tenant(&self, tenant: &str, last_fence: u64) {
+        for (_, claim) in self.lock().iter().filter(|(fence, _)| **fence <= last_fence) {
+            claim.jobs.values().filter(|ticket| ticket.tenant == tenant).for_each(|ticket| ticket.call_off());
+        }
+    }
+
+    /// Worker time that was not charged yet, by tenant, in microseconds.
+    pub(super) fn take_uncharged_us(&self) -> Vec<(String, i64)> {
+        let mut charges: HashMap<String, i64> = HashMap::new();
+        for ticket in self.tickets() {
+            let us = ticket.take_uncharged_us();
+            if us > 0 {
+                *charges.entry(ticket.tenant.clone()).or_default() += us;
+            }
+        }
+        charges.into_iter().collect()
+    }
+
+    /// Jobs that have been running for longer than `patience` after they were told to stop.
+    pub(super) fn stuck(&self, patience: Duration) -> usize {
+        let live = self.lock();
+        let tickets = live.values().flat_map(|claim| claim.jobs.values());
+        tickets.filter(|ticket| ticket.overdue().is_some_and(|overdue| overdue > patience)).count()
+    }
+
+    /// How long the job that runs longest has been running.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        let live = self.lock();
+        live.values().flat_map(|claim| claim.jobs.values()).filter_map(|ticket| ticket.ran_for()).max()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     pub(super) fn cancel_all(&self) {
         for claim in self.lock().values() {
             claim.jobs.values().for_each(|ticket| ticket.cancel.cancel());

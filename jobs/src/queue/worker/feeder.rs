@@ -158,7 +158,7 @@ impl Feeder {
         let mut tasks = Vec::with_capacity(claim.jobs.len());
         for job in claim.jobs {
             let Some(slot) = slots.split(1) else { break };
-            match self.admit(job, claim.fence, slot, lease_end) {
+            match self.admit(&job, claim.fence, slot, lease_end) {
                 Ok(task) => tasks.push(task),
                 Err((ticket, code)) => self.quarantine(&ticket, code).await,
             }
@@ -170,25 +170,24 @@ impl Feeder {
     /// The job as a task; or, when the queue's own record of it cannot be used, why.
     fn admit(
         &self,
-        job: ClaimedJob,
+        job: &ClaimedJob,
         fence: u64,
         slot: OwnedSemaphorePermit,
         lease_end: Instant,
     ) -> Result<Task<FetchedJob>, (Arc<Ticket>, &'static str)> {
-        let ClaimedJob { tenant, id, record } = job;
-        let record = record.as_deref();
-        let read = record.and_then(record::parse).filter(|record| record.tenant == tenant);
-        let ids = tenant.parse().ok().zip(id.parse().ok());
+        let record = job.record.as_deref();
+        let read = record.and_then(record::parse).filter(|record| record.tenant == job.tenant);
+        let ids = job.tenant.parse().ok().zip(job.id.parse().ok());
         let (Some(read), Some((tenant_id, job_id))) = (read, ids) else {
             let code = if record.is_some() { "record_damaged" } else { "record_missing" };
-            let ticket = Arc::new(Ticket::new((tenant, id, fence), 0, None, slot));
+            let ticket = Arc::new(Ticket::new(job, fence, 0, None, slot));
             self.shared.claims.add(&ticket, lease_end);
             return Err((ticket, code));
         };
         let wire: Arc<str> = read.wire.into();
-        let ticket = Arc::new(Ticket::new((tenant, id, fence), read.attempts, Some(Arc::clone(&wire)), slot));
+        let ticket = Arc::new(Ticket::new(job, fence, read.attempts, Some(Arc::clone(&wire)), slot));
         self.shared.claims.add(&ticket, lease_end);
-        let job = FetchedJob {
+        let fetched = FetchedJob {
             tenant: tenant_id,
             id: job_id,
             wire,
@@ -198,9 +197,10 @@ impl Feeder {
             parks: read.parks,
             fence,
             cancel: ticket.cancel.clone(),
+            called_off: Arc::clone(&ticket.called_off),
         };
         let guard = TicketGuard { ticket, finishes: self.shared.finishes.clone() };
-        Ok(TaskBuilder::new(job).data(Arc::new(guard)).build())
+        Ok(TaskBuilder::new(fetched).data(Arc::new(guard)).build())
     }
 
     async fn quarantine(&self, ticket: &Arc<Ticket>, code: &'static str) {

@@ -1,6 +1,7 @@
 //! Tells Redis how jobs ended: all that wait at a time in one call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -8,15 +9,18 @@ use super::backoff::Backoff;
 use super::shared::Shared;
 use super::ticket::FinishRequest;
 use crate::error::report;
+use crate::queue::charge::Charges;
 use crate::queue::error::QueueError;
 use crate::queue::finish::{Finish, Verdict};
 use crate::queue::finishing::FinishedJob;
 
 /// Most jobs in one call.
 const BATCH_JOBS: usize = 200;
+/// Corrections of a tenant's charge smaller than this wait until they add up.
+const LEAST_CHARGE: Duration = Duration::from_millis(2);
 
 pub(super) async fn run(shared: Arc<Shared>, mut requests: mpsc::Receiver<FinishRequest>) {
-    let mut backoff = Backoff::new();
+    let (mut backoff, mut charges) = (Backoff::new(), Charges::default());
     loop {
         let mut batch = Vec::with_capacity(BATCH_JOBS);
         let received = tokio::select! {
@@ -28,7 +32,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut requests: mpsc::Receiver<Finish
             return;
         }
         batch.iter_mut().for_each(refuse_impossible);
-        apply(&shared, batch, &mut backoff).await;
+        batch.iter().for_each(|request| charges.add(&request.job));
+        apply(&shared, batch, charges.take_large(LEAST_CHARGE), &mut backoff).await;
     }
 }
 
@@ -46,11 +51,11 @@ fn refuse_impossible(request: &mut FinishRequest) {
 
 /// Tries until Redis has answered. The channel behind us is bounded, so a Redis that is away slows the
 /// handlers down rather than filling the memory.
-async fn apply(shared: &Shared, mut batch: Vec<FinishRequest>, backoff: &mut Backoff) {
+async fn apply(shared: &Shared, mut batch: Vec<FinishRequest>, mut charges: Charges, backoff: &mut Backoff) {
     let mut resent = false;
     while !batch.is_empty() {
         let jobs: Vec<FinishedJob> = batch.iter().map(|request| request.job.clone()).collect();
-        match shared.queue.finish(&jobs).await {
+        match shared.queue.finish_charged(&jobs, &charges).await {
             Ok(applied) => {
                 backoff.reset();
                 for (request, applied) in batch.drain(..).zip(applied) {
@@ -60,7 +65,7 @@ async fn apply(shared: &Shared, mut batch: Vec<FinishRequest>, backoff: &mut Bac
             Err(error) if !error.is_passing() && batch.len() > 1 => {
                 // One of them is at fault. Alone, it cannot hold up the others.
                 let half = batch.split_off(batch.len() / 2);
-                Box::pin(apply(shared, half, backoff)).await;
+                Box::pin(apply(shared, half, std::mem::take(&mut charges), backoff)).await;
             }
             Err(error) if !error.is_passing() => {
                 tracing::error!(

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,15 @@ pub struct FetchedJob {
     pub fence: u64,
     /// Fires when the handler must stop: the claim is lost or about to be, or the process shuts down.
     pub cancel: CancellationToken,
+    pub(super) called_off: Arc<AtomicBool>,
+}
+
+impl FetchedJob {
+    /// Whether [`FetchedJob::cancel`] fired because somebody cancelled the job: then it does not come back.
+    #[must_use]
+    pub fn was_cancelled(&self) -> bool {
+        self.called_off.load(Ordering::Acquire)
+    }
 }
 
 /// A job that the queue itself put in quarantine, so that whoever waits for it can be told.

@@ -19,6 +19,7 @@ mod renewer;
 #[cfg(feature = "test-support")]
 mod run_for_tests;
 mod shared;
+mod signals;
 mod ticket;
 mod worker_queue;
 

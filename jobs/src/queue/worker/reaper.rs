@@ -12,10 +12,16 @@ use crate::queue::record;
 
 /// Most claims in one call, because a script has to end soon.
 const CALL_CLAIMS: u32 = 2;
+/// Most jobs that are swept in one call.
+const SWEEP_JOBS: u32 = 200;
+/// How many tenants are looked at in one call, and how many calls are made at a time.
+const HEAL_TENANTS: u32 = 50;
+const HEAL_CALLS: usize = 10;
 /// Most calls in a row.
 const CALLS: usize = 50;
 
 pub(super) async fn run(shared: Arc<Shared>) {
+    let mut cursor = "0".to_owned();
     let period = (shared.queue.config().lease / 6).clamp(Duration::from_millis(50), Duration::from_secs(5));
     loop {
         tokio::select! {
@@ -24,6 +30,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
         }
         if let Err(error) = sweep(&shared).await {
             tracing::warn!(error = report(&error), "cannot look for lost claims, trying again");
+        }
+        if let Err(error) = tidy(&shared, &mut cursor).await {
+            tracing::warn!(error = report(&error), "cannot tidy up, trying again");
         }
     }
 }
@@ -48,9 +57,29 @@ async fn sweep(shared: &Shared) -> Result<(), QueueError> {
     Ok(())
 }
 
+/// Removes what was called off by the thousand, and compares some tenants' running jobs with the leases.
+async fn tidy(shared: &Shared, cursor: &mut String) -> Result<(), QueueError> {
+    for _ in 0..CALLS {
+        if shared.queue.sweep(SWEEP_JOBS).await? == 0 {
+            break;
+        }
+    }
+    for _ in 0..HEAL_CALLS {
+        let healed = shared.queue.heal(cursor, HEAL_TENANTS).await?;
+        if healed.claims > 0 {
+            tracing::warn!(claims = healed.claims, "claims had lost their leases and have new ones");
+        }
+        *cursor = healed.cursor;
+        if cursor == "0" {
+            break;
+        }
+    }
+    Ok(())
+}
+
 async fn announce(shared: &Shared, quarantined: &[(String, String)]) -> Result<(), QueueError> {
     let ids: Vec<String> = quarantined.iter().map(|(_, id)| id.clone()).collect();
-    let records = shared.queue.records(&ids).await?;
+    let records = shared.queue.records("", &ids).await?;
     for ((tenant, id), record) in quarantined.iter().zip(records) {
         let read = record.as_deref().and_then(record::parse);
         let code = if read.is_some() { "worker_died" } else { "record_damaged" };

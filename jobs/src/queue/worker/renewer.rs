@@ -24,10 +24,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 async fn renew(shared: &Shared, lease: Duration) -> bool {
+    let mut charges = shared.claims.take_uncharged_us();
     for fences in shared.claims.fences().chunks(CALL_CLAIMS) {
         // The lease counts from when we asked: the answer may have taken its time.
         let asked = Instant::now();
-        match shared.queue.renew(fences).await {
+        match shared.queue.renew_charged(fences, &std::mem::take(&mut charges)).await {
             Ok(held) => {
                 for (&fence, held) in fences.iter().zip(held) {
                     if held {

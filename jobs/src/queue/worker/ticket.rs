@@ -1,11 +1,14 @@
 //! The right to end one claimed job, once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::queue::charge::{WorkerTime, micros};
+use crate::queue::claim::ClaimedJob;
 use crate::queue::finish::{Finish, Verdict};
 use crate::queue::finishing::FinishedJob;
 
@@ -18,6 +21,13 @@ pub(super) struct Ticket {
     pub(super) attempts: u32,
     pub(super) wire: Option<Arc<str>>,
     pub(super) cancel: CancellationToken,
+    /// Somebody cancelled the job, as opposed to its claim being lost or its worker stopping.
+    pub(super) called_off: Arc<AtomicBool>,
+    record_bytes: usize,
+    /// Worker time its tenant has paid for it, in microseconds.
+    charged_us: AtomicI64,
+    started: OnceLock<Instant>,
+    told_to_stop: OnceLock<Instant>,
     slot: Mutex<Option<OwnedSemaphorePermit>>,
     settled: AtomicBool,
 }
@@ -31,14 +41,63 @@ pub(super) struct FinishRequest {
 }
 
 impl Ticket {
+    /// The ticket of a claimed job that was in its tenant's queue after `attempts` failures.
     pub(super) fn new(
-        (tenant, id, fence): (String, String, u64),
+        job: &ClaimedJob,
+        fence: u64,
         attempts: u32,
         wire: Option<Arc<str>>,
         slot: OwnedSemaphorePermit,
     ) -> Self {
-        let (cancel, settled) = (CancellationToken::new(), AtomicBool::new(false));
-        Self { tenant, id, fence, attempts, wire, cancel, slot: Mutex::new(Some(slot)), settled }
+        Self {
+            tenant: job.tenant.clone(),
+            id: job.id.clone(),
+            fence,
+            attempts,
+            wire,
+            cancel: CancellationToken::new(),
+            called_off: Arc::default(),
+            record_bytes: job.record.as_ref().map_or(0, Vec::len),
+            charged_us: AtomicI64::new(micros(job.charged)),
+            started: OnceLock::new(),
+            told_to_stop: OnceLock::new(),
+            slot: Mutex::new(Some(slot)),
+            settled: AtomicBool::new(false),
+        }
+    }
+
+    /// A worker takes it.
+    pub(super) fn start(&self) {
+        self.started.get_or_init(Instant::now);
+    }
+
+    /// How long a worker has had it.
+    pub(super) fn ran_for(&self) -> Option<Duration> {
+        self.started.get().map(Instant::elapsed)
+    }
+
+    /// Somebody cancelled it.
+    pub(super) fn call_off(&self) {
+        self.called_off.store(true, Ordering::Release);
+        self.cancel.cancel();
+    }
+
+    /// For how long it has been running although it was told to stop.
+    pub(super) fn overdue(&self) -> Option<Duration> {
+        let told = self.cancel.is_cancelled() && self.started.get().is_some();
+        told.then(|| self.told_to_stop.get_or_init(Instant::now).elapsed())
+    }
+
+    /// Worker time beyond what was charged, in microseconds. It counts as charged from now on.
+    pub(super) fn take_uncharged_us(&self) -> i64 {
+        let Some(ran_for) = self.ran_for() else { return 0 };
+        let ran_us = micros(ran_for);
+        (ran_us - self.charged_us.fetch_max(ran_us, Ordering::AcqRel)).max(0)
+    }
+
+    fn time(&self) -> Option<WorkerTime> {
+        let charged_us = u64::try_from(self.charged_us.load(Ordering::Acquire)).unwrap_or(0);
+        Some(WorkerTime { charged: Duration::from_micros(charged_us), took: self.ran_for()? })
     }
 
     /// Takes the right to end the job; only the first caller gets it.
@@ -55,8 +114,15 @@ impl Ticket {
         finish: Finish,
         applied: Option<oneshot::Sender<()>>,
     ) -> FinishRequest {
-        let (tenant, id, fence) = (self.tenant.clone(), self.id.clone(), self.fence);
-        FinishRequest { ticket: Arc::clone(self), job: FinishedJob { tenant, id, fence, finish }, applied }
+        let job = FinishedJob {
+            tenant: self.tenant.clone(),
+            id: self.id.clone(),
+            fence: self.fence,
+            finish,
+            record_bytes: self.record_bytes,
+            time: self.time(),
+        };
+        FinishRequest { ticket: Arc::clone(self), job, applied }
     }
 }
 

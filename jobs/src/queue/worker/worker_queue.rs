@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::backend::JobBackend;
 use super::job::QuarantinedJob;
 use super::shared::Shared;
-use super::{feeder, finisher, presence, reaper, renewer};
+use super::{feeder, finisher, presence, reaper, renewer, signals};
 use crate::queue::client::Queue;
 use crate::queue::finish::Verdict;
 use crate::queue::lane::Lane;
@@ -68,6 +68,7 @@ impl WorkerQueue {
             others: vec![
                 tokio::spawn(renewer::run(Arc::clone(&shared))),
                 tokio::spawn(renewer::watch(Arc::clone(&shared))),
+                tokio::spawn(signals::run(Arc::clone(&shared))),
                 tokio::spawn(reaper::run(Arc::clone(&shared))),
                 tokio::spawn(presence::run(Arc::clone(&shared))),
             ],
@@ -168,5 +169,18 @@ impl WorkerObserver {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared.claims.job_count()
+    }
+
+    /// Jobs that go on although they were told to stop more than 5 s ago: somebody cancelled them, or their claim
+    /// is lost. They hold their slots; anything but 0 for long is a handler that never yields.
+    #[must_use]
+    pub fn stuck(&self) -> usize {
+        self.shared.claims.stuck(signals::STUCK)
+    }
+
+    /// How long the job that runs longest has been running.
+    #[must_use]
+    pub fn oldest_running(&self) -> Option<Duration> {
+        self.shared.claims.oldest()
     }
 }

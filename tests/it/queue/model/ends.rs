@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobs::envelope::EnqueueOptions;
-use jobs::queue::{Finish, FinishedJob, OpenGroup, Verdict};
+use jobs::queue::{Finish, FinishedJob, OnFailure, OpenGroup, Verdict};
 use jobs::{GroupId, JobId};
 
 use super::commands::{End, Lane};
@@ -37,6 +37,7 @@ impl Run {
             finish.group = group.then(|| OpenGroup {
                 id: group_id,
                 continuation: self.stamp(tenant, Lane::Rare, EnqueueOptions::default()),
+                on_failure: OnFailure::Continue,
             });
         }
         let finished = FinishedJob {
@@ -44,6 +45,8 @@ impl Run {
             id: id.clone(),
             fence: self.model.claims[claim].fence,
             finish,
+            record_bytes: 0,
+            time: None,
         };
         let applied =
             self.h.queue.finish(std::slice::from_ref(&finished)).await.map_err(|error| error.to_string())?[0];
@@ -100,6 +103,8 @@ impl Run {
                 id: id.clone(),
                 fence,
                 finish: Verdict::Completed.into(),
+                record_bytes: 0,
+                time: None,
             })
             .collect();
         let applied = self.h.queue.finish(&batch).await.map_err(|error| error.to_string())?;

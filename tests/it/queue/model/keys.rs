@@ -123,7 +123,7 @@ impl Keys {
             let name = key.split_once("}:").map_or(key, |(_, name)| name);
             matches!(name, "F" | "L" | "T" | "V" | "e" | "w")
                 || ["mk:", "u:", "W:"].iter().any(|prefix| name.starts_with(prefix))
-                || [":o", ":f", ":x", ":q", ":z"].iter().any(|suffix| name.ends_with(suffix))
+                || [":o", ":f", ":x", ":q", ":z", ":S"].iter().any(|suffix| name.ends_with(suffix))
         };
         let left: Vec<_> = keys.into_iter().filter(|key| !lasting(key)).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobs::clock::Clock as _;
 use jobs::envelope::{EnqueueOptions, StampedJob};
-use jobs::queue::{FetchRequest, Fetched, JobState, TenantShare};
+use jobs::queue::{FetchRequest, Fetched, JobState, Redriven, TenantShare};
 use jobs::{JobId, Priority};
 
 use super::commands::{Command, Lane};
@@ -213,7 +213,7 @@ impl Run {
             .redrive(&owner, id.parse().map_err(|_| "id")?)
             .await
             .map_err(|error| error.to_string())?;
-        same("redriven", &done, &self.model.redrive(&id))
+        same("redriven", &(done == Redriven::Started), &self.model.redrive(&id))
     }
 
     async fn check(&mut self) -> Checked {

@@ -1,0 +1,111 @@
+//! Calling work off.
+
+use super::client::Queue;
+use super::error::QueueError;
+use super::library::Operation;
+use super::list::{JobFilter, PAGE};
+use crate::id::{GroupId, JobId};
+use crate::tenant::TenantId;
+
+/// What became of a request to cancel a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It waited, and has left the queue.
+    Now,
+    /// It runs. Its handler's token fires within a second; however the handler ends, short of success, the job
+    /// is cancelled.
+    Stopping,
+    /// It is a dead letter or in quarantine: nothing of it will run. [`Queue::purge`] removes it.
+    Kept,
+    /// The tenant has no such job, or it has ended.
+    NotFound,
+}
+
+/// What became of a request to cancel many jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CancelReport {
+    /// Jobs that waited and have left the queue.
+    pub cancelled: u64,
+    /// Jobs that run and were told to stop.
+    pub stopping: u64,
+}
+
+impl Queue {
+    /// Cancels a job.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn cancel(&self, tenant: &TenantId, id: JobId) -> Result<Cancelled, QueueError> {
+        let answer = self.cancel_ids(tenant, &[id]).await?;
+        answer.first().copied().ok_or(QueueError::Answer("cancel"))
+    }
+
+    /// Cancels jobs; the answer says what became of each, in order.
+    ///
+    /// # Errors
+    /// When Redis fails. Some may be cancelled then.
+    pub async fn cancel_ids(&self, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<Cancelled>, QueueError> {
+        let mut done = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(PAGE) {
+            let mut arguments = vec![tenant.to_string()];
+            arguments.extend(ids.iter().map(JobId::to_string));
+            let letters: String = self.call_for(tenant, Operation::Cancel, arguments).await?;
+            for letter in letters.chars() {
+                done.push(match letter {
+                    'c' => Cancelled::Now,
+                    'r' => Cancelled::Stopping,
+                    'k' => Cancelled::Kept,
+                    'n' => Cancelled::NotFound,
+                    _ => return Err(QueueError::Answer("cancel")),
+                });
+            }
+        }
+        Ok(done)
+    }
+
+    /// Cancels the open jobs of a tenant that match `filter`: those that are there when it is called. For all
+    /// of them, [`Queue::cancel_tenant`] is much faster.
+    ///
+    /// # Errors
+    /// When Redis fails. Some may be cancelled then; cancel again.
+    pub async fn cancel_where(
+        &self,
+        tenant: &TenantId,
+        filter: &JobFilter,
+    ) -> Result<CancelReport, QueueError> {
+        let mut report = CancelReport::default();
+        let matching = self.list_all(tenant, filter).await?;
+        let ids: Vec<_> = matching.iter().map(|job| job.id).collect();
+        for done in self.cancel_ids(tenant, &ids).await? {
+            match done {
+                Cancelled::Now => report.cancelled += 1,
+                Cancelled::Stopping => report.stopping += 1,
+                Cancelled::Kept | Cancelled::NotFound => {}
+            }
+        }
+        Ok(report)
+    }
+
+    /// Calls off everything of a tenant: a few steps in Redis, however much it is. What waits counts as cancelled
+    /// at once, what runs is told to stop and does not come back. Dead letters and quarantine stay. What is
+    /// pushed afterwards runs.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn cancel_tenant(&self, tenant: &TenantId) -> Result<CancelReport, QueueError> {
+        let arguments = vec![tenant.to_string()];
+        let (cancelled, stopping) = self.call_for(tenant, Operation::CancelTenant, arguments).await?;
+        Ok(CancelReport { cancelled, stopping })
+    }
+
+    /// Calls a group off: its continuation and every member that has not ended. The number of those members;
+    /// `None` when there is no such group, because it was closed or never opened.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn cancel_group(&self, tenant: &TenantId, group: GroupId) -> Result<Option<u64>, QueueError> {
+        let arguments = vec![tenant.to_string(), group.to_string()];
+        let members: i64 = self.call_for(tenant, Operation::CancelGroup, arguments).await?;
+        Ok(u64::try_from(members).ok())
+    }
+}

@@ -1,0 +1,32 @@
+//! Which types and versions of jobs there are, and who runs them.
+
+use super::client::Queue;
+use super::connection::Resend;
+use super::error::QueueError;
+use super::heartbeat;
+use super::library::Operation;
+
+/// The jobs of one type and payload version, over all tenants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneStatus {
+    /// Type and version, such as `document.ingest@1`.
+    pub lane: String,
+    /// Tenants that have such jobs and may run now. Those at their caps, or paused, are not among them.
+    pub ready_tenants: u64,
+    /// Live workers that run them. With 0, such jobs wait for a worker that does: nothing is lost, but somebody
+    /// should look.
+    pub workers: u64,
+}
+
+impl Queue {
+    /// The lanes that this queue has ever seen.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn lanes(&self) -> Result<Vec<LaneStatus>, QueueError> {
+        let arguments = vec![heartbeat::LIVE_MS.to_string()];
+        let flat: Vec<(String, u64, u64)> = self.call(Operation::Lanes, Resend::Safe, arguments).await?;
+        let read = |(lane, ready_tenants, workers)| LaneStatus { lane, ready_tenants, workers };
+        Ok(flat.into_iter().map(read).collect())
+    }
+}

@@ -1,0 +1,173 @@
+//! What a tenant may use, and whether work flows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::client::Queue;
+use super::connection::Resend;
+use super::error::QueueError;
+use super::library::Operation;
+use crate::tenant::TenantId;
+
+/// What may be changed of a tenant's share. `None` leaves a setting as it is. Changes apply to queued work at
+/// once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantShare {
+    /// Share of the workers' time compared with other tenants, 1 to 100.
+    pub weight: Option<u32>,
+    /// How many of its jobs may run at once.
+    pub cap: Option<u32>,
+    /// How many jobs of a type may run at once, by job type; `None` ends a limit.
+    pub type_caps: BTreeMap<String, Option<u32>>,
+    /// The shortest mean distance between two starts, in milliseconds; 0 for no limit.
+    pub interval_ms: Option<u32>,
+    /// How many may start at once when it was idle.
+    pub burst: Option<u32>,
+    /// How many jobs may wait, those that wait for their time included; 0 for no limit.
+    pub backlog_jobs: Option<u64>,
+    /// How many bytes the queue's records of open jobs may have together; 0 for no limit. Counted from the
+    /// moment when the limit is set: what is open then is guessed.
+    pub backlog_bytes: Option<u64>,
+    /// How many jobs may wait for their time; 0 for no limit.
+    pub scheduled_jobs: Option<u64>,
+    /// Whether the tenant is paused: nothing starts.
+    pub paused: Option<bool>,
+    /// Whether the tenant is suspended: as paused, and its jobs say that they are parked.
+    pub suspended: Option<bool>,
+    /// Whether the tenant drains: what is there runs, nothing new comes in.
+    pub draining: Option<bool>,
+}
+
+impl TenantShare {
+    /// Every limit as it is for a tenant without settings. Holds (paused, suspended, draining) stay as they are,
+    /// and so do caps of types.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self {
+            weight: Some(1),
+            cap: Some(u32::MAX),
+            interval_ms: Some(0),
+            burst: Some(1),
+            backlog_jobs: Some(0),
+            backlog_bytes: Some(0),
+            scheduled_jobs: Some(0),
+            ..Self::default()
+        }
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let no_limit = |value: Option<u64>, none: u64| {
+            value.map(|value| if value == none { String::new() } else { value.to_string() })
+        };
+        let flag = |value: Option<bool>| value.map(|on| u8::from(on).to_string());
+        let plain = [
+            ("w", no_limit(self.weight.map(|weight| weight.clamp(1, 100).into()), 1)),
+            ("cap", no_limit(self.cap.map(u64::from), u32::MAX.into())),
+            ("emit", no_limit(self.interval_ms.map(u64::from), 0)),
+            ("burst", no_limit(self.burst.map(|burst| burst.max(1).into()), 1)),
+            ("qj", no_limit(self.backlog_jobs, 0)),
+            ("qb", no_limit(self.backlog_bytes, 0)),
+            ("qs", no_limit(self.scheduled_jobs, 0)),
+            ("paused", flag(self.paused)),
+            ("suspended", flag(self.suspended)),
+            ("draining", flag(self.draining)),
+        ];
+        let plain = plain.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let cap = |cap: &Option<u32>| cap.map_or_else(String::new, |cap| cap.to_string());
+        let caps = self.type_caps.iter().map(|(kind, limit)| (format!("k:{kind}"), cap(limit)));
+        plain.chain(caps).flat_map(|(name, value)| [name, value]).collect()
+    }
+}
+
+/// Whether the jobs of a queue flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// As usual.
+    Open,
+    /// Nothing starts; new jobs are accepted and wait.
+    Paused,
+    /// What is there runs; new jobs are refused.
+    Draining,
+}
+
+impl Flow {
+    const fn value(self) -> &'static str {
+        match self {
+            Self::Open => "",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Why new jobs of a tenant were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tenant {tenant}: {limit} is {current} of {maximum}, try again in {} s", .retry_after.as_secs())]
+pub struct LimitReached {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which limit: `backlog_jobs`, `backlog_bytes`, `scheduled_jobs`; or, with 0 of 0, `tenant_draining`,
+    /// `queue_draining`, `tenant_queue_draining`.
+    pub limit: String,
+    /// How much there is now.
+    pub current: u64,
+    /// How much there may be.
+    pub maximum: u64,
+    /// When there may be room again, a guess.
+    pub retry_after: Duration,
+}
+
+impl LimitReached {
+    pub(super) fn read(refused: &[String]) -> Result<Vec<Self>, QueueError> {
+        let unreadable = QueueError::Answer("enqueue");
+        let read = |entry: &[String]| {
+            let number = |index: usize| entry[index].parse::<u64>().ok();
+            Some(Self {
+                tenant: entry[0].parse().ok()?,
+                limit: entry[1].clone(),
+                current: number(2)?,
+                maximum: number(3)?,
+                retry_after: Duration::from_millis(number(4)?),
+            })
+        };
+        refused.chunks_exact(5).map(read).collect::<Option<_>>().ok_or(unreadable)
+    }
+}
+
+impl Queue {
+    /// Changes a tenant's share. Applies to its queued work at once.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn tenant_set(&self, tenant: &TenantId, share: TenantShare) -> Result<(), QueueError> {
+        self.tenant_fields(tenant, share.fields()).await
+    }
+
+    /// Pauses, drains or opens one queue of one tenant.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn tenant_queue_set(
+        &self,
+        tenant: &TenantId,
+        queue: &str,
+        flow: Flow,
+    ) -> Result<(), QueueError> {
+        self.tenant_fields(tenant, vec![format!("p:{queue}"), flow.value().to_owned()]).await
+    }
+
+    async fn tenant_fields(&self, tenant: &TenantId, fields: Vec<String>) -> Result<(), QueueError> {
+        let mut arguments = vec![tenant.to_string()];
+        arguments.extend(fields);
+        self.call_for::<i64>(tenant, Operation::Tenant, arguments).await.map(drop)
+    }
+
+    /// Pauses, drains or opens a queue for all tenants.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn queue_set(&self, queue: &str, flow: Flow) -> Result<(), QueueError> {
+        let arguments = vec![queue.to_owned(), flow.value().to_owned()];
+        self.call::<i64>(Operation::Queue, Resend::Safe, arguments).await.map(drop)
+    }
+}

@@ -1,0 +1,136 @@
+-- Groups and cancelling
+-- -----------------------------------------------------------------------------------------------------------
+
+local CANCEL_AT_ONCE = 250 -- a script has to end soon; the rest is swept
+local group_leave
+
+local function group_join(t, s, group, id)
+  local k = kt..t..':'
+  if call('HEXISTS', k..'g:'..group, 'c') == 0 then return end
+  if call('HSETNX', k..'m', id, group) == 1 then
+    call('HSET', k..'g:'..group, id, '')
+    raise(s, F.groups)
+  end
+end
+
+-- Enqueues the continuation when nobody is left. The group is gone then, so it cannot happen twice.
+local function group_close(t, s, group, now)
+  local key = kt..t..':g:'..group
+  if call('HLEN', key) > 3 then return end -- c f p
+  local id, due, record = smatch(call('HGET', key, 'c') or '', '^([^\n]*)\n([^\n]*)\n(.*)$')
+  call('DEL', key)
+  if not id then return end
+  local r = parse(record)
+  if r and r.epoch ~= s.ep then -- the tenant's work was called off meanwhile
+    count(t, 'cancelled', 1)
+    group_leave(t, s, id, true, now)
+    return
+  end
+  if call('HSETNX', ke, id, record) == 0 then return end
+  weigh(s, #record)
+  if not r then keep(t, s, 'q', id, 'record_damaged\nthe continuation of a group cannot be read', now)
+  elseif tonumber(due) > now then to_timer(t, 's', tonumber(due), id)
+  else to_list(t, s, r.lane, r.level, id) end
+end
+
+-- Puts work where `sweep` finds it. kind: c = ids to cancel, d = what a called-off tenant left behind
+local function litter(t, kind, key) call('RPUSH', p..':gc', kind..t..'\n'..key) end
+
+-- Calls jobs off. What waits leaves at once; what runs is told to stop. Returns a letter for each:
+-- c = cancelled, r = told to stop, k = is a dead letter or in quarantine, n = not there
+local function cancel(t, s, ids, now)
+  local k, out, gone = kt..t..':', {}, {}
+  local recs, claims = call('HMGET', ke, unpack(ids)), call('HMGET', k..'a', unpack(ids))
+  local over, apart = call('ZMSCORE', k..'x', unpack(ids)), call('ZMSCORE', k..'q', unpack(ids))
+  local timer = {}
+  for kind in pairs(TIMERS) do timer[kind] = call('ZMSCORE', k..kind, unpack(ids)) end
+  local seen = {}
+  for i = 1, #ids do
+    local id, r = ids[i], parse(recs[i])
+    if over[i] or apart[i] then out[i] = 'k'
+    elseif not recs[i] or seen[id] or (r and (r.tenant ~= t or r.epoch ~= s.ep)) then out[i] = 'n'
+    elseif claims[i] then
+      out[i] = 'r'
+      call('HSET', k..'c', id, claims[i])
+      call('ZADD', p..':s', int(now), claims[i]..' '..id)
+      raise(s, F.cancels)
+    else
+      out[i] = 'c'
+      seen[id] = true
+      gone[#gone + 1] = id
+      weigh(s, -#recs[i])
+      local found = false
+      for kind in pairs(TIMERS) do
+        if timer[kind][i] then call('ZREM', k..kind, id); found = true end
+      end
+      if not found then call('SADD', k..'h', id); raise(s, F.ghosts) end
+    end
+  end
+  if #gone > 0 then
+    call('HDEL', ke, unpack(gone))
+    unlock(t, s, gone)
+    count(t, 'cancelled', #gone)
+    local names = {}
+    for i = 1, #gone do names[i] = '-'..gone[i] end
+    remember(t, names)
+    for i = 1, #gone do group_leave(t, s, gone[i], true, now) end
+  end
+  return out
+end
+
+-- Calls a group off: its continuation, and every member that has not ended. Returns how many there were.
+local function group_cancel(t, s, group, now)
+  local k = kt..t..':'
+  local key, members = k..'g:'..group, {}
+  local fields, continuation = call('HKEYS', key), call('HGET', key, 'c')
+  for i = 1, #fields do if #fields[i] > 1 then members[#members + 1] = fields[i] end end
+  call('DEL', key)
+  if #members > 0 then call('HDEL', k..'m', unpack(members)) end
+  local id = smatch(continuation or '', '^([^\n]*)\n')
+  if id then
+    remember(t, {'-'..id})
+    count(t, 'cancelled', 1)
+    group_leave(t, s, id, true, now)
+  end
+  local first = {}
+  for i = 1, min(#members, CANCEL_AT_ONCE) do first[i] = members[i] end
+  if #first > 0 then cancel(t, s, first, now) end
+  if #members > #first then
+    local rest = k..'~'..call('INCR', p..':G')
+    call('RPUSH', rest, unpack(members, #first + 1))
+    litter(t, 'c', rest)
+  end
+  return #members
+end
+
+-- The job has reached a final state.
+group_leave = function(t, s, id, failed, now)
+  if not has(s, F.groups) then return end
+  local k = kt..t..':'
+  local group = call('HGET', k..'m', id)
+  if not group then return end
+  call('HDEL', k..'m', id)
+  if call('EXISTS', k..'m') == 0 then lower(s, F.groups) end
+  if call('HDEL', k..'g:'..group, id) == 0 then return end
+  if failed then
+    call('HINCRBY', k..'g:'..group, 'f', 1)
+    if call('HGET', k..'g:'..group, 'p') == 'c' then group_cancel(t, s, group, now); return end
+  end
+  group_close(t, s, group, now)
+end
+
+-- A job's record cannot be read: it is put aside and the next one runs.
+local function put_aside(t, s, id, now)
+  keep(t, s, 'q', id, 'record_damaged\nthe queue\'s own record of the job cannot be read', now)
+  group_leave(t, s, id, true, now)
+end
+
+-- A job that was running is cancelled now.
+local function called_off(t, s, id, now)
+  if has(s, F.bytes) then weigh(s, -call('HSTRLEN', ke, id)) end
+  call('HDEL', ke, id)
+  unlock(t, s, {id})
+  count(t, 'cancelled', 1)
+  remember(t, {'-'..id})
+  group_leave(t, s, id, true, now)
+end

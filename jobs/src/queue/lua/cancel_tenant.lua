@@ -1,0 +1,42 @@
+-- flag allow-oom. A full Redis must be able to drain.
+-- ARGV now, tenant -> {jobs that waited, jobs told to stop}: everything of the tenant is called off in a few
+-- steps, however much there is. What waits is renamed and swept later; it counts as cancelled at once, because
+-- its records have an epoch that has passed.
+local now, t = clock(ARGV[1]), ARGV[2]
+local k, S, waited = kt..t..':', rows({t}), 0
+local s = S[t]
+local function away(key, size)
+  local jobs = call(size, key)
+  if jobs == 0 then return end
+  waited = waited + jobs
+  local rest = k..'~'..call('INCR', p..':G')
+  call('RENAME', key, rest)
+  litter(t, 'd', rest)
+end
+for i = 1, #s.ln do
+  for level = 0, 3 do away(k..s.ln[i]..'.'..level, 'LLEN') end
+end
+for kind in pairs(TIMERS) do
+  away(k..kind, 'ZCARD')
+  call('ZREM', kw, kind..t)
+end
+-- Ghosts were counted when they were cancelled.
+waited = waited - call('SCARD', k..'h')
+call('UNLINK', k..'h')
+for i = #s.ln, 1, -1 do
+  local lane = s.ln[i]
+  for level = 0, 3 do lane_off(s, lane, BIT[level]) end
+end
+s.ep = (s.ep + 1) % 10000
+call('HSET', k..'S', 'ep', s.ep)
+s.bytes = 0
+lower(s, F.ghosts)
+if waited > 0 then raise(s, F.garbage); count(t, 'cancelled', waited) end
+local running = in_flight(t)
+if running > 0 then
+  call('ZADD', p..':s', int(now), '* '..t..' '..(call('GET', p..':F') or '0'))
+end
+s.dirty = true
+settle({t}, S, now)
+flush_counts()
+return {waited, running}

@@ -1,0 +1,10 @@
+-- flag no-writes. ARGV tenant -> names of the lists with waiting jobs, as `list` takes them
+local t, out = ARGV[1], {}
+local s = dec(t, call('HGET', kT, t))
+for i = 1, #s.ln do
+  local name = call('HGET', kL, '#'..s.ln[i])
+  for level = 0, 3 do
+    if name and band(s.b[s.ln[i]], BIT[level]) ~= 0 then out[#out + 1] = name..'.'..level end
+  end
+end
+return out

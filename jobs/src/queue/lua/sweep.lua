@@ -1,0 +1,36 @@
+-- flag allow-oom. A full Redis must be able to drain.
+-- ARGV now, limit -> how many are left to look at, at least: removes what was called off by the thousand
+local now, limit = clock(ARGV[1]), tonumber(ARGV[2])
+local head = call('LINDEX', p..':gc', 0)
+call('ZREMRANGEBYSCORE', p..':s', '-inf', int(now - 600000)) -- nobody ran it for ten minutes
+if not head then return 0 end
+local kind, t, key = smatch(head, '^(.)([^\n]*)\n(.*)$')
+local S = rows({t})
+local s, ids = S[t], {}
+if call('TYPE', key).ok == 'zset' then
+  local z = call('ZPOPMIN', key, limit)
+  for i = 1, #z, 2 do ids[#ids + 1] = z[i] end
+else ids = call('LPOP', key, limit) or {} end
+if kind == 'c' and #ids > 0 then cancel(t, s, ids, now) end
+if kind == 'd' and #ids > 0 then
+  local gone, recs = {}, call('HMGET', ke, unpack(ids))
+  for i = 1, #ids do
+    local r = parse(recs[i])
+    if r and r.tenant == t and r.epoch ~= s.ep then gone[#gone + 1] = ids[i] end
+  end
+  if #gone > 0 then
+    call('HDEL', ke, unpack(gone))
+    unlock(t, s, gone)
+    for i = 1, #gone do group_leave(t, s, gone[i], true, now) end
+  end
+end
+if call('EXISTS', key) == 0 then
+  call('LPOP', p..':gc')
+  -- The row may go when nothing of the tenant is left to sweep.
+  local more = false
+  for _, x in ipairs(call('LRANGE', p..':gc', 0, 99)) do more = more or smatch(x, '^.([^\n]*)\n') == t end
+  if not more then lower(s, F.garbage) end
+end
+settle({t}, S, now)
+flush_counts()
+return call('LLEN', p..':gc')

@@ -1,0 +1,128 @@
+//! Bringing jobs into the queue.
+
+use super::client::Queue;
+use super::connection::Resend;
+use super::error::QueueError;
+use super::finish::{Finish, OnFailure, OpenGroup};
+use super::library::Operation;
+use super::limits::LimitReached;
+use super::push;
+use super::status::{ConflictDone, PushOutcome, UniqueConflict};
+use crate::envelope::{Chain, StampedJob};
+
+/// Whether the limits of the tenants hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Limits {
+    Hold,
+    /// The work was accepted before, and a promise was given.
+    Waived,
+}
+
+impl Queue {
+    /// Adds jobs. A job whose id is in the queue already, waiting, running or dead, is left as it is, so a
+    /// caller that got no answer may push again.
+    ///
+    /// # Errors
+    /// [`QueueError::LimitReached`] when a tenant may not add that much: of up to 500 jobs, none of that tenant is
+    /// enqueued then, while those of other tenants are. Otherwise when Redis fails; some of the jobs may be in
+    /// the queue then.
+    pub async fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
+        self.push_limited(jobs, Limits::Hold).await
+    }
+
+    /// Adds jobs that were accepted before, whatever the limits of their tenants are by now: those of an outbox,
+    /// whose callers were told that they will run.
+    ///
+    /// # Errors
+    /// When Redis fails. Some of the jobs may be in the queue then.
+    pub async fn push_accepted(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
+        self.push_limited(jobs, Limits::Waived).await
+    }
+
+    /// Adds a group: `members` that carry its id, and the job that runs when the last of them has ended.
+    ///
+    /// # Errors
+    /// When members are of another tenant than the continuation or too many; else as for [`Queue::push`].
+    pub async fn push_group(
+        &self,
+        group: &OpenGroup,
+        members: &[StampedJob],
+    ) -> Result<PushOutcome, QueueError> {
+        if members.len() > Finish::MAX_CHILDREN {
+            return Err(QueueError::TooManyChildren { count: members.len() });
+        }
+        if members.iter().any(|member| member.tenant != group.continuation.tenant) {
+            return Err(QueueError::ForeignChild);
+        }
+        let mut blocks = Vec::new();
+        push::push_group(group, &mut blocks);
+        blocks.extend(push::blocks_of(members));
+        self.enqueue(blocks, members.len(), Limits::Hold).await
+    }
+
+    /// Adds jobs that run one after the other.
+    ///
+    /// # Errors
+    /// As for [`Queue::push`].
+    pub async fn push_chain(&self, chain: &Chain<'_>) -> Result<PushOutcome, QueueError> {
+        let jobs = chain.jobs();
+        let Some((first, rest)) = jobs.split_first() else { return Ok(PushOutcome::default()) };
+        let mut blocks = Vec::new();
+        // From the end, because a group is there before its member is named.
+        for (job, next) in jobs.iter().zip(rest).rev() {
+            let Some(id) = job.group else { continue };
+            let group = OpenGroup { id, continuation: next.clone(), on_failure: OnFailure::Cancel };
+            push::push_group(&group, &mut blocks);
+        }
+        blocks.extend(push::blocks_of(std::slice::from_ref(first)));
+        self.enqueue(blocks, 1, Limits::Hold).await
+    }
+
+    async fn push_limited(&self, jobs: &[StampedJob], limits: Limits) -> Result<PushOutcome, QueueError> {
+        let mut outcome = PushOutcome::default();
+        let mut refused = Vec::new();
+        for (blocks, count) in push::calls(jobs) {
+            match self.enqueue(blocks, count, limits).await {
+                Ok(part) => {
+                    outcome.accepted += part.accepted;
+                    outcome.duplicates += part.duplicates;
+                    outcome.conflicts.extend(part.conflicts);
+                }
+                Err(QueueError::LimitReached(limits)) => refused.extend(limits),
+                Err(error) => return Err(error),
+            }
+        }
+        if refused.is_empty() { Ok(outcome) } else { Err(QueueError::LimitReached(refused)) }
+    }
+
+    async fn enqueue(
+        &self,
+        blocks: Vec<String>,
+        count: usize,
+        limits: Limits,
+    ) -> Result<PushOutcome, QueueError> {
+        let mut arguments = vec![u8::from(limits == Limits::Hold).to_string()];
+        arguments.extend(blocks);
+        let (accepted, conflicts, refused): (usize, Vec<String>, Vec<String>) =
+            self.call(Operation::Enqueue, Resend::Safe, arguments).await?;
+        if !refused.is_empty() {
+            return Err(QueueError::LimitReached(LimitReached::read(&refused)?));
+        }
+        Ok(PushOutcome {
+            accepted,
+            duplicates: count.saturating_sub(accepted),
+            conflicts: read_conflicts(&conflicts)?,
+        })
+    }
+}
+
+fn read_conflicts(conflicts: &[String]) -> Result<Vec<UniqueConflict>, QueueError> {
+    let read = |entry: &[String]| {
+        Some(UniqueConflict {
+            id: entry[0].parse().ok()?,
+            existing: entry[1].parse().ok()?,
+            done: ConflictDone::from_name(&entry[2])?,
+        })
+    };
+    conflicts.chunks_exact(3).map(read).collect::<Option<_>>().ok_or(QueueError::Answer("enqueue"))
+}
