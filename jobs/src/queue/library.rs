@@ -14,6 +14,8 @@ const SHARED: &str = concat!(
     include_str!("lua/02_groups.lua"),
     "\n",
     include_str!("lua/03_enqueue.lua"),
+    "\n",
+    include_str!("lua/04_limits.lua"),
 );
 
 macro_rules! operations {
@@ -28,6 +30,7 @@ macro_rules! operations {
 
 operations! {
     Enqueue = "enqueue",
+    Room = "room",
     Fetch = "fetch",
     Finish = "finish",
     Renew = "renew",
@@ -100,7 +103,7 @@ mod tests {
         let tag = LIBRARY.name(Operation::Enqueue).strip_suffix("_enqueue").unwrap();
         assert!(LIBRARY.text.starts_with(&format!("#!lua name={tag}\n")));
         assert_eq!(LIBRARY.name(Operation::Kept), format!("{tag}_kept"));
-        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 7);
+        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 8);
         assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 9);
     }
 }

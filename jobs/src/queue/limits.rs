@@ -143,6 +143,26 @@ impl Queue {
         self.tenant_fields(tenant, share.fields()).await
     }
 
+    /// Whether a tenant may add `jobs` jobs to `queue`, of which `scheduled` are for later, with envelopes of
+    /// `size_bytes` together: for a caller that accepts work before it enqueues it. Others may add meanwhile.
+    ///
+    /// # Errors
+    /// [`QueueError::LimitReached`] with the limit; otherwise when Redis fails.
+    pub async fn room(
+        &self,
+        tenant: &TenantId,
+        queue: &str,
+        jobs: usize,
+        size_bytes: usize,
+        scheduled: usize,
+    ) -> Result<(), QueueError> {
+        let numbers = [jobs, size_bytes, scheduled].map(|number| number.to_string());
+        let mut arguments = vec![tenant.to_string(), queue.to_owned()];
+        arguments.extend(numbers);
+        let refused: Vec<String> = self.read_for(tenant, Operation::Room, arguments).await?;
+        if refused.is_empty() { Ok(()) } else { Err(QueueError::LimitReached(LimitReached::read(&refused)?)) }
+    }
+
     /// Pauses, drains or opens one queue of one tenant.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod basics;
 mod fairness;
 mod groups;
 mod leases;
+mod limits;
 mod model;
 mod robustness;
 mod support;

@@ -12,26 +12,9 @@ S = rows(names)
 opened, conflicts = {}, {}
 
 local refused, out = {}, {}
-local function refuse(t, limit, current, maximum, retry_ms)
+local function refuse(t, why)
   refused[t] = true
-  for _, x in ipairs({t, limit, int(current), int(maximum), int(retry_ms)}) do out[#out + 1] = x end
-end
-
-local function waiting(t, s)
-  local k, jobs = kt..t..':', 0
-  for j = 1, #s.ln do
-    local lane = s.ln[j]
-    for level = 0, 3 do
-      if band(s.b[lane], BIT[level]) ~= 0 then jobs = jobs + call('LLEN', k..lane..'.'..level) end
-    end
-  end
-  if has(s, F.ghosts) then jobs = jobs - call('SCARD', k..'h') end
-  return jobs + call('ZCARD', k..'s') + call('ZCARD', k..'y') + call('ZCARD', k..'k')
-end
-
--- When there may be room again, as far as one can tell: 1 s to 1 min.
-local function patience(t, s, jobs)
-  return min(60000, max(1000, jobs * estimate(s) / 1000 / max(1, in_flight(t))))
+  for _, x in ipairs({t, unpack(why)}) do out[#out + 1] = x end
 end
 
 -- What the call wants to add for a tenant with quotas. What the queue has already is not added.
@@ -55,34 +38,15 @@ local function wanted(t)
   return jobs, bytes, scheduled
 end
 
-local function check_quotas(t, s)
-  local q = call('HMGET', kt..t..':S', 'qj', 'qb', 'qs')
-  local jobs, bytes, scheduled = wanted(t)
-  if jobs == 0 then return end
-  local have = waiting(t, s)
-  local later = call('ZCARD', kt..t..':s')
-  if q[1] and have + jobs > tonumber(q[1]) then refuse(t, 'backlog_jobs', have, q[1], patience(t, s, have))
-  elseif q[2] and s.bytes + bytes > tonumber(q[2]) then
-    refuse(t, 'backlog_bytes', s.bytes, q[2], patience(t, s, have))
-  elseif q[3] and scheduled > 0 and later + scheduled > tonumber(q[3]) then
-    refuse(t, 'scheduled_jobs', later, q[3], 60000)
-  end
-end
-
-local function check_draining(t, s, paused)
-  if has(s, F.draining) then refuse(t, 'tenant_draining', 0, 0, 60000); return end
-  if not (paused or has(s, F.queues)) then return end
+local function check(t, s, paused)
+  local why = draining(t, s, nil)
   local at = 3
-  while at <= n do
-    if ARGV[at + 1] == t and ARGV[at] ~= 'g' and not refused[t] then
-      local queue = ARGV[at + 3]
-      if paused and call('HGET', p..':P', queue) == 'draining' then refuse(t, 'queue_draining', 0, 0, 60000)
-      elseif has(s, F.queues) and call('HGET', kt..t..':S', 'p:'..queue) == 'draining' then
-        refuse(t, 'tenant_queue_draining', 0, 0, 60000)
-      end
-    end
+  while at <= n and not why and (paused or has(s, F.queues)) do
+    if ARGV[at + 1] == t and ARGV[at] ~= 'g' then why = draining(t, s, ARGV[at + 3]) end
     at = at + block_width(at)
   end
+  if not why and has(s, F.quotas) then why = over_quota(t, s, wanted(t)) end
+  if why then refuse(t, why) end
 end
 
 if checked then
@@ -90,8 +54,7 @@ if checked then
   for j = 1, #names do
     local t = names[j]
     local s = S[t]
-    if paused or has(s, F.draining + F.queues) then check_draining(t, s, paused) end
-    if has(s, F.quotas) and not refused[t] then check_quotas(t, s) end
+    if paused or has(s, F.draining + F.queues + F.quotas) then check(t, s, paused) end
   end
 end
 

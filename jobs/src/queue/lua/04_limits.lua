@@ -1,0 +1,47 @@
+-- Whether a tenant may add jobs
+-- ------------------------------------------------------------------------------------------------------------
+
+-- Jobs that wait, for a worker or for their time.
+local function waiting(t, s)
+  local k, jobs = kt..t..':', 0
+  for j = 1, #s.ln do
+    local lane = s.ln[j]
+    for level = 0, 3 do
+      if band(s.b[lane], BIT[level]) ~= 0 then jobs = jobs + call('LLEN', k..lane..'.'..level) end
+    end
+  end
+  if has(s, F.ghosts) then jobs = jobs - call('SCARD', k..'h') end
+  return jobs + call('ZCARD', k..'s') + call('ZCARD', k..'y') + call('ZCARD', k..'k')
+end
+
+-- When there may be room again, as far as one can tell: 1 s to 1 min.
+local function patience(t, s, jobs)
+  return min(60000, max(1000, jobs * estimate(s) / 1000 / max(1, in_flight(t))))
+end
+
+-- nil, or which quota: name, current, maximum, when to try again
+local function over_quota(t, s, jobs, bytes, scheduled)
+  if jobs == 0 then return nil end
+  local q = call('HMGET', kt..t..':S', 'qj', 'qb', 'qs')
+  local have = waiting(t, s)
+  if q[1] and have + jobs > tonumber(q[1]) then
+    return {'backlog_jobs', int(have), q[1], int(patience(t, s, have))}
+  end
+  if q[2] and s.bytes + bytes > tonumber(q[2]) then
+    return {'backlog_bytes', int(s.bytes), q[2], int(patience(t, s, have))}
+  end
+  local later = q[3] and scheduled > 0 and call('ZCARD', kt..t..':s') or 0
+  if q[3] and scheduled > 0 and later + scheduled > tonumber(q[3]) then
+    return {'scheduled_jobs', int(later), q[3], '60000'}
+  end
+end
+
+-- nil, or what drains: the tenant, the queue, or the tenant's queue
+local function draining(t, s, queue)
+  if has(s, F.draining) then return {'tenant_draining', '0', '0', '60000'} end
+  if not queue then return nil end
+  if call('HGET', p..':P', queue) == 'draining' then return {'queue_draining', '0', '0', '60000'} end
+  if has(s, F.queues) and call('HGET', kt..t..':S', 'p:'..queue) == 'draining' then
+    return {'tenant_queue_draining', '0', '0', '60000'}
+  end
+end
