@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint fmt services-up services-down clean-data toolchain redis
+.PHONY: help demo dev test bench lint fmt services-up services-down clean-data toolchain redis
 
 SERVICES := docker/services
 CARGO_RUN := cargo run --quiet --locked --package worker --bin worker --
@@ -29,6 +29,9 @@ dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one pro
 test: lint ## Format, lints, documentation, then all tests on real servers (installed and started if need be)
 	cargo build --locked --package worker # the program that some tests kill
 	@$(SERVICES)/run.sh cargo test --locked --workspace
+
+bench: toolchain redis ## Measure the queue beside its peers; ONLY=drain for one figure, QUICK=1 for fewer runs
+	@cargo run --release --locked --quiet --package benches --bin bench
 
 lint: toolchain ## Check format, lints and documentation
 	cargo fmt --all --check
