@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod basics;
+mod cancel;
 mod fairness;
 mod groups;
 mod leases;
@@ -9,4 +10,5 @@ mod limits;
 mod model;
 mod robustness;
 mod support;
+mod unique;
 mod worker_queue;

@@ -108,19 +108,19 @@ end
 -- Unique keys live and die with their jobs
 -- ------------------------------------------------------------------------------------------------------------
 
--- Jobs have ended: their keys are free, but for those that were taken for a period. With `started`, only those
--- that were taken until the start.
-local function unlock(t, s, ids, started)
+-- Jobs have ended: their keys are free, but for those that were taken for a period. when = 'started': only those
+-- that were taken until the start; 'kept': they may start again, and take their keys again then.
+local function unlock(t, s, ids, when)
   if not has(s, F.unique) then return end
   local k = kt..t..':'
   local held = call('HMGET', k..'U', unpack(ids))
   for i = 1, #ids do
     local scope, key = smatch(held[i] or '', '^(.)(.*)$')
-    if scope and (scope == 's' or not started) then
+    if scope and (scope == 's' or when ~= 'started') then
       if scope ~= 'p' and smatch(call('HGET', k..'u', key) or '', ' (.*)$') == ids[i] then
         call('HDEL', k..'u', key)
       end
-      call('HDEL', k..'U', ids[i])
+      if when ~= 'kept' then call('HDEL', k..'U', ids[i]) end
     end
   end
   if call('EXISTS', k..'u', k..'U') == 0 then lower(s, F.unique) end
@@ -130,9 +130,7 @@ end
 local function expire_keys(t, s, now, limit)
   local k = kt..t..':'
   local old = call('ZRANGEBYSCORE', k..'v', '-inf', int(now), 'LIMIT', 0, limit)
-  if #old == 0 then return end
-  call('HDEL', k..'u', unpack(old))
-  call('ZREM', k..'v', unpack(old))
+  if #old > 0 then call('HDEL', k..'u', unpack(old)); call('ZREM', k..'v', unpack(old)) end
   if call('EXISTS', k..'u', k..'U') == 0 then lower(s, F.unique) end
 end
 
@@ -166,11 +164,11 @@ local function keep(t, s, kind, id, why, now)
   call('ZADD', k..kind, int(now), id)
   call('HSET', k..'z', id, why)
   if has(s, F.bytes) then weigh(s, -call('HSTRLEN', ke, id)) end
-  unlock(t, s, {id})
+  unlock(t, s, {id}, 'kept')
   local over = call('ZCARD', k..kind) - KEEP
   if over > 0 then
     local old = call('ZPOPMIN', k..kind, min(over, 100))
-    for i = 1, #old, 2 do call('HDEL', ke, old[i]); call('HDEL', k..'z', old[i]) end
+    for i = 1, #old, 2 do call('HDEL', ke, old[i]); call('HDEL', k..'z', old[i]); call('HDEL', k..'U', old[i]) end
   end
   count(t, kind == 'x' and 'discarded' or 'quarantined', 1)
 end

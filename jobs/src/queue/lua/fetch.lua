@@ -103,7 +103,7 @@ local function pop(t, s, lane, level, want)
   local x = call('LPOP', kt..t..':'..lane..'.'..level, want) or {}
   local more_left = #x == want
   if #x > 0 and has(s, F.ghosts) then x = without_ghosts(t, s, x) end
-  if #x > 0 and has(s, F.unique) then unlock(t, s, x, true) end
+  if #x > 0 and has(s, F.unique) then unlock(t, s, x, 'started') end
   if #x > 0 and capped then
     call('SADD', kt..t..':a:'..kind_of[lane], unpack(x))
     room(t, s, kind_of[lane])
