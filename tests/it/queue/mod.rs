@@ -4,7 +4,9 @@
 mod basics;
 mod cancel;
 mod fairness;
+mod group_policy;
 mod groups;
+mod healing;
 mod leases;
 mod limits;
 mod model;

@@ -5,7 +5,7 @@ local now, lease = clock(ARGV[1]), tonumber(ARGV[2])
 local page = call('HSCAN', kT, ARGV[3], 'COUNT', ARGV[4])
 local v, healed = virtual_clock(), 0
 
-local function heal(t, s)
+local function heal_claims(t)
   local k, held = kt..t..':', {}
   local x = call('HGETALL', k..'a')
   for i = 1, #x, 2 do
@@ -25,14 +25,16 @@ local function heal(t, s)
       call('APPEND', key, '\n'..t..'\n'..#ids..'\n'..table.concat(ids, '\n')..'\n')
     end
   end
-  if has(s, F.caps) then
-    for kind in pairs(caps_of(t, s)) do
-      for _, id in ipairs(call('SMEMBERS', k..'a:'..kind)) do
-        if call('HEXISTS', k..'a', id) == 0 then
-          call('SREM', k..'a:'..kind, id)
-          for i = #s.ln, 1, -1 do lane_off(s, s.ln[i], LANE_CAPPED) end
-          s.dirty = true
-        end
+end
+
+-- Slots of types that nobody holds.
+local function free_slots(t, s)
+  local k = kt..t..':'
+  for kind in pairs(caps_of(t, s)) do
+    for _, id in ipairs(call('SMEMBERS', k..'a:'..kind)) do
+      if call('HEXISTS', k..'a', id) == 0 then
+        call('SREM', k..'a:'..kind, id)
+        for i = #s.ln, 1, -1 do lane_off(s, s.ln[i], LANE_CAPPED) end
       end
     end
   end
@@ -41,7 +43,8 @@ end
 for i = 1, #page[2], 2 do
   local t, s = page[2][i], dec(page[2][i], page[2][i + 1])
   local na = in_flight(t)
-  if na > 0 and na <= 5000 then heal(t, s) end
+  if na > 0 and na <= 5000 then heal_claims(t) end
+  if has(s, F.caps) and na <= 5000 then free_slots(t, s) end
   if has(s, F.unique) then expire_keys(t, s, now, 50) end
   if s.dirty then place(t, s, na, v, now) end
   if s.dirty or (s.st == IDLE and s.fl == 0) then save(t, s, na, v, now) end

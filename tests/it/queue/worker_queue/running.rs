@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jobs::Job as _;
-use jobs::queue::{JobState, Verdict};
+use jobs::queue::{Cancelled, JobState, Verdict};
 use tests::services::shared_redis_url;
 use tokio_util::sync::CancellationToken;
 
@@ -167,4 +167,41 @@ async fn a_lane_is_declared_while_its_worker_lives() {
     work.running.abort();
     assert!(!declared().await);
     assert_eq!(site.queue.stats(&acme).await.unwrap().undeclared["test.ping@1"], 1);
+}
+
+/// A cancelled job's token fires within a second or so, and the job is cancelled whatever its handler makes of it.
+#[tokio::test]
+async fn a_running_job_is_told_to_stop() {
+    let site = Site::shared().await;
+    let acme = tenant("acme");
+    let started = CancellationToken::new();
+    let seen = started.clone();
+    let work = site.work(2, move |job| {
+        seen.cancel();
+        async move {
+            job.cancel.cancelled().await;
+            assert!(job.was_cancelled());
+            Ok(Verdict::Retry { after: Duration::ZERO, error: "stopped".into() }.into())
+        }
+    });
+    for whole_tenant in [false, true] {
+        let job = site.ping("acme", 0);
+        site.queue.push(std::slice::from_ref(&job)).await.unwrap();
+        until("it runs", async || {
+            site.queue.lookup(&acme, job.id()).await.unwrap().is_some_and(|job| job.state == JobState::Active)
+                && started.is_cancelled()
+        })
+        .await;
+        if whole_tenant {
+            assert_eq!(site.queue.cancel_tenant(&acme).await.unwrap().stopping, 1);
+        } else {
+            assert_eq!(site.queue.cancel(&acme, job.id()).await.unwrap(), Cancelled::Stopping);
+        }
+        until("it is cancelled", async || {
+            site.queue.lookup(&acme, job.id()).await.unwrap().unwrap().state == JobState::Cancelled
+        })
+        .await;
+    }
+    assert_eq!(work.queue.observer().stuck(), 0);
+    work.stop().await;
 }
