@@ -206,7 +206,7 @@ async fn what_was_served_leaves_little_behind() {
     assert!(h.fetch(1).await.jobs.is_empty());
     let mut redis = h.redis().await;
     let recent: i64 = redis::cmd("LLEN").arg(h.key("t:acme:f")).query_async(&mut redis).await.unwrap();
-    assert_eq!(recent, 200);
+    assert!((200..=400).contains(&recent), "{recent}");
     let mut left: Vec<String> =
         redis::cmd("KEYS").arg(format!("{}*", h.config.prefix)).query_async(&mut redis).await.unwrap();
     left.retain(|key| !key.contains(":W:"));

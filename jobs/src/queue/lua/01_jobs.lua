@@ -52,16 +52,22 @@ end
 local function flush_counts()
   for t, c in pairs(counts) do
     local k = kt..t..':o'
-    for outcome, n in pairs(c) do call('HINCRBY', k, outcome, n) end
-    call('EXPIRE', k, RECENT_S)
+    for outcome, n in pairs(c) do
+      if call('HINCRBY', k, outcome, n) == n then call('EXPIRE', k, RECENT_S) end
+    end
   end
   counts = {}
 end
 
-local function remember(t, list)
-  local k = kt..t..':f'
-  if call('LPUSH', k, unpack(list)) > RECENT then call('LTRIM', k, 0, RECENT - 1) end
-  call('EXPIRE', k, RECENT_S)
+-- Notes how n jobs ended: ids, those that were cancelled with a '-'. A large batch among many leaves the trimming,
+-- and what is to be forgotten when, to one of the next: a call costs as much as three jobs.
+local function remember(t, n, ...)
+  local k = kt..t..':'
+  local length = call('LPUSH', k..'f', ...)
+  if n > 4 and length > RECENT / 2 and length < 2 * RECENT then return end
+  if length > RECENT then call('LTRIM', k..'f', 0, RECENT - 1) end
+  call('EXPIRE', k..'f', RECENT_S)
+  call('EXPIRE', k..'o', RECENT_S)
 end
 
 -- Slots
@@ -80,10 +86,9 @@ local function caps_of(t, s)
   return s.caps
 end
 
--- Ends jobs' being in flight. Returns which of them somebody wanted cancelled, or nil.
-local function free(t, s, ids)
+-- Jobs are in flight no longer. Returns which of them somebody wanted cancelled, or nil.
+local function freed(t, s, ids)
   local k = kt..t..':'
-  call('HDEL', k..'a', unpack(ids))
   if s.st == CAPPED then s.dirty = true end
   if has(s, F.caps) then
     for kind in pairs(caps_of(t, s)) do call('SREM', k..'a:'..kind, unpack(ids)) end
@@ -103,6 +108,11 @@ local function free(t, s, ids)
     if call('EXISTS', k..'c') == 0 then lower(s, F.cancels) end
   end
   return wanted
+end
+
+local function free(t, s, ids)
+  call('HDEL', kt..t..':a', unpack(ids))
+  return freed(t, s, ids)
 end
 
 -- Unique keys live and die with their jobs

@@ -72,7 +72,7 @@ local function cancel(t, s, ids, now)
     count(t, 'cancelled', #gone)
     local names = {}
     for i = 1, #gone do names[i] = '-'..gone[i] end
-    remember(t, names)
+    remember(t, #gone, unpack(names))
     for i = 1, #gone do group_leave(t, s, gone[i], true, now) end
   end
   return out
@@ -88,7 +88,7 @@ local function group_cancel(t, s, group, now)
   if #members > 0 then call('HDEL', k..'m', unpack(members)) end
   local id = smatch(continuation or '', '^([^\n]*)\n')
   if id then
-    remember(t, {'-'..id})
+    remember(t, 1, '-'..id)
     count(t, 'cancelled', 1)
     group_leave(t, s, id, true, now)
   end
@@ -131,6 +131,6 @@ local function called_off(t, s, id, now)
   call('HDEL', ke, id)
   unlock(t, s, {id})
   count(t, 'cancelled', 1)
-  remember(t, {'-'..id})
+  remember(t, 1, '-'..id)
   group_leave(t, s, id, true, now)
 end

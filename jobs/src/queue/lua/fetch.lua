@@ -220,14 +220,13 @@ if ni > 0 then
   call('SET', p..':F', claim)
   local o, rec = 0, {}
   for g = 1, #G, 3 do
-    local t, c, inflight = G[g], G[g + 1], {}
-    rec[#rec + 1] = t
-    rec[#rec + 1] = c
+    local t, c, inflight, m = G[g], G[g + 1], {}, 0
     for j = o + 1, o + c do
-      inflight[#inflight + 1] = ids[j]
-      inflight[#inflight + 1] = claim
-      rec[#rec + 1] = ids[j]
+      inflight[m + 1] = ids[j]
+      inflight[m + 2] = claim
+      m = m + 2
     end
+    rec[g], rec[g + 1], rec[g + 2] = t, c, table.concat(ids, '\n', o + 1, o + c)
     o = o + c
     call('HSET', kt..t..':a', unpack(inflight))
   end

@@ -40,26 +40,48 @@ end
 local function leave(t, id, failed) leaving[#leaving + 1] = {t, id, failed} end
 
 local ops = {}
+-- Which jobs of a block are held by its claim; notes those that are not. A job that comes twice is held once.
+local function held_of(i, claims, claim, c)
+  local done, seen = {}, {}
+  for j = 1, c do
+    local id = ARGV[i + 4 + j]
+    job = job + 1
+    last_ok = claims[j] == claim and not seen[id]
+    if last_ok then seen[id] = true; done[#done + 1] = id else refused[#refused + 1] = job end
+  end
+  return done
+end
 function ops.c(i)
   local claim, t, c = ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
-  local s, k, ids, done, seen = S[t], kt..t..':', {}, {}, {}
-  for j = 1, c do ids[j] = ARGV[i + 4 + j] end
-  local claims = call('HMGET', k..'a', unpack(ids))
-  for j = 1, c do
-    job = job + 1
-    last_ok = claims[j] == claim and not seen[ids[j]]
-    if last_ok then seen[ids[j]] = true; done[#done + 1] = ids[j] else refused[#refused + 1] = job end
+  local s, k, from, to, held = S[t], kt..t..':', i + 5, i + 4 + c, 0
+  local claims = call('HMGET', k..'a', unpack(ARGV, from, to))
+  for j = 1, c do if claims[j] == claim then held = held + 1 end end
+  local done, n_done
+  if held == c and call('HDEL', k..'a', unpack(ARGV, from, to)) == c then
+    -- The usual case: their part of ARGV serves as it is, without tables of our own.
+    job, last_ok, n_done = job + c, true, c
+    if has(s, F.caps + F.cancels + F.unique + F.groups) then done = {unpack(ARGV, from, to)} end
+  else
+    done = held_of(i, claims, claim, c)
+    n_done = #done
+    if n_done == 0 then return end
+    call('HDEL', k..'a', unpack(done))
   end
-  if #done == 0 then return end
-  free(t, s, done)
-  call('HDEL', ke, unpack(done))
-  gone[claim] = (gone[claim] or 0) + #done
-  weigh(s, -ceil(ARGV[i + 4] * #done / c))
+  if s.st == CAPPED then s.dirty = true end
   if s.hold > now then s.hold = 0; s.dirty = true end -- the tenant may run after all
+  gone[claim] = (gone[claim] or 0) + n_done
+  weigh(s, -ceil(ARGV[i + 4] * n_done / c))
+  count(t, 'completed', n_done)
+  if not done then
+    call('HDEL', ke, unpack(ARGV, from, to))
+    remember(t, n_done, unpack(ARGV, from, to))
+    return
+  end
+  freed(t, s, done)
+  call('HDEL', ke, unpack(done))
   unlock(t, s, done)
-  if has(s, F.groups) then for j = 1, #done do leave(t, done[j], false) end end
-  remember(t, done)
-  count(t, 'completed', #done)
+  if has(s, F.groups) then for j = 1, n_done do leave(t, done[j], false) end end
+  remember(t, n_done, unpack(done))
 end
 local function kept(i)
   local op, t, id = ARGV[i], ARGV[i + 2], ARGV[i + 3]
@@ -78,7 +100,7 @@ function ops.d(i)
     call('HDEL', ke, id)
     unlock(t, S[t], {id})
     count(t, 'cancelled', 1)
-    remember(t, {'-'..id})
+    remember(t, 1, '-'..id)
     leave(t, id, true)
   end
 end
