@@ -110,7 +110,7 @@ async fn a_parked_tenant_waits_as_a_whole_and_starts_soon_after() {
 }
 
 #[tokio::test]
-async fn a_released_job_goes_first_and_spends_no_attempt() {
+async fn case_19_a_released_job_goes_first_and_spends_no_attempt() {
     let h = Harness::new().await;
     let (a, b) = (h.ping("acme"), h.ping("acme"));
     h.push(&[a.clone(), b]).await;
@@ -168,7 +168,7 @@ async fn priority_orders_a_tenants_jobs_and_starves_none() {
 }
 
 #[tokio::test]
-async fn a_job_nobody_declares_waits_visibly_and_in_nobodys_way() {
+async fn case_22_a_job_nobody_declares_waits_visibly_and_in_nobodys_way() {
     let h = Harness::new().await;
     let acme = tenant("acme");
     let strangers: Vec<_> =
@@ -188,7 +188,7 @@ async fn a_job_nobody_declares_waits_visibly_and_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_is_answered_again() {
+async fn case_2_a_claim_whose_answer_was_lost_is_answered_again() {
     use jobs::queue::{FetchRequest, Fetched};
     let h = Harness::new().await;
     let jobs: Vec<_> = (0..5).map(|_| h.ping("acme")).collect();

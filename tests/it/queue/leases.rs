@@ -22,7 +22,7 @@ fn all_verdicts() -> Vec<Verdict> {
 
 /// Case 4: a worker that was paused past its lease finishes a job that somebody else has now.
 #[tokio::test]
-async fn a_stale_fence_changes_nothing() {
+async fn case_4_a_stale_fence_changes_nothing() {
     let h = Harness::new().await;
     let job = h.ping("acme");
     h.push(std::slice::from_ref(&job)).await;
@@ -43,7 +43,7 @@ async fn a_stale_fence_changes_nothing() {
 
 /// Case 20: the lease is renewed for as long as the job runs.
 #[tokio::test]
-async fn a_renewed_claim_is_not_reaped() {
+async fn case_20_a_renewed_claim_is_not_reaped_however_long_its_job() {
     let h = Harness::new().await;
     h.push(&[h.ping("acme")]).await;
     let claim = h.fetch(1).await;
@@ -58,7 +58,7 @@ async fn a_renewed_claim_is_not_reaped() {
 
 /// Cases 19 and 23: a job that kills its workers ends in quarantine; its attempts are untouched.
 #[tokio::test]
-async fn a_job_that_kills_three_workers_is_quarantined() {
+async fn case_23_a_job_that_kills_three_workers_is_quarantined() {
     let h = Harness::new().await;
     let (acme, poison) = (tenant("acme"), h.ping("acme"));
     h.push(std::slice::from_ref(&poison)).await;
@@ -102,7 +102,7 @@ async fn the_neighbours_of_a_poison_job_survive_it() {
 
 /// Cases 1 to 8: slots are what is in flight, so nothing can leak one.
 #[tokio::test]
-async fn a_cap_is_held_and_never_leaks() {
+async fn case_7_a_cap_is_held_and_never_leaks() {
     let h = Harness::new().await;
     let acme = tenant("acme");
     let share = TenantShare { cap: Some(2), ..TenantShare::default() };
@@ -126,7 +126,7 @@ async fn a_cap_is_held_and_never_leaks() {
 
 /// Case 1: retention or a person removed the record of a running job.
 #[tokio::test]
-async fn a_record_that_vanished_frees_its_slot() {
+async fn case_1_a_record_that_vanished_frees_its_slot() {
     let h = Harness::new().await;
     let job = h.ping("acme");
     h.queue

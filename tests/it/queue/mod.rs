@@ -7,6 +7,7 @@ mod fairness;
 mod group_policy;
 mod groups;
 mod healing;
+mod incidents;
 mod leases;
 mod limits;
 mod model;

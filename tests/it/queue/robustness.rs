@@ -28,7 +28,7 @@ async fn the_library_is_loaded_again_when_redis_lost_it() {
 }
 
 #[tokio::test]
-async fn a_redis_that_may_evict_jobs_is_refused() {
+async fn case_18_a_redis_that_may_evict_jobs_is_refused() {
     let server = RedisServer::start(&["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"]).unwrap();
     let error = Queue::connect(config_at(server.url())).await.unwrap_err();
     assert!(matches!(&error, QueueError::Eviction(policy) if policy == "allkeys-lru"), "{error}");
@@ -47,7 +47,7 @@ async fn a_redis_that_is_not_there_is_an_error_in_time_that_hides_the_password()
 
 /// Redis stands still, as a hung machine does: the connection is open, nobody answers.
 #[tokio::test]
-async fn a_redis_that_hangs_is_an_error_in_time_and_used_again_after() {
+async fn case_43_a_redis_that_hangs_is_an_error_in_time_and_used_again_after() {
     let server = RedisServer::start(&["--appendonly", "no", "--enable-debug-command", "yes"]).unwrap();
     let mut config = config_at(server.url());
     config.call_deadline = Duration::from_millis(300);
@@ -96,11 +96,11 @@ fn damaged() -> Vec<Vec<u8>> {
     vec![
         b"".to_vec(),
         b"garbage".to_vec(),
-        b"1900000000".to_vec(),
-        b"2100000000000test.ping@1\nacme\n\n{}".to_vec(),
-        b"11000000000000".to_vec(),
-        b"1x0000000000test.ping@1\nacme\n\n{}".to_vec(),
-        b"110000000000no.such.lane@9\nacme\n\n{}".to_vec(),
+        b"2900000000".to_vec(),
+        b"1100000000000000test.ping@1\nacme\n\n{}".to_vec(),
+        b"2100000000000000".to_vec(),
+        b"2x00000000000000test.ping@1\nacme\n\n{}".to_vec(),
+        b"2100000000000000no.such.lane@9\nacme\n\n{}".to_vec(),
         vec![0xff; 40],
     ]
 }
@@ -112,7 +112,7 @@ async fn overwrite(h: &Harness, id: &str, record: &[u8]) {
 
 /// However a damaged record is met, its job is put aside with the reason and the next one runs.
 #[tokio::test]
-async fn a_damaged_record_is_quarantined_by_every_operation_that_reads_it() {
+async fn case_13_a_damaged_record_is_quarantined_by_every_operation_that_reads_it() {
     for record in damaged() {
         let h = Harness::new().await;
         let acme = tenant("acme");
@@ -194,7 +194,7 @@ async fn the_oldest_dead_letters_make_room() {
 /// A tenant without settings that has been served leaves a row and two counters, and no list or set grows for
 /// ever.
 #[tokio::test]
-async fn what_was_served_leaves_little_behind() {
+async fn case_32_what_was_served_leaves_little_behind() {
     let h = Harness::new().await;
     h.queue.tenant_set(&tenant("acme"), TenantShare::default()).await.unwrap();
     for _ in 0..5 {

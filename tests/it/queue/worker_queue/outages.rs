@@ -11,7 +11,7 @@ use crate::queue::support::{config_at, plain_connection, tenant};
 
 /// Cases 4 and 6: the token fires before anybody else can have the job.
 #[tokio::test]
-async fn a_job_whose_lease_cannot_be_confirmed_is_cancelled_before_the_lease_ends() {
+async fn case_6_a_job_whose_lease_cannot_be_confirmed_is_cancelled_before_the_lease_ends() {
     let mut server = RedisServer::start(&[]).unwrap();
     let site = Site::new(quick(config_at(server.url()))).await;
     let cancelled = Arc::new(Mutex::new(None));

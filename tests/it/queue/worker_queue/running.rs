@@ -1,6 +1,8 @@
 //! Jobs that run, and workers that stop.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use jobs::Job as _;
@@ -203,5 +205,62 @@ async fn a_running_job_is_told_to_stop() {
         .await;
     }
     assert_eq!(work.queue.observer().stuck(), 0);
+    work.stop().await;
+}
+
+/// Case 24: a handler that does not stop is seen, by number and by age.
+#[tokio::test]
+async fn case_24_a_handler_that_does_not_stop_is_seen() {
+    let site = Site::shared().await;
+    let acme = tenant("acme");
+    let release = CancellationToken::new();
+    let held = release.clone();
+    let work = site.work(1, move |_| {
+        let held = held.clone();
+        async move {
+            held.cancelled().await;
+            Ok(Verdict::Completed.into())
+        }
+    });
+    let job = site.ping("acme", 0);
+    site.queue.push(std::slice::from_ref(&job)).await.unwrap();
+    let observer = work.queue.observer();
+    until("it runs", async || observer.in_flight() == 1 && observer.oldest_running().is_some()).await;
+    site.queue.cancel(&acme, job.id()).await.unwrap();
+    until("it is stuck", async || observer.stuck() == 1).await;
+    assert!(observer.oldest_running().unwrap() > Duration::from_secs(5));
+    release.cancel();
+    until("it is not", async || observer.stuck() == 0).await;
+    work.stop().await;
+}
+
+/// Case 29: a wake-up is a hint. Without it a job starts all the same, at the next poll.
+#[tokio::test]
+async fn case_29_a_lost_wake_up_delays_a_job_and_no_more() {
+    let site = Site::shared().await;
+    let ran = Ran::default();
+    let log = ran.clone();
+    let work = site.work(1, move |job| {
+        log.add(&job);
+        async { Ok(Verdict::Completed.into()) }
+    });
+    // Somebody who waits for the same markers gets some of them: Redis serves whoever has waited longest.
+    let stolen = Arc::new(AtomicU32::new(0));
+    let marker = format!("{}:{{q.0}}:mk:0", site.queue.config().prefix);
+    let (count, mut redis) = (Arc::clone(&stolen), plain_connection(&shared_redis_url()).await);
+    let thief = tokio::spawn(async move {
+        loop {
+            let _: redis::Value =
+                redis::cmd("BZPOPMIN").arg(&marker).arg(0).query_async(&mut redis).await.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let mut pushed = 0;
+    while stolen.load(Ordering::Relaxed) < 3 {
+        site.queue.push(&[site.ping("acme", pushed)]).await.unwrap();
+        pushed += 1;
+        until("it ran", async || ran.list().len() >= pushed as usize).await;
+    }
+    thief.abort();
     work.stop().await;
 }
