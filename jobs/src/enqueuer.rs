@@ -23,7 +23,14 @@ use crate::tenant::TenantContext;
 #[derive(Debug, Clone)]
 pub struct Enqueuer {
     stamper: Stamper,
-    queue: Queue,
+    target: Target,
+}
+
+#[derive(Debug, Clone)]
+enum Target {
+    Redis(Queue),
+    #[cfg(feature = "test-support")]
+    Memory(crate::queue::MemoryQueue),
 }
 
 /// A job was not enqueued.
@@ -42,7 +49,14 @@ impl Enqueuer {
     /// Pushes to `queue` what `stamper` has signed.
     #[must_use]
     pub const fn new(stamper: Stamper, queue: Queue) -> Self {
-        Self { stamper, queue }
+        Self { stamper, target: Target::Redis(queue) }
+    }
+
+    /// Pushes to a queue in memory, for tests of whoever enqueues.
+    #[cfg(feature = "test-support")]
+    #[must_use]
+    pub const fn for_tests(stamper: Stamper, queue: crate::queue::MemoryQueue) -> Self {
+        Self { stamper, target: Target::Memory(queue) }
     }
 
     /// Enqueues a job for the tenant of `context`, due at once. Returns its id.
@@ -84,6 +98,10 @@ impl Enqueuer {
     }
 
     async fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
-        self.queue.push(jobs).await
+        match &self.target {
+            Target::Redis(queue) => queue.push(jobs).await,
+            #[cfg(feature = "test-support")]
+            Target::Memory(queue) => Ok(queue.push(jobs)),
+        }
     }
 }

@@ -161,6 +161,12 @@ impl WorkerBuilder {
         self
     }
 
+    /// What a test bench takes over: types, layers, state, and who finds entities.
+    #[cfg(feature = "test-support")]
+    pub(crate) fn equipment(self) -> (Registry, Stack, State, ExtractionSettings) {
+        (self.registry, self.layers, self.state, self.extraction)
+    }
+
     /// Connects to everything and starts to run jobs.
     ///
     /// # Errors

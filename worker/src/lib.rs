@@ -18,6 +18,8 @@ pub mod schedule;
 pub mod settings;
 pub mod system;
 pub mod tenants;
+#[cfg(feature = "test-support")]
+pub mod test_bench;
 pub mod text;
 pub mod tools;
 
@@ -35,3 +37,5 @@ pub use registry::Registry;
 pub use run::Worker;
 pub use stores;
 pub use tenants::{NotAdmitted, Tenants};
+#[cfg(feature = "test-support")]
+pub use test_bench::TestBench;

@@ -46,7 +46,7 @@ pub(super) fn status(id: JobId, answer: &[Value]) -> Result<Option<JobStatus>, Q
 }
 
 /// `code`, a line end or a space, and the text.
-fn reason(why: &str) -> Option<Reason> {
+pub(super) fn reason(why: &str) -> Option<Reason> {
     let (code, text) = why.split_once(['\n', ' ']).unwrap_or((why, ""));
     (!code.is_empty()).then(|| Reason { code: code.to_owned(), text: text.to_owned() })
 }

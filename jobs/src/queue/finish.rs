@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::error::QueueError;
 use crate::envelope::StampedJob;
 use crate::id::GroupId;
 
@@ -100,6 +101,20 @@ impl Finish {
     #[must_use]
     pub fn of(verdict: Verdict) -> Self {
         Self { verdict, children: Vec::new(), group: None }
+    }
+
+    /// Whether a job of `tenant` may end like this: not with too many children, nor with one of another tenant.
+    pub(super) fn check(&self, tenant: &str) -> Result<(), QueueError> {
+        if self.children.len() > Self::MAX_CHILDREN {
+            return Err(QueueError::TooManyChildren { count: self.children.len() });
+        }
+        let continuation = self.group.iter().map(|group| &group.continuation);
+        let foreign = |child: &StampedJob| child.tenant.as_str() != tenant;
+        if self.children.iter().chain(continuation).any(foreign) {
+            Err(QueueError::ForeignChild)
+        } else {
+            Ok(())
+        }
     }
 }
 

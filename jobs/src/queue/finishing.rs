@@ -11,7 +11,6 @@ use super::error::QueueError;
 use super::finish::{Finish, Verdict};
 use super::library::Operation;
 use super::{push, record};
-use crate::envelope::StampedJob;
 
 /// Most jobs in one call.
 const CALL_JOBS: usize = 200;
@@ -58,13 +57,7 @@ impl FinishedJob {
     /// # Errors
     /// When the job leaves too many children behind, or one of another tenant.
     pub fn check(&self) -> Result<(), QueueError> {
-        let Finish { children, group, .. } = &self.finish;
-        if children.len() > Finish::MAX_CHILDREN {
-            return Err(QueueError::TooManyChildren { count: children.len() });
-        }
-        let continuation = group.iter().map(|group| &group.continuation);
-        let foreign = |child: &StampedJob| child.tenant.as_str() != self.tenant;
-        if children.iter().chain(continuation).any(foreign) { Err(QueueError::ForeignChild) } else { Ok(()) }
+        self.finish.check(&self.tenant)
     }
 
     /// Completed with nothing else to do: the usual case, of which many share one block.

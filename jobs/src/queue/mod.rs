@@ -27,6 +27,8 @@ mod lanes;
 mod library;
 mod limits;
 mod list;
+#[cfg(feature = "test-support")]
+mod memory;
 mod preflight;
 mod push;
 mod pushing;
@@ -48,6 +50,8 @@ pub use lane::Lane;
 pub use lanes::LaneStatus;
 pub use limits::{Flow, LimitReached, TenantShare};
 pub use list::{JobFilter, JobSummary};
+#[cfg(feature = "test-support")]
+pub use memory::MemoryQueue;
 pub use status::{
     ConflictDone, JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats, Reason, UniqueConflict,
 };

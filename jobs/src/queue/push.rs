@@ -100,6 +100,6 @@ fn route(job: &StampedJob) -> Route<'_> {
 }
 
 /// 0 for a job that is due at once.
-fn due_ms(job: &StampedJob) -> i64 {
+pub(super) fn due_ms(job: &StampedJob) -> i64 {
     job.due.map_or(0, |due| due.timestamp_millis().max(0))
 }

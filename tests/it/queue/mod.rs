@@ -3,6 +3,7 @@
 
 mod basics;
 mod cancel;
+mod conformance;
 mod fairness;
 mod group_policy;
 mod groups;

@@ -36,6 +36,8 @@ mod servers;
 pub use config::{Backends, InvalidStores, StoresConfig};
 pub use error::StoreError;
 pub use graph::TenantCypher;
+#[cfg(feature = "test-support")]
+pub use open::open_without_redis;
 pub use open::{Opened, open};
 pub use ports::{Directory, DueSchedules, OutboxRelay};
 pub use postgres::migrate;

@@ -54,6 +54,35 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     })
 }
 
+/// Embedded stores in `data_dir` and a cache in memory, for tests. No Redis is asked, so no other process hears of
+/// changes; the self-test is left to [`open`].
+///
+/// # Errors
+/// When the directory cannot be used.
+#[cfg(feature = "test-support")]
+pub async fn open_without_redis(
+    data_dir: std::path::PathBuf,
+    clock: SharedClock,
+) -> Result<Opened, InvalidStores> {
+    let config = StoresConfig::embedded(data_dir, String::new().into());
+    let answers = Answers::new();
+    let news = DirectoryNews::local(answers.clone());
+    let backend = open_backend(&config, &clock, &news).await?;
+    let ports = Ports {
+        catalog: backend.catalog,
+        documents: backend.documents,
+        index: backend.index,
+        blobs: Box::new(ObjectBlobs::open(&config)?),
+        cache: Box::new(cache::MemoryCache::new(Arc::clone(&clock))),
+    };
+    Ok(Opened {
+        stores: Stores::new(ports),
+        directory: Arc::new(CachedDirectory::alone(backend.rows, answers, news, clock)),
+        outbox: backend.outbox,
+        schedules: backend.schedules,
+    })
+}
+
 async fn open_backend(
     config: &StoresConfig,
     clock: &SharedClock,

@@ -28,7 +28,7 @@ pub struct FetchedJob {
     pub fence: u64,
     /// Fires when the handler must stop: the claim is lost or about to be, or the process shuts down.
     pub cancel: CancellationToken,
-    pub(super) called_off: Arc<AtomicBool>,
+    pub(in crate::queue) called_off: Arc<AtomicBool>,
 }
 
 impl FetchedJob {

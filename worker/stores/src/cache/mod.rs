@@ -2,7 +2,11 @@
 
 mod connect;
 mod fault;
+#[cfg(feature = "test-support")]
+mod memory_cache;
 mod tenant_cache;
 
 pub(crate) use connect::connect;
+#[cfg(feature = "test-support")]
+pub(crate) use memory_cache::MemoryCache;
 pub(crate) use tenant_cache::RedisCache;

@@ -24,12 +24,12 @@ pub(crate) struct CachedDirectory {
     answers: Answers,
     news: DirectoryNews,
     clock: SharedClock,
-    listener: JoinHandle<()>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Drop for CachedDirectory {
     fn drop(&mut self) {
-        self.listener.abort();
+        self.listener.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -56,7 +56,18 @@ impl CachedDirectory {
         clock: SharedClock,
     ) -> Self {
         let listener = tokio::spawn(subscriber::listen(client, answers.clone()));
-        Self { rows, answers, news, clock, listener }
+        Self { rows, answers, news, clock, listener: Some(listener) }
+    }
+
+    /// A directory that is the only process to change its rows.
+    #[cfg(feature = "test-support")]
+    pub(crate) fn alone(
+        rows: Arc<dyn DirectoryRows>,
+        answers: Answers,
+        news: DirectoryNews,
+        clock: SharedClock,
+    ) -> Self {
+        Self { rows, answers, news, clock, listener: None }
     }
 
     async fn record(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {

@@ -1,0 +1,173 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::job::Place;
+use super::state::State;
+use crate::clock::SharedClock;
+use crate::envelope::StampedJob;
+use crate::id::JobId;
+use crate::queue::dead_letters::Redriven;
+use crate::queue::error::QueueError;
+use crate::queue::finish::Finish;
+use crate::queue::lane::Lane;
+use crate::queue::limits::TenantShare;
+use crate::queue::status::{JobStatus, Kept, KeptJob, PushOutcome, QueueStats};
+use crate::queue::worker::{FetchedJob, QuarantinedJob};
+use crate::tenant::TenantId;
+
+/// Most jobs in one claim.
+const CLAIM_JOBS: usize = 500;
+
+/// A queue in memory that keeps the promises of [`crate::queue::Queue`], except that every job costs its tenant the
+/// same, however long it took. Clones are the same queue.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use jobs::clock::{Clock as _, ManualClock, SystemClock};
+/// use jobs::envelope::{EnqueueOptions, StampKeys, Stamper};
+/// use jobs::queue::{Lane, MemoryQueue, Verdict};
+/// use jobs::tenant::TenantContext;
+/// use jobs::types::ReindexKb;
+///
+/// let clock = ManualClock::at(SystemClock.now());
+/// let queue = MemoryQueue::new(Arc::new(clock.clone()));
+/// let stamper = Stamper::new(StampKeys::parse(&StampKeys::generate("test"))?, Arc::new(clock.clone()));
+/// let in_an_hour = Some(clock.now() + Duration::from_secs(3600));
+/// let options = EnqueueOptions { scheduled_at: in_an_hour, ..EnqueueOptions::default() };
+/// let job = stamper.stamp(&TenantContext::for_tests("acme"), &ReindexKb::default(), options)?;
+/// queue.push(&[job]);
+///
+/// let lanes = [Lane::of::<ReindexKb>()];
+/// assert!(queue.claim(&lanes, 10, 1).is_empty());
+/// clock.advance(Duration::from_secs(3600));
+/// let claimed = queue.claim(&lanes, 10, 1);
+/// assert!(queue.finish(&claimed[0], &Verdict::Completed.into())?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct MemoryQueue {
+    state: Arc<Mutex<State>>,
+    clock: SharedClock,
+}
+
+impl MemoryQueue {
+    /// How long a claim lasts unless it is renewed: as long as with [`crate::queue::QueueConfig::new`].
+    pub const LEASE: Duration = Duration::from_secs(30);
+    /// How many workers may vanish under a job before it goes to quarantine.
+    pub const MAX_DEATHS: u32 = 3;
+
+    /// An empty queue in which `clock` decides what is due.
+    #[must_use]
+    pub fn new(clock: SharedClock) -> Self {
+        Self { state: Arc::default(), clock }
+    }
+
+    /// As [`crate::queue::Queue::push`].
+    pub fn push(&self, jobs: &[StampedJob]) -> PushOutcome {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.state();
+        let accepted = state.add(jobs, now_ms);
+        state.settle(now_ms);
+        PushOutcome { accepted, duplicates: jobs.len() - accepted, conflicts: Vec::new() }
+    }
+
+    /// Claims at most `limit` jobs of `lanes`, and at most `quantum` of one tenant in a row while others wait. None
+    /// when nothing may run now.
+    #[must_use]
+    pub fn claim(&self, lanes: &[Lane], limit: usize, quantum: usize) -> Vec<FetchedJob> {
+        let limit = limit.clamp(1, CLAIM_JOBS);
+        self.state().claim(lanes, limit, quantum, lease_ms(), self.clock.now_ms())
+    }
+
+    /// How long until time alone makes another job available.
+    #[must_use]
+    pub fn next_in(&self) -> Option<Duration> {
+        self.state().next_in(self.clock.now_ms())
+    }
+
+    /// Extends a claim by another lease from now. `false` when it is lost.
+    #[must_use]
+    pub fn renew(&self, fence: u64) -> bool {
+        self.state().renew(fence, lease_ms(), self.clock.now_ms())
+    }
+
+    /// Ends a job. `false` when it had been claimed by somebody else or ended before, and nothing was changed.
+    ///
+    /// # Errors
+    /// When it leaves too many children behind, or one of another tenant. Nothing is done then.
+    pub fn finish(&self, job: &FetchedJob, finish: &Finish) -> Result<bool, QueueError> {
+        finish.check(job.tenant.as_str())?;
+        Ok(self.state().finish(job, finish, self.clock.now_ms()))
+    }
+
+    /// Takes the jobs of workers that let their leases end away from them. Returns those that had that too often.
+    pub fn reap(&self) -> Vec<QuarantinedJob> {
+        let mut state = self.state();
+        let quarantined = state.reap(Self::MAX_DEATHS, self.clock.now_ms());
+        let report = |(tenant, id)| QuarantinedJob {
+            tenant,
+            id,
+            wire: state.jobs.get(&id).map(|job| job.wire.as_ref().to_owned()),
+            code: "worker_died",
+        };
+        quarantined.into_iter().map(report).collect()
+    }
+
+    /// As [`crate::queue::Queue::lookup`].
+    #[must_use]
+    pub fn lookup(&self, tenant: &TenantId, id: JobId) -> Option<JobStatus> {
+        self.state().lookup(tenant, id, self.clock.now_ms())
+    }
+
+    /// As [`crate::queue::Queue::stats`].
+    #[must_use]
+    pub fn stats(&self, tenant: &TenantId) -> QueueStats {
+        self.state().stats(tenant, self.clock.now_ms())
+    }
+
+    /// As [`crate::queue::Queue::kept`].
+    #[must_use]
+    pub fn kept(&self, tenant: &TenantId, kept: Kept, offset: u32, limit: u32) -> Vec<KeptJob> {
+        self.state().kept(tenant, kept, offset as usize, limit as usize)
+    }
+
+    /// As [`crate::queue::Queue::redrive`].
+    pub fn redrive(&self, tenant: &TenantId, id: JobId) -> Redriven {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.state();
+        let kept =
+            |job: &&mut super::job::Job| job.tenant == *tenant && matches!(job.place, Place::Kept { .. });
+        let Some(job) = state.jobs.get_mut(&id).filter(kept) else { return Redriven::NotFound };
+        (job.attempts, job.deaths, job.parks) = (0, 0, 0);
+        job.note.clear();
+        state.put_in_line(id, false);
+        state.settle(now_ms);
+        Redriven::Started
+    }
+
+    /// As [`crate::queue::Queue::tenant_set`].
+    pub fn tenant_set(&self, tenant: &TenantId, share: TenantShare) {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.state();
+        state.tenant(tenant).set(&share);
+        state.settle(now_ms);
+    }
+
+    /// Says that a worker serves `lanes`, as a running worker does every few seconds.
+    pub fn declare(&self, lanes: &[Lane]) {
+        let now_ms = self.clock.now_ms();
+        let seen = lanes.iter().map(|lane| (lane.to_string(), now_ms));
+        self.state().declared_ms.extend(seen);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A test that panicked while it held the lock has failed already.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lease_ms() -> i64 {
+    i64::try_from(MemoryQueue::LEASE.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,59 @@
+//! The queue on Redis and the queue in memory keep the same promises: every scenario runs on both, and random commands
+//! are given to both at once.
+
+mod claims;
+mod fairness;
+mod groups;
+mod site;
+mod steps;
+mod twins;
+
+/// Makes two tests of each scenario. One that is not in the list is dead code, of which the compiler warns.
+macro_rules! on_both {
+    ($($file:ident: $($name:ident),+;)+) => {
+        mod on_redis { $($(
+            #[tokio::test]
+            async fn $name() {
+                super::$file::$name(super::site::Site::on_redis().await).await;
+            }
+        )+)+ }
+        mod in_memory { $($(
+            #[tokio::test]
+            async fn $name() {
+                super::$file::$name(super::site::Site::in_memory()).await;
+            }
+        )+)+ }
+    };
+}
+
+on_both! {
+    steps:
+        a_job_is_kept_once_and_remembered_when_done,
+        a_failure_comes_back_later_with_its_reason,
+        a_dead_letter_is_kept_and_starts_again_with_all_attempts,
+        a_job_given_back_goes_first_and_spends_no_attempt,
+        a_dropped_job_leaves_as_cancelled,
+        a_scheduled_job_waits_for_its_time,
+        high_priority_goes_first_and_none_starves,
+        a_parked_tenant_waits_as_a_whole,
+        a_lane_that_nobody_serves_is_in_nobodys_way,
+        another_tenants_job_is_not_found;
+    claims:
+        a_stale_fence_changes_nothing,
+        a_renewed_claim_is_kept,
+        three_deaths_end_in_quarantine_and_attempts_are_untouched,
+        neighbours_of_a_poison_job_survive;
+    groups:
+        every_final_end_counts_and_no_other_does,
+        a_group_without_members_continues_at_once,
+        a_late_finish_leaves_nothing_behind,
+        a_member_that_waits_already_is_waited_for,
+        groups_nest,
+        a_finish_cannot_reach_into_another_tenant;
+    fairness:
+        shares_follow_weights,
+        a_newcomer_gets_neither_credit_nor_a_place_behind_the_backlog,
+        a_cap_is_held_and_a_higher_one_applies_at_once,
+        a_rate_is_held_and_its_burst_allowed,
+        a_paused_tenant_is_invisible_to_others;
+}

@@ -1,0 +1,232 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use jobs::clock::{ManualClock, SharedClock};
+use jobs::envelope::{EnqueueOptions, Envelope, StampKeys, Stamper, Verifier, WireEnvelope};
+use jobs::queue::{FetchedJob, Finish, Lane, MemoryQueue, QueueConfig};
+use jobs::tenant::{Actor, Role, TenantContext};
+use jobs::{Enqueuer, Job, JobId};
+use stores::{Opened, StoresConfig};
+use tempfile::TempDir;
+
+use super::report::{Report, Run};
+use crate::builder::WorkerBuilder;
+use crate::context::Shared;
+use crate::history::History;
+use crate::process::Processor;
+use crate::tenants::Tenants;
+use crate::tools::Tools;
+
+/// When a bench's clock starts: 2026-01-01, midnight UTC.
+const START_MS: i64 = 1_767_225_600_000;
+/// More attempts than a test can mean.
+const ENDLESS: usize = 100_000;
+
+/// A worker for tests. It runs jobs when it is told to.
+///
+/// ```
+/// # use jobs::{Job, JobError};
+/// # use serde::{Deserialize, Serialize};
+/// # use worker::{Handler, JobContext};
+/// # #[derive(Serialize, Deserialize)]
+/// # struct SendInvoice { invoice_id: u64 }
+/// # impl Job for SendInvoice { const TYPE: &'static str = "invoice.send"; }
+/// # impl Handler for SendInvoice {
+/// #     async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+/// #         if cx.attempt() == 1 { Err(JobError::retry("the mail server is busy")) } else { Ok(()) }
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use worker::TestBench;
+///
+/// let bench = TestBench::start(|worker| worker.register::<SendInvoice>()).await;
+/// let acme = bench.tenant("acme").await;
+/// let invoice = bench.enqueue(&acme, &SendInvoice { invoice_id: 7 }).await;
+///
+/// let report = bench.run_until_empty().await;
+/// assert_eq!(report.retried()[0].0, invoice); // the mail server was busy
+/// bench.advance(Duration::from_secs(60));
+/// assert_eq!(bench.run_until_empty().await.completed(), [invoice]);
+/// # }
+/// ```
+pub struct TestBench {
+    queue: MemoryQueue,
+    clock: ManualClock,
+    stamper: Stamper,
+    opened: Opened,
+    tenants: Tenants,
+    processor: Processor,
+    lanes: Vec<Lane>,
+    // Removed with everything in it when the bench goes.
+    _data: TempDir,
+}
+
+impl TestBench {
+    /// A bench for the job types, layers and state that `equip` gives the worker. Let your program use the same
+    /// function, and what is tested is what runs.
+    ///
+    /// # Panics
+    /// When there is no room for temporary files.
+    pub async fn start(equip: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let manual = ManualClock::at(DateTime::from_timestamp_millis(START_MS).unwrap_or_default());
+        let clock: SharedClock = Arc::new(manual.clone());
+        let keys = StampKeys::parse(&StampKeys::generate("bench")).expect("a generated key is a key");
+        let nowhere = QueueConfig::new(String::new().into());
+        let files = StoresConfig::embedded(data.path().to_owned(), String::new().into());
+        let (registry, layers, state, extraction) =
+            equip(WorkerBuilder::new(nowhere, keys.clone(), files)).equipment();
+        let opened = stores::open_without_redis(data.path().to_owned(), Arc::clone(&clock)).await;
+        let opened = opened.expect("stores in a temporary directory");
+        let stamper = Stamper::new(keys.clone(), Arc::clone(&clock));
+        let tools = Tools::new(&extraction).expect("extraction settings that fit together");
+        let directory: Arc<dyn jobs::tenant::TenantDirectory> = Arc::clone(&opened.directory) as _;
+        let stores = opened.stores.clone();
+        let lanes = registry.lanes();
+        let processor = Processor {
+            registry: Arc::new(registry),
+            verifier: Verifier::new(keys, Arc::clone(&directory), Arc::clone(&clock)),
+            history: History::start(stores.clone()),
+            service: layers.service(),
+            shared: Shared {
+                tools,
+                state: Arc::new(state),
+                clock: Arc::clone(&clock),
+                stamper: stamper.clone(),
+                stores: stores.clone(),
+            },
+        };
+        let queue = MemoryQueue::new(Arc::clone(&clock));
+        let tenants = Tenants { stores, directory, clock };
+        Self { queue, clock: manual, stamper, opened, tenants, processor, lanes, _data: data }
+    }
+
+    /// An administrator of the tenant `id`, which is provisioned if it is not there.
+    ///
+    /// # Panics
+    /// When `id` is not a tenant id.
+    pub async fn tenant(&self, id: &str) -> TenantContext {
+        let tenant = id.parse().expect("a test names a valid tenant");
+        self.tenants.ensure(&tenant, id).await.expect("embedded stores take a tenant");
+        let who = self.tenants.admit(&tenant, Actor::User("test".into()), Role::Admin).await;
+        who.expect("a provisioned tenant is active")
+    }
+
+    /// Enqueues a job, due at once.
+    ///
+    /// # Panics
+    /// When the tenant may not have it.
+    pub async fn enqueue<J: Job>(&self, tenant: &TenantContext, job: &J) -> JobId {
+        self.enqueue_with(tenant, job, EnqueueOptions::default()).await
+    }
+
+    /// Enqueues a job that differs from the usual of its type.
+    ///
+    /// # Panics
+    /// As [`TestBench::enqueue`].
+    pub async fn enqueue_with<J: Job>(
+        &self,
+        tenant: &TenantContext,
+        job: &J,
+        options: EnqueueOptions,
+    ) -> JobId {
+        let enqueued = self.enqueuer().enqueue_with(tenant, job, options).await;
+        enqueued.unwrap_or_else(|error| panic!("{}", jobs::error::report(&error)))
+    }
+
+    /// For code under test that enqueues by itself.
+    #[must_use]
+    pub fn enqueuer(&self) -> Enqueuer {
+        Enqueuer::for_tests(self.stamper.clone(), self.queue.clone())
+    }
+
+    /// Runs jobs, and those that they enqueue, until none may run. What is due later waits for the clock.
+    ///
+    /// # Panics
+    /// After 100,000 attempts: some job comes back for ever.
+    pub async fn run_until_empty(&self) -> Report {
+        let mut runs = Vec::new();
+        self.queue.declare(&self.lanes);
+        while let Some(job) = self.queue.claim(&self.lanes, 1, 1).pop() {
+            assert!(runs.len() < ENDLESS, "the queue is not empty after {ENDLESS} attempts");
+            let finish = self.processor.process(job.clone()).await;
+            self.queue.finish(&job, &finish).expect("a handler leaves children of its own tenant");
+            runs.push(run(&job, finish));
+        }
+        Report { runs, next_in: self.queue.next_in() }
+    }
+
+    /// Moves the clock to the moment at which the next job is due, if one waits for it, and runs that and all that
+    /// follows. Again and again until nothing waits: retries to their end.
+    ///
+    /// # Panics
+    /// As [`TestBench::run_until_empty`].
+    pub async fn run_to_the_end(&self) -> Report {
+        let mut report = self.run_until_empty().await;
+        while let Some(wait) = report.next_in {
+            assert!(report.runs.len() < ENDLESS, "the queue is not empty after {ENDLESS} attempts");
+            self.advance(wait);
+            let more = self.run_until_empty().await;
+            report.runs.extend(more.runs);
+            report.next_in = more.next_in;
+        }
+        report
+    }
+
+    /// A worker claims all that may run now, vanishes, and its lease ends. Jobs to which that happened three times are
+    /// put aside, as in production, and named.
+    pub async fn crash(&self) -> Vec<JobId> {
+        drop(self.queue.claim(&self.lanes, usize::MAX, usize::MAX));
+        self.advance(MemoryQueue::LEASE + Duration::from_millis(1));
+        let mut aside = Vec::new();
+        for job in self.queue.reap() {
+            aside.push(job.id);
+            self.processor.put_aside(job).await;
+        }
+        aside
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// The clock that everything on the bench goes by.
+    #[must_use]
+    pub const fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// The queue, to look into and to set shares.
+    #[must_use]
+    pub const fn queue(&self) -> &MemoryQueue {
+        &self.queue
+    }
+
+    /// The stores, to look into.
+    #[must_use]
+    pub const fn opened(&self) -> &Opened {
+        &self.opened
+    }
+}
+
+fn run(job: &FetchedJob, finish: Finish) -> Run {
+    Run {
+        id: job.id,
+        tenant: job.tenant.clone(),
+        kind: kind(&job.wire).unwrap_or_default(),
+        attempt: job.attempts + 1,
+        children: finish.children.iter().map(jobs::envelope::StampedJob::id).collect(),
+        verdict: finish.verdict,
+    }
+}
+
+/// Read without a check, for people.
+fn kind(wire: &str) -> Option<String> {
+    let wire: WireEnvelope = serde_json::from_str(wire).ok()?;
+    let envelope: Envelope = serde_json::from_str(wire.job.get()).ok()?;
+    Some(envelope.kind)
+}

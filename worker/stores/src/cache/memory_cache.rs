@@ -1,0 +1,71 @@
+//! The cache without Redis, for tests.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use jobs::clock::SharedClock;
+use jobs::tenant::TenantId;
+
+use crate::ports::{Cache, StoreResult};
+use crate::scoped::Scope;
+
+type Values = HashMap<(TenantId, String), (String, DateTime<Utc>)>;
+
+/// The caches of all tenants. What is in them ends when the clock says so.
+#[derive(Clone)]
+pub(crate) struct MemoryCache {
+    values: Arc<Mutex<Values>>,
+    clock: SharedClock,
+}
+
+impl MemoryCache {
+    pub(crate) fn new(clock: SharedClock) -> Self {
+        Self { values: Arc::default(), clock }
+    }
+
+    fn values(&self) -> MutexGuard<'_, Values> {
+        // Every change is one call, so the values are whole whoever panicked.
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Scope<dyn Cache> for MemoryCache {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Cache> {
+        Arc::new(TenantMemory { all: self.clone(), tenant: tenant.clone() })
+    }
+}
+
+struct TenantMemory {
+    all: MemoryCache,
+    tenant: TenantId,
+}
+
+impl TenantMemory {
+    fn key(&self, key: &str) -> (TenantId, String) {
+        (self.tenant.clone(), key.to_owned())
+    }
+}
+
+#[async_trait::async_trait]
+impl Cache for TenantMemory {
+    async fn put(&self, key: &str, value: &str, ttl: Duration) -> StoreResult<()> {
+        let ttl = chrono::TimeDelta::from_std(ttl).unwrap_or(chrono::TimeDelta::days(365));
+        let until = self.all.clock.now() + ttl;
+        self.all.values().insert(self.key(key), (value.to_owned(), until));
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> StoreResult<Option<String>> {
+        let now = self.all.clock.now();
+        let values = self.all.values();
+        let live = values.get(&self.key(key)).filter(|(_, until)| now < *until);
+        Ok(live.map(|(value, _)| value.clone()))
+    }
+
+    async fn delete(&self, key: &str) -> StoreResult<()> {
+        self.all.values().remove(&self.key(key));
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! What a program sees that embeds the worker, on the bench: no servers.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
+mod bench;
+mod layers;
+mod put_aside;
+mod support;

@@ -1,0 +1,95 @@
+//! A job type whose behaviour the test chooses, and a diary of what happened.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
+use jobs::tenant::TenantContext;
+use jobs::{Job, JobError};
+use serde::{Deserialize, Serialize};
+use worker::{Handler, JobContext, TestBench};
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Diary(Arc<Mutex<Vec<String>>>);
+
+impl Diary {
+    pub(crate) fn note(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
+    }
+
+    /// What happened since the last call.
+    pub(crate) fn read(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// Does as it is told, and writes it down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Task {
+    Succeed,
+    Fail,
+    GiveUp,
+    Panic,
+    Hang,
+    /// Opens a group of as many tasks that succeed.
+    FanOut(u32),
+}
+
+impl Job for Task {
+    const TYPE: &'static str = "test.task";
+    const MAX_ATTEMPTS: u32 = 3;
+    const TIMEOUT: Duration = Duration::from_secs(2);
+}
+
+impl Handler for Task {
+    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+        cx.state::<Diary>()?.note(format!("{} {self:?} {}", cx.tenant().tenant_id(), cx.attempt()));
+        match self {
+            Self::Succeed => Ok(()),
+            Self::Fail => Err(JobError::retry("told to")),
+            Self::GiveUp => Err(JobError::fail("no_use", "told to")),
+            Self::Panic => panic!("told to"),
+            Self::Hang => std::future::pending().await,
+            Self::FanOut(count) => {
+                let members: Vec<Self> = (0..*count).map(|_| Self::Succeed).collect();
+                cx.open_group(&members, &Gather)
+            }
+        }
+    }
+
+    async fn discarded(&self, cx: &JobContext, code: &str, _: &str) -> Result<(), JobError> {
+        cx.state::<Diary>()?.note(format!("{} {self:?} discarded: {code}", cx.tenant().tenant_id()));
+        Ok(())
+    }
+}
+
+/// The continuation of a fan-out.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Gather;
+
+impl Job for Gather {
+    const TYPE: &'static str = "test.gather";
+}
+
+impl Handler for Gather {
+    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+        cx.state::<Diary>()?.note("gather");
+        Ok(())
+    }
+}
+
+/// A bench with both types and a diary.
+pub(crate) async fn bench() -> (TestBench, Diary) {
+    let diary = Diary::default();
+    let bench =
+        TestBench::start(|worker| worker.register::<Task>().register::<Gather>().state(diary.clone())).await;
+    (bench, diary)
+}
+
+/// A job that somebody without our keys has stamped.
+pub(crate) fn forged(bench: &TestBench, tenant: &TenantContext) -> StampedJob {
+    let keys = StampKeys::parse(&StampKeys::generate("forger")).unwrap();
+    let stamper = Stamper::new(keys, Arc::new(bench.clock().clone()));
+    stamper.stamp(tenant, &Task::Succeed, EnqueueOptions::default()).unwrap()
+}
