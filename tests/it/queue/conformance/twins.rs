@@ -15,6 +15,7 @@ use super::site::{Claimed, Site};
 use crate::queue::support::Ping;
 
 const TENANTS: [&str; 2] = ["acme", "globex"];
+/// Cases in a normal run; `PROPTEST_CASES` asks for more.
 const CASES: u32 = 24;
 
 #[derive(Debug, Clone)]
