@@ -6,7 +6,8 @@ use crate::job::Job;
 use crate::queue::{PushOutcome, Queue, QueueError};
 use crate::tenant::TenantContext;
 
-/// Stamps jobs for a tenant and pushes them. A web process needs no more than this; clones share one connection.
+/// Stamps jobs for a tenant and pushes them. A web process needs no more than this; clones share one
+/// connection.
 ///
 /// ```no_run
 /// # async fn example(
@@ -39,8 +40,8 @@ pub enum EnqueueError {
     /// The tenant may not have this job.
     #[error("the job was not stamped")]
     Stamp(#[from] StampError),
-    /// The queue did not take it, or did not say so. Enqueue again under the same [`EnqueueOptions::id`] then: the
-    /// queue keeps one.
+    /// The queue did not take it, or did not say so. Enqueue again under the same [`EnqueueOptions::id`]
+    /// then: the queue keeps one.
     #[error("the queue did not take the job")]
     Queue(#[from] QueueError),
 }
@@ -67,7 +68,8 @@ impl Enqueuer {
         self.enqueue_with(context, job, EnqueueOptions::default()).await
     }
 
-    /// The same for a job that differs from the usual of its type: later, more urgent, under an id of the caller's.
+    /// The same for a job that differs from the usual of its type: later, more urgent, under an id of the
+    /// caller's.
     ///
     /// # Errors
     /// As for [`Enqueuer::enqueue`].

@@ -60,8 +60,8 @@ impl JobError {
     }
 }
 
-/// A fault of unknown kind is taken for a passing one. A [`JobError`] in a box stays what it is, so that tower's own
-/// layers, which box what they pass on, do not change a verdict.
+/// A fault of unknown kind is taken for a passing one. A [`JobError`] in a box stays what it is, so that
+/// tower's own layers, which box what they pass on, do not change a verdict.
 impl From<Source> for JobError {
     fn from(source: Source) -> Self {
         source.downcast::<Self>().map_or_else(Self::Retry, |error| *error)

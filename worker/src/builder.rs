@@ -47,7 +47,8 @@ use crate::tools::Tools;
 /// # async fn example(keys: StampKeys) -> anyhow::Result<()> {
 /// let queue = QueueConfig::new("redis://127.0.0.1".into());
 /// let stores = stores::StoresConfig::embedded("data".into(), queue.url.clone());
-/// let worker = Worker::builder(queue, keys, stores).register::<SendInvoice>().concurrency(32).start().await?;
+/// let worker = Worker::builder(queue, keys,
+/// stores).register::<SendInvoice>().concurrency(32).start().await?;
 ///
 /// let acme = "acme".parse()?;
 /// worker.tenants().ensure(&acme, "Acme Ltd").await?;
@@ -109,8 +110,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts from these types, in place of those registered so far: [`Registry::product`] for a worker that does the
-    /// product's work as well.
+    /// Starts from these types, in place of those registered so far: [`Registry::product`] for a worker that
+    /// does the product's work as well.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
         self
@@ -128,8 +129,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Gives handlers and layers something of yours, by its type: a connection pool, a mailer. They read it with
-    /// [`crate::JobContext::state`].
+    /// Gives handlers and layers something of yours, by its type: a connection pool, a mailer. They read it
+    /// with [`crate::JobContext::state`].
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.state.insert(value);
         self
@@ -141,8 +142,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Asks your own table of customers which tenants there are and what actors may do, instead of the catalog in the
-    /// worker's stores.
+    /// Asks your own table of customers which tenants there are and what actors may do, instead of the
+    /// catalog in the worker's stores.
     pub fn directory(mut self, directory: Arc<dyn TenantDirectory>) -> Self {
         self.directory = Some(directory);
         self

@@ -1,7 +1,8 @@
 //! Runs jobs: from a fetched envelope to a verified context, a handler, and the job's end.
 //!
-//! Programs with job types of their own implement [`jobs::Job`] and [`Handler`] and begin at [`Worker::builder`];
-//! [`layer`] says how to put middleware around every job. `jobs/examples/invoices` is a whole program.
+//! Programs with job types of their own implement [`jobs::Job`] and [`Handler`] and begin at
+//! [`Worker::builder`]; [`layer`] says how to put middleware around every job. `jobs/examples/invoices` is a
+//! whole program.
 
 pub mod builder;
 pub mod command;

@@ -87,8 +87,8 @@ impl Processor {
         }
     }
 
-    /// Tells the handler of a job that the queue itself put aside, because its workers died, so that whoever waits for
-    /// the result learns that there will be none.
+    /// Tells the handler of a job that the queue itself put aside, because its workers died, so that whoever
+    /// waits for the result learns that there will be none.
     pub(crate) async fn put_aside(&self, job: QuarantinedJob) {
         tracing::error!(tenant.id = %job.tenant, job.id = %job.id, code = job.code, "job put aside by the queue");
         let Some(wire) = job.wire else { return };
@@ -123,7 +123,8 @@ impl Processor {
     }
 }
 
-/// Lets the handler tidy up after a job that is given up. A failure is logged, since nobody is left to act on it.
+/// Lets the handler tidy up after a job that is given up. A failure is logged, since nobody is left to act on
+/// it.
 async fn tidy(entry: &Entry, verified: &Verified, cx: &JobContext, code: &str, reason: &str) {
     let tidy = (entry.discarded)(&verified.envelope, cx, code, reason);
     if let Err(error) = AssertUnwindSafe(tidy).catch_unwind().await.unwrap_or(Ok(())) {

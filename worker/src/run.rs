@@ -93,7 +93,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Begins a worker for job types of your own: which queue, which keys sign its jobs, and where data lives.
+    /// Begins a worker for job types of your own: which queue, which keys sign its jobs, and where data
+    /// lives.
     pub fn builder(queue: QueueConfig, keys: StampKeys, stores: StoresConfig) -> WorkerBuilder {
         WorkerBuilder::new(queue, keys, stores)
     }

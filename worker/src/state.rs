@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use jobs::JobError;
 
-/// One value of each type, shared by all jobs of a worker: connection pools, clients, configuration. Never a tenant's
-/// data: a job of another tenant holds the same values.
+/// One value of each type, shared by all jobs of a worker: connection pools, clients, configuration. Never a
+/// tenant's data: a job of another tenant holds the same values.
 #[derive(Default)]
 pub(crate) struct State {
     values: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
@@ -18,7 +18,8 @@ impl State {
         self.values.insert(TypeId::of::<T>(), Box::new(value));
     }
 
-    /// The value of type `T`. A worker that was started without it is at fault, not the job: it is tried again.
+    /// The value of type `T`. A worker that was started without it is at fault, not the job: it is tried
+    /// again.
     pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Result<&T, JobError> {
         let value = self.values.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref());
         value.ok_or_else(|| JobError::retry(format!("the worker was started without a {}", type_name::<T>())))

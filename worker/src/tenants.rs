@@ -34,8 +34,8 @@ pub enum NotAdmitted {
 }
 
 impl Tenants {
-    /// Makes the tenant in this worker's stores, with its first knowledge base, unless it is there. An installation
-    /// that also runs the API makes its tenants there.
+    /// Makes the tenant in this worker's stores, with its first knowledge base, unless it is there. An
+    /// installation that also runs the API makes its tenants there.
     ///
     /// # Errors
     /// When a store is away; call it again then.
@@ -53,8 +53,9 @@ impl Tenants {
 
     /// The authority of `actor` to act for `tenant` on its first knowledge base.
     ///
-    /// Ask for it only after you have checked who asks: this is what your sign-in leads to. What the actor may do is
-    /// at most what `role` allows and the directory knows of, and every job checks it again when it runs.
+    /// Ask for it only after you have checked who asks: this is what your sign-in leads to. What the actor
+    /// may do is at most what `role` allows and the directory knows of, and every job checks it again when it
+    /// runs.
     ///
     /// # Errors
     /// When the tenant is unknown or not active, or the directory is away.

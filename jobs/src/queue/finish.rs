@@ -103,7 +103,8 @@ impl Finish {
         Self { verdict, children: Vec::new(), group: None }
     }
 
-    /// Whether a job of `tenant` may end like this: not with too many children, nor with one of another tenant.
+    /// Whether a job of `tenant` may end like this: not with too many children, nor with one of another
+    /// tenant.
     pub(super) fn check(&self, tenant: &str) -> Result<(), QueueError> {
         if self.children.len() > Self::MAX_CHILDREN {
             return Err(QueueError::TooManyChildren { count: self.children.len() });

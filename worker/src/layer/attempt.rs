@@ -1,4 +1,5 @@
-//! One attempt: bounded by the type's timeout and by the cancel token, and a panic is a failure like any other.
+//! One attempt: bounded by the type's timeout and by the cancel token, and a panic is a failure like any
+//! other.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -19,7 +20,8 @@ pub(super) async fn handle(request: JobRequest) -> Result<(), JobError> {
     let context = request.context();
     let work = AssertUnwindSafe((request.entry().handle)(request.envelope(), context)).catch_unwind();
     tokio::select! {
-        // A job whose lease is gone must not be reported as done by a handler that finished in the same instant.
+        // A job whose lease is gone must not be reported as done by a handler that finished in the same
+        // instant.
         biased;
         () = context.cancelled().cancelled() => Err(JobError::Interrupted),
         result = tokio::time::timeout_at(request.deadline(), work) => match result {

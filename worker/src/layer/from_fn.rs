@@ -7,7 +7,8 @@ use tower::{Layer, Service, ServiceExt as _};
 use super::request::JobRequest;
 use super::stack::JobService;
 
-/// A layer from an async function: what runs before `next` runs before the handler, what runs after it runs after.
+/// A layer from an async function: what runs before `next` runs before the handler, what runs after it runs
+/// after.
 ///
 /// ```
 /// use jobs::JobError;

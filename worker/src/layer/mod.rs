@@ -1,8 +1,8 @@
 //! What stands around every job: layers of [`tower`], the user's own.
 //!
-//! A job passes through one door. Its envelope is fetched, **verified** and given its tenant's context first; only then
-//! do the layers see it, in the order in which they were added, and last the handler. A forged, foreign or expired job
-//! never reaches a layer.
+//! A job passes through one door. Its envelope is fetched, **verified** and given its tenant's context first;
+//! only then do the layers see it, in the order in which they were added, and last the handler. A forged,
+//! foreign or expired job never reaches a layer.
 //!
 //! ```text
 //! fetched ─▶ verify ─▶ [ first layer ─▶ second layer ─▶ handler ] ─▶ verdict ─▶ finish

@@ -65,8 +65,8 @@ pub struct TestBench {
 }
 
 impl TestBench {
-    /// A bench for the job types, layers and state that `equip` gives the worker. Let your program use the same
-    /// function, and what is tested is what runs.
+    /// A bench for the job types, layers and state that `equip` gives the worker. Let your program use the
+    /// same function, and what is tested is what runs.
     ///
     /// # Panics
     /// When there is no room for temporary files.
@@ -159,8 +159,8 @@ impl TestBench {
         Report { runs, next_in: self.queue.next_in() }
     }
 
-    /// Moves the clock to the moment at which the next job is due, if one waits for it, and runs that and all that
-    /// follows. Again and again until nothing waits: retries to their end.
+    /// Moves the clock to the moment at which the next job is due, if one waits for it, and runs that and all
+    /// that follows. Again and again until nothing waits: retries to their end.
     ///
     /// # Panics
     /// As [`TestBench::run_until_empty`].
@@ -176,8 +176,8 @@ impl TestBench {
         report
     }
 
-    /// A worker claims all that may run now, vanishes, and its lease ends. Jobs to which that happened three times are
-    /// put aside, as in production, and named.
+    /// A worker claims all that may run now, vanishes, and its lease ends. Jobs to which that happened three
+    /// times are put aside, as in production, and named.
     pub async fn crash(&self) -> Vec<JobId> {
         drop(self.queue.claim(&self.lanes, usize::MAX, usize::MAX));
         self.advance(MemoryQueue::LEASE + Duration::from_millis(1));

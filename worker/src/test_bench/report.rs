@@ -59,8 +59,8 @@ impl Report {
         given_up.into_iter().map(|(id, (code, reason))| (id, code, reason)).collect()
     }
 
-    /// The jobs that were refused before any layer or handler saw them, each with the reason: quarantined, parked or
-    /// dropped.
+    /// The jobs that were refused before any layer or handler saw them, each with the reason: quarantined,
+    /// parked or dropped.
     #[must_use]
     pub fn refused(&self) -> Vec<(JobId, String)> {
         self.of(|verdict| match verdict {

@@ -54,8 +54,8 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     })
 }
 
-/// Embedded stores in `data_dir` and a cache in memory, for tests. No Redis is asked, so no other process hears of
-/// changes; the self-test is left to [`open`].
+/// Embedded stores in `data_dir` and a cache in memory, for tests. No Redis is asked, so no other process
+/// hears of changes; the self-test is left to [`open`].
 ///
 /// # Errors
 /// When the directory cannot be used.

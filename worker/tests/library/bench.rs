@@ -94,7 +94,7 @@ async fn tenants_take_turns_and_caps_hold() {
     let (bench, diary) = bench().await;
     let (acme, globex) = (bench.tenant("acme").await, bench.tenant("globex").await);
     let share = TenantShare { weight: Some(2), ..TenantShare::default() };
-    bench.queue().tenant_set(globex.tenant_id(), share);
+    bench.queue().tenant_set(globex.tenant_id(), &share);
     for _ in 0..6 {
         bench.enqueue(&acme, &Task::Succeed).await;
         bench.enqueue(&globex, &Task::Succeed).await;
@@ -104,7 +104,7 @@ async fn tenants_take_turns_and_caps_hold() {
     assert_eq!(first, 6, "two of three turns");
 
     let paused = TenantShare { paused: Some(true), ..TenantShare::default() };
-    bench.queue().tenant_set(acme.tenant_id(), paused);
+    bench.queue().tenant_set(acme.tenant_id(), &paused);
     let job = bench.enqueue(&acme, &Task::Succeed).await;
     assert_eq!(bench.run_until_empty().await.runs, []);
     let status = bench.queue().lookup(acme.tenant_id(), job).unwrap();

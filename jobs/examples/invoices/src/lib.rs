@@ -1,6 +1,8 @@
-//! A product that sends invoices for its customers, with Tenantry as a library: the shortest whole program there is.
+//! A product that sends invoices for its customers, with Tenantry as a library: the shortest whole program
+//! there is.
 //!
-//! Read [`SendInvoice`] first, then [`Timing`] for middleware, then [`program`] for how they are put together.
+//! Read [`SendInvoice`] first, then [`Timing`] for middleware, then [`program`] for how they are put
+//! together.
 
 mod mailer;
 pub mod program;

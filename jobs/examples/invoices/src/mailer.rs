@@ -22,7 +22,8 @@ impl Default for Mailer {
 }
 
 impl Mailer {
-    /// Sends an invoice. Like a careful mail server, it turns the first mail for each tenant away for a second.
+    /// Sends an invoice. Like a careful mail server, it turns the first mail for each tenant away for a
+    /// second.
     ///
     /// # Errors
     /// [`JobError::RetryAfter`] for that first mail.

@@ -26,7 +26,8 @@ pub struct Summary {
     pub timings: Vec<Timings>,
 }
 
-/// Starts a worker on `queue` with its data in `data`, enqueues invoices for two tenants, and waits for the last.
+/// Starts a worker on `queue` with its data in `data`, enqueues invoices for two tenants, and waits for the
+/// last.
 ///
 /// # Errors
 /// When Redis is away or the data directory cannot be used.

@@ -99,8 +99,9 @@ impl State {
         quarantined
     }
 
-    /// The job's worker vanished. The first time it goes back at once; later ones come back apart from each other, so
-    /// that the one that kills workers does not take its neighbours along. `true` when it was once too often.
+    /// The job's worker vanished. The first time it goes back at once; later ones come back apart from each
+    /// other, so that the one that kills workers does not take its neighbours along. `true` when it was once
+    /// too often.
     fn dies(&mut self, tenant: &TenantId, id: JobId, max_deaths: u32, apart: &mut i64, now_ms: i64) -> bool {
         self.tenant(tenant).active.remove(&id);
         let Some(job) = self.jobs.get_mut(&id) else { return false };

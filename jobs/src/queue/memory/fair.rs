@@ -63,7 +63,8 @@ impl State {
     }
 }
 
-/// The levels in the order of this visit, and which lane is first. Every eighth visit begins at level 1, 2, 3 in turn.
+/// The levels in the order of this visit, and which lane is first. Every eighth visit begins at level 1, 2, 3
+/// in turn.
 fn order(visit: u64, lanes: usize) -> (Vec<u8>, usize) {
     let (eighth, lanes) = (visit / 8, lanes.max(1) as u64);
     let (begin, first) = if visit.is_multiple_of(8) {

@@ -18,8 +18,8 @@ use crate::tenant::TenantId;
 /// Most jobs in one claim.
 const CLAIM_JOBS: usize = 500;
 
-/// A queue in memory that keeps the promises of [`crate::queue::Queue`], except that every job costs its tenant the
-/// same, however long it took. Clones are the same queue.
+/// A queue in memory that keeps the promises of [`crate::queue::Queue`], except that every job costs its
+/// tenant the same, however long it took. Clones are the same queue.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -73,8 +73,8 @@ impl MemoryQueue {
         PushOutcome { accepted, duplicates: jobs.len() - accepted, conflicts: Vec::new() }
     }
 
-    /// Claims at most `limit` jobs of `lanes`, and at most `quantum` of one tenant in a row while others wait. None
-    /// when nothing may run now.
+    /// Claims at most `limit` jobs of `lanes`, and at most `quantum` of one tenant in a row while others
+    /// wait. None when nothing may run now.
     #[must_use]
     pub fn claim(&self, lanes: &[Lane], limit: usize, quantum: usize) -> Vec<FetchedJob> {
         let limit = limit.clamp(1, CLAIM_JOBS);
@@ -93,7 +93,8 @@ impl MemoryQueue {
         self.state().renew(fence, lease_ms(), self.clock.now_ms())
     }
 
-    /// Ends a job. `false` when it had been claimed by somebody else or ended before, and nothing was changed.
+    /// Ends a job. `false` when it had been claimed by somebody else or ended before, and nothing was
+    /// changed.
     ///
     /// # Errors
     /// When it leaves too many children behind, or one of another tenant. Nothing is done then.
@@ -102,7 +103,8 @@ impl MemoryQueue {
         Ok(self.state().finish(job, finish, self.clock.now_ms()))
     }
 
-    /// Takes the jobs of workers that let their leases end away from them. Returns those that had that too often.
+    /// Takes the jobs of workers that let their leases end away from them. Returns those that had that too
+    /// often.
     pub fn reap(&self) -> Vec<QuarantinedJob> {
         let mut state = self.state();
         let quarantined = state.reap(Self::MAX_DEATHS, self.clock.now_ms());
@@ -148,10 +150,10 @@ impl MemoryQueue {
     }
 
     /// As [`crate::queue::Queue::tenant_set`].
-    pub fn tenant_set(&self, tenant: &TenantId, share: TenantShare) {
+    pub fn tenant_set(&self, tenant: &TenantId, share: &TenantShare) {
         let now_ms = self.clock.now_ms();
         let mut state = self.state();
-        state.tenant(tenant).set(&share);
+        state.tenant(tenant).set(share);
         state.settle(now_ms);
     }
 

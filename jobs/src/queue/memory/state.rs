@@ -103,7 +103,9 @@ impl State {
             }
         }
         let mut timers: Vec<_> = due.into_values().collect();
-        timers.iter_mut().for_each(|timer| timer.sort_unstable());
+        for timer in &mut timers {
+            timer.sort_unstable();
+        }
         // The one that went off first; those of one moment by kind and tenant.
         timers.sort_by_key(|timer| timer.first().map(|(due_ms, _)| *due_ms));
         for (_, id) in timers.concat() {

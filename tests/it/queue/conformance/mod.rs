@@ -1,5 +1,5 @@
-//! The queue on Redis and the queue in memory keep the same promises: every scenario runs on both, and random commands
-//! are given to both at once.
+//! The queue on Redis and the queue in memory keep the same promises: every scenario runs on both, and random
+//! commands are given to both at once.
 
 mod claims;
 mod fairness;

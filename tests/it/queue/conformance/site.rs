@@ -206,7 +206,7 @@ impl Site {
     pub(super) async fn tenant_set(&self, name: &str, share: TenantShare) {
         match &self.queue {
             EitherQueue::Redis { queue, .. } => queue.tenant_set(&tenant(name), share).await.unwrap(),
-            EitherQueue::Memory(queue) => queue.tenant_set(&tenant(name), share),
+            EitherQueue::Memory(queue) => queue.tenant_set(&tenant(name), &share),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Random commands, given to both queues at once under one clock: both must answer the same, and show the same
-//! afterwards.
+//! Random commands, given to both queues at once under one clock: both must answer the same, and show the
+//! same afterwards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
