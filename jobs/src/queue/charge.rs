@@ -70,7 +70,7 @@ impl Charges {
         Self(large)
     }
 
-    /// 'w' tenant delta_us count total_us, for each.
+    /// `'w' tenant delta_us count total_us`, for each.
     pub(super) fn push_to(&self, arguments: &mut Vec<String>) {
         for (tenant, charge) in &self.0 {
             let Charge { delta_us, jobs, total_us } = charge;

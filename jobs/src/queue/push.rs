@@ -48,7 +48,7 @@ pub(super) fn blocks_of(jobs: &[StampedJob]) -> Vec<String> {
     arguments
 }
 
-/// 'e' tenant lane queue level due group count (id record)*count
+/// `'e' tenant lane queue level due group count (id record)*count`
 fn push_block(
     (tenant, lane, level, due_ms, group): Route<'_>,
     members: &[&StampedJob],
@@ -61,7 +61,7 @@ fn push_block(
     }
 }
 
-/// 'n' tenant lane queue level due group scope key period_ms on_conflict id record
+/// `'n' tenant lane queue level due group scope key period_ms on_conflict id record`
 fn push_unique(job: &StampedJob, unique: &UniquePolicy, arguments: &mut Vec<String>) {
     let (tenant, lane, level, due_ms, group) = route(job);
     let scope = match unique.until {
@@ -81,7 +81,7 @@ fn push_unique(job: &StampedJob, unique: &UniquePolicy, arguments: &mut Vec<Stri
     arguments.extend([job.id.to_string(), record::fresh(job)]);
 }
 
-/// 'g' tenant group policy id due group-of-id queue record
+/// `'g' tenant group policy id due group-of-id queue record`
 pub(super) fn push_group(group: &OpenGroup, arguments: &mut Vec<String>) {
     let job = &group.continuation;
     let policy = match group.on_failure {

@@ -15,10 +15,10 @@ fn later(h: &Harness, seconds: u64) -> EnqueueOptions {
 }
 
 async fn refusal(h: &Harness, jobs: &[jobs::envelope::StampedJob]) -> LimitReached {
-    match h.queue.push(jobs).await {
-        Err(QueueError::LimitReached(mut limits)) if limits.len() == 1 => limits.remove(0),
-        other => panic!("expected one limit, got {other:?}"),
-    }
+    let refused = h.queue.push(jobs).await.unwrap_err();
+    let QueueError::LimitReached(mut limits) = refused else { unreachable!("not a limit: {refused:?}") };
+    assert_eq!(limits.len(), 1);
+    limits.remove(0)
 }
 
 /// Case 12: a tenant's backlog is bounded, its own and nobody else's.

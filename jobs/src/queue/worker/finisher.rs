@@ -32,7 +32,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut requests: mpsc::Receiver<Finish
             return;
         }
         batch.iter_mut().for_each(refuse_impossible);
-        batch.iter().for_each(|request| charges.add(&request.job));
+        for request in &batch {
+            charges.add(&request.job);
+        }
         apply(&shared, batch, charges.take_large(LEAST_CHARGE), &mut backoff).await;
     }
 }
