@@ -11,7 +11,7 @@ use api_thin::{ApiParts, ApiState, serve};
 use clap::Parser as _;
 use jobs::clock::{SharedClock, SystemClock};
 use jobs::envelope::{StampKeys, Stamper};
-use jobs::queue::{Queue, QueueConfig};
+use jobs::queue::Queue;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,7 @@ async fn open(settings: Settings) -> anyhow::Result<ApiState> {
     let keys = StampKeys::parse(&settings.stamp_keys()?).context("TENANTRY_STAMP_KEYS")?;
     let clock: SharedClock = Arc::new(SystemClock);
     let redis_url = settings.redis_url()?;
-    let queue = Queue::connect(QueueConfig::new(redis_url.clone())).await.context("REDIS_URL")?;
+    let queue = Queue::connect(settings.queue(redis_url.clone())).await.context("REDIS_URL")?;
     let opened = stores::open(&settings.stores(redis_url)?, Arc::clone(&clock)).await?;
     let stamper = Stamper::new(keys, Arc::clone(&clock));
     let (stores, directory) = (opened.stores, opened.directory);

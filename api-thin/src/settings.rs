@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use api_thin::{ApiConfig, InvalidConfig, LimitSettings};
 use clap::Parser;
+use jobs::queue::QueueConfig;
 use secrecy::SecretString;
 use stores::{Backends, InvalidStores, StoresConfig};
 
@@ -18,6 +19,9 @@ pub(crate) struct Settings {
     /// Redis 7 or newer with maxmemory-policy noeviction: the workers' queue.
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     redis_url: Option<String>,
+    /// How many parts the queue has: 1 unless set. The workers need the same number; `worker shards` changes it.
+    #[arg(long, env = "TENANTRY_SHARDS", value_parser = clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into()))]
+    shards: Option<u16>,
     /// One or two keys that sign jobs, `kid:secret`, the newest first; the workers need the same. See `worker
     /// keygen`.
     #[arg(long, env = "TENANTRY_STAMP_KEYS", hide_env_values = true, value_name = "KEYS")]
@@ -64,6 +68,11 @@ impl Settings {
             self.redis_url.as_ref(),
             "name the workers' Redis, such as redis://127.0.0.1:6379",
         )
+    }
+
+    pub(crate) fn queue(&self, redis_url: SecretString) -> QueueConfig {
+        let config = QueueConfig::new(redis_url);
+        QueueConfig { shards: self.shards.unwrap_or(config.shards), ..config }
     }
 
     pub(crate) fn stamp_keys(&self) -> Result<SecretString, InvalidConfig> {

@@ -60,19 +60,14 @@ impl Parts {
     /// # Errors
     /// When something does not answer or is not set up; the text names the setting and the fix.
     pub async fn open(
+        queue: QueueConfig,
         stores: &StoresConfig,
-        queue_prefix: &str,
         keys: StampKeys,
         pool: &PoolSettings,
         extraction: &ExtractionSettings,
         clock: SharedClock,
     ) -> anyhow::Result<Self> {
-        let config = QueueConfig {
-            lease: pool.lease(),
-            prefix: queue_prefix.to_owned(),
-            ..QueueConfig::new(stores.redis_url.clone())
-        };
-        let queue = Queue::connect(config).await?;
+        let queue = Queue::connect(QueueConfig { lease: pool.lease(), ..queue }).await?;
         let opened = stores::open(stores, Arc::clone(&clock)).await?;
         let tools = Tools::new(extraction)?;
         let directory = Arc::clone(&opened.directory) as _;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use api_thin::{ApiConfig, ApiParts, ApiState};
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper};
-use jobs::queue::Queue;
+use jobs::queue::{Queue, QueueConfig};
 use stores::{Opened, StoresConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -58,7 +58,8 @@ impl System {
         let SystemOptions { listen, stores, queue_prefix, secrets, pool, extraction, clock } = options;
         let keys = StampKeys::parse(&secrets.stamp_keys).context("TENANTRY_STAMP_KEYS")?;
         let stamper = Stamper::new(keys.clone(), Arc::clone(&clock));
-        let parts = Parts::open(&stores, &queue_prefix, keys, &pool, &extraction, Arc::clone(&clock)).await?;
+        let config = QueueConfig { prefix: queue_prefix, ..QueueConfig::new(stores.redis_url.clone()) };
+        let parts = Parts::open(config, &stores, keys, &pool, &extraction, Arc::clone(&clock)).await?;
         let (queue, opened) = (parts.queue.clone(), parts.opened.clone());
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),

@@ -28,9 +28,9 @@ pub(super) fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
-/// Corrections of what tenants were charged.
+/// Corrections of what tenants were charged, by shard.
 #[derive(Debug, Default)]
-pub(super) struct Charges(BTreeMap<String, Charge>);
+pub(super) struct Charges(BTreeMap<u16, BTreeMap<String, Charge>>);
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Charge {
@@ -50,10 +50,11 @@ impl Charges {
 
     pub(super) fn add(&mut self, job: &FinishedJob) {
         let Some(time) = job.time else { return };
-        if !self.0.contains_key(&job.tenant) {
-            self.0.insert(job.tenant.clone(), Charge::default());
+        let tenants = self.0.entry(job.shard).or_default();
+        if !tenants.contains_key(&job.tenant) {
+            tenants.insert(job.tenant.clone(), Charge::default());
         }
-        if let Some(charge) = self.0.get_mut(&job.tenant) {
+        if let Some(charge) = tenants.get_mut(&job.tenant) {
             charge.delta_us += time.delta_us();
             charge.jobs += 1;
             charge.total_us += micros(time.took.max(LEAST));
@@ -63,16 +64,19 @@ impl Charges {
     /// Takes out the charges that matter: those of at least `least`, in either direction. Small ones wait until
     /// they add up, because each costs Redis a rewrite of the tenant's row.
     pub(super) fn take_large(&mut self, least: Duration) -> Self {
-        let least = micros(least);
-        let (large, small) =
-            std::mem::take(&mut self.0).into_iter().partition(|(_, charge)| charge.delta_us.abs() >= least);
-        self.0 = small;
-        Self(large)
+        let (least, mut all) = (micros(least), Self::default());
+        for (&shard, tenants) in &mut self.0 {
+            let (large, small) =
+                std::mem::take(tenants).into_iter().partition(|(_, charge)| charge.delta_us.abs() >= least);
+            *tenants = small;
+            all.0.insert(shard, large);
+        }
+        all
     }
 
-    /// `'w' tenant delta_us count total_us`, for each.
-    pub(super) fn push_to(&self, arguments: &mut Vec<String>) {
-        for (tenant, charge) in &self.0 {
+    /// `'w' tenant delta_us count total_us`, for each tenant of the shard.
+    pub(super) fn push_to(&self, shard: u16, arguments: &mut Vec<String>) {
+        for (tenant, charge) in self.0.get(&shard).into_iter().flatten() {
             let Charge { delta_us, jobs, total_us } = charge;
             arguments.extend(["w".to_owned(), tenant.clone(), delta_us.to_string()]);
             arguments.extend([jobs.to_string(), total_us.to_string()]);

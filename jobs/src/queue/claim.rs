@@ -18,12 +18,35 @@ pub struct FetchRequest<'a> {
     /// Number of this request. Asking again with the same number, after an answer got lost, yields the same
     /// claim.
     pub attempt: u64,
+    /// Which shard is asked.
+    pub shard: u16,
+    /// How that shard's virtual time compares with the others'; `None` when there is only one.
+    pub turn: Option<Turn>,
     /// The lanes it can serve.
     pub lanes: &'a [Lane],
     /// The most jobs it can take, at most 500.
     pub limit: usize,
     /// The most jobs that one tenant gets in a row while others wait. Small is fairer, large is faster.
     pub quantum: u32,
+}
+
+/// What keeps shares in step across shards that know nothing of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The shard had no work: its virtual clock, which stood still meanwhile, is put forward to this. Else 0.
+    pub floor: u64,
+    /// The start tag of whoever is next in another shard: tenants behind it wait, except the first.
+    pub ceiling: u64,
+}
+
+/// How far a shard is in serving its tenants; comparable between shards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VirtualTime {
+    /// Its virtual clock: the start tag of the tenant that was served last.
+    pub now: u64,
+    /// The start tag of the tenant that would be served next; `None` when there is none, or without a
+    /// [`FetchRequest::turn`].
+    pub next: Option<u64>,
 }
 
 /// The answer to a [`FetchRequest`].
@@ -39,21 +62,29 @@ pub enum Fetched {
         more: bool,
         /// Numbers of the lanes, which name the markers to wait on.
         lane_numbers: Vec<u64>,
+        /// How far the shard is.
+        virtual_time: VirtualTime,
     },
 }
 
 /// Some jobs under one lease and one fence.
 #[derive(Debug)]
 pub struct Claim {
-    /// Grows with every claim. A finish with another fence than the job's present one changes nothing.
+    /// Where the jobs are.
+    pub shard: u16,
+    /// Grows with every claim of the shard. A finish with another fence than the job's present one changes nothing.
     pub fence: u64,
     /// The jobs.
     pub jobs: Vec<ClaimedJob>,
+    /// How far the shard is.
+    pub virtual_time: VirtualTime,
 }
 
 /// One claimed job, just as Redis has it. Nothing about it was checked.
 #[derive(Debug, Clone)]
 pub struct ClaimedJob {
+    /// The shard it is in.
+    pub shard: u16,
     /// In whose queue it was.
     pub tenant: String,
     /// Its id.
@@ -90,10 +121,10 @@ impl Queue {
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn heal(&self, cursor: &str, tenants: u32) -> Result<Healed, QueueError> {
+    pub async fn heal(&self, shard: u16, cursor: &str, tenants: u32) -> Result<Healed, QueueError> {
         let lease_ms = self.config().lease.as_millis();
         let arguments = vec![lease_ms.to_string(), cursor.to_owned(), tenants.to_string()];
-        let (cursor, claims) = self.call(Operation::Heal, Resend::Safe, arguments).await?;
+        let (cursor, claims) = self.call(shard, Operation::Heal, Resend::Safe, arguments).await?;
         Ok(Healed { cursor, claims })
     }
 
@@ -101,8 +132,8 @@ impl Queue {
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn sweep(&self, limit: u32) -> Result<usize, QueueError> {
-        self.call(Operation::Sweep, Resend::Never, vec![limit.to_string()]).await
+    pub async fn sweep(&self, shard: u16, limit: u32) -> Result<usize, QueueError> {
+        self.call(shard, Operation::Sweep, Resend::Never, vec![limit.to_string()]).await
     }
 
     /// Claims jobs.
@@ -110,26 +141,37 @@ impl Queue {
     /// # Errors
     /// When Redis fails. The claim may have been made: ask again with the same [`FetchRequest::attempt`].
     pub async fn fetch(&self, request: FetchRequest<'_>) -> Result<Fetched, QueueError> {
+        let FetchRequest { worker, attempt, shard, turn, lanes, limit, quantum } = request;
         let lease_ms = self.config().lease.as_millis();
-        let limit = request.limit.clamp(1, 500);
-        let mut arguments = vec![limit.to_string(), lease_ms.to_string(), request.quantum.max(1).to_string()];
-        arguments.extend([request.worker.to_owned(), request.attempt.to_string()]);
-        arguments.extend(request.lanes.iter().flat_map(|lane| [lane.to_string(), lane.queue().to_owned()]));
-        let answer: Vec<Value> = self.call(Operation::Fetch, Resend::Safe, arguments).await?;
+        let limit = limit.clamp(1, 500);
+        let mut arguments = vec![limit.to_string(), lease_ms.to_string(), quantum.max(1).to_string()];
+        arguments.extend([worker.to_owned(), attempt.to_string()]);
+        let tag = |tag: fn(Turn) -> u64| turn.map_or_else(String::new, |turn| tag(turn).to_string());
+        arguments.extend([tag(|turn| turn.floor), tag(|turn| turn.ceiling)]);
+        arguments.extend(lanes.iter().flat_map(|lane| [lane.to_string(), lane.queue().to_owned()]));
+        let answer: Vec<Value> = self.call(shard, Operation::Fetch, Resend::Safe, arguments).await?;
         match answer.as_slice() {
-            [Value::Int(0), timer, more, lanes] => nothing(timer, more, lanes),
-            [Value::Int(fence), counts, ids] => {
+            [Value::Int(0), timer, more, lanes, now, next] => {
+                nothing(timer, more, lanes, virtual_time(now, next)?)
+            }
+            [Value::Int(fence), counts, ids, now, next] => {
                 let fence = u64::try_from(*fence).map_err(|_| QueueError::Answer("a negative fence"))?;
-                self.read_claim(fence, counts, ids).await.map(Fetched::Claim)
+                let jobs = self.read_claim(shard, counts, ids).await?;
+                Ok(Fetched::Claim(Claim { shard, fence, jobs, virtual_time: virtual_time(now, next)? }))
             }
             _ => Err(QueueError::Answer("fetch")),
         }
     }
 
-    async fn read_claim(&self, fence: u64, counts: &Value, ids: &Value) -> Result<Claim, QueueError> {
+    async fn read_claim(
+        &self,
+        shard: u16,
+        counts: &Value,
+        ids: &Value,
+    ) -> Result<Vec<ClaimedJob>, QueueError> {
         let counts: Vec<String> = read(counts)?;
         let ids: Vec<String> = read(ids)?;
-        let records = self.records("", &ids).await?;
+        let records = self.records(shard, &ids).await?;
         let mut rest = ids.into_iter().zip(records);
         let mut jobs = Vec::with_capacity(rest.len());
         for block in counts.chunks_exact(3) {
@@ -139,41 +181,43 @@ impl Queue {
             let jobs_of = rest.by_ref().take(count);
             let tenant = &block[0];
             jobs.extend(jobs_of.map(|(id, record)| ClaimedJob {
+                shard,
                 tenant: tenant.clone(),
                 id,
                 record,
                 charged,
             }));
         }
-        Ok(Claim { fence, jobs })
+        Ok(jobs)
     }
 
     /// The records of jobs, past Lua: through it they would cost three times as much.
     pub(super) async fn records(
         &self,
-        _tenant: &str,
+        shard: u16,
         ids: &[String],
     ) -> Result<Vec<Option<Vec<u8>>>, QueueError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let mut command = Cmd::new();
-        command.arg("HMGET").arg(self.key("e")).arg(ids);
-        self.connection().query(&command, Resend::Safe).await
+        command.arg("HMGET").arg(self.key(shard, "e")).arg(ids);
+        self.servers().query(shard, &command, Resend::Safe).await
     }
 
-    /// Extends claims by another lease from now. `false` for a claim that is lost: its jobs must not go on.
+    /// Extends claims of a shard by another lease from now. `false` for a claim that is lost: its jobs must not go on.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn renew(&self, fences: &[u64]) -> Result<Vec<bool>, QueueError> {
-        self.renew_charged(fences, &[]).await
+    pub async fn renew(&self, shard: u16, fences: &[u64]) -> Result<Vec<bool>, QueueError> {
+        self.renew_charged(shard, fences, &[]).await
     }
 
     /// As [`Queue::renew`], and charges tenants for worker time that their running jobs have used beyond what
     /// they were charged.
     pub(super) async fn renew_charged(
         &self,
+        shard: u16,
         fences: &[u64],
         charges: &[(String, i64)],
     ) -> Result<Vec<bool>, QueueError> {
@@ -183,27 +227,36 @@ impl Queue {
         let mut arguments = vec![self.config().lease.as_millis().to_string(), fences.len().to_string()];
         arguments.extend(fences.iter().map(u64::to_string));
         arguments.extend(charges.iter().flat_map(|(tenant, us)| [tenant.clone(), us.to_string()]));
-        self.call(Operation::Renew, Resend::Safe, arguments).await
+        self.call(shard, Operation::Renew, Resend::Safe, arguments).await
     }
 
-    /// Puts the jobs of at most `max_claims` lapsed claims back, or in quarantine when too many workers
+    /// Puts the jobs of at most `max_claims` lapsed claims of a shard back, or in quarantine when too many workers
     /// vanished with them.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn reap(&self, max_claims: u32) -> Result<Reaped, QueueError> {
+    pub async fn reap(&self, shard: u16, max_claims: u32) -> Result<Reaped, QueueError> {
         let arguments = vec![max_claims.to_string(), self.config().max_deaths.to_string()];
         let (claims, returned, flat): (usize, usize, Vec<String>) =
-            self.call(Operation::Reap, Resend::Never, arguments).await?;
+            self.call(shard, Operation::Reap, Resend::Never, arguments).await?;
         let quarantined = flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         Ok(Reaped { claims, returned, quarantined })
     }
 }
 
-fn nothing(timer: &Value, more: &Value, lanes: &Value) -> Result<Fetched, QueueError> {
+fn nothing(
+    timer: &Value,
+    more: &Value,
+    lanes: &Value,
+    virtual_time: VirtualTime,
+) -> Result<Fetched, QueueError> {
     let timer: String = read(timer)?;
     let next_in = timer.parse().ok().map(Duration::from_millis);
-    Ok(Fetched::Nothing { next_in, more: read(more)?, lane_numbers: read(lanes)? })
+    Ok(Fetched::Nothing { next_in, more: read(more)?, lane_numbers: read(lanes)?, virtual_time })
+}
+
+fn virtual_time(now: &Value, next: &Value) -> Result<VirtualTime, QueueError> {
+    Ok(VirtualTime { now: read(now)?, next: read::<String>(next)?.parse().ok() })
 }
 
 fn read<T: redis::FromRedisValue>(value: &Value) -> Result<T, QueueError> {

@@ -1,16 +1,20 @@
 //! The queue, as its users see it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::DateTime;
+use futures::future::{join_all, select_ok};
 use redis::{Client, Cmd, FromRedisValue};
 use secrecy::ExposeSecret as _;
 
 use super::config::QueueConfig;
-use super::connection::{Connection, Resend};
+use super::connection::Resend;
 use super::error::QueueError;
 use super::library::{LIBRARY, Operation};
 use super::preflight;
+use super::servers::Servers;
+use super::shards::Shards;
 use super::status::{JobStatus, QueueStats};
 use super::{answer, heartbeat};
 use crate::id::JobId;
@@ -25,9 +29,8 @@ pub struct Queue {
 #[derive(Debug)]
 struct Inner {
     config: QueueConfig,
-    client: Client,
-    connection: Connection,
-    shard: String,
+    servers: Servers,
+    shards: Shards,
 }
 
 impl Queue {
@@ -38,12 +41,15 @@ impl Queue {
     /// `noeviction`).
     pub async fn connect(mut config: QueueConfig) -> Result<Self, QueueError> {
         config.lease = config.lease.max(QueueConfig::SHORTEST_LEASE);
+        config.shards = config.shards.max(1);
         let client = Client::open(config.url.expose_secret()).map_err(|_| QueueError::Url)?;
-        let connection = Connection::new(client.clone(), config.call_deadline);
-        let shard = config.shard();
-        let queue = Self { inner: Arc::new(Inner { config, client, connection, shard }) };
-        preflight::check(&queue.inner.connection).await?;
-        queue.load_library().await?;
+        let servers = Servers::new(client, config.shards, config.call_deadline);
+        let shards = Shards::new(&config.prefix, config.shards);
+        let queue = Self { inner: Arc::new(Inner { config, servers, shards }) };
+        for shard in queue.shards() {
+            preflight::check(&queue.inner.servers, shard).await?;
+            queue.load_library(shard).await?;
+        }
         Ok(queue)
     }
 
@@ -54,7 +60,7 @@ impl Queue {
     /// When Redis fails.
     pub async fn lookup(&self, tenant: &TenantId, id: JobId) -> Result<Option<JobStatus>, QueueError> {
         let arguments = vec![tenant.as_str().into(), id.to_string(), heartbeat::LIVE_MS.to_string()];
-        let answer: Vec<redis::Value> = self.call(Operation::Lookup, Resend::Safe, arguments).await?;
+        let answer: Vec<redis::Value> = self.call_for(tenant, Operation::Lookup, arguments).await?;
         answer::status(id, &answer)
     }
 
@@ -65,16 +71,26 @@ impl Queue {
     pub async fn stats(&self, tenant: &TenantId) -> Result<QueueStats, QueueError> {
         let arguments = vec![tenant.as_str().into(), heartbeat::LIVE_MS.to_string()];
         let (counts, undeclared): (_, Vec<String>) =
-            self.call(Operation::Stats, Resend::Safe, arguments).await?;
+            self.call_for(tenant, Operation::Stats, arguments).await?;
         answer::stats(counts, &undeclared)
     }
 
-    /// Asks Redis for a sign of life.
+    /// Asks Redis for a sign of life: the servers of all shards.
     ///
     /// # Errors
-    /// When there is none within the deadline.
+    /// When one gives none within the deadline.
     pub async fn ping(&self) -> Result<(), QueueError> {
-        self.inner.connection.query::<()>(&redis::cmd("PING"), Resend::Safe).await
+        join_all(self.shards().map(|shard| self.ping_shard(shard))).await.into_iter().collect()
+    }
+
+    pub(super) async fn ping_shard(&self, shard: u16) -> Result<(), QueueError> {
+        self.inner.servers.query::<()>(shard, &redis::cmd("PING"), Resend::Safe).await
+    }
+
+    /// Asks for a sign of life of any shard.
+    pub(super) async fn ping_any(&self) -> Result<(), QueueError> {
+        let pings = self.shards().map(|shard| Box::pin(self.ping_shard(shard)));
+        select_ok(pings).await.map(drop)
     }
 
     /// The settings this queue was connected with.
@@ -83,44 +99,56 @@ impl Queue {
         &self.inner.config
     }
 
-    /// A connection of its own, for calls that block it.
-    pub(super) fn separate_connection(&self) -> Connection {
-        Connection::new(self.inner.client.clone(), self.inner.config.call_deadline)
+    /// The numbers of the shards.
+    #[must_use]
+    pub fn shards(&self) -> Range<u16> {
+        0..self.inner.shards.count()
     }
 
-    pub(super) fn connection(&self) -> &Connection {
-        &self.inner.connection
+    /// The shard that has everything of `tenant`.
+    #[must_use]
+    pub fn home(&self, tenant: &TenantId) -> u16 {
+        self.inner.shards.home(tenant.as_str())
     }
 
-    /// The key of this shard called `name`.
-    pub(super) fn key(&self, name: &str) -> String {
-        format!("{}:{name}", self.inner.shard)
+    pub(super) fn layout(&self) -> &Shards {
+        &self.inner.shards
+    }
+
+    pub(super) fn servers(&self) -> &Servers {
+        &self.inner.servers
+    }
+
+    /// The key of `shard` called `name`.
+    pub(super) fn key(&self, shard: u16, name: &str) -> String {
+        format!("{}:{name}", self.inner.shards.prefix(shard))
     }
 
     /// Calls a function that changes or reads what is one tenant's, and whose first argument is the time. Doing it
     /// twice is doing it once.
     pub(super) async fn call_for<T: FromRedisValue>(
         &self,
-        _tenant: &TenantId,
+        tenant: &TenantId,
         operation: Operation,
         arguments: Vec<String>,
     ) -> Result<T, QueueError> {
-        self.call(operation, Resend::Safe, arguments).await
+        self.call(self.home(tenant), operation, Resend::Safe, arguments).await
     }
 
     /// Calls a function that reads what is one tenant's and does not ask for the time.
     pub(super) async fn read_for<T: FromRedisValue>(
         &self,
-        _tenant: &TenantId,
+        tenant: &TenantId,
         operation: Operation,
         arguments: Vec<String>,
     ) -> Result<T, QueueError> {
-        self.call_as_is(operation, Resend::Safe, arguments).await
+        self.call_as_is(self.home(tenant), operation, Resend::Safe, arguments).await
     }
 
     /// Calls a function whose first argument is the time.
     pub(super) async fn call<T: FromRedisValue>(
         &self,
+        shard: u16,
         operation: Operation,
         resend: Resend,
         mut arguments: Vec<String>,
@@ -128,33 +156,45 @@ impl Queue {
         let now =
             self.inner.config.clock.as_ref().map_or_else(String::new, |clock| clock.now_ms().to_string());
         arguments.insert(0, now);
-        self.call_as_is(operation, resend, arguments).await
+        self.call_as_is(shard, operation, resend, arguments).await
+    }
+
+    /// The same call to every shard at once. The first error comes when all are done.
+    pub(super) async fn call_all<T: FromRedisValue>(
+        &self,
+        operation: Operation,
+        arguments: &[String],
+    ) -> Result<Vec<T>, QueueError> {
+        let calls = self.shards().map(|shard| self.call(shard, operation, Resend::Safe, arguments.to_vec()));
+        join_all(calls).await.into_iter().collect()
     }
 
     /// A Redis that restarted, failed over or was flushed has lost the library: it is loaded when it is
     /// missed.
     async fn call_as_is<T: FromRedisValue>(
         &self,
+        shard: u16,
         operation: Operation,
         resend: Resend,
         arguments: Vec<String>,
     ) -> Result<T, QueueError> {
         let mut command = Cmd::new();
-        command.arg("FCALL").arg(LIBRARY.name(operation)).arg(1).arg(&self.inner.shard).arg(&arguments);
-        let connection = &self.inner.connection;
-        match connection.query(&command, resend).await {
+        let name = LIBRARY.name(operation);
+        command.arg("FCALL").arg(name).arg(1).arg(self.inner.shards.prefix(shard)).arg(&arguments);
+        let servers = &self.inner.servers;
+        match servers.query(shard, &command, resend).await {
             Err(QueueError::Redis(error)) if is_unknown_function(&error) => {
-                self.load_library().await?;
-                connection.query(&command, resend).await
+                self.load_library(shard).await?;
+                servers.query(shard, &command, resend).await
             }
             answer => answer,
         }
     }
 
-    async fn load_library(&self) -> Result<(), QueueError> {
+    async fn load_library(&self, shard: u16) -> Result<(), QueueError> {
         let mut command = redis::cmd("FUNCTION");
         command.arg("LOAD").arg(&LIBRARY.text);
-        match self.inner.connection.query::<()>(&command, Resend::Safe).await {
+        match self.inner.servers.query::<()>(shard, &command, Resend::Safe).await {
             Err(QueueError::Redis(error)) if is_loaded_already(&error) => Ok(()),
             loaded => loaded,
         }

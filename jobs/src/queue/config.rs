@@ -13,6 +13,9 @@ pub struct QueueConfig {
     pub url: SecretString,
     /// First part of every key. Two installations on one Redis differ in it.
     pub prefix: String,
+    /// How many parts the queue has, each in one slot of a cluster. A tenant is in one of them. The queue remembers
+    /// the number; another one is refused until `worker shards` has moved what has to move.
+    pub shards: u16,
     /// How long a claim lasts unless it is renewed. A worker that vanishes is noticed after this time.
     pub lease: Duration,
     /// The longest that one call to Redis may take before it counts as failed.
@@ -27,21 +30,20 @@ impl QueueConfig {
     /// A shorter lease would be spent on renewing it; it is raised to this.
     pub const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 
+    /// Each shard has a wake-up connection in every worker.
+    pub const MOST_SHARDS: u16 = 256;
+
     /// The usual settings for the Redis at `url`.
     #[must_use]
     pub fn new(url: SecretString) -> Self {
         Self {
             url,
             prefix: "tenantry".to_owned(),
+            shards: 1,
             lease: Duration::from_secs(30),
             call_deadline: Duration::from_secs(5),
             max_deaths: 3,
             clock: None,
         }
-    }
-
-    /// Everything of one shard lives in one slot of a cluster, hence the hash tag.
-    pub(super) fn shard(&self) -> String {
-        format!("{}:{{q.0}}", self.prefix)
     }
 }

@@ -38,15 +38,6 @@ impl Connection {
         Self { client, deadline, live: Mutex::default() }
     }
 
-    /// Sends one command within the deadline.
-    pub(super) async fn query<T: FromRedisValue>(
-        &self,
-        command: &Cmd,
-        resend: Resend,
-    ) -> Result<T, QueueError> {
-        self.query_within(command, resend, self.deadline).await
-    }
-
     /// Sends one command that may keep Redis busy, or waiting, for up to `deadline`.
     pub(super) async fn query_within<T: FromRedisValue>(
         &self,

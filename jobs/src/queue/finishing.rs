@@ -22,6 +22,8 @@ pub struct FinishedJob {
     pub tenant: String,
     /// Its id.
     pub id: String,
+    /// The shard it was claimed in.
+    pub shard: u16,
     /// The fence it was claimed with.
     pub fence: u64,
     /// What becomes of it.
@@ -39,6 +41,7 @@ impl FinishedJob {
         Self {
             tenant: job.tenant.clone(),
             id: job.id.clone(),
+            shard: job.shard,
             fence,
             finish: finish.into(),
             record_bytes: job.record.as_ref().map_or(0, Vec::len),
@@ -139,29 +142,32 @@ impl Queue {
     ) -> Result<Vec<bool>, QueueError> {
         jobs.iter().try_for_each(FinishedJob::check)?;
         let mut applied = vec![true; jobs.len()];
-        let mut start = 0;
-        while start < jobs.len() {
-            let end = start + call_len(&jobs[start..]);
-            let (order, mut arguments) = arguments(&jobs[start..end]);
-            if start == 0 {
-                charges.push_to(&mut arguments);
+        let mut rest = 0..jobs.len();
+        while !rest.is_empty() {
+            let call = rest.start..rest.start + call_len(&jobs[rest.clone()]);
+            rest.start = call.end;
+            let (order, mut arguments) = arguments(&jobs[call.clone()]);
+            let shard = jobs[call.start].shard;
+            // Once for each shard.
+            if jobs[..call.start].iter().all(|job| job.shard != shard) {
+                charges.push_to(shard, &mut arguments);
             }
-            let refused: Vec<usize> = self.call(Operation::Finish, Resend::Never, arguments).await?;
+            let refused: Vec<usize> = self.call(shard, Operation::Finish, Resend::Never, arguments).await?;
             for number in refused {
                 let index = order.get(number.wrapping_sub(1)).ok_or(QueueError::Answer("finish"))?;
-                applied[start + index] = false;
+                applied[call.start + index] = false;
             }
-            start = end;
         }
         Ok(applied)
     }
 }
 
+/// How many of the first jobs go in one call: those of one shard, and not too many.
 fn call_len(jobs: &[FinishedJob]) -> usize {
     let mut children = 0;
     let fits = |job: &&FinishedJob| {
         children += job.finish.children.len();
-        children <= Finish::MAX_CHILDREN
+        children <= Finish::MAX_CHILDREN && job.shard == jobs[0].shard
     };
     jobs.iter().take(CALL_JOBS).take_while(fits).count().max(1)
 }

@@ -1,7 +1,6 @@
 //! Workers saying which lanes they serve, so that a job nobody can run is seen as such.
 
 use super::client::Queue;
-use super::connection::Resend;
 use super::error::QueueError;
 use super::lane::Lane;
 use super::library::Operation;
@@ -10,10 +9,10 @@ use super::library::Operation;
 pub(super) const LIVE_MS: u64 = 15_000;
 
 impl Queue {
-    /// Says that `worker` serves `lanes`, or, without `stay`, that it does no more.
+    /// Says in every shard that `worker` serves `lanes`, or, without `stay`, that it does no more.
     pub(super) async fn heartbeat(&self, worker: &str, lanes: &[Lane], stay: bool) -> Result<(), QueueError> {
         let mut arguments = vec![worker.to_owned(), LIVE_MS.to_string(), u8::from(stay).to_string()];
         arguments.extend(lanes.iter().flat_map(|lane| [lane.to_string(), lane.queue().to_owned()]));
-        self.call::<Vec<u64>>(Operation::Heartbeat, Resend::Safe, arguments).await.map(drop)
+        self.call_all::<Vec<u64>>(Operation::Heartbeat, &arguments).await.map(drop)
     }
 }

@@ -1,7 +1,8 @@
 //! Which types and versions of jobs there are, and who runs them.
 
+use std::collections::BTreeMap;
+
 use super::client::Queue;
-use super::connection::Resend;
 use super::error::QueueError;
 use super::heartbeat;
 use super::library::Operation;
@@ -25,8 +26,15 @@ impl Queue {
     /// When Redis fails.
     pub async fn lanes(&self) -> Result<Vec<LaneStatus>, QueueError> {
         let arguments = vec![heartbeat::LIVE_MS.to_string()];
-        let flat: Vec<(String, u64, u64)> = self.call(Operation::Lanes, Resend::Safe, arguments).await?;
-        let read = |(lane, ready_tenants, workers)| LaneStatus { lane, ready_tenants, workers };
-        Ok(flat.into_iter().map(read).collect())
+        let shards: Vec<Vec<(String, u64, u64)>> = self.call_all(Operation::Lanes, &arguments).await?;
+        let mut lanes: BTreeMap<String, LaneStatus> = BTreeMap::new();
+        for (lane, ready_tenants, workers) in shards.into_iter().flatten() {
+            let known = lanes.entry(lane.clone());
+            let status = known.or_insert(LaneStatus { lane, ready_tenants: 0, workers: 0 });
+            status.ready_tenants += ready_tenants;
+            // A worker tells every shard.
+            status.workers = status.workers.max(workers);
+        }
+        Ok(lanes.into_values().collect())
     }
 }

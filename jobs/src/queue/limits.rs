@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::client::Queue;
-use super::connection::Resend;
 use super::error::QueueError;
 use super::library::Operation;
 use crate::tenant::TenantId;
@@ -188,6 +187,6 @@ impl Queue {
     /// When Redis fails.
     pub async fn queue_set(&self, queue: &str, flow: Flow) -> Result<(), QueueError> {
         let arguments = vec![queue.to_owned(), flow.value().to_owned()];
-        self.call::<i64>(Operation::Queue, Resend::Safe, arguments).await.map(drop)
+        self.call_all::<i64>(Operation::Queue, &arguments).await.map(drop)
     }
 }

@@ -150,7 +150,7 @@ impl Queue {
         ids: Vec<String>,
         state: JobState,
     ) -> Result<Vec<JobSummary>, QueueError> {
-        let records = self.records(tenant.as_str(), &ids).await?;
+        let records = self.records(self.home(tenant), &ids).await?;
         let both = ids.iter().zip(&records);
         Ok(both.filter_map(|(id, record)| summary(tenant, id, record.as_deref()?, state)).collect())
     }

@@ -33,12 +33,14 @@ mod preflight;
 mod push;
 mod pushing;
 mod record;
+mod servers;
+mod shards;
 mod status;
 mod worker;
 
 pub use cancel::{CancelReport, Cancelled};
 pub use charge::WorkerTime;
-pub use claim::{Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped};
+pub use claim::{Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};
 pub use client::Queue;
 pub use config::QueueConfig;
 pub use dead_letters::Redriven;
@@ -58,5 +60,6 @@ pub use status::{
 #[cfg(feature = "test-support")]
 pub use worker::run_for_tests;
 pub use worker::{
-    FetchedJob, JobBackend, QuarantinedJob, StopReport, WorkerObserver, WorkerOptions, WorkerQueue,
+    FetchedJob, JobBackend, NextShard, QuarantinedJob, ShardOrder, StopReport, WorkerObserver, WorkerOptions,
+    WorkerQueue,
 };

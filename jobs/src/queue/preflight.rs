@@ -1,15 +1,16 @@
 //! What a Redis must be like before the queue trusts it with jobs.
 
-use super::connection::{Connection, Resend};
+use super::connection::Resend;
 use super::error::QueueError;
+use super::servers::Servers;
 
-pub(super) async fn check(connection: &Connection) -> Result<(), QueueError> {
-    check_version(&info(connection, "server").await?)?;
-    check_eviction(&info(connection, "memory").await?)
+pub(super) async fn check(servers: &Servers, shard: u16) -> Result<(), QueueError> {
+    check_version(&info(servers, shard, "server").await?)?;
+    check_eviction(&info(servers, shard, "memory").await?)
 }
 
-async fn info(connection: &Connection, section: &str) -> Result<String, QueueError> {
-    connection.query(redis::cmd("INFO").arg(section), Resend::Safe).await
+async fn info(servers: &Servers, shard: u16, section: &str) -> Result<String, QueueError> {
+    servers.query(shard, redis::cmd("INFO").arg(section), Resend::Safe).await
 }
 
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {

@@ -1,9 +1,11 @@
 //! Jobs as arguments of the enqueue function.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use super::finish::{OnFailure, OpenGroup};
 use super::record;
+use super::shards::Shards;
 use crate::envelope::{OnConflict, StampedJob, UniquePolicy, Until};
 
 /// Most jobs in one call, because a script has to end soon.
@@ -13,8 +15,17 @@ const CALL_BYTES: usize = 1 << 20;
 
 type Route<'a> = (&'a str, &'a str, u8, i64, String);
 
+/// `jobs` apart by shard, each part in order.
+pub(super) fn by_shard<'a>(jobs: &'a [StampedJob], shards: &Shards) -> BTreeMap<u16, Vec<&'a StampedJob>> {
+    let mut parts: BTreeMap<u16, Vec<&StampedJob>> = BTreeMap::new();
+    for job in jobs {
+        parts.entry(shards.home(job.tenant.as_str())).or_default().push(job);
+    }
+    parts
+}
+
 /// The blocks of the calls that push `jobs`, in order, and how many jobs are in each.
-pub(super) fn calls(jobs: &[StampedJob]) -> impl Iterator<Item = (Vec<String>, usize)> + '_ {
+pub(super) fn calls<J: Borrow<StampedJob>>(jobs: &[J]) -> impl Iterator<Item = (Vec<String>, usize)> + '_ {
     let mut rest = jobs;
     std::iter::from_fn(move || {
         let (now, later) = rest.split_at(call_len(rest));
@@ -23,9 +34,10 @@ pub(super) fn calls(jobs: &[StampedJob]) -> impl Iterator<Item = (Vec<String>, u
     })
 }
 
-fn call_len(jobs: &[StampedJob]) -> usize {
+fn call_len<J: Borrow<StampedJob>>(jobs: &[J]) -> usize {
     let mut size_bytes = 0;
-    let fits = |job: &&StampedJob| {
+    let fits = |job: &&J| {
+        let job: &StampedJob = (*job).borrow();
         size_bytes += job.wire.len();
         size_bytes <= CALL_BYTES
     };
@@ -33,10 +45,10 @@ fn call_len(jobs: &[StampedJob]) -> usize {
 }
 
 /// The blocks of jobs: those that go to the same place share one, those with a unique key have one each.
-pub(super) fn blocks_of(jobs: &[StampedJob]) -> Vec<String> {
+pub(super) fn blocks_of<J: Borrow<StampedJob>>(jobs: &[J]) -> Vec<String> {
     let mut arguments = Vec::with_capacity(8 + 2 * jobs.len());
     let mut routes: BTreeMap<Route<'_>, Vec<&StampedJob>> = BTreeMap::new();
-    for job in jobs {
+    for job in jobs.iter().map(Borrow::borrow) {
         match &job.unique {
             None => routes.entry(route(job)).or_default().push(job),
             Some(unique) => push_unique(job, unique, &mut arguments),

@@ -1,5 +1,9 @@
 //! Bringing jobs into the queue.
 
+use std::borrow::Borrow;
+
+use futures::future::join_all;
+
 use super::client::Queue;
 use super::connection::Resend;
 use super::error::QueueError;
@@ -57,7 +61,7 @@ impl Queue {
         let mut blocks = Vec::new();
         push::push_group(group, &mut blocks);
         blocks.extend(push::blocks_of(members));
-        self.enqueue(blocks, members.len(), Limits::Hold).await
+        self.enqueue(self.home(&group.continuation.tenant), blocks, members.len(), Limits::Hold).await
     }
 
     /// Adds jobs that run one after the other.
@@ -75,28 +79,38 @@ impl Queue {
             push::push_group(&group, &mut blocks);
         }
         blocks.extend(push::blocks_of(std::slice::from_ref(first)));
-        self.enqueue(blocks, 1, Limits::Hold).await
+        self.enqueue(self.home(&first.tenant), blocks, 1, Limits::Hold).await
     }
 
     async fn push_limited(&self, jobs: &[StampedJob], limits: Limits) -> Result<PushOutcome, QueueError> {
-        let mut outcome = PushOutcome::default();
-        let mut refused = Vec::new();
+        if self.shards().len() == 1 {
+            return self.push_to(0, jobs, limits).await;
+        }
+        let parts = push::by_shard(jobs, self.layout());
+        let pushes = parts.iter().map(|(shard, jobs)| self.push_to(*shard, jobs, limits));
+        together(join_all(pushes).await)
+    }
+
+    /// Call after call, so that each tenant's jobs stay in order.
+    async fn push_to<J: Borrow<StampedJob>>(
+        &self,
+        shard: u16,
+        jobs: &[J],
+        limits: Limits,
+    ) -> Result<PushOutcome, QueueError> {
+        let mut outcomes = Vec::new();
         for (blocks, count) in push::calls(jobs) {
-            match self.enqueue(blocks, count, limits).await {
-                Ok(part) => {
-                    outcome.accepted += part.accepted;
-                    outcome.duplicates += part.duplicates;
-                    outcome.conflicts.extend(part.conflicts);
-                }
-                Err(QueueError::LimitReached(limits)) => refused.extend(limits),
-                Err(error) => return Err(error),
+            match self.enqueue(shard, blocks, count, limits).await {
+                Err(error) if !matches!(error, QueueError::LimitReached(_)) => return Err(error),
+                outcome => outcomes.push(outcome),
             }
         }
-        if refused.is_empty() { Ok(outcome) } else { Err(QueueError::LimitReached(refused)) }
+        together(outcomes)
     }
 
     async fn enqueue(
         &self,
+        shard: u16,
         blocks: Vec<String>,
         count: usize,
         limits: Limits,
@@ -104,7 +118,7 @@ impl Queue {
         let mut arguments = vec![u8::from(limits == Limits::Hold).to_string()];
         arguments.extend(blocks);
         let (accepted, conflicts, refused): (usize, Vec<String>, Vec<String>) =
-            self.call(Operation::Enqueue, Resend::Safe, arguments).await?;
+            self.call(shard, Operation::Enqueue, Resend::Safe, arguments).await?;
         if !refused.is_empty() {
             return Err(QueueError::LimitReached(LimitReached::read(&refused)?));
         }
@@ -114,6 +128,23 @@ impl Queue {
             conflicts: read_conflicts(&conflicts)?,
         })
     }
+}
+
+/// One outcome of many. Limits that were reached count only when nothing worse happened.
+fn together(outcomes: Vec<Result<PushOutcome, QueueError>>) -> Result<PushOutcome, QueueError> {
+    let (mut whole, mut refused) = (PushOutcome::default(), Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            Ok(part) => {
+                whole.accepted += part.accepted;
+                whole.duplicates += part.duplicates;
+                whole.conflicts.extend(part.conflicts);
+            }
+            Err(QueueError::LimitReached(limits)) => refused.extend(limits),
+            Err(error) => return Err(error),
+        }
+    }
+    if refused.is_empty() { Ok(whole) } else { Err(QueueError::LimitReached(refused)) }
 }
 
 fn read_conflicts(conflicts: &[String]) -> Result<Vec<UniqueConflict>, QueueError> {

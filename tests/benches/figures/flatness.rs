@@ -138,7 +138,15 @@ async fn hold(queue: &Queue, jobs: u64) -> Result<()> {
     let lanes = [Lane::of::<Wait>()];
     while held < jobs {
         attempt += 1;
-        let request = FetchRequest { worker: "holder", attempt, lanes: &lanes, limit: 200, quantum: 10 };
+        let request = FetchRequest {
+            worker: "holder",
+            attempt,
+            shard: 0,
+            turn: None,
+            lanes: &lanes,
+            limit: 200,
+            quantum: 10,
+        };
         match queue.fetch(request).await? {
             Fetched::Claim(claim) => held += claim.jobs.len() as u64,
             Fetched::Nothing { .. } => anyhow::bail!("only {held} of {jobs} jobs could be held"),

@@ -193,7 +193,15 @@ async fn case_2_a_claim_whose_answer_was_lost_is_answered_again() {
     let h = Harness::new().await;
     let jobs: Vec<_> = (0..5).map(|_| h.ping("acme")).collect();
     h.push(&jobs).await;
-    let request = FetchRequest { worker: "w", attempt: 7, lanes: &h.lanes, limit: 3, quantum: 10 };
+    let request = FetchRequest {
+        worker: "w",
+        attempt: 7,
+        shard: 0,
+        turn: None,
+        lanes: &h.lanes,
+        limit: 3,
+        quantum: 10,
+    };
     let claim = async || match h.queue.fetch(request).await.unwrap() {
         Fetched::Claim(claim) => (claim.fence, ids(&claim)),
         Fetched::Nothing { .. } => panic!("there are jobs"),

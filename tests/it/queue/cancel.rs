@@ -158,7 +158,7 @@ async fn a_whole_tenant_is_called_off_in_one_step() {
         let verdict = Verdict::Retry { after: Duration::ZERO, error: reason() };
         assert!(h.finish(&running, index, verdict).await);
     }
-    while h.queue.sweep(100).await.unwrap() > 0 {}
+    while h.queue.sweep(0, 100).await.unwrap() > 0 {}
     h.clock.advance(Duration::from_secs(10));
     assert!(ids(&h.fetch(10).await).iter().all(|id| !many.iter().any(|job| job.id().to_string() == *id)));
     assert_ne!(

@@ -58,7 +58,7 @@ async fn a_group_is_called_off_as_a_whole_however_large() {
     h.complete(&running).await;
     assert_eq!(h.queue.cancel_group(&acme, id).await.unwrap(), Some(997));
     assert_eq!(h.queue.cancel_group(&acme, id).await.unwrap(), None);
-    while h.queue.sweep(200).await.unwrap() > 0 {}
+    while h.queue.sweep(0, 200).await.unwrap() > 0 {}
     // Only the last 200 that ended are remembered.
     for id in [members[500], members[999], continuation] {
         assert!(matches!(state(&h, id).await, None | Some(JobState::Cancelled)));

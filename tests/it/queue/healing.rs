@@ -9,7 +9,7 @@ use super::support::{Harness, ids, tenant};
 async fn heal_all(h: &Harness) -> usize {
     let (mut cursor, mut claims) = ("0".to_owned(), 0);
     loop {
-        let healed = h.queue.heal(&cursor, 10).await.unwrap();
+        let healed = h.queue.heal(0, &cursor, 10).await.unwrap();
         claims += healed.claims;
         cursor = healed.cursor;
         if cursor == "0" {
@@ -53,7 +53,7 @@ async fn case_18_a_claim_without_a_lease_gets_one() {
         }
         assert_eq!(heal_all(&h).await, usize::from(lost & 1 != 0));
         // Its worker lives: it renews, and finishes one of its jobs.
-        assert_eq!(h.queue.renew(&[claim.fence]).await.unwrap(), [true], "lost {lost}");
+        assert_eq!(h.queue.renew(0, &[claim.fence]).await.unwrap(), [true], "lost {lost}");
         assert!(h.finish(&claim, 0, Verdict::Completed).await);
         heal_all(&h).await;
         // Its worker dies: everything runs all the same.

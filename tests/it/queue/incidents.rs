@@ -111,11 +111,11 @@ async fn case_21_sweeps_are_paged_and_come_to_an_end() {
     h.clock.advance(h.config.lease + Duration::from_millis(1));
     let mut back = 0;
     for _ in 0..15 {
-        let reaped = h.queue.reap(2).await.unwrap();
+        let reaped = h.queue.reap(0, 2).await.unwrap();
         assert_eq!(reaped.claims, 2);
         back += reaped.returned;
     }
-    assert_eq!((back, h.queue.reap(2).await.unwrap().claims), (60, 0));
+    assert_eq!((back, h.queue.reap(0, 2).await.unwrap().claims), (60, 0));
 }
 
 /// Calling ten thousand jobs off takes Redis a few steps, and each sweep after it a bounded number.
@@ -131,12 +131,12 @@ async fn case_33_no_script_works_through_a_whole_backlog() {
     let mut sweeps = 0;
     loop {
         let steps = cost(&h, async || {
-            h.queue.sweep(200).await.unwrap();
+            h.queue.sweep(0, 200).await.unwrap();
         })
         .await;
         assert!(steps < 40, "{steps} commands in one sweep");
         sweeps += 1;
-        if h.queue.sweep(200).await.unwrap() == 0 {
+        if h.queue.sweep(0, 200).await.unwrap() == 0 {
             break;
         }
     }
@@ -262,9 +262,9 @@ async fn case_52_waiting_is_not_stalling() {
     let claim = h.fetch(1).await;
     for _ in 0..24 {
         h.clock.advance(Duration::from_secs(3_600));
-        h.queue.renew(&[claim.fence]).await.unwrap();
-        h.queue.reap(10).await.unwrap();
-        h.queue.heal("0", 10).await.unwrap();
+        h.queue.renew(0, &[claim.fence]).await.unwrap();
+        h.queue.reap(0, 10).await.unwrap();
+        h.queue.heal(0, "0", 10).await.unwrap();
     }
     let status = h.queue.lookup(&acme, patient.id()).await.unwrap().unwrap();
     assert_eq!((status.state, status.attempts, status.deaths), (JobState::Available, 0, 0));

@@ -35,7 +35,7 @@ async fn case_4_a_stale_fence_changes_nothing() {
         let status = h.queue.lookup(&tenant("acme"), job.id()).await.unwrap().unwrap();
         assert_eq!((status.state, status.attempts, status.deaths), (JobState::Active, 0, 1), "{verdict:?}");
     }
-    assert_eq!(h.queue.renew(&[slow.fence, quick.fence]).await.unwrap(), [false, true]);
+    assert_eq!(h.queue.renew(0, &[slow.fence, quick.fence]).await.unwrap(), [false, true]);
     h.complete(&quick).await;
     let stats = h.queue.stats(&tenant("acme")).await.unwrap();
     assert_eq!((stats.open(), stats.completed_total, stats.discarded, stats.quarantined), (0, 1, 0, 0));
@@ -49,11 +49,11 @@ async fn case_20_a_renewed_claim_is_not_reaped_however_long_its_job() {
     let claim = h.fetch(1).await;
     for _ in 0..5 {
         h.clock.advance(h.config.lease * 2 / 3);
-        assert_eq!(h.queue.renew(&[claim.fence]).await.unwrap(), [true]);
-        assert_eq!(h.queue.reap(10).await.unwrap().claims, 0);
+        assert_eq!(h.queue.renew(0, &[claim.fence]).await.unwrap(), [true]);
+        assert_eq!(h.queue.reap(0, 10).await.unwrap().claims, 0);
     }
     h.complete(&claim).await;
-    assert_eq!(h.queue.renew(&[claim.fence]).await.unwrap(), [false]);
+    assert_eq!(h.queue.renew(0, &[claim.fence]).await.unwrap(), [false]);
 }
 
 /// Cases 19 and 23: a job that kills its workers ends in quarantine; its attempts are untouched.

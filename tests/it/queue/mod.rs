@@ -13,6 +13,7 @@ mod leases;
 mod limits;
 mod model;
 mod robustness;
+mod shares;
 mod support;
 mod unique;
 mod worker_queue;

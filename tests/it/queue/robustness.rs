@@ -20,7 +20,7 @@ async fn the_library_is_loaded_again_when_redis_lost_it() {
     flush().await;
     let claim = h.fetch(1).await;
     flush().await;
-    assert_eq!(h.queue.renew(&[claim.fence]).await.unwrap(), [true]);
+    assert_eq!(h.queue.renew(0, &[claim.fence]).await.unwrap(), [true]);
     flush().await;
     h.complete(&claim).await;
     flush().await;
@@ -84,7 +84,7 @@ async fn a_full_redis_refuses_jobs_and_drains() {
     while done < accepted {
         let claim = h.fetch(200).await;
         assert!(!claim.jobs.is_empty(), "{done} of {accepted}");
-        assert_eq!(h.queue.renew(&[claim.fence]).await.unwrap(), [true]);
+        assert_eq!(h.queue.renew(0, &[claim.fence]).await.unwrap(), [true]);
         done += claim.jobs.len();
         h.complete(&claim).await;
     }

@@ -116,10 +116,13 @@ impl Harness {
     pub(crate) async fn fetch_as(&self, worker: &str, limit: usize) -> Claim {
         self.attempt.set(self.attempt.get() + 1);
         let attempt = self.attempt.get();
-        let request = FetchRequest { worker, attempt, lanes: &self.lanes, limit, quantum: 2 };
+        let request =
+            FetchRequest { worker, attempt, shard: 0, turn: None, lanes: &self.lanes, limit, quantum: 2 };
         match self.queue.fetch(request).await.unwrap() {
             Fetched::Claim(claim) => claim,
-            Fetched::Nothing { .. } => Claim { fence: 0, jobs: Vec::new() },
+            Fetched::Nothing { virtual_time, .. } => {
+                Claim { shard: 0, fence: 0, jobs: Vec::new(), virtual_time }
+            }
         }
     }
 
@@ -138,7 +141,7 @@ impl Harness {
     /// The worker of the present claims vanishes.
     pub(crate) async fn let_die(&self) -> jobs::queue::Reaped {
         self.clock.advance(self.config.lease + Duration::from_millis(1));
-        self.queue.reap(100).await.unwrap()
+        self.queue.reap(0, 100).await.unwrap()
     }
 
     /// A plain connection, for tests that look at or damage the keys.

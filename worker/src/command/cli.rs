@@ -65,9 +65,15 @@ mod tests {
         let mut cli = Cli::command();
         let run = cli.find_subcommand_mut("run").unwrap();
         let help = run.render_long_help().to_string();
-        for name in
-            ["REDIS_URL", "TENANTRY_STAMP_KEYS", "POSTGRES_URL", "MONGO_URL", "NEO4J_URL", "OPENAI_BASE_URL"]
-        {
+        for name in [
+            "REDIS_URL",
+            "TENANTRY_SHARDS",
+            "TENANTRY_STAMP_KEYS",
+            "POSTGRES_URL",
+            "MONGO_URL",
+            "NEO4J_URL",
+            "OPENAI_BASE_URL",
+        ] {
             assert!(help.contains(name), "{name} is not in the help");
         }
     }

@@ -7,14 +7,13 @@ use jobs::envelope::StampKeys;
 use secrecy::SecretString;
 
 use crate::run::{Parts, Worker};
-use crate::settings::{ExtractionSettings, PoolSettings, StorageSettings};
+use crate::settings::{ExtractionSettings, PoolSettings, QueueSettings, StorageSettings};
 
 /// Runs jobs, schedules and the outbox relay against the configured servers.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Redis 7 or newer with maxmemory-policy noeviction.
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
-    redis_url: String,
+    #[command(flatten)]
+    queue: QueueSettings,
     /// One or two keys that sign jobs, `kid:secret`, the newest first; the API needs the same. See `worker
     /// keygen`.
     #[arg(long, env = "TENANTRY_STAMP_KEYS", hide_env_values = true, value_name = "KEYS")]
@@ -31,9 +30,10 @@ impl Run {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         super::log::start("info");
         let keys = StampKeys::parse(&SecretString::from(self.stamp_keys)).context("TENANTRY_STAMP_KEYS")?;
-        let stores = self.storage.stores(SecretString::from(self.redis_url))?;
+        let stores = self.storage.stores(self.queue.url())?;
         let clock = Arc::new(SystemClock);
-        let parts = Parts::open(&stores, "tenantry", keys, &self.pool, &self.extraction, clock).await?;
+        let parts =
+            Parts::open(self.queue.config(), &stores, keys, &self.pool, &self.extraction, clock).await?;
         let worker = Worker::start(parts, &self.pool);
         tracing::info!(concurrency = self.pool.concurrency, "worker is running");
         super::signal::asked_to_stop().await?;

@@ -2,8 +2,10 @@
 
 mod extraction;
 mod pool;
+mod queue;
 mod storage;
 
 pub use extraction::ExtractionSettings;
 pub use pool::PoolSettings;
+pub use queue::QueueSettings;
 pub use storage::StorageSettings;

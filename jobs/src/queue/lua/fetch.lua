@@ -1,7 +1,9 @@
 -- flag allow-oom. A full Redis must be able to drain.
--- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, (lane, its queue)*
--- -> {claim, {tenant, count, us charged for each, ...}, {id, ...}}
---  | {0, ms to the next timer or '', more, {lane number, ...}}
+-- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, floor, ceiling, (lane, its queue)*
+-- -> {claim, {tenant, count, us charged for each, ...}, {id, ...}, V, next}
+--  | {0, ms to the next timer or '', more, {lane number, ...}, V, next}
+-- With several shards (ceiling not ''): V rises to floor first, nobody with a start tag above ceiling is served
+-- except the first, and next is the start tag of who would be served next, '' for nobody.
 -- The caller reads the records with a plain HMGET: through Lua they would cost three times as much, and the
 -- record of a claimed job is not removed. A caller that got no answer asks with the same attempt number and
 -- gets the same claim. Exact start-time fair queueing over the heads of the declared lanes' ready indexes.
@@ -19,12 +21,12 @@ if again == ARGV[6] and call('ZSCORE', p..':l', again_claim) then
     for j = i + 2, i + 1 + c do ids[#ids + 1] = rec[j] end
     i = i + 2 + c
   end
-  return {tonumber(again_claim), G, ids}
+  return {tonumber(again_claim), G, ids, '0', '0'}
 end
 
 local lanes, numbers, kind_of = {}, {}, {} -- those that may be served, all, lane -> job type
 local paused = call('EXISTS', p..':P') == 1
-for i = 7, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
   local lane = lane_number(ARGV[i], ARGV[i + 1])
   numbers[#numbers + 1] = lane
   if not paused or call('HGET', p..':P', queue_of(lane)) ~= 'paused' then
@@ -32,8 +34,8 @@ for i = 7, #ARGV, 2 do
     kind_of[lane] = type_of(ARGV[i])
   end
 end
-local v, S, order = virtual_clock(), {}, {}
-local v0 = v
+local v0, several, ceiling, S, order = virtual_clock(), ARGV[8] ~= '', tonumber(ARGV[8]) or 1 / 0, {}, {}
+local v = several and max(v0, tonumber(ARGV[7])) or v0
 
 -- 1. timers, bounded: 16 tenants with 50 jobs each
 local function promote(t, s, kind)
@@ -194,6 +196,7 @@ while left > 0 and visits < maxv and nl > 0 do
   while j <= m and left > 0 and (j == 1 or S[T[j]].vt <= H) do
     local t = T[j]
     local s = S[t]
+    if ni > 0 and max(s.vt, v) > ceiling then left = 0; break end -- another shard comes first
     if not s.na then s.na = in_flight(t); order[#order + 1] = t end
     if not was[t] then was[t] = true; touched[#touched + 1] = t end
     local start = s.vt
@@ -239,15 +242,20 @@ for j = 1, #order do local t = order[j]; save(t, S[t], S[t].na, v, now) end
 flush()
 flush_counts()
 if v > v0 then call('SET', p..':V', int(v)) end
-local more = 0
+local more, next_tag = 0, 1 / 0
 for j = 1, nl do
   if call('EXISTS', kr..lanes[j]) == 1 then
     more = 1
+    if several then
+      local z = call('ZRANGE', kr..lanes[j], 0, 0, 'WITHSCORES')
+      next_tag = min(next_tag, max(v, tonumber(z[2])))
+    end
     if claim then wake(lanes[j]) end -- somebody else may help
   end
   woken[lanes[j]] = nil
 end
 for lane in pairs(woken) do wake(lane) end
-if claim then return {tonumber(claim), G, ids} end
+local upcoming = next_tag < 1 / 0 and int(next_tag) or ''
+if claim then return {tonumber(claim), G, ids, int(v), upcoming} end
 local head = call('ZRANGE', kw, 0, 0, 'WITHSCORES')
-return {0, head[2] and int(max(0, tonumber(head[2]) - now)) or '', more, numbers}
+return {0, head[2] and int(max(0, tonumber(head[2]) - now)) or '', more, numbers, int(v), upcoming}

@@ -8,9 +8,16 @@ use tokio::sync::Notify;
 
 use super::ticket::Ticket;
 
+/// Fences are unique in their shard only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ClaimId {
+    pub(super) shard: u16,
+    pub(super) fence: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    live: Mutex<HashMap<u64, LiveClaim>>,
+    live: Mutex<HashMap<ClaimId, LiveClaim>>,
     changed: Notify,
 }
 
@@ -31,13 +38,13 @@ impl LiveClaim {
 }
 
 impl Claims {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, LiveClaim>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClaimId, LiveClaim>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, ticket: &Arc<Ticket>, confirmed_until: Instant) {
         let mut live = self.lock();
-        let claim = live.entry(ticket.fence).or_insert_with(|| LiveClaim {
+        let claim = live.entry(ticket.claim).or_insert_with(|| LiveClaim {
             confirmed_until,
             lost: false,
             jobs: HashMap::new(),
@@ -47,31 +54,33 @@ impl Claims {
 
     pub(super) fn remove(&self, ticket: &Ticket) {
         let mut live = self.lock();
-        if let Some(claim) = live.get_mut(&ticket.fence) {
+        if let Some(claim) = live.get_mut(&ticket.claim) {
             claim.jobs.remove(&ticket.id);
             if claim.jobs.is_empty() {
-                live.remove(&ticket.fence);
+                live.remove(&ticket.claim);
             }
         }
         drop(live);
         self.changed.notify_waiters();
     }
 
-    /// Claims worth renewing.
-    pub(super) fn fences(&self) -> Vec<u64> {
-        self.lock().iter().filter(|(_, claim)| !claim.lost).map(|(fence, _)| *fence).collect()
+    /// Fences of a shard's claims that are worth renewing.
+    pub(super) fn fences(&self, shard: u16) -> Vec<u64> {
+        let live = self.lock();
+        let worth = live.iter().filter(|(id, claim)| id.shard == shard && !claim.lost);
+        worth.map(|(id, _)| id.fence).collect()
     }
 
-    pub(super) fn confirm(&self, fence: u64, until: Instant) {
-        if let Some(claim) = self.lock().get_mut(&fence) {
+    pub(super) fn confirm(&self, id: ClaimId, until: Instant) {
+        if let Some(claim) = self.lock().get_mut(&id) {
             claim.confirmed_until = claim.confirmed_until.max(until);
         }
     }
 
     /// Stops the work of a claim that somebody else has now. The number of jobs stopped.
-    pub(super) fn lose(&self, fence: u64) -> usize {
+    pub(super) fn lose(&self, id: ClaimId) -> usize {
         let mut live = self.lock();
-        let Some(claim) = live.get_mut(&fence).filter(|claim| !claim.lost) else { return 0 };
+        let Some(claim) = live.get_mut(&id).filter(|claim| !claim.lost) else { return 0 };
         claim.lose();
         claim.jobs.len()
     }
@@ -87,23 +96,24 @@ impl Claims {
     }
 
     /// Stops one job that somebody cancelled.
-    pub(super) fn call_off(&self, fence: u64, id: &str) {
-        if let Some(ticket) = self.lock().get(&fence).and_then(|claim| claim.jobs.get(id)) {
+    pub(super) fn call_off(&self, claim: ClaimId, id: &str) {
+        if let Some(ticket) = self.lock().get(&claim).and_then(|claim| claim.jobs.get(id)) {
             ticket.call_off();
         }
     }
 
-    /// Stops a tenant's jobs that were claimed up to `last_fence`.
-    pub(super) fn call_off_tenant(&self, tenant: &str, last_fence: u64) {
-        for (_, claim) in self.lock().iter().filter(|(fence, _)| **fence <= last_fence) {
+    /// Stops a tenant's jobs that were claimed up to `last`.
+    pub(super) fn call_off_tenant(&self, tenant: &str, last: ClaimId) {
+        let of_shard = |id: &ClaimId| id.shard == last.shard && id.fence <= last.fence;
+        for (_, claim) in self.lock().iter().filter(|(id, _)| of_shard(id)) {
             claim.jobs.values().filter(|ticket| ticket.tenant == tenant).for_each(|ticket| ticket.call_off());
         }
     }
 
-    /// Worker time that was not charged yet, by tenant, in microseconds.
-    pub(super) fn take_uncharged_us(&self) -> Vec<(String, i64)> {
+    /// Worker time that was not charged yet, of a shard's tenants, in microseconds.
+    pub(super) fn take_uncharged_us(&self, shard: u16) -> Vec<(String, i64)> {
         let mut charges: HashMap<String, i64> = HashMap::new();
-        for ticket in self.tickets() {
+        for ticket in self.tickets().iter().filter(|ticket| ticket.claim.shard == shard) {
             let us = ticket.take_uncharged_us();
             if us > 0 {
                 *charges.entry(ticket.tenant.clone()).or_default() += us;

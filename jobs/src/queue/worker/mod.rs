@@ -10,6 +10,7 @@ mod backend;
 mod backoff;
 mod buffer;
 mod claims;
+mod delivery;
 mod feeder;
 mod finisher;
 mod job;
@@ -18,13 +19,16 @@ mod reaper;
 mod renewer;
 #[cfg(feature = "test-support")]
 mod run_for_tests;
+mod shard_order;
 mod shared;
 mod signals;
 mod ticket;
+mod watchers;
 mod worker_queue;
 
 pub use backend::JobBackend;
 pub use job::{FetchedJob, QuarantinedJob};
 #[cfg(feature = "test-support")]
 pub use run_for_tests::run_for_tests;
+pub use shard_order::{NextShard, ShardOrder};
 pub use worker_queue::{StopReport, WorkerObserver, WorkerOptions, WorkerQueue};

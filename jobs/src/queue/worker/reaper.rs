@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use super::backoff::jittered;
 use super::shared::Shared;
 use crate::error::report;
@@ -21,25 +23,30 @@ const HEAL_CALLS: usize = 10;
 const CALLS: usize = 50;
 
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut cursor = "0".to_owned();
+    let mut cursors: Vec<String> = shared.queue.shards().map(|_| "0".to_owned()).collect();
     let period = (shared.queue.config().lease / 6).clamp(Duration::from_millis(50), Duration::from_secs(5));
     loop {
         tokio::select! {
             () = shared.ending.cancelled() => return,
             () = tokio::time::sleep(jittered(period)) => {}
         }
-        if let Err(error) = sweep(&shared).await {
-            tracing::warn!(error = report(&error), "cannot look for lost claims, trying again");
-        }
-        if let Err(error) = tidy(&shared, &mut cursor).await {
-            tracing::warn!(error = report(&error), "cannot tidy up, trying again");
-        }
+        let shards = cursors.iter_mut().zip(0..);
+        join_all(shards.map(|(cursor, shard)| look_after(&shared, shard, cursor))).await;
     }
 }
 
-async fn sweep(shared: &Shared) -> Result<(), QueueError> {
+async fn look_after(shared: &Shared, shard: u16, cursor: &mut String) {
+    let swept =
+        sweep(shared, shard).await.map_err(|error| ("cannot look for lost claims, trying again", error));
+    let tidied = tidy(shared, shard, cursor).await.map_err(|error| ("cannot tidy up, trying again", error));
+    for (what, error) in [swept, tidied].into_iter().filter_map(Result::err) {
+        tracing::warn!(queue.shard = shard, error = report(&error), "{what}");
+    }
+}
+
+async fn sweep(shared: &Shared, shard: u16) -> Result<(), QueueError> {
     for _ in 0..CALLS {
-        let reaped = shared.queue.reap(CALL_CLAIMS).await?;
+        let reaped = shared.queue.reap(shard, CALL_CLAIMS).await?;
         if reaped.claims > 0 {
             let Reaped { claims, returned, quarantined } = &reaped;
             tracing::warn!(
@@ -49,7 +56,7 @@ async fn sweep(shared: &Shared) -> Result<(), QueueError> {
                 "took back the jobs of lost claims"
             );
         }
-        announce(shared, &reaped.quarantined).await?;
+        announce(shared, shard, &reaped.quarantined).await?;
         if reaped.claims < CALL_CLAIMS as usize {
             break;
         }
@@ -58,14 +65,14 @@ async fn sweep(shared: &Shared) -> Result<(), QueueError> {
 }
 
 /// Removes what was called off by the thousand, and compares some tenants' running jobs with the leases.
-async fn tidy(shared: &Shared, cursor: &mut String) -> Result<(), QueueError> {
+async fn tidy(shared: &Shared, shard: u16, cursor: &mut String) -> Result<(), QueueError> {
     for _ in 0..CALLS {
-        if shared.queue.sweep(SWEEP_JOBS).await? == 0 {
+        if shared.queue.sweep(shard, SWEEP_JOBS).await? == 0 {
             break;
         }
     }
     for _ in 0..HEAL_CALLS {
-        let healed = shared.queue.heal(cursor, HEAL_TENANTS).await?;
+        let healed = shared.queue.heal(shard, cursor, HEAL_TENANTS).await?;
         if healed.claims > 0 {
             tracing::warn!(claims = healed.claims, "claims had lost their leases and have new ones");
         }
@@ -77,9 +84,9 @@ async fn tidy(shared: &Shared, cursor: &mut String) -> Result<(), QueueError> {
     Ok(())
 }
 
-async fn announce(shared: &Shared, quarantined: &[(String, String)]) -> Result<(), QueueError> {
+async fn announce(shared: &Shared, shard: u16, quarantined: &[(String, String)]) -> Result<(), QueueError> {
     let ids: Vec<String> = quarantined.iter().map(|(_, id)| id.clone()).collect();
-    let records = shared.queue.records("", &ids).await?;
+    let records = shared.queue.records(shard, &ids).await?;
     for ((tenant, id), record) in quarantined.iter().zip(records) {
         let read = record.as_deref().and_then(record::parse);
         let code = if read.is_some() { "worker_died" } else { "record_damaged" };

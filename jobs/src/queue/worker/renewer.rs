@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
+
 use super::backoff::jittered;
+use super::claims::ClaimId;
 use super::shared::Shared;
 use crate::error::report;
 
@@ -23,23 +26,34 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// Every shard at once: one that cannot be reached must not delay the others.
 async fn renew(shared: &Shared, lease: Duration) -> bool {
-    let mut charges = shared.claims.take_uncharged_us();
-    for fences in shared.claims.fences().chunks(CALL_CLAIMS) {
+    let shards = shared.queue.shards().map(|shard| renew_shard(shared, shard, lease));
+    join_all(shards).await.into_iter().all(|renewed| renewed)
+}
+
+async fn renew_shard(shared: &Shared, shard: u16, lease: Duration) -> bool {
+    let mut charges = shared.claims.take_uncharged_us(shard);
+    for fences in shared.claims.fences(shard).chunks(CALL_CLAIMS) {
         // The lease counts from when we asked: the answer may have taken its time.
         let asked = Instant::now();
-        match shared.queue.renew_charged(fences, &std::mem::take(&mut charges)).await {
+        match shared.queue.renew_charged(shard, fences, &std::mem::take(&mut charges)).await {
             Ok(held) => {
                 for (&fence, held) in fences.iter().zip(held) {
+                    let id = ClaimId { shard, fence };
                     if held {
-                        shared.claims.confirm(fence, asked + lease);
+                        shared.claims.confirm(id, asked + lease);
                     } else {
-                        report_lost(shared.claims.lose(fence), "lost a claim, its jobs are cancelled");
+                        report_lost(shared.claims.lose(id), "lost a claim, its jobs are cancelled");
                     }
                 }
             }
             Err(error) => {
-                tracing::warn!(error = report(&error), "cannot renew claims, trying again");
+                tracing::warn!(
+                    queue.shard = shard,
+                    error = report(&error),
+                    "cannot renew claims, trying again"
+                );
                 return false;
             }
         }

@@ -23,7 +23,8 @@ pub(super) struct Shared {
     pub(super) claims: Claims,
     /// One permit for each job that may be claimed.
     pub(super) slots: Arc<Semaphore>,
-    pub(super) finishes: mpsc::Sender<FinishRequest>,
+    /// One channel for each shard: one that cannot be reached delays only its own jobs.
+    finishes: Vec<mpsc::Sender<FinishRequest>>,
     pub(super) quarantined: mpsc::Sender<QuarantinedJob>,
     /// No more jobs.
     pub(super) stopping: CancellationToken,
@@ -36,7 +37,7 @@ impl Shared {
     pub(super) fn new(
         queue: Queue,
         options: WorkerOptions,
-        finishes: mpsc::Sender<FinishRequest>,
+        finishes: Vec<mpsc::Sender<FinishRequest>>,
         quarantined: mpsc::Sender<QuarantinedJob>,
     ) -> Self {
         Self {
@@ -52,6 +53,10 @@ impl Shared {
             finishes,
             quarantined,
         }
+    }
+
+    pub(super) fn finishes(&self, shard: u16) -> &mpsc::Sender<FinishRequest> {
+        &self.finishes[usize::from(shard)]
     }
 
     pub(super) fn polled(&self) {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use redis::Cmd;
 
 use super::backoff::jittered;
+use super::claims::ClaimId;
 use super::shared::Shared;
 use crate::error::report;
 use crate::queue::connection::Resend;
@@ -25,10 +27,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = shared.ending.cancelled() => return,
             () = tokio::time::sleep(jittered(PERIOD)) => {}
         }
-        if !shared.claims.is_empty()
-            && let Err(error) = look(&shared).await
-        {
-            tracing::warn!(error = report(&error), "cannot see which jobs were cancelled, trying again");
+        if !shared.claims.is_empty() {
+            join_all(shared.queue.shards().map(|shard| look(&shared, shard))).await;
         }
         let stuck = shared.claims.stuck(STUCK);
         if stuck > stuck_before {
@@ -41,17 +41,26 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn look(shared: &Shared) -> Result<(), QueueError> {
+async fn look(shared: &Shared, shard: u16) {
+    if let Err(error) = call_off(shared, shard).await {
+        tracing::warn!(
+            queue.shard = shard,
+            error = report(&error),
+            "cannot see which jobs were cancelled, trying again"
+        );
+    }
+}
+
+async fn call_off(shared: &Shared, shard: u16) -> Result<(), QueueError> {
     let mut command = Cmd::new();
-    command.arg("ZREVRANGE").arg(shared.queue.key("s")).arg(0).arg(REQUESTS);
-    let requests: Vec<String> = shared.queue.connection().query(&command, Resend::Safe).await?;
+    command.arg("ZREVRANGE").arg(shared.queue.key(shard, "s")).arg(0).arg(REQUESTS);
+    let requests: Vec<String> = shared.queue.servers().query(shard, &command, Resend::Safe).await?;
+    let claim = |fence: &str| ClaimId { shard, fence: fence.parse().unwrap_or(0) };
     for request in requests {
         let mut words = request.split(' ');
         match (words.next(), words.next(), words.next()) {
-            (Some("*"), Some(tenant), Some(fence)) => {
-                shared.claims.call_off_tenant(tenant, fence.parse().unwrap_or(0));
-            }
-            (Some(fence), Some(id), None) => shared.claims.call_off(fence.parse().unwrap_or(0), id),
+            (Some("*"), Some(tenant), Some(fence)) => shared.claims.call_off_tenant(tenant, claim(fence)),
+            (Some(fence), Some(id), None) => shared.claims.call_off(claim(fence), id),
             _ => {}
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::claims::ClaimId;
 use crate::queue::charge::{WorkerTime, micros};
 use crate::queue::claim::ClaimedJob;
 use crate::queue::finish::{Finish, Verdict};
@@ -17,7 +18,7 @@ use crate::queue::finishing::FinishedJob;
 pub(super) struct Ticket {
     pub(super) tenant: String,
     pub(super) id: String,
-    pub(super) fence: u64,
+    pub(super) claim: ClaimId,
     pub(super) attempts: u32,
     pub(super) wire: Option<Arc<str>>,
     pub(super) cancel: CancellationToken,
@@ -44,15 +45,15 @@ impl Ticket {
     /// The ticket of a claimed job that was in its tenant's queue after `attempts` failures.
     pub(super) fn new(
         job: &ClaimedJob,
-        fence: u64,
+        claim: ClaimId,
         attempts: u32,
         wire: Option<Arc<str>>,
-        slot: OwnedSemaphorePermit,
+        slot: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
             tenant: job.tenant.clone(),
             id: job.id.clone(),
-            fence,
+            claim,
             attempts,
             wire,
             cancel: CancellationToken::new(),
@@ -61,7 +62,7 @@ impl Ticket {
             charged_us: AtomicI64::new(micros(job.charged)),
             started: OnceLock::new(),
             told_to_stop: OnceLock::new(),
-            slot: Mutex::new(Some(slot)),
+            slot: Mutex::new(slot),
             settled: AtomicBool::new(false),
         }
     }
@@ -117,7 +118,8 @@ impl Ticket {
         let job = FinishedJob {
             tenant: self.tenant.clone(),
             id: self.id.clone(),
-            fence: self.fence,
+            shard: self.claim.shard,
+            fence: self.claim.fence,
             finish,
             record_bytes: self.record_bytes,
             time: self.time(),

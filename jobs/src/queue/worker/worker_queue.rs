@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -41,7 +42,7 @@ impl WorkerOptions {
 pub struct WorkerQueue {
     shared: Arc<Shared>,
     feeder: JoinHandle<()>,
-    finisher: JoinHandle<()>,
+    finishers: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
     quarantined: Option<mpsc::Receiver<QuarantinedJob>>,
 }
@@ -59,12 +60,16 @@ impl WorkerQueue {
     /// Starts taking jobs. Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(queue: Queue, options: WorkerOptions) -> Self {
-        let (finishes, requests) = mpsc::channel(options.concurrency.max(1) * 2 + 64);
+        let capacity = options.concurrency.max(1) * 2 + 64;
+        let (finishes, requests): (_, Vec<_>) = queue.shards().map(|_| mpsc::channel(capacity)).unzip();
         let (report, quarantined) = mpsc::channel(1_024);
         let shared = Arc::new(Shared::new(queue, options, finishes, report));
         Self {
             feeder: tokio::spawn(feeder::run(Arc::clone(&shared))),
-            finisher: tokio::spawn(finisher::run(Arc::clone(&shared), requests)),
+            finishers: requests
+                .into_iter()
+                .map(|requests| tokio::spawn(finisher::run(Arc::clone(&shared), requests)))
+                .collect(),
             others: vec![
                 tokio::spawn(renewer::run(Arc::clone(&shared))),
                 tokio::spawn(renewer::watch(Arc::clone(&shared))),
@@ -123,7 +128,8 @@ impl WorkerQueue {
             if ticket.settle() {
                 count += 1;
                 let request = ticket.request(Verdict::Released.into(), None);
-                tokio::time::timeout(Duration::from_secs(1), self.shared.finishes.send(request)).await.ok();
+                let finishes = self.shared.finishes(ticket.claim.shard);
+                tokio::time::timeout(Duration::from_secs(1), finishes.send(request)).await.ok();
             }
         }
         count
@@ -135,7 +141,7 @@ impl WorkerQueue {
         self.shared.ending.cancel();
         let left = self.shared.queue.heartbeat(&self.shared.name, &self.shared.options.lanes, false);
         tokio::time::timeout(Duration::from_secs(1), left).await.ok();
-        tokio::time::timeout(Duration::from_secs(1), &mut self.finisher).await.ok();
+        tokio::time::timeout(Duration::from_secs(1), join_all(&mut self.finishers)).await.ok();
         report
     }
 }
@@ -145,8 +151,7 @@ impl Drop for WorkerQueue {
         self.shared.stopping.cancel();
         self.shared.ending.cancel();
         self.feeder.abort();
-        self.finisher.abort();
-        self.others.iter().for_each(JoinHandle::abort);
+        self.finishers.iter().chain(&self.others).for_each(JoinHandle::abort);
         drop(self.shared.buffer.close());
     }
 }

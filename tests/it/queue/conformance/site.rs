@@ -106,7 +106,15 @@ impl Site {
             EitherQueue::Redis { queue, attempt } => {
                 attempt.set(attempt.get() + 1);
                 let (attempt, lanes) = (attempt.get(), &self.lanes);
-                let request = FetchRequest { worker: "w", attempt, lanes, limit, quantum: QUANTUM };
+                let request = FetchRequest {
+                    worker: "w",
+                    attempt,
+                    shard: 0,
+                    turn: None,
+                    lanes,
+                    limit,
+                    quantum: QUANTUM,
+                };
                 match queue.fetch(request).await.unwrap() {
                     Fetched::Claim(claim) => {
                         claim.jobs.into_iter().map(|job| Claimed::redis(claim.fence, job)).collect()
@@ -153,7 +161,7 @@ impl Site {
 
     pub(super) async fn renew(&self, job: &Claimed) -> bool {
         match &self.queue {
-            EitherQueue::Redis { queue, .. } => queue.renew(&[job.fence]).await.unwrap()[0],
+            EitherQueue::Redis { queue, .. } => queue.renew(0, &[job.fence]).await.unwrap()[0],
             EitherQueue::Memory(queue) => queue.renew(job.fence),
         }
     }
@@ -162,7 +170,7 @@ impl Site {
     pub(super) async fn reap(&self) -> Vec<JobId> {
         match &self.queue {
             EitherQueue::Redis { queue, .. } => {
-                let reaped = queue.reap(100).await.unwrap();
+                let reaped = queue.reap(0, 100).await.unwrap();
                 reaped.quarantined.iter().map(|(_, id)| id.parse().unwrap()).collect()
             }
             EitherQueue::Memory(queue) => queue.reap().into_iter().map(|job| job.id).collect(),

@@ -41,6 +41,7 @@ impl Run {
             });
         }
         let finished = FinishedJob {
+            shard: 0,
             tenant: TENANTS[tenant].into(),
             id: id.clone(),
             fence: self.model.claims[claim].fence,
@@ -99,6 +100,7 @@ impl Run {
         let batch: Vec<_> = jobs
             .iter()
             .map(|id| FinishedJob {
+                shard: 0,
                 tenant: TENANTS[self.model.jobs[id].tenant].into(),
                 id: id.clone(),
                 fence,

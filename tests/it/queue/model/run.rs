@@ -123,8 +123,15 @@ impl Run {
         };
         for _ in 0..50 {
             self.attempt += 1;
-            let request =
-                FetchRequest { worker: "w", attempt: self.attempt, lanes: &lanes, limit, quantum: 2 };
+            let request = FetchRequest {
+                worker: "w",
+                attempt: self.attempt,
+                shard: 0,
+                turn: None,
+                lanes: &lanes,
+                limit,
+                quantum: 2,
+            };
             match self.h.queue.fetch(request).await.map_err(|error| error.to_string())? {
                 Fetched::Claim(claim) => return self.claimed(&claim, limit, all_lanes),
                 Fetched::Nothing { more: true, .. } => {}
@@ -183,7 +190,7 @@ impl Run {
         let index = claim % self.model.claims.len();
         let now = self.model.now;
         let claim = &mut self.model.claims[index];
-        let held = self.h.queue.renew(&[claim.fence]).await.map_err(|error| error.to_string())?[0];
+        let held = self.h.queue.renew(0, &[claim.fence]).await.map_err(|error| error.to_string())?[0];
         if claim.leased {
             claim.lease_end = now + LEASE_MS;
         }
@@ -191,7 +198,7 @@ impl Run {
     }
 
     async fn reap(&mut self, max_claims: u32) -> Checked {
-        let reaped = self.h.queue.reap(max_claims).await.map_err(|error| error.to_string())?;
+        let reaped = self.h.queue.reap(0, max_claims).await.map_err(|error| error.to_string())?;
         same("reaped", &reaped.claims, &self.model.reap(max_claims as usize))
     }
 

@@ -2,4 +2,5 @@
 
 mod outages;
 mod running;
+mod sharded;
 mod site;

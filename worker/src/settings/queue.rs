@@ -1,0 +1,30 @@
+use clap::Args;
+use jobs::queue::QueueConfig;
+use secrecy::SecretString;
+
+/// Where the queue is.
+#[derive(Debug, Clone, Args)]
+pub struct QueueSettings {
+    /// Redis 7 or newer with maxmemory-policy noeviction.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: String,
+    /// How many parts the queue has: 1 unless set. Every program on the queue needs the same number; `worker
+    /// shards` changes it.
+    #[arg(long, env = "TENANTRY_SHARDS", value_parser = clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into()))]
+    pub shards: Option<u16>,
+}
+
+impl QueueSettings {
+    /// [`QueueSettings::redis_url`]
+    #[must_use]
+    pub fn url(&self) -> SecretString {
+        self.redis_url.clone().into()
+    }
+
+    /// The queue with these settings.
+    #[must_use]
+    pub fn config(&self) -> QueueConfig {
+        let config = QueueConfig::new(self.url());
+        QueueConfig { shards: self.shards.unwrap_or(config.shards), ..config }
+    }
+}
