@@ -95,7 +95,7 @@ pub struct Finish {
 
 impl Finish {
     /// The most children that one job may leave behind, because a script has to end soon.
-    pub const MAX_CHILDREN: usize = 1_000;
+    pub const MAX_CHILDREN: usize = 500;
 
     /// The end of a job that leaves nothing behind.
     #[must_use]

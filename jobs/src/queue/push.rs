@@ -9,7 +9,7 @@ use super::shards::Shards;
 use crate::envelope::{OnConflict, StampedJob, UniquePolicy, Until};
 
 /// Most jobs in one call, because a script has to end soon.
-const CALL_JOBS: usize = 500;
+const CALL_JOBS: usize = 200;
 /// Most bytes of envelopes in one call.
 const CALL_BYTES: usize = 1 << 20;
 

@@ -27,7 +27,7 @@ impl Queue {
     /// caller that got no answer may push again.
     ///
     /// # Errors
-    /// [`QueueError::LimitReached`] when a tenant may not add that much: of up to 500 jobs, none of that tenant is
+    /// [`QueueError::LimitReached`] when a tenant may not add that much: of up to 200 jobs, none of that tenant is
     /// enqueued then, while those of other tenants are. Otherwise when Redis fails; some of the jobs may be in
     /// the queue then.
     pub async fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {

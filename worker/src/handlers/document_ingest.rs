@@ -12,9 +12,11 @@ use crate::context::JobContext;
 use crate::handler::Handler;
 use crate::text::{self, Chunker, ParseError, ParsedText};
 
-/// How many chunks one extraction job takes: large enough that its overhead vanishes, small enough that a
+/// How many chunks one extraction job takes at least: large enough that its overhead vanishes, small enough that a
 /// retry repeats little.
 const CHUNKS_PER_JOB: u32 = 8;
+/// How many extraction jobs a document makes at most: a finish may leave a bounded number of children.
+const EXTRACTION_JOBS: u32 = 400;
 
 impl Handler for IngestDocument {
     #[tracing::instrument(name = "document.ingest", skip_all, fields(document.id = %self.document_id))]
@@ -48,13 +50,14 @@ impl Handler for IngestDocument {
 /// Each extraction job takes a run of chunks; when all are done, the graph is built.
 fn open_extraction(ingest: &IngestDocument, cx: &JobContext, chunks: u32) -> Result<(), JobError> {
     let IngestDocument { document_id, revision } = ingest.clone();
+    let per_job = chunks.div_ceil(EXTRACTION_JOBS).max(CHUNKS_PER_JOB);
     let extract = |first: u32| ExtractEntities {
         document_id: document_id.clone(),
         revision,
         first,
-        count: (chunks - first).min(CHUNKS_PER_JOB),
+        count: (chunks - first).min(per_job),
     };
-    let members: Vec<_> = (0..chunks).step_by(CHUNKS_PER_JOB as usize).map(extract).collect();
+    let members: Vec<_> = (0..chunks).step_by(per_job as usize).map(extract).collect();
     cx.open_group(&members, &BuildGraph { document_id: document_id.clone(), revision })
 }
 
