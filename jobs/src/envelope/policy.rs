@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::serde_as_text;
 use crate::tenant::InvalidId;
 
 /// A duration written as ISO 8601 (`PT1H30M`, `PT0.5S`), whole milliseconds, up to days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IsoDuration(pub Duration);
 
 impl fmt::Display for IsoDuration {
@@ -80,6 +80,8 @@ impl From<IsoDuration> for String {
         duration.to_string()
     }
 }
+
+serde_as_text!(IsoDuration);
 
 /// When a failed job is tried again: exponential backoff with full jitter between half and the whole of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

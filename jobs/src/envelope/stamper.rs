@@ -9,7 +9,7 @@ use super::policy::RetryPolicy;
 use super::stamp::{self, Claims};
 use super::trace::TraceParent;
 use super::unique::{Unique, UniquePolicy};
-use super::wire::WireEnvelope;
+use super::wire;
 use crate::clock::SharedClock;
 use crate::id::{GroupId, JobId};
 use crate::job::{Job, Priority};
@@ -105,9 +105,6 @@ pub enum StampError {
         /// Size of the envelope.
         size_bytes: usize,
     },
-    /// The signature failed.
-    #[error("the envelope cannot be signed")]
-    Sign(#[from] jsonwebtoken::errors::Error),
 }
 
 /// Signs jobs for tenants.
@@ -212,7 +209,7 @@ impl Stamper {
             epoch: context.epoch(),
             iat: self.clock.now().timestamp(),
         };
-        let wire = serde_json::to_string(&WireEnvelope { stamp: stamp::sign(&self.keys, &claims)?, job })?;
+        let wire = wire::write(&stamp::sign(&self.keys, &claims)?, job.get());
         if wire.len() > Self::MAX_WIRE_BYTES {
             return Err(StampError::TooLarge { size_bytes: wire.len() });
         }

@@ -3,13 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
+use crate::as_text::serde_as_text;
 use crate::tenant::InvalidId;
 
 /// A W3C [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header), version 00.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
     trace_id: [u8; 16],
     parent_id: [u8; 8],
@@ -39,7 +37,8 @@ impl TraceParent {
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{}-{}-{:02x}", hex::encode(self.trace_id), hex::encode(self.parent_id), self.flags)
+        let (trace_id, parent_id) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.parent_id));
+        write!(f, "00-{trace_id:032x}-{parent_id:016x}-{:02x}", self.flags)
     }
 }
 
@@ -81,6 +80,8 @@ impl From<TraceParent> for String {
         trace.to_string()
     }
 }
+
+serde_as_text!(TraceParent);
 
 #[cfg(test)]
 mod tests {

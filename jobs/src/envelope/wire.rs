@@ -1,5 +1,7 @@
 //! The bytes on Redis.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -12,4 +14,32 @@ pub struct WireEnvelope {
     pub stamp: String,
     /// The [`super::Envelope`], byte for byte as it was signed.
     pub job: Box<RawValue>,
+}
+
+/// A [`WireEnvelope`] that is looked at in place.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BorrowedWire<'a> {
+    #[serde(borrow)]
+    pub(super) stamp: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) job: &'a RawValue,
+}
+
+/// The JSON of a [`WireEnvelope`] of `stamp`, which is base64url with dots, and `job`, which is JSON.
+pub(super) fn write(stamp: &str, job: &str) -> String {
+    let parts = [r#"{"stamp":""#, stamp, r#"","job":"#, job, "}"];
+    parts.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_by_hand_is_what_serde_writes() {
+        let wire = write("a.b.c", r#"{"id":"x"}"#);
+        let read: WireEnvelope = serde_json::from_str(&wire).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), wire);
+    }
 }

@@ -4,13 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::InvalidId;
+use crate::as_text::serde_as_text;
 
 /// Names an API key. Not secret: it is the part of the key that finds its row.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ApiKeyId(Arc<str>);
 
 impl ApiKeyId {
@@ -55,8 +53,7 @@ impl fmt::Display for ApiKeyId {
 }
 
 /// Who caused a job: the answer to "why does this run?" in the stamp, the audit log and the traces.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Actor {
     /// A person, named by the `sub` claim of their token.
     User(Arc<str>),
@@ -108,6 +105,9 @@ impl From<Actor> for String {
         actor.to_string()
     }
 }
+
+serde_as_text!(ApiKeyId);
+serde_as_text!(Actor);
 
 #[cfg(test)]
 mod tests {

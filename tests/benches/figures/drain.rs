@@ -22,7 +22,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
         backlog(bench, persistence, 10_000, 100_000.0).await?;
         let place = ("drain", persistence.name());
         let mut best: f64 = 0.0;
-        for peer in &PEERS {
+        for peer in PEERS.iter().take(if bench.peers { PEERS.len() } else { 0 }) {
             if let Some(theirs) = peer_drain(bench, peer, persistence).await? {
                 let (ratio, what) = (ours / theirs.median(), format!("{}: times as fast as", peer.name));
                 bench.report.add(

@@ -23,13 +23,16 @@ pub(crate) struct Bench {
     pub(crate) report: Report,
     /// In the form that [`StampKeys::parse`] reads.
     pub(crate) keys: String,
+    /// Whether to measure what we are measured beside.
+    pub(crate) peers: bool,
     only: Vec<String>,
     pub(crate) persistence: Vec<Persistence>,
 }
 
 impl Bench {
     /// `ONLY=drain,latency` chooses figures, `QUICK=1` takes each twice, `MINUTES=10` is the length of the
-    /// steady-rate figures, `PERSISTENCE=off` leaves the append-only file out.
+    /// steady-rate figures, `PERSISTENCE=off` leaves the append-only file out,
+    /// `PEERS=0` the peers.
     pub(crate) fn from_environment() -> Result<Self> {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
         let list = |name: &str| -> Vec<String> {
@@ -58,6 +61,7 @@ impl Bench {
             cores,
             report: Report::default(),
             keys: StampKeys::generate("bench").expose_secret().to_owned(),
+            peers: variable("PEERS") != "0",
             only,
             persistence,
         })
