@@ -1,12 +1,12 @@
 //! From what a handler returned to how its job ends.
 
 use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use apalis_core::error::BoxDynError;
 use apalis_core::task::ExecutionContext;
 use apalis_core::worker::ext::ack::Acknowledge;
-use futures::future::{BoxFuture, FutureExt as _};
 
 use super::ticket::{Ticket, TicketGuard};
 use crate::envelope::{Envelope, RetryPolicy, WireEnvelope};
@@ -18,22 +18,18 @@ pub struct Acker;
 
 impl Acknowledge<Finish> for Acker {
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<(), Infallible>>;
+    type Future = Ready<Result<(), Infallible>>;
 
     fn ack(&mut self, result: &Result<Finish, BoxDynError>, context: &ExecutionContext) -> Self::Future {
-        let Some(guard) = context.data().get::<Arc<TicketGuard>>().cloned() else {
+        let Some(guard) = context.data().get::<Arc<TicketGuard>>() else {
             tracing::error!("a task did not come from the queue, its result is ignored");
-            return std::future::ready(Ok(())).boxed();
+            return ready(Ok(()));
         };
-        let finish = match result {
+        guard.finish(match result {
             Ok(finish) => finish.clone(),
             Err(error) => Finish::of(failed(&guard.ticket, error.as_ref())),
-        };
-        async move {
-            guard.finish(finish).await;
-            Ok(())
-        }
-        .boxed()
+        });
+        ready(Ok(()))
     }
 }
 

@@ -43,7 +43,7 @@ async fn give_back(shared: &Shared, job: &ClaimedJob, claim: ClaimId, lease_end:
     let ticket = Arc::new(Ticket::new(job, claim, 0, None, None));
     shared.claims.add(&ticket, lease_end);
     if ticket.settle() {
-        let request = ticket.request(Verdict::Released.into(), None);
+        let request = ticket.request(Verdict::Released.into());
         shared.finishes(claim.shard).send(request).await.ok();
     }
 }
@@ -87,7 +87,7 @@ fn admit(
 async fn quarantine(shared: &Shared, ticket: &Arc<Ticket>, code: &'static str) {
     let reason = "the queue's own record of the job cannot be used".to_owned();
     if ticket.settle() {
-        let request = ticket.request(Verdict::Quarantined { code, reason }.into(), None);
+        let request = ticket.request(Verdict::Quarantined { code, reason }.into());
         shared.finishes(ticket.claim.shard).send(request).await.ok();
         shared.report_quarantined(&ticket.tenant, &ticket.id, None, code);
     }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::backoff::Backoff;
 use super::shared::Shared;
-use super::ticket::FinishRequest;
+use super::ticket::{FinishRequest, Ticket};
 use crate::error::report;
 use crate::queue::charge::Charges;
 use crate::queue::error::QueueError;
@@ -35,7 +35,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut requests: mpsc::Receiver<Finish
         for request in &batch {
             charges.add(&request.job);
         }
-        apply(&shared, batch, charges.take_large(LEAST_CHARGE), &mut backoff).await;
+        let (tickets, jobs) = batch.into_iter().map(|request| (request.ticket, request.job)).unzip();
+        apply(&shared, Batch { tickets, jobs }, charges.take_large(LEAST_CHARGE), &mut backoff).await;
     }
 }
 
@@ -51,22 +52,40 @@ fn refuse_impossible(request: &mut FinishRequest) {
     request.job.finish = Finish::of(Verdict::Discarded { code, reason: error.to_string() });
 }
 
-/// Tries until Redis has answered. The channel behind us is bounded, so a Redis that is away slows the
-/// handlers down rather than filling the memory.
-async fn apply(shared: &Shared, mut batch: Vec<FinishRequest>, mut charges: Charges, backoff: &mut Backoff) {
+/// Jobs at their ends, each with the ticket at the same place.
+struct Batch {
+    tickets: Vec<Arc<Ticket>>,
+    jobs: Vec<FinishedJob>,
+}
+
+impl Batch {
+    /// Takes the second half out.
+    fn split(&mut self) -> Self {
+        let at = self.jobs.len() / 2;
+        Self { tickets: self.tickets.split_off(at), jobs: self.jobs.split_off(at) }
+    }
+}
+
+/// Tries until Redis has answered. The jobs keep their slots meanwhile, so a Redis that is away stops the worker
+/// rather than filling the memory.
+async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff: &mut Backoff) {
     let mut resent = false;
-    while !batch.is_empty() {
-        let jobs: Vec<FinishedJob> = batch.iter().map(|request| request.job.clone()).collect();
-        match shared.queue.finish_charged(&jobs, &charges).await {
+    while !batch.jobs.is_empty() {
+        let Batch { tickets, jobs } = &mut batch;
+        match shared.queue.finish_charged(jobs, &charges).await {
             Ok(applied) => {
                 backoff.reset();
-                for (request, applied) in batch.drain(..).zip(applied) {
-                    settle(shared, request, applied || resent);
+                for ((ticket, job), applied) in tickets.iter().zip(jobs.iter()).zip(applied) {
+                    if !applied && !resent {
+                        warn_stale(job);
+                    }
+                    release_locally(shared, ticket);
                 }
+                return;
             }
-            Err(error) if !error.is_passing() && batch.len() > 1 => {
+            Err(error) if !error.is_passing() && jobs.len() > 1 => {
                 // One of them is at fault. Alone, it cannot hold up the others.
-                let half = batch.split_off(batch.len() / 2);
+                let half = batch.split();
                 Box::pin(apply(shared, half, std::mem::take(&mut charges), backoff)).await;
             }
             Err(error) if !error.is_passing() => {
@@ -75,15 +94,12 @@ async fn apply(shared: &Shared, mut batch: Vec<FinishRequest>, mut charges: Char
                     job.id = jobs[0].id,
                     "finish refused, its lease will end"
                 );
-                batch.drain(..).for_each(|request| release_locally(shared, request));
+                tickets.iter().for_each(|ticket| release_locally(shared, ticket));
+                return;
             }
             Err(error) => {
                 resent = true;
-                tracing::warn!(
-                    error = report(&error),
-                    jobs = batch.len(),
-                    "cannot finish jobs, trying again"
-                );
+                tracing::warn!(error = report(&error), jobs = jobs.len(), "cannot finish jobs, trying again");
                 if shared.ending.is_cancelled() {
                     return;
                 }
@@ -93,23 +109,17 @@ async fn apply(shared: &Shared, mut batch: Vec<FinishRequest>, mut charges: Char
     }
 }
 
-fn settle(shared: &Shared, request: FinishRequest, applied: bool) {
-    if !applied {
-        let FinishedJob { tenant, id, fence, .. } = &request.job;
-        tracing::warn!(
-            tenant.id = tenant,
-            job.id = id,
-            job.fence = fence,
-            "stale finish: the claim was lost before"
-        );
-    }
-    release_locally(shared, request);
+fn warn_stale(job: &FinishedJob) {
+    let FinishedJob { tenant, id, fence, .. } = job;
+    tracing::warn!(
+        tenant.id = tenant,
+        job.id = id,
+        job.fence = fence,
+        "stale finish: the claim was lost before"
+    );
 }
 
-fn release_locally(shared: &Shared, request: FinishRequest) {
-    shared.claims.remove(&request.ticket);
-    request.ticket.free_slot();
-    if let Some(applied) = request.applied {
-        applied.send(()).ok();
-    }
+fn release_locally(shared: &Shared, ticket: &Ticket) {
+    shared.claims.remove(ticket);
+    ticket.free_slot();
 }

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::claims::ClaimId;
@@ -38,7 +40,6 @@ pub(super) struct Ticket {
 pub(super) struct FinishRequest {
     pub(super) ticket: Arc<Ticket>,
     pub(super) job: FinishedJob,
-    pub(super) applied: Option<oneshot::Sender<()>>,
 }
 
 impl Ticket {
@@ -110,11 +111,7 @@ impl Ticket {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    pub(super) fn request(
-        self: &Arc<Self>,
-        finish: Finish,
-        applied: Option<oneshot::Sender<()>>,
-    ) -> FinishRequest {
+    pub(super) fn request(self: &Arc<Self>, finish: Finish) -> FinishRequest {
         let job = FinishedJob {
             tenant: self.tenant.clone(),
             id: self.id.clone(),
@@ -124,7 +121,7 @@ impl Ticket {
             record_bytes: self.record_bytes,
             time: self.time(),
         };
-        FinishRequest { ticket: Arc::clone(self), job, applied }
+        FinishRequest { ticket: Arc::clone(self), job }
     }
 }
 
@@ -136,15 +133,23 @@ pub(super) struct TicketGuard {
 }
 
 impl TicketGuard {
-    /// Ends the job and waits until Redis knows.
-    pub(super) async fn finish(&self, finish: Finish) {
-        if !self.ticket.settle() {
-            return;
+    /// Hands the end of the job to the finisher. The job keeps its slot until Redis knows.
+    pub(super) fn finish(&self, finish: Finish) {
+        if self.ticket.settle() {
+            self.send(finish);
         }
-        let (applied, done) = oneshot::channel();
-        if self.finishes.send(self.ticket.request(finish, Some(applied))).await.is_ok() {
-            // An error means that the finisher has gone, at the end of a shutdown that gave this job back.
-            done.await.ok();
+    }
+
+    /// The channel has room for every slot, and may yet be full of jobs that are given back without one. A closed
+    /// one means that a shutdown has given this job back.
+    fn send(&self, finish: Finish) {
+        let Err(TrySendError::Full(request)) = self.finishes.try_send(self.ticket.request(finish)) else {
+            return;
+        };
+        // Without a runtime the process is ending, and so will the lease.
+        if let Ok(runtime) = Handle::try_current() {
+            let finishes = self.finishes.clone();
+            runtime.spawn(async move { finishes.send(request).await.ok() });
         }
     }
 }
@@ -152,8 +157,7 @@ impl TicketGuard {
 impl Drop for TicketGuard {
     fn drop(&mut self) {
         if self.ticket.settle() {
-            // When the channel is full, the lease ends by itself.
-            self.finishes.try_send(self.ticket.request(Verdict::Released.into(), None)).ok();
+            self.send(Verdict::Released.into());
         }
     }
 }

@@ -127,7 +127,7 @@ impl WorkerQueue {
         for ticket in self.shared.claims.tickets() {
             if ticket.settle() {
                 count += 1;
-                let request = ticket.request(Verdict::Released.into(), None);
+                let request = ticket.request(Verdict::Released.into());
                 let finishes = self.shared.finishes(ticket.claim.shard);
                 tokio::time::timeout(Duration::from_secs(1), finishes.send(request)).await.ok();
             }
