@@ -14,6 +14,10 @@ use tokio::runtime::Runtime;
 
 use harness::bench::Bench;
 
+/// As in the worker program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let runtime = Runtime::new().context("cannot start tokio")?;
