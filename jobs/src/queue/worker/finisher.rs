@@ -94,7 +94,9 @@ async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff:
                     job.id = jobs[0].id,
                     "finish refused, its lease will end"
                 );
-                tickets.iter().for_each(|ticket| release_locally(shared, ticket));
+                for ticket in tickets.iter() {
+                    release_locally(shared, ticket);
+                }
                 return;
             }
             Err(error) => {
