@@ -130,6 +130,8 @@ pub(super) async fn a_finish_cannot_reach_into_another_tenant(site: Site) {
     let mut finish = Finish::of(Verdict::Completed);
     finish.children = vec![site.ping("acme"); Finish::MAX_CHILDREN + 1];
     let refused = site.try_finish(&claimed, finish).await;
-    assert!(matches!(refused, Err(QueueError::TooManyChildren { count: 1_001 })), "{refused:?}");
+    let too_many = Finish::MAX_CHILDREN + 1;
+    let found = matches!(refused, Err(QueueError::TooManyChildren { count }) if count == too_many);
+    assert!(found, "{refused:?}");
     assert_eq!((site.stats("globex").await.open(), site.stats("acme").await.active), (0, 1));
 }
