@@ -4,6 +4,7 @@ use chrono::DateTime;
 
 use super::job::{Job, Place};
 use super::state::State;
+use super::tenant::Tenant;
 use crate::id::JobId;
 use crate::job::Priority;
 use crate::queue::answer;
@@ -68,14 +69,13 @@ impl State {
     }
 
     pub(super) fn stats(&self, name: &TenantId, now_ms: i64) -> QueueStats {
-        let Some(tenant) = self.tenants.get(name) else { return QueueStats::default() };
-        let mut stats = QueueStats {
-            completed_total: tenant.totals.completed,
-            cancelled_total: tenant.totals.cancelled,
-            discarded_total: tenant.totals.discarded,
-            quarantined_total: tenant.totals.quarantined,
-            ..QueueStats::default()
-        };
+        let mut stats = QueueStats::default();
+        if let Some(Tenant { totals, .. }) = self.tenants.get(name) {
+            stats.completed_total = totals.completed;
+            stats.cancelled_total = totals.cancelled;
+            stats.discarded_total = totals.discarded;
+            stats.quarantined_total = totals.quarantined;
+        }
         for job in self.jobs.values().filter(|job| job.tenant == *name) {
             let count = match &job.place {
                 Place::Waiting => &mut stats.available,

@@ -90,6 +90,12 @@ impl Twins {
         let memory = Site::in_memory();
         let clock = memory.clock.clone();
         let redis = Site::redis_at(clock.clone()).await;
+        // Redis forgets an idle tenant without settings, and with it which priority has its turn.
+        let share = TenantShare { weight: Some(2), ..TenantShare::default() };
+        for tenant in TENANTS {
+            redis.tenant_set(tenant, share.clone()).await;
+            memory.tenant_set(tenant, share.clone()).await;
+        }
         Self { redis, memory, clock, jobs: Vec::new(), claimed: Vec::new() }
     }
 
