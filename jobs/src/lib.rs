@@ -14,6 +14,7 @@ pub mod error;
 pub mod id;
 pub mod job;
 pub mod kind;
+pub mod plan;
 pub mod queue;
 pub mod tenant;
 pub mod types;

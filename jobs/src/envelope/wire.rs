@@ -2,8 +2,12 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::tenant::KbId;
 
 /// What lies on Redis: a job and the stamp over its exact bytes. It carries no authority; anybody who can
 /// write to Redis can write one. [`super::Verifier::verify`] is the only way out of it.
@@ -14,6 +18,20 @@ pub struct WireEnvelope {
     pub stamp: String,
     /// The [`super::Envelope`], byte for byte as it was signed.
     pub job: Box<RawValue>,
+}
+
+impl WireEnvelope {
+    /// The knowledge base that the stamp names, for people to look at: whether the stamp is genuine is not checked.
+    #[must_use]
+    pub fn claimed_kb(&self) -> Option<KbId> {
+        #[derive(Deserialize)]
+        struct Claimed {
+            kb: Option<KbId>,
+        }
+        let claims = self.stamp.split('.').nth(1)?;
+        let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+        serde_json::from_slice::<Claimed>(&claims).ok()?.kb
+    }
 }
 
 /// A [`WireEnvelope`] that is looked at in place.

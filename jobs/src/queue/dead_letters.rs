@@ -70,7 +70,11 @@ impl Queue {
         Ok(done.iter().filter(|done| **done == Redriven::Started).count() as u64)
     }
 
-    async fn redrive_ids(&self, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<Redriven>, QueueError> {
+    /// As [`Queue::redrive`], for many; the answer says what became of each, in order.
+    ///
+    /// # Errors
+    /// When Redis fails. Some run again then; redrive again.
+    pub async fn redrive_ids(&self, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<Redriven>, QueueError> {
         let mut done = Vec::with_capacity(ids.len());
         for ids in ids.chunks(PAGE) {
             let letters: String = self.call_for(tenant, Operation::Redrive, arguments(tenant, ids)).await?;

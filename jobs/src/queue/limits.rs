@@ -18,6 +18,8 @@ pub struct TenantShare {
     pub cap: Option<u32>,
     /// How many jobs of a type may run at once, by job type; `None` ends a limit.
     pub type_caps: BTreeMap<String, Option<u32>>,
+    /// Whether the caps of all types that are not in [`TenantShare::type_caps`] end.
+    pub only_these_type_caps: bool,
     /// The shortest mean distance between two starts, in milliseconds; 0 for no limit.
     pub interval_ms: Option<u32>,
     /// How many may start at once when it was idle.
@@ -74,7 +76,8 @@ impl TenantShare {
         let plain = plain.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let cap = |cap: &Option<u32>| cap.map_or_else(String::new, |cap| cap.to_string());
         let caps = self.type_caps.iter().map(|(kind, limit)| (format!("k:{kind}"), cap(limit)));
-        plain.chain(caps).flat_map(|(name, value)| [name, value]).collect()
+        let no_others = self.only_these_type_caps.then(|| ("k".to_owned(), String::new()));
+        plain.chain(no_others).chain(caps).flat_map(|(name, value)| [name, value]).collect()
     }
 }
 

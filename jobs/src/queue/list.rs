@@ -123,9 +123,14 @@ impl Queue {
     ) -> Result<Vec<(String, JobState)>, QueueError> {
         let mut places = Vec::new();
         if filter.wants(JobState::Available) || filter.wants(JobState::Parked) {
-            let lists: Vec<String> =
+            let answer: Vec<String> =
                 self.read_for(tenant, Operation::Places, vec![tenant.to_string()]).await?;
-            places.extend(lists.into_iter().map(|list| (list, JobState::Available)));
+            let mut words = answer.into_iter();
+            let state = words.next().and_then(|state| JobState::from_name(&state));
+            let state = state.ok_or(QueueError::Answer("places"))?;
+            if filter.wants(state) {
+                places.extend(words.map(|list| (list, state)));
+            }
         }
         let others = [
             ("a", JobState::Active),
@@ -156,7 +161,10 @@ impl Queue {
     }
 
     /// Dead letters or quarantined jobs that match `filter`: the oldest first, all that are there.
-    pub(super) async fn kept_where(
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn kept_where(
         &self,
         tenant: &TenantId,
         kept: Kept,

@@ -48,7 +48,9 @@ impl JobState {
         }
     }
 
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    /// The state called `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
         let all = [
             Self::Scheduled,
             Self::Available,

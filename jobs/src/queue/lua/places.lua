@@ -1,6 +1,7 @@
--- flag no-writes. ARGV tenant -> names of the lists with waiting jobs, as `list` takes them
+-- flag no-writes. ARGV tenant -> the state of waiting jobs, then names of the lists with them, as `list` takes them
 local t, out = ARGV[1], {}
 local s = dec(t, call('HGET', kT, t))
+out[1] = has(s, F.suspended) and 'parked' or 'available'
 for i = 1, #s.ln do
   local name = call('HGET', kL, '#'..s.ln[i])
   for level = 0, 3 do

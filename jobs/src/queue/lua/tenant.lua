@@ -1,5 +1,5 @@
 -- ARGV now, tenant, (field, value)* -> the tenant's state: plan change, pause, resume. A hold ends.
---  w cap emit burst; qj qb qs = quotas; k:TYPE = cap of a type; p:QUEUE = paused | draining; value '' = no limit
+--  w cap emit burst; qj qb qs = quotas; k:TYPE = cap of a type; k = ends the caps of all types; p:QUEUE = paused | draining; value '' = no limit
 --  paused suspended draining = 1 | 0
 local now, t = clock(ARGV[1]), ARGV[2]
 local S = rows({t})
@@ -41,6 +41,11 @@ for i = 3, #ARGV, 2 do
   elseif F[name] then
     if value == '1' then raise(s, F[name]) else lower(s, F[name]) end
     set(name, value == '1' and '1' or '')
+  elseif name == 'k' then
+    for _, field in ipairs(call('HKEYS', k..'S')) do
+      local kind = smatch(field, '^k:(.*)$')
+      if kind then set(field, ''); call('DEL', k..'a:'..kind) end
+    end
   else
     set(name, value)
     local kind, queue = smatch(name, '^k:(.*)$'), smatch(name, '^p:(.*)$')

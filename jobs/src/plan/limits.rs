@@ -1,0 +1,168 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::queue::TenantShare;
+
+/// What a tenant may use. What is not said is not limited, or, in what one tenant has beyond its plan, is as
+/// the plan says. 0 means that there is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Share of the workers' time compared with other tenants, 1 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// How many jobs may run at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<u32>,
+    /// How many jobs of a type may run at once, by job type.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub type_caps: BTreeMap<String, u32>,
+    /// The shortest mean distance between two starts, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<u32>,
+    /// How many jobs may start at once after a pause, where `interval_ms` limits the rate; at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// How many jobs may wait, those that wait for their time included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backlog_jobs: Option<u64>,
+    /// How many bytes the jobs that wait or run may have together in the queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backlog_bytes: Option<u64>,
+    /// How many jobs may wait for their time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_jobs: Option<u64>,
+}
+
+/// A limit that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct InvalidLimit {
+    /// Which.
+    pub field: String,
+    /// What is expected.
+    pub problem: &'static str,
+}
+
+/// The largest number that the queue counts with exactly.
+const MOST: u64 = 1 << 53;
+
+impl Limits {
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Checks what a type cannot.
+    ///
+    /// # Errors
+    /// The first limit that cannot be used.
+    pub fn check(&self) -> Result<(), InvalidLimit> {
+        let invalid = |field: &str, problem| Err(InvalidLimit { field: field.to_owned(), problem });
+        if self.weight.is_some_and(|weight| !(1..=100).contains(&weight)) {
+            return invalid("weight", "expected 1 to 100");
+        }
+        if self.burst == Some(0) {
+            return invalid("burst", "expected at least 1");
+        }
+        let amounts = [
+            ("backlog_jobs", self.backlog_jobs),
+            ("backlog_bytes", self.backlog_bytes),
+            ("scheduled_jobs", self.scheduled_jobs),
+        ];
+        if let Some((field, _)) = amounts.into_iter().find(|(_, amount)| amount.is_some_and(|n| n > MOST)) {
+            return invalid(field, "expected at most 2^53");
+        }
+        match self.type_caps.keys().find(|kind| !is_kind(kind)) {
+            Some(kind) => invalid(&format!("type_caps.{kind}"), "expected job types such as document.ingest"),
+            None => Ok(()),
+        }
+    }
+
+    /// These limits, and for what they do not say, those of `plan`.
+    #[must_use]
+    pub fn over(&self, plan: &Self) -> Self {
+        let mut type_caps = plan.type_caps.clone();
+        type_caps.extend(self.type_caps.clone());
+        Self {
+            weight: self.weight.or(plan.weight),
+            cap: self.cap.or(plan.cap),
+            type_caps,
+            interval_ms: self.interval_ms.or(plan.interval_ms),
+            burst: self.burst.or(plan.burst),
+            backlog_jobs: self.backlog_jobs.or(plan.backlog_jobs),
+            backlog_bytes: self.backlog_bytes.or(plan.backlog_bytes),
+            scheduled_jobs: self.scheduled_jobs.or(plan.scheduled_jobs),
+        }
+    }
+
+    /// The limits as the queue takes them: all of them, so that one which ended ends there too.
+    #[must_use]
+    pub fn share(&self) -> TenantShare {
+        let some = |number: u32| Some(number).filter(|&number| number > 0);
+        let usual = TenantShare::usual();
+        TenantShare {
+            weight: self.weight.or(usual.weight),
+            cap: self.cap.and_then(some).or(usual.cap),
+            type_caps: self.type_caps.iter().map(|(kind, cap)| (kind.clone(), some(*cap))).collect(),
+            only_these_type_caps: true,
+            interval_ms: self.interval_ms.or(usual.interval_ms),
+            burst: self.burst.or(usual.burst),
+            backlog_jobs: self.backlog_jobs.or(usual.backlog_jobs),
+            backlog_bytes: self.backlog_bytes.or(usual.backlog_bytes),
+            scheduled_jobs: self.scheduled_jobs.or(usual.scheduled_jobs),
+            ..usual
+        }
+    }
+}
+
+fn is_kind(kind: &str) -> bool {
+    let ok = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=100).contains(&kind.len()) && kind.bytes().all(ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(json: &str) -> Limits {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_a_tenant_has_goes_before_what_its_plan_says() {
+        let plan =
+            limits(r#"{"weight": 2, "cap": 4, "type_caps": {"a.b": 1, "c.d": 2}, "backlog_jobs": 100}"#);
+        let own = limits(r#"{"cap": 0, "type_caps": {"a.b": 0}, "scheduled_jobs": 7}"#);
+        let both = own.over(&plan);
+        assert_eq!((both.weight, both.cap, both.backlog_jobs), (Some(2), Some(0), Some(100)));
+        let share = both.share();
+        assert_eq!(share.cap, Some(u32::MAX), "0 is no limit, not no job");
+        assert_eq!(share.type_caps["a.b"], None);
+        assert_eq!(share.type_caps["c.d"], Some(2));
+        assert_eq!((share.scheduled_jobs, share.backlog_bytes), (Some(7), Some(0)));
+        assert_eq!(Limits::default().over(&plan), plan);
+    }
+
+    #[test]
+    fn a_share_never_touches_what_is_not_a_limit() {
+        let share = Limits::default().share();
+        assert_eq!((share.paused, share.suspended, share.draining), (None, None, None));
+    }
+
+    #[test]
+    fn limits_that_cannot_be_used_are_named() {
+        for (json, field) in [
+            (r#"{"weight": 0}"#, "weight"),
+            (r#"{"weight": 101}"#, "weight"),
+            (r#"{"burst": 0}"#, "burst"),
+            (r#"{"backlog_bytes": 9007199254740993}"#, "backlog_bytes"),
+            (r#"{"type_caps": {"a b": 1}}"#, "type_caps.a b"),
+        ] {
+            assert_eq!(limits(json).check().unwrap_err().field, field);
+        }
+        assert!(limits(r#"{"weight": 100, "cap": 0, "burst": 1}"#).check().is_ok());
+    }
+}

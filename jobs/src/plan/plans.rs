@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::limits::{InvalidLimit, Limits};
+use crate::queue::TenantShare;
+use crate::tenant::TenantStatus;
+
+/// The plans of an installation. There is always one called [`Plans::USUAL`], without limits unless it is
+/// defined.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plans {
+    plans: BTreeMap<String, Limits>,
+}
+
+/// Plans that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidPlans {
+    /// The file cannot be read.
+    #[error("cannot read {path}: name a TOML file that this process may read")]
+    File {
+        /// Where it should be.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It does not say plans.
+    #[error("expected a table [plan.NAME] for each plan: {0}")]
+    Syntax(String),
+    /// A name cannot be used.
+    #[error("plan {0:?}: a name has 1 to 63 of a-z, 0-9, - and _")]
+    Name(String),
+    /// A limit cannot be used.
+    #[error("plan {plan}: {limit}")]
+    Limit {
+        /// Which plan.
+        plan: String,
+        /// Which limit, and what is expected.
+        limit: InvalidLimit,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    plan: BTreeMap<String, Limits>,
+}
+
+impl Plans {
+    /// The plan of tenants for which nobody chose one.
+    pub const USUAL: &'static str = "standard";
+    /// The setting that names the file with the plans.
+    pub const SETTING: &'static str = "TENANTRY_PLANS";
+
+    /// Reads plans from a TOML file with a table `[plan.NAME]` for each.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a plan in it cannot be used.
+    pub fn load(path: &Path) -> Result<Self, InvalidPlans> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| InvalidPlans::File { path: path.display().to_string(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Reads plans from TOML.
+    ///
+    /// # Errors
+    /// When a plan cannot be used.
+    pub fn parse(text: &str) -> Result<Self, InvalidPlans> {
+        let file: File = toml::from_str(text).map_err(|error| InvalidPlans::Syntax(error.to_string()))?;
+        for (name, limits) in &file.plan {
+            let label =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+            if !(1..=63).contains(&name.len()) || !name.bytes().all(label) {
+                return Err(InvalidPlans::Name(name.clone()));
+            }
+            limits.check().map_err(|limit| InvalidPlans::Limit { plan: name.clone(), limit })?;
+        }
+        Ok(Self { plans: file.plan })
+    }
+
+    /// Whether there is such a plan.
+    #[must_use]
+    pub fn has(&self, plan: &str) -> bool {
+        plan == Self::USUAL || self.plans.contains_key(plan)
+    }
+
+    /// The names of all plans.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.plans.keys().map(String::as_str).collect();
+        if !names.contains(&Self::USUAL) {
+            names.push(Self::USUAL);
+        }
+        names
+    }
+
+    /// What a tenant of `plan` may use that has limits of its own.
+    #[must_use]
+    pub fn limits(&self, plan: &str, own: &Limits) -> Limits {
+        self.plans.get(plan).map_or_else(|| own.clone(), |plan| own.over(plan))
+    }
+
+    /// What the queue shall know of a tenant: its limits, and whether it is suspended.
+    #[must_use]
+    pub fn share(&self, plan: &str, own: &Limits, status: TenantStatus) -> TenantShare {
+        let suspended = Some(status == TenantStatus::Suspended);
+        TenantShare { suspended, ..self.limits(plan, own).share() }
+    }
+
+    /// Whether somebody decided what such a tenant may use. If not, what the queue has may have been set by a
+    /// program with rules of its own.
+    #[must_use]
+    pub fn decide(&self, plan: &str, own: &Limits) -> bool {
+        self.plans.contains_key(plan) || !own.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "
+        [plan.free]
+        cap = 2
+        backlog_jobs = 100
+        [plan.free.type_caps]
+        \"document.ingest\" = 1
+        [plan.pro]
+        weight = 4
+    ";
+
+    #[test]
+    fn plans_are_read_from_a_file() {
+        let plans = Plans::parse(TEXT).unwrap();
+        assert_eq!(plans.names(), ["free", "pro", "standard"]);
+        let free = plans.limits("free", &Limits { cap: Some(3), ..Limits::default() });
+        assert_eq!((free.cap, free.backlog_jobs, free.type_caps["document.ingest"]), (Some(3), Some(100), 1));
+        assert!(plans.limits("standard", &Limits::default()).is_empty());
+        assert!(plans.decide("free", &Limits::default()) && !plans.decide("standard", &Limits::default()));
+        let share = plans.share("pro", &Limits::default(), TenantStatus::Suspended);
+        assert_eq!((share.weight, share.suspended), (Some(4), Some(true)));
+    }
+
+    #[test]
+    fn plans_that_cannot_be_used_say_which_and_why() {
+        for (text, expected) in [
+            ("[plan.free]\ncap = \"two\"", "cap"),
+            ("[plan.free]\nmax = 2", "max"),
+            ("[plans.free]\ncap = 2", "plan"),
+            ("[plan.free]\nweight = 0", "plan free: weight: expected 1 to 100"),
+            ("[plan.\"A b\"]\ncap = 1", "A b"),
+        ] {
+            let error = Plans::parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let missing = Plans::load(Path::new("/nowhere/plans.toml")).unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/plans.toml"), "{missing}");
+    }
+}
