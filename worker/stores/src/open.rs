@@ -9,7 +9,7 @@ use crate::blobs::ObjectBlobs;
 use crate::cache::{self, RedisCache};
 use crate::config::{Backends, InvalidStores, StoresConfig};
 use crate::directory::{Answers, CachedDirectory, DirectoryNews};
-use crate::ports::{Directory, DueSchedules, OutboxRelay};
+use crate::ports::{Directory, DueSchedules, OutboxRelay, SettingsRelay};
 use crate::scoped::{Ports, Stores};
 use crate::{embedded, self_test, servers};
 
@@ -24,6 +24,8 @@ pub struct Opened {
     pub outbox: Arc<dyn OutboxRelay>,
     /// Schedules whose time has come.
     pub schedules: Arc<dyn DueSchedules>,
+    /// What the queue has to know of tenants.
+    pub settings: Arc<dyn SettingsRelay>,
 }
 
 /// Opens the stores that `config` names and proves that one tenant cannot read another's canary row.
@@ -51,6 +53,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         directory: Arc::new(directory),
         outbox: backend.outbox,
         schedules: backend.schedules,
+        settings: backend.settings,
     })
 }
 
@@ -80,6 +83,7 @@ pub async fn open_without_redis(
         directory: Arc::new(CachedDirectory::alone(backend.rows, answers, news, clock)),
         outbox: backend.outbox,
         schedules: backend.schedules,
+        settings: backend.settings,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::config::InvalidStores;
 use crate::directory::DirectoryNews;
 use crate::graph::Neo4j;
 use crate::mongo::{Mongo, MongoDocuments};
-use crate::postgres::{PgCatalogs, PgDirectory, PgOutbox, PgSchedules, Postgres};
+use crate::postgres::{PgCatalogs, PgDirectory, PgOutbox, PgSchedules, PgSettings, Postgres};
 
 /// Connects to the servers.
 ///
@@ -36,6 +36,7 @@ pub(crate) async fn open(
         index: Box::new(ServerIndexes::new(postgres.clone(), Arc::new(neo4j), clock)),
         rows: Arc::new(PgDirectory::new(postgres.clone())),
         outbox: Arc::new(PgOutbox::new(postgres.clone())),
-        schedules: Arc::new(PgSchedules::new(postgres)),
+        schedules: Arc::new(PgSchedules::new(postgres.clone())),
+        settings: Arc::new(PgSettings::new(postgres)),
     })
 }

@@ -7,6 +7,7 @@
 mod accept;
 mod blobs;
 mod cache;
+mod called_off;
 mod chunks;
 mod directory;
 mod documents;
@@ -18,6 +19,7 @@ mod outbox;
 mod registry;
 mod run;
 mod schedules;
+mod settings;
 mod tenants;
 mod wait;
 

@@ -1,3 +1,4 @@
+use jobs::plan::Limits;
 use jobs::tenant::{Role, TenantContext, TenantStatus};
 
 use super::fixture::{Pair, ids, now, workspace};
@@ -13,6 +14,8 @@ pub(super) async fn creation(opened: &Opened) {
         plan: "free".into(),
         status: TenantStatus::Provisioning,
         epoch: 0,
+        limits: Limits::default(),
+        revision: 1,
         created_at: pair.now,
     };
     assert_eq!(catalog.tenant().await.unwrap(), Some(expected.clone()));

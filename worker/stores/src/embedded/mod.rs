@@ -14,6 +14,7 @@ mod file;
 mod index;
 mod open;
 mod outbox;
+mod settings;
 mod tenant_files;
 
 pub(crate) use open::open;

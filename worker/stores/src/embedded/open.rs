@@ -12,6 +12,7 @@ use super::due_schedules::SqliteDueSchedules;
 use super::file::{SqliteFile, Usage};
 use super::index::SqliteIndex;
 use super::outbox::SqliteOutbox;
+use super::settings::SqliteSettings;
 use super::tenant_files::TenantFiles;
 use crate::backend::Backend;
 use crate::config::InvalidStores;
@@ -42,6 +43,7 @@ pub(crate) async fn open(
         index: Box::new(SqliteIndex::new(tenants)),
         rows: Arc::new(SqliteDirectory::new(Arc::clone(&catalog))),
         outbox: Arc::new(SqliteOutbox::new(Arc::clone(&catalog))),
-        schedules: Arc::new(SqliteDueSchedules::new(catalog)),
+        schedules: Arc::new(SqliteDueSchedules::new(Arc::clone(&catalog))),
+        settings: Arc::new(SqliteSettings::new(catalog)),
     })
 }

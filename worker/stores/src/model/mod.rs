@@ -14,6 +14,6 @@ pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewD
 pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
 pub use history::JobRecord;
 pub use schedule::{DueSchedule, NewSchedule, Schedule};
-pub use tenant::{ApiKeyRecord, Kb, NewApiKey, NewTenant, Tenant};
+pub use tenant::{ApiKeyRecord, Kb, NewApiKey, NewTenant, Tenant, TenantSettings};
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub use workspace::WorkspaceId;

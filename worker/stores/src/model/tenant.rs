@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use jobs::plan::Limits;
 use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantStatus};
 
 use super::WorkspaceId;
@@ -16,8 +17,23 @@ pub struct Tenant {
     pub status: TenantStatus,
     /// See [`jobs::tenant::TenantRecord::epoch`].
     pub epoch: u64,
+    /// What it may use beyond its plan.
+    pub limits: Limits,
+    /// Grows with each change of plan, limits and status: of what the queue has to know.
+    pub revision: u64,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
+}
+
+/// What the queue has to know of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantSettings {
+    /// The plan that sets its weight, caps and quotas.
+    pub plan: String,
+    /// What it may use beyond its plan.
+    pub limits: Limits,
+    /// Where it is in its life.
+    pub status: TenantStatus,
 }
 
 /// A tenant to be accepted. Its id is that of the context.

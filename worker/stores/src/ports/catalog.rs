@@ -5,7 +5,7 @@ use jobs::{DocumentId, JobId};
 use super::StoreResult;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, WorkspaceId,
+    NewSchedule, Page, Replay, Schedule, TenantSettings, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
@@ -19,6 +19,13 @@ pub trait Catalog: Send + Sync {
 
     /// Moves the tenant to `to` if it is in `from`. Returns whether it was.
     async fn tenant_status_move(&self, from: TenantStatus, to: TenantStatus) -> StoreResult<bool>;
+
+    /// Replaces the settings of the tenant if `revision` is still theirs. Returns whether it was.
+    async fn tenant_settings_put(&self, settings: &TenantSettings, revision: u64) -> StoreResult<bool>;
+
+    /// Notes that the queue knows the settings of `revision`. Returns whether they are still the tenant's; if not,
+    /// nothing changes.
+    async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool>;
 
     /// Makes a knowledge base unless it exists, and returns it as it is.
     async fn kb_ensure(
@@ -46,6 +53,9 @@ pub trait Catalog: Send + Sync {
 
     /// Takes jobs out of the outbox because the queue has them.
     async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()>;
+
+    /// Takes all of the tenant's jobs out of the outbox, because its work is called off. How many there were.
+    async fn outbox_clear(&self) -> StoreResult<u64>;
 
     /// The signed envelope of a job that the queue may not have yet.
     async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>>;
@@ -95,6 +105,24 @@ pub trait Catalog: Send + Sync {
         fault: &DocumentFault,
         now: DateTime<Utc>,
     ) -> StoreResult<bool>;
+
+    /// Marks the documents as failed that one of `jobs` was to ingest and that are still on their way. How many
+    /// there were.
+    async fn documents_failed(
+        &self,
+        jobs: &[JobId],
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<u64>;
+
+    /// Marks all documents as failed that are on their way and did not change after `last`. How many there
+    /// were.
+    async fn documents_all_failed(
+        &self,
+        last: DateTime<Utc>,
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<u64>;
 
     /// Puts a document back to pending under the same revision with a new job: how a reindex begins.
     /// Returns whether the revision is still current; if not, nothing changes.

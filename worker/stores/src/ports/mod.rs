@@ -9,6 +9,7 @@ mod documents;
 mod index;
 mod outbox;
 mod schedules;
+mod settings;
 
 pub use blobs::Blobs;
 pub use cache::Cache;
@@ -18,6 +19,7 @@ pub use documents::Documents;
 pub use index::Index;
 pub use outbox::{OutboxRelay, OutboxRow};
 pub use schedules::DueSchedules;
+pub use settings::SettingsRelay;
 
 /// The result of a store call.
 pub type StoreResult<T> = Result<T, crate::StoreError>;

@@ -18,6 +18,7 @@ mod pool;
 mod ready;
 mod row;
 mod schedules;
+mod settings;
 mod tx;
 
 pub(crate) use catalog::PgCatalogs;
@@ -28,3 +29,4 @@ pub use migrate::migrate;
 pub(crate) use outbox::PgOutbox;
 pub(crate) use pool::{Postgres, TenantDb};
 pub(crate) use schedules::PgSchedules;
+pub(crate) use settings::PgSettings;

@@ -17,6 +17,11 @@ where
     text.parse().map_err(|error: T::Err| sqlx::Error::Decode(Box::new(error)))
 }
 
+/// A text column that holds JSON.
+pub(super) fn json<T: serde::de::DeserializeOwned>(row: &PgRow, column: &'static str) -> sqlx::Result<T> {
+    serde_json::from_str(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
 /// A `bigint` column that holds a number of the given kind.
 pub(super) fn number<T: TryFrom<i64>>(row: &PgRow, column: &'static str) -> sqlx::Result<T> {
     let wide: i64 = row.try_get(column)?;

@@ -1,13 +1,16 @@
 //! The catalog in `SQLite`. Every statement filters by the tenant that the object was bound to.
 
 mod accept;
+mod called_off;
 mod documents;
 mod history;
 mod idempotency;
 mod port;
 mod schedules;
+mod settings;
 mod tenants;
 
 pub(super) use accept::outbox_insert;
 pub(super) use port::SqliteCatalog;
-pub(super) use tenants::{KB_SELECT, KbRow};
+pub(super) use settings::applied as settings_applied;
+pub(super) use tenants::{KB_SELECT, KbRow, TenantRow};

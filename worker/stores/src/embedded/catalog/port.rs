@@ -6,14 +6,14 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::documents::{Change, Listing};
-use super::{accept, documents, history, idempotency, schedules, tenants};
+use super::{accept, called_off, documents, history, idempotency, schedules, settings, tenants};
 use crate::deadline::CALL;
 use crate::directory::DirectoryNews;
 use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, Tenant, WorkspaceId,
+    NewSchedule, Page, Replay, Schedule, Tenant, TenantSettings, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::scoped::Scope;
@@ -60,6 +60,15 @@ impl Catalog for TenantCatalog {
         call("catalog.tenant_status_move", CALL, tenants::tenant_status_move(self, from, to)).await
     }
 
+    async fn tenant_settings_put(&self, new: &TenantSettings, revision: u64) -> StoreResult<bool> {
+        call("catalog.tenant_settings_put", CALL, settings::put(self, new, revision)).await
+    }
+
+    async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool> {
+        let applied = settings::applied(&self.file, &self.tenant, revision);
+        call("catalog.tenant_settings_applied", CALL, applied).await
+    }
+
     async fn kb_ensure(
         &self,
         id: &KbId,
@@ -92,6 +101,10 @@ impl Catalog for TenantCatalog {
 
     async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()> {
         call("catalog.outbox_delete", CALL, accept::outbox_delete(self, jobs)).await
+    }
+
+    async fn outbox_clear(&self) -> StoreResult<u64> {
+        call("catalog.outbox_clear", CALL, called_off::outbox_clear(self)).await
     }
 
     async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {
@@ -151,6 +164,25 @@ impl Catalog for TenantCatalog {
     ) -> StoreResult<bool> {
         let change = Change { kb, id, revision, now };
         call("catalog.document_failed", CALL, documents::failed(self, &change, fault)).await
+    }
+
+    async fn documents_failed(
+        &self,
+        jobs: &[JobId],
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<u64> {
+        call("catalog.documents_failed", CALL, called_off::documents_failed(self, jobs, fault, now)).await
+    }
+
+    async fn documents_all_failed(
+        &self,
+        last: DateTime<Utc>,
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<u64> {
+        let failed = called_off::documents_all_failed(self, last, fault, now);
+        call("catalog.documents_all_failed", CALL, failed).await
     }
 
     async fn document_pending(

@@ -9,21 +9,42 @@ use crate::embedded::column::{micros, moment, parsed, unsigned};
 use crate::embedded::fault::Fault;
 use crate::model::{Kb, NewApiKey, NewTenant, Tenant, WorkspaceId};
 
+/// The row of a tenant, all its columns selected.
+#[derive(sqlx::FromRow)]
+pub(in crate::embedded) struct TenantRow {
+    tenant_id: String,
+    name: String,
+    plan: String,
+    status: String,
+    epoch: i64,
+    limits: String,
+    revision: i64,
+    created_at_us: i64,
+}
+
+impl TryFrom<TenantRow> for Tenant {
+    type Error = Fault;
+
+    fn try_from(row: TenantRow) -> Result<Self, Fault> {
+        Ok(Self {
+            id: parsed(&row.tenant_id, "tenants.tenant_id")?,
+            name: row.name,
+            plan: row.plan,
+            status: parsed(&row.status, "tenants.status")?,
+            epoch: unsigned(row.epoch, "tenants.epoch")?,
+            limits: serde_json::from_str(&row.limits)?,
+            revision: unsigned(row.revision, "tenants.revision")?,
+            created_at: moment(row.created_at_us, "tenants.created_at_us")?,
+        })
+    }
+}
+
 pub(super) async fn tenant(catalog: &TenantCatalog) -> Result<Option<Tenant>, Fault> {
-    let row: Option<(String, String, String, i64, i64)> =
-        sqlx::query_as("SELECT name, plan, status, epoch, created_at_us FROM tenants WHERE tenant_id = ?")
-            .bind(catalog.tenant.as_str())
-            .fetch_optional(catalog.file.read())
-            .await?;
-    let Some((name, plan, status, epoch, created_at_us)) = row else { return Ok(None) };
-    Ok(Some(Tenant {
-        id: catalog.tenant.clone(),
-        name,
-        plan,
-        status: parsed(&status, "tenants.status")?,
-        epoch: unsigned(epoch, "tenants.epoch")?,
-        created_at: moment(created_at_us, "tenants.created_at_us")?,
-    }))
+    let row: Option<TenantRow> = sqlx::query_as("SELECT * FROM tenants WHERE tenant_id = ?")
+        .bind(catalog.tenant.as_str())
+        .fetch_optional(catalog.file.read())
+        .await?;
+    row.map(Tenant::try_from).transpose()
 }
 
 /// Makes the tenant. Returns whether it is new.
@@ -52,12 +73,14 @@ pub(super) async fn tenant_status_move(
     from: TenantStatus,
     to: TenantStatus,
 ) -> Result<bool, Fault> {
-    let done = sqlx::query("UPDATE tenants SET status = ? WHERE tenant_id = ? AND status = ?")
-        .bind(to.as_str())
-        .bind(catalog.tenant.as_str())
-        .bind(from.as_str())
-        .execute(catalog.file.write())
-        .await?;
+    let done = sqlx::query(
+        "UPDATE tenants SET status = ?, revision = revision + 1 WHERE tenant_id = ? AND status = ?",
+    )
+    .bind(to.as_str())
+    .bind(catalog.tenant.as_str())
+    .bind(from.as_str())
+    .execute(catalog.file.write())
+    .await?;
     catalog.news.tenant_changed(&catalog.tenant).await;
     Ok(done.rows_affected() == 1)
 }

@@ -1,11 +1,15 @@
 //! The catalog of one tenant.
 
 mod accept;
+mod called_off;
 mod document;
 mod history;
 mod idempotency;
 mod port;
 mod schedule;
+mod settings;
 mod tenant;
 
 pub(crate) use port::PgCatalogs;
+pub(super) use settings::applied as settings_applied;
+pub(super) use tenant::read_tenant;

@@ -6,11 +6,11 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::document::Becomes;
-use super::{accept, document, history, idempotency, schedule, tenant};
+use super::{accept, called_off, document, history, idempotency, schedule, settings, tenant};
 use crate::directory::DirectoryNews;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, Tenant, WorkspaceId,
+    NewSchedule, Page, Replay, Schedule, Tenant, TenantSettings, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::postgres::pool::{Postgres, TenantDb};
@@ -61,6 +61,15 @@ impl Catalog for PgCatalog {
         if moved { self.announced(moved).await } else { Ok(moved) }
     }
 
+    async fn tenant_settings_put(&self, new: &TenantSettings, revision: u64) -> StoreResult<bool> {
+        let current = settings::put(&self.db, new, revision).await?;
+        self.announced(current).await
+    }
+
+    async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool> {
+        settings::applied(&self.db, revision).await
+    }
+
     async fn kb_ensure(
         &self,
         id: &KbId,
@@ -97,6 +106,10 @@ impl Catalog for PgCatalog {
 
     async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()> {
         accept::outbox_delete(&self.db, jobs).await
+    }
+
+    async fn outbox_clear(&self) -> StoreResult<u64> {
+        called_off::outbox_clear(&self.db).await
     }
 
     async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {
@@ -152,6 +165,24 @@ impl Catalog for PgCatalog {
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
         document::becomes(&self.db, kb, id, revision, &Becomes::Failed { fault }, now).await
+    }
+
+    async fn documents_failed(
+        &self,
+        jobs: &[JobId],
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<u64> {
+        called_off::documents_failed(&self.db, jobs, fault, now).await
+    }
+
+    async fn documents_all_failed(
+        &self,
+        last: DateTime<Utc>,
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<u64> {
+        called_off::documents_all_failed(&self.db, last, fault, now).await
     }
 
     async fn document_pending(

@@ -11,28 +11,31 @@ use crate::postgres::pool::TenantDb;
 use crate::postgres::row;
 
 pub(super) async fn tenant(db: &TenantDb) -> StoreResult<Option<Tenant>> {
-    let sql = sqlx::query(
-        "select tenant_id, name, plan, status, epoch, created_at from tenants where tenant_id = $1",
-    );
+    let sql = sqlx::query("select * from tenants where tenant_id = $1");
     let mut tx = db.tx("catalog.tenant").await?;
     let found = tx.optional(sql.bind(db.tenant().as_str()), read_tenant).await?;
     tx.commit().await?;
     Ok(found)
 }
 
-fn read_tenant(row: &PgRow) -> sqlx::Result<Tenant> {
+/// A whole row of `tenants`.
+pub(in crate::postgres) fn read_tenant(row: &PgRow) -> sqlx::Result<Tenant> {
     Ok(Tenant {
         id: row::tenant_id(row)?,
         name: row.try_get("name")?,
         plan: row.try_get("plan")?,
         status: row::parsed(row, "status")?,
         epoch: row::number(row, "epoch")?,
+        limits: row::json(row, "limits")?,
+        revision: row::number(row, "revision")?,
         created_at: row.try_get("created_at")?,
     })
 }
 
 pub(super) async fn status_move(db: &TenantDb, from: TenantStatus, to: TenantStatus) -> StoreResult<bool> {
-    let sql = sqlx::query("update tenants set status = $3 where tenant_id = $1 and status = $2");
+    let sql = sqlx::query(
+        "update tenants set status = $3, revision = revision + 1 where tenant_id = $1 and status = $2",
+    );
     let mut tx = db.tx("catalog.tenant_status_move").await?;
     let sql = sql.bind(db.tenant().as_str()).bind(from.as_str()).bind(to.as_str());
     let moved = tx.execute(sql).await? == 1;

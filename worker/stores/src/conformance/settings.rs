@@ -1,0 +1,68 @@
+use jobs::plan::Limits;
+use jobs::tenant::TenantStatus;
+
+use super::fixture::{Pair, Party};
+use crate::Opened;
+use crate::model::{Tenant, TenantSettings};
+
+fn gold() -> TenantSettings {
+    let limits = Limits { cap: Some(3), type_caps: [("a.b".into(), 1)].into(), ..Limits::default() };
+    TenantSettings { plan: "gold".into(), limits, status: TenantStatus::Suspended }
+}
+
+async fn row(party: &Party) -> Tenant {
+    party.stores.catalog().tenant().await.unwrap().unwrap()
+}
+
+/// The tenants whose settings the queue does not know, of these two.
+async fn unapplied(opened: &Opened, pair: &Pair) -> Vec<Tenant> {
+    let all = opened.settings.settings_unapplied(10_000).await.unwrap();
+    let ours = [pair.acme.id(), pair.twin.id()];
+    all.into_iter().filter(|tenant| ours.contains(&&tenant.id)).collect()
+}
+
+pub(super) async fn put_by_revision(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, before) = (pair.acme.stores.catalog(), row(&pair.acme).await);
+    let other = row(&pair.twin).await;
+    assert!(!catalog.tenant_settings_put(&gold(), before.revision + 1).await.unwrap());
+    assert_eq!(row(&pair.acme).await, before);
+    assert!(catalog.tenant_settings_put(&gold(), before.revision).await.unwrap());
+    assert!(!catalog.tenant_settings_put(&gold(), before.revision).await.unwrap(), "somebody was faster");
+    let TenantSettings { plan, limits, status } = gold();
+    let revision = before.revision + 1;
+    assert_eq!(row(&pair.acme).await, Tenant { plan, limits, status, revision, ..before });
+    assert_eq!(row(&pair.twin).await, other);
+    let known = opened.directory.tenant(pair.acme.id()).await.unwrap().unwrap();
+    assert_eq!(known.status, TenantStatus::Suspended, "the directory hears of it");
+}
+
+pub(super) async fn unapplied_until_told(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (acme, twin) = (row(&pair.acme).await, row(&pair.twin).await);
+    assert_eq!(unapplied(opened, &pair).await, [acme.clone(), twin.clone()]);
+    assert!(opened.settings.settings_applied(&acme).await.unwrap());
+    assert_eq!(unapplied(opened, &pair).await, std::slice::from_ref(&twin));
+
+    let catalog = pair.acme.stores.catalog();
+    assert!(catalog.tenant_settings_put(&gold(), acme.revision).await.unwrap());
+    // Whoever told the queue the old settings must not hide the new ones.
+    assert!(!opened.settings.settings_applied(&acme).await.unwrap());
+    assert!(!catalog.tenant_settings_applied(acme.revision).await.unwrap());
+    let acme = row(&pair.acme).await;
+    assert_eq!(unapplied(opened, &pair).await, [acme.clone(), twin.clone()]);
+    assert!(catalog.tenant_settings_applied(acme.revision).await.unwrap());
+    assert_eq!(unapplied(opened, &pair).await, [twin]);
+
+    let moved = catalog.tenant_status_move(TenantStatus::Suspended, TenantStatus::Active).await;
+    assert!(moved.unwrap());
+    assert_eq!(unapplied(opened, &pair).await.len(), 2, "a status is a setting too");
+}
+
+pub(super) async fn all_by_id(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let acme = opened.settings.settings_all(None, 10_000).await.unwrap();
+    assert!(acme.iter().any(|tenant| tenant.id == *pair.acme.id()));
+    let next = opened.settings.settings_all(Some(pair.acme.id()), 1).await.unwrap();
+    assert_eq!(next, [row(&pair.twin).await]);
+}

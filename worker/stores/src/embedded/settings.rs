@@ -1,0 +1,50 @@
+//! What the queue has to know of tenants, in `SQLite`.
+
+use std::sync::Arc;
+
+use jobs::tenant::TenantId;
+
+use super::catalog::{TenantRow, settings_applied};
+use super::fault::{Fault, call};
+use super::file::SqliteFile;
+use crate::deadline::CALL;
+use crate::model::Tenant;
+use crate::ports::{SettingsRelay, StoreResult};
+
+/// Every tenant's own row, and nothing else of theirs.
+pub(super) struct SqliteSettings {
+    file: Arc<SqliteFile>,
+}
+
+impl SqliteSettings {
+    pub(super) fn new(file: Arc<SqliteFile>) -> Self {
+        Self { file }
+    }
+
+    async fn page(&self, sql: &'static str, after: &str, limit: u32) -> Result<Vec<Tenant>, Fault> {
+        let rows: Vec<TenantRow> =
+            sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.file.read()).await?;
+        rows.into_iter().map(Tenant::try_from).collect()
+    }
+}
+
+#[async_trait::async_trait]
+impl SettingsRelay for SqliteSettings {
+    async fn settings_unapplied(&self, limit: u32) -> StoreResult<Vec<Tenant>> {
+        let sql = "SELECT * FROM tenants WHERE tenant_id > ? AND applied_revision < revision
+                   ORDER BY tenant_id LIMIT ?";
+        let page = self.page(sql, "", limit);
+        call("settings.settings_unapplied", CALL, page).await
+    }
+
+    async fn settings_all(&self, after: Option<&TenantId>, limit: u32) -> StoreResult<Vec<Tenant>> {
+        let sql = "SELECT * FROM tenants WHERE tenant_id > ? ORDER BY tenant_id LIMIT ?";
+        let page = self.page(sql, after.map_or("", TenantId::as_str), limit);
+        call("settings.settings_all", CALL, page).await
+    }
+
+    async fn settings_applied(&self, tenant: &Tenant) -> StoreResult<bool> {
+        let applied = settings_applied(&self.file, &tenant.id, tenant.revision);
+        call("settings.settings_applied", CALL, applied).await
+    }
+}
