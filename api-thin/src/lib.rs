@@ -10,9 +10,11 @@
 
 pub mod accept;
 pub mod auth;
+mod cancel;
 pub mod documents;
 pub mod extract;
 pub mod problem;
+mod redrive;
 pub mod routes;
 pub mod server;
 

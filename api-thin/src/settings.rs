@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use api_thin::{ApiConfig, InvalidConfig, LimitSettings};
 use clap::Parser;
+use jobs::plan::Plans;
 use jobs::queue::QueueConfig;
 use secrecy::SecretString;
 use stores::{Backends, InvalidStores, StoresConfig};
@@ -35,6 +36,10 @@ pub(crate) struct Settings {
     /// Signs tokens (HS256): at least 32 bytes. Without it no tokens are taken.
     #[arg(long, env = "TENANTRY_JWT_SECRET", hide_env_values = true, value_name = "SECRET")]
     jwt_secret: Option<String>,
+    /// TOML file with a table [plan.NAME] for each plan; the workers need the same. Without it there is one plan,
+    /// standard, without limits.
+    #[arg(long, env = "TENANTRY_PLANS", value_name = "FILE")]
+    plans: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitSettings,
     #[command(flatten)]
@@ -86,7 +91,15 @@ impl Settings {
             operator_key: given(self.operator_key.as_ref()),
             jwt_secret: given(self.jwt_secret.as_ref()),
             limits: self.limits.limits()?,
+            plans: self.plans()?,
         })
+    }
+
+    fn plans(&self) -> Result<Plans, InvalidConfig> {
+        let Some(path) = self.plans.as_ref().filter(|path| !path.as_os_str().is_empty()) else {
+            return Ok(Plans::default());
+        };
+        Plans::load(path).map_err(|error| InvalidConfig::new(Plans::SETTING, jobs::error::report(&error)))
     }
 
     pub(crate) fn stores(&self, redis_url: SecretString) -> Result<StoresConfig, InvalidStores> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jobs::JobError;
 use jobs::clock::{SharedClock, SystemClock};
 use jobs::envelope::StampKeys;
+use jobs::plan::Plans;
 use jobs::queue::{Queue, QueueConfig, QueueError};
 use jobs::tenant::TenantDirectory;
 use stores::{InvalidStores, StoresConfig};
@@ -187,6 +188,7 @@ impl WorkerBuilder {
             tools,
             registry: self.registry,
             clock: self.clock,
+            plans: Plans::default(),
             layers: self.layers,
             state: self.state,
         };

@@ -17,6 +17,9 @@ use crate::layer::{self, JobRequest, JobService};
 use crate::registry::{Entry, Registry};
 use crate::retry;
 
+/// Why a job ended that somebody cancelled while it ran: its reason on the queue, and its code elsewhere.
+const CANCELLED: &str = "cancelled";
+
 /// Turns fetched bytes into a finish. It never fails: whatever goes wrong becomes the job's verdict.
 pub(crate) struct Processor {
     pub(crate) registry: Arc<Registry>,
@@ -65,6 +68,8 @@ impl Processor {
                 let leaves = cx.take_leaves();
                 Finish { verdict: Verdict::Completed, children: leaves.children, group: leaves.group }
             }
+            // However it failed: nobody wants it any more.
+            Err(_) if job.was_cancelled() => Verdict::Dropped { reason: CANCELLED.to_owned() }.into(),
             Err(error) => retry::after_failure(&error, &verified.envelope, failures, rand::random()).into(),
         };
         self.note(entry, &verified, &cx, &finish.verdict).await;
@@ -82,6 +87,10 @@ impl Processor {
             Verdict::Discarded { code, reason } => {
                 tracing::error!(code, "job discarded: {reason}");
                 tidy(entry, verified, cx, code, reason).await;
+            }
+            Verdict::Dropped { reason } => {
+                tracing::info!("job dropped: {reason}");
+                tidy(entry, verified, cx, CANCELLED, "somebody cancelled the job while it ran").await;
             }
             _ => tracing::info!("job given back"),
         }
@@ -105,6 +114,7 @@ impl Processor {
         let (state, error) = match verdict {
             Verdict::Completed => ("completed", None),
             Verdict::Discarded { code, reason } => ("discarded", Some(((*code).to_owned(), reason.clone()))),
+            Verdict::Dropped { reason } => ("cancelled", Some((CANCELLED.to_owned(), reason.clone()))),
             _ => return,
         };
         let envelope = &verified.envelope;

@@ -11,7 +11,10 @@ use apalis_core::worker::context::WorkerContext;
 use jobs::Enqueuer;
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper, Verifier};
-use jobs::queue::{FetchedJob, Finish, JobBackend, Queue, QueueConfig, WorkerOptions, WorkerQueue};
+use jobs::plan::Plans;
+use jobs::queue::{
+    FetchedJob, Finish, JobBackend, Queue, QueueConfig, WorkerObserver, WorkerOptions, WorkerQueue,
+};
 use jobs::tenant::TenantDirectory;
 use stores::{Opened, StoresConfig};
 use tokio::task::{JoinError, JoinHandle};
@@ -22,6 +25,7 @@ use crate::builder::WorkerBuilder;
 use crate::context::Shared;
 use crate::history::History;
 use crate::layer::Stack;
+use crate::limits::LimitsKeeper;
 use crate::outbox::Relay;
 use crate::process::Processor;
 use crate::registry::Registry;
@@ -50,6 +54,8 @@ pub struct Parts {
     pub directory: Arc<dyn TenantDirectory>,
     /// Tells the time.
     pub clock: SharedClock,
+    /// What tenants may use.
+    pub plans: Plans,
     pub(crate) layers: Stack,
     pub(crate) state: State,
 }
@@ -72,7 +78,8 @@ impl Parts {
         let tools = Tools::new(extraction)?;
         let directory = Arc::clone(&opened.directory) as _;
         let (registry, layers, state) = (Registry::product(), Stack::default(), State::default());
-        Ok(Self { queue, opened, keys, tools, registry, directory, clock, layers, state })
+        let plans = Plans::default();
+        Ok(Self { queue, opened, keys, tools, registry, directory, clock, plans, layers, state })
     }
 }
 
@@ -97,8 +104,8 @@ impl Worker {
     /// Starts fetching and running jobs, firing schedules and relaying the outbox.
     #[must_use]
     pub fn start(parts: Parts, pool: &PoolSettings) -> Self {
-        let Parts { queue, opened, keys, tools, registry, directory, clock, layers, state } = parts;
-        let Opened { stores, outbox, schedules, .. } = opened;
+        let Parts { queue, opened, keys, tools, registry, directory, clock, plans, layers, state } = parts;
+        let Opened { stores, outbox, schedules, settings, .. } = opened;
         let tenants =
             Tenants { stores: stores.clone(), directory: Arc::clone(&directory), clock: Arc::clone(&clock) };
         let verifier = Verifier::new(keys.clone(), directory, Arc::clone(&clock));
@@ -116,7 +123,12 @@ impl Worker {
             registry: Arc::clone(&registry),
             clock: Arc::clone(&clock),
         };
-        let periodic = vec![tokio::spawn(relay.run(stop.clone())), tokio::spawn(scheduler.run(stop.clone()))];
+        let keeper = LimitsKeeper { settings, queue: queue.clone(), plans };
+        let periodic = vec![
+            tokio::spawn(relay.run(stop.clone())),
+            tokio::spawn(scheduler.run(stop.clone())),
+            tokio::spawn(keeper.run(stop.clone())),
+        ];
 
         let options = WorkerOptions::new(registry.lanes(), usize::from(pool.concurrency));
         let mut worker_queue = WorkerQueue::start(queue, options);
@@ -142,6 +154,12 @@ impl Worker {
     #[must_use]
     pub fn enqueuer(&self) -> &Enqueuer {
         &self.enqueuer
+    }
+
+    /// Watches how the worker is.
+    #[must_use]
+    pub fn observer(&self) -> WorkerObserver {
+        self.queue.observer()
     }
 
     /// Makes tenants, and contexts for those who act for them.

@@ -8,6 +8,7 @@ use anyhow::Context;
 use api_thin::{ApiConfig, ApiParts, ApiState};
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper};
+use jobs::plan::Plans;
 use jobs::queue::{Queue, QueueConfig};
 use stores::{Opened, StoresConfig};
 use tokio::net::TcpListener;
@@ -33,6 +34,8 @@ pub struct SystemOptions {
     pub pool: PoolSettings,
     /// Who finds entities.
     pub extraction: ExtractionSettings,
+    /// What tenants may use.
+    pub plans: Plans,
     /// Tells the time.
     pub clock: SharedClock,
 }
@@ -55,19 +58,21 @@ impl System {
     /// # Errors
     /// When something does not answer or is not set up; the text names the setting and the fix.
     pub async fn start(options: SystemOptions) -> anyhow::Result<Self> {
-        let SystemOptions { listen, stores, queue_prefix, secrets, pool, extraction, clock } = options;
+        let SystemOptions { listen, stores, queue_prefix, secrets, pool, extraction, plans, clock } = options;
         let keys = StampKeys::parse(&secrets.stamp_keys).context("TENANTRY_STAMP_KEYS")?;
         let stamper = Stamper::new(keys.clone(), Arc::clone(&clock));
         let config = QueueConfig { prefix: queue_prefix, ..QueueConfig::new(stores.redis_url.clone()) };
-        let parts = Parts::open(config, &stores, keys, &pool, &extraction, Arc::clone(&clock)).await?;
+        let mut parts = Parts::open(config, &stores, keys, &pool, &extraction, Arc::clone(&clock)).await?;
         let (queue, opened) = (parts.queue.clone(), parts.opened.clone());
+        parts.plans = plans.clone();
+        let config = ApiConfig::new(secrets.operator_key, secrets.jwt_secret, secrets.key_secret);
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),
             directory: Arc::clone(&opened.directory),
             queue: queue.clone(),
             stamper: stamper.clone(),
             clock,
-            config: ApiConfig::new(secrets.operator_key, secrets.jwt_secret, secrets.key_secret),
+            config: ApiConfig { plans, ..config },
         })?;
         let listener = TcpListener::bind(listen).await;
         let listener = listener.with_context(|| format!("TENANTRY_LISTEN: cannot listen on {listen}"))?;

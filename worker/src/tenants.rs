@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
+use jobs::plan::Plans;
 use jobs::tenant::{
     Actor, Authenticated, DirectoryError, KbId, Role, TenantContext, TenantDirectory, TenantId, TenantStatus,
 };
@@ -42,12 +43,16 @@ impl Tenants {
     pub async fn ensure(&self, tenant: &TenantId, name: &str) -> Result<(), StoreError> {
         let who = operator(tenant);
         let (stores, now) = (self.stores.scoped(&who), self.clock.now());
-        let new = NewTenant { name: name.to_owned(), plan: "standard".to_owned() };
+        let new = NewTenant { name: name.to_owned(), plan: Plans::USUAL.to_owned() };
         let acceptance = Acceptance { tenant: Some(new), ..Acceptance::default() };
         stores.catalog().accept(&acceptance, now).await?;
         prepare_stores(&stores, now).await?;
         let (from, to) = (TenantStatus::Provisioning, TenantStatus::Active);
         stores.catalog().tenant_status_move(from, to).await?;
+        // The embedding program decides what its tenants may use, and says so to the queue itself.
+        if let Some(tenant) = stores.catalog().tenant().await? {
+            stores.catalog().tenant_settings_applied(tenant.revision).await?;
+        }
         Ok(())
     }
 

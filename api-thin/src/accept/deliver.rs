@@ -23,7 +23,7 @@ pub(super) async fn deliver(app: &ApiState, stores: &TenantStores, jobs: Vec<Sta
 
 async fn push(app: &ApiState, stores: &TenantStores, jobs: &[StampedJob]) {
     let ids: Vec<JobId> = jobs.iter().map(StampedJob::id).collect();
-    if let Err(error) = app.queue().push(jobs).await {
+    if let Err(error) = app.queue().push_accepted(jobs).await {
         tracing::warn!(
             jobs = ids.len(),
             error = report(&error),

@@ -7,6 +7,7 @@ use stores::model::NewDocument;
 
 use super::answer::{Answer, job_location};
 use super::fingerprint::Fingerprint;
+use super::room::ensure_room;
 use super::submission::{Outcome, Proposal, Submission};
 use crate::documents::Upload;
 use crate::extract::{CreateDocuments, IdempotencyKey, KbCaller};
@@ -19,8 +20,9 @@ const TRIES: u32 = 8;
 /// Stores the originals, registers the documents and enqueues one `document.ingest` for each: all of them or
 /// none.
 ///
-/// # Errors When the idempotency key stands for another request, others keep uploading the same documents, or
-/// a store is away.
+/// # Errors
+/// When the tenant may not have more work in the queue, the idempotency key stands for another request, others keep
+/// uploading the same documents, or a store is away.
 pub async fn accept_documents(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
@@ -34,6 +36,7 @@ pub async fn accept_documents(
     }
     for _ in 0..TRIES {
         let proposal = propose(app, who, uploads).await?;
+        ensure_room(app, &proposal.jobs).await?;
         // After the revisions were read and before they are raised: the job of an earlier revision then sees
         // that these originals are newer than its own and leaves them.
         store_originals(who, uploads).await?;

@@ -7,11 +7,16 @@ mod deliver;
 mod documents;
 mod fingerprint;
 mod reindex;
+mod room;
+mod settings;
 mod submission;
 mod tenant;
 
 pub use answer::Answer;
+pub(crate) use answer::job_location;
 pub use documents::accept_documents;
 pub use fingerprint::Fingerprint;
 pub use reindex::accept_reindex;
+pub(crate) use settings::check_plan;
+pub use settings::{SettingsChange, change_settings};
 pub use tenant::{TenantRequest, accept_tenant};

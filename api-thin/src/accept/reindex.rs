@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::answer::{Answer, job_location};
 use super::fingerprint::Fingerprint;
+use super::room::ensure_room;
 use super::submission::{Outcome, Proposal, Submission};
 use crate::extract::{IdempotencyKey, KbCaller, UpdateDocuments};
 use crate::problem::{Code, Problem};
@@ -12,7 +13,8 @@ use crate::server::ApiState;
 /// Enqueues one `kb.reindex`.
 ///
 /// # Errors
-/// When the idempotency key stands for another request, or a store is away.
+/// When the tenant may not have more work in the queue, the idempotency key stands for another request, or a store
+/// is away.
 pub async fn accept_reindex(
     app: &ApiState,
     who: &KbCaller<UpdateDocuments>,
@@ -25,6 +27,7 @@ pub async fn accept_reindex(
     }
     let job_id = JobId::generate(app.clock().now());
     let job = who.caller.stamp(app, job_id, &ReindexKb::default())?;
+    ensure_room(app, std::slice::from_ref(&job)).await?;
     let location = job_location(who.caller.tenant(), job_id);
     let body = json!({ "job_id": job_id, "location": location, "kb_id": who.kb.id });
     match submission.propose(Proposal { tenant: None, documents: None, jobs: vec![job], body }).await? {

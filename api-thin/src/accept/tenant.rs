@@ -6,6 +6,7 @@ use stores::model::NewTenant;
 
 use super::answer::{Answer, tenant_location};
 use super::fingerprint::Fingerprint;
+use super::settings::apply;
 use super::submission::{Outcome, Proposal, Submission};
 use crate::extract::{IdempotencyKey, OperatorCaller};
 use crate::problem::{Code, Problem};
@@ -52,6 +53,9 @@ pub async fn accept_tenant(
         Outcome::Answer(answer) => {
             // The directory may remember that there was no such tenant.
             app.directory().invalidate(&tenant).await;
+            if !answer.replayed {
+                apply(app, &stores).await?;
+            }
             Ok(with_api_key(app, &tenant, answer))
         }
         Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),

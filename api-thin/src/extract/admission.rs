@@ -91,13 +91,14 @@ async fn admit_member(
     Ok(Admission { context: context_of(who), kb, only_kb })
 }
 
-/// The operator is a member of no tenant: sees how a tenant and its jobs are, never its data.
+/// The operator is a member of no tenant: sees how a tenant and its jobs are, and manages it, but never sees its
+/// data.
 async fn admit_operator(
     app: &ApiState,
     tenant: Option<String>,
     needed: Option<Permission>,
 ) -> Result<Admission, Problem> {
-    if let Some(needed) = needed {
+    if let Some(needed) = needed.filter(|needed| !OPERATOR.contains(*needed)) {
         return Err(Problem::forbidden(needed));
     }
     let named = tenant
@@ -107,7 +108,10 @@ async fn admit_operator(
     Ok(Admission { context: operator_context(tenant, record.epoch), kb: None, only_kb: None })
 }
 
-/// The operator's authority in one tenant: to bring it into being.
+/// What the operator may do in every tenant.
+const OPERATOR: Permissions = Permissions::of(&[Permission::TenantManage]);
+
+/// The operator's authority in one tenant: to bring it into being, and to manage it.
 pub(super) fn operator_context(tenant: TenantId, epoch: u64) -> TenantContext {
     context_of(Authenticated {
         tenant_id: tenant,
@@ -115,7 +119,7 @@ pub(super) fn operator_context(tenant: TenantId, epoch: u64) -> TenantContext {
         kb_id: None,
         actor: Actor::Operator,
         role: Role::Admin,
-        permissions: Permissions::of(&[Permission::TenantManage]),
+        permissions: OPERATOR,
     })
 }
 

@@ -8,11 +8,13 @@ mod idempotency;
 mod need;
 mod operator;
 mod query;
+mod whole_tenant;
 
 pub use body::{Json, OptionalJson};
 pub use caller::{Caller, KbCaller};
 pub use files::Files;
 pub use idempotency::IdempotencyKey;
-pub use need::{Anyone, CreateDocuments, ManageJobs, Need, ReadDocuments, UpdateDocuments};
+pub use need::{Anyone, CreateDocuments, ManageJobs, ManageTenant, Need, ReadDocuments, UpdateDocuments};
 pub use operator::OperatorCaller;
 pub use query::Query;
+pub use whole_tenant::{QueueOwner, TenantCaller, TenantOperator};

@@ -3,6 +3,7 @@ use jobs::tenant::Permission;
 /// What a route demands of its caller, as a type: `Caller<ReadDocuments>`.
 pub trait Need: Send + Sync + 'static {
     /// The permission. `None`: whoever belongs to the tenant, whatever state it is in, and the operator.
+    /// The operator has `TenantManage` in every tenant.
     const PERMISSION: Option<Permission>;
 }
 
@@ -24,4 +25,5 @@ needs! {
     CreateDocuments = Some(Permission::DocumentCreate);
     UpdateDocuments = Some(Permission::DocumentUpdate);
     ManageJobs = Some(Permission::JobManage);
+    ManageTenant = Some(Permission::TenantManage);
 }

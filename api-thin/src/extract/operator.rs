@@ -48,9 +48,7 @@ impl FromRequestParts<ApiState> for OperatorCaller {
             Identity::Operator => {
                 Ok(Self { named_tenant: named_tenant(parts).await?, trace: trace_of(parts) })
             }
-            Identity::Member(_) => {
-                Err(Problem::new(Code::Forbidden, "only the operator's key makes tenants"))
-            }
+            Identity::Member(_) => Err(Problem::new(Code::Forbidden, "only the operator's key may do this")),
         }
     }
 }

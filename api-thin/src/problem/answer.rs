@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jobs::queue::LimitReached;
 use jobs::tenant::Permission;
 use serde::Serialize;
 
@@ -15,6 +16,15 @@ pub struct Problem {
     field: Option<String>,
     permission: Option<Permission>,
     retry_after_s: Option<u32>,
+    limit: Option<Limit>,
+}
+
+/// A limit that was reached.
+#[derive(Debug, Serialize)]
+struct Limit {
+    limit: String,
+    current: u64,
+    maximum: u64,
 }
 
 #[derive(Serialize)]
@@ -29,6 +39,8 @@ struct Body<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     permission: Option<Permission>,
+    #[serde(flatten)]
+    limit: Option<&'a Limit>,
 }
 
 impl Problem {
@@ -37,7 +49,7 @@ impl Problem {
 
     /// A problem with what happened and what to do.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), field: None, permission: None, retry_after_s: None }
+        Self { code, detail: detail.into(), field: None, permission: None, retry_after_s: None, limit: None }
     }
 
     /// The one answer for everything that is not there and for everything that belongs to someone else.
@@ -51,6 +63,23 @@ impl Problem {
     pub fn forbidden(permission: Permission) -> Self {
         let problem = Self::new(Code::Forbidden, format!("this needs the permission {permission}"));
         Self { permission: Some(permission), ..problem }
+    }
+
+    /// The tenant may not have more work in the queue now.
+    #[must_use]
+    pub fn limit_reached(reached: &LimitReached) -> Self {
+        let LimitReached { limit, current, maximum, retry_after, .. } = reached;
+        let detail = if limit.ends_with("draining") {
+            "nothing new is taken: resume the queue, or wait until somebody does".to_owned()
+        } else {
+            format!(
+                "{limit} is {current} of {maximum}: wait until jobs have ended, or ask the operator for more"
+            )
+        };
+        let limit = Limit { limit: limit.clone(), current: *current, maximum: *maximum };
+        let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
+        let problem = Self::new(Code::LimitReached, detail).retry_after_s(seconds);
+        Self { limit: Some(limit), ..problem }
     }
 
     /// Which field of the request is meant.
@@ -71,6 +100,12 @@ impl Problem {
         self.code
     }
 
+    /// The field of the request that is meant.
+    #[must_use]
+    pub fn field_name(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -86,6 +121,7 @@ impl Problem {
             code: self.code.as_str(),
             field: self.field.as_deref(),
             permission: self.permission,
+            limit: self.limit.as_ref(),
         };
         serde_json::to_vec(&body).expect("plain texts and numbers are always JSON")
     }

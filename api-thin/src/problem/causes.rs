@@ -38,6 +38,11 @@ impl From<DirectoryError> for Problem {
 
 impl From<QueueError> for Problem {
     fn from(error: QueueError) -> Self {
+        if let QueueError::LimitReached(limits) = &error
+            && let Some(limit) = limits.first()
+        {
+            return Self::limit_reached(limit);
+        }
         if error.is_passing() { Self::unavailable(&error) } else { Self::internal(&error) }
     }
 }

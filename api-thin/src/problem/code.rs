@@ -66,6 +66,7 @@ codes! {
     TenantNotReady = "tenant_not_ready", CONFLICT, "The tenant is still being prepared";
     TenantExists = "tenant_exists", CONFLICT, "The tenant exists already";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
+    UniqueKeyTaken = "unique_key_taken", CONFLICT, "Another job has the unique key of this one";
     DocumentTooLarge = "document_too_large", PAYLOAD_TOO_LARGE, "The document is too large";
     RequestTooLarge = "request_too_large", PAYLOAD_TOO_LARGE, "The request is too large";
     UnsupportedMediaType =
@@ -74,6 +75,7 @@ codes! {
         "unsupported_content_type", UNSUPPORTED_MEDIA_TYPE, "The route does not take this content type";
     IdempotencyKeyReused =
         "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key stands for another request";
+    LimitReached = "limit_reached", TOO_MANY_REQUESTS, "The tenant has as much in the queue as it may";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "A server that we need does not answer";
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much at once";

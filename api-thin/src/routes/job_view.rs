@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use jobs::envelope::{Envelope, WireEnvelope};
-use jobs::queue::{JobState, JobStatus};
+use jobs::queue::{Explanation, JobState, JobSummary, WaitsFor};
 use jobs::{JobId, JobKind};
 use serde::Serialize;
 use stores::model::JobRecord;
@@ -21,8 +21,14 @@ pub(super) struct JobView {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     error: Option<Fault>,
-    /// What keeps it from running, if it is something that somebody should know.
-    waiting_for: Option<String>,
+    /// What keeps it from running.
+    waits_for: Vec<Wait>,
+}
+
+#[derive(Debug, Serialize)]
+struct Wait {
+    code: &'static str,
+    text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -34,16 +40,17 @@ struct Fault {
 impl JobView {
     /// A job of which the queue or the history knows. While it is on its way the queue knows better, also of
     /// a job that was started again after it had ended.
-    pub(super) fn of(status: Option<JobStatus>, record: Option<JobRecord>) -> Option<Self> {
-        match (status, record) {
-            (Some(status), Some(record)) if is_over(status.state) => Some(Self::ended(record)),
-            (Some(status), _) => Some(Self::queued(status)),
+    pub(super) fn of(queued: Option<Explanation>, record: Option<JobRecord>) -> Option<Self> {
+        match (queued, record) {
+            (Some(queued), Some(record)) if is_over(queued.status.state) => Some(Self::ended(record)),
+            (Some(queued), _) => Some(Self::queued(queued)),
             (None, record) => record.map(Self::ended),
         }
     }
 
-    fn queued(status: JobStatus) -> Self {
-        let waiting_for = waiting_for(&status);
+    fn queued(queued: Explanation) -> Self {
+        let Explanation { status, waits_for } = queued;
+        let wait = |wait: WaitsFor| Wait { code: wait.code(), text: wait.to_string() };
         let waits = matches!(status.state, JobState::Scheduled | JobState::Retryable);
         let stays = matches!(status.state, JobState::Discarded | JobState::Quarantined);
         let kind = status.lane.split('@').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
@@ -58,7 +65,7 @@ impl JobView {
             started_at: None,
             finished_at: status.at.filter(|_| stays),
             error: status.reason.map(|reason| Fault { code: reason.code, detail: reason.text }),
-            waiting_for,
+            waits_for: waits_for.into_iter().map(wait).collect(),
         }
     }
 
@@ -77,7 +84,11 @@ impl JobView {
             started_at: None,
             finished_at: None,
             error: None,
-            waiting_for: Some("the queue does not have the job yet".to_owned()),
+            waits_for: vec![Wait {
+                code: "delivery",
+                text: "the queue does not have the job yet: it is delivered when the queue answers"
+                    .to_owned(),
+            }],
         })
     }
 
@@ -93,7 +104,7 @@ impl JobView {
             started_at: Some(record.started_at),
             finished_at: Some(record.finished_at),
             error: record.error.map(|(code, detail)| Fault { code, detail }),
-            waiting_for: None,
+            waits_for: Vec::new(),
         }
     }
 }
@@ -103,16 +114,26 @@ fn is_over(state: JobState) -> bool {
     matches!(state, Completed | Cancelled | Discarded | Quarantined)
 }
 
-fn waiting_for(status: &JobStatus) -> Option<String> {
-    match status.state {
-        JobState::Available if !status.lane_declared => {
-            Some(format!("no running worker declares {}", status.lane))
-        }
-        JobState::Parked => Some("the tenant may not run jobs now".to_owned()),
-        _ => None,
-    }
-}
-
 fn queue_of(kind: &str) -> Option<&'static str> {
     JobKind::ALL.iter().find(|known| known.as_str() == kind).map(|known| known.policy().queue)
+}
+
+/// A job in a list.
+#[derive(Debug, Serialize)]
+pub(super) struct JobRow {
+    id: JobId,
+    #[serde(rename = "type")]
+    kind: String,
+    queue: String,
+    state: &'static str,
+    attempt: u32,
+    created_at: DateTime<Utc>,
+}
+
+impl From<JobSummary> for JobRow {
+    fn from(job: JobSummary) -> Self {
+        let JobSummary { id, kind, queue, state, attempts, created_at, .. } = job;
+        let attempt = attempts + u32::from(state == JobState::Active);
+        Self { id, kind, queue, state: state.as_str(), attempt, created_at }
+    }
 }

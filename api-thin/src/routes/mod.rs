@@ -1,15 +1,21 @@
 //! The routes, one file per thing. [`ROUTES`] and the router are made from the same lists, so a test that
 //! walks the table walks every route there is.
 
+mod cancel;
+mod dead_letters;
 mod documents;
+mod flow;
 mod graph;
 mod health;
+mod job_filter;
 mod job_view;
 mod jobs;
 mod kbs;
+mod lanes;
 mod page;
 mod reindex;
 mod schedules;
+mod settings;
 mod table;
 mod tenants;
 

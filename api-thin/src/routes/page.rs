@@ -15,3 +15,19 @@ pub(super) fn page_limit(asked: Option<u32>) -> Result<u32, Problem> {
 pub(super) fn invalid(parameter: &str, problem: &str) -> Problem {
     Problem::new(Code::InvalidQuery, problem.to_owned()).field(parameter)
 }
+
+/// How many items an offset may leave out: the queue has to pass them all.
+const FURTHEST: usize = 100_000;
+
+/// Where a page begins of a list that is read by number: `after` is the `next` of the page before.
+pub(super) fn page_offset(after: Option<&str>) -> Result<usize, Problem> {
+    let Some(after) = after else { return Ok(0) };
+    let offset = after.parse().ok().filter(|&offset: &usize| offset <= FURTHEST);
+    offset.ok_or_else(|| invalid("after", "expected the `next` of an earlier page, or use a narrower filter"))
+}
+
+/// The `next` of a page that begins at `offset` and is full.
+pub(super) fn next_offset(offset: usize, limit: u32, found: usize) -> Option<String> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    (found >= limit).then(|| (offset + found).to_string())
+}

@@ -1,6 +1,9 @@
 use axum::Router;
 
-use super::{documents, graph, health, jobs, kbs, reindex, schedules, tenants};
+use super::{
+    cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, reindex, schedules, settings,
+    tenants,
+};
 use crate::server::{ApiState, surround};
 
 /// One route of the API.
@@ -47,10 +50,29 @@ routes! {
     Api api_routes {
         post "/tenants" => tenants::create;
         get "/tenants/{tenant}" => tenants::show;
+        patch "/tenants/{tenant}" => settings::change;
+        get "/lanes" => lanes::list;
     }
     Tenant tenant_routes {
-        get "/jobs" => jobs::counts;
+        get "/limits" => settings::limits;
+        get "/jobs" => jobs::list;
+        post "/jobs/cancel" => cancel::matching;
+        post "/jobs/cancel-all" => cancel::everything;
+        post "/jobs/pause" => flow::pause;
+        post "/jobs/resume" => flow::resume;
+        post "/jobs/drain" => flow::drain;
         get "/jobs/{job}" => jobs::show;
+        delete "/jobs/{job}" => cancel::one;
+        post "/queues/{queue}/pause" => flow::pause_queue;
+        post "/queues/{queue}/resume" => flow::resume_queue;
+        post "/queues/{queue}/drain" => flow::drain_queue;
+        get "/dead-letters" => dead_letters::list;
+        get "/quarantine" => dead_letters::list_quarantine;
+        post "/dead-letters/retry" => dead_letters::retry_matching;
+        post "/dead-letters/purge" => dead_letters::purge_matching;
+        get "/dead-letters/{job}" => dead_letters::show;
+        post "/dead-letters/{job}/retry" => dead_letters::retry;
+        delete "/dead-letters/{job}" => dead_letters::purge;
         get "/kbs" => kbs::list;
         get "/kbs/{kb}/documents" => documents::list;
         post "/kbs/{kb}/documents" => documents::upload_files;

@@ -1,17 +1,16 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Json as Answering, http::HeaderValue, http::header};
+use jobs::plan::Plans;
 use jobs::tenant::TenantId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::accept::{TenantRequest, accept_tenant};
+use crate::accept::{TenantRequest, accept_tenant, check_plan};
 use crate::auth::one_name;
 use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
-
-const USUAL_PLAN: &str = "standard";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +28,7 @@ pub(super) async fn create(
     Json(body): Json<NewTenant>,
 ) -> Result<Response, Problem> {
     let request = request(body, who.named_tenant.as_deref())?;
+    check_plan(&app, &request.plan)?;
     let mut response = accept_tenant(&app, &who, &key, request).await?.into_response();
     // The answer holds a secret.
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
@@ -42,7 +42,7 @@ fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Pr
     let id: Option<TenantId> =
         id.map(str::parse).transpose().map_err(|error| invalid("id", format!("{error}")))?;
     let name = text("name", body.name, 200)?;
-    let plan = text("plan", body.plan.unwrap_or_else(|| USUAL_PLAN.to_owned()), 63)?;
+    let plan = text("plan", body.plan.unwrap_or_else(|| Plans::USUAL.to_owned()), 63)?;
     Ok(TenantRequest { id, name, plan })
 }
 

@@ -1,9 +1,10 @@
+use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::auth::{ApiKey, ShortSecret};
 use crate::documents::Limits;
 
-/// Secrets and limits of the API.
+/// Secrets, limits and plans of the API.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
     /// First API keys are derived from it. Whoever has it can derive them too.
@@ -14,6 +15,8 @@ pub struct ApiConfig {
     pub jwt_secret: Option<SecretString>,
     /// How much one request may ask for.
     pub limits: Limits,
+    /// What tenants may use. The workers need the same.
+    pub plans: Plans,
 }
 
 /// A setting that is missing or cannot be used. Never repeats a secret.
@@ -47,7 +50,7 @@ impl ApiConfig {
     #[must_use]
     pub fn new(operator_key: SecretString, jwt_secret: SecretString, key_secret: SecretString) -> Self {
         let (operator_key, jwt_secret) = (Some(operator_key), Some(jwt_secret));
-        Self { key_secret, operator_key, jwt_secret, limits: Limits::default() }
+        Self { key_secret, operator_key, jwt_secret, limits: Limits::default(), plans: Plans::default() }
     }
 
     /// Checks what would otherwise be found out by an attacker.

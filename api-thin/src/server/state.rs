@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use jobs::clock::SharedClock;
 use jobs::envelope::Stamper;
+use jobs::plan::Plans;
 use jobs::queue::Queue;
 use stores::{Directory, Stores};
 
@@ -35,6 +36,7 @@ struct Inner {
     stamper: Stamper,
     authenticator: Authenticator,
     limits: Limits,
+    plans: Plans,
     budget: UploadBudget,
 }
 
@@ -55,8 +57,8 @@ impl ApiState {
             operator: config.operator_key.as_ref().map(SecretHash::of),
         };
         let budget = UploadBudget::new(&config.limits);
-        let limits = config.limits;
-        Ok(Self(Arc::new(Inner { stores, queue, stamper, authenticator, limits, budget })))
+        let (limits, plans) = (config.limits, config.plans);
+        Ok(Self(Arc::new(Inner { stores, queue, stamper, authenticator, limits, plans, budget })))
     }
 
     pub(crate) fn stores(&self) -> &Stores {
@@ -89,6 +91,10 @@ impl ApiState {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.0.plans
     }
 
     pub(crate) fn budget(&self) -> &UploadBudget {

@@ -3,6 +3,7 @@
 
 use api_thin::{ROUTES, Route, routes::Scope};
 use jobs::DocumentId;
+use jobs::queue::Verdict;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use tests::api::{Api, ApiTenant, Reply, Written, problem, send};
@@ -10,26 +11,35 @@ use tests::api::{Api, ApiTenant, Reply, Written, problem, send};
 /// What the other tenant has, so that there is something to find.
 struct Bait {
     job: String,
+    dead: String,
     document: DocumentId,
 }
 
-async fn bait(tenant: &ApiTenant) -> Bait {
+async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
+    let dead = tenant.upload_text("dead.md", "text").await.text("/job_id");
+    assert_eq!(api.work(tenant, |_| discarded()).await, 1);
     let reply = tenant.upload_text("secret.md", "the secret plan").await;
     assert_eq!(reply.status, 202, "{reply:?}");
     let schedule = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
     let put = tenant.request(Method::PUT, "/kbs/default/schedules/nightly").json(&schedule);
     assert_eq!(send(put).await.status, 200);
-    Bait { job: reply.text("/job_id"), document: DocumentId::of_name("secret.md") }
+    Bait { job: reply.text("/job_id"), dead, document: DocumentId::of_name("secret.md") }
+}
+
+fn discarded() -> Verdict {
+    Verdict::Discarded { code: "too_complex", reason: "split it".to_owned() }
 }
 
 fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
+    let job = if route.path.starts_with("/dead-letters") { &bait.dead } else { &bait.job };
     route
         .path
         .replace("{tenant}", tenant)
         .replace("{kb}", kb)
-        .replace("{job}", &bait.job)
+        .replace("{job}", job)
         .replace("{document}", bait.document.as_str())
         .replace("{schedule}", "nightly")
+        .replace("{queue}", "documents")
 }
 
 fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
@@ -47,7 +57,12 @@ fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
         ("put", "/kbs/{kb}/schedules/{schedule}") => {
             request.json(&json!({ "cron": "0 4 * * *", "time_zone": "UTC", "type": "kb.reindex" }))
         }
-        ("post", "/kbs/{kb}/reindex") | ("get" | "delete", _) => request,
+        ("post", "/jobs/cancel" | "/dead-letters/retry" | "/dead-letters/purge") => {
+            request.json(&json!({ "types": ["document.ingest"] }))
+        }
+        ("patch", "/tenants/{tenant}") => request.json(&json!({ "limits": { "cap": 1 } })),
+        ("post", path) if path.starts_with("/jobs/") || path.starts_with("/queues/") => request,
+        ("post", "/kbs/{kb}/reindex" | "/dead-letters/{job}/retry") | ("get" | "delete", _) => request,
         (method, path) => unreachable!("describe the body of {method} {path} here"),
     }
 }
@@ -76,7 +91,7 @@ async fn ask(api: &Api, route: &Route, path: &str, key: &str) -> Reply {
 async fn another_tenants_things_do_not_exist() {
     let api = Api::start().await;
     let (mine, theirs) = (api.tenant("acme").await, api.tenant("acme-2").await);
-    let bait = bait(&theirs).await;
+    let bait = bait(&api, &theirs).await;
     let before = (Written::of(&api, &mine).await, Written::of(&api, &theirs).await);
     let nobody = send(api.request(Method::GET, "/api/v1/tenants/nobody").bearer_auth(&mine.key)).await;
     problem(&nobody, 404, "not_found");
@@ -95,7 +110,7 @@ async fn another_tenants_things_do_not_exist() {
 async fn nor_when_a_header_names_the_tenant() {
     let api = Api::start().await;
     let (mine, theirs) = (api.tenant("acme").await, api.tenant("acme-2").await);
-    let bait = bait(&theirs).await;
+    let bait = bait(&api, &theirs).await;
     let before = Written::of(&api, &theirs).await;
     for route in tenant_routes().filter(|route| route.scope == Scope::Tenant) {
         let path = format!("/api/v1{}", filled(route, &theirs.id, "default", &bait));
@@ -111,7 +126,7 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     let api = Api::start().await;
     let (mine, theirs) = (api.tenant("acme").await, api.tenant("acme-2").await);
     theirs.kb_make(&api, "theirs").await;
-    let bait = bait(&theirs).await;
+    let bait = bait(&api, &theirs).await;
     let before = Written::of(&api, &mine).await;
     let nobody = send(api.request(Method::GET, "/api/v1/tenants/nobody").bearer_auth(&mine.key)).await;
     for route in tenant_routes() {
@@ -126,24 +141,31 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     assert_eq!(Written::of(&api, &mine).await, before);
 }
 
-/// Keeps the tests above honest: what they ask for is there, for its owner.
+/// Keeps the tests above honest: what they ask for is there, for its owner or for the operator.
 #[tokio::test]
 async fn the_owner_finds_everything() {
     let api = Api::start().await;
-    let theirs = api.tenant("acme-2").await;
-    let bait = bait(&theirs).await;
-    for route in tenant_routes() {
+    for (number, route) in tenant_routes().enumerate() {
+        let theirs = api.tenant(&format!("acme-{number}")).await;
+        let bait = bait(&api, &theirs).await;
         let path = full_path(route, &theirs.id, "default", &bait);
-        let reply = ask(&api, route, &path, &theirs.key).await;
+        let mut reply = ask(&api, route, &path, &theirs.key).await;
+        if OPERATORS.contains(&(route.method, route.path)) {
+            problem(&reply, 403, "forbidden");
+            reply = send(with_body(route, api.operator(method(route), &path))).await;
+        }
         assert!((200..300).contains(&reply.status), "{} {path}: {reply:?}", route.method);
     }
 }
+
+/// Routes about one tenant that are not for its members.
+const OPERATORS: &[(&str, &str)] = &[("patch", "/tenants/{tenant}")];
 
 #[tokio::test]
 async fn every_route_but_the_open_ones_asks_who_is_there() {
     let api = Api::start().await;
     let theirs = api.tenant("acme-2").await;
-    let bait = bait(&theirs).await;
+    let bait = bait(&api, &theirs).await;
     for route in ROUTES {
         let reply = if route.scope == Scope::Open {
             api.get(route.path).await

@@ -1,5 +1,6 @@
 use jobs::JobId;
 use jobs::clock::Clock as _;
+use serde_json::json;
 use stores::model::JobRecord;
 use tests::api::{Api, problem};
 
@@ -13,9 +14,10 @@ async fn a_waiting_job_says_what_it_waits_for() {
     assert_eq!((&view["type"], &view["queue"]), (&"document.ingest".into(), &"documents".into()));
     assert_eq!((&view["state"], &view["attempt"]), (&"available".into(), &0.into()));
     assert_eq!(view["created_at"], "2027-01-15T08:00:00Z");
-    assert_eq!(view["waiting_for"], "no running worker declares document.ingest@1");
+    let waits_for = json!([{ "code": "no_worker", "text": "no live worker declares document.ingest@1" }]);
+    assert_eq!(view["waits_for"], waits_for);
     let counts = acme.get("/jobs").await.body();
-    assert_eq!(counts["jobs"]["available"], 2, "{counts}");
+    assert_eq!(counts["counts"]["available"], 2, "{counts}");
     assert_eq!(counts["waiting_for_a_worker"]["document.ingest@1"], 1, "{counts}");
 }
 

@@ -1,10 +1,14 @@
 //! The HTTP API, asked over HTTP.
 
 mod bad_input;
+mod cancel;
 mod credentials;
+mod dead_letters;
 mod every_route;
+mod flow;
 mod idempotency;
 mod jobs;
+mod limits;
 mod media;
 mod pages;
 mod queue_away;

@@ -16,7 +16,7 @@ async fn what_is_accepted_while_the_queue_is_away_is_kept_and_shown() {
     let view = acme.get(&format!("/jobs/{}", reply.text("/job_id"))).await;
     assert_eq!(view.status, 200, "{view:?}");
     assert_eq!((view.text("/type").as_str(), view.text("/state").as_str()), ("document.ingest", "available"));
-    assert!(view.text("/waiting_for").contains("queue"));
+    assert!(view.text("/waits_for/0/text").contains("queue"));
 
     assert_eq!(api.get("/healthz").await.status, 200);
     let ready = api.get("/readyz").await;

@@ -102,5 +102,8 @@ async fn of_a_type_that_no_worker_declares() {
     let path = format!("/api/v1/tenants/{}/jobs/{job}", acme.id);
     let view = acme.http.get(&path).await.body;
     assert_eq!(view["state"], "available", "{view}");
-    assert!(view["waiting_for"].as_str().is_some_and(|why| why.contains("document.translate")), "{view}");
+    assert!(
+        view["waits_for"][0]["text"].as_str().is_some_and(|why| why.contains("document.translate")),
+        "{view}"
+    );
 }

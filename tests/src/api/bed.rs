@@ -6,7 +6,9 @@ use api_thin::{ApiConfig, ApiParts, ApiState, serve};
 use chrono::{DateTime, Utc};
 use jobs::clock::ManualClock;
 use jobs::envelope::{StampKeys, Stamper};
-use jobs::queue::{Queue, QueueConfig};
+use jobs::plan::Plans;
+use jobs::queue::{Claim, ClaimedJob, FetchRequest, Fetched, FinishedJob, Lane, Queue, QueueConfig, Verdict};
+use jobs::types::IngestDocument;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use stores::{Backends, Opened, StoresConfig};
@@ -25,6 +27,8 @@ pub struct ApiOptions {
     pub limits: Limits,
     /// The Redis to use, if not the one that tests share.
     pub redis_url: Option<String>,
+    /// What tenants may use.
+    pub plans: Plans,
 }
 
 /// An API that answers on a port of its own until it is dropped.
@@ -68,7 +72,7 @@ impl Api {
         queue.call_deadline = Duration::from_secs(2);
         let queue = Queue::connect(queue).await.expect("the queue answers");
         let opened = open(data.path(), redis_url, &clock).await;
-        let config = ApiConfig { limits: options.limits, ..credentials::config() };
+        let config = ApiConfig { limits: options.limits, plans: options.plans, ..credentials::config() };
         let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),
@@ -127,6 +131,44 @@ impl Api {
         let due =
             self.opened.outbox.outbox_due(Self::start_time() + chrono::Days::new(1), Duration::ZERO, 1_000);
         due.await.expect("the catalog answers").len()
+    }
+
+    /// Claims the waiting uploads of `tenant` as a worker does, and ends each as `verdict` says. How many there
+    /// were.
+    ///
+    /// # Panics
+    /// When the queue does not answer.
+    pub async fn work(&self, tenant: &ApiTenant, verdict: impl Fn(&ClaimedJob) -> Verdict) -> usize {
+        let claim = self.claim().await;
+        let finish = |job: &ClaimedJob| {
+            let verdict = if job.tenant == tenant.id { verdict(job) } else { Verdict::Released };
+            FinishedJob::new(job, claim.fence, verdict)
+        };
+        let finished: Vec<_> = claim.jobs.iter().map(finish).collect();
+        self.queue.finish(&finished).await.expect("the queue answers");
+        claim.jobs.iter().filter(|job| job.tenant == tenant.id).count()
+    }
+
+    /// Claims all waiting uploads as a worker does.
+    ///
+    /// # Panics
+    /// When the queue does not answer, or nothing waits.
+    pub async fn claim(&self) -> Claim {
+        let lanes = [Lane::of::<IngestDocument>()];
+        let attempt = rand::random();
+        let request = FetchRequest {
+            worker: "test",
+            attempt,
+            shard: 0,
+            turn: None,
+            lanes: &lanes,
+            limit: 500,
+            quantum: 500,
+        };
+        match self.queue.fetch(request).await.expect("the queue answers") {
+            Fetched::Claim(claim) => claim,
+            nothing @ Fetched::Nothing { .. } => panic!("nothing waits: {nothing:?}"),
+        }
     }
 
     /// Gets a path without credentials.

@@ -1,5 +1,6 @@
 use api_thin::ApiConfig;
 use api_thin::documents::Limits;
+use jobs::plan::Plans;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ pub(super) fn config() -> ApiConfig {
         operator_key: Some(OPERATOR_KEY.into()),
         jwt_secret: Some(JWT_SECRET.into()),
         limits: Limits::default(),
+        plans: Plans::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use jobs::clock::{SharedClock, SystemClock};
 use jobs::envelope::{EnqueueOptions, Stamper};
+use jobs::plan::Plans;
 use jobs::queue::Queue;
 use jobs::tenant::TenantContext;
 use jobs::{Job, JobId};
@@ -196,6 +197,7 @@ async fn launch(
         secrets,
         pool: PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10 },
         extraction: ExtractionSettings::default(),
+        plans: Plans::default(),
         clock,
     });
     system.await.expect("the bed starts")

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use jobs::plan::Plans;
 use secrecy::ExposeSecret;
 
 use crate::demo::{Client, DemoOptions, Summary};
@@ -60,6 +61,7 @@ impl Demo {
             redis_url: None,
             pool: PoolSettings::default(),
             extraction: self.extraction.clone(),
+            plans: Plans::default(),
         }
     }
 }

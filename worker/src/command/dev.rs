@@ -1,11 +1,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
+use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::dev::{DevOptions, DevSystem};
-use crate::settings::{ExtractionSettings, PoolSettings};
+use crate::settings::{ExtractionSettings, PlanSettings, PoolSettings};
 
 /// Runs the whole system in this process.
 #[derive(Debug, Args)]
@@ -22,6 +24,8 @@ pub(super) struct Dev {
     #[command(flatten)]
     pool: PoolSettings,
     #[command(flatten)]
+    plans: PlanSettings,
+    #[command(flatten)]
     extraction: ExtractionSettings,
 }
 
@@ -34,6 +38,7 @@ impl Dev {
             redis_url: self.redis_url.map(SecretString::from),
             pool: self.pool,
             extraction: self.extraction,
+            plans: self.plans.plans().context(Plans::SETTING)?,
         };
         let system = DevSystem::start(options).await?;
         eprintln!("API           {}", system.url());

@@ -4,10 +4,15 @@ use anyhow::Context;
 use clap::Args;
 use jobs::clock::SystemClock;
 use jobs::envelope::StampKeys;
+use jobs::plan::Plans;
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
+use crate::health;
 use crate::run::{Parts, Worker};
-use crate::settings::{ExtractionSettings, PoolSettings, QueueSettings, StorageSettings};
+use crate::settings::{
+    ExtractionSettings, HealthSettings, PlanSettings, PoolSettings, QueueSettings, StorageSettings,
+};
 
 /// Runs jobs, schedules and the outbox relay against the configured servers.
 #[derive(Debug, Args)]
@@ -23,6 +28,10 @@ pub(super) struct Run {
     #[command(flatten)]
     pool: PoolSettings,
     #[command(flatten)]
+    plans: PlanSettings,
+    #[command(flatten)]
+    health: HealthSettings,
+    #[command(flatten)]
     extraction: ExtractionSettings,
 }
 
@@ -32,9 +41,18 @@ impl Run {
         let keys = StampKeys::parse(&SecretString::from(self.stamp_keys)).context("TENANTRY_STAMP_KEYS")?;
         let stores = self.storage.stores(self.queue.url())?;
         let clock = Arc::new(SystemClock);
-        let parts =
+        let plans = self.plans.plans().context(Plans::SETTING)?;
+        let health = self.health.bind().await?;
+        let mut parts =
             Parts::open(self.queue.config(), &stores, keys, &self.pool, &self.extraction, clock).await?;
+        parts.plans = plans;
         let worker = Worker::start(parts, &self.pool);
+        let stop_health = CancellationToken::new();
+        if let Some(listener) = health {
+            tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
+            tokio::spawn(health::serve(listener, worker.observer(), stop_health.clone()));
+        }
+        let _end = stop_health.drop_guard();
         tracing::info!(concurrency = self.pool.concurrency, "worker is running");
         super::signal::asked_to_stop().await?;
         tracing::info!(stop.deadline_s = self.pool.stop_s, "stopping: no new jobs, running ones may finish");

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jobs::clock::SystemClock;
+use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{DevSecrets, LocalRedis};
@@ -22,6 +23,8 @@ pub struct DevOptions {
     pub pool: PoolSettings,
     /// Who finds entities.
     pub extraction: ExtractionSettings,
+    /// What tenants may use.
+    pub plans: Plans,
 }
 
 /// A running development system.
@@ -39,7 +42,7 @@ impl DevSystem {
     /// # Errors
     /// When `redis-server` is missing, the address is taken, or the data directory cannot be used.
     pub async fn start(options: DevOptions) -> anyhow::Result<Self> {
-        let DevOptions { listen, data_dir, redis_url, pool, extraction } = options;
+        let DevOptions { listen, data_dir, redis_url, pool, extraction, plans } = options;
         let secrets = DevSecrets::load_or_create(&data_dir)?;
         let (redis, redis_url) = if let Some(url) = redis_url {
             (None, url)
@@ -55,6 +58,7 @@ impl DevSystem {
             secrets: secrets.clone(),
             pool,
             extraction,
+            plans,
             clock: Arc::new(SystemClock),
         })
         .await?;

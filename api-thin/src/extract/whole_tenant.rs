@@ -1,0 +1,73 @@
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use jobs::tenant::{TenantContext, TenantId};
+use stores::TenantStores;
+
+use super::admission::{Admission, admit, identify, named_tenant};
+use super::caller::Caller;
+use super::need::{ManageJobs, ManageTenant, Need};
+use crate::auth::Identity;
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+/// A [`Caller`] whose credentials reach the whole tenant, for what concerns all of its knowledge bases.
+pub struct TenantCaller<N: Need>(pub Caller<N>);
+
+impl<N: Need> FromRequestParts<ApiState> for TenantCaller<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        if caller.only_kb.is_some() {
+            let detail = "these credentials reach one knowledge base, and this concerns the whole tenant";
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
+        Ok(Self(caller))
+    }
+}
+
+/// The operator, about one tenant.
+pub struct TenantOperator {
+    /// The authority to manage the tenant.
+    pub context: TenantContext,
+    /// The tenant's stores.
+    pub stores: TenantStores,
+}
+
+impl FromRequestParts<ApiState> for TenantOperator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        if let Identity::Member(member) = identify(parts, app).await? {
+            let named = named_tenant(parts).await?;
+            return Err(if named.is_none_or(|named| named == member.tenant.as_str()) {
+                Problem::new(Code::Forbidden, "only the operator's key may do this")
+            } else {
+                Problem::not_found()
+            });
+        }
+        let Admission { context, .. } = admit(parts, app, ManageTenant::PERMISSION).await?;
+        Ok(Self { stores: app.stores().scoped(&context), context })
+    }
+}
+
+/// Whose queue a request is about.
+pub enum QueueOwner {
+    /// That of all tenants: the operator asks, and names none.
+    Everybody,
+    /// That of one tenant, for a caller who may manage its jobs.
+    Tenant(TenantId),
+}
+
+impl FromRequestParts<ApiState> for QueueOwner {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        let operator = identify(parts, app).await? == Identity::Operator;
+        if operator && named_tenant(parts).await?.is_none() {
+            return Ok(Self::Everybody);
+        }
+        let TenantCaller(caller) = TenantCaller::<ManageJobs>::from_request_parts(parts, app).await?;
+        Ok(Self::Tenant(caller.tenant().clone()))
+    }
+}

@@ -1,0 +1,169 @@
+use axum::Json as Answering;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use jobs::JobId;
+use jobs::queue::{Inspected, JobFilter, JobState, JobStatus, Kept, KeptJob, Redriven};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::job_filter::Filter;
+use super::jobs::Shown;
+use super::page::{next_offset, page_limit, page_offset};
+use crate::accept::{Answer, job_location};
+use crate::extract::{Anyone, Caller, Json, ManageJobs, Query, TenantCaller};
+use crate::problem::{Code, Problem};
+use crate::redrive::Redrive;
+use crate::server::ApiState;
+
+const KEPT: &[JobState] = &[JobState::Discarded, JobState::Quarantined];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET …/dead-letters`: jobs whose attempts are used up, newest first.
+pub(super) async fn list(
+    State(app): State<ApiState>,
+    who: Caller<Anyone>,
+    Query(asked): Query<Listing>,
+) -> Result<Answering<Value>, Problem> {
+    page(&app, &who, Kept::Discarded, &asked).await
+}
+
+/// `GET …/quarantine`: jobs that may not run, newest first.
+pub(super) async fn list_quarantine(
+    State(app): State<ApiState>,
+    who: Caller<Anyone>,
+    Query(asked): Query<Listing>,
+) -> Result<Answering<Value>, Problem> {
+    page(&app, &who, Kept::Quarantined, &asked).await
+}
+
+async fn page(
+    app: &ApiState,
+    who: &Caller<Anyone>,
+    kept: Kept,
+    asked: &Listing,
+) -> Result<Answering<Value>, Problem> {
+    let (limit, offset) = (page_limit(asked.limit)?, page_offset(asked.after.as_deref())?);
+    let from = u32::try_from(offset).unwrap_or(u32::MAX);
+    let jobs = app.queue().kept(who.tenant(), kept, from, limit).await?;
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    let said = app.queue().inspect(who.tenant(), &ids).await?;
+    let rows: Vec<Value> = jobs.iter().zip(&said).map(|(job, said)| row(job, said.as_ref())).collect();
+    Ok(Answering(json!({ "jobs": rows, "next": next_offset(offset, limit, jobs.len()) })))
+}
+
+fn row(job: &KeptJob, said: Option<&Inspected>) -> Value {
+    json!({
+        "id": job.id,
+        "type": said.map(|said| &said.envelope.kind),
+        "queue": said.map(|said| &said.envelope.queue),
+        "created_at": said.map(|said| said.envelope.meta.created_at),
+        "since": job.since,
+        "error": { "code": job.reason.code, "detail": job.reason.text },
+    })
+}
+
+/// `GET …/dead-letters/{job}`: everything that is known of a dead letter or a quarantined job but its stamp.
+pub(super) async fn show(
+    State(app): State<ApiState>,
+    TenantCaller(who): TenantCaller<ManageJobs>,
+    Path(shown): Path<Shown>,
+) -> Result<Answering<Value>, Problem> {
+    let status = kept(&app, &who, shown.id()?).await?;
+    let said = app.queue().inspect(who.tenant(), &[status.id]).await?.pop().flatten();
+    Ok(Answering(json!({
+        "id": status.id,
+        "state": status.state.as_str(),
+        "since": status.at,
+        "attempts": status.attempts,
+        "deaths": status.deaths,
+        "interruptions": status.interruptions,
+        "error": status.reason.map(|reason| json!({ "code": reason.code, "detail": reason.text })),
+        "kb_id": said.as_ref().and_then(|said| said.kb.clone()),
+        "job": said.map(|said| said.envelope),
+    })))
+}
+
+/// Where a job is that will not run by itself.
+async fn kept(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<JobStatus, Problem> {
+    let status = app.queue().lookup(who.tenant(), id).await?;
+    status.filter(|status| KEPT.contains(&status.state)).ok_or_else(Problem::not_found)
+}
+
+fn redrive(app: ApiState, who: &Caller<ManageJobs>) -> Redrive {
+    Redrive { app, stores: who.stores.clone(), tenant: who.tenant().clone() }
+}
+
+/// `POST …/dead-letters/{job}/retry`: starts one again, with all its attempts.
+pub(super) async fn retry(
+    State(app): State<ApiState>,
+    TenantCaller(who): TenantCaller<ManageJobs>,
+    Path(shown): Path<Shown>,
+) -> Result<Answer, Problem> {
+    let id = kept(&app, &who, shown.id()?).await?.id;
+    match redrive(app, &who).jobs(vec![id]).await?.first() {
+        Some(Redriven::Started) => {
+            let location = job_location(who.tenant(), id);
+            Ok(Answer::accepted(json!({ "job_id": id, "location": location })))
+        }
+        Some(Redriven::KeyTaken) => {
+            let detail = "it can start when that job has ended, or when that one is cancelled";
+            Err(Problem::new(Code::UniqueKeyTaken, detail))
+        }
+        Some(Redriven::NotFound) | None => Err(Problem::not_found()),
+    }
+}
+
+/// Which of the two places a filter means: dead letters, unless it says `quarantined`.
+fn place(filter: Filter) -> Result<(Kept, JobFilter), Problem> {
+    let mut filter = filter.read(KEPT)?;
+    let states = std::mem::take(&mut filter.states);
+    match states.as_slice() {
+        [] | [JobState::Discarded] => Ok((Kept::Discarded, filter)),
+        [JobState::Quarantined] => Ok((Kept::Quarantined, filter)),
+        _ => {
+            let detail = "name one state: discarded or quarantined";
+            Err(Problem::new(Code::InvalidField, detail).field("states"))
+        }
+    }
+}
+
+/// `POST …/dead-letters/retry`: starts those again that match a filter.
+pub(super) async fn retry_matching(
+    State(app): State<ApiState>,
+    TenantCaller(who): TenantCaller<ManageJobs>,
+    Json(filter): Json<Filter>,
+) -> Result<Answer, Problem> {
+    let (place, filter) = place(filter)?;
+    let ids = app.queue().kept_where(who.tenant(), place, &filter).await?;
+    let done = redrive(app, &who).jobs(ids).await?;
+    let count = |wanted| done.iter().filter(|done| **done == wanted).count();
+    let (started, key_taken) = (count(Redriven::Started), count(Redriven::KeyTaken));
+    Ok(Answer::accepted(json!({ "started": started, "unique_key_taken": key_taken })))
+}
+
+/// `DELETE …/dead-letters/{job}`: throws one away.
+pub(super) async fn purge(
+    State(app): State<ApiState>,
+    TenantCaller(who): TenantCaller<ManageJobs>,
+    Path(shown): Path<Shown>,
+) -> Result<StatusCode, Problem> {
+    let purged = app.queue().purge(who.tenant(), shown.id()?).await?;
+    if purged { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+}
+
+/// `POST …/dead-letters/purge`: throws those away that match a filter.
+pub(super) async fn purge_matching(
+    State(app): State<ApiState>,
+    TenantCaller(who): TenantCaller<ManageJobs>,
+    Json(filter): Json<Filter>,
+) -> Result<Answering<Value>, Problem> {
+    let (place, filter) = place(filter)?;
+    let purged = app.queue().purge_where(who.tenant(), place, &filter).await?;
+    Ok(Answering(json!({ "purged": purged })))
+}

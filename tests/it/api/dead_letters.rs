@@ -1,0 +1,78 @@
+use jobs::DocumentId;
+use jobs::queue::Verdict;
+use reqwest::Method;
+use serde_json::json;
+use tests::api::{Api, ApiTenant, Written, problem, send};
+
+/// An upload whose job ends as `verdict` says.
+async fn ended(api: &Api, tenant: &ApiTenant, name: &str, verdict: Verdict) -> String {
+    let job = tenant.upload_text(name, "text").await.text("/job_id");
+    assert_eq!(api.work(tenant, |_| verdict.clone()).await, 1);
+    job
+}
+
+fn discarded(code: &'static str) -> Verdict {
+    Verdict::Discarded { code, reason: "split it".into() }
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_listed_shown_and_started_again() {
+    let api = Api::start().await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let job = ended(&api, &acme, "a.md", discarded("too_complex")).await;
+    ended(&api, &twin, "a.md", discarded("too_complex")).await;
+    let before = Written::of(&api, &twin).await;
+    let list = acme.get("/dead-letters").await.body();
+    assert_eq!(list["jobs"].as_array().unwrap().len(), 1, "{list}");
+    assert_eq!((&list["jobs"][0]["id"], &list["jobs"][0]["type"]), (&json!(job), &json!("document.ingest")));
+    assert_eq!(list["jobs"][0]["error"], json!({ "code": "too_complex", "detail": "split it" }));
+    assert_eq!(acme.get("/quarantine").await.body()["jobs"], json!([]));
+
+    let shown = acme.get(&format!("/dead-letters/{job}")).await;
+    let body = shown.body();
+    assert_eq!((&body["state"], &body["kb_id"]), (&json!("discarded"), &json!("default")));
+    assert_eq!(body["job"]["args"][0]["document_id"], DocumentId::of_name("a.md").as_str());
+    assert!(!String::from_utf8(shown.bytes).unwrap().contains("stamp"));
+    problem(&twin.get(&format!("/dead-letters/{job}")).await, 404, "not_found");
+
+    let kb = "default".parse().unwrap();
+    let fault = stores::model::DocumentFault { code: "too_complex".into(), detail: "split it".into() };
+    let (catalog, id) = (acme.stores.catalog(), DocumentId::of_name("a.md"));
+    catalog.document_failed(&kb, &id, 1, &fault, Api::start_time()).await.unwrap();
+    let retried = send(acme.request(Method::POST, &format!("/dead-letters/{job}/retry"))).await;
+    assert_eq!((retried.status, retried.text("/job_id")), (202, job.clone()));
+    assert_eq!(acme.get(&format!("/jobs/{job}")).await.text("/state"), "available");
+    let document = catalog.document(&kb, &id).await.unwrap().unwrap();
+    assert_eq!((document.status.as_str(), document.fault), ("pending", None), "it is on its way again");
+    let again = send(acme.request(Method::POST, &format!("/dead-letters/{job}/retry"))).await;
+    problem(&again, 404, "not_found");
+    assert_eq!(Written::of(&api, &twin).await, before);
+}
+
+#[tokio::test]
+async fn many_are_started_or_thrown_away_by_reason() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    for (name, code) in [("a.md", "one"), ("b.md", "two"), ("c.md", "two")] {
+        ended(&api, &acme, name, discarded(code)).await;
+    }
+    let forged = Verdict::Quarantined { code: "stamp_bad_signature", reason: "forged".into() };
+    let quarantined = ended(&api, &acme, "d.md", forged).await;
+    let reply = acme.post("/dead-letters/retry", &json!({ "reason_code": "two" })).await;
+    assert_eq!((reply.status, reply.body()), (202, json!({ "started": 2, "unique_key_taken": 0 })));
+    assert_eq!(acme.get("/dead-letters").await.body()["jobs"].as_array().unwrap().len(), 1);
+    let quarantine = acme.get("/quarantine").await.body();
+    assert_eq!(quarantine["jobs"][0]["id"], json!(quarantined), "nobody asked for those: {quarantine}");
+
+    let both = json!({ "states": ["discarded", "quarantined"] });
+    problem(&acme.post("/dead-letters/purge", &both).await, 400, "invalid_field");
+    problem(&acme.post("/dead-letters/purge", &json!({ "states": ["active"] })).await, 400, "invalid_field");
+    let purged = acme.post("/dead-letters/purge", &json!({ "states": ["quarantined"] })).await;
+    assert_eq!(purged.body(), json!({ "purged": 1 }));
+    assert_eq!(acme.get("/quarantine").await.body()["jobs"], json!([]));
+    let left = acme.get("/dead-letters").await.text("/jobs/0/id");
+    let gone = send(acme.request(Method::DELETE, &format!("/dead-letters/{left}"))).await;
+    assert_eq!(gone.status, 204);
+    let gone = send(acme.request(Method::DELETE, &format!("/dead-letters/{left}"))).await;
+    problem(&gone, 404, "not_found");
+}

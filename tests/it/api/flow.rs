@@ -1,0 +1,96 @@
+use reqwest::Method;
+use serde_json::json;
+use tests::api::{Api, ApiTenant, problem, send};
+
+async fn post(tenant: &ApiTenant, path: &str) -> serde_json::Value {
+    let reply = send(tenant.request(Method::POST, path)).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.body()
+}
+
+/// Why the tenant's job does not run.
+async fn waits_for(tenant: &ApiTenant, job: &str) -> String {
+    tenant.get(&format!("/jobs/{job}")).await.text("/waits_for/0/code")
+}
+
+#[tokio::test]
+async fn a_tenant_pauses_drains_and_resumes() {
+    let api = Api::start().await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let paused = post(&acme, "/jobs/pause").await;
+    assert_eq!(paused, json!({ "tenant": "acme", "flow": "paused" }));
+    let job = acme.upload_text("a.md", "text").await.text("/job_id");
+    assert_eq!(waits_for(&acme, &job).await, "tenant_paused");
+    twin.upload_text("a.md", "text").await;
+    assert_eq!(api.claim().await.jobs.len(), 1, "the twin goes on");
+
+    post(&acme, "/jobs/drain").await;
+    let refused = acme.upload_text("b.md", "text").await;
+    problem(&refused, 429, "limit_reached");
+    assert_eq!(refused.text("/limit"), "tenant_draining");
+    assert_eq!(twin.upload_text("b.md", "text").await.status, 202);
+    assert_eq!(api.claim().await.jobs.len(), 2, "what is there runs");
+    assert_eq!(post(&acme, "/jobs/resume").await["flow"], "open");
+    assert_eq!(acme.upload_text("b.md", "text").await.status, 202);
+}
+
+#[tokio::test]
+async fn a_queue_is_paused_for_a_tenant_or_for_all() {
+    let api = Api::start().await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let job = acme.upload_text("a.md", "text").await.text("/job_id");
+    let theirs = twin.upload_text("a.md", "text").await.text("/job_id");
+    let paused = post(&acme, "/queues/documents/pause").await;
+    assert_eq!(paused, json!({ "tenant": "acme", "queue": "documents", "flow": "paused" }));
+    assert_eq!(waits_for(&acme, &job).await, "tenant_queue_paused");
+    assert_eq!(waits_for(&twin, &theirs).await, "no_worker");
+    post(&acme, "/queues/documents/drain").await;
+    assert_eq!(acme.upload_text("b.md", "text").await.text("/limit"), "tenant_queue_draining");
+    post(&acme, "/queues/documents/resume").await;
+
+    let everybody = |what: &str| api.operator(Method::POST, &format!("/api/v1/queues/documents/{what}"));
+    let reply = send(everybody("pause")).await;
+    assert_eq!((reply.status, &reply.body()["tenant"]), (200, &json!(null)), "{reply:?}");
+    assert_eq!(waits_for(&twin, &theirs).await, "queue_paused");
+    send(everybody("drain")).await;
+    assert_eq!(twin.upload_text("b.md", "text").await.text("/limit"), "queue_draining");
+    assert_eq!(send(everybody("resume")).await.status, 200);
+    assert_eq!(api.claim().await.jobs.len(), 2);
+    // The operator is no member: one tenant's queue is that tenant's to pause.
+    problem(&send(everybody("pause").header("x-tenant-id", "acme")).await, 403, "forbidden");
+    problem(&send(acme.request(Method::POST, "/queues/a%20b/pause")).await, 400, "invalid_field");
+}
+
+#[tokio::test]
+async fn the_operator_sees_lanes_that_nobody_runs() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    acme.upload_text("a.md", "text").await;
+    let lanes = send(api.operator(Method::GET, "/api/v1/lanes")).await.body();
+    let expected = json!({ "lane": "document.ingest@1", "workers": 0, "ready_tenants": 1 });
+    assert!(lanes["lanes"].as_array().unwrap().contains(&expected), "{lanes}");
+    problem(&send(api.request(Method::GET, "/api/v1/lanes").bearer_auth(&acme.key)).await, 403, "forbidden");
+}
+
+#[tokio::test]
+async fn jobs_are_listed_page_by_page() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    for number in 0..5 {
+        acme.upload_text(&format!("{number}.md"), "text").await;
+    }
+    let (mut seen, mut path) = (Vec::new(), "/jobs?type=document.ingest&limit=2".to_owned());
+    loop {
+        let page = acme.get(&path).await.body();
+        seen.extend(page["jobs"].as_array().unwrap().iter().map(|job| job["id"].to_string()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/jobs?type=document.ingest&limit=2&after={next}");
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 5);
+    assert_eq!(acme.get("/jobs?queue=elsewhere").await.body()["jobs"], json!([]));
+    for bad in ["state=completed", "state=x", "after=x", "after=-1", "limit=0", "status=available"] {
+        problem(&acme.get(&format!("/jobs?{bad}")).await, 400, "invalid_query");
+    }
+}
