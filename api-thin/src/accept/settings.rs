@@ -84,6 +84,10 @@ pub(crate) fn check_plan(app: &ApiState, plan: &str) -> Result<(), Problem> {
 
 /// RFC 7396 on limits: what the patch does not name stays, and `null` is as the plan says again.
 fn patched(limits: &Limits, patch: &Value) -> Result<Limits, Problem> {
+    // A list would be read as the limits in the order in which they are defined.
+    if !patch.is_object() && !patch.is_null() {
+        return Err(Problem::new(Code::InvalidField, "expected an object, or null").field("limits"));
+    }
     let mut target = serde_json::to_value(limits).map_err(|error| Problem::internal(&error))?;
     merge(&mut target, patch);
     if target.is_null() {
