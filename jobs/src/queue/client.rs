@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use futures::future::{join_all, select_ok};
-use redis::{Client, Cmd, FromRedisValue};
-use secrecy::ExposeSecret as _;
+use redis::{Cmd, FromRedisValue};
 
+use super::address::RedisAddress;
 use super::config::QueueConfig;
 use super::connection::Resend;
 use super::error::QueueError;
-use super::library::{LIBRARY, Operation};
+use super::layout;
+use super::library::{Library, Operation};
 use super::preflight;
 use super::servers::Servers;
 use super::shards::Shards;
@@ -31,6 +32,7 @@ struct Inner {
     config: QueueConfig,
     servers: Servers,
     shards: Shards,
+    library: Library,
 }
 
 impl Queue {
@@ -38,18 +40,21 @@ impl Queue {
     ///
     /// # Errors
     /// When Redis cannot be reached, is older than 7.0, or may evict keys (`maxmemory-policy` other than
-    /// `noeviction`).
+    /// `noeviction`), or when the queue has another number of shards.
     pub async fn connect(mut config: QueueConfig) -> Result<Self, QueueError> {
         config.lease = config.lease.max(QueueConfig::SHORTEST_LEASE);
         config.shards = config.shards.max(1);
-        let client = Client::open(config.url.expose_secret()).map_err(|_| QueueError::Url)?;
-        let servers = Servers::new(client, config.shards, config.call_deadline);
+        let address = RedisAddress::parse(&config.url)?;
         let shards = Shards::new(&config.prefix, config.shards);
-        let queue = Self { inner: Arc::new(Inner { config, servers, shards }) };
-        for shard in queue.shards() {
-            preflight::check(&queue.inner.servers, shard).await?;
+        let servers = Servers::new(&address, &shards, config.call_deadline)?;
+        let library = Library::for_shards(config.shards);
+        let queue = Self { inner: Arc::new(Inner { config, servers, shards, library }) };
+        queue.ping_shard(0).await?;
+        for shard in queue.shards().filter(|&shard| queue.servers().together_with(shard)[0] == shard) {
+            preflight::check(queue.servers(), shard).await?;
             queue.load_library(shard).await?;
         }
+        layout::check(queue.servers(), queue.layout()).await?;
         Ok(queue)
     }
 
@@ -179,7 +184,7 @@ impl Queue {
         arguments: Vec<String>,
     ) -> Result<T, QueueError> {
         let mut command = Cmd::new();
-        let name = LIBRARY.name(operation);
+        let name = self.inner.library.name(operation);
         command.arg("FCALL").arg(name).arg(1).arg(self.inner.shards.prefix(shard)).arg(&arguments);
         let servers = &self.inner.servers;
         match servers.query(shard, &command, resend).await {
@@ -189,11 +194,12 @@ impl Queue {
             }
             answer => answer,
         }
+        .map_err(|error| layout::explained(error, self.inner.shards.count()))
     }
 
     async fn load_library(&self, shard: u16) -> Result<(), QueueError> {
         let mut command = redis::cmd("FUNCTION");
-        command.arg("LOAD").arg(&LIBRARY.text);
+        command.arg("LOAD").arg(&self.inner.library.text);
         match self.inner.servers.query::<()>(shard, &command, Resend::Safe).await {
             Err(QueueError::Redis(error)) if is_loaded_already(&error) => Ok(()),
             loaded => loaded,

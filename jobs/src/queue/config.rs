@@ -9,7 +9,7 @@ use crate::clock::SharedClock;
 /// How to reach the queue.
 #[derive(Debug, Clone)]
 pub struct QueueConfig {
-    /// `redis://` or `rediss://` URL. It may hold a password, so it is never printed.
+    /// Where Redis is; [`super::RedisAddress`] lists the forms. It may hold a password, so it is never printed.
     pub url: SecretString,
     /// First part of every key. Two installations on one Redis differ in it.
     pub prefix: String,
@@ -30,16 +30,20 @@ impl QueueConfig {
     /// A shorter lease would be spent on renewing it; it is raised to this.
     pub const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 
+    /// How many shards a queue on a cluster has unless somebody says otherwise.
+    pub const CLUSTER_SHARDS: u16 = 16;
+
     /// Each shard has a wake-up connection in every worker.
     pub const MOST_SHARDS: u16 = 256;
 
     /// The usual settings for the Redis at `url`.
     #[must_use]
     pub fn new(url: SecretString) -> Self {
+        let cluster = super::RedisAddress::parse(&url).is_ok_and(|address| address.is_cluster());
         Self {
             url,
             prefix: "tenantry".to_owned(),
-            shards: 1,
+            shards: if cluster { Self::CLUSTER_SHARDS } else { 1 },
             lease: Duration::from_secs(30),
             call_deadline: Duration::from_secs(5),
             max_deaths: 3,

@@ -102,7 +102,7 @@ impl Connection {
 }
 
 /// Whether the connection is of no further use. A demoted master answers, but never what we need.
-fn is_broken(error: &RedisError) -> bool {
+pub(super) fn is_broken(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))

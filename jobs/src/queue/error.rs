@@ -6,7 +6,10 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The configured URL is not one. The text never repeats it.
-    #[error("the Redis URL cannot be read: expected redis://[user:password@]host[:port][/database]")]
+    #[error(
+        "the Redis URL cannot be read: expected redis://[user:password@]host[:port][/database], or for a cluster \
+         redis+cluster://[user:password@]host:port[,host:port]..."
+    )]
     Url,
     /// Redis answered with an error, or the connection broke.
     #[error("Redis failed")]
@@ -23,6 +26,37 @@ pub enum QueueError {
     /// Redis is too old for what the queue needs.
     #[error("Redis {0} is too old: the queue needs 7.0 or newer (it uses FUNCTION)")]
     TooOld(String),
+    /// No master of the cluster has the slot of one of our shards, for now.
+    #[error("a slot of the Redis cluster has no master")]
+    SlotWithoutMaster,
+    /// The URL names one server, which is part of a cluster.
+    #[error(
+        "this Redis is a node of a cluster: name it as one, redis+cluster://host:port[,host:port]... (REDIS_URL)"
+    )]
+    ClusterNode,
+    /// The queue was made with another number of shards.
+    #[error(
+        "TENANTRY_SHARDS is {wanted}, but this queue has {stored}, and under another number its jobs would be \
+         looked for in the wrong places: set TENANTRY_SHARDS={stored}, or stop all programs on the queue and run \
+         `worker shards --to {wanted}`"
+    )]
+    Shards {
+        /// How many it has.
+        stored: u16,
+        /// How many we were told it has.
+        wanted: u16,
+    },
+    /// The number of shards is being changed.
+    #[error(
+        "the number of shards of this queue is being changed from {from} to {to}: let `worker shards --to {to}` \
+         end, or run it again, then start with TENANTRY_SHARDS={to}"
+    )]
+    Resharding {
+        /// How many there were.
+        from: u16,
+        /// How many there will be.
+        to: u16,
+    },
     /// Redis answered something else than the queue's functions do.
     #[error("an answer of Redis cannot be read: {0}")]
     Answer(&'static str),
@@ -45,7 +79,7 @@ impl QueueError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Deadline(_) => true,
+            Self::Deadline(_) | Self::SlotWithoutMaster | Self::Resharding { .. } => true,
             Self::Redis(error) => error.is_io_error() || error.is_timeout() || is_state_of_server(error),
             _ => false,
         }
@@ -62,6 +96,8 @@ fn is_state_of_server(error: &redis::RedisError) -> bool {
             | "READONLY"
             | "MASTERDOWN"
             | "TRYAGAIN"
+            | "ASK"
+            | "MOVED"
             | "CLUSTERDOWN"
             | "OOM"
             | "MISCONF"

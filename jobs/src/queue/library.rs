@@ -1,7 +1,6 @@
 //! The queue's operations: one Redis FUNCTION library, assembled from `lua/*.lua`.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
 
@@ -54,38 +53,49 @@ operations! {
     Lanes = "lanes",
 }
 
+/// Those that work on whatever is in the shard, and must go on while its tenants are being moved. All others begin
+/// by comparing numbers of shards, because a tenant's keys are elsewhere under another.
+const IN_ANY_LAYOUT: &[&str] = &["finish", "renew", "reap", "heartbeat"];
+
 /// The library's text, and the names under which Redis knows its functions. Every name carries a hash of the
 /// text, so that two versions can serve side by side while a deployment rolls.
+#[derive(Debug)]
 pub(super) struct Library {
     pub(super) text: String,
     names: Vec<String>,
 }
-
-pub(super) static LIBRARY: LazyLock<Library> = LazyLock::new(Library::assemble);
 
 impl Library {
     pub(super) fn name(&self, operation: Operation) -> &str {
         &self.names[operation as usize]
     }
 
-    fn assemble() -> Self {
+    /// The library of a queue with that many shards.
+    pub(super) fn for_shards(shards: u16) -> Self {
+        let shards = format!("local SHARDS = '{shards}'\n");
         let mut digest = Sha256::new();
+        digest.update(&shards);
         digest.update(SHARED);
         for (name, source) in SOURCES {
             digest.update(name);
             digest.update(source);
         }
         let tag = format!("tenantry_{}", &hex::encode(digest.finalize())[..10]);
-        let mut text = format!("#!lua name={tag}\n{SHARED}\n");
+        let mut text = format!("#!lua name={tag}\n{shards}{SHARED}\n");
         let mut names = Vec::with_capacity(SOURCES.len());
         for (operation, source) in SOURCES {
             let name = format!("{tag}_{operation}");
             let flag = source.strip_prefix("-- flag ").and_then(|rest| rest.split('.').next());
+            let layout = match flag {
+                _ if IN_ANY_LAYOUT.contains(operation) => "",
+                Some("no-writes") => "local other = other_layout(false)\nif other then return other end",
+                _ => "local other = other_layout(true)\nif other then return other end",
+            };
             let flags = flag.map_or_else(String::new, |flag| format!("'{flag}'"));
             let written = writeln!(
                 text,
                 "redis.register_function{{function_name = '{name}', flags = {{{flags}}}, \
-                 callback = function(keys, args)\ninit(keys, args)\n{source}\nend}}"
+                 callback = function(keys, args)\ninit(keys, args)\n{layout}\n{source}\nend}}"
             );
             written.expect("writing to a string cannot fail");
             names.push(name);
@@ -97,6 +107,8 @@ impl Library {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    static LIBRARY: std::sync::LazyLock<Library> = std::sync::LazyLock::new(|| Library::for_shards(4));
 
     #[test]
     fn every_function_carries_the_hash_of_the_text() {

@@ -9,11 +9,13 @@
 //! queue delays its own jobs and nobody else's. A claim has a lease and a fence: whoever lost the lease
 //! cannot finish any more.
 
+mod address;
 mod answer;
 mod cancel;
 mod charge;
 mod claim;
 mod client;
+mod cluster;
 mod config;
 mod connection;
 mod dead_letters;
@@ -25,6 +27,7 @@ mod heartbeat;
 mod inspect;
 mod lane;
 mod lanes;
+mod layout;
 mod library;
 mod limits;
 mod list;
@@ -35,12 +38,15 @@ mod push;
 mod pushing;
 mod record;
 mod room;
+mod routes;
 mod servers;
 mod shards;
+mod slot;
 mod status;
 mod turn;
 mod worker;
 
+pub use address::RedisAddress;
 pub use cancel::{CancelReport, Cancelled};
 pub use charge::WorkerTime;
 pub use claim::{Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};

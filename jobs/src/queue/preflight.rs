@@ -6,7 +6,8 @@ use super::servers::Servers;
 
 pub(super) async fn check(servers: &Servers, shard: u16) -> Result<(), QueueError> {
     check_version(&info(servers, shard, "server").await?)?;
-    check_eviction(&info(servers, shard, "memory").await?)
+    check_eviction(&info(servers, shard, "memory").await?)?;
+    check_cluster(&info(servers, shard, "cluster").await?, servers.is_cluster())
 }
 
 async fn info(servers: &Servers, shard: u16, section: &str) -> Result<String, QueueError> {
@@ -26,6 +27,11 @@ fn check_version(info: &str) -> Result<(), QueueError> {
 fn check_eviction(info: &str) -> Result<(), QueueError> {
     let policy = field(info, "maxmemory_policy").ok_or(QueueError::Answer("no maxmemory_policy in INFO"))?;
     if policy == "noeviction" { Ok(()) } else { Err(QueueError::Eviction(policy.to_owned())) }
+}
+
+fn check_cluster(info: &str, expected: bool) -> Result<(), QueueError> {
+    let is_node = field(info, "cluster_enabled") == Some("1");
+    if is_node && !expected { Err(QueueError::ClusterNode) } else { Ok(()) }
 }
 
 #[cfg(test)]

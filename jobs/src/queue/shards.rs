@@ -16,6 +16,10 @@ impl Shards {
         u16::try_from(self.prefixes.len()).expect("they were counted with a u16")
     }
 
+    pub(super) fn all(&self) -> std::ops::Range<u16> {
+        0..self.count()
+    }
+
     /// The shard that has everything of `tenant`.
     pub(super) fn home(&self, tenant: &str) -> u16 {
         home(tenant, self.count())

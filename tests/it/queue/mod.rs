@@ -9,6 +9,7 @@ mod group_policy;
 mod groups;
 mod healing;
 mod incidents;
+mod layout;
 mod leases;
 mod limits;
 mod model;

@@ -23,7 +23,7 @@ impl Asker {
     /// Claims up to 20 jobs and completes them. Whose, and how much worker time they took.
     async fn work(&mut self, h: &Harness, took: impl Fn(&str) -> Duration) -> Vec<(String, Duration)> {
         let now = Instant::now();
-        let NextShard::Ask { shard, turn } = self.order.next(now) else { panic!("there is work everywhere") };
+        let NextShard::Ask { shard, turn } = self.order.next(now) else { unreachable!("there is work") };
         self.attempt += 1;
         let request = FetchRequest {
             worker: &self.name,

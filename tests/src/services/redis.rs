@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 /// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and
 /// stops it.
-const KEEPER: &str = r#"redis-server "$@" >/dev/null & server=$!; read -r _; kill $server; wait"#;
+const KEEPER: &str = r#"redis-server "$@" >/dev/null & server=$!; read -r _; kill $server 2>/dev/null; wait"#;
 
 /// A server with its own port and data directory that ends with this value, or with this process.
 #[derive(Debug)]
@@ -40,6 +40,12 @@ impl RedisServer {
         let mut server = Self { port, directory: tempfile::tempdir()?, options, running: None };
         server.resume()?;
         Ok(server)
+    }
+
+    /// Where it listens on this machine.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// The URL to connect to.

@@ -47,7 +47,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         cache: Box::new(RedisCache::new(redis.commands)),
     };
     self_test::run(&ports, &config.backends, &clock).await?;
-    let directory = CachedDirectory::start(backend.rows, answers, news, redis.client, clock);
+    let directory = CachedDirectory::start(backend.rows, answers, news, redis.nodes, clock);
     Ok(Opened {
         stores: Stores::new(ports),
         directory: Arc::new(directory),

@@ -1,5 +1,6 @@
 -- Shared by every operation. KEYS[1] = p, the shard's prefix with its hash tag, such as 'tenantry:{q.0}'.
 --  p:V        virtual clock                  p:F         last fence, which is the number of the last claim
+--  p:shards   how many there are, or from>to while that is being changed
 --  p:T        HASH tenant -> row             p:e         HASH job id -> record
 --  p:L        HASH lane -> number, '#'number -> lane, '@'number -> its queue
 --  p:P        HASH queue -> paused | draining, for all tenants
@@ -52,6 +53,16 @@ local function init(keys, args)
     floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
   end
   ARGV, za, zr, wa, wr, hs, hd, woken, lane_of, counts = args, {}, {}, {}, {}, {}, {}, {}, {}, {}
+end
+
+-- What to answer when this shard belongs to a queue of another number of shards, or one that is being changed:
+-- tenants may have their keys elsewhere. A shard that has lost everything takes the caller's number.
+local function other_layout(may_write)
+  local known = call('GET', p..':shards')
+  if known == SHARDS then return nil end
+  if known then return redis.error_reply('SHARDS '..known) end
+  if may_write then call('SET', p..':shards', SHARDS) end
+  return nil
 end
 
 local function int(x) return fmt('%.0f', x) end

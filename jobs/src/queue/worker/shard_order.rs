@@ -67,7 +67,7 @@ impl ShardOrder {
                 View::Unknown { .. } => return self.ask(shard),
                 View::Idle { until: due } if due <= now => return self.ask(shard),
                 View::Busy(_, next) => {
-                    first = Some(first.map_or((next, shard), |best| best.min((next, shard))))
+                    first = Some(first.map_or((next, shard), |best| best.min((next, shard))));
                 }
                 View::Idle { until: due } => until = Some(until.map_or(due, |first| first.min(due))),
                 View::Away => {}

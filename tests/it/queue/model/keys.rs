@@ -121,7 +121,7 @@ impl Keys {
         let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut self.redis).await.unwrap();
         let lasting = |key: &str| {
             let name = key.split_once("}:").map_or(key, |(_, name)| name);
-            matches!(name, "F" | "L" | "T" | "V" | "e" | "w")
+            matches!(name, "shards" | "F" | "L" | "T" | "V" | "e" | "w")
                 || ["mk:", "u:", "W:"].iter().any(|prefix| name.starts_with(prefix))
                 || [":o", ":f", ":x", ":q", ":z", ":S"].iter().any(|suffix| name.ends_with(suffix))
         };

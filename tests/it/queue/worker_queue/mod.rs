@@ -1,5 +1,6 @@
 //! The queue behind a running apalis worker.
 
+mod cluster;
 mod outages;
 mod running;
 mod sharded;

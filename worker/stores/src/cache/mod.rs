@@ -1,11 +1,13 @@
 //! Redis: small values that may be lost, and the connection that the directory's news travel on.
 
+mod commands;
 mod connect;
 mod fault;
 #[cfg(feature = "test-support")]
 mod memory_cache;
 mod tenant_cache;
 
+pub(crate) use commands::Commands;
 pub(crate) use connect::connect;
 #[cfg(feature = "test-support")]
 pub(crate) use memory_cache::MemoryCache;

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use jobs::tenant::TenantId;
 use redis::Cmd;
-use redis::aio::ConnectionManager;
 
+use super::Commands;
 use super::fault::fault;
 use crate::deadline::{CALL, within};
 use crate::ports::{Cache, StoreResult};
@@ -15,11 +15,11 @@ const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// The caches of all tenants.
 pub(crate) struct RedisCache {
-    redis: ConnectionManager,
+    redis: Commands,
 }
 
 impl RedisCache {
-    pub(crate) fn new(redis: ConnectionManager) -> Self {
+    pub(crate) fn new(redis: Commands) -> Self {
         Self { redis }
     }
 }
@@ -32,7 +32,7 @@ impl Scope<dyn Cache> for RedisCache {
 }
 
 struct TenantCache {
-    redis: ConnectionManager,
+    redis: Commands,
     prefix: String,
 }
 

@@ -52,10 +52,10 @@ impl CachedDirectory {
         rows: Arc<dyn DirectoryRows>,
         answers: Answers,
         news: DirectoryNews,
-        client: redis::Client,
+        nodes: Vec<redis::Client>,
         clock: SharedClock,
     ) -> Self {
-        let listener = tokio::spawn(subscriber::listen(client, answers.clone()));
+        let listener = tokio::spawn(subscriber::listen(nodes, answers.clone()));
         Self { rows, answers, news, clock, listener: Some(listener) }
     }
 

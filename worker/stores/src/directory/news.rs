@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jobs::tenant::TenantId;
-use redis::aio::ConnectionManager;
 
 use super::Answers;
+use crate::cache::Commands;
 
 /// The channel on which tenant ids are called out.
 pub(super) const CHANNEL: &str = "tenantry:directory";
@@ -16,11 +16,11 @@ const PUBLISH_LIMIT: Duration = Duration::from_millis(500);
 pub(crate) struct DirectoryNews {
     answers: Answers,
     /// `None` when there are no other processes.
-    redis: Option<ConnectionManager>,
+    redis: Option<Commands>,
 }
 
 impl DirectoryNews {
-    pub(crate) fn new(answers: Answers, redis: ConnectionManager) -> Self {
+    pub(crate) fn new(answers: Answers, redis: Commands) -> Self {
         Self { answers, redis: Some(redis) }
     }
 

@@ -14,11 +14,12 @@ const PING_LIMIT: Duration = Duration::from_secs(2);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
-/// Listens for as long as it is polled, and connects again whenever the connection is lost.
-pub(super) async fn listen(client: redis::Client, answers: Answers) {
+/// Listens for as long as it is polled, and connects again whenever the connection is lost: to any node of a
+/// cluster, because all of them pass the news on.
+pub(super) async fn listen(nodes: Vec<redis::Client>, answers: Answers) {
     let mut wait = RETRY_FIRST;
-    loop {
-        match tokio::time::timeout(CONNECT_LIMIT, subscribe(&client)).await {
+    for node in nodes.iter().cycle() {
+        match tokio::time::timeout(CONNECT_LIMIT, subscribe(node)).await {
             Ok(Ok((sink, stream))) => {
                 answers.set_news_arrive(true);
                 wait = RETRY_FIRST;

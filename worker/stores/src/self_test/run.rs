@@ -127,7 +127,7 @@ mod tests {
     async fn embedded(config: &StoresConfig) -> Backend {
         let client = redis::Client::open("redis://127.0.0.1:1").unwrap();
         let redis = ConnectionManager::new_lazy_with_config(client, ConnectionManagerConfig::new()).unwrap();
-        let news = DirectoryNews::new(Answers::new(), redis);
+        let news = DirectoryNews::new(Answers::new(), crate::cache::Commands::Server(redis));
         crate::embedded::open(&config.data_dir, Arc::new(SystemClock), news).await.unwrap()
     }
 
