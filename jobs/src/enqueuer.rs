@@ -103,7 +103,7 @@ impl Enqueuer {
         match &self.target {
             Target::Redis(queue) => queue.push(jobs).await,
             #[cfg(feature = "test-support")]
-            Target::Memory(queue) => Ok(queue.push(jobs)),
+            Target::Memory(queue) => queue.push(jobs),
         }
     }
 }

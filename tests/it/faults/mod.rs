@@ -2,3 +2,4 @@
 
 mod envelope_tampered;
 mod worker_killed;
+mod workers_die;

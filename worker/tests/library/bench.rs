@@ -116,7 +116,7 @@ async fn a_forged_job_is_put_aside_and_the_next_one_runs() {
     let (bench, diary) = bench().await;
     let acme = bench.tenant("acme").await;
     let forged = forged(&bench, &acme);
-    bench.queue().push(std::slice::from_ref(&forged));
+    bench.queue().push(std::slice::from_ref(&forged)).unwrap();
     let next = bench.enqueue(&acme, &Task::Succeed).await;
     let report = bench.run_until_empty().await;
     assert!(report.refused()[0].1.starts_with("stamp_unknown_key"), "{report:?}");

@@ -74,7 +74,7 @@ async fn a_layer_ends_an_attempt_in_the_ways_a_handler_can() {
 async fn a_layer_sees_only_what_was_verified() {
     let (bench, diary) = bench(|worker| worker.layer(from_fn(|r, n| observe("layer", r, n)))).await;
     let acme = bench.tenant("acme").await;
-    bench.queue().push(&[forged(&bench, &acme)]);
+    bench.queue().push(&[forged(&bench, &acme)]).unwrap();
     assert_eq!(bench.run_until_empty().await.refused().len(), 1);
     assert_eq!(diary.read(), Vec::<String>::new());
 }

@@ -31,7 +31,7 @@ async fn a_forged_job_is_put_aside_without_telling_any_handler() {
     let (bench, diary) = bench().await;
     let acme = bench.tenant("acme").await;
     let forged = forged(&bench, &acme);
-    bench.queue().push(std::slice::from_ref(&forged));
+    bench.queue().push(std::slice::from_ref(&forged)).unwrap();
     for _ in 0..2 {
         bench.crash().await;
         bench.advance(std::time::Duration::from_secs(1));

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use jobs::envelope::StampKeys;
 use jobs::queue::QueueConfig;
 use jobs::tenant::{Actor, Role, TenantId};
-use worker::Worker;
 use worker::stores::StoresConfig;
+use worker::{Worker, WorkerBuilder};
 
 use crate::{Mailer, SendInvoice, Timing, Timings};
 
@@ -35,12 +35,7 @@ pub async fn run(queue: QueueConfig, data: &Path) -> anyhow::Result<Summary> {
     let (mailer, timing) = (Mailer::default(), Timing::default());
     let keys = StampKeys::parse(&StampKeys::generate("example"))?; // yours: from the environment, `worker keygen`
     let stores = StoresConfig::embedded(data.to_owned(), queue.url.clone());
-    let worker = Worker::builder(queue, keys, stores)
-        .register::<SendInvoice>()
-        .layer(timing.clone())
-        .state(mailer.clone())
-        .start()
-        .await?;
+    let worker = equip(Worker::builder(queue, keys, stores), &mailer, &timing).start().await?;
     for tenant in TENANTS {
         enqueue(&worker, tenant).await?;
     }
@@ -49,6 +44,11 @@ pub async fn run(queue: QueueConfig, data: &Path) -> anyhow::Result<Summary> {
     let sent = tokio::time::timeout(PATIENCE, all).await.context("the invoices took too long")??.clone();
     worker.stop(Duration::from_secs(5)).await;
     Ok(Summary { sent, timings: timing.totals() })
+}
+
+/// The job types, layers and state of this program, for its worker and for its tests.
+pub fn equip(worker: WorkerBuilder, mailer: &Mailer, timing: &Timing) -> WorkerBuilder {
+    worker.register::<SendInvoice>().layer(timing.clone()).state(mailer.clone())
 }
 
 /// What your product does when a customer asks for something: who is it, may they, enqueue.

@@ -1,12 +1,9 @@
 //! Claims, their leases, and workers that vanish.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::fair::Serving;
-use super::job::{Job, Place};
+use super::job::Place;
 use super::state::State;
 use crate::id::JobId;
 use crate::queue::lane::Lane;
@@ -34,7 +31,10 @@ impl State {
     ) -> Vec<FetchedJob> {
         self.promote(now_ms);
         self.settle(now_ms);
-        let lanes: Vec<String> = lanes.iter().map(ToString::to_string).collect();
+        for lane in lanes {
+            self.queue_of.entry(lane.to_string()).or_insert_with(|| lane.queue().to_owned());
+        }
+        let lanes = self.flowing(lanes.iter().map(ToString::to_string).collect());
         let jobs = self.serve(Serving { lanes: &lanes, quantum: quantum.max(1), left: limit, now_ms });
         if jobs.is_empty() {
             return Vec::new();
@@ -56,7 +56,8 @@ impl State {
         let limited = self.tenants.values().filter_map(|tenant| {
             let waits = tenant.lists.values().any(|list| !list.is_empty());
             let until = tenant.blocked_until();
-            (waits && !tenant.paused && tenant.active.len() < tenant.cap && until > now_ms).then_some(until)
+            let held = tenant.paused || tenant.suspended;
+            (waits && !held && tenant.active.len() < tenant.cap && until > now_ms).then_some(until)
         });
         let next = timers.chain(limited).min()?;
         Some(Duration::from_millis(u64::try_from(next - now_ms).unwrap_or(0)))
@@ -105,12 +106,16 @@ impl State {
     fn dies(&mut self, tenant: &TenantId, id: JobId, max_deaths: u32, apart: &mut i64, now_ms: i64) -> bool {
         self.tenant(tenant).active.remove(&id);
         let Some(job) = self.jobs.get_mut(&id) else { return false };
+        if job.stop.is_wanted() {
+            self.called_off(tenant, id, now_ms);
+            return false;
+        }
         job.deaths += 1;
         let deaths = job.deaths;
         if deaths >= max_deaths {
             let text = format!("{deaths} workers vanished while they ran this job");
             self.keep(id, Kept::Quarantined, record::reason("worker_died", '\n', &text), now_ms);
-            self.leave(tenant, id, now_ms);
+            self.leave(tenant, id, true, now_ms);
             return true;
         }
         job.note = "worker_died the worker that ran this job vanished".into();
@@ -121,23 +126,5 @@ impl State {
             self.put_in_line(id, true);
         }
         false
-    }
-}
-
-impl Job {
-    fn start(&mut self, id: JobId, fence: u64) -> FetchedJob {
-        self.place = Place::Active(fence);
-        FetchedJob {
-            tenant: self.tenant.clone(),
-            id,
-            wire: self.wire.clone(),
-            attempts: self.attempts,
-            deaths: self.deaths,
-            interruptions: self.interruptions,
-            parks: self.parks,
-            fence,
-            cancel: CancellationToken::new(),
-            called_off: Arc::default(),
-        }
     }
 }

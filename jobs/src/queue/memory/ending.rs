@@ -1,6 +1,6 @@
 //! What becomes of jobs that ran.
 
-use super::job::{Job, Place};
+use super::job::Place;
 use super::state::State;
 use crate::id::JobId;
 use crate::queue::finish::{Finish, Verdict};
@@ -18,17 +18,25 @@ impl State {
             return false;
         }
         self.tenant(tenant).active.remove(&id);
-        if finish.verdict.is_final() {
+        let stop = self.jobs.get(&id).map(|job| job.stop).unwrap_or_default();
+        let verdict = &finish.verdict;
+        let discarded = matches!(verdict, Verdict::Discarded { .. });
+        if stop.is_wanted() && !verdict.is_final() || stop.cancelled && discarded {
+            // What was cancelled meanwhile does not come back, nor is it kept.
+            self.called_off(tenant, id, now_ms);
+        } else if verdict.is_final() {
+            self.ends(tenant, id, verdict, now_ms);
             if let Some(group) = &finish.group {
-                self.open_group(tenant, group);
+                self.open_group(group);
             }
             self.add(&finish.children, now_ms);
-            self.ends(tenant, id, &finish.verdict, now_ms);
+            let failed = *verdict != Verdict::Completed;
+            self.leave(tenant, id, failed, now_ms);
             if let Some(group) = &finish.group {
                 self.close_if_empty(tenant, group.id, now_ms);
             }
         } else {
-            self.comes_back(tenant, id, &finish.verdict, now_ms);
+            self.comes_back(tenant, id, verdict, now_ms);
         }
         self.forget_if_done(job.fence);
         self.settle(now_ms);
@@ -45,6 +53,8 @@ impl State {
             }
             _ => {
                 let completed = *verdict == Verdict::Completed;
+                self.free_key(id);
+                self.jobs.remove(&id);
                 let tenant = self.tenant(name);
                 tenant.remember(id, completed, now_ms);
                 if completed {
@@ -55,10 +65,6 @@ impl State {
                     tenant.totals.cancelled += 1;
                 }
             }
-        }
-        self.leave(name, id, now_ms);
-        if !matches!(self.jobs.get(&id), Some(Job { place: Place::Kept { .. }, .. })) {
-            self.jobs.remove(&id);
         }
     }
 

@@ -32,10 +32,10 @@ impl State {
     }
 
     fn next_tenant(&self, serving: &Serving<'_>) -> Option<TenantId> {
-        let ready = self
-            .tenants
-            .iter()
-            .filter(|(_, tenant)| tenant.may_run(serving.now_ms) && tenant.waits_in(serving.lanes));
+        let ready = self.tenants.iter().filter(|(name, tenant)| {
+            let servable = |lane: &String| tenant.waits_in(lane) && self.room(name, lane) > 0;
+            tenant.may_run(serving.now_ms) && serving.lanes.iter().any(servable)
+        });
         ready.min_by_key(|(name, tenant)| (tenant.virtual_time, *name)).map(|(name, _)| name.clone())
     }
 
@@ -46,20 +46,29 @@ impl State {
         let start = tenant.virtual_time;
         let want = serving.left.min(serving.quantum).min(tenant.allowance(serving.now_ms));
         tenant.visits += 1;
-        let (order, first) = order(tenant.visits, serving.lanes.len());
+        let (levels, first) = order(tenant.visits, serving.lanes.len());
         let mut ids = Vec::new();
-        for level in order {
+        for level in levels {
             for lane in 0..serving.lanes.len() {
                 let lane = &serving.lanes[(first + lane) % serving.lanes.len()];
-                let Some(list) = tenant.lists.get_mut(&(lane.clone(), level)) else { continue };
-                let more = list.len().min(want - ids.len());
-                ids.extend(list.drain(..more));
+                let more = self.room(name, lane).min(want - ids.len());
+                ids.extend(self.take(name, lane, level, more));
             }
         }
-        tenant.active.extend(&ids);
-        tenant.charge(ids.len(), serving.now_ms);
+        for id in &ids {
+            self.free_key_at_start(*id);
+        }
+        self.tenant(name).charge(ids.len(), serving.now_ms);
         self.virtual_clock = start;
         ids
+    }
+
+    fn take(&mut self, name: &TenantId, lane: &str, level: u8, limit: usize) -> Vec<JobId> {
+        let tenant = self.tenant(name);
+        let Some(list) = tenant.lists.get_mut(&(lane.to_owned(), level)) else { return Vec::new() };
+        let taken: Vec<JobId> = list.drain(..list.len().min(limit)).collect();
+        tenant.active.extend(&taken);
+        taken
     }
 }
 

@@ -1,10 +1,13 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::envelope::StampedJob;
-use crate::id::GroupId;
+use tokio_util::sync::CancellationToken;
+
+use crate::envelope::{StampedJob, Until};
+use crate::id::JobId;
 use crate::job::Priority;
-use crate::queue::push;
 use crate::queue::status::{JobState, Kept};
+use crate::queue::worker::FetchedJob;
 use crate::tenant::TenantId;
 
 /// One job that the queue has.
@@ -20,9 +23,13 @@ pub(super) struct Job {
     pub(super) parks: u32,
     /// The last failure: code, space, text.
     pub(super) note: String,
-    /// The group that waits for it.
-    pub(super) group: Option<GroupId>,
+    /// The unique key that it has, or takes again when it is redriven.
+    pub(super) key: Option<(Until, String)>,
     pub(super) place: Place,
+    /// What somebody wanted while it runs.
+    pub(super) stop: Stop,
+    token: CancellationToken,
+    called_off: Arc<AtomicBool>,
 }
 
 /// Where a job is: in exactly one place.
@@ -41,9 +48,23 @@ pub(super) enum Place {
     },
 }
 
+/// Why a running job is to stop, if it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Stop {
+    /// It was cancelled.
+    pub(super) cancelled: bool,
+    /// Everything of its tenant was called off.
+    pub(super) with_tenant: bool,
+}
+
+impl Stop {
+    pub(super) const fn is_wanted(self) -> bool {
+        self.cancelled || self.with_tenant
+    }
+}
+
 impl Job {
     pub(super) fn new(job: &StampedJob) -> Self {
-        let due_ms = push::due_ms(job);
         Self {
             tenant: job.tenant.clone(),
             lane: job.lane.clone(),
@@ -54,8 +75,55 @@ impl Job {
             interruptions: 0,
             parks: 0,
             note: String::new(),
-            group: None,
-            place: Place::Timer(JobState::Scheduled, due_ms),
+            key: None,
+            place: Place::Waiting,
+            stop: Stop::default(),
+            token: CancellationToken::new(),
+            called_off: Arc::default(),
         }
     }
+
+    /// The job's type: a lane is `type@version`.
+    pub(super) fn kind(&self) -> &str {
+        kind_of(&self.lane)
+    }
+
+    pub(super) const fn is_kept(&self) -> bool {
+        matches!(self.place, Place::Kept { .. })
+    }
+
+    /// What the queue on Redis would keep of it, in bytes.
+    pub(super) fn size_bytes(&self) -> u64 {
+        let Self { tenant, lane, note, wire, .. } = self;
+        (16 + lane.len() + tenant.as_str().len() + note.len() + 3 + wire.len()) as u64
+    }
+
+    pub(super) fn start(&mut self, id: JobId, fence: u64) -> FetchedJob {
+        self.place = Place::Active(fence);
+        self.stop = Stop::default();
+        self.token = CancellationToken::new();
+        self.called_off = Arc::default();
+        FetchedJob {
+            tenant: self.tenant.clone(),
+            id,
+            wire: Arc::clone(&self.wire),
+            attempts: self.attempts,
+            deaths: self.deaths,
+            interruptions: self.interruptions,
+            parks: self.parks,
+            fence,
+            cancel: self.token.clone(),
+            called_off: Arc::clone(&self.called_off),
+        }
+    }
+
+    /// Tells whoever runs it to stop.
+    pub(super) fn tell_to_stop(&mut self) {
+        self.called_off.store(true, Ordering::Release);
+        self.token.cancel();
+    }
+}
+
+pub(super) fn kind_of(lane: &str) -> &str {
+    lane.rsplit_once('@').map_or(lane, |(kind, _)| kind)
 }

@@ -27,6 +27,9 @@ impl State {
 
     fn status(&self, id: JobId, job: &Job, now_ms: i64) -> JobStatus {
         let (state, at_ms, why) = match &job.place {
+            Place::Waiting if self.tenants.get(&job.tenant).is_some_and(|tenant| tenant.suspended) => {
+                (JobState::Parked, None, &job.note)
+            }
             Place::Waiting => (JobState::Available, None, &job.note),
             Place::Active(_) => (JobState::Active, None, &job.note),
             Place::Timer(state, due_ms) => (*state, Some(*due_ms), &job.note),

@@ -1,16 +1,17 @@
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::job::Place;
 use super::state::State;
 use crate::clock::SharedClock;
 use crate::envelope::StampedJob;
-use crate::id::JobId;
+use crate::id::{GroupId, JobId};
+use crate::queue::cancel::{CancelReport, Cancelled};
 use crate::queue::dead_letters::Redriven;
 use crate::queue::error::QueueError;
-use crate::queue::finish::Finish;
+use crate::queue::finish::{Finish, OpenGroup, Verdict};
 use crate::queue::lane::Lane;
-use crate::queue::limits::TenantShare;
+use crate::queue::limits::{Flow, TenantShare};
 use crate::queue::status::{JobStatus, Kept, KeptJob, PushOutcome, QueueStats};
 use crate::queue::worker::{FetchedJob, QuarantinedJob};
 use crate::tenant::TenantId;
@@ -37,7 +38,7 @@ const CLAIM_JOBS: usize = 500;
 /// let in_an_hour = Some(clock.now() + Duration::from_secs(3600));
 /// let options = EnqueueOptions { scheduled_at: in_an_hour, ..EnqueueOptions::default() };
 /// let job = stamper.stamp(&TenantContext::for_tests("acme"), &ReindexKb::default(), options)?;
-/// queue.push(&[job]);
+/// queue.push(&[job])?;
 ///
 /// let lanes = [Lane::of::<ReindexKb>()];
 /// assert!(queue.claim(&lanes, 10, 1).is_empty());
@@ -65,12 +66,79 @@ impl MemoryQueue {
     }
 
     /// As [`crate::queue::Queue::push`].
-    pub fn push(&self, jobs: &[StampedJob]) -> PushOutcome {
+    ///
+    /// # Errors
+    /// [`QueueError::LimitReached`], when a tenant may not add that much.
+    pub fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
+        self.push_with_group(None, jobs)
+    }
+
+    /// As [`crate::queue::Queue::push_accepted`].
+    pub fn push_accepted(&self, jobs: &[StampedJob]) -> PushOutcome {
+        self.changed(|state, now_ms| state.add(jobs, now_ms))
+    }
+
+    /// As [`crate::queue::Queue::push_group`].
+    ///
+    /// # Errors
+    /// When members are of another tenant than the continuation or too many; else as for
+    /// [`MemoryQueue::push`].
+    pub fn push_group(&self, group: &OpenGroup, members: &[StampedJob]) -> Result<PushOutcome, QueueError> {
+        let tenant = group.continuation.tenant.as_str();
+        Finish { children: members.to_vec(), ..Finish::of(Verdict::Completed) }.check(tenant)?;
+        self.push_with_group(Some(group), members)
+    }
+
+    fn push_with_group(
+        &self,
+        group: Option<&OpenGroup>,
+        jobs: &[StampedJob],
+    ) -> Result<PushOutcome, QueueError> {
         let now_ms = self.clock.now_ms();
         let mut state = self.state();
-        let accepted = state.add(jobs, now_ms);
+        let tenants: BTreeSet<&TenantId> = jobs.iter().map(|job| &job.tenant).collect();
+        let refused: Vec<_> =
+            tenants.into_iter().filter_map(|tenant| state.refusal(tenant, jobs, now_ms)).collect();
+        let allowed = |job: &&StampedJob| refused.iter().all(|refused| refused.tenant != job.tenant);
+        let allowed: Vec<StampedJob> = jobs.iter().filter(allowed).cloned().collect();
+        if let Some(group) = group.filter(|_| refused.is_empty()) {
+            state.open_group(group);
+        }
+        let outcome = state.add(&allowed, now_ms);
+        if let Some(group) = group {
+            state.close_if_empty(&group.continuation.tenant, group.id, now_ms);
+        }
         state.settle(now_ms);
-        PushOutcome { accepted, duplicates: jobs.len() - accepted, conflicts: Vec::new() }
+        if refused.is_empty() { Ok(outcome) } else { Err(QueueError::LimitReached(refused)) }
+    }
+
+    /// As [`crate::queue::Queue::cancel`]. The token of a job that runs fires at once.
+    pub fn cancel(&self, tenant: &TenantId, id: JobId) -> Cancelled {
+        self.changed(|state, now_ms| state.cancel_one(tenant, id, now_ms))
+    }
+
+    /// As [`crate::queue::Queue::cancel_group`].
+    pub fn cancel_group(&self, tenant: &TenantId, group: GroupId) -> Option<u64> {
+        self.changed(|state, now_ms| state.cancel_group(tenant, group, now_ms))
+    }
+
+    /// As [`crate::queue::Queue::cancel_tenant`].
+    pub fn cancel_tenant(&self, tenant: &TenantId) -> CancelReport {
+        self.changed(|state, now_ms| state.cancel_tenant(tenant, now_ms))
+    }
+
+    /// As [`crate::queue::Queue::queue_set`].
+    pub fn queue_set(&self, queue: &str, flow: Flow) {
+        self.state().flows.insert(queue.to_owned(), flow);
+    }
+
+    /// As [`crate::queue::Queue::tenant_queue_set`].
+    pub fn tenant_queue_set(&self, tenant: &TenantId, queue: &str, flow: Flow) {
+        self.changed(|state, _| {
+            let tenant = state.tenant(tenant);
+            tenant.hold_ms = 0;
+            tenant.flows.insert(queue.to_owned(), flow);
+        });
     }
 
     /// Claims at most `limit` jobs of `lanes`, and at most `quantum` of one tenant in a row while others
@@ -137,24 +205,20 @@ impl MemoryQueue {
 
     /// As [`crate::queue::Queue::redrive`].
     pub fn redrive(&self, tenant: &TenantId, id: JobId) -> Redriven {
-        let now_ms = self.clock.now_ms();
-        let mut state = self.state();
-        let kept =
-            |job: &&mut super::job::Job| job.tenant == *tenant && matches!(job.place, Place::Kept { .. });
-        let Some(job) = state.jobs.get_mut(&id).filter(kept) else { return Redriven::NotFound };
-        (job.attempts, job.deaths, job.parks) = (0, 0, 0);
-        job.note.clear();
-        state.put_in_line(id, false);
-        state.settle(now_ms);
-        Redriven::Started
+        self.changed(|state, now_ms| state.redrive(tenant, id, now_ms))
+    }
+
+    /// As [`crate::queue::Queue::purge`].
+    pub fn purge(&self, tenant: &TenantId, id: JobId) -> bool {
+        self.changed(|state, _| {
+            let kept = state.jobs.get(&id).is_some_and(|job| job.tenant == *tenant && job.is_kept());
+            kept && state.jobs.remove(&id).is_some()
+        })
     }
 
     /// As [`crate::queue::Queue::tenant_set`].
     pub fn tenant_set(&self, tenant: &TenantId, share: &TenantShare) {
-        let now_ms = self.clock.now_ms();
-        let mut state = self.state();
-        state.tenant(tenant).set(share);
-        state.settle(now_ms);
+        self.changed(|state, _| state.tenant(tenant).set(share));
     }
 
     /// Says that a worker serves `lanes`, as a running worker does every few seconds.
@@ -162,6 +226,15 @@ impl MemoryQueue {
         let now_ms = self.clock.now_ms();
         let seen = lanes.iter().map(|lane| (lane.to_string(), now_ms));
         self.state().declared_ms.extend(seen);
+    }
+
+    /// Changes something, and lets whoever may run now begin at the present.
+    fn changed<T>(&self, change: impl FnOnce(&mut State, i64) -> T) -> T {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.state();
+        let answer = change(&mut state, now_ms);
+        state.settle(now_ms);
+        answer
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

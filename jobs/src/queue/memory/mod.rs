@@ -4,14 +4,18 @@
 //! clock. Where the queue on Redis chooses at random, such as the jitter of a parked job, this one does not.
 //! The scenarios in `tests/it/queue/conformance` run on both.
 
+mod cancelling;
 mod claiming;
 mod ending;
+mod enqueuing;
 mod fair;
 mod groups;
 mod job;
+mod limits;
 mod looking;
 mod memory_queue;
 mod state;
 mod tenant;
+mod unique;
 
 pub use memory_queue::MemoryQueue;

@@ -3,23 +3,13 @@ use std::collections::{BTreeMap, HashMap};
 use super::claiming::Claim;
 use super::job::{Job, Place};
 use super::tenant::Tenant;
-use crate::envelope::StampedJob;
-use crate::id::{GroupId, JobId};
-use crate::queue::push;
+use crate::id::JobId;
+use crate::queue::limits::Flow;
 use crate::queue::status::{JobState, Kept};
 use crate::tenant::TenantId;
 
 /// Dead letters and quarantined jobs kept, per tenant and kind.
 const KEEP: usize = 10_000;
-
-/// The letter of a timer in the queue on Redis, which is part of the order in which timers go off.
-const fn timer(state: JobState) -> &'static str {
-    match state {
-        JobState::Parked => "k",
-        JobState::Scheduled => "s",
-        _ => "y",
-    }
-}
 
 /// Everything in the queue.
 #[derive(Debug, Default)]
@@ -32,36 +22,24 @@ pub(super) struct State {
     pub(super) claims: BTreeMap<u64, Claim>,
     /// When a worker last said that it serves a lane.
     pub(super) declared_ms: HashMap<String, i64>,
+    /// The queue that a lane belongs to.
+    pub(super) queue_of: HashMap<String, String>,
+    /// Queues that are paused or drain, for all tenants.
+    pub(super) flows: HashMap<String, Flow>,
+}
+
+/// The letter of a timer in the queue on Redis, which is part of the order in which timers go off.
+const fn timer(state: JobState) -> &'static str {
+    match state {
+        JobState::Parked => "k",
+        JobState::Scheduled => "s",
+        _ => "y",
+    }
 }
 
 impl State {
     pub(super) fn tenant(&mut self, name: &TenantId) -> &mut Tenant {
         self.tenants.entry(name.clone()).or_default()
-    }
-
-    /// Adds jobs; one that is there is left alone. Says how many were new.
-    pub(super) fn add(&mut self, jobs: &[StampedJob], now_ms: i64) -> usize {
-        let mut jobs: Vec<&StampedJob> = jobs.iter().collect();
-        // The order in which they go to Redis: by where they go.
-        jobs.sort_by_key(|job| {
-            let group = job.group.map(|group| group.to_string());
-            (job.tenant.clone(), job.lane.clone(), job.priority, push::due_ms(job), group)
-        });
-        jobs.into_iter().map(|job| usize::from(self.add_one(job, now_ms))).sum()
-    }
-
-    fn add_one(&mut self, job: &StampedJob, now_ms: i64) -> bool {
-        let new = !self.jobs.contains_key(&job.id);
-        if new {
-            self.jobs.insert(job.id, Job::new(job));
-        }
-        if let Some(group) = job.group {
-            self.join(group, job.id);
-        }
-        if new {
-            self.put(job.id, JobState::Scheduled, push::due_ms(job), now_ms);
-        }
-        new
     }
 
     /// Lets a job wait until `due_ms`, or at the end of its list when that has come.
@@ -117,14 +95,14 @@ impl State {
     pub(super) fn keep(&mut self, id: JobId, kept: Kept, why: String, now_ms: i64) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.place = Place::Kept { kept, since_ms: now_ms, why };
-        let tenant = self.tenants.entry(job.tenant.clone()).or_default();
-        match kept {
-            Kept::Discarded => tenant.totals.discarded += 1,
-            Kept::Quarantined => tenant.totals.quarantined += 1,
-        }
         let name = job.tenant.clone();
-        let all = self.kept_of(&name, kept);
-        for (_, old) in all.iter().skip(KEEP) {
+        let totals = &mut self.tenant(&name).totals;
+        match kept {
+            Kept::Discarded => totals.discarded += 1,
+            Kept::Quarantined => totals.quarantined += 1,
+        }
+        self.free_key(id);
+        for (_, old) in self.kept_of(&name, kept).iter().skip(KEEP) {
             self.jobs.remove(old);
         }
     }
@@ -140,25 +118,5 @@ impl State {
         let mut all: Vec<_> = self.jobs.iter().filter_map(kept).collect();
         all.sort_unstable_by(|one, other| other.cmp(one));
         all
-    }
-
-    /// The group gets a member, if it is still open and the job is in no other.
-    fn join(&mut self, group: GroupId, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.group.is_some() || matches!(job.place, Place::Kept { .. }) {
-            return;
-        }
-        let tenant = self.tenants.entry(job.tenant.clone()).or_default();
-        if let Some(open) = tenant.groups.get_mut(&group) {
-            open.members.insert(id);
-            job.group = Some(group);
-        }
-    }
-
-    /// A continuation becomes a member before its parent leaves.
-    pub(super) fn join_ahead(&mut self, tenant: &TenantId, group: GroupId, id: JobId) {
-        if let Some(open) = self.tenant(tenant).groups.get_mut(&group) {
-            open.members.insert(id);
-        }
     }
 }

@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::groups::Group;
+use super::unique::KeyHolder;
 use crate::id::{GroupId, JobId};
-use crate::queue::limits::TenantShare;
+use crate::queue::limits::{Flow, TenantShare};
 
 /// Virtual cost of one job at weight 1.
 pub(super) const STRIDE: u64 = 10_000;
@@ -22,6 +23,13 @@ pub(super) struct Tenant {
     pub(super) interval_ms: i64,
     pub(super) burst: i64,
     pub(super) paused: bool,
+    pub(super) suspended: bool,
+    pub(super) draining: bool,
+    /// How many jobs of a type may run at once.
+    pub(super) type_caps: BTreeMap<String, usize>,
+    pub(super) quotas: Quotas,
+    /// Queues of this tenant that are paused or drain.
+    pub(super) flows: HashMap<String, Flow>,
     /// Theoretical arrival time of the rate limit.
     pub(super) arrival_ms: i64,
     /// Not before this, because one of its jobs was parked.
@@ -30,9 +38,21 @@ pub(super) struct Tenant {
     pub(super) lists: BTreeMap<(String, u8), VecDeque<JobId>>,
     pub(super) active: BTreeSet<JobId>,
     pub(super) groups: HashMap<GroupId, Group>,
+    /// The group that waits for a job.
+    pub(super) member_of: HashMap<JobId, GroupId>,
+    /// Unique keys that are taken.
+    pub(super) keys: HashMap<String, KeyHolder>,
     pub(super) totals: Totals,
     recent: VecDeque<(JobId, bool)>,
     recent_until_ms: i64,
+}
+
+/// How much may wait; 0 for no limit.
+#[derive(Debug, Default)]
+pub(super) struct Quotas {
+    pub(super) jobs: u64,
+    pub(super) bytes: u64,
+    pub(super) scheduled: u64,
 }
 
 /// How many jobs ended in which way.
@@ -54,11 +74,18 @@ impl Default for Tenant {
             interval_ms: 0,
             burst: 1,
             paused: false,
+            suspended: false,
+            draining: false,
+            type_caps: BTreeMap::new(),
+            quotas: Quotas::default(),
+            flows: HashMap::new(),
             arrival_ms: 0,
             hold_ms: 0,
             lists: BTreeMap::new(),
             active: BTreeSet::new(),
             groups: HashMap::new(),
+            member_of: HashMap::new(),
+            keys: HashMap::new(),
             totals: Totals::default(),
             recent: VecDeque::new(),
             recent_until_ms: 0,
@@ -72,7 +99,7 @@ impl Tenant {
             self.weight = u64::from(weight.clamp(1, 100));
         }
         if let Some(cap) = share.cap {
-            self.cap = cap as usize;
+            self.cap = if cap == u32::MAX { usize::MAX } else { cap as usize };
         }
         if let Some(interval_ms) = share.interval_ms {
             self.interval_ms = i64::from(interval_ms);
@@ -80,9 +107,20 @@ impl Tenant {
         if let Some(burst) = share.burst {
             self.burst = i64::from(burst.max(1));
         }
-        if let Some(paused) = share.paused {
-            self.paused = paused;
+        for (kind, cap) in &share.type_caps {
+            match cap {
+                Some(cap) => drop(self.type_caps.insert(kind.clone(), *cap as usize)),
+                None => drop(self.type_caps.remove(kind)),
+            }
         }
+        self.quotas = Quotas {
+            jobs: share.backlog_jobs.unwrap_or(self.quotas.jobs),
+            bytes: share.backlog_bytes.unwrap_or(self.quotas.bytes),
+            scheduled: share.scheduled_jobs.unwrap_or(self.quotas.scheduled),
+        };
+        self.paused = share.paused.unwrap_or(self.paused);
+        self.suspended = share.suspended.unwrap_or(self.suspended);
+        self.draining = share.draining.unwrap_or(self.draining);
         self.hold_ms = 0;
     }
 
@@ -96,7 +134,7 @@ impl Tenant {
 
     /// Whether nothing but a lack of jobs keeps it from running.
     pub(super) fn may_run(&self, now_ms: i64) -> bool {
-        !self.paused && self.active.len() < self.cap && self.blocked_until() <= now_ms
+        !self.paused && !self.suspended && self.active.len() < self.cap && self.blocked_until() <= now_ms
     }
 
     /// How many jobs may start now, as far as cap and rate go.
@@ -119,8 +157,9 @@ impl Tenant {
         }
     }
 
-    pub(super) fn waits_in(&self, lanes: &[String]) -> bool {
-        self.lists.iter().any(|((lane, _), list)| !list.is_empty() && lanes.contains(lane))
+    pub(super) fn waits_in(&self, lane: &str) -> bool {
+        let levels = self.lists.iter().filter(|((name, _), _)| name == lane);
+        levels.into_iter().any(|(_, list)| !list.is_empty())
     }
 
     pub(super) fn remember(&mut self, id: JobId, completed: bool, now_ms: i64) {

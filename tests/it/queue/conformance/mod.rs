@@ -1,12 +1,15 @@
 //! The queue on Redis and the queue in memory keep the same promises: every scenario runs on both, and random
 //! commands are given to both at once.
 
+mod cancelling;
 mod claims;
 mod fairness;
 mod groups;
+mod limits;
 mod site;
 mod steps;
 mod twins;
+mod unique;
 
 /// Makes two tests of each scenario. One that is not in the list is dead code, of which the compiler warns.
 macro_rules! on_both {
@@ -56,4 +59,25 @@ on_both! {
         a_cap_is_held_and_a_higher_one_applies_at_once,
         a_rate_is_held_and_its_burst_allowed,
         a_paused_tenant_is_invisible_to_others;
+    cancelling:
+        what_waits_leaves_and_what_runs_does_not_come_back,
+        a_cancelled_job_that_completes_has_completed,
+        a_failure_cancels_the_rest_of_a_group_that_says_so,
+        a_group_is_called_off_as_a_whole,
+        everything_of_a_tenant_is_called_off_and_new_work_runs,
+        a_dead_letter_is_purged;
+    unique:
+        every_end_frees_the_key_and_nothing_else_does,
+        a_redriven_job_takes_its_key_again_or_stays,
+        until_started_lets_one_wait_while_one_runs,
+        a_period_outlives_the_job,
+        replace_takes_the_place,
+        reschedule_moves_the_job_that_is_there;
+    limits:
+        a_full_backlog_refuses_all_of_a_tenants_jobs_and_nobody_elses,
+        scheduled_jobs_and_bytes_have_quotas,
+        a_type_has_a_cap_of_its_own,
+        queues_are_paused_for_all_or_for_one,
+        what_drains_takes_nothing_new,
+        a_suspended_tenants_jobs_say_that_they_are_parked;
 }

@@ -7,9 +7,9 @@ use chrono::DateTime;
 use jobs::clock::ManualClock;
 use jobs::envelope::{EnqueueOptions, StampedJob, Stamper};
 use jobs::queue::{
-    ClaimedJob, FetchRequest, Fetched, FetchedJob, Finish, FinishedJob, JobStatus, Kept, KeptJob, Lane,
-    MemoryQueue, OnFailure, OpenGroup, PushOutcome, Queue, QueueError, QueueStats, Redriven, TenantShare,
-    Verdict,
+    CancelReport, Cancelled, ClaimedJob, FetchRequest, Fetched, FetchedJob, Finish, FinishedJob, Flow,
+    JobStatus, Kept, KeptJob, Lane, MemoryQueue, OnFailure, OpenGroup, PushOutcome, Queue, QueueError,
+    QueueStats, Redriven, TenantShare, Verdict,
 };
 use jobs::tenant::TenantContext;
 use jobs::{GroupId, Job, JobId};
@@ -95,9 +95,70 @@ impl Site {
     }
 
     pub(super) async fn push(&self, jobs: &[StampedJob]) -> PushOutcome {
+        self.try_push(jobs).await.unwrap()
+    }
+
+    pub(super) async fn try_push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
         match &self.queue {
-            EitherQueue::Redis { queue, .. } => queue.push(jobs).await.unwrap(),
+            EitherQueue::Redis { queue, .. } => queue.push(jobs).await,
             EitherQueue::Memory(queue) => queue.push(jobs),
+        }
+    }
+
+    pub(super) async fn push_group(&self, group: &OpenGroup, members: &[StampedJob]) -> PushOutcome {
+        match &self.queue {
+            EitherQueue::Redis { queue, .. } => queue.push_group(group, members).await.unwrap(),
+            EitherQueue::Memory(queue) => queue.push_group(group, members).unwrap(),
+        }
+    }
+
+    pub(super) async fn cancel(&self, name: &str, id: JobId) -> Cancelled {
+        match &self.queue {
+            EitherQueue::Redis { queue, .. } => queue.cancel(&tenant(name), id).await.unwrap(),
+            EitherQueue::Memory(queue) => queue.cancel(&tenant(name), id),
+        }
+    }
+
+    pub(super) async fn cancel_group(&self, name: &str, group: GroupId) -> Option<u64> {
+        match &self.queue {
+            EitherQueue::Redis { queue, .. } => queue.cancel_group(&tenant(name), group).await.unwrap(),
+            EitherQueue::Memory(queue) => queue.cancel_group(&tenant(name), group),
+        }
+    }
+
+    /// With all that the workers sweep up afterwards.
+    pub(super) async fn cancel_tenant(&self, name: &str) -> CancelReport {
+        match &self.queue {
+            EitherQueue::Redis { queue, .. } => {
+                let report = queue.cancel_tenant(&tenant(name)).await.unwrap();
+                while queue.sweep(0, 200).await.unwrap() > 0 {}
+                report
+            }
+            EitherQueue::Memory(queue) => queue.cancel_tenant(&tenant(name)),
+        }
+    }
+
+    pub(super) async fn purge(&self, name: &str, id: JobId) -> bool {
+        match &self.queue {
+            EitherQueue::Redis { queue, .. } => queue.purge(&tenant(name), id).await.unwrap(),
+            EitherQueue::Memory(queue) => queue.purge(&tenant(name), id),
+        }
+    }
+
+    pub(super) async fn queue_set(&self, name: &str, flow: Flow) {
+        match &self.queue {
+            EitherQueue::Redis { queue, .. } => queue.queue_set(name, flow).await.unwrap(),
+            EitherQueue::Memory(queue) => queue.queue_set(name, flow),
+        }
+    }
+
+    pub(super) async fn tenant_queue_set(&self, name: &str, queue_name: &str, flow: Flow) {
+        let tenant = tenant(name);
+        match &self.queue {
+            EitherQueue::Redis { queue, .. } => {
+                queue.tenant_queue_set(&tenant, queue_name, flow).await.unwrap();
+            }
+            EitherQueue::Memory(queue) => queue.tenant_queue_set(&tenant, queue_name, flow),
         }
     }
 
