@@ -95,11 +95,12 @@ async fn a_job_that_killed_three_workers_is_put_aside_and_its_handler_is_told_on
 
     let worker = start(&told).await;
     let expected = format!("acme {} worker_died", job.id());
-    wait_for("the handler to be told", async || {
+    let heard = wait_for("the handler to be told", async || {
         let told = told.0.lock().unwrap().clone();
-        if told.is_empty() { Err("not yet") } else { Ok(assert_eq!(told, [expected.as_str()])) }
+        if told.is_empty() { Err("not yet") } else { Ok(told) }
     })
     .await;
+    assert_eq!(heard, [expected]);
     let status = queue.lookup(&acme, job.id()).await.unwrap().unwrap();
     assert_eq!((status.state, status.deaths, status.attempts), (JobState::Quarantined, 3, 0));
     worker.stop(Duration::from_secs(5)).await;

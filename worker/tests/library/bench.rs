@@ -126,7 +126,7 @@ async fn a_forged_job_is_put_aside_and_the_next_one_runs() {
 
 #[tokio::test]
 async fn a_type_that_is_not_registered_waits_and_is_seen() {
-    let bench = worker::TestBench::start(|worker| worker.register::<Gather>()).await;
+    let bench = worker::TestBench::start(worker::WorkerBuilder::register::<Gather>).await;
     let acme = bench.tenant("acme").await;
     bench.enqueue(&acme, &Task::Succeed).await;
     assert_eq!(bench.run_to_the_end().await.runs, []);

@@ -1,6 +1,6 @@
 //! What a program sees that embeds the worker, on the bench: no servers.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails, in its helpers too")]
 
 mod bench;
 mod layers;

@@ -7,7 +7,8 @@ use jobs::clock::Clock as _;
 use jobs::envelope::EnqueueOptions;
 use jobs::queue::{CancelReport, Cancelled, JobState, Kept, OnFailure, OpenGroup, Verdict};
 
-use super::site::{Site, ids};
+use super::claimed::ids;
+use super::site::Site;
 use crate::queue::support::Ping;
 
 fn failed() -> Verdict {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jobs::queue::{JobState, Kept, MemoryQueue, Redriven, Verdict};
 
-use super::site::{Site, ids};
+use super::claimed::ids;
+use super::site::Site;
 
 pub(super) async fn a_stale_fence_changes_nothing(site: Site) {
     let job = site.ping("acme");

@@ -6,7 +6,8 @@ use jobs::JobId;
 use jobs::envelope::EnqueueOptions;
 use jobs::queue::{Finish, QueueError, Verdict};
 
-use super::site::{Site, ids};
+use super::claimed::ids;
+use super::site::Site;
 use crate::queue::support::Ping;
 
 fn continuation(finish: &Finish) -> JobId {

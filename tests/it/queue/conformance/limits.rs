@@ -7,7 +7,8 @@ use jobs::clock::Clock as _;
 use jobs::envelope::{EnqueueOptions, StampedJob};
 use jobs::queue::{Flow, JobState, Lane, LimitReached, QueueError, TenantShare, Verdict};
 
-use super::site::{Site, ids};
+use super::claimed::ids;
+use super::site::Site;
 use crate::queue::support::{Ping, Pong};
 
 async fn refusal(site: &Site, jobs: &[StampedJob]) -> LimitReached {

@@ -1,7 +1,10 @@
 //! The queue on Redis and the queue in memory keep the same promises: every scenario runs on both, and random
 //! commands are given to both at once.
 
+#![expect(clippy::panic, reason = "a panic is how a test fails, in its helpers too")]
+
 mod cancelling;
+mod claimed;
 mod claims;
 mod fairness;
 mod groups;

@@ -7,14 +7,15 @@ use chrono::DateTime;
 use jobs::clock::ManualClock;
 use jobs::envelope::{EnqueueOptions, StampedJob, Stamper};
 use jobs::queue::{
-    CancelReport, Cancelled, ClaimedJob, FetchRequest, Fetched, FetchedJob, Finish, FinishedJob, Flow,
-    JobStatus, Kept, KeptJob, Lane, MemoryQueue, OnFailure, OpenGroup, PushOutcome, Queue, QueueError,
-    QueueStats, Redriven, TenantShare, Verdict,
+    CancelReport, Cancelled, FetchRequest, Fetched, Finish, FinishedJob, Flow, JobStatus, Kept, KeptJob,
+    Lane, MemoryQueue, OnFailure, OpenGroup, PushOutcome, Queue, QueueError, QueueStats, Redriven,
+    TenantShare, Verdict,
 };
 use jobs::tenant::TenantContext;
 use jobs::{GroupId, Job, JobId};
 use tests::services::shared_redis_url;
 
+use super::claimed::{Claimed, Handle};
 use crate::queue::support::{Ping, config_at, stamper, tenant};
 
 /// What one tenant gets in a row while others wait.
@@ -30,21 +31,6 @@ pub(super) struct Site {
 enum EitherQueue {
     Redis { queue: Queue, attempt: std::cell::Cell<u64> },
     Memory(MemoryQueue),
-}
-
-/// One claimed job.
-#[derive(Debug, Clone)]
-pub(super) struct Claimed {
-    pub(super) id: JobId,
-    pub(super) tenant: String,
-    pub(super) fence: u64,
-    handle: Handle,
-}
-
-#[derive(Debug, Clone)]
-enum Handle {
-    Redis(ClaimedJob),
-    Memory(FetchedJob),
 }
 
 impl Site {
@@ -280,28 +266,6 @@ impl Site {
     }
 }
 
-impl Claimed {
-    fn redis(fence: u64, job: ClaimedJob) -> Self {
-        Self { id: job.id.parse().unwrap(), tenant: job.tenant.clone(), fence, handle: Handle::Redis(job) }
-    }
-
-    fn memory(job: FetchedJob) -> Self {
-        Self { id: job.id, tenant: job.tenant.to_string(), fence: job.fence, handle: Handle::Memory(job) }
-    }
-
-    /// The signed bytes that came with it.
-    pub(super) fn carries(&self, wire: &str) -> bool {
-        match &self.handle {
-            Handle::Redis(job) => job.record.as_ref().is_some_and(|record| record.ends_with(wire.as_bytes())),
-            Handle::Memory(job) => *job.wire == *wire,
-        }
-    }
-}
-
 fn clock() -> ManualClock {
     ManualClock::at(DateTime::from_timestamp_millis(1_800_000_000_000).unwrap())
-}
-
-pub(super) fn ids(jobs: &[Claimed]) -> Vec<JobId> {
-    jobs.iter().map(|job| job.id).collect()
 }

@@ -7,7 +7,8 @@ use jobs::clock::Clock as _;
 use jobs::envelope::EnqueueOptions;
 use jobs::queue::{JobState, Kept, QueueStats, Redriven, Verdict};
 
-use super::site::{Site, ids};
+use super::claimed::ids;
+use super::site::Site;
 use crate::queue::support::{Ping, Pong};
 
 pub(super) async fn a_job_is_kept_once_and_remembered_when_done(site: Site) {

@@ -11,7 +11,8 @@ use jobs::queue::{Finish, Kept, OnFailure, QueueStats, TenantShare, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::site::{Claimed, Site};
+use super::claimed::Claimed;
+use super::site::Site;
 use crate::queue::support::Ping;
 
 const TENANTS: [&str; 2] = ["acme", "globex"];

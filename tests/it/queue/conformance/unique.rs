@@ -6,7 +6,8 @@ use jobs::clock::Clock as _;
 use jobs::envelope::{EnqueueOptions, OnConflict, StampedJob, Unique, UniqueScope};
 use jobs::queue::{Cancelled, ConflictDone, JobState, Redriven, Verdict};
 
-use super::site::{Site, ids};
+use super::claimed::ids;
+use super::site::Site;
 use crate::queue::support::Ping;
 
 fn job(site: &Site, n: u32, unique: Unique) -> StampedJob {
