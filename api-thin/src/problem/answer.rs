@@ -22,7 +22,8 @@ pub struct Problem {
 /// A limit that was reached.
 #[derive(Debug, Serialize)]
 struct Limit {
-    limit: String,
+    #[serde(rename = "limit")]
+    name: String,
     current: u64,
     maximum: u64,
 }
@@ -76,7 +77,7 @@ impl Problem {
                 "{limit} is {current} of {maximum}: wait until jobs have ended, or ask the operator for more"
             )
         };
-        let limit = Limit { limit: limit.clone(), current: *current, maximum: *maximum };
+        let limit = Limit { name: limit.clone(), current: *current, maximum: *maximum };
         let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
         let problem = Self::new(Code::LimitReached, detail).retry_after_s(seconds);
         Self { limit: Some(limit), ..problem }

@@ -31,7 +31,7 @@ pub(super) async fn put_by_revision(opened: &Opened) {
     assert!(!catalog.tenant_settings_put(&gold(), before.revision).await.unwrap(), "somebody was faster");
     let TenantSettings { plan, limits, status } = gold();
     let revision = before.revision + 1;
-    assert_eq!(row(&pair.acme).await, Tenant { plan, limits, status, revision, ..before });
+    assert_eq!(row(&pair.acme).await, Tenant { plan, status, limits, revision, ..before });
     assert_eq!(row(&pair.twin).await, other);
     let known = opened.directory.tenant(pair.acme.id()).await.unwrap().unwrap();
     assert_eq!(known.status, TenantStatus::Suspended, "the directory hears of it");
