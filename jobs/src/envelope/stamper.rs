@@ -43,7 +43,7 @@ impl StampedJob {
         &self.tenant
     }
 
-    /// The signed bytes: JSON of a [`WireEnvelope`].
+    /// The signed bytes: JSON of a [`super::WireEnvelope`].
     #[must_use]
     pub fn wire(&self) -> &str {
         &self.wire
