@@ -14,6 +14,7 @@ use super::error::QueueError;
 use super::layout;
 use super::library::{Library, Operation};
 use super::preflight;
+use super::push_line::PushLines;
 use super::servers::Servers;
 use super::shards::Shards;
 use super::status::{JobStatus, QueueStats};
@@ -33,6 +34,7 @@ struct Inner {
     servers: Servers,
     shards: Shards,
     library: Library,
+    push_lines: PushLines,
 }
 
 impl Queue {
@@ -48,7 +50,8 @@ impl Queue {
         let shards = Shards::new(&config.prefix, config.shards);
         let servers = Servers::new(&address, &shards, config.call_deadline)?;
         let library = Library::for_shards(config.shards);
-        let queue = Self { inner: Arc::new(Inner { config, servers, shards, library }) };
+        let push_lines = PushLines::new(config.shards);
+        let queue = Self { inner: Arc::new(Inner { config, servers, shards, library, push_lines }) };
         queue.ping_shard(0).await?;
         for shard in queue.shards().filter(|&shard| queue.servers().together_with(shard)[0] == shard) {
             preflight::check(queue.servers(), shard).await?;
@@ -118,6 +121,10 @@ impl Queue {
 
     pub(super) fn layout(&self) -> &Shards {
         &self.inner.shards
+    }
+
+    pub(super) fn push_lines(&self) -> &PushLines {
+        &self.inner.push_lines
     }
 
     pub(super) fn servers(&self) -> &Servers {

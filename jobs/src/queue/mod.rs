@@ -35,6 +35,7 @@ mod list;
 mod memory;
 mod preflight;
 mod push;
+mod push_line;
 mod pushing;
 mod record;
 mod room;

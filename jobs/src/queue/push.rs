@@ -34,14 +34,25 @@ pub(super) fn calls<J: Borrow<StampedJob>>(jobs: &[J]) -> impl Iterator<Item = (
     })
 }
 
+/// What one call still takes.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    jobs: usize,
+    size_bytes: usize,
+}
+
+impl Room {
+    /// Whether the call takes `job` as well. It takes a first one of any size.
+    pub(super) fn take(&mut self, job: &StampedJob) -> bool {
+        self.size_bytes += job.wire.len();
+        self.jobs += 1;
+        self.jobs == 1 || (self.jobs <= CALL_JOBS && self.size_bytes <= CALL_BYTES)
+    }
+}
+
 fn call_len<J: Borrow<StampedJob>>(jobs: &[J]) -> usize {
-    let mut size_bytes = 0;
-    let fits = |job: &&J| {
-        let job: &StampedJob = (*job).borrow();
-        size_bytes += job.wire.len();
-        size_bytes <= CALL_BYTES
-    };
-    jobs.iter().take(CALL_JOBS).take_while(fits).count().max(usize::from(!jobs.is_empty()))
+    let mut room = Room::default();
+    jobs.iter().take_while(|job| room.take((*job).borrow())).count()
 }
 
 /// The blocks of jobs: those that go to the same place share one, those with a unique key have one each.

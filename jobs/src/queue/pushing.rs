@@ -16,22 +16,51 @@ use crate::envelope::{Chain, StampedJob};
 
 /// Whether the limits of the tenants hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Limits {
+pub(super) enum Limits {
     Hold,
     /// The work was accepted before, and a promise was given.
     Waived,
 }
 
+/// What one call did.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    accepted: usize,
+    conflicts: Vec<String>,
+    /// Tenant, limit, current, maximum, time to wait: each refused tenant with all its jobs.
+    pub(super) refused: Vec<String>,
+    /// Ids of jobs without a unique key that the queue had, or whose cancellation it remembers.
+    pub(super) left_out: Vec<String>,
+}
+
+impl Pushed {
+    /// For whoever pushed all `count` jobs of the call.
+    pub(super) fn outcome(&self, count: usize) -> Result<PushOutcome, QueueError> {
+        if !self.refused.is_empty() {
+            return Err(QueueError::LimitReached(LimitReached::read(&self.refused)?));
+        }
+        Ok(PushOutcome {
+            accepted: self.accepted,
+            duplicates: count.saturating_sub(self.accepted),
+            conflicts: read_conflicts(&self.conflicts)?,
+        })
+    }
+}
+
 impl Queue {
     /// Adds jobs. A job whose id is in the queue already, waiting, running or dead, is left as it is, so a
-    /// caller that got no answer may push again.
+    /// caller that got no answer may push again. Single jobs that many tasks push at the same time share calls.
     ///
     /// # Errors
     /// [`QueueError::LimitReached`] when a tenant may not add that much: of up to 200 jobs, none of that tenant is
     /// enqueued then, while those of other tenants are. Otherwise when Redis fails; some of the jobs may be in
     /// the queue then.
     pub async fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
-        self.push_limited(jobs, Limits::Hold).await
+        match jobs {
+            // What a unique key has met is told by the call, not by the job.
+            [job] if job.unique.is_none() => self.push_in_line(job).await,
+            _ => self.push_limited(jobs, Limits::Hold).await,
+        }
     }
 
     /// Adds jobs that were accepted before, whatever the limits of their tenants are by now: those of an outbox,
@@ -61,7 +90,8 @@ impl Queue {
         let mut blocks = Vec::new();
         push::push_group(group, &mut blocks);
         blocks.extend(push::blocks_of(members));
-        self.enqueue(self.home(&group.continuation.tenant), blocks, members.len(), Limits::Hold).await
+        let home = self.home(&group.continuation.tenant);
+        self.enqueue(home, blocks, Limits::Hold).await?.outcome(members.len())
     }
 
     /// Adds jobs that run one after the other.
@@ -79,7 +109,7 @@ impl Queue {
             push::push_group(&group, &mut blocks);
         }
         blocks.extend(push::blocks_of(std::slice::from_ref(first)));
-        self.enqueue(self.home(&first.tenant), blocks, 1, Limits::Hold).await
+        self.enqueue(self.home(&first.tenant), blocks, Limits::Hold).await?.outcome(1)
     }
 
     async fn push_limited(&self, jobs: &[StampedJob], limits: Limits) -> Result<PushOutcome, QueueError> {
@@ -100,7 +130,7 @@ impl Queue {
     ) -> Result<PushOutcome, QueueError> {
         let mut outcomes = Vec::new();
         for (blocks, count) in push::calls(jobs) {
-            match self.enqueue(shard, blocks, count, limits).await {
+            match self.enqueue(shard, blocks, limits).await.and_then(|pushed| pushed.outcome(count)) {
                 Err(error) if !matches!(error, QueueError::LimitReached(_)) => return Err(error),
                 outcome => outcomes.push(outcome),
             }
@@ -108,25 +138,17 @@ impl Queue {
         together(outcomes)
     }
 
-    async fn enqueue(
+    pub(super) async fn enqueue(
         &self,
         shard: u16,
         blocks: Vec<String>,
-        count: usize,
         limits: Limits,
-    ) -> Result<PushOutcome, QueueError> {
+    ) -> Result<Pushed, QueueError> {
         let mut arguments = vec![u8::from(limits == Limits::Hold).to_string()];
         arguments.extend(blocks);
-        let (accepted, conflicts, refused): (usize, Vec<String>, Vec<String>) =
+        let (accepted, conflicts, refused, left_out) =
             self.call(shard, Operation::Enqueue, Resend::Safe, arguments).await?;
-        if !refused.is_empty() {
-            return Err(QueueError::LimitReached(LimitReached::read(&refused)?));
-        }
-        Ok(PushOutcome {
-            accepted,
-            duplicates: count.saturating_sub(accepted),
-            conflicts: read_conflicts(&conflicts)?,
-        })
+        Ok(Pushed { accepted, conflicts, refused, left_out })
     }
 }
 

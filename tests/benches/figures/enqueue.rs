@@ -25,17 +25,21 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
 }
 
 async fn way(bench: &mut Bench, persistence: Persistence, name: &str, way: Way, goal: f64) -> Result<()> {
-    let (mut rate, mut functions, mut producer_cpu) =
-        (Sample::default(), Sample::default(), Sample::default());
+    let (mut rate, mut functions, mut together) = (Sample::default(), Sample::default(), Sample::default());
+    let (mut redis_cpu, mut producer_cpu) = (Sample::default(), Sample::default());
     for run in 1..=bench.runs {
         progress(&format!("enqueue {name}, {}, run {run}", persistence.name()));
         let server = RedisChild::start(&bench.cores, persistence).await?;
         Source::connect(server.url(), &bench.keys, TENANTS).await?.share().await?;
         let mut producer = Producer::start(bench, &server, TENANTS, way)?;
         server.reset_statistics().await?;
+        let before = server.cpu_seconds().await?;
         producer.go()?;
         let (produced, ids) = producer.done()?;
-        functions.add(ServerTime::read(&server).await?.functions_us / length(ids.len()));
+        redis_cpu.add((server.cpu_seconds().await? - before) * 1e6 / length(ids.len()));
+        let times = ServerTime::read(&server).await?;
+        functions.add(times.functions_us / length(ids.len()));
+        together.add(length(ids.len()) / times.calls);
         delivery::check(&ids, &server.job_ids().await?)?;
         rate.add(length(ids.len()) / produced.seconds);
         producer_cpu.add(produced.cpu_seconds * 1e6 / length(ids.len()));
@@ -43,6 +47,8 @@ async fn way(bench: &mut Bench, persistence: Persistence, name: &str, way: Way, 
     let place = ("enqueue", persistence.name());
     bench.report.add(place, name, "jobs/s", rate, Some(Target::AtLeast(goal)));
     bench.report.add(place, format!("{name}: enqueue functions"), "us/job", functions, None);
+    bench.report.add(place, format!("{name}: jobs in a call of Redis"), "jobs", together, None);
+    bench.report.add(place, format!("{name}: redis cpu"), "us/job", redis_cpu, None);
     bench.report.add(place, format!("{name}: producer cpu"), "us/job", producer_cpu, None);
     Ok(())
 }

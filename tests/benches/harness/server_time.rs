@@ -5,11 +5,12 @@ use anyhow::Result;
 use super::redis_child::RedisChild;
 
 /// Since the statistics were last reset.
-#[expect(clippy::struct_field_names, reason = "a time says its unit")]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ServerTime {
     /// In queue functions, microseconds.
     pub(crate) functions_us: f64,
+    /// How often a queue function was called.
+    pub(crate) calls: f64,
     /// One queue function: 99th percentile and longest, microseconds.
     pub(crate) p99_us: f64,
     pub(crate) longest_us: f64,
@@ -18,10 +19,15 @@ pub(crate) struct ServerTime {
 impl ServerTime {
     pub(crate) async fn read(server: &RedisChild) -> Result<Self> {
         let (totals, percentiles) = (server.info("commandstats").await?, server.info("latencystats").await?);
-        let usec = |command: &str| field(&totals, &format!("cmdstat_{command}:"), "usec").unwrap_or(0.0);
+        let total = |name: &str| field(&totals, "cmdstat_fcall:", name).unwrap_or(0.0);
         let latency =
             |place: &str| field(&percentiles, "latency_percentiles_usec_fcall:", place).unwrap_or(0.0);
-        Ok(Self { functions_us: usec("fcall"), p99_us: latency("p99"), longest_us: latency("p100") })
+        Ok(Self {
+            functions_us: total("usec"),
+            calls: total("calls"),
+            p99_us: latency("p99"),
+            longest_us: latency("p100"),
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// Size of the arguments as JSON.
 pub(crate) const ARGS_BYTES: usize = 300;
 /// Jobs in one bulk push.
-pub(crate) const SLICE: usize = 500;
+pub(crate) const SLICE: usize = 200;
 
 /// A job that waits for a while and does nothing else.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,10 +87,13 @@ impl Source {
         stream::iter(calls).buffer_unordered(64).try_collect().await
     }
 
-    /// Pushes `jobs` no-op jobs over all tenants in turn. Their ids.
+    /// Pushes `jobs` equal jobs over all tenants, evenly. Their ids. A slice is one tenant's, as far as each has
+    /// that many: who enqueues in bulk does so for one tenant.
     pub(crate) async fn fill(&self, jobs: u64, work_ms: u32) -> Result<Vec<JobId>> {
         let tenants = self.contexts.len();
-        self.fill_with(jobs, |n| (usize::try_from(n).unwrap_or(0) % tenants, Wait::new(n, work_ms))).await
+        let in_a_row = usize::try_from(jobs)?.div_euclid(tenants).clamp(1, SLICE);
+        let whose = |n: u64| usize::try_from(n).unwrap_or(0) / in_a_row % tenants;
+        self.fill_with(jobs, |n| (whose(n), Wait::new(n, work_ms))).await
     }
 
     /// Pushes `jobs` jobs that `make` tells with their tenants. Their ids.

@@ -13,6 +13,7 @@ mod layout;
 mod leases;
 mod limits;
 mod model;
+mod push_line;
 mod robustness;
 mod shares;
 mod support;

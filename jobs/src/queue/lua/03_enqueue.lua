@@ -8,6 +8,7 @@
 -- there, r = put the new one in its place, t = give it the new one's time
 local opened    -- tenant, group of the groups opened in this call
 local conflicts -- new id, id of the job that has its key, what was done
+local left_out  -- ids of the jobs of 'e' blocks that were not new
 
 local function block_width(i)
   local op = ARGV[i]
@@ -63,8 +64,11 @@ local function enqueue_block(now, i, s)
   local ghosts = has(s, F.ghosts) and call('SMISMEMBER', kt..t..':h', unpack(ids))
   for j = 1, n do
     local id = ids[j]
-    if known[j] or seen[id] then enqueue_known(t, s, id, group)
-    elseif not ghosts or ghosts[j] == 0 then
+    if known[j] or seen[id] then
+      left_out[#left_out + 1] = id
+      enqueue_known(t, s, id, group)
+    elseif ghosts and ghosts[j] == 1 then left_out[#left_out + 1] = id
+    else
       seen[id] = true
       new[#new + 1] = id
       if group ~= '' then group_join(t, s, group, id) end

@@ -1,6 +1,7 @@
 -- ARGV now, new (1 = limits hold | 0 = this work was accepted before), then blocks as in 03_enqueue.lua
 -- -> {how many were new, {new id, id of the job that has its key, what was done, ...},
---     {tenant, limit, current, maximum, retry_after_ms, ...} refused, with all their jobs in this call}
+--     {tenant, limit, current, maximum, retry_after_ms, ...} refused, with all their jobs in this call,
+--     {id, ...} of the jobs without a unique key that were not new}
 local now, checked, n = clock(ARGV[1]), ARGV[2] == '1', #ARGV
 local names, S, i = {}, {}, 3
 while i <= n do
@@ -9,7 +10,7 @@ while i <= n do
   i = i + block_width(i)
 end
 S = rows(names)
-opened, conflicts = {}, {}
+opened, conflicts, left_out = {}, {}, {}
 
 local refused, out = {}, {}
 local function refuse(t, why)
@@ -68,4 +69,4 @@ end
 close_opened(S, now)
 settle(names, S, now)
 flush_counts()
-return {accepted, conflicts, out}
+return {accepted, conflicts, out, left_out}

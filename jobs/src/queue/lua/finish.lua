@@ -24,7 +24,7 @@ while i <= n do
   i = i + width(i)
 end
 S = rows(names)
-opened, conflicts = {}, {}
+opened, conflicts, left_out = {}, {}, {}
 
 local refused, job, gone, leaving, last_ok = {}, 0, {}, {}, false
 -- Ends one claim on one job; false when the claim is stale. Says too whether the job was to be cancelled.
