@@ -56,6 +56,12 @@ impl JobFilter {
         self.states.is_empty() || self.states.contains(&state)
     }
 
+    /// Whether it takes a job's record to tell.
+    fn asks_for_contents(&self) -> bool {
+        let times = [self.created_before, self.created_after];
+        !self.kinds.is_empty() || !self.queues.is_empty() || times.iter().any(Option::is_some)
+    }
+
     pub(super) fn matches(&self, job: &JobSummary) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&job.kind))
             && (self.queues.is_empty() || self.queues.contains(&job.queue))
@@ -181,9 +187,13 @@ impl Queue {
         loop {
             let page = self.kept(tenant, kept, offset, 200).await?;
             let wanted = |code: &str| filter.reason_code.as_deref().is_none_or(|wanted| wanted == code);
-            let ids = page.iter().filter(|job| wanted(&job.reason.code)).map(|job| job.id.to_string());
-            let jobs = self.summaries(tenant, ids.collect(), state).await?;
-            found.extend(jobs.iter().filter(|job| filter.matches(job)).map(|job| job.id));
+            let ids = page.iter().filter(|job| wanted(&job.reason.code)).map(|job| job.id);
+            if filter.asks_for_contents() {
+                let jobs = self.summaries(tenant, ids.map(|id| id.to_string()).collect(), state).await?;
+                found.extend(jobs.iter().filter(|job| filter.matches(job)).map(|job| job.id));
+            } else {
+                found.extend(ids); // a damaged record, too, can be thrown away
+            }
             if page.len() < 200 {
                 found.reverse();
                 return Ok(found);
