@@ -88,17 +88,24 @@ local function kept(i)
   local s = S[t]
   local held, wanted = unclaim(ARGV[i + 1], t, s, id)
   if not held then return end
-  if wanted and op == 'x' then last_ok = false; called_off(t, s, id, now); return end
+  local r = op == 'x' and parse(call('HGET', ke, id))
+  if op == 'x' and (wanted or r and r.epoch ~= s.ep) then -- it was called off, alone or with its tenant
+    last_ok = false
+    called_off(t, s, id, now)
+    return
+  end
   keep(t, s, op, id, ARGV[i + 4], now)
   leave(t, id, true)
 end
 ops.x, ops.q = kept, kept
 function ops.d(i)
   local t, id = ARGV[i + 2], ARGV[i + 3]
-  if unclaim(ARGV[i + 1], t, S[t], id) then
+  local s = S[t]
+  if unclaim(ARGV[i + 1], t, s, id) then
     -- Its group goes on, or not, when its children are in.
+    if has(s, F.bytes) then weigh(s, -call('HSTRLEN', ke, id)) end
     call('HDEL', ke, id)
-    unlock(t, S[t], {id})
+    unlock(t, s, {id})
     count(t, 'cancelled', 1)
     remember(t, 1, '-'..id)
     leave(t, id, true)
