@@ -9,15 +9,15 @@
 -- gets the same claim. Exact start-time fair queueing over the heads of the declared lanes' ready indexes.
 local now, n, lease, Q = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ku = p..':u:'..ARGV[5]
-local again, again_claim = smatch(call('GET', ku) or '', '^(%d+) (%d+)$')
+local again, again_claim, charges = smatch(call('GET', ku) or '', '^(%d+) (%d+)(.*)$')
 if again == ARGV[6] and call('ZSCORE', p..':l', again_claim) then
-  local G, ids, rec, i = {}, {}, {}, 1
+  local G, ids, rec, i, charged = {}, {}, {}, 1, string.gmatch(charges, '%d+')
   for x in string.gmatch(call('GET', p..':c:'..again_claim) or '', '[^\n]+') do rec[#rec + 1] = x end
   while i <= #rec do
     local c = tonumber(rec[i + 1])
     G[#G + 1] = rec[i]
     G[#G + 1] = c
-    G[#G + 1] = 0
+    G[#G + 1] = charged() or 0
     for j = i + 2, i + 1 + c do ids[#ids + 1] = rec[j] end
     i = i + 2 + c
   end
@@ -129,12 +129,13 @@ local function take_from(t, s, level, first, want)
   end
   return got
 end
+-- One visit; returns how many jobs were taken.
 local function serve(t, s)
   if s.vt < v then s.vt = v end
   v = s.vt
   local take = min(left, Q, s.cap - s.na)
   if s.emit > 0 then take = min(take, s.burst - ceil(max(0, s.tat - now) / s.emit)) end
-  if take <= 0 then return end
+  if take <= 0 then return 0 end
   -- Every 8th visit starts at level 1, 2, 3 in turn so that nothing starves; the first lane goes round as
   -- well.
   local c = (s.ctr + 1) % 65536
@@ -147,7 +148,7 @@ local function serve(t, s)
     if got >= take then break end
     if l ~= level then got = got + take_from(t, s, l, first, take - got) end
   end
-  if got == 0 then return end
+  if got == 0 then return 0 end
   local each = floor(estimate(s))
   G[#G + 1] = t
   G[#G + 1] = got
@@ -156,6 +157,7 @@ local function serve(t, s)
   s.na = s.na + got
   charge(s, got * each)
   if s.emit > 0 then s.tat = max(s.tat, now) + got * s.emit end
+  return got
 end
 local function servable(s)
   if state_of(s, s.na, now) ~= READY then return false end
@@ -199,10 +201,9 @@ while left > 0 and visits < maxv and nl > 0 do
     if ni > 0 and max(s.vt, v) > ceiling then left = 0; break end -- another shard comes first
     if not s.na then s.na = in_flight(t); order[#order + 1] = t end
     if not was[t] then was[t] = true; touched[#touched + 1] = t end
-    local start = s.vt
-    serve(t, s)
+    local got = serve(t, s)
     visits = visits + 1
-    if s.vt > start and s.vt <= H and left > 0 and servable(s) then -- still small: serve again, in order
+    if got > 0 and s.vt <= H and left > 0 and servable(s) then -- still small: serve again, in order
       local i = m
       while i > j and S[T[i]].vt > s.vt do T[i + 1] = T[i]; i = i - 1 end
       T[i + 1] = t
@@ -221,7 +222,7 @@ if ni > 0 then
   -- ones.
   claim = int(max((tonumber(call('GET', p..':F')) or 0) + 1, now * 1000))
   call('SET', p..':F', claim)
-  local o, rec = 0, {}
+  local o, rec, charged = 0, {}, {}
   for g = 1, #G, 3 do
     local t, c, inflight, m = G[g], G[g + 1], {}, 0
     for j = o + 1, o + c do
@@ -231,12 +232,13 @@ if ni > 0 then
     end
     rec[g], rec[g + 1], rec[g + 2] = t, c, table.concat(ids, '\n', o + 1, o + c)
     o = o + c
+    charged[#charged + 1] = G[g + 2]
     call('HSET', kt..t..':a', unpack(inflight))
   end
   call('SET', p..':c:'..claim, table.concat(rec, '\n'))
   call('ZADD', p..':l', int(now + lease), claim)
   call('HSET', p..':n', claim, ni)
-  call('SET', ku, ARGV[6]..' '..claim, 'PX', int(lease))
+  call('SET', ku, ARGV[6]..' '..claim..' '..table.concat(charged, ' '), 'PX', int(lease))
 end
 for j = 1, #order do local t = order[j]; save(t, S[t], S[t].na, v, now) end
 flush()
