@@ -5,25 +5,39 @@ local now, lease = clock(ARGV[1]), tonumber(ARGV[2])
 local page = call('HSCAN', kT, ARGV[3], 'COUNT', ARGV[4])
 local v, healed = virtual_clock(), 0
 
+-- How many of the jobs that a claim has written down it still holds.
+local function jobs_left(claim)
+  local rec, left, i = {}, 0, 1
+  for x in string.gmatch(call('GET', p..':c:'..claim) or '', '[^\n]+') do rec[#rec + 1] = x end
+  while i <= #rec do
+    local c = tonumber(rec[i + 1])
+    local holders = call('HMGET', kt..rec[i]..':a', unpack(rec, i + 2, i + 1 + c))
+    for j = 1, c do if holders[j] == claim then left = left + 1 end end
+    i = i + 2 + c
+  end
+  return left
+end
+
 local function heal_claims(t)
-  local k, held = kt..t..':', {}
-  local x = call('HGETALL', k..'a')
+  local held = {}
+  local x = call('HGETALL', kt..t..':a')
   for i = 1, #x, 2 do
     local claim = x[i + 1]
     held[claim] = held[claim] or {}
     table.insert(held[claim], x[i])
   end
   for claim, ids in pairs(held) do
+    local key, whole = p..':c:'..claim, true
     if not call('ZSCORE', p..':l', claim) then
       call('ZADD', p..':l', int(now + lease), claim)
-      call('HINCRBY', p..':n', claim, call('HEXISTS', p..':n', claim) == 1 and 0 or #ids)
-      healed = healed + 1
+      healed, whole = healed + 1, false
     end
     -- What it claimed is written down again as well, if that was lost.
-    local key = p..':c:'..claim
     if not string.find(call('GET', key) or '', ids[1], 1, true) then
       call('APPEND', key, '\n'..t..'\n'..#ids..'\n'..table.concat(ids, '\n')..'\n')
+      whole = false
     end
+    if not whole or call('HEXISTS', p..':n', claim) == 0 then call('HSET', p..':n', claim, jobs_left(claim)) end
   end
 end
 
