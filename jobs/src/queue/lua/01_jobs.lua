@@ -159,6 +159,8 @@ local function lock(t, s, now, id, scope, key, period_ms)
   if scope == 'p' then
     till = int(now + period_ms)
     call('ZADD', k..'v', till, key)
+  else
+    call('ZREM', k..'v', key) -- the end of an older job's period would free it
   end
   call('HSET', k..'u', key, till..' '..id)
   call('HSET', k..'U', id, scope..key)
