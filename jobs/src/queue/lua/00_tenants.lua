@@ -7,7 +7,8 @@
 --  p:r:LANE   ZSET ready tenants -> start tag            p:mk:LANE  wake marker for BZPOPMIN
 --  p:w        ZSET timers: kind..tenant -> ms
 --  p:l        ZSET claim -> lease end        p:c:CLAIM   what it claimed     p:n  HASH claim -> jobs left
---  p:s        ZSET running work to stop -> since: claim id | * tenant claim  p:gc LIST what is to be swept
+--  p:s        ZSET running work to stop -> since: claim id | * tenant claim
+--  p:gc       LIST heaps that are to be swept      p:gn HASH tenant -> how many of them
 --  p:W:NAME   ZSET worker -> last seen, by name of lane  p:u:WORKER its last fetch, to answer it again
 --  p:t:T:LANE.LEVEL  LIST of waiting ids     p:t:T:h     SET of ids in them that were cancelled: ghosts
 --  p:t:T:a           HASH id -> claim: in flight; its size is what the cap limits
@@ -15,7 +16,8 @@
 --  p:t:T:c           HASH id -> claim: in flight and to be cancelled
 --  p:t:T:s :y :k     ZSET id -> due: scheduled, retryable, parked
 --  p:t:T:x :q        ZSET id -> since: dead letters, quarantine          p:t:T:z  HASH id -> why it is there
---  p:t:T:g:GROUP     HASH member -> '', c -> continuation, f -> failed, p -> policy    p:t:T:m HASH id -> group
+--  p:t:T:g:GROUP     HASH member -> '' | group before it, c -> continuation, f -> failed, p -> policy
+--  p:t:T:m           HASH id -> group
 --  p:t:T:u :U :v     HASH unique key -> until id; HASH id -> scope key; ZSET key -> until
 --  p:t:T:S           HASH of settings: w cap emit burst qj qb qs ep paused suspended draining, k:TYPE -> cap,
 --                    p:QUEUE -> paused | draining
@@ -146,7 +148,9 @@ local function rebuild(t, s)
     if smatch(name, '^q') then raise(s, F.quotas) end
     if name == 'qb' then raise(s, F.bytes) end
   end
-  for flag, key in pairs({ghosts = 'h', cancels = 'c', groups = 'm', unique = 'u', caps = 'S', queues = 'S'}) do
+  if call('HEXISTS', p..':gn', t) == 1 then raise(s, F.garbage) end
+  if call('EXISTS', k..'u', k..'U') > 0 then raise(s, F.unique) end
+  for flag, key in pairs({ghosts = 'h', cancels = 'c', groups = 'm', caps = 'S', queues = 'S'}) do
     if call('EXISTS', k..key) == 1 then raise(s, F[flag]) end
   end
   for lane = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do

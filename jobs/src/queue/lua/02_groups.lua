@@ -4,11 +4,12 @@
 local CANCEL_AT_ONCE = 250 -- a script has to end soon; the rest is swept
 local group_leave
 
-local function group_join(t, s, group, id)
+-- inner: the group that has to close before this member, its continuation, is enqueued
+local function group_join(t, s, group, id, inner)
   local k = kt..t..':'
   if call('HEXISTS', k..'g:'..group, 'c') == 0 then return end
   if call('HSETNX', k..'m', id, group) == 1 then
-    call('HSET', k..'g:'..group, id, '')
+    call('HSET', k..'g:'..group, id, inner or '')
     raise(s, F.groups)
   end
 end
@@ -26,7 +27,14 @@ local function group_close(t, s, group, now)
     group_leave(t, s, id, true, now)
     return
   end
-  if call('HSETNX', ke, id, record) == 0 then return end
+  -- It was there before: cancelled while it waited, or kept, it has ended for whoever waits for it.
+  local k = kt..t..':'
+  local ended = has(s, F.ghosts) and call('SISMEMBER', k..'h', id) == 1
+  if not ended and call('HSETNX', ke, id, record) == 0 then
+    ended = call('ZSCORE', k..'x', id) or call('ZSCORE', k..'q', id)
+    if not ended then return end
+  end
+  if ended then group_leave(t, s, id, true, now); return end
   weigh(s, #record)
   if not r then keep(t, s, 'q', id, 'record_damaged\nthe continuation of a group cannot be read', now)
   elseif tonumber(due) > now then to_timer(t, 's', tonumber(due), id)
@@ -34,7 +42,11 @@ local function group_close(t, s, group, now)
 end
 
 -- Puts work where `sweep` finds it. kind: c = ids to cancel, d = what a called-off tenant left behind
-local function litter(t, kind, key) call('RPUSH', p..':gc', kind..t..'\n'..key) end
+local function litter(t, s, kind, key)
+  call('RPUSH', p..':gc', kind..t..'\n'..key)
+  call('HINCRBY', p..':gn', t, 1)
+  raise(s, F.garbage)
+end
 
 -- Calls jobs off. What waits leaves at once; what runs is told to stop. Returns a letter for each:
 -- c = cancelled, r = told to stop, k = is a dead letter or in quarantine, n = not there
@@ -46,9 +58,11 @@ local function cancel(t, s, ids, now)
   for kind in pairs(TIMERS) do timer[kind] = call('ZMSCORE', k..kind, unpack(ids)) end
   local seen = {}
   for i = 1, #ids do
-    local id, r = ids[i], parse(recs[i])
+    local id, r, waits = ids[i], parse(recs[i]), nil
+    for kind in pairs(TIMERS) do if timer[kind][i] then waits = kind end end
     if over[i] or apart[i] then out[i] = 'k'
     elseif not recs[i] or seen[id] or (r and (r.tenant ~= t or r.epoch ~= s.ep)) then out[i] = 'n'
+    elseif not r and not claims[i] and not waits then out[i] = 'n' -- whose it is cannot be read
     elseif claims[i] then
       out[i] = 'r'
       call('HSET', k..'c', id, claims[i])
@@ -59,11 +73,7 @@ local function cancel(t, s, ids, now)
       seen[id] = true
       gone[#gone + 1] = id
       weigh(s, -#recs[i])
-      local found = false
-      for kind in pairs(TIMERS) do
-        if timer[kind][i] then call('ZREM', k..kind, id); found = true end
-      end
-      if not found then call('SADD', k..'h', id); raise(s, F.ghosts) end
+      if waits then call('ZREM', k..waits, id) else call('SADD', k..'h', id); raise(s, F.ghosts) end
     end
   end
   if #gone > 0 then
@@ -78,27 +88,35 @@ local function cancel(t, s, ids, now)
   return out
 end
 
--- Calls a group off: its continuation, and every member that has not ended. Returns how many there were.
+-- Calls a group off: its continuation, every member that has not ended, and the groups that members wait for.
+-- Returns how many members there were.
 local function group_cancel(t, s, group, now)
   local k = kt..t..':'
-  local key, members = k..'g:'..group, {}
-  local fields, continuation = call('HKEYS', key), call('HGET', key, 'c')
-  for i = 1, #fields do if #fields[i] > 1 then members[#members + 1] = fields[i] end end
+  local key, members, inner, continuation = k..'g:'..group, {}, {}, nil
+  local fields = call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    local field, value = fields[i], fields[i + 1]
+    if field == 'c' then continuation = value end
+    if #field > 1 then members[#members + 1] = field end
+    if #field > 1 and value ~= '' then inner[#inner + 1] = value end
+  end
   call('DEL', key)
   if #members > 0 then call('HDEL', k..'m', unpack(members)) end
+  if call('EXISTS', k..'m') == 0 then lower(s, F.groups) end
   local id = smatch(continuation or '', '^([^\n]*)\n')
   if id then
     remember(t, 1, '-'..id)
     count(t, 'cancelled', 1)
     group_leave(t, s, id, true, now)
   end
+  for i = 1, #inner do group_cancel(t, s, inner[i], now) end
   local first = {}
   for i = 1, min(#members, CANCEL_AT_ONCE) do first[i] = members[i] end
   if #first > 0 then cancel(t, s, first, now) end
   if #members > #first then
     local rest = k..'~'..call('INCR', p..':G')
     call('RPUSH', rest, unpack(members, #first + 1))
-    litter(t, 'c', rest)
+    litter(t, s, 'c', rest)
   end
   return #members
 end

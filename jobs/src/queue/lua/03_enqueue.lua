@@ -24,7 +24,7 @@ local function open_group(i, s)
   call('HSETNX', key, 'f', 0)
   call('HSETNX', key, 'p', ARGV[i + 3])
   opened[#opened + 1] = {t, group}
-  if ARGV[i + 6] ~= '' then group_join(t, s, ARGV[i + 6], id) end
+  if ARGV[i + 6] ~= '' then group_join(t, s, ARGV[i + 6], id, group) end
 end
 
 -- Groups none of whose members is still to run.
@@ -60,7 +60,7 @@ local function enqueue_block(now, i, s)
   local t, group, n, at = ARGV[i + 1], ARGV[i + 6], tonumber(ARGV[i + 7]), i + 8
   local ids, lane = {}, lane_number(ARGV[i + 2], ARGV[i + 3])
   for j = 1, n do ids[j] = ARGV[at + 2 * j - 2] end
-  local known, new, seen = call('HMGET', ke, unpack(ids)), {}, {}
+  local known, new, seen, bytes = call('HMGET', ke, unpack(ids)), {}, {}, 0
   local ghosts = has(s, F.ghosts) and call('SMISMEMBER', kt..t..':h', unpack(ids))
   for j = 1, n do
     local id = ids[j]
@@ -71,6 +71,7 @@ local function enqueue_block(now, i, s)
     else
       seen[id] = true
       new[#new + 1] = id
+      bytes = bytes + #ARGV[at + 2 * j - 1]
       if group ~= '' then group_join(t, s, group, id) end
     end
   end
@@ -81,9 +82,7 @@ local function enqueue_block(now, i, s)
       if seen[ids[j]] and not known[j] then call('HSETNX', ke, ids[j], stamped(s, ARGV[at + 2 * j - 1])) end
     end
   end
-  if has(s, F.bytes) then
-    for j = 1, n do if not known[j] then weigh(s, #ARGV[at + 2 * j - 1]) end end
-  end
+  weigh(s, bytes)
   put(now, t, s, lane, tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5]), new)
   return #new
 end

@@ -11,7 +11,7 @@ local function away(key, size)
   waited = waited + jobs
   local rest = k..'~'..call('INCR', p..':G')
   call('RENAME', key, rest)
-  litter(t, 'd', rest)
+  litter(t, s, 'd', rest)
 end
 for i = 1, #s.ln do
   for level = 0, 3 do away(k..s.ln[i]..'.'..level, 'LLEN') end
@@ -31,7 +31,7 @@ s.ep = (s.ep + 1) % 10000
 call('HSET', k..'S', 'ep', s.ep)
 s.bytes = 0
 lower(s, F.ghosts)
-if waited > 0 then raise(s, F.garbage); count(t, 'cancelled', waited) end
+if waited > 0 then count(t, 'cancelled', waited) end
 local running = in_flight(t)
 if running > 0 then
   call('ZADD', p..':s', int(now), '* '..t..' '..(call('GET', p..':F') or '0'))

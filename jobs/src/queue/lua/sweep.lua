@@ -16,7 +16,7 @@ if kind == 'd' and #ids > 0 then
   local gone, recs = {}, call('HMGET', ke, unpack(ids))
   for i = 1, #ids do
     local r = parse(recs[i])
-    if r and r.tenant == t and r.epoch ~= s.ep then gone[#gone + 1] = ids[i] end
+    if recs[i] and (not r or r.tenant == t and r.epoch ~= s.ep) then gone[#gone + 1] = ids[i] end
   end
   if #gone > 0 then
     call('HDEL', ke, unpack(gone))
@@ -26,10 +26,11 @@ if kind == 'd' and #ids > 0 then
 end
 if call('EXISTS', key) == 0 then
   call('LPOP', p..':gc')
-  -- The row may go when nothing of the tenant is left to sweep.
-  local more = false
-  for _, x in ipairs(call('LRANGE', p..':gc', 0, 99)) do more = more or smatch(x, '^.([^\n]*)\n') == t end
-  if not more then lower(s, F.garbage) end
+  -- The row, and with it the epoch, may go when nothing of the tenant is left to sweep.
+  if call('HINCRBY', p..':gn', t, -1) <= 0 then
+    call('HDEL', p..':gn', t)
+    lower(s, F.garbage)
+  end
 end
 settle({t}, S, now)
 flush_counts()

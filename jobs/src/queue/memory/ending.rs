@@ -21,7 +21,7 @@ impl State {
         let stop = self.jobs.get(&id).map(|job| job.stop).unwrap_or_default();
         let verdict = &finish.verdict;
         let discarded = matches!(verdict, Verdict::Discarded { .. });
-        if stop.is_wanted() && !verdict.is_final() || stop.cancelled && discarded {
+        if stop.is_wanted() && (discarded || !verdict.is_final()) {
             // What was cancelled meanwhile does not come back, nor is it kept.
             self.called_off(tenant, id, now_ms);
         } else if verdict.is_final() {

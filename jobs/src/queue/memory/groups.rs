@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::job::Place;
 use super::state::State;
 use crate::envelope::StampedJob;
 use crate::id::{GroupId, JobId};
@@ -69,12 +70,18 @@ impl State {
         if called_off {
             self.tenant(name).totals.cancelled += 1;
             self.leave(name, continuation.id, true, now_ms);
-        } else if !self.jobs.contains_key(&continuation.id) {
-            self.insert(&continuation, now_ms);
+            return;
+        }
+        match self.jobs.get(&continuation.id).map(|job| &job.place) {
+            None => self.insert(&continuation, now_ms),
+            // It was there before, and has ended for whoever waits for it.
+            Some(Place::Kept { .. }) => self.leave(name, continuation.id, true, now_ms),
+            Some(_) => {}
         }
     }
 
-    /// Calls a group off: its continuation, and every member that has not ended. How many there were.
+    /// Calls a group off: its continuation, every member that has not ended, and the groups that members wait
+    /// for. How many members there were.
     pub(super) fn cancel_group(&mut self, name: &TenantId, group: GroupId, now_ms: i64) -> Option<u64> {
         let tenant = self.tenant(name);
         let Group { members, continuation, .. } = tenant.groups.remove(&group)?;
@@ -82,6 +89,11 @@ impl State {
         tenant.remember(continuation.id, false, now_ms);
         tenant.totals.cancelled += 1;
         self.leave(name, continuation.id, true, now_ms);
+        let groups = self.tenant(name).groups.iter();
+        let inner = groups.filter(|(_, inner)| members.contains(&inner.continuation.id));
+        for inner in inner.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.cancel_group(name, inner, now_ms);
+        }
         for id in &members {
             self.cancel_one(name, *id, now_ms);
         }
