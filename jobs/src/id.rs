@@ -63,7 +63,7 @@ impl FromStr for JobId {
 }
 
 /// Names a group: a set of jobs with one continuation that starts when the last of them is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GroupId(JobId);
 

@@ -213,9 +213,12 @@ impl Queue {
         self.renew_charged(shard, fences, &[]).await
     }
 
-    /// As [`Queue::renew`], and charges tenants for worker time that their running jobs have used beyond what
-    /// they were charged.
-    pub(super) async fn renew_charged(
+    /// As [`Queue::renew`], and charges tenants for worker time, in microseconds, that their running jobs have
+    /// used beyond what they were charged.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn renew_charged(
         &self,
         shard: u16,
         fences: &[u64],

@@ -22,6 +22,9 @@ use super::{answer, heartbeat};
 use crate::id::JobId;
 use crate::tenant::TenantId;
 
+/// How often one call loads the library. Somebody may flush it again meanwhile.
+const LOADS: usize = 3;
+
 /// The queue on Redis. Clones share one connection.
 #[derive(Debug, Clone)]
 pub struct Queue {
@@ -43,13 +46,20 @@ impl Queue {
     /// # Errors
     /// When Redis cannot be reached, is older than 7.0, or may evict keys (`maxmemory-policy` other than
     /// `noeviction`), or when the queue has another number of shards.
-    pub async fn connect(mut config: QueueConfig) -> Result<Self, QueueError> {
+    pub async fn connect(config: QueueConfig) -> Result<Self, QueueError> {
+        Self::connect_with(config, Library::for_shards).await
+    }
+
+    pub(super) async fn connect_with(
+        mut config: QueueConfig,
+        library: impl FnOnce(u16) -> Library,
+    ) -> Result<Self, QueueError> {
         config.lease = config.lease.max(QueueConfig::SHORTEST_LEASE);
         config.shards = config.shards.max(1);
         let address = RedisAddress::parse(&config.url)?;
         let shards = Shards::new(&config.prefix, config.shards);
         let servers = Servers::new(&address, &shards, config.call_deadline)?;
-        let library = Library::for_shards(config.shards);
+        let library = library(config.shards);
         let push_lines = PushLines::new(config.shards);
         let queue = Self { inner: Arc::new(Inner { config, servers, shards, library, push_lines }) };
         queue.ping_shard(0).await?;
@@ -193,15 +203,18 @@ impl Queue {
         let mut command = Cmd::new();
         let name = self.inner.library.name(operation);
         command.arg("FCALL").arg(name).arg(1).arg(self.inner.shards.prefix(shard)).arg(&arguments);
-        let servers = &self.inner.servers;
-        match servers.query(shard, &command, resend).await {
-            Err(QueueError::Redis(error)) if is_unknown_function(&error) => {
-                self.load_library(shard).await?;
-                servers.query(shard, &command, resend).await
+        let mut loads = LOADS;
+        loop {
+            match self.inner.servers.query(shard, &command, resend).await {
+                Err(QueueError::Redis(error)) if is_unknown_function(&error) && loads > 0 => {
+                    loads -= 1;
+                    self.load_library(shard).await?;
+                }
+                answer => {
+                    return answer.map_err(|error| layout::explained(error, self.inner.shards.count()));
+                }
             }
-            answer => answer,
         }
-        .map_err(|error| layout::explained(error, self.inner.shards.count()))
     }
 
     async fn load_library(&self, shard: u16) -> Result<(), QueueError> {

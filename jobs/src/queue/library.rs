@@ -5,17 +5,13 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 /// What every operation builds on: which tenant may be served, and where a job is.
-const SHARED: &str = concat!(
-    include_str!("lua/00_tenants.lua"),
-    "\n",
-    include_str!("lua/01_jobs.lua"),
-    "\n",
-    include_str!("lua/02_groups.lua"),
-    "\n",
-    include_str!("lua/03_enqueue.lua"),
-    "\n",
-    include_str!("lua/04_limits.lua"),
-);
+const SHARED: &[(&str, &str)] = &[
+    ("00_tenants", include_str!("lua/00_tenants.lua")),
+    ("01_jobs", include_str!("lua/01_jobs.lua")),
+    ("02_groups", include_str!("lua/02_groups.lua")),
+    ("03_enqueue", include_str!("lua/03_enqueue.lua")),
+    ("04_limits", include_str!("lua/04_limits.lua")),
+];
 
 macro_rules! operations {
     ($($variant:ident = $name:literal),+ $(,)?) => {
@@ -72,18 +68,22 @@ impl Library {
 
     /// The library of a queue with that many shards.
     pub(super) fn for_shards(shards: u16) -> Self {
+        Self::assemble(shards, SHARED, SOURCES)
+    }
+
+    fn assemble(shards: u16, shared: &[(&str, &str)], sources: &[(&str, &str)]) -> Self {
         let shards = format!("local SHARDS = '{shards}'\n");
         let mut digest = Sha256::new();
         digest.update(&shards);
-        digest.update(SHARED);
-        for (name, source) in SOURCES {
+        for (name, source) in shared.iter().chain(sources) {
             digest.update(name);
             digest.update(source);
         }
         let tag = format!("tenantry_{}", &hex::encode(digest.finalize())[..10]);
-        let mut text = format!("#!lua name={tag}\n{shards}{SHARED}\n");
-        let mut names = Vec::with_capacity(SOURCES.len());
-        for (operation, source) in SOURCES {
+        let shared: Vec<_> = shared.iter().map(|(_, source)| *source).collect();
+        let mut text = format!("#!lua name={tag}\n{shards}{}\n", shared.join("\n"));
+        let mut names = Vec::with_capacity(sources.len());
+        for (operation, source) in sources {
             let name = format!("{tag}_{operation}");
             let flag = source.strip_prefix("-- flag ").and_then(|rest| rest.split('.').next());
             let layout = match flag {
@@ -102,6 +102,52 @@ impl Library {
         }
         Self { text, names }
     }
+}
+
+/// A change of the library's text, for tests that have to notice it.
+#[cfg(feature = "test-support")]
+#[derive(Debug, Clone, Copy)]
+pub struct LibraryPatch {
+    /// Which file, without its ending.
+    pub file: &'static str,
+    /// What is there, once.
+    pub find: &'static str,
+    /// What is to be there instead.
+    pub replace: &'static str,
+}
+
+#[cfg(feature = "test-support")]
+impl Library {
+    /// The names of the library's files, without their endings.
+    pub(super) fn files() -> impl Iterator<Item = &'static str> {
+        SHARED.iter().chain(SOURCES).map(|(name, _)| *name)
+    }
+
+    /// The library with changes; an error says which one does not fit the text.
+    pub(super) fn patched(shards: u16, patches: &[LibraryPatch]) -> Result<Self, String> {
+        for LibraryPatch { file, find, .. } in patches {
+            let source = SHARED.iter().chain(SOURCES).find(|(name, _)| name == file);
+            let found = source.map_or(0, |(_, source)| source.matches(find).count());
+            if found != 1 {
+                return Err(format!("{file}.lua has {find:?} {found} times, not once"));
+            }
+        }
+        let patched = |files: &[(&'static str, &'static str)]| -> Vec<(&'static str, String)> {
+            files.iter().map(|&(name, source)| (name, patched_file(name, source, patches))).collect()
+        };
+        Ok(Self::assemble(shards, &borrowed(&patched(SHARED)), &borrowed(&patched(SOURCES))))
+    }
+}
+
+#[cfg(feature = "test-support")]
+fn patched_file(name: &str, source: &str, patches: &[LibraryPatch]) -> String {
+    let of_file = patches.iter().filter(|patch| patch.file == name);
+    of_file.fold(source.to_owned(), |source, patch| source.replace(patch.find, patch.replace))
+}
+
+#[cfg(feature = "test-support")]
+fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+    files.iter().map(|(name, source)| (*name, source.as_str())).collect()
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ mod limits;
 mod list;
 #[cfg(feature = "test-support")]
 mod memory;
+#[cfg(feature = "test-support")]
+mod patched;
 mod preflight;
 mod push;
 mod push_line;
@@ -61,6 +63,8 @@ pub use finishing::FinishedJob;
 pub use inspect::Inspected;
 pub use lane::Lane;
 pub use lanes::LaneStatus;
+#[cfg(feature = "test-support")]
+pub use library::LibraryPatch;
 pub use limits::{Flow, LimitReached, TenantShare};
 pub use list::{JobFilter, JobSummary};
 #[cfg(feature = "test-support")]
