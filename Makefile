@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test bench lint fmt services-up services-down clean-data toolchain redis
+.PHONY: help demo dev test model bench lint fmt services-up services-down clean-data toolchain redis
 
 SERVICES := docker/services
 CARGO_RUN := cargo run --quiet --locked --package worker --bin worker --
@@ -14,6 +14,10 @@ export DOCS
 # With 1, the demo exits when done and prints one line of JSON, the only line on standard output.
 ONESHOT ?=
 ONESHOT_FLAG := $(if $(filter 1 yes true,$(ONESHOT)),--oneshot)
+
+# How many seeds `make model` tries, and the first of them.
+SEEDS ?= 10000
+FIRST ?= 0
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +33,10 @@ dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one pro
 test: lint ## Format, lints, documentation, then all tests on real servers (installed and started if need be)
 	cargo build --locked --package worker # the program that some tests kill
 	@$(SERVICES)/run.sh cargo test --locked --workspace
+
+model: toolchain redis ## Try the queue against its model at length: SEEDS=10000 random scripts from seed FIRST=0 on
+	@TENANTRY_MODEL_SEEDS=$(SEEDS) TENANTRY_MODEL_FIRST_SEED=$(FIRST) \
+		cargo test --locked --package tests --test it -- queue::model --nocapture
 
 bench: toolchain redis ## Measure the queue beside its peers; ONLY=drain for one figure, QUICK=1 for fewer runs
 	@cargo run --release --locked --quiet --package benches --bin bench

@@ -1,71 +1,149 @@
 //! What can happen to a queue.
 
-use proptest::prelude::*;
-
-/// Tenants are numbered; so are claims and jobs, each number taken modulo how many there are.
+/// Tenants, lanes and levels are numbered; so are claims, groups and jobs, each number taken modulo how many
+/// there are.
 #[derive(Debug, Clone)]
 pub(super) enum Command {
     Push {
         tenant: usize,
         jobs: usize,
-        lane: Lane,
+        lane: usize,
         level: u8,
         delay_ms: u64,
+        extra: Extra,
     },
-    /// The same job again.
+    PushUnique {
+        tenant: usize,
+        lane: usize,
+        level: u8,
+        delay_ms: u64,
+        key: usize,
+        scope: Scope,
+        answer: Answer,
+    },
+    PushGroup {
+        tenant: usize,
+        members: usize,
+        cancels: bool,
+        within: Option<usize>,
+    },
+    PushChain {
+        tenant: usize,
+        length: usize,
+    },
+    /// Jobs that were pushed before, and perhaps twice in this call, with one that was not.
     PushAgain {
-        job: usize,
+        jobs: Vec<usize>,
     },
     Fetch {
+        worker: usize,
         limit: usize,
-        all_lanes: bool,
+        lanes: u8,
+        quantum: u32,
     },
     Finish {
         claim: usize,
         job: usize,
         end: End,
         children: usize,
-        group: bool,
+        group: Option<bool>,
+        took_us: Option<u64>,
     },
-    /// All of a claim at once.
-    Complete {
+    /// All of a claim at once, ended in turn in these ways.
+    FinishAll {
         claim: usize,
+        ends: Vec<End>,
+        took_us: Option<u64>,
     },
     Advance {
         ms: u64,
     },
     Renew {
         claim: usize,
+        extra_us: u64,
     },
     Reap {
         max_claims: u32,
     },
-    Cap {
-        tenant: usize,
-        cap: u32,
+    Heal,
+    Sweep {
+        limit: u32,
     },
-    Pause {
+    Cancel {
         tenant: usize,
-        paused: bool,
+        jobs: Vec<usize>,
+    },
+    CancelTenant {
+        tenant: usize,
+    },
+    CancelGroup {
+        group: usize,
+    },
+    Set {
+        tenant: usize,
+        change: Change,
+    },
+    QueueFlow {
+        tenant: Option<usize>,
+        queue: usize,
+        flow: usize,
     },
     Redrive {
+        tenant: usize,
+        kept: bool,
+    },
+    Purge {
+        tenant: usize,
+        kept: bool,
+        code: Option<bool>,
+    },
+    Damage {
+        what: Damage,
+        number: usize,
+    },
+    Heartbeat {
+        worker: usize,
+        lanes: u8,
+        stay: bool,
+    },
+    Look {
+        tenant: usize,
         job: usize,
     },
     FlushFunctions,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
-    /// Every worker declares it.
-    Known,
-    /// Some do.
-    Rare,
+    /// The answer to the last call got lost: it is sent again.
+    Again,
 }
 
 #[derive(Debug, Clone, Copy)]
+pub(super) enum Extra {
+    Nothing,
+    /// Was accepted before: no limit holds.
+    Accepted,
+    /// Another tenant's job in the same call.
+    Stranger,
+    /// As members of a group that is open, or not.
+    Member(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Started,
+    Finished,
+    Period(u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Keep,
+    Replace,
+    Reschedule,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Completed,
-    Retry { after_ms: u64 },
+    Retry(u64),
     Discarded,
     Quarantined,
     Parked,
@@ -73,44 +151,32 @@ pub(super) enum End {
     Released,
 }
 
-fn end() -> impl Strategy<Value = End> {
-    prop_oneof![
-        4 => Just(End::Completed),
-        2 => prop_oneof![Just(0), 1..5_000_u64].prop_map(|after_ms| End::Retry { after_ms }),
-        1 => Just(End::Discarded),
-        1 => Just(End::Quarantined),
-        1 => Just(End::Parked),
-        1 => Just(End::Dropped),
-        1 => Just(End::Released),
-    ]
+impl End {
+    pub(super) const fn is_final(self) -> bool {
+        !matches!(self, Self::Retry(_) | Self::Parked | Self::Released)
+    }
 }
 
-pub(super) fn any() -> impl Strategy<Value = Command> {
-    let lane = prop_oneof![3 => Just(Lane::Known), 1 => Just(Lane::Rare)];
-    let delay = prop_oneof![3 => Just(0), 1 => 1..20_000_u64];
-    let number = 0..1_000_usize;
-    prop_oneof![
-        6 => (0..3_usize, 1..5_usize, lane, 0..4_u8, delay)
-            .prop_map(|(tenant, jobs, lane, level, delay_ms)| {
-                Command::Push { tenant, jobs, lane, level, delay_ms }
-            }),
-        1 => number.clone().prop_map(|job| Command::PushAgain { job }),
-        8 => (1..8_usize, any_bool()).prop_map(|(limit, all_lanes)| Command::Fetch { limit, all_lanes }),
-        9 => (number.clone(), number.clone(), end(), 0..4_usize, any_bool())
-            .prop_map(|(claim, job, end, children, group)| {
-                Command::Finish { claim, job, end, children, group }
-            }),
-        2 => number.clone().prop_map(|claim| Command::Complete { claim }),
-        4 => prop_oneof![1..3_000_u64, 10_000..40_000_u64].prop_map(|ms| Command::Advance { ms }),
-        1 => number.clone().prop_map(|claim| Command::Renew { claim }),
-        2 => (1..4_u32).prop_map(|max_claims| Command::Reap { max_claims }),
-        1 => (0..3_usize, 0..4_u32).prop_map(|(tenant, cap)| Command::Cap { tenant, cap }),
-        1 => (0..3_usize, any_bool()).prop_map(|(tenant, paused)| Command::Pause { tenant, paused }),
-        1 => number.prop_map(|job| Command::Redrive { job }),
-        1 => Just(Command::FlushFunctions),
-    ]
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Change {
+    Weight(u32),
+    Cap(Option<u32>),
+    TypeCap(usize, Option<u32>),
+    Rate(u32, u32),
+    BacklogJobs(u64),
+    BacklogBytes(u64),
+    ScheduledJobs(u64),
+    Paused(bool),
+    Suspended(bool),
+    Draining(bool),
+    Usual,
 }
 
-fn any_bool() -> impl Strategy<Value = bool> {
-    proptest::bool::ANY
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    Lease,
+    Count,
+    Record,
+    Row,
+    Job,
 }
