@@ -36,7 +36,9 @@ pub struct Envelope {
     /// Not after this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it is tried again.
+    /// When it is tried again. Left out when it is the usual: a tenth of a typical envelope, which every job would
+    /// carry through Redis.
+    #[serde(default, skip_serializing_if = "RetryPolicy::is_usual")]
     pub retry: RetryPolicy,
     /// What it must not be enqueued beside.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -99,7 +99,17 @@ pub struct RetryPolicy {
     pub jitter: bool,
 }
 
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::attempts(8)
+    }
+}
+
 impl RetryPolicy {
+    pub(super) fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The usual backoff (1 s, doubling, at most 5 min) with the given number of attempts.
     #[must_use]
     pub fn attempts(max_attempts: u32) -> Self {
