@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use api_thin::{ApiConfig, InvalidConfig, LimitSettings};
 use clap::Parser;
+use clap::builder::RangedI64ValueParser;
 use jobs::plan::Plans;
 use jobs::queue::QueueConfig;
 use secrecy::SecretString;
@@ -17,11 +18,13 @@ pub(crate) struct Settings {
     /// Address and port to answer on.
     #[arg(long, env = "TENANTRY_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// Redis 7 or newer with maxmemory-policy noeviction: the workers' queue.
+    /// Redis 7 or newer with maxmemory-policy noeviction: the workers' queue. A cluster is
+    /// `redis+cluster://host:port,host:port`.
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     redis_url: Option<String>,
-    /// How many parts the queue has: 1 unless set. The workers need the same number; `worker shards` changes it.
-    #[arg(long, env = "TENANTRY_SHARDS", value_parser = clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into()))]
+    /// How many parts the queue has: 1 unless set, on a cluster 16. The workers need the same number; `worker
+    /// shards` changes it.
+    #[arg(long, env = "TENANTRY_SHARDS", value_parser = shard_count())]
     shards: Option<u16>,
     /// One or two keys that sign jobs, `kid:secret`, the newest first; the workers need the same. See `worker
     /// keygen`.
@@ -117,4 +120,8 @@ fn given(value: Option<&String>) -> Option<SecretString> {
 
 fn required(setting: &'static str, value: Option<&String>, fix: &str) -> Result<SecretString, InvalidConfig> {
     given(value).ok_or_else(|| InvalidConfig::new(setting, format!("not set: {fix}")))
+}
+
+fn shard_count() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into())
 }

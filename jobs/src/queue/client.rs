@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use futures::future::{join_all, select_ok};
-use redis::{Cmd, FromRedisValue};
+use redis::{Cmd, FromRedisValue, ToRedisArgs};
 
 use super::address::RedisAddress;
 use super::config::QueueConfig;
@@ -51,15 +51,22 @@ impl Queue {
     }
 
     pub(super) async fn connect_with(
-        mut config: QueueConfig,
+        config: QueueConfig,
         library: impl FnOnce(u16) -> Library,
     ) -> Result<Self, QueueError> {
+        let library = library(config.shards.max(1));
+        let queue = Self::open(config, library).await?;
+        layout::check(queue.servers(), queue.layout()).await?;
+        Ok(queue)
+    }
+
+    /// Connects without a look at how many shards the queue has.
+    pub(super) async fn open(mut config: QueueConfig, library: Library) -> Result<Self, QueueError> {
         config.lease = config.lease.max(QueueConfig::SHORTEST_LEASE);
         config.shards = config.shards.max(1);
         let address = RedisAddress::parse(&config.url)?;
         let shards = Shards::new(&config.prefix, config.shards);
         let servers = Servers::new(&address, &shards, config.call_deadline)?;
-        let library = library(config.shards);
         let push_lines = PushLines::new(config.shards);
         let queue = Self { inner: Arc::new(Inner { config, servers, shards, library, push_lines }) };
         queue.ping_shard(0).await?;
@@ -67,7 +74,6 @@ impl Queue {
             preflight::check(queue.servers(), shard).await?;
             queue.load_library(shard).await?;
         }
-        layout::check(queue.servers(), queue.layout()).await?;
         Ok(queue)
     }
 
@@ -167,6 +173,11 @@ impl Queue {
         self.call_as_is(self.home(tenant), operation, Resend::Safe, arguments).await
     }
 
+    /// The time, for a function; empty for that of Redis.
+    pub(super) fn now(&self) -> String {
+        self.inner.config.clock.as_ref().map_or_else(String::new, |clock| clock.now_ms().to_string())
+    }
+
     /// Calls a function whose first argument is the time.
     pub(super) async fn call<T: FromRedisValue>(
         &self,
@@ -175,9 +186,7 @@ impl Queue {
         resend: Resend,
         mut arguments: Vec<String>,
     ) -> Result<T, QueueError> {
-        let now =
-            self.inner.config.clock.as_ref().map_or_else(String::new, |clock| clock.now_ms().to_string());
-        arguments.insert(0, now);
+        arguments.insert(0, self.now());
         self.call_as_is(shard, operation, resend, arguments).await
     }
 
@@ -193,12 +202,12 @@ impl Queue {
 
     /// A Redis that restarted, failed over or was flushed has lost the library: it is loaded when it is
     /// missed.
-    async fn call_as_is<T: FromRedisValue>(
+    pub(super) async fn call_as_is<T: FromRedisValue>(
         &self,
         shard: u16,
         operation: Operation,
         resend: Resend,
-        arguments: Vec<String>,
+        arguments: Vec<impl ToRedisArgs>,
     ) -> Result<T, QueueError> {
         let mut command = Cmd::new();
         let name = self.inner.library.name(operation);

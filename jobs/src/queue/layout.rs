@@ -25,7 +25,7 @@ pub(super) async fn check(servers: &Servers, shards: &Shards) -> Result<(), Queu
 }
 
 /// Where a shard remembers the number.
-pub(super) fn key(shards: &Shards, shard: u16) -> String {
+fn key(shards: &Shards, shard: u16) -> String {
     format!("{}:shards", shards.prefix(shard))
 }
 
@@ -42,15 +42,44 @@ async fn stored(servers: &Servers, shards: &Shards, shard: u16) -> Result<Option
     Ok(used.then(|| "1".to_owned()))
 }
 
-/// Compares what a shard remembers with the number wanted.
-pub(super) fn compare(known: &str, wanted: u16) -> Result<(), QueueError> {
-    let unreadable = || QueueError::Answer("the number of shards");
-    if let Some((from, to)) = known.split_once('>') {
-        let number = |text: &str| text.parse().map_err(|_| unreadable());
-        return Err(QueueError::Resharding { from: number(from)?, to: number(to)? });
+/// What a shard remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// The queue has so many shards.
+    Of(u16),
+    /// The number is being changed; and whether everything that moves has been copied.
+    Changing { from: u16, to: u16, copied: bool },
+}
+
+impl Layout {
+    /// The form in which it is remembered.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Of(count) => count.to_string(),
+            Self::Changing { from, to, copied } => format!("{from}>{to}{}", if copied { "!" } else { "" }),
+        }
     }
-    let stored: u16 = known.parse().map_err(|_| unreadable())?;
-    if stored == wanted { Ok(()) } else { Err(QueueError::Shards { stored, wanted }) }
+
+    fn parse(text: &str) -> Result<Self, QueueError> {
+        let number = |text: &str| text.parse().map_err(|_| QueueError::Answer("the number of shards"));
+        let Some((from, to)) = text.split_once('>') else { return number(text).map(Self::Of) };
+        let (from, copied) = (number(from)?, to.ends_with('!'));
+        Ok(Self::Changing { from, to: number(to.trim_end_matches('!'))?, copied })
+    }
+}
+
+/// What the first shard remembers, which decides. A new queue has one shard.
+pub(super) async fn read(servers: &Servers, shards: &Shards) -> Result<Layout, QueueError> {
+    stored(servers, shards, 0).await?.map_or(Ok(Layout::Of(1)), |text| Layout::parse(&text))
+}
+
+/// Compares what a shard remembers with the number wanted.
+fn compare(known: &str, wanted: u16) -> Result<(), QueueError> {
+    match Layout::parse(known)? {
+        Layout::Of(stored) if stored == wanted => Ok(()),
+        Layout::Of(stored) => Err(QueueError::Shards { stored, wanted }),
+        Layout::Changing { from, to, .. } => Err(QueueError::Resharding { from, to }),
+    }
 }
 
 /// What a function says that was called under another number.
@@ -60,4 +89,21 @@ pub(super) fn explained(error: QueueError, wanted: u16) -> QueueError {
         _ => None,
     };
     known.and_then(|known| compare(known, wanted).err()).unwrap_or(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layout_is_remembered_as_it_is() {
+        let changing = |copied| Layout::Changing { from: 4, to: 16, copied };
+        for (layout, text) in [(Layout::Of(4), "4"), (changing(false), "4>16"), (changing(true), "4>16!")] {
+            assert_eq!(layout.text(), text);
+            assert_eq!(Layout::parse(text).unwrap(), layout);
+        }
+        for damaged in ["", "x", "4>", ">4", "4>!", "70000"] {
+            assert!(Layout::parse(damaged).is_err(), "{damaged}");
+        }
+    }
 }

@@ -47,11 +47,14 @@ operations! {
     List = "list",
     Places = "places",
     Lanes = "lanes",
+    Lane = "lane",
+    Adopt = "adopt",
 }
 
 /// Those that work on whatever is in the shard, and must go on while its tenants are being moved. All others begin
 /// by comparing numbers of shards, because a tenant's keys are elsewhere under another.
-const IN_ANY_LAYOUT: &[&str] = &["finish", "renew", "reap", "heartbeat"];
+const IN_ANY_LAYOUT: &[&str] =
+    &["finish", "renew", "reap", "heal", "sweep", "heartbeat", "lanes", "lane", "adopt"];
 
 /// The library's text, and the names under which Redis knows its functions. Every name carries a hash of the
 /// text, so that two versions can serve side by side while a deployment rolls.

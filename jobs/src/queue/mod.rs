@@ -40,6 +40,7 @@ mod push;
 mod push_line;
 mod pushing;
 mod record;
+mod resharding;
 mod room;
 mod routes;
 mod servers;
@@ -69,6 +70,7 @@ pub use limits::{Flow, LimitReached, TenantShare};
 pub use list::{JobFilter, JobSummary};
 #[cfg(feature = "test-support")]
 pub use memory::MemoryQueue;
+pub use resharding::{ReshardError, Resharded, reshard};
 pub use status::{
     ConflictDone, JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats, Reason, UniqueConflict,
 };

@@ -14,6 +14,7 @@ mod leases;
 mod limits;
 mod model;
 mod push_line;
+mod resharding;
 mod robustness;
 mod shares;
 mod support;

@@ -25,6 +25,15 @@ impl RedisCluster {
     /// # Errors
     /// When `redis-server` is not installed, or the nodes do not find each other.
     pub fn start() -> Result<Self> {
+        // A free port may be taken by somebody else before the server has it.
+        let mut started = Self::start_once();
+        for _ in 0..4 {
+            started = started.or_else(|_| Self::start_once());
+        }
+        started
+    }
+
+    fn start_once() -> Result<Self> {
         let nodes = (0..2 * MASTERS).map(|_| start_node()).collect::<Result<Vec<_>>>()?;
         let cluster = Self { nodes };
         for index in 0..cluster.nodes.len() {

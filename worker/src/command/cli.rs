@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use super::{demo, dev, keygen, migrate, run};
+use super::{demo, dev, keygen, migrate, run, shards};
 
 /// Runs background jobs for many tenants.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Command {
     Demo(demo::Demo),
     /// Creates or updates the Postgres tables and roles.
     Migrate(migrate::Migrate),
+    /// Changes the number of shards of the queue, and moves what has to move.
+    Shards(shards::Shards),
     /// Prints a new key for `TENANTRY_STAMP_KEYS`.
     Keygen(keygen::Keygen),
 }
@@ -41,6 +43,7 @@ impl Cli {
             Command::Dev(dev) => dev.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Migrate(migrate) => migrate.run().await,
+            Command::Shards(shards) => shards.run().await,
             Command::Keygen(keygen) => {
                 keygen.run();
                 Ok(())

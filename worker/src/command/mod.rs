@@ -7,6 +7,7 @@ mod keygen;
 mod log;
 mod migrate;
 mod run;
+mod shards;
 mod signal;
 
 pub use cli::Cli;

@@ -1,16 +1,17 @@
 use clap::Args;
+use clap::builder::RangedI64ValueParser;
 use jobs::queue::QueueConfig;
 use secrecy::SecretString;
 
 /// Where the queue is.
 #[derive(Debug, Clone, Args)]
 pub struct QueueSettings {
-    /// Redis 7 or newer with maxmemory-policy noeviction.
+    /// Redis 7 or newer with maxmemory-policy noeviction; a cluster is `redis+cluster://host:port,host:port`.
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: String,
-    /// How many parts the queue has: 1 unless set. Every program on the queue needs the same number; `worker
-    /// shards` changes it.
-    #[arg(long, env = "TENANTRY_SHARDS", value_parser = clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into()))]
+    /// How many parts the queue has: 1 unless set, on a cluster 16. Every program on the queue needs the same
+    /// number; `worker shards` changes it.
+    #[arg(long, env = "TENANTRY_SHARDS", value_parser = shard_count())]
     pub shards: Option<u16>,
 }
 
@@ -27,4 +28,8 @@ impl QueueSettings {
         let config = QueueConfig::new(self.url());
         QueueConfig { shards: self.shards.unwrap_or(config.shards), ..config }
     }
+}
+
+fn shard_count() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jobs::envelope::StampedJob;
-use jobs::queue::{Flow, Kept, Queue, QueueConfig, QueueError, TenantShare, Verdict};
+use jobs::queue::{Flow, Kept, Queue, QueueConfig, QueueError, TenantShare, Verdict, reshard};
 use tests::services::RedisCluster;
 
 use super::site::{Ran, Site, Work, quick, until};
@@ -187,4 +187,21 @@ async fn the_cache_of_the_stores_is_on_the_same_cluster() {
         assert_eq!(cache.get("key").await.unwrap(), Some(name));
         cache.delete("key").await.unwrap();
     }
+}
+
+/// The command that changes the number of shards finds everything on whichever master it is.
+#[tokio::test]
+async fn the_number_of_shards_can_be_changed_on_a_cluster() {
+    let cluster = RedisCluster::start().unwrap();
+    let site = Site::new(config(&cluster)).await;
+    let jobs = push(&site, 400).await;
+    let done = reshard(site.queue.config().clone(), 5).await.unwrap();
+    assert_eq!((done.from, done.to), (16, 5));
+    assert!(site.queue.push(&jobs[..1]).await.is_err(), "the old number is refused");
+    let site = Site::new(QueueConfig { shards: 5, ..site.queue.config().clone() }).await;
+    let ran = Ran::default();
+    let work = worker(&site, &ran);
+    all_done(&site, &ran, &jobs).await;
+    assert_eq!(ran.list().len(), jobs.len(), "each ran once");
+    work.stop().await;
 }

@@ -4,4 +4,4 @@ mod cluster;
 mod outages;
 mod running;
 mod sharded;
-mod site;
+pub(super) mod site;

@@ -1,12 +1,13 @@
 //! Redis goes away, and so do workers.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use jobs::queue::{Queue, Verdict};
+use jobs::queue::{Queue, QueueConfig, Verdict};
 use tests::services::{RedisServer, shared_redis_url};
 
-use super::site::{PATIENCE, Site, quick, until};
+use super::site::{PATIENCE, Ran, Site, quick, until};
 use crate::queue::support::{config_at, plain_connection, tenant};
 
 /// Cases 4 and 6: the token fires before anybody else can have the job.
@@ -65,6 +66,75 @@ async fn a_worker_survives_a_restart_of_redis() {
     })
     .await;
     assert_eq!(site.queue.stats(&acme).await.unwrap().quarantined, 0);
+    work.stop().await;
+}
+
+/// Redis is gone for a while, in the middle of the work; then everything that was accepted runs.
+async fn stopped_for(absence: Duration, shards: u16) {
+    let mut server = RedisServer::start(&[]).unwrap();
+    let site = Site::new(QueueConfig { shards, ..quick(config_at(server.url())) }).await;
+    let ran = Ran::default();
+    let log = ran.clone();
+    let work = site.work(4, move |job| {
+        let log = log.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            log.add(&job);
+            Ok(Verdict::Completed.into())
+        }
+    });
+    let names = ["acme", "globex", "initech", "umbrella"];
+    let jobs: Vec<_> = (0..400).map(|n| site.ping(names[n as usize % 4], n)).collect();
+    site.queue.push(&jobs).await.unwrap();
+    until("it is busy", async || ran.list().len() > 20).await;
+    server.stop().unwrap();
+    tokio::time::sleep(absence).await;
+    assert!(!work.running.is_finished(), "the worker waits");
+    server.resume().unwrap();
+    for name in names {
+        until("all are done", async || {
+            site.queue.stats(&tenant(name)).await.is_ok_and(|stats| stats.open() == 0)
+        })
+        .await;
+        assert_eq!(site.queue.stats(&tenant(name)).await.unwrap().quarantined, 0);
+    }
+    let once: BTreeSet<_> = ran.list().into_iter().collect();
+    assert_eq!(once.len(), 400, "every job ran");
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn case_28_redis_is_stopped_for_3_s() {
+    stopped_for(Duration::from_secs(3), 1).await;
+}
+
+#[tokio::test]
+async fn case_28_redis_is_stopped_for_3_s_with_several_shards() {
+    stopped_for(Duration::from_secs(3), 4).await;
+}
+
+/// For a minute with `TENANTRY_LONG_TESTS=1`, else for six seconds: longer than a lease and two deadlines.
+#[tokio::test]
+async fn case_28_redis_is_stopped_for_60_s() {
+    let long = std::env::var_os("TENANTRY_LONG_TESTS").is_some();
+    stopped_for(Duration::from_secs(if long { 60 } else { 6 }), 1).await;
+}
+
+/// Case 27: what the worker relies on in the server vanishes while it works.
+#[tokio::test]
+async fn case_27_28_a_worker_survives_flushed_scripts_and_functions() {
+    let server = RedisServer::start(&["--appendonly", "no"]).unwrap();
+    let site = Site::new(QueueConfig { shards: 2, ..quick(config_at(server.url())) }).await;
+    let work = site.work(4, |_| async { Ok(Verdict::Completed.into()) });
+    let mut flusher = plain_connection(&server.url()).await;
+    for n in 0..60 {
+        site.queue.push(&[site.ping("acme", n)]).await.unwrap();
+        let what = if n % 2 == 0 { "SCRIPT" } else { "FUNCTION" };
+        redis::cmd(what).arg("FLUSH").query_async::<()>(&mut flusher).await.unwrap();
+    }
+    let acme = tenant("acme");
+    until("all are done", async || site.queue.stats(&acme).await.is_ok_and(|stats| stats.open() == 0)).await;
+    assert_eq!(site.queue.stats(&acme).await.unwrap().completed_total, 60);
     work.stop().await;
 }
 

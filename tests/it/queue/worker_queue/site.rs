@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 
 use crate::queue::support::{Ping, config_at, stamper};
 
-pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(in crate::queue) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Patience for whatever a loaded machine may take its time with.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(in crate::queue) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(in crate::queue) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !condition().await {
         assert!(start.elapsed() < PATIENCE, "still not: {what}");
@@ -27,26 +27,26 @@ pub(super) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
     }
 }
 
-pub(super) struct Site {
-    pub(super) queue: Queue,
-    pub(super) stamper: Stamper,
+pub(in crate::queue) struct Site {
+    pub(in crate::queue) queue: Queue,
+    pub(in crate::queue) stamper: Stamper,
 }
 
 impl Site {
-    pub(super) async fn new(config: QueueConfig) -> Self {
+    pub(in crate::queue) async fn new(config: QueueConfig) -> Self {
         let clock: SharedClock = Arc::new(SystemClock);
         Self { queue: Queue::connect(config).await.unwrap(), stamper: stamper(clock) }
     }
 
-    pub(super) async fn shared() -> Self {
+    pub(in crate::queue) async fn shared() -> Self {
         Self::new(config_at(shared_redis_url())).await
     }
 
-    pub(super) fn ping(&self, name: &str, n: u32) -> StampedJob {
+    pub(in crate::queue) fn ping(&self, name: &str, n: u32) -> StampedJob {
         self.stamper.stamp(&TenantContext::for_tests(name), &Ping { n }, EnqueueOptions::default()).unwrap()
     }
 
-    pub(super) fn work<F>(
+    pub(in crate::queue) fn work<F>(
         &self,
         concurrency: usize,
         handler: impl Fn(FetchedJob) -> F + Clone + Send + 'static,
@@ -61,20 +61,20 @@ impl Site {
     }
 }
 
-pub(super) struct Work {
-    pub(super) queue: WorkerQueue,
-    pub(super) running: JoinHandle<Result<(), Failure>>,
+pub(in crate::queue) struct Work {
+    pub(in crate::queue) queue: WorkerQueue,
+    pub(in crate::queue) running: JoinHandle<Result<(), Failure>>,
 }
 
 /// A lease that a test can wait for.
-pub(super) fn quick(mut config: QueueConfig) -> QueueConfig {
+pub(in crate::queue) fn quick(mut config: QueueConfig) -> QueueConfig {
     config.lease = Duration::from_millis(2_400);
     config.call_deadline = Duration::from_millis(800);
     config
 }
 
 impl Work {
-    pub(super) async fn stop(self) -> StopReport {
+    pub(in crate::queue) async fn stop(self) -> StopReport {
         let report = self.queue.stop(PATIENCE).await;
         tokio::time::timeout(PATIENCE, self.running)
             .await
@@ -87,14 +87,14 @@ impl Work {
 
 /// Ids of jobs whose handler ran, in order.
 #[derive(Clone, Default)]
-pub(super) struct Ran(Arc<Mutex<Vec<String>>>);
+pub(in crate::queue) struct Ran(Arc<Mutex<Vec<String>>>);
 
 impl Ran {
-    pub(super) fn add(&self, job: &FetchedJob) {
+    pub(in crate::queue) fn add(&self, job: &FetchedJob) {
         self.0.lock().unwrap().push(job.id.to_string());
     }
 
-    pub(super) fn list(&self) -> Vec<String> {
+    pub(in crate::queue) fn list(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }

@@ -1,0 +1,45 @@
+use clap::Args;
+use clap::builder::RangedI64ValueParser;
+use jobs::queue::{QueueConfig, reshard};
+use secrecy::SecretString;
+
+/// Changes the number of shards of the queue.
+///
+/// Moves the jobs, settings and counters of every tenant whose shard changes. Stop the workers first; the API may
+/// run on: what it accepts meanwhile is enqueued afterwards, by the workers. Until this ends, the queue refuses
+/// everything. It may be interrupted at any point and run again: nothing is lost, and nothing runs twice. Redis
+/// needs room for a copy of what is moved.
+///
+/// Start everything with `TENANTRY_SHARDS` at the new number afterwards.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Shards {
+    /// Redis 7 or newer, or a cluster, `redis+cluster://host:port,host:port`.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis_url: String,
+    /// How many shards the queue is to have.
+    #[arg(long, value_name = "N", value_parser = shard_count())]
+    to: u16,
+}
+
+impl Shards {
+    #[expect(clippy::print_stdout, reason = "the summary is the command's output")]
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        super::log::start("info");
+        let done = reshard(QueueConfig::new(SecretString::from(self.redis_url)), self.to).await?;
+        if done.from == done.to {
+            println!("the queue has {} shards already", done.to);
+        } else {
+            println!(
+                "the queue had {} shards and has {}: moved {} tenants and {} jobs; start everything with \
+                 TENANTRY_SHARDS={}",
+                done.from, done.to, done.tenants, done.jobs, done.to
+            );
+        }
+        Ok(())
+    }
+}
+
+fn shard_count() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into())
+}
