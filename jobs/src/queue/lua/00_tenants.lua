@@ -309,8 +309,16 @@ local function charge(s, delta_us)
   s.dirty = true
 end
 
--- What one job is likely to cost.
+-- What one job is likely to cost. est: 0 = nothing was ever started; -ms = what started then goes on.
 local function estimate(s)
-  if s.est == 0 then return UNKNOWN_US end
+  if s.est <= 0 then return UNKNOWN_US end
   return s.est
+end
+
+-- What to charge for a job that starts. Jobs of which none has ended yet take longer than they have so far: a
+-- newcomer would take every worker for the price of a short job.
+local function price(s, now)
+  if s.est > 0 then return s.est end
+  if s.est == 0 or s.na == 0 then s.est = -now end
+  return max(UNKNOWN_US, 2000 * (now + s.est))
 end

@@ -149,7 +149,7 @@ local function serve(t, s)
     if l ~= level then got = got + take_from(t, s, l, first, take - got) end
   end
   if got == 0 then return 0 end
-  local each = floor(estimate(s))
+  local each = floor(price(s, now))
   G[#G + 1] = t
   G[#G + 1] = got
   G[#G + 1] = each

@@ -33,6 +33,7 @@ local function unclaim(claim, t, s, id)
   last_ok = call('HGET', kt..t..':a', id) == claim
   if not last_ok then refused[#refused + 1] = job; return false end
   local wanted = free(t, s, {id})
+  s.ended = true
   gone[claim] = (gone[claim] or 0) + 1
   return true, wanted ~= nil
 end
@@ -68,6 +69,7 @@ function ops.c(i)
     call('HDEL', k..'a', unpack(done))
   end
   if s.st == CAPPED then s.dirty = true end
+  s.ended = true
   if s.hold > now then s.hold = 0; s.dirty = true end -- the tenant may run after all
   gone[claim] = (gone[claim] or 0) + n_done
   weigh(s, -ceil(ARGV[i + 4] * n_done / c))
@@ -149,7 +151,7 @@ function ops.w(i)
   if jobs > 0 then
     local mean = max(LEAST_US, total / jobs)
     -- A moving average that 20 jobs move by two thirds.
-    s.est = s.est == 0 and mean or s.est + (mean - s.est) * min(0.7, jobs * 0.05)
+    s.est = s.est <= 0 and mean or s.est + (mean - s.est) * min(0.7, jobs * 0.05)
     s.dirty = true
   end
 end
@@ -172,6 +174,10 @@ for claim, m in pairs(gone) do
     call('UNLINK', p..':c:'..claim)
     call('ZREM', p..':l', claim)
   end
+end
+for j = 1, #names do
+  local s = S[names[j]]
+  if s.ended and s.est < 0 then s.est, s.dirty = UNKNOWN_US, true end -- nobody measured
 end
 settle(names, S, now)
 flush_counts()

@@ -69,7 +69,7 @@ fn numbers(row: &Row, model: &Model, number: usize) -> Result<(), String> {
         ("hold", row.hold, hold),
         ("rate", row.tat, tenant.tat),
         ("credit", row.credit, tenant.credit),
-        ("estimate", row.estimate, tenant.estimate),
+        ("estimate", row.estimate, tenant.cost.written()),
         ("bytes", if row.has("bytes") { row.bytes } else { 0.0 }, if row.has("bytes") { bytes } else { 0.0 }),
     ];
     for (what, found, expected) in expected {

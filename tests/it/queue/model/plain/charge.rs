@@ -1,16 +1,41 @@
 //! What tenants pay: an estimate at the start, the rest at the end.
 
-use super::state::Model;
+use super::state::{Cost, Model};
 use crate::queue::model::world::{LEAST_US, UNKNOWN_US};
 
 /// Virtual time of a microsecond of worker time at weight 1.
 const US: f64 = 100.0;
 
 impl Model {
-    /// What one job is likely to cost, in whole microseconds.
-    pub(crate) fn estimate(&self, tenant: usize) -> f64 {
-        let estimate = self.tenants[tenant].estimate;
-        if estimate == 0.0 { UNKNOWN_US } else { estimate.floor() }
+    /// What is charged for a job that starts, in whole microseconds: an estimate, or, as long as none has ended,
+    /// twice the time that the first of them goes on.
+    pub(crate) fn price(&self, tenant: usize) -> f64 {
+        match self.tenants[tenant].cost {
+            Cost::Measured(us) => us.floor(),
+            Cost::Started(since) if self.active(tenant) > 0 => {
+                UNKNOWN_US.max(2_000.0 * super::claims::float(self.now - since))
+            }
+            Cost::Started(_) | Cost::Unknown => UNKNOWN_US,
+        }
+    }
+
+    /// A job of the tenant starts.
+    pub(super) fn pay(&mut self, tenant: usize) {
+        let price = self.price(tenant);
+        let first = self.active(tenant) == 0;
+        let cost = &mut self.tenants[tenant].cost;
+        if *cost == Cost::Unknown || first && matches!(cost, Cost::Started(_)) {
+            *cost = Cost::Started(self.now);
+        }
+        self.charge(tenant, price);
+    }
+
+    /// Jobs have ended, and nobody said how long they took.
+    pub(super) fn not_measured(&mut self, tenant: usize) {
+        let cost = &mut self.tenants[tenant].cost;
+        if matches!(cost, Cost::Started(_)) {
+            *cost = Cost::Measured(UNKNOWN_US);
+        }
     }
 
     /// What the last charge added to the tenant's virtual time.
@@ -45,10 +70,9 @@ impl Model {
         let jobs = float(times.len() as u64);
         let mean = (times.iter().map(|&(_, us)| took(us)).sum::<f64>() / jobs).max(float(LEAST_US));
         let tenant = &mut self.tenants[tenant];
-        if tenant.estimate == 0.0 {
-            tenant.estimate = mean;
-        } else {
-            tenant.estimate += (mean - tenant.estimate) * (jobs * 0.05).min(0.7);
-        }
+        tenant.cost = match tenant.cost {
+            Cost::Measured(us) => Cost::Measured(us + (mean - us) * (jobs * 0.05).min(0.7)),
+            Cost::Unknown | Cost::Started(_) => Cost::Measured(mean),
+        };
     }
 }

@@ -10,6 +10,7 @@ impl Model {
             return Err(format!("{id} may not start: {:?}", self.jobs.get(&id)));
         }
         let (tenant, kind) = (self.tenant_of(id), LANES[self.job(id).spec.lane].kind);
+        self.pay(tenant);
         self.job_mut(id).place = Place::Active(claim);
         self.taken.insert(id);
         self.unlock(id, super::unique::When::Started);
@@ -21,8 +22,6 @@ impl Model {
         if owner.emit > 0 {
             owner.tat = owner.tat.max(float(now)) + f64::from(owner.emit);
         }
-        let cost = self.estimate(tenant);
-        self.charge(tenant, cost);
         Ok(())
     }
 
@@ -124,6 +123,6 @@ struct Deaths {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970")]
-fn float(ms: u64) -> f64 {
+pub(super) fn float(ms: u64) -> f64 {
     ms as f64
 }

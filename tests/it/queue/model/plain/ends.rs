@@ -53,7 +53,7 @@ impl Model {
                 applied[index] = done;
             }
         }
-        self.correct_all(ended);
+        self.correct_all(ended, &applied);
         for (id, failed) in later.leaving {
             self.group_leave(id, failed);
         }
@@ -64,11 +64,15 @@ impl Model {
         applied
     }
 
-    fn correct_all(&mut self, ended: &[Ended]) {
+    fn correct_all(&mut self, ended: &[Ended], applied: &[bool]) {
         for tenant in 0..self.tenants.len() {
             let of_tenant = ended.iter().filter(|job| self.tenant_of(job.id) == tenant);
             let times: Vec<_> = of_tenant.filter_map(|job| job.time).collect();
             self.correct(tenant, &times);
+            let done = ended.iter().zip(applied).any(|(job, done)| *done && self.tenant_of(job.id) == tenant);
+            if done {
+                self.not_measured(tenant);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What somebody broke by hand, and how it is mended.
 
-use super::state::{Id, Model, Place};
+use super::state::{Cost, Id, Model, Place};
 use crate::queue::model::world::LEASE_MS;
 
 impl Model {
@@ -47,7 +47,7 @@ impl Model {
     pub(crate) fn row_lost(&mut self, tenant: usize) {
         let tenant = &mut self.tenants[tenant];
         (tenant.hold, tenant.tat, tenant.bytes) = (0, 0.0, 0);
-        (tenant.estimate, tenant.credit, tenant.row_lost) = (0.0, 0.0, true);
+        (tenant.cost, tenant.credit, tenant.row_lost) = (Cost::Unknown, 0.0, true);
     }
 
     /// The queue forgot a tenant that had nothing any more.

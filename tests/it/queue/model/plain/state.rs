@@ -150,6 +150,26 @@ pub(crate) enum Flow {
     Draining,
 }
 
+/// What a job of a tenant is likely to cost, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Cost {
+    Unknown,
+    /// None has ended since the first started, then.
+    Started(u64),
+    Measured(f64),
+}
+
+impl Cost {
+    /// As the queue writes it.
+    pub(crate) fn written(self) -> f64 {
+        match self {
+            Self::Unknown => 0.0,
+            Self::Started(since) => -super::claims::float(since),
+            Self::Measured(us) => us,
+        }
+    }
+}
+
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug)]
 pub(crate) struct Tenant {
@@ -170,8 +190,8 @@ pub(crate) struct Tenant {
     pub(crate) tat: f64,
     pub(crate) bytes: i64,
     pub(crate) epoch: u32,
-    /// What a job is likely to cost, and what was paid in advance, in microseconds.
-    pub(crate) estimate: f64,
+    pub(crate) cost: Cost,
+    /// What was paid in advance, in microseconds.
     pub(crate) credit: f64,
     /// What was added to its virtual time since the keys were looked at, in how many steps.
     pub(crate) paid: f64,
@@ -206,7 +226,7 @@ impl Default for Tenant {
             tat: 0.0,
             bytes: 0,
             epoch: 0,
-            estimate: 0.0,
+            cost: Cost::Unknown,
             credit: 0.0,
             paid: 0.0,
             payments: 0,

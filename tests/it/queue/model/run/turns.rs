@@ -1,8 +1,6 @@
 //! Whose turn it was: the smallest start tag first, and inside a tenant the highest priority, but for every
 //! eighth visit.
 
-use std::time::Duration;
-
 use super::call::Request;
 use crate::queue::model::keys::{Snapshot, same};
 use crate::queue::model::plain::{Id, Model};
@@ -14,7 +12,6 @@ pub(super) struct Turns {
     /// Start tags, as far as they are known.
     tags: Vec<f64>,
     clock: f64,
-    estimates: Vec<f64>,
     current: Option<usize>,
     left: u32,
     /// Ghosts and caps of types make visits that find less than they could.
@@ -43,18 +40,11 @@ impl Turns {
         for tenant in 0..TENANTS.len() {
             tags.push(before.row(tenant)?.map_or(clock, |row| row.virtual_time.max(clock)));
         }
-        let estimates = (0..TENANTS.len()).map(|tenant| model.estimate(tenant)).collect();
         let is_plain =
             model.ghosts.is_empty() && model.tenants.iter().all(|tenant| tenant.type_caps.is_empty());
         let waiting = levels(model, &model.startable(request.lanes));
         let levels = vec![Vec::new(); TENANTS.len()];
-        Ok(Self { request, tags, clock, estimates, current: None, left: 0, is_plain, levels, waiting })
-    }
-
-    /// What a job of the tenant is charged.
-    pub(super) fn estimate(&self, _model: &Model, tenant: usize) -> Duration {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and whole")]
-        Duration::from_micros(self.estimates[tenant] as u64)
+        Ok(Self { request, tags, clock, current: None, left: 0, is_plain, levels, waiting })
     }
 
     /// The next job is one of this tenant's.
