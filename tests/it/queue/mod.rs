@@ -17,6 +17,7 @@ mod push_line;
 mod resharding;
 mod robustness;
 mod shares;
+mod simulation;
 mod support;
 mod unique;
 mod worker_queue;
