@@ -8,6 +8,7 @@ use jobs::DocumentId;
 use jobs::clock::SharedClock;
 use jobs::tenant::TenantId;
 
+use crate::error::StoreError;
 use crate::graph::Neo4j;
 use crate::graph_fold::DocumentMentions;
 use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, Page, Relation};
@@ -64,8 +65,15 @@ impl ServerIndex {
         tx.lock_names(&kb.workspace, &keys).await?;
         tx.mentions_replace(whose, mentions).await?;
         let change = tx.derive(tenant, &kb.workspace, &keys).await?;
-        self.neo4j.apply(tenant, kb, &change, self.clock.now().timestamp()).await?;
-        tx.commit().await
+        // Whoever gives up from here on leaves a task behind that keeps the locks to its end: Neo4j would carry out
+        // the statement that it has already, and do it after whatever the next attempt writes.
+        let (neo4j, tenant, kb) = (Arc::clone(&self.neo4j), tenant.clone(), kb.clone());
+        let now_s = self.clock.now().timestamp();
+        let write = tokio::spawn(async move {
+            neo4j.apply(&tenant, &kb, &change, now_s).await?;
+            tx.commit().await
+        });
+        write.await.unwrap_or_else(|error| Err(StoreError::transient("index.graph_replace", error)))
     }
 }
 
