@@ -13,6 +13,7 @@ mod layout;
 mod leases;
 mod limits;
 mod model;
+mod mutations;
 mod push_line;
 mod resharding;
 mod robustness;

@@ -19,3 +19,5 @@ mod run;
 mod scripts;
 mod seeds;
 mod world;
+
+pub(super) use seeds::tried_with;

@@ -13,6 +13,10 @@ fn flag() -> impl Strategy<Value = bool> {
     proptest::bool::ANY
 }
 
+fn mostly() -> impl Strategy<Value = bool> {
+    proptest::bool::weighted(0.75)
+}
+
 fn number() -> impl Strategy<Value = usize> {
     0..1_000_usize
 }
@@ -23,6 +27,11 @@ fn tenant() -> impl Strategy<Value = usize> {
 
 fn lane() -> impl Strategy<Value = usize> {
     prop_oneof![5 => Just(0), 2 => Just(1), 2 => Just(2), 2 => Just(3)]
+}
+
+/// One of four, but mostly this one.
+fn same<T: From<u8> + Clone + std::fmt::Debug>(usual: u8) -> impl Strategy<Value = T> {
+    prop_oneof![3 => Just(usual), 1 => 0..4_u8].prop_map(T::from)
 }
 
 fn delay() -> impl Strategy<Value = u64> {
@@ -45,7 +54,7 @@ fn coming() -> impl Strategy<Value = Command> {
                 Command::Push { tenant, jobs, lane, level, delay_ms, extra }
             }
         ),
-        4 => (tenant(), lane(), 0..4_u8, delay(), 0..3_usize, scope, answer).prop_map(
+        6 => (tenant(), same(0), same(1), delay(), 0..2_usize, scope, answer).prop_map(
             |(tenant, lane, level, delay_ms, key, scope, answer)| {
                 Command::PushUnique { tenant, lane, level, delay_ms, key, scope, answer }
             }
@@ -62,7 +71,7 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![
         4 => Just(End::Completed),
         2 => prop_oneof![Just(0), 1..5_000_u64].prop_map(End::Retry),
-        2 => Just(End::Discarded),
+        3 => Just(End::Discarded),
         1 => Just(End::Quarantined),
         1 => Just(End::Parked),
         1 => Just(End::Dropped),
@@ -89,7 +98,7 @@ fn going() -> impl Strategy<Value = Command> {
         5 => prop_oneof![1..3_000_u64, 10_000..40_000_u64].prop_map(|ms| Command::Advance { ms }),
         1 => (number(), 0..50_000_u64).prop_map(|(claim, extra_us)| Command::Renew { claim, extra_us }),
         3 => (1..4_u32).prop_map(|max_claims| Command::Reap { max_claims }),
-        2 => (tenant(), flag()).prop_map(|(tenant, kept)| Command::Redrive { tenant, kept }),
+        4 => (tenant(), mostly()).prop_map(|(tenant, kept)| Command::Redrive { tenant, kept }),
         1 => (tenant(), flag(), proptest::option::of(flag()))
             .prop_map(|(tenant, kept, code)| Command::Purge { tenant, kept, code }),
     ]
@@ -111,7 +120,7 @@ fn settings() -> impl Strategy<Value = Command> {
         3 => cap().prop_map(Change::Cap),
         3 => (0..3_usize, cap()).prop_map(|(kind, cap)| Change::TypeCap(kind, cap)),
         2 => (0..3_000_u32, 1..4_u32).prop_map(|(interval, burst)| Change::Rate(interval, burst)),
-        1 => (0..12_u64).prop_map(Change::BacklogJobs),
+        2 => (0..12_u64).prop_map(Change::BacklogJobs),
         1 => (0..9_000_u64).prop_map(Change::BacklogBytes),
         1 => (0..4_u64).prop_map(Change::ScheduledJobs),
         2 => flag().prop_map(Change::Paused),

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jobs::queue::Queue;
+use jobs::queue::{LibraryPatch, Queue};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -40,6 +40,14 @@ async fn usual(h: &Harness) -> Queue {
 
 pub(super) fn tried(script: &[Command]) -> Checked {
     runtime().block_on(run::run(script, usual))
+}
+
+/// Tries the script of a seed on changed scripts.
+pub(in crate::queue) fn tried_with(seed: u64, patches: &[LibraryPatch]) -> Checked {
+    let patched = async |h: &Harness| {
+        Queue::connect_patched(h.config.clone(), patches).await.expect("the library can be loaded")
+    };
+    runtime().block_on(run::run(&script(seed), patched))
 }
 
 /// Leaves out what is not needed to fail: halves first, single commands last.

@@ -14,6 +14,8 @@ impl Run {
     pub(super) async fn drain(&mut self) -> Checked {
         self.last = None;
         self.open_all().await?;
+        self.fail_some().await?;
+        self.redrive_all().await?;
         for _ in 0..200 {
             self.advance(LEASE_MS);
             self.heal().await?;
@@ -25,13 +27,33 @@ impl Run {
             }
             self.check().await?;
             while self.fetch_all().await? > 0 {
-                self.complete_last().await?;
+                self.end_last(End::Completed).await?;
             }
             if !self.model.jobs.values().any(|job| job.place.is_open()) {
                 return self.drained().await;
             }
         }
         Err("it does not drain".into())
+    }
+
+    /// Some attempts fail, and then for good.
+    async fn fail_some(&mut self) -> Checked {
+        for end in [End::Retry(0), End::Retry(0), End::Discarded, End::Discarded, End::Discarded] {
+            if self.fetch_all().await? > 0 {
+                self.end_last(end).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn redrive_all(&mut self) -> Checked {
+        for tenant in 0..TENANTS.len() {
+            for keeping in [Keeping::Dead, Keeping::Quarantine] {
+                self.redrive(tenant, keeping).await?;
+                self.check().await?;
+            }
+        }
+        Ok(())
     }
 
     async fn open_all(&mut self) -> Checked {
@@ -62,13 +84,13 @@ impl Run {
         Ok(found)
     }
 
-    async fn complete_last(&mut self) -> Checked {
+    async fn end_last(&mut self, end: End) -> Checked {
         let claim = self.model.claims.len() - 1;
         let jobs = self.model.claims[claim].jobs.clone();
         let ending = |(id, charged)| Ending {
             claim,
             id,
-            end: End::Completed,
+            end,
             children: Vec::new(),
             group: None,
             time: Some((charged, charged)),

@@ -19,10 +19,16 @@ impl Run {
         self.look_at_lists(number).await?;
         self.look_at_kept(number).await?;
         self.look_at_lanes().await?;
-        self.look_for_room(number).await?;
-        let Some(id) = id else { return Ok(()) };
-        self.look_up(id).await.map_err(|error| format!("{id}: {error}"))?;
-        self.explain(id).await.map_err(|error| format!("{id}: {error}"))
+        for tenant in 0..TENANTS.len() {
+            self.look_for_room(tenant).await?;
+        }
+        let open = self.model.jobs.iter().filter(|(_, job)| job.place.is_open());
+        let open: Vec<_> = open.map(|(id, _)| *id).take(8).collect();
+        for id in id.into_iter().chain(open) {
+            self.look_up(id).await.map_err(|error| format!("{id}: {error}"))?;
+            self.explain(id).await.map_err(|error| format!("{id}: {error}"))?;
+        }
+        Ok(())
     }
 
     fn workers(&self, lane: usize) -> u64 {

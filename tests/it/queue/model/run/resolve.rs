@@ -1,5 +1,8 @@
 //! From commands to calls.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use chrono::DateTime;
 use jobs::{GroupId, JobId};
 
@@ -24,7 +27,7 @@ impl Run {
             Command::Look { tenant, job } => return self.look(tenant, self.pick(job)).await,
             Command::Advance { ms } => self.advance(ms),
             Command::Damage { what, number } => self.damage(what, number).await?,
-            Command::FlushFunctions => {
+            Command::FlushFunctions if flush_is_due() => {
                 let mut flush = redis::cmd("FUNCTION");
                 flush.arg("FLUSH").query_async::<()>(&mut self.reader.redis).await.map_err(super::failed)?;
             }
@@ -53,22 +56,7 @@ impl Run {
                 Call::Finish(vec![self.ending(claim, id, end, children, group, time)])
             }
             Command::FinishAll { claim, ends, took_us } => {
-                let claim = self.claim(claim)?;
-                // A job that is parked and then cancelled in one call does not say until when it was parked.
-                let mut ends = ends;
-                if ends.iter().any(|end| end.is_final()) {
-                    ends.retain(|end| *end != End::Parked);
-                }
-                let jobs = self.model.claims[claim].jobs.iter().zip(ends.iter().cycle());
-                let ending = |(&(id, charged), &end): (&(Id, u64), &End)| Ending {
-                    claim,
-                    id,
-                    end,
-                    children: Vec::new(),
-                    group: None,
-                    time: took_us.map(|took| (charged, took)),
-                };
-                Call::Finish(jobs.map(ending).collect())
+                Call::Finish(self.endings(self.claim(claim)?, ends, took_us))
             }
             Command::Renew { claim, extra_us } => Call::Renew { claim: self.claim(claim)?, extra_us },
             Command::Reap { max_claims } => Call::Reap { max_claims },
@@ -141,6 +129,28 @@ impl Run {
             }
             _ => return None,
         })
+    }
+
+    /// How all jobs of a claim end, in turn in these ways.
+    fn endings(&self, claim: usize, mut ends: Vec<End>, took_us: Option<u64>) -> Vec<Ending> {
+        // A job that is parked and then cancelled in one call does not say until when it was parked.
+        if ends.iter().any(|end| end.is_final()) {
+            ends.retain(|end| *end != End::Parked);
+        }
+        let jobs = self.model.claims[claim].jobs.iter().zip(ends.iter().cycle());
+        let ending = |(&(id, charged), &end): (&(Id, u64), &End)| Ending {
+            claim,
+            id,
+            end,
+            children: Vec::new(),
+            group: None,
+            time: took_us.map(|took| (charged, took)),
+        };
+        let mut endings: Vec<_> = jobs.map(ending).collect();
+        if took_us.is_some_and(|took| took % 2 == 1) {
+            endings.push(endings[0].clone()); // it comes twice in one call
+        }
+        endings
     }
 
     /// How a job ends that may leave children and open a group.
@@ -217,4 +227,15 @@ impl Run {
 
 const fn keeping(dead: bool) -> Keeping {
     if dead { Keeping::Dead } else { Keeping::Quarantine }
+}
+
+/// Whether the functions may be flushed: runs side by side share them, and should meet that sometimes, not always.
+fn flush_is_due() -> bool {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_due = last.is_none_or(|last| last.elapsed() > Duration::from_millis(300));
+    if is_due {
+        *last = Some(Instant::now());
+    }
+    is_due
 }
