@@ -11,6 +11,7 @@ use super::verifier::Refusal;
 use crate::id::JobId;
 use crate::tenant::{Actor, KbId, Role, TenantId};
 
+const DIGEST_BYTES: usize = 32;
 const SIGNATURE_BYTES: usize = 32;
 /// Of 32 bytes in base64url.
 const SIGNATURE_CHARS: usize = 43;
@@ -38,6 +39,12 @@ pub(super) struct Claims {
 
 pub(super) fn digest(job: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(job.as_bytes()))
+}
+
+fn digest_is(job: &str, claimed: &str) -> bool {
+    let mut bytes = [0; DIGEST_BYTES];
+    let decoded = URL_SAFE_NO_PAD.decode_slice(claimed, &mut bytes);
+    decoded == Ok(DIGEST_BYTES) && bytes == *Sha256::digest(job.as_bytes())
 }
 
 /// Signs the claims: compact JWS (RFC 7515) with HMAC-SHA256.
@@ -69,7 +76,7 @@ pub(super) fn open(keys: &StampKeys, stamp: &str, job: &str) -> Result<Claims, R
     key.mac(signed).verify_slice(&expected).map_err(|_| Refusal::BadSignature)?;
     let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| Refusal::BadSignature)?;
     let claims: Claims = serde_json::from_slice(&claims).map_err(|_| Refusal::BadSignature)?;
-    if claims.dig == digest(job) { Ok(claims) } else { Err(Refusal::Altered) }
+    if digest_is(job, &claims.dig) { Ok(claims) } else { Err(Refusal::Altered) }
 }
 
 /// Why no key has written this header: it names none of ours, or it is none at all.

@@ -1,44 +1,65 @@
 //! The trace that a job belongs to, carried across the queue.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use crate::as_text::serde_as_text;
 use crate::tenant::InvalidId;
 
-/// A W3C [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header), version 00.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A W3C [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header), version 00. Kept as it is written:
+/// it is passed on far more often than looked into.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
-    trace_id: [u8; 16],
-    parent_id: [u8; 8],
-    flags: u8,
+    text: [u8; LENGTH],
 }
+
+/// Where the parts are in `00-<32 hex>-<16 hex>-<2 hex>`.
+const LENGTH: usize = 55;
+const VERSION: Range<usize> = 0..3;
+const TRACE_ID: Range<usize> = 3..35;
+const PARENT_ID: Range<usize> = 36..52;
 
 impl TraceParent {
     /// A new, sampled trace.
     #[must_use]
     pub fn start() -> Self {
-        let trace_id = rand::random::<u128>().max(1).to_be_bytes();
-        Self { trace_id, parent_id: rand::random::<u64>().max(1).to_be_bytes(), flags: 1 }
+        Self { text: *b"00-00000000000000000000000000000000-0000000000000000-01" }
+            .with(TRACE_ID, &rand::random::<u128>().max(1).to_be_bytes())
+            .child()
     }
 
     /// The next span of the same trace.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self { parent_id: rand::random::<u64>().max(1).to_be_bytes(), ..*self }
+        self.with(PARENT_ID, &rand::random::<u64>().max(1).to_be_bytes())
     }
 
     /// The trace id in hexadecimal.
     #[must_use]
-    pub fn trace_id(&self) -> String {
-        hex::encode(self.trace_id)
+    pub fn trace_id(&self) -> &str {
+        self.as_str().get(TRACE_ID).unwrap_or_default()
+    }
+
+    fn with(mut self, part: Range<usize>, bytes: &[u8]) -> Self {
+        hex::encode_to_slice(bytes, &mut self.text[part]).expect("a part has two digits for each byte");
+        self
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or_default()
     }
 }
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (trace_id, parent_id) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.parent_id));
-        write!(f, "00-{trace_id:032x}-{parent_id:016x}-{:02x}", self.flags)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -51,20 +72,14 @@ impl FromStr for TraceParent {
 }
 
 fn parse(text: &str) -> Option<TraceParent> {
-    let mut parts = text.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    if version != "00" || parts.next().is_some() || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return None;
-    }
-    let (mut trace_id, mut parent_id, mut flag) = ([0; 16], [0; 8], [0; 1]);
-    hex::decode_to_slice(trace, &mut trace_id).ok()?;
-    hex::decode_to_slice(parent, &mut parent_id).ok()?;
-    hex::decode_to_slice(flags, &mut flag).ok()?;
-    (trace_id != [0; 16] && parent_id != [0; 8]).then_some(TraceParent {
-        trace_id,
-        parent_id,
-        flags: flag[0],
-    })
+    let text: [u8; LENGTH] = text.as_bytes().try_into().ok()?;
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let dash = |at: usize| at == TRACE_ID.end || at == PARENT_ID.end;
+    let fits = |(at, &byte): (usize, &u8)| if dash(at) { byte == b'-' } else { hex(byte) };
+    let valid = text[VERSION] == *b"00-"
+        && text.iter().enumerate().skip(VERSION.end).all(fits)
+        && [TRACE_ID, PARENT_ID].into_iter().all(|id| text[id].iter().any(|&digit| digit != b'0'));
+    valid.then_some(TraceParent { text })
 }
 
 impl TryFrom<String> for TraceParent {
@@ -101,6 +116,8 @@ mod tests {
             "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-4bf92f3577b34da6a3ce929d0e0e47360-0f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0-",
         ] {
             assert!(bad.parse::<TraceParent>().is_err(), "{bad}");
         }

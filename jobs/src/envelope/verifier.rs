@@ -6,7 +6,7 @@ use super::fields::Envelope;
 use super::keys::StampKeys;
 use super::stamp::{self, Claims};
 use super::stamper::StampedJob;
-use super::wire::BorrowedWire;
+use super::wire;
 use crate::clock::SharedClock;
 use crate::job::JobPolicy;
 use crate::tenant::{
@@ -133,9 +133,9 @@ impl Verifier {
     }
 
     fn open(&self, wire: &str) -> Result<(Claims, Envelope), Refusal> {
-        let wire: BorrowedWire<'_> = serde_json::from_str(wire).map_err(|_| Refusal::Malformed)?;
-        let claims = stamp::open(&self.keys, &wire.stamp, wire.job.get())?;
-        let envelope: Envelope = serde_json::from_str(wire.job.get()).map_err(|_| Refusal::Malformed)?;
+        let (stamp, job) = wire::split(wire).ok_or(Refusal::Malformed)?;
+        let claims = stamp::open(&self.keys, &stamp, job)?;
+        let envelope: Envelope = serde_json::from_str(job).map_err(|_| Refusal::Malformed)?;
         // Both are signed; that they disagree means we signed nonsense, which must not run either.
         let agree = envelope.id == claims.jti && envelope.kind == claims.kind;
         let readable = envelope.specversion == Envelope::SPECVERSION;

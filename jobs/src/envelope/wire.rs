@@ -37,17 +37,33 @@ impl WireEnvelope {
 /// A [`WireEnvelope`] that is looked at in place.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BorrowedWire<'a> {
+struct BorrowedWire<'a> {
     #[serde(borrow)]
-    pub(super) stamp: Cow<'a, str>,
+    stamp: Cow<'a, str>,
     #[serde(borrow)]
-    pub(super) job: &'a RawValue,
+    job: &'a RawValue,
 }
+
+/// The stamp and the job in `wire`. As [`write`] lays them out they are found without reading the JSON: whatever is cut
+/// out wrongly has another digest than the stamp says. `None` when `wire` is no envelope in any layout.
+pub(super) fn split(wire: &str) -> Option<(Cow<'_, str>, &str)> {
+    let as_written = || {
+        let (stamp, rest) = wire.strip_prefix(BEFORE_STAMP)?.split_once('"')?;
+        let job = rest.strip_prefix(BEFORE_JOB)?.strip_suffix('}')?;
+        (!stamp.contains('\\')).then_some((Cow::Borrowed(stamp), job))
+    };
+    as_written().or_else(|| {
+        let BorrowedWire { stamp, job } = serde_json::from_str(wire).ok()?;
+        Some((stamp, job.get()))
+    })
+}
+
+const BEFORE_STAMP: &str = r#"{"stamp":""#;
+const BEFORE_JOB: &str = r#","job":"#;
 
 /// The JSON of a [`WireEnvelope`] of `stamp`, which is base64url with dots, and `job`, which is JSON.
 pub(super) fn write(stamp: &str, job: &str) -> String {
-    let parts = [r#"{"stamp":""#, stamp, r#"","job":"#, job, "}"];
-    parts.concat()
+    [BEFORE_STAMP, stamp, "\"", BEFORE_JOB, job, "}"].concat()
 }
 
 #[cfg(test)]
@@ -59,5 +75,18 @@ mod tests {
         let wire = write("a.b.c", r#"{"id":"x"}"#);
         let read: WireEnvelope = serde_json::from_str(&wire).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), wire);
+    }
+
+    #[test]
+    fn any_layout_of_the_two_fields_is_read() {
+        let job = r#"{"id":"}\"x"}"#;
+        let split_of = |wire: &str| split(wire).map(|(stamp, job)| (stamp.into_owned(), job.to_owned()));
+        let expected = Some(("a.b.c".to_owned(), job.to_owned()));
+        assert_eq!(split_of(&write("a.b.c", job)), expected);
+        assert_eq!(split_of(&format!(r#"{{ "job" : {job} , "stamp" : "a.b.\u0063" }}"#)), expected);
+        for bad in ["", "{}", r#"{"stamp":"a"}"#, r#"{"stamp":"a","job":1"#, r#"{"stamp":"a","x":1,"job":1}"#]
+        {
+            assert_eq!(split_of(bad), None, "{bad}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What tenants pay for: worker time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::finishing::FinishedJob;
@@ -30,7 +31,7 @@ pub(super) fn micros(time: Duration) -> i64 {
 
 /// Corrections of what tenants were charged, by shard.
 #[derive(Debug, Default)]
-pub(super) struct Charges(BTreeMap<u16, BTreeMap<String, Charge>>);
+pub(super) struct Charges(BTreeMap<u16, BTreeMap<Arc<str>, Charge>>);
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Charge {
@@ -51,14 +52,10 @@ impl Charges {
     pub(super) fn add(&mut self, job: &FinishedJob) {
         let Some(time) = job.time else { return };
         let tenants = self.0.entry(job.shard).or_default();
-        if !tenants.contains_key(&job.tenant) {
-            tenants.insert(job.tenant.clone(), Charge::default());
-        }
-        if let Some(charge) = tenants.get_mut(&job.tenant) {
-            charge.delta_us += time.delta_us();
-            charge.jobs += 1;
-            charge.total_us += micros(time.took.max(LEAST));
-        }
+        let charge = tenants.entry(Arc::clone(&job.tenant)).or_default();
+        charge.delta_us += time.delta_us();
+        charge.jobs += 1;
+        charge.total_us += micros(time.took.max(LEAST));
     }
 
     /// Takes out the charges that matter: those of at least `least`, in either direction. Small ones wait until
@@ -78,7 +75,7 @@ impl Charges {
     pub(super) fn push_to(&self, shard: u16, arguments: &mut Vec<String>) {
         for (tenant, charge) in self.0.get(&shard).into_iter().flatten() {
             let Charge { delta_us, jobs, total_us } = charge;
-            arguments.extend(["w".to_owned(), tenant.clone(), delta_us.to_string()]);
+            arguments.extend(["w".to_owned(), tenant.to_string(), delta_us.to_string()]);
             arguments.extend([jobs.to_string(), total_us.to_string()]);
         }
     }

@@ -1,8 +1,9 @@
 //! Taking jobs, keeping them, and noticing that somebody vanished with some.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::{Cmd, ToRedisArgs, Value};
 
 use super::client::Queue;
 use super::connection::Resend;
@@ -86,9 +87,9 @@ pub struct ClaimedJob {
     /// The shard it is in.
     pub shard: u16,
     /// In whose queue it was.
-    pub tenant: String,
+    pub tenant: Arc<str>,
     /// Its id.
-    pub id: String,
+    pub id: Arc<str>,
     /// The queue's record; `None` when somebody removed it.
     pub record: Option<Vec<u8>>,
     /// The worker time that its tenant was charged for it, an estimate.
@@ -141,6 +142,15 @@ impl Queue {
     /// # Errors
     /// When Redis fails. The claim may have been made: ask again with the same [`FetchRequest::attempt`].
     pub async fn fetch(&self, request: FetchRequest<'_>) -> Result<Fetched, QueueError> {
+        let mut fetched = self.fetch_ids(request).await?;
+        if let Fetched::Claim(claim) = &mut fetched {
+            self.read_records(claim).await?;
+        }
+        Ok(fetched)
+    }
+
+    /// As [`Queue::fetch`], without the jobs' records.
+    pub(super) async fn fetch_ids(&self, request: FetchRequest<'_>) -> Result<Fetched, QueueError> {
         let FetchRequest { worker, attempt, shard, turn, lanes, limit, quantum } = request;
         let lease_ms = self.config().lease.as_millis();
         let limit = limit.clamp(1, 500);
@@ -154,48 +164,31 @@ impl Queue {
             [Value::Int(0), timer, more, lanes, now, next] => {
                 nothing(timer, more, lanes, virtual_time(now, next)?)
             }
-            [Value::Int(fence), counts, ids, now, next] => {
+            [Value::Int(fence), claimed, charges, now, next] => {
                 let fence = u64::try_from(*fence).map_err(|_| QueueError::Answer("a negative fence"))?;
-                let jobs = self.read_claim(shard, counts, ids).await?;
+                let jobs = claimed_jobs(shard, &read::<String>(claimed)?, &read::<String>(charges)?);
+                let jobs = jobs.ok_or(QueueError::Answer("fetch"))?;
                 Ok(Fetched::Claim(Claim { shard, fence, jobs, virtual_time: virtual_time(now, next)? }))
             }
             _ => Err(QueueError::Answer("fetch")),
         }
     }
 
-    async fn read_claim(
-        &self,
-        shard: u16,
-        counts: &Value,
-        ids: &Value,
-    ) -> Result<Vec<ClaimedJob>, QueueError> {
-        let counts: Vec<String> = read(counts)?;
-        let ids: Vec<String> = read(ids)?;
-        let records = self.records(shard, &ids).await?;
-        let mut rest = ids.into_iter().zip(records);
-        let mut jobs = Vec::with_capacity(rest.len());
-        for block in counts.chunks_exact(3) {
-            let number = |text: &String| text.parse::<u64>().map_err(|_| QueueError::Answer("fetch"));
-            let charged = Duration::from_micros(number(&block[2])?);
-            let count = usize::try_from(number(&block[1])?).unwrap_or(usize::MAX);
-            let jobs_of = rest.by_ref().take(count);
-            let tenant = &block[0];
-            jobs.extend(jobs_of.map(|(id, record)| ClaimedJob {
-                shard,
-                tenant: tenant.clone(),
-                id,
-                record,
-                charged,
-            }));
+    /// Reads the records of claimed jobs.
+    pub(super) async fn read_records(&self, claim: &mut Claim) -> Result<(), QueueError> {
+        let ids: Vec<&str> = claim.jobs.iter().map(|job| &*job.id).collect();
+        let records = self.records(claim.shard, &ids).await?;
+        for (job, record) in claim.jobs.iter_mut().zip(records) {
+            job.record = record;
         }
-        Ok(jobs)
+        Ok(())
     }
 
     /// The records of jobs, past Lua: through it they would cost three times as much.
     pub(super) async fn records(
         &self,
         shard: u16,
-        ids: &[String],
+        ids: &[impl ToRedisArgs],
     ) -> Result<Vec<Option<Vec<u8>>>, QueueError> {
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -222,14 +215,14 @@ impl Queue {
         &self,
         shard: u16,
         fences: &[u64],
-        charges: &[(String, i64)],
+        charges: &[(Arc<str>, i64)],
     ) -> Result<Vec<bool>, QueueError> {
         if fences.is_empty() && charges.is_empty() {
             return Ok(Vec::new());
         }
         let mut arguments = vec![self.config().lease.as_millis().to_string(), fences.len().to_string()];
         arguments.extend(fences.iter().map(u64::to_string));
-        arguments.extend(charges.iter().flat_map(|(tenant, us)| [tenant.clone(), us.to_string()]));
+        arguments.extend(charges.iter().flat_map(|(tenant, us)| [tenant.to_string(), us.to_string()]));
         self.call(shard, Operation::Renew, Resend::Safe, arguments).await
     }
 
@@ -245,6 +238,22 @@ impl Queue {
         let quarantined = flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         Ok(Reaped { claims, returned, quarantined })
     }
+}
+
+/// Reads `claimed`, lines with a tenant, how many jobs it has, and their ids, then the next tenant; and `charges`, a
+/// number of microseconds for each tenant, which is that of each of its jobs.
+fn claimed_jobs(shard: u16, claimed: &str, charges: &str) -> Option<Vec<ClaimedJob>> {
+    let mut jobs = Vec::with_capacity(claimed.len() / 37);
+    let (mut lines, mut charges) = (claimed.split_terminator('\n'), charges.split_ascii_whitespace());
+    while let Some(tenant) = lines.next() {
+        let tenant: Arc<str> = tenant.into();
+        let charged = Duration::from_micros(charges.next().unwrap_or("0").parse().ok()?);
+        for _ in 0..lines.next()?.parse::<usize>().ok()? {
+            let (tenant, id) = (Arc::clone(&tenant), lines.next()?.into());
+            jobs.push(ClaimedJob { shard, tenant, id, record: None, charged });
+        }
+    }
+    Some(jobs)
 }
 
 fn nothing(

@@ -1,6 +1,7 @@
 //! Ends of jobs as arguments of the finish function.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::charge::{Charges, WorkerTime};
@@ -19,9 +20,9 @@ const CALL_JOBS: usize = 200;
 #[derive(Debug, Clone)]
 pub struct FinishedJob {
     /// In whose queue it was.
-    pub tenant: String,
+    pub tenant: Arc<str>,
     /// Its id.
-    pub id: String,
+    pub id: Arc<str>,
     /// The shard it was claimed in.
     pub shard: u16,
     /// The fence it was claimed with.
@@ -39,8 +40,8 @@ impl FinishedJob {
     #[must_use]
     pub fn new(job: &ClaimedJob, fence: u64, finish: impl Into<Finish>) -> Self {
         Self {
-            tenant: job.tenant.clone(),
-            id: job.id.clone(),
+            tenant: Arc::clone(&job.tenant),
+            id: Arc::clone(&job.id),
             shard: job.shard,
             fence,
             finish: finish.into(),
@@ -73,17 +74,17 @@ impl FinishedJob {
     fn push_blocks(&self, arguments: &mut Vec<String>) {
         arguments.push(operation(&self.finish.verdict).to_owned());
         arguments.push(self.fence.to_string());
-        arguments.push(self.tenant.clone());
+        arguments.push(self.tenant.to_string());
         match &self.finish.verdict {
             Verdict::Completed => {
-                arguments.extend(["1".to_owned(), self.record_bytes.to_string(), self.id.clone()]);
+                arguments.extend(["1".to_owned(), self.record_bytes.to_string(), self.id.to_string()]);
             }
             Verdict::Discarded { code, reason } | Verdict::Quarantined { code, reason } => {
-                arguments.extend([self.id.clone(), record::reason(code, '\n', reason)]);
+                arguments.extend([self.id.to_string(), record::reason(code, '\n', reason)]);
             }
             Verdict::Retry { after, error } => {
                 arguments.extend([
-                    self.id.clone(),
+                    self.id.to_string(),
                     after.as_millis().to_string(),
                     record::reason("retry", ' ', error),
                 ]);
@@ -91,12 +92,12 @@ impl FinishedJob {
             Verdict::Parked { reason } => {
                 let jitter_ms: u32 = rand::random_range(0..250);
                 arguments.extend([
-                    self.id.clone(),
+                    self.id.to_string(),
                     jitter_ms.to_string(),
                     record::reason("parked", ' ', reason),
                 ]);
             }
-            Verdict::Dropped { .. } | Verdict::Released => arguments.push(self.id.clone()),
+            Verdict::Dropped { .. } | Verdict::Released => arguments.push(self.id.to_string()),
         }
         if self.finish.verdict.is_final() {
             self.push_children(arguments);
@@ -188,7 +189,7 @@ fn arguments(jobs: &[FinishedJob]) -> (Vec<usize>, Vec<String>) {
         let bytes: usize = indices.iter().map(|&index| jobs[index].record_bytes).sum();
         arguments.extend(["c".to_owned(), fence.to_string(), tenant.to_owned(), indices.len().to_string()]);
         arguments.push(bytes.to_string());
-        arguments.extend(indices.iter().map(|&index| jobs[index].id.clone()));
+        arguments.extend(indices.iter().map(|&index| jobs[index].id.to_string()));
         order.extend(indices);
     }
     (order, arguments)

@@ -139,7 +139,7 @@ async fn a_whole_tenant_is_called_off_in_one_step() {
     h.push(&many).await;
     h.push(&[h.ping("globex")]).await;
     let running = h.fetch(4).await;
-    let own: Vec<_> = running.jobs.iter().filter(|job| job.tenant == "acme").collect();
+    let own: Vec<_> = running.jobs.iter().filter(|job| &*job.tenant == "acme").collect();
     let report = h.queue.cancel_tenant(&acme).await.unwrap();
     assert_eq!(report.stopping, own.len() as u64);
     assert_eq!(report.cancelled, 703 - own.len() as u64);

@@ -21,7 +21,7 @@ async fn serve(h: &Harness, jobs: usize, batch: usize) -> Vec<String> {
     while served.len() < jobs {
         let claim = h.fetch(batch).await;
         assert!(!claim.jobs.is_empty(), "the backlog is larger than this test");
-        served.extend(claim.jobs.iter().map(|job| job.tenant.clone()));
+        served.extend(claim.jobs.iter().map(|job| job.tenant.to_string()));
         h.complete(&claim).await;
     }
     served

@@ -94,7 +94,7 @@ async fn failures_go_out_through_nested_groups() {
     };
     assert!(h.finish(&claim, 0, finish).await);
     let claim = h.fetch(10).await;
-    let at = claim.jobs.iter().position(|job| job.id == middle_child.id().to_string()).unwrap();
+    let at = claim.jobs.iter().position(|job| *job.id == *middle_child.id().to_string()).unwrap();
     let (inner_children, inner) = h.group(&middle_child, 2);
     let inner_end = h.stamp("acme", &Ping { n: 2 }, in_middle);
     let inner = OpenGroup { continuation: inner_end.clone(), on_failure: OnFailure::Cancel, ..inner };

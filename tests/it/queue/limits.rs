@@ -152,7 +152,7 @@ async fn case_17_queues_are_paused_for_all_or_for_one() {
     h.push(&[job.clone(), h.ping("globex")]).await;
     h.queue.tenant_queue_set(&acme, "test", Flow::Paused).await.unwrap();
     let claim = h.fetch(10).await;
-    assert_eq!((claim.jobs.len(), claim.jobs[0].tenant.as_str()), (1, "globex"));
+    assert_eq!((claim.jobs.len(), &*claim.jobs[0].tenant), (1, "globex"));
     h.push(&[h.ping("acme")]).await;
     assert!(h.fetch(10).await.jobs.is_empty(), "what comes meanwhile waits too");
     let why = h.queue.explain(&acme, job.id()).await.unwrap().unwrap().waits_for;
@@ -188,7 +188,7 @@ async fn what_drains_runs_and_takes_nothing_new() {
     // The children of what runs are what drains.
     let claim = h.fetch_as("w", 10).await;
     assert_eq!(claim.jobs.len(), 2);
-    let index = claim.jobs.iter().position(|claimed| claimed.id == job.id().to_string()).unwrap();
+    let index = claim.jobs.iter().position(|claimed| *claimed.id == *job.id().to_string()).unwrap();
     let (children, group) = h.group(&job, 2);
     let finish = jobs::queue::Finish { verdict: Verdict::Completed, children, group: Some(group) };
     assert!(h.finish(&claim, index, finish).await);

@@ -58,7 +58,7 @@ async fn drain(queue: &Queue, h: &Harness, attempt: &mut u64) -> Vec<(String, St
                         assert!(job.record.is_some(), "{} has its record", job.id);
                         let finished = FinishedJob::new(job, claim.fence, Verdict::Completed);
                         assert_eq!(queue.finish(&[finished]).await.unwrap(), [true]);
-                        ran.push((job.tenant.clone(), job.id.clone()));
+                        ran.push((job.tenant.to_string(), job.id.to_string()));
                     }
                 }
                 Fetched::Nothing { more: true, .. } => {}
@@ -104,7 +104,7 @@ async fn fill(h: &Harness) -> Filled {
     let claim = h.fetch(3 * names().len()).await;
     assert_eq!(claim.jobs.len(), ends.len());
     for (index, job) in claim.jobs.iter().enumerate() {
-        assert!(h.finish(&claim, index, ends.remove(&job.id).unwrap()).await);
+        assert!(h.finish(&claim, index, ends.remove(&*job.id).unwrap()).await);
     }
     for name in names() {
         let mut jobs: Vec<_> = (0..30).map(|_| h.ping(&name)).collect();
@@ -191,7 +191,7 @@ async fn settings_go_along() {
             FetchRequest { worker: "w", attempt: 1, shard, turn: None, lanes, limit: 200, quantum: 10 };
         if let Fetched::Claim(claim) = queue.fetch(request).await.unwrap() {
             for job in claim.jobs {
-                *claimed.entry(job.tenant).or_default() += 1;
+                *claimed.entry(job.tenant.to_string()).or_default() += 1;
             }
         }
     }

@@ -48,7 +48,7 @@ impl Asker {
             .map(|job| FinishedJob::new(job, claim.fence, Verdict::Completed).took(job, took(&job.tenant)))
             .collect();
         assert!(h.queue.finish(&finished).await.unwrap().iter().all(|applied| *applied));
-        finished.into_iter().map(|job| (job.tenant.clone(), took(&job.tenant))).collect()
+        finished.into_iter().map(|job| (job.tenant.to_string(), took(&job.tenant))).collect()
     }
 }
 

@@ -117,7 +117,7 @@ impl<'a> Simulation<'a> {
                 continue;
             }
             let Some((job, fence)) = self.claim(number).await else { return };
-            let customer = self.customers.iter().find(|customer| customer.name == job.tenant).unwrap();
+            let customer = self.customers.iter().find(|customer| customer.name == &*job.tenant).unwrap();
             if let Some(backlog) = self.backlogs.get_mut(customer.name) {
                 *backlog -= 1;
             } else {
@@ -164,7 +164,7 @@ impl<'a> Simulation<'a> {
             };
             let took = Duration::from_millis(self.now - started);
             finished.push(FinishedJob::new(&job, fence, Verdict::Completed).took(&job, took));
-            let name = self.customers.iter().find(|customer| customer.name == job.tenant).unwrap().name;
+            let name = self.customers.iter().find(|customer| customer.name == &*job.tenant).unwrap().name;
             let inside = self.now.min(WINDOW.1).saturating_sub(started.max(WINDOW.0));
             *self.used.entry(name).or_default() += inside;
         }
@@ -175,7 +175,7 @@ impl<'a> Simulation<'a> {
     /// How many workers each customer had, on average.
     fn shares(&mut self) -> BTreeMap<&'static str, f64> {
         for Running { job, started, .. } in self.workers.iter().flatten() {
-            let name = self.customers.iter().find(|customer| customer.name == job.tenant).unwrap().name;
+            let name = self.customers.iter().find(|customer| customer.name == &*job.tenant).unwrap().name;
             *self.used.entry(name).or_default() += WINDOW.1.saturating_sub((*started).max(WINDOW.0));
         }
         let length = f64::from(u32::try_from(WINDOW.1 - WINDOW.0).unwrap());

@@ -167,5 +167,5 @@ pub(crate) fn tenant(name: &str) -> TenantId {
 }
 
 pub(crate) fn ids(claim: &Claim) -> Vec<String> {
-    claim.jobs.iter().map(|job| job.id.clone()).collect()
+    claim.jobs.iter().map(|job| job.id.to_string()).collect()
 }

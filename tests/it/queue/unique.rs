@@ -45,7 +45,7 @@ async fn case_40_every_end_of_a_job_frees_its_key() {
         );
         assert_eq!(push(&h, &other).await.accepted, 1, "another tenant");
         let claim = h.fetch(3).await;
-        let index = claim.jobs.iter().position(|claimed| claimed.id == first.id().to_string()).unwrap();
+        let index = claim.jobs.iter().position(|claimed| *claimed.id == *first.id().to_string()).unwrap();
         assert_taken(&h, &job(&h, 1, Unique::args()), &first).await;
         for at in 0..claim.jobs.len() {
             let verdict = if at == index { verdict.clone() } else { Verdict::Completed };
@@ -184,7 +184,7 @@ async fn case_16_a_conflict_holds_up_nothing_else() {
     h.push(std::slice::from_ref(&parent)).await;
     loop {
         let claim = h.fetch(10).await;
-        let Some(index) = claim.jobs.iter().position(|job| job.tenant == "initech") else { continue };
+        let Some(index) = claim.jobs.iter().position(|job| &*job.tenant == "initech") else { continue };
         let unique = EnqueueOptions { unique: Some(Unique::args()), ..EnqueueOptions::default() };
         let children = (0..2).map(|_| h.stamp("initech", &Ping { n: 9 }, unique)).collect();
         let finish = Finish { verdict: Verdict::Completed, children, group: None };

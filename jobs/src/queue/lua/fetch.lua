@@ -1,6 +1,6 @@
 -- flag allow-oom. A full Redis must be able to drain.
 -- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, floor, ceiling, (lane, its queue)*
--- -> {claim, {tenant, count, us charged for each, ...}, {id, ...}, V, next}
+-- -> {claim, lines: (tenant, count, id*)*, us charged for each job of the first tenant and so on, V, next}
 --  | {0, ms to the next timer or '', more, {lane number, ...}, V, next}
 -- With several shards (ceiling not ''): V rises to floor first, nobody with a start tag above ceiling is served
 -- except the first, and next is the start tag of who would be served next, '' for nobody.
@@ -11,17 +11,7 @@ local now, n, lease, Q = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), t
 local ku = p..':u:'..ARGV[5]
 local again, again_claim, charges = smatch(call('GET', ku) or '', '^(%d+) (%d+)(.*)$')
 if again == ARGV[6] and call('ZSCORE', p..':l', again_claim) then
-  local G, ids, rec, i, charged = {}, {}, {}, 1, string.gmatch(charges, '%d+')
-  for x in string.gmatch(call('GET', p..':c:'..again_claim) or '', '[^\n]+') do rec[#rec + 1] = x end
-  while i <= #rec do
-    local c = tonumber(rec[i + 1])
-    G[#G + 1] = rec[i]
-    G[#G + 1] = c
-    G[#G + 1] = charged() or 0
-    for j = i + 2, i + 1 + c do ids[#ids + 1] = rec[j] end
-    i = i + 2 + c
-  end
-  return {tonumber(again_claim), G, ids, '0', '0'}
+  return {tonumber(again_claim), call('GET', p..':c:'..again_claim) or '', charges, '0', '0'}
 end
 
 local lanes, numbers, kind_of = {}, {}, {} -- those that may be served, all, lane -> job type
@@ -216,7 +206,7 @@ while left > 0 and visits < maxv and nl > 0 do
 end
 
 -- 3. one claim, one lease, one record for the whole batch
-local claim
+local claim, claimed
 if ni > 0 then
   -- Microseconds since 1970 at least, so that a fence never comes again after a failover that lost the last
   -- ones.
@@ -235,10 +225,11 @@ if ni > 0 then
     charged[#charged + 1] = G[g + 2]
     call('HSET', kt..t..':a', unpack(inflight))
   end
-  call('SET', p..':c:'..claim, table.concat(rec, '\n'))
+  claimed, charges = table.concat(rec, '\n'), table.concat(charged, ' ')
+  call('SET', p..':c:'..claim, claimed)
   call('ZADD', p..':l', int(now + lease), claim)
   call('HSET', p..':n', claim, ni)
-  call('SET', ku, ARGV[6]..' '..claim..' '..table.concat(charged, ' '), 'PX', int(lease))
+  call('SET', ku, ARGV[6]..' '..claim..' '..charges, 'PX', int(lease))
 end
 for j = 1, #order do local t = order[j]; save(t, S[t], S[t].na, v, now) end
 flush()
@@ -258,6 +249,6 @@ for j = 1, nl do
 end
 for lane in pairs(woken) do wake(lane) end
 local upcoming = next_tag < 1 / 0 and int(next_tag) or ''
-if claim then return {tonumber(claim), G, ids, int(v), upcoming} end
+if claim then return {tonumber(claim), claimed, charges, int(v), upcoming} end
 local head = call('ZRANGE', kw, 0, 0, 'WITHSCORES')
 return {0, head[2] and int(max(0, tonumber(head[2]) - now)) or '', more, numbers, int(v), upcoming}

@@ -39,8 +39,8 @@ fn failed(ticket: &Ticket, error: &(dyn std::error::Error + Send + Sync + 'stati
     let failures = ticket.attempts.saturating_add(1);
     let text = crate::error::report(error);
     tracing::error!(
-        tenant.id = ticket.tenant,
-        job.id = ticket.id,
+        tenant.id = %ticket.tenant,
+        job.id = %ticket.id,
         error = text,
         failures,
         "handler broke down"

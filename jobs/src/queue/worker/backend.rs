@@ -1,6 +1,8 @@
 //! The queue as apalis sees it.
 
 use std::convert::Infallible;
+use std::future::Future as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -16,15 +18,30 @@ use super::shared::Shared;
 use super::ticket::TicketGuard;
 use super::worker_queue::WorkerOptions;
 
+/// Jobs that start in a row.
+const BURST: usize = 16;
+
 /// Hands claimed jobs to an apalis worker, whose service must answer with a [`crate::queue::Finish`].
 #[derive(Debug, Clone)]
 pub struct JobBackend {
     shared: Arc<Shared>,
+    /// Jobs handed out since the last pause.
+    in_a_row: usize,
 }
 
 impl JobBackend {
     pub(super) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, in_a_row: 0 }
+    }
+
+    /// Whether it is time to let the tasks run that talk to Redis. Without that, a full buffer of short jobs would keep
+    /// their thread busy while Redis waits.
+    fn pauses(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.in_a_row < BURST {
+            return false;
+        }
+        self.in_a_row = 0;
+        pin!(tokio::task::yield_now()).poll(cx).is_pending()
     }
 }
 
@@ -42,7 +59,11 @@ impl Backend for JobBackend {
         cx: &mut Context<'_>,
         worker: &WorkerContext,
     ) -> Poll<Option<Result<Task<FetchedJob>, Infallible>>> {
+        if self.pauses(cx) {
+            return Poll::Pending;
+        }
         let next = self.shared.buffer.poll(cx.waker());
+        self.in_a_row = if next.is_ready() { self.in_a_row + 1 } else { 0 };
         if matches!(next, Poll::Ready(None)) {
             // apalis finishes what runs when the source ends, but returns only from a worker that was
             // stopped.

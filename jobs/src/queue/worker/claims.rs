@@ -25,15 +25,19 @@ pub(super) struct Claims {
 struct LiveClaim {
     confirmed_until: Instant,
     lost: bool,
-    jobs: HashMap<String, Arc<Ticket>>,
+    /// Each at its [`Ticket::place`].
+    jobs: Vec<Option<Arc<Ticket>>>,
+    left: usize,
 }
 
 impl LiveClaim {
+    fn tickets(&self) -> impl Iterator<Item = &Arc<Ticket>> {
+        self.jobs.iter().flatten()
+    }
+
     fn lose(&mut self) {
         self.lost = true;
-        for ticket in self.jobs.values() {
-            ticket.cancel.cancel();
-        }
+        self.tickets().for_each(|ticket| ticket.cancel.cancel());
     }
 }
 
@@ -47,16 +51,24 @@ impl Claims {
         let claim = live.entry(ticket.claim).or_insert_with(|| LiveClaim {
             confirmed_until,
             lost: false,
-            jobs: HashMap::new(),
+            jobs: Vec::new(),
+            left: 0,
         });
-        claim.jobs.insert(ticket.id.clone(), Arc::clone(ticket));
+        if claim.jobs.len() <= ticket.place {
+            claim.jobs.resize(ticket.place + 1, None);
+        }
+        if claim.jobs[ticket.place].replace(Arc::clone(ticket)).is_none() {
+            claim.left += 1;
+        }
     }
 
     pub(super) fn remove(&self, ticket: &Ticket) {
         let mut live = self.lock();
-        if let Some(claim) = live.get_mut(&ticket.claim) {
-            claim.jobs.remove(&ticket.id);
-            if claim.jobs.is_empty() {
+        if let Some(claim) = live.get_mut(&ticket.claim)
+            && claim.jobs.get_mut(ticket.place).and_then(Option::take).is_some()
+        {
+            claim.left -= 1;
+            if claim.left == 0 {
                 live.remove(&ticket.claim);
             }
         }
@@ -82,7 +94,7 @@ impl Claims {
         let mut live = self.lock();
         let Some(claim) = live.get_mut(&id).filter(|claim| !claim.lost) else { return 0 };
         claim.lose();
-        claim.jobs.len()
+        claim.left
     }
 
     /// Stops the work of claims whose lease was not confirmed beyond `moment`.
@@ -90,14 +102,17 @@ impl Claims {
         let mut stopped = 0;
         for claim in self.lock().values_mut().filter(|claim| !claim.lost && claim.confirmed_until <= moment) {
             claim.lose();
-            stopped += claim.jobs.len();
+            stopped += claim.left;
         }
         stopped
     }
 
     /// Stops one job that somebody cancelled.
     pub(super) fn call_off(&self, claim: ClaimId, id: &str) {
-        if let Some(ticket) = self.lock().get(&claim).and_then(|claim| claim.jobs.get(id)) {
+        let live = self.lock();
+        if let Some(ticket) =
+            live.get(&claim).and_then(|claim| claim.tickets().find(|ticket| &*ticket.id == id))
+        {
             ticket.call_off();
         }
     }
@@ -106,17 +121,17 @@ impl Claims {
     pub(super) fn call_off_tenant(&self, tenant: &str, last: ClaimId) {
         let of_shard = |id: &ClaimId| id.shard == last.shard && id.fence <= last.fence;
         for (_, claim) in self.lock().iter().filter(|(id, _)| of_shard(id)) {
-            claim.jobs.values().filter(|ticket| ticket.tenant == tenant).for_each(|ticket| ticket.call_off());
+            claim.tickets().filter(|ticket| &*ticket.tenant == tenant).for_each(|ticket| ticket.call_off());
         }
     }
 
     /// Worker time that was not charged yet, of a shard's tenants, in microseconds.
-    pub(super) fn take_uncharged_us(&self, shard: u16) -> Vec<(String, i64)> {
-        let mut charges: HashMap<String, i64> = HashMap::new();
+    pub(super) fn take_uncharged_us(&self, shard: u16) -> Vec<(Arc<str>, i64)> {
+        let mut charges: HashMap<Arc<str>, i64> = HashMap::new();
         for ticket in self.tickets().iter().filter(|ticket| ticket.claim.shard == shard) {
             let us = ticket.take_uncharged_us();
             if us > 0 {
-                *charges.entry(ticket.tenant.clone()).or_default() += us;
+                *charges.entry(Arc::clone(&ticket.tenant)).or_default() += us;
             }
         }
         charges.into_iter().collect()
@@ -125,14 +140,14 @@ impl Claims {
     /// Jobs that have been running for longer than `patience` after they were told to stop.
     pub(super) fn stuck(&self, patience: Duration) -> usize {
         let live = self.lock();
-        let tickets = live.values().flat_map(|claim| claim.jobs.values());
+        let tickets = live.values().flat_map(LiveClaim::tickets);
         tickets.filter(|ticket| ticket.overdue().is_some_and(|overdue| overdue > patience)).count()
     }
 
     /// How long the job that runs longest has been running.
     pub(super) fn oldest(&self) -> Option<Duration> {
         let live = self.lock();
-        live.values().flat_map(|claim| claim.jobs.values()).filter_map(|ticket| ticket.ran_for()).max()
+        live.values().flat_map(LiveClaim::tickets).filter_map(|ticket| ticket.ran_for()).max()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -141,16 +156,16 @@ impl Claims {
 
     pub(super) fn cancel_all(&self) {
         for claim in self.lock().values() {
-            claim.jobs.values().for_each(|ticket| ticket.cancel.cancel());
+            claim.tickets().for_each(|ticket| ticket.cancel.cancel());
         }
     }
 
     pub(super) fn tickets(&self) -> Vec<Arc<Ticket>> {
-        self.lock().values().flat_map(|claim| claim.jobs.values().cloned()).collect()
+        self.lock().values().flat_map(|claim| claim.tickets().cloned()).collect()
     }
 
     pub(super) fn job_count(&self) -> usize {
-        self.lock().values().map(|claim| claim.jobs.len()).sum()
+        self.lock().values().map(|claim| claim.left).sum()
     }
 
     /// Waits until nothing is claimed. `false` when that takes longer than `deadline`.

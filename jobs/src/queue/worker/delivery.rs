@@ -7,30 +7,43 @@ use apalis_core::task::Task;
 use apalis_core::task::builder::TaskBuilder;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::backoff::Backoff;
 use super::claims::ClaimId;
 use super::job::FetchedJob;
 use super::shared::Shared;
 use super::ticket::{Ticket, TicketGuard};
+use crate::error::report;
 use crate::queue::claim::{Claim, ClaimedJob};
 use crate::queue::finish::Verdict;
 use crate::queue::record;
 
-/// Hands claimed jobs to apalis, each with its slot.
+/// Reads what claimed jobs are, and hands them to apalis, each with its slot. A claim whose records cannot be read
+/// for long is left to its lease.
 pub(super) async fn deliver(
     shared: &Shared,
-    claim: Claim,
+    mut claim: Claim,
     mut slots: OwnedSemaphorePermit,
     lease_end: Instant,
 ) {
+    let lease = shared.queue.config().lease;
+    let mut backoff = Backoff::new();
+    while let Err(error) = shared.queue.read_records(&mut claim).await {
+        tracing::warn!(error = report(&error), queue.shard = claim.shard, "cannot read jobs, trying again");
+        if shared.stopping.is_cancelled() || Instant::now() + lease * 2 / 3 > lease_end {
+            return;
+        }
+        backoff.wait().await;
+    }
     let mut tasks = Vec::with_capacity(claim.jobs.len());
     let id = ClaimId { shard: claim.shard, fence: claim.fence };
-    for job in claim.jobs {
+    for (place, job) in claim.jobs.iter().enumerate() {
+        let place = (id, place);
         // An answer that got lost may bring more than there are slots now.
         let Some(slot) = slots.split(1) else {
-            give_back(shared, &job, id, lease_end).await;
+            give_back(shared, job, place, lease_end).await;
             continue;
         };
-        match admit(shared, &job, id, slot, lease_end) {
+        match admit(shared, job, place, slot, lease_end) {
             Ok(task) => tasks.push(task),
             Err((ticket, code)) => quarantine(shared, &ticket, code).await,
         }
@@ -39,12 +52,12 @@ pub(super) async fn deliver(
     drop(shared.buffer.add(tasks));
 }
 
-async fn give_back(shared: &Shared, job: &ClaimedJob, claim: ClaimId, lease_end: Instant) {
-    let ticket = Arc::new(Ticket::new(job, claim, 0, None, None));
+async fn give_back(shared: &Shared, job: &ClaimedJob, place: (ClaimId, usize), lease_end: Instant) {
+    let ticket = Arc::new(Ticket::new(job, place, 0, None, None));
     shared.claims.add(&ticket, lease_end);
     if ticket.settle() {
         let request = ticket.request(Verdict::Released.into());
-        shared.finishes(claim.shard).send(request).await.ok();
+        shared.finishes(job.shard).send(request).await.ok();
     }
 }
 
@@ -52,21 +65,21 @@ async fn give_back(shared: &Shared, job: &ClaimedJob, claim: ClaimId, lease_end:
 fn admit(
     shared: &Shared,
     job: &ClaimedJob,
-    claim: ClaimId,
+    place: (ClaimId, usize),
     slot: OwnedSemaphorePermit,
     lease_end: Instant,
 ) -> Result<Task<FetchedJob>, (Arc<Ticket>, &'static str)> {
     let record = job.record.as_deref();
-    let read = record.and_then(record::parse).filter(|record| record.tenant == job.tenant);
+    let read = record.and_then(record::parse).filter(|record| record.tenant == &*job.tenant);
     let ids = job.tenant.parse().ok().zip(job.id.parse().ok());
     let (Some(read), Some((tenant_id, job_id))) = (read, ids) else {
         let code = if record.is_some() { "record_damaged" } else { "record_missing" };
-        let ticket = Arc::new(Ticket::new(job, claim, 0, None, Some(slot)));
+        let ticket = Arc::new(Ticket::new(job, place, 0, None, Some(slot)));
         shared.claims.add(&ticket, lease_end);
         return Err((ticket, code));
     };
     let wire: Arc<str> = read.wire.into();
-    let ticket = Arc::new(Ticket::new(job, claim, read.attempts, Some(Arc::clone(&wire)), Some(slot)));
+    let ticket = Arc::new(Ticket::new(job, place, read.attempts, Some(Arc::clone(&wire)), Some(slot)));
     shared.claims.add(&ticket, lease_end);
     let fetched = FetchedJob {
         tenant: tenant_id,
@@ -76,11 +89,11 @@ fn admit(
         deaths: read.deaths,
         interruptions: read.interruptions,
         parks: read.parks,
-        fence: claim.fence,
+        fence: ticket.claim.fence,
         cancel: ticket.cancel.clone(),
         called_off: Arc::clone(&ticket.called_off),
     };
-    let guard = TicketGuard { ticket, finishes: shared.finishes(claim.shard).clone() };
+    let guard = TicketGuard { ticket, finishes: shared.finishes(job.shard).clone() };
     Ok(TaskBuilder::new(fetched).data(Arc::new(guard)).build())
 }
 

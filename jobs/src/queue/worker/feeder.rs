@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
 
 use super::backoff::{Backoff, jittered};
 use super::delivery;
 use super::shard_order::{NextShard, ShardOrder};
 use super::shared::Shared;
 use super::watchers::{POLL, Wanted, Watchers};
-use crate::queue::claim::{FetchRequest, Fetched, Turn, VirtualTime};
+use crate::queue::claim::{Claim, FetchRequest, Fetched, Turn, VirtualTime};
 use crate::queue::connection::Resend;
 use crate::queue::error::QueueError;
 use crate::queue::servers::Servers;
@@ -31,11 +32,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
         watchers: (shards.len() > 1).then(|| Watchers::start(&shared)),
         markers: shared.queue.servers().separate(),
         backoff: Backoff::new(),
+        delivery: None,
         shared,
     };
     while let Some(slots) = feeder.free_slots().await {
         feeder.step(slots).await;
     }
+    feeder.delivered().await;
 }
 
 struct Feeder {
@@ -45,6 +48,8 @@ struct Feeder {
     watchers: Option<Watchers>,
     markers: Servers,
     backoff: Backoff,
+    /// Of the last claim.
+    delivery: Option<JoinHandle<()>>,
 }
 
 /// What became of the requests to one shard.
@@ -144,7 +149,7 @@ impl Feeder {
                 limit: slots.num_permits(),
                 quantum: self.shared.options.quantum,
             };
-            match self.shared.queue.fetch(request).await {
+            match self.shared.queue.fetch_ids(request).await {
                 Ok(answer) => {
                     self.backoff.reset();
                     self.shared.polled();
@@ -200,7 +205,7 @@ impl Feeder {
                 // A single shard is asked as long as it has something.
                 let at_once = Instant::now();
                 self.order.answered(shard, claim.virtual_time, at_once);
-                delivery::deliver(&self.shared, claim, slots, lease_end).await;
+                self.deliver(claim, slots, lease_end).await;
             }
             Fetched::Nothing { next_in, more, lane_numbers, virtual_time } => {
                 drop(slots);
@@ -210,6 +215,20 @@ impl Feeder {
                 self.order.answered(shard, idle, Instant::now() + wait);
                 self.watch(shard, wait, more).await;
             }
+        }
+    }
+
+    /// In the background, so that Redis can make the next claim meanwhile; one claim after the other.
+    async fn deliver(&mut self, claim: Claim, slots: OwnedSemaphorePermit, lease_end: Instant) {
+        self.delivered().await;
+        let shared = Arc::clone(&self.shared);
+        self.delivery =
+            Some(tokio::spawn(async move { delivery::deliver(&shared, claim, slots, lease_end).await }));
+    }
+
+    async fn delivered(&mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            delivery.await.ok();
         }
     }
 

@@ -48,7 +48,7 @@ fn refuse_impossible(request: &mut FinishRequest) {
         _ => "foreign_child",
     };
     let FinishedJob { tenant, id, .. } = &request.job;
-    tracing::error!(tenant.id = tenant, job.id = id, %error, "impossible finish, job discarded");
+    tracing::error!(tenant.id = %tenant, job.id = %id, %error, "impossible finish, job discarded");
     request.job.finish = Finish::of(Verdict::Discarded { code, reason: error.to_string() });
 }
 
@@ -91,7 +91,7 @@ async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff:
             Err(error) if !error.is_passing() => {
                 tracing::error!(
                     error = report(&error),
-                    job.id = jobs[0].id,
+                    job.id = %jobs[0].id,
                     "finish refused, its lease will end"
                 );
                 for ticket in tickets.iter() {
@@ -114,8 +114,8 @@ async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff:
 fn warn_stale(job: &FinishedJob) {
     let FinishedJob { tenant, id, fence, .. } = job;
     tracing::warn!(
-        tenant.id = tenant,
-        job.id = id,
+        tenant.id = %tenant,
+        job.id = %id,
         job.fence = fence,
         "stale finish: the claim was lost before"
     );

@@ -21,7 +21,7 @@ where
     F: Future<Output = Result<Finish, BoxDynError>> + Send + 'static,
 {
     let caught = move |job: FetchedJob| {
-        let attempt = AssertUnwindSafe(handler(job)).catch_unwind();
+        let attempt = AssertUnwindSafe(handler(job)).catch_unwind().boxed();
         async move { attempt.await.unwrap_or_else(|_| Err("the handler panicked".into())) }
     };
     let worker = WorkerBuilder::new("test").backend(backend).build(caught);

@@ -18,9 +18,11 @@ use crate::queue::finishing::FinishedJob;
 /// One claimed job and the slot it takes up.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    pub(super) tenant: String,
-    pub(super) id: String,
+    pub(super) tenant: Arc<str>,
+    pub(super) id: Arc<str>,
     pub(super) claim: ClaimId,
+    /// Which job of its claim it is.
+    pub(super) place: usize,
     pub(super) attempts: u32,
     pub(super) wire: Option<Arc<str>>,
     pub(super) cancel: CancellationToken,
@@ -43,18 +45,19 @@ pub(super) struct FinishRequest {
 }
 
 impl Ticket {
-    /// The ticket of a claimed job that was in its tenant's queue after `attempts` failures.
+    /// The ticket of the claimed job at `place` of its claim. It was in its tenant's queue after `attempts` failures.
     pub(super) fn new(
         job: &ClaimedJob,
-        claim: ClaimId,
+        (claim, place): (ClaimId, usize),
         attempts: u32,
         wire: Option<Arc<str>>,
         slot: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
-            tenant: job.tenant.clone(),
-            id: job.id.clone(),
+            tenant: Arc::clone(&job.tenant),
+            id: Arc::clone(&job.id),
             claim,
+            place,
             attempts,
             wire,
             cancel: CancellationToken::new(),
@@ -113,8 +116,8 @@ impl Ticket {
 
     pub(super) fn request(self: &Arc<Self>, finish: Finish) -> FinishRequest {
         let job = FinishedJob {
-            tenant: self.tenant.clone(),
-            id: self.id.clone(),
+            tenant: Arc::clone(&self.tenant),
+            id: Arc::clone(&self.id),
             shard: self.claim.shard,
             fence: self.claim.fence,
             finish,

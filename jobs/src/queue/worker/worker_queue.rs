@@ -27,10 +27,12 @@ pub struct WorkerOptions {
 }
 
 impl WorkerOptions {
-    /// A worker for `lanes` that runs `concurrency` jobs at once.
+    /// A worker for `lanes` that runs `concurrency` jobs at once, of which a tenant gets a fiftieth in a row, though
+    /// from 10 to 40.
     #[must_use]
     pub fn new(lanes: impl IntoIterator<Item = Lane>, concurrency: usize) -> Self {
-        Self { lanes: lanes.into_iter().collect(), concurrency, quantum: 10 }
+        let quantum = u32::try_from(concurrency / 50).unwrap_or(u32::MAX).clamp(10, 40);
+        Self { lanes: lanes.into_iter().collect(), concurrency, quantum }
     }
 }
 

@@ -20,7 +20,12 @@ pub(super) enum Handle {
 
 impl Claimed {
     pub(super) fn redis(fence: u64, job: ClaimedJob) -> Self {
-        Self { id: job.id.parse().unwrap(), tenant: job.tenant.clone(), fence, handle: Handle::Redis(job) }
+        Self {
+            id: job.id.parse().unwrap(),
+            tenant: job.tenant.to_string(),
+            fence,
+            handle: Handle::Redis(job),
+        }
     }
 
     pub(super) fn memory(job: FetchedJob) -> Self {

@@ -22,7 +22,7 @@ impl Run {
         let fence = self.model.claims[claim].fence;
         let (id, _) = self.model.claims[claim].jobs[0];
         let owner = self.model.tenant_of(id);
-        let charges = [(TENANTS[owner].to_owned(), i64::try_from(extra_us).unwrap_or(0))];
+        let charges = [(TENANTS[owner].into(), i64::try_from(extra_us).unwrap_or(0))];
         let held = self.h.queue.renew_charged(0, &[fence], &charges).await.map_err(failed)?;
         self.model.charge(owner, f64::from(u32::try_from(extra_us).unwrap_or(0)));
         same("held", &held, &vec![self.model.renew(claim)])

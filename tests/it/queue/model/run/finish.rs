@@ -40,7 +40,7 @@ impl Run {
         FinishedJob {
             shard: 0,
             tenant: TENANTS[self.model.tenant_of(ending.id)].into(),
-            id: ending.id.to_string(),
+            id: ending.id.to_string().into(),
             fence: claim.fence,
             finish,
             record_bytes: claim.bytes[&ending.id],
