@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use jobs::JobId;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use super::commands::{answer, cpu_seconds, listen};
 use crate::harness::records::{self, Ran};
@@ -47,19 +48,24 @@ pub(crate) async fn run(spec: ProducerSpec) -> Result<()> {
     answer(&"ready")?;
     ensure!(lines.recv().await.as_deref() == Some("go"), "the parent did not say go");
     let (start, cpu) = (Instant::now(), cpu_seconds());
-    let ids = match spec.way {
-        Way::Bulk { jobs } => source.fill(jobs, 0).await?,
-        Way::Single { jobs, tasks } => single(&source, jobs, tasks, spec.tenants).await?,
-        Way::Steady { per_second, seconds, work_ms, first_tenant } => {
-            let pace = Pace { per_second, seconds, work_ms, tenants: (first_tenant, spec.tenants) };
-            steady(&source, pace).await?
-        }
-    };
+    // On the runtime's own thread: the main one would be a second on the same core.
+    let ids = tokio::spawn(produce(source, spec.way, spec.tenants)).await??;
     let produced = Produced { seconds: start.elapsed().as_secs_f64(), cpu_seconds: cpu_seconds() - cpu };
     let none = Ran { id: 0, tenant: 0, created_us: 0, started_us: 0, ended_us: 0 };
     let ran = ids.into_iter().map(|id| anyhow::Ok(Ran { id: records::number(id)?, ..none }));
     records::write(&spec.records, &ran.collect::<Result<Vec<_>>>()?)?;
     answer(&produced)
+}
+
+async fn produce(source: Arc<Source>, way: Way, tenants: usize) -> Result<Vec<JobId>> {
+    match way {
+        Way::Bulk { jobs } => source.fill(jobs, 0).await,
+        Way::Single { jobs, tasks } => single(&source, jobs, tasks, tenants).await,
+        Way::Steady { per_second, seconds, work_ms, first_tenant } => {
+            let pace = Pace { per_second, seconds, work_ms, tenants: (first_tenant, tenants) };
+            steady(&source, pace).await
+        }
+    }
 }
 
 async fn push(source: &Source, tenant: usize, job: &Wait) -> Result<JobId> {
@@ -100,7 +106,7 @@ struct Pace {
 async fn steady(source: &Arc<Source>, pace: Pace) -> Result<Vec<JobId>> {
     let Pace { per_second, seconds, work_ms, tenants: (first, end) } = pace;
     let start = Instant::now();
-    let mut pushes = Vec::new();
+    let (mut pushes, mut ids) = (JoinSet::new(), Vec::new());
     let mut n: u64 = 0;
     let mut tick = tokio::time::interval(Duration::from_millis(1));
     while start.elapsed().as_secs_f64() < seconds {
@@ -108,9 +114,15 @@ async fn steady(source: &Arc<Source>, pace: Pace) -> Result<Vec<JobId>> {
         while float(n) < start.elapsed().as_secs_f64() * per_second {
             let source = Arc::clone(source);
             let tenant = first + usize::try_from(n)? % (end - first);
-            pushes.push(tokio::spawn(async move { push(&source, tenant, &Wait::new(n, work_ms)).await }));
+            pushes.spawn(async move { push(&source, tenant, &Wait::new(n, work_ms)).await });
             n += 1;
         }
+        while let Some(id) = pushes.try_join_next() {
+            ids.push(id??);
+        }
     }
-    try_join_all(pushes).await?.into_iter().collect()
+    while let Some(id) = pushes.join_next().await {
+        ids.push(id??);
+    }
+    Ok(ids)
 }

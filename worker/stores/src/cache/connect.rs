@@ -3,6 +3,7 @@ use std::time::Duration;
 use jobs::queue::RedisAddress;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
+use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionInfo, RedisResult};
 use secrecy::SecretString;
 
@@ -55,6 +56,7 @@ async fn cluster(nodes: &[ConnectionInfo]) -> RedisResult<Commands> {
     let client = ClusterClientBuilder::new(nodes.iter().cloned())
         .connection_timeout(CONNECT_LIMIT)
         .response_timeout(RESPONSE_LIMIT)
+        .tcp_settings(TcpSettings::default().set_nodelay(true))
         .build()?;
     client.get_async_connection().await.map(Commands::Cluster)
 }
