@@ -21,7 +21,7 @@ pub struct FetchRequest<'a> {
     pub attempt: u64,
     /// Which shard is asked.
     pub shard: u16,
-    /// How that shard's virtual time compares with the others'; `None` when there is only one.
+    /// Whose turn it is; `None` when there is only one shard and everybody may come.
     pub turn: Option<Turn>,
     /// The lanes it can serve.
     pub lanes: &'a [Lane],
@@ -36,8 +36,17 @@ pub struct FetchRequest<'a> {
 pub struct Turn {
     /// The shard had no work: its virtual clock, which stood still meanwhile, is put forward to this. Else 0.
     pub floor: u64,
-    /// The start tag of whoever is next in another shard: tenants behind it wait, except the first.
-    pub ceiling: u64,
+    /// Who must wait.
+    pub ceiling: Ceiling,
+}
+
+/// Who must wait although there is room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ceiling {
+    /// Tenants behind this start tag, which is that of whoever is next in another shard; but not the first.
+    Tag(u64),
+    /// Tenants that have jobs running. Newcomers, who have none, are looked for among the first 16 tenants.
+    Busy,
 }
 
 /// How far a shard is in serving its tenants; comparable between shards.
@@ -156,8 +165,11 @@ impl Queue {
         let limit = limit.clamp(1, 500);
         let mut arguments = vec![limit.to_string(), lease_ms.to_string(), quantum.max(1).to_string()];
         arguments.extend([worker.to_owned(), attempt.to_string()]);
-        let tag = |tag: fn(Turn) -> u64| turn.map_or_else(String::new, |turn| tag(turn).to_string());
-        arguments.extend([tag(|turn| turn.floor), tag(|turn| turn.ceiling)]);
+        arguments.extend(match turn {
+            None => [String::new(), String::new()],
+            Some(Turn { floor, ceiling: Ceiling::Tag(tag) }) => [floor.to_string(), tag.to_string()],
+            Some(Turn { floor, ceiling: Ceiling::Busy }) => [floor.to_string(), "I".to_owned()],
+        });
         arguments.extend(lanes.iter().flat_map(|lane| [lane.to_string(), lane.queue().to_owned()]));
         let answer: Vec<Value> = self.call(shard, Operation::Fetch, Resend::Safe, arguments).await?;
         match answer.as_slice() {
@@ -182,6 +194,16 @@ impl Queue {
             job.record = record;
         }
         Ok(())
+    }
+
+    /// Whether a newcomer waits in one of the lanes, who would be served with [`Ceiling::Busy`]. Much cheaper than
+    /// trying.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn newcomers(&self, shard: u16, lanes: &[Lane]) -> Result<bool, QueueError> {
+        let lanes = lanes.iter().map(ToString::to_string).collect();
+        self.call(shard, Operation::Newcomers, Resend::Safe, lanes).await
     }
 
     /// The records of jobs, past Lua: through it they would cost three times as much.

@@ -27,6 +27,7 @@ operations! {
     Enqueue = "enqueue",
     Room = "room",
     Fetch = "fetch",
+    Newcomers = "newcomers",
     Finish = "finish",
     Renew = "renew",
     Reap = "reap",
@@ -164,7 +165,7 @@ mod tests {
         let tag = LIBRARY.name(Operation::Enqueue).strip_suffix("_enqueue").unwrap();
         assert!(LIBRARY.text.starts_with(&format!("#!lua name={tag}\n")));
         assert_eq!(LIBRARY.name(Operation::Kept), format!("{tag}_kept"));
-        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 8);
+        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 9);
         assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 9);
     }
 }

@@ -53,7 +53,7 @@ mod worker;
 pub use address::RedisAddress;
 pub use cancel::{CancelReport, Cancelled};
 pub use charge::WorkerTime;
-pub use claim::{Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};
+pub use claim::{Ceiling, Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};
 pub use client::Queue;
 pub use config::QueueConfig;
 pub use dead_letters::Redriven;

@@ -36,6 +36,7 @@ local UNCAPPED = 1e9
 local F = {paused = 1, suspended = 2, draining = 4, ghosts = 8, cancels = 16, groups = 32, unique = 64,
   quotas = 128, caps = 256, queues = 512, garbage = 1024, bytes = 2048}
 local HELD = 3
+local NEWCOMERS = 16                 -- among how many of the first tenants newcomers are looked for
 local KEEP = 10000                   -- dead letters and quarantined jobs kept, per tenant
 local RECENT, RECENT_S = 200, 3600   -- finished ids remembered, per tenant
 local TIMERS = {s = true, y = true, k = true}

@@ -2,8 +2,9 @@
 -- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, floor, ceiling, (lane, its queue)*
 -- -> {claim, lines: (tenant, count, id*)*, us charged for each job of the first tenant and so on, V, next}
 --  | {0, ms to the next timer or '', more, {lane number, ...}, V, next}
--- With several shards (ceiling not ''): V rises to floor first, nobody with a start tag above ceiling is served
--- except the first, and next is the start tag of who would be served next, '' for nobody.
+-- With a turn (ceiling not ''): V rises to floor first, nobody with a start tag above ceiling is served except the
+-- first, and next is the start tag of who would be served next, '' for nobody. Ceiling 'I' is for newcomers: only tenants
+-- that have nothing in flight are served, out of turn, as far as they are among the first.
 -- The caller reads the records with a plain HMGET: through Lua they would cost three times as much, and the
 -- record of a claimed job is not removed. A caller that got no answer asks with the same attempt number and
 -- gets the same claim. Exact start-time fair queueing over the heads of the declared lanes' ready indexes.
@@ -24,8 +25,9 @@ for i = 9, #ARGV, 2 do
     kind_of[lane] = type_of(ARGV[i])
   end
 end
-local v0, several, ceiling, S, order = virtual_clock(), ARGV[8] ~= '', tonumber(ARGV[8]) or 1 / 0, {}, {}
-local v = several and max(v0, tonumber(ARGV[7])) or v0
+local v0, with_turn, newcomers, S, order = virtual_clock(), ARGV[8] ~= '', ARGV[8] == 'I', {}, {}
+local v = with_turn and max(v0, tonumber(ARGV[7])) or v0
+local ceiling = tonumber(ARGV[8]) or 1 / 0
 
 -- 1. timers, bounded: 16 tenants with 50 jobs each
 local function promote(t, s, kind)
@@ -122,7 +124,7 @@ end
 -- One visit; returns how many jobs were taken.
 local function serve(t, s)
   if s.vt < v then s.vt = v end
-  v = s.vt
+  if not newcomers then v = s.vt end -- who is passed over keeps his place
   local take = min(left, Q, s.cap - s.na)
   if s.emit > 0 then take = min(take, s.burst - ceil(max(0, s.tat - now) / s.emit)) end
   if take <= 0 then return 0 end
@@ -182,17 +184,20 @@ local function window(want)
   return T, H
 end
 while left > 0 and visits < maxv and nl > 0 do
-  local T, H = window(min(ceil(left / Q) + 1, 100))
+  local T, H = window(newcomers and NEWCOMERS or min(ceil(left / Q) + 1, 100))
   local m, j, touched, was = #T, 1, {}, {}
   if m == 0 then break end
   while j <= m and left > 0 and (j == 1 or S[T[j]].vt <= H) do
     local t = T[j]
     local s = S[t]
     if ni > 0 and max(s.vt, v) > ceiling then left = 0; break end -- another shard comes first
-    if not s.na then s.na = in_flight(t); order[#order + 1] = t end
-    if not was[t] then was[t] = true; touched[#touched + 1] = t end
-    local got = serve(t, s)
     visits = visits + 1
+    local got, na = 0, s.na or in_flight(t)
+    if not newcomers or na == 0 then
+      if not s.na then s.na = na; order[#order + 1] = t end
+      if not was[t] then was[t] = true; touched[#touched + 1] = t end
+      got = serve(t, s)
+    end
     if got > 0 and s.vt <= H and left > 0 and servable(s) then -- still small: serve again, in order
       local i = m
       while i > j and S[T[i]].vt > s.vt do T[i + 1] = T[i]; i = i - 1 end
@@ -203,6 +208,7 @@ while left > 0 and visits < maxv and nl > 0 do
   end
   for i = 1, #touched do local t = touched[i]; place(t, S[t], S[t].na, v, now) end
   flush_index()
+  if newcomers then break end
 end
 
 -- 3. one claim, one lease, one record for the whole batch
@@ -239,7 +245,7 @@ local more, next_tag = 0, 1 / 0
 for j = 1, nl do
   if call('EXISTS', kr..lanes[j]) == 1 then
     more = 1
-    if several then
+    if with_turn then
       local z = call('ZRANGE', kr..lanes[j], 0, 0, 'WITHSCORES')
       next_tag = min(next_tag, max(v, tonumber(z[2])))
     end

@@ -6,20 +6,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
+use super::asked::{Asked, SHORTEST};
 use super::backoff::{Backoff, jittered};
 use super::delivery;
+use super::reserve::Reserve;
 use super::shard_order::{NextShard, ShardOrder};
 use super::shared::Shared;
-use super::watchers::{POLL, Wanted, Watchers};
+use super::watchers::{POLL, Wanted, Watchers, pop_marker};
 use crate::queue::claim::{Claim, FetchRequest, Fetched, Turn, VirtualTime};
-use crate::queue::connection::Resend;
 use crate::queue::error::QueueError;
 use crate::queue::servers::Servers;
 
 /// Most jobs in one claim.
 const CLAIM_JOBS: usize = 200;
-/// The shortest wait.
-const SHORTEST: Duration = Duration::from_millis(2);
 /// How long a feeder with no free slot waits until it proves that it is alive.
 const PROOF: Duration = Duration::from_secs(1);
 
@@ -27,6 +26,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let shards = shared.queue.shards();
     let mut feeder = Feeder {
         order: ShardOrder::new(shards.end),
+        reserve: Reserve::of(shared.options.reserve.min(shared.options.concurrency.saturating_sub(1))),
         asked: shards.clone().map(|_| Asked::default()).collect(),
         // A single shard is waited for where its jobs are fetched.
         watchers: (shards.len() > 1).then(|| Watchers::start(&shared)),
@@ -44,24 +44,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
 struct Feeder {
     shared: Arc<Shared>,
     order: ShardOrder,
+    reserve: Reserve,
     asked: Vec<Asked>,
     watchers: Option<Watchers>,
     markers: Servers,
     backoff: Backoff,
     /// Of the last claim.
     delivery: Option<JoinHandle<()>>,
-}
-
-/// What became of the requests to one shard.
-#[derive(Debug, Default)]
-struct Asked {
-    /// Number of the request that is to be answered next.
-    attempt: u64,
-    /// How often in a row it said "ask again".
-    again: u32,
-    /// How often in a row it did not answer.
-    failures: u32,
-    lanes: Vec<u64>,
 }
 
 impl Feeder {
@@ -122,8 +111,12 @@ impl Feeder {
         if let Some(watchers) = &self.watchers {
             watchers.rung().for_each(|shard| self.order.woken(shard));
         }
+        let open = self.reserve.open(slots.num_permits() + self.shared.slots.available_permits());
+        if open == 0 {
+            return self.serve_newcomers(slots).await;
+        }
         match self.order.next(Instant::now()) {
-            NextShard::Ask { shard, turn } => self.feed(shard, turn, slots).await,
+            NextShard::Ask { shard, turn } => self.feed((shard, turn), open, slots).await,
             NextShard::Wait { until } => {
                 drop(slots);
                 self.wait_for_any(until).await;
@@ -131,24 +124,49 @@ impl Feeder {
         }
     }
 
+    /// Fetches for the last slots. A claim whose answer gets lost comes with the next one.
+    async fn serve_newcomers(&mut self, slots: OwnedSemaphorePermit) {
+        self.set_hungry(false);
+        let shard = self.reserve.newcomer(&self.shared, slots.num_permits()).await;
+        self.set_hungry(true);
+        let Some(shard) = shard else { return };
+        let lease_end = Instant::now() + self.shared.queue.config().lease;
+        let turn = Some(self.order.turn_of_newcomers(shard));
+        match self.shared.queue.fetch_ids(self.request((shard, turn), slots.num_permits(), 1)).await {
+            Ok(answer) => {
+                self.asked(shard).attempt += 1;
+                self.reserve.fetched(matches!(answer, Fetched::Claim(_)));
+                if let Fetched::Claim(claim) = answer {
+                    self.deliver(claim, slots, lease_end).await;
+                }
+            }
+            Err(error) => self.wait_after(&error, "cannot fetch newcomers' jobs, trying again").await,
+        }
+    }
+
+    fn request(&self, (shard, turn): (u16, Option<Turn>), limit: usize, quantum: u32) -> FetchRequest<'_> {
+        FetchRequest {
+            worker: &self.shared.name,
+            attempt: self.asked[usize::from(shard)].attempt,
+            shard,
+            turn,
+            lanes: &self.shared.options.lanes,
+            limit,
+            quantum,
+        }
+    }
+
     /// Asks a single shard until there is an answer, one of several once. A claim whose answer got lost is asked for
     /// again rather than left to its lease.
-    async fn feed(&mut self, shard: u16, turn: Option<Turn>, slots: OwnedSemaphorePermit) {
+    async fn feed(&mut self, (shard, turn): (u16, Option<Turn>), open: usize, slots: OwnedSemaphorePermit) {
         if let Some(watchers) = &self.watchers {
             watchers.want(shard, Wanted::Nothing);
         }
         let started = Instant::now();
         let lease = self.shared.queue.config().lease;
         while !self.shared.stopping.is_cancelled() && started.elapsed() < lease / 3 {
-            let request = FetchRequest {
-                worker: &self.shared.name,
-                attempt: self.asked[usize::from(shard)].attempt,
-                shard,
-                turn,
-                lanes: &self.shared.options.lanes,
-                limit: slots.num_permits(),
-                quantum: self.shared.options.quantum,
-            };
+            let limit = open.min(slots.num_permits());
+            let request = self.request((shard, turn), limit, self.shared.options.quantum);
             match self.shared.queue.fetch_ids(request).await {
                 Ok(answer) => {
                     self.backoff.reset();
@@ -209,7 +227,7 @@ impl Feeder {
             }
             Fetched::Nothing { next_in, more, lane_numbers, virtual_time } => {
                 drop(slots);
-                let wait = if more { self.short_wait(shard) } else { idle_wait(next_in) };
+                let wait = if more { self.asked(shard).ask_again_in() } else { idle_wait(next_in) };
                 self.asked(shard).lanes = lane_numbers;
                 let idle = VirtualTime { next: None, ..virtual_time };
                 self.order.answered(shard, idle, Instant::now() + wait);
@@ -230,13 +248,6 @@ impl Feeder {
         if let Some(delivery) = self.delivery.take() {
             delivery.await.ok();
         }
-    }
-
-    /// Usually once or twice. A damaged index could say so for ever: that must not become a busy loop.
-    fn short_wait(&mut self, shard: u16) -> Duration {
-        let asked = self.asked(shard);
-        asked.again += 1;
-        SHORTEST * 2_u32.pow((asked.again - 1).min(8))
     }
 
     /// Waits for a marker of the single shard, or leaves that to the shard's watcher.
@@ -270,16 +281,9 @@ impl Feeder {
     }
 
     async fn wait_for_marker(&mut self, shard: u16, lanes: &[u64], wait: Duration) {
-        let mut command = redis::cmd("BZPOPMIN");
-        for lane in lanes {
-            command.arg(self.shared.queue.key(shard, &format!("mk:{lane}")));
-        }
-        command.arg(wait.as_secs_f64());
-        let deadline = wait + self.shared.queue.config().call_deadline;
-        let popped = self.markers.query_within::<redis::Value>(shard, &command, Resend::Never, deadline);
         let popped = tokio::select! {
             () = self.shared.stopping.cancelled() => return,
-            popped = popped => popped,
+            popped = pop_marker(&self.shared.queue, &self.markers, (shard, lanes), wait) => popped,
         };
         self.order.woken(shard);
         match popped {

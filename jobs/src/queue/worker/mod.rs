@@ -6,6 +6,7 @@
 //! empties a buffer.
 
 mod acker;
+mod asked;
 mod backend;
 mod backoff;
 mod buffer;
@@ -17,6 +18,7 @@ mod job;
 mod presence;
 mod reaper;
 mod renewer;
+mod reserve;
 #[cfg(feature = "test-support")]
 mod run_for_tests;
 mod shard_order;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::queue::claim::{Turn, VirtualTime};
+use crate::queue::claim::{Ceiling, Turn, VirtualTime};
 
 /// What a worker knows of the shards.
 ///
@@ -93,7 +93,14 @@ impl ShardOrder {
             ceiling = ceiling.min(other_next);
         }
         let was_idle = matches!(self.views[shard], View::Idle { .. } | View::Unknown { was_idle: true });
-        Turn { floor: if was_idle { now.unwrap_or(self.latest) } else { 0 }, ceiling }
+        let floor = if was_idle { now.unwrap_or(self.latest) } else { 0 };
+        Turn { floor, ceiling: Ceiling::Tag(ceiling) }
+    }
+
+    /// What to ask `shard` with when it is the turn of newcomers.
+    #[must_use]
+    pub fn turn_of_newcomers(&self, shard: u16) -> Turn {
+        Turn { ceiling: Ceiling::Busy, ..self.turn(usize::from(shard)) }
     }
 
     /// The shard answered. Without work it is asked again at `idle_until`.
@@ -141,9 +148,9 @@ mod tests {
             assert_eq!(asked(&order, now).0, shard);
             order.answered(shard, time(5, next), now);
         }
-        assert_eq!(asked(&order, now), (1, Turn { floor: 0, ceiling: 20 }));
+        assert_eq!(asked(&order, now), (1, Turn { floor: 0, ceiling: Ceiling::Tag(20) }));
         order.answered(1, time(10, 40), now);
-        assert_eq!(asked(&order, now), (2, Turn { floor: 0, ceiling: 30 }));
+        assert_eq!(asked(&order, now), (2, Turn { floor: 0, ceiling: Ceiling::Tag(30) }));
     }
 
     #[test]
@@ -153,14 +160,18 @@ mod tests {
         let mut order = ShardOrder::new(2);
         order.answered(0, VirtualTime { now: 3, next: None }, later);
         order.answered(1, time(500, 510), later);
-        assert_eq!(asked(&order, now), (1, Turn { floor: 0, ceiling: u64::MAX }));
+        assert_eq!(asked(&order, now), (1, Turn { floor: 0, ceiling: Ceiling::Tag(u64::MAX) }));
         order.woken(0);
-        assert_eq!(asked(&order, now), (0, Turn { floor: 500, ceiling: 510 }));
-        assert_eq!(asked(&order, later), (0, Turn { floor: 500, ceiling: 510 }), "the fallback");
+        assert_eq!(asked(&order, now), (0, Turn { floor: 500, ceiling: Ceiling::Tag(510) }));
+        assert_eq!(
+            asked(&order, later),
+            (0, Turn { floor: 500, ceiling: Ceiling::Tag(510) }),
+            "the fallback"
+        );
         order.answered(0, time(500, 505), later);
         assert_eq!(
             asked(&order, now),
-            (0, Turn { floor: 0, ceiling: 510 }),
+            (0, Turn { floor: 0, ceiling: Ceiling::Tag(510) }),
             "busy: it keeps what it has earned"
         );
     }

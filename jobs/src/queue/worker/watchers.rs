@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::backoff::{Backoff, jittered};
 use super::shared::Shared;
+use crate::queue::client::Queue;
 use crate::queue::connection::Resend;
 use crate::queue::error::QueueError;
 use crate::queue::servers::Servers;
@@ -89,6 +90,25 @@ impl Watchers {
     }
 }
 
+/// Waits until there may be work in one of a shard's lanes, and takes the marker that says so: its key, or `None` when
+/// `wait` is over.
+pub(super) async fn pop_marker(
+    queue: &Queue,
+    connection: &Servers,
+    (shard, lanes): (u16, &[u64]),
+    wait: Duration,
+) -> Result<Option<String>, QueueError> {
+    let mut command = redis::cmd("BZPOPMIN");
+    for lane in lanes {
+        command.arg(queue.key(shard, &format!("mk:{lane}")));
+    }
+    command.arg(wait.as_secs_f64());
+    let deadline = wait + queue.config().call_deadline;
+    let popped: Option<(String, String, f64)> =
+        connection.query_within(shard, &command, Resend::Never, deadline).await?;
+    Ok(popped.map(|(key, _, _)| key))
+}
+
 struct Watcher {
     shared: Arc<Shared>,
     shard: u16,
@@ -134,14 +154,16 @@ impl Watcher {
         if self.is_hungry.wait_for(|hungry| *hungry).await.is_err() {
             return true;
         }
-        let marker = match self.pop_marker(lanes).await {
-            Ok(marker) => marker,
-            Err(error) => {
-                tracing::debug!(queue.shard = self.shard, %error, "cannot wait for jobs, trying again");
-                self.backoff.wait().await;
-                return false;
-            }
-        };
+        let marker =
+            match pop_marker(&self.shared.queue, &self.connection, (self.shard, lanes), jittered(POLL)).await
+            {
+                Ok(marker) => marker,
+                Err(error) => {
+                    tracing::debug!(queue.shard = self.shard, %error, "cannot wait for jobs, trying again");
+                    self.backoff.wait().await;
+                    return false;
+                }
+            };
         self.backoff.reset();
         let Some(marker) = marker else { return false };
         if !*self.is_hungry.borrow()
@@ -150,19 +172,6 @@ impl Watcher {
             tracing::debug!(queue.shard = self.shard, %error, "a marker is lost, the poll will do");
         }
         true
-    }
-
-    async fn pop_marker(&self, lanes: &[u64]) -> Result<Option<String>, QueueError> {
-        let wait = jittered(POLL);
-        let mut command = redis::cmd("BZPOPMIN");
-        for lane in lanes {
-            command.arg(self.shared.queue.key(self.shard, &format!("mk:{lane}")));
-        }
-        command.arg(wait.as_secs_f64());
-        let deadline = wait + self.shared.queue.config().call_deadline;
-        let popped: Option<(String, String, f64)> =
-            self.connection.query_within(self.shard, &command, Resend::Never, deadline).await?;
-        Ok(popped.map(|(key, _, _)| key))
     }
 
     async fn put_back(&self, marker: &str) -> Result<(), QueueError> {

@@ -24,15 +24,19 @@ pub struct WorkerOptions {
     pub concurrency: usize,
     /// The most jobs that one tenant gets in a row while others wait. Small is fairer, large is faster.
     pub quantum: u32,
+    /// How many of the jobs that run at once can only be those of newcomers: of tenants that had nothing running when
+    /// the job started, so that they need not wait for a slot behind somebody's long backlog. With 0 everybody may
+    /// have every slot.
+    pub reserve: usize,
 }
 
 impl WorkerOptions {
-    /// A worker for `lanes` that runs `concurrency` jobs at once, of which a tenant gets a fiftieth in a row, though
-    /// from 10 to 40.
+    /// A worker for `lanes` that runs `concurrency` jobs at once. A tenant gets a fiftieth of that in a row, though
+    /// from 10 to 40, and a twentieth is kept for newcomers.
     #[must_use]
     pub fn new(lanes: impl IntoIterator<Item = Lane>, concurrency: usize) -> Self {
         let quantum = u32::try_from(concurrency / 50).unwrap_or(u32::MAX).clamp(10, 40);
-        Self { lanes: lanes.into_iter().collect(), concurrency, quantum }
+        Self { lanes: lanes.into_iter().collect(), concurrency, quantum, reserve: concurrency / 20 }
     }
 }
 

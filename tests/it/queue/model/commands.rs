@@ -40,6 +40,7 @@ pub(super) enum Command {
         limit: usize,
         lanes: u8,
         quantum: u32,
+        newcomers: bool,
     },
     Finish {
         claim: usize,

@@ -83,10 +83,13 @@ fn going() -> impl Strategy<Value = Command> {
     let took = || proptest::option::of(prop_oneof![0..2_000_u64, 2_000..200_000_u64]);
     prop_oneof![
         9 => (0..2_usize, 1..8_usize, 1..16_u8, 1..4_u32).prop_map(|(worker, limit, lanes, quantum)| {
-            Command::Fetch { worker, limit, lanes, quantum }
+            Command::Fetch { worker, limit, lanes, quantum, newcomers: false }
+        }),
+        3 => (0..2_usize, 1..8_usize, 1..16_u8).prop_map(|(worker, limit, lanes)| {
+            Command::Fetch { worker, limit, lanes, quantum: 1, newcomers: true }
         }),
         4 => (0..2_usize, 1..8_usize).prop_map(|(worker, limit)| {
-            Command::Fetch { worker, limit, lanes: 15, quantum: 2 }
+            Command::Fetch { worker, limit, lanes: 15, quantum: 2, newcomers: false }
         }),
         9 => (number(), number(), end(), 0..4_usize, proptest::option::of(flag()), took()).prop_map(
             |(claim, job, end, children, group, took_us)| {

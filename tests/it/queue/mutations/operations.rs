@@ -41,6 +41,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "local reserved, m = false, floor(c / 8)",
     ),
     one("a visit takes more than the cap leaves", "fetch", "min(left, Q, s.cap - s.na)", "min(left, Q)"),
+    one("a busy tenant is served as a newcomer", "fetch", "if not newcomers or na == 0 then", "if true then"),
+    one(
+        "who is passed over by newcomers loses his place",
+        "fetch",
+        "if not newcomers then v = s.vt end",
+        "v = s.vt",
+    ),
     one("a visit takes all it can", "fetch", "min(left, Q, s.cap - s.na)", "min(left, s.cap - s.na)"),
     one("the tenant that is furthest ahead goes first", "fetch", "  return x < y\n", "  return x > y\n"),
     one(
@@ -124,6 +131,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "call('ZADD', k, int(now), worker)",
         "call('ZADD', k, int(now - tonumber(ARGV[3])), worker)",
     ),
+    one("newcomers are not seen", "newcomers", "in_flight(first[j]) == 0", "in_flight(first[j]) < 0"),
     one("the oldest dead letters come first", "kept", "'ZREVRANGE'", "'ZRANGE'"),
     one("no tenant is ready", "lanes", "call('ZCARD', kr..lane)", "0"),
     one("the first running job is left out", "list", "for i = offset + 1,", "for i = offset + 2,"),

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod outages;
+mod reserve;
 mod running;
 mod sharded;
 pub(super) mod site;

@@ -54,8 +54,18 @@ impl Site {
     where
         F: Future<Output = Result<Finish, Failure>> + Send + 'static,
     {
-        let queue =
-            WorkerQueue::start(self.queue.clone(), WorkerOptions::new([Lane::of::<Ping>()], concurrency));
+        self.work_with(WorkerOptions::new([Lane::of::<Ping>()], concurrency), handler)
+    }
+
+    pub(in crate::queue) fn work_with<F>(
+        &self,
+        options: WorkerOptions,
+        handler: impl Fn(FetchedJob) -> F + Clone + Send + 'static,
+    ) -> Work
+    where
+        F: Future<Output = Result<Finish, Failure>> + Send + 'static,
+    {
+        let queue = WorkerQueue::start(self.queue.clone(), options);
         let running = tokio::spawn(run_for_tests(queue.backend(), handler));
         Work { queue, running }
     }

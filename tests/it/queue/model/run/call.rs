@@ -34,6 +34,8 @@ pub(super) struct Request {
     pub(super) limit: usize,
     pub(super) lanes: u8,
     pub(super) quantum: u32,
+    /// For tenants only that have nothing running.
+    pub(super) newcomers: bool,
 }
 
 /// A group that is opened.

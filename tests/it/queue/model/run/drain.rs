@@ -78,7 +78,8 @@ impl Run {
 
     async fn fetch_all(&mut self) -> Result<usize, String> {
         self.attempt += 1;
-        let request = Request { worker: 0, attempt: self.attempt, limit: 8, lanes: 15, quantum: 2 };
+        let request =
+            Request { worker: 0, attempt: self.attempt, limit: 8, lanes: 15, quantum: 2, newcomers: false };
         let found = self.fetch(request).await?;
         self.check().await?;
         Ok(found)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jobs::queue::{Claim as Claimed, FetchRequest, Fetched};
+use jobs::queue::{Ceiling, Claim as Claimed, FetchRequest, Fetched, Lane, Turn};
 
 use super::call::Request;
 use super::turns::Turns;
@@ -15,9 +15,12 @@ use crate::queue::model::world::{self, LEASE_MS, TENANTS};
 impl Run {
     /// How many jobs were found.
     pub(super) async fn fetch(&mut self, request: Request) -> Result<usize, String> {
-        let Request { worker, lanes, limit, quantum, mut attempt } = request;
+        let Request { worker, lanes, limit, quantum, newcomers, mut attempt } = request;
         let again = self.model.claims.iter().position(|claim| claim.request == (worker, attempt));
         let declared = world::lanes(lanes);
+        if newcomers {
+            self.look_for_newcomers(request, &declared).await?;
+        }
         let name = format!("w{worker}");
         for _ in 0..50 {
             if again.is_none_or(|claim| self.model.claims[claim].lease.is_none()) {
@@ -27,7 +30,7 @@ impl Run {
                 worker: &name,
                 attempt,
                 shard: 0,
-                turn: None,
+                turn: newcomers.then_some(Turn { floor: 0, ceiling: Ceiling::Busy }),
                 lanes: &declared,
                 limit,
                 quantum,
@@ -40,6 +43,7 @@ impl Run {
                         None => self.claimed(&claim, Request { attempt, ..request }),
                     };
                 }
+                Fetched::Nothing { .. } if newcomers => return self.no_newcomers(request),
                 Fetched::Nothing { more: true, .. } => {
                     self.attempt += 1;
                     attempt = self.attempt;
@@ -55,6 +59,19 @@ impl Run {
             }
         }
         Err("it asks to be asked again, for ever".into())
+    }
+
+    async fn look_for_newcomers(&self, request: Request, declared: &[Lane]) -> Result<(), String> {
+        let seen = self.h.queue.newcomers(0, declared).await.map_err(failed)?;
+        if seen { Ok(()) } else { self.no_newcomers(request).map(drop) }
+    }
+
+    /// Nobody has work who has nothing running.
+    fn no_newcomers(&self, request: Request) -> Result<usize, String> {
+        let turns = Turns::begin(&self.before, &self.model, request)?;
+        turns
+            .newcomer(&self.model)
+            .map_or(Ok(0), |name| Err(format!("{name} is a newcomer, but was not served")))
     }
 
     /// A fetch that found only ghosts has removed them.
@@ -124,7 +141,7 @@ impl Run {
         });
         // One call serves everybody it can reach; ghosts use up some of its visits.
         let left = self.model.startable(lanes);
-        if found < limit && !left.is_empty() && self.model.ghosts.len() < limit {
+        if !request.newcomers && found < limit && !left.is_empty() && self.model.ghosts.len() < limit {
             return Err(format!("{found} of {limit} found, but {left:?} may start"));
         }
         self.fetched = Some(turns.end(&self.model));

@@ -44,9 +44,9 @@ impl Run {
             | Command::PushGroup { .. }
             | Command::PushChain { .. }
             | Command::PushAgain { .. } => return self.resolve_push(command),
-            Command::Fetch { worker, limit, lanes, quantum } => {
+            Command::Fetch { worker, limit, lanes, quantum, newcomers } => {
                 self.attempt += 1;
-                Call::Fetch(Request { worker, attempt: self.attempt, limit, lanes, quantum })
+                Call::Fetch(Request { worker, attempt: self.attempt, limit, lanes, quantum, newcomers })
             }
             Command::Finish { claim, job, end, children, group, took_us } => {
                 let claim = self.claim(claim)?;

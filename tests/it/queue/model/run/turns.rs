@@ -51,6 +51,9 @@ impl Turns {
     pub(super) fn next(&mut self, model: &Model, tenant: usize) -> Result<(), String> {
         if self.current != Some(tenant) || self.left == 0 {
             let mine = self.tags[tenant].max(self.clock);
+            if self.request.newcomers {
+                return self.out_of_turn(model, tenant);
+            }
             let others = model.startable(self.request.lanes);
             let passed =
                 others.iter().map(|&id| model.tenant_of(id)).find(|&other| self.tags[other] + 9.0 < mine);
@@ -65,6 +68,23 @@ impl Turns {
         Ok(())
     }
 
+    /// It does not move the clock, which would cost those who are passed over.
+    fn out_of_turn(&mut self, model: &Model, tenant: usize) -> Result<(), String> {
+        if model.active(tenant) > 0 {
+            return Err(format!("{} is no newcomer", TENANTS[tenant]));
+        }
+        (self.current, self.left) = (Some(tenant), 0);
+        Ok(())
+    }
+
+    /// A tenant that has nothing running and whose jobs may start.
+    pub(super) fn newcomer(&self, model: &Model) -> Option<&'static str> {
+        let startable = model.startable(self.request.lanes);
+        let mut tenants = startable.iter().map(|&id| model.tenant_of(id));
+        let newcomer = tenants.find(|&tenant| self.is_plain && model.active(tenant) == 0)?;
+        Some(TENANTS[newcomer])
+    }
+
     pub(super) fn started(&mut self, model: &Model, id: Id) {
         let job = model.job(id);
         let tenant = job.spec.tenant;
@@ -75,8 +95,9 @@ impl Turns {
     pub(super) fn end(self, model: &Model) -> Fetched {
         let left = levels(model, &model.startable(self.request.lanes));
         let Self { is_plain, clock, levels, waiting, .. } = self;
-        let last_tag = self.tags.iter().copied().fold(clock, f64::max);
-        let payments = levels.iter().map(Vec::len).sum::<usize>();
+        let in_turn = !self.request.newcomers;
+        let last_tag = self.tags.iter().copied().filter(|_| in_turn).fold(clock, f64::max);
+        let payments = levels.iter().map(Vec::len).filter(|_| in_turn).sum::<usize>();
         let payments = f64::from(u32::try_from(payments).unwrap_or(u32::MAX));
         Fetched { is_plain, clock, last_tag, payments, levels, waiting, left }
     }
