@@ -20,6 +20,7 @@ mod registry;
 mod run;
 mod schedules;
 mod settings;
+mod slugs;
 mod tenants;
 mod wait;
 

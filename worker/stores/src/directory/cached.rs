@@ -146,6 +146,10 @@ impl Directory for CachedDirectory {
         ask!(self, tenant, Question::Kb(kb.clone()), Kb, kb(kb))
     }
 
+    async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>> {
+        self.news.slugs().tenant(&self.rows, slug).await
+    }
+
     async fn invalidate(&self, tenant: &TenantId) {
         self.news.tenant_changed(tenant).await;
     }

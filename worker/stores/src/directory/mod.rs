@@ -9,9 +9,11 @@ mod cached;
 mod news;
 mod permissions;
 mod rows;
+mod slugs;
 mod subscriber;
 
 pub(crate) use answers::Answers;
 pub(crate) use cached::CachedDirectory;
 pub(crate) use news::DirectoryNews;
 pub(crate) use rows::{DirectoryRows, MemberRecord};
+pub(crate) use slugs::Slugs;

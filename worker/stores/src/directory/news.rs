@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jobs::tenant::TenantId;
 
-use super::Answers;
+use super::{Answers, Slugs};
 use crate::cache::Commands;
+use crate::model::SlugChange;
 
 /// The channel on which tenant ids are called out.
 pub(super) const CHANNEL: &str = "tenantry:directory";
@@ -29,6 +30,25 @@ impl DirectoryNews {
     pub(crate) fn local(answers: Answers) -> Self {
         answers.set_news_arrive(true);
         Self { answers, redis: None }
+    }
+
+    /// The words that tenants are called by, and who has to hear of changes.
+    pub(crate) fn slugs(&self) -> Slugs {
+        Slugs::new(self.redis.clone())
+    }
+
+    /// Tells every process of a new tenant, which is called by its id.
+    pub(crate) async fn tenant_made(&self, tenant: &TenantId) {
+        self.slugs().changed(None, Some((tenant.as_str(), tenant))).await;
+        self.tenant_changed(tenant).await;
+    }
+
+    /// Tells every process what became of a tenant's wish to be called `slug`. Call it after the commit.
+    pub(crate) async fn slug_changed(&self, tenant: &TenantId, slug: &str, change: &SlugChange) {
+        if let SlugChange::Changed { before } = change {
+            let before = Some(before.as_str()).filter(|before| *before != slug);
+            self.slugs().changed(before, Some((slug, tenant))).await;
+        }
     }
 
     /// Forgets what is cached of `tenant`, here and in every other process. Call it after the commit; it

@@ -20,6 +20,9 @@ pub(crate) trait DirectoryRows: Send + Sync + 'static {
 
     async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>>;
 
+    /// The tenant that is called `slug` in host names.
+    async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>>;
+
     /// The member whose token's `sub` claim is `subject`.
     async fn member(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<MemberRecord>>;
 

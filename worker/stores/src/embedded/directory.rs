@@ -72,6 +72,14 @@ impl SqliteDirectory {
         Ok(Some(MemberRecord { role: parsed(&role, "members.role")?, removed: status == "removed" }))
     }
 
+    async fn slug_row(&self, slug: &str) -> Result<Option<TenantId>, Fault> {
+        let row: Option<String> = sqlx::query_scalar("SELECT tenant_id FROM slugs WHERE slug = ?")
+            .bind(slug)
+            .fetch_optional(self.file.read())
+            .await?;
+        row.map(|tenant| parsed(&tenant, "slugs.tenant_id")).transpose()
+    }
+
     async fn creator_rows(&self, tenant: &TenantId, name: &str) -> Result<Vec<String>, Fault> {
         Ok(sqlx::query_scalar("SELECT created_by FROM schedules WHERE tenant_id = ? AND name = ?")
             .bind(tenant.as_str())
@@ -93,6 +101,10 @@ impl DirectoryRows for SqliteDirectory {
 
     async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>> {
         call("directory.api_key", CALL, self.api_key_row(tenant, key)).await
+    }
+
+    async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>> {
+        call("directory.tenant_of_slug", CALL, self.slug_row(slug)).await
     }
 
     async fn member(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<MemberRecord>> {

@@ -5,6 +5,7 @@ mod document;
 mod graph;
 mod history;
 mod schedule;
+mod slug;
 mod tenant;
 mod text;
 mod workspace;
@@ -14,6 +15,7 @@ pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewD
 pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
 pub use history::JobRecord;
 pub use schedule::{DueSchedule, NewSchedule, Schedule};
+pub use slug::SlugChange;
 pub use tenant::{ApiKeyRecord, Kb, NewApiKey, NewTenant, Tenant, TenantSettings};
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub use workspace::WorkspaceId;

@@ -5,7 +5,7 @@ use jobs::{DocumentId, JobId};
 use super::StoreResult;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, TenantSettings, WorkspaceId,
+    NewSchedule, Page, Replay, Schedule, SlugChange, TenantSettings, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
@@ -26,6 +26,12 @@ pub trait Catalog: Send + Sync {
     /// Notes that the queue knows the settings of `revision`. Returns whether they are still the tenant's; if not,
     /// nothing changes.
     async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool>;
+
+    /// What the tenant is called in host names.
+    async fn slug(&self) -> StoreResult<Option<String>>;
+
+    /// Calls the tenant by another word, unless another tenant is called so or has it for an id.
+    async fn slug_put(&self, slug: &str) -> StoreResult<SlugChange>;
 
     /// Makes a knowledge base unless it exists, and returns it as it is.
     async fn kb_ensure(

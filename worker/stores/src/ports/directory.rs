@@ -12,6 +12,9 @@ pub trait Directory: TenantDirectory {
     /// A knowledge base of this tenant.
     async fn kb(&self, tenant: &TenantId, kb: &jobs::tenant::KbId) -> StoreResult<Option<Kb>>;
 
+    /// The tenant that is called `slug` in host names. Remembered for an hour, "nobody" for 30 s; a change shows at once.
+    async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>>;
+
     /// Forgets what is cached of a tenant, because it changed.
     async fn invalidate(&self, tenant: &TenantId);
 

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::pool::{Postgres, Reader};
-use super::row::{kb, number, parsed};
+use super::row::{kb, number, parsed, tenant_id};
 use super::tx::{Read, Sql};
 use crate::directory::{DirectoryRows, MemberRecord};
 use crate::model::{ApiKeyRecord, Kb};
@@ -54,6 +54,11 @@ impl DirectoryRows for PgDirectory {
              where tenant_id = $1 and key_id = $2",
         );
         self.optional("directory.api_key", sql.bind(tenant.as_str()).bind(key.as_str()), api_key).await
+    }
+
+    async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>> {
+        let sql = sqlx::query("select tenant_id from slugs where slug = $1");
+        self.optional("directory.tenant_of_slug", sql.bind(slug), tenant_id).await
     }
 
     async fn member(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<MemberRecord>> {

@@ -7,7 +7,7 @@ use jobs::tenant::TenantId;
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
-use super::{documents, idempotency, tenants};
+use super::{documents, idempotency, slug, tenants};
 use crate::embedded::column::micros;
 use crate::embedded::fault::Fault;
 use crate::model::{Acceptance, Accepted};
@@ -25,7 +25,7 @@ pub(super) async fn accept(
     }
     tx.commit().await?;
     if acceptance.tenant.is_some() {
-        catalog.news.tenant_changed(&catalog.tenant).await;
+        catalog.news.tenant_made(&catalog.tenant).await;
     }
     Ok(accepted)
 }
@@ -44,7 +44,7 @@ async fn write(
         idempotency::insert(tx, &catalog.tenant, answer, now).await?;
     }
     if let Some(tenant) = &acceptance.tenant
-        && !tenants::tenant_insert(tx, catalog, tenant, now).await?
+        && !(tenants::tenant_insert(tx, catalog, tenant, now).await? && slug::insert(tx, catalog).await?)
     {
         return Ok(Accepted::TenantExists);
     }

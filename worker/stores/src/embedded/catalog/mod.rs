@@ -8,6 +8,7 @@ mod idempotency;
 mod port;
 mod schedules;
 mod settings;
+mod slug;
 mod tenants;
 
 pub(super) use accept::outbox_insert;

@@ -6,14 +6,14 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::documents::{Change, Listing};
-use super::{accept, called_off, documents, history, idempotency, schedules, settings, tenants};
+use super::{accept, called_off, documents, history, idempotency, schedules, settings, slug, tenants};
 use crate::deadline::CALL;
 use crate::directory::DirectoryNews;
 use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, Tenant, TenantSettings, WorkspaceId,
+    NewSchedule, Page, Replay, Schedule, SlugChange, Tenant, TenantSettings, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::scoped::Scope;
@@ -67,6 +67,16 @@ impl Catalog for TenantCatalog {
     async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool> {
         let applied = settings::applied(&self.file, &self.tenant, revision);
         call("catalog.tenant_settings_applied", CALL, applied).await
+    }
+
+    async fn slug(&self) -> StoreResult<Option<String>> {
+        call("catalog.slug", CALL, slug::slug(self)).await
+    }
+
+    async fn slug_put(&self, new: &str) -> StoreResult<SlugChange> {
+        let change = call("catalog.slug_put", CALL, slug::put(self, new)).await?;
+        self.news.slug_changed(&self.tenant, new, &change).await;
+        Ok(change)
     }
 
     async fn kb_ensure(

@@ -8,7 +8,7 @@ use jobs::envelope::StampedJob;
 use jobs::tenant::KbId;
 use sqlx::Row as _;
 
-use super::idempotency;
+use super::{idempotency, slug};
 use crate::error::StoreError;
 use crate::model::{Acceptance, Accepted, NewDocument, NewTenant};
 use crate::ports::StoreResult;
@@ -67,7 +67,7 @@ impl Accepting<'_> {
              values ($1, $2, $3, 'provisioning', 0, $4) on conflict (tenant_id) do nothing",
         );
         let sql = sql.bind(self.db.tenant().as_str()).bind(&new.name).bind(&new.plan).bind(self.now);
-        Ok(self.tx.execute(sql).await? == 1)
+        Ok(self.tx.execute(sql).await? == 1 && slug::insert(&mut self.tx, self.db).await?)
     }
 
     /// Whether every document could be registered. In order of id, so that two requests about the same

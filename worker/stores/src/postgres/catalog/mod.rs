@@ -8,6 +8,7 @@ mod idempotency;
 mod port;
 mod schedule;
 mod settings;
+mod slug;
 mod tenant;
 
 pub(crate) use port::PgCatalogs;

@@ -6,11 +6,11 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::document::Becomes;
-use super::{accept, called_off, document, history, idempotency, schedule, settings, tenant};
+use super::{accept, called_off, document, history, idempotency, schedule, settings, slug, tenant};
 use crate::directory::DirectoryNews;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, Tenant, TenantSettings, WorkspaceId,
+    NewSchedule, Page, Replay, Schedule, SlugChange, Tenant, TenantSettings, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::postgres::pool::{Postgres, TenantDb};
@@ -70,6 +70,16 @@ impl Catalog for PgCatalog {
         settings::applied(&self.db, revision).await
     }
 
+    async fn slug(&self) -> StoreResult<Option<String>> {
+        slug::slug(&self.db).await
+    }
+
+    async fn slug_put(&self, new: &str) -> StoreResult<SlugChange> {
+        let change = slug::put(&self.db, new).await?;
+        self.news.slug_changed(self.db.tenant(), new, &change).await;
+        Ok(change)
+    }
+
     async fn kb_ensure(
         &self,
         id: &KbId,
@@ -97,7 +107,10 @@ impl Catalog for PgCatalog {
     async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {
         let accepted = accept::accept(&self.db, acceptance, now).await?;
         let tenant_made = acceptance.tenant.is_some() && accepted == Accepted::New;
-        if tenant_made { self.announced(accepted).await } else { Ok(accepted) }
+        if tenant_made {
+            self.news.tenant_made(self.db.tenant()).await;
+        }
+        Ok(accepted)
     }
 
     async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>> {
