@@ -39,8 +39,8 @@ pub(crate) struct Settings {
     /// Signs tokens (HS256): at least 32 bytes. Without it no tokens are taken.
     #[arg(long, env = "TENANTRY_JWT_SECRET", hide_env_values = true, value_name = "SECRET")]
     jwt_secret: Option<String>,
-    /// TOML file with a table [plan.NAME] for each plan; the workers need the same. Without it there is one plan,
-    /// standard, without limits.
+    /// TOML file with a table [plan.NAME] for each plan; the workers need the same. Without it there are
+    /// free, pro, enterprise, and standard, which has no limits.
     #[arg(long, env = "TENANTRY_PLANS", value_name = "FILE")]
     plans: Option<PathBuf>,
     #[command(flatten)]

@@ -3,7 +3,8 @@ use std::time::Duration;
 use jobs::error::report;
 use jobs::plan::Limits;
 use jobs::tenant::TenantStatus;
-use serde_json::Value;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 use stores::TenantStores;
 use stores::model::{Tenant, TenantSettings};
 
@@ -93,7 +94,7 @@ fn patched(limits: &Limits, patch: &Value) -> Result<Limits, Problem> {
     if target.is_null() {
         return Ok(Limits::default());
     }
-    let limits: Limits = serde_json::from_value(target).map_err(|error| unreadable(&error))?;
+    let limits = Limits::deserialize(&target).map_err(|error| unreadable(&error, &target))?;
     limits.check().map_err(|invalid| {
         let field = format!("limits.{}", invalid.field);
         Problem::new(Code::InvalidField, invalid.problem).field(field)
@@ -101,14 +102,18 @@ fn patched(limits: &Limits, patch: &Value) -> Result<Limits, Problem> {
     Ok(limits)
 }
 
-fn unreadable(error: &serde_json::Error) -> Problem {
+fn unreadable(error: &serde_json::Error, limits: &Value) -> Problem {
     let detail = error.to_string();
     let unknown = detail.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-    let (code, field) = match unknown {
-        Some(name) => (Code::UnknownField, format!("limits.{name}")),
-        None => (Code::InvalidField, "limits".to_owned()),
-    };
-    Problem::new(code, detail).field(field)
+    if let Some(name) = unknown {
+        return Problem::new(Code::UnknownField, detail.clone()).field(format!("limits.{name}"));
+    }
+    // The error does not say which limit it met, so each is read by itself.
+    let mut each = limits.as_object().into_iter().flatten();
+    let wrong = each.find(|(name, value)| Limits::deserialize(json!({ name.as_str(): value })).is_err());
+    let field = wrong.map_or_else(|| "limits".to_owned(), |(name, _)| format!("limits.{name}"));
+    let detail = format!("{detail}: amounts are whole numbers, 0 for no limit, null for what the plan says");
+    Problem::new(Code::InvalidField, detail).field(field)
 }
 
 fn merge(target: &mut Value, patch: &Value) {
@@ -155,8 +160,6 @@ async fn tell(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -175,7 +178,11 @@ mod tests {
     fn limits_that_cannot_be_used_name_their_field() {
         for (patch, code, field) in [
             (json!({ "weight": 0 }), Code::InvalidField, "limits.weight"),
-            (json!({ "cap": "two" }), Code::InvalidField, "limits"),
+            (json!({ "cap": "two" }), Code::InvalidField, "limits.cap"),
+            (json!({ "weight": 2, "kbs": -1 }), Code::InvalidField, "limits.kbs"),
+            (json!({ "max_documents": 1.5 }), Code::InvalidField, "limits.max_documents"),
+            (json!({ "members": 1_000_001 }), Code::InvalidField, "limits.members"),
+            (json!({ "isolation": "planet" }), Code::InvalidField, "limits.isolation"),
             (json!({ "max": 2 }), Code::UnknownField, "limits.max"),
             (json!([1]), Code::InvalidField, "limits"),
         ] {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::quota::{Isolation, Quota};
 use crate::queue::TenantShare;
 
 /// What a tenant may use. What is not said is not limited, or, in what one tenant has beyond its plan, is as
@@ -33,6 +34,39 @@ pub struct Limits {
     /// How many jobs may wait for their time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_jobs: Option<u64>,
+    /// How many documents there may be, in all knowledge bases together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_documents: Option<u64>,
+    /// How many bytes their originals may have together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_bytes: Option<u64>,
+    /// How many queries may run at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrent_queries: Option<u64>,
+    /// How many requests are answered in a calendar month (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_calls_per_month: Option<u64>,
+    /// How many requests are answered within any 60 seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// How many knowledge bases there may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kbs: Option<u64>,
+    /// How many entities one knowledge base may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entities_per_kb: Option<u64>,
+    /// How many relations one knowledge base may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relations_per_kb: Option<u64>,
+    /// How many people may be members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<u64>,
+    /// How many jobs requests may ask for in a day (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_jobs: Option<u64>,
+    /// How the tenant's data is kept apart. Recorded only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
 }
 
 /// A limit that cannot be used.
@@ -42,7 +76,7 @@ pub struct InvalidLimit {
     /// Which.
     pub field: String,
     /// What is expected.
-    pub problem: &'static str,
+    pub problem: String,
 }
 
 /// The largest number that the queue counts with exactly.
@@ -60,7 +94,9 @@ impl Limits {
     /// # Errors
     /// The first limit that cannot be used.
     pub fn check(&self) -> Result<(), InvalidLimit> {
-        let invalid = |field: &str, problem| Err(InvalidLimit { field: field.to_owned(), problem });
+        let invalid = |field: &str, problem: &str| {
+            Err(InvalidLimit { field: field.to_owned(), problem: problem.to_owned() })
+        };
         if self.weight.is_some_and(|weight| !(1..=100).contains(&weight)) {
             return invalid("weight", "expected 1 to 100");
         }
@@ -75,9 +111,34 @@ impl Limits {
         if let Some((field, _)) = amounts.into_iter().find(|(_, amount)| amount.is_some_and(|n| n > MOST)) {
             return invalid(field, "expected at most 2^53");
         }
+        if let Some(quota) = Quota::ALL.into_iter().find(|quota| self.said(*quota) > Some(quota.most())) {
+            let problem = format!("expected 1 to {} {}, or 0 for no limit", quota.most(), quota.unit());
+            return invalid(quota.as_str(), &problem);
+        }
         match self.type_caps.keys().find(|kind| !is_kind(kind)) {
             Some(kind) => invalid(&format!("type_caps.{kind}"), "expected job types such as document.ingest"),
             None => Ok(()),
+        }
+    }
+
+    /// How much of something the tenant may have; `None` when that is not limited.
+    #[must_use]
+    pub fn maximum(&self, quota: Quota) -> Option<u64> {
+        self.said(quota).filter(|maximum| *maximum > 0)
+    }
+
+    const fn said(&self, quota: Quota) -> Option<u64> {
+        match quota {
+            Quota::MaxDocuments => self.max_documents,
+            Quota::StorageBytes => self.storage_bytes,
+            Quota::ConcurrentQueries => self.concurrent_queries,
+            Quota::ApiCallsPerMonth => self.api_calls_per_month,
+            Quota::RequestsPerMinute => self.requests_per_minute,
+            Quota::Kbs => self.kbs,
+            Quota::EntitiesPerKb => self.entities_per_kb,
+            Quota::RelationsPerKb => self.relations_per_kb,
+            Quota::Members => self.members,
+            Quota::DailyJobs => self.daily_jobs,
         }
     }
 
@@ -95,6 +156,17 @@ impl Limits {
             backlog_jobs: self.backlog_jobs.or(plan.backlog_jobs),
             backlog_bytes: self.backlog_bytes.or(plan.backlog_bytes),
             scheduled_jobs: self.scheduled_jobs.or(plan.scheduled_jobs),
+            max_documents: self.max_documents.or(plan.max_documents),
+            storage_bytes: self.storage_bytes.or(plan.storage_bytes),
+            concurrent_queries: self.concurrent_queries.or(plan.concurrent_queries),
+            api_calls_per_month: self.api_calls_per_month.or(plan.api_calls_per_month),
+            requests_per_minute: self.requests_per_minute.or(plan.requests_per_minute),
+            kbs: self.kbs.or(plan.kbs),
+            entities_per_kb: self.entities_per_kb.or(plan.entities_per_kb),
+            relations_per_kb: self.relations_per_kb.or(plan.relations_per_kb),
+            members: self.members.or(plan.members),
+            daily_jobs: self.daily_jobs.or(plan.daily_jobs),
+            isolation: self.isolation.or(plan.isolation),
         }
     }
 
@@ -160,9 +232,28 @@ mod tests {
             (r#"{"burst": 0}"#, "burst"),
             (r#"{"backlog_bytes": 9007199254740993}"#, "backlog_bytes"),
             (r#"{"type_caps": {"a b": 1}}"#, "type_caps.a b"),
+            (r#"{"kbs": 1000001}"#, "kbs"),
+            (r#"{"storage_bytes": 9007199254740993}"#, "storage_bytes"),
         ] {
             assert_eq!(limits(json).check().unwrap_err().field, field);
         }
         assert!(limits(r#"{"weight": 100, "cap": 0, "burst": 1}"#).check().is_ok());
+        let problem = limits(r#"{"requests_per_minute": 1000001}"#).check().unwrap_err().to_string();
+        assert_eq!(problem, "requests_per_minute: expected 1 to 1000000 requests, or 0 for no limit");
+    }
+
+    /// A quota that was forgotten somewhere would silently not be limited.
+    #[test]
+    fn every_quota_has_a_limit_of_its_name() {
+        for quota in Quota::ALL {
+            let own = limits(&format!(r#"{{"{quota}": 7}}"#));
+            assert_eq!(own.maximum(quota), Some(7), "{quota}");
+            assert_eq!(Limits::default().over(&own).maximum(quota), Some(7), "{quota}");
+            assert_eq!(limits(&format!(r#"{{"{quota}": 0}}"#)).over(&own).maximum(quota), None, "{quota}");
+            let others = Quota::ALL.into_iter().filter(|other| *other != quota);
+            assert_eq!(others.filter_map(|other| own.maximum(other)).count(), 0, "{quota}");
+        }
+        let own = limits(r#"{"isolation": "shared"}"#);
+        assert_eq!(Limits::default().over(&own).isolation, Some(Isolation::Shared));
     }
 }

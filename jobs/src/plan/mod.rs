@@ -5,6 +5,8 @@
 
 mod limits;
 mod plans;
+mod quota;
 
 pub use limits::{InvalidLimit, Limits};
 pub use plans::{InvalidPlans, Plans};
+pub use quota::{Isolation, Quota};

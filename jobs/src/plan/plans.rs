@@ -7,9 +7,9 @@ use super::limits::{InvalidLimit, Limits};
 use crate::queue::TenantShare;
 use crate::tenant::TenantStatus;
 
-/// The plans of an installation. There is always one called [`Plans::USUAL`], without limits unless it is
-/// defined.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The plans of an installation: those of a file, or, by default, `free`, `pro` and `enterprise`. There is
+/// always one called [`Plans::USUAL`], without limits unless it is defined.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plans {
     plans: BTreeMap<String, Limits>,
 }
@@ -26,7 +26,7 @@ pub enum InvalidPlans {
         source: std::io::Error,
     },
     /// It does not say plans.
-    #[error("expected a table [plan.NAME] for each plan: {0}")]
+    #[error("expected a table [plan.NAME] for each plan, its limits whole numbers, 0 for no limit: {0}")]
     Syntax(String),
     /// A name cannot be used.
     #[error("plan {0:?}: a name has 1 to 63 of a-z, 0-9, - and _")]
@@ -46,6 +46,12 @@ pub enum InvalidPlans {
 struct File {
     #[serde(default)]
     plan: BTreeMap<String, Limits>,
+}
+
+impl Default for Plans {
+    fn default() -> Self {
+        Self::parse(include_str!("built_in.toml")).expect("a test reads the plans that are built in")
+    }
 }
 
 impl Plans {
@@ -120,6 +126,7 @@ impl Plans {
 
 #[cfg(test)]
 mod tests {
+    use super::super::quota::Quota;
     use super::*;
 
     const TEXT: &str = "
@@ -145,6 +152,19 @@ mod tests {
     }
 
     #[test]
+    fn without_a_file_there_are_three_plans_with_every_quota() {
+        let plans = Plans::default();
+        assert_eq!(plans.names(), ["enterprise", "free", "pro", "standard"]);
+        let none = Limits::default();
+        let maximum = |plan: &str, quota| plans.limits(plan, &none).maximum(quota);
+        for quota in Quota::ALL {
+            let [free, pro, enterprise] = ["free", "pro", "enterprise"].map(|plan| maximum(plan, quota));
+            assert!(free.is_some() && free < pro && pro < enterprise, "{quota}");
+            assert_eq!(maximum("standard", quota), None, "{quota}");
+        }
+    }
+
+    #[test]
     fn plans_that_cannot_be_used_say_which_and_why() {
         for (text, expected) in [
             ("[plan.free]\ncap = \"two\"", "cap"),
@@ -152,6 +172,10 @@ mod tests {
             ("[plans.free]\ncap = 2", "plan"),
             ("[plan.free]\nweight = 0", "plan free: weight: expected 1 to 100"),
             ("[plan.\"A b\"]\ncap = 1", "A b"),
+            ("[plan.free]\nkbs = -1", "kbs = -1"),
+            ("[plan.free]\nkbs = 2.5", "0 for no limit"),
+            ("[plan.free]\nmembers = 2_000_000", "plan free: members: expected 1 to 1000000 members"),
+            ("[plan.free]\nisolation = \"planet\"", "expected `shared`"),
         ] {
             let error = Plans::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -96,7 +96,9 @@ async fn settings_that_cannot_be_used_change_nothing() {
         (json!({ "plan": "gold" }), "invalid_field", "plan"),
         (json!({ "status": "deprovisioning" }), "invalid_field", "status"),
         (json!({ "limits": { "weight": 0 } }), "invalid_field", "limits.weight"),
-        (json!({ "limits": { "cap": -1 } }), "invalid_field", "limits"),
+        (json!({ "limits": { "cap": -1 } }), "invalid_field", "limits.cap"),
+        (json!({ "limits": { "storage_bytes": -1 } }), "invalid_field", "limits.storage_bytes"),
+        (json!({ "limits": { "kbs": 1_000_001 } }), "invalid_field", "limits.kbs"),
         (json!({ "limits": { "max": 1 } }), "unknown_field", "limits.max"),
         (json!({ "epoch": 3 }), "unknown_field", "epoch"),
     ] {

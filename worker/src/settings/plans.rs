@@ -6,8 +6,8 @@ use jobs::plan::{InvalidPlans, Plans};
 /// Which plans there are.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PlanSettings {
-    /// TOML file with a table [plan.NAME] for each plan; the API needs the same. Without it there is one plan,
-    /// standard, without limits.
+    /// TOML file with a table [plan.NAME] for each plan; the API needs the same. Without it there are
+    /// free, pro, enterprise, and standard, which has no limits.
     #[arg(long = "plans", env = "TENANTRY_PLANS", value_name = "FILE")]
     pub plans_file: Option<PathBuf>,
 }
