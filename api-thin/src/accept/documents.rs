@@ -3,10 +3,11 @@ use jobs::envelope::StampedJob;
 use jobs::tenant::TenantId;
 use jobs::types::IngestDocument;
 use serde_json::{Value, json};
-use stores::model::NewDocument;
+use stores::model::{Growth, NewDocument};
 
 use super::answer::{Answer, job_location};
 use super::fingerprint::Fingerprint;
+use super::quota::ensure_quota;
 use super::room::ensure_room;
 use super::submission::{Outcome, Proposal, Submission};
 use crate::documents::Upload;
@@ -21,8 +22,8 @@ const TRIES: u32 = 8;
 /// none.
 ///
 /// # Errors
-/// When the tenant may not have more work in the queue, the idempotency key stands for another request, others keep
-/// uploading the same documents, or a store is away.
+/// When the tenant may not have more documents or work in the queue, the idempotency key stands for another
+/// request, others keep uploading the same documents, or a store is away.
 pub async fn accept_documents(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
@@ -35,7 +36,8 @@ pub async fn accept_documents(
         return Ok(answer);
     }
     for _ in 0..TRIES {
-        let proposal = propose(app, who, uploads).await?;
+        let (proposal, growth) = propose(app, who, uploads).await?;
+        ensure_quota(app, who, &proposal, growth).await?;
         ensure_room(app, &proposal.jobs).await?;
         // After the revisions were read and before they are raised: the job of an earlier revision then sees
         // that these originals are newer than its own and leaves them.
@@ -68,13 +70,18 @@ async fn propose(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
     uploads: &[Upload],
-) -> Result<Proposal, Problem> {
+) -> Result<(Proposal, Growth), Problem> {
     let catalog = who.caller.stores.catalog();
     let (mut documents, mut jobs) = (Vec::new(), Vec::<StampedJob>::new());
+    let (mut replaced, mut replaced_bytes) = (0, 0);
     for upload in uploads {
         let id = upload.name.document_id();
         let known = catalog.document(&who.kb.id, &id).await?;
-        let revision = known.map_or(1, |document| document.revision + 1);
+        let revision = known.as_ref().map_or(1, |document| document.revision + 1);
+        if let Some(known) = known {
+            replaced += 1;
+            replaced_bytes += known.size_bytes;
+        }
         let job_id = JobId::generate(app.clock().now());
         let job = IngestDocument { document_id: id.clone(), revision };
         jobs.push(who.caller.stamp(app, job_id, &job)?);
@@ -89,7 +96,10 @@ async fn propose(
         });
     }
     let body = body(who.caller.tenant(), &documents);
-    Ok(Proposal { tenant: None, documents: Some((who.kb.id.clone(), documents)), jobs, body })
+    let growth = Growth::of(&documents, replaced, replaced_bytes);
+    let limits = app.limits_of(who.caller.tenant()).await?;
+    let documents = Some((who.kb.id.clone(), documents));
+    Ok((Proposal { tenant: None, documents, jobs, body, limits }, growth))
 }
 
 /// `job_id` and `location` are those of the first document; each document has its own.

@@ -6,6 +6,7 @@ mod answer;
 mod deliver;
 mod documents;
 mod fingerprint;
+mod quota;
 mod reindex;
 mod room;
 mod settings;

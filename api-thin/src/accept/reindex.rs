@@ -30,7 +30,9 @@ pub async fn accept_reindex(
     ensure_room(app, std::slice::from_ref(&job)).await?;
     let location = job_location(who.caller.tenant(), job_id);
     let body = json!({ "job_id": job_id, "location": location, "kb_id": who.kb.id });
-    match submission.propose(Proposal { tenant: None, documents: None, jobs: vec![job], body }).await? {
+    let limits = app.limits_of(who.caller.tenant()).await?;
+    let proposal = Proposal { tenant: None, documents: None, jobs: vec![job], body, limits };
+    match submission.propose(proposal).await? {
         Outcome::Answer(answer) => Ok(answer),
         Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),
     }

@@ -1,4 +1,5 @@
 use jobs::envelope::StampedJob;
+use jobs::plan::Limits;
 use jobs::tenant::KbId;
 use serde_json::Value;
 use stores::TenantStores;
@@ -25,6 +26,8 @@ pub(super) struct Proposal {
     pub(super) documents: Option<(KbId, Vec<NewDocument>)>,
     pub(super) jobs: Vec<StampedJob>,
     pub(super) body: Value,
+    /// What the tenant may have.
+    pub(super) limits: Limits,
 }
 
 /// What became of a [`Proposal`].
@@ -46,11 +49,12 @@ impl Submission<'_> {
 
     /// Writes everything that the proposal means, or nothing, and hands its jobs to the queue.
     pub(super) async fn propose(&self, proposal: Proposal) -> Result<Outcome, Problem> {
-        let Proposal { tenant, documents, jobs, body } = proposal;
+        let Proposal { tenant, documents, jobs, body, limits } = proposal;
         let answer = Answer::accepted(body);
         let idempotency = self.idempotency(&answer);
-        let acceptance = Acceptance { tenant, documents, jobs, idempotency };
-        let accepted = self.stores.catalog().accept(&acceptance, self.app.clock().now()).await?;
+        let acceptance = Acceptance { tenant, documents, jobs, idempotency, limits };
+        let now = self.app.clock().now();
+        let accepted = self.stores.catalog().accept(&acceptance, now).await?;
         match accepted {
             Accepted::New => {
                 deliver(self.app, self.stores, acceptance.jobs).await;
@@ -59,6 +63,7 @@ impl Submission<'_> {
             Accepted::Replayed(replay) => self.again(replay).map(Outcome::Answer),
             Accepted::TenantExists => Err(Problem::new(Code::TenantExists, "choose another id")),
             Accepted::RevisionMoved => Ok(Outcome::Moved),
+            Accepted::OverQuota(over) => Err(Problem::over_quota(&over, now)),
         }
     }
 

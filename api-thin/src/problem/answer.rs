@@ -2,9 +2,11 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use jobs::queue::LimitReached;
 use jobs::tenant::Permission;
 use serde::Serialize;
+use stores::model::OverQuota;
 
 use super::Code;
 
@@ -81,6 +83,20 @@ impl Problem {
         let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
         let problem = Self::new(Code::LimitReached, detail).retry_after_s(seconds);
         Self { limit: Some(limit), ..problem }
+    }
+
+    /// A quota of the tenant is used up. Waiting helps where it is counted by the calendar.
+    #[must_use]
+    pub fn over_quota(over: &OverQuota, now: DateTime<Utc>) -> Self {
+        let OverQuota { quota, current, maximum } = *over;
+        let remedy = match quota.resets_at(now) {
+            Some(at) => format!("wait until {}", at.format("%Y-%m-%dT%H:%MZ")),
+            None => format!("delete some {}", quota.unit()),
+        };
+        let detail = format!("{quota} is {current} of {maximum}: {remedy}, or ask the operator for more");
+        let limit = Limit { name: quota.to_string(), current, maximum };
+        let retry_after_s = quota.resets_in_s(now);
+        Self { limit: Some(limit), retry_after_s, ..Self::new(Code::of_quota(quota), detail) }
     }
 
     /// Which field of the request is meant.

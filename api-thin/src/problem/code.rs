@@ -1,6 +1,7 @@
 use std::fmt;
 
 use axum::http::StatusCode;
+use jobs::plan::Quota;
 
 macro_rules! codes {
     ($($variant:ident = $text:literal, $status:ident, $title:literal;)+) => {
@@ -76,9 +77,46 @@ codes! {
     IdempotencyKeyReused =
         "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key stands for another request";
     LimitReached = "limit_reached", TOO_MANY_REQUESTS, "The tenant has as much in the queue as it may";
+    DocumentsLimitReached =
+        "documents_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many documents as it may";
+    StorageLimitReached = "storage_limit_reached", TOO_MANY_REQUESTS, "The tenant stores as much as it may";
+    KbsLimitReached =
+        "kbs_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many knowledge bases as it may";
+    EntitiesLimitReached =
+        "entities_limit_reached", TOO_MANY_REQUESTS, "The knowledge base has as many entities as it may";
+    RelationsLimitReached =
+        "relations_limit_reached", TOO_MANY_REQUESTS, "The knowledge base has as many relations as it may";
+    MembersLimitReached =
+        "members_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many members as it may";
+    DailyJobsLimitReached =
+        "daily_jobs_limit_reached", TOO_MANY_REQUESTS, "The tenant asked for as many jobs today as it may";
+    ApiCallsLimitReached =
+        "api_calls_limit_reached", TOO_MANY_REQUESTS, "The tenant sent as many requests this month as it may";
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "The tenant sends requests faster than it may";
+    QueriesLimitReached =
+        "queries_limit_reached", TOO_MANY_REQUESTS, "The tenant runs as many queries at once as it may";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "A server that we need does not answer";
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much at once";
+}
+
+impl Code {
+    /// The code of a quota that is used up.
+    #[must_use]
+    pub const fn of_quota(quota: Quota) -> Self {
+        match quota {
+            Quota::MaxDocuments => Self::DocumentsLimitReached,
+            Quota::StorageBytes => Self::StorageLimitReached,
+            Quota::ConcurrentQueries => Self::QueriesLimitReached,
+            Quota::ApiCallsPerMonth => Self::ApiCallsLimitReached,
+            Quota::RequestsPerMinute => Self::RateLimited,
+            Quota::Kbs => Self::KbsLimitReached,
+            Quota::EntitiesPerKb => Self::EntitiesLimitReached,
+            Quota::RelationsPerKb => Self::RelationsLimitReached,
+            Quota::Members => Self::MembersLimitReached,
+            Quota::DailyJobs => Self::DailyJobsLimitReached,
+        }
+    }
 }
 
 impl fmt::Display for Code {

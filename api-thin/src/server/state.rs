@@ -2,13 +2,15 @@ use std::sync::Arc;
 
 use jobs::clock::SharedClock;
 use jobs::envelope::Stamper;
-use jobs::plan::Plans;
+use jobs::plan::{Limits as TenantLimits, Plans};
 use jobs::queue::Queue;
+use jobs::tenant::TenantId;
 use stores::{Directory, Stores};
 
 use super::config::{ApiConfig, InvalidConfig};
 use crate::auth::{Authenticator, KeyMint, SecretHash, TokenVerifier};
 use crate::documents::{Limits, UploadBudget};
+use crate::problem::Problem;
 
 /// What the API works with. Built by the caller: the `api-thin` binary, `worker dev`, or a test.
 pub struct ApiParts {
@@ -95,6 +97,12 @@ impl ApiState {
 
     pub(crate) fn plans(&self) -> &Plans {
         &self.0.plans
+    }
+
+    /// What the tenant may use: its plan's limits and its own.
+    pub(crate) async fn limits_of(&self, tenant: &TenantId) -> Result<TenantLimits, Problem> {
+        let own = self.directory().plan(tenant).await?.ok_or_else(Problem::not_found)?;
+        Ok(self.plans().limits(&own.plan, &own.limits))
     }
 
     pub(crate) fn budget(&self) -> &UploadBudget {

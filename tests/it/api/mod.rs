@@ -12,6 +12,7 @@ mod limits;
 mod media;
 mod pages;
 mod queue_away;
+mod quotas;
 mod requests;
 mod schedules;
 mod tenants;

@@ -119,10 +119,10 @@ fn acceptance(context: &TenantContext, now: DateTime<Utc>) -> Acceptance {
         body: serde_json::json!({ "id": 1 }),
     };
     Acceptance {
-        tenant: None,
         documents: Some((KbId::first(), vec![document])),
         jobs: vec![job],
         idempotency: Some(idempotency),
+        ..Acceptance::default()
     }
 }
 

@@ -21,7 +21,7 @@ fn replayed(answer: &Idempotency) -> Replay {
 /// An upload with its job and its answer.
 fn acceptance(party: &Party, name: &str, revision: u64, answer: Option<Idempotency>) -> Acceptance {
     let documents = Some((party.kb.id.clone(), vec![upload(name, revision, now())]));
-    Acceptance { tenant: None, documents, jobs: vec![party.job()], idempotency: answer }
+    Acceptance { documents, jobs: vec![party.job()], idempotency: answer, ..Acceptance::default() }
 }
 
 pub(super) async fn whole(opened: &Opened) {

@@ -22,6 +22,7 @@ mod schedules;
 mod settings;
 mod slugs;
 mod tenants;
+mod usage;
 mod wait;
 
 pub use run::exercise;

@@ -1,6 +1,6 @@
 use super::{
     accept, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history, outbox,
-    registry, schedules, settings, slugs, tenants,
+    registry, schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -25,6 +25,7 @@ pub async fn exercise(opened: &Opened) {
         accept {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,
         }
+        usage { counted, racing, replaced, refused_as_a_whole, jobs_of_a_day }
         registry { states, stale_revisions, pages, totals }
         history { first_record_stays, old_records_go }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }

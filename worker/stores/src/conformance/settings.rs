@@ -3,7 +3,7 @@ use jobs::tenant::TenantStatus;
 
 use super::fixture::{Pair, Party};
 use crate::Opened;
-use crate::model::{Tenant, TenantSettings};
+use crate::model::{Tenant, TenantPlan, TenantSettings};
 
 fn gold() -> TenantSettings {
     let limits = Limits { cap: Some(3), type_caps: [("a.b".into(), 1)].into(), ..Limits::default() };
@@ -24,6 +24,9 @@ async fn unapplied(opened: &Opened, pair: &Pair) -> Vec<Tenant> {
 pub(super) async fn put_by_revision(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, before) = (pair.acme.stores.catalog(), row(&pair.acme).await);
+    let plan_of = async |party: &Party| opened.directory.plan(party.id()).await.unwrap().unwrap();
+    let free = TenantPlan { plan: "free".into(), limits: Limits::default() };
+    assert_eq!(plan_of(&pair.acme).await, free);
     let other = row(&pair.twin).await;
     assert!(!catalog.tenant_settings_put(&gold(), before.revision + 1).await.unwrap());
     assert_eq!(row(&pair.acme).await, before);
@@ -35,6 +38,9 @@ pub(super) async fn put_by_revision(opened: &Opened) {
     assert_eq!(row(&pair.twin).await, other);
     let known = opened.directory.tenant(pair.acme.id()).await.unwrap().unwrap();
     assert_eq!(known.status, TenantStatus::Suspended, "the directory hears of it");
+    let TenantSettings { plan: name, limits, .. } = gold();
+    assert_eq!(plan_of(&pair.acme).await, TenantPlan { plan: name, limits });
+    assert_eq!(plan_of(&pair.twin).await, free);
 }
 
 pub(super) async fn unapplied_until_told(opened: &Opened) {

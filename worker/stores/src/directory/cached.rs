@@ -13,7 +13,7 @@ use super::answers::{Answer, Question};
 use super::{Answers, DirectoryNews, DirectoryRows, MemberRecord, permissions, subscriber};
 use crate::deadline::{CALL, within};
 use crate::error::StoreError;
-use crate::model::{ApiKeyRecord, Kb};
+use crate::model::{ApiKeyRecord, Kb, TenantPlan};
 use crate::ports::{Directory, StoreResult};
 
 const PING_LIMIT: Duration = Duration::from_secs(3);
@@ -138,6 +138,10 @@ impl TenantDirectory for CachedDirectory {
 
 #[async_trait::async_trait]
 impl Directory for CachedDirectory {
+    async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>> {
+        ask!(self, tenant, Question::Plan, Plan, plan())
+    }
+
     async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>> {
         ask!(self, tenant, Question::ApiKey(key.clone()), ApiKey, api_key(key))
     }

@@ -1,6 +1,6 @@
 use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord};
 
-use crate::model::{ApiKeyRecord, Kb};
+use crate::model::{ApiKeyRecord, Kb, TenantPlan};
 use crate::ports::StoreResult;
 
 /// A member of a tenant.
@@ -15,6 +15,8 @@ pub(crate) struct MemberRecord {
 #[async_trait::async_trait]
 pub(crate) trait DirectoryRows: Send + Sync + 'static {
     async fn tenant(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>>;
+
+    async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>>;
 
     async fn kb(&self, tenant: &TenantId, kb: &KbId) -> StoreResult<Option<Kb>>;
 

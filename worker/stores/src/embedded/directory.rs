@@ -10,7 +10,7 @@ use super::fault::{Fault, call};
 use super::file::SqliteFile;
 use crate::deadline::CALL;
 use crate::directory::{DirectoryRows, MemberRecord};
-use crate::model::{ApiKeyRecord, Kb};
+use crate::model::{ApiKeyRecord, Kb, TenantPlan};
 use crate::ports::StoreResult;
 
 /// Reads the rows of one named tenant at a time; a reader cannot change them.
@@ -32,6 +32,16 @@ impl SqliteDirectory {
         let Some((status, epoch)) = row else { return Ok(None) };
         let status = parsed(&status, "tenants.status")?;
         Ok(Some(TenantRecord { status, epoch: unsigned(epoch, "tenants.epoch")? }))
+    }
+
+    async fn plan_row(&self, tenant: &TenantId) -> Result<Option<TenantPlan>, Fault> {
+        let row: Option<(String, String)> =
+            sqlx::query_as("SELECT plan, limits FROM tenants WHERE tenant_id = ?")
+                .bind(tenant.as_str())
+                .fetch_optional(self.file.read())
+                .await?;
+        let Some((plan, limits)) = row else { return Ok(None) };
+        Ok(Some(TenantPlan { plan, limits: serde_json::from_str(&limits)? }))
     }
 
     async fn kb_row(&self, tenant: &TenantId, kb: &KbId) -> Result<Option<Kb>, Fault> {
@@ -93,6 +103,10 @@ impl SqliteDirectory {
 impl DirectoryRows for SqliteDirectory {
     async fn tenant(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {
         call("directory.tenant", CALL, self.tenant_row(tenant)).await
+    }
+
+    async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>> {
+        call("directory.plan", CALL, self.plan_row(tenant)).await
     }
 
     async fn kb(&self, tenant: &TenantId, kb: &KbId) -> StoreResult<Option<Kb>> {

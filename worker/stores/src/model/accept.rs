@@ -1,8 +1,9 @@
 use jobs::envelope::StampedJob;
+use jobs::plan::Limits;
 use jobs::tenant::KbId;
 use serde_json::Value;
 
-use super::{NewDocument, NewTenant};
+use super::{NewDocument, NewTenant, OverQuota};
 
 /// Everything that accepting one request writes, in one transaction: all of it or nothing.
 #[derive(Debug, Default)]
@@ -16,6 +17,9 @@ pub struct Acceptance {
     pub jobs: Vec<StampedJob>,
     /// The answer to give again when the same request comes again.
     pub idempotency: Option<Idempotency>,
+    /// What the tenant may have: documents, bytes and jobs are counted in the same transaction. By default
+    /// there is no limit.
+    pub limits: Limits,
 }
 
 /// An `Idempotency-Key`, the request it stands for, and the answer that was given.
@@ -54,4 +58,6 @@ pub enum Accepted {
     /// A document was uploaded by someone else in between (its revision moved); nothing was written. Read it
     /// and try again.
     RevisionMoved,
+    /// It is more than [`Acceptance::limits`] allow; nothing was written.
+    OverQuota(OverQuota),
 }

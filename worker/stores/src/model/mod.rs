@@ -8,6 +8,7 @@ mod schedule;
 mod slug;
 mod tenant;
 mod text;
+mod usage;
 mod workspace;
 
 pub use accept::{Acceptance, Accepted, Idempotency, Replay};
@@ -16,6 +17,8 @@ pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Rel
 pub use history::JobRecord;
 pub use schedule::{DueSchedule, NewSchedule, Schedule};
 pub use slug::SlugChange;
-pub use tenant::{ApiKeyRecord, Kb, NewApiKey, NewTenant, Tenant, TenantSettings};
+pub use tenant::{ApiKeyRecord, Kb, NewApiKey, NewTenant, Tenant, TenantPlan, TenantSettings};
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+pub(crate) use usage::Counter;
+pub use usage::{Growth, OverQuota, Usage};
 pub use workspace::WorkspaceId;

@@ -36,6 +36,15 @@ pub struct TenantSettings {
     pub status: TenantStatus,
 }
 
+/// What decides how much a tenant may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantPlan {
+    /// The name of its plan.
+    pub plan: String,
+    /// What it may use beyond the plan.
+    pub limits: Limits,
+}
+
 /// A tenant to be accepted. Its id is that of the context.
 #[derive(Debug, Clone)]
 pub struct NewTenant {

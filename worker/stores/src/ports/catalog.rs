@@ -5,7 +5,7 @@ use jobs::{DocumentId, JobId};
 use super::StoreResult;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, SlugChange, TenantSettings, WorkspaceId,
+    NewSchedule, Page, Replay, Schedule, SlugChange, TenantSettings, Usage, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
@@ -53,6 +53,9 @@ pub trait Catalog: Send + Sync {
 
     /// Writes everything that accepting a request means, or nothing.
     async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted>;
+
+    /// How much the tenant has now, and did in the day and month (UTC) of `now`.
+    async fn usage(&self, now: DateTime<Utc>) -> StoreResult<Usage>;
 
     /// The answer given before under an idempotency key.
     async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>>;

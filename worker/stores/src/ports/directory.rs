@@ -1,11 +1,14 @@
 use jobs::tenant::{ApiKeyId, TenantDirectory, TenantId};
 
 use super::StoreResult;
-use crate::model::{ApiKeyRecord, Kb};
+use crate::model::{ApiKeyRecord, Kb, TenantPlan};
 
 /// The one reader across tenants. It answers questions about one named tenant at a time and changes nothing.
 #[async_trait::async_trait]
 pub trait Directory: TenantDirectory {
+    /// The plan of this tenant, and what it may use beyond it.
+    async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>>;
+
     /// What is known of an API key of this tenant.
     async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>>;
 

@@ -5,10 +5,10 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::pool::{Postgres, Reader};
-use super::row::{kb, number, parsed, tenant_id};
+use super::row::{json, kb, number, parsed, tenant_id};
 use super::tx::{Read, Sql};
 use crate::directory::{DirectoryRows, MemberRecord};
-use crate::model::{ApiKeyRecord, Kb};
+use crate::model::{ApiKeyRecord, Kb, TenantPlan};
 use crate::ports::StoreResult;
 
 /// Reads who exists and who may do what.
@@ -39,6 +39,11 @@ impl DirectoryRows for PgDirectory {
     async fn tenant(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {
         let sql = sqlx::query("select status, epoch from tenants where tenant_id = $1");
         self.optional("directory.tenant", sql.bind(tenant.as_str()), tenant_record).await
+    }
+
+    async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>> {
+        let sql = sqlx::query("select plan, limits from tenants where tenant_id = $1");
+        self.optional("directory.plan", sql.bind(tenant.as_str()), tenant_plan).await
     }
 
     async fn kb(&self, tenant: &TenantId, id: &KbId) -> StoreResult<Option<Kb>> {
@@ -85,6 +90,10 @@ impl DirectoryRows for PgDirectory {
 
 fn tenant_record(row: &PgRow) -> sqlx::Result<TenantRecord> {
     Ok(TenantRecord { status: parsed(row, "status")?, epoch: number(row, "epoch")? })
+}
+
+fn tenant_plan(row: &PgRow) -> sqlx::Result<TenantPlan> {
+    Ok(TenantPlan { plan: row.try_get("plan")?, limits: json(row, "limits")? })
 }
 
 fn api_key(row: &PgRow) -> sqlx::Result<ApiKeyRecord> {

@@ -7,7 +7,7 @@ use jobs::tenant::TenantId;
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
-use super::{documents, idempotency, slug, tenants};
+use super::{documents, idempotency, slug, tenants, usage};
 use crate::embedded::column::micros;
 use crate::embedded::fault::Fault;
 use crate::model::{Acceptance, Accepted};
@@ -48,17 +48,24 @@ async fn write(
     {
         return Ok(Accepted::TenantExists);
     }
+    let (tenant, limits) = (&catalog.tenant, &acceptance.limits);
     if let Some((kb, new)) = &acceptance.documents {
+        if let Some(over) = usage::documents_refused(tx, tenant, limits, (kb, new)).await? {
+            return Ok(Accepted::OverQuota(over));
+        }
         for document in new {
-            if !documents::register(tx, &catalog.tenant, kb, document, now).await? {
+            if !documents::register(tx, tenant, kb, document, now).await? {
                 return Ok(Accepted::RevisionMoved);
             }
         }
     }
     for job in &acceptance.jobs {
-        outbox_insert(tx, &catalog.tenant, job, now).await?;
+        outbox_insert(tx, tenant, job, now).await?;
     }
-    Ok(Accepted::New)
+    // The job that makes a tenant is the operator's wish, not the tenant's.
+    let jobs = if acceptance.tenant.is_some() { 0 } else { acceptance.jobs.len() };
+    let over = usage::jobs_count(tx, tenant, limits, jobs, now).await?;
+    Ok(over.map_or(Accepted::New, Accepted::OverQuota))
 }
 
 /// Puts a job of `tenant` into the outbox. A job that lies there already stays.

@@ -10,6 +10,7 @@ mod schedules;
 mod settings;
 mod slug;
 mod tenants;
+mod usage;
 
 pub(super) use accept::outbox_insert;
 pub(super) use port::SqliteCatalog;

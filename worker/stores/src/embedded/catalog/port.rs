@@ -6,14 +6,14 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::documents::{Change, Listing};
-use super::{accept, called_off, documents, history, idempotency, schedules, settings, slug, tenants};
+use super::{accept, called_off, documents, history, idempotency, schedules, settings, slug, tenants, usage};
 use crate::deadline::CALL;
 use crate::directory::DirectoryNews;
 use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, SlugChange, Tenant, TenantSettings, WorkspaceId,
+    NewSchedule, Page, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::scoped::Scope;
@@ -103,6 +103,10 @@ impl Catalog for TenantCatalog {
 
     async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {
         call("catalog.accept", CALL, accept::accept(self, acceptance, now)).await
+    }
+
+    async fn usage(&self, now: DateTime<Utc>) -> StoreResult<Usage> {
+        call("catalog.usage", CALL, usage::usage(self, now)).await
     }
 
     async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>> {

@@ -8,7 +8,7 @@ use jobs::envelope::StampedJob;
 use jobs::tenant::KbId;
 use sqlx::Row as _;
 
-use super::{idempotency, slug};
+use super::{idempotency, slug, usage};
 use crate::error::StoreError;
 use crate::model::{Acceptance, Accepted, NewDocument, NewTenant};
 use crate::ports::StoreResult;
@@ -47,18 +47,32 @@ impl Accepting<'_> {
         {
             return Ok(Some(Accepted::Replayed(replay)));
         }
+        usage::tenant_lock(&mut self.tx, self.db, &acceptance.limits).await?;
         if let Some(tenant) = &acceptance.tenant
             && !self.tenant(tenant).await?
         {
             return Ok(Some(Accepted::TenantExists));
         }
-        if let Some((kb, documents)) = &acceptance.documents
-            && !self.documents(kb, documents).await?
-        {
-            return Ok(Some(Accepted::RevisionMoved));
+        if let Some((kb, documents)) = &acceptance.documents {
+            let whose = (kb, documents.as_slice());
+            let refused =
+                usage::documents_refused(&mut self.tx, self.db, &acceptance.limits, whose).await?;
+            if refused.is_some() {
+                return Ok(refused.map(Accepted::OverQuota));
+            }
+            if !self.documents(kb, documents).await? {
+                return Ok(Some(Accepted::RevisionMoved));
+            }
         }
         self.outbox(&acceptance.jobs).await?;
-        Ok(None)
+        self.count(acceptance).await
+    }
+
+    async fn count(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {
+        // The job that makes a tenant is the operator's wish, not the tenant's.
+        let jobs = if acceptance.tenant.is_some() { 0 } else { acceptance.jobs.len() };
+        let refused = usage::jobs_count(&mut self.tx, self.db, &acceptance.limits, jobs, self.now).await?;
+        Ok(refused.map(Accepted::OverQuota))
     }
 
     async fn tenant(&mut self, new: &NewTenant) -> StoreResult<bool> {

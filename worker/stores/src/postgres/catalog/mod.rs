@@ -10,6 +10,7 @@ mod schedule;
 mod settings;
 mod slug;
 mod tenant;
+mod usage;
 
 pub(crate) use port::PgCatalogs;
 pub(super) use settings::applied as settings_applied;

@@ -6,11 +6,11 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::document::Becomes;
-use super::{accept, called_off, document, history, idempotency, schedule, settings, slug, tenant};
+use super::{accept, called_off, document, history, idempotency, schedule, settings, slug, tenant, usage};
 use crate::directory::DirectoryNews;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, SlugChange, Tenant, TenantSettings, WorkspaceId,
+    NewSchedule, Page, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::postgres::pool::{Postgres, TenantDb};
@@ -111,6 +111,10 @@ impl Catalog for PgCatalog {
             self.news.tenant_made(self.db.tenant()).await;
         }
         Ok(accepted)
+    }
+
+    async fn usage(&self, now: DateTime<Utc>) -> StoreResult<Usage> {
+        usage::usage(&self.db, now).await
     }
 
     async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>> {

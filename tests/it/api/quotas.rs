@@ -1,0 +1,89 @@
+use futures::future::join_all;
+use jobs::plan::Plans;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::api::{Api, ApiOptions, ApiTenant, Reply, Written, problem, send};
+
+async fn api() -> Api {
+    let plans = "[plan.ten]\nmax_documents = 10\n[plan.small]\nstorage_bytes = 10\n[plan.slow]\ndaily_jobs = 3";
+    Api::with(ApiOptions { plans: Plans::parse(plans).unwrap(), ..ApiOptions::default() }).await
+}
+
+async fn patch(api: &Api, tenant: &ApiTenant, body: &Value) -> Reply {
+    send(api.operator(Method::PATCH, &format!("/api/v1/tenants/{}", tenant.id)).json(body)).await
+}
+
+async fn on_plan(api: &Api, id: &str, plan: &str) -> ApiTenant {
+    let tenant = api.tenant(id).await;
+    assert_eq!(patch(api, &tenant, &json!({ "plan": plan })).await.status, 200);
+    tenant
+}
+
+fn numbers(reply: &Reply) -> (Value, Value, Value) {
+    let body = reply.body();
+    (body["limit"].clone(), body["current"].clone(), body["maximum"].clone())
+}
+
+#[tokio::test]
+async fn of_a_hundred_uploads_at_once_ten_are_taken_where_ten_have_room() {
+    let api = api().await;
+    let (acme, twin) = (on_plan(&api, "acme", "ten").await, on_plan(&api, "acme-2", "ten").await);
+    let names: Vec<_> = (0..100).map(|n| format!("{n}.md")).collect();
+    let replies = join_all(names.iter().map(|name| acme.upload_text(name, "text"))).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 202);
+    assert_eq!(taken.len(), 10);
+    for reply in &refused {
+        problem(reply, 429, "documents_limit_reached");
+        assert_eq!(numbers(reply), (json!("max_documents"), json!(10), json!(10)));
+        assert_eq!(reply.header("retry-after"), "", "waiting does not help");
+    }
+    let listed = acme.get("/kbs/default/documents").await.body();
+    assert_eq!(listed["documents"].as_array().map(Vec::len), Some(10));
+    assert_eq!(twin.upload_text("a.md", "text").await.status, 202, "the twin has room of its own");
+
+    // One that is there can be replaced, and more room helps at once.
+    let known = listed["documents"][0]["name"].as_str().unwrap();
+    assert_eq!(acme.upload_text(known, "another text").await.status, 202);
+    let before = Written::of(&api, &acme).await;
+    problem(&acme.upload_text("new.md", "text").await, 429, "documents_limit_reached");
+    assert_eq!(Written::of(&api, &acme).await, before);
+    assert_eq!(patch(&api, &acme, &json!({ "limits": { "max_documents": 11 } })).await.status, 200);
+    assert_eq!(acme.upload_text("new.md", "text").await.status, 202);
+    problem(&acme.upload_text("newer.md", "text").await, 429, "documents_limit_reached");
+}
+
+#[tokio::test]
+async fn the_original_of_a_document_without_room_is_not_kept() {
+    let api = api().await;
+    let acme = on_plan(&api, "acme", "small").await;
+    assert_eq!(acme.upload_text("a.md", "12345").await.status, 202);
+    let files = |name| [(name, b"123456".as_slice())];
+    let refused = acme.upload_files(&files("b.md")).await;
+    problem(&refused, 429, "storage_limit_reached");
+    assert_eq!(numbers(&refused), (json!("storage_bytes"), json!(5), json!(10)));
+    let (kb, id) = ("default".parse().unwrap(), jobs::DocumentId::of_name("b.md"));
+    let sha256 = "8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c923adc6c92";
+    assert_eq!(acme.stores.blobs().original(&kb, &id, sha256).await.unwrap(), None);
+    // In place of the one that is there it fits.
+    assert_eq!(acme.upload_files(&files("a.md")).await.status, 202);
+    assert_eq!(acme.upload_text("b.md", "1234").await.status, 202);
+    problem(&acme.upload_text("c.md", "1").await, 429, "storage_limit_reached");
+}
+
+#[tokio::test]
+async fn the_jobs_of_a_day_begin_anew_at_midnight() {
+    let api = api().await;
+    let acme = on_plan(&api, "acme", "slow").await;
+    let two = json!({ "documents": [{ "name": "a.md", "text": "a" }, { "name": "b.md", "text": "b" }] });
+    assert_eq!(acme.post("/kbs/default/documents/batch", &two).await.status, 202);
+    problem(&acme.post("/kbs/default/documents/batch", &two).await, 429, "daily_jobs_limit_reached");
+    let reindex = async || send(acme.request(Method::POST, "/kbs/default/reindex")).await;
+    assert_eq!(reindex().await.status, 202, "the refused two do not count");
+    let refused = reindex().await;
+    problem(&refused, 429, "daily_jobs_limit_reached");
+    assert_eq!(numbers(&refused), (json!("daily_jobs"), json!(3), json!(3)));
+    // The clock stands at 08:00.
+    assert_eq!(refused.header("retry-after"), (16 * 3_600).to_string());
+    api.clock.advance(std::time::Duration::from_secs(16 * 3_600));
+    assert_eq!(reindex().await.status, 202);
+}

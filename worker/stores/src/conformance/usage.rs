@@ -1,0 +1,126 @@
+use chrono::TimeDelta;
+use futures::future::join_all;
+use jobs::plan::{Limits, Quota};
+
+use super::fixture::{Pair, Party, now, upload};
+use crate::Opened;
+use crate::model::{Acceptance, Accepted, NewDocument, OverQuota, Usage};
+
+/// An upload of some bytes with its job.
+fn sized(name: &str, revision: u64, size_bytes: u64) -> NewDocument {
+    NewDocument { size_bytes, ..upload(name, revision, now()) }
+}
+
+fn request(party: &Party, documents: Vec<NewDocument>, limits: &Limits) -> Acceptance {
+    let jobs = documents.iter().map(|_| party.job()).collect();
+    let documents = Some((party.kb.id.clone(), documents));
+    Acceptance { documents, jobs, limits: limits.clone(), ..Acceptance::default() }
+}
+
+async fn accept(party: &Party, documents: Vec<NewDocument>, limits: &Limits) -> Accepted {
+    party.stores.catalog().accept(&request(party, documents, limits), now()).await.unwrap()
+}
+
+async fn usage(party: &Party) -> Usage {
+    party.stores.catalog().usage(now()).await.unwrap()
+}
+
+fn over(quota: Quota, current: u64, maximum: u64) -> Accepted {
+    Accepted::OverQuota(OverQuota { quota, current, maximum })
+}
+
+pub(super) async fn counted(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    assert_eq!(usage(&pair.acme).await, Usage { kbs: 1, ..Usage::default() });
+    let archive = pair.acme.kb_new("archive").await;
+    let none = Limits::default();
+    let two = vec![sized("a.md", 1, 10), sized("b.md", 1, 5_000_000_000)];
+    assert_eq!(accept(&pair.acme, two, &none).await, Accepted::New);
+    let mut elsewhere = request(&pair.acme, vec![sized("a.md", 1, 7)], &none);
+    elsewhere.documents.as_mut().unwrap().0 = archive.id;
+    assert_eq!(pair.acme.stores.catalog().accept(&elsewhere, now()).await.unwrap(), Accepted::New);
+    let expected =
+        Usage { documents: 3, storage_bytes: 5_000_000_017, kbs: 2, daily_jobs: 3, ..Usage::default() };
+    assert_eq!(usage(&pair.acme).await, expected);
+    assert_eq!(usage(&pair.twin).await, Usage { kbs: 1, ..Usage::default() }, "the twin has nothing of it");
+}
+
+/// Forty requests at once, ten of which fit, over and over: room that is left is filled to the last place.
+pub(super) async fn racing(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let limits = |maximum| Limits { max_documents: Some(maximum), ..Limits::default() };
+    for (round, maximum) in [(0, 10), (1, 13)] {
+        let name = |n: u32| format!("{round}-{n}.md");
+        let racers: Vec<_> = (0..40)
+            .map(|n| request(&pair.acme, vec![sized(&name(n), 1, 1)], &limits(maximum)))
+            .collect();
+        let catalog = pair.acme.stores.catalog();
+        let outcomes = join_all(racers.iter().map(|request| catalog.accept(request, pair.now))).await;
+        let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+        let taken = outcomes.iter().filter(|outcome| **outcome == Accepted::New).count();
+        assert_eq!(taken, if round == 0 { 10 } else { 3 });
+        let full = over(Quota::MaxDocuments, maximum, maximum);
+        assert!(outcomes.iter().all(|outcome| *outcome == Accepted::New || *outcome == full));
+        let now = catalog.usage(pair.now).await.unwrap();
+        assert_eq!((now.documents, now.storage_bytes, now.daily_jobs), (maximum, maximum, maximum));
+    }
+    assert_eq!(pair.acme.outbox(opened).await.len(), 13);
+    assert_eq!(accept(&pair.twin, vec![sized("a.md", 1, 1)], &limits(1)).await, Accepted::New);
+}
+
+pub(super) async fn replaced(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let limits = Limits { max_documents: Some(1), storage_bytes: Some(100), ..Limits::default() };
+    let step = async |name: &'static str, revision, size| accept(&pair.acme, vec![sized(name, revision, size)], &limits).await;
+    assert_eq!(step("a.md", 1, 101).await, over(Quota::StorageBytes, 0, 100));
+    assert_eq!(step("a.md", 1, 60).await, Accepted::New);
+    // In place of the one that is there: only the difference counts.
+    assert_eq!(step("a.md", 2, 100).await, Accepted::New);
+    assert_eq!(step("a.md", 3, 101).await, over(Quota::StorageBytes, 100, 100));
+    assert_eq!(step("b.md", 1, 0).await, over(Quota::MaxDocuments, 1, 1));
+    // A revision that somebody else uploaded meanwhile is that, and no question of quotas.
+    assert_eq!(step("a.md", 2, 100).await, Accepted::RevisionMoved);
+    assert_eq!(step("a.md", 3, 1).await, Accepted::New);
+    let now = usage(&pair.acme).await;
+    assert_eq!((now.documents, now.storage_bytes, now.daily_jobs), (1, 1, 3));
+}
+
+pub(super) async fn refused_as_a_whole(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let limits = Limits { max_documents: Some(2), ..Limits::default() };
+    assert_eq!(accept(&pair.acme, vec![sized("a.md", 1, 1)], &limits).await, Accepted::New);
+    let before = (usage(&pair.acme).await, pair.acme.outbox(opened).await);
+    let batch = vec![sized("a.md", 2, 1), sized("b.md", 1, 1), sized("c.md", 1, 1)];
+    assert_eq!(accept(&pair.acme, batch, &limits).await, over(Quota::MaxDocuments, 1, 2));
+    assert_eq!((usage(&pair.acme).await, pair.acme.outbox(opened).await), before);
+    let fits = vec![sized("a.md", 2, 1), sized("b.md", 1, 1)];
+    assert_eq!(accept(&pair.acme, fits, &limits).await, Accepted::New);
+}
+
+pub(super) async fn jobs_of_a_day(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let catalog = pair.acme.stores.catalog();
+    let request = |jobs: usize| {
+        let limits = Limits { daily_jobs: Some(5), ..Limits::default() };
+        let jobs = (0..jobs).map(|_| pair.acme.job()).collect();
+        Acceptance { jobs, limits, ..Acceptance::default() }
+    };
+    let noon = (pair.now - TimeDelta::days(2)).date_naive().and_hms_opt(12, 0, 0).unwrap().and_utc();
+    let racers: Vec<_> = (0..12).map(|_| request(2)).collect();
+    let outcomes = join_all(racers.iter().map(|request| catalog.accept(request, noon))).await;
+    let taken = outcomes.into_iter().filter(|outcome| *outcome.as_ref().unwrap() == Accepted::New).count();
+    assert_eq!(taken, 2);
+    assert_eq!(catalog.accept(&request(6), noon).await.unwrap(), over(Quota::DailyJobs, 4, 5));
+    assert_eq!(catalog.accept(&request(1), noon).await.unwrap(), Accepted::New);
+    assert_eq!(catalog.accept(&request(1), noon).await.unwrap(), over(Quota::DailyJobs, 5, 5));
+    assert_eq!(pair.acme.outbox(opened).await.len(), 5);
+
+    // Another day begins with nothing, at midnight and not before.
+    let night = noon + TimeDelta::hours(12);
+    let before = night - TimeDelta::microseconds(1);
+    assert_eq!(catalog.accept(&request(1), before).await.unwrap(), over(Quota::DailyJobs, 5, 5));
+    assert_eq!(catalog.accept(&request(6), night).await.unwrap(), over(Quota::DailyJobs, 0, 5));
+    assert_eq!(catalog.accept(&request(5), night).await.unwrap(), Accepted::New);
+    assert_eq!(catalog.usage(night).await.unwrap().daily_jobs, 5);
+    assert_eq!(pair.twin.stores.catalog().usage(noon).await.unwrap().daily_jobs, 0);
+}

@@ -1,0 +1,120 @@
+//! How much the tenant has, and whether it may have more.
+//!
+//! A transaction that accepts holds the write lock of the file from its beginning, so what it counts is still
+//! true when it commits. Documents, their bytes, knowledge bases and members are counted from their own rows:
+//! a second number kept beside them would be faster, and wrong for good after the first path that forgot it.
+
+use chrono::{DateTime, Utc};
+use jobs::plan::{Limits, Quota};
+use jobs::tenant::{KbId, TenantId};
+use sqlx::SqliteConnection;
+
+use super::port::TenantCatalog;
+use crate::embedded::column::{signed, unsigned};
+use crate::embedded::fault::Fault;
+use crate::model::{Counter, Growth, NewDocument, OverQuota, Usage};
+
+#[derive(sqlx::FromRow)]
+struct UsageRow {
+    documents: i64,
+    storage_bytes: i64,
+    kbs: i64,
+    members: i64,
+    daily_jobs: i64,
+    api_calls: i64,
+}
+
+pub(super) async fn usage(catalog: &TenantCatalog, now: DateTime<Utc>) -> Result<Usage, Fault> {
+    let row: UsageRow = sqlx::query_as(
+        "SELECT count(*) AS documents, coalesce(sum(size_bytes), 0) AS storage_bytes,
+                (SELECT count(*) FROM kbs WHERE tenant_id = ?1) AS kbs,
+                (SELECT count(*) FROM members WHERE tenant_id = ?1 AND status = 'active') AS members,
+                coalesce((SELECT amount FROM usage_counters
+                          WHERE tenant_id = ?1 AND counter = 'jobs' AND period = ?2), 0) AS daily_jobs,
+                coalesce((SELECT amount FROM usage_counters
+                          WHERE tenant_id = ?1 AND counter = 'api_calls' AND period = ?3), 0) AS api_calls
+         FROM documents WHERE tenant_id = ?1",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(Counter::Jobs.period(now))
+    .bind(Counter::ApiCalls.period(now))
+    .fetch_one(catalog.file.read())
+    .await?;
+    Ok(Usage {
+        documents: unsigned(row.documents, "count(*)")?,
+        storage_bytes: unsigned(row.storage_bytes, "sum(size_bytes)")?,
+        kbs: unsigned(row.kbs, "count(*)")?,
+        members: unsigned(row.members, "count(*)")?,
+        daily_jobs: unsigned(row.daily_jobs, "usage_counters.amount")?,
+        api_calls: unsigned(row.api_calls, "usage_counters.amount")?,
+    })
+}
+
+/// What stands against these documents, in the transaction that is about to write them.
+pub(super) async fn documents_refused(
+    tx: &mut SqliteConnection,
+    tenant: &TenantId,
+    limits: &Limits,
+    (kb, new): (&KbId, &[NewDocument]),
+) -> Result<Option<OverQuota>, Fault> {
+    let limited = [Quota::MaxDocuments, Quota::StorageBytes];
+    if limited.into_iter().all(|quota| limits.maximum(quota).is_none()) {
+        return Ok(None);
+    }
+    let (documents, storage_bytes): (i64, i64) =
+        sqlx::query_as("SELECT count(*), coalesce(sum(size_bytes), 0) FROM documents WHERE tenant_id = ?")
+            .bind(tenant.as_str())
+            .fetch_one(&mut *tx)
+            .await?;
+    let (mut known, mut known_bytes) = (0, 0);
+    for document in new {
+        let size: Option<i64> = sqlx::query_scalar(
+            "SELECT size_bytes FROM documents WHERE tenant_id = ? AND kb_id = ? AND document_id = ?",
+        )
+        .bind(tenant.as_str())
+        .bind(kb.as_str())
+        .bind(document.id.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(size) = size {
+            known += 1;
+            known_bytes += unsigned::<u64>(size, "documents.size_bytes")?;
+        }
+    }
+    let usage = Usage {
+        documents: unsigned(documents, "count(*)")?,
+        storage_bytes: unsigned(storage_bytes, "sum(size_bytes)")?,
+        ..Usage::default()
+    };
+    Ok(Growth::of(new, known, known_bytes).refused(limits, &usage))
+}
+
+/// Counts jobs that a request asks for, unless they are more than the tenant may ask for today. Jobs leave no
+/// rows that could be counted, so this is the count itself.
+pub(super) async fn jobs_count(
+    tx: &mut SqliteConnection,
+    tenant: &TenantId,
+    limits: &Limits,
+    jobs: usize,
+    now: DateTime<Utc>,
+) -> Result<Option<OverQuota>, Fault> {
+    let jobs = u64::try_from(jobs).unwrap_or(u64::MAX);
+    if jobs == 0 {
+        return Ok(None);
+    }
+    let amount: i64 = sqlx::query_scalar(
+        "INSERT INTO usage_counters (tenant_id, counter, period, amount) VALUES (?, ?, ?, ?)
+         ON CONFLICT (tenant_id, counter, period) DO UPDATE SET amount = amount + excluded.amount
+         RETURNING amount",
+    )
+    .bind(tenant.as_str())
+    .bind(Counter::Jobs.as_str())
+    .bind(Counter::Jobs.period(now))
+    .bind(signed(jobs, "usage_counters.amount")?)
+    .fetch_one(tx)
+    .await?;
+    let amount: u64 = unsigned(amount, "usage_counters.amount")?;
+    // Too many: the transaction is rolled back, and the count with it.
+    let over = limits.maximum(Quota::DailyJobs).filter(|maximum| amount > *maximum);
+    Ok(over.map(|maximum| OverQuota { quota: Quota::DailyJobs, current: amount - jobs, maximum }))
+}

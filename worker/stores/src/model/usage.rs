@@ -1,0 +1,138 @@
+use chrono::{DateTime, Utc};
+use jobs::plan::{Limits, Quota};
+
+use super::NewDocument;
+
+/// How much a tenant has, and did: what the catalog can count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Documents, in all knowledge bases.
+    pub documents: u64,
+    /// Bytes of their originals.
+    pub storage_bytes: u64,
+    /// Knowledge bases.
+    pub kbs: u64,
+    /// Members who were not removed.
+    pub members: u64,
+    /// Jobs that requests asked for today (UTC).
+    pub daily_jobs: u64,
+    /// Requests that were counted this month (UTC).
+    pub api_calls: u64,
+}
+
+impl Usage {
+    /// What stands against so many more jobs today.
+    #[must_use]
+    pub fn jobs_refused(&self, limits: &Limits, jobs: usize) -> Option<OverQuota> {
+        over(limits, Quota::DailyJobs, self.daily_jobs, i64::try_from(jobs).unwrap_or(i64::MAX))
+    }
+}
+
+/// More than a tenant may have; nothing of it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverQuota {
+    /// Of what.
+    pub quota: Quota,
+    /// How much there is.
+    pub current: u64,
+    /// How much there may be.
+    pub maximum: u64,
+}
+
+/// What documents would add to a tenant that knows some of them already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Growth {
+    /// Documents.
+    pub documents: i64,
+    /// Bytes: fewer than none when smaller originals replace larger ones.
+    pub storage_bytes: i64,
+}
+
+impl Growth {
+    /// What `new` adds where `known` of them, with `known_bytes`, are there already and will be replaced.
+    #[must_use]
+    pub fn of(new: &[NewDocument], known: u64, known_bytes: u64) -> Self {
+        let bytes = new.iter().fold(0_u64, |sum, document| sum.saturating_add(document.size_bytes));
+        let count = u64::try_from(new.len()).unwrap_or(u64::MAX);
+        let difference = |more: u64, less: u64| signed(more).saturating_sub(signed(less));
+        Self { documents: difference(count, known), storage_bytes: difference(bytes, known_bytes) }
+    }
+
+    /// What stands against it in a tenant that uses `usage`.
+    ///
+    /// Only growth is refused: a tenant that has more than it may since its limits were lowered can still
+    /// replace a document by a smaller one.
+    #[must_use]
+    pub fn refused(self, limits: &Limits, usage: &Usage) -> Option<OverQuota> {
+        let documents = over(limits, Quota::MaxDocuments, usage.documents, self.documents);
+        documents.or_else(|| over(limits, Quota::StorageBytes, usage.storage_bytes, self.storage_bytes))
+    }
+}
+
+/// Whether `growth` more than `current` is too much.
+fn over(limits: &Limits, quota: Quota, current: u64, growth: i64) -> Option<OverQuota> {
+    let maximum = limits.maximum(quota)?;
+    let growth = u64::try_from(growth).ok().filter(|growth| *growth > 0)?;
+    (current.saturating_add(growth) > maximum).then_some(OverQuota { quota, current, maximum })
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Something that is counted as it happens, because no rows are left to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counter {
+    /// Jobs that requests ask for, by day.
+    Jobs,
+    /// Requests, by month.
+    ApiCalls,
+}
+
+impl Counter {
+    /// The name in tables.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jobs => "jobs",
+            Self::ApiCalls => "api_calls",
+        }
+    }
+
+    /// The day or month (UTC) that `now` counts for.
+    pub(crate) fn period(self, now: DateTime<Utc>) -> String {
+        let format = match self {
+            Self::Jobs => "%Y-%m-%d",
+            Self::ApiCalls => "%Y-%m",
+        };
+        now.format(format).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(growth: (i64, i64), usage: (u64, u64), limits: (u64, u64)) -> Option<(Quota, u64, u64)> {
+        let limits =
+            Limits { max_documents: Some(limits.0), storage_bytes: Some(limits.1), ..Limits::default() };
+        let usage = Usage { documents: usage.0, storage_bytes: usage.1, ..Usage::default() };
+        let refused = Growth { documents: growth.0, storage_bytes: growth.1 }.refused(&limits, &usage);
+        refused.map(|over| (over.quota, over.current, over.maximum))
+    }
+
+    #[test]
+    fn what_fits_is_taken_to_the_last_byte_and_nothing_more() {
+        assert_eq!(refused((1, 10), (9, 90), (10, 100)), None);
+        assert_eq!(refused((2, 10), (9, 90), (10, 100)), Some((Quota::MaxDocuments, 9, 10)));
+        assert_eq!(refused((1, 11), (9, 90), (10, 100)), Some((Quota::StorageBytes, 90, 100)));
+        assert_eq!(refused((1_000, 1_000), (9, 90), (0, 0)), None, "0 is no limit");
+    }
+
+    #[test]
+    fn who_has_too_much_may_have_less() {
+        assert_eq!(refused((0, -5), (20, 200), (10, 100)), None);
+        assert_eq!(refused((0, 0), (20, 200), (10, 100)), None);
+        assert_eq!(refused((0, 1), (20, 200), (10, 100)), Some((Quota::StorageBytes, 200, 100)));
+        assert_eq!(refused((1, -5), (20, 200), (10, 100)), Some((Quota::MaxDocuments, 20, 10)));
+    }
+}

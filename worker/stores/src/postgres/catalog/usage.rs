@@ -1,0 +1,141 @@
+//! How much the tenant has, and whether it may have more.
+//!
+//! Documents, their bytes, knowledge bases and members are counted from their own rows while the tenant's row
+//! is locked, so that of many requests at once exactly as many are taken as there is room for. A second number
+//! kept beside the rows would be faster, and wrong for good after the first path that forgot it.
+
+use chrono::{DateTime, Utc};
+use jobs::plan::{Limits, Quota};
+use jobs::tenant::KbId;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::model::{Counter, Growth, NewDocument, OverQuota, Usage};
+use crate::ports::StoreResult;
+use crate::postgres::pool::TenantDb;
+use crate::postgres::row::{number, wide};
+use crate::postgres::tx::{Sql, Tx};
+
+/// What is counted from rows.
+const COUNTED: [Quota; 2] = [Quota::MaxDocuments, Quota::StorageBytes];
+
+pub(super) async fn usage(db: &TenantDb, now: DateTime<Utc>) -> StoreResult<Usage> {
+    let sql = sqlx::query(
+        "select documents, storage_bytes, \
+             (select count(*) from kbs where tenant_id = $1) as kbs, \
+             (select count(*) from members where tenant_id = $1 and removed_at is null) as members, \
+             coalesce((select amount from usage_counters \
+                       where tenant_id = $1 and counter = 'jobs' and period = $2), 0) as daily_jobs, \
+             coalesce((select amount from usage_counters \
+                       where tenant_id = $1 and counter = 'api_calls' and period = $3), 0) as api_calls \
+         from (select count(*) as documents, coalesce(sum(size_bytes), 0)::bigint as storage_bytes \
+               from documents where tenant_id = $1) as counted",
+    );
+    let sql = sql.bind(db.tenant().as_str()).bind(Counter::Jobs.period(now));
+    let mut tx = db.tx("catalog.usage").await?;
+    let usage = tx.one(sql.bind(Counter::ApiCalls.period(now)), read_usage).await?;
+    tx.commit().await?;
+    Ok(usage)
+}
+
+fn read_usage(row: &PgRow) -> sqlx::Result<Usage> {
+    Ok(Usage {
+        documents: number(row, "documents")?,
+        storage_bytes: number(row, "storage_bytes")?,
+        kbs: number(row, "kbs")?,
+        members: number(row, "members")?,
+        daily_jobs: number(row, "daily_jobs")?,
+        api_calls: number(row, "api_calls")?,
+    })
+}
+
+/// Where rows will be counted: until the end of this transaction no other one of the tenant gets past this line,
+/// and what it committed before is seen from here on. Call it before anything takes a weaker lock on the tenant's
+/// row: two that want more at the same time would wait for each other.
+pub(super) async fn tenant_lock(tx: &mut Tx, db: &TenantDb, limits: &Limits) -> StoreResult<()> {
+    if COUNTED.into_iter().all(|quota| limits.maximum(quota).is_none()) {
+        return Ok(());
+    }
+    // Not "for update": that would also stand in the way of new rows that refer to the tenant.
+    let sql = sqlx::query("select from tenants where tenant_id = $1 for no key update");
+    tx.execute(sql.bind(db.tenant().as_str())).await.map(drop)
+}
+
+/// What stands against these documents, in the transaction that is about to write them and has the tenant's lock.
+pub(super) async fn documents_refused(
+    tx: &mut Tx,
+    db: &TenantDb,
+    limits: &Limits,
+    (kb, new): (&KbId, &[NewDocument]),
+) -> StoreResult<Option<OverQuota>> {
+    if COUNTED.into_iter().all(|quota| limits.maximum(quota).is_none()) {
+        return Ok(None);
+    }
+    let sql = sqlx::query(
+        "select documents, storage_bytes, known, known_bytes \
+         from (select count(*) as documents, coalesce(sum(size_bytes), 0)::bigint as storage_bytes \
+               from documents where tenant_id = $1) as counted, \
+              (select count(*) as known, coalesce(sum(size_bytes), 0)::bigint as known_bytes \
+               from documents where tenant_id = $1 and kb_id = $2 and document_id = any($3)) as replaced",
+    );
+    let ids: Vec<&str> = new.iter().map(|document| document.id.as_str()).collect();
+    let sql = sql.bind(db.tenant().as_str()).bind(kb.as_str()).bind(ids);
+    let (usage, known, known_bytes) = tx.one(sql, read_documents).await?;
+    Ok(Growth::of(new, known, known_bytes).refused(limits, &usage))
+}
+
+fn read_documents(row: &PgRow) -> sqlx::Result<(Usage, u64, u64)> {
+    let (documents, storage_bytes) = (number(row, "documents")?, number(row, "storage_bytes")?);
+    let usage = Usage { documents, storage_bytes, ..Usage::default() };
+    Ok((usage, number(row, "known")?, number(row, "known_bytes")?))
+}
+
+/// Counts jobs that a request asks for, unless they are more than the tenant may ask for today. Jobs leave no
+/// rows that could be counted, so this is the count itself. Its row stays locked to the end of the transaction:
+/// call it last.
+pub(super) async fn jobs_count(
+    tx: &mut Tx,
+    db: &TenantDb,
+    limits: &Limits,
+    jobs: usize,
+    now: DateTime<Utc>,
+) -> StoreResult<Option<OverQuota>> {
+    if jobs == 0 {
+        return Ok(None);
+    }
+    let maximum = limits.maximum(Quota::DailyJobs);
+    if let Some(_amount) = counter_add(tx, db, Counter::Jobs, wide(jobs), maximum, now).await? {
+        return Ok(None);
+    }
+    let sql = sqlx::query(
+        "select coalesce(max(amount), 0) from usage_counters \
+         where tenant_id = $1 and counter = $2 and period = $3",
+    );
+    let sql = sql.bind(db.tenant().as_str()).bind(Counter::Jobs.as_str()).bind(Counter::Jobs.period(now));
+    let current = tx.one(sql, read_amount).await?;
+    Ok(maximum.map(|maximum| OverQuota { quota: Quota::DailyJobs, current, maximum }))
+}
+
+/// Counts; `None`, and nothing was counted, when that would be more than `maximum`.
+async fn counter_add(
+    tx: &mut Tx,
+    db: &TenantDb,
+    counter: Counter,
+    more: i64,
+    maximum: Option<u64>,
+    now: DateTime<Utc>,
+) -> StoreResult<Option<u64>> {
+    let sql: Sql<'_> = sqlx::query(
+        "insert into usage_counters as known (tenant_id, counter, period, amount) \
+         select $1, $2, $3, $4 where $4 <= $5 \
+         on conflict (tenant_id, counter, period) do update set amount = known.amount + excluded.amount \
+         where known.amount + excluded.amount <= $5 returning amount",
+    );
+    let sql = sql.bind(db.tenant().as_str()).bind(counter.as_str()).bind(counter.period(now)).bind(more);
+    tx.optional(sql.bind(maximum.map_or(i64::MAX, wide)), read_amount).await
+}
+
+fn read_amount(row: &PgRow) -> sqlx::Result<u64> {
+    let amount: i64 = row.try_get(0)?;
+    Ok(amount.unsigned_abs())
+}
