@@ -18,5 +18,6 @@ mod schedules;
 mod settings;
 mod table;
 mod tenants;
+mod usage;
 
 pub use table::{ROUTES, Route, Scope, router};

@@ -2,7 +2,7 @@ use axum::Router;
 
 use super::{
     cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, reindex, schedules, settings,
-    tenants,
+    tenants, usage,
 };
 use crate::server::{ApiState, surround};
 
@@ -55,6 +55,7 @@ routes! {
     }
     Tenant tenant_routes {
         get "/limits" => settings::limits;
+        get "/usage" => usage::show;
         get "/jobs" => jobs::list;
         post "/jobs/cancel" => cancel::matching;
         post "/jobs/cancel-all" => cancel::everything;

@@ -1,8 +1,8 @@
 use futures::future::join_all;
-use jobs::plan::Plans;
+use jobs::plan::{Plans, Quota};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::api::{Api, ApiOptions, ApiTenant, Reply, Written, problem, send};
+use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, send};
 
 async fn api() -> Api {
     let plans = "[plan.ten]\nmax_documents = 10\n[plan.small]\nstorage_bytes = 10\n[plan.slow]\ndaily_jobs = 3";
@@ -68,6 +68,36 @@ async fn the_original_of_a_document_without_room_is_not_kept() {
     assert_eq!(acme.upload_files(&files("a.md")).await.status, 202);
     assert_eq!(acme.upload_text("b.md", "1234").await.status, 202);
     problem(&acme.upload_text("c.md", "1").await, 429, "storage_limit_reached");
+}
+
+#[tokio::test]
+async fn usage_shows_what_is_used_of_each_quota() {
+    let api = api().await;
+    let (acme, twin) = (on_plan(&api, "acme", "ten").await, api.tenant("acme-2").await);
+    for name in ["a.md", "b.md"] {
+        assert_eq!(acme.upload_text(name, "12345").await.status, 202);
+    }
+    let shown = acme.get("/usage").await.body();
+    assert_eq!((&shown["id"], &shown["plan"]), (&json!("acme"), &json!("ten")));
+    let quotas = &shown["quotas"];
+    let expected = json!({ "current": 2, "maximum": 10, "unit": "documents", "resets_at": null });
+    assert_eq!(quotas["max_documents"], expected);
+    let expected = json!({ "current": 10, "maximum": null, "unit": "bytes", "resets_at": null });
+    assert_eq!(quotas["storage_bytes"], expected);
+    let midnight = "2027-01-16T00:00:00Z";
+    let expected = json!({ "current": 2, "maximum": null, "unit": "jobs", "resets_at": midnight });
+    assert_eq!(quotas["daily_jobs"], expected);
+    assert_eq!(quotas["kbs"]["current"], 1);
+    assert_eq!(quotas["api_calls_per_month"]["resets_at"], "2027-02-01T00:00:00Z");
+    for quota in Quota::ALL {
+        assert!(quotas[quota.as_str()]["current"].is_u64(), "{quota}: {shown}");
+    }
+    let path = "/api/v1/tenants/acme/usage";
+    assert_eq!(send(api.operator(Method::GET, path)).await.body()["quotas"]["max_documents"]["current"], 2);
+    assert_eq!(twin.get("/usage").await.body()["quotas"]["max_documents"]["current"], 0);
+    let only_kb = Claims { kb_id: Some("default".into()), ..Claims::of("acme", "ADMIN") };
+    let limited = api.request(Method::GET, path).bearer_auth(only_kb.token());
+    problem(&send(limited).await, 403, "forbidden");
 }
 
 #[tokio::test]

@@ -1,0 +1,66 @@
+use axum::Json as Answering;
+use axum::extract::State;
+use jobs::plan::Quota;
+use serde_json::{Map, Value, json};
+use stores::TenantStores;
+use stores::model::{GraphCounts, Usage};
+
+use crate::extract::{Anyone, TenantCaller};
+use crate::problem::Problem;
+use crate::server::ApiState;
+
+/// `GET …/usage`: of each quota how much is used, how much there may be, and when it begins anew.
+pub(super) async fn show(
+    State(app): State<ApiState>,
+    TenantCaller(who): TenantCaller<Anyone>,
+) -> Result<Answering<Value>, Problem> {
+    let (catalog, now) = (who.stores.catalog(), app.clock().now());
+    let tenant = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
+    let limits = app.plans().limits(&tenant.plan, &tenant.limits);
+    let used = Used { usage: catalog.usage(now).await?, fullest: fullest_graph(&who.stores).await? };
+    let row = |quota: Quota| {
+        let row = json!({
+            "current": used.of(quota),
+            "maximum": limits.maximum(quota),
+            "unit": quota.unit(),
+            "resets_at": quota.resets_at(now),
+        });
+        (quota.to_string(), row)
+    };
+    let quotas: Map<String, Value> = Quota::ALL.into_iter().map(row).collect();
+    Ok(Answering(json!({ "id": tenant.id, "plan": tenant.plan, "quotas": quotas })))
+}
+
+struct Used {
+    usage: Usage,
+    fullest: GraphCounts,
+}
+
+impl Used {
+    fn of(&self, quota: Quota) -> u64 {
+        match quota {
+            Quota::MaxDocuments => self.usage.documents,
+            Quota::StorageBytes => self.usage.storage_bytes,
+            Quota::Kbs => self.usage.kbs,
+            Quota::Members => self.usage.members,
+            Quota::DailyJobs => self.usage.daily_jobs,
+            Quota::ApiCallsPerMonth => self.usage.api_calls,
+            Quota::EntitiesPerKb => self.fullest.entities,
+            Quota::RelationsPerKb => self.fullest.relations,
+            // No route answers queries yet, and requests are not timed.
+            Quota::ConcurrentQueries | Quota::RequestsPerMinute => 0,
+        }
+    }
+}
+
+/// What is said of "each knowledge base" is said of the fullest one: it is the first to be full.
+async fn fullest_graph(stores: &TenantStores) -> Result<GraphCounts, Problem> {
+    let mut fullest = GraphCounts::default();
+    for kb in stores.catalog().kbs().await? {
+        let counts = stores.index().counts(&kb).await?;
+        fullest.chunks = fullest.chunks.max(counts.chunks);
+        fullest.entities = fullest.entities.max(counts.entities);
+        fullest.relations = fullest.relations.max(counts.relations);
+    }
+    Ok(fullest)
+}
