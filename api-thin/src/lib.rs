@@ -13,6 +13,7 @@ pub mod auth;
 mod cancel;
 pub mod documents;
 pub mod extract;
+mod meter;
 pub mod problem;
 mod redrive;
 pub mod routes;

@@ -53,22 +53,23 @@ pub(super) async fn admit(
     let tenant = named_tenant(parts).await?;
     let kb = named_kb(parts).await?;
     match identity {
-        Identity::Member(member) => admit_member(app, member, tenant, kb, needed).await,
+        Identity::Member(member) => admit_member(parts, app, member, (tenant, kb), needed).await,
         Identity::Operator => admit_operator(app, tenant, needed).await,
     }
 }
 
 async fn admit_member(
+    parts: &Parts,
     app: &ApiState,
     member: Member,
-    tenant: Option<String>,
-    kb: Option<String>,
+    (tenant, kb): (Option<String>, Option<String>),
     needed: Option<Permission>,
 ) -> Result<Admission, Problem> {
     if tenant.is_some_and(|named| named != member.tenant.as_str()) {
         return Err(Problem::not_found());
     }
     let record = app.directory().tenant(&member.tenant).await?.ok_or_else(Problem::not_found)?;
+    meter(parts, app, &member, record).await?;
     let permissions = match needed {
         None => Permissions::NONE,
         Some(needed) => {
@@ -89,6 +90,20 @@ async fn admit_member(
     let kb_id = kb.as_ref().map(|kb| kb.id.clone());
     let who = Authenticated { tenant_id: tenant, epoch: record.epoch, kb_id, actor, role, permissions };
     Ok(Admission { context: context_of(who), kb, only_kb })
+}
+
+/// Counts the request, whatever becomes of it: who it is from is known, and that it is about their own tenant.
+async fn meter(parts: &Parts, app: &ApiState, member: &Member, record: TenantRecord) -> Result<(), Problem> {
+    let context = context_of(Authenticated {
+        tenant_id: member.tenant.clone(),
+        epoch: record.epoch,
+        kb_id: None,
+        actor: member.actor.clone(),
+        role: member.role,
+        permissions: Permissions::NONE,
+    });
+    let (stores, limits) = (app.stores().scoped(&context), app.limits_of(&member.tenant).await?);
+    app.meter().request(&stores, &member.tenant, &limits, &parts.extensions, app.clock().now()).await
 }
 
 /// The operator is a member of no tenant: sees how a tenant and its jobs are, and manages it, but never sees its

@@ -17,7 +17,13 @@ pub(super) async fn show(
     let (catalog, now) = (who.stores.catalog(), app.clock().now());
     let tenant = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
     let limits = app.plans().limits(&tenant.plan, &tenant.limits);
-    let used = Used { usage: catalog.usage(now).await?, fullest: fullest_graph(&who.stores).await? };
+    app.meter().settle(&tenant.id).await;
+    let recent = app.meter().recent(&who.stores, &limits, now).await;
+    let used = Used {
+        usage: catalog.usage(now).await?,
+        fullest: fullest_graph(&who.stores).await?,
+        recent: recent.map_or(0, |recent| recent.used),
+    };
     let row = |quota: Quota| {
         let row = json!({
             "current": used.of(quota),
@@ -34,6 +40,7 @@ pub(super) async fn show(
 struct Used {
     usage: Usage,
     fullest: GraphCounts,
+    recent: u64,
 }
 
 impl Used {
@@ -47,8 +54,9 @@ impl Used {
             Quota::ApiCallsPerMonth => self.usage.api_calls,
             Quota::EntitiesPerKb => self.fullest.entities,
             Quota::RelationsPerKb => self.fullest.relations,
-            // No route answers queries yet, and requests are not timed.
-            Quota::ConcurrentQueries | Quota::RequestsPerMinute => 0,
+            Quota::RequestsPerMinute => self.recent,
+            // No route answers queries yet.
+            Quota::ConcurrentQueries => 0,
         }
     }
 }

@@ -10,10 +10,25 @@ use super::state::ApiState;
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Answers requests on `listener` until `shutdown`, then finishes those that are being answered, but no
-/// longer than 20 s.
+/// longer than 20 s. Requests that were counted by then are written down.
 ///
-/// # Errors When the listener fails.
+/// # Errors
+/// When the listener fails.
 pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) -> io::Result<()> {
+    let counting = CancellationToken::new();
+    let counter = tokio::spawn({
+        let (app, counting) = (app.clone(), counting.clone());
+        async move { app.meter().run(counting).await }
+    });
+    let served = serve_until(listener, app.clone(), shutdown).await;
+    counting.cancel();
+    // A write that is under way is not broken off: what it counted would be counted again.
+    let _ = counter.await;
+    app.meter().finish().await;
+    served
+}
+
+async fn serve_until(listener: TcpListener, app: ApiState, shutdown: CancellationToken) -> io::Result<()> {
     let server = axum::serve(listener, crate::router(app))
         .with_graceful_shutdown(shutdown.clone().cancelled_owned())
         .into_future();

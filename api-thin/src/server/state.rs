@@ -10,6 +10,7 @@ use stores::{Directory, Stores};
 use super::config::{ApiConfig, InvalidConfig};
 use crate::auth::{Authenticator, KeyMint, SecretHash, TokenVerifier};
 use crate::documents::{Limits, UploadBudget};
+use crate::meter::Meter;
 use crate::problem::Problem;
 
 /// What the API works with. Built by the caller: the `api-thin` binary, `worker dev`, or a test.
@@ -40,6 +41,7 @@ struct Inner {
     limits: Limits,
     plans: Plans,
     budget: UploadBudget,
+    meter: Meter,
 }
 
 impl ApiState {
@@ -60,7 +62,16 @@ impl ApiState {
         };
         let budget = UploadBudget::new(&config.limits);
         let (limits, plans) = (config.limits, config.plans);
-        Ok(Self(Arc::new(Inner { stores, queue, stamper, authenticator, limits, plans, budget })))
+        Ok(Self(Arc::new(Inner {
+            stores,
+            queue,
+            stamper,
+            authenticator,
+            limits,
+            plans,
+            budget,
+            meter: Meter::default(),
+        })))
     }
 
     pub(crate) fn stores(&self) -> &Stores {
@@ -103,6 +114,10 @@ impl ApiState {
     pub(crate) async fn limits_of(&self, tenant: &TenantId) -> Result<TenantLimits, Problem> {
         let own = self.directory().plan(tenant).await?.ok_or_else(Problem::not_found)?;
         Ok(self.plans().limits(&own.plan, &own.limits))
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.0.meter
     }
 
     pub(crate) fn budget(&self) -> &UploadBudget {

@@ -8,6 +8,7 @@ use super::observe::observe;
 use super::refuse::{as_problem, panicked, unknown_route};
 use super::state::ApiState;
 use super::upload_gate::upload_gate;
+use crate::meter::rate_headers;
 
 /// Puts around the routes what every request passes. The last layer is the outermost.
 pub(crate) fn surround(routes: Router<ApiState>, app: &ApiState) -> Router<ApiState> {
@@ -18,6 +19,7 @@ pub(crate) fn surround(routes: Router<ApiState>, app: &ApiState) -> Router<ApiSt
         .layer(from_fn_with_state(app.clone(), deadline))
         .layer(from_fn(as_problem))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(rate_headers))
         .layer(from_fn(observe))
 }
 

@@ -13,6 +13,7 @@ mod media;
 mod pages;
 mod queue_away;
 mod quotas;
+mod rates;
 mod requests;
 mod schedules;
 mod tenants;

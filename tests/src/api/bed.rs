@@ -43,7 +43,7 @@ pub struct Api {
     pub clock: ManualClock,
     client: Client,
     // Dropping it ends the server.
-    _serving: DropGuard,
+    serving: Option<DropGuard>,
     _data: tempfile::TempDir,
 }
 
@@ -87,7 +87,12 @@ impl Api {
         let stop = CancellationToken::new();
         tokio::spawn(serve(listener, state.expect("the secrets can be used"), stop.clone()));
         let client = Client::builder().build().expect("a client");
-        Self { url, opened, queue, clock, client, _serving: stop.drop_guard(), _data: data }
+        Self { url, opened, queue, clock, client, serving: Some(stop.drop_guard()), _data: data }
+    }
+
+    /// Stops answering, as when the process is told to end. Stores and clock stay.
+    pub fn stop(&mut self) {
+        self.serving = None;
     }
 
     /// A request without credentials. `path` begins with a slash.

@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
 use jobs::tenant::TenantId;
 
+use super::memory_rates::MemoryRates;
+use crate::model::{RateTaken, RateWindow};
 use crate::ports::{Cache, StoreResult};
 use crate::scoped::Scope;
 
@@ -17,12 +19,13 @@ type Values = HashMap<(TenantId, String), (String, DateTime<Utc>)>;
 #[derive(Clone)]
 pub(crate) struct MemoryCache {
     values: Arc<Mutex<Values>>,
+    rates: Arc<MemoryRates>,
     clock: SharedClock,
 }
 
 impl MemoryCache {
     pub(crate) fn new(clock: SharedClock) -> Self {
-        Self { values: Arc::default(), clock }
+        Self { values: Arc::default(), rates: Arc::default(), clock }
     }
 
     fn values(&self) -> MutexGuard<'_, Values> {
@@ -67,5 +70,9 @@ impl Cache for TenantMemory {
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.all.values().remove(&self.key(key));
         Ok(())
+    }
+
+    async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken> {
+        Ok(self.all.rates.take(self.key(key), window, more))
     }
 }

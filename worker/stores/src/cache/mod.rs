@@ -5,6 +5,8 @@ mod connect;
 mod fault;
 #[cfg(feature = "test-support")]
 mod memory_cache;
+#[cfg(feature = "test-support")]
+mod memory_rates;
 mod tenant_cache;
 
 pub(crate) use commands::Commands;

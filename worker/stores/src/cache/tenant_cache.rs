@@ -7,11 +7,15 @@ use redis::Cmd;
 use super::Commands;
 use super::fault::fault;
 use crate::deadline::{CALL, within};
+use crate::model::{RateTaken, RateWindow};
 use crate::ports::{Cache, StoreResult};
 use crate::scoped::Scope;
 
 /// Redis refuses a time to live that overflows its clock.
 const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// Sent as it is: Redis compiles it once, and one that forgot it needs no second round trip.
+const RATE: &str = include_str!("rate.lua");
 
 /// The caches of all tenants.
 pub(crate) struct RedisCache {
@@ -71,5 +75,13 @@ impl Cache for TenantCache {
         let mut command = redis::cmd("UNLINK");
         command.arg(self.key(key));
         self.run("cache.delete", &command).await
+    }
+
+    async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken> {
+        let RateWindow { limit, window_s, now_s } = window;
+        let mut command = redis::cmd("EVAL");
+        command.arg(RATE).arg(1).arg(self.key(key)).arg(limit).arg(window_s).arg(now_s).arg(more);
+        let (taken, used, frees_in_s) = self.run("cache.rate_take", &command).await?;
+        Ok(RateTaken { taken, used, frees_in_s })
     }
 }

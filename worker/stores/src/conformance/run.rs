@@ -25,7 +25,7 @@ pub async fn exercise(opened: &Opened) {
         accept {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,
         }
-        usage { counted, racing, replaced, refused_as_a_whole, jobs_of_a_day }
+        usage { counted, racing, replaced, refused_as_a_whole, jobs_of_a_day, api_calls }
         registry { states, stale_revisions, pages, totals }
         history { first_record_stays, old_records_go }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
@@ -39,6 +39,6 @@ pub async fn exercise(opened: &Opened) {
         graph { folded, replaced, unknown_ends, any_text, pages, foreign_cursor }
         graph_merge { removal_leaves_no_trace, side_by_side, many_mentions, twins_apart }
         blobs { originals, forgotten }
-        cache { values, lifetime }
+        cache { values, lifetime, rates, racing_rates }
     }
 }

@@ -51,9 +51,8 @@ pub(super) async fn racing(opened: &Opened) {
     let limits = |maximum| Limits { max_documents: Some(maximum), ..Limits::default() };
     for (round, maximum) in [(0, 10), (1, 13)] {
         let name = |n: u32| format!("{round}-{n}.md");
-        let racers: Vec<_> = (0..40)
-            .map(|n| request(&pair.acme, vec![sized(&name(n), 1, 1)], &limits(maximum)))
-            .collect();
+        let racers: Vec<_> =
+            (0..40).map(|n| request(&pair.acme, vec![sized(&name(n), 1, 1)], &limits(maximum))).collect();
         let catalog = pair.acme.stores.catalog();
         let outcomes = join_all(racers.iter().map(|request| catalog.accept(request, pair.now))).await;
         let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
@@ -71,7 +70,9 @@ pub(super) async fn racing(opened: &Opened) {
 pub(super) async fn replaced(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let limits = Limits { max_documents: Some(1), storage_bytes: Some(100), ..Limits::default() };
-    let step = async |name: &'static str, revision, size| accept(&pair.acme, vec![sized(name, revision, size)], &limits).await;
+    let step = async |name: &'static str, revision, size| {
+        accept(&pair.acme, vec![sized(name, revision, size)], &limits).await
+    };
     assert_eq!(step("a.md", 1, 101).await, over(Quota::StorageBytes, 0, 100));
     assert_eq!(step("a.md", 1, 60).await, Accepted::New);
     // In place of the one that is there: only the difference counts.
@@ -123,4 +124,18 @@ pub(super) async fn jobs_of_a_day(opened: &Opened) {
     assert_eq!(catalog.accept(&request(5), night).await.unwrap(), Accepted::New);
     assert_eq!(catalog.usage(night).await.unwrap().daily_jobs, 5);
     assert_eq!(pair.twin.stores.catalog().usage(noon).await.unwrap().daily_jobs, 0);
+}
+
+pub(super) async fn api_calls(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (acme, twin) = (pair.acme.stores.catalog(), pair.twin.stores.catalog());
+    let january = "2027-01-31T23:59:59.9Z".parse().unwrap();
+    let february = "2027-02-01T00:00:00Z".parse().unwrap();
+    assert_eq!(acme.api_calls_add(0, january).await.unwrap(), 0);
+    let adds = join_all((1..=20).map(|more| acme.api_calls_add(more, january))).await;
+    assert_eq!(adds.into_iter().map(Result::unwrap).max(), Some(210));
+    assert_eq!(acme.api_calls_add(0, january).await.unwrap(), 210);
+    assert_eq!(acme.api_calls_add(1, february).await.unwrap(), 1);
+    assert_eq!(acme.usage(january).await.unwrap().api_calls, 210);
+    assert_eq!(twin.api_calls_add(0, january).await.unwrap(), 0);
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::StoreResult;
+use crate::model::{RateTaken, RateWindow};
 
 /// Small values of the tenant that may be lost at any time, in Redis under `t:{tenant}:`.
 #[async_trait::async_trait]
@@ -13,4 +14,7 @@ pub trait Cache: Send + Sync {
 
     /// Removes a value.
     async fn delete(&self, key: &str) -> StoreResult<()>;
+
+    /// Takes `more` of what a window may hold, all or nothing, in one step; 0 only looks.
+    async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken>;
 }

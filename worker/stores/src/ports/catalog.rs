@@ -57,6 +57,10 @@ pub trait Catalog: Send + Sync {
     /// How much the tenant has now, and did in the day and month (UTC) of `now`.
     async fn usage(&self, now: DateTime<Utc>) -> StoreResult<Usage>;
 
+    /// Counts requests for the month (UTC) of `now`; 0 only looks. Returns how many there were in it, also those
+    /// that other processes counted.
+    async fn api_calls_add(&self, more: u64, now: DateTime<Utc>) -> StoreResult<u64>;
+
     /// The answer given before under an idempotency key.
     async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>>;
 

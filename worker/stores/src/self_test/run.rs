@@ -83,6 +83,7 @@ mod tests {
     use crate::blobs::ObjectBlobs;
     use crate::config::StoresConfig;
     use crate::directory::{Answers, DirectoryNews};
+    use crate::model::{RateTaken, RateWindow};
     use crate::ports::Cache;
     use crate::scoped::Scope;
 
@@ -121,6 +122,10 @@ mod tests {
         async fn delete(&self, key: &str) -> StoreResult<()> {
             self.0.lock().unwrap().remove(key);
             Ok(())
+        }
+
+        async fn rate_take(&self, _key: &str, _window: RateWindow, _more: u64) -> StoreResult<RateTaken> {
+            unreachable!("the self-test takes nothing")
         }
     }
 

@@ -109,6 +109,10 @@ impl Catalog for TenantCatalog {
         call("catalog.usage", CALL, usage::usage(self, now)).await
     }
 
+    async fn api_calls_add(&self, more: u64, now: DateTime<Utc>) -> StoreResult<u64> {
+        call("catalog.api_calls_add", CALL, usage::api_calls_add(self, more, now)).await
+    }
+
     async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>> {
         call("catalog.replay", CALL, idempotency::replay(self, idempotency_key)).await
     }

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use jobs::plan::{Limits, Quota};
 use jobs::tenant::{KbId, TenantId};
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::port::TenantCatalog;
 use crate::embedded::column::{signed, unsigned};
@@ -102,19 +102,49 @@ pub(super) async fn jobs_count(
     if jobs == 0 {
         return Ok(None);
     }
+    let amount = counter_add(tx, tenant, Counter::Jobs, jobs, now).await?;
+    // Too many: the transaction is rolled back, and the count with it.
+    let over = limits.maximum(Quota::DailyJobs).filter(|maximum| amount > *maximum);
+    Ok(over.map(|maximum| OverQuota { quota: Quota::DailyJobs, current: amount - jobs, maximum }))
+}
+
+pub(super) async fn api_calls_add(
+    catalog: &TenantCatalog,
+    more: u64,
+    now: DateTime<Utc>,
+) -> Result<u64, Fault> {
+    if more > 0 {
+        return counter_add(catalog.file.write(), &catalog.tenant, Counter::ApiCalls, more, now).await;
+    }
+    let amount: i64 = sqlx::query_scalar(
+        "SELECT coalesce(max(amount), 0) FROM usage_counters
+         WHERE tenant_id = ? AND counter = ? AND period = ?",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(Counter::ApiCalls.as_str())
+    .bind(Counter::ApiCalls.period(now))
+    .fetch_one(catalog.file.read())
+    .await?;
+    unsigned(amount, "usage_counters.amount")
+}
+
+async fn counter_add(
+    writer: impl SqliteExecutor<'_>,
+    tenant: &TenantId,
+    counter: Counter,
+    more: u64,
+    now: DateTime<Utc>,
+) -> Result<u64, Fault> {
     let amount: i64 = sqlx::query_scalar(
         "INSERT INTO usage_counters (tenant_id, counter, period, amount) VALUES (?, ?, ?, ?)
          ON CONFLICT (tenant_id, counter, period) DO UPDATE SET amount = amount + excluded.amount
          RETURNING amount",
     )
     .bind(tenant.as_str())
-    .bind(Counter::Jobs.as_str())
-    .bind(Counter::Jobs.period(now))
-    .bind(signed(jobs, "usage_counters.amount")?)
-    .fetch_one(tx)
+    .bind(counter.as_str())
+    .bind(counter.period(now))
+    .bind(signed(more, "usage_counters.amount")?)
+    .fetch_one(writer)
     .await?;
-    let amount: u64 = unsigned(amount, "usage_counters.amount")?;
-    // Too many: the transaction is rolled back, and the count with it.
-    let over = limits.maximum(Quota::DailyJobs).filter(|maximum| amount > *maximum);
-    Ok(over.map(|maximum| OverQuota { quota: Quota::DailyJobs, current: amount - jobs, maximum }))
+    unsigned(amount, "usage_counters.amount")
 }

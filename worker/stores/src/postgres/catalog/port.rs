@@ -117,6 +117,10 @@ impl Catalog for PgCatalog {
         usage::usage(&self.db, now).await
     }
 
+    async fn api_calls_add(&self, more: u64, now: DateTime<Utc>) -> StoreResult<u64> {
+        usage::api_calls_add(&self.db, more, now).await
+    }
+
     async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>> {
         idempotency::replay(&self.db, idempotency_key, self.clock.now()).await
     }

@@ -107,13 +107,31 @@ pub(super) async fn jobs_count(
     if let Some(_amount) = counter_add(tx, db, Counter::Jobs, wide(jobs), maximum, now).await? {
         return Ok(None);
     }
+    let current = counter(tx, db, Counter::Jobs, now).await?;
+    Ok(maximum.map(|maximum| OverQuota { quota: Quota::DailyJobs, current, maximum }))
+}
+
+pub(super) async fn api_calls_add(db: &TenantDb, more: u64, now: DateTime<Utc>) -> StoreResult<u64> {
+    let mut tx = db.tx("catalog.api_calls_add").await?;
+    let added = match more {
+        0 => None,
+        more => counter_add(&mut tx, db, Counter::ApiCalls, wide(more), None, now).await?,
+    };
+    let total = match added {
+        Some(total) => total,
+        None => counter(&mut tx, db, Counter::ApiCalls, now).await?,
+    };
+    tx.commit().await?;
+    Ok(total)
+}
+
+async fn counter(tx: &mut Tx, db: &TenantDb, counter: Counter, now: DateTime<Utc>) -> StoreResult<u64> {
     let sql = sqlx::query(
         "select coalesce(max(amount), 0) from usage_counters \
          where tenant_id = $1 and counter = $2 and period = $3",
     );
-    let sql = sql.bind(db.tenant().as_str()).bind(Counter::Jobs.as_str()).bind(Counter::Jobs.period(now));
-    let current = tx.one(sql, read_amount).await?;
-    Ok(maximum.map(|maximum| OverQuota { quota: Quota::DailyJobs, current, maximum }))
+    let sql = sql.bind(db.tenant().as_str()).bind(counter.as_str()).bind(counter.period(now));
+    tx.one(sql, read_amount).await
 }
 
 /// Counts; `None`, and nothing was counted, when that would be more than `maximum`.
