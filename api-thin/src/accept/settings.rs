@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use stores::TenantStores;
 use stores::model::{Tenant, TenantSettings};
 
+use super::merge_patch::merge_patch;
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -90,7 +91,7 @@ fn patched(limits: &Limits, patch: &Value) -> Result<Limits, Problem> {
         return Err(Problem::new(Code::InvalidField, "expected an object, or null").field("limits"));
     }
     let mut target = serde_json::to_value(limits).map_err(|error| Problem::internal(&error))?;
-    merge(&mut target, patch);
+    merge_patch(&mut target, patch);
     if target.is_null() {
         return Ok(Limits::default());
     }
@@ -114,24 +115,6 @@ fn unreadable(error: &serde_json::Error, limits: &Value) -> Problem {
     let field = wrong.map_or_else(|| "limits".to_owned(), |(name, _)| format!("limits.{name}"));
     let detail = format!("{detail}: amounts are whole numbers, 0 for no limit, null for what the plan says");
     Problem::new(Code::InvalidField, detail).field(field)
-}
-
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(serde_json::Map::new());
-    }
-    let Value::Object(target) = target else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            target.remove(name);
-        } else {
-            merge(target.entry(name.clone()).or_insert(Value::Null), value);
-        }
-    }
 }
 
 /// Tells the queue what it has to know of the tenant. `false` when it is away: then a worker tells it later.

@@ -13,6 +13,7 @@ mod jobs;
 mod kbs;
 mod lanes;
 mod page;
+mod rag_settings;
 mod reindex;
 mod schedules;
 mod settings;

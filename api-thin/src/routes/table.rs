@@ -1,7 +1,7 @@
 use axum::Router;
 
 use super::{
-    cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, reindex, schedules, settings,
+    cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, rag_settings, reindex, schedules, settings,
     tenants, usage,
 };
 use crate::server::{ApiState, surround};
@@ -56,6 +56,8 @@ routes! {
     Tenant tenant_routes {
         get "/limits" => settings::limits;
         get "/usage" => usage::show;
+        get "/settings" => rag_settings::show;
+        patch "/settings" => rag_settings::change;
         get "/jobs" => jobs::list;
         post "/jobs/cancel" => cancel::matching;
         post "/jobs/cancel-all" => cancel::everything;

@@ -60,6 +60,7 @@ fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
         ("post", "/jobs/cancel" | "/dead-letters/retry" | "/dead-letters/purge") => {
             request.json(&json!({ "types": ["document.ingest"] }))
         }
+        ("patch", "/settings") => request.json(&json!({ "top_k": 7 })),
         ("patch", "/tenants/{tenant}") => request.json(&json!({ "limits": { "cap": 1 } })),
         ("post", path) if path.starts_with("/jobs/") || path.starts_with("/queues/") => request,
         ("post", "/kbs/{kb}/reindex" | "/dead-letters/{job}/retry") | ("get" | "delete", _) => request,

@@ -1,7 +1,5 @@
 //! `document.ingest`: from an uploaded original to chunks, and to the jobs that extract from them.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use jobs::JobError;
 use jobs::types::{BuildGraph, ExtractEntities, IngestDocument};
@@ -10,7 +8,7 @@ use stores::model::{Chunk, Document, Kb, ParsedDocument};
 use super::document;
 use crate::context::JobContext;
 use crate::handler::Handler;
-use crate::text::{self, Chunker, ParseError, ParsedText};
+use crate::text::{self, ChunkSize, ChunkSizeError, Chunker, ParseError, ParsedText};
 
 /// How many chunks one extraction job takes at least: large enough that its overhead vanishes, small enough that a
 /// retry repeats little.
@@ -67,14 +65,25 @@ async fn original(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Bytes
     original.ok_or_else(missing)
 }
 
+/// Cuts as the tenant wants it.
+async fn chunker(cx: &JobContext) -> Result<Chunker, JobError> {
+    let settings = cx.stores().catalog().rag_settings().await?;
+    let (settings, _) = settings.unwrap_or_default();
+    let tokens = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let size =
+        ChunkSize { tokens: tokens(settings.chunk_size_tokens), overlap: tokens(settings.chunk_overlap_tokens) };
+    let unusable = |error: ChunkSizeError| JobError::fail("chunk_size_unusable", error.to_string());
+    cx.tools().chunker.sized(size).map_err(unusable)
+}
+
 /// Parsing and counting tokens keep a core busy, so they leave the async threads alone.
 async fn read(
     cx: &JobContext,
     document: &Document,
     original: Bytes,
 ) -> Result<(ParsedText, Vec<Chunk>), JobError> {
-    let (chunker, media_type, name) =
-        (Arc::clone(&cx.tools().chunker), document.media_type.clone(), document.name.clone());
+    let chunker = chunker(cx).await?;
+    let (media_type, name) = (document.media_type.clone(), document.name.clone());
     let work = move || parse_and_cut(&chunker, &media_type, &name, &original);
     let read = tokio::task::spawn_blocking(work).await.map_err(JobError::retry)?;
     read.map_err(|error| JobError::fail(error.code(), error.to_string()))

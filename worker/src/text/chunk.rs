@@ -58,10 +58,19 @@ impl Chunker {
     /// # Errors
     /// When the overlap is not smaller than the chunk.
     pub fn new(size: ChunkSize) -> Result<Self, ChunkSizeError> {
+        let tokens = Tokens::load().ok_or(ChunkSizeError::TokenTable)?;
+        Self { size, tokens }.sized(size)
+    }
+
+    /// A chunker that cuts in another size.
+    ///
+    /// # Errors
+    /// When the overlap is not smaller than the chunk.
+    pub fn sized(self, size: ChunkSize) -> Result<Self, ChunkSizeError> {
         if size.overlap >= size.tokens {
             return Err(ChunkSizeError::OverlapTooLarge { tokens: size.tokens, overlap: size.overlap });
         }
-        Ok(Self { size, tokens: Tokens::load().ok_or(ChunkSizeError::TokenTable)? })
+        Ok(Self { size, ..self })
     }
 
     /// The chunks of a text, in order. The last may be short, and may lie within the overlap.

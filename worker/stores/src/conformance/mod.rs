@@ -16,6 +16,7 @@ mod graph;
 mod graph_merge;
 mod history;
 mod outbox;
+mod rag_settings;
 mod registry;
 mod run;
 mod schedules;

@@ -1,5 +1,5 @@
 use super::{
-    accept, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history, outbox,
+    accept, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history, outbox, rag_settings,
     registry, schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
@@ -32,6 +32,7 @@ pub async fn exercise(opened: &Opened) {
         schedules { kept_and_replaced, due_in_order, fired_once, skipped }
         settings { put_by_revision, unapplied_until_told, all_by_id }
         slugs { words, a_word_keeps_its_id_from_being_taken }
+        rag_settings { put_by_revision }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox }
         directory { news_of_tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
         documents { texts, extractions }

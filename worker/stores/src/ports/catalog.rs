@@ -5,7 +5,7 @@ use jobs::{DocumentId, JobId};
 use super::StoreResult;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, SlugChange, TenantSettings, Usage, WorkspaceId,
+    NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, TenantSettings, Usage, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
@@ -32,6 +32,12 @@ pub trait Catalog: Send + Sync {
 
     /// Calls the tenant by another word, unless another tenant is called so or has it for an id.
     async fn slug_put(&self, slug: &str) -> StoreResult<SlugChange>;
+
+    /// How the tenant wants its documents read, and the revision of that; `None` when the tenant is gone.
+    async fn rag_settings(&self) -> StoreResult<Option<(RagSettings, u64)>>;
+
+    /// Replaces these settings if `revision` is still theirs. Returns whether it was.
+    async fn rag_settings_put(&self, settings: &RagSettings, revision: u64) -> StoreResult<bool>;
 
     /// Makes a knowledge base unless it exists, and returns it as it is.
     async fn kb_ensure(

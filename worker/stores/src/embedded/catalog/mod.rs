@@ -6,6 +6,7 @@ mod documents;
 mod history;
 mod idempotency;
 mod port;
+mod rag_settings;
 mod schedules;
 mod settings;
 mod slug;

@@ -6,14 +6,14 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::documents::{Change, Listing};
-use super::{accept, called_off, documents, history, idempotency, schedules, settings, slug, tenants, usage};
+use super::{accept, called_off, documents, history, idempotency, rag_settings, schedules, settings, slug, tenants, usage};
 use crate::deadline::CALL;
 use crate::directory::DirectoryNews;
 use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
+    NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::scoped::Scope;
@@ -77,6 +77,14 @@ impl Catalog for TenantCatalog {
         let change = call("catalog.slug_put", CALL, slug::put(self, new)).await?;
         self.news.slug_changed(&self.tenant, new, &change).await;
         Ok(change)
+    }
+
+    async fn rag_settings(&self) -> StoreResult<Option<(RagSettings, u64)>> {
+        call("catalog.rag_settings", CALL, rag_settings::get(self)).await
+    }
+
+    async fn rag_settings_put(&self, new: &RagSettings, revision: u64) -> StoreResult<bool> {
+        call("catalog.rag_settings_put", CALL, rag_settings::put(self, new, revision)).await
     }
 
     async fn kb_ensure(

@@ -6,6 +6,7 @@ mod document;
 mod history;
 mod idempotency;
 mod port;
+mod rag_settings;
 mod schedule;
 mod settings;
 mod slug;

@@ -6,11 +6,11 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::document::Becomes;
-use super::{accept, called_off, document, history, idempotency, schedule, settings, slug, tenant, usage};
+use super::{accept, called_off, document, history, idempotency, rag_settings, schedule, settings, slug, tenant, usage};
 use crate::directory::DirectoryNews;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
-    NewSchedule, Page, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
+    NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::postgres::pool::{Postgres, TenantDb};
@@ -78,6 +78,14 @@ impl Catalog for PgCatalog {
         let change = slug::put(&self.db, new).await?;
         self.news.slug_changed(self.db.tenant(), new, &change).await;
         Ok(change)
+    }
+
+    async fn rag_settings(&self) -> StoreResult<Option<(RagSettings, u64)>> {
+        rag_settings::get(&self.db).await
+    }
+
+    async fn rag_settings_put(&self, new: &RagSettings, revision: u64) -> StoreResult<bool> {
+        rag_settings::put(&self.db, new, revision).await
     }
 
     async fn kb_ensure(

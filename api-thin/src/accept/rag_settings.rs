@@ -1,0 +1,90 @@
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use stores::TenantStores;
+use stores::model::RagSettings;
+
+use super::merge_patch::merge_patch;
+use crate::problem::{Code, Problem};
+
+/// How often others may change the same settings in between before we give up.
+const TRIES: u32 = 8;
+
+/// Changes how the tenant wants its documents read by a merge patch (RFC 7396), and returns what holds now with
+/// its revision.
+///
+/// # Errors
+/// When a setting cannot be used, or the catalog is away.
+pub(crate) async fn change_rag_settings(
+    stores: &TenantStores,
+    patch: &Value,
+) -> Result<(RagSettings, u64), Problem> {
+    let catalog = stores.catalog();
+    for _ in 0..TRIES {
+        let (before, revision) = catalog.rag_settings().await?.ok_or_else(Problem::not_found)?;
+        let after = patched(&before, patch)?;
+        if catalog.rag_settings_put(&after, revision).await? {
+            return Ok((after, revision + 1));
+        }
+    }
+    Err(Problem::new(Code::UploadConflict, "others change the same settings").retry_after_s(1))
+}
+
+fn patched(settings: &RagSettings, patch: &Value) -> Result<RagSettings, Problem> {
+    if !patch.is_object() {
+        return Err(Problem::new(Code::InvalidField, "expected an object"));
+    }
+    let mut target = serde_json::to_value(settings).map_err(|error| Problem::internal(&error))?;
+    merge_patch(&mut target, patch);
+    let settings = RagSettings::deserialize(&target).map_err(|error| unreadable(&error, &target))?;
+    settings.check().map_err(|invalid| {
+        Problem::new(Code::InvalidField, invalid.problem).field(invalid.field)
+    })?;
+    Ok(settings)
+}
+
+fn unreadable(error: &serde_json::Error, settings: &Value) -> Problem {
+    let detail = error.to_string();
+    // The error does not say where it is, so each setting is read by itself.
+    let wrong = |(name, value): &(&String, &Value)| {
+        RagSettings::deserialize(json!({ name.as_str(): value })).is_err()
+    };
+    let field = settings.as_object().into_iter().flatten().find(wrong).map(|(name, _)| name.clone());
+    let code = if detail.starts_with("unknown field") { Code::UnknownField } else { Code::InvalidField };
+    let problem = Problem::new(code, detail);
+    match field {
+        Some(field) => problem.field(field),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_null_is_the_default() {
+        let patch = json!({ "top_k": 7, "models": { "llm": "a" }, "chunk_size_tokens": 400 });
+        let after = patched(&RagSettings::default(), &patch).unwrap();
+        assert_eq!((after.top_k, after.chunk_size_tokens, after.chunk_overlap_tokens), (7, 400, 100));
+        let patch = json!({ "models": { "embedding": "b" }, "chunk_size_tokens": null });
+        let after = patched(&after, &patch).unwrap();
+        assert_eq!((after.models.llm.as_deref(), after.models.embedding.as_deref()), (Some("a"), Some("b")));
+        assert_eq!((after.top_k, after.chunk_size_tokens), (7, 1_200));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_used_name_their_field() {
+        for (patch, code, field) in [
+            (json!({ "chunk_overlap_tokens": 1_200 }), Code::InvalidField, Some("chunk_overlap_tokens")),
+            (json!({ "top_k": -1 }), Code::InvalidField, Some("top_k")),
+            (json!({ "top_k": "many" }), Code::InvalidField, Some("top_k")),
+            (json!({ "models": { "llm": 3 } }), Code::InvalidField, Some("models")),
+            (json!({ "models": { "judge": "x" } }), Code::UnknownField, Some("models")),
+            (json!({ "tenant_id": "x" }), Code::UnknownField, Some("tenant_id")),
+            (json!([7]), Code::InvalidField, None),
+        ] {
+            let problem = patched(&RagSettings::default(), &patch).unwrap_err();
+            assert_eq!((problem.code(), problem.field_name()), (code, field), "{patch}");
+        }
+    }
+}
