@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
 use jobs::envelope::{EnqueueOptions, Envelope, StampedJob, Stamper, Verified};
+use jobs::plan::{Limits, Plans};
 use jobs::queue::{OnFailure, OpenGroup};
 use jobs::tenant::{KbId, TenantContext};
 use jobs::{GroupId, Job, JobError, JobId};
@@ -24,6 +25,7 @@ pub struct JobContext {
     stores: TenantStores,
     tools: Tools,
     state: Arc<State>,
+    plans: Arc<Plans>,
     clock: SharedClock,
     stamper: Stamper,
     cancel: CancellationToken,
@@ -54,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) clock: SharedClock,
     pub(crate) stamper: Stamper,
     pub(crate) stores: stores::Stores,
+    pub(crate) plans: Arc<Plans>,
 }
 
 impl JobContext {
@@ -64,6 +67,7 @@ impl JobContext {
             stores: shared.stores.scoped(&verified.tenant),
             tools: shared.tools.clone(),
             state: Arc::clone(&shared.state),
+            plans: Arc::clone(&shared.plans),
             clock: shared.clock.clone(),
             stamper: shared.stamper.clone(),
             cancel,
@@ -91,6 +95,15 @@ impl JobContext {
     #[must_use]
     pub fn stores(&self) -> &TenantStores {
         &self.stores
+    }
+
+    /// What the tenant may use: its plan's limits and its own, as they are now.
+    ///
+    /// # Errors
+    /// When the catalog is away.
+    pub async fn limits(&self) -> Result<Limits, JobError> {
+        let tenant = self.stores.catalog().tenant().await?;
+        Ok(tenant.map(|tenant| self.plans.limits(&tenant.plan, &tenant.limits)).unwrap_or_default())
     }
 
     /// Parser, chunker and extractor.

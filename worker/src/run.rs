@@ -123,7 +123,7 @@ impl Worker {
             registry: Arc::clone(&registry),
             clock: Arc::clone(&clock),
         };
-        let keeper = LimitsKeeper { settings, queue: queue.clone(), plans };
+        let keeper = LimitsKeeper { settings, queue: queue.clone(), plans: plans.clone() };
         let periodic = vec![
             tokio::spawn(relay.run(stop.clone())),
             tokio::spawn(scheduler.run(stop.clone())),
@@ -133,7 +133,8 @@ impl Worker {
         let options = WorkerOptions::new(registry.lanes(), usize::from(pool.concurrency));
         let mut worker_queue = WorkerQueue::start(queue, options);
         let history = History::start(stores.clone());
-        let shared = Shared { tools, state: Arc::new(state), clock, stamper, stores };
+        let (state, plans) = (Arc::new(state), Arc::new(plans));
+        let shared = Shared { tools, state, clock, stamper, stores, plans };
         let service = layers.service();
         let processor = Arc::new(Processor { registry, verifier, shared, history, service });
         if let Some(mut quarantined) = worker_queue.take_quarantined() {

@@ -36,9 +36,9 @@ fn patched(settings: &RagSettings, patch: &Value) -> Result<RagSettings, Problem
     let mut target = serde_json::to_value(settings).map_err(|error| Problem::internal(&error))?;
     merge_patch(&mut target, patch);
     let settings = RagSettings::deserialize(&target).map_err(|error| unreadable(&error, &target))?;
-    settings.check().map_err(|invalid| {
-        Problem::new(Code::InvalidField, invalid.problem).field(invalid.field)
-    })?;
+    settings
+        .check()
+        .map_err(|invalid| Problem::new(Code::InvalidField, invalid.problem).field(invalid.field))?;
     Ok(settings)
 }
 

@@ -49,7 +49,8 @@ pub async fn accept_tenant(
     let stamped = who.stamp(app, &context, job_id, &job)?;
     let body = body(&tenant, &request, &api_key_id, job_id);
     let new = NewTenant { name: request.name, plan: request.plan };
-    let proposal = Proposal { tenant: Some(new), documents: None, jobs: vec![stamped], body, limits: Limits::default() };
+    let proposal =
+        Proposal { tenant: Some(new), documents: None, jobs: vec![stamped], body, limits: Limits::default() };
     match submission.propose(proposal).await? {
         Outcome::Answer(answer) => {
             // The directory may remember that there was no such tenant.

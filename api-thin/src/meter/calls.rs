@@ -34,6 +34,14 @@ struct Calls {
     idle: u8,
 }
 
+/// What is written at once.
+struct Batch {
+    key: (TenantId, Month),
+    stores: TenantStores,
+    at: DateTime<Utc>,
+    more: u64,
+}
+
 impl CallCounter {
     /// Counts a request, unless it is one too many.
     ///
@@ -78,13 +86,13 @@ impl CallCounter {
 
     /// Writes what was counted of one tenant, or of all.
     pub(super) async fn flush(&self, only: Option<&TenantId>) {
-        for (key, stores, at, more) in self.begin(only) {
+        for Batch { key, stores, at, more } in self.begin(only) {
             let outcome = stores.catalog().api_calls_add(more, at).await;
             self.end(&key, more, outcome);
         }
     }
 
-    fn begin(&self, only: Option<&TenantId>) -> Vec<((TenantId, Month), TenantStores, DateTime<Utc>, u64)> {
+    fn begin(&self, only: Option<&TenantId>) -> Vec<Batch> {
         let mut all = self.calls();
         if only.is_none() {
             all.retain(|_, calls| calls.is_of_use());
@@ -96,7 +104,8 @@ impl CallCounter {
         chosen
             .map(|(key, calls)| {
                 calls.writing = std::mem::take(&mut calls.pending);
-                (key.clone(), calls.stores.clone(), calls.at, calls.writing)
+                let (key, stores) = (key.clone(), calls.stores.clone());
+                Batch { key, stores, at: calls.at, more: calls.writing }
             })
             .collect()
     }

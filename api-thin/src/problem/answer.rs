@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use jobs::plan::Quota;
 use jobs::queue::LimitReached;
 use jobs::tenant::Permission;
 use serde::Serialize;
@@ -91,6 +92,9 @@ impl Problem {
         let OverQuota { quota, current, maximum } = *over;
         let remedy = match quota.resets_at(now) {
             Some(at) => format!("wait until {}", at.format("%Y-%m-%dT%H:%MZ")),
+            None if matches!(quota, Quota::RequestsPerMinute | Quota::ConcurrentQueries) => {
+                format!("send fewer {}", quota.unit())
+            }
             None => format!("delete some {}", quota.unit()),
         };
         let detail = format!("{quota} is {current} of {maximum}: {remedy}, or ask the operator for more");

@@ -1,8 +1,8 @@
 use axum::Router;
 
 use super::{
-    cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, rag_settings, reindex, schedules, settings,
-    tenants, usage,
+    cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, rag_settings, reindex, schedules,
+    settings, tenants, usage,
 };
 use crate::server::{ApiState, surround};
 

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, send};
 
 async fn api() -> Api {
-    let plans = "[plan.ten]\nmax_documents = 10\n[plan.small]\nstorage_bytes = 10\n[plan.slow]\ndaily_jobs = 3";
+    let plans =
+        "[plan.ten]\nmax_documents = 10\n[plan.small]\nstorage_bytes = 10\n[plan.slow]\ndaily_jobs = 3";
     Api::with(ApiOptions { plans: Plans::parse(plans).unwrap(), ..ApiOptions::default() }).await
 }
 

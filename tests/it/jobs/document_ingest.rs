@@ -1,6 +1,7 @@
 use jobs::DocumentId;
 use jobs::types::IngestDocument;
-use tests::bed::{Bed, Snapshot};
+use serde_json::json;
+use tests::bed::{Bed, Snapshot, TestTenant, send};
 use tests::texts;
 
 fn ingest(name: &str) -> IngestDocument {
@@ -86,4 +87,36 @@ async fn a_new_upload_replaces_the_old_one() {
     let (replaced, fresh) =
         (Snapshot::of(bed.stores(), &acme.id).await, Snapshot::of(bed.stores(), &other.id).await);
     assert_eq!(replaced, fresh);
+}
+
+/// Each tenant's documents are cut as that tenant wants, from the next reading on.
+#[tokio::test]
+async fn chunks_are_as_large_as_the_tenant_wants() {
+    let bed = Bed::embedded().await;
+    let (acme, other) = bed.look_alikes().await;
+    let change = async |settings: serde_json::Value| {
+        let path = format!("/api/v1/tenants/{}/settings", acme.id);
+        send(acme.http.request(reqwest::Method::PATCH, &path).json(&settings)).await
+    };
+    let chunks = async |tenant: &TestTenant| {
+        let snapshot = Snapshot::of(bed.stores(), &tenant.id).await;
+        snapshot.documents[0].chunks.iter().map(|chunk| chunk.tokens).collect::<Vec<_>>()
+    };
+    let text = texts::long("Bluebird");
+    for tenant in [&acme, &other] {
+        tenant.ingest("heron.md", &text).await;
+    }
+    let usual = chunks(&acme).await;
+    assert_eq!(usual[0], 1_200);
+    let refused = change(json!({ "chunk_size_tokens": 100, "chunk_overlap_tokens": 100 })).await;
+    assert_eq!((refused.status, &refused.body["field"]), (400, &json!("chunk_overlap_tokens")));
+    let changed = change(json!({ "chunk_size_tokens": 200, "chunk_overlap_tokens": 0 })).await;
+    assert_eq!((changed.status, &changed.body["top_k"]), (200, &json!(40)), "{changed:?}");
+    assert_eq!(chunks(&acme).await, usual, "what is there stays");
+    for tenant in [&acme, &other] {
+        tenant.ingest("heron.md", &text).await;
+    }
+    let small = chunks(&acme).await;
+    assert!(small.len() > usual.len() && small[..small.len() - 1].iter().all(|tokens| *tokens == 200));
+    assert_eq!(chunks(&other).await, usual);
 }

@@ -1,6 +1,6 @@
 use jobs::DocumentId;
 use jobs::types::BuildGraph;
-use tests::bed::{Bed, Snapshot};
+use tests::bed::{Bed, Snapshot, send};
 use tests::texts;
 
 fn build(name: &str) -> BuildGraph {
@@ -71,4 +71,31 @@ async fn the_order_of_documents_leaves_no_trace() {
     let (one_by_one, all_at_once) =
         (Snapshot::of(bed.stores(), &acme.id).await, Snapshot::of(bed.stores(), &other.id).await);
     assert_eq!(one_by_one, all_at_once);
+}
+
+#[tokio::test]
+async fn a_graph_without_room_fails_the_document_and_changes_nothing() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    acme.ingest("heron.md", &texts::short("Bluebird")).await;
+    let before = Snapshot::of(bed.stores(), &acme.id).await;
+    let path = format!("/api/v1/tenants/{}", acme.id);
+    let limit = async |limits: serde_json::Value| {
+        let change = serde_json::json!({ "limits": limits });
+        let answer = send(bed.operator().request(reqwest::Method::PATCH, &path).json(&change)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    for (limits, code) in [
+        (serde_json::json!({ "entities_per_kb": 1 }), "entities_limit_reached"),
+        (serde_json::json!({ "entities_per_kb": null, "relations_per_kb": 1 }), "relations_limit_reached"),
+    ] {
+        limit(limits).await;
+        assert_eq!(acme.upload("osprey.md", &texts::long("Nightjar")).await.status, 202);
+        let document = acme.settled("osprey.md").await;
+        assert_eq!((&document["status"], &document["error"]["code"]), (&"failed".into(), &code.into()));
+        let after = Snapshot::of(bed.stores(), &acme.id).await;
+        assert_eq!((&after.entities, &after.relations), (&before.entities, &before.relations));
+    }
+    limit(serde_json::Value::Null).await;
+    acme.ingest("osprey.md", &texts::long("Nightjar")).await;
 }

@@ -70,8 +70,10 @@ async fn chunker(cx: &JobContext) -> Result<Chunker, JobError> {
     let settings = cx.stores().catalog().rag_settings().await?;
     let (settings, _) = settings.unwrap_or_default();
     let tokens = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let size =
-        ChunkSize { tokens: tokens(settings.chunk_size_tokens), overlap: tokens(settings.chunk_overlap_tokens) };
+    let size = ChunkSize {
+        tokens: tokens(settings.chunk_size_tokens),
+        overlap: tokens(settings.chunk_overlap_tokens),
+    };
     let unusable = |error: ChunkSizeError| JobError::fail("chunk_size_unusable", error.to_string());
     cx.tools().chunker.sized(size).map_err(unusable)
 }

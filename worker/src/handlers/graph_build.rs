@@ -1,8 +1,9 @@
 //! `graph.build`: from what the chunks say to the knowledge base's graph.
 
+use jobs::plan::Quota;
 use jobs::types::BuildGraph;
 use jobs::{DocumentId, JobError};
-use stores::model::{DocumentCounts, DocumentStatus, Extraction, Mention, MentionKind};
+use stores::model::{DocumentCounts, DocumentStatus, Extraction, Mention, MentionKind, OverQuota};
 
 use super::document;
 use crate::context::JobContext;
@@ -23,7 +24,10 @@ impl Handler for BuildGraph {
             return Err(JobError::fail("extractions_missing", "some chunks were never extracted: reindex"));
         }
         let mentions = mentions(&document.id, &extractions);
-        let delta = cx.stores().index().graph_replace(&kb, &document.id, &document.name, &mentions).await?;
+        let (index, limits) = (cx.stores().index(), cx.limits().await?);
+        let replaced =
+            index.graph_replace_within(&kb, &document.id, &document.name, &mentions, &limits).await?;
+        let delta = replaced.map_err(|over| too_much(&over))?;
 
         let counts = DocumentCounts {
             chunks: document.counts.chunks,
@@ -46,6 +50,18 @@ impl Handler for BuildGraph {
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
         document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
     }
+}
+
+fn too_much(over: &OverQuota) -> JobError {
+    let OverQuota { quota, current, maximum } = over;
+    let code =
+        if *quota == Quota::EntitiesPerKb { "entities_limit_reached" } else { "relations_limit_reached" };
+    let reason = format!(
+        "the knowledge base has {current} of {maximum} {} and the document adds more: \
+         delete documents or ask the operator for more, and then reindex",
+        quota.unit()
+    );
+    JobError::fail(code, reason)
 }
 
 /// One mention for each thing that each chunk says.

@@ -97,6 +97,7 @@ impl TestBench {
                 clock: Arc::clone(&clock),
                 stamper: stamper.clone(),
                 stores: stores.clone(),
+                plans: Arc::default(),
             },
         };
         let queue = MemoryQueue::new(Arc::clone(&clock));

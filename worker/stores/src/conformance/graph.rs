@@ -1,7 +1,8 @@
 use jobs::DocumentId;
+use jobs::plan::{Limits, Quota};
 
 use super::fixture::Pair;
-use crate::model::{Entity, GraphCounts, GraphDelta, Kb, Mention, MentionKind, Relation};
+use crate::model::{Entity, GraphCounts, GraphDelta, Kb, Mention, MentionKind, OverQuota, Relation};
 use crate::ports::Index;
 use crate::{Opened, StoreError};
 
@@ -186,4 +187,42 @@ pub(super) async fn foreign_cursor(opened: &Opened) {
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
     let past_the_end = index.entities(&pair.acme.kb, Some("zzz"), 5).await.unwrap();
     assert_eq!((past_the_end.items, past_the_end.next), (vec![], None));
+}
+
+/// Too much changes nothing; what is known already, and what makes it less, is never too much.
+pub(super) async fn limited(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (index, kb) = (pair.acme.stores.index(), &pair.acme.kb);
+    let limits = |entities, relations| Limits {
+        entities_per_kb: Some(entities),
+        relations_per_kb: Some(relations),
+        ..Limits::default()
+    };
+    let within = async |name: &'static str, mentions: &[Mention], limits: Limits| {
+        let id = DocumentId::of_name(name);
+        index.graph_replace_within(kb, &id, name, mentions, &limits).await.unwrap()
+    };
+    let over = |quota, current, maximum| Err(OverQuota { quota, current, maximum });
+    let says = |document: &str, names: &[&str]| -> Vec<Mention> {
+        names.iter().map(|name| entity(document, 0, name, "PERSON", "someone")).collect()
+    };
+    let two = says("a.md", &["Ada", "Bob"]);
+    assert!(within("a.md", &two, limits(2, 1)).await.is_ok());
+    let before = graph(index.as_ref(), kb).await;
+    let third = says("b.md", &["Bob", "Cy"]);
+    assert_eq!(within("b.md", &third, limits(2, 1)).await, over(Quota::EntitiesPerKb, 2, 2));
+    assert_eq!(graph(index.as_ref(), kb).await, before);
+    // Both are there: nothing is added but mentions.
+    assert!(within("b.md", &says("b.md", &["Ada", "Bob"]), limits(2, 1)).await.is_ok());
+    assert!(within("a.md", &two, limits(1, 1)).await.is_ok(), "a limit that was lowered takes nothing away");
+    let mut tied = says("b.md", &["Ada", "Bob"]);
+    tied.push(relation("b.md", 0, ["Ada", "Bob"], "knows", 1.0));
+    assert!(within("b.md", &tied, limits(2, 1)).await.is_ok());
+    let mut more = says("a.md", &["Ada", "Bob"]);
+    more.extend(["Cy", "Di"].map(|other| relation("a.md", 0, ["Ada", other], "knows", 1.0)));
+    assert_eq!(within("a.md", &more, limits(9, 2)).await, over(Quota::RelationsPerKb, 1, 2));
+    assert!(within("a.md", &more, limits(0, 0)).await.is_ok(), "0 is no limit");
+    assert!(within("a.md", &[], limits(1, 1)).await.is_ok(), "less is never too much");
+    let counts = index.counts(kb).await.unwrap();
+    assert_eq!((counts.entities, counts.relations), (2, 1));
 }

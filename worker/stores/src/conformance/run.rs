@@ -1,6 +1,6 @@
 use super::{
-    accept, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history, outbox, rag_settings,
-    registry, schedules, settings, slugs, tenants, usage,
+    accept, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history, outbox,
+    rag_settings, registry, schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -37,7 +37,7 @@ pub async fn exercise(opened: &Opened) {
         directory { news_of_tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
         documents { texts, extractions }
         chunks { replaced_as_a_whole, kept_apart }
-        graph { folded, replaced, unknown_ends, any_text, pages, foreign_cursor }
+        graph { folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited }
         graph_merge { removal_leaves_no_trace, side_by_side, many_mentions, twins_apart }
         blobs { originals, forgotten }
         cache { values, lifetime, rates, racing_rates }

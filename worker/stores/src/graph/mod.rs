@@ -9,6 +9,7 @@ mod cypher;
 mod fault;
 mod provision;
 mod read;
+mod room;
 mod write;
 
 pub(crate) use bolt::Neo4j;

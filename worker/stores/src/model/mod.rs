@@ -23,6 +23,6 @@ pub use schedule::{DueSchedule, NewSchedule, Schedule};
 pub use slug::SlugChange;
 pub use tenant::{ApiKeyRecord, Kb, NewApiKey, NewTenant, Tenant, TenantPlan, TenantSettings};
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
-pub(crate) use usage::Counter;
+pub(crate) use usage::{Counter, graph_refused};
 pub use usage::{Growth, OverQuota, Usage};
 pub use workspace::WorkspaceId;

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use jobs::plan::{Limits, Quota};
 
-use super::NewDocument;
+use super::{GraphCounts, NewDocument};
 
 /// How much a tenant has, and did: what the catalog can count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,6 +67,15 @@ impl Growth {
         let documents = over(limits, Quota::MaxDocuments, usage.documents, self.documents);
         documents.or_else(|| over(limits, Quota::StorageBytes, usage.storage_bytes, self.storage_bytes))
     }
+}
+
+/// What stands against a graph becoming `after` from `before`.
+pub(crate) fn graph_refused(limits: &Limits, before: &GraphCounts, after: &GraphCounts) -> Option<OverQuota> {
+    let growth = |before: u64, after: u64| signed(after).saturating_sub(signed(before));
+    let entities = growth(before.entities, after.entities);
+    let relations = growth(before.relations, after.relations);
+    over(limits, Quota::EntitiesPerKb, before.entities, entities)
+        .or_else(|| over(limits, Quota::RelationsPerKb, before.relations, relations))
 }
 
 /// Whether `growth` more than `current` is too much.

@@ -1,9 +1,11 @@
 use std::ops::Range;
 
 use jobs::DocumentId;
+use jobs::plan::Limits;
 
 use super::StoreResult;
-use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, Page, Relation};
+use crate::error::StoreError;
+use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation};
 
 /// The tenant's index: what queries read. On the servers its layout is `LightRAG`'s.
 #[async_trait::async_trait]
@@ -33,7 +35,22 @@ pub trait Index: Send + Sync {
         document: &DocumentId,
         name: &str,
         mentions: &[Mention],
-    ) -> StoreResult<GraphDelta>;
+    ) -> StoreResult<GraphDelta> {
+        let replaced = self.graph_replace_within(kb, document, name, mentions, &Limits::default()).await?;
+        let what = "there is a limit where none was set";
+        replaced.map_err(|_| StoreError::Conflict { operation: "index.graph_replace", what })
+    }
+
+    /// As [`Index::graph_replace`], unless the graph would then have more entities or relations than `limits`
+    /// allow: then nothing changes.
+    async fn graph_replace_within(
+        &self,
+        kb: &Kb,
+        document: &DocumentId,
+        name: &str,
+        mentions: &[Mention],
+        limits: &Limits,
+    ) -> StoreResult<Result<GraphDelta, OverQuota>>;
 
     /// How much there is.
     async fn counts(&self, kb: &Kb) -> StoreResult<GraphCounts>;

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use jobs::DocumentId;
 use jobs::clock::SharedClock;
+use jobs::plan::Limits;
 use jobs::tenant::TenantId;
 
 use crate::error::StoreError;
 use crate::graph::Neo4j;
 use crate::graph_fold::DocumentMentions;
-use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, Page, Relation};
+use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation};
 use crate::ports::{Index, StoreResult};
 use crate::postgres::{Mentioner, Postgres, TenantDb};
 use crate::scoped::Scope;
@@ -56,7 +57,8 @@ impl ServerIndex {
         document: &DocumentId,
         name: &str,
         mentions: &DocumentMentions,
-    ) -> StoreResult<()> {
+        limits: &Limits,
+    ) -> StoreResult<Result<(), OverQuota>> {
         let tenant = self.db.tenant();
         let mut tx = self.db.tx_bulk("index.graph_replace").await?;
         let whose = Mentioner { tenant, workspace: &kb.workspace, document, name };
@@ -65,13 +67,16 @@ impl ServerIndex {
         tx.lock_names(&kb.workspace, &keys).await?;
         tx.mentions_replace(whose, mentions).await?;
         let change = tx.derive(tenant, &kb.workspace, &keys).await?;
+        if let Some(over) = self.neo4j.refused(tenant, &kb.workspace, &change, limits).await? {
+            return Ok(Err(over));
+        }
         // Whoever gives up from here on leaves a task behind that keeps the locks to its end: Neo4j would carry out
         // the statement that it has already, and do it after whatever the next attempt writes.
         let (neo4j, tenant, kb) = (Arc::clone(&self.neo4j), tenant.clone(), kb.clone());
         let now_s = self.clock.now().timestamp();
         let write = tokio::spawn(async move {
             neo4j.apply(&tenant, &kb, &change, now_s).await?;
-            tx.commit().await
+            tx.commit().await.map(Ok)
         });
         write.await.unwrap_or_else(|error| Err(StoreError::transient("index.graph_replace", error)))
     }
@@ -97,22 +102,23 @@ impl Index for ServerIndex {
         self.db.chunks(kb, document, orders).await
     }
 
-    async fn graph_replace(
+    async fn graph_replace_within(
         &self,
         kb: &Kb,
         document: &DocumentId,
         name: &str,
         mentions: &[Mention],
-    ) -> StoreResult<GraphDelta> {
+        limits: &Limits,
+    ) -> StoreResult<Result<GraphDelta, OverQuota>> {
         let mentions = DocumentMentions::of(mentions);
         let mut attempt = 1;
         loop {
-            match self.graph_replace_once(kb, document, name, &mentions).await {
+            match self.graph_replace_once(kb, document, name, &mentions, limits).await {
                 Err(error) if error.is_transient() && attempt < ATTEMPTS => {
                     tokio::time::sleep(PAUSE * attempt).await;
                     attempt += 1;
                 }
-                done => return done.map(|()| mentions.keys().delta()),
+                done => return Ok(done?.map(|()| mentions.keys().delta())),
             }
         }
     }

@@ -6,7 +6,10 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::documents::{Change, Listing};
-use super::{accept, called_off, documents, history, idempotency, rag_settings, schedules, settings, slug, tenants, usage};
+use super::{
+    accept, called_off, documents, history, idempotency, rag_settings, schedules, settings, slug, tenants,
+    usage,
+};
 use crate::deadline::CALL;
 use crate::directory::DirectoryNews;
 use crate::embedded::fault::call;

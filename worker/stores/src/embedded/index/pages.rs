@@ -1,5 +1,7 @@
 //! Reading the graph.
 
+use sqlx::SqliteExecutor;
+
 use crate::embedded::column::unsigned;
 use crate::embedded::fault::Fault;
 use crate::embedded::file::SqliteFile;
@@ -7,14 +9,14 @@ use crate::graph_fold::{relation_cursor, relation_cursor_parse};
 use crate::model::{Entity, GraphCounts, Page, Relation};
 use crate::page;
 
-pub(super) async fn counts(file: &SqliteFile, workspace: &str) -> Result<GraphCounts, Fault> {
+pub(super) async fn counts(reader: impl SqliteExecutor<'_>, workspace: &str) -> Result<GraphCounts, Fault> {
     let (chunks, entities, relations): (i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM chunks WHERE workspace = ?1),
                 (SELECT count(*) FROM entities WHERE workspace = ?1),
                 (SELECT count(*) FROM relations WHERE workspace = ?1)",
     )
     .bind(workspace)
-    .fetch_one(file.read())
+    .fetch_one(reader)
     .await?;
     Ok(GraphCounts {
         chunks: unsigned(chunks, "count(*)")?,

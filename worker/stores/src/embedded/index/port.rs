@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use jobs::DocumentId;
+use jobs::plan::Limits;
 use jobs::tenant::TenantId;
 
 use super::{chunks, graph, pages};
@@ -10,7 +11,7 @@ use crate::embedded::fault::{Fault, call};
 use crate::embedded::file::SqliteFile;
 use crate::embedded::tenant_files::TenantFiles;
 use crate::graph_fold::DocumentMentions;
-use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, Page, Relation};
+use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation};
 use crate::ports::{Index, StoreResult};
 use crate::scoped::Scope;
 
@@ -75,21 +76,22 @@ impl Index for TenantIndex {
         call("index.chunks", BULK, read).await
     }
 
-    async fn graph_replace(
+    async fn graph_replace_within(
         &self,
         kb: &Kb,
         document: &DocumentId,
         name: &str,
         mentions: &[Mention],
-    ) -> StoreResult<GraphDelta> {
+        limits: &Limits,
+    ) -> StoreResult<Result<GraphDelta, OverQuota>> {
         let place = Place { workspace: kb.workspace.as_str(), document: document.as_str(), file: name };
         let mentions = DocumentMentions::of(mentions);
-        let replace = async { graph::replace(&*self.file().await?, &place, &mentions).await };
+        let replace = async { graph::replace(&*self.file().await?, &place, &mentions, limits).await };
         call("index.graph_replace", BULK, replace).await
     }
 
     async fn counts(&self, kb: &Kb) -> StoreResult<GraphCounts> {
-        let read = async { pages::counts(&*self.file().await?, kb.workspace.as_str()).await };
+        let read = async { pages::counts(self.file().await?.read(), kb.workspace.as_str()).await };
         call("index.counts", CALL, read).await
     }
 

@@ -55,8 +55,7 @@ impl Accepting<'_> {
         }
         if let Some((kb, documents)) = &acceptance.documents {
             let whose = (kb, documents.as_slice());
-            let refused =
-                usage::documents_refused(&mut self.tx, self.db, &acceptance.limits, whose).await?;
+            let refused = usage::documents_refused(&mut self.tx, self.db, &acceptance.limits, whose).await?;
             if refused.is_some() {
                 return Ok(refused.map(Accepted::OverQuota));
             }

@@ -6,7 +6,9 @@ use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::document::Becomes;
-use super::{accept, called_off, document, history, idempotency, rag_settings, schedule, settings, slug, tenant, usage};
+use super::{
+    accept, called_off, document, history, idempotency, rag_settings, schedule, settings, slug, tenant, usage,
+};
 use crate::directory::DirectoryNews;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
