@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+mod actors_gone;
 mod api;
 mod cancelled;
 mod faults;

@@ -140,15 +140,13 @@ pub(super) fn operator_context(tenant: TenantId, epoch: u64) -> TenantContext {
 
 /// What a schedule of the caller's may do: as much as the caller, now and whenever it fires.
 pub(super) fn schedule_context(maker: &TenantContext, name: &str) -> TenantContext {
-    let allowed: Vec<Permission> =
-        Permission::ALL.iter().copied().filter(|permission| maker.has_permission(*permission)).collect();
     context_of(Authenticated {
         tenant_id: maker.tenant_id().clone(),
         epoch: maker.epoch(),
         kb_id: maker.kb_id().cloned(),
         actor: Actor::Schedule(name.into()),
         role: maker.role(),
-        permissions: Permissions::of(&allowed),
+        permissions: maker.permissions(),
     })
 }
 

@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use jobs::envelope::{EnqueueOptions, StampedJob, TraceParent};
-use jobs::tenant::{KbId, TenantContext, TenantId};
+use jobs::tenant::{KbId, Permissions, TenantContext, TenantId};
 use jobs::{Job, JobId};
 use stores::TenantStores;
 use stores::model::Kb;
@@ -32,6 +32,17 @@ impl<N: Need> Caller<N> {
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
         self.context.tenant_id()
+    }
+
+    /// Checks that the caller may let somebody have `permissions`: only those that the caller has.
+    ///
+    /// # Errors
+    /// When the caller lacks one of them; the problem names it.
+    pub fn may_give(&self, permissions: Permissions) -> Result<(), Problem> {
+        self.context
+            .permissions()
+            .lacking(permissions)
+            .map_or(Ok(()), |lacking| Err(Problem::forbidden(lacking)))
     }
 
     /// Stamps a job for the tenant, in the trace of the request.

@@ -5,6 +5,7 @@ mod body;
 mod caller;
 mod files;
 mod idempotency;
+mod if_match;
 mod need;
 mod operator;
 mod query;
@@ -14,7 +15,10 @@ pub use body::{Json, OptionalJson};
 pub use caller::{Caller, KbCaller};
 pub use files::Files;
 pub use idempotency::IdempotencyKey;
-pub use need::{Anyone, CreateDocuments, ManageJobs, ManageTenant, Need, ReadDocuments, UpdateDocuments};
+pub use if_match::IfMatch;
+pub use need::{
+    Anyone, CreateDocuments, ManageJobs, ManageMembers, ManageTenant, Need, ReadDocuments, UpdateDocuments,
+};
 pub use operator::OperatorCaller;
 pub use query::Query;
 pub use whole_tenant::{QueueOwner, TenantCaller, TenantOperator};

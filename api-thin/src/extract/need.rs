@@ -26,4 +26,5 @@ needs! {
     UpdateDocuments = Some(Permission::DocumentUpdate);
     ManageJobs = Some(Permission::JobManage);
     ManageTenant = Some(Permission::TenantManage);
+    ManageMembers = Some(Permission::TenantManageMembers);
 }

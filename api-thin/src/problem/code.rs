@@ -66,8 +66,11 @@ codes! {
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long";
     TenantNotReady = "tenant_not_ready", CONFLICT, "The tenant is still being prepared";
     TenantExists = "tenant_exists", CONFLICT, "The tenant exists already";
+    MemberExists = "member_exists", CONFLICT, "The tenant has this member already";
+    LastAdmin = "last_admin", CONFLICT, "The tenant would be left without an ADMIN";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
     UniqueKeyTaken = "unique_key_taken", CONFLICT, "Another job has the unique key of this one";
+    PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It was changed by somebody else";
     DocumentTooLarge = "document_too_large", PAYLOAD_TOO_LARGE, "The document is too large";
     RequestTooLarge = "request_too_large", PAYLOAD_TOO_LARGE, "The request is too large";
     UnsupportedMediaType =

@@ -12,6 +12,7 @@ mod job_view;
 mod jobs;
 mod kbs;
 mod lanes;
+mod members;
 mod page;
 mod rag_settings;
 mod reindex;
@@ -20,5 +21,6 @@ mod settings;
 mod table;
 mod tenants;
 mod usage;
+mod versioned;
 
 pub use table::{ROUTES, Route, Scope, router};

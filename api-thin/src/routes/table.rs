@@ -1,8 +1,8 @@
 use axum::Router;
 
 use super::{
-    cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, rag_settings, reindex, schedules,
-    settings, tenants, usage,
+    cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, members, rag_settings, reindex,
+    schedules, settings, tenants, usage,
 };
 use crate::server::{ApiState, surround};
 
@@ -76,6 +76,11 @@ routes! {
         get "/dead-letters/{job}" => dead_letters::show;
         post "/dead-letters/{job}/retry" => dead_letters::retry;
         delete "/dead-letters/{job}" => dead_letters::purge;
+        get "/members" => members::list;
+        post "/members" => members::add;
+        get "/members/{subject}" => members::show;
+        patch "/members/{subject}" => members::change;
+        delete "/members/{subject}" => members::remove;
         get "/kbs" => kbs::list;
         get "/kbs/{kb}/documents" => documents::list;
         post "/kbs/{kb}/documents" => documents::upload_files;

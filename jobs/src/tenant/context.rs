@@ -124,6 +124,12 @@ impl TenantContext {
         self.role
     }
 
+    /// What the actor may do here.
+    #[must_use]
+    pub fn permissions(&self) -> Permissions {
+        self.permissions
+    }
+
     /// Whether the actor may do `permission` here.
     #[must_use]
     pub fn has_permission(&self, permission: Permission) -> bool {

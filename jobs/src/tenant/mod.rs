@@ -5,9 +5,11 @@ mod context;
 mod directory;
 mod id;
 mod role;
+mod subject;
 
 pub use actor::{Actor, ApiKeyId};
 pub use context::{Authenticated, TenantContext};
 pub use directory::{DirectoryError, TenantDirectory, TenantRecord, TenantStatus};
 pub use id::{InvalidId, KbId, TenantId};
 pub use role::{Permission, Permissions, Role};
+pub use subject::Subject;

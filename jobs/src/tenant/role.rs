@@ -42,6 +42,15 @@ permissions! {
     JobManage = "job:manage",
 }
 
+impl FromStr for Permission {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let found = Self::ALL.iter().copied().find(|permission| permission.as_str() == text);
+        found.ok_or(InvalidId::new("permission", "one such as document:read"))
+    }
+}
+
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -77,6 +86,23 @@ impl Permissions {
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Each permission of the set.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.iter().copied().filter(move |permission| self.contains(*permission))
+    }
+
+    /// A permission of `wanted` that this set lacks, if it lacks one.
+    #[must_use]
+    pub fn lacking(self, wanted: Self) -> Option<Permission> {
+        wanted.iter().find(|permission| !self.contains(*permission))
+    }
+}
+
+impl FromIterator<Permission> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        permissions.into_iter().fold(Self::NONE, |set, permission| Self(set.0 | Self::of(&[permission]).0))
     }
 }
 
@@ -158,6 +184,20 @@ mod tests {
             assert_eq!(above.intersection(below), below, "{} exceeds {}", pair[1], pair[0]);
             assert_ne!(above, below);
         }
+    }
+
+    #[test]
+    fn a_set_holds_what_was_put_in_and_knows_what_it_lacks() {
+        let list = [Permission::DocumentRead, Permission::JobManage];
+        let set: Permissions = list.into_iter().collect();
+        assert_eq!(set.iter().collect::<Vec<_>>(), list);
+        assert_eq!(set, Permissions::of(&list));
+        assert_eq!(Role::Admin.permissions().lacking(set), None);
+        assert_eq!(Role::Viewer.permissions().lacking(set), Some(Permission::JobManage));
+        for permission in Permission::ALL {
+            assert_eq!(permission.as_str().parse(), Ok(*permission));
+        }
+        assert!("document:*".parse::<Permission>().is_err());
     }
 
     #[test]

@@ -23,6 +23,8 @@ async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
     let schedule = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
     let put = tenant.request(Method::PUT, "/kbs/default/schedules/nightly").json(&schedule);
     assert_eq!(send(put).await.status, 200);
+    let member = json!({ "subject": "ann", "role": "VIEWER" });
+    assert_eq!(tenant.post("/members", &member).await.status, 201);
     Bait { job: reply.text("/job_id"), dead, document: DocumentId::of_name("secret.md") }
 }
 
@@ -40,6 +42,7 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
         .replace("{document}", bait.document.as_str())
         .replace("{schedule}", "nightly")
         .replace("{queue}", "documents")
+        .replace("{subject}", "ann")
 }
 
 fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
@@ -61,6 +64,8 @@ fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
             request.json(&json!({ "types": ["document.ingest"] }))
         }
         ("patch", "/settings") => request.json(&json!({ "top_k": 7 })),
+        ("post", "/members") => request.json(&json!({ "subject": "eve", "role": "VIEWER" })),
+        ("patch", "/members/{subject}") => request.json(&json!({ "role": "EDITOR" })),
         ("patch", "/tenants/{tenant}") => request.json(&json!({ "limits": { "cap": 1 } })),
         ("post", path) if path.starts_with("/jobs/") || path.starts_with("/queues/") => request,
         ("post", "/kbs/{kb}/reindex" | "/dead-letters/{job}/retry") | ("get" | "delete", _) => request,
@@ -131,7 +136,7 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     let before = Written::of(&api, &mine).await;
     let nobody = send(api.request(Method::GET, "/api/v1/tenants/nobody").bearer_auth(&mine.key)).await;
     for route in tenant_routes() {
-        let names_an_id = ["{job}", "{document}"].iter().any(|id| route.path.contains(id));
+        let names_an_id = ["{job}", "{document}", "{subject}"].iter().any(|id| route.path.contains(id));
         let kb = if names_an_id { "default" } else { "theirs" };
         if names_an_id || route.path.contains("{kb}") {
             let path = full_path(route, &mine.id, kb, &bait);

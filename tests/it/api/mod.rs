@@ -10,6 +10,7 @@ mod idempotency;
 mod jobs;
 mod limits;
 mod media;
+mod members;
 mod pages;
 mod queue_away;
 mod quotas;

@@ -18,6 +18,7 @@ impl Written {
             format!("{:?}", api.queue.stats(&tenant.id.parse().unwrap()).await.unwrap()),
             format!("outbox {}", api.outbox_len().await),
         ];
+        lines.push(format!("{:?}", catalog.members(None, None, 1_000).await.unwrap()));
         for kb in catalog.kbs().await.unwrap() {
             lines.push(format!("{kb:?}"));
             lines.push(format!("{:?}", catalog.documents(&kb.id, None, None, 1_000).await.unwrap()));

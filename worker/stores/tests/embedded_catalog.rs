@@ -84,13 +84,15 @@ async fn a_removed_member_may_nothing_whatever_the_token_says() {
     };
     opened.stores.scoped(&context).catalog().accept(&acceptance, SystemClock.now()).await.unwrap();
     for (subject, role, status) in [("ann", "VIEWER", "active"), ("bob", "ADMIN", "removed")] {
-        sqlx::query("INSERT INTO members VALUES ('acme', ?, ?, ?, 0)")
-            .bind(subject)
-            .bind(role)
-            .bind(status)
-            .execute(&file)
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO members (tenant_id, subject, role, status, created_at_us) VALUES ('acme', ?, ?, ?, 0)",
+        )
+        .bind(subject)
+        .bind(role)
+        .bind(status)
+        .execute(&file)
+        .await
+        .unwrap();
     }
     for (subject, allowed) in
         [("ann", Role::Viewer.permissions()), ("bob", Permissions::NONE), ("eve", Role::Admin.permissions())]

@@ -15,6 +15,7 @@ mod fixture;
 mod graph;
 mod graph_merge;
 mod history;
+mod members;
 mod outbox;
 mod rag_settings;
 mod registry;

@@ -1,6 +1,6 @@
 use super::{
-    accept, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history, outbox,
-    rag_settings, registry, schedules, settings, slugs, tenants, usage,
+    accept, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history, members,
+    outbox, rag_settings, registry, schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -22,6 +22,7 @@ macro_rules! checks {
 pub async fn exercise(opened: &Opened) {
     checks! { opened:
         tenants { creation, status, knowledge_bases, api_keys }
+        members { added_changed_and_removed, pages, kept_apart, last_admin_stays, news_of_members }
         accept {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,
         }

@@ -12,12 +12,12 @@ pub(super) fn of_api_key(record: Option<&ApiKeyRecord>, now: DateTime<Utc>) -> P
     record.filter(live).map_or(Permissions::NONE, |key| key.role.permissions())
 }
 
-/// What a user may do: what the membership says; without one what the token said, which the product's own
-/// login issued.
+/// What a user may do: what the membership says, and no more than the token said; without a membership what
+/// the token said, which the product's own login issued.
 pub(super) fn of_user(member: Option<MemberRecord>, role_in_stamp: Role) -> Permissions {
     match member {
         Some(MemberRecord { removed: true, .. }) => Permissions::NONE,
-        Some(MemberRecord { role, .. }) => role.permissions(),
+        Some(MemberRecord { role, .. }) => role.permissions().intersection(role_in_stamp.permissions()),
         None => role_in_stamp.permissions(),
     }
 }
@@ -49,6 +49,8 @@ mod tests {
         let member = |removed| Some(MemberRecord { role: Role::Viewer, removed });
         assert_eq!(of_user(member(true), Role::Admin), Permissions::NONE);
         assert_eq!(of_user(member(false), Role::Admin), Role::Viewer.permissions());
+        let narrow = Role::ViewerReadonly;
+        assert_eq!(of_user(member(false), narrow), narrow.permissions(), "the token says less");
         assert_eq!(of_user(None, Role::Editor), Role::Editor.permissions());
     }
 }

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use jobs::tenant::{KbId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
-use super::StoreResult;
+use super::{Members, StoreResult};
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
     NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, TenantSettings, Usage, WorkspaceId,
@@ -13,7 +13,7 @@ use crate::model::{
 /// Errors of every method: [`crate::StoreError::Transient`] when the server is away, `Permanent` when it
 /// refuses.
 #[async_trait::async_trait]
-pub trait Catalog: Send + Sync {
+pub trait Catalog: Members {
     /// The tenant itself; `None` when it is gone.
     async fn tenant(&self) -> StoreResult<Option<crate::model::Tenant>>;
 

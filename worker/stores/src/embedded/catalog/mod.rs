@@ -5,6 +5,7 @@ mod called_off;
 mod documents;
 mod history;
 mod idempotency;
+mod members;
 mod port;
 mod rag_settings;
 mod schedules;

@@ -5,6 +5,7 @@ mod called_off;
 mod document;
 mod history;
 mod idempotency;
+mod member;
 mod port;
 mod rag_settings;
 mod schedule;

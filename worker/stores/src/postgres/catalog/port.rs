@@ -38,15 +38,16 @@ impl Scope<dyn Catalog> for PgCatalogs {
     }
 }
 
-struct PgCatalog {
-    db: TenantDb,
+/// The catalog of one tenant.
+pub(super) struct PgCatalog {
+    pub(super) db: TenantDb,
     news: DirectoryNews,
     clock: SharedClock,
 }
 
 impl PgCatalog {
     /// Passes `outcome` on after telling that the directory's answers about the tenant changed.
-    async fn announced<T>(&self, outcome: T) -> StoreResult<T> {
+    pub(super) async fn announced<T>(&self, outcome: T) -> StoreResult<T> {
         self.news.tenant_changed(self.db.tenant()).await;
         Ok(outcome)
     }

@@ -1,0 +1,133 @@
+use futures::future::join_all;
+use jobs::tenant::{Actor, Permissions, Role, Subject};
+
+use super::fixture::{Pair, Party, now};
+use crate::Opened;
+use crate::model::{Member, MemberChange};
+
+fn subject(name: &str) -> Subject {
+    name.parse().unwrap()
+}
+
+async fn add(party: &Party, name: &str, role: Role) -> Member {
+    party.stores.catalog().member_insert(&subject(name), role, now()).await.unwrap().unwrap()
+}
+
+async fn names(party: &Party, role: Option<Role>) -> Vec<String> {
+    let members = party.stores.catalog().members(role, None, 1_000).await.unwrap().items;
+    members.into_iter().map(|member| member.subject.to_string()).collect()
+}
+
+pub(super) async fn added_changed_and_removed(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, ann) = (pair.acme.stores.catalog(), subject("ann@example.com"));
+    let new = catalog.member_insert(&ann, Role::Editor, pair.now).await.unwrap().unwrap();
+    let expected =
+        Member { subject: ann.clone(), role: Role::Editor, revision: 1, created_at: pair.now };
+    assert_eq!(new, expected);
+    assert_eq!(catalog.member_insert(&ann, Role::Admin, now()).await.unwrap(), None);
+    assert_eq!(catalog.member(&ann).await.unwrap(), Some(expected.clone()));
+
+    let viewer = Member { role: Role::Viewer, revision: 2, ..expected.clone() };
+    let changed = catalog.member_role_put(&ann, Role::Viewer, Some(1)).await.unwrap();
+    assert_eq!(changed, MemberChange::Done(viewer.clone()));
+    let late = catalog.member_role_put(&ann, Role::Editor, Some(1)).await.unwrap();
+    assert_eq!(late, MemberChange::Stale);
+    assert_eq!(catalog.member_remove(&ann, Some(1), now()).await.unwrap(), MemberChange::Stale);
+    assert_eq!(catalog.member(&ann).await.unwrap(), Some(viewer));
+
+    assert!(matches!(catalog.member_remove(&ann, None, now()).await.unwrap(), MemberChange::Done(_)));
+    assert_eq!(catalog.member(&ann).await.unwrap(), None);
+    assert_eq!(catalog.member_remove(&ann, None, now()).await.unwrap(), MemberChange::Unknown);
+    let gone = catalog.member_role_put(&ann, Role::Admin, None).await.unwrap();
+    assert_eq!(gone, MemberChange::Unknown);
+
+    // What somebody saw before the removal is not what there is after it.
+    let again = catalog.member_insert(&ann, Role::Editor, pair.now).await.unwrap().unwrap();
+    assert_eq!(again, Member { revision: 4, ..expected });
+}
+
+pub(super) async fn pages(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    for name in ["dan", "ann", "cid", "bob"] {
+        add(&pair.acme, name, if name == "cid" { Role::Viewer } else { Role::Editor }).await;
+    }
+    add(&pair.twin, "eve", Role::Editor).await;
+    let catalog = pair.acme.stores.catalog();
+    let first = catalog.members(None, None, 3).await.unwrap();
+    assert_eq!(first.next.as_deref(), Some("cid"));
+    let second = catalog.members(None, Some(&subject("cid")), 3).await.unwrap();
+    assert_eq!((second.items.len(), second.next), (1, None));
+    catalog.member_remove(&subject("bob"), None, now()).await.unwrap();
+    assert_eq!(names(&pair.acme, None).await, ["ann", "cid", "dan"]);
+    assert_eq!(names(&pair.acme, Some(Role::Viewer)).await, ["cid"]);
+    assert_eq!(names(&pair.twin, None).await, ["eve"]);
+}
+
+pub(super) async fn kept_apart(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let ann = subject("ann");
+    add(&pair.acme, "ann", Role::Admin).await;
+    let before = add(&pair.twin, "ann", Role::Viewer).await;
+    add(&pair.acme, "bob", Role::Admin).await;
+    let catalog = pair.acme.stores.catalog();
+    catalog.member_role_put(&ann, Role::Editor, None).await.unwrap();
+    catalog.member_remove(&ann, None, now()).await.unwrap();
+    let twin = pair.twin.stores.catalog();
+    assert_eq!(twin.member(&ann).await.unwrap(), Some(before));
+    assert_eq!(twin.member(&subject("bob")).await.unwrap(), None);
+    let foreign = twin.member_remove(&subject("bob"), None, now()).await.unwrap();
+    assert_eq!(foreign, MemberChange::Unknown);
+    // The twin's admins do not count here.
+    add(&pair.twin, "cid", Role::Admin).await;
+    let last = catalog.member_remove(&subject("bob"), None, now()).await.unwrap();
+    assert_eq!(last, MemberChange::LastAdmin);
+}
+
+/// Of any number of admins who remove or demote each other at the same time, one stays.
+pub(super) async fn last_admin_stays(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    for round in 0..5 {
+        let admins: Vec<_> = (0..4).map(|number| format!("admin-{round}-{number}")).collect();
+        for admin in &admins {
+            add(&pair.acme, admin, Role::Admin).await;
+        }
+        let attack = admins.iter().enumerate().map(async |(number, name)| {
+            let catalog = pair.acme.stores.catalog();
+            if number % 2 == 0 {
+                catalog.member_remove(&subject(name), None, now()).await.unwrap()
+            } else {
+                catalog.member_role_put(&subject(name), Role::Editor, None).await.unwrap()
+            }
+        });
+        // Those of the round before too.
+        let old = names(&pair.acme, Some(Role::Admin)).await;
+        let old = old.iter().filter(|name| !admins.contains(name));
+        let old = old.map(async |name| {
+            pair.acme.stores.catalog().member_remove(&subject(name), None, now()).await.unwrap()
+        });
+        let (changes, _) = tokio::join!(join_all(attack), join_all(old));
+        let left = names(&pair.acme, Some(Role::Admin)).await;
+        assert_eq!(left.len(), 1, "{left:?} after {changes:?}");
+    }
+}
+
+/// A change counts at once, whatever was answered before.
+pub(super) async fn news_of_members(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let catalog = pair.acme.stores.catalog();
+    let ann = subject("ann");
+    let allowed = async || {
+        let actor = Actor::User("ann".into());
+        opened.directory.permissions(pair.acme.id(), &actor, Role::Admin).await.unwrap()
+    };
+    add(&pair.acme, "boss", Role::Admin).await;
+    add(&pair.acme, "ann", Role::Admin).await;
+    assert_eq!(allowed().await, Role::Admin.permissions());
+    catalog.member_role_put(&ann, Role::Viewer, None).await.unwrap();
+    assert_eq!(allowed().await, Role::Viewer.permissions());
+    catalog.member_remove(&ann, None, now()).await.unwrap();
+    assert_eq!(allowed().await, Permissions::NONE);
+    add(&pair.acme, "ann", Role::Editor).await;
+    assert_eq!(allowed().await, Role::Editor.permissions());
+}
