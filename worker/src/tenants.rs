@@ -75,9 +75,9 @@ impl Tenants {
         if record.status != TenantStatus::Active {
             return Err(NotAdmitted::NotActive(record.status));
         }
-        let permissions = self.directory.permissions(tenant, &actor, role).await?;
         let kb = KbId::first();
         let kb_id = self.directory.kb_exists(tenant, &kb).await?.then_some(kb);
+        let permissions = self.directory.permissions(tenant, kb_id.as_ref(), &actor, role).await?;
         let epoch = record.epoch;
         Ok(context(Authenticated { tenant_id: tenant.clone(), epoch, kb_id, actor, role, permissions }))
     }

@@ -26,6 +26,20 @@ impl ApiKey {
     /// What every API key begins with.
     pub const PREFIX: &'static str = "tk_";
 
+    /// A key that nobody had before.
+    #[must_use]
+    pub fn fresh(tenant: &TenantId) -> Self {
+        let id = hex::encode(rand::random::<[u8; 8]>());
+        Self::with_fresh_secret(tenant, id.parse().expect("hexadecimal digits are an API key id"))
+    }
+
+    /// The key called `id` with a secret that nobody had before.
+    #[must_use]
+    pub fn with_fresh_secret(tenant: &TenantId, id: ApiKeyId) -> Self {
+        let secret = hex::encode(rand::random::<[u8; 32]>());
+        Self { tenant: tenant.clone(), id, secret: secret.into() }
+    }
+
     /// SHA-256 of the secret part.
     #[must_use]
     pub fn secret_hash(&self) -> SecretHash {
@@ -117,6 +131,17 @@ mod tests {
         assert_eq!(read.id.as_str(), "abcd1234");
         assert_eq!(read.secret_hash(), key.secret_hash());
         assert!(!format!("{read:?}").contains(read.secret.expose_secret()));
+    }
+
+    #[test]
+    fn fresh_keys_are_read_as_they_were_shown_and_differ() {
+        let tenant = "acme".parse().unwrap();
+        let key = ApiKey::fresh(&tenant);
+        let read: ApiKey = key.reveal().parse().unwrap();
+        assert_eq!((&read.id, read.secret_hash()), (&key.id, key.secret_hash()));
+        assert_ne!(ApiKey::fresh(&tenant).id, key.id);
+        let again = ApiKey::with_fresh_secret(&tenant, key.id.clone());
+        assert_ne!(again.secret_hash(), key.secret_hash());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
-use jobs::tenant::{Actor, DirectoryError, Role, TenantStatus};
+use jobs::tenant::{Actor, DirectoryError, KbId, Role, TenantStatus};
 use secrecy::SecretString;
 use stores::model::ApiKeyRecord;
 use stores::{Directory, StoreError};
@@ -76,39 +76,47 @@ impl Authenticator {
     }
 
     async fn by_api_key(&self, key: &ApiKey) -> Result<Member, AuthError> {
-        let role = match self.directory.api_key(&key.tenant, &key.id).await? {
-            Some(record) => self.role_of(key, &record)?,
-            None => self.role_of_first_key(key).await?,
-        };
-        let actor = Actor::ApiKey(key.id.clone());
-        Ok(Member { tenant: key.tenant.clone(), actor, role, kb: None })
+        match self.directory.api_key(&key.tenant, &key.id).await? {
+            Some(record) => self.holder(key, record),
+            None => self.holder_of_first_key(key).await,
+        }
     }
 
-    fn role_of(&self, key: &ApiKey, record: &ApiKeyRecord) -> Result<Role, AuthError> {
-        let known = SecretHash::from_hex(&record.secret_sha256).is_some_and(|hash| hash == key.secret_hash());
-        let ended = record.expires_at.is_some_and(|at| at <= self.clock.now());
-        if known && !ended && record.revoked_at.is_none() { Ok(record.role) } else { Err(AuthError::Key) }
+    fn holder(&self, key: &ApiKey, record: ApiKeyRecord) -> Result<Member, AuthError> {
+        let now = self.clock.now();
+        let secret = key.secret_hash();
+        let is = |sha256: &str| SecretHash::from_hex(sha256).is_some_and(|hash| hash == secret);
+        let before = record.previous.as_ref().is_some_and(|(sha256, until)| now < *until && is(sha256));
+        if record.is_live(now) && (is(&record.secret_sha256) || before) {
+            Ok(member(key, record.role, record.kb_id))
+        } else {
+            Err(AuthError::Key)
+        }
     }
 
     /// The first key of a tenant has no row until the provisioning job stores it. Whoever holds it shall be
     /// told that the tenant is not ready rather than that their key is wrong; only we could have derived its
     /// secret.
-    async fn role_of_first_key(&self, key: &ApiKey) -> Result<Role, AuthError> {
+    async fn holder_of_first_key(&self, key: &ApiKey) -> Result<Member, AuthError> {
         let derived = self.mint.api_key(&key.tenant, &key.id).secret_hash();
         if derived != key.secret_hash() {
             return Err(AuthError::Key);
         }
         match self.directory.tenant(&key.tenant).await?.map(|record| record.status) {
-            Some(TenantStatus::Provisioning) => Ok(Role::Admin),
-            Some(_) => self.role_after_news(key).await,
+            Some(TenantStatus::Provisioning) => Ok(member(key, Role::Admin, None)),
+            Some(_) => self.holder_after_news(key).await,
             None => Err(AuthError::Key),
         }
     }
 
     /// The tenant became active a moment ago and the directory still remembers that there was no such key.
-    async fn role_after_news(&self, key: &ApiKey) -> Result<Role, AuthError> {
+    async fn holder_after_news(&self, key: &ApiKey) -> Result<Member, AuthError> {
         self.directory.invalidate(&key.tenant).await;
         let record = self.directory.api_key(&key.tenant, &key.id).await?;
-        record.ok_or(AuthError::Key).and_then(|record| self.role_of(key, &record))
+        record.ok_or(AuthError::Key).and_then(|record| self.holder(key, record))
     }
+}
+
+fn member(key: &ApiKey, role: Role, kb: Option<KbId>) -> Member {
+    Member { tenant: key.tenant.clone(), actor: Actor::ApiKey(key.id.clone()), role, kb }
 }

@@ -4,6 +4,7 @@
 mod api_key;
 mod authenticator;
 mod identity;
+mod key_usage;
 mod names;
 mod presented;
 mod secret;
@@ -12,6 +13,7 @@ mod token;
 pub use api_key::{ApiKey, KeyMint};
 pub use authenticator::{AuthError, Authenticator};
 pub use identity::{Identity, Member};
+pub(crate) use key_usage::KeyUsage;
 pub use names::{Conflict, one_name};
 pub use presented::Presented;
 pub use secret::{SecretHash, ShortSecret};

@@ -71,10 +71,13 @@ async fn admit_member(
     let record = app.directory().tenant(&member.tenant).await?.ok_or_else(Problem::not_found)?;
     meter(parts, app, &member, record).await?;
     let permissions = match needed {
-        None => Permissions::NONE,
+        None => {
+            check_belongs(app, &member).await?;
+            Permissions::NONE
+        }
         Some(needed) => {
             check_ready(record)?;
-            let now = app.directory().permissions(&member.tenant, &member.actor, member.role).await?;
+            let now = permissions(app, &member).await?;
             let allowed = now.intersection(member.role.permissions());
             if !allowed.contains(needed) {
                 return Err(Problem::forbidden(needed));
@@ -89,7 +92,41 @@ async fn admit_member(
     let Member { tenant, actor, role, kb: only_kb } = member;
     let kb_id = kb.as_ref().map(|kb| kb.id.clone());
     let who = Authenticated { tenant_id: tenant, epoch: record.epoch, kb_id, actor, role, permissions };
-    Ok(Admission { context: context_of(who), kb, only_kb })
+    let context = context_of(who);
+    note_use(app, &context);
+    Ok(Admission { context, kb, only_kb })
+}
+
+/// What a member may do in what their credentials reach.
+async fn permissions(app: &ApiState, member: &Member) -> Result<Permissions, Problem> {
+    let Member { tenant, actor, role, kb } = member;
+    Ok(app.directory().permissions(tenant, kb.as_ref(), actor, *role).await?)
+}
+
+/// A person may have been removed since their token was made; a key was looked up just now.
+async fn check_belongs(app: &ApiState, member: &Member) -> Result<(), Problem> {
+    let person = matches!(member.actor, Actor::User(_));
+    if person && permissions(app, member).await? == Permissions::NONE {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "whoever has this token is no member of the tenant any more",
+        ));
+    }
+    Ok(())
+}
+
+/// Writes down that an API key is in use, once a minute and beside the request.
+fn note_use(app: &ApiState, context: &TenantContext) {
+    let (Actor::ApiKey(key), now) = (context.actor(), app.clock().now()) else { return };
+    if !app.key_usage().is_news(context.tenant_id(), key, now) {
+        return;
+    }
+    let (catalog, key) = (app.stores().scoped(context).catalog(), key.clone());
+    tokio::spawn(async move {
+        if let Err(error) = catalog.api_key_used(&key, now).await {
+            tracing::warn!(error = jobs::error::report(&error), "the use of an API key was not written down");
+        }
+    });
 }
 
 /// Counts the request, whatever becomes of it: who it is from is known, and that it is about their own tenant.

@@ -68,6 +68,7 @@ codes! {
     TenantExists = "tenant_exists", CONFLICT, "The tenant exists already";
     MemberExists = "member_exists", CONFLICT, "The tenant has this member already";
     LastAdmin = "last_admin", CONFLICT, "The tenant would be left without an ADMIN";
+    ApiKeyExists = "api_key_exists", CONFLICT, "The tenant has an API key of this name already";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
     UniqueKeyTaken = "unique_key_taken", CONFLICT, "Another job has the unique key of this one";
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It was changed by somebody else";

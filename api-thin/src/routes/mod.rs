@@ -1,6 +1,7 @@
 //! The routes, one file per thing. [`ROUTES`] and the router are made from the same lists, so a test that
 //! walks the table walks every route there is.
 
+mod api_keys;
 mod cancel;
 mod dead_letters;
 mod documents;

@@ -1,8 +1,8 @@
 use axum::Router;
 
 use super::{
-    cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, members, rag_settings, reindex,
-    schedules, settings, tenants, usage,
+    api_keys, cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, members, rag_settings,
+    reindex, schedules, settings, tenants, usage,
 };
 use crate::server::{ApiState, surround};
 
@@ -81,6 +81,12 @@ routes! {
         get "/members/{subject}" => members::show;
         patch "/members/{subject}" => members::change;
         delete "/members/{subject}" => members::remove;
+        get "/api-keys" => api_keys::list;
+        post "/api-keys" => api_keys::create;
+        get "/api-keys/{key}" => api_keys::show;
+        patch "/api-keys/{key}" => api_keys::rename;
+        delete "/api-keys/{key}" => api_keys::revoke;
+        post "/api-keys/{key}/rotate" => api_keys::rotate;
         get "/kbs" => kbs::list;
         get "/kbs/{kb}/documents" => documents::list;
         post "/kbs/{kb}/documents" => documents::upload_files;

@@ -46,7 +46,7 @@ fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Pr
     Ok(TenantRequest { id, name, plan })
 }
 
-fn text(field: &str, value: String, max_chars: usize) -> Result<String, Problem> {
+pub(super) fn text(field: &str, value: String, max_chars: usize) -> Result<String, Problem> {
     let printable = !value.trim().is_empty() && !value.chars().any(char::is_control);
     if printable && value.chars().count() <= max_chars {
         Ok(value)
@@ -55,7 +55,7 @@ fn text(field: &str, value: String, max_chars: usize) -> Result<String, Problem>
     }
 }
 
-fn invalid(field: &str, problem: String) -> Problem {
+pub(super) fn invalid(field: &str, problem: String) -> Problem {
     Problem::new(Code::InvalidField, problem).field(field)
 }
 

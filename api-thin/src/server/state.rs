@@ -8,7 +8,7 @@ use jobs::tenant::TenantId;
 use stores::{Directory, Stores};
 
 use super::config::{ApiConfig, InvalidConfig};
-use crate::auth::{Authenticator, KeyMint, SecretHash, TokenVerifier};
+use crate::auth::{Authenticator, KeyMint, KeyUsage, SecretHash, TokenVerifier};
 use crate::documents::{Limits, UploadBudget};
 use crate::meter::Meter;
 use crate::problem::Problem;
@@ -38,6 +38,7 @@ struct Inner {
     queue: Queue,
     stamper: Stamper,
     authenticator: Authenticator,
+    key_usage: KeyUsage,
     limits: Limits,
     plans: Plans,
     budget: UploadBudget,
@@ -67,6 +68,7 @@ impl ApiState {
             queue,
             stamper,
             authenticator,
+            key_usage: KeyUsage::default(),
             limits,
             plans,
             budget,
@@ -96,6 +98,10 @@ impl ApiState {
 
     pub(crate) fn authenticator(&self) -> &Authenticator {
         &self.0.authenticator
+    }
+
+    pub(crate) fn key_usage(&self) -> &KeyUsage {
+        &self.0.key_usage
     }
 
     pub(crate) fn mint(&self) -> &KeyMint {

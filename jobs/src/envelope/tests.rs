@@ -40,7 +40,13 @@ impl TenantDirectory for OneTenant {
         Ok(self.kb_exists)
     }
 
-    async fn permissions(&self, _: &TenantId, _: &Actor, _: Role) -> Result<Permissions, DirectoryError> {
+    async fn permissions(
+        &self,
+        _: &TenantId,
+        _: Option<&KbId>,
+        _: &Actor,
+        _: Role,
+    ) -> Result<Permissions, DirectoryError> {
         Ok(self.permissions)
     }
 }

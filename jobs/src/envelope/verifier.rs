@@ -173,7 +173,7 @@ impl Verifier {
         {
             return Err(Refusal::UnknownKb);
         }
-        let permissions = self.directory.permissions(&tenant, &actor, role).await?;
+        let permissions = self.directory.permissions(&tenant, kb.as_ref(), &actor, role).await?;
         if !permissions.contains(policy.permission) {
             return Err(Refusal::Forbidden(policy.permission));
         }

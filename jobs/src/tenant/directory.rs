@@ -80,15 +80,18 @@ pub trait TenantDirectory: Send + Sync + 'static {
     /// When the directory cannot be reached.
     async fn kb_exists(&self, tenant: &TenantId, kb: &KbId) -> Result<bool, DirectoryError>;
 
-    /// What `actor`, who acted with `role` when the job was stamped, may do in the tenant now.
+    /// What `actor`, who acted with `role` when the job was stamped, may do now in the tenant's knowledge base
+    /// `kb`, or, without one, in what concerns all of the tenant.
     ///
-    /// [`Permissions::NONE`] when the key was revoked or the member removed since.
+    /// [`Permissions::NONE`] when the key was revoked, has expired or does not reach as far, and when the member
+    /// was removed since.
     ///
     /// # Errors
     /// When the directory cannot be reached.
     async fn permissions(
         &self,
         tenant: &TenantId,
+        kb: Option<&KbId>,
         actor: &Actor,
         role: Role,
     ) -> Result<Permissions, DirectoryError>;

@@ -34,6 +34,7 @@ impl TenantDirectory for Roster {
     async fn permissions(
         &self,
         tenant: &TenantId,
+        _: Option<&KbId>,
         _: &Actor,
         role: Role,
     ) -> Result<Permissions, DirectoryError> {

@@ -115,6 +115,9 @@ async fn a_key_ends_with_its_time_and_a_narrow_key_stays_narrow() {
         name: "for a minute".into(),
         secret_sha256: key.secret_hash().to_hex(),
         role: Role::Viewer,
+        kb_id: None,
+        permissions: None,
+        created_by: None,
         expires_at: Some(ends),
     };
     acme.stores.catalog().api_key_ensure(&row, api.clock.now()).await.unwrap();

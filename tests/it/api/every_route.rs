@@ -13,6 +13,7 @@ struct Bait {
     job: String,
     dead: String,
     document: DocumentId,
+    key: String,
 }
 
 async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
@@ -25,7 +26,8 @@ async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
     assert_eq!(send(put).await.status, 200);
     let member = json!({ "subject": "ann", "role": "VIEWER" });
     assert_eq!(tenant.post("/members", &member).await.status, 201);
-    Bait { job: reply.text("/job_id"), dead, document: DocumentId::of_name("secret.md") }
+    let key = tenant.post("/api-keys", &json!({ "name": "bait" })).await.text("/id");
+    Bait { job: reply.text("/job_id"), dead, document: DocumentId::of_name("secret.md"), key }
 }
 
 fn discarded() -> Verdict {
@@ -43,6 +45,7 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
         .replace("{schedule}", "nightly")
         .replace("{queue}", "documents")
         .replace("{subject}", "ann")
+        .replace("{key}", &bait.key)
 }
 
 fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
@@ -66,9 +69,12 @@ fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
         ("patch", "/settings") => request.json(&json!({ "top_k": 7 })),
         ("post", "/members") => request.json(&json!({ "subject": "eve", "role": "VIEWER" })),
         ("patch", "/members/{subject}") => request.json(&json!({ "role": "EDITOR" })),
+        ("post", "/api-keys") => request.json(&json!({ "name": "intruder" })),
+        ("patch", "/api-keys/{key}") => request.json(&json!({ "name": "intruder" })),
         ("patch", "/tenants/{tenant}") => request.json(&json!({ "limits": { "cap": 1 } })),
         ("post", path) if path.starts_with("/jobs/") || path.starts_with("/queues/") => request,
-        ("post", "/kbs/{kb}/reindex" | "/dead-letters/{job}/retry") | ("get" | "delete", _) => request,
+        ("post", "/kbs/{kb}/reindex" | "/dead-letters/{job}/retry" | "/api-keys/{key}/rotate")
+        | ("get" | "delete", _) => request,
         (method, path) => unreachable!("describe the body of {method} {path} here"),
     }
 }
@@ -136,7 +142,8 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     let before = Written::of(&api, &mine).await;
     let nobody = send(api.request(Method::GET, "/api/v1/tenants/nobody").bearer_auth(&mine.key)).await;
     for route in tenant_routes() {
-        let names_an_id = ["{job}", "{document}", "{subject}"].iter().any(|id| route.path.contains(id));
+        let names_an_id =
+            ["{job}", "{document}", "{subject}", "{key}"].iter().any(|id| route.path.contains(id));
         let kb = if names_an_id { "default" } else { "theirs" };
         if names_an_id || route.path.contains("{kb}") {
             let path = full_path(route, &mine.id, kb, &bait);

@@ -63,7 +63,7 @@ async fn a_change_is_made_only_to_what_the_caller_saw() {
     assert_ne!(first, second);
     assert_eq!(acme.get("/members/ann").await.header("etag"), second);
     let before = Written::of(&api, &acme).await;
-    for stale in [&first, &format!("W/{second}"), "nonsense"] {
+    for stale in [first.as_str(), &format!("W/{second}"), "nonsense"] {
         problem(&with(Method::PATCH, stale).await, 412, "precondition_failed");
         problem(&with(Method::DELETE, stale).await, 412, "precondition_failed");
     }

@@ -38,6 +38,9 @@ impl ApiTenant {
             name: "first".into(),
             secret_sha256: key.secret_hash().to_hex(),
             role: Role::Admin,
+            kb_id: None,
+            permissions: None,
+            created_by: None,
             expires_at: None,
         };
         catalog.api_key_ensure(&first, now).await.expect("the catalog answers");

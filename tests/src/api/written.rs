@@ -19,6 +19,11 @@ impl Written {
             format!("outbox {}", api.outbox_len().await),
         ];
         lines.push(format!("{:?}", catalog.members(None, None, 1_000).await.unwrap()));
+        for mut key in catalog.api_keys(None, 1_000).await.unwrap().items {
+            // That a request was refused with a key is a use of it.
+            key.last_used_at = None;
+            lines.push(format!("{key:?}"));
+        }
         for kb in catalog.kbs().await.unwrap() {
             lines.push(format!("{kb:?}"));
             lines.push(format!("{:?}", catalog.documents(&kb.id, None, None, 1_000).await.unwrap()));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use stores::direct::DirectPostgres;
 
-use super::tenants::{Seeded, seed, servers};
+use super::tenants::{seed, servers};
 
 const TABLES: &str = "select relname as name, relrowsecurity and relforcerowsecurity as forced, \
         exists (select from pg_attribute \
@@ -28,17 +28,6 @@ fn as_tenant(id: &str) -> String {
     format!("select set_config('app.tenant_id', '{id}', true)")
 }
 
-/// There is no port that makes members yet.
-async fn add_member(app: &DirectPostgres, tenant: &Seeded) {
-    let insert = format!(
-        "{}; insert into members (tenant_id, subject, role, created_at) \
-         values ('{}', 'ann', 'EDITOR', now())",
-        as_tenant(&tenant.id),
-        tenant.id
-    );
-    app.execute(&insert).await.unwrap();
-}
-
 #[tokio::test]
 async fn row_level_security_is_forced_on_every_table() {
     let servers = servers().await;
@@ -60,7 +49,6 @@ async fn rows_are_seen_by_their_tenant_alone() {
     let (mine, theirs) = (seed(&servers, "mine").await, seed(&servers, "theirs").await);
     let app = DirectPostgres::connect(&servers.urls.postgres).await.unwrap();
     let owner = DirectPostgres::connect(&servers.urls.postgres_admin).await.unwrap();
-    add_member(&app, &mine).await;
     for table in tables(&app).await {
         assert_ne!(
             count(&app, &as_tenant(&mine.id), &table, &mine.id).await,
@@ -93,7 +81,6 @@ async fn rows_are_changed_by_their_tenant_alone() {
     let servers = servers().await;
     let (mine, theirs) = (seed(&servers, "mine").await, seed(&servers, "theirs").await);
     let app = DirectPostgres::connect(&servers.urls.postgres).await.unwrap();
-    add_member(&app, &mine).await;
     for table in tables(&app).await {
         let before = count(&app, &as_tenant(&mine.id), &table, &mine.id).await;
         let enter = as_tenant(&theirs.id);

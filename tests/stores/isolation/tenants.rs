@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use jobs::clock::{Clock as _, SystemClock};
 use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
-use jobs::tenant::{KbId, TenantContext};
+use jobs::tenant::{KbId, Role, TenantContext};
 use jobs::types::ReindexKb;
 use jobs::{DocumentId, JobId};
 use std::sync::Arc;
@@ -73,6 +73,7 @@ async fn seed_catalog(
     catalog.accept(&accepted, now).await.unwrap();
     let kb = catalog.kb_ensure(&KbId::first(), "First", &workspace, now).await.unwrap();
     catalog.api_key_ensure(&api_key(), now).await.unwrap();
+    catalog.member_insert(&"ann".parse().unwrap(), Role::Editor, now).await.unwrap();
     catalog.accept(&acceptance(context, now), now).await.unwrap();
     catalog.history_insert(&[record(now)]).await.unwrap();
     let schedule = NewSchedule {
@@ -137,7 +138,10 @@ fn api_key() -> NewApiKey {
         id: "abcd1234".parse().unwrap(),
         name: "First".into(),
         secret_sha256: "0".repeat(64),
-        role: jobs::tenant::Role::Admin,
+        role: Role::Admin,
+        kb_id: None,
+        permissions: None,
+        created_by: None,
         expires_at: None,
     }
 }

@@ -30,6 +30,9 @@ fn first_key(job: &ProvisionTenant) -> NewApiKey {
         name: "first key".to_owned(),
         secret_sha256: job.api_key.secret_sha256.clone(),
         role: Role::Admin,
+        kb_id: None,
+        permissions: None,
+        created_by: None,
         expires_at: None,
     }
 }

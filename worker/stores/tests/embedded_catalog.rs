@@ -98,7 +98,8 @@ async fn a_removed_member_may_nothing_whatever_the_token_says() {
         [("ann", Role::Viewer.permissions()), ("bob", Permissions::NONE), ("eve", Role::Admin.permissions())]
     {
         let actor = Actor::User(subject.into());
-        let found = opened.directory.permissions(context.tenant_id(), &actor, Role::Admin).await.unwrap();
+        let found =
+            opened.directory.permissions(context.tenant_id(), None, &actor, Role::Admin).await.unwrap();
         assert_eq!(found, allowed, "{subject}");
     }
 }

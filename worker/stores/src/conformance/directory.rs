@@ -45,11 +45,14 @@ pub(super) async fn keys_and_permissions(opened: &Opened) {
         name: id.into(),
         secret_sha256: "11".repeat(32),
         role,
+        kb_id: None,
+        permissions: None,
+        created_by: None,
         expires_at,
     };
     let catalog = pair.acme.stores.catalog();
     let allowed = async |tenant, actor: &str, role| {
-        opened.directory.permissions(tenant, &actor.parse::<Actor>().unwrap(), role).await.unwrap()
+        opened.directory.permissions(tenant, None, &actor.parse::<Actor>().unwrap(), role).await.unwrap()
     };
     let acme = pair.acme.id();
     assert_eq!(allowed(acme, "api_key:viewer00", Role::Viewer).await, Permissions::NONE);
@@ -66,10 +69,12 @@ pub(super) async fn keys_and_permissions(opened: &Opened) {
 pub(super) async fn schedules_and_their_makers(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();
-    let allowed = async |tenant, name: &str| {
+    let kb = &pair.acme.kb.id;
+    let in_kb = async |tenant, kb, name: &str| {
         let actor = Actor::Schedule(name.into());
-        opened.directory.permissions(tenant, &actor, Role::Admin).await.unwrap()
+        opened.directory.permissions(tenant, kb, &actor, Role::Admin).await.unwrap()
     };
+    let allowed = async |tenant, name: &str| in_kb(tenant, Some(kb), name).await;
     let acme = pair.acme.id();
     assert_eq!(allowed(acme, "nightly").await, Permissions::NONE);
     for (name, created_by) in [
@@ -87,6 +92,10 @@ pub(super) async fn schedules_and_their_makers(opened: &Opened) {
         assert_eq!(allowed(acme, name).await, Permissions::NONE, "{name}");
     }
     assert_eq!(allowed(pair.twin.id(), "nightly").await, Permissions::NONE);
+    // The schedule of that name is this knowledge base's, not another's or the tenant's.
+    let other = pair.acme.kb_new("archive").await.id;
+    assert_eq!(in_kb(acme, Some(&other), "nightly").await, Permissions::NONE);
+    assert_eq!(in_kb(acme, None, "nightly").await, Permissions::NONE);
     catalog.schedule_delete(&pair.acme.kb.id, "nightly").await.unwrap();
     assert_eq!(allowed(acme, "nightly").await, Permissions::NONE);
 }

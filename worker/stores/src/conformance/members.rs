@@ -22,8 +22,7 @@ pub(super) async fn added_changed_and_removed(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, ann) = (pair.acme.stores.catalog(), subject("ann@example.com"));
     let new = catalog.member_insert(&ann, Role::Editor, pair.now).await.unwrap().unwrap();
-    let expected =
-        Member { subject: ann.clone(), role: Role::Editor, revision: 1, created_at: pair.now };
+    let expected = Member { subject: ann.clone(), role: Role::Editor, revision: 1, created_at: pair.now };
     assert_eq!(new, expected);
     assert_eq!(catalog.member_insert(&ann, Role::Admin, now()).await.unwrap(), None);
     assert_eq!(catalog.member(&ann).await.unwrap(), Some(expected.clone()));
@@ -119,7 +118,7 @@ pub(super) async fn news_of_members(opened: &Opened) {
     let ann = subject("ann");
     let allowed = async || {
         let actor = Actor::User("ann".into());
-        opened.directory.permissions(pair.acme.id(), &actor, Role::Admin).await.unwrap()
+        opened.directory.permissions(pair.acme.id(), None, &actor, Role::Admin).await.unwrap()
     };
     add(&pair.acme, "boss", Role::Admin).await;
     add(&pair.acme, "ann", Role::Admin).await;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 mod accept;
+mod api_keys;
 mod blobs;
 mod cache;
 mod called_off;

@@ -1,6 +1,6 @@
 use super::{
-    accept, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history, members,
-    outbox, rag_settings, registry, schedules, settings, slugs, tenants, usage,
+    accept, api_keys, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history,
+    members, outbox, rag_settings, registry, schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -23,6 +23,9 @@ pub async fn exercise(opened: &Opened) {
     checks! { opened:
         tenants { creation, status, knowledge_bases, api_keys }
         members { added_changed_and_removed, pages, kept_apart, last_admin_stays, news_of_members }
+        api_keys {
+            made_and_listed, one_name_for_one_key, changed_and_revoked, rotated, use_is_noted, news_of_keys,
+        }
         accept {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,
         }

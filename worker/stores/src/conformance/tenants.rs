@@ -68,6 +68,9 @@ pub(super) async fn api_keys(opened: &Opened) {
         name: "first".into(),
         secret_sha256: "11".repeat(32),
         role: Role::Editor,
+        kb_id: None,
+        permissions: None,
+        created_by: None,
         expires_at,
     };
     catalog.api_key_ensure(&key, pair.now).await.unwrap();

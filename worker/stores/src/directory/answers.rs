@@ -26,7 +26,7 @@ pub(super) enum Question {
     Kb(KbId),
     ApiKey(ApiKeyId),
     Member(Arc<str>),
-    ScheduleCreators(Arc<str>),
+    ScheduleCreator(KbId, Arc<str>),
 }
 
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) enum Answer {
     Kb(Option<Kb>),
     ApiKey(Option<ApiKeyRecord>),
     Member(Option<MemberRecord>),
-    ScheduleCreators(Vec<String>),
+    ScheduleCreator(Option<String>),
 }
 
 impl Answer {
@@ -47,7 +47,7 @@ impl Answer {
             Self::Kb(found) => found.is_none(),
             Self::ApiKey(found) => found.is_none(),
             Self::Member(found) => found.is_none(),
-            Self::ScheduleCreators(found) => found.is_empty(),
+            Self::ScheduleCreator(found) => found.is_none(),
         }
     }
 }

@@ -78,18 +78,29 @@ impl CachedDirectory {
         ask!(self, tenant, Question::Member(Arc::clone(subject)), Member, member(subject))
     }
 
-    async fn schedule_creators(&self, tenant: &TenantId, name: &Arc<str>) -> StoreResult<Vec<String>> {
-        let question = Question::ScheduleCreators(Arc::clone(name));
-        ask!(self, tenant, question, ScheduleCreators, schedule_creators(name))
+    async fn schedule_creator(
+        &self,
+        tenant: &TenantId,
+        kb: &KbId,
+        name: &Arc<str>,
+    ) -> StoreResult<Option<String>> {
+        let question = Question::ScheduleCreator(kb.clone(), Arc::clone(name));
+        ask!(self, tenant, question, ScheduleCreator, schedule_creator(kb, name))
     }
 
     /// What an actor may do who is no schedule.
-    async fn direct(&self, tenant: &TenantId, actor: &Actor, role: Role) -> StoreResult<Permissions> {
+    async fn direct(
+        &self,
+        tenant: &TenantId,
+        kb: Option<&KbId>,
+        actor: &Actor,
+        role: Role,
+    ) -> StoreResult<Permissions> {
         match actor {
             Actor::Operator => Ok(Role::Admin.permissions()),
             Actor::ApiKey(id) => {
                 let key = Directory::api_key(self, tenant, id).await?;
-                Ok(permissions::of_api_key(key.as_ref(), self.clock.now()))
+                Ok(permissions::of_api_key(key.as_ref(), kb, self.clock.now()))
             }
             Actor::User(subject) => Ok(permissions::of_user(self.member(tenant, subject).await?, role)),
             // A schedule made by a schedule: nobody answers for it.
@@ -97,18 +108,24 @@ impl CachedDirectory {
         }
     }
 
-    /// What all who made a schedule of this name may do now.
-    async fn of_schedule(&self, tenant: &TenantId, name: &Arc<str>, role: Role) -> StoreResult<Permissions> {
-        let creators = self.schedule_creators(tenant, name).await?;
-        let mut shared = if creators.is_empty() { Permissions::NONE } else { role.permissions() };
-        for creator in creators {
-            let allowed = match creator.parse() {
-                Ok(actor) => self.direct(tenant, &actor, role).await?,
-                Err(_) => Permissions::NONE,
-            };
-            shared = shared.intersection(allowed);
+    /// What whoever made the schedule may do now.
+    async fn of_schedule(
+        &self,
+        tenant: &TenantId,
+        kb: Option<&KbId>,
+        name: &Arc<str>,
+        role: Role,
+    ) -> StoreResult<Permissions> {
+        // Every schedule belongs to a knowledge base.
+        let Some(kb) = kb else { return Ok(Permissions::NONE) };
+        let creator = self.schedule_creator(tenant, kb, name).await?;
+        match creator.and_then(|creator| creator.parse().ok()) {
+            Some(actor) => {
+                let allowed = self.direct(tenant, Some(kb), &actor, role).await?;
+                Ok(allowed.intersection(role.permissions()))
+            }
+            None => Ok(Permissions::NONE),
         }
-        Ok(shared)
     }
 }
 
@@ -125,12 +142,13 @@ impl TenantDirectory for CachedDirectory {
     async fn permissions(
         &self,
         tenant: &TenantId,
+        kb: Option<&KbId>,
         actor: &Actor,
         role: Role,
     ) -> Result<Permissions, DirectoryError> {
         let allowed = match actor {
-            Actor::Schedule(name) => self.of_schedule(tenant, name, role).await,
-            _ => self.direct(tenant, actor, role).await,
+            Actor::Schedule(name) => self.of_schedule(tenant, kb, name, role).await,
+            _ => self.direct(tenant, kb, actor, role).await,
         };
         allowed.map_err(unanswered)
     }

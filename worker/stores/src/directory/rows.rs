@@ -28,9 +28,9 @@ pub(crate) trait DirectoryRows: Send + Sync + 'static {
     /// The member whose token's `sub` claim is `subject`.
     async fn member(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<MemberRecord>>;
 
-    /// Who made the schedules called `name`, as the text of a [`jobs::tenant::Actor`]: one for each knowledge
-    /// base that has one.
-    async fn schedule_creators(&self, tenant: &TenantId, name: &str) -> StoreResult<Vec<String>>;
+    /// Who made the schedule called `name` of a knowledge base, as the text of a [`jobs::tenant::Actor`].
+    async fn schedule_creator(&self, tenant: &TenantId, kb: &KbId, name: &str)
+    -> StoreResult<Option<String>>;
 
     /// Whether the catalog answers.
     async fn ping(&self) -> StoreResult<()>;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jobs::tenant::{ApiKeyId, KbId, TenantId, TenantRecord};
+use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord};
 
 use super::catalog::{KB_SELECT, KbRow};
 use super::column::{moment, parsed, unsigned};
@@ -10,7 +10,7 @@ use super::fault::{Fault, call};
 use super::file::SqliteFile;
 use crate::deadline::CALL;
 use crate::directory::{DirectoryRows, MemberRecord};
-use crate::model::{ApiKeyRecord, Kb, TenantPlan};
+use crate::model::{ApiKeyRecord, Kb, TenantPlan, allowed};
 use crate::ports::StoreResult;
 
 /// Reads the rows of one named tenant at a time; a reader cannot change them.
@@ -54,21 +54,13 @@ impl SqliteDirectory {
     }
 
     async fn api_key_row(&self, tenant: &TenantId, key: &ApiKeyId) -> Result<Option<ApiKeyRecord>, Fault> {
-        let row: Option<(String, String, Option<i64>, Option<i64>)> = sqlx::query_as(
-            "SELECT secret_sha256, role, expires_at_us, revoked_at_us FROM api_keys
-             WHERE tenant_id = ? AND key_id = ?",
-        )
-        .bind(tenant.as_str())
-        .bind(key.as_str())
-        .fetch_optional(self.file.read())
-        .await?;
-        let Some((secret_sha256, role, expires, revoked)) = row else { return Ok(None) };
-        Ok(Some(ApiKeyRecord {
-            secret_sha256,
-            role: parsed(&role, "api_keys.role")?,
-            expires_at: expires.map(|us| moment(us, "api_keys.expires_at_us")).transpose()?,
-            revoked_at: revoked.map(|us| moment(us, "api_keys.revoked_at_us")).transpose()?,
-        }))
+        let row: Option<SecretRow> =
+            sqlx::query_as("SELECT * FROM api_keys WHERE tenant_id = ? AND key_id = ?")
+                .bind(tenant.as_str())
+                .bind(key.as_str())
+                .fetch_optional(self.file.read())
+                .await?;
+        row.map(ApiKeyRecord::try_from).transpose()
     }
 
     async fn member_row(&self, tenant: &TenantId, subject: &str) -> Result<Option<MemberRecord>, Fault> {
@@ -90,12 +82,42 @@ impl SqliteDirectory {
         row.map(|tenant| parsed(&tenant, "slugs.tenant_id")).transpose()
     }
 
-    async fn creator_rows(&self, tenant: &TenantId, name: &str) -> Result<Vec<String>, Fault> {
-        Ok(sqlx::query_scalar("SELECT created_by FROM schedules WHERE tenant_id = ? AND name = ?")
-            .bind(tenant.as_str())
-            .bind(name)
-            .fetch_all(self.file.read())
-            .await?)
+    async fn creator_row(&self, tenant: &TenantId, kb: &KbId, name: &str) -> Result<Option<String>, Fault> {
+        let sql = "SELECT created_by FROM schedules WHERE tenant_id = ? AND kb_id = ? AND name = ?";
+        let query = sqlx::query_scalar(sql).bind(tenant.as_str()).bind(kb.as_str()).bind(name);
+        Ok(query.fetch_optional(self.file.read()).await?)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct SecretRow {
+    secret_sha256: String,
+    previous_sha256: Option<String>,
+    previous_until_us: Option<i64>,
+    role: String,
+    kb_id: Option<String>,
+    permissions: Option<String>,
+    expires_at_us: Option<i64>,
+    revoked_at_us: Option<i64>,
+}
+
+impl TryFrom<SecretRow> for ApiKeyRecord {
+    type Error = Fault;
+
+    fn try_from(row: SecretRow) -> Result<Self, Fault> {
+        let role: Role = parsed(&row.role, "api_keys.role")?;
+        let at = |us: Option<i64>, column| us.map(|us| moment(us, column)).transpose();
+        let permissions = allowed(role, row.permissions.as_deref());
+        let until = at(row.previous_until_us, "api_keys.previous_until_us")?;
+        Ok(Self {
+            secret_sha256: row.secret_sha256,
+            previous: row.previous_sha256.zip(until),
+            role,
+            kb_id: row.kb_id.map(|kb| parsed(&kb, "api_keys.kb_id")).transpose()?,
+            permissions: permissions.map_err(|_| Fault::Column("api_keys.permissions"))?,
+            expires_at: at(row.expires_at_us, "api_keys.expires_at_us")?,
+            revoked_at: at(row.revoked_at_us, "api_keys.revoked_at_us")?,
+        })
     }
 }
 
@@ -125,8 +147,13 @@ impl DirectoryRows for SqliteDirectory {
         call("directory.member", CALL, self.member_row(tenant, subject)).await
     }
 
-    async fn schedule_creators(&self, tenant: &TenantId, name: &str) -> StoreResult<Vec<String>> {
-        call("directory.schedule_creators", CALL, self.creator_rows(tenant, name)).await
+    async fn schedule_creator(
+        &self,
+        tenant: &TenantId,
+        kb: &KbId,
+        name: &str,
+    ) -> StoreResult<Option<String>> {
+        call("directory.schedule_creator", CALL, self.creator_row(tenant, kb, name)).await
     }
 
     async fn ping(&self) -> StoreResult<()> {

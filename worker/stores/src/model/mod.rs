@@ -1,6 +1,7 @@
 //! What the stores hold: plain data, the same for every implementation.
 
 mod accept;
+mod api_key;
 mod document;
 mod graph;
 mod history;
@@ -15,6 +16,8 @@ mod usage;
 mod workspace;
 
 pub use accept::{Acceptance, Accepted, Idempotency, Replay};
+pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyRecord, ApiKeyRow, NewApiKey};
+pub(crate) use api_key::{allowed, scope_text};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
 pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
 pub use history::JobRecord;
@@ -23,7 +26,7 @@ pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use rate::{RateTaken, RateWindow};
 pub use schedule::{DueSchedule, NewSchedule, Schedule};
 pub use slug::SlugChange;
-pub use tenant::{ApiKeyRecord, Kb, NewApiKey, NewTenant, Tenant, TenantPlan, TenantSettings};
+pub use tenant::{Kb, NewTenant, Tenant, TenantPlan, TenantSettings};
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub(crate) use usage::{Counter, graph_refused};
 pub use usage::{Growth, OverQuota, Usage};

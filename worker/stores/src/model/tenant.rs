@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use jobs::plan::Limits;
-use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantStatus};
+use jobs::tenant::{KbId, TenantId, TenantStatus};
 
 use super::WorkspaceId;
 
@@ -65,32 +65,4 @@ pub struct Kb {
     pub workspace: WorkspaceId,
     /// When it was made.
     pub created_at: DateTime<Utc>,
-}
-
-/// An API key to be stored: never the secret itself.
-#[derive(Debug, Clone)]
-pub struct NewApiKey {
-    /// The part of the key that finds its row.
-    pub id: ApiKeyId,
-    /// What people call it.
-    pub name: String,
-    /// SHA-256 of the secret part, in hexadecimal.
-    pub secret_sha256: String,
-    /// What its holder may do.
-    pub role: Role,
-    /// When it stops working, if ever.
-    pub expires_at: Option<DateTime<Utc>>,
-}
-
-/// What the directory knows of an API key.
-#[derive(Debug, Clone)]
-pub struct ApiKeyRecord {
-    /// SHA-256 of the secret part, in hexadecimal.
-    pub secret_sha256: String,
-    /// What its holder may do.
-    pub role: Role,
-    /// When it stops working, if ever.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// When it was revoked, if it was.
-    pub revoked_at: Option<DateTime<Utc>>,
 }

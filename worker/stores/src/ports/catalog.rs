@@ -2,9 +2,9 @@ use chrono::{DateTime, Utc};
 use jobs::tenant::{KbId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
-use super::{Members, StoreResult};
+use super::{ApiKeys, Members, StoreResult};
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
     NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, TenantSettings, Usage, WorkspaceId,
 };
 
@@ -13,7 +13,7 @@ use crate::model::{
 /// Errors of every method: [`crate::StoreError::Transient`] when the server is away, `Permanent` when it
 /// refuses.
 #[async_trait::async_trait]
-pub trait Catalog: Members {
+pub trait Catalog: Members + ApiKeys {
     /// The tenant itself; `None` when it is gone.
     async fn tenant(&self) -> StoreResult<Option<crate::model::Tenant>>;
 
@@ -53,9 +53,6 @@ pub trait Catalog: Members {
 
     /// All knowledge bases, by id.
     async fn kbs(&self) -> StoreResult<Vec<Kb>>;
-
-    /// Stores an API key unless its id is known.
-    async fn api_key_ensure(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()>;
 
     /// Writes everything that accepting a request means, or nothing.
     async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted>;

@@ -1,6 +1,7 @@
 //! The ports: what a store of one tenant can do. Every object behind them is bound to its tenant when it is
 //! made, so no method takes one.
 
+mod api_keys;
 mod blobs;
 mod cache;
 mod catalog;
@@ -12,6 +13,7 @@ mod outbox;
 mod schedules;
 mod settings;
 
+pub use api_keys::ApiKeys;
 pub use blobs::Blobs;
 pub use cache::Cache;
 pub use catalog::Catalog;

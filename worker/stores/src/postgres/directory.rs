@@ -1,14 +1,14 @@
 //! The rows that the directory answers from, read as `tenantry_directory`.
 
-use jobs::tenant::{ApiKeyId, KbId, TenantId, TenantRecord};
+use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::pool::{Postgres, Reader};
-use super::row::{json, kb, number, parsed, tenant_id};
+use super::row::{json, kb, number, parsed, parsed_optional, tenant_id};
 use super::tx::{Read, Sql};
 use crate::directory::{DirectoryRows, MemberRecord};
-use crate::model::{ApiKeyRecord, Kb, TenantPlan};
+use crate::model::{ApiKeyRecord, Kb, TenantPlan, allowed};
 use crate::ports::StoreResult;
 
 /// Reads who exists and who may do what.
@@ -54,10 +54,7 @@ impl DirectoryRows for PgDirectory {
     }
 
     async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>> {
-        let sql = sqlx::query(
-            "select secret_sha256, role, expires_at, revoked_at from api_keys \
-             where tenant_id = $1 and key_id = $2",
-        );
+        let sql = sqlx::query("select * from api_keys where tenant_id = $1 and key_id = $2");
         self.optional("directory.api_key", sql.bind(tenant.as_str()).bind(key.as_str()), api_key).await
     }
 
@@ -74,13 +71,16 @@ impl DirectoryRows for PgDirectory {
         self.optional("directory.member", sql.bind(tenant.as_str()).bind(subject), member).await
     }
 
-    async fn schedule_creators(&self, tenant: &TenantId, name: &str) -> StoreResult<Vec<String>> {
+    async fn schedule_creator(
+        &self,
+        tenant: &TenantId,
+        kb: &KbId,
+        name: &str,
+    ) -> StoreResult<Option<String>> {
         let sql =
-            sqlx::query("select created_by from schedules where tenant_id = $1 and name = $2 order by kb_id");
-        let mut tx = self.postgres.reader_tx(Reader::Directory, "directory.schedule_creators").await?;
-        let creators = tx.all(sql.bind(tenant.as_str()).bind(name), |row| row.try_get("created_by")).await?;
-        tx.commit().await?;
-        Ok(creators)
+            sqlx::query("select created_by from schedules where tenant_id = $1 and kb_id = $2 and name = $3");
+        let sql = sql.bind(tenant.as_str()).bind(kb.as_str()).bind(name);
+        self.optional("directory.schedule_creator", sql, |row| row.try_get("created_by")).await
     }
 
     async fn ping(&self) -> StoreResult<()> {
@@ -97,9 +97,15 @@ fn tenant_plan(row: &PgRow) -> sqlx::Result<TenantPlan> {
 }
 
 fn api_key(row: &PgRow) -> sqlx::Result<ApiKeyRecord> {
+    let role: Role = parsed(row, "role")?;
+    let previous: Option<String> = row.try_get("previous_sha256")?;
     Ok(ApiKeyRecord {
         secret_sha256: row.try_get("secret_sha256")?,
-        role: parsed(row, "role")?,
+        previous: previous.zip(row.try_get("previous_until")?),
+        role,
+        kb_id: parsed_optional(row, "kb_id")?,
+        permissions: allowed(role, row.try_get("permissions")?)
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
         expires_at: row.try_get("expires_at")?,
         revoked_at: row.try_get("revoked_at")?,
     })

@@ -17,6 +17,15 @@ where
     text.parse().map_err(|error: T::Err| sqlx::Error::Decode(Box::new(error)))
 }
 
+/// A text column that may be null and else has to be parsed.
+pub(super) fn parsed_optional<T>(row: &PgRow, column: &'static str) -> sqlx::Result<Option<T>>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|error: T::Err| sqlx::Error::Decode(Box::new(error)))).transpose()
+}
+
 /// A text column that holds JSON.
 pub(super) fn json<T: serde::de::DeserializeOwned>(row: &PgRow, column: &'static str) -> sqlx::Result<T> {
     serde_json::from_str(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))

@@ -1,6 +1,7 @@
 //! The catalog in `SQLite`. Every statement filters by the tenant that the object was bound to.
 
 mod accept;
+mod api_keys;
 mod called_off;
 mod documents;
 mod history;

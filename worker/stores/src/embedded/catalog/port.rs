@@ -15,7 +15,7 @@ use crate::directory::DirectoryNews;
 use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
     NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
@@ -106,10 +106,6 @@ impl Catalog for TenantCatalog {
 
     async fn kbs(&self) -> StoreResult<Vec<Kb>> {
         call("catalog.kbs", CALL, tenants::kbs(self)).await
-    }
-
-    async fn api_key_ensure(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()> {
-        call("catalog.api_key_ensure", CALL, tenants::api_key_ensure(self, key, now)).await
     }
 
     async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {

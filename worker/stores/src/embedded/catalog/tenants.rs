@@ -1,4 +1,4 @@
-//! The tenant, its knowledge bases and its API keys.
+//! The tenant and its knowledge bases.
 
 use chrono::{DateTime, Utc};
 use jobs::tenant::{KbId, TenantStatus};
@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::port::TenantCatalog;
 use crate::embedded::column::{micros, moment, parsed, unsigned};
 use crate::embedded::fault::Fault;
-use crate::model::{Kb, NewApiKey, NewTenant, Tenant, WorkspaceId};
+use crate::model::{Kb, NewTenant, Tenant, WorkspaceId};
 
 /// The row of a tenant, all its columns selected.
 #[derive(sqlx::FromRow)]
@@ -153,26 +153,4 @@ pub(super) async fn kbs(catalog: &TenantCatalog) -> Result<Vec<Kb>, Fault> {
     .fetch_all(catalog.file.read())
     .await?;
     rows.into_iter().map(Kb::try_from).collect()
-}
-
-pub(super) async fn api_key_ensure(
-    catalog: &TenantCatalog,
-    key: &NewApiKey,
-    now: DateTime<Utc>,
-) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO api_keys (tenant_id, key_id, name, secret_sha256, role, expires_at_us, created_at_us)
-         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, key_id) DO NOTHING",
-    )
-    .bind(catalog.tenant.as_str())
-    .bind(key.id.as_str())
-    .bind(&key.name)
-    .bind(&key.secret_sha256)
-    .bind(key.role.as_str())
-    .bind(key.expires_at.map(micros))
-    .bind(micros(now))
-    .execute(catalog.file.write())
-    .await?;
-    catalog.news.tenant_changed(&catalog.tenant).await;
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The catalog of one tenant.
 
 mod accept;
+mod api_key;
 mod called_off;
 mod document;
 mod history;

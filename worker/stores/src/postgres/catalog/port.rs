@@ -11,7 +11,7 @@ use super::{
 };
 use crate::directory::DirectoryNews;
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb, NewApiKey,
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
     NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
@@ -108,11 +108,6 @@ impl Catalog for PgCatalog {
 
     async fn kbs(&self) -> StoreResult<Vec<Kb>> {
         tenant::kbs(&self.db).await
-    }
-
-    async fn api_key_ensure(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()> {
-        let stored = tenant::api_key_ensure(&self.db, key, now).await;
-        self.announced(stored).await?
     }
 
     async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {

@@ -1,11 +1,11 @@
-//! The tenant itself, its knowledge bases and its keys.
+//! The tenant itself and its knowledge bases.
 
 use chrono::{DateTime, Utc};
 use jobs::tenant::{KbId, TenantStatus};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use crate::model::{Kb, NewApiKey, Tenant, WorkspaceId};
+use crate::model::{Kb, Tenant, WorkspaceId};
 use crate::ports::StoreResult;
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row;
@@ -80,16 +80,4 @@ pub(super) async fn kbs(db: &TenantDb) -> StoreResult<Vec<Kb>> {
     let kbs = tx.all(sql.bind(db.tenant().as_str()), row::kb).await?;
     tx.commit().await?;
     Ok(kbs)
-}
-
-pub(super) async fn api_key_ensure(db: &TenantDb, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()> {
-    let sql = sqlx::query(
-        "insert into api_keys (tenant_id, key_id, name, secret_sha256, role, created_at, expires_at) \
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict (tenant_id, key_id) do nothing",
-    );
-    let sql = sql.bind(db.tenant().as_str()).bind(key.id.as_str()).bind(&key.name);
-    let sql = sql.bind(&key.secret_sha256).bind(key.role.as_str()).bind(now).bind(key.expires_at);
-    let mut tx = db.tx("catalog.api_key_ensure").await?;
-    tx.execute(sql).await?;
-    tx.commit().await
 }
