@@ -6,6 +6,7 @@ mod caller;
 mod files;
 mod idempotency;
 mod if_match;
+mod known;
 mod need;
 mod operator;
 mod query;
@@ -16,6 +17,7 @@ pub use caller::{Caller, KbCaller};
 pub use files::Files;
 pub use idempotency::IdempotencyKey;
 pub use if_match::IfMatch;
+pub use known::KnownCaller;
 pub use need::{
     Anyone, CreateDocuments, ManageJobs, ManageMembers, ManageTenant, Need, ReadDocuments, UpdateDocuments,
 };

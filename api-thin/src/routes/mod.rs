@@ -15,6 +15,7 @@ mod kbs;
 mod lanes;
 mod members;
 mod page;
+mod plans;
 mod rag_settings;
 mod reindex;
 mod schedules;

@@ -1,8 +1,8 @@
 use axum::Router;
 
 use super::{
-    api_keys, cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, members, rag_settings,
-    reindex, schedules, settings, tenants, usage,
+    api_keys, cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, members, plans,
+    rag_settings, reindex, schedules, settings, tenants, usage,
 };
 use crate::server::{ApiState, surround};
 
@@ -48,6 +48,8 @@ routes! {
         get "/readyz" => health::readyz;
     }
     Api api_routes {
+        get "/plans" => plans::list;
+        get "/tenants" => tenants::list;
         post "/tenants" => tenants::create;
         get "/tenants/{tenant}" => tenants::show;
         patch "/tenants/{tenant}" => settings::change;

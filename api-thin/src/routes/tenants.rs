@@ -2,13 +2,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Json as Answering, http::HeaderValue, http::header};
 use jobs::plan::Plans;
-use jobs::tenant::TenantId;
+use jobs::tenant::{TenantId, TenantStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use stores::model::{Tenant, TenantFilter};
 
+use super::page::{invalid as unusable, page_limit};
 use crate::accept::{TenantRequest, accept_tenant, check_plan};
 use crate::auth::one_name;
-use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller};
+use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller, Query};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -59,14 +61,44 @@ pub(super) fn invalid(field: &str, problem: String) -> Problem {
     Problem::new(Code::InvalidField, problem).field(field)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    status: Option<String>,
+    plan: Option<String>,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /api/v1/tenants`: a page of tenants, by id.
+pub(super) async fn list(
+    State(app): State<ApiState>,
+    _: OperatorCaller,
+    Query(asked): Query<Listing>,
+) -> Result<Answering<Value>, Problem> {
+    let status = asked.status.as_deref().map(str::parse).transpose();
+    let status: Option<TenantStatus> = status.map_err(|error| unusable("status", &format!("{error}")))?;
+    let after = asked.after.as_deref().map(str::parse).transpose();
+    let after: Option<TenantId> =
+        after.map_err(|_| unusable("after", "expected the `next` of an earlier page"))?;
+    let filter = TenantFilter { status, plan: asked.plan };
+    let page = app.directory().tenants(&filter, after.as_ref(), page_limit(asked.limit)?).await?;
+    let tenants: Vec<Value> = page.items.iter().map(view).collect();
+    Ok(Answering(json!({ "tenants": tenants, "next": page.next })))
+}
+
 /// `GET /api/v1/tenants/{tenant}`
 pub(super) async fn show(who: Caller<Anyone>) -> Result<Answering<Value>, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
-    Ok(Answering(json!({
+    Ok(Answering(view(&tenant)))
+}
+
+fn view(tenant: &Tenant) -> Value {
+    json!({
         "id": tenant.id,
         "name": tenant.name,
         "plan": tenant.plan,
         "status": tenant.status,
         "created_at": tenant.created_at,
-    })))
+    })
 }

@@ -182,7 +182,7 @@ async fn every_route_but_the_open_ones_asks_who_is_there() {
     for route in ROUTES {
         let reply = if route.scope == Scope::Open {
             api.get(route.path).await
-        } else if route.path == "/tenants" {
+        } else if (route.method, route.path) == ("post", "/tenants") {
             send(api.request(Method::POST, "/api/v1/tenants").json(&json!({ "name": "x" }))).await
         } else {
             let path = full_path(route, &theirs.id, "default", &bait);

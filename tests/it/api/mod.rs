@@ -12,6 +12,7 @@ mod jobs;
 mod limits;
 mod media;
 mod members;
+mod operators_lists;
 mod pages;
 mod queue_away;
 mod quotas;

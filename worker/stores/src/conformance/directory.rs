@@ -3,7 +3,7 @@ use jobs::tenant::{Actor, Permissions, Role, TenantContext, TenantRecord, Tenant
 use super::fixture::{Pair, ids, now};
 use super::schedules::schedule;
 use crate::Opened;
-use crate::model::{Acceptance, NewApiKey, NewTenant};
+use crate::model::{Acceptance, NewApiKey, NewTenant, TenantFilter};
 
 /// A change shows at once to whoever asks in the same process, whatever was answered before.
 pub(super) async fn news_of_tenants(opened: &Opened) {
@@ -24,6 +24,25 @@ pub(super) async fn news_of_tenants(opened: &Opened) {
     assert_eq!(directory.tenant(id).await.unwrap(), record(TenantStatus::Suspended));
     directory.invalidate(id).await;
     assert_eq!(directory.tenant(id).await.unwrap(), record(TenantStatus::Suspended));
+}
+
+/// The operator's list. Other tenants may be in it, so these two are looked for.
+pub(super) async fn tenants(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let directory = &opened.directory;
+    let first = directory.tenants(&TenantFilter::default(), None, 1).await.unwrap();
+    assert_eq!((first.items.len(), first.next), (1, Some(first.items[0].id.to_string())));
+    let catalog = pair.twin.stores.catalog();
+    catalog.tenant_status_move(TenantStatus::Provisioning, TenantStatus::Active).await.unwrap();
+    let after = async |status, plan: Option<&str>| {
+        let filter = TenantFilter { status, plan: plan.map(str::to_owned) };
+        directory.tenants(&filter, Some(pair.acme.id()), 1).await.unwrap().items
+    };
+    let twin = catalog.tenant().await.unwrap().unwrap();
+    assert_eq!(after(None, None).await, std::slice::from_ref(&twin));
+    assert_eq!(after(Some(TenantStatus::Active), Some("free")).await, [twin.clone()]);
+    assert!(!after(Some(TenantStatus::Provisioning), None).await.contains(&twin));
+    assert_eq!(after(None, Some("no such plan")).await, []);
 }
 
 pub(super) async fn knowledge_bases(opened: &Opened) {

@@ -38,7 +38,7 @@ pub async fn exercise(opened: &Opened) {
         slugs { words, a_word_keeps_its_id_from_being_taken }
         rag_settings { put_by_revision }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox }
-        directory { news_of_tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
+        directory { news_of_tenants, tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
         documents { texts, extractions }
         chunks { replaced_as_a_whole, kept_apart }
         graph { folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited }

@@ -13,7 +13,8 @@ use super::answers::{Answer, Question};
 use super::{Answers, DirectoryNews, DirectoryRows, MemberRecord, permissions, subscriber};
 use crate::deadline::{CALL, within};
 use crate::error::StoreError;
-use crate::model::{ApiKeyRecord, Kb, TenantPlan};
+use crate::model::{ApiKeyRecord, Kb, Page, Tenant, TenantFilter, TenantPlan};
+use crate::page;
 use crate::ports::{Directory, StoreResult};
 
 const PING_LIMIT: Duration = Duration::from_secs(3);
@@ -170,6 +171,17 @@ impl Directory for CachedDirectory {
 
     async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>> {
         self.news.slugs().tenant(&self.rows, slug).await
+    }
+
+    async fn tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> StoreResult<Page<Tenant>> {
+        let rows = self.rows.tenants(filter, after, page::rows_for(limit));
+        let rows = within("directory.tenants", CALL, rows).await?;
+        Ok(page::cut(rows, limit, |tenant| tenant.id.to_string()))
     }
 
     async fn invalidate(&self, tenant: &TenantId) {

@@ -1,6 +1,6 @@
 use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord};
 
-use crate::model::{ApiKeyRecord, Kb, TenantPlan};
+use crate::model::{ApiKeyRecord, Kb, Tenant, TenantFilter, TenantPlan};
 use crate::ports::StoreResult;
 
 /// A member of a tenant.
@@ -31,6 +31,14 @@ pub(crate) trait DirectoryRows: Send + Sync + 'static {
     /// Who made the schedule called `name` of a knowledge base, as the text of a [`jobs::tenant::Actor`].
     async fn schedule_creator(&self, tenant: &TenantId, kb: &KbId, name: &str)
     -> StoreResult<Option<String>>;
+
+    /// Tenants by id, beginning after `after`. At most `limit`.
+    async fn tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> StoreResult<Vec<Tenant>>;
 
     /// Whether the catalog answers.
     async fn ping(&self) -> StoreResult<()>;

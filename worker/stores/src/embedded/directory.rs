@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord};
+use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord, TenantStatus};
 
-use super::catalog::{KB_SELECT, KbRow};
+use super::catalog::{KB_SELECT, KbRow, TenantRow};
 use super::column::{moment, parsed, unsigned};
 use super::fault::{Fault, call};
 use super::file::SqliteFile;
 use crate::deadline::CALL;
 use crate::directory::{DirectoryRows, MemberRecord};
-use crate::model::{ApiKeyRecord, Kb, TenantPlan, allowed};
+use crate::model::{ApiKeyRecord, Kb, Tenant, TenantFilter, TenantPlan, allowed};
 use crate::ports::StoreResult;
 
 /// Reads the rows of one named tenant at a time; a reader cannot change them.
@@ -80,6 +80,26 @@ impl SqliteDirectory {
             .fetch_optional(self.file.read())
             .await?;
         row.map(|tenant| parsed(&tenant, "slugs.tenant_id")).transpose()
+    }
+
+    async fn tenant_rows(
+        &self,
+        filter: &TenantFilter,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, Fault> {
+        let rows: Vec<TenantRow> = sqlx::query_as(
+            "SELECT * FROM tenants WHERE tenant_id > ?1 AND (?2 IS NULL OR status = ?2)
+                 AND (?3 IS NULL OR plan = ?3)
+             ORDER BY tenant_id LIMIT ?4",
+        )
+        .bind(after.map_or("", TenantId::as_str))
+        .bind(filter.status.map(TenantStatus::as_str))
+        .bind(filter.plan.as_deref())
+        .bind(limit)
+        .fetch_all(self.file.read())
+        .await?;
+        rows.into_iter().map(Tenant::try_from).collect()
     }
 
     async fn creator_row(&self, tenant: &TenantId, kb: &KbId, name: &str) -> Result<Option<String>, Fault> {
@@ -154,6 +174,15 @@ impl DirectoryRows for SqliteDirectory {
         name: &str,
     ) -> StoreResult<Option<String>> {
         call("directory.schedule_creator", CALL, self.creator_row(tenant, kb, name)).await
+    }
+
+    async fn tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> StoreResult<Vec<Tenant>> {
+        call("directory.tenants", CALL, self.tenant_rows(filter, after, limit)).await
     }
 
     async fn ping(&self) -> StoreResult<()> {

@@ -1,9 +1,10 @@
 use jobs::tenant::{ApiKeyId, TenantDirectory, TenantId};
 
 use super::StoreResult;
-use crate::model::{ApiKeyRecord, Kb, TenantPlan};
+use crate::model::{ApiKeyRecord, Kb, Page, Tenant, TenantFilter, TenantPlan};
 
-/// The one reader across tenants. It answers questions about one named tenant at a time and changes nothing.
+/// The one reader across tenants. It answers questions about one named tenant at a time, lists tenants for the
+/// operator, and changes nothing.
 #[async_trait::async_trait]
 pub trait Directory: TenantDirectory {
     /// The plan of this tenant, and what it may use beyond it.
@@ -17,6 +18,14 @@ pub trait Directory: TenantDirectory {
 
     /// The tenant that is called `slug` in host names. Remembered for an hour, "nobody" for 30 s; a change shows at once.
     async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>>;
+
+    /// Tenants by id, beginning after `after`. At most `limit` (1 to 1,000). Read as they are now.
+    async fn tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> StoreResult<Page<Tenant>>;
 
     /// Forgets what is cached of a tenant, because it changed.
     async fn invalidate(&self, tenant: &TenantId);

@@ -1,14 +1,15 @@
 //! The rows that the directory answers from, read as `tenantry_directory`.
 
-use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord};
+use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord, TenantStatus};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::catalog::read_tenant;
 use super::pool::{Postgres, Reader};
 use super::row::{json, kb, number, parsed, parsed_optional, tenant_id};
 use super::tx::{Read, Sql};
 use crate::directory::{DirectoryRows, MemberRecord};
-use crate::model::{ApiKeyRecord, Kb, TenantPlan, allowed};
+use crate::model::{ApiKeyRecord, Kb, Tenant, TenantFilter, TenantPlan, allowed};
 use crate::ports::StoreResult;
 
 /// Reads who exists and who may do what.
@@ -81,6 +82,24 @@ impl DirectoryRows for PgDirectory {
             sqlx::query("select created_by from schedules where tenant_id = $1 and kb_id = $2 and name = $3");
         let sql = sql.bind(tenant.as_str()).bind(kb.as_str()).bind(name);
         self.optional("directory.schedule_creator", sql, |row| row.try_get("created_by")).await
+    }
+
+    async fn tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> StoreResult<Vec<Tenant>> {
+        let sql = sqlx::query(
+            "select * from tenants where tenant_id > $1 and ($2::text is null or status = $2) \
+             and ($3::text is null or plan = $3) order by tenant_id limit $4",
+        );
+        let sql = sql.bind(after.map_or("", TenantId::as_str)).bind(filter.status.map(TenantStatus::as_str));
+        let sql = sql.bind(filter.plan.as_deref()).bind(i64::from(limit));
+        let mut tx = self.postgres.reader_tx(Reader::Directory, "directory.tenants").await?;
+        let tenants = tx.all(sql, read_tenant).await?;
+        tx.commit().await?;
+        Ok(tenants)
     }
 
     async fn ping(&self) -> StoreResult<()> {
