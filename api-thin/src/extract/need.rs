@@ -28,3 +28,25 @@ needs! {
     ManageTenant = Some(Permission::TenantManage);
     ManageMembers = Some(Permission::TenantManageMembers);
 }
+
+#[cfg(test)]
+mod tests {
+    use jobs::tenant::{Permission, Role};
+
+    fn table() -> String {
+        let roles = Role::ALL.map(|role| format!(" `{role}` |")).concat();
+        let mut lines =
+            vec![format!("| permission |{roles}"), format!("|---|{}", "---|".repeat(Role::ALL.len()))];
+        for permission in Permission::ALL {
+            let may = |role: Role| if role.permissions().contains(*permission) { " yes |" } else { " |" };
+            lines.push(format!("| `{permission}` |{}", Role::ALL.map(may).concat()));
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn the_readme_says_what_each_role_may_do() {
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&table()), "put this table into api-thin/README.md:\n{}", table());
+    }
+}
