@@ -9,6 +9,7 @@
 //! parts from the environment.
 
 pub mod accept;
+pub mod accounts;
 pub mod auth;
 mod cancel;
 pub mod documents;
@@ -20,4 +21,6 @@ pub mod routes;
 pub mod server;
 
 pub use routes::{ROUTES, Route, router};
-pub use server::{ApiConfig, ApiParts, ApiState, InvalidConfig, LimitSettings, serve};
+pub use server::{
+    ApiConfig, ApiParts, ApiState, IdentityConfig, IdentitySettings, InvalidConfig, LimitSettings, serve,
+};

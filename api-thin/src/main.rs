@@ -53,8 +53,8 @@ async fn open(settings: Settings) -> anyhow::Result<ApiState> {
     let queue = Queue::connect(settings.queue(redis_url.clone())).await.context("REDIS_URL")?;
     let opened = stores::open(&settings.stores(redis_url)?, Arc::clone(&clock)).await?;
     let stamper = Stamper::new(keys, Arc::clone(&clock));
-    let (stores, directory) = (opened.stores, opened.directory);
-    Ok(ApiState::new(ApiParts { stores, directory, queue, stamper, clock, config })?)
+    let (stores, directory, identities) = (opened.stores, opened.directory, opened.identities);
+    Ok(ApiState::new(ApiParts { stores, directory, identities, queue, stamper, clock, config })?)
 }
 
 async fn cancel_when_asked(shutdown: CancellationToken) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use api_thin::{ApiConfig, InvalidConfig, LimitSettings};
+use api_thin::{ApiConfig, IdentitySettings, InvalidConfig, LimitSettings};
 use clap::Parser;
 use clap::builder::RangedI64ValueParser;
 use jobs::plan::Plans;
@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     plans: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitSettings,
+    #[command(flatten)]
+    identity: IdentitySettings,
     #[command(flatten)]
     storage: Storage,
 }
@@ -95,6 +97,7 @@ impl Settings {
             jwt_secret: given(self.jwt_secret.as_ref()),
             limits: self.limits.limits()?,
             plans: self.plans()?,
+            identity: self.identity.identity()?,
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use api_thin::{ApiConfig, ApiParts, ApiState};
+use api_thin::{ApiConfig, ApiParts, ApiState, IdentityConfig};
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper};
 use jobs::plan::Plans;
@@ -36,6 +36,8 @@ pub struct SystemOptions {
     pub extraction: ExtractionSettings,
     /// What tenants may use.
     pub plans: Plans,
+    /// Who may log in, and whose tokens are taken.
+    pub identity: IdentityConfig,
     /// Tells the time.
     pub clock: SharedClock,
 }
@@ -58,7 +60,8 @@ impl System {
     /// # Errors
     /// When something does not answer or is not set up; the text names the setting and the fix.
     pub async fn start(options: SystemOptions) -> anyhow::Result<Self> {
-        let SystemOptions { listen, stores, queue_prefix, secrets, pool, extraction, plans, clock } = options;
+        let SystemOptions { listen, stores, queue_prefix, secrets, pool, extraction, .. } = options;
+        let SystemOptions { plans, identity, clock, .. } = options;
         let keys = StampKeys::parse(&secrets.stamp_keys).context("TENANTRY_STAMP_KEYS")?;
         let stamper = Stamper::new(keys.clone(), Arc::clone(&clock));
         let config = QueueConfig { prefix: queue_prefix, ..QueueConfig::new(stores.redis_url.clone()) };
@@ -69,10 +72,11 @@ impl System {
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),
             directory: Arc::clone(&opened.directory),
+            identities: Arc::clone(&opened.identities),
             queue: queue.clone(),
             stamper: stamper.clone(),
             clock,
-            config: ApiConfig { plans, ..config },
+            config: ApiConfig { plans, identity, ..config },
         })?;
         let listener = TcpListener::bind(listen).await;
         let listener = listener.with_context(|| format!("TENANTRY_LISTEN: cannot listen on {listen}"))?;

@@ -99,7 +99,7 @@ async fn propose(
     let growth = Growth::of(&documents, replaced, replaced_bytes);
     let limits = app.limits_of(who.caller.tenant()).await?;
     let documents = Some((who.kb.id.clone(), documents));
-    Ok((Proposal { tenant: None, documents, jobs, body, limits }, growth))
+    Ok((Proposal { documents, jobs, body, limits, ..Proposal::default() }, growth))
 }
 
 /// `job_id` and `location` are those of the first document; each document has its own.

@@ -31,7 +31,7 @@ pub async fn accept_reindex(
     let location = job_location(who.caller.tenant(), job_id);
     let body = json!({ "job_id": job_id, "location": location, "kb_id": who.kb.id });
     let limits = app.limits_of(who.caller.tenant()).await?;
-    let proposal = Proposal { tenant: None, documents: None, jobs: vec![job], body, limits };
+    let proposal = Proposal { jobs: vec![job], body, limits, ..Proposal::default() };
     match submission.propose(proposal).await? {
         Outcome::Answer(answer) => Ok(answer),
         Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),

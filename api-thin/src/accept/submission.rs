@@ -3,7 +3,7 @@ use jobs::plan::Limits;
 use jobs::tenant::KbId;
 use serde_json::Value;
 use stores::TenantStores;
-use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewTenant, Replay};
+use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewTenant, Replay, User};
 
 use super::answer::Answer;
 use super::deliver::deliver;
@@ -21,8 +21,10 @@ pub(super) struct Submission<'a> {
 }
 
 /// What a request means, and the answer it gets.
+#[derive(Default)]
 pub(super) struct Proposal {
     pub(super) tenant: Option<NewTenant>,
+    pub(super) founder: Option<User>,
     pub(super) documents: Option<(KbId, Vec<NewDocument>)>,
     pub(super) jobs: Vec<StampedJob>,
     pub(super) body: Value,
@@ -49,10 +51,10 @@ impl Submission<'_> {
 
     /// Writes everything that the proposal means, or nothing, and hands its jobs to the queue.
     pub(super) async fn propose(&self, proposal: Proposal) -> Result<Outcome, Problem> {
-        let Proposal { tenant, documents, jobs, body, limits } = proposal;
+        let Proposal { tenant, founder, documents, jobs, body, limits } = proposal;
         let answer = Answer::accepted(body);
         let idempotency = self.idempotency(&answer);
-        let acceptance = Acceptance { tenant, documents, jobs, idempotency, limits };
+        let acceptance = Acceptance { tenant, founder, documents, jobs, idempotency, limits };
         let now = self.app.clock().now();
         let accepted = self.stores.catalog().accept(&acceptance, now).await?;
         match accepted {
@@ -62,6 +64,7 @@ impl Submission<'_> {
             }
             Accepted::Replayed(replay) => self.again(replay).map(Outcome::Answer),
             Accepted::TenantExists => Err(Problem::new(Code::TenantExists, "choose another id")),
+            Accepted::UserExists => Err(Problem::new(Code::UserExists, "choose another username")),
             Accepted::RevisionMoved => Ok(Outcome::Moved),
             Accepted::OverQuota(over) => Err(Problem::over_quota(&over, now)),
         }

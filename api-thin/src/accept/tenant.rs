@@ -1,15 +1,14 @@
 use jobs::JobId;
-use jobs::plan::Limits;
 use jobs::tenant::{ApiKeyId, TenantId, TenantStatus};
 use jobs::types::{FirstApiKey, ProvisionTenant};
 use serde_json::{Value, json};
-use stores::model::NewTenant;
+use stores::model::{NewTenant, User};
 
 use super::answer::{Answer, tenant_location};
 use super::fingerprint::Fingerprint;
 use super::settings::apply;
 use super::submission::{Outcome, Proposal, Submission};
-use crate::extract::{IdempotencyKey, OperatorCaller};
+use crate::extract::{IdempotencyKey, TenantMaker};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -22,6 +21,8 @@ pub struct TenantRequest {
     pub name: String,
     /// The plan that sets its share and limits.
     pub plan: String,
+    /// The user to be made as its first ADMIN.
+    pub founder: Option<User>,
 }
 
 /// Registers the tenant as provisioning and enqueues its `tenant.provision`. The answer holds its first API
@@ -30,7 +31,7 @@ pub struct TenantRequest {
 /// # Errors When the tenant exists, the idempotency key stands for another request, or a store is away.
 pub async fn accept_tenant(
     app: &ApiState,
-    who: &OperatorCaller,
+    who: &TenantMaker,
     key: &IdempotencyKey,
     request: TenantRequest,
 ) -> Result<Answer, Problem> {
@@ -49,8 +50,8 @@ pub async fn accept_tenant(
     let stamped = who.stamp(app, &context, job_id, &job)?;
     let body = body(&tenant, &request, &api_key_id, job_id);
     let new = NewTenant { name: request.name, plan: request.plan };
-    let proposal =
-        Proposal { tenant: Some(new), documents: None, jobs: vec![stamped], body, limits: Limits::default() };
+    let founder = request.founder;
+    let proposal = Proposal { tenant: Some(new), founder, jobs: vec![stamped], body, ..Proposal::default() };
     match submission.propose(proposal).await? {
         Outcome::Answer(answer) => {
             // The directory may remember that there was no such tenant.
@@ -82,7 +83,7 @@ fn fresh_key_id() -> ApiKeyId {
 }
 
 fn body(tenant: &TenantId, request: &TenantRequest, key: &ApiKeyId, job: JobId) -> Value {
-    json!({
+    let mut body = json!({
         "tenant": {
             "id": tenant,
             "name": request.name,
@@ -92,7 +93,11 @@ fn body(tenant: &TenantId, request: &TenantRequest, key: &ApiKeyId, job: JobId) 
         "job_id": job,
         "location": tenant_location(tenant),
         "api_key_id": key,
-    })
+    });
+    if let Some(founder) = &request.founder {
+        body["username"] = founder.name.as_str().into();
+    }
+    body
 }
 
 fn with_api_key(app: &ApiState, tenant: &TenantId, mut answer: Answer) -> Answer {

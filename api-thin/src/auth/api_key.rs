@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use super::secret::{SecretHash, ShortSecret};
+use crate::accounts::RefreshToken;
 
 /// An API key: `tk_{tenant}_{key id}_{secret}`. Neither a tenant nor a key id contains `_`.
 #[derive(Debug, Clone)]
@@ -94,6 +95,11 @@ impl KeyMint {
     pub fn tenant_id(&self, idempotency_key: &str) -> TenantId {
         let digits = &self.derive(&["tenant id", idempotency_key])[..20];
         format!("t-{digits}").parse().expect("a letter, a dash and hexadecimal digits are a label")
+    }
+
+    /// The secret part of a refresh token: always the same.
+    pub(crate) fn refresh_secret(&self, token: &RefreshToken) -> String {
+        self.derive(&["refresh token", &token.session.to_string(), &token.generation.to_string()])
     }
 
     /// HMAC-SHA-256 in hexadecimal. Each part goes in with its length, so that no two lists of parts are

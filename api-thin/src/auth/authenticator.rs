@@ -1,16 +1,18 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
-use jobs::tenant::{Actor, DirectoryError, KbId, Role, TenantStatus};
+use jobs::tenant::{Actor, DirectoryError, KbId, Role, TenantId, TenantStatus};
 use secrecy::SecretString;
-use stores::model::ApiKeyRecord;
+use stores::model::{ApiKeyRecord, UserName};
 use stores::{Directory, StoreError};
 
 use super::api_key::{ApiKey, KeyMint};
-use super::identity::{Identity, Member};
+use super::identity::{Identity, Member, SuperAdmin};
 use super::presented::Presented;
 use super::secret::SecretHash;
-use super::token::{InvalidToken, TokenVerifier};
+use super::token::{InvalidToken, Origin, TokenClaims, Tokens, UnverifiedToken};
+use crate::accounts::Sessions;
 
 /// Why credentials do not tell who asks.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +20,12 @@ pub enum AuthError {
     /// They are not valid. One text for every reason that a guesser could learn from.
     #[error("the key is not known, was revoked, or has expired")]
     Key,
-    /// The token is not valid.
+    /// The token is not valid, or could not be checked.
     #[error(transparent)]
-    Token(#[from] InvalidToken),
-    /// This installation takes no tokens.
-    #[error("this installation takes no tokens: it has no TENANTRY_JWT_SECRET")]
-    NoTokens,
+    Token(#[from] UnverifiedToken),
+    /// The token is valid, and its user is not, or no longer, a member of its tenant.
+    #[error("the token's user is not a member of its tenant")]
+    NoMember,
     /// The catalog failed.
     #[error("the catalog failed")]
     Store(#[from] StoreError),
@@ -41,10 +43,14 @@ pub struct Authenticator {
     pub clock: SharedClock,
     /// Derives first keys.
     pub mint: KeyMint,
-    /// Checks tokens, if the installation takes any.
-    pub tokens: Option<TokenVerifier>,
+    /// Checks tokens.
+    pub tokens: Tokens,
+    /// Knows whether a token's session goes on.
+    pub sessions: Sessions,
     /// The operator's key, if there is one.
     pub operator: Option<SecretHash>,
+    /// Users who may do what the operator may.
+    pub super_admins: BTreeSet<UserName>,
 }
 
 impl Authenticator {
@@ -57,7 +63,7 @@ impl Authenticator {
             Presented::ApiKey(key) => self.by_api_key(key).await.map(Identity::Member),
             Presented::Token(token) => match self.by_operator_key(&token.as_str().into()) {
                 Ok(operator) => Ok(operator),
-                Err(_) => self.by_token(token),
+                Err(_) => self.by_token(token).await,
             },
             Presented::Other(text) => self.by_operator_key(text),
         }
@@ -69,10 +75,51 @@ impl Authenticator {
         if known { Ok(Identity::Operator) } else { Err(AuthError::Key) }
     }
 
-    fn by_token(&self, token: &str) -> Result<Identity, AuthError> {
-        let claims = self.tokens.as_ref().ok_or(AuthError::NoTokens)?.verify(token)?;
-        let actor = claims.actor().ok_or(InvalidToken::Refused)?;
-        Ok(Identity::Member(Member { tenant: claims.tenant_id, actor, role: claims.role, kb: claims.kb_id }))
+    async fn by_token(&self, token: &str) -> Result<Identity, AuthError> {
+        let (claims, origin) = self.tokens.verify(token).await?;
+        let user = self.super_admin(&claims, origin);
+        let session = claims.sid.filter(|_| origin == Origin::Own);
+        let member = self.member(claims, origin).await;
+        let Some(user) = user else { return member.map(Identity::Member) };
+        // Without a tenant, or without a place in it, they still run the installation.
+        let member = match member {
+            Ok(member) => Some(member),
+            Err(AuthError::NoMember | AuthError::Token(UnverifiedToken::Invalid(InvalidToken::Refused))) => {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Identity::SuperAdmin(SuperAdmin { user, member, session }))
+    }
+
+    /// Only we say who that is: an issuer has names of its own.
+    fn super_admin(&self, claims: &TokenClaims, origin: Origin) -> Option<UserName> {
+        let name = claims.sub.parse::<UserName>().ok().filter(|name| name.as_str() == claims.sub)?;
+        (origin == Origin::Own && self.super_admins.contains(&name)).then_some(name)
+    }
+
+    async fn member(&self, claims: TokenClaims, origin: Origin) -> Result<Member, AuthError> {
+        let session = claims.sid.filter(|_| origin == Origin::Own);
+        if let Some(session) = session
+            && !self.sessions.is_live(session).await?
+        {
+            return Err(refused(InvalidToken::Ended));
+        }
+        let actor = claims.actor().ok_or(refused(InvalidToken::Refused))?;
+        let tenant = claims.tenant_id.clone().ok_or(refused(InvalidToken::Refused))?;
+        let role = if origin == Origin::Own && session.is_none() {
+            claims.role.ok_or(refused(InvalidToken::Refused))?
+        } else {
+            self.role_of_member(&tenant, &claims).await?
+        };
+        Ok(Member { tenant, actor, role, kb: claims.kb_id, session })
+    }
+
+    /// What the tenant says the token's user is, or less if the token says less: an issuer is believed about who
+    /// somebody is, not about what they may do here.
+    async fn role_of_member(&self, tenant: &TenantId, claims: &TokenClaims) -> Result<Role, AuthError> {
+        let role = self.directory.member_role(tenant, &claims.sub).await?.ok_or(AuthError::NoMember)?;
+        Ok(claims.role.unwrap_or(role))
     }
 
     async fn by_api_key(&self, key: &ApiKey) -> Result<Member, AuthError> {
@@ -118,5 +165,10 @@ impl Authenticator {
 }
 
 fn member(key: &ApiKey, role: Role, kb: Option<KbId>) -> Member {
-    Member { tenant: key.tenant.clone(), actor: Actor::ApiKey(key.id.clone()), role, kb }
+    let (tenant, actor) = (key.tenant.clone(), Actor::ApiKey(key.id.clone()));
+    Member { tenant, actor, role, kb, session: None }
+}
+
+fn refused(token: InvalidToken) -> AuthError {
+    AuthError::Token(token.into())
 }

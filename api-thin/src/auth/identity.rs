@@ -1,4 +1,6 @@
 use jobs::tenant::{Actor, KbId, Role, TenantId};
+use stores::model::UserName;
+use uuid::Uuid;
 
 /// Who asks, as far as their credentials prove it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,6 +9,27 @@ pub enum Identity {
     Operator,
     /// Somebody in one tenant.
     Member(Member),
+    /// A user who may also do what the operator may.
+    SuperAdmin(SuperAdmin),
+}
+
+impl Identity {
+    /// Whether this may do what the operator may.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        !matches!(self, Self::Member(_))
+    }
+}
+
+/// A user who may do what the operator may, and in their own tenant what they are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuperAdmin {
+    /// Who.
+    pub user: UserName,
+    /// What they are in the tenant that their token names, if it names one.
+    pub member: Option<Member>,
+    /// The session that their token ends with, if it came from our own log-in.
+    pub session: Option<Uuid>,
 }
 
 /// Somebody in one tenant.
@@ -20,4 +43,6 @@ pub struct Member {
     pub role: Role,
     /// The only knowledge base that the credentials reach, if they are limited to one.
     pub kb: Option<KbId>,
+    /// The session that they end with, if they came from our own log-in.
+    pub session: Option<Uuid>,
 }

@@ -12,9 +12,12 @@ mod token;
 
 pub use api_key::{ApiKey, KeyMint};
 pub use authenticator::{AuthError, Authenticator};
-pub use identity::{Identity, Member};
+pub use identity::{Identity, Member, SuperAdmin};
 pub(crate) use key_usage::KeyUsage;
 pub use names::{Conflict, one_name};
 pub use presented::Presented;
 pub use secret::{SecretHash, ShortSecret};
-pub use token::{TokenClaims, TokenVerifier};
+pub use token::{
+    ExternalIssuer, Grant, InvalidIssuer, InvalidToken, IssuerAway, Origin, OwnTokens, TokenClaims,
+    TokenNames, Tokens, UnverifiedToken,
+};

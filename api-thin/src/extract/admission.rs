@@ -10,7 +10,7 @@ use jobs::tenant::{
 };
 use stores::model::Kb;
 
-use crate::auth::{AuthError, Identity, Member, Presented, one_name};
+use crate::auth::{AuthError, Identity, Member, Presented, SuperAdmin, UnverifiedToken, one_name};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -54,7 +54,12 @@ pub(super) async fn admit(
     let kb = named_kb(parts).await?;
     match identity {
         Identity::Member(member) => admit_member(parts, app, member, (tenant, kb), needed).await,
-        Identity::Operator => admit_operator(app, tenant, needed).await,
+        Identity::SuperAdmin(SuperAdmin { member: Some(member), .. })
+            if tenant.as_ref().is_none_or(|named| named == member.tenant.as_str()) =>
+        {
+            admit_member(parts, app, member, (tenant, kb), needed).await
+        }
+        Identity::Operator | Identity::SuperAdmin(_) => admit_operator(app, tenant, needed).await,
     }
 }
 
@@ -89,7 +94,7 @@ async fn admit_member(
         None => None,
         Some(named) => Some(reachable_kb(app, &member, &named).await?),
     };
-    let Member { tenant, actor, role, kb: only_kb } = member;
+    let Member { tenant, actor, role, kb: only_kb, .. } = member;
     let kb_id = kb.as_ref().map(|kb| kb.id.clone());
     let who = Authenticated { tenant_id: tenant, epoch: record.epoch, kb_id, actor, role, permissions };
     let context = context_of(who);
@@ -99,7 +104,7 @@ async fn admit_member(
 
 /// What a member may do in what their credentials reach.
 async fn permissions(app: &ApiState, member: &Member) -> Result<Permissions, Problem> {
-    let Member { tenant, actor, role, kb } = member;
+    let Member { tenant, actor, role, kb, .. } = member;
     Ok(app.directory().permissions(tenant, kb.as_ref(), actor, *role).await?)
 }
 
@@ -145,7 +150,7 @@ async fn meter(parts: &Parts, app: &ApiState, member: &Member, record: TenantRec
 
 /// The operator is a member of no tenant: sees how a tenant and its jobs are, and manages it, but never sees its
 /// data.
-async fn admit_operator(
+pub(super) async fn admit_operator(
     app: &ApiState,
     tenant: Option<String>,
     needed: Option<Permission>,
@@ -259,9 +264,9 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 
 fn refusal(error: AuthError) -> Problem {
     match error {
-        AuthError::Key | AuthError::Token(_) | AuthError::NoTokens => {
-            Problem::new(Code::CredentialsInvalid, error.to_string())
-        }
+        AuthError::Token(UnverifiedToken::Away(error)) => Problem::unavailable(&error),
+        AuthError::Key | AuthError::Token(_) => Problem::new(Code::CredentialsInvalid, error.to_string()),
+        AuthError::NoMember => Problem::new(Code::NoMembership, error.to_string()),
         AuthError::Store(error) => error.into(),
         AuthError::Directory(error) => error.into(),
     }

@@ -10,6 +10,8 @@ mod known;
 mod need;
 mod operator;
 mod query;
+mod somebody;
+mod tenant_maker;
 mod whole_tenant;
 
 pub use body::{Json, OptionalJson};
@@ -23,4 +25,6 @@ pub use need::{
 };
 pub use operator::OperatorCaller;
 pub use query::Query;
+pub use somebody::Somebody;
+pub use tenant_maker::{SignUpCaller, TenantMaker};
 pub use whole_tenant::{QueueOwner, TenantCaller, TenantOperator};

@@ -3,7 +3,7 @@ use axum::http::request::Parts;
 use jobs::tenant::{TenantContext, TenantId};
 use stores::TenantStores;
 
-use super::admission::{Admission, admit, identify, named_tenant};
+use super::admission::{Admission, admit_operator, identify, named_tenant};
 use super::caller::Caller;
 use super::need::{ManageJobs, ManageTenant, Need};
 use crate::auth::Identity;
@@ -46,7 +46,8 @@ impl FromRequestParts<ApiState> for TenantOperator {
                 Problem::not_found()
             });
         }
-        let Admission { context, .. } = admit(parts, app, ManageTenant::PERMISSION).await?;
+        let named = named_tenant(parts).await?;
+        let Admission { context, .. } = admit_operator(app, named, ManageTenant::PERMISSION).await?;
         Ok(Self { stores: app.stores().scoped(&context), context })
     }
 }
@@ -63,7 +64,11 @@ impl FromRequestParts<ApiState> for QueueOwner {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
-        let operator = identify(parts, app).await? == Identity::Operator;
+        let operator = match identify(parts, app).await? {
+            Identity::Operator => true,
+            Identity::SuperAdmin(who) => who.member.is_none(),
+            Identity::Member(_) => false,
+        };
         if operator && named_tenant(parts).await?.is_none() {
             return Ok(Self::Everybody);
         }

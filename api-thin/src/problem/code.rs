@@ -56,9 +56,13 @@ codes! {
     InvalidCron = "invalid_cron", BAD_REQUEST, "The cron expression cannot be used";
     InvalidTimeZone = "invalid_time_zone", BAD_REQUEST, "The time zone is not known";
     ScheduleTooFrequent = "schedule_too_frequent", BAD_REQUEST, "The schedule fires too often";
+    InvalidSlug = "invalid_slug", BAD_REQUEST, "The tenant's id cannot be used";
+    ReservedSlug = "reserved_slug", BAD_REQUEST, "The tenant's id is reserved";
     CredentialsMissing = "credentials_missing", UNAUTHORIZED, "The request has no credentials";
     CredentialsInvalid = "credentials_invalid", UNAUTHORIZED, "The credentials are not valid";
+    LoginFailed = "login_failed", UNAUTHORIZED, "The user name or the password is wrong";
     Forbidden = "forbidden", FORBIDDEN, "The credentials do not allow this";
+    NoMembership = "no_membership", FORBIDDEN, "The user is not a member of the tenant";
     TenantSuspended = "tenant_suspended", FORBIDDEN, "The tenant is suspended";
     NotFound = "not_found", NOT_FOUND, "There is no such thing";
     UnknownRoute = "unknown_route", NOT_FOUND, "There is no such route";
@@ -69,6 +73,7 @@ codes! {
     MemberExists = "member_exists", CONFLICT, "The tenant has this member already";
     LastAdmin = "last_admin", CONFLICT, "The tenant would be left without an ADMIN";
     ApiKeyExists = "api_key_exists", CONFLICT, "The tenant has an API key of this name already";
+    UserExists = "user_exists", CONFLICT, "The user exists already";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
     UniqueKeyTaken = "unique_key_taken", CONFLICT, "Another job has the unique key of this one";
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It was changed by somebody else";
@@ -99,6 +104,7 @@ codes! {
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "The tenant sends requests faster than it may";
     QueriesLimitReached =
         "queries_limit_reached", TOO_MANY_REQUESTS, "The tenant runs as many queries at once as it may";
+    TooManyAttempts = "too_many_attempts", TOO_MANY_REQUESTS, "Somebody tries too often";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "A server that we need does not answer";
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much at once";

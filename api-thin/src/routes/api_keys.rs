@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stores::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, NewApiKey};
 
 use super::page::{invalid, page_limit};
-use super::tenants::{invalid as invalid_field, text};
+use super::text::{invalid as invalid_field, text};
 use super::versioned::Versioned;
 use crate::auth::ApiKey;
 use crate::extract::{Caller, IfMatch, Json, ManageTenant, OptionalJson, Query, TenantCaller};

@@ -2,6 +2,7 @@
 //! walks the table walks every route there is.
 
 mod api_keys;
+mod auth;
 mod cancel;
 mod dead_letters;
 mod documents;
@@ -20,8 +21,10 @@ mod rag_settings;
 mod reindex;
 mod schedules;
 mod settings;
+mod sign_up;
 mod table;
 mod tenants;
+mod text;
 mod usage;
 mod versioned;
 

@@ -1,8 +1,8 @@
 use axum::Router;
 
 use super::{
-    api_keys, cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, members, plans,
-    rag_settings, reindex, schedules, settings, tenants, usage,
+    api_keys, auth, cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, members, plans,
+    rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
 };
 use crate::server::{ApiState, surround};
 
@@ -54,6 +54,11 @@ routes! {
         get "/tenants/{tenant}" => tenants::show;
         patch "/tenants/{tenant}" => settings::change;
         get "/lanes" => lanes::list;
+        post "/auth/login" => auth::log_in;
+        post "/auth/refresh" => auth::refresh;
+        post "/auth/logout" => auth::log_out;
+        get "/auth/me" => auth::me;
+        post "/signup" => sign_up::sign_up;
     }
     Tenant tenant_routes {
         get "/limits" => settings::limits;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use stores::model::{Tenant, TenantFilter};
 
 use super::page::{invalid as unusable, page_limit};
+use super::text::{invalid, text};
 use crate::accept::{TenantRequest, accept_tenant, check_plan};
 use crate::auth::one_name;
 use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller, Query};
@@ -31,7 +32,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let request = request(body, who.named_tenant.as_deref())?;
     check_plan(&app, &request.plan)?;
-    let mut response = accept_tenant(&app, &who, &key, request).await?.into_response();
+    let mut response = accept_tenant(&app, &who.maker, &key, request).await?.into_response();
     // The answer holds a secret.
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     Ok(response)
@@ -45,20 +46,7 @@ fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Pr
         id.map(str::parse).transpose().map_err(|error| invalid("id", format!("{error}")))?;
     let name = text("name", body.name, 200)?;
     let plan = text("plan", body.plan.unwrap_or_else(|| Plans::USUAL.to_owned()), 63)?;
-    Ok(TenantRequest { id, name, plan })
-}
-
-pub(super) fn text(field: &str, value: String, max_chars: usize) -> Result<String, Problem> {
-    let printable = !value.trim().is_empty() && !value.chars().any(char::is_control);
-    if printable && value.chars().count() <= max_chars {
-        Ok(value)
-    } else {
-        Err(invalid(field, format!("expected 1 to {max_chars} printable characters")))
-    }
-}
-
-pub(super) fn invalid(field: &str, problem: String) -> Problem {
-    Problem::new(Code::InvalidField, problem).field(field)
+    Ok(TenantRequest { id, name, plan, founder: None })
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::identity_config::IdentityConfig;
 use crate::auth::{ApiKey, ShortSecret};
 use crate::documents::Limits;
 
@@ -17,6 +18,8 @@ pub struct ApiConfig {
     pub limits: Limits,
     /// What tenants may use. The workers need the same.
     pub plans: Plans,
+    /// Who may log in, and whose tokens are taken.
+    pub identity: IdentityConfig,
 }
 
 /// A setting that is missing or cannot be used. Never repeats a secret.
@@ -50,7 +53,8 @@ impl ApiConfig {
     #[must_use]
     pub fn new(operator_key: SecretString, jwt_secret: SecretString, key_secret: SecretString) -> Self {
         let (operator_key, jwt_secret) = (Some(operator_key), Some(jwt_secret));
-        Self { key_secret, operator_key, jwt_secret, limits: Limits::default(), plans: Plans::default() }
+        let (limits, plans, identity) = Default::default();
+        Self { key_secret, operator_key, jwt_secret, limits, plans, identity }
     }
 
     /// Checks what would otherwise be found out by an attacker.

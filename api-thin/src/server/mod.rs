@@ -3,6 +3,8 @@
 
 mod config;
 mod deadline;
+mod identity_config;
+mod identity_settings;
 mod observe;
 mod refuse;
 mod serve;
@@ -12,6 +14,8 @@ mod surround;
 mod upload_gate;
 
 pub use config::{ApiConfig, InvalidConfig};
+pub use identity_config::IdentityConfig;
+pub use identity_settings::IdentitySettings;
 pub use serve::serve;
 pub use settings::LimitSettings;
 pub use state::{ApiParts, ApiState};

@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -29,7 +30,8 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
 }
 
 async fn serve_until(listener: TcpListener, app: ApiState, shutdown: CancellationToken) -> io::Result<()> {
-    let server = axum::serve(listener, crate::router(app))
+    let routes = crate::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, routes)
         .with_graceful_shutdown(shutdown.clone().cancelled_owned())
         .into_future();
     let drained = async {

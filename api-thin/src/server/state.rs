@@ -5,10 +5,12 @@ use jobs::envelope::Stamper;
 use jobs::plan::{Limits as TenantLimits, Plans};
 use jobs::queue::Queue;
 use jobs::tenant::TenantId;
-use stores::{Directory, Stores};
+use stores::{Directory, Identities, Stores};
 
 use super::config::{ApiConfig, InvalidConfig};
-use crate::auth::{Authenticator, KeyMint, KeyUsage, SecretHash, TokenVerifier};
+use super::identity_config::IdentityConfig;
+use crate::accounts::{Accounts, AccountsParts, Sessions};
+use crate::auth::{Authenticator, KeyMint, KeyUsage, OwnTokens, SecretHash, Tokens};
 use crate::documents::{Limits, UploadBudget};
 use crate::meter::Meter;
 use crate::problem::Problem;
@@ -19,6 +21,8 @@ pub struct ApiParts {
     pub stores: Stores,
     /// Who exists and who may do what.
     pub directory: Arc<dyn Directory>,
+    /// People who log in.
+    pub identities: Arc<dyn Identities>,
     /// Takes the jobs.
     pub queue: Queue,
     /// Signs the jobs.
@@ -39,6 +43,7 @@ struct Inner {
     stamper: Stamper,
     authenticator: Authenticator,
     key_usage: KeyUsage,
+    accounts: Accounts,
     limits: Limits,
     plans: Plans,
     budget: UploadBudget,
@@ -51,16 +56,23 @@ impl ApiState {
     /// # Errors
     /// When a secret cannot be used. The error names the setting and the fix.
     pub fn new(parts: ApiParts) -> Result<Self, InvalidConfig> {
-        let ApiParts { stores, directory, queue, stamper, clock, config } = parts;
+        let ApiParts { stores, directory, identities, queue, stamper, clock, config } = parts;
         config.check()?;
-        let tokens = config.jwt_secret.as_ref().map(|secret| TokenVerifier::new(secret, Arc::clone(&clock)));
-        let authenticator = Authenticator {
-            directory,
-            clock,
-            mint: KeyMint::new(config.key_secret).map_err(InvalidConfig::short(ApiConfig::KEY_SECRET))?,
-            tokens: tokens.transpose().map_err(InvalidConfig::short(ApiConfig::JWT_SECRET))?,
-            operator: config.operator_key.as_ref().map(SecretHash::of),
-        };
+        let tokens = tokens(&config, &clock)?;
+        let sessions = Sessions::new(Arc::clone(&identities), Arc::clone(&clock));
+        let mint = KeyMint::new(config.key_secret).map_err(InvalidConfig::short(ApiConfig::KEY_SECRET))?;
+        let super_admins = config.identity.rules.super_admins.clone();
+        let accounts = Accounts::new(AccountsParts {
+            identities,
+            sessions: sessions.clone(),
+            tokens: tokens.own().cloned(),
+            mint: mint.clone(),
+            rules: config.identity.rules,
+            clock: Arc::clone(&clock),
+        });
+        let operator = config.operator_key.as_ref().map(SecretHash::of);
+        let authenticator =
+            Authenticator { directory, clock, mint, tokens, sessions, operator, super_admins };
         let budget = UploadBudget::new(&config.limits);
         let (limits, plans) = (config.limits, config.plans);
         Ok(Self(Arc::new(Inner {
@@ -69,6 +81,7 @@ impl ApiState {
             stamper,
             authenticator,
             key_usage: KeyUsage::default(),
+            accounts,
             limits,
             plans,
             budget,
@@ -104,6 +117,10 @@ impl ApiState {
         &self.0.key_usage
     }
 
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
     pub(crate) fn mint(&self) -> &KeyMint {
         &self.0.authenticator.mint
     }
@@ -129,4 +146,13 @@ impl ApiState {
     pub(crate) fn budget(&self) -> &UploadBudget {
         &self.0.budget
     }
+}
+
+fn tokens(config: &ApiConfig, clock: &SharedClock) -> Result<Tokens, InvalidConfig> {
+    let (names, issuer) = (&config.identity.tokens, config.identity.issuer.clone());
+    let own = config.jwt_secret.as_ref();
+    let own = own.map(|secret| OwnTokens::new(secret, names.clone(), Arc::clone(clock))).transpose();
+    let own = own.map_err(InvalidConfig::short(ApiConfig::JWT_SECRET))?;
+    Tokens::new(own, issuer, clock)
+        .map_err(|error| InvalidConfig::new(IdentityConfig::JWKS_URL, jobs::error::report(&error)))
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_thin::documents::Limits;
-use api_thin::{ApiConfig, ApiParts, ApiState, serve};
+use api_thin::{ApiConfig, ApiParts, ApiState, IdentityConfig, serve};
 use chrono::{DateTime, Utc};
 use jobs::clock::ManualClock;
 use jobs::envelope::{StampKeys, Stamper};
@@ -29,6 +29,8 @@ pub struct ApiOptions {
     pub redis_url: Option<String>,
     /// What tenants may use.
     pub plans: Plans,
+    /// Who may log in, and whose tokens are taken.
+    pub identity: IdentityConfig,
 }
 
 /// An API that answers on a port of its own until it is dropped.
@@ -72,11 +74,13 @@ impl Api {
         queue.call_deadline = Duration::from_secs(2);
         let queue = Queue::connect(queue).await.expect("the queue answers");
         let opened = open(data.path(), redis_url, &clock).await;
-        let config = ApiConfig { limits: options.limits, plans: options.plans, ..credentials::config() };
+        let ApiOptions { limits, plans, identity, .. } = options;
+        let config = ApiConfig { limits, plans, identity, ..credentials::config() };
         let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),
             directory: Arc::clone(&opened.directory),
+            identities: Arc::clone(&opened.identities),
             queue: queue.clone(),
             stamper: Stamper::new(stamp_keys, Arc::new(clock.clone())),
             clock: Arc::new(clock.clone()),
@@ -174,6 +178,11 @@ impl Api {
             Fetched::Claim(claim) => claim,
             nothing @ Fetched::Nothing { .. } => panic!("nothing waits: {nothing:?}"),
         }
+    }
+
+    /// Posts JSON without credentials.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        send(self.request(Method::POST, path).json(body)).await
     }
 
     /// Gets a path without credentials.

@@ -1,5 +1,5 @@
-use api_thin::ApiConfig;
 use api_thin::documents::Limits;
+use api_thin::{ApiConfig, IdentityConfig};
 use jobs::plan::Plans;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
@@ -16,6 +16,7 @@ pub(super) fn config() -> ApiConfig {
         jwt_secret: Some(JWT_SECRET.into()),
         limits: Limits::default(),
         plans: Plans::default(),
+        identity: IdentityConfig::default(),
     }
 }
 

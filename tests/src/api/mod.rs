@@ -3,12 +3,16 @@
 
 mod bed;
 mod credentials;
+mod issuer;
+mod person;
 mod reply;
 mod tenant;
 mod written;
 
 pub use bed::{Api, ApiOptions};
 pub use credentials::Claims;
+pub use issuer::Issuer;
+pub use person::PASSWORD;
 pub use reply::{Reply, problem, send};
 pub use tenant::ApiTenant;
 pub use written::Written;

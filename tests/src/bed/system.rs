@@ -1,3 +1,4 @@
+use api_thin::IdentityConfig;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -198,6 +199,7 @@ async fn launch(
         pool: PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10 },
         extraction: ExtractionSettings::default(),
         plans: Plans::default(),
+        identity: IdentityConfig::default(),
         clock,
     });
     system.await.expect("the bed starts")

@@ -1,5 +1,6 @@
 //! What the role of the application can do by itself, and what as a reader.
 
+use serde_json::json;
 use stores::direct::DirectPostgres;
 
 use super::tenants::{seed, servers};
@@ -30,6 +31,9 @@ async fn the_application_cannot_lift_the_isolation() {
         "set local row_security = off; select * from documents",
         "alter role tenantry_app bypassrls",
         "grant tenantry_directory to tenantry_app with inherit true",
+        "select * from tenantry.users",
+        "delete from tenantry.sessions",
+        "set local role tenantry_directory; select * from tenantry.users",
         "insert into tenantry.migrations values (99, '', now(), true, '', 0)",
     ] {
         let refused = refusal(&app, attempt).await;
@@ -44,8 +48,9 @@ async fn the_readers_see_their_tables_and_no_others() {
     let mine = seed(&servers, "mine").await;
     let app = DirectPostgres::connect(&servers.urls.postgres).await.unwrap();
     for (role, readable) in [
-        ("tenantry_directory", vec!["api_keys", "kbs", "members", "schedules", "tenants"]),
+        ("tenantry_directory", vec!["api_keys", "kbs", "members", "schedules", "slugs", "tenants"]),
         ("tenantry_relay", vec!["outbox", "schedules"]),
+        ("tenantry_identity", vec!["members", "tenants"]),
     ] {
         let grants = format!(
             "select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' \
@@ -65,17 +70,22 @@ async fn the_readers_see_their_tables_and_no_others() {
 }
 
 #[tokio::test]
-async fn only_the_relay_writes_and_only_to_the_outbox() {
+async fn the_relay_writes_to_the_outbox_and_the_keeper_of_users_to_what_is_no_tenants() {
     let servers = servers().await;
     let app = DirectPostgres::connect(&servers.urls.postgres).await.unwrap();
     let writable = "select r.rolname as role, c.relname as name, p.privilege \
         from pg_class c, pg_roles r, unnest(array['insert', 'update', 'delete', 'truncate']) as p (privilege) \
         where c.relnamespace in ('public'::regnamespace, 'tenantry'::regnamespace) and c.relkind = 'r' \
-          and r.rolname in ('tenantry_directory', 'tenantry_relay') and has_table_privilege(r.oid, c.oid, p.privilege) \
+          and r.rolname in ('tenantry_directory', 'tenantry_relay', 'tenantry_identity') \
+          and has_table_privilege(r.oid, c.oid, p.privilege) \
         order by 1, 2, 3";
-    let expected = serde_json::json!([
-        { "role": "tenantry_relay", "name": "outbox", "privilege": "delete" },
-        { "role": "tenantry_relay", "name": "outbox_rejected", "privilege": "insert" },
-    ]);
-    assert_eq!(serde_json::Value::Array(app.rows("", writable).await.unwrap()), expected);
+    let mut expected = Vec::new();
+    for table in ["gates", "sessions", "users"] {
+        for privilege in ["delete", "insert", "update"] {
+            expected.push(json!({ "role": "tenantry_identity", "name": table, "privilege": privilege }));
+        }
+    }
+    expected.push(json!({ "role": "tenantry_relay", "name": "outbox", "privilege": "delete" }));
+    expected.push(json!({ "role": "tenantry_relay", "name": "outbox_rejected", "privilege": "insert" }));
+    assert_eq!(app.rows("", writable).await.unwrap(), expected);
 }

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use api_thin::IdentityConfig;
 use clap::Args;
 use jobs::plan::Plans;
 use secrecy::ExposeSecret;
@@ -62,6 +63,7 @@ impl Demo {
             pool: PoolSettings::default(),
             extraction: self.extraction.clone(),
             plans: Plans::default(),
+            identity: IdentityConfig::default(),
         }
     }
 }

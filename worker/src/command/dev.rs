@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use api_thin::IdentitySettings;
 use clap::Args;
 use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
@@ -27,6 +28,8 @@ pub(super) struct Dev {
     plans: PlanSettings,
     #[command(flatten)]
     extraction: ExtractionSettings,
+    #[command(flatten)]
+    identity: IdentitySettings,
 }
 
 impl Dev {
@@ -39,6 +42,7 @@ impl Dev {
             pool: self.pool,
             extraction: self.extraction,
             plans: self.plans.plans().context(Plans::SETTING)?,
+            identity: self.identity.identity()?,
         };
         let system = DevSystem::start(options).await?;
         eprintln!("API           {}", system.url());

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use api_thin::IdentityConfig;
 use jobs::clock::SystemClock;
 use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
@@ -25,6 +26,8 @@ pub struct DevOptions {
     pub extraction: ExtractionSettings,
     /// What tenants may use.
     pub plans: Plans,
+    /// Who may log in, and whose tokens are taken.
+    pub identity: IdentityConfig,
 }
 
 /// A running development system.
@@ -42,7 +45,7 @@ impl DevSystem {
     /// # Errors
     /// When `redis-server` is missing, the address is taken, or the data directory cannot be used.
     pub async fn start(options: DevOptions) -> anyhow::Result<Self> {
-        let DevOptions { listen, data_dir, redis_url, pool, extraction, plans } = options;
+        let DevOptions { listen, data_dir, redis_url, pool, extraction, plans, identity } = options;
         let secrets = DevSecrets::load_or_create(&data_dir)?;
         let (redis, redis_url) = if let Some(url) = redis_url {
             (None, url)
@@ -59,6 +62,7 @@ impl DevSystem {
             pool,
             extraction,
             plans,
+            identity,
             clock: Arc::new(SystemClock),
         })
         .await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::directory::DirectoryRows;
-use crate::ports::{Catalog, Documents, DueSchedules, Index, OutboxRelay, SettingsRelay};
+use crate::ports::{Catalog, Documents, DueSchedules, Identities, Index, OutboxRelay, SettingsRelay};
 use crate::scoped::Scope;
 
 /// Catalog, documents and index of one kind, opened. Blobs, cache and the directory's cache are the same for
@@ -16,4 +16,5 @@ pub(crate) struct Backend {
     pub(crate) outbox: Arc<dyn OutboxRelay>,
     pub(crate) schedules: Arc<dyn DueSchedules>,
     pub(crate) settings: Arc<dyn SettingsRelay>,
+    pub(crate) identities: Arc<dyn Identities>,
 }

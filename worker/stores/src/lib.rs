@@ -3,7 +3,8 @@
 //! [`Stores`] offers nothing but [`Stores::scoped`]: whoever holds a [`jobs::tenant::TenantContext`] gets
 //! that tenant's stores, and no method takes another tenant. The few things that look across tenants are
 //! separate types with one purpose each: the [`Directory`] that `verify` asks, the [`OutboxRelay`], the
-//! [`DueSchedules`], and the [`SettingsRelay`] that tells the queue what tenants may use.
+//! [`DueSchedules`], the [`SettingsRelay`] that tells the queue what tenants may use, and the [`Identities`] of
+//! people, who belong to no tenant.
 
 #[cfg(feature = "test-support")]
 pub mod conformance;
@@ -39,6 +40,6 @@ pub use graph::TenantCypher;
 #[cfg(feature = "test-support")]
 pub use open::open_without_redis;
 pub use open::{Opened, open};
-pub use ports::{Directory, DueSchedules, OutboxRelay, SettingsRelay};
+pub use ports::{Directory, DueSchedules, Identities, OutboxRelay, SettingsRelay};
 pub use postgres::migrate;
 pub use scoped::{Stores, TenantStores};

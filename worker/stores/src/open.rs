@@ -9,7 +9,7 @@ use crate::blobs::ObjectBlobs;
 use crate::cache::{self, RedisCache};
 use crate::config::{Backends, InvalidStores, StoresConfig};
 use crate::directory::{Answers, CachedDirectory, DirectoryNews};
-use crate::ports::{Directory, DueSchedules, OutboxRelay, SettingsRelay};
+use crate::ports::{Directory, DueSchedules, Identities, OutboxRelay, SettingsRelay};
 use crate::scoped::{Ports, Stores};
 use crate::{embedded, self_test, servers};
 
@@ -26,6 +26,8 @@ pub struct Opened {
     pub schedules: Arc<dyn DueSchedules>,
     /// What the queue has to know of tenants.
     pub settings: Arc<dyn SettingsRelay>,
+    /// People who log in.
+    pub identities: Arc<dyn Identities>,
 }
 
 /// Opens the stores that `config` names and proves that one tenant cannot read another's canary row.
@@ -54,6 +56,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         outbox: backend.outbox,
         schedules: backend.schedules,
         settings: backend.settings,
+        identities: backend.identities,
     })
 }
 
@@ -84,6 +87,7 @@ pub async fn open_without_redis(
         outbox: backend.outbox,
         schedules: backend.schedules,
         settings: backend.settings,
+        identities: backend.identities,
     })
 }
 

@@ -12,3 +12,5 @@ pub(crate) const HISTORY_KEPT: TimeDelta = TimeDelta::days(30);
 pub(crate) const HISTORY_KEPT_MAX: i64 = 10_000;
 /// How many records that are too old or too many one call removes: more than it adds.
 pub(crate) const HISTORY_PRUNED: i64 = 500;
+/// How long tries at a gate are remembered, at most.
+pub(crate) const GATES_KEPT: TimeDelta = TimeDelta::days(2);

@@ -13,7 +13,7 @@ use crate::config::InvalidStores;
 use crate::directory::DirectoryNews;
 use crate::graph::Neo4j;
 use crate::mongo::{Mongo, MongoDocuments};
-use crate::postgres::{PgCatalogs, PgDirectory, PgOutbox, PgSchedules, PgSettings, Postgres};
+use crate::postgres::{PgCatalogs, PgDirectory, PgIdentities, PgOutbox, PgSchedules, PgSettings, Postgres};
 
 /// Connects to the servers.
 ///
@@ -37,6 +37,7 @@ pub(crate) async fn open(
         rows: Arc::new(PgDirectory::new(postgres.clone())),
         outbox: Arc::new(PgOutbox::new(postgres.clone())),
         schedules: Arc::new(PgSchedules::new(postgres.clone())),
-        settings: Arc::new(PgSettings::new(postgres)),
+        settings: Arc::new(PgSettings::new(postgres.clone())),
+        identities: Arc::new(PgIdentities::new(postgres)),
     })
 }

@@ -16,6 +16,7 @@ mod fixture;
 mod graph;
 mod graph_merge;
 mod history;
+mod identities;
 mod members;
 mod outbox;
 mod rag_settings;

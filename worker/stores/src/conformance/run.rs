@@ -1,6 +1,6 @@
 use super::{
     accept, api_keys, blobs, cache, called_off, chunks, directory, documents, graph, graph_merge, history,
-    members, outbox, rag_settings, registry, schedules, settings, slugs, tenants, usage,
+    identities, members, outbox, rag_settings, registry, schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -39,6 +39,7 @@ pub async fn exercise(opened: &Opened) {
         rag_settings { put_by_revision }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox }
         directory { news_of_tenants, tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
+        identities { users, founders, places, sessions, racing_renewals, gates }
         documents { texts, extractions }
         chunks { replaced_as_a_whole, kept_apart }
         graph { folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited }

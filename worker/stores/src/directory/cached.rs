@@ -165,6 +165,11 @@ impl Directory for CachedDirectory {
         ask!(self, tenant, Question::ApiKey(key.clone()), ApiKey, api_key(key))
     }
 
+    async fn member_role(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<Role>> {
+        let member = self.member(tenant, &subject.into()).await?;
+        Ok(member.filter(|member| !member.removed).map(|member| member.role))
+    }
+
     async fn kb(&self, tenant: &TenantId, kb: &KbId) -> StoreResult<Option<Kb>> {
         ask!(self, tenant, Question::Kb(kb.clone()), Kb, kb(kb))
     }

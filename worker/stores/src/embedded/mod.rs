@@ -11,6 +11,7 @@ mod documents;
 mod due_schedules;
 mod fault;
 mod file;
+mod identities;
 mod index;
 mod open;
 mod outbox;

@@ -10,6 +10,7 @@ use super::directory::SqliteDirectory;
 use super::documents::SqliteDocuments;
 use super::due_schedules::SqliteDueSchedules;
 use super::file::{SqliteFile, Usage};
+use super::identities::SqliteIdentities;
 use super::index::SqliteIndex;
 use super::outbox::SqliteOutbox;
 use super::settings::SqliteSettings;
@@ -44,6 +45,7 @@ pub(crate) async fn open(
         rows: Arc::new(SqliteDirectory::new(Arc::clone(&catalog))),
         outbox: Arc::new(SqliteOutbox::new(Arc::clone(&catalog))),
         schedules: Arc::new(SqliteDueSchedules::new(Arc::clone(&catalog))),
-        settings: Arc::new(SqliteSettings::new(catalog)),
+        settings: Arc::new(SqliteSettings::new(Arc::clone(&catalog))),
+        identities: Arc::new(SqliteIdentities::new(catalog)),
     })
 }

@@ -3,13 +3,15 @@ use jobs::plan::Limits;
 use jobs::tenant::KbId;
 use serde_json::Value;
 
-use super::{NewDocument, NewTenant, OverQuota};
+use super::{NewDocument, NewTenant, OverQuota, User};
 
 /// Everything that accepting one request writes, in one transaction: all of it or nothing.
 #[derive(Debug, Default)]
 pub struct Acceptance {
     /// The tenant to create, when the request creates one.
     pub tenant: Option<NewTenant>,
+    /// The user to create, as ADMIN of the tenant.
+    pub founder: Option<User>,
     /// The documents to register as pending (or again as pending, when the name is known), in one knowledge
     /// base.
     pub documents: Option<(KbId, Vec<NewDocument>)>,
@@ -55,6 +57,8 @@ pub enum Accepted {
     Replayed(Replay),
     /// The tenant exists already; nothing was written.
     TenantExists,
+    /// The founder's name is taken; nothing was written.
+    UserExists,
     /// A document was uploaded by someone else in between (its revision moved); nothing was written. Read it
     /// and try again.
     RevisionMoved,

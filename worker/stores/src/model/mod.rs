@@ -3,8 +3,10 @@
 mod accept;
 mod api_key;
 mod document;
+mod gate;
 mod graph;
 mod history;
+mod identity;
 mod member;
 mod rag_settings;
 mod rate;
@@ -20,8 +22,13 @@ pub use accept::{Acceptance, Accepted, Idempotency, Replay};
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyRecord, ApiKeyRow, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
+pub use gate::GateRule;
+pub(crate) use gate::GateState;
 pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
 pub use history::JobRecord;
+pub use identity::{
+    InvalidUserName, Membership, Place, PlaceChange, Renewal, Session, User, UserChange, UserName,
+};
 pub use member::{Member, MemberChange};
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use rate::{RateTaken, RateWindow};

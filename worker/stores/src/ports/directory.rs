@@ -1,4 +1,4 @@
-use jobs::tenant::{ApiKeyId, TenantDirectory, TenantId};
+use jobs::tenant::{ApiKeyId, Role, TenantDirectory, TenantId};
 
 use super::StoreResult;
 use crate::model::{ApiKeyRecord, Kb, Page, Tenant, TenantFilter, TenantPlan};
@@ -12,6 +12,9 @@ pub trait Directory: TenantDirectory {
 
     /// What is known of an API key of this tenant.
     async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>>;
+
+    /// What the person whose token's `sub` is `subject` is in this tenant; `None` for who is no member, or no longer.
+    async fn member_role(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<Role>>;
 
     /// A knowledge base of this tenant.
     async fn kb(&self, tenant: &TenantId, kb: &jobs::tenant::KbId) -> StoreResult<Option<Kb>>;

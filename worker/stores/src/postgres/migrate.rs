@@ -81,7 +81,7 @@ async fn app_role_ensure(
 
 /// Under a lock: two that grant at once would change the same rows of the server's own tables.
 async fn app_grant(owner: &mut PgConnection, role: &str) -> Result<(), InvalidStores> {
-    let hint = "the role must be the one that created the roles tenantry_directory and tenantry_relay";
+    let hint = "the role must be the one that created the roles tenantry_directory, _relay and _identity";
     let mut tx = owner.begin().await.map_err(refused(hint))?;
     let lock = sqlx::query("select pg_advisory_xact_lock(hashtextextended('tenantry.app_grant', 0))");
     lock.execute(&mut *tx).await.map_err(refused(hint))?;

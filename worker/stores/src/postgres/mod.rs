@@ -1,7 +1,7 @@
 //! PostgreSQL: the catalog, and the part of the index that is not the graph.
 //!
-//! There are three ways to a connection and no other, each a transaction with a name: as one tenant
-//! ([`TenantDb::tx`]), as the reader of the directory, and as the relay of the outbox
+//! There are few ways to a connection, each a transaction with a name: as one tenant ([`TenantDb::tx`]), and
+//! as the reader of the directory, the relay of the outbox, or the keeper of users
 //! ([`Postgres::reader_tx`]). Every table has forced row level security, so a transaction that forgot to say
 //! whose it is sees nothing.
 
@@ -10,6 +10,7 @@ mod chunks;
 mod derive;
 mod directory;
 mod fault;
+mod identities;
 mod locks;
 mod mentions;
 mod migrate;
@@ -24,6 +25,7 @@ mod tx;
 pub(crate) use catalog::PgCatalogs;
 pub(crate) use derive::GraphChange;
 pub(crate) use directory::PgDirectory;
+pub(crate) use identities::PgIdentities;
 pub(crate) use mentions::Mentioner;
 pub use migrate::migrate;
 pub(crate) use outbox::PgOutbox;

@@ -21,20 +21,23 @@ pub(crate) struct Postgres {
     pool: PgPool,
 }
 
-/// A role that sees some tables of every tenant.
+/// A role that sees some tables of every tenant, or tables of none.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reader {
     /// Who exists and who may do what.
     Directory,
     /// What waits for the queue, and what is due.
     Relay,
+    /// Users and their sessions, and where they are members.
+    Identity,
 }
 
 impl Reader {
-    const fn set_role(self) -> &'static str {
+    pub(super) const fn set_role(self) -> &'static str {
         match self {
             Self::Directory => "set local role tenantry_directory",
             Self::Relay => "set local role tenantry_relay",
+            Self::Identity => "set local role tenantry_identity",
         }
     }
 }

@@ -78,7 +78,7 @@ impl Postgres {
              where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') \
                and (not (c.relrowsecurity and c.relforcerowsecurity) or exists ( \
                    select from pg_policies where schemaname = 'public' and tablename = c.relname \
-                     and policyname <> 'tenant_rows' and not roles <@ '{tenantry_directory,tenantry_relay}'))",
+                     and policyname <> 'tenant_rows' and not roles <@ '{tenantry_directory,tenantry_relay,tenantry_identity}'))",
         );
         match self.nobody_row(sql, |row| row.try_get::<Option<String>, _>(0)).await? {
             None => Ok(()),

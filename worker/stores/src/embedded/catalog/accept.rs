@@ -10,6 +10,7 @@ use super::port::TenantCatalog;
 use super::{documents, idempotency, slug, tenants, usage};
 use crate::embedded::column::micros;
 use crate::embedded::fault::Fault;
+use crate::embedded::identities::user_insert;
 use crate::model::{Acceptance, Accepted};
 
 pub(super) async fn accept(
@@ -24,7 +25,7 @@ pub(super) async fn accept(
         return Ok(accepted);
     }
     tx.commit().await?;
-    if acceptance.tenant.is_some() {
+    if acceptance.tenant.is_some() || acceptance.founder.is_some() {
         catalog.news.tenant_made(&catalog.tenant).await;
     }
     Ok(accepted)
@@ -47,6 +48,12 @@ async fn write(
         && !(tenants::tenant_insert(tx, catalog, tenant, now).await? && slug::insert(tx, catalog).await?)
     {
         return Ok(Accepted::TenantExists);
+    }
+    if let Some(founder) = &acceptance.founder
+        && !(user_insert(tx, founder, now).await?
+            && tenants::founder_insert(tx, catalog, &founder.name, now).await?)
+    {
+        return Ok(Accepted::UserExists);
     }
     let (tenant, limits) = (&catalog.tenant, &acceptance.limits);
     if let Some((kb, new)) = &acceptance.documents {

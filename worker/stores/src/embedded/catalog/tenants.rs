@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::port::TenantCatalog;
 use crate::embedded::column::{micros, moment, parsed, unsigned};
 use crate::embedded::fault::Fault;
-use crate::model::{Kb, NewTenant, Tenant, WorkspaceId};
+use crate::model::{Kb, NewTenant, Tenant, UserName, WorkspaceId};
 
 /// The row of a tenant, all its columns selected.
 #[derive(sqlx::FromRow)]
@@ -62,6 +62,25 @@ pub(super) async fn tenant_insert(
     .bind(&new.name)
     .bind(&new.plan)
     .bind(TenantStatus::Provisioning.as_str())
+    .bind(micros(now))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Makes the first ADMIN. Returns whether the person had not been a member.
+pub(super) async fn founder_insert(
+    tx: &mut SqliteConnection,
+    catalog: &TenantCatalog,
+    name: &UserName,
+    now: DateTime<Utc>,
+) -> Result<bool, Fault> {
+    let done = sqlx::query(
+        "INSERT INTO members (tenant_id, subject, role, status, created_at_us)
+         VALUES (?, ?, 'ADMIN', 'active', ?) ON CONFLICT (tenant_id, subject) DO NOTHING",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(name.as_str())
     .bind(micros(now))
     .execute(tx)
     .await?;

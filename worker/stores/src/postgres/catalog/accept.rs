@@ -10,9 +10,10 @@ use sqlx::Row as _;
 
 use super::{idempotency, slug, usage};
 use crate::error::StoreError;
-use crate::model::{Acceptance, Accepted, NewDocument, NewTenant};
+use crate::model::{Acceptance, Accepted, NewDocument, NewTenant, User};
 use crate::ports::StoreResult;
-use crate::postgres::pool::TenantDb;
+use crate::postgres::identities::user_insert;
+use crate::postgres::pool::{Reader, TenantDb};
 use crate::postgres::row::wide;
 use crate::postgres::tx::Tx;
 
@@ -53,6 +54,11 @@ impl Accepting<'_> {
         {
             return Ok(Some(Accepted::TenantExists));
         }
+        if let Some(founder) = &acceptance.founder
+            && !self.founder(founder).await?
+        {
+            return Ok(Some(Accepted::UserExists));
+        }
         if let Some((kb, documents)) = &acceptance.documents {
             let whose = (kb, documents.as_slice());
             let refused = usage::documents_refused(&mut self.tx, self.db, &acceptance.limits, whose).await?;
@@ -81,6 +87,19 @@ impl Accepting<'_> {
         );
         let sql = sql.bind(self.db.tenant().as_str()).bind(&new.name).bind(&new.plan).bind(self.now);
         Ok(self.tx.execute(sql).await? == 1 && slug::insert(&mut self.tx, self.db).await?)
+    }
+
+    /// Whether the founder's name was free.
+    async fn founder(&mut self, founder: &User) -> StoreResult<bool> {
+        self.tx.execute(sqlx::query(Reader::Identity.set_role())).await?;
+        let made = user_insert(&mut self.tx, founder, self.now).await?;
+        self.tx.execute(sqlx::query("set local role none")).await?;
+        let sql = sqlx::query(
+            "insert into members (tenant_id, subject, role, created_at) values ($1, $2, 'ADMIN', $3) \
+             on conflict (tenant_id, subject) do nothing",
+        );
+        let sql = sql.bind(self.db.tenant().as_str()).bind(founder.name.as_str()).bind(self.now);
+        Ok(made && self.tx.execute(sql).await? == 1)
     }
 
     /// Whether every document could be registered. In order of id, so that two requests about the same

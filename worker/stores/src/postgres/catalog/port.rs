@@ -112,8 +112,8 @@ impl Catalog for PgCatalog {
 
     async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {
         let accepted = accept::accept(&self.db, acceptance, now).await?;
-        let tenant_made = acceptance.tenant.is_some() && accepted == Accepted::New;
-        if tenant_made {
+        let somebody_new = acceptance.tenant.is_some() || acceptance.founder.is_some();
+        if somebody_new && accepted == Accepted::New {
             self.news.tenant_made(self.db.tenant()).await;
         }
         Ok(accepted)

@@ -1,0 +1,244 @@
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use jobs::clock::SharedClock;
+use jobs::tenant::{Role, TenantId};
+use secrecy::SecretString;
+use stores::Identities;
+use stores::model::{GateRule, Membership, Renewal, Session, UserName};
+use tokio::sync::{Mutex, MutexGuard};
+use uuid::Uuid;
+
+use super::client_address::ClientAddress;
+use super::password::Passwords;
+use super::refresh_token::{InvalidRefreshToken, RefreshToken};
+use super::refusal::LogInRefused;
+use super::rules::AccountRules;
+use super::sessions::Sessions;
+use crate::auth::{Grant, KeyMint, OwnTokens};
+
+/// What [`Accounts`] works with.
+pub struct AccountsParts {
+    /// Users and sessions.
+    pub identities: Arc<dyn Identities>,
+    /// Whether sessions go on; the authenticator asks the same.
+    pub sessions: Sessions,
+    /// Issues tokens, if the installation has a secret for them.
+    pub tokens: Option<OwnTokens>,
+    /// Derives refresh tokens.
+    pub mint: KeyMint,
+    /// Who may try what how often.
+    pub rules: AccountRules,
+    /// Tells the time.
+    pub clock: SharedClock,
+}
+
+/// Logs people in and out.
+pub struct Accounts {
+    parts: AccountsParts,
+    passwords: Passwords,
+    turns: Turns,
+}
+
+/// Who somebody says they are.
+pub struct Credentials {
+    /// The user's name, as it was typed.
+    pub username: String,
+    /// The password.
+    pub password: SecretString,
+    /// The tenant to act in, if it was named.
+    pub tenant: Option<TenantId>,
+}
+
+/// Somebody who is logged in.
+pub struct LoggedIn {
+    /// Who.
+    pub user: UserName,
+    /// Where, and as what; `None` for a super-admin who acts in no tenant.
+    pub tenant: Option<(TenantId, Role)>,
+    /// Good for [`OwnTokens::LIFE`].
+    pub access_token: String,
+    /// Good for one renewal within [`Accounts::SESSION_LIFE`].
+    pub refresh_token: String,
+}
+
+impl Accounts {
+    /// How long a session goes on without being renewed.
+    pub const SESSION_LIFE: TimeDelta = TimeDelta::days(30);
+
+    /// Accounts on these parts.
+    #[must_use]
+    pub fn new(parts: AccountsParts) -> Self {
+        Self { parts, passwords: Passwords::default(), turns: Turns::default() }
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn rules(&self) -> &AccountRules {
+        &self.parts.rules
+    }
+
+    /// Hashes passwords.
+    #[must_use]
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    /// Where a person is a member.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    pub async fn memberships(&self, user: &UserName) -> Result<Vec<Membership>, stores::StoreError> {
+        self.parts.identities.memberships(user).await
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// When it is not begun, and why.
+    pub async fn log_in(
+        &self,
+        credentials: Credentials,
+        from: ClientAddress,
+    ) -> Result<LoggedIn, LogInRefused> {
+        let tokens = self.parts.tokens.as_ref().ok_or(LogInRefused::NoTokens)?;
+        self.count(&format!("login:address:{from}"), self.parts.rules.per_address).await?;
+        let user = self.check(&credentials.username, credentials.password).await?;
+        let tenant = self.choose(&user, credentials.tenant).await?;
+        let now = self.parts.clock.now();
+        let session = Session {
+            id: Uuid::now_v7(),
+            user,
+            tenant: tenant.as_ref().map(|(tenant, _)| tenant.clone()),
+            generation: 1,
+            expires_at: now + Self::SESSION_LIFE,
+        };
+        self.parts.identities.session_insert(&session, now).await?;
+        Ok(self.logged_in(tokens, session, tenant))
+    }
+
+    /// Goes on with a session: the refresh token is worth nothing afterwards, whatever comes of it.
+    ///
+    /// # Errors
+    /// When the session does not go on, and why.
+    pub async fn renew(&self, refresh_token: &str) -> Result<LoggedIn, LogInRefused> {
+        let tokens = self.parts.tokens.as_ref().ok_or(LogInRefused::NoTokens)?;
+        let token = RefreshToken::read(refresh_token, &self.parts.mint)?;
+        let now = self.parts.clock.now();
+        let (id, expires_at) = (token.session, now + Self::SESSION_LIFE);
+        let session = match self.parts.identities.session_renew(id, token.generation, expires_at, now).await?
+        {
+            Renewal::Renewed(session) => session,
+            Renewal::Reused => {
+                tracing::warn!(session.id = %id, "a refresh token was used twice: its session has been ended");
+                self.parts.sessions.forget(id);
+                return Err(LogInRefused::Reused);
+            }
+            Renewal::Ended => return Err(InvalidRefreshToken.into()),
+        };
+        let tenant = match &session.tenant {
+            Some(tenant) => self.choose(&session.user, Some(tenant.clone())).await?,
+            None if self.is_super_admin(&session.user) => None,
+            None => return Err(LogInRefused::NoMember(None)),
+        };
+        Ok(self.logged_in(tokens, session, tenant))
+    }
+
+    /// Ends a session: its tokens stop working here at once, elsewhere within seconds.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    pub async fn log_out(&self, session: Uuid) -> Result<(), stores::StoreError> {
+        self.parts.identities.session_end(session, self.parts.clock.now()).await?;
+        self.parts.sessions.forget(session);
+        Ok(())
+    }
+
+    /// Counts a try, or refuses it.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub async fn count(&self, gate: &str, rule: Option<GateRule>) -> Result<(), LogInRefused> {
+        let Some(rule) = rule else { return Ok(()) };
+        match self.parts.identities.gate_enter(gate, rule, self.parts.clock.now()).await? {
+            Some(wait) => Err(LogInRefused::TooMany(wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a user may do what the operator may.
+    #[must_use]
+    pub fn is_super_admin(&self, user: &UserName) -> bool {
+        self.parts.rules.super_admins.contains(user)
+    }
+
+    /// The user whose password this is. Whether the user exists makes no difference, neither in what is said
+    /// nor in how long it takes nor in what is counted.
+    async fn check(&self, username: &str, password: SecretString) -> Result<UserName, LogInRefused> {
+        let Ok(name) = username.parse::<UserName>() else {
+            self.passwords.verify(password, None).await?;
+            return Err(LogInRefused::Wrong);
+        };
+        let gate = format!("login:user:{name}");
+        // A try counts until it turns out to be good. Those of one user wait for each other, so that many good
+        // ones at once are not taken for many bad ones.
+        let _turn = self.turns.of(&name).await;
+        self.count(&gate, Some(self.parts.rules.lock)).await?;
+        let hash = self.parts.identities.user(&name).await?.map(|user| user.password_hash);
+        if !self.passwords.verify(password, hash).await? {
+            return Err(LogInRefused::Wrong);
+        }
+        self.parts.identities.gate_reset(&gate).await?;
+        Ok(name)
+    }
+
+    /// The tenant that a user acts in: the one that is named, or else the only one.
+    async fn choose(
+        &self,
+        user: &UserName,
+        named: Option<TenantId>,
+    ) -> Result<Option<(TenantId, Role)>, LogInRefused> {
+        let mut memberships = self.parts.identities.memberships(user).await?;
+        if let Some(named) = &named {
+            memberships.retain(|membership| membership.tenant == *named);
+        }
+        match memberships.as_slice() {
+            [only] => Ok(Some((only.tenant.clone(), only.role))),
+            _ if named.is_none() && self.is_super_admin(user) => Ok(None),
+            [] => Err(LogInRefused::NoMember(named)),
+            many => Err(LogInRefused::Which(many.iter().map(|one| one.tenant.clone()).collect())),
+        }
+    }
+
+    fn logged_in(&self, tokens: &OwnTokens, session: Session, tenant: Option<(TenantId, Role)>) -> LoggedIn {
+        let Session { id, user, generation, .. } = session;
+        let grant = Grant {
+            user: user.as_str(),
+            session: id,
+            tenant: tenant.as_ref().map(|(tenant, role)| (tenant, *role)),
+        };
+        let access_token = tokens.issue(&grant, self.parts.clock.now());
+        let refresh_token = RefreshToken { session: id, generation }.reveal(&self.parts.mint);
+        LoggedIn { user, tenant, access_token, refresh_token }
+    }
+}
+
+/// One lock for a few users each: whoever has the user's goes on.
+struct Turns {
+    locks: [Mutex<()>; 64],
+    hasher: RandomState,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { locks: std::array::from_fn(|_| Mutex::new(())), hasher: RandomState::new() }
+    }
+}
+
+impl Turns {
+    async fn of(&self, name: &UserName) -> MutexGuard<'_, ()> {
+        let slot = usize::try_from(self.hasher.hash_one(name) % 64).unwrap_or_default();
+        self.locks[slot].lock().await
+    }
+}

@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jobs::clock::ManualClock;
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use super::*;
+
+const SECRET: &str = "a secret of at least thirty-two bytes";
+const NOW_S: i64 = 1_700_000_000;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(NOW_S, 0).unwrap()
+}
+
+fn tokens(names: TokenNames) -> OwnTokens {
+    OwnTokens::new(&SECRET.into(), names, Arc::new(ManualClock::at(now()))).unwrap()
+}
+
+fn verify(token: &str) -> Result<TokenClaims, InvalidToken> {
+    tokens(TokenNames::default()).verify(token)
+}
+
+fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+    encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+}
+
+fn claims() -> Value {
+    json!({"sub": "ann", "tenant_id": "acme", "role": "EDITOR", "exp": NOW_S + 1, "aud": "elsewhere"})
+}
+
+#[test]
+fn a_good_token_says_who_and_where() {
+    let claims = verify(&signed(Algorithm::HS256, SECRET, &claims())).unwrap();
+    assert_eq!(claims.actor().unwrap().to_string(), "user:ann");
+    assert_eq!((claims.tenant_id.unwrap().as_str(), claims.role), ("acme", Some(Role::Editor)));
+}
+
+#[test]
+fn an_issued_token_says_what_was_granted() {
+    let tokens = tokens(TokenNames::default());
+    let (tenant, session) = ("acme".parse().unwrap(), Uuid::now_v7());
+    let grant = Grant { user: "ann", session, tenant: Some((&tenant, Role::Viewer)) };
+    let claims = tokens.verify(&tokens.issue(&grant, now())).unwrap();
+    assert_eq!((claims.sub.as_str(), claims.sid, claims.role), ("ann", Some(session), Some(Role::Viewer)));
+    assert_eq!((claims.tenant_id, claims.nbf), (Some(tenant.clone()), Some(NOW_S)));
+    assert_eq!(claims.exp, NOW_S + 24 * 3_600);
+    assert_eq!(tokens.verify(&tokens.issue(&grant, now() - OwnTokens::LIFE)), Err(InvalidToken::Expired));
+    assert_ne!(tokens.issue(&grant, now()), tokens.issue(&grant, now()), "each has a jti of its own");
+}
+
+#[test]
+fn other_algorithms_and_secrets_are_refused() {
+    let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
+    let body = URL_SAFE_NO_PAD.encode(claims().to_string());
+    for bad in [
+        format!("{none}.{body}."),
+        signed(Algorithm::HS512, SECRET, &claims()),
+        signed(Algorithm::HS256, "another secret of at least 32 bytes", &claims()),
+        "a.b.c".to_owned(),
+    ] {
+        assert_eq!(verify(&bad), Err(InvalidToken::Refused), "{bad}");
+    }
+}
+
+#[test]
+fn claims_that_we_need_are_required_and_checked() {
+    for (name, value) in [
+        ("exp", Value::Null),
+        ("sub", Value::Null),
+        ("tenant_id", json!("NOT A LABEL")),
+        ("tenant_id", json!({ "$ne": "" })),
+        ("role", json!("ROOT")),
+        ("sid", json!("*")),
+        ("exp", json!("tomorrow")),
+    ] {
+        let mut changed = claims();
+        if value.is_null() {
+            changed.as_object_mut().unwrap().remove(name);
+        } else {
+            changed[name] = value.clone();
+        }
+        let token = signed(Algorithm::HS256, SECRET, &changed);
+        assert_eq!(verify(&token), Err(InvalidToken::Refused), "{name} = {value}");
+    }
+}
+
+#[test]
+fn time_is_that_of_the_clock() {
+    let at = |name: &str, value: i64| {
+        let mut changed = claims();
+        changed[name] = value.into();
+        verify(&signed(Algorithm::HS256, SECRET, &changed))
+    };
+    assert_eq!(at("exp", NOW_S), Err(InvalidToken::Expired));
+    assert_eq!(at("nbf", NOW_S + 1), Err(InvalidToken::NotYet));
+    assert!(at("nbf", NOW_S).is_ok());
+}
+
+#[test]
+fn issuer_and_audience_are_demanded_once_they_are_configured() {
+    let names = TokenNames { issuer: Some("us".into()), audience: Some("api".into()) };
+    let tokens = tokens(names);
+    let with = |iss: Value, aud: Value| {
+        let mut changed = claims();
+        changed["iss"] = iss;
+        changed["aud"] = aud;
+        tokens.verify(&signed(Algorithm::HS256, SECRET, &changed)).map(|claims| claims.sub)
+    };
+    assert_eq!(with("us".into(), "api".into()), Ok("ann".into()));
+    assert_eq!(with("us".into(), json!(["else", "api"])), Ok("ann".into()));
+    for iss in [json!("them"), json!("us2"), json!(""), Value::Null] {
+        assert_eq!(with(iss.clone(), "api".into()), Err(InvalidToken::Issuer), "{iss}");
+    }
+    for aud in [json!("else"), json!(["else"]), json!([]), Value::Null] {
+        assert_eq!(with("us".into(), aud.clone()), Err(InvalidToken::Audience), "{aud}");
+    }
+    let grant = Grant { user: "ann", session: Uuid::now_v7(), tenant: None };
+    assert!(tokens.verify(&tokens.issue(&grant, now())).is_ok(), "what we issue we take");
+}

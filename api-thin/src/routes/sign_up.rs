@@ -1,0 +1,61 @@
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use jobs::plan::Plans;
+use secrecy::SecretString;
+use serde::Deserialize;
+use stores::model::{User, UserName};
+
+use super::text::{invalid, text};
+use crate::accept::{TenantRequest, accept_tenant, check_plan};
+use crate::accounts::{LogInRefused, Passwords, SlugFault, slug};
+use crate::extract::{IdempotencyKey, Json, SignUpCaller};
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignUp {
+    tenant_id: String,
+    name: String,
+    username: String,
+    password: SecretString,
+}
+
+/// `POST /api/v1/signup`
+pub(super) async fn sign_up(
+    State(app): State<ApiState>,
+    who: SignUpCaller,
+    Json(body): Json<SignUp>,
+) -> Result<Response, Problem> {
+    let id = slug(&body.tenant_id).map_err(refused_slug)?;
+    let name = text("name", body.name, 200)?;
+    let username = body.username.parse::<UserName>();
+    let username = username.map_err(|error| invalid("username", error.to_string()))?;
+    Passwords::check(&body.password).map_err(|error| invalid("password", error.to_string()))?;
+    let plan = Plans::USUAL.to_owned();
+    check_plan(&app, &plan)?;
+    let accounts = app.accounts();
+    let gate = format!("signup:address:{}", who.from);
+    accounts.count(&gate, accounts.rules().sign_ups_per_address).await?;
+    // Such a name has power wherever it comes from, so nobody may help themselves to it.
+    if accounts.is_super_admin(&username) {
+        return Err(Problem::new(Code::UserExists, "choose another username"));
+    }
+    let password_hash = accounts.passwords().hash(body.password).await.map_err(LogInRefused::from)?;
+    let founder = User { name: username, password_hash };
+    let request = TenantRequest { id: Some(id), name, plan, founder: Some(founder) };
+    // No key: an answer with a secret is given again only to somebody whom we know.
+    let answer = accept_tenant(&app, &who.maker, &IdempotencyKey(None), request).await?;
+    let mut response = answer.into_response();
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+fn refused_slug(fault: SlugFault) -> Problem {
+    let code = match fault {
+        SlugFault::Shape => Code::InvalidSlug,
+        SlugFault::Reserved => Code::ReservedSlug,
+    };
+    Problem::new(code, fault.to_string()).field("tenant_id")
+}

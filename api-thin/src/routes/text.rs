@@ -1,0 +1,16 @@
+//! Texts of people in bodies.
+
+use crate::problem::{Code, Problem};
+
+pub(super) fn text(field: &str, value: String, max_chars: usize) -> Result<String, Problem> {
+    let printable = !value.trim().is_empty() && !value.chars().any(char::is_control);
+    if printable && value.chars().count() <= max_chars {
+        Ok(value)
+    } else {
+        Err(invalid(field, format!("expected 1 to {max_chars} printable characters")))
+    }
+}
+
+pub(super) fn invalid(field: &str, problem: String) -> Problem {
+    Problem::new(Code::InvalidField, problem).field(field)
+}

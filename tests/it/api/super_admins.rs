@@ -1,0 +1,53 @@
+//! Users who may do what the operator may.
+
+use api_thin::IdentityConfig;
+use api_thin::accounts::AccountRules;
+use reqwest::Method;
+use serde_json::json;
+use tests::api::{Api, ApiOptions, Claims, Issuer, problem, send};
+
+async fn api(issuer: &Issuer) -> Api {
+    let rules = AccountRules { super_admins: ["root".parse().unwrap()].into(), ..AccountRules::default() };
+    let identity = IdentityConfig { rules, ..issuer.trusted() };
+    let api = Api::with(ApiOptions { identity, ..ApiOptions::default() }).await;
+    api.tenant("acme").await.founder(&api, "root").await;
+    api.tenant("other").await.founder(&api, "ann").await;
+    api
+}
+
+async fn status(api: &Api, method: Method, path: &str, token: &str) -> u16 {
+    send(api.bearer(method, path, token)).await.status
+}
+
+#[tokio::test]
+async fn they_run_the_installation_and_see_no_other_tenants_data() {
+    let api = api(&Issuer::start().await).await;
+    let token = api.log_in("root").await.text("/access_token");
+    assert_eq!(api.me(&token).await.body()["operator"], true);
+    let new =
+        api.bearer(Method::POST, "/api/v1/tenants", &token).json(&json!({ "id": "new", "name": "New" }));
+    assert_eq!(send(new).await.status, 202);
+    assert_eq!(status(&api, Method::GET, "/api/v1/lanes", &token).await, 200);
+    assert_eq!(status(&api, Method::GET, "/api/v1/tenants/other", &token).await, 200);
+    assert_eq!(status(&api, Method::GET, "/api/v1/tenants/acme/kbs/default/documents", &token).await, 200);
+    assert_eq!(status(&api, Method::GET, "/api/v1/tenants/other/kbs/default/documents", &token).await, 403);
+    let change = api.bearer(Method::PATCH, "/api/v1/tenants/acme", &token);
+    assert_eq!(send(change.json(&json!({ "limits": { "cap": 1 } }))).await.status, 200);
+    assert_eq!(status(&api, Method::POST, "/api/v1/auth/logout", &token).await, 204);
+    assert_eq!(status(&api, Method::GET, "/api/v1/lanes", &token).await, 401);
+}
+
+#[tokio::test]
+async fn nobody_else_is_one() {
+    let issuer = Issuer::start().await;
+    let api = api(&issuer).await;
+    let ann = api.log_in("ann").await.text("/access_token");
+    let shouting = Claims { sub: "Root".into(), ..Claims::of("acme", "ADMIN") }.token();
+    // An issuer has names of its own.
+    let claims = Issuer::claims("root", "acme");
+    let theirs = Issuer::token(jsonwebtoken::Algorithm::RS256, Some("rsa"), &claims);
+    for token in [ann, shouting, theirs] {
+        let lanes = send(api.bearer(Method::GET, "/api/v1/lanes", &token)).await;
+        problem(&lanes, 403, "forbidden");
+    }
+}

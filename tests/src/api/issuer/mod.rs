@@ -1,0 +1,5 @@
+//! Somebody else who says who people are, as a server of keys in the test's own process.
+
+mod server;
+
+pub use server::Issuer;

@@ -1,0 +1,48 @@
+use api_thin::accounts::Passwords;
+use jobs::clock::Clock as _;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use stores::model::{Acceptance, Accepted, User};
+
+use super::bed::Api;
+use super::reply::{Reply, send};
+use super::tenant::ApiTenant;
+
+/// The password of every user here.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+impl ApiTenant {
+    /// Makes a user who is its ADMIN.
+    ///
+    /// # Panics
+    /// When the catalog refuses.
+    pub async fn founder(&self, api: &Api, name: &str) {
+        let password_hash = Passwords::default().hash(PASSWORD.into()).await.expect("a hash");
+        let user = User { name: name.parse().expect("a user name"), password_hash };
+        let founding = Acceptance { founder: Some(user), ..Acceptance::default() };
+        let accepted = self.stores.catalog().accept(&founding, api.clock.now()).await;
+        assert_eq!(accepted.expect("the catalog answers"), Accepted::New);
+    }
+}
+
+impl Api {
+    /// Logs in with [`PASSWORD`].
+    pub async fn log_in(&self, name: &str) -> Reply {
+        self.log_in_with(&json!({ "username": name, "password": PASSWORD })).await
+    }
+
+    /// Logs in with anything.
+    pub async fn log_in_with(&self, body: &Value) -> Reply {
+        self.post("/api/v1/auth/login", body).await
+    }
+
+    /// Who the holder of a token is.
+    pub async fn me(&self, token: &str) -> Reply {
+        send(self.bearer(Method::GET, "/api/v1/auth/me", token)).await
+    }
+
+    /// A request with a token.
+    pub fn bearer(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
+        self.request(method, path).bearer_auth(token)
+    }
+}

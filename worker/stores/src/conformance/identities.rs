@@ -1,0 +1,165 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::future::join_all;
+use jobs::JobId;
+use jobs::tenant::{Role, TenantStatus};
+use uuid::Uuid;
+
+use super::fixture::{Pair, Party, now};
+use crate::Opened;
+use crate::model::{
+    Acceptance, Accepted, GateRule, Membership, NewTenant, Place, PlaceChange, Renewal, Session, User,
+    UserChange,
+};
+
+/// A user that nobody had before.
+fn someone() -> User {
+    let name = format!("ann-{}", JobId::generate(now()));
+    User { name: name.parse().unwrap(), password_hash: "$argon2id$1".into() }
+}
+
+fn founding(founder: &User) -> Acceptance {
+    Acceptance { founder: Some(founder.clone()), ..Acceptance::default() }
+}
+
+pub(super) async fn users(opened: &Opened) {
+    let (identities, ann, bob) = (&opened.identities, someone(), someone());
+    assert_eq!(identities.user(&ann.name).await.unwrap(), None);
+    assert_eq!(identities.user_put(&ann, now()).await.unwrap(), UserChange::Made);
+    assert_eq!(identities.user_put(&ann, now()).await.unwrap(), UserChange::Same);
+    assert_eq!(identities.user(&ann.name).await.unwrap(), Some(ann.clone()));
+    assert_eq!(identities.user(&bob.name).await.unwrap(), None);
+    assert_eq!(identities.memberships(&ann.name).await.unwrap(), []);
+
+    let session = session(opened, &ann, 1).await;
+    let changed = User { password_hash: "$argon2id$2".into(), ..ann };
+    assert_eq!(identities.user_put(&changed, now()).await.unwrap(), UserChange::PasswordChanged);
+    assert_eq!(identities.user(&changed.name).await.unwrap(), Some(changed));
+    assert!(!identities.session_is_live(session.id, now()).await.unwrap(), "the old password began it");
+}
+
+pub(super) async fn founders(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (identities, ann, bob) = (&opened.identities, someone(), someone());
+    let catalog = pair.acme.stores.catalog();
+    assert_eq!(catalog.accept(&founding(&ann), pair.now).await.unwrap(), Accepted::New);
+    let membership =
+        Membership { tenant: pair.acme.id().clone(), tenant_name: "Acme".into(), role: Role::Admin };
+    assert_eq!(identities.memberships(&ann.name).await.unwrap(), std::slice::from_ref(&membership));
+    assert_eq!(identities.memberships(&bob.name).await.unwrap(), []);
+    let role = opened.directory.member_role(pair.acme.id(), ann.name.as_str()).await;
+    assert_eq!(role.unwrap(), Some(Role::Admin));
+    let elsewhere = opened.directory.member_role(pair.twin.id(), ann.name.as_str()).await;
+    assert_eq!(elsewhere.unwrap(), None);
+
+    // A name that is taken makes nothing else either, and nor does a tenant that exists.
+    let twin = pair.twin.stores.catalog();
+    let request = Acceptance { jobs: vec![pair.twin.job()], ..founding(&ann) };
+    assert_eq!(twin.accept(&request, pair.now).await.unwrap(), Accepted::UserExists);
+    assert_eq!(pair.twin.outbox(opened).await, []);
+    let again = NewTenant { name: "Acme".into(), plan: "free".into() };
+    let request = Acceptance { tenant: Some(again), ..founding(&bob) };
+    assert_eq!(catalog.accept(&request, pair.now).await.unwrap(), Accepted::TenantExists);
+    assert_eq!(identities.user(&bob.name).await.unwrap(), None);
+
+    catalog.tenant_status_move(TenantStatus::Provisioning, TenantStatus::Suspended).await.unwrap();
+    assert_eq!(identities.memberships(&ann.name).await.unwrap(), [membership]);
+    catalog.tenant_status_move(TenantStatus::Suspended, TenantStatus::Deprovisioning).await.unwrap();
+    assert_eq!(identities.memberships(&ann.name).await.unwrap(), []);
+}
+
+pub(super) async fn places(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (identities, ann) = (&opened.identities, someone());
+    identities.user_put(&ann, now()).await.unwrap();
+    let place = |party: &Party, role, key: &str| Place {
+        tenant: party.id().clone(),
+        role,
+        api_key: Some((key.parse().unwrap(), "22".repeat(32))),
+    };
+    let ensure = async |place: &Place| identities.place_ensure(&ann.name, place, now()).await.unwrap();
+    let viewer = place(&pair.acme, Role::Viewer, "imported");
+    assert_eq!(ensure(&viewer).await, PlaceChange { member: true, api_key: true });
+    assert_eq!(ensure(&viewer).await, PlaceChange { member: false, api_key: false });
+    let stronger = place(&pair.acme, Role::Admin, "imported2");
+    assert_eq!(ensure(&stronger).await, PlaceChange { member: false, api_key: true });
+    let elsewhere = place(&pair.twin, Role::Editor, "imported");
+    assert_eq!(ensure(&elsewhere).await, PlaceChange { member: true, api_key: true });
+    let found = identities.memberships(&ann.name).await.unwrap();
+    let found: Vec<_> = found.iter().map(|membership| (&membership.tenant, membership.role)).collect();
+    assert_eq!(found, [(pair.acme.id(), Role::Viewer), (pair.twin.id(), Role::Editor)]);
+    let key = opened.directory.api_key(pair.acme.id(), &"imported".parse().unwrap()).await.unwrap();
+    assert_eq!(key.unwrap().role, Role::Viewer);
+}
+
+/// A session of `user` that ends in `hours`.
+async fn session(opened: &Opened, user: &User, hours: i64) -> Session {
+    let session = Session {
+        id: Uuid::now_v7(),
+        user: user.name.clone(),
+        tenant: Some("acme".parse().unwrap()),
+        generation: 1,
+        expires_at: now() + TimeDelta::hours(hours),
+    };
+    opened.identities.session_insert(&session, now()).await.unwrap();
+    session
+}
+
+pub(super) async fn sessions(opened: &Opened) {
+    let (identities, ann) = (&opened.identities, someone());
+    identities.user_put(&ann, now()).await.unwrap();
+    let (first, other) = (session(opened, &ann, 1).await, session(opened, &ann, 1).await);
+    assert!(identities.session_is_live(first.id, now()).await.unwrap());
+    assert!(!identities.session_is_live(first.id, first.expires_at).await.unwrap());
+    assert!(!identities.session_is_live(Uuid::now_v7(), now()).await.unwrap());
+
+    let later = first.expires_at + TimeDelta::hours(1);
+    let renewed = Session { generation: 2, expires_at: later, ..first.clone() };
+    let renew = async |id, generation| identities.session_renew(id, generation, later, now()).await.unwrap();
+    assert_eq!(renew(first.id, 1).await, Renewal::Renewed(renewed));
+    assert!(identities.session_is_live(first.id, first.expires_at).await.unwrap());
+    assert_eq!(renew(first.id, 1).await, Renewal::Reused);
+    assert!(!identities.session_is_live(first.id, now()).await.unwrap());
+    assert_eq!(renew(first.id, 2).await, Renewal::Ended);
+    assert_eq!(renew(Uuid::now_v7(), 1).await, Renewal::Ended);
+
+    assert!(identities.session_end(other.id, now()).await.unwrap());
+    assert!(!identities.session_end(other.id, now()).await.unwrap());
+    assert!(!identities.session_is_live(other.id, now()).await.unwrap());
+    assert_eq!(renew(other.id, 1).await, Renewal::Ended);
+}
+
+/// Of many renewals with one token, one goes through.
+pub(super) async fn racing_renewals(opened: &Opened) {
+    let (identities, ann) = (&opened.identities, someone());
+    identities.user_put(&ann, now()).await.unwrap();
+    let session = session(opened, &ann, 1).await;
+    let renew = || identities.session_renew(session.id, 1, session.expires_at, now());
+    let renewals = join_all((0..8).map(|_| renew())).await;
+    let renewed = renewals.into_iter().filter(|renewal| matches!(renewal, Ok(Renewal::Renewed(_))));
+    assert_eq!(renewed.count(), 1);
+    assert!(!identities.session_is_live(session.id, now()).await.unwrap());
+}
+
+pub(super) async fn gates(opened: &Opened) {
+    let identities = &opened.identities;
+    let (key, other) = (someone().name.to_string(), someone().name.to_string());
+    let minute = Duration::from_secs(60);
+    let rule = GateRule::Lock { free: 3, first_wait: minute, longest_wait: minute * 8, forget: minute * 60 };
+    let enter = async |key: &str, at| identities.gate_enter(key, rule, at).await.unwrap();
+    let start = now();
+
+    // However many try at once, three are let through.
+    let tries = join_all((0..12).map(|_| enter(&key, start))).await;
+    assert_eq!(tries.iter().filter(|wait| wait.is_none()).count(), 3);
+    assert_eq!(enter(&key, start).await, Some(minute));
+    assert_eq!(enter(&other, start).await, None);
+    assert_eq!(enter(&key, start + minute).await, None);
+    assert_eq!(enter(&key, start + minute).await, Some(minute * 2));
+    identities.gate_reset(&key).await.unwrap();
+    assert_eq!(enter(&key, start + minute).await, None);
+
+    // What is old is forgotten altogether.
+    assert_eq!(enter(&key, start + TimeDelta::days(10)).await, None);
+}

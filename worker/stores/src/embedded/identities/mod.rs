@@ -1,0 +1,9 @@
+//! People who log in, in the catalog's file.
+
+mod gates;
+mod port;
+mod sessions;
+mod users;
+
+pub(super) use port::SqliteIdentities;
+pub(super) use users::user_insert;

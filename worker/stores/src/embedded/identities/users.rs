@@ -1,0 +1,114 @@
+use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
+
+use crate::embedded::column::{micros, parsed};
+use crate::embedded::fault::Fault;
+use crate::embedded::file::SqliteFile;
+use crate::model::{Membership, Place, PlaceChange, User, UserChange, UserName};
+
+pub(super) async fn user(file: &SqliteFile, name: &UserName) -> Result<Option<User>, Fault> {
+    let hash: Option<String> = sqlx::query_scalar("SELECT password_hash FROM identity_users WHERE name = ?")
+        .bind(name.as_str())
+        .fetch_optional(file.read())
+        .await?;
+    Ok(hash.map(|password_hash| User { name: name.clone(), password_hash }))
+}
+
+/// Makes a user. Returns whether the name was free.
+pub(in crate::embedded) async fn user_insert(
+    tx: &mut SqliteConnection,
+    user: &User,
+    now: DateTime<Utc>,
+) -> Result<bool, Fault> {
+    let done = sqlx::query(
+        "INSERT INTO identity_users (name, password_hash, created_at_us) VALUES (?, ?, ?)
+         ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(user.name.as_str())
+    .bind(&user.password_hash)
+    .bind(micros(now))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn user_put(
+    file: &SqliteFile,
+    user: &User,
+    now: DateTime<Utc>,
+) -> Result<UserChange, Fault> {
+    let mut tx = file.begin().await?;
+    if user_insert(&mut tx, user, now).await? {
+        tx.commit().await?;
+        return Ok(UserChange::Made);
+    }
+    let done =
+        sqlx::query("UPDATE identity_users SET password_hash = ?1 WHERE name = ?2 AND password_hash <> ?1")
+            .bind(&user.password_hash)
+            .bind(user.name.as_str())
+            .execute(&mut *tx)
+            .await?;
+    if done.rows_affected() == 0 {
+        return Ok(UserChange::Same);
+    }
+    sqlx::query("UPDATE identity_sessions SET ended_at_us = ? WHERE user_name = ? AND ended_at_us IS NULL")
+        .bind(micros(now))
+        .bind(user.name.as_str())
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(UserChange::PasswordChanged)
+}
+
+pub(super) async fn memberships(file: &SqliteFile, name: &UserName) -> Result<Vec<Membership>, Fault> {
+    let rows: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT tenant_id, tenants.name, members.role FROM members JOIN tenants USING (tenant_id)
+         WHERE subject = ? AND members.status = 'active' AND tenants.status <> 'deprovisioning'
+         ORDER BY tenant_id",
+    )
+    .bind(name.as_str())
+    .fetch_all(file.read())
+    .await?;
+    let membership = |(tenant, tenant_name, role): (String, String, String)| {
+        let (tenant, role) = (parsed(&tenant, "members.tenant_id")?, parsed(&role, "members.role")?);
+        Ok(Membership { tenant, tenant_name, role })
+    };
+    rows.into_iter().map(membership).collect()
+}
+
+pub(super) async fn place_ensure(
+    file: &SqliteFile,
+    name: &UserName,
+    place: &Place,
+    now: DateTime<Utc>,
+) -> Result<PlaceChange, Fault> {
+    let mut tx = file.begin().await?;
+    let member = sqlx::query(
+        "INSERT INTO members (tenant_id, subject, role, status, created_at_us) VALUES (?, ?, ?, 'active', ?)
+         ON CONFLICT (tenant_id, subject) DO NOTHING",
+    )
+    .bind(place.tenant.as_str())
+    .bind(name.as_str())
+    .bind(place.role.as_str())
+    .bind(micros(now))
+    .execute(&mut *tx)
+    .await?;
+    let mut change = PlaceChange { member: member.rows_affected() == 1, api_key: false };
+    if let Some((id, secret_sha256)) = &place.api_key {
+        let key = sqlx::query(
+            "INSERT INTO api_keys (tenant_id, key_id, name, secret_sha256, role, created_at_us)
+             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, key_id) DO NOTHING",
+        )
+        .bind(place.tenant.as_str())
+        .bind(id.as_str())
+        .bind(name.as_str())
+        .bind(secret_sha256)
+        .bind(place.role.as_str())
+        .bind(micros(now))
+        .execute(&mut *tx)
+        .await?;
+        change.api_key = key.rows_affected() == 1;
+    }
+    tx.commit().await?;
+    Ok(change)
+}

@@ -1,0 +1,9 @@
+//! People who log in, in the schema `tenantry` and as the role `tenantry_identity`.
+
+mod gates;
+mod port;
+mod sessions;
+mod users;
+
+pub(crate) use port::PgIdentities;
+pub(super) use users::user_insert;

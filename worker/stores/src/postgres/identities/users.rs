@@ -1,0 +1,98 @@
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::model::{Membership, Place, PlaceChange, User, UserChange, UserName};
+use crate::ports::StoreResult;
+use crate::postgres::pool::{Postgres, Reader};
+use crate::postgres::row::{parsed, tenant_id};
+use crate::postgres::tx::Tx;
+
+pub(super) async fn user(postgres: &Postgres, name: &UserName) -> StoreResult<Option<User>> {
+    let sql = sqlx::query("select name, password_hash from tenantry.users where name = $1");
+    let mut tx = postgres.reader_tx(Reader::Identity, "identities.user").await?;
+    let found = tx.optional(sql.bind(name.as_str()), read_user).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+fn read_user(row: &PgRow) -> sqlx::Result<User> {
+    Ok(User { name: parsed(row, "name")?, password_hash: row.try_get("password_hash")? })
+}
+
+/// Makes a user, in a transaction that is `tenantry_identity`. Returns whether the name was free.
+pub(in crate::postgres) async fn user_insert(
+    tx: &mut Tx,
+    user: &User,
+    now: DateTime<Utc>,
+) -> StoreResult<bool> {
+    let sql = sqlx::query(
+        "insert into tenantry.users (name, password_hash, created_at) values ($1, $2, $3) \
+         on conflict (name) do nothing",
+    );
+    Ok(tx.execute(sql.bind(user.name.as_str()).bind(&user.password_hash).bind(now)).await? == 1)
+}
+
+pub(super) async fn user_put(
+    postgres: &Postgres,
+    user: &User,
+    now: DateTime<Utc>,
+) -> StoreResult<UserChange> {
+    let mut tx = postgres.reader_tx(Reader::Identity, "identities.user_put").await?;
+    if user_insert(&mut tx, user, now).await? {
+        tx.commit().await?;
+        return Ok(UserChange::Made);
+    }
+    let change =
+        sqlx::query("update tenantry.users set password_hash = $2 where name = $1 and password_hash <> $2");
+    if tx.execute(change.bind(user.name.as_str()).bind(&user.password_hash)).await? == 0 {
+        return Ok(UserChange::Same);
+    }
+    let end =
+        sqlx::query("update tenantry.sessions set ended_at = $2 where user_name = $1 and ended_at is null");
+    tx.execute(end.bind(user.name.as_str()).bind(now)).await?;
+    tx.commit().await?;
+    Ok(UserChange::PasswordChanged)
+}
+
+pub(super) async fn memberships(postgres: &Postgres, name: &UserName) -> StoreResult<Vec<Membership>> {
+    let sql = sqlx::query(
+        "select tenant_id, tenants.name, members.role from members join tenants using (tenant_id) \
+         where subject = $1 and removed_at is null and tenants.status <> 'deprovisioning' order by tenant_id",
+    );
+    let mut tx = postgres.reader_tx(Reader::Identity, "identities.memberships").await?;
+    let found = tx.all(sql.bind(name.as_str()), read_membership).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+fn read_membership(row: &PgRow) -> sqlx::Result<Membership> {
+    Ok(Membership { tenant: tenant_id(row)?, tenant_name: row.try_get("name")?, role: parsed(row, "role")? })
+}
+
+/// Written as the tenant, since these are its rows.
+pub(super) async fn place_ensure(
+    postgres: &Postgres,
+    name: &UserName,
+    place: &Place,
+    now: DateTime<Utc>,
+) -> StoreResult<PlaceChange> {
+    let (tenant, role) = (place.tenant.as_str(), place.role.as_str());
+    let member = sqlx::query(
+        "insert into members (tenant_id, subject, role, created_at) values ($1, $2, $3, $4) \
+         on conflict (tenant_id, subject) do nothing",
+    );
+    let member = member.bind(tenant).bind(name.as_str()).bind(role).bind(now);
+    let mut tx = postgres.tenant(&place.tenant).tx("identities.place_ensure").await?;
+    let mut change = PlaceChange { member: tx.execute(member).await? == 1, api_key: false };
+    if let Some((id, secret_sha256)) = &place.api_key {
+        let key = sqlx::query(
+            "insert into api_keys (tenant_id, key_id, name, secret_sha256, role, created_at) \
+             values ($1, $2, $3, $4, $5, $6) on conflict (tenant_id, key_id) do nothing",
+        );
+        let key = key.bind(tenant).bind(id.as_str()).bind(name.as_str()).bind(secret_sha256);
+        change.api_key = tx.execute(key.bind(role).bind(now)).await? == 1;
+    }
+    tx.commit().await?;
+    Ok(change)
+}
