@@ -13,3 +13,4 @@ mod same_everywhere;
 mod schedule;
 mod tidy;
 mod two_tenants;
+mod users_import;

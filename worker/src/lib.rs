@@ -25,6 +25,7 @@ pub mod tenants;
 pub mod test_bench;
 pub mod text;
 pub mod tools;
+pub mod users;
 
 mod handlers;
 mod history;

@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use super::{demo, dev, keygen, migrate, run, shards};
+use super::{demo, dev, keygen, migrate, run, shards, users};
 
 /// Runs background jobs for many tenants.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Shards(shards::Shards),
     /// Prints a new key for `TENANTRY_STAMP_KEYS`.
     Keygen(keygen::Keygen),
+    /// Takes over users from a file.
+    Users(users::Users),
 }
 
 impl Cli {
@@ -44,6 +46,7 @@ impl Cli {
             Command::Demo(demo) => demo.run().await,
             Command::Migrate(migrate) => migrate.run().await,
             Command::Shards(shards) => shards.run().await,
+            Command::Users(users) => users.run().await,
             Command::Keygen(keygen) => {
                 keygen.run();
                 Ok(())

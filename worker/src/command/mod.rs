@@ -9,5 +9,6 @@ mod migrate;
 mod run;
 mod shards;
 mod signal;
+mod users;
 
 pub use cli::Cli;

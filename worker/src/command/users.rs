@@ -1,0 +1,62 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use jobs::clock::{SharedClock, SystemClock};
+use jobs::tenant::Role;
+
+use crate::settings::{QueueSettings, StorageSettings};
+use crate::users::{Import, UsersFile};
+
+/// People who log in.
+#[derive(Debug, Args)]
+pub(super) struct Users {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Takes over users from a file: all of them, or none if one cannot be taken. May be run again.
+    Import(ImportFile),
+}
+
+#[derive(Debug, Args)]
+struct ImportFile {
+    /// JSON: an array of objects with `username`, `password_hash` (argon2, as a PHC string), and optionally
+    /// `workspace` (the tenant that the user becomes a member of) and `api_key` (a key of that tenant, `tk_…`).
+    file: PathBuf,
+    /// What the users become in their workspaces.
+    #[arg(long, default_value = "EDITOR", value_name = "ROLE")]
+    role: Role,
+    #[command(flatten)]
+    storage: StorageSettings,
+    #[command(flatten)]
+    queue: QueueSettings,
+}
+
+impl Users {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        super::log::start("warn");
+        match self.command {
+            Command::Import(import) => import.run().await,
+        }
+    }
+}
+
+impl ImportFile {
+    #[expect(clippy::print_stdout, reason = "what was done is the command's output")]
+    async fn run(self) -> anyhow::Result<()> {
+        let text =
+            std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        let file = UsersFile::read(&text)?;
+        let clock: SharedClock = Arc::new(SystemClock);
+        let redis_url = self.queue.url();
+        let opened = stores::open(&self.storage.stores(redis_url)?, Arc::clone(&clock)).await?;
+        for line in (Import { opened: &opened, role: self.role, now: clock.now() }).run(&file).await? {
+            println!("{line}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! Taking over users from elsewhere.
+
+mod file;
+mod import;
+
+pub use file::{InvalidUsers, UsersFile};
+pub use import::{Import, Refused};
