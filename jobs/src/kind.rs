@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::job::{Job, JobPolicy};
-use crate::types::{BuildGraph, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb};
+use crate::types::{BuildGraph, DeleteDocument, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb};
 
 macro_rules! kinds {
     ($($variant:ident => $job:ty),+ $(,)?) => {
@@ -41,6 +41,7 @@ kinds! {
     ExtractEntities => ExtractEntities,
     BuildGraph => BuildGraph,
     ReindexKb => ReindexKb,
+    DeleteDocument => DeleteDocument,
 }
 
 impl fmt::Display for JobKind {

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jobs::envelope::Envelope;
 use jobs::queue::Lane;
-use jobs::types::{BuildGraph, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb};
+use jobs::types::{BuildGraph, DeleteDocument, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb};
 use jobs::{Job, JobError, JobKind, JobPolicy};
 
 use crate::context::JobContext;
@@ -46,6 +46,7 @@ impl Registry {
             JobKind::ExtractEntities => registry.with::<ExtractEntities>(),
             JobKind::BuildGraph => registry.with::<BuildGraph>(),
             JobKind::ReindexKb => registry.with::<ReindexKb>(),
+            JobKind::DeleteDocument => registry.with::<DeleteDocument>(),
         })
     }
 

@@ -77,7 +77,11 @@ async fn propose(
     for upload in uploads {
         let id = upload.name.document_id();
         let known = catalog.document(&who.kb.id, &id).await?;
-        let revision = known.as_ref().map_or(1, |document| document.revision + 1);
+        let last = match &known {
+            Some(document) => Some(document.revision),
+            None => catalog.document_revision(&who.kb.id, &id).await?,
+        };
+        let revision = last.map_or(1, |revision| revision + 1);
         if let Some(known) = known {
             replaced += 1;
             replaced_bytes += known.size_bytes;

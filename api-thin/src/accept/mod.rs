@@ -4,6 +4,7 @@
 
 mod answer;
 mod deliver;
+mod document_delete;
 mod documents;
 mod fingerprint;
 mod merge_patch;
@@ -17,6 +18,7 @@ mod tenant;
 
 pub use answer::Answer;
 pub(crate) use answer::job_location;
+pub use document_delete::accept_document_delete;
 pub use documents::accept_documents;
 pub use fingerprint::Fingerprint;
 pub(crate) use rag_settings::change_rag_settings;

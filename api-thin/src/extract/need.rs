@@ -24,6 +24,7 @@ needs! {
     ReadDocuments = Some(Permission::DocumentRead);
     CreateDocuments = Some(Permission::DocumentCreate);
     UpdateDocuments = Some(Permission::DocumentUpdate);
+    DeleteDocuments = Some(Permission::DocumentDelete);
     ManageJobs = Some(Permission::JobManage);
     ManageTenant = Some(Permission::TenantManage);
     ManageMembers = Some(Permission::TenantManageMembers);

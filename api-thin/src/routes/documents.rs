@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use stores::model::{Document, DocumentStatus};
 
 use super::page::{invalid, page_limit};
-use crate::accept::{Answer, accept_documents};
+use crate::accept::{Answer, accept_document_delete, accept_documents};
 use crate::documents::{RawDocument, check_uploads};
-use crate::extract::{CreateDocuments, Files, IdempotencyKey, Json, KbCaller, Query, ReadDocuments};
+use crate::extract::{
+    CreateDocuments, DeleteDocuments, Files, IdempotencyKey, Json, KbCaller, Query, ReadDocuments,
+};
 use crate::problem::Problem;
 use crate::server::ApiState;
 
@@ -111,6 +113,17 @@ pub(super) async fn show(
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
     let document = who.caller.stores.catalog().document(&who.kb.id, &id).await?;
     document.map(|document| Answering(view(&document))).ok_or_else(Problem::not_found)
+}
+
+/// `DELETE …/documents/{document}`: remove it from every store.
+pub(super) async fn delete(
+    State(app): State<ApiState>,
+    who: KbCaller<DeleteDocuments>,
+    key: IdempotencyKey,
+    Path(shown): Path<Shown>,
+) -> Result<Answer, Problem> {
+    let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
+    accept_document_delete(&app, &who, &key, id).await
 }
 
 fn view(document: &Document) -> Value {

@@ -100,6 +100,7 @@ routes! {
         post "/kbs/{kb}/documents/text" => documents::upload_text;
         post "/kbs/{kb}/documents/batch" => documents::upload_batch;
         get "/kbs/{kb}/documents/{document}" => documents::show;
+        delete "/kbs/{kb}/documents/{document}" => documents::delete;
         get "/kbs/{kb}/graph" => graph::show;
         post "/kbs/{kb}/reindex" => reindex::start;
         get "/kbs/{kb}/schedules" => schedules::list;

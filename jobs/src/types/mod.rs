@@ -1,11 +1,13 @@
 //! The product's job types: payload and policy. Their handlers live in the worker under the same file names.
 
+mod document_delete;
 mod document_ingest;
 mod entities_extract;
 mod graph_build;
 mod kb_reindex;
 mod tenant_provision;
 
+pub use document_delete::DeleteDocument;
 pub use document_ingest::IngestDocument;
 pub use entities_extract::ExtractEntities;
 pub use graph_build::BuildGraph;

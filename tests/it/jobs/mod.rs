@@ -1,6 +1,7 @@
 //! One file for each job type, named like its payload. Each asks the same four questions: does it work, is
 //! twice once, is gone fine, is the other tenant untouched.
 
+mod document_delete;
 mod document_ingest;
 mod entities_extract;
 mod graph_build;

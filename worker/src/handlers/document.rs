@@ -1,5 +1,6 @@
 //! What every handler of a document asks first: is there still something to do?
 
+use jobs::types::IngestDocument;
 use jobs::{DocumentId, JobError};
 use stores::model::{Document, DocumentFault, Kb};
 
@@ -25,6 +26,9 @@ pub(super) async fn current(
         }
         None => {
             tracing::warn!(document.id = %id, "document is gone, nothing to do");
+            // An earlier attempt may have died while it was writing.
+            forget(cx, &kb, id).await?;
+            read_again(cx, &kb, id).await?;
             Ok(None)
         }
     }
@@ -40,5 +44,35 @@ pub(super) async fn mark_failed(
 ) -> Result<(), JobError> {
     let fault = DocumentFault { code: code.to_owned(), detail: reason.to_owned() };
     cx.stores().catalog().document_failed(cx.kb_id()?, id, revision, &fault, cx.now()).await?;
+    Ok(())
+}
+
+/// Removes what is known of a document beside its originals and its row in the catalog.
+pub(super) async fn forget(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
+    let (documents, index) = (cx.stores().documents(), cx.stores().index());
+    index.graph_replace(kb, id, "", &[]).await?;
+    index.chunks_replace(kb, id, "", &[]).await?;
+    documents.extractions_forget(&kb.id, id, None).await?;
+    documents.parsed_forget(&kb.id, id).await?;
+    Ok(())
+}
+
+/// Asks, after something was written for a document, whether it was deleted meanwhile, and takes back what was
+/// written then.
+pub(super) async fn forget_if_deleted(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
+    if cx.stores().catalog().document(&kb.id, id).await?.is_some() {
+        return Ok(());
+    }
+    tracing::info!(document.id = %id, "the document was deleted meanwhile, nothing of it is kept");
+    forget(cx, kb, id).await?;
+    read_again(cx, kb, id).await
+}
+
+/// A document that was uploaded again while what it was before was being forgotten may have been forgotten with
+/// it: it is read once more.
+pub(super) async fn read_again(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
+    if let Some(document) = cx.stores().catalog().document(&kb.id, id).await? {
+        cx.enqueue(&IngestDocument { document_id: document.id, revision: document.revision })?;
+    }
     Ok(())
 }

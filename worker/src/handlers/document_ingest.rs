@@ -22,7 +22,9 @@ impl Handler for IngestDocument {
         let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
             return Ok(());
         };
-        let original = original(cx, &kb, &document).await?;
+        let Some(original) = original(self, cx, &kb, &document).await? else {
+            return Ok(());
+        };
         let (parsed, chunks) = read(cx, &document, original).await?;
         let count = u32::try_from(chunks.len()).map_err(JobError::retry)?;
 
@@ -35,9 +37,9 @@ impl Handler for IngestDocument {
 
         let catalog = cx.stores().catalog();
         if catalog.document_processing(&kb.id, &document.id, self.revision, count, cx.now()).await? {
-            open_extraction(self, cx, count)?;
+            return open_extraction(self, cx, count);
         }
-        Ok(())
+        document::forget_if_deleted(cx, &kb, &document.id).await
     }
 
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
@@ -59,10 +61,18 @@ fn open_extraction(ingest: &IngestDocument, cx: &JobContext, chunks: u32) -> Res
     cx.open_group(&members, &BuildGraph { document_id: document_id.clone(), revision })
 }
 
-async fn original(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Bytes, JobError> {
+/// The bytes to read; `None` when the document was deleted while they were looked for.
+async fn original(
+    ingest: &IngestDocument,
+    cx: &JobContext,
+    kb: &Kb,
+    document: &Document,
+) -> Result<Option<Bytes>, JobError> {
     let original = cx.stores().blobs().original(&kb.id, &document.id, &document.sha256).await?;
-    let missing = || JobError::fail("original_missing", "the uploaded original is gone: upload it again");
-    original.ok_or_else(missing)
+    if original.is_none() && document::current(cx, &document.id, ingest.revision).await?.is_some() {
+        return Err(JobError::fail("original_missing", "the uploaded original is gone: upload it again"));
+    }
+    Ok(original)
 }
 
 /// Cuts as the tenant wants it.

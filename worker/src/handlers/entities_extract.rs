@@ -40,6 +40,7 @@ impl Handler for ExtractEntities {
         if !found.is_empty() {
             let documents = cx.stores().documents();
             documents.extractions_put(&kb.id, &self.document_id, self.revision, &found).await?;
+            document::forget_if_deleted(cx, &kb, &self.document_id).await?;
         }
         failure.map_or(Ok(()), |error| Err(job_error(error)))
     }

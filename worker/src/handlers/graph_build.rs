@@ -21,7 +21,13 @@ impl Handler for BuildGraph {
         }
         let extractions = cx.stores().documents().extractions(&kb.id, &document.id, self.revision).await?;
         if extractions.len() != document.counts.chunks as usize {
-            return Err(JobError::fail("extractions_missing", "some chunks were never extracted: reindex"));
+            return match document::current(cx, &self.document_id, self.revision).await? {
+                Some(_) => {
+                    Err(JobError::fail("extractions_missing", "some chunks were never extracted: reindex"))
+                }
+                // It was deleted while they were counted.
+                None => Ok(()),
+            };
         }
         let mentions = mentions(&document.id, &extractions);
         let (index, limits) = (cx.stores().index(), cx.limits().await?);
@@ -37,14 +43,17 @@ impl Handler for BuildGraph {
         let catalog = cx.stores().catalog();
         if catalog.document_processed(&kb.id, &document.id, self.revision, counts, cx.now()).await? {
             cx.stores().blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
-        } else if let Some(newer) = catalog.document(&kb.id, &document.id).await?
-            && newer.status == DocumentStatus::Processed
-        {
+            return Ok(());
+        }
+        match catalog.document(&kb.id, &document.id).await? {
             // A later revision was built while this one was being written: its graph has to have the last
             // word.
-            cx.enqueue(&Self { document_id: newer.id, revision: newer.revision })?;
+            Some(newer) if newer.status == DocumentStatus::Processed => {
+                cx.enqueue(&Self { document_id: newer.id, revision: newer.revision }).map(drop)
+            }
+            Some(_) => Ok(()),
+            None => document::forget_if_deleted(cx, &kb, &document.id).await,
         }
-        Ok(())
     }
 
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {

@@ -1,5 +1,6 @@
 //! What the product's jobs do. One file for each type, named like its payload in `jobs`.
 
+mod document_delete;
 mod document_ingest;
 mod entities_extract;
 mod graph_build;

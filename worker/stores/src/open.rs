@@ -43,6 +43,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let backend = open_backend(config, &clock, &news).await?;
     let ports = Ports {
         catalog: backend.catalog,
+        lifecycle: backend.lifecycle,
         documents: backend.documents,
         index: backend.index,
         blobs: Box::new(ObjectBlobs::open(config)?),
@@ -76,6 +77,7 @@ pub async fn open_without_redis(
     let backend = open_backend(&config, &clock, &news).await?;
     let ports = Ports {
         catalog: backend.catalog,
+        lifecycle: backend.lifecycle,
         documents: backend.documents,
         index: backend.index,
         blobs: Box::new(ObjectBlobs::open(&config)?),

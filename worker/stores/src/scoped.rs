@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jobs::tenant::{TenantContext, TenantId};
 
-use crate::ports::{Blobs, Cache, Catalog, Documents, Index};
+use crate::ports::{Blobs, Cache, Catalog, Documents, Index, Lifecycle};
 
 /// Makes the stores of one tenant. One implementation for each port and kind of server.
 pub(crate) trait Scope<P: ?Sized>: Send + Sync {
@@ -14,6 +14,7 @@ pub(crate) trait Scope<P: ?Sized>: Send + Sync {
 
 pub(crate) struct Ports {
     pub(crate) catalog: Box<dyn Scope<dyn Catalog>>,
+    pub(crate) lifecycle: Box<dyn Scope<dyn Lifecycle>>,
     pub(crate) documents: Box<dyn Scope<dyn Documents>>,
     pub(crate) index: Box<dyn Scope<dyn Index>>,
     pub(crate) blobs: Box<dyn Scope<dyn Blobs>>,
@@ -57,6 +58,12 @@ impl TenantStores {
     #[must_use]
     pub fn catalog(&self) -> Arc<dyn Catalog> {
         self.ports.catalog.scope(&self.tenant)
+    }
+
+    /// How what is in the catalog comes to its end.
+    #[must_use]
+    pub fn lifecycle(&self) -> Arc<dyn Lifecycle> {
+        self.ports.lifecycle.scope(&self.tenant)
     }
 
     /// Texts of documents, and what was extracted from them.

@@ -30,8 +30,10 @@ pub(crate) async fn open(
     let mongo = Mongo::open(mongo_url).await?;
     let neo4j = Neo4j::new(neo4j_url)?;
     neo4j.answers().await?;
+    let catalogs = PgCatalogs::new(postgres.clone(), news, Arc::clone(&clock));
     Ok(Backend {
-        catalog: Box::new(PgCatalogs::new(postgres.clone(), news, Arc::clone(&clock))),
+        catalog: Box::new(catalogs.clone()),
+        lifecycle: Box::new(catalogs),
         documents: Box::new(MongoDocuments::new(mongo)),
         index: Box::new(ServerIndexes::new(postgres.clone(), Arc::new(neo4j), clock)),
         rows: Arc::new(PgDirectory::new(postgres.clone())),

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
@@ -14,6 +15,7 @@ use super::{local, s3};
 use crate::config::{InvalidStores, StoresConfig};
 use crate::deadline::{BULK, within};
 use crate::error::StoreError;
+use crate::model::StoredOriginal;
 use crate::ports::{Blobs, StoreResult};
 use crate::scoped::Scope;
 
@@ -113,6 +115,60 @@ impl Blobs for TenantBlobs {
             Ok(())
         };
         within(OPERATION, BULK, async { forget.await.map_err(|error| fault(OPERATION, error)) }).await
+    }
+
+    async fn originals(&self, kb: &KbId, document: &DocumentId) -> StoreResult<Vec<StoredOriginal>> {
+        const OPERATION: &str = "blobs.originals";
+        let folder = self.document(kb, document);
+        let stored = |object: ObjectMeta| {
+            let sha256 = object.location.filename()?.to_owned();
+            Some(StoredOriginal { sha256, stored_at: object.last_modified })
+        };
+        let list = async {
+            let found: Vec<_> = self.store.list(Some(&folder)).try_collect().await?;
+            Ok(found.into_iter().filter_map(stored).collect())
+        };
+        within(OPERATION, BULK, async { list.await.map_err(|error| fault(OPERATION, error)) }).await
+    }
+
+    async fn originals_delete(
+        &self,
+        kb: &KbId,
+        document: &DocumentId,
+        originals: &[StoredOriginal],
+    ) -> StoreResult<()> {
+        const OPERATION: &str = "blobs.originals_delete";
+        let mut paths = Vec::with_capacity(originals.len());
+        for original in originals {
+            let path = self.document(kb, document).join(digest_checked(OPERATION, &original.sha256)?);
+            paths.push((path, original.stored_at));
+        }
+        let delete = async {
+            for (path, stored_at) in &paths {
+                delete_as_of(self.store.as_ref(), path, *stored_at).await?;
+            }
+            Ok(())
+        };
+        within(OPERATION, BULK, async { delete.await.map_err(|error| fault(OPERATION, error)) }).await
+    }
+}
+
+/// Deletes an object unless it is gone or was stored again after `stored_at`.
+async fn delete_as_of(
+    store: &dyn ObjectStore,
+    path: &Path,
+    stored_at: DateTime<Utc>,
+) -> object_store::Result<()> {
+    let now = match store.head(path).await {
+        Err(Error::NotFound { .. }) => return Ok(()),
+        now => now?,
+    };
+    if now.last_modified > stored_at {
+        return Ok(());
+    }
+    match store.delete(path).await {
+        Err(Error::NotFound { .. }) => Ok(()),
+        done => done,
     }
 }
 

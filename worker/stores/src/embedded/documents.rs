@@ -65,6 +65,16 @@ impl TenantDocuments {
         Ok(Some(ParsedDocument { revision: unsigned(revision, "parsed.revision")?, title, text }))
     }
 
+    async fn parsed_delete(&self, kb: &KbId, id: &DocumentId) -> Result<(), Fault> {
+        let file = self.files.of(&self.tenant).await?;
+        sqlx::query("DELETE FROM parsed WHERE kb_id = ? AND document_id = ?")
+            .bind(kb.as_str())
+            .bind(id.as_str())
+            .execute(file.write())
+            .await?;
+        Ok(())
+    }
+
     async fn extractions_write(
         &self,
         kb: &KbId,
@@ -136,6 +146,10 @@ impl Documents for TenantDocuments {
 
     async fn parsed(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>> {
         call("documents.parsed", CALL, self.parsed_read(kb, id)).await
+    }
+
+    async fn parsed_forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()> {
+        call("documents.parsed_forget", CALL, self.parsed_delete(kb, id)).await
     }
 
     async fn extractions_put(

@@ -38,8 +38,10 @@ pub(crate) async fn open(
     let path = data.join("catalog.db");
     let catalog = SqliteFile::open(&path, &USAGE).await.map_err(|fault| data_dir::unusable(&path, fault))?;
     let catalog = Arc::new(catalog);
+    let catalogs = SqliteCatalog::new(Arc::clone(&catalog), clock, news);
     Ok(Backend {
-        catalog: Box::new(SqliteCatalog::new(Arc::clone(&catalog), clock, news)),
+        catalog: Box::new(catalogs.clone()),
+        lifecycle: Box::new(catalogs),
         documents: Box::new(SqliteDocuments::new(tenants.clone())),
         index: Box::new(SqliteIndex::new(tenants)),
         rows: Arc::new(SqliteDirectory::new(Arc::clone(&catalog))),

@@ -10,6 +10,7 @@ mod identity;
 mod member;
 mod rag_settings;
 mod rate;
+mod original;
 mod schedule;
 mod slug;
 mod tenant;
@@ -32,6 +33,7 @@ pub use identity::{
 pub use member::{Member, MemberChange};
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use rate::{RateTaken, RateWindow};
+pub use original::StoredOriginal;
 pub use schedule::{DueSchedule, NewSchedule, Schedule};
 pub use slug::SlugChange;
 pub use tenant::{Kb, NewTenant, Tenant, TenantPlan, TenantSettings};

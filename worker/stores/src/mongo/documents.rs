@@ -61,6 +61,10 @@ impl Documents for TenantDocuments {
         within("documents.parsed", BULK, self.parsed_texts().get(kb, id)).await
     }
 
+    async fn parsed_forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()> {
+        within("documents.parsed_forget", CALL, self.parsed_texts().forget(kb, id)).await
+    }
+
     async fn extractions_put(
         &self,
         kb: &KbId,

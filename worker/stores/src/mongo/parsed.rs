@@ -25,6 +25,7 @@ pub(super) const INDEX: [&str; 2] = ["kb_id", "document_id"];
 
 const PUT: &str = "documents.parsed_put";
 const GET: &str = "documents.parsed";
+const FORGET: &str = "documents.parsed_forget";
 /// The longest piece of text in one document.
 const PART_BYTES: usize = 4 * 1024 * 1024;
 /// Parts that come in one message, which may have 48 MB.
@@ -118,6 +119,13 @@ impl Parsed {
                 self.parts.delete(PUT, filter).await
             }
         }
+    }
+
+    /// The head first, which is what makes the text visible.
+    pub(super) async fn forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()> {
+        let filter = doc! { "kb_id": kb.as_str(), "document_id": id.as_str() };
+        self.heads.delete(FORGET, filter.clone()).await?;
+        self.parts.delete(FORGET, filter).await
     }
 
     pub(super) async fn get(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>> {

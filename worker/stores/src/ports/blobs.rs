@@ -3,6 +3,7 @@ use jobs::DocumentId;
 use jobs::tenant::KbId;
 
 use super::StoreResult;
+use crate::model::StoredOriginal;
 
 /// The tenant's uploaded originals. Named by content, so that a new upload never changes what a running job
 /// reads.
@@ -24,4 +25,15 @@ pub trait Blobs: Send + Sync {
     /// them. What was stored later may belong to an upload that is being accepted at this moment.
     async fn originals_forget(&self, kb: &KbId, document: &DocumentId, keep: Option<&str>)
     -> StoreResult<()>;
+
+    /// The document's originals, each as it was stored last.
+    async fn originals(&self, kb: &KbId, document: &DocumentId) -> StoreResult<Vec<StoredOriginal>>;
+
+    /// Removes these originals, but for those that were stored again since.
+    async fn originals_delete(
+        &self,
+        kb: &KbId,
+        document: &DocumentId,
+        originals: &[StoredOriginal],
+    ) -> StoreResult<()>;
 }

@@ -76,8 +76,11 @@ pub trait Catalog: Members + ApiKeys {
     /// The signed envelope of a job that the queue may not have yet.
     async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>>;
 
-    /// One document.
+    /// One document. One that is being deleted is not there, nor in lists and totals.
     async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>>;
+
+    /// The revision of a document, also of one that is being deleted: the next upload counts on from it.
+    async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<u64>>;
 
     /// Documents by id, beginning after `after`, of one status if given. At most `limit` (1 to 1,000).
     async fn documents(

@@ -16,6 +16,9 @@ pub trait Documents: Send + Sync {
     /// The text of a document.
     async fn parsed(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>>;
 
+    /// Removes the text of a document.
+    async fn parsed_forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()>;
+
     /// Stores what was extracted from some chunks (by their order) of revision `revision`, in place of what
     /// was there.
     async fn extractions_put(

@@ -57,14 +57,32 @@ pub(super) async fn document(
     kb: &KbId,
     id: &DocumentId,
 ) -> Result<Option<Document>, Fault> {
-    let row: Option<DocumentRow> =
-        sqlx::query_as("SELECT * FROM documents WHERE tenant_id = ? AND kb_id = ? AND document_id = ?")
-            .bind(catalog.tenant.as_str())
-            .bind(kb.as_str())
-            .bind(id.as_str())
-            .fetch_optional(catalog.file.read())
-            .await?;
+    let row: Option<DocumentRow> = sqlx::query_as(
+        "SELECT * FROM documents
+         WHERE tenant_id = ? AND kb_id = ? AND document_id = ? AND deleting_at_us IS NULL",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(kb.as_str())
+    .bind(id.as_str())
+    .fetch_optional(catalog.file.read())
+    .await?;
     row.map(Document::try_from).transpose()
+}
+
+pub(super) async fn revision(
+    catalog: &TenantCatalog,
+    kb: &KbId,
+    id: &DocumentId,
+) -> Result<Option<u64>, Fault> {
+    let revision: Option<i64> = sqlx::query_scalar(
+        "SELECT revision FROM documents WHERE tenant_id = ? AND kb_id = ? AND document_id = ?",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(kb.as_str())
+    .bind(id.as_str())
+    .fetch_optional(catalog.file.read())
+    .await?;
+    revision.map(|revision| unsigned(revision, "documents.revision")).transpose()
 }
 
 /// Which documents to list.
@@ -83,13 +101,13 @@ pub(super) async fn documents(
     let query = match listing.status {
         None => sqlx::query_as(
             "SELECT * FROM documents WHERE tenant_id = ? AND kb_id = ? AND document_id > ?
-             ORDER BY document_id LIMIT ?",
+               AND deleting_at_us IS NULL ORDER BY document_id LIMIT ?",
         )
         .bind(catalog.tenant.as_str())
         .bind(kb.as_str()),
         Some(status) => sqlx::query_as(
             "SELECT * FROM documents WHERE tenant_id = ? AND kb_id = ? AND status = ? AND document_id > ?
-             ORDER BY document_id LIMIT ?",
+               AND deleting_at_us IS NULL ORDER BY document_id LIMIT ?",
         )
         .bind(catalog.tenant.as_str())
         .bind(kb.as_str())
@@ -106,7 +124,8 @@ pub(super) async fn documents(
 
 pub(super) async fn totals(catalog: &TenantCatalog, kb: &KbId) -> Result<[u64; 4], Fault> {
     let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT status, count(*) FROM documents WHERE tenant_id = ? AND kb_id = ? GROUP BY status",
+        "SELECT status, count(*) FROM documents
+         WHERE tenant_id = ? AND kb_id = ? AND deleting_at_us IS NULL GROUP BY status",
     )
     .bind(catalog.tenant.as_str())
     .bind(kb.as_str())
@@ -139,7 +158,7 @@ pub(super) async fn register(
              name = excluded.name, revision = excluded.revision, media_type = excluded.media_type,
              size_bytes = excluded.size_bytes, sha256 = excluded.sha256, status = 'pending',
              fault_code = NULL, fault_detail = NULL, chunks = 0, entities = 0, relations = 0,
-             job_id = excluded.job_id, updated_at_us = excluded.updated_at_us
+             job_id = excluded.job_id, updated_at_us = excluded.updated_at_us, deleting_at_us = NULL
          WHERE documents.revision = excluded.revision - 1",
     )
     .bind(tenant.as_str())

@@ -3,10 +3,12 @@
 mod accept;
 mod api_keys;
 mod called_off;
+mod deletion;
 mod documents;
 mod history;
 mod idempotency;
 mod members;
+mod lifecycle;
 mod port;
 mod rag_settings;
 mod schedules;

@@ -22,6 +22,7 @@ use crate::ports::{Catalog, StoreResult};
 use crate::scoped::Scope;
 
 /// The catalogs of all tenants.
+#[derive(Clone)]
 pub(in crate::embedded) struct SqliteCatalog {
     file: Arc<SqliteFile>,
     clock: SharedClock,
@@ -32,16 +33,20 @@ impl SqliteCatalog {
     pub(in crate::embedded) fn new(file: Arc<SqliteFile>, clock: SharedClock, news: DirectoryNews) -> Self {
         Self { file, clock, news }
     }
-}
 
-impl Scope<dyn Catalog> for SqliteCatalog {
-    fn scope(&self, tenant: &TenantId) -> Arc<dyn Catalog> {
-        Arc::new(TenantCatalog {
+    pub(super) fn of(&self, tenant: &TenantId) -> TenantCatalog {
+        TenantCatalog {
             file: Arc::clone(&self.file),
             tenant: tenant.clone(),
             clock: Arc::clone(&self.clock),
             news: self.news.clone(),
-        })
+        }
+    }
+}
+
+impl Scope<dyn Catalog> for SqliteCatalog {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Catalog> {
+        Arc::new(self.of(tenant))
     }
 }
 
@@ -138,6 +143,10 @@ impl Catalog for TenantCatalog {
 
     async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>> {
         call("catalog.document", CALL, documents::document(self, kb, id)).await
+    }
+
+    async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<u64>> {
+        call("catalog.document_revision", CALL, documents::revision(self, kb, id)).await
     }
 
     async fn documents(

@@ -152,7 +152,7 @@ on conflict (tenant_id, kb_id, document_id) do update set
     name = excluded.name, revision = excluded.revision, media_type = excluded.media_type,
     size_bytes = excluded.size_bytes, sha256 = excluded.sha256, status = 'pending',
     fault_code = null, fault_detail = null, chunks = 0, entities = 0, relations = 0,
-    job_id = excluded.job_id, updated_at = excluded.updated_at
+    job_id = excluded.job_id, updated_at = excluded.updated_at, deleting_at = null
 where known.revision = excluded.revision - 1";
 
 pub(super) async fn outbox_delete(db: &TenantDb, jobs: &[JobId]) -> StoreResult<()> {

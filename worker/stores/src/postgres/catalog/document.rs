@@ -15,11 +15,22 @@ use crate::postgres::row;
 pub(super) async fn document(db: &TenantDb, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>> {
     let sql = sqlx::query(
         "select *, job_id::text as job from documents \
-         where tenant_id = $1 and kb_id = $2 and document_id = $3",
+         where tenant_id = $1 and kb_id = $2 and document_id = $3 and deleting_at is null",
     );
     let sql = sql.bind(db.tenant().as_str()).bind(kb.as_str()).bind(id.as_str());
     let mut tx = db.tx("catalog.document").await?;
     let found = tx.optional(sql, read_document).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+pub(super) async fn revision(db: &TenantDb, kb: &KbId, id: &DocumentId) -> StoreResult<Option<u64>> {
+    let sql = sqlx::query(
+        "select revision from documents where tenant_id = $1 and kb_id = $2 and document_id = $3",
+    );
+    let sql = sql.bind(db.tenant().as_str()).bind(kb.as_str()).bind(id.as_str());
+    let mut tx = db.tx("catalog.document_revision").await?;
+    let found = tx.optional(sql, |row| row::number(row, "revision")).await?;
     tx.commit().await?;
     Ok(found)
 }
@@ -34,12 +45,13 @@ pub(super) async fn documents(
     let sql = match status {
         None => sqlx::query(
             "select *, job_id::text as job from documents \
-             where tenant_id = $1 and kb_id = $2 and document_id > $3 order by document_id limit $4",
+             where tenant_id = $1 and kb_id = $2 and document_id > $3 and deleting_at is null \
+             order by document_id limit $4",
         ),
         Some(_) => sqlx::query(
             "select *, job_id::text as job from documents \
              where tenant_id = $1 and kb_id = $2 and document_id > $3 and status = $5 \
-             order by document_id limit $4",
+               and deleting_at is null order by document_id limit $4",
         ),
     };
     let sql = sql.bind(db.tenant().as_str()).bind(kb.as_str()).bind(after.map_or("", DocumentId::as_str));
@@ -56,7 +68,8 @@ pub(super) async fn documents(
 
 pub(super) async fn totals(db: &TenantDb, kb: &KbId) -> StoreResult<[u64; 4]> {
     let sql = sqlx::query(
-        "select status, count(*) as total from documents where tenant_id = $1 and kb_id = $2 group by status",
+        "select status, count(*) as total from documents \
+         where tenant_id = $1 and kb_id = $2 and deleting_at is null group by status",
     );
     let mut tx = db.tx("catalog.document_totals").await?;
     let found = tx.all(sql.bind(db.tenant().as_str()).bind(kb.as_str()), read_total).await?;

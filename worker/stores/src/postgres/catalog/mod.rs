@@ -3,10 +3,12 @@
 mod accept;
 mod api_key;
 mod called_off;
+mod deletion;
 mod document;
 mod history;
 mod idempotency;
 mod member;
+mod lifecycle;
 mod port;
 mod rag_settings;
 mod schedule;

@@ -19,6 +19,7 @@ use crate::postgres::pool::{Postgres, TenantDb};
 use crate::scoped::Scope;
 
 /// Makes the catalog of one tenant.
+#[derive(Clone)]
 pub(crate) struct PgCatalogs {
     postgres: Postgres,
     news: DirectoryNews,
@@ -29,12 +30,16 @@ impl PgCatalogs {
     pub(crate) fn new(postgres: Postgres, news: DirectoryNews, clock: SharedClock) -> Self {
         Self { postgres, news, clock }
     }
+
+    pub(super) fn of(&self, tenant: &TenantId) -> PgCatalog {
+        let (news, clock) = (self.news.clone(), Arc::clone(&self.clock));
+        PgCatalog { db: self.postgres.tenant(tenant), news, clock }
+    }
 }
 
 impl Scope<dyn Catalog> for PgCatalogs {
     fn scope(&self, tenant: &TenantId) -> Arc<dyn Catalog> {
-        let (news, clock) = (self.news.clone(), Arc::clone(&self.clock));
-        Arc::new(PgCatalog { db: self.postgres.tenant(tenant), news, clock })
+        Arc::new(self.of(tenant))
     }
 }
 
@@ -145,6 +150,10 @@ impl Catalog for PgCatalog {
 
     async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>> {
         document::document(&self.db, kb, id).await
+    }
+
+    async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<u64>> {
+        document::revision(&self.db, kb, id).await
     }
 
     async fn documents(

@@ -1,0 +1,179 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::DocumentId;
+use jobs::clock::ManualClock;
+use jobs::tenant::{KbId, Role, TenantContext};
+use jobs::types::{BuildGraph, DeleteDocument, ExtractEntities, IngestDocument};
+use reqwest::Method;
+use serde_json::{Value, json};
+use stores::model::{GraphCounts, NewApiKey};
+use tests::bed::{Answer, Bed, Http, Snapshot, TestTenant, send};
+use tests::texts;
+use tests::wait::wait_for;
+
+fn deletion(name: &str, revision: u64) -> DeleteDocument {
+    DeleteDocument { document_id: DocumentId::of_name(name), revision }
+}
+
+async fn delete(tenant: &TestTenant, http: &Http, name: &str) -> Answer {
+    let path = tenant.kb(&format!("documents/{}", DocumentId::of_name(name)));
+    send(http.request(Method::DELETE, &path)).await
+}
+
+/// Nothing of a document that was the only one is in any store.
+async fn assert_nothing_left(bed: &Bed, tenant: &TestTenant, name: &str) {
+    let stores = bed.stores().scoped(&TenantContext::for_tests(&tenant.id));
+    let (kb, id) = (KbId::first(), DocumentId::of_name(name));
+    let found = stores.catalog().kb(&kb).await.unwrap().unwrap();
+    assert_eq!(stores.catalog().document_revision(&kb, &id).await.unwrap(), None);
+    assert_eq!(stores.index().counts(&found).await.unwrap(), GraphCounts::default());
+    assert_eq!(stores.documents().parsed(&kb, &id).await.unwrap(), None);
+    for revision in 0..4 {
+        assert_eq!(stores.documents().extractions(&kb, &id, revision).await.unwrap(), []);
+    }
+    assert_eq!(stores.blobs().originals(&kb, &id).await.unwrap(), []);
+}
+
+/// What is left is what there would be if the document had never been uploaded.
+#[tokio::test]
+async fn happy_path() {
+    let bed = Bed::embedded().await;
+    let (acme, other) = bed.look_alikes().await;
+    for name in ["heron.md", "kestrel.md"] {
+        acme.ingest(name, &texts::long(name)).await;
+    }
+    other.ingest("kestrel.md", &texts::long("kestrel.md")).await;
+    let answer = delete(&acme, &acme.http, "heron.md").await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    bed.run_until_empty(&acme).await;
+    assert_eq!(acme.document("heron.md").await.status, 404);
+    assert_eq!(delete(&acme, &acme.http, "heron.md").await.status, 404);
+    let (left, never) =
+        (Snapshot::of(bed.stores(), &acme.id).await, Snapshot::of(bed.stores(), &other.id).await);
+    assert_eq!(left, never);
+    delete(&acme, &acme.http, "kestrel.md").await;
+    bed.run_until_empty(&acme).await;
+    assert_nothing_left(&bed, &acme, "kestrel.md").await;
+}
+
+#[tokio::test]
+async fn twice_is_once() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    acme.ingest("heron.md", &texts::short("Bluebird")).await;
+    acme.ingest("kestrel.md", &texts::short("Nightjar")).await;
+    let first = bed.push(&acme, &deletion("heron.md", 1)).await;
+    assert_eq!(bed.ended(&acme, first).await["state"], "completed");
+    let once = Snapshot::of(bed.stores(), &acme.id).await;
+    let again = bed.push(&acme, &deletion("heron.md", 1)).await;
+    assert_eq!(bed.ended(&acme, again).await["state"], "completed");
+    assert_eq!(Snapshot::of(bed.stores(), &acme.id).await, once);
+    assert_eq!(once.documents.len(), 1);
+}
+
+#[tokio::test]
+async fn gone_is_ok() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let job = bed.push(&acme, &deletion("never-uploaded.md", 1)).await;
+    assert_eq!(bed.ended(&acme, job).await["state"], "completed");
+}
+
+#[tokio::test]
+async fn other_tenant_untouched() {
+    let bed = Bed::embedded().await;
+    let (acme, other) = bed.look_alikes().await;
+    other.ingest("heron.md", &texts::short("Nightjar")).await;
+    acme.ingest("heron.md", &texts::short("Bluebird")).await;
+    let before = Snapshot::of(bed.stores(), &other.id).await;
+    let job = bed.push(&acme, &deletion("heron.md", 1)).await;
+    bed.ended(&acme, job).await;
+    assert_eq!(Snapshot::of(bed.stores(), &other.id).await, before);
+    assert_nothing_left(&bed, &acme, "heron.md").await;
+}
+
+/// Only the revision that was there when somebody asked is deleted.
+#[tokio::test]
+async fn a_later_upload_stays() {
+    let bed = Bed::embedded().await;
+    let (acme, other) = bed.look_alikes().await;
+    acme.ingest("heron.md", &texts::short("Bluebird")).await;
+    assert_eq!(acme.upload("heron.md", &texts::short("Nightjar")).await.status, 202);
+    let job = bed.push(&acme, &deletion("heron.md", 1)).await;
+    assert_eq!(bed.ended(&acme, job).await["state"], "completed");
+    bed.run_until_empty(&acme).await;
+    other.ingest("heron.md", &texts::short("Nightjar")).await;
+    let (kept, fresh) =
+        (Snapshot::of(bed.stores(), &acme.id).await, Snapshot::of(bed.stores(), &other.id).await);
+    assert_eq!(kept, fresh);
+}
+
+/// Deleted while it is being ingested, and then whatever step of the ingest comes late: nothing comes back.
+#[tokio::test]
+async fn an_ingest_on_its_way_brings_nothing_back() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    assert_eq!(acme.upload("heron.md", &texts::long("Bluebird")).await.status, 202);
+    assert_eq!(delete(&acme, &acme.http, "heron.md").await.status, 202);
+    bed.run_until_empty(&acme).await;
+    assert_nothing_left(&bed, &acme, "heron.md").await;
+    let (document_id, revision) = (DocumentId::of_name("heron.md"), 1);
+    let extract = ExtractEntities { document_id: document_id.clone(), revision, first: 0, count: 8 };
+    let late = [
+        bed.push(&acme, &IngestDocument { document_id: document_id.clone(), revision }).await,
+        bed.push(&acme, &extract).await,
+        bed.push(&acme, &BuildGraph { document_id, revision }).await,
+    ];
+    for job in late {
+        assert_eq!(bed.ended(&acme, job).await["state"], "completed");
+    }
+    assert_nothing_left(&bed, &acme, "heron.md").await;
+    acme.ingest("heron.md", &texts::long("Bluebird")).await;
+}
+
+/// Goal: a job may do what its actor may do when it runs, not when it was asked for.
+/// Method: an editor's key that ends while its delete waits.
+#[tokio::test]
+async fn a_queued_delete_of_somebody_who_may_no_longer_does_not_happen() {
+    let clock = ManualClock::at("2026-01-15T08:00:00Z".parse().unwrap());
+    let bed = Bed::embedded_at(Arc::new(clock.clone())).await;
+    let (acme, _) = bed.look_alikes().await;
+    acme.ingest("heron.md", &texts::short("Bluebird")).await;
+    let before = Snapshot::of(bed.stores(), &acme.id).await;
+    let editor = editor(&bed, &acme, "2026-01-15T09:00:00Z").await;
+    let jobs = format!("/api/v1/tenants/{}/jobs", acme.id);
+    assert_eq!(acme.http.post(&format!("{jobs}/pause"), &Value::Null).await.status, 200);
+    let answer = delete(&acme, &editor, "heron.md").await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    clock.advance(Duration::from_secs(3_600));
+    assert_eq!(acme.http.post(&format!("{jobs}/resume"), &Value::Null).await.status, 200);
+    let job = answer.body["job_id"].as_str().unwrap().to_owned();
+    let ended = wait_for("the delete to be refused", async || {
+        let shown = acme.http.get(&format!("{jobs}/{job}")).await;
+        if shown.body["state"] == "discarded" { Ok(shown.body) } else { Err(shown) }
+    })
+    .await;
+    assert_eq!(ended["error"]["code"], json!("actor_forbidden"), "{ended}");
+    assert_eq!(Snapshot::of(bed.stores(), &acme.id).await, before);
+    assert_eq!(acme.document("heron.md").await.body["status"], "processed");
+}
+
+/// A key of an editor that ends at a moment.
+async fn editor(bed: &Bed, tenant: &TestTenant, ends: &str) -> Http {
+    let secret = "s".repeat(43);
+    let key: api_thin::auth::ApiKey = format!("tk_{}_editor00_{secret}", tenant.id).parse().unwrap();
+    let new = NewApiKey {
+        id: key.id.clone(),
+        name: "editor".into(),
+        secret_sha256: key.secret_hash().to_hex(),
+        role: Role::Editor,
+        kb_id: None,
+        permissions: None,
+        created_by: None,
+        expires_at: Some(ends.parse().unwrap()),
+    };
+    let stores = bed.stores().scoped(&TenantContext::for_tests(&tenant.id));
+    stores.catalog().api_key_ensure(&new, "2026-01-15T08:00:00Z".parse().unwrap()).await.unwrap();
+    Http::new(&bed.url(), &format!("tk_{}_editor00_{secret}", tenant.id))
+}

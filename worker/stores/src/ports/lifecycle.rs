@@ -1,0 +1,27 @@
+use chrono::{DateTime, Utc};
+use jobs::DocumentId;
+use jobs::tenant::KbId;
+
+use super::StoreResult;
+
+/// How what the tenant has in the catalog comes to its end.
+///
+/// Errors of every method: [`crate::StoreError::Transient`] when the server is away, `Permanent` when it
+/// refuses.
+#[async_trait::async_trait]
+pub trait Lifecycle: Send + Sync {
+    /// Begins to delete revision `revision` of a document, or goes on with it. From then on nobody sees the
+    /// document, and whoever works on it finds that its revision has passed. Returns the revision under which
+    /// it is being deleted; `None` when it is gone or was uploaded again.
+    async fn document_deletion_begin(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<u64>>;
+
+    /// Removes the row of a document that is being deleted under `revision`. Returns whether it did; if not,
+    /// it was uploaded again, or somebody else deletes it.
+    async fn document_delete(&self, kb: &KbId, id: &DocumentId, revision: u64) -> StoreResult<bool>;
+}

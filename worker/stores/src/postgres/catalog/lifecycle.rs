@@ -1,0 +1,33 @@
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use jobs::DocumentId;
+use jobs::tenant::{KbId, TenantId};
+
+use super::deletion;
+use super::port::{PgCatalog, PgCatalogs};
+use crate::ports::{Lifecycle, StoreResult};
+use crate::scoped::Scope;
+
+impl Scope<dyn Lifecycle> for PgCatalogs {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Lifecycle> {
+        Arc::new(self.of(tenant))
+    }
+}
+
+#[async_trait::async_trait]
+impl Lifecycle for PgCatalog {
+    async fn document_deletion_begin(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<u64>> {
+        deletion::document_begin(&self.db, kb, id, revision, now).await
+    }
+
+    async fn document_delete(&self, kb: &KbId, id: &DocumentId, revision: u64) -> StoreResult<bool> {
+        deletion::document(&self.db, kb, id, revision).await
+    }
+}
