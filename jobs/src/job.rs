@@ -90,6 +90,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     const PERMISSION: Permission = Permission::JobManage;
     /// The tenant status in which the job may run.
     const RUNS_WHILE: TenantStatus = TenantStatus::Active;
+    /// Whether the knowledge base of the stamp has to be there and in use.
+    const NEEDS_KB: bool = true;
     /// How often the handler may fail before the job is discarded. At least 1.
     const MAX_ATTEMPTS: u32 = 8;
     /// How long one attempt may take. There is no way to say "for ever".
@@ -111,6 +113,8 @@ pub struct JobPolicy {
     pub permission: Permission,
     /// [`Job::RUNS_WHILE`]
     pub runs_while: TenantStatus,
+    /// [`Job::NEEDS_KB`]
+    pub needs_kb: bool,
     /// [`Job::MAX_ATTEMPTS`]
     pub max_attempts: u32,
     /// [`Job::TIMEOUT`]
@@ -127,6 +131,7 @@ impl JobPolicy {
             queue: J::QUEUE,
             permission: J::PERMISSION,
             runs_while: J::RUNS_WHILE,
+            needs_kb: J::NEEDS_KB,
             max_attempts: J::MAX_ATTEMPTS,
             timeout: J::TIMEOUT,
         }

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::job::{Job, JobPolicy};
-use crate::types::{BuildGraph, DeleteDocument, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb};
+use crate::types::{
+    BuildGraph, DeleteDocument, DeleteKb, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb,
+};
 
 macro_rules! kinds {
     ($($variant:ident => $job:ty),+ $(,)?) => {
@@ -42,6 +44,7 @@ kinds! {
     BuildGraph => BuildGraph,
     ReindexKb => ReindexKb,
     DeleteDocument => DeleteDocument,
+    DeleteKb => DeleteKb,
 }
 
 impl fmt::Display for JobKind {

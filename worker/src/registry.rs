@@ -6,7 +6,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jobs::envelope::Envelope;
 use jobs::queue::Lane;
-use jobs::types::{BuildGraph, DeleteDocument, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb};
+use jobs::types::{
+    BuildGraph, DeleteDocument, DeleteKb, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb,
+};
 use jobs::{Job, JobError, JobKind, JobPolicy};
 
 use crate::context::JobContext;
@@ -47,6 +49,7 @@ impl Registry {
             JobKind::BuildGraph => registry.with::<BuildGraph>(),
             JobKind::ReindexKb => registry.with::<ReindexKb>(),
             JobKind::DeleteDocument => registry.with::<DeleteDocument>(),
+            JobKind::DeleteKb => registry.with::<DeleteKb>(),
         })
     }
 

@@ -38,10 +38,10 @@ pub(crate) fn after_refusal(refusal: &Refusal) -> Verdict {
         | Refusal::BadSignature
         | Refusal::Altered
         | Refusal::ForeignQueue
-        | Refusal::UnknownTenant
-        | Refusal::UnknownKb => Verdict::Quarantined { code, reason },
+        | Refusal::UnknownTenant => Verdict::Quarantined { code, reason },
         Refusal::Forbidden(_) => Verdict::Discarded { code, reason },
-        Refusal::StaleEpoch | Refusal::Expired => Verdict::Dropped { reason },
+        // It was there when the job was signed: somebody deleted it, and the job's work with it.
+        Refusal::UnknownKb | Refusal::StaleEpoch | Refusal::Expired => Verdict::Dropped { reason },
         Refusal::TenantNotReady(_) | Refusal::Directory(_) => Verdict::Parked { reason },
     }
 }
@@ -107,7 +107,6 @@ mod tests {
             Refusal::Altered,
             Refusal::ForeignQueue,
             Refusal::UnknownTenant,
-            Refusal::UnknownKb,
         ];
         for refusal in forged {
             assert!(matches!(after_refusal(&refusal), Verdict::Quarantined { .. }), "{refusal}");
@@ -118,6 +117,7 @@ mod tests {
         ));
         assert!(matches!(after_refusal(&Refusal::StaleEpoch), Verdict::Dropped { .. }));
         assert!(matches!(after_refusal(&Refusal::Expired), Verdict::Dropped { .. }));
+        assert!(matches!(after_refusal(&Refusal::UnknownKb), Verdict::Dropped { .. }));
         let suspended = Refusal::TenantNotReady(TenantStatus::Suspended);
         let away = Refusal::Directory(DirectoryError("away".into()));
         for refusal in [suspended, away] {

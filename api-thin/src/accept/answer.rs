@@ -2,7 +2,7 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::JobId;
-use jobs::tenant::TenantId;
+use jobs::tenant::{KbId, TenantId};
 use serde_json::Value;
 use stores::model::Replay;
 
@@ -12,7 +12,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// made again from a body that was kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The status: 202.
+    /// The status: 202, or 201.
     pub status: StatusCode,
     /// The body, without secrets unless they were just put in.
     pub body: Value,
@@ -25,6 +25,12 @@ impl Answer {
     #[must_use]
     pub fn accepted(body: Value) -> Self {
         Self { status: StatusCode::ACCEPTED, body, replayed: false }
+    }
+
+    /// The answer to a request whose thing is there.
+    #[must_use]
+    pub fn created(body: Value) -> Self {
+        Self { status: StatusCode::CREATED, body, replayed: false }
     }
 
     /// The answer that was given before.
@@ -52,6 +58,11 @@ impl IntoResponse for Answer {
 /// Where a tenant is shown.
 pub(super) fn tenant_location(tenant: &TenantId) -> String {
     format!("/api/v1/tenants/{tenant}")
+}
+
+/// Where a knowledge base is shown.
+pub(super) fn kb_location(tenant: &TenantId, kb: &KbId) -> String {
+    format!("/api/v1/tenants/{tenant}/kbs/{kb}")
 }
 
 /// Where a job is shown.

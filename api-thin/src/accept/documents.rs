@@ -42,8 +42,13 @@ pub async fn accept_documents(
         // After the revisions were read and before they are raised: the job of an earlier revision then sees
         // that these originals are newer than its own and leaves them.
         store_originals(who, uploads).await?;
-        if let Outcome::Answer(answer) = submission.propose(proposal).await? {
-            return Ok(answer);
+        match submission.propose(proposal).await {
+            Ok(Outcome::Answer(answer)) => return Ok(answer),
+            Ok(Outcome::Moved) => {}
+            Err(problem) => {
+                forget_originals(who, uploads).await?;
+                return Err(problem);
+            }
         }
     }
     Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1))
@@ -62,6 +67,17 @@ async fn store_originals(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) ->
     for upload in uploads {
         let id = upload.name.document_id();
         blobs.original_put(&who.kb.id, &id, &upload.sha256, upload.bytes.clone()).await?;
+    }
+    Ok(())
+}
+
+/// A knowledge base that was deleted meanwhile may be empty already, and nobody would look for these again.
+async fn forget_originals(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Result<(), Problem> {
+    let stores = &who.caller.stores;
+    if stores.catalog().kb(&who.kb.id).await?.is_none() {
+        for upload in uploads {
+            stores.blobs().originals_forget(&who.kb.id, &upload.name.document_id(), None).await?;
+        }
     }
     Ok(())
 }

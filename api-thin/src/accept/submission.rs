@@ -3,7 +3,7 @@ use jobs::plan::Limits;
 use jobs::tenant::KbId;
 use serde_json::Value;
 use stores::TenantStores;
-use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewTenant, Replay, User};
+use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewKb, NewTenant, Replay, User};
 
 use super::answer::Answer;
 use super::deliver::deliver;
@@ -25,6 +25,8 @@ pub(super) struct Submission<'a> {
 pub(super) struct Proposal {
     pub(super) tenant: Option<NewTenant>,
     pub(super) founder: Option<User>,
+    pub(super) kb: Option<NewKb>,
+    pub(super) kb_close: Option<KbId>,
     pub(super) documents: Option<(KbId, Vec<NewDocument>)>,
     pub(super) jobs: Vec<StampedJob>,
     pub(super) body: Value,
@@ -51,10 +53,11 @@ impl Submission<'_> {
 
     /// Writes everything that the proposal means, or nothing, and hands its jobs to the queue.
     pub(super) async fn propose(&self, proposal: Proposal) -> Result<Outcome, Problem> {
-        let Proposal { tenant, founder, documents, jobs, body, limits } = proposal;
-        let answer = Answer::accepted(body);
+        let Proposal { tenant, founder, kb, kb_close, documents, jobs, body, limits } = proposal;
+        // A knowledge base is there when it is accepted; everything else is work for later.
+        let answer = if kb.is_some() { Answer::created(body) } else { Answer::accepted(body) };
         let idempotency = self.idempotency(&answer);
-        let acceptance = Acceptance { tenant, founder, documents, jobs, idempotency, limits };
+        let acceptance = Acceptance { tenant, founder, kb, kb_close, documents, jobs, idempotency, limits };
         let now = self.app.clock().now();
         let accepted = self.stores.catalog().accept(&acceptance, now).await?;
         match accepted {
@@ -65,6 +68,11 @@ impl Submission<'_> {
             Accepted::Replayed(replay) => self.again(replay).map(Outcome::Answer),
             Accepted::TenantExists => Err(Problem::new(Code::TenantExists, "choose another id")),
             Accepted::UserExists => Err(Problem::new(Code::UserExists, "choose another username")),
+            Accepted::KbExists => {
+                let detail = "choose another id, or wait until the one that is being deleted is gone";
+                Err(Problem::new(Code::KbExists, detail))
+            }
+            Accepted::KbGone => Err(Problem::not_found()),
             Accepted::RevisionMoved => Ok(Outcome::Moved),
             Accepted::OverQuota(over) => Err(Problem::over_quota(&over, now)),
         }

@@ -92,7 +92,7 @@ async fn admit_member(
     };
     let kb = match kb {
         None => None,
-        Some(named) => Some(reachable_kb(app, &member, &named).await?),
+        Some(named) => Some(reachable_kb(app, &member, &named, needed).await?),
     };
     let Member { tenant, actor, role, kb: only_kb, .. } = member;
     let kb_id = kb.as_ref().map(|kb| kb.id.clone());
@@ -214,12 +214,20 @@ fn check_ready(record: TenantRecord) -> Result<(), Problem> {
     }
 }
 
-async fn reachable_kb(app: &ApiState, member: &Member, named: &str) -> Result<Kb, Problem> {
+/// One that is being deleted is there for nobody but for whoever may delete it once more.
+async fn reachable_kb(
+    app: &ApiState,
+    member: &Member,
+    named: &str,
+    needed: Option<Permission>,
+) -> Result<Kb, Problem> {
     let kb: KbId = named.parse().map_err(|_| Problem::not_found())?;
     if member.kb.as_ref().is_some_and(|only| *only != kb) {
         return Err(Problem::not_found());
     }
-    app.directory().kb(&member.tenant, &kb).await?.ok_or_else(Problem::not_found)
+    let found = app.directory().kb(&member.tenant, &kb).await?;
+    let may_see = |kb: &Kb| !kb.is_closed || needed == Some(Permission::KbDelete);
+    found.filter(may_see).ok_or_else(Problem::not_found)
 }
 
 async fn named_kb(parts: &mut Parts) -> Result<Option<String>, Problem> {

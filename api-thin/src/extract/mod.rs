@@ -21,8 +21,8 @@ pub use idempotency::IdempotencyKey;
 pub use if_match::IfMatch;
 pub use known::KnownCaller;
 pub use need::{
-    Anyone, CreateDocuments, DeleteDocuments, ManageJobs, ManageMembers, ManageTenant, Need, ReadDocuments,
-    UpdateDocuments,
+    Anyone, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers, ManageTenant,
+    Need, ReadDocuments, UpdateDocuments,
 };
 pub use operator::OperatorCaller;
 pub use query::Query;

@@ -25,6 +25,8 @@ needs! {
     CreateDocuments = Some(Permission::DocumentCreate);
     UpdateDocuments = Some(Permission::DocumentUpdate);
     DeleteDocuments = Some(Permission::DocumentDelete);
+    CreateKbs = Some(Permission::KbCreate);
+    DeleteKbs = Some(Permission::KbDelete);
     ManageJobs = Some(Permission::JobManage);
     ManageTenant = Some(Permission::TenantManage);
     ManageMembers = Some(Permission::TenantManageMembers);

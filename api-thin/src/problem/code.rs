@@ -74,6 +74,7 @@ codes! {
     LastAdmin = "last_admin", CONFLICT, "The tenant would be left without an ADMIN";
     ApiKeyExists = "api_key_exists", CONFLICT, "The tenant has an API key of this name already";
     UserExists = "user_exists", CONFLICT, "The user exists already";
+    KbExists = "kb_exists", CONFLICT, "The knowledge base exists already";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
     UniqueKeyTaken = "unique_key_taken", CONFLICT, "Another job has the unique key of this one";
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It was changed by somebody else";

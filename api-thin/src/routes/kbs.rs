@@ -1,20 +1,104 @@
-use axum::Json;
+use axum::Json as Answering;
+use axum::extract::State;
+use jobs::tenant::KbId;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use stores::model::{DocumentStatus, Kb};
 use stores::ports::Catalog;
 
-use crate::extract::{Caller, ReadDocuments};
-use crate::problem::Problem;
+use super::text::{invalid, text};
+use super::versioned::Versioned;
+use crate::accept::{Answer, accept_kb, accept_kb_delete};
+use crate::extract::{
+    Caller, CreateKbs, DeleteKbs, IdempotencyKey, IfMatch, Json, KbCaller, Need, ReadDocuments, TenantCaller,
+};
+use crate::problem::{Code, Problem};
+use crate::server::ApiState;
+
+/// How often others may change the same knowledge base in between before we give up.
+const TRIES: u32 = 8;
 
 /// `GET …/kbs`: the knowledge bases that the credentials reach, with their documents by status.
-pub(super) async fn list(who: Caller<ReadDocuments>) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(who: Caller<ReadDocuments>) -> Result<Answering<Value>, Problem> {
     let catalog = who.stores.catalog();
     let reached = |kb: &Kb| who.only_kb.as_ref().is_none_or(|only| *only == kb.id);
     let mut rows = Vec::new();
     for kb in catalog.kbs().await?.into_iter().filter(reached) {
         rows.push(view(&kb, catalog.as_ref()).await?);
     }
-    Ok(Json(json!({ "kbs": rows })))
+    Ok(Answering(json!({ "kbs": rows })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    kb_id: Option<String>,
+    name: String,
+}
+
+/// `POST …/kbs`
+pub(super) async fn create(
+    State(app): State<ApiState>,
+    who: TenantCaller<CreateKbs>,
+    key: IdempotencyKey,
+    Json(Wanted { kb_id, name }): Json<Wanted>,
+) -> Result<Answer, Problem> {
+    let id: Option<KbId> =
+        kb_id.map(|id| id.parse()).transpose().map_err(|error| invalid("kb_id", format!("{error}")))?;
+    accept_kb(&app, &who, &key, id, text("name", name, 200)?).await
+}
+
+/// `GET …/kbs/{kb}`
+pub(super) async fn show(who: KbCaller<ReadDocuments>) -> Result<Versioned, Problem> {
+    let kb = now(&who).await?;
+    versioned(&who, &kb).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    name: String,
+}
+
+/// `PATCH …/kbs/{kb}`: another name.
+pub(super) async fn rename(
+    who: KbCaller<CreateKbs>,
+    if_match: IfMatch,
+    Json(Change { name }): Json<Change>,
+) -> Result<Versioned, Problem> {
+    let name = text("name", name, 200)?;
+    for _ in 0..TRIES {
+        let found = now(&who).await?;
+        let expected = if_match.expect(found.revision)?;
+        let revision = found.revision;
+        if who.caller.stores.catalog().kb_rename(&found.id, &name, revision).await? {
+            let renamed = Kb { name, revision: revision + 1, ..found };
+            return versioned(&who, &renamed).await;
+        }
+        if expected.is_some() {
+            return Err(IfMatch::failed());
+        }
+    }
+    Err(Problem::new(Code::UploadConflict, "others change the same knowledge base").retry_after_s(1))
+}
+
+/// `DELETE …/kbs/{kb}`: close it, and empty every store of it.
+pub(super) async fn delete(
+    State(app): State<ApiState>,
+    who: KbCaller<DeleteKbs>,
+    key: IdempotencyKey,
+) -> Result<Answer, Problem> {
+    accept_kb_delete(&app, &who, &key).await
+}
+
+/// The knowledge base as it is now: what the directory knows of it may be some seconds old.
+async fn now<N: Need>(who: &KbCaller<N>) -> Result<Kb, Problem> {
+    who.caller.stores.catalog().kb(&who.kb.id).await?.ok_or_else(Problem::not_found)
+}
+
+async fn versioned<N: Need>(who: &KbCaller<N>, kb: &Kb) -> Result<Versioned, Problem> {
+    let body = view(kb, who.caller.stores.catalog().as_ref()).await?;
+    Ok(Versioned { revision: kb.revision, body })
 }
 
 async fn view(kb: &Kb, catalog: &dyn Catalog) -> Result<Value, Problem> {

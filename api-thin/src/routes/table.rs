@@ -95,6 +95,10 @@ routes! {
         delete "/api-keys/{key}" => api_keys::revoke;
         post "/api-keys/{key}/rotate" => api_keys::rotate;
         get "/kbs" => kbs::list;
+        post "/kbs" => kbs::create;
+        get "/kbs/{kb}" => kbs::show;
+        patch "/kbs/{kb}" => kbs::rename;
+        delete "/kbs/{kb}" => kbs::delete;
         get "/kbs/{kb}/documents" => documents::list;
         post "/kbs/{kb}/documents" => documents::upload_files;
         post "/kbs/{kb}/documents/text" => documents::upload_text;

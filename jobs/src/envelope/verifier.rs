@@ -166,9 +166,9 @@ impl Verifier {
 
     async fn authorise(&self, claims: Claims, policy: &JobPolicy) -> Result<TenantContext, Refusal> {
         let Claims { tenant, kb, actor, role, epoch, .. } = claims;
-        let exists = policy.runs_while == TenantStatus::Provisioning;
+        let needs_kb = policy.needs_kb && policy.runs_while != TenantStatus::Provisioning;
         if let Some(kb) = &kb
-            && !exists
+            && needs_kb
             && !self.directory.kb_exists(&tenant, kb).await?
         {
             return Err(Refusal::UnknownKb);

@@ -4,6 +4,7 @@ mod document_delete;
 mod document_ingest;
 mod entities_extract;
 mod graph_build;
+mod kb_delete;
 mod kb_reindex;
 mod tenant_provision;
 
@@ -11,5 +12,6 @@ pub use document_delete::DeleteDocument;
 pub use document_ingest::IngestDocument;
 pub use entities_extract::ExtractEntities;
 pub use graph_build::BuildGraph;
+pub use kb_delete::DeleteKb;
 pub use kb_reindex::ReindexKb;
 pub use tenant_provision::{FirstApiKey, ProvisionTenant};

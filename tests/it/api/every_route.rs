@@ -73,6 +73,8 @@ fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
         ("patch", "/api-keys/{key}") => request.json(&json!({ "name": "intruder" })),
         ("post", "/auth/login") => request.json(&json!({ "username": "ann", "password": "guess" })),
         ("post", "/auth/refresh") => request.json(&json!({ "refresh_token": "rt_guess" })),
+        ("post", "/kbs") => request.json(&json!({ "kb_id": "intruders", "name": "Intruders" })),
+        ("patch", "/kbs/{kb}") => request.json(&json!({ "name": "Intruders" })),
         ("patch", "/tenants/{tenant}") => request.json(&json!({ "limits": { "cap": 1 } })),
         ("post", path) if path.starts_with("/jobs/") || path.starts_with("/queues/") => request,
         ("post", "/auth/logout" | "/signup" | "/api-keys/{key}/rotate")

@@ -10,6 +10,7 @@ mod flow;
 mod idempotency;
 mod issuer;
 mod jobs;
+mod kbs;
 mod limits;
 mod log_in;
 mod media;

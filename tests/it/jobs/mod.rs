@@ -5,5 +5,6 @@ mod document_delete;
 mod document_ingest;
 mod entities_extract;
 mod graph_build;
+mod kb_delete;
 mod kb_reindex;
 mod tenant_provision;

@@ -4,10 +4,12 @@ mod document_delete;
 mod document_ingest;
 mod entities_extract;
 mod graph_build;
+mod kb_delete;
 mod kb_reindex;
 mod tenant_provision;
 
 mod document;
+mod empty_stores;
 mod prepare_stores;
 
 pub(crate) use prepare_stores::prepare_stores;

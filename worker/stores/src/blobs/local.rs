@@ -16,5 +16,6 @@ pub(super) fn directory(data: &Path) -> Result<Arc<dyn ObjectStore>, InvalidStor
     let store =
         LocalFileSystem::new_with_prefix(&blobs).map_err(|error| data_dir::unusable(&blobs, error))?;
     // The catalog promises an original before anyone may forget it, so it has to outlive a power cut.
-    Ok(Arc::new(store.with_fsync(true)))
+    // And nothing is to be left of it in names of directories.
+    Ok(Arc::new(store.with_fsync(true).with_automatic_cleanup(true)))
 }

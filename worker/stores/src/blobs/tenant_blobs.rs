@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
 use object_store::path::Path;
@@ -58,6 +58,22 @@ struct TenantBlobs {
 impl TenantBlobs {
     fn document(&self, kb: &KbId, document: &DocumentId) -> Path {
         self.root.clone().join(kb.as_str()).join(document.as_str())
+    }
+
+    /// Removes every object below `folder`.
+    async fn clear(&self, operation: &'static str, folder: &Path) -> StoreResult<()> {
+        let clear = async {
+            let found = self.store.list(Some(folder)).map_ok(|object| object.location).boxed();
+            let mut gone = self.store.delete_stream(found);
+            while let Some(gone) = gone.next().await {
+                match gone {
+                    Ok(_) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        within(operation, BULK, async { clear.await.map_err(|error| fault(operation, error)) }).await
     }
 }
 
@@ -150,6 +166,10 @@ impl Blobs for TenantBlobs {
             Ok(())
         };
         within(OPERATION, BULK, async { delete.await.map_err(|error| fault(OPERATION, error)) }).await
+    }
+
+    async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
+        self.clear("blobs.kb_forget", &self.root.clone().join(kb.as_str())).await
     }
 }
 

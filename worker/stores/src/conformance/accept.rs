@@ -100,7 +100,7 @@ pub(super) async fn nothing_by_half(opened: &Opened) {
     // And neither does a knowledge base that does not exist get documents.
     let mut request = acceptance(&pair.acme, "a.md", 1, Some(answer("k", "f")));
     request.documents.as_mut().unwrap().0 = "nowhere".parse().unwrap();
-    assert!(!catalog.accept(&request, now()).await.unwrap_err().is_transient());
+    assert_eq!(catalog.accept(&request, now()).await.unwrap(), Accepted::KbGone);
     assert_eq!(catalog.replay("k").await.unwrap(), None);
     assert_eq!(pair.acme.outbox(opened).await, []);
 }

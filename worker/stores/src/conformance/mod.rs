@@ -19,6 +19,7 @@ mod graph_merge;
 mod history;
 mod identities;
 mod members;
+mod kbs;
 mod outbox;
 mod rag_settings;
 mod registry;

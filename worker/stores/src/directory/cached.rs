@@ -137,7 +137,8 @@ impl TenantDirectory for CachedDirectory {
     }
 
     async fn kb_exists(&self, tenant: &TenantId, kb: &KbId) -> Result<bool, DirectoryError> {
-        Directory::kb(self, tenant, kb).await.map(|found| found.is_some()).map_err(unanswered)
+        let found = Directory::kb(self, tenant, kb).await.map_err(unanswered)?;
+        Ok(found.is_some_and(|kb| !kb.is_closed))
     }
 
     async fn permissions(

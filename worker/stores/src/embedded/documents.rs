@@ -121,6 +121,14 @@ impl TenantDocuments {
         rows.into_iter().map(|(order, json)| Ok((order, serde_json::from_str(&json)?))).collect()
     }
 
+    async fn kb_delete(&self, kb: &KbId) -> Result<(), Fault> {
+        let file = self.files.of(&self.tenant).await?;
+        for statement in ["DELETE FROM parsed WHERE kb_id = ?", "DELETE FROM extractions WHERE kb_id = ?"] {
+            sqlx::query(statement).bind(kb.as_str()).execute(file.write()).await?;
+        }
+        Ok(())
+    }
+
     async fn extractions_delete(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> Result<(), Fault> {
         let file = self.files.of(&self.tenant).await?;
         let keep = keep.map(|revision| signed(revision, "extractions.revision")).transpose()?;
@@ -173,5 +181,9 @@ impl Documents for TenantDocuments {
 
     async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()> {
         call("documents.extractions_forget", CALL, self.extractions_delete(kb, id, keep)).await
+    }
+
+    async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
+        call("documents.kb_forget", BULK, self.kb_delete(kb)).await
     }
 }

@@ -7,6 +7,7 @@
 mod bolt;
 mod cypher;
 mod fault;
+mod forget;
 mod provision;
 mod read;
 mod room;

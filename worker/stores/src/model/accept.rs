@@ -3,7 +3,7 @@ use jobs::plan::Limits;
 use jobs::tenant::KbId;
 use serde_json::Value;
 
-use super::{NewDocument, NewTenant, OverQuota, User};
+use super::{NewDocument, NewKb, NewTenant, OverQuota, User};
 
 /// Everything that accepting one request writes, in one transaction: all of it or nothing.
 #[derive(Debug, Default)]
@@ -12,6 +12,11 @@ pub struct Acceptance {
     pub tenant: Option<NewTenant>,
     /// The user to create, as ADMIN of the tenant.
     pub founder: Option<User>,
+    /// The knowledge base to make.
+    pub kb: Option<NewKb>,
+    /// The knowledge base to close: nobody sees it, nor its documents and schedules, any more, and the job
+    /// that empties it is among `jobs`. It may be closed already.
+    pub kb_close: Option<KbId>,
     /// The documents to register as pending (or again as pending, when the name is known), in one knowledge
     /// base.
     pub documents: Option<(KbId, Vec<NewDocument>)>,
@@ -59,6 +64,10 @@ pub enum Accepted {
     TenantExists,
     /// The founder's name is taken; nothing was written.
     UserExists,
+    /// The tenant has a knowledge base of that id, which may be on its way out; nothing was written.
+    KbExists,
+    /// The knowledge base is gone or closed; nothing was written.
+    KbGone,
     /// A document was uploaded by someone else in between (its revision moved); nothing was written. Read it
     /// and try again.
     RevisionMoved,

@@ -36,7 +36,7 @@ pub use rate::{RateTaken, RateWindow};
 pub use original::StoredOriginal;
 pub use schedule::{DueSchedule, NewSchedule, Schedule};
 pub use slug::SlugChange;
-pub use tenant::{Kb, NewTenant, Tenant, TenantPlan, TenantSettings};
+pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantPlan, TenantSettings};
 pub use tenant_filter::TenantFilter;
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub(crate) use usage::{Counter, graph_refused};

@@ -63,6 +63,30 @@ pub struct Kb {
     pub name: String,
     /// Its name in the index.
     pub workspace: WorkspaceId,
+    /// Grows with each change.
+    pub revision: u64,
+    /// Whether it is being deleted: then nobody reads it any more.
+    pub is_closed: bool,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+}
+
+/// A knowledge base to be made.
+#[derive(Debug, Clone)]
+pub struct NewKb {
+    /// Its id inside the tenant.
+    pub id: KbId,
+    /// What people call it.
+    pub name: String,
+    /// Its name in the index, which is prepared already.
+    pub workspace: WorkspaceId,
+}
+
+impl NewKb {
+    /// What it will be when it is made at `now`.
+    #[must_use]
+    pub fn at(&self, now: DateTime<Utc>) -> Kb {
+        let Self { id, name, workspace } = self.clone();
+        Kb { id, name, workspace, revision: 1, is_closed: false, created_at: now }
+    }
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
+use mongodb::bson::doc;
 
 use super::extractions::{self, EXTRACTIONS};
 use super::parsed::{self, PARSED, PARTS, Parsed};
@@ -90,5 +91,14 @@ impl Documents for TenantDocuments {
     async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()> {
         let collection = self.mongo.tenant(EXTRACTIONS, &self.tenant);
         within("documents.extractions_forget", CALL, extractions::forget(&collection, kb, id, keep)).await
+    }
+
+    async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
+        const FORGET: &str = "documents.kb_forget";
+        for name in [PARSED, PARTS, EXTRACTIONS] {
+            let collection = self.mongo.tenant(name, &self.tenant);
+            within(FORGET, BULK, collection.delete(FORGET, doc! { "kb_id": kb.as_str() })).await?;
+        }
+        Ok(())
     }
 }

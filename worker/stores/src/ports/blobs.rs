@@ -36,4 +36,7 @@ pub trait Blobs: Send + Sync {
         document: &DocumentId,
         originals: &[StoredOriginal],
     ) -> StoreResult<()>;
+
+    /// Removes all originals of a knowledge base.
+    async fn kb_forget(&self, kb: &KbId) -> StoreResult<()>;
 }

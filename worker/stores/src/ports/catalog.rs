@@ -48,7 +48,10 @@ pub trait Catalog: Members + ApiKeys {
         now: DateTime<Utc>,
     ) -> StoreResult<Kb>;
 
-    /// One knowledge base.
+    /// Gives a knowledge base another name if `revision` is still its own. Returns whether it was.
+    async fn kb_rename(&self, id: &KbId, name: &str, revision: u64) -> StoreResult<bool>;
+
+    /// One knowledge base. One that is being deleted is not there, nor in lists.
     async fn kb(&self, id: &KbId) -> StoreResult<Option<Kb>>;
 
     /// All knowledge bases, by id.

@@ -16,7 +16,7 @@ pub trait Directory: TenantDirectory {
     /// What the person whose token's `sub` is `subject` is in this tenant; `None` for who is no member, or no longer.
     async fn member_role(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<Role>>;
 
-    /// A knowledge base of this tenant.
+    /// A knowledge base of this tenant, closed or not.
     async fn kb(&self, tenant: &TenantId, kb: &jobs::tenant::KbId) -> StoreResult<Option<Kb>>;
 
     /// The tenant that is called `slug` in host names. Remembered for an hour, "nobody" for 30 s; a change shows at once.

@@ -39,4 +39,7 @@ pub trait Documents: Send + Sync {
 
     /// Forgets the extractions of all revisions but `keep` (`None`: of all).
     async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()>;
+
+    /// Forgets all texts and extractions of a knowledge base.
+    async fn kb_forget(&self, kb: &KbId) -> StoreResult<()>;
 }

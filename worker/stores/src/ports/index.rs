@@ -52,6 +52,9 @@ pub trait Index: Send + Sync {
         limits: &Limits,
     ) -> StoreResult<Result<GraphDelta, OverQuota>>;
 
+    /// Removes everything that a knowledge base has in the index.
+    async fn kb_forget(&self, kb: &Kb) -> StoreResult<()>;
+
     /// How much there is.
     async fn counts(&self, kb: &Kb) -> StoreResult<GraphCounts>;
 

@@ -3,6 +3,7 @@ use jobs::DocumentId;
 use jobs::tenant::KbId;
 
 use super::StoreResult;
+use crate::model::Kb;
 
 /// How what the tenant has in the catalog comes to its end.
 ///
@@ -24,4 +25,10 @@ pub trait Lifecycle: Send + Sync {
     /// Removes the row of a document that is being deleted under `revision`. Returns whether it did; if not,
     /// it was uploaded again, or somebody else deletes it.
     async fn document_delete(&self, kb: &KbId, id: &DocumentId, revision: u64) -> StoreResult<bool>;
+
+    /// A knowledge base that was closed ([`crate::model::Acceptance::kb_close`]).
+    async fn kb_closed(&self, kb: &KbId) -> StoreResult<Option<Kb>>;
+
+    /// Removes the rows of a knowledge base that was closed. Returns whether there were any.
+    async fn kb_delete(&self, kb: &KbId) -> StoreResult<bool>;
 }

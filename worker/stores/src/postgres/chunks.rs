@@ -68,6 +68,14 @@ impl TenantDb {
         Ok(found)
     }
 
+    /// Removes all chunks of a knowledge base.
+    pub(crate) async fn chunks_forget(&self, kb: &Kb) -> StoreResult<()> {
+        let sql = sqlx::query("delete from lightrag_doc_chunks where tenant_id = $1 and workspace = $2");
+        let mut tx = self.tx_bulk("index.chunks_forget").await?;
+        tx.execute(sql.bind(self.tenant().as_str()).bind(kb.workspace.as_str())).await?;
+        tx.commit().await
+    }
+
     /// How many chunks there are.
     pub(crate) async fn chunks_count(&self, kb: &Kb) -> StoreResult<u64> {
         let sql = sqlx::query(

@@ -49,7 +49,7 @@ impl DirectoryRows for PgDirectory {
 
     async fn kb(&self, tenant: &TenantId, id: &KbId) -> StoreResult<Option<Kb>> {
         let sql = sqlx::query(
-            "select kb_id, name, workspace, created_at from kbs where tenant_id = $1 and kb_id = $2",
+            "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 and kb_id = $2",
         );
         self.optional("directory.kb", sql.bind(tenant.as_str()).bind(id.as_str()), kb).await
     }

@@ -5,9 +5,10 @@ use jobs::tenant::TenantId;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::pool::TenantDb;
 use super::tx::Tx;
 use crate::graph_fold::{DocumentMentions, EntityMention, GraphKeys, RelationMention};
-use crate::model::WorkspaceId;
+use crate::model::{Kb, WorkspaceId};
 use crate::ports::StoreResult;
 
 /// Mentions sent in one statement.
@@ -21,6 +22,21 @@ pub(crate) struct Mentioner<'a> {
     pub(crate) document: &'a DocumentId,
     /// The document's name.
     pub(crate) name: &'a str,
+}
+
+impl TenantDb {
+    /// Removes the mention log of a knowledge base.
+    pub(crate) async fn mentions_forget(&self, kb: &Kb) -> StoreResult<()> {
+        let mut tx = self.tx_bulk("index.mentions_forget").await?;
+        for delete in [
+            "delete from index_entity_mentions where tenant_id = $1 and workspace = $2",
+            "delete from index_relation_mentions where tenant_id = $1 and workspace = $2",
+        ] {
+            let delete = sqlx::query(delete).bind(self.tenant().as_str());
+            tx.execute(delete.bind(kb.workspace.as_str())).await?;
+        }
+        tx.commit().await
+    }
 }
 
 impl Tx {

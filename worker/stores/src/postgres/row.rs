@@ -42,12 +42,14 @@ pub(super) fn wide(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Columns of a knowledge base: `kb_id, name, workspace, created_at`.
+/// A knowledge base: all columns, and `deleting_at is not null as is_closed`.
 pub(super) fn kb(row: &PgRow) -> sqlx::Result<Kb> {
     Ok(Kb {
         id: parsed(row, "kb_id")?,
         name: row.try_get("name")?,
         workspace: parsed(row, "workspace")?,
+        revision: number(row, "revision")?,
+        is_closed: row.try_get("is_closed")?,
         created_at: row.try_get("created_at")?,
     })
 }

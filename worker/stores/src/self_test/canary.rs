@@ -10,7 +10,7 @@ use jobs::{DocumentId, JobId};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::{
-    Acceptance, Chunk, Extraction, GraphCounts, Idempotency, Kb, Mention, MentionKind, WorkspaceId,
+    Acceptance, Chunk, Extraction, GraphCounts, Idempotency, Kb, Mention, MentionKind, NewKb, WorkspaceId,
 };
 use crate::ports::{Blobs, Cache, Catalog, Documents, Index, StoreResult};
 use crate::scoped::Scope;
@@ -49,7 +49,7 @@ impl Canary {
         let digest = Sha256::digest(name.as_bytes());
         let random = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
         let workspace = WorkspaceId::generate(now, random);
-        let kb = Kb { id, name: name.clone(), workspace, created_at: now };
+        let kb = NewKb { id, name: name.clone(), workspace }.at(now);
         Self { now, document: DocumentId::of_name(&name), name, kb }
     }
 

@@ -123,6 +123,12 @@ impl Index for ServerIndex {
         }
     }
 
+    async fn kb_forget(&self, kb: &Kb) -> StoreResult<()> {
+        self.db.chunks_forget(kb).await?;
+        self.db.mentions_forget(kb).await?;
+        self.neo4j.forget(self.db.tenant(), &kb.workspace).await
+    }
+
     async fn counts(&self, kb: &Kb) -> StoreResult<GraphCounts> {
         let chunks = self.db.chunks_count(kb).await?;
         let (entities, relations) = self.neo4j.counts(self.db.tenant(), &kb.workspace).await?;

@@ -7,7 +7,7 @@ use jobs::tenant::TenantId;
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
-use super::{documents, idempotency, slug, tenants, usage};
+use super::{documents, idempotency, kbs, slug, tenants, usage};
 use crate::embedded::column::micros;
 use crate::embedded::fault::Fault;
 use crate::embedded::identities::user_insert;
@@ -27,6 +27,8 @@ pub(super) async fn accept(
     tx.commit().await?;
     if acceptance.tenant.is_some() || acceptance.founder.is_some() {
         catalog.news.tenant_made(&catalog.tenant).await;
+    } else if acceptance.kb.is_some() || acceptance.kb_close.is_some() {
+        catalog.news.tenant_changed(&catalog.tenant).await;
     }
     Ok(accepted)
 }
@@ -56,7 +58,20 @@ async fn write(
         return Ok(Accepted::UserExists);
     }
     let (tenant, limits) = (&catalog.tenant, &acceptance.limits);
+    if let Some(new) = &acceptance.kb
+        && !kbs::insert(tx, tenant, new, now).await?
+    {
+        return Ok(Accepted::KbExists);
+    }
+    if let Some(kb) = &acceptance.kb_close
+        && !kbs::close(tx, tenant, kb, now).await?
+    {
+        return Ok(Accepted::KbGone);
+    }
     if let Some((kb, new)) = &acceptance.documents {
+        if !kbs::is_open(tx, tenant, kb).await? {
+            return Ok(Accepted::KbGone);
+        }
         if let Some(over) = usage::documents_refused(tx, tenant, limits, (kb, new)).await? {
             return Ok(Accepted::OverQuota(over));
         }

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
 
-use super::deletion;
 use super::port::{SqliteCatalog, TenantCatalog};
-use crate::deadline::CALL;
+use super::{deletion, kbs, tenants};
+use crate::deadline::{BULK, CALL};
 use crate::embedded::fault::call;
+use crate::model::Kb;
 use crate::ports::{Lifecycle, StoreResult};
 use crate::scoped::Scope;
 
@@ -32,5 +33,14 @@ impl Lifecycle for TenantCatalog {
 
     async fn document_delete(&self, kb: &KbId, id: &DocumentId, revision: u64) -> StoreResult<bool> {
         call("lifecycle.document_delete", CALL, deletion::document(self, kb, id, revision)).await
+    }
+
+    async fn kb_closed(&self, kb: &KbId) -> StoreResult<Option<Kb>> {
+        let found = call("lifecycle.kb_closed", CALL, tenants::kb(self, kb)).await?;
+        Ok(found.filter(|kb| kb.is_closed))
+    }
+
+    async fn kb_delete(&self, kb: &KbId) -> StoreResult<bool> {
+        call("lifecycle.kb_delete", BULK, kbs::delete(self, kb)).await
     }
 }

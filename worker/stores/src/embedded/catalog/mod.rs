@@ -8,6 +8,7 @@ mod documents;
 mod history;
 mod idempotency;
 mod members;
+mod kbs;
 mod lifecycle;
 mod port;
 mod rag_settings;

@@ -105,8 +105,13 @@ impl Catalog for TenantCatalog {
         call("catalog.kb_ensure", CALL, tenants::kb_ensure(self, id, name, workspace, now)).await
     }
 
+    async fn kb_rename(&self, id: &KbId, name: &str, revision: u64) -> StoreResult<bool> {
+        call("catalog.kb_rename", CALL, tenants::kb_rename(self, id, name, revision)).await
+    }
+
     async fn kb(&self, id: &KbId) -> StoreResult<Option<Kb>> {
-        call("catalog.kb", CALL, tenants::kb(self, id)).await
+        let found = call("catalog.kb", CALL, tenants::kb(self, id)).await?;
+        Ok(found.filter(|kb| !kb.is_closed))
     }
 
     async fn kbs(&self) -> StoreResult<Vec<Kb>> {

@@ -5,7 +5,7 @@ use jobs::tenant::{KbId, TenantStatus};
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
-use crate::embedded::column::{micros, moment, parsed, unsigned};
+use crate::embedded::column::{micros, moment, parsed, signed, unsigned};
 use crate::embedded::fault::Fault;
 use crate::model::{Kb, NewTenant, Tenant, UserName, WorkspaceId};
 
@@ -106,13 +106,16 @@ pub(super) async fn tenant_status_move(
 
 /// Selects the columns of [`KbRow`].
 pub(in crate::embedded) const KB_SELECT: &str =
-    "SELECT kb_id, name, workspace, created_at_us FROM kbs WHERE tenant_id = ? AND kb_id = ?";
+    "SELECT kb_id, name, workspace, revision, deleting_at_us IS NOT NULL AS is_closed, created_at_us FROM kbs
+     WHERE tenant_id = ? AND kb_id = ?";
 
 #[derive(sqlx::FromRow)]
 pub(in crate::embedded) struct KbRow {
     kb_id: String,
     name: String,
     workspace: String,
+    revision: i64,
+    is_closed: bool,
     created_at_us: i64,
 }
 
@@ -124,6 +127,8 @@ impl TryFrom<KbRow> for Kb {
             id: parsed(&row.kb_id, "kbs.kb_id")?,
             name: row.name,
             workspace: parsed(&row.workspace, "kbs.workspace")?,
+            revision: unsigned(row.revision, "kbs.revision")?,
+            is_closed: row.is_closed,
             created_at: moment(row.created_at_us, "kbs.created_at_us")?,
         })
     }
@@ -155,6 +160,7 @@ pub(super) async fn kb_ensure(
     row.try_into()
 }
 
+/// A knowledge base, closed or not.
 pub(super) async fn kb(catalog: &TenantCatalog, id: &KbId) -> Result<Option<Kb>, Fault> {
     let row: Option<KbRow> = sqlx::query_as(KB_SELECT)
         .bind(catalog.tenant.as_str())
@@ -164,9 +170,30 @@ pub(super) async fn kb(catalog: &TenantCatalog, id: &KbId) -> Result<Option<Kb>,
     row.map(Kb::try_from).transpose()
 }
 
+pub(super) async fn kb_rename(
+    catalog: &TenantCatalog,
+    id: &KbId,
+    name: &str,
+    revision: u64,
+) -> Result<bool, Fault> {
+    let done = sqlx::query(
+        "UPDATE kbs SET name = ?, revision = revision + 1
+         WHERE tenant_id = ? AND kb_id = ? AND revision = ? AND deleting_at_us IS NULL",
+    )
+    .bind(name)
+    .bind(catalog.tenant.as_str())
+    .bind(id.as_str())
+    .bind(signed(revision, "kbs.revision")?)
+    .execute(catalog.file.write())
+    .await?;
+    catalog.news.tenant_changed(&catalog.tenant).await;
+    Ok(done.rows_affected() == 1)
+}
+
 pub(super) async fn kbs(catalog: &TenantCatalog) -> Result<Vec<Kb>, Fault> {
     let rows: Vec<KbRow> = sqlx::query_as(
-        "SELECT kb_id, name, workspace, created_at_us FROM kbs WHERE tenant_id = ? ORDER BY kb_id",
+        "SELECT kb_id, name, workspace, revision, FALSE AS is_closed, created_at_us FROM kbs
+         WHERE tenant_id = ? AND deleting_at_us IS NULL ORDER BY kb_id",
     )
     .bind(catalog.tenant.as_str())
     .fetch_all(catalog.file.read())

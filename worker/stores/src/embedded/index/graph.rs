@@ -47,3 +47,18 @@ pub(super) async fn replace(
     tx.commit().await?;
     Ok(Ok(delta))
 }
+
+/// Removes everything of a workspace.
+pub(super) async fn forget(file: &SqliteFile, workspace: &str) -> Result<(), Fault> {
+    let mut tx = file.begin().await?;
+    for statement in [
+        "DELETE FROM relation_mentions WHERE workspace = ?",
+        "DELETE FROM entity_mentions WHERE workspace = ?",
+        "DELETE FROM relations WHERE workspace = ?",
+        "DELETE FROM entities WHERE workspace = ?",
+        "DELETE FROM chunks WHERE workspace = ?",
+    ] {
+        sqlx::query(statement).bind(workspace).execute(&mut *tx).await?;
+    }
+    Ok(tx.commit().await?)
+}

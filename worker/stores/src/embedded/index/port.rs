@@ -90,6 +90,11 @@ impl Index for TenantIndex {
         call("index.graph_replace", BULK, replace).await
     }
 
+    async fn kb_forget(&self, kb: &Kb) -> StoreResult<()> {
+        let forget = async { graph::forget(&*self.file().await?, kb.workspace.as_str()).await };
+        call("index.kb_forget", BULK, forget).await
+    }
+
     async fn counts(&self, kb: &Kb) -> StoreResult<GraphCounts> {
         let read = async { pages::counts(self.file().await?.read(), kb.workspace.as_str()).await };
         call("index.counts", CALL, read).await

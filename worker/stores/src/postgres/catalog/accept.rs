@@ -8,7 +8,7 @@ use jobs::envelope::StampedJob;
 use jobs::tenant::KbId;
 use sqlx::Row as _;
 
-use super::{idempotency, slug, usage};
+use super::{idempotency, kb, slug, usage};
 use crate::error::StoreError;
 use crate::model::{Acceptance, Accepted, NewDocument, NewTenant, User};
 use crate::ports::StoreResult;
@@ -59,7 +59,20 @@ impl Accepting<'_> {
         {
             return Ok(Some(Accepted::UserExists));
         }
+        if let Some(new) = &acceptance.kb
+            && !kb::insert(&mut self.tx, self.db, new, self.now).await?
+        {
+            return Ok(Some(Accepted::KbExists));
+        }
+        if let Some(closed) = &acceptance.kb_close
+            && !kb::close(&mut self.tx, self.db, closed, self.now).await?
+        {
+            return Ok(Some(Accepted::KbGone));
+        }
         if let Some((kb, documents)) = &acceptance.documents {
+            if !kb::is_open(&mut self.tx, self.db, kb).await? {
+                return Ok(Some(Accepted::KbGone));
+            }
             let whose = (kb, documents.as_slice());
             let refused = usage::documents_refused(&mut self.tx, self.db, &acceptance.limits, whose).await?;
             if refused.is_some() {

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
 
-use super::deletion;
 use super::port::{PgCatalog, PgCatalogs};
+use super::{deletion, kb, tenant};
+use crate::model::Kb;
 use crate::ports::{Lifecycle, StoreResult};
 use crate::scoped::Scope;
 
@@ -29,5 +30,14 @@ impl Lifecycle for PgCatalog {
 
     async fn document_delete(&self, kb: &KbId, id: &DocumentId, revision: u64) -> StoreResult<bool> {
         deletion::document(&self.db, kb, id, revision).await
+    }
+
+    async fn kb_closed(&self, kb: &KbId) -> StoreResult<Option<Kb>> {
+        Ok(tenant::kb(&self.db, kb).await?.filter(|kb| kb.is_closed))
+    }
+
+    async fn kb_delete(&self, id: &KbId) -> StoreResult<bool> {
+        let gone = kb::delete(&self.db, id).await?;
+        self.announced(gone).await
     }
 }

@@ -8,6 +8,7 @@ mod document;
 mod history;
 mod idempotency;
 mod member;
+mod kb;
 mod lifecycle;
 mod port;
 mod rag_settings;

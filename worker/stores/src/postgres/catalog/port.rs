@@ -107,8 +107,13 @@ impl Catalog for PgCatalog {
         self.announced(kb).await
     }
 
+    async fn kb_rename(&self, id: &KbId, name: &str, revision: u64) -> StoreResult<bool> {
+        let current = tenant::kb_rename(&self.db, id, name, revision).await?;
+        self.announced(current).await
+    }
+
     async fn kb(&self, id: &KbId) -> StoreResult<Option<Kb>> {
-        tenant::kb(&self.db, id).await
+        Ok(tenant::kb(&self.db, id).await?.filter(|kb| !kb.is_closed))
     }
 
     async fn kbs(&self) -> StoreResult<Vec<Kb>> {
@@ -117,9 +122,13 @@ impl Catalog for PgCatalog {
 
     async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {
         let accepted = accept::accept(&self.db, acceptance, now).await?;
-        let somebody_new = acceptance.tenant.is_some() || acceptance.founder.is_some();
-        if somebody_new && accepted == Accepted::New {
+        if accepted != Accepted::New {
+            return Ok(accepted);
+        }
+        if acceptance.tenant.is_some() || acceptance.founder.is_some() {
             self.news.tenant_made(self.db.tenant()).await;
+        } else if acceptance.kb.is_some() || acceptance.kb_close.is_some() {
+            self.news.tenant_changed(self.db.tenant()).await;
         }
         Ok(accepted)
     }

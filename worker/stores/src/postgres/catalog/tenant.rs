@@ -57,25 +57,41 @@ pub(super) async fn kb_ensure(
     let insert = insert.bind(db.tenant().as_str()).bind(id.as_str()).bind(name);
     let mut tx = db.tx("catalog.kb_ensure").await?;
     tx.execute(insert.bind(workspace.as_str()).bind(now)).await?;
-    let select =
-        sqlx::query("select kb_id, name, workspace, created_at from kbs where tenant_id = $1 and kb_id = $2");
+    let select = sqlx::query(
+        "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 and kb_id = $2",
+    );
     let kb = tx.one(select.bind(db.tenant().as_str()).bind(id.as_str()), row::kb).await?;
     tx.commit().await?;
     Ok(kb)
 }
 
+/// A knowledge base, closed or not.
 pub(super) async fn kb(db: &TenantDb, id: &KbId) -> StoreResult<Option<Kb>> {
-    let sql =
-        sqlx::query("select kb_id, name, workspace, created_at from kbs where tenant_id = $1 and kb_id = $2");
+    let sql = sqlx::query(
+        "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 and kb_id = $2",
+    );
     let mut tx = db.tx("catalog.kb").await?;
     let found = tx.optional(sql.bind(db.tenant().as_str()).bind(id.as_str()), row::kb).await?;
     tx.commit().await?;
     Ok(found)
 }
 
+pub(super) async fn kb_rename(db: &TenantDb, id: &KbId, name: &str, revision: u64) -> StoreResult<bool> {
+    let sql = sqlx::query(
+        "update kbs set name = $4, revision = revision + 1 \
+         where tenant_id = $1 and kb_id = $2 and revision = $3 and deleting_at is null",
+    );
+    let sql = sql.bind(db.tenant().as_str()).bind(id.as_str()).bind(row::wide(revision));
+    let mut tx = db.tx("catalog.kb_rename").await?;
+    let current = tx.execute(sql.bind(name)).await? == 1;
+    tx.commit().await?;
+    Ok(current)
+}
+
 pub(super) async fn kbs(db: &TenantDb) -> StoreResult<Vec<Kb>> {
-    let sql =
-        sqlx::query("select kb_id, name, workspace, created_at from kbs where tenant_id = $1 order by kb_id");
+    let sql = sqlx::query(
+        "select *, false as is_closed from kbs where tenant_id = $1 and deleting_at is null order by kb_id",
+    );
     let mut tx = db.tx("catalog.kbs").await?;
     let kbs = tx.all(sql.bind(db.tenant().as_str()), row::kb).await?;
     tx.commit().await?;

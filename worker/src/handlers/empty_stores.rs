@@ -1,0 +1,11 @@
+//! What nobody needs any more, in every store but the catalog.
+
+use stores::model::Kb;
+use stores::{StoreError, TenantStores};
+
+/// Removes what a knowledge base holds: its graph and chunks, its texts, its originals.
+pub(super) async fn empty_kb(stores: &TenantStores, kb: &Kb) -> Result<(), StoreError> {
+    stores.index().kb_forget(kb).await?;
+    stores.documents().kb_forget(&kb.id).await?;
+    stores.blobs().kb_forget(&kb.id).await
+}

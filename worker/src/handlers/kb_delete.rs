@@ -1,0 +1,22 @@
+//! `kb.delete`: a closed knowledge base leaves every store, its row in the catalog last.
+
+use jobs::JobError;
+use jobs::types::DeleteKb;
+
+use super::empty_stores::empty_kb;
+use crate::context::JobContext;
+use crate::handler::Handler;
+
+impl Handler for DeleteKb {
+    #[tracing::instrument(name = "kb.delete", skip_all)]
+    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+        let lifecycle = cx.stores().lifecycle();
+        let Some(kb) = lifecycle.kb_closed(cx.kb_id()?).await? else {
+            tracing::info!("the knowledge base is gone or in use, nothing to do");
+            return Ok(());
+        };
+        empty_kb(cx.stores(), &kb).await?;
+        lifecycle.kb_delete(&kb.id).await?;
+        Ok(())
+    }
+}

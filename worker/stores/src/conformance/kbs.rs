@@ -1,0 +1,141 @@
+use bytes::Bytes;
+use jobs::DocumentId;
+use jobs::tenant::KbId;
+use sha2::{Digest as _, Sha256};
+
+use super::fixture::{Pair, Party, now, upload, workspace};
+use super::graph::{entity, relation, say};
+use super::schedules::schedule;
+use crate::Opened;
+use crate::model::{Acceptance, Accepted, Chunk, Extraction, GraphCounts, Kb, NewKb, ParsedDocument};
+
+async fn accept(party: &Party, acceptance: Acceptance) -> Accepted {
+    party.stores.catalog().accept(&acceptance, now()).await.unwrap()
+}
+
+async fn close(party: &Party, kb: &KbId) -> Accepted {
+    accept(party, Acceptance { kb_close: Some(kb.clone()), ..Acceptance::default() }).await
+}
+
+fn papers(id: &str) -> NewKb {
+    NewKb { id: id.parse().unwrap(), name: "Papers".into(), workspace: workspace(now()) }
+}
+
+pub(super) async fn made_and_renamed(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let make = async |new: &NewKb| {
+        accept(&pair.acme, Acceptance { kb: Some(new.clone()), ..Acceptance::default() }).await
+    };
+    let archive = papers("archive");
+    let (catalog, directory) = (pair.acme.stores.catalog(), &opened.directory);
+    assert_eq!(directory.kb(pair.acme.id(), &archive.id).await.unwrap(), None);
+    assert_eq!(make(&archive).await, Accepted::New);
+    assert_eq!(make(&papers("archive")).await, Accepted::KbExists);
+    let made = catalog.kb(&archive.id).await.unwrap().unwrap();
+    assert_eq!(made, archive.at(made.created_at));
+    assert_eq!(directory.kb(pair.acme.id(), &archive.id).await.unwrap(), Some(made.clone()));
+
+    let twin = pair.twin.stores.catalog();
+    assert!(!twin.kb_rename(&archive.id, "Theirs", 1).await.unwrap());
+    assert!(!catalog.kb_rename(&archive.id, "Old", 2).await.unwrap());
+    assert!(catalog.kb_rename(&archive.id, "Old papers", 1).await.unwrap());
+    assert!(!catalog.kb_rename(&archive.id, "Older papers", 1).await.unwrap());
+    let renamed = Kb { name: "Old papers".into(), revision: 2, ..made };
+    assert_eq!(catalog.kb(&archive.id).await.unwrap(), Some(renamed.clone()));
+    assert_eq!(directory.kb(pair.acme.id(), &archive.id).await.unwrap(), Some(renamed));
+}
+
+pub(super) async fn closed(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (kb, id) = (&pair.acme.kb.id, DocumentId::of_name("a.md"));
+    for party in [&pair.acme, &pair.twin] {
+        assert_eq!(party.register(vec![upload("a.md", 1, pair.now)], pair.now).await, Accepted::New);
+        let nightly = schedule(party, "nightly", pair.now + chrono::TimeDelta::days(1));
+        party.stores.catalog().schedule_put(&nightly, pair.now).await.unwrap();
+    }
+    let (catalog, lifecycle) = (pair.acme.stores.catalog(), pair.acme.stores.lifecycle());
+    assert_eq!(close(&pair.acme, &"nowhere".parse().unwrap()).await, Accepted::KbGone);
+    assert_eq!(lifecycle.kb_closed(kb).await.unwrap(), None);
+    assert!(!lifecycle.kb_delete(kb).await.unwrap(), "it is in use");
+    assert!(opened.directory.kb_exists(pair.acme.id(), kb).await.unwrap());
+
+    for _ in 0..2 {
+        assert_eq!(close(&pair.acme, kb).await, Accepted::New);
+        assert!(!opened.directory.kb_exists(pair.acme.id(), kb).await.unwrap());
+        assert_eq!(catalog.kb(kb).await.unwrap(), None);
+        assert_eq!(catalog.kbs().await.unwrap(), []);
+        assert_eq!(catalog.document(kb, &id).await.unwrap(), None);
+        assert_eq!(catalog.document_totals(kb).await.unwrap(), [0; 4]);
+        assert_eq!(catalog.schedules(kb).await.unwrap(), []);
+        assert!(!catalog.document_processing(kb, &id, 1, 1, pair.now).await.unwrap());
+    }
+    let gone = pair.acme.register(vec![upload("b.md", 1, pair.now)], pair.now).await;
+    assert_eq!(gone, Accepted::KbGone);
+    let again = Acceptance { kb: Some(papers(kb.as_str())), ..Acceptance::default() };
+    assert_eq!(catalog.accept(&again, now()).await.unwrap(), Accepted::KbExists);
+    let found = lifecycle.kb_closed(kb).await.unwrap().unwrap();
+    assert_eq!((found.workspace, found.is_closed), (pair.acme.kb.workspace.clone(), true));
+
+    assert!(lifecycle.kb_delete(kb).await.unwrap());
+    assert!(!lifecycle.kb_delete(kb).await.unwrap());
+    assert_eq!(lifecycle.kb_closed(kb).await.unwrap(), None);
+    assert_eq!(catalog.document_revision(kb, &id).await.unwrap(), None);
+    assert_eq!(catalog.accept(&again, now()).await.unwrap(), Accepted::New);
+
+    let twin = pair.twin.stores.catalog();
+    assert_eq!(twin.document_totals(kb).await.unwrap(), [1, 0, 0, 0]);
+    assert_eq!(twin.schedules(kb).await.unwrap().len(), 1);
+}
+
+/// One of everything that a knowledge base can hold.
+async fn fill(party: &Party, kb: &Kb) {
+    let id = DocumentId::of_name("a.md");
+    let bytes = Bytes::from_static(b"an original");
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    party.stores.blobs().original_put(&kb.id, &id, &sha256, bytes).await.unwrap();
+    let parsed = ParsedDocument { revision: 1, title: None, text: "text".into() };
+    let (documents, index) = (party.stores.documents(), party.stores.index());
+    documents.parsed_put(&kb.id, &id, &parsed).await.unwrap();
+    documents.extractions_put(&kb.id, &id, 1, &[(0, Extraction::default())]).await.unwrap();
+    let chunk = Chunk { order: 0, tokens: 1, content: "text".into() };
+    index.chunks_replace(kb, &id, "a.md", &[chunk]).await.unwrap();
+    let said = [
+        entity("a.md", 0, "Curie", "person", "a chemist"),
+        relation("a.md", 0, ["Curie", "Paris"], "lives", 1.0),
+    ];
+    say(index.as_ref(), kb, "a.md", &said).await;
+}
+
+/// How much of it there is: originals, texts, extractions, and what is in the index.
+async fn held(party: &Party, kb: &Kb) -> (usize, usize, usize, GraphCounts) {
+    let id = DocumentId::of_name("a.md");
+    let documents = party.stores.documents();
+    (
+        party.stores.blobs().originals(&kb.id, &id).await.unwrap().len(),
+        usize::from(documents.parsed(&kb.id, &id).await.unwrap().is_some()),
+        documents.extractions(&kb.id, &id, 1).await.unwrap().len(),
+        party.stores.index().counts(kb).await.unwrap(),
+    )
+}
+
+pub(super) async fn emptied(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let kb = &pair.acme.kb;
+    let (other, theirs) = (pair.acme.kb_new("default-2").await, &pair.twin.kb);
+    for (party, kb) in [(&pair.acme, kb), (&pair.acme, &other), (&pair.twin, theirs)] {
+        fill(party, kb).await;
+    }
+    let full = (1, 1, 1, GraphCounts { chunks: 1, entities: 2, relations: 1 });
+    assert_eq!(held(&pair.acme, kb).await, full);
+    for _ in 0..2 {
+        pair.acme.stores.index().kb_forget(kb).await.unwrap();
+        pair.acme.stores.documents().kb_forget(&kb.id).await.unwrap();
+        pair.acme.stores.blobs().kb_forget(&kb.id).await.unwrap();
+        assert_eq!(held(&pair.acme, kb).await, (0, 0, 0, GraphCounts::default()));
+    }
+    assert_eq!(held(&pair.acme, &other).await, full);
+    assert_eq!(held(&pair.twin, theirs).await, full);
+    // Another tenant cannot empty it by its workspace.
+    pair.twin.stores.index().kb_forget(&other).await.unwrap();
+    assert_eq!(held(&pair.acme, &other).await, full);
+}
