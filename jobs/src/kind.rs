@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::job::{Job, JobPolicy};
 use crate::types::{
-    BuildGraph, DeleteDocument, DeleteKb, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb,
+    BuildGraph, DeleteDocument, DeleteKb, DeprovisionTenant, ExtractEntities, IngestDocument,
+    ProvisionTenant, ReindexKb,
 };
 
 macro_rules! kinds {
@@ -45,6 +46,7 @@ kinds! {
     ReindexKb => ReindexKb,
     DeleteDocument => DeleteDocument,
     DeleteKb => DeleteKb,
+    DeprovisionTenant => DeprovisionTenant,
 }
 
 impl fmt::Display for JobKind {

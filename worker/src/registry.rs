@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 use jobs::envelope::Envelope;
 use jobs::queue::Lane;
 use jobs::types::{
-    BuildGraph, DeleteDocument, DeleteKb, ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb,
+    BuildGraph, DeleteDocument, DeleteKb, DeprovisionTenant, ExtractEntities, IngestDocument,
+    ProvisionTenant, ReindexKb,
 };
 use jobs::{Job, JobError, JobKind, JobPolicy};
 
@@ -50,6 +51,7 @@ impl Registry {
             JobKind::ReindexKb => registry.with::<ReindexKb>(),
             JobKind::DeleteDocument => registry.with::<DeleteDocument>(),
             JobKind::DeleteKb => registry.with::<DeleteKb>(),
+            JobKind::DeprovisionTenant => registry.with::<DeprovisionTenant>(),
         })
     }
 

@@ -16,6 +16,7 @@ mod room;
 mod settings;
 mod submission;
 mod tenant;
+mod tenant_delete;
 
 pub use answer::Answer;
 pub(crate) use answer::job_location;
@@ -28,3 +29,4 @@ pub use reindex::accept_reindex;
 pub(crate) use settings::check_plan;
 pub use settings::{SettingsChange, change_settings};
 pub use tenant::{TenantRequest, accept_tenant};
+pub use tenant_delete::accept_tenant_delete;

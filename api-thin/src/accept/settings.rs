@@ -17,9 +17,11 @@ const TRIES: u32 = 8;
 /// How long an answer waits for the queue. Workers tell it what it was not told here.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What an operator wants of a tenant.
+/// What is to be changed of a tenant.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsChange {
+    /// Another name.
+    pub name: Option<String>,
     /// Another plan.
     pub plan: Option<String>,
     /// A merge patch (RFC 7396) of what the tenant has beyond its plan.
@@ -71,7 +73,8 @@ fn changed(app: &ApiState, before: &Tenant, change: &SettingsChange) -> Result<T
         }
         _ => before.status,
     };
-    Ok(TenantSettings { plan, limits, status })
+    let name = change.name.clone().unwrap_or_else(|| before.name.clone());
+    Ok(TenantSettings { name, plan, limits, status })
 }
 
 /// Refuses a plan that nobody defined: its tenant would have no limits at all.

@@ -57,7 +57,17 @@ impl Submission<'_> {
         // A knowledge base is there when it is accepted; everything else is work for later.
         let answer = if kb.is_some() { Answer::created(body) } else { Answer::accepted(body) };
         let idempotency = self.idempotency(&answer);
-        let acceptance = Acceptance { tenant, founder, kb, kb_close, documents, jobs, idempotency, limits };
+        let acceptance = Acceptance {
+            tenant,
+            founder,
+            kb,
+            kb_close,
+            tenant_closed: None,
+            documents,
+            jobs,
+            idempotency,
+            limits,
+        };
         let now = self.app.clock().now();
         let accepted = self.stores.catalog().accept(&acceptance, now).await?;
         match accepted {
@@ -72,7 +82,7 @@ impl Submission<'_> {
                 let detail = "choose another id, or wait until the one that is being deleted is gone";
                 Err(Problem::new(Code::KbExists, detail))
             }
-            Accepted::KbGone => Err(Problem::not_found()),
+            Accepted::TenantGone | Accepted::KbGone => Err(Problem::not_found()),
             Accepted::RevisionMoved => Ok(Outcome::Moved),
             Accepted::OverQuota(over) => Err(Problem::over_quota(&over, now)),
         }

@@ -74,6 +74,9 @@ async fn admit_member(
         return Err(Problem::not_found());
     }
     let record = app.directory().tenant(&member.tenant).await?.ok_or_else(Problem::not_found)?;
+    if record.status == TenantStatus::Deprovisioning {
+        return Err(Problem::not_found());
+    }
     meter(parts, app, &member, record).await?;
     let permissions = match needed {
         None => {

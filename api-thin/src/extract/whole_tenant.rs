@@ -1,10 +1,12 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use jobs::Job;
+use jobs::envelope::{EnqueueOptions, StampedJob, TraceParent};
 use jobs::tenant::{TenantContext, TenantId};
 use stores::TenantStores;
 
-use super::admission::{Admission, admit_operator, identify, named_tenant};
-use super::caller::Caller;
+use super::admission::{Admission, admit_operator, identify, named_tenant, operator_context};
+use super::caller::{Caller, trace_of};
 use super::need::{ManageJobs, ManageTenant, Need};
 use crate::auth::Identity;
 use crate::problem::{Code, Problem};
@@ -32,6 +34,25 @@ pub struct TenantOperator {
     pub context: TenantContext,
     /// The tenant's stores.
     pub stores: TenantStores,
+    trace: Option<TraceParent>,
+}
+
+impl TenantOperator {
+    /// Stamps a job for the tenant under `epoch`, in the trace of the request.
+    ///
+    /// # Errors
+    /// When the operator may not ask for such a job.
+    pub fn stamp_under<J: Job>(
+        &self,
+        app: &ApiState,
+        epoch: u64,
+        job: &J,
+        options: EnqueueOptions,
+    ) -> Result<StampedJob, Problem> {
+        let context = operator_context(self.context.tenant_id().clone(), epoch);
+        let options = EnqueueOptions { traceparent: self.trace, ..options };
+        Ok(app.stamper().stamp(&context, job, options)?)
+    }
 }
 
 impl FromRequestParts<ApiState> for TenantOperator {
@@ -48,7 +69,7 @@ impl FromRequestParts<ApiState> for TenantOperator {
         }
         let named = named_tenant(parts).await?;
         let Admission { context, .. } = admit_operator(app, named, ManageTenant::PERMISSION).await?;
-        Ok(Self { stores: app.stores().scoped(&context), context })
+        Ok(Self { stores: app.stores().scoped(&context), context, trace: trace_of(parts) })
     }
 }
 

@@ -1,18 +1,22 @@
 use axum::Json as Answering;
 use axum::extract::State;
-use jobs::tenant::TenantStatus;
+use jobs::tenant::{Actor, TenantStatus};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use super::reindex::Nothing;
+use super::text::text;
 use crate::accept::{SettingsChange, change_settings};
-use crate::extract::{Anyone, Caller, Json, TenantOperator};
+use crate::extract::{Anyone, Caller, Json, ManageTenant, OptionalJson, TenantCaller, TenantOperator};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
+use stores::TenantStores;
 use stores::model::Tenant;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
+    name: Option<String>,
     plan: Option<String>,
     #[serde(default, deserialize_with = "present")]
     limits: Option<Value>,
@@ -24,16 +28,55 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
     Value::deserialize(deserializer).map(Some)
 }
 
-/// `PATCH /api/v1/tenants/{tenant}`: another plan, other limits, suspended, or active again.
+/// `PATCH /api/v1/tenants/{tenant}`: another name; for the operator also another plan, other limits, suspended, or
+/// active again.
 pub(super) async fn change(
     State(app): State<ApiState>,
-    who: TenantOperator,
-    Json(Change { plan, limits, status }): Json<Change>,
+    TenantCaller(who): TenantCaller<ManageTenant>,
+    Json(Change { name, plan, limits, status }): Json<Change>,
 ) -> Result<Answering<Value>, Problem> {
+    let operators = plan.is_some() || limits.is_some() || status.is_some();
+    if operators && *who.context.actor() != Actor::Operator {
+        return Err(Problem::new(Code::Forbidden, "only the operator's key may change more than the name"));
+    }
+    let name = name.map(|name| text("name", name, 200)).transpose()?;
     let status = status.as_deref().map(status_of).transpose()?;
-    let change = SettingsChange { plan, limits, status };
-    let (tenant, applied) = change_settings(&app, &who.stores, &change).await?;
-    let mut answer = view(&app, &tenant);
+    change_to(&app, &who.stores, SettingsChange { name, plan, limits, status }).await
+}
+
+/// `POST …/suspend`: closed for now; its jobs are parked.
+pub(super) async fn suspend(
+    State(app): State<ApiState>,
+    who: TenantOperator,
+    OptionalJson(Nothing {}): OptionalJson<Nothing>,
+) -> Result<Answering<Value>, Problem> {
+    status_change(&app, &who, TenantStatus::Suspended).await
+}
+
+/// `POST …/resume`: in use again; its jobs come back.
+pub(super) async fn resume(
+    State(app): State<ApiState>,
+    who: TenantOperator,
+    OptionalJson(Nothing {}): OptionalJson<Nothing>,
+) -> Result<Answering<Value>, Problem> {
+    status_change(&app, &who, TenantStatus::Active).await
+}
+
+async fn status_change(
+    app: &ApiState,
+    who: &TenantOperator,
+    status: TenantStatus,
+) -> Result<Answering<Value>, Problem> {
+    change_to(app, &who.stores, SettingsChange { status: Some(status), ..SettingsChange::default() }).await
+}
+
+async fn change_to(
+    app: &ApiState,
+    stores: &TenantStores,
+    change: SettingsChange,
+) -> Result<Answering<Value>, Problem> {
+    let (tenant, applied) = change_settings(app, stores, &change).await?;
+    let mut answer = view(app, &tenant);
     answer["applied"] = applied.into();
     Ok(Answering(answer))
 }

@@ -53,6 +53,7 @@ routes! {
         post "/tenants" => tenants::create;
         get "/tenants/{tenant}" => tenants::show;
         patch "/tenants/{tenant}" => settings::change;
+        delete "/tenants/{tenant}" => tenants::delete;
         get "/lanes" => lanes::list;
         post "/auth/login" => auth::log_in;
         post "/auth/refresh" => auth::refresh;
@@ -61,6 +62,8 @@ routes! {
         post "/signup" => sign_up::sign_up;
     }
     Tenant tenant_routes {
+        post "/suspend" => settings::suspend;
+        post "/resume" => settings::resume;
         get "/limits" => settings::limits;
         get "/usage" => usage::show;
         get "/settings" => rag_settings::show;

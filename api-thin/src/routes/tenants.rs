@@ -9,9 +9,9 @@ use stores::model::{Tenant, TenantFilter};
 
 use super::page::{invalid as unusable, page_limit};
 use super::text::{invalid, text};
-use crate::accept::{TenantRequest, accept_tenant, check_plan};
+use crate::accept::{Answer, TenantRequest, accept_tenant, accept_tenant_delete, check_plan};
 use crate::auth::one_name;
-use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller, Query};
+use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller, Query, TenantOperator};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -89,4 +89,9 @@ fn view(tenant: &Tenant) -> Value {
         "status": tenant.status,
         "created_at": tenant.created_at,
     })
+}
+
+/// `DELETE /api/v1/tenants/{tenant}`: close it, and empty every store of it.
+pub(super) async fn delete(State(app): State<ApiState>, who: TenantOperator) -> Result<Answer, Problem> {
+    accept_tenant_delete(&app, who).await
 }

@@ -6,6 +6,7 @@ mod entities_extract;
 mod graph_build;
 mod kb_delete;
 mod kb_reindex;
+mod tenant_deprovision;
 mod tenant_provision;
 
 pub use document_delete::DeleteDocument;
@@ -14,4 +15,5 @@ pub use entities_extract::ExtractEntities;
 pub use graph_build::BuildGraph;
 pub use kb_delete::DeleteKb;
 pub use kb_reindex::ReindexKb;
+pub use tenant_deprovision::DeprovisionTenant;
 pub use tenant_provision::{FirstApiKey, ProvisionTenant};

@@ -77,7 +77,7 @@ fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
         ("patch", "/kbs/{kb}") => request.json(&json!({ "name": "Intruders" })),
         ("patch", "/tenants/{tenant}") => request.json(&json!({ "limits": { "cap": 1 } })),
         ("post", path) if path.starts_with("/jobs/") || path.starts_with("/queues/") => request,
-        ("post", "/auth/logout" | "/signup" | "/api-keys/{key}/rotate")
+        ("post", "/auth/logout" | "/signup" | "/api-keys/{key}/rotate" | "/suspend" | "/resume")
         | ("post", "/kbs/{kb}/reindex" | "/dead-letters/{job}/retry")
         | ("get" | "delete", _) => request,
         (method, path) => unreachable!("describe the body of {method} {path} here"),
@@ -177,7 +177,12 @@ async fn the_owner_finds_everything() {
 }
 
 /// Routes about one tenant that are not for its members.
-const OPERATORS: &[(&str, &str)] = &[("patch", "/tenants/{tenant}")];
+const OPERATORS: &[(&str, &str)] = &[
+    ("patch", "/tenants/{tenant}"),
+    ("delete", "/tenants/{tenant}"),
+    ("post", "/suspend"),
+    ("post", "/resume"),
+];
 
 #[tokio::test]
 async fn every_route_but_the_open_ones_asks_who_is_there() {

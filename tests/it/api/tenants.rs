@@ -2,7 +2,7 @@ use jobs::JobKind;
 use jobs::tenant::TenantStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::api::{Api, Reply, Written, problem, send};
+use tests::api::{Api, Claims, Reply, Written, problem, send};
 
 async fn create(api: &Api, key: Option<&str>, body: &Value) -> Reply {
     let request = api.operator(Method::POST, "/api/v1/tenants").json(body);
@@ -93,6 +93,82 @@ async fn a_suspended_tenant_is_told_so_and_nothing_is_taken() {
     problem(&acme.upload_text("a.md", "text").await, 403, "tenant_suspended");
     assert_eq!(acme.get("").await.text("/status"), "suspended");
     assert_eq!(Written::of(&api, &acme).await, before);
+}
+
+/// The routes do what the status of a PATCH does, and are the operator's alone.
+#[tokio::test]
+async fn suspend_and_resume_are_the_operators() {
+    let api = Api::start().await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let operator =
+        async |verb: &str| send(api.operator(Method::POST, &format!("/api/v1/tenants/acme/{verb}"))).await;
+    problem(&send(acme.request(Method::POST, "/suspend")).await, 403, "forbidden");
+    let job = acme.upload_text("a.md", "text").await.text("/job_id");
+    assert_eq!(operator("suspend").await.text("/status"), "suspended");
+    for path in ["/kbs", "/kbs/default", "/kbs/default/documents", "/kbs/default/graph"] {
+        problem(&acme.get(path).await, 403, "tenant_suspended");
+    }
+    problem(&acme.upload_text("b.md", "text").await, 403, "tenant_suspended");
+    problem(&send(acme.request(Method::POST, "/resume")).await, 403, "forbidden");
+    let renamed = acme.request(Method::PATCH, "").json(&json!({ "name": "Free again" }));
+    problem(&send(renamed).await, 403, "tenant_suspended");
+    assert_eq!(acme.get(&format!("/jobs/{job}")).await.text("/state"), "parked");
+    assert_eq!(twin.get("/kbs").await.status, 200);
+    assert_eq!(operator("suspend").await.status, 200, "once more changes nothing");
+    assert_eq!(operator("resume").await.text("/status"), "active");
+    assert_eq!(acme.get(&format!("/jobs/{job}")).await.text("/state"), "available");
+    assert_eq!(acme.get("/kbs").await.status, 200);
+    api.provisioning("early").await;
+    let early = send(api.operator(Method::POST, "/api/v1/tenants/early/resume")).await;
+    problem(&early, 409, "tenant_not_ready");
+}
+
+#[tokio::test]
+async fn an_admin_renames_the_tenant_and_changes_nothing_else() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    let patch = async |body: Value| send(acme.request(Method::PATCH, "").json(&body)).await;
+    assert_eq!(patch(json!({ "name": "Acme Ltd" })).await.text("/name"), "Acme Ltd");
+    assert_eq!(acme.get("").await.text("/name"), "Acme Ltd");
+    for body in [
+        json!({ "name": "Mine", "plan": "standard" }),
+        json!({ "name": "Mine", "limits": null }),
+        json!({ "name": "Mine", "status": "active" }),
+    ] {
+        problem(&patch(body).await, 403, "forbidden");
+    }
+    problem(&patch(json!({ "name": "" })).await, 400, "invalid_field");
+    let viewer = acme.anonymous(Method::PATCH, "").bearer_auth(Claims::of("acme", "EDITOR").token());
+    problem(&send(viewer.json(&json!({ "name": "Mine" }))).await, 403, "forbidden");
+    assert_eq!(acme.get("").await.text("/name"), "Acme Ltd");
+}
+
+#[tokio::test]
+async fn a_deleted_tenant_is_closed_at_once_and_its_work_is_called_off() {
+    let api = Api::start().await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let job = acme.upload_text("a.md", "text").await.text("/job_id");
+    problem(&send(acme.request(Method::DELETE, "")).await, 403, "forbidden");
+    let before = Written::of(&api, &twin).await;
+    // Whatever holds work back does not hold this back.
+    send(api.operator(Method::POST, "/api/v1/tenants/acme/suspend")).await;
+    for _ in 0..2 {
+        let reply = send(api.operator(Method::DELETE, "/api/v1/tenants/acme")).await;
+        assert_eq!((reply.status, reply.text("/tenant/status").as_str()), (202, "deprovisioning"));
+        let view = send(api.operator(Method::GET, &reply.text("/location"))).await.body();
+        assert_eq!((&view["type"], &view["state"]), (&json!("tenant.deprovision"), &json!("available")));
+    }
+    assert_eq!(api.queued("acme").await["open"], 1);
+    let called_off = send(api.operator(Method::GET, &format!("/api/v1/tenants/acme/jobs/{job}"))).await;
+    assert_eq!(called_off.text("/state"), "cancelled");
+    for path in ["", "/kbs", "/jobs", "/limits"] {
+        problem(&acme.get(path).await, 404, "not_found");
+    }
+    problem(&acme.upload_text("b.md", "text").await, 404, "not_found");
+    let shown = send(api.operator(Method::GET, "/api/v1/tenants/acme")).await;
+    assert_eq!(shown.text("/status"), "deprovisioning");
+    assert_eq!(Written::of(&api, &twin).await, before);
+    problem(&send(api.operator(Method::DELETE, "/api/v1/tenants/nobody")).await, 404, "not_found");
 }
 
 #[tokio::test]

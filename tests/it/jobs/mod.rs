@@ -7,4 +7,5 @@ mod entities_extract;
 mod graph_build;
 mod kb_delete;
 mod kb_reindex;
+mod tenant_deprovision;
 mod tenant_provision;

@@ -9,3 +9,10 @@ pub(super) async fn empty_kb(stores: &TenantStores, kb: &Kb) -> Result<(), Store
     stores.documents().kb_forget(&kb.id).await?;
     stores.blobs().kb_forget(&kb.id).await
 }
+
+/// Removes what a tenant holds outside of its knowledge bases, and what a store keeps for the tenant as a whole.
+pub(super) async fn empty_tenant(stores: &TenantStores) -> Result<(), StoreError> {
+    stores.documents().tenant_forget().await?;
+    stores.blobs().tenant_forget().await?;
+    stores.cache().clear().await
+}

@@ -6,6 +6,7 @@ mod entities_extract;
 mod graph_build;
 mod kb_delete;
 mod kb_reindex;
+mod tenant_deprovision;
 mod tenant_provision;
 
 mod document;

@@ -171,6 +171,10 @@ impl Blobs for TenantBlobs {
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
         self.clear("blobs.kb_forget", &self.root.clone().join(kb.as_str())).await
     }
+
+    async fn tenant_forget(&self) -> StoreResult<()> {
+        self.clear("blobs.tenant_forget", &self.root).await
+    }
 }
 
 /// Deletes an object unless it is gone or was stored again after `stored_at`.

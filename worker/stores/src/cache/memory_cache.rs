@@ -75,4 +75,9 @@ impl Cache for TenantMemory {
     async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken> {
         Ok(self.all.rates.take(self.key(key), window, more))
     }
+
+    async fn clear(&self) -> StoreResult<()> {
+        self.all.values().retain(|(tenant, _), _| *tenant != self.tenant);
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
 //! Redis: small values that may be lost, and the connection that the directory's news travel on.
 
+mod clear;
 mod commands;
 mod connect;
 mod fault;

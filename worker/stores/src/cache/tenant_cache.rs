@@ -4,9 +4,9 @@ use std::time::Duration;
 use jobs::tenant::TenantId;
 use redis::Cmd;
 
-use super::Commands;
 use super::fault::fault;
-use crate::deadline::{CALL, within};
+use super::{Commands, clear};
+use crate::deadline::{BULK, CALL, within};
 use crate::model::{RateTaken, RateWindow};
 use crate::ports::{Cache, StoreResult};
 use crate::scoped::Scope;
@@ -83,5 +83,12 @@ impl Cache for TenantCache {
         command.arg(RATE).arg(1).arg(self.key(key)).arg(limit).arg(window_s).arg(now_s).arg(more);
         let (taken, used, frees_in_s) = self.run("cache.rate_take", &command).await?;
         Ok(RateTaken { taken, used, frees_in_s })
+    }
+
+    async fn clear(&self) -> StoreResult<()> {
+        let mut redis = self.redis.clone();
+        let clear =
+            async { clear::all(&mut redis, &self.prefix).await.map_err(|error| fault("cache.clear", error)) };
+        within("cache.clear", BULK, clear).await
     }
 }

@@ -10,6 +10,7 @@ mod blobs;
 mod cache;
 mod called_off;
 mod chunks;
+mod closing;
 mod deletion;
 mod directory;
 mod documents;

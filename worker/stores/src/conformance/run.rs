@@ -1,7 +1,7 @@
 use super::{
-    accept, api_keys, blobs, cache, called_off, chunks, deletion, directory, documents, graph, graph_merge,
-    history, identities, kbs, members, outbox, rag_settings, registry, schedules, settings, slugs, tenants,
-    usage,
+    accept, api_keys, blobs, cache, called_off, chunks, closing, deletion, directory, documents, graph,
+    graph_merge, history, identities, kbs, members, outbox, rag_settings, registry, schedules, settings,
+    slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -40,6 +40,7 @@ pub async fn exercise(opened: &Opened) {
         rag_settings { put_by_revision }
         deletion { documents, replaced_meanwhile, texts_and_originals }
         kbs { made_and_renamed, closed, emptied }
+        closing { called_off, deleted, texts_and_values }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox }
         directory { news_of_tenants, tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
         identities { users, founders, places, sessions, racing_renewals, gates }

@@ -7,7 +7,7 @@ use crate::model::{Tenant, TenantPlan, TenantSettings};
 
 fn gold() -> TenantSettings {
     let limits = Limits { cap: Some(3), type_caps: [("a.b".into(), 1)].into(), ..Limits::default() };
-    TenantSettings { plan: "gold".into(), limits, status: TenantStatus::Suspended }
+    TenantSettings { name: "Gold".into(), plan: "gold".into(), limits, status: TenantStatus::Suspended }
 }
 
 async fn row(party: &Party) -> Tenant {
@@ -32,9 +32,9 @@ pub(super) async fn put_by_revision(opened: &Opened) {
     assert_eq!(row(&pair.acme).await, before);
     assert!(catalog.tenant_settings_put(&gold(), before.revision).await.unwrap());
     assert!(!catalog.tenant_settings_put(&gold(), before.revision).await.unwrap(), "somebody was faster");
-    let TenantSettings { plan, limits, status } = gold();
+    let TenantSettings { name, plan, limits, status } = gold();
     let revision = before.revision + 1;
-    assert_eq!(row(&pair.acme).await, Tenant { plan, status, limits, revision, ..before });
+    assert_eq!(row(&pair.acme).await, Tenant { name, plan, status, limits, revision, ..before });
     assert_eq!(row(&pair.twin).await, other);
     let known = opened.directory.tenant(pair.acme.id()).await.unwrap().unwrap();
     assert_eq!(known.status, TenantStatus::Suspended, "the directory hears of it");

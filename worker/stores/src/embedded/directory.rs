@@ -89,7 +89,7 @@ impl SqliteDirectory {
         limit: u32,
     ) -> Result<Vec<Tenant>, Fault> {
         let rows: Vec<TenantRow> = sqlx::query_as(
-            "SELECT * FROM tenants WHERE tenant_id > ?1 AND (?2 IS NULL OR status = ?2)
+            "SELECT * FROM tenants WHERE tenant_id > ?1 AND deleted_at_us IS NULL AND (?2 IS NULL OR status = ?2)
                  AND (?3 IS NULL OR plan = ?3)
              ORDER BY tenant_id LIMIT ?4",
         )

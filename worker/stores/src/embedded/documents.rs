@@ -186,4 +186,9 @@ impl Documents for TenantDocuments {
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
         call("documents.kb_forget", BULK, self.kb_delete(kb)).await
     }
+
+    /// The file holds the tenant's part of the index too.
+    async fn tenant_forget(&self) -> StoreResult<()> {
+        call("documents.tenant_forget", BULK, self.files.remove(&self.tenant)).await
+    }
 }

@@ -70,6 +70,12 @@ impl SqliteFile {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
+    /// Closes all connections, once their calls are over.
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
     /// The connection that writes, for a single statement.
     pub(super) fn write(&self) -> &SqlitePool {
         &self.writer

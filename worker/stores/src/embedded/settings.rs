@@ -38,7 +38,8 @@ impl SettingsRelay for SqliteSettings {
     }
 
     async fn settings_all(&self, after: Option<&TenantId>, limit: u32) -> StoreResult<Vec<Tenant>> {
-        let sql = "SELECT * FROM tenants WHERE tenant_id > ? ORDER BY tenant_id LIMIT ?";
+        let sql = "SELECT * FROM tenants WHERE tenant_id > ? AND deleted_at_us IS NULL
+                   ORDER BY tenant_id LIMIT ?";
         let page = self.page(sql, after.map_or("", TenantId::as_str), limit);
         call("settings.settings_all", CALL, page).await
     }

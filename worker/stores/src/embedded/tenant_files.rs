@@ -51,6 +51,21 @@ impl TenantFiles {
         opening.await.map_err(Fault::Open)
     }
 
+    /// Removes the tenant's file. Another process that has it open writes into what is gone already.
+    pub(super) async fn remove(&self, tenant: &TenantId) -> Result<(), Fault> {
+        if let Some(file) = self.open.remove(tenant).await {
+            // A connection that is closed later would put a new file beside the one that is gone.
+            file.close().await;
+        }
+        for name in [format!("{tenant}.db"), format!("{tenant}.db-wal"), format!("{tenant}.db-shm")] {
+            match tokio::fs::remove_file(self.directory.join(name)).await {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
     async fn open_file(&self, tenant: &TenantId) -> Result<Arc<SqliteFile>, Fault> {
         let file = SqliteFile::open(&self.directory.join(format!("{tenant}.db")), &USAGE).await?;
         own(&file, tenant).await?;

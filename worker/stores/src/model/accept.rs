@@ -17,6 +17,9 @@ pub struct Acceptance {
     /// The knowledge base to close: nobody sees it, nor its documents and schedules, any more, and the job
     /// that empties it is among `jobs`. It may be closed already.
     pub kb_close: Option<KbId>,
+    /// The epoch of a tenant that was closed ([`crate::ports::Lifecycle::tenant_close`]) and whose end `jobs` are
+    /// to bring about. Nothing else is accepted of a closed tenant.
+    pub tenant_closed: Option<u64>,
     /// The documents to register as pending (or again as pending, when the name is known), in one knowledge
     /// base.
     pub documents: Option<(KbId, Vec<NewDocument>)>,
@@ -66,6 +69,8 @@ pub enum Accepted {
     UserExists,
     /// The tenant has a knowledge base of that id, which may be on its way out; nothing was written.
     KbExists,
+    /// The tenant is closed, or was closed once more; nothing was written.
+    TenantGone,
     /// The knowledge base is gone or closed; nothing was written.
     KbGone,
     /// A document was uploaded by someone else in between (its revision moved); nothing was written. Read it

@@ -8,9 +8,9 @@ mod graph;
 mod history;
 mod identity;
 mod member;
+mod original;
 mod rag_settings;
 mod rate;
-mod original;
 mod schedule;
 mod slug;
 mod tenant;
@@ -31,9 +31,9 @@ pub use identity::{
     InvalidUserName, Membership, Place, PlaceChange, Renewal, Session, User, UserChange, UserName,
 };
 pub use member::{Member, MemberChange};
+pub use original::StoredOriginal;
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use rate::{RateTaken, RateWindow};
-pub use original::StoredOriginal;
 pub use schedule::{DueSchedule, NewSchedule, Schedule};
 pub use slug::SlugChange;
 pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantPlan, TenantSettings};

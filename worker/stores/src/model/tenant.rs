@@ -25,9 +25,11 @@ pub struct Tenant {
     pub created_at: DateTime<Utc>,
 }
 
-/// What the queue has to know of a tenant.
+/// What may be changed of a tenant: its name, and what the queue has to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantSettings {
+    /// What people call it.
+    pub name: String,
     /// The plan that sets its weight, caps and quotas.
     pub plan: String,
     /// What it may use beyond its plan.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 
 use super::extractions::{self, EXTRACTIONS};
 use super::parsed::{self, PARSED, PARTS, Parsed};
@@ -38,6 +38,15 @@ impl TenantDocuments {
     fn parsed_texts(&self) -> Parsed {
         let collection = |name| self.mongo.tenant(name, &self.tenant);
         Parsed { heads: collection(PARSED), parts: collection(PARTS) }
+    }
+
+    /// Removes what a filter lets through, of every kind.
+    async fn forget(&self, operation: &'static str, filter: &Document) -> StoreResult<()> {
+        for name in [PARSED, PARTS, EXTRACTIONS] {
+            let collection = self.mongo.tenant(name, &self.tenant);
+            within(operation, BULK, collection.delete(operation, filter.clone())).await?;
+        }
+        Ok(())
     }
 }
 
@@ -94,11 +103,10 @@ impl Documents for TenantDocuments {
     }
 
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
-        const FORGET: &str = "documents.kb_forget";
-        for name in [PARSED, PARTS, EXTRACTIONS] {
-            let collection = self.mongo.tenant(name, &self.tenant);
-            within(FORGET, BULK, collection.delete(FORGET, doc! { "kb_id": kb.as_str() })).await?;
-        }
-        Ok(())
+        self.forget("documents.kb_forget", &doc! { "kb_id": kb.as_str() }).await
+    }
+
+    async fn tenant_forget(&self) -> StoreResult<()> {
+        self.forget("documents.tenant_forget", &doc! {}).await
     }
 }

@@ -39,4 +39,7 @@ pub trait Blobs: Send + Sync {
 
     /// Removes all originals of a knowledge base.
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()>;
+
+    /// Removes all originals of the tenant.
+    async fn tenant_forget(&self) -> StoreResult<()>;
 }

@@ -17,4 +17,7 @@ pub trait Cache: Send + Sync {
 
     /// Takes `more` of what a window may hold, all or nothing, in one step; 0 only looks.
     async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken>;
+
+    /// Removes all values.
+    async fn clear(&self) -> StoreResult<()>;
 }

@@ -42,4 +42,7 @@ pub trait Documents: Send + Sync {
 
     /// Forgets all texts and extractions of a knowledge base.
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()>;
+
+    /// Forgets everything of the tenant.
+    async fn tenant_forget(&self) -> StoreResult<()>;
 }

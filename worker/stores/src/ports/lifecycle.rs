@@ -31,4 +31,15 @@ pub trait Lifecycle: Send + Sync {
 
     /// Removes the rows of a knowledge base that was closed. Returns whether there were any.
     async fn kb_delete(&self, kb: &KbId) -> StoreResult<bool>;
+
+    /// Closes the tenant, whatever state it is in: it is being deprovisioned, and jobs that were stamped before
+    /// are called off. Returns its new epoch; `None` when it is gone.
+    async fn tenant_close(&self) -> StoreResult<Option<u64>>;
+
+    /// All knowledge bases, closed ones too.
+    async fn tenant_kbs(&self) -> StoreResult<Vec<Kb>>;
+
+    /// Removes all rows of a tenant that was closed. What stays is its id and its epoch, so that nobody gets
+    /// the id again. Returns whether it did.
+    async fn tenant_delete(&self, now: DateTime<Utc>) -> StoreResult<bool>;
 }

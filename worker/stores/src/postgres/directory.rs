@@ -91,7 +91,7 @@ impl DirectoryRows for PgDirectory {
         limit: u32,
     ) -> StoreResult<Vec<Tenant>> {
         let sql = sqlx::query(
-            "select * from tenants where tenant_id > $1 and ($2::text is null or status = $2) \
+            "select * from tenants where tenant_id > $1 and deleted_at is null and ($2::text is null or status = $2) \
              and ($3::text is null or plan = $3) order by tenant_id limit $4",
         );
         let sql = sql.bind(after.map_or("", TenantId::as_str)).bind(filter.status.map(TenantStatus::as_str));

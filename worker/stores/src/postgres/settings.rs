@@ -36,7 +36,9 @@ impl SettingsRelay for PgSettings {
     }
 
     async fn settings_all(&self, after: Option<&TenantId>, limit: u32) -> StoreResult<Vec<Tenant>> {
-        let sql = sqlx::query("select * from tenants where tenant_id > $1 order by tenant_id limit $2");
+        let sql = sqlx::query(
+            "select * from tenants where tenant_id > $1 and deleted_at is null order by tenant_id limit $2",
+        );
         let after = after.map_or("", TenantId::as_str);
         self.all("settings.all", sql.bind(after).bind(i64::from(limit))).await
     }

@@ -127,6 +127,11 @@ mod tests {
         async fn rate_take(&self, _key: &str, _window: RateWindow, _more: u64) -> StoreResult<RateTaken> {
             unreachable!("the self-test takes nothing")
         }
+
+        async fn clear(&self) -> StoreResult<()> {
+            self.0.lock().unwrap().clear();
+            Ok(())
+        }
     }
 
     async fn embedded(config: &StoresConfig) -> Backend {

@@ -7,7 +7,7 @@ use jobs::tenant::TenantId;
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
-use super::{documents, idempotency, kbs, slug, tenants, usage};
+use super::{closing, documents, idempotency, kbs, slug, tenants, usage};
 use crate::embedded::column::micros;
 use crate::embedded::fault::Fault;
 use crate::embedded::identities::user_insert;
@@ -58,6 +58,9 @@ async fn write(
         return Ok(Accepted::UserExists);
     }
     let (tenant, limits) = (&catalog.tenant, &acceptance.limits);
+    if acceptance.tenant.is_none() && !closing::may_accept(tx, tenant, acceptance.tenant_closed).await? {
+        return Ok(Accepted::TenantGone);
+    }
     if let Some(new) = &acceptance.kb
         && !kbs::insert(tx, tenant, new, now).await?
     {

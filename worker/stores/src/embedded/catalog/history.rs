@@ -24,7 +24,10 @@ async fn insert_one(tx: &mut SqliteConnection, tenant: &TenantId, record: &JobRe
     sqlx::query(
         "INSERT INTO job_history (tenant_id, job_id, kind, queue, state, attempts, error_code, error_text,
                                   created_at_us, started_at_us, finished_at_us)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, job_id) DO NOTHING",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
+         -- Of a tenant that is gone nothing is kept, not even that it went.
+         WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE tenant_id = ?1 AND deleted_at_us IS NOT NULL)
+         ON CONFLICT (tenant_id, job_id) DO NOTHING",
     )
     .bind(tenant.as_str())
     .bind(record.id.to_string())

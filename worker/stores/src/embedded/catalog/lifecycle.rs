@@ -5,7 +5,7 @@ use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
 
 use super::port::{SqliteCatalog, TenantCatalog};
-use super::{deletion, kbs, tenants};
+use super::{closing, deletion, kbs, slug, tenants};
 use crate::deadline::{BULK, CALL};
 use crate::embedded::fault::call;
 use crate::model::Kb;
@@ -42,5 +42,22 @@ impl Lifecycle for TenantCatalog {
 
     async fn kb_delete(&self, kb: &KbId) -> StoreResult<bool> {
         call("lifecycle.kb_delete", BULK, kbs::delete(self, kb)).await
+    }
+
+    async fn tenant_close(&self) -> StoreResult<Option<u64>> {
+        call("lifecycle.tenant_close", CALL, closing::close(self)).await
+    }
+
+    async fn tenant_kbs(&self) -> StoreResult<Vec<Kb>> {
+        call("lifecycle.tenant_kbs", CALL, closing::kbs(self)).await
+    }
+
+    async fn tenant_delete(&self, now: DateTime<Utc>) -> StoreResult<bool> {
+        let slug = call("lifecycle.tenant_delete", CALL, slug::slug(self)).await?;
+        let gone = call("lifecycle.tenant_delete", BULK, closing::delete(self, now)).await?;
+        if gone {
+            self.news.slugs().changed(slug.as_deref(), None).await;
+        }
+        Ok(gone)
     }
 }

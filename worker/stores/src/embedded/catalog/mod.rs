@@ -3,6 +3,7 @@
 mod accept;
 mod api_keys;
 mod called_off;
+mod closing;
 mod deletion;
 mod documents;
 mod history;

@@ -15,9 +15,10 @@ pub(super) async fn put(
 ) -> Result<bool, Fault> {
     let limits = serde_json::to_string(&settings.limits)?;
     let done = sqlx::query(
-        "UPDATE tenants SET plan = ?, limits = ?, status = ?, revision = revision + 1
+        "UPDATE tenants SET name = ?, plan = ?, limits = ?, status = ?, revision = revision + 1
          WHERE tenant_id = ? AND revision = ?",
     )
+    .bind(&settings.name)
     .bind(&settings.plan)
     .bind(limits)
     .bind(settings.status.as_str())

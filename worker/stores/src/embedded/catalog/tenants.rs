@@ -40,10 +40,11 @@ impl TryFrom<TenantRow> for Tenant {
 }
 
 pub(super) async fn tenant(catalog: &TenantCatalog) -> Result<Option<Tenant>, Fault> {
-    let row: Option<TenantRow> = sqlx::query_as("SELECT * FROM tenants WHERE tenant_id = ?")
-        .bind(catalog.tenant.as_str())
-        .fetch_optional(catalog.file.read())
-        .await?;
+    let row: Option<TenantRow> =
+        sqlx::query_as("SELECT * FROM tenants WHERE tenant_id = ? AND deleted_at_us IS NULL")
+            .bind(catalog.tenant.as_str())
+            .fetch_optional(catalog.file.read())
+            .await?;
     row.map(Tenant::try_from).transpose()
 }
 

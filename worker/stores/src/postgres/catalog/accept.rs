@@ -8,7 +8,7 @@ use jobs::envelope::StampedJob;
 use jobs::tenant::KbId;
 use sqlx::Row as _;
 
-use super::{idempotency, kb, slug, usage};
+use super::{closing, idempotency, kb, slug, usage};
 use crate::error::StoreError;
 use crate::model::{Acceptance, Accepted, NewDocument, NewTenant, User};
 use crate::ports::StoreResult;
@@ -58,6 +58,11 @@ impl Accepting<'_> {
             && !self.founder(founder).await?
         {
             return Ok(Some(Accepted::UserExists));
+        }
+        if acceptance.tenant.is_none()
+            && !closing::may_accept(&mut self.tx, self.db, acceptance.tenant_closed).await?
+        {
+            return Ok(Some(Accepted::TenantGone));
         }
         if let Some(new) = &acceptance.kb
             && !kb::insert(&mut self.tx, self.db, new, self.now).await?

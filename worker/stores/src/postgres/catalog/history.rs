@@ -20,6 +20,7 @@ pub(super) async fn insert(db: &TenantDb, records: &[JobRecord], now: DateTime<U
          from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], \
                      $9::timestamptz[], $10::timestamptz[], $11::timestamptz[]) \
              as new (id, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at) \
+         where not exists (select from tenants where tenant_id = $1 and deleted_at is not null) \
          order by id on conflict (tenant_id, job_id) do nothing",
     );
     let texts = |of: fn(&JobRecord) -> &str| records.iter().map(of).collect::<Vec<_>>();

@@ -5,7 +5,7 @@ use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
 
 use super::port::{PgCatalog, PgCatalogs};
-use super::{deletion, kb, tenant};
+use super::{closing, deletion, kb, slug, tenant};
 use crate::model::Kb;
 use crate::ports::{Lifecycle, StoreResult};
 use crate::scoped::Scope;
@@ -38,6 +38,24 @@ impl Lifecycle for PgCatalog {
 
     async fn kb_delete(&self, id: &KbId) -> StoreResult<bool> {
         let gone = kb::delete(&self.db, id).await?;
+        self.announced(gone).await
+    }
+
+    async fn tenant_close(&self) -> StoreResult<Option<u64>> {
+        let epoch = closing::close(&self.db).await?;
+        self.announced(epoch).await
+    }
+
+    async fn tenant_kbs(&self) -> StoreResult<Vec<Kb>> {
+        closing::kbs(&self.db).await
+    }
+
+    async fn tenant_delete(&self, now: DateTime<Utc>) -> StoreResult<bool> {
+        let slug = slug::slug(&self.db).await?;
+        let gone = closing::delete(&self.db, now).await?;
+        if gone {
+            self.news.slugs().changed(slug.as_deref(), None).await;
+        }
         self.announced(gone).await
     }
 }

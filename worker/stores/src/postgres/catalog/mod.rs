@@ -3,6 +3,7 @@
 mod accept;
 mod api_key;
 mod called_off;
+mod closing;
 mod deletion;
 mod document;
 mod history;

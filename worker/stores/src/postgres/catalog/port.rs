@@ -46,7 +46,7 @@ impl Scope<dyn Catalog> for PgCatalogs {
 /// The catalog of one tenant.
 pub(super) struct PgCatalog {
     pub(super) db: TenantDb,
-    news: DirectoryNews,
+    pub(super) news: DirectoryNews,
     clock: SharedClock,
 }
 

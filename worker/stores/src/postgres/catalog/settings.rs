@@ -12,12 +12,13 @@ pub(super) async fn put(db: &TenantDb, settings: &TenantSettings, revision: u64)
     let limits = serde_json::to_string(&settings.limits)
         .map_err(|_| StoreError::Conflict { operation: PUT, what: "the limits cannot be written" })?;
     let sql = sqlx::query(
-        "update tenants set plan = $3, limits = $4, status = $5, revision = revision + 1 \
+        "update tenants set plan = $3, limits = $4, status = $5, name = $6, revision = revision + 1 \
          where tenant_id = $1 and revision = $2",
     );
     let sql = sql.bind(db.tenant().as_str()).bind(wide(revision)).bind(&settings.plan);
     let mut tx = db.tx(PUT).await?;
-    let current = tx.execute(sql.bind(limits).bind(settings.status.as_str())).await? == 1;
+    let current =
+        tx.execute(sql.bind(limits).bind(settings.status.as_str()).bind(&settings.name)).await? == 1;
     tx.commit().await?;
     Ok(current)
 }

@@ -11,7 +11,7 @@ use crate::postgres::pool::TenantDb;
 use crate::postgres::row;
 
 pub(super) async fn tenant(db: &TenantDb) -> StoreResult<Option<Tenant>> {
-    let sql = sqlx::query("select * from tenants where tenant_id = $1");
+    let sql = sqlx::query("select * from tenants where tenant_id = $1 and deleted_at is null");
     let mut tx = db.tx("catalog.tenant").await?;
     let found = tx.optional(sql.bind(db.tenant().as_str()), read_tenant).await?;
     tx.commit().await?;
