@@ -2,10 +2,11 @@ use axum::Json as Answering;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jobs::plan::Quota;
 use jobs::tenant::{Role, Subject, TenantId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stores::model::{Member, MemberChange};
+use stores::model::{Member, MemberAdded, MemberChange};
 
 use super::page::{invalid, page_limit};
 use super::versioned::Versioned;
@@ -56,10 +57,14 @@ pub(super) async fn add(
         .map_err(|error| Problem::new(Code::InvalidField, format!("{error}")).field("subject"))?;
     let role = role(&new.role)?;
     who.may_give(role.permissions())?;
-    let added = who.stores.catalog().member_insert(&subject, role, app.clock().now()).await?;
-    let Some(member) = added else {
-        let detail = "they are a member already: change their role with PATCH";
-        return Err(Problem::new(Code::MemberExists, detail).field("subject"));
+    let (now, maximum) = (app.clock().now(), app.limits_of(who.tenant()).await?.maximum(Quota::Members));
+    let member = match who.stores.catalog().member_insert(&subject, role, maximum, now).await? {
+        MemberAdded::New(member) => member,
+        MemberAdded::Known => {
+            let detail = "they are a member already: change their role with PATCH";
+            return Err(Problem::new(Code::MemberExists, detail).field("subject"));
+        }
+        MemberAdded::OverQuota(over) => return Err(Problem::over_quota(&over, now)),
     };
     app.directory().invalidate(who.tenant()).await;
     let location = [(header::LOCATION, location(who.tenant(), &subject))];

@@ -1,6 +1,6 @@
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::api::{Api, ApiTenant, Claims, Reply, Written, problem, send};
+use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, send};
 
 async fn add(tenant: &ApiTenant, subject: &str, role: &str) -> Reply {
     tenant.post("/members", &json!({ "subject": subject, "role": role })).await
@@ -184,4 +184,19 @@ async fn the_operator_and_credentials_for_one_knowledge_base_manage_no_members()
     let token = Claims { kb_id: Some("default".into()), ..Claims::of("acme", "ADMIN") }.token();
     let reply = send(api.request(Method::GET, "/api/v1/tenants/acme/members").bearer_auth(&token)).await;
     problem(&reply, 403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_tenant_has_no_more_members_than_its_plan_allows() {
+    let plans = jobs::plan::Plans::parse("[plan.standard]\nmembers = 3").unwrap();
+    let api = Api::with(ApiOptions { plans, ..ApiOptions::default() }).await;
+    let acme = api.tenant("acme").await;
+    let names: Vec<_> = (0..8).map(|number| format!("racing-{number}")).collect();
+    let replies = futures::future::join_all(names.iter().map(|name| add(&acme, name, "VIEWER"))).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 201).count(), 3);
+    for refused in replies.iter().filter(|reply| reply.status != 201) {
+        problem(refused, 429, "members_limit_reached");
+        assert_eq!(refused.body()["maximum"], 3);
+    }
+    assert_eq!(subjects(&acme.get("/members").await.body()).len(), 3);
 }

@@ -73,7 +73,7 @@ async fn seed_catalog(
     catalog.accept(&accepted, now).await.unwrap();
     let kb = catalog.kb_ensure(&KbId::first(), "First", &workspace, now).await.unwrap();
     catalog.api_key_ensure(&api_key(), now).await.unwrap();
-    catalog.member_insert(&"ann".parse().unwrap(), Role::Editor, now).await.unwrap();
+    catalog.member_insert(&"ann".parse().unwrap(), Role::Editor, None, now).await.unwrap();
     catalog.accept(&acceptance(context, now), now).await.unwrap();
     catalog.history_insert(&[record(now)]).await.unwrap();
     let schedule = NewSchedule {

@@ -1,16 +1,19 @@
 use futures::future::join_all;
+use jobs::plan::Quota;
 use jobs::tenant::{Actor, Permissions, Role, Subject};
 
 use super::fixture::{Pair, Party, now};
 use crate::Opened;
-use crate::model::{Member, MemberChange};
+use crate::model::{Member, MemberAdded, MemberChange, OverQuota};
 
 fn subject(name: &str) -> Subject {
     name.parse().unwrap()
 }
 
 async fn add(party: &Party, name: &str, role: Role) -> Member {
-    party.stores.catalog().member_insert(&subject(name), role, now()).await.unwrap().unwrap()
+    let added = party.stores.catalog().member_insert(&subject(name), role, None, now()).await.unwrap();
+    let MemberAdded::New(member) = added else { panic!("{name}: {added:?}") };
+    member
 }
 
 async fn names(party: &Party, role: Option<Role>) -> Vec<String> {
@@ -21,10 +24,10 @@ async fn names(party: &Party, role: Option<Role>) -> Vec<String> {
 pub(super) async fn added_changed_and_removed(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, ann) = (pair.acme.stores.catalog(), subject("ann@example.com"));
-    let new = catalog.member_insert(&ann, Role::Editor, pair.now).await.unwrap().unwrap();
+    let new = catalog.member_insert(&ann, Role::Editor, None, pair.now).await.unwrap();
     let expected = Member { subject: ann.clone(), role: Role::Editor, revision: 1, created_at: pair.now };
-    assert_eq!(new, expected);
-    assert_eq!(catalog.member_insert(&ann, Role::Admin, now()).await.unwrap(), None);
+    assert_eq!(new, MemberAdded::New(expected.clone()));
+    assert_eq!(catalog.member_insert(&ann, Role::Admin, None, now()).await.unwrap(), MemberAdded::Known);
     assert_eq!(catalog.member(&ann).await.unwrap(), Some(expected.clone()));
 
     let viewer = Member { role: Role::Viewer, revision: 2, ..expected.clone() };
@@ -42,8 +45,8 @@ pub(super) async fn added_changed_and_removed(opened: &Opened) {
     assert_eq!(gone, MemberChange::Unknown);
 
     // What somebody saw before the removal is not what there is after it.
-    let again = catalog.member_insert(&ann, Role::Editor, pair.now).await.unwrap().unwrap();
-    assert_eq!(again, Member { revision: 4, ..expected });
+    let again = catalog.member_insert(&ann, Role::Editor, None, pair.now).await.unwrap();
+    assert_eq!(again, MemberAdded::New(Member { revision: 4, ..expected }));
 }
 
 pub(super) async fn pages(opened: &Opened) {
@@ -109,6 +112,24 @@ pub(super) async fn last_admin_stays(opened: &Opened) {
         let left = names(&pair.acme, Some(Role::Admin)).await;
         assert_eq!(left.len(), 1, "{left:?} after {changes:?}");
     }
+}
+
+/// Of many who are added at once, exactly as many are taken as there is room for.
+pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    add(&pair.twin, "other", Role::Viewer).await;
+    add(&pair.acme, "removed", Role::Viewer).await;
+    let catalog = pair.acme.stores.catalog();
+    catalog.member_remove(&subject("removed"), None, now()).await.unwrap();
+    let names: Vec<_> = (0..12).map(|number| subject(&format!("racing-{number}"))).collect();
+    let race = names.iter().map(async |name| {
+        pair.acme.stores.catalog().member_insert(name, Role::Viewer, Some(3), now()).await.unwrap()
+    });
+    let added = join_all(race).await;
+    assert_eq!(added.iter().filter(|added| matches!(added, MemberAdded::New(_))).count(), 3, "{added:?}");
+    let full = catalog.member_insert(&subject("late"), Role::Viewer, Some(3), now()).await.unwrap();
+    let over = OverQuota { quota: Quota::Members, current: 3, maximum: 3 };
+    assert_eq!(full, MemberAdded::OverQuota(over));
 }
 
 /// A change counts at once, whatever was answered before.

@@ -23,7 +23,10 @@ macro_rules! checks {
 pub async fn exercise(opened: &Opened) {
     checks! { opened:
         tenants { creation, status, knowledge_bases, api_keys }
-        members { added_changed_and_removed, pages, kept_apart, last_admin_stays, news_of_members }
+        members {
+            added_changed_and_removed, pages, kept_apart, last_admin_stays, no_more_than_the_maximum,
+            news_of_members,
+        }
         api_keys {
             made_and_listed, one_name_for_one_key, changed_and_revoked, rotated, use_is_noted, news_of_keys,
         }

@@ -1,5 +1,8 @@
 use chrono::{DateTime, Utc};
+use jobs::plan::Quota;
 use jobs::tenant::{Role, Subject};
+
+use super::OverQuota;
 
 /// Somebody who belongs to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +15,25 @@ pub struct Member {
     pub revision: u64,
     /// Since when they are a member.
     pub created_at: DateTime<Utc>,
+}
+
+/// What became of a new member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberAdded {
+    /// They are a member now.
+    New(Member),
+    /// They were one already; nothing changed.
+    Known,
+    /// The tenant has as many as it may have.
+    OverQuota(OverQuota),
+}
+
+impl MemberAdded {
+    /// What stands against one more member beside `current` others.
+    pub(crate) fn refused(current: u64, maximum: u64) -> Option<Self> {
+        let over = OverQuota { quota: Quota::Members, current, maximum };
+        (current >= maximum).then_some(Self::OverQuota(over))
+    }
 }
 
 /// What became of a change of a member.

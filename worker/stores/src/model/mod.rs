@@ -30,7 +30,7 @@ pub use history::JobRecord;
 pub use identity::{
     InvalidUserName, Membership, Place, PlaceChange, Renewal, Session, User, UserChange, UserName,
 };
-pub use member::{Member, MemberChange};
+pub use member::{Member, MemberAdded, MemberChange};
 pub use original::StoredOriginal;
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use rate::{RateTaken, RateWindow};

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use jobs::tenant::{Role, Subject};
 
 use super::StoreResult;
-use crate::model::{Member, MemberChange, Page};
+use crate::model::{Member, MemberAdded, MemberChange, Page};
 
 /// Who belongs to the tenant. Somebody who was removed is no member any more, but their row stays, so that a
 /// token from before does not work on.
@@ -19,14 +19,15 @@ pub trait Members: Send + Sync {
         limit: u32,
     ) -> StoreResult<Page<Member>>;
 
-    /// Adds a member, who may have been removed before. `None` when they are a member already; then nothing
-    /// changes.
+    /// Adds a member, who may have been removed before, while there are fewer than `maximum` (if there is one):
+    /// exactly, also when several are added at once.
     async fn member_insert(
         &self,
         subject: &Subject,
         role: Role,
+        maximum: Option<u64>,
         now: DateTime<Utc>,
-    ) -> StoreResult<Option<Member>>;
+    ) -> StoreResult<MemberAdded>;
 
     /// Gives a member another role, if `revision` (when given) is still theirs. Of changes at the same time,
     /// the last one finds that it would leave the tenant without an `ADMIN`.

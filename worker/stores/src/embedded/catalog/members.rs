@@ -8,7 +8,7 @@ use super::port::TenantCatalog;
 use crate::deadline::CALL;
 use crate::embedded::column::{micros, moment, parsed, signed, unsigned};
 use crate::embedded::fault::{Fault, call};
-use crate::model::{Member, MemberChange, Page};
+use crate::model::{Member, MemberAdded, MemberChange, Page};
 use crate::page;
 use crate::ports::{Members, StoreResult};
 
@@ -70,15 +70,23 @@ impl TenantCatalog {
         &self,
         subject: &Subject,
         role: Role,
+        maximum: Option<u64>,
         now: DateTime<Utc>,
-    ) -> Result<Option<Member>, Fault> {
+    ) -> Result<MemberAdded, Fault> {
         let mut tx = self.file.begin().await?;
-        let done = sqlx::query(
+        if self.member_locked(&mut tx, subject).await?.is_some() {
+            return Ok(MemberAdded::Known);
+        }
+        if let Some(maximum) = maximum
+            && let Some(refused) = MemberAdded::refused(self.member_total(&mut tx).await?, maximum)
+        {
+            return Ok(refused);
+        }
+        sqlx::query(
             "INSERT INTO members (tenant_id, subject, role, status, created_at_us)
              VALUES (?, ?, ?, 'active', ?)
              ON CONFLICT (tenant_id, subject) DO UPDATE SET role = excluded.role, status = 'active',
-                 removed_at_us = NULL, revision = members.revision + 1, created_at_us = excluded.created_at_us
-             WHERE members.status = 'removed'",
+                 removed_at_us = NULL, revision = members.revision + 1, created_at_us = excluded.created_at_us",
         )
         .bind(self.tenant.as_str())
         .bind(subject.as_str())
@@ -86,11 +94,19 @@ impl TenantCatalog {
         .bind(micros(now))
         .execute(&mut *tx)
         .await?;
-        let added = done.rows_affected() == 1;
-        let member = if added { self.member_locked(&mut tx, subject).await? } else { None };
+        let member = self.member_locked(&mut tx, subject).await?;
         tx.commit().await?;
         self.news.tenant_changed(&self.tenant).await;
-        Ok(member)
+        Ok(member.map_or(MemberAdded::Known, MemberAdded::New))
+    }
+
+    async fn member_total(&self, tx: &mut SqliteConnection) -> Result<u64, Fault> {
+        let total: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM members WHERE tenant_id = ? AND status = 'active'")
+                .bind(self.tenant.as_str())
+                .fetch_one(tx)
+                .await?;
+        unsigned(total, "count(*)")
     }
 
     /// The member in a transaction that nobody writes beside.
@@ -169,9 +185,10 @@ impl Members for TenantCatalog {
         &self,
         subject: &Subject,
         role: Role,
+        maximum: Option<u64>,
         now: DateTime<Utc>,
-    ) -> StoreResult<Option<Member>> {
-        call("catalog.member_insert", CALL, self.member_add(subject, role, now)).await
+    ) -> StoreResult<MemberAdded> {
+        call("catalog.member_insert", CALL, self.member_add(subject, role, maximum, now)).await
     }
 
     async fn member_role_put(

@@ -6,12 +6,12 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::port::PgCatalog;
-use crate::model::{Member, MemberChange, Page};
+use crate::model::{Member, MemberAdded, MemberChange, Page};
 use crate::page;
 use crate::ports::{Members, StoreResult};
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row;
-use crate::postgres::tx::Sql;
+use crate::postgres::tx::{Sql, Tx};
 
 impl PgCatalog {
     /// To another role, or removed at a time.
@@ -24,10 +24,7 @@ impl PgCatalog {
     ) -> StoreResult<MemberChange> {
         let tenant = self.db.tenant().as_str();
         let mut tx = self.db.tx(operation).await?;
-        // Whoever changes members of the tenant waits here, so that two admins who remove each other are one
-        // after the other.
-        let lock = sqlx::query("select from tenants where tenant_id = $1 for no key update");
-        tx.execute(lock.bind(tenant)).await?;
+        members_lock(&mut tx, &self.db).await?;
         let found = tx.optional(select(&self.db, subject), read_member).await?;
         let others = sqlx::query(
             "select exists (select from members where tenant_id = $1 and subject <> $2 \
@@ -47,6 +44,13 @@ impl PgCatalog {
         tx.commit().await?;
         self.announced(MemberChange::Done(member)).await
     }
+}
+
+/// Whoever changes members of the tenant waits here, so that two admins who remove each other are one after the
+/// other, and members can be counted.
+async fn members_lock(tx: &mut Tx, db: &TenantDb) -> StoreResult<()> {
+    let lock = sqlx::query("select from tenants where tenant_id = $1 for no key update");
+    tx.execute(lock.bind(db.tenant().as_str())).await.map(drop)
 }
 
 fn select<'a>(db: &'a TenantDb, subject: &'a Subject) -> Sql<'a> {
@@ -95,19 +99,30 @@ impl Members for PgCatalog {
         &self,
         subject: &Subject,
         role: Role,
+        maximum: Option<u64>,
         now: DateTime<Utc>,
-    ) -> StoreResult<Option<Member>> {
+    ) -> StoreResult<MemberAdded> {
+        let tenant = self.db.tenant().as_str();
+        let mut tx = self.db.tx("catalog.member_insert").await?;
+        members_lock(&mut tx, &self.db).await?;
+        if tx.optional(select(&self.db, subject), read_member).await?.is_some() {
+            return Ok(MemberAdded::Known);
+        }
+        let total =
+            sqlx::query("select count(*) as total from members where tenant_id = $1 and removed_at is null");
+        let total = tx.one(total.bind(tenant), |row| row::number(row, "total")).await?;
+        if let Some(refused) = maximum.and_then(|maximum| MemberAdded::refused(total, maximum)) {
+            return Ok(refused);
+        }
         let sql = sqlx::query(
             "insert into members (tenant_id, subject, role, created_at) values ($1, $2, $3, $4) \
              on conflict (tenant_id, subject) do update set role = excluded.role, removed_at = null, \
-                 revision = members.revision + 1, created_at = excluded.created_at \
-             where members.removed_at is not null returning *",
+                 revision = members.revision + 1, created_at = excluded.created_at returning *",
         );
-        let sql = sql.bind(self.db.tenant().as_str()).bind(subject.as_str()).bind(role.as_str()).bind(now);
-        let mut tx = self.db.tx("catalog.member_insert").await?;
-        let added = tx.optional(sql, read_member).await?;
+        let sql = sql.bind(tenant).bind(subject.as_str()).bind(role.as_str()).bind(now);
+        let member = tx.one(sql, read_member).await?;
         tx.commit().await?;
-        self.announced(added).await
+        self.announced(MemberAdded::New(member)).await
     }
 
     async fn member_role_put(
