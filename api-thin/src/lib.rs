@@ -17,9 +17,11 @@ pub mod extract;
 mod meter;
 pub mod problem;
 mod redrive;
+mod resolve;
 pub mod routes;
 pub mod server;
 
+pub use resolve::{Resolution, ResolutionSettings, TenantSource};
 pub use routes::{ROUTES, Route, router};
 pub use server::{
     ApiConfig, ApiParts, ApiState, IdentityConfig, IdentitySettings, InvalidConfig, LimitSettings, serve,

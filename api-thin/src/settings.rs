@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use api_thin::{ApiConfig, IdentitySettings, InvalidConfig, LimitSettings};
+use api_thin::{ApiConfig, IdentitySettings, InvalidConfig, LimitSettings, ResolutionSettings};
 use clap::Parser;
 use clap::builder::RangedI64ValueParser;
 use jobs::plan::Plans;
@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     limits: LimitSettings,
     #[command(flatten)]
     identity: IdentitySettings,
+    #[command(flatten)]
+    resolution: ResolutionSettings,
     #[command(flatten)]
     storage: Storage,
 }
@@ -98,6 +100,7 @@ impl Settings {
             limits: self.limits.limits()?,
             plans: self.plans()?,
             identity: self.identity.identity()?,
+            resolution: self.resolution.resolution()?,
         })
     }
 

@@ -3,6 +3,7 @@
 //! delivers later.
 
 mod answer;
+mod arrival;
 mod deliver;
 mod document_delete;
 mod documents;
@@ -20,6 +21,7 @@ mod tenant_delete;
 
 pub use answer::Answer;
 pub(crate) use answer::job_location;
+pub(crate) use arrival::{bring_into_being, make_only_tenant};
 pub use document_delete::accept_document_delete;
 pub use documents::accept_documents;
 pub use fingerprint::Fingerprint;

@@ -16,4 +16,4 @@ pub use refresh_token::{InvalidRefreshToken, RefreshToken};
 pub use refusal::LogInRefused;
 pub use rules::{AccountRules, Switch};
 pub use sessions::Sessions;
-pub use slug::{SlugFault, slug};
+pub use slug::{SlugFault, is_reserved, slug};

@@ -35,7 +35,13 @@ pub fn slug(text: &str) -> Result<TenantId, SlugFault> {
         return Err(SlugFault::Shape);
     }
     let id = text.parse().map_err(|_| SlugFault::Shape)?;
-    if RESERVED.binary_search(&text).is_ok() { Err(SlugFault::Reserved) } else { Ok(id) }
+    if is_reserved(text) { Err(SlugFault::Reserved) } else { Ok(id) }
+}
+
+/// Whether a name is kept for the installation.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.binary_search(&name).is_ok()
 }
 
 #[cfg(test)]

@@ -46,3 +46,11 @@ pub struct Member {
     /// The session that they end with, if they came from our own log-in.
     pub session: Option<Uuid>,
 }
+
+impl Member {
+    /// Whoever comes without credentials to an installation that asks for none.
+    #[must_use]
+    pub fn anonymous(tenant: TenantId) -> Self {
+        Self { tenant, actor: Actor::User("anonymous".into()), role: Role::Admin, kb: None, session: None }
+    }
+}

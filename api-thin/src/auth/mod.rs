@@ -15,7 +15,7 @@ pub use authenticator::{AuthError, Authenticator};
 pub use identity::{Identity, Member, SuperAdmin};
 pub(crate) use key_usage::KeyUsage;
 pub use names::{Conflict, one_name};
-pub use presented::Presented;
+pub use presented::{Presented, Unreadable};
 pub use secret::{SecretHash, ShortSecret};
 pub use token::{
     ExternalIssuer, Grant, InvalidIssuer, InvalidToken, IssuerAway, Origin, OwnTokens, TokenClaims,

@@ -1,7 +1,6 @@
 //! The one way from a request to a [`TenantContext`]: credentials, names, tenant, state, permission,
 //! knowledge base, in that order. Whatever the caller may not know about is the same 404.
 
-use axum::extract::{FromRequestParts as _, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use jobs::tenant::{
@@ -10,13 +9,13 @@ use jobs::tenant::{
 };
 use stores::model::Kb;
 
-use crate::auth::{AuthError, Identity, Member, Presented, SuperAdmin, UnverifiedToken, one_name};
+use super::named::{named_kb, named_tenant};
+use crate::accept::bring_into_being;
+use crate::auth::{AuthError, Identity, Member, Presented, SuperAdmin, Unreadable, UnverifiedToken};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const TENANT: HeaderName = HeaderName::from_static("x-tenant-id");
-const KB: HeaderName = HeaderName::from_static("x-kb-id");
 /// When to look again whether a tenant was provisioned.
 const PROVISIONING_RETRY_S: u32 = 2;
 
@@ -26,21 +25,28 @@ pub(super) struct Admission {
     pub(super) kb: Option<Kb>,
     /// The only knowledge base that the credentials reach.
     pub(super) only_kb: Option<KbId>,
+    /// Whether the caller may do what the operator may, whatever they are in the tenant.
+    pub(super) is_operator: bool,
 }
 
 /// Checks the credentials of a request.
 pub(super) async fn identify(parts: &Parts, app: &ApiState) -> Result<Identity, Problem> {
     let authorization = only(&parts.headers, &header::AUTHORIZATION)?;
     let api_key = only(&parts.headers, &API_KEY)?;
-    let presented = Presented::from_headers(authorization, api_key)
-        .map_err(|error| Problem::new(Code::CredentialsMissing, error.to_string()))?;
+    let presented = match Presented::from_headers(authorization, api_key) {
+        Ok(presented) => presented,
+        Err(error) => {
+            let anybody = anybody(app).filter(|_| error == Unreadable::Missing);
+            return anybody.ok_or_else(|| Problem::new(Code::CredentialsMissing, error.to_string()));
+        }
+    };
     app.authenticator().identify(&presented).await.map_err(refusal)
 }
 
-/// The tenant that path and headers name.
-pub(super) async fn named_tenant(parts: &mut Parts) -> Result<Option<String>, Problem> {
-    let conflict = "the tenant in the path and in X-Tenant-ID must be the same";
-    named(parts, "tenant", &TENANT).await.map_err(|refused| refused.unwrap_or(Code::TenantConflict, conflict))
+/// Whoever comes without credentials to an installation that asks for none.
+fn anybody(app: &ApiState) -> Option<Identity> {
+    let tenant = app.resolution().only_tenant.clone().filter(|_| app.resolution().anonymous)?;
+    Some(Identity::Member(Member::anonymous(tenant)))
 }
 
 /// Lets a caller in who has `needed`.
@@ -50,9 +56,10 @@ pub(super) async fn admit(
     needed: Option<Permission>,
 ) -> Result<Admission, Problem> {
     let identity = identify(parts, app).await?;
-    let tenant = named_tenant(parts).await?;
+    let tenant = named_tenant(parts, app).await?;
     let kb = named_kb(parts).await?;
-    match identity {
+    let is_operator = identity.is_operator();
+    let admission = match identity {
         Identity::Member(member) => admit_member(parts, app, member, (tenant, kb), needed).await,
         Identity::SuperAdmin(SuperAdmin { member: Some(member), .. })
             if tenant.as_ref().is_none_or(|named| named == member.tenant.as_str()) =>
@@ -60,7 +67,8 @@ pub(super) async fn admit(
             admit_member(parts, app, member, (tenant, kb), needed).await
         }
         Identity::Operator | Identity::SuperAdmin(_) => admit_operator(app, tenant, needed).await,
-    }
+    };
+    admission.map(|admission| Admission { is_operator, ..admission })
 }
 
 async fn admit_member(
@@ -70,10 +78,10 @@ async fn admit_member(
     (tenant, kb): (Option<String>, Option<String>),
     needed: Option<Permission>,
 ) -> Result<Admission, Problem> {
-    if tenant.is_some_and(|named| named != member.tenant.as_str()) {
-        return Err(Problem::not_found());
-    }
-    let record = app.directory().tenant(&member.tenant).await?.ok_or_else(Problem::not_found)?;
+    check_tenant(app, &member, tenant.as_deref())?;
+    let Some(record) = app.directory().tenant(&member.tenant).await? else {
+        return Err(absent(app, &member).await);
+    };
     if record.status == TenantStatus::Deprovisioning {
         return Err(Problem::not_found());
     }
@@ -102,7 +110,30 @@ async fn admit_member(
     let who = Authenticated { tenant_id: tenant, epoch: record.epoch, kb_id, actor, role, permissions };
     let context = context_of(who);
     note_use(app, &context);
-    Ok(Admission { context, kb, only_kb })
+    Ok(Admission { context, kb, only_kb, is_operator: false })
+}
+
+/// The credentials are for the tenant that the request names. Whether another one exists makes no difference.
+pub(super) fn check_tenant(app: &ApiState, member: &Member, named: Option<&str>) -> Result<(), Problem> {
+    match named {
+        Some(named) if named != member.tenant.as_str() => Err(Problem::new(
+            Code::TenantMismatch,
+            "the credentials are not for the tenant that the request names",
+        )),
+        None if !app.resolution().claim_suffices() => {
+            let detail = "name the tenant: its credentials alone are not enough here";
+            Err(Problem::new(Code::TenantRequired, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What to answer about a tenant that does not exist, which a person's token may bring into being.
+async fn absent(app: &ApiState, member: &Member) -> Problem {
+    if !app.resolution().auto_provision || !matches!(member.actor, Actor::User(_)) {
+        return Problem::not_found();
+    }
+    bring_into_being(app, &member.tenant).await.map_or_else(|problem| problem, |()| not_ready())
 }
 
 /// What a member may do in what their credentials reach.
@@ -165,7 +196,12 @@ pub(super) async fn admit_operator(
         .ok_or_else(|| Problem::new(Code::TenantRequired, "name the tenant in the path or in X-Tenant-ID"))?;
     let tenant: TenantId = named.parse().map_err(|_| Problem::not_found())?;
     let record = app.directory().tenant(&tenant).await?.ok_or_else(Problem::not_found)?;
-    Ok(Admission { context: operator_context(tenant, record.epoch), kb: None, only_kb: None })
+    Ok(Admission {
+        context: operator_context(tenant, record.epoch),
+        kb: None,
+        only_kb: None,
+        is_operator: true,
+    })
 }
 
 /// What the operator may do in every tenant.
@@ -207,14 +243,15 @@ fn context_of(who: Authenticated) -> TenantContext {
 fn check_ready(record: TenantRecord) -> Result<(), Problem> {
     match record.status {
         TenantStatus::Active => Ok(()),
-        TenantStatus::Provisioning => {
-            let problem =
-                Problem::new(Code::TenantNotReady, "the tenant is being provisioned: try again in a moment");
-            Err(problem.retry_after_s(PROVISIONING_RETRY_S))
-        }
+        TenantStatus::Provisioning => Err(not_ready()),
         TenantStatus::Suspended => Err(Problem::new(Code::TenantSuspended, "the tenant is suspended")),
         TenantStatus::Deprovisioning => Err(Problem::not_found()),
     }
+}
+
+fn not_ready() -> Problem {
+    let detail = "the tenant is being provisioned: try again in a moment";
+    Problem::new(Code::TenantNotReady, detail).retry_after_s(PROVISIONING_RETRY_S)
 }
 
 /// One that is being deleted is there for nobody but for whoever may delete it once more.
@@ -231,35 +268,6 @@ async fn reachable_kb(
     let found = app.directory().kb(&member.tenant, &kb).await?;
     let may_see = |kb: &Kb| !kb.is_closed || needed == Some(Permission::KbDelete);
     found.filter(may_see).ok_or_else(Problem::not_found)
-}
-
-async fn named_kb(parts: &mut Parts) -> Result<Option<String>, Problem> {
-    let conflict = "the knowledge base in the path and in X-KB-ID must be the same";
-    named(parts, "kb", &KB).await.map_err(|refused| refused.unwrap_or(Code::KbConflict, conflict))
-}
-
-/// Why a name could not be told: the path cannot be read, or (`None`) the places disagree.
-struct Unnamed(Option<Problem>);
-
-impl Unnamed {
-    fn unwrap_or(self, conflict: Code, detail: &'static str) -> Problem {
-        self.0.unwrap_or_else(|| Problem::new(conflict, detail))
-    }
-}
-
-async fn named(parts: &mut Parts, parameter: &str, header: &HeaderName) -> Result<Option<String>, Unnamed> {
-    let path = RawPathParams::from_request_parts(parts, &())
-        .await
-        .map_err(|_| Unnamed(Some(Problem::not_found())))?;
-    let in_path = path.iter().filter(|(name, _)| *name == parameter).map(|(_, value)| value.to_owned());
-    let in_headers = parts
-        .headers
-        .get_all(header)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let places: Vec<String> = in_path.chain(in_headers).collect();
-    let name = one_name(places.iter().map(String::as_str)).map_err(|_| Unnamed(None))?;
-    Ok(name.map(str::to_owned))
 }
 
 /// The value of a header that may come once.

@@ -23,6 +23,8 @@ pub struct Caller<N: Need> {
     pub kb: Option<Kb>,
     /// The only knowledge base that the credentials reach, if they are limited to one.
     pub only_kb: Option<KbId>,
+    /// Whether they may do what the operator may, whatever they are in the tenant.
+    pub is_operator: bool,
     trace: Option<TraceParent>,
     need: PhantomData<N>,
 }
@@ -83,9 +85,9 @@ impl<N: Need> FromRequestParts<ApiState> for Caller<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
-        let Admission { context, kb, only_kb } = admit(parts, app, N::PERMISSION).await?;
+        let Admission { context, kb, only_kb, is_operator } = admit(parts, app, N::PERMISSION).await?;
         let stores = app.stores().scoped(&context);
-        Ok(Self { context, stores, kb, only_kb, trace: trace_of(parts), need: PhantomData })
+        Ok(Self { context, stores, kb, only_kb, is_operator, trace: trace_of(parts), need: PhantomData })
     }
 }
 

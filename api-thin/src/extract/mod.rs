@@ -7,6 +7,7 @@ mod files;
 mod idempotency;
 mod if_match;
 mod known;
+mod named;
 mod need;
 mod operator;
 mod query;

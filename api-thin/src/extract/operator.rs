@@ -1,7 +1,8 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use super::admission::{identify, named_tenant};
+use super::admission::identify;
+use super::named::named_tenant;
 use super::tenant_maker::TenantMaker;
 use crate::auth::Identity;
 use crate::problem::{Code, Problem};
@@ -21,7 +22,7 @@ impl FromRequestParts<ApiState> for OperatorCaller {
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
         match identify(parts, app).await? {
             Identity::Operator | Identity::SuperAdmin(_) => {
-                Ok(Self { named_tenant: named_tenant(parts).await?, maker: TenantMaker::of(parts) })
+                Ok(Self { named_tenant: named_tenant(parts, app).await?, maker: TenantMaker::of(parts) })
             }
             Identity::Member(_) => Err(Problem::new(Code::Forbidden, "only the operator's key may do this")),
         }

@@ -20,6 +20,11 @@ impl TenantMaker {
         Self { trace: trace_of(parts) }
     }
 
+    /// That of the installation itself, where its settings say that a tenant comes into being.
+    pub(crate) const fn of_installation() -> Self {
+        Self { trace: None }
+    }
+
     /// The authority to bring `tenant` into being.
     #[must_use]
     pub fn context_for_new(&self, tenant: TenantId) -> TenantContext {

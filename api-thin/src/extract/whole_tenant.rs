@@ -5,8 +5,9 @@ use jobs::envelope::{EnqueueOptions, StampedJob, TraceParent};
 use jobs::tenant::{TenantContext, TenantId};
 use stores::TenantStores;
 
-use super::admission::{Admission, admit_operator, identify, named_tenant, operator_context};
+use super::admission::{Admission, admit_operator, check_tenant, identify, operator_context};
 use super::caller::{Caller, trace_of};
+use super::named::named_tenant;
 use super::need::{ManageJobs, ManageTenant, Need};
 use crate::auth::Identity;
 use crate::problem::{Code, Problem};
@@ -60,14 +61,11 @@ impl FromRequestParts<ApiState> for TenantOperator {
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
         if let Identity::Member(member) = identify(parts, app).await? {
-            let named = named_tenant(parts).await?;
-            return Err(if named.is_none_or(|named| named == member.tenant.as_str()) {
-                Problem::new(Code::Forbidden, "only the operator's key may do this")
-            } else {
-                Problem::not_found()
-            });
+            let named = named_tenant(parts, app).await?;
+            check_tenant(app, &member, named.as_deref())?;
+            return Err(Problem::new(Code::Forbidden, "only the operator's key may do this"));
         }
-        let named = named_tenant(parts).await?;
+        let named = named_tenant(parts, app).await?;
         let Admission { context, .. } = admit_operator(app, named, ManageTenant::PERMISSION).await?;
         Ok(Self { stores: app.stores().scoped(&context), context, trace: trace_of(parts) })
     }
@@ -90,7 +88,7 @@ impl FromRequestParts<ApiState> for QueueOwner {
             Identity::SuperAdmin(who) => who.member.is_none(),
             Identity::Member(_) => false,
         };
-        if operator && named_tenant(parts).await?.is_none() {
+        if operator && named_tenant(parts, app).await?.is_none() {
             return Ok(Self::Everybody);
         }
         let TenantCaller(caller) = TenantCaller::<ManageJobs>::from_request_parts(parts, app).await?;

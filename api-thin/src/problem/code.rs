@@ -46,6 +46,9 @@ codes! {
     MalformedMultipart = "malformed_multipart", BAD_REQUEST, "The body is not multipart/form-data";
     TenantRequired = "tenant_required", BAD_REQUEST, "The request does not say which tenant it is about";
     TenantConflict = "tenant_conflict", BAD_REQUEST, "Path and headers name different tenants";
+    InvalidHost = "invalid_host", BAD_REQUEST, "The host name cannot be read";
+    ForwardedHostUntrusted =
+        "forwarded_host_untrusted", BAD_REQUEST, "The host name is forwarded by nobody who may do that";
     KbConflict = "kb_conflict", BAD_REQUEST, "Path and headers name different knowledge bases";
     InvalidDocumentName = "invalid_document_name", BAD_REQUEST, "The document's name cannot be used";
     EmptyDocument = "empty_document", BAD_REQUEST, "The document is empty";
@@ -63,6 +66,7 @@ codes! {
     LoginFailed = "login_failed", UNAUTHORIZED, "The user name or the password is wrong";
     Forbidden = "forbidden", FORBIDDEN, "The credentials do not allow this";
     NoMembership = "no_membership", FORBIDDEN, "The user is not a member of the tenant";
+    TenantMismatch = "tenant_mismatch", FORBIDDEN, "The credentials are for another tenant";
     TenantSuspended = "tenant_suspended", FORBIDDEN, "The tenant is suspended";
     NotFound = "not_found", NOT_FOUND, "There is no such thing";
     UnknownRoute = "unknown_route", NOT_FOUND, "There is no such route";

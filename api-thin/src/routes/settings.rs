@@ -1,6 +1,6 @@
 use axum::Json as Answering;
 use axum::extract::State;
-use jobs::tenant::{Actor, TenantStatus};
+use jobs::tenant::TenantStatus;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub(super) async fn change(
     Json(Change { name, plan, limits, status }): Json<Change>,
 ) -> Result<Answering<Value>, Problem> {
     let operators = plan.is_some() || limits.is_some() || status.is_some();
-    if operators && *who.context.actor() != Actor::Operator {
+    if operators && !who.is_operator {
         return Err(Problem::new(Code::Forbidden, "only the operator's key may change more than the name"));
     }
     let name = name.map(|name| text("name", name, 200)).transpose()?;

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::identity_config::IdentityConfig;
 use crate::auth::{ApiKey, ShortSecret};
 use crate::documents::Limits;
+use crate::resolve::Resolution;
 
 /// Secrets, limits and plans of the API.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct ApiConfig {
     pub plans: Plans,
     /// Who may log in, and whose tokens are taken.
     pub identity: IdentityConfig,
+    /// How requests say which tenant they are about.
+    pub resolution: Resolution,
 }
 
 /// A setting that is missing or cannot be used. Never repeats a secret.
@@ -53,8 +56,8 @@ impl ApiConfig {
     #[must_use]
     pub fn new(operator_key: SecretString, jwt_secret: SecretString, key_secret: SecretString) -> Self {
         let (operator_key, jwt_secret) = (Some(operator_key), Some(jwt_secret));
-        let (limits, plans, identity) = Default::default();
-        Self { key_secret, operator_key, jwt_secret, limits, plans, identity }
+        let (limits, plans, identity, resolution) = Default::default();
+        Self { key_secret, operator_key, jwt_secret, limits, plans, identity, resolution }
     }
 
     /// Checks what would otherwise be found out by an attacker.

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::state::ApiState;
+use crate::accept::make_only_tenant;
 
 /// How long requests that are being answered may go on after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -16,6 +17,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) -> io::Result<()> {
+    if let Err(problem) = make_only_tenant(&app).await {
+        tracing::error!(code = %problem.code(), "the only tenant cannot be made, requests will find none");
+    }
     let counting = CancellationToken::new();
     let counter = tokio::spawn({
         let (app, counting) = (app.clone(), counting.clone());

@@ -14,6 +14,7 @@ use crate::auth::{Authenticator, KeyMint, KeyUsage, OwnTokens, SecretHash, Token
 use crate::documents::{Limits, UploadBudget};
 use crate::meter::Meter;
 use crate::problem::Problem;
+use crate::resolve::Resolution;
 
 /// What the API works with. Built by the caller: the `api-thin` binary, `worker dev`, or a test.
 pub struct ApiParts {
@@ -48,6 +49,7 @@ struct Inner {
     plans: Plans,
     budget: UploadBudget,
     meter: Meter,
+    resolution: Resolution,
 }
 
 impl ApiState {
@@ -74,7 +76,7 @@ impl ApiState {
         let authenticator =
             Authenticator { directory, clock, mint, tokens, sessions, operator, super_admins };
         let budget = UploadBudget::new(&config.limits);
-        let (limits, plans) = (config.limits, config.plans);
+        let (limits, plans, resolution) = (config.limits, config.plans, config.resolution);
         Ok(Self(Arc::new(Inner {
             stores,
             queue,
@@ -86,6 +88,7 @@ impl ApiState {
             plans,
             budget,
             meter: Meter::default(),
+            resolution,
         })))
     }
 
@@ -127,6 +130,10 @@ impl ApiState {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    pub(crate) fn resolution(&self) -> &Resolution {
+        &self.0.resolution
     }
 
     pub(crate) fn plans(&self) -> &Plans {

@@ -35,7 +35,7 @@ async fn the_secret_is_shown_once_and_works() {
     }
     // A key of two tenants with the same name and id parts is not the same key.
     let twin = api.tenant("acme-2").await;
-    problem(&reads(&twin, &key).await, 404, "not_found");
+    problem(&reads(&twin, &key).await, 403, "tenant_mismatch");
     problem(&reads(&twin, &key.replace("tk_acme_", "tk_acme-2_")).await, 401, "credentials_invalid");
 }
 
@@ -225,6 +225,7 @@ async fn another_tenants_keys_are_not_there() {
     let theirs = make(&twin, json!({ "name": "theirs" })).await;
     let path = format!("/api-keys/{}", theirs.text("/id"));
     let nowhere = acme.get("/api-keys/nobody00").await;
+    problem(&nowhere, 404, "not_found");
     let before = Written::of(&api, &twin).await;
     for (method, path, body) in [
         (Method::GET, path.clone(), None),
@@ -234,8 +235,12 @@ async fn another_tenants_keys_are_not_there() {
     ] {
         for tenant in [&acme, &twin] {
             let request = tenant.anonymous(method.clone(), &path).bearer_auth(&acme.key);
-            let reply = send(body.iter().fold(request, |request, body| request.json(body))).await;
-            assert_eq!((reply.status, &reply.bytes), (404, &nowhere.bytes), "{method} {path}");
+            let reply = send(body.iter().fold(request, reqwest::RequestBuilder::json)).await;
+            if tenant.id == acme.id {
+                assert_eq!((reply.status, &reply.bytes), (404, &nowhere.bytes), "{method} {path}");
+            } else {
+                problem(&reply, 403, "tenant_mismatch");
+            }
         }
     }
     assert_eq!(Written::of(&api, &twin).await, before);

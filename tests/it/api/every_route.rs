@@ -69,16 +69,23 @@ fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
         ("patch", "/settings") => request.json(&json!({ "top_k": 7 })),
         ("post", "/members") => request.json(&json!({ "subject": "eve", "role": "VIEWER" })),
         ("patch", "/members/{subject}") => request.json(&json!({ "role": "EDITOR" })),
-        ("post", "/api-keys") => request.json(&json!({ "name": "intruder" })),
-        ("patch", "/api-keys/{key}") => request.json(&json!({ "name": "intruder" })),
+        ("post", "/api-keys") | ("patch", "/api-keys/{key}") => request.json(&json!({ "name": "intruder" })),
         ("post", "/auth/login") => request.json(&json!({ "username": "ann", "password": "guess" })),
         ("post", "/auth/refresh") => request.json(&json!({ "refresh_token": "rt_guess" })),
         ("post", "/kbs") => request.json(&json!({ "kb_id": "intruders", "name": "Intruders" })),
         ("patch", "/kbs/{kb}") => request.json(&json!({ "name": "Intruders" })),
         ("patch", "/tenants/{tenant}") => request.json(&json!({ "limits": { "cap": 1 } })),
         ("post", path) if path.starts_with("/jobs/") || path.starts_with("/queues/") => request,
-        ("post", "/auth/logout" | "/signup" | "/api-keys/{key}/rotate" | "/suspend" | "/resume")
-        | ("post", "/kbs/{kb}/reindex" | "/dead-letters/{job}/retry")
+        (
+            "post",
+            "/auth/logout"
+            | "/signup"
+            | "/api-keys/{key}/rotate"
+            | "/suspend"
+            | "/resume"
+            | "/kbs/{kb}/reindex"
+            | "/dead-letters/{job}/retry",
+        )
         | ("get" | "delete", _) => request,
         (method, path) => unreachable!("describe the body of {method} {path} here"),
     }
@@ -111,11 +118,11 @@ async fn another_tenants_things_do_not_exist() {
     let bait = bait(&api, &theirs).await;
     let before = (Written::of(&api, &mine).await, Written::of(&api, &theirs).await);
     let nobody = send(api.request(Method::GET, "/api/v1/tenants/nobody").bearer_auth(&mine.key)).await;
-    problem(&nobody, 404, "not_found");
+    problem(&nobody, 403, "tenant_mismatch");
     for route in tenant_routes() {
         let path = full_path(route, &theirs.id, "default", &bait);
         let reply = ask(&api, route, &path, &mine.key).await;
-        assert_eq!(reply.status, 404, "{} {path}", route.method);
+        assert_eq!(reply.status, 403, "{} {path}", route.method);
         assert_eq!(reply.bytes, nobody.bytes, "{} {path}", route.method);
         let unknown = full_path(route, "nobody", "default", &bait);
         assert_eq!(ask(&api, route, &unknown, &mine.key).await.bytes, nobody.bytes, "{unknown}");
@@ -133,7 +140,7 @@ async fn nor_when_a_header_names_the_tenant() {
         let path = format!("/api/v1{}", filled(route, &theirs.id, "default", &bait));
         let request = with_body(route, api.request(method(route), &path)).bearer_auth(&mine.key);
         let reply = send(request.header("x-tenant-id", &theirs.id)).await;
-        problem(&reply, 404, "not_found");
+        problem(&reply, 403, "tenant_mismatch");
     }
     assert_eq!(Written::of(&api, &theirs).await, before);
 }
@@ -145,7 +152,8 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     theirs.kb_make(&api, "theirs").await;
     let bait = bait(&api, &theirs).await;
     let before = Written::of(&api, &mine).await;
-    let nobody = send(api.request(Method::GET, "/api/v1/tenants/nobody").bearer_auth(&mine.key)).await;
+    let nobody = send(mine.request(Method::GET, "/kbs/nowhere/graph")).await;
+    problem(&nobody, 404, "not_found");
     for route in tenant_routes() {
         let names_an_id =
             ["{job}", "{document}", "{subject}", "{key}"].iter().any(|id| route.path.contains(id));

@@ -21,6 +21,7 @@ mod queue_away;
 mod quotas;
 mod rates;
 mod requests;
+mod resolution;
 mod schedules;
 mod sign_up;
 mod super_admins;

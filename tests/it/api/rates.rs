@@ -41,7 +41,7 @@ async fn every_answer_says_how_many_more_there_may_be() {
     }
     // Neither a stranger's requests nor the operator's count.
     for _ in 0..3 {
-        assert_eq!(send(acme.anonymous(Method::GET, "/kbs").bearer_auth(&twin.key)).await.status, 404);
+        assert_eq!(send(acme.anonymous(Method::GET, "/kbs").bearer_auth(&twin.key)).await.status, 403);
         assert_eq!(send(acme.anonymous(Method::GET, "/kbs").bearer_auth("tk_x_y_z")).await.status, 401);
         let path = format!("/api/v1/tenants/{}", acme.id);
         let operators = send(api.operator(Method::GET, &path)).await;

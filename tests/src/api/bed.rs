@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_thin::documents::Limits;
-use api_thin::{ApiConfig, ApiParts, ApiState, IdentityConfig, serve};
+use api_thin::{ApiConfig, ApiParts, ApiState, IdentityConfig, Resolution, serve};
 use chrono::{DateTime, Utc};
 use jobs::clock::ManualClock;
 use jobs::envelope::{StampKeys, Stamper};
@@ -31,6 +31,8 @@ pub struct ApiOptions {
     pub plans: Plans,
     /// Who may log in, and whose tokens are taken.
     pub identity: IdentityConfig,
+    /// How requests say which tenant they are about.
+    pub resolution: Resolution,
 }
 
 /// An API that answers on a port of its own until it is dropped.
@@ -74,8 +76,8 @@ impl Api {
         queue.call_deadline = Duration::from_secs(2);
         let queue = Queue::connect(queue).await.expect("the queue answers");
         let opened = open(data.path(), redis_url, &clock).await;
-        let ApiOptions { limits, plans, identity, .. } = options;
-        let config = ApiConfig { limits, plans, identity, ..credentials::config() };
+        let ApiOptions { limits, plans, identity, resolution, .. } = options;
+        let config = ApiConfig { limits, plans, identity, resolution, ..credentials::config() };
         let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),

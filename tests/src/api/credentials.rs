@@ -1,5 +1,5 @@
 use api_thin::documents::Limits;
-use api_thin::{ApiConfig, IdentityConfig};
+use api_thin::{ApiConfig, IdentityConfig, Resolution};
 use jobs::plan::Plans;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
@@ -17,6 +17,7 @@ pub(super) fn config() -> ApiConfig {
         limits: Limits::default(),
         plans: Plans::default(),
         identity: IdentityConfig::default(),
+        resolution: Resolution::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::model::SlugChange;
 
 /// Gives a new tenant the word that is its id. Returns whether it was free.
 pub(super) async fn insert(tx: &mut SqliteConnection, catalog: &TenantCatalog) -> Result<bool, Fault> {
-    let done = sqlx::query("INSERT INTO slugs (slug, tenant_id) VALUES (?1, ?1) ON CONFLICT DO NOTHING")
+    let done = sqlx::query("INSERT INTO slugs (tenant_id, slug) VALUES (?1, ?1) ON CONFLICT DO NOTHING")
         .bind(catalog.tenant.as_str())
         .execute(tx)
         .await?;
@@ -29,9 +29,9 @@ pub(super) async fn put(catalog: &TenantCatalog, slug: &str) -> Result<SlugChang
         .fetch_optional(&mut *tx)
         .await?;
     let Some(before) = before else { return Ok(SlugChange::Gone) };
-    let done = sqlx::query("INSERT INTO slugs (slug, tenant_id) VALUES (?, ?) ON CONFLICT DO NOTHING")
-        .bind(slug)
+    let done = sqlx::query("INSERT INTO slugs (tenant_id, slug) VALUES (?, ?) ON CONFLICT DO NOTHING")
         .bind(catalog.tenant.as_str())
+        .bind(slug)
         .execute(&mut *tx)
         .await?;
     if done.rows_affected() == 0 {

@@ -9,7 +9,7 @@ use crate::postgres::tx::Tx;
 
 /// Gives a new tenant the word that is its id. Returns whether it was free.
 pub(super) async fn insert(tx: &mut Tx, db: &TenantDb) -> StoreResult<bool> {
-    let sql = sqlx::query("insert into slugs (slug, tenant_id) values ($1, $1) on conflict do nothing");
+    let sql = sqlx::query("insert into slugs (tenant_id, slug) values ($1, $1) on conflict do nothing");
     Ok(tx.execute(sql.bind(db.tenant().as_str())).await? == 1)
 }
 
@@ -28,7 +28,7 @@ pub(super) async fn put(db: &TenantDb, slug: &str) -> StoreResult<SlugChange> {
     let delete = sqlx::query("delete from slugs where tenant_id = $1 returning slug");
     let before = tx.optional(delete.bind(tenant), |row| row.try_get("slug")).await?;
     let Some(before) = before else { return Ok(SlugChange::Gone) };
-    let insert = sqlx::query("insert into slugs (slug, tenant_id) values ($2, $1) on conflict do nothing");
+    let insert = sqlx::query("insert into slugs (tenant_id, slug) values ($1, $2) on conflict do nothing");
     if tx.execute(insert.bind(tenant).bind(slug)).await? == 0 {
         return Ok(SlugChange::Taken);
     }
