@@ -34,7 +34,7 @@ pub async fn accept_kb(
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
-    let now = app.clock().now();
+    let (now, limits) = (app.clock().now(), app.limits_of(who.tenant()).await?);
     let workspace = WorkspaceId::generate(now, random());
     let new = NewKb { id: id.unwrap_or_else(fresh_id), name, workspace };
     let kb = new.at(now);
@@ -42,7 +42,7 @@ pub async fn accept_kb(
     who.stores.index().provision(&kb).await?;
     let location = kb_location(who.tenant(), &kb.id);
     let body = json!({ "id": kb.id, "name": kb.name, "created_at": kb.created_at, "location": location });
-    let outcome = submission.propose(Proposal { kb: Some(new), body, ..Proposal::default() }).await;
+    let outcome = submission.propose(Proposal { kb: Some(new), body, limits, ..Proposal::default() }).await;
     if !matches!(&outcome, Ok(Outcome::Answer(answer)) if !answer.replayed) {
         forget_unless_made(&who.stores, &kb).await?;
     }

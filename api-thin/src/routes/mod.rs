@@ -28,4 +28,4 @@ mod text;
 mod usage;
 mod versioned;
 
-pub use table::{ROUTES, Route, Scope, router};
+pub use table::{Access, ROUTES, Route, Scope, router};

@@ -1,8 +1,13 @@
+use ::jobs::tenant::Permission;
 use axum::Router;
 
 use super::{
     api_keys, auth, cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, members, plans,
     rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
+};
+use crate::extract::{
+    Anyone, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers, ManageTenant,
+    Need, ReadDocuments, UpdateDocuments,
 };
 use crate::server::{ApiState, surround};
 
@@ -15,6 +20,25 @@ pub struct Route {
     pub path: &'static str,
     /// Where the path begins.
     pub scope: Scope,
+    /// Who may ask.
+    pub access: Access,
+}
+
+/// Who may ask for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Everybody,
+    /// Anybody whose credentials are good.
+    Credentials,
+    /// Whoever runs the installation.
+    Operator,
+    /// Members of the tenant that have the permission; all of them when it is `None`.
+    Members(Option<Permission>),
+}
+
+const fn may<N: Need>() -> Access {
+    Access::Members(N::PERMISSION)
 }
 
 /// Where a route's path begins.
@@ -30,10 +54,12 @@ pub enum Scope {
 }
 
 macro_rules! routes {
-    ($($scope:ident $function:ident { $($method:ident $path:literal => $handler:path;)+ })+) => {
+    ($($scope:ident $function:ident { $($method:ident $path:literal => $handler:path, $access:expr;)+ })+) => {
         /// Every route there is.
         pub const ROUTES: &[Route] = &[
-            $($(Route { method: stringify!($method), path: $path, scope: Scope::$scope },)+)+
+            $($(Route {
+                method: stringify!($method), path: $path, scope: Scope::$scope, access: $access,
+            },)+)+
         ];
 
         $(fn $function() -> Router<ApiState> {
@@ -44,76 +70,76 @@ macro_rules! routes {
 
 routes! {
     Open open_routes {
-        get "/healthz" => health::healthz;
-        get "/readyz" => health::readyz;
+        get "/healthz" => health::healthz, Access::Everybody;
+        get "/readyz" => health::readyz, Access::Everybody;
     }
     Api api_routes {
-        get "/plans" => plans::list;
-        get "/tenants" => tenants::list;
-        post "/tenants" => tenants::create;
-        get "/tenants/{tenant}" => tenants::show;
-        patch "/tenants/{tenant}" => settings::change;
-        delete "/tenants/{tenant}" => tenants::delete;
-        get "/lanes" => lanes::list;
-        post "/auth/login" => auth::log_in;
-        post "/auth/refresh" => auth::refresh;
-        post "/auth/logout" => auth::log_out;
-        get "/auth/me" => auth::me;
-        post "/signup" => sign_up::sign_up;
+        get "/plans" => plans::list, Access::Credentials;
+        get "/tenants" => tenants::list, Access::Operator;
+        post "/tenants" => tenants::create, Access::Operator;
+        get "/tenants/{tenant}" => tenants::show, may::<Anyone>();
+        patch "/tenants/{tenant}" => settings::change, may::<ManageTenant>();
+        delete "/tenants/{tenant}" => tenants::delete, Access::Operator;
+        get "/lanes" => lanes::list, Access::Operator;
+        post "/auth/login" => auth::log_in, Access::Everybody;
+        post "/auth/refresh" => auth::refresh, Access::Everybody;
+        post "/auth/logout" => auth::log_out, Access::Credentials;
+        get "/auth/me" => auth::me, Access::Credentials;
+        post "/signup" => sign_up::sign_up, Access::Everybody;
     }
     Tenant tenant_routes {
-        post "/suspend" => settings::suspend;
-        post "/resume" => settings::resume;
-        get "/limits" => settings::limits;
-        get "/usage" => usage::show;
-        get "/settings" => rag_settings::show;
-        patch "/settings" => rag_settings::change;
-        get "/jobs" => jobs::list;
-        post "/jobs/cancel" => cancel::matching;
-        post "/jobs/cancel-all" => cancel::everything;
-        post "/jobs/pause" => flow::pause;
-        post "/jobs/resume" => flow::resume;
-        post "/jobs/drain" => flow::drain;
-        get "/jobs/{job}" => jobs::show;
-        delete "/jobs/{job}" => cancel::one;
-        post "/queues/{queue}/pause" => flow::pause_queue;
-        post "/queues/{queue}/resume" => flow::resume_queue;
-        post "/queues/{queue}/drain" => flow::drain_queue;
-        get "/dead-letters" => dead_letters::list;
-        get "/quarantine" => dead_letters::list_quarantine;
-        post "/dead-letters/retry" => dead_letters::retry_matching;
-        post "/dead-letters/purge" => dead_letters::purge_matching;
-        get "/dead-letters/{job}" => dead_letters::show;
-        post "/dead-letters/{job}/retry" => dead_letters::retry;
-        delete "/dead-letters/{job}" => dead_letters::purge;
-        get "/members" => members::list;
-        post "/members" => members::add;
-        get "/members/{subject}" => members::show;
-        patch "/members/{subject}" => members::change;
-        delete "/members/{subject}" => members::remove;
-        get "/api-keys" => api_keys::list;
-        post "/api-keys" => api_keys::create;
-        get "/api-keys/{key}" => api_keys::show;
-        patch "/api-keys/{key}" => api_keys::rename;
-        delete "/api-keys/{key}" => api_keys::revoke;
-        post "/api-keys/{key}/rotate" => api_keys::rotate;
-        get "/kbs" => kbs::list;
-        post "/kbs" => kbs::create;
-        get "/kbs/{kb}" => kbs::show;
-        patch "/kbs/{kb}" => kbs::rename;
-        delete "/kbs/{kb}" => kbs::delete;
-        get "/kbs/{kb}/documents" => documents::list;
-        post "/kbs/{kb}/documents" => documents::upload_files;
-        post "/kbs/{kb}/documents/text" => documents::upload_text;
-        post "/kbs/{kb}/documents/batch" => documents::upload_batch;
-        get "/kbs/{kb}/documents/{document}" => documents::show;
-        delete "/kbs/{kb}/documents/{document}" => documents::delete;
-        get "/kbs/{kb}/graph" => graph::show;
-        post "/kbs/{kb}/reindex" => reindex::start;
-        get "/kbs/{kb}/schedules" => schedules::list;
-        put "/kbs/{kb}/schedules/{schedule}" => schedules::put;
-        get "/kbs/{kb}/schedules/{schedule}" => schedules::show;
-        delete "/kbs/{kb}/schedules/{schedule}" => schedules::delete;
+        post "/suspend" => settings::suspend, Access::Operator;
+        post "/resume" => settings::resume, Access::Operator;
+        get "/limits" => settings::limits, may::<Anyone>();
+        get "/usage" => usage::show, may::<Anyone>();
+        get "/settings" => rag_settings::show, may::<Anyone>();
+        patch "/settings" => rag_settings::change, may::<ManageTenant>();
+        get "/jobs" => jobs::list, may::<Anyone>();
+        post "/jobs/cancel" => cancel::matching, may::<ManageJobs>();
+        post "/jobs/cancel-all" => cancel::everything, may::<ManageTenant>();
+        post "/jobs/pause" => flow::pause, may::<ManageJobs>();
+        post "/jobs/resume" => flow::resume, may::<ManageJobs>();
+        post "/jobs/drain" => flow::drain, may::<ManageJobs>();
+        get "/jobs/{job}" => jobs::show, may::<Anyone>();
+        delete "/jobs/{job}" => cancel::one, may::<ManageJobs>();
+        post "/queues/{queue}/pause" => flow::pause_queue, may::<ManageJobs>();
+        post "/queues/{queue}/resume" => flow::resume_queue, may::<ManageJobs>();
+        post "/queues/{queue}/drain" => flow::drain_queue, may::<ManageJobs>();
+        get "/dead-letters" => dead_letters::list, may::<Anyone>();
+        get "/quarantine" => dead_letters::list_quarantine, may::<Anyone>();
+        post "/dead-letters/retry" => dead_letters::retry_matching, may::<ManageJobs>();
+        post "/dead-letters/purge" => dead_letters::purge_matching, may::<ManageJobs>();
+        get "/dead-letters/{job}" => dead_letters::show, may::<ManageJobs>();
+        post "/dead-letters/{job}/retry" => dead_letters::retry, may::<ManageJobs>();
+        delete "/dead-letters/{job}" => dead_letters::purge, may::<ManageJobs>();
+        get "/members" => members::list, may::<ManageMembers>();
+        post "/members" => members::add, may::<ManageMembers>();
+        get "/members/{subject}" => members::show, may::<ManageMembers>();
+        patch "/members/{subject}" => members::change, may::<ManageMembers>();
+        delete "/members/{subject}" => members::remove, may::<ManageMembers>();
+        get "/api-keys" => api_keys::list, may::<ManageTenant>();
+        post "/api-keys" => api_keys::create, may::<ManageTenant>();
+        get "/api-keys/{key}" => api_keys::show, may::<ManageTenant>();
+        patch "/api-keys/{key}" => api_keys::rename, may::<ManageTenant>();
+        delete "/api-keys/{key}" => api_keys::revoke, may::<ManageTenant>();
+        post "/api-keys/{key}/rotate" => api_keys::rotate, may::<ManageTenant>();
+        get "/kbs" => kbs::list, may::<ReadDocuments>();
+        post "/kbs" => kbs::create, may::<CreateKbs>();
+        get "/kbs/{kb}" => kbs::show, may::<ReadDocuments>();
+        patch "/kbs/{kb}" => kbs::rename, may::<CreateKbs>();
+        delete "/kbs/{kb}" => kbs::delete, may::<DeleteKbs>();
+        get "/kbs/{kb}/documents" => documents::list, may::<ReadDocuments>();
+        post "/kbs/{kb}/documents" => documents::upload_files, may::<CreateDocuments>();
+        post "/kbs/{kb}/documents/text" => documents::upload_text, may::<CreateDocuments>();
+        post "/kbs/{kb}/documents/batch" => documents::upload_batch, may::<CreateDocuments>();
+        get "/kbs/{kb}/documents/{document}" => documents::show, may::<ReadDocuments>();
+        delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>();
+        get "/kbs/{kb}/graph" => graph::show, may::<ReadDocuments>();
+        post "/kbs/{kb}/reindex" => reindex::start, may::<UpdateDocuments>();
+        get "/kbs/{kb}/schedules" => schedules::list, may::<ReadDocuments>();
+        put "/kbs/{kb}/schedules/{schedule}" => schedules::put, may::<ManageJobs>();
+        get "/kbs/{kb}/schedules/{schedule}" => schedules::show, may::<ReadDocuments>();
+        delete "/kbs/{kb}/schedules/{schedule}" => schedules::delete, may::<ManageJobs>();
     }
 }
 

@@ -9,14 +9,14 @@ use serde_json::json;
 use tests::api::{Api, ApiTenant, Reply, Written, problem, send};
 
 /// What the other tenant has, so that there is something to find.
-struct Bait {
+pub(super) struct Bait {
     job: String,
     dead: String,
     document: DocumentId,
     key: String,
 }
 
-async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
+pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
     let dead = tenant.upload_text("dead.md", "text").await.text("/job_id");
     assert_eq!(api.work(tenant, |_| discarded()).await, 1);
     let reply = tenant.upload_text("secret.md", "the secret plan").await;
@@ -96,18 +96,18 @@ fn method(route: &Route) -> Method {
 }
 
 /// The routes about one tenant.
-fn tenant_routes() -> impl Iterator<Item = &'static Route> {
+pub(super) fn tenant_routes() -> impl Iterator<Item = &'static Route> {
     let about_one = |route: &&Route| route.scope == Scope::Tenant || route.path.contains("{tenant}");
     ROUTES.iter().filter(about_one)
 }
 
-fn full_path(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
+pub(super) fn full_path(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
     let prefix =
         if route.scope == Scope::Tenant { format!("/api/v1/tenants/{tenant}") } else { "/api/v1".into() };
     prefix + &filled(route, tenant, kb, bait)
 }
 
-async fn ask(api: &Api, route: &Route, path: &str, key: &str) -> Reply {
+pub(super) async fn ask(api: &Api, route: &Route, path: &str, key: &str) -> Reply {
     send(with_body(route, api.request(method(route), path)).bearer_auth(key)).await
 }
 

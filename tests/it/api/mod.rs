@@ -17,6 +17,7 @@ mod media;
 mod members;
 mod operators_lists;
 mod pages;
+mod permissions;
 mod queue_away;
 mod quotas;
 mod rates;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, send};
 
 async fn api() -> Api {
-    let plans =
-        "[plan.ten]\nmax_documents = 10\n[plan.small]\nstorage_bytes = 10\n[plan.slow]\ndaily_jobs = 3";
+    let plans = "[plan.ten]\nmax_documents = 10\n[plan.small]\nstorage_bytes = 10\n[plan.slow]\ndaily_jobs = 3\n\
+         [plan.two]\nkbs = 2";
     Api::with(ApiOptions { plans: Plans::parse(plans).unwrap(), ..ApiOptions::default() }).await
 }
 
@@ -51,6 +51,24 @@ async fn of_a_hundred_uploads_at_once_ten_are_taken_where_ten_have_room() {
     assert_eq!(patch(&api, &acme, &json!({ "limits": { "max_documents": 11 } })).await.status, 200);
     assert_eq!(acme.upload_text("new.md", "text").await.status, 202);
     problem(&acme.upload_text("newer.md", "text").await, 429, "documents_limit_reached");
+}
+
+#[tokio::test]
+async fn a_tenant_makes_as_many_knowledge_bases_as_its_plan_allows() {
+    let api = api().await;
+    let (acme, twin) = (on_plan(&api, "acme", "two").await, api.tenant("acme-2").await);
+    let make = async |tenant: &ApiTenant, id: String| {
+        send(tenant.request(Method::POST, "/kbs").json(&json!({ "kb_id": id, "name": "Another" }))).await
+    };
+    let replies = join_all((0..8).map(|n| make(&acme, format!("kb-{n}")))).await;
+    let (made, refused): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 201);
+    assert_eq!(made.len(), 1, "the first one is there already");
+    for reply in &refused {
+        problem(reply, 429, "kbs_limit_reached");
+        assert_eq!(numbers(reply), (json!("kbs"), json!(2), json!(2)));
+    }
+    assert_eq!(acme.get("/kbs").await.body()["kbs"].as_array().map(Vec::len), Some(2));
+    assert_eq!(make(&twin, "kb-1".to_owned()).await.status, 201);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub async fn exercise(opened: &Opened) {
         accept {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,
         }
-        usage { counted, racing, replaced, refused_as_a_whole, jobs_of_a_day, api_calls }
+        usage { counted, racing, racing_for_kbs, replaced, refused_as_a_whole, jobs_of_a_day, api_calls }
         registry { states, stale_revisions, pages, totals }
         history { first_record_stays, old_records_go }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }

@@ -2,9 +2,9 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use jobs::plan::{Limits, Quota};
 
-use super::fixture::{Pair, Party, now, upload};
+use super::fixture::{Pair, Party, now, upload, workspace};
 use crate::Opened;
-use crate::model::{Acceptance, Accepted, NewDocument, OverQuota, Usage};
+use crate::model::{Acceptance, Accepted, NewDocument, NewKb, OverQuota, Usage};
 
 /// An upload of some bytes with its job.
 fn sized(name: &str, revision: u64, size_bytes: u64) -> NewDocument {
@@ -65,6 +65,27 @@ pub(super) async fn racing(opened: &Opened) {
     }
     assert_eq!(pair.acme.outbox(opened).await.len(), 13);
     assert_eq!(accept(&pair.twin, vec![sized("a.md", 1, 1)], &limits(1)).await, Accepted::New);
+}
+
+/// Many knowledge bases at once, two of which fit beside the first.
+pub(super) async fn racing_for_kbs(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let limits = Limits { kbs: Some(3), ..Limits::default() };
+    let racers: Vec<_> = (0..12)
+        .map(|n| {
+            let id = format!("kb-{n}").parse().unwrap();
+            let kb = NewKb { id, name: "One of many".into(), workspace: workspace(now()) };
+            Acceptance { kb: Some(kb), limits: limits.clone(), ..Acceptance::default() }
+        })
+        .collect();
+    let catalog = pair.acme.stores.catalog();
+    let outcomes = join_all(racers.iter().map(|request| catalog.accept(request, pair.now))).await;
+    let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Accepted::New).count(), 2);
+    let full = over(Quota::Kbs, 3, 3);
+    assert!(outcomes.iter().all(|outcome| *outcome == Accepted::New || *outcome == full), "{outcomes:?}");
+    assert_eq!(usage(&pair.acme).await.kbs, 3);
+    assert_eq!(usage(&pair.twin).await.kbs, 1);
 }
 
 pub(super) async fn replaced(opened: &Opened) {

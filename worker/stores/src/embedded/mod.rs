@@ -17,5 +17,6 @@ mod open;
 mod outbox;
 mod settings;
 mod tenant_files;
+mod tenant_tables;
 
 pub(crate) use open::open;

@@ -66,6 +66,11 @@ async fn write(
     {
         return Ok(Accepted::KbExists);
     }
+    if acceptance.kb.is_some()
+        && let Some(over) = usage::kb_refused(tx, tenant, limits).await?
+    {
+        return Ok(Accepted::OverQuota(over));
+    }
     if let Some(kb) = &acceptance.kb_close
         && !kbs::close(tx, tenant, kb, now).await?
     {

@@ -8,6 +8,7 @@ use super::port::TenantCatalog;
 use super::tenants::KbRow;
 use crate::embedded::column::{micros, signed, unsigned};
 use crate::embedded::fault::Fault;
+use crate::embedded::tenant_tables::tenant_tables;
 use crate::model::Kb;
 
 /// Whether something may be accepted: of a closed tenant only what ends it, under the epoch `closed`.
@@ -64,15 +65,7 @@ pub(super) async fn delete(catalog: &TenantCatalog, now: DateTime<Utc>) -> Resul
         tx.rollback().await?;
         return Ok(false);
     }
-    // Rows refer to rows that go in the same transaction.
-    sqlx::query("PRAGMA defer_foreign_keys = ON").execute(&mut *tx).await?;
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM sqlite_master AS found WHERE type = 'table' AND name <> 'tenants'
-             AND EXISTS (SELECT 1 FROM pragma_table_info(found.name) WHERE name = 'tenant_id')",
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    for table in tables {
+    for table in tenant_tables(&mut tx).await? {
         let delete = AssertSqlSafe(format!("DELETE FROM \"{table}\" WHERE tenant_id = ?"));
         sqlx::query(delete).bind(catalog.tenant.as_str()).execute(&mut *tx).await?;
     }

@@ -50,6 +50,21 @@ pub(super) async fn usage(catalog: &TenantCatalog, now: DateTime<Utc>) -> Result
     })
 }
 
+/// What stands against a knowledge base that this transaction has just made.
+pub(super) async fn kb_refused(
+    tx: &mut SqliteConnection,
+    tenant: &TenantId,
+    limits: &Limits,
+) -> Result<Option<OverQuota>, Fault> {
+    let Some(maximum) = limits.maximum(Quota::Kbs) else { return Ok(None) };
+    let kbs: i64 = sqlx::query_scalar("SELECT count(*) FROM kbs WHERE tenant_id = ?")
+        .bind(tenant.as_str())
+        .fetch_one(tx)
+        .await?;
+    let kbs: u64 = unsigned(kbs, "count(*)")?;
+    Ok((kbs > maximum).then(|| OverQuota { quota: Quota::Kbs, current: kbs - 1, maximum }))
+}
+
 /// What stands against these documents, in the transaction that is about to write them.
 pub(super) async fn documents_refused(
     tx: &mut SqliteConnection,

@@ -69,6 +69,11 @@ impl Accepting<'_> {
         {
             return Ok(Some(Accepted::KbExists));
         }
+        if acceptance.kb.is_some()
+            && let Some(over) = usage::kb_refused(&mut self.tx, self.db, &acceptance.limits).await?
+        {
+            return Ok(Some(Accepted::OverQuota(over)));
+        }
         if let Some(closed) = &acceptance.kb_close
             && !kb::close(&mut self.tx, self.db, closed, self.now).await?
         {

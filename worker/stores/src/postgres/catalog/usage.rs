@@ -16,8 +16,9 @@ use crate::postgres::pool::TenantDb;
 use crate::postgres::row::{number, wide};
 use crate::postgres::tx::{Sql, Tx};
 
-/// What is counted from rows.
-const COUNTED: [Quota; 2] = [Quota::MaxDocuments, Quota::StorageBytes];
+/// What an acceptance counts from rows: documents, and knowledge bases.
+const DOCUMENTS: [Quota; 2] = [Quota::MaxDocuments, Quota::StorageBytes];
+const COUNTED: [Quota; 3] = [Quota::MaxDocuments, Quota::StorageBytes, Quota::Kbs];
 
 pub(super) async fn usage(db: &TenantDb, now: DateTime<Utc>) -> StoreResult<Usage> {
     let sql = sqlx::query(
@@ -61,6 +62,18 @@ pub(super) async fn tenant_lock(tx: &mut Tx, db: &TenantDb, limits: &Limits) -> 
     tx.execute(sql.bind(db.tenant().as_str())).await.map(drop)
 }
 
+/// What stands against a knowledge base that this transaction, which has the tenant's lock, has just made.
+pub(super) async fn kb_refused(
+    tx: &mut Tx,
+    db: &TenantDb,
+    limits: &Limits,
+) -> StoreResult<Option<OverQuota>> {
+    let Some(maximum) = limits.maximum(Quota::Kbs) else { return Ok(None) };
+    let sql = sqlx::query("select count(*) as kbs from kbs where tenant_id = $1");
+    let kbs: u64 = tx.one(sql.bind(db.tenant().as_str()), |row| number(row, "kbs")).await?;
+    Ok((kbs > maximum).then(|| OverQuota { quota: Quota::Kbs, current: kbs - 1, maximum }))
+}
+
 /// What stands against these documents, in the transaction that is about to write them and has the tenant's lock.
 pub(super) async fn documents_refused(
     tx: &mut Tx,
@@ -68,7 +81,7 @@ pub(super) async fn documents_refused(
     limits: &Limits,
     (kb, new): (&KbId, &[NewDocument]),
 ) -> StoreResult<Option<OverQuota>> {
-    if COUNTED.into_iter().all(|quota| limits.maximum(quota).is_none()) {
+    if DOCUMENTS.into_iter().all(|quota| limits.maximum(quota).is_none()) {
         return Ok(None);
     }
     let sql = sqlx::query(

@@ -1,0 +1,66 @@
+//! What the table of routes says about permissions is what the routes demand, of every role.
+
+use api_thin::{ROUTES, Route, routes::Access};
+use jobs::tenant::{Permission, Role};
+use tests::api::{Api, ApiTenant, Claims, Reply, problem};
+
+use super::every_route::{Bait, ask, bait, full_path, tenant_routes};
+
+async fn as_role(api: &Api, route: &Route, (tenant, bait): (&ApiTenant, &Bait), role: Role) -> Reply {
+    let path = full_path(route, &tenant.id, "default", bait);
+    ask(api, route, &path, &Claims::of(&tenant.id, role.as_str()).token()).await
+}
+
+/// Whether the route was refused for want of this permission.
+fn lacks(reply: &Reply, permission: Permission) -> bool {
+    reply.status == 403 && reply.body()["permission"] == permission.as_str()
+}
+
+#[tokio::test]
+async fn each_route_demands_the_permission_that_the_table_names() {
+    let api = Api::start().await;
+    for (number, route) in tenant_routes().enumerate() {
+        let Access::Members(Some(permission)) = route.access else { continue };
+        let tenant = api.tenant(&format!("acme-{number}")).await;
+        let bait = bait(&api, &tenant).await;
+        // The weakest first: who is refused changes nothing.
+        for role in Role::ALL.into_iter().rev() {
+            let reply = as_role(&api, route, (&tenant, &bait), role).await;
+            let allowed = role.permissions().contains(permission);
+            assert_eq!(
+                !lacks(&reply, permission),
+                allowed,
+                "{role}: {} {}: {reply:?}",
+                route.method,
+                route.path
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_role_does_what_the_operator_does_and_every_role_does_what_everybody_may() {
+    let api = Api::start().await;
+    let tenant = api.tenant("acme").await;
+    let bait = bait(&api, &tenant).await;
+    for route in tenant_routes() {
+        match route.access {
+            Access::Operator => {
+                problem(&as_role(&api, route, (&tenant, &bait), Role::Admin).await, 403, "forbidden");
+            }
+            Access::Members(None) => {
+                let reply = as_role(&api, route, (&tenant, &bait), Role::ViewerReadonly).await;
+                assert_eq!(reply.status, 200, "{} {}: {reply:?}", route.method, route.path);
+            }
+            Access::Members(Some(_)) | Access::Credentials | Access::Everybody => {}
+        }
+    }
+}
+
+/// Whoever adds a route says who may use it: only these are for everybody.
+#[test]
+fn what_is_open_to_everybody_is_known() {
+    let open: Vec<_> = ROUTES.iter().filter(|route| route.access == Access::Everybody).collect();
+    let paths: Vec<_> = open.iter().map(|route| route.path).collect();
+    assert_eq!(paths, ["/healthz", "/readyz", "/auth/login", "/auth/refresh", "/signup"]);
+}
