@@ -14,7 +14,7 @@ async fn happy_path() {
     let bed = Bed::embedded().await;
     let (acme, other) = bed.look_alikes().await;
     assert_eq!(acme.http.get(&acme.kb("documents")).await.status, 200);
-    assert_eq!(acme.http.get(&other.kb("documents")).await.status, 404);
+    assert_eq!(acme.http.get(&other.kb("documents")).await.status, 403);
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub struct DocumentReport {
 pub struct CrossTenantRead {
     /// The request.
     pub request: String,
-    /// The answer's status; 404 is right.
+    /// The answer's status; 403 is right.
     pub status: u16,
     /// The answer's code.
     pub code: String,

@@ -202,5 +202,5 @@ async fn look_across(guests: &[Guest]) -> anyhow::Result<CrossTenantRead> {
     let path = format!("/api/v1/tenants/{}/kbs/default/graph", guests[1].tenant);
     let (status, problem) = guests[0].client.refusal(&path).await?;
     let request = format!("GET {path} with the key of {}", guests[0].tenant);
-    Ok(CrossTenantRead { request, status, code: problem.code, refused: status == 404 })
+    Ok(CrossTenantRead { request, status, code: problem.code, refused: status == 403 })
 }

@@ -1,17 +1,23 @@
-//! Which tables hold rows of tenants: asked of the file, so that a table that is added later is not forgotten.
+//! The tables that hold rows of tenants: asked of the file, so that one that is added later is not forgotten.
 
-use sqlx::SqliteConnection;
+use jobs::tenant::TenantId;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::fault::Fault;
 
-/// The names of all tables with a `tenant_id`, but for `tenants` itself. Rows of one may refer to rows of another: what
-/// deletes from them in a transaction lets references be checked at its end.
-pub(super) async fn tenant_tables(tx: &mut SqliteConnection) -> Result<Vec<String>, Fault> {
+/// Deletes the tenant's rows from every table with a `tenant_id` but `tenants` itself.
+pub(super) async fn tenant_rows_delete(tx: &mut SqliteConnection, tenant: &TenantId) -> Result<(), Fault> {
+    // Rows refer to rows that go in the same transaction.
     sqlx::query("PRAGMA defer_foreign_keys = ON").execute(&mut *tx).await?;
-    Ok(sqlx::query_scalar(
+    let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_master AS found WHERE type = 'table' AND name <> 'tenants'
              AND EXISTS (SELECT 1 FROM pragma_table_info(found.name) WHERE name = 'tenant_id')",
     )
-    .fetch_all(tx)
-    .await?)
+    .fetch_all(&mut *tx)
+    .await?;
+    for table in tables {
+        let delete = AssertSqlSafe(format!("DELETE FROM \"{table}\" WHERE tenant_id = ?"));
+        sqlx::query(delete).bind(tenant.as_str()).execute(&mut *tx).await?;
+    }
+    Ok(())
 }

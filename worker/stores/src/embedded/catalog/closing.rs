@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use jobs::tenant::TenantId;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
 use super::tenants::KbRow;
 use crate::embedded::column::{micros, signed, unsigned};
 use crate::embedded::fault::Fault;
-use crate::embedded::tenant_tables::tenant_tables;
+use crate::embedded::tenant_tables::tenant_rows_delete;
 use crate::model::Kb;
 
 /// Whether something may be accepted: of a closed tenant only what ends it, under the epoch `closed`.
@@ -65,10 +65,7 @@ pub(super) async fn delete(catalog: &TenantCatalog, now: DateTime<Utc>) -> Resul
         tx.rollback().await?;
         return Ok(false);
     }
-    for table in tenant_tables(&mut tx).await? {
-        let delete = AssertSqlSafe(format!("DELETE FROM \"{table}\" WHERE tenant_id = ?"));
-        sqlx::query(delete).bind(catalog.tenant.as_str()).execute(&mut *tx).await?;
-    }
+    tenant_rows_delete(&mut tx, &catalog.tenant).await?;
     tx.commit().await?;
     catalog.news.tenant_changed(&catalog.tenant).await;
     Ok(true)
