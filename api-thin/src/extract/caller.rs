@@ -2,7 +2,7 @@ use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use jobs::envelope::{EnqueueOptions, StampedJob, TraceParent};
+use jobs::envelope::{EnqueueOptions, StampedJob};
 use jobs::tenant::{KbId, Permissions, TenantContext, TenantId};
 use jobs::{Job, JobId};
 use stores::TenantStores;
@@ -10,6 +10,7 @@ use stores::model::Kb;
 
 use super::admission::{Admission, admit, schedule_context};
 use super::need::Need;
+use super::request_trace::RequestTrace;
 use crate::problem::Problem;
 use crate::server::ApiState;
 
@@ -25,7 +26,7 @@ pub struct Caller<N: Need> {
     pub only_kb: Option<KbId>,
     /// Whether they may do what the operator may, whatever they are in the tenant.
     pub is_operator: bool,
-    trace: Option<TraceParent>,
+    trace: RequestTrace,
     need: PhantomData<N>,
 }
 
@@ -76,8 +77,8 @@ impl<N: Need> Caller<N> {
         id: JobId,
         job: &J,
     ) -> Result<StampedJob, Problem> {
-        let options = EnqueueOptions { id: Some(id), traceparent: self.trace, ..EnqueueOptions::default() };
-        Ok(app.stamper().stamp(context, job, options)?)
+        let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
+        self.trace.stamp(app, context, options, job)
     }
 }
 
@@ -87,13 +88,16 @@ impl<N: Need> FromRequestParts<ApiState> for Caller<N> {
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
         let Admission { context, kb, only_kb, is_operator } = admit(parts, app, N::PERMISSION).await?;
         let stores = app.stores().scoped(&context);
-        Ok(Self { context, stores, kb, only_kb, is_operator, trace: trace_of(parts), need: PhantomData })
+        Ok(Self {
+            context,
+            stores,
+            kb,
+            only_kb,
+            is_operator,
+            trace: RequestTrace::of(parts),
+            need: PhantomData,
+        })
     }
-}
-
-/// The trace that the request continues. One that cannot be read is no trace (W3C Trace Context, 3.2.2).
-pub(super) fn trace_of(parts: &Parts) -> Option<TraceParent> {
-    parts.headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 /// A [`Caller`] whose request names a knowledge base.

@@ -6,11 +6,11 @@ mod caller;
 mod files;
 mod idempotency;
 mod if_match;
-mod known;
 mod named;
 mod need;
 mod operator;
 mod query;
+mod request_trace;
 mod somebody;
 mod tenant_maker;
 mod whole_tenant;
@@ -20,7 +20,6 @@ pub use caller::{Caller, KbCaller};
 pub use files::Files;
 pub use idempotency::IdempotencyKey;
 pub use if_match::IfMatch;
-pub use known::KnownCaller;
 pub use need::{
     Anyone, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers, ManageTenant,
     Need, ReadDocuments, UpdateDocuments,

@@ -6,7 +6,7 @@ use crate::auth::Identity;
 use crate::problem::Problem;
 use crate::server::ApiState;
 
-/// Whoever asks, with credentials that are good, about themselves: no tenant is looked at.
+/// Whoever asks, with credentials that are good, about themselves or what is the same for all: no tenant is looked at.
 pub struct Somebody(pub Identity);
 
 impl FromRequestParts<ApiState> for Somebody {

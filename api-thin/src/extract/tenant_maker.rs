@@ -1,28 +1,28 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use jobs::envelope::{EnqueueOptions, StampedJob, TraceParent};
+use jobs::envelope::{EnqueueOptions, StampedJob};
 use jobs::tenant::{TenantContext, TenantId};
 use jobs::{Job, JobId};
 
 use super::admission::operator_context;
-use super::caller::trace_of;
+use super::request_trace::RequestTrace;
 use crate::accounts::{ClientAddress, Switch};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
 /// The authority to bring tenants into being: the operator's, and that of a sign-up where those are allowed.
 pub struct TenantMaker {
-    trace: Option<TraceParent>,
+    trace: RequestTrace,
 }
 
 impl TenantMaker {
     pub(super) fn of(parts: &Parts) -> Self {
-        Self { trace: trace_of(parts) }
+        Self { trace: RequestTrace::of(parts) }
     }
 
     /// That of the installation itself, where its settings say that a tenant comes into being.
-    pub(crate) const fn of_installation() -> Self {
-        Self { trace: None }
+    pub(crate) fn of_installation() -> Self {
+        Self { trace: RequestTrace::default() }
     }
 
     /// The authority to bring `tenant` into being.
@@ -42,8 +42,8 @@ impl TenantMaker {
         id: JobId,
         job: &J,
     ) -> Result<StampedJob, Problem> {
-        let options = EnqueueOptions { id: Some(id), traceparent: self.trace, ..EnqueueOptions::default() };
-        Ok(app.stamper().stamp(context, job, options)?)
+        let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
+        self.trace.stamp(app, context, options, job)
     }
 }
 

@@ -1,14 +1,15 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use jobs::Job;
-use jobs::envelope::{EnqueueOptions, StampedJob, TraceParent};
+use jobs::envelope::{EnqueueOptions, StampedJob};
 use jobs::tenant::{TenantContext, TenantId};
 use stores::TenantStores;
 
 use super::admission::{Admission, admit_operator, check_tenant, identify, operator_context};
-use super::caller::{Caller, trace_of};
+use super::caller::Caller;
 use super::named::named_tenant;
 use super::need::{ManageJobs, ManageTenant, Need};
+use super::request_trace::RequestTrace;
 use crate::auth::Identity;
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
@@ -35,7 +36,7 @@ pub struct TenantOperator {
     pub context: TenantContext,
     /// The tenant's stores.
     pub stores: TenantStores,
-    trace: Option<TraceParent>,
+    trace: RequestTrace,
 }
 
 impl TenantOperator {
@@ -51,8 +52,7 @@ impl TenantOperator {
         options: EnqueueOptions,
     ) -> Result<StampedJob, Problem> {
         let context = operator_context(self.context.tenant_id().clone(), epoch);
-        let options = EnqueueOptions { traceparent: self.trace, ..options };
-        Ok(app.stamper().stamp(&context, job, options)?)
+        self.trace.stamp(app, &context, options, job)
     }
 }
 
@@ -60,14 +60,14 @@ impl FromRequestParts<ApiState> for TenantOperator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
-        if let Identity::Member(member) = identify(parts, app).await? {
-            let named = named_tenant(parts, app).await?;
+        let identity = identify(parts, app).await?;
+        let named = named_tenant(parts, app).await?;
+        if let Identity::Member(member) = identity {
             check_tenant(app, &member, named.as_deref())?;
             return Err(Problem::new(Code::Forbidden, "only the operator's key may do this"));
         }
-        let named = named_tenant(parts, app).await?;
         let Admission { context, .. } = admit_operator(app, named, ManageTenant::PERMISSION).await?;
-        Ok(Self { stores: app.stores().scoped(&context), context, trace: trace_of(parts) })
+        Ok(Self { stores: app.stores().scoped(&context), context, trace: RequestTrace::of(parts) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The host name that the client asked for.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
@@ -63,11 +63,8 @@ fn only<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, Host
 
 fn comes_from(parts: &Parts, trusted: &[IpNet]) -> bool {
     let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() else { return false };
-    let address = match peer.ip() {
-        // A listener on `::` shows clients of IPv4 like this.
-        IpAddr::V6(address) => address.to_canonical(),
-        address @ IpAddr::V4(_) => address,
-    };
+    // A listener on `::` shows clients of IPv4 as addresses of IPv6.
+    let address = peer.ip().to_canonical();
     trusted.iter().any(|net| net.contains(&address))
 }
 

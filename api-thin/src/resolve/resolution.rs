@@ -38,10 +38,6 @@ impl Resolution {
     /// Whether credentials alone say which tenant is meant.
     #[must_use]
     pub fn claim_suffices(&self) -> bool {
-        self.only_tenant.is_some() || self.looks_at(TenantSource::Claim)
-    }
-
-    pub(crate) fn looks_at(&self, source: TenantSource) -> bool {
-        self.sources.contains(&source)
+        self.only_tenant.is_some() || self.sources.contains(&TenantSource::Claim)
     }
 }

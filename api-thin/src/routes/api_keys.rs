@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use stores::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, NewApiKey};
 
-use super::page::{invalid, page_limit};
+use super::page::{page_after, page_limit};
 use super::text::{invalid as invalid_field, text};
 use super::versioned::Versioned;
 use crate::auth::ApiKey;
@@ -33,9 +33,7 @@ pub(super) async fn list(
     TenantCaller(who): TenantCaller<ManageTenant>,
     Query(asked): Query<Listing>,
 ) -> Result<Answering<Value>, Problem> {
-    let after = asked.after.as_deref().map(str::parse).transpose();
-    let after: Option<ApiKeyId> =
-        after.map_err(|_| invalid("after", "expected the `next` of an earlier page"))?;
+    let after: Option<ApiKeyId> = page_after(asked.after.as_deref())?;
     let page = who.stores.catalog().api_keys(after.as_ref(), page_limit(asked.limit)?).await?;
     let keys: Vec<Value> = page.items.iter().map(view).collect();
     Ok(Answering(json!({ "api_keys": keys, "next": page.next })))

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use stores::model::{Document, DocumentStatus};
 
-use super::page::{invalid, page_limit};
+use super::page::{page_after, page_limit, parameter};
 use crate::accept::{Answer, accept_document_delete, accept_documents};
 use crate::documents::{RawDocument, check_uploads};
 use crate::extract::{
@@ -84,16 +84,8 @@ pub(super) async fn list(
     who: KbCaller<ReadDocuments>,
     Query(asked): Query<Listing>,
 ) -> Result<Answering<Value>, Problem> {
-    let status: Option<DocumentStatus> =
-        asked.status.as_deref().map(str::parse).transpose().map_err(
-            |error: <DocumentStatus as std::str::FromStr>::Err| invalid("status", &error.to_string()),
-        )?;
-    let after: Option<DocumentId> = asked
-        .after
-        .as_deref()
-        .map(str::parse)
-        .transpose()
-        .map_err(|_| invalid("after", "expected the `next` of an earlier page"))?;
+    let status: Option<DocumentStatus> = parameter("status", asked.status.as_deref())?;
+    let after: Option<DocumentId> = page_after(asked.after.as_deref())?;
     let limit = page_limit(asked.limit)?;
     let page = who.caller.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
     let documents: Vec<Value> = page.items.iter().map(view).collect();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use stores::model::{Member, MemberAdded, MemberChange};
 
-use super::page::{invalid, page_limit};
+use super::page::{page_after, page_limit, parameter};
 use super::versioned::Versioned;
 use crate::extract::{IfMatch, Json, ManageMembers, Query, TenantCaller};
 use crate::problem::{Code, Problem};
@@ -27,11 +27,8 @@ pub(super) async fn list(
     TenantCaller(who): TenantCaller<ManageMembers>,
     Query(asked): Query<Listing>,
 ) -> Result<Answering<Value>, Problem> {
-    let role = asked.role.as_deref().map(str::parse).transpose();
-    let role: Option<Role> = role.map_err(|error| invalid("role", &format!("{error}")))?;
-    let after = asked.after.as_deref().map(str::parse).transpose();
-    let after: Option<Subject> =
-        after.map_err(|_| invalid("after", "expected the `next` of an earlier page"))?;
+    let role: Option<Role> = parameter("role", asked.role.as_deref())?;
+    let after: Option<Subject> = page_after(asked.after.as_deref())?;
     let page = who.stores.catalog().members(role, after.as_ref(), page_limit(asked.limit)?).await?;
     let members: Vec<Value> = page.items.iter().map(view).collect();
     Ok(Answering(json!({ "members": members, "next": page.next })))

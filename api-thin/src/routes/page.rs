@@ -1,3 +1,6 @@
+use std::fmt;
+use std::str::FromStr;
+
 use crate::documents::Limits;
 use crate::problem::{Code, Problem};
 
@@ -9,6 +12,20 @@ pub(super) fn page_limit(asked: Option<u32>) -> Result<u32, Problem> {
         limit @ 1..=Limits::PAGE => Ok(limit),
         _ => Err(invalid("limit", &format!("expected 1 to {}", Limits::PAGE))),
     }
+}
+
+/// A query parameter as a `T`, if it was sent.
+pub(super) fn parameter<T>(name: &str, sent: Option<&str>) -> Result<Option<T>, Problem>
+where
+    T: FromStr<Err: fmt::Display>,
+{
+    sent.map(str::parse).transpose().map_err(|error: T::Err| invalid(name, &error.to_string()))
+}
+
+/// Where a page begins of a list that is read by key: `after` is the `next` of the page before.
+pub(super) fn page_after<T: FromStr>(after: Option<&str>) -> Result<Option<T>, Problem> {
+    let key = after.map(str::parse).transpose();
+    key.map_err(|_| invalid("after", "expected the `next` of an earlier page"))
 }
 
 /// A query parameter that cannot be used.

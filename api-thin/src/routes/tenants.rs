@@ -2,12 +2,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Json as Answering, http::HeaderValue, http::header};
 use jobs::plan::Plans;
-use jobs::tenant::{TenantId, TenantStatus};
+use jobs::tenant::TenantId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stores::model::{Tenant, TenantFilter};
 
-use super::page::{invalid as unusable, page_limit};
+use super::page::{page_after, page_limit, parameter};
 use super::text::{invalid, text};
 use crate::accept::{Answer, TenantRequest, accept_tenant, accept_tenant_delete, check_plan};
 use crate::auth::one_name;
@@ -64,12 +64,8 @@ pub(super) async fn list(
     _: OperatorCaller,
     Query(asked): Query<Listing>,
 ) -> Result<Answering<Value>, Problem> {
-    let status = asked.status.as_deref().map(str::parse).transpose();
-    let status: Option<TenantStatus> = status.map_err(|error| unusable("status", &format!("{error}")))?;
-    let after = asked.after.as_deref().map(str::parse).transpose();
-    let after: Option<TenantId> =
-        after.map_err(|_| unusable("after", "expected the `next` of an earlier page"))?;
-    let filter = TenantFilter { status, plan: asked.plan };
+    let after: Option<TenantId> = page_after(asked.after.as_deref())?;
+    let filter = TenantFilter { status: parameter("status", asked.status.as_deref())?, plan: asked.plan };
     let page = app.directory().tenants(&filter, after.as_ref(), page_limit(asked.limit)?).await?;
     let tenants: Vec<Value> = page.items.iter().map(view).collect();
     Ok(Answering(json!({ "tenants": tenants, "next": page.next })))
