@@ -5,19 +5,17 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use jobs::tenant::{
     Actor, Authenticated, KbId, Permission, Permissions, Role, TenantContext, TenantId, TenantRecord,
-    TenantStatus,
 };
 use stores::model::Kb;
 
 use super::named::{named_kb, named_tenant};
+use super::tenant_state::{check_open, check_ready, not_ready};
 use crate::accept::bring_into_being;
 use crate::auth::{AuthError, Identity, Member, Presented, SuperAdmin, Unreadable, UnverifiedToken};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// When to look again whether a tenant was provisioned.
-const PROVISIONING_RETRY_S: u32 = 2;
 
 /// A caller that was let in.
 pub(super) struct Admission {
@@ -64,7 +62,14 @@ pub(super) async fn admit(
         Identity::SuperAdmin(SuperAdmin { member: Some(member), .. })
             if tenant.as_ref().is_none_or(|named| named == member.tenant.as_str()) =>
         {
-            admit_member(parts, app, member, (tenant, kb), needed).await
+            let own = member.tenant.clone();
+            match admit_member(parts, app, member, (tenant, kb), needed).await {
+                // Whoever may bring the tenant back has to see it.
+                Err(problem) if problem.code() == Code::TenantSuspended => {
+                    admit_operator(app, Some(own.as_str().to_owned()), needed).await
+                }
+                admission => admission,
+            }
         }
         Identity::Operator | Identity::SuperAdmin(_) => admit_operator(app, tenant, needed).await,
     };
@@ -82,9 +87,7 @@ async fn admit_member(
     let Some(record) = app.directory().tenant(&member.tenant).await? else {
         return Err(absent(app, &member).await);
     };
-    if record.status == TenantStatus::Deprovisioning {
-        return Err(Problem::not_found());
-    }
+    check_open(record.status)?;
     meter(parts, app, &member, record).await?;
     let permissions = match needed {
         None => {
@@ -92,7 +95,7 @@ async fn admit_member(
             Permissions::NONE
         }
         Some(needed) => {
-            check_ready(record)?;
+            check_ready(record.status)?;
             let now = permissions(app, &member).await?;
             let allowed = now.intersection(member.role.permissions());
             if !allowed.contains(needed) {
@@ -238,20 +241,6 @@ pub(super) fn schedule_context(maker: &TenantContext, name: &str) -> TenantConte
 fn context_of(who: Authenticated) -> TenantContext {
     tracing::Span::current().record("tenant.id", who.tenant_id.as_str());
     TenantContext::for_request(who)
-}
-
-fn check_ready(record: TenantRecord) -> Result<(), Problem> {
-    match record.status {
-        TenantStatus::Active => Ok(()),
-        TenantStatus::Provisioning => Err(not_ready()),
-        TenantStatus::Suspended => Err(Problem::new(Code::TenantSuspended, "the tenant is suspended")),
-        TenantStatus::Deprovisioning => Err(Problem::not_found()),
-    }
-}
-
-fn not_ready() -> Problem {
-    let detail = "the tenant is being provisioned: try again in a moment";
-    Problem::new(Code::TenantNotReady, detail).retry_after_s(PROVISIONING_RETRY_S)
 }
 
 /// One that is being deleted is there for nobody but for whoever may delete it once more.

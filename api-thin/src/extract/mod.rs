@@ -13,6 +13,7 @@ mod query;
 mod request_trace;
 mod somebody;
 mod tenant_maker;
+mod tenant_state;
 mod whole_tenant;
 
 pub use body::{Json, OptionalJson};

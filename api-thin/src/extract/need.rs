@@ -2,7 +2,7 @@ use jobs::tenant::Permission;
 
 /// What a route demands of its caller, as a type: `Caller<ReadDocuments>`.
 pub trait Need: Send + Sync + 'static {
-    /// The permission. `None`: whoever belongs to the tenant, whatever state it is in, and the operator.
+    /// The permission. `None`: whoever belongs to the tenant, also while it is provisioned, and the operator.
     /// The operator has `TenantManage` in every tenant.
     const PERMISSION: Option<Permission>;
 }

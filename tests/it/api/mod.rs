@@ -26,5 +26,6 @@ mod resolution;
 mod schedules;
 mod sign_up;
 mod super_admins;
+mod suspended;
 mod tenants;
 mod uploads;

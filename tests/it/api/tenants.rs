@@ -1,5 +1,4 @@
 use jobs::JobKind;
-use jobs::tenant::TenantStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::api::{Api, Claims, Reply, Written, problem, send};
@@ -83,18 +82,6 @@ async fn tenants_that_cannot_be_made_are_refused() {
     assert_eq!(api.queued("acme").await["open"], 0);
 }
 
-#[tokio::test]
-async fn a_suspended_tenant_is_told_so_and_nothing_is_taken() {
-    let api = Api::start().await;
-    let acme = api.tenant("acme").await;
-    let moved = acme.stores.catalog().tenant_status_move(TenantStatus::Active, TenantStatus::Suspended).await;
-    assert!(moved.unwrap());
-    let before = Written::of(&api, &acme).await;
-    problem(&acme.upload_text("a.md", "text").await, 403, "tenant_suspended");
-    assert_eq!(acme.get("").await.text("/status"), "suspended");
-    assert_eq!(Written::of(&api, &acme).await, before);
-}
-
 /// The routes do what the status of a PATCH does, and are the operator's alone.
 #[tokio::test]
 async fn suspend_and_resume_are_the_operators() {
@@ -112,7 +99,8 @@ async fn suspend_and_resume_are_the_operators() {
     problem(&send(acme.request(Method::POST, "/resume")).await, 403, "forbidden");
     let renamed = acme.request(Method::PATCH, "").json(&json!({ "name": "Free again" }));
     problem(&send(renamed).await, 403, "tenant_suspended");
-    assert_eq!(acme.get(&format!("/jobs/{job}")).await.text("/state"), "parked");
+    let parked = send(api.operator(Method::GET, &format!("/api/v1/tenants/acme/jobs/{job}"))).await;
+    assert_eq!(parked.text("/state"), "parked");
     assert_eq!(twin.get("/kbs").await.status, 200);
     assert_eq!(operator("suspend").await.status, 200, "once more changes nothing");
     assert_eq!(operator("resume").await.text("/status"), "active");
