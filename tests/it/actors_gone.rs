@@ -1,19 +1,115 @@
 //! Who queued a job may not do it any more when its turn comes.
 
+use jobs::envelope::EnqueueOptions;
+use jobs::tenant::{Actor, KbId, TenantStatus};
 use jobs::types::ReindexKb;
+use jobs::{DocumentId, JobId, JobKind};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::bed::{Bed, Http, TestTenant, send};
+use tests::holdings::Holdings;
+use tests::texts;
+
+use super::isolation::{Asker, Ids, flow, stamped};
 
 /// Nothing of the tenant starts.
 async fn paused(tenant: &TestTenant) {
-    let path = format!("/api/v1/tenants/{}/jobs/pause", tenant.id);
-    assert_eq!(tenant.http.post(&path, &json!({})).await.status, 200);
+    flow(tenant, "pause").await;
 }
 
 async fn resumed(tenant: &TestTenant) {
-    let path = format!("/api/v1/tenants/{}/jobs/resume", tenant.id);
-    assert_eq!(tenant.http.post(&path, &json!({})).await.status, 200);
+    flow(tenant, "resume").await;
+}
+
+async fn forbidden(bed: &Bed, tenant: &TestTenant, job: JobId, what: &str) {
+    let ended = bed.ended(tenant, job).await;
+    assert_eq!(ended["state"], "discarded", "{what}: {ended}");
+    assert_eq!(ended["error"]["code"], "actor_forbidden", "{what}: {ended}");
+}
+
+async fn remove(tenant: &TestTenant, member: &str) {
+    let member = format!("/api/v1/tenants/{}/members/{member}", tenant.id);
+    assert_eq!(send(tenant.http.request(Method::DELETE, &member)).await.status, 204);
+}
+
+async fn stored(bed: &Bed, tenant: &TestTenant) -> String {
+    Holdings::of(bed.stores(), bed.queue(), &tenant.id, &["heron.md"], bed.now()).await.stored
+}
+
+/// The request with which a person asks for a job of this type; none where only the operator asks for it, or
+/// another job leaves it behind.
+fn request(kind: JobKind, tenant: &TestTenant) -> Option<(Method, String, Value)> {
+    let heron = format!("documents/{}", DocumentId::of_name("heron.md"));
+    match kind {
+        JobKind::IngestDocument => {
+            let document = json!({ "name": "heron.md", "text": texts::short("Nightjar") });
+            Some((Method::POST, tenant.kb("documents/text"), document))
+        }
+        JobKind::ReindexKb => Some((Method::POST, tenant.kb("reindex"), json!({}))),
+        JobKind::DeleteDocument => Some((Method::DELETE, tenant.kb(&heron), Value::Null)),
+        JobKind::DeleteKb => {
+            Some((Method::DELETE, format!("/api/v1/tenants/{}/kbs/default", tenant.id), Value::Null))
+        }
+        JobKind::ExtractEntities
+        | JobKind::BuildGraph
+        | JobKind::ProvisionTenant
+        | JobKind::DeprovisionTenant => None,
+    }
+}
+
+/// Goal: what a person asked for does not happen once they are no member any more, whatever it is.
+/// Method: ask with the token of a log-in while the queue is held, remove the person, let the queue go.
+#[tokio::test]
+async fn nothing_happens_that_a_removed_person_asked_for() {
+    let bed = Bed::embedded().await;
+    for (number, kind) in JobKind::ALL.iter().enumerate() {
+        let (acme, _) = bed.look_alikes().await;
+        let Some((method, path, body)) = request(*kind, &acme) else { continue };
+        acme.ingest("heron.md", &texts::short("Bluebird")).await;
+        bed.admin(&acme, &format!("bob-{number}")).await;
+        let ann = format!("ann-{number}");
+        let token = bed.admin(&acme, &ann).await;
+        paused(&acme).await;
+        let asked = token.request(method, &path);
+        let asked = send(if body.is_null() { asked } else { asked.json(&body) }).await;
+        assert_eq!(asked.status, 202, "{kind}: {asked:?}");
+        remove(&acme, &ann).await;
+        let before = stored(&bed, &acme).await;
+        resumed(&acme).await;
+        let job = asked.body["job_id"].as_str().unwrap().parse().unwrap();
+        forbidden(&bed, &acme, job, kind.as_str()).await;
+        assert_eq!(stored(&bed, &acme).await, before, "{kind}");
+        assert_eq!(token.get(&acme.kb("documents")).await.status, 403, "nor may the token be used");
+    }
+}
+
+/// The same for jobs that follow from others, as they lie on Redis.
+#[tokio::test]
+async fn nor_what_follows_from_it() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    acme.ingest("heron.md", &texts::short("Bluebird")).await;
+    bed.admin(&acme, "bob").await;
+    bed.admin(&acme, "ann").await;
+    remove(&acme, "ann").await;
+    let before = stored(&bed, &acme).await;
+    let ids = Ids {
+        kb: KbId::first(),
+        document: DocumentId::of_name("heron.md"),
+        revision: 1,
+        key: "intruder1".parse().unwrap(),
+    };
+    for kind in JobKind::ALL {
+        // Nobody's job ends a tenant that is in use.
+        if kind.policy().runs_while == TenantStatus::Deprovisioning {
+            continue;
+        }
+        let ann = Asker { actor: Actor::User("ann".into()), ..Asker::of(&acme.id) };
+        let job = stamped(*kind, bed.stamper(), &ann, &ids, EnqueueOptions::default());
+        bed.queue().push(std::slice::from_ref(&job)).await.unwrap();
+        forbidden(&bed, &acme, job.id(), kind.as_str()).await;
+    }
+    assert_eq!(stored(&bed, &acme).await, before);
 }
 
 #[tokio::test]
@@ -28,12 +124,9 @@ async fn what_a_removed_member_queued_does_not_run() {
     }
     paused(&acme).await;
     let queued = bed.push(&acme, &ReindexKb::default()).await;
-    let member = format!("/api/v1/tenants/{}/members/test", acme.id);
-    assert_eq!(send(acme.http.request(Method::DELETE, &member)).await.status, 204);
+    remove(&acme, "test").await;
     resumed(&acme).await;
-    let ended = bed.ended(&acme, queued).await;
-    assert_eq!(ended["state"], "discarded", "{ended}");
-    assert_eq!(ended["error"]["code"], "actor_forbidden", "{ended}");
+    forbidden(&bed, &acme, queued, "kb.reindex").await;
     // The look-alike's member of the same name goes on.
     let theirs = bed.push(&twin, &ReindexKb::default()).await;
     assert_eq!(bed.ended(&twin, theirs).await["state"], "completed");
@@ -57,7 +150,5 @@ async fn what_a_revoked_key_queued_does_not_run() {
     let queued = queued.body["job_id"].as_str().unwrap().parse().unwrap();
     assert_eq!(send(acme.http.request(Method::DELETE, &format!("{keys}/{id}"))).await.status, 204);
     resumed(&acme).await;
-    let ended = bed.ended(&acme, queued).await;
-    assert_eq!(ended["state"], "discarded", "{ended}");
-    assert_eq!(ended["error"]["code"], "actor_forbidden", "{ended}");
+    forbidden(&bed, &acme, queued, "kb.reindex").await;
 }

@@ -7,6 +7,7 @@ mod api;
 mod cancelled;
 mod faults;
 mod fence;
+mod isolation;
 mod jobs;
 mod queue;
 mod same_everywhere;

@@ -95,3 +95,21 @@ fn every_job_type_has_its_twins() {
         }
     }
 }
+
+/// What a job type's actor must be allowed to do is thought about, not taken from the trait's default, which is for
+/// types of other programs.
+#[test]
+fn every_job_type_names_its_permission() {
+    let types: Vec<_> =
+        sources().into_iter().filter(|(path, _)| path.starts_with("jobs/src/types/")).collect();
+    let payloads = types.iter().filter(|(path, _)| !path.ends_with("/mod.rs"));
+    let (silent, kinds): (Vec<_>, Vec<_>) =
+        payloads.partition(|(_, text)| !text.contains("    const PERMISSION: Permission = Permission::"));
+    let silent: Vec<_> = silent.iter().map(|(path, _)| path).collect();
+    assert!(silent.is_empty(), "these job types do not name their permission: {silent:?}");
+    assert_eq!(
+        kinds.len(),
+        jobs::JobKind::ALL.len(),
+        "a payload in jobs/src/types is not in jobs/src/kind.rs"
+    );
+}

@@ -116,4 +116,13 @@ mod tests {
         assert_eq!(registry.lanes().len(), JobKind::ALL.len());
         assert!(registry.policy("document.ingest", 99).is_none());
     }
+
+    #[test]
+    fn the_readme_shows_the_permission_of_every_product_type() {
+        let readme = include_str!("../README.md");
+        let rows = JobKind::ALL.iter().map(|kind| format!("| `{kind}` | `{}` |", kind.policy().permission));
+        let table =
+            format!("| job type | permission |\n|---|---|\n{}\n\n", rows.collect::<Vec<_>>().join("\n"));
+        assert!(readme.contains(&table), "worker/README.md does not show this table:\n{table}");
+    }
 }

@@ -13,6 +13,7 @@ pub use bed::{Api, ApiOptions};
 pub use credentials::Claims;
 pub use issuer::Issuer;
 pub use person::PASSWORD;
+pub(crate) use person::found;
 pub use reply::{Reply, problem, send};
 pub use tenant::ApiTenant;
 pub use written::Written;

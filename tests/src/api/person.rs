@@ -1,7 +1,9 @@
 use api_thin::accounts::Passwords;
+use chrono::{DateTime, Utc};
 use jobs::clock::Clock as _;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use stores::TenantStores;
 use stores::model::{Acceptance, Accepted, User};
 
 use super::bed::Api;
@@ -17,12 +19,17 @@ impl ApiTenant {
     /// # Panics
     /// When the catalog refuses.
     pub async fn founder(&self, api: &Api, name: &str) {
-        let password_hash = Passwords::default().hash(PASSWORD.into()).await.expect("a hash");
-        let user = User { name: name.parse().expect("a user name"), password_hash };
-        let founding = Acceptance { founder: Some(user), ..Acceptance::default() };
-        let accepted = self.stores.catalog().accept(&founding, api.clock.now()).await;
-        assert_eq!(accepted.expect("the catalog answers"), Accepted::New);
+        found(&self.stores, name, api.clock.now()).await;
     }
+}
+
+/// Makes a user with [`PASSWORD`] who is an ADMIN of the tenant.
+pub(crate) async fn found(stores: &TenantStores, name: &str, now: DateTime<Utc>) {
+    let password_hash = Passwords::default().hash(PASSWORD.into()).await.expect("a hash");
+    let user = User { name: name.parse().expect("a user name"), password_hash };
+    let founding = Acceptance { founder: Some(user), ..Acceptance::default() };
+    let accepted = stores.catalog().accept(&founding, now).await;
+    assert_eq!(accepted.expect("the catalog answers"), Accepted::New);
 }
 
 impl Api {

@@ -1,6 +1,7 @@
 //! A whole system for one test, or one on the real servers for all of them.
 
 mod http;
+mod person;
 mod servers;
 mod snapshot;
 mod system;

@@ -3,6 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use chrono::{DateTime, Utc};
 use jobs::clock::{SharedClock, SystemClock};
 use jobs::envelope::{EnqueueOptions, Stamper};
 use jobs::plan::Plans;
@@ -30,6 +31,7 @@ pub struct Bed {
     secrets: DevSecrets,
     redis_url: SecretString,
     queue_prefix: String,
+    clock: SharedClock,
     // Removed with everything in it when the bed goes.
     data: tempfile::TempDir,
 }
@@ -56,14 +58,20 @@ impl Bed {
         let redis_url = stores.redis_url.clone();
         let secrets = DevSecrets::load_or_create(data.path()).expect("the bed's secrets");
         let prefix = queue_prefix();
-        let system = launch(stores, secrets.clone(), prefix.clone(), clock).await;
-        Self { system, secrets, redis_url, queue_prefix: prefix, data }
+        let system = launch(stores, secrets.clone(), prefix.clone(), Arc::clone(&clock)).await;
+        Self { system, secrets, redis_url, queue_prefix: prefix, clock, data }
     }
 
     /// First part of the queue's keys on Redis.
     #[must_use]
     pub fn queue_prefix(&self) -> &str {
         &self.queue_prefix
+    }
+
+    /// The present moment, as the bed sees it.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// The bed's data directory.

@@ -1,0 +1,81 @@
+//! A tenant with something to find, to change and to finish for every type of job.
+
+use jobs::DocumentId;
+use jobs::tenant::ApiKeyId;
+use reqwest::Method;
+use serde_json::json;
+use tests::bed::{Bed, TestTenant, send};
+use tests::holdings::Holdings;
+use tests::texts;
+use tests::wait::wait_for;
+
+use super::described::Ids;
+
+/// A document that was processed, and one whose ingest waits.
+const NAMES: [&str; 2] = ["heron.md", "pending.md"];
+/// A knowledge base that only this tenant has, and one that is about to be deleted.
+const KBS: [&str; 2] = ["secrets", "closing"];
+
+/// Fills `tenant` and holds its jobs back, so that nobody but an intruder changes anything.
+pub(super) async fn lay(tenant: &TestTenant) {
+    tenant.ingest(NAMES[0], &texts::long("Quietwater")).await;
+    for kb in KBS {
+        let kbs = format!("/api/v1/tenants/{}/kbs", tenant.id);
+        assert_eq!(tenant.http.post(&kbs, &json!({ "kb_id": kb, "name": kb })).await.status, 201);
+        let documents = format!("{kbs}/{kb}/documents");
+        let document = json!({ "name": NAMES[0], "text": texts::short("Quietwater") });
+        assert_eq!(tenant.http.post(&format!("{documents}/text"), &document).await.status, 202);
+        let document = format!("{documents}/{}", DocumentId::of_name(NAMES[0]));
+        wait_for("the document to be processed", async || {
+            let shown = tenant.http.get(&document).await;
+            if shown.body["status"] == "processed" { Ok(()) } else { Err(shown) }
+        })
+        .await;
+    }
+    flow(tenant, "pause").await;
+    assert_eq!(tenant.upload(NAMES[1], &texts::short("Quietwater")).await.status, 202);
+    let closing = format!("/api/v1/tenants/{}/kbs/{}", tenant.id, KBS[1]);
+    assert_eq!(send(tenant.http.request(Method::DELETE, &closing)).await.status, 202);
+}
+
+pub(crate) async fn flow(tenant: &TestTenant, what: &str) {
+    let path = format!("/api/v1/tenants/{}/jobs/{what}", tenant.id);
+    assert_eq!(tenant.http.post(&path, &json!({})).await.status, 200);
+}
+
+/// The ids that `tenant` has, to be tried in another tenant: those of documents in a knowledge base that both
+/// have, and those of knowledge bases that only `tenant` has.
+pub(super) fn ids(tenant: &TestTenant) -> Vec<Ids> {
+    let key: ApiKeyId = tenant.http.key().split('_').nth(2).expect("a key names its id").parse().unwrap();
+    let of = |kb: &str, name: &str| Ids {
+        kb: kb.parse().unwrap(),
+        document: DocumentId::of_name(name),
+        revision: 1,
+        key: key.clone(),
+    };
+    let shared = NAMES.map(|name| of("default", name));
+    shared.into_iter().chain(KBS.map(|kb| of(kb, NAMES[0]))).collect()
+}
+
+/// The same with everything that is `tenant`'s replaced by what exists nowhere.
+pub(super) fn nowhere(ids: &Ids) -> Ids {
+    let kb = if ids.kb.as_str() == "default" { ids.kb.clone() } else { "nowhere".parse().unwrap() };
+    let document = DocumentId::of_name("nowhere.md");
+    Ids { kb, document, revision: ids.revision, key: "nowhere00".parse().unwrap() }
+}
+
+pub(super) async fn holdings(bed: &Bed, tenant: &TestTenant) -> Holdings {
+    Holdings::of(bed.stores(), bed.queue(), &tenant.id, &NAMES, bed.now()).await
+}
+
+/// Lets the tenant's own jobs go on: what the intruders were after was there, and ends as it should.
+pub(super) async fn goes_on(bed: &Bed, tenant: &TestTenant) {
+    flow(tenant, "resume").await;
+    bed.run_until_empty(tenant).await;
+    for name in NAMES {
+        assert_eq!(tenant.settled(name).await["status"], "processed");
+    }
+    let kbs = tenant.http.get(&format!("/api/v1/tenants/{}/kbs", tenant.id)).await.body;
+    let left: Vec<_> = kbs["kbs"].as_array().unwrap().iter().map(|kb| kb["id"].clone()).collect();
+    assert_eq!(left, [json!("default"), json!(KBS[0])], "{kbs}");
+}
