@@ -4,6 +4,7 @@ use stores::TenantStores;
 use stores::model::RagSettings;
 
 use super::merge_patch::merge_patch;
+use crate::extract::IfMatch;
 use crate::problem::{Code, Problem};
 
 /// How often others may change the same settings in between before we give up.
@@ -13,14 +14,16 @@ const TRIES: u32 = 8;
 /// its revision.
 ///
 /// # Errors
-/// When a setting cannot be used, or the catalog is away.
+/// When a setting cannot be used, the settings are not as `if_match` says, or the catalog is away.
 pub(crate) async fn change_rag_settings(
     stores: &TenantStores,
+    if_match: &IfMatch,
     patch: &Value,
 ) -> Result<(RagSettings, u64), Problem> {
     let catalog = stores.catalog();
     for _ in 0..TRIES {
         let (before, revision) = catalog.rag_settings().await?.ok_or_else(Problem::not_found)?;
+        if_match.expect(revision)?;
         let after = patched(&before, patch)?;
         if catalog.rag_settings_put(&after, revision).await? {
             return Ok((after, revision + 1));

@@ -6,9 +6,10 @@ use jobs::tenant::TenantStatus;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use stores::TenantStores;
-use stores::model::{Tenant, TenantSettings};
+use stores::model::{Tenant, TenantChange, TenantSettings};
 
 use super::merge_patch::merge_patch;
+use crate::extract::IfMatch;
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -22,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct SettingsChange {
     /// Another name.
     pub name: Option<String>,
+    /// Another word in host names, which one may be.
+    pub slug: Option<String>,
     /// Another plan.
     pub plan: Option<String>,
     /// A merge patch (RFC 7396) of what the tenant has beyond its plan.
@@ -34,21 +37,29 @@ pub struct SettingsChange {
 /// the tenant, and whether the queue knows.
 ///
 /// # Errors
-/// When a setting cannot be used, the tenant is not in use, or the catalog is away.
+/// When a setting cannot be used, the tenant is not in use or not as `if_match` says, or the catalog is away.
 pub async fn change_settings(
     app: &ApiState,
     stores: &TenantStores,
+    if_match: &IfMatch,
     change: &SettingsChange,
 ) -> Result<(Tenant, bool), Problem> {
     let catalog = stores.catalog();
     for _ in 0..TRIES {
         let before = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
+        if_match.expect(before.revision)?;
         let settings = changed(app, &before, change)?;
-        if catalog.tenant_settings_put(&settings, before.revision).await? {
-            app.directory().invalidate(&before.id).await;
-            let applied = apply(app, stores).await?;
-            let after = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
-            return Ok((after, applied));
+        match catalog.tenant_settings_put(&settings, before.revision).await? {
+            TenantChange::Done => {
+                app.directory().invalidate(&before.id).await;
+                let applied = apply(app, stores).await?;
+                let after = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
+                return Ok((after, applied));
+            }
+            TenantChange::SlugTaken => {
+                return Err(Problem::new(Code::SlugTaken, "choose another slug").field("slug"));
+            }
+            TenantChange::Stale => {}
         }
     }
     Err(Problem::new(Code::UploadConflict, "others change the same tenant").retry_after_s(1))
@@ -74,7 +85,8 @@ fn changed(app: &ApiState, before: &Tenant, change: &SettingsChange) -> Result<T
         _ => before.status,
     };
     let name = change.name.clone().unwrap_or_else(|| before.name.clone());
-    Ok(TenantSettings { name, plan, limits, status })
+    let slug = change.slug.clone().unwrap_or_else(|| before.slug.clone());
+    Ok(TenantSettings { name, slug, plan, limits, status })
 }
 
 /// Refuses a plan that nobody defined: its tenant would have no limits at all.

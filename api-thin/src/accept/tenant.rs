@@ -87,6 +87,7 @@ fn body(tenant: &TenantId, request: &TenantRequest, key: &ApiKeyId, job: JobId) 
         "tenant": {
             "id": tenant,
             "name": request.name,
+            "slug": tenant,
             "plan": request.plan,
             "status": TenantStatus::Provisioning,
         },

@@ -59,8 +59,8 @@ codes! {
     InvalidCron = "invalid_cron", BAD_REQUEST, "The cron expression cannot be used";
     InvalidTimeZone = "invalid_time_zone", BAD_REQUEST, "The time zone is not known";
     ScheduleTooFrequent = "schedule_too_frequent", BAD_REQUEST, "The schedule fires too often";
-    InvalidSlug = "invalid_slug", BAD_REQUEST, "The tenant's id cannot be used";
-    ReservedSlug = "reserved_slug", BAD_REQUEST, "The tenant's id is reserved";
+    InvalidSlug = "invalid_slug", BAD_REQUEST, "The word cannot be part of a host name";
+    ReservedSlug = "reserved_slug", BAD_REQUEST, "The word is reserved";
     CredentialsMissing = "credentials_missing", UNAUTHORIZED, "The request has no credentials";
     CredentialsInvalid = "credentials_invalid", UNAUTHORIZED, "The credentials are not valid";
     LoginFailed = "login_failed", UNAUTHORIZED, "The user name or the password is wrong";
@@ -74,6 +74,7 @@ codes! {
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long";
     TenantNotReady = "tenant_not_ready", CONFLICT, "The tenant is still being prepared";
     TenantExists = "tenant_exists", CONFLICT, "The tenant exists already";
+    SlugTaken = "slug_taken", CONFLICT, "Another tenant is called so";
     MemberExists = "member_exists", CONFLICT, "The tenant has this member already";
     LastAdmin = "last_admin", CONFLICT, "The tenant would be left without an ADMIN";
     ApiKeyExists = "api_key_exists", CONFLICT, "The tenant has an API key of this name already";

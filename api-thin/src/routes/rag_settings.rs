@@ -4,7 +4,7 @@ use serde_json::Value;
 use stores::model::RagSettings;
 
 use crate::accept::change_rag_settings;
-use crate::extract::{Anyone, Json, ManageTenant, TenantCaller};
+use crate::extract::{Anyone, IfMatch, Json, ManageTenant, TenantCaller};
 use crate::problem::Problem;
 
 /// `GET …/settings`: how the tenant wants its documents read and its questions answered.
@@ -16,9 +16,10 @@ pub(super) async fn show(TenantCaller(who): TenantCaller<Anyone>) -> Result<Resp
 /// `PATCH …/settings`
 pub(super) async fn change(
     TenantCaller(who): TenantCaller<ManageTenant>,
+    if_match: IfMatch,
     Json(patch): Json<Value>,
 ) -> Result<Response, Problem> {
-    let (settings, revision) = change_rag_settings(&who.stores, &patch).await?;
+    let (settings, revision) = change_rag_settings(&who.stores, &if_match, &patch).await?;
     Ok(answer(settings, revision))
 }
 

@@ -5,9 +5,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::reindex::Nothing;
-use super::text::text;
+use super::text::{refused_slug, text};
+use super::versioned::Versioned;
 use crate::accept::{SettingsChange, change_settings};
-use crate::extract::{Anyone, Caller, Json, ManageTenant, OptionalJson, TenantCaller, TenantOperator};
+use crate::accounts::slug;
+use crate::extract::{
+    Anyone, Caller, IfMatch, Json, ManageTenant, OptionalJson, TenantCaller, TenantOperator,
+};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 use stores::TenantStores;
@@ -17,6 +21,7 @@ use stores::model::Tenant;
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
     name: Option<String>,
+    slug: Option<String>,
     plan: Option<String>,
     #[serde(default, deserialize_with = "present")]
     limits: Option<Value>,
@@ -28,57 +33,75 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
     Value::deserialize(deserializer).map(Some)
 }
 
-/// `PATCH /api/v1/tenants/{tenant}`: another name; for the operator also another plan, other limits, suspended, or
+/// `PATCH /api/v1/tenants/{tenant}`: another name or slug; for the operator also another plan, other limits, suspended, or
 /// active again.
 pub(super) async fn change(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageTenant>,
-    Json(Change { name, plan, limits, status }): Json<Change>,
-) -> Result<Answering<Value>, Problem> {
+    if_match: IfMatch,
+    Json(Change { name, slug, plan, limits, status }): Json<Change>,
+) -> Result<Versioned, Problem> {
     let operators = plan.is_some() || limits.is_some() || status.is_some();
     if operators && !who.is_operator {
-        return Err(Problem::new(Code::Forbidden, "only the operator's key may change more than the name"));
+        return Err(Problem::new(
+            Code::Forbidden,
+            "only the operator's key may change more than name and slug",
+        ));
     }
     let name = name.map(|name| text("name", name, 200)).transpose()?;
+    let slug = slug.map(|word| chosen_slug(&who, word)).transpose()?;
     let status = status.as_deref().map(status_of).transpose()?;
-    change_to(&app, &who.stores, SettingsChange { name, plan, limits, status }).await
+    change_to(&app, &who.stores, &if_match, SettingsChange { name, slug, plan, limits, status }).await
+}
+
+/// A tenant may always be called by its id, even by one that nobody could choose any more.
+fn chosen_slug(who: &Caller<ManageTenant>, word: String) -> Result<String, Problem> {
+    if word != who.tenant().as_str() {
+        slug(&word).map_err(|fault| refused_slug("slug", fault))?;
+    }
+    Ok(word)
 }
 
 /// `POST …/suspend`: closed for now; its jobs are parked.
 pub(super) async fn suspend(
     State(app): State<ApiState>,
     who: TenantOperator,
+    if_match: IfMatch,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
-) -> Result<Answering<Value>, Problem> {
-    status_change(&app, &who, TenantStatus::Suspended).await
+) -> Result<Versioned, Problem> {
+    status_change(&app, &who, &if_match, TenantStatus::Suspended).await
 }
 
 /// `POST …/resume`: in use again; its jobs come back.
 pub(super) async fn resume(
     State(app): State<ApiState>,
     who: TenantOperator,
+    if_match: IfMatch,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
-) -> Result<Answering<Value>, Problem> {
-    status_change(&app, &who, TenantStatus::Active).await
+) -> Result<Versioned, Problem> {
+    status_change(&app, &who, &if_match, TenantStatus::Active).await
 }
 
 async fn status_change(
     app: &ApiState,
     who: &TenantOperator,
+    if_match: &IfMatch,
     status: TenantStatus,
-) -> Result<Answering<Value>, Problem> {
-    change_to(app, &who.stores, SettingsChange { status: Some(status), ..SettingsChange::default() }).await
+) -> Result<Versioned, Problem> {
+    let change = SettingsChange { status: Some(status), ..SettingsChange::default() };
+    change_to(app, &who.stores, if_match, change).await
 }
 
 async fn change_to(
     app: &ApiState,
     stores: &TenantStores,
+    if_match: &IfMatch,
     change: SettingsChange,
-) -> Result<Answering<Value>, Problem> {
-    let (tenant, applied) = change_settings(app, stores, &change).await?;
-    let mut answer = view(app, &tenant);
-    answer["applied"] = applied.into();
-    Ok(Answering(answer))
+) -> Result<Versioned, Problem> {
+    let (tenant, applied) = change_settings(app, stores, if_match, &change).await?;
+    let mut body = view(app, &tenant);
+    body["applied"] = applied.into();
+    Ok(Versioned { revision: tenant.revision, body })
 }
 
 fn status_of(name: &str) -> Result<TenantStatus, Problem> {
@@ -109,6 +132,7 @@ fn view(app: &ApiState, tenant: &Tenant) -> Value {
     json!({
         "id": tenant.id,
         "name": tenant.name,
+        "slug": tenant.slug,
         "plan": tenant.plan,
         "status": tenant.status,
         "limits": app.plans().limits(&tenant.plan, &tenant.limits),

@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use stores::model::{User, UserName};
 
-use super::text::{invalid, text};
+use super::text::{invalid, refused_slug, text};
 use crate::accept::{TenantRequest, accept_tenant, check_plan};
-use crate::accounts::{LogInRefused, Passwords, SlugFault, slug};
+use crate::accounts::{LogInRefused, Passwords, slug};
 use crate::extract::{IdempotencyKey, Json, SignUpCaller};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
@@ -28,7 +28,7 @@ pub(super) async fn sign_up(
     who: SignUpCaller,
     Json(body): Json<SignUp>,
 ) -> Result<Response, Problem> {
-    let id = slug(&body.tenant_id).map_err(refused_slug)?;
+    let id = slug(&body.tenant_id).map_err(|fault| refused_slug("tenant_id", fault))?;
     let name = text("name", body.name, 200)?;
     let username = body.username.parse::<UserName>();
     let username = username.map_err(|error| invalid("username", error.to_string()))?;
@@ -50,12 +50,4 @@ pub(super) async fn sign_up(
     let mut response = answer.into_response();
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     Ok(response)
-}
-
-fn refused_slug(fault: SlugFault) -> Problem {
-    let code = match fault {
-        SlugFault::Shape => Code::InvalidSlug,
-        SlugFault::Reserved => Code::ReservedSlug,
-    };
-    Problem::new(code, fault.to_string()).field("tenant_id")
 }

@@ -9,6 +9,7 @@ use stores::model::{Tenant, TenantFilter};
 
 use super::page::{page_after, page_limit, parameter};
 use super::text::{invalid, text};
+use super::versioned::Versioned;
 use crate::accept::{Answer, TenantRequest, accept_tenant, accept_tenant_delete, check_plan};
 use crate::auth::one_name;
 use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller, Query, TenantOperator};
@@ -72,15 +73,16 @@ pub(super) async fn list(
 }
 
 /// `GET /api/v1/tenants/{tenant}`
-pub(super) async fn show(who: Caller<Anyone>) -> Result<Answering<Value>, Problem> {
+pub(super) async fn show(who: Caller<Anyone>) -> Result<Versioned, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
-    Ok(Answering(view(&tenant)))
+    Ok(Versioned { revision: tenant.revision, body: view(&tenant) })
 }
 
 fn view(tenant: &Tenant) -> Value {
     json!({
         "id": tenant.id,
         "name": tenant.name,
+        "slug": tenant.slug,
         "plan": tenant.plan,
         "status": tenant.status,
         "created_at": tenant.created_at,

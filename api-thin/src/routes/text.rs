@@ -1,5 +1,6 @@
 //! Texts of people in bodies.
 
+use crate::accounts::SlugFault;
 use crate::problem::{Code, Problem};
 
 pub(super) fn text(field: &str, value: String, max_chars: usize) -> Result<String, Problem> {
@@ -13,4 +14,12 @@ pub(super) fn text(field: &str, value: String, max_chars: usize) -> Result<Strin
 
 pub(super) fn invalid(field: &str, problem: String) -> Problem {
     Problem::new(Code::InvalidField, problem).field(field)
+}
+
+pub(super) fn refused_slug(field: &str, fault: SlugFault) -> Problem {
+    let code = match fault {
+        SlugFault::Shape => Code::InvalidSlug,
+        SlugFault::Reserved => Code::ReservedSlug,
+    };
+    Problem::new(code, fault.to_string()).field(field)
 }

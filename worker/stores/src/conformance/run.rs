@@ -39,7 +39,7 @@ pub async fn exercise(opened: &Opened) {
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
         schedules { kept_and_replaced, due_in_order, fired_once, skipped }
         settings { put_by_revision, unapplied_until_told, all_by_id }
-        slugs { words, a_word_keeps_its_id_from_being_taken }
+        slugs { words, an_id_is_never_anothers_word, a_word_keeps_its_id_from_being_taken }
         rag_settings { put_by_revision }
         deletion { documents, replaced_meanwhile, texts_and_originals }
         kbs { made_and_renamed, closed, emptied }

@@ -3,11 +3,12 @@ use jobs::tenant::TenantStatus;
 
 use super::fixture::{Pair, Party};
 use crate::Opened;
-use crate::model::{Tenant, TenantPlan, TenantSettings};
+use crate::model::{Tenant, TenantChange, TenantPlan, TenantSettings};
 
-fn gold() -> TenantSettings {
+fn gold(before: &Tenant) -> TenantSettings {
     let limits = Limits { cap: Some(3), type_caps: [("a.b".into(), 1)].into(), ..Limits::default() };
-    TenantSettings { name: "Gold".into(), plan: "gold".into(), limits, status: TenantStatus::Suspended }
+    let (name, plan, slug) = ("Gold".into(), "gold".into(), before.slug.clone());
+    TenantSettings { name, slug, plan, limits, status: TenantStatus::Suspended }
 }
 
 async fn row(party: &Party) -> Tenant {
@@ -28,17 +29,19 @@ pub(super) async fn put_by_revision(opened: &Opened) {
     let free = TenantPlan { plan: "free".into(), limits: Limits::default() };
     assert_eq!(plan_of(&pair.acme).await, free);
     let other = row(&pair.twin).await;
-    assert!(!catalog.tenant_settings_put(&gold(), before.revision + 1).await.unwrap());
+    let gold = gold(&before);
+    let put = async |revision| catalog.tenant_settings_put(&gold, revision).await.unwrap();
+    assert_eq!(put(before.revision + 1).await, TenantChange::Stale);
     assert_eq!(row(&pair.acme).await, before);
-    assert!(catalog.tenant_settings_put(&gold(), before.revision).await.unwrap());
-    assert!(!catalog.tenant_settings_put(&gold(), before.revision).await.unwrap(), "somebody was faster");
-    let TenantSettings { name, plan, limits, status } = gold();
+    assert_eq!(put(before.revision).await, TenantChange::Done);
+    assert_eq!(put(before.revision).await, TenantChange::Stale, "somebody was faster");
+    let TenantSettings { name, slug, plan, limits, status } = gold.clone();
     let revision = before.revision + 1;
-    assert_eq!(row(&pair.acme).await, Tenant { name, plan, status, limits, revision, ..before });
+    assert_eq!(row(&pair.acme).await, Tenant { name, slug, plan, status, limits, revision, ..before });
     assert_eq!(row(&pair.twin).await, other);
     let known = opened.directory.tenant(pair.acme.id()).await.unwrap().unwrap();
     assert_eq!(known.status, TenantStatus::Suspended, "the directory hears of it");
-    let TenantSettings { plan: name, limits, .. } = gold();
+    let TenantSettings { plan: name, limits, .. } = gold;
     assert_eq!(plan_of(&pair.acme).await, TenantPlan { plan: name, limits });
     assert_eq!(plan_of(&pair.twin).await, free);
 }
@@ -51,7 +54,8 @@ pub(super) async fn unapplied_until_told(opened: &Opened) {
     assert_eq!(unapplied(opened, &pair).await, std::slice::from_ref(&twin));
 
     let catalog = pair.acme.stores.catalog();
-    assert!(catalog.tenant_settings_put(&gold(), acme.revision).await.unwrap());
+    let put = catalog.tenant_settings_put(&gold(&acme), acme.revision).await;
+    assert_eq!(put.unwrap(), TenantChange::Done);
     // Whoever told the queue the old settings must not hide the new ones.
     assert!(!opened.settings.settings_applied(&acme).await.unwrap());
     assert!(!catalog.tenant_settings_applied(acme.revision).await.unwrap());

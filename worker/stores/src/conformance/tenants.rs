@@ -11,6 +11,7 @@ pub(super) async fn creation(opened: &Opened) {
     let expected = Tenant {
         id: pair.acme.id().clone(),
         name: "Acme".into(),
+        slug: pair.acme.id().to_string(),
         plan: "free".into(),
         status: TenantStatus::Provisioning,
         epoch: 0,

@@ -6,7 +6,6 @@ use jobs::tenant::TenantId;
 
 use super::{Answers, Slugs};
 use crate::cache::Commands;
-use crate::model::SlugChange;
 
 /// The channel on which tenant ids are called out.
 pub(super) const CHANNEL: &str = "tenantry:directory";
@@ -43,12 +42,13 @@ impl DirectoryNews {
         self.tenant_changed(tenant).await;
     }
 
-    /// Tells every process what became of a tenant's wish to be called `slug`. Call it after the commit.
-    pub(crate) async fn slug_changed(&self, tenant: &TenantId, slug: &str, change: &SlugChange) {
-        if let SlugChange::Changed { before } = change {
-            let before = Some(before.as_str()).filter(|before| *before != slug);
+    /// Tells every process that a tenant's settings changed and that it is called `slug` now, and no longer `before`,
+    /// if it was called otherwise. Call it after the commit.
+    pub(crate) async fn tenant_put(&self, tenant: &TenantId, before: Option<&str>, slug: &str) {
+        if before.is_some() {
             self.slugs().changed(before, Some((slug, tenant))).await;
         }
+        self.tenant_changed(tenant).await;
     }
 
     /// Forgets what is cached of `tenant`, here and in every other process. Call it after the commit; it

@@ -12,7 +12,7 @@ use crate::deadline::{CALL, within};
 use crate::ports::StoreResult;
 
 const KNOWN: Duration = Duration::from_secs(3_600);
-/// How long "nobody" is believed, and how long an old answer that is on its way cannot overwrite a change: longer than
+/// How long "nobody" and what a change says is believed, and how long an old answer that is on its way cannot overwrite a change: longer than
 /// any call may take.
 const UNKNOWN: Duration = Duration::from_secs(30);
 const REDIS_LIMIT: Duration = Duration::from_millis(500);
@@ -43,13 +43,14 @@ impl Slugs {
         Ok(found)
     }
 
-    /// A tenant is called `after` now and no longer `before`.
+    /// A tenant is called `after` now and no longer `before`. Neither is believed for long: of two changes at once the
+    /// earlier one may be told later.
     pub(crate) async fn changed(&self, before: Option<&str>, after: Option<(&str, &TenantId)>) {
         if let Some(before) = before {
             self.store(before, "", UNKNOWN, false).await;
         }
         if let Some((after, tenant)) = after {
-            self.store(after, tenant.as_str(), KNOWN, false).await;
+            self.store(after, tenant.as_str(), UNKNOWN, false).await;
         }
     }
 

@@ -75,10 +75,11 @@ impl SqliteDirectory {
     }
 
     async fn slug_row(&self, slug: &str) -> Result<Option<TenantId>, Fault> {
-        let row: Option<String> = sqlx::query_scalar("SELECT tenant_id FROM slugs WHERE slug = ?")
-            .bind(slug)
-            .fetch_optional(self.file.read())
-            .await?;
+        let row: Option<String> =
+            sqlx::query_scalar("SELECT tenant_id FROM slugs WHERE slug = ? AND is_current")
+                .bind(slug)
+                .fetch_optional(self.file.read())
+                .await?;
         row.map(|tenant| parsed(&tenant, "slugs.tenant_id")).transpose()
     }
 
@@ -89,7 +90,8 @@ impl SqliteDirectory {
         limit: u32,
     ) -> Result<Vec<Tenant>, Fault> {
         let rows: Vec<TenantRow> = sqlx::query_as(
-            "SELECT * FROM tenants WHERE tenant_id > ?1 AND deleted_at_us IS NULL AND (?2 IS NULL OR status = ?2)
+            "SELECT tenants.*, slug FROM tenants JOIN slugs USING (tenant_id)
+             WHERE tenant_id > ?1 AND is_current AND deleted_at_us IS NULL AND (?2 IS NULL OR status = ?2)
                  AND (?3 IS NULL OR plan = ?3)
              ORDER BY tenant_id LIMIT ?4",
         )

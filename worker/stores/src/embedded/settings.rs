@@ -11,7 +11,7 @@ use crate::deadline::CALL;
 use crate::model::Tenant;
 use crate::ports::{SettingsRelay, StoreResult};
 
-/// Every tenant's own row, and nothing else of theirs.
+/// Every tenant's own row and what it is called, and nothing else of theirs.
 pub(super) struct SqliteSettings {
     file: Arc<SqliteFile>,
 }
@@ -31,14 +31,16 @@ impl SqliteSettings {
 #[async_trait::async_trait]
 impl SettingsRelay for SqliteSettings {
     async fn settings_unapplied(&self, limit: u32) -> StoreResult<Vec<Tenant>> {
-        let sql = "SELECT * FROM tenants WHERE tenant_id > ? AND applied_revision < revision
+        let sql = "SELECT tenants.*, slug FROM tenants JOIN slugs USING (tenant_id)
+                   WHERE tenant_id > ? AND is_current AND applied_revision < revision
                    ORDER BY tenant_id LIMIT ?";
         let page = self.page(sql, "", limit);
         call("settings.settings_unapplied", CALL, page).await
     }
 
     async fn settings_all(&self, after: Option<&TenantId>, limit: u32) -> StoreResult<Vec<Tenant>> {
-        let sql = "SELECT * FROM tenants WHERE tenant_id > ? AND deleted_at_us IS NULL
+        let sql = "SELECT tenants.*, slug FROM tenants JOIN slugs USING (tenant_id)
+                   WHERE tenant_id > ? AND is_current AND deleted_at_us IS NULL
                    ORDER BY tenant_id LIMIT ?";
         let page = self.page(sql, after.map_or("", TenantId::as_str), limit);
         call("settings.settings_all", CALL, page).await

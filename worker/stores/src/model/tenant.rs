@@ -11,6 +11,8 @@ pub struct Tenant {
     pub id: TenantId,
     /// What people call it.
     pub name: String,
+    /// What it is called in host names: its id, until it chooses another word.
+    pub slug: String,
     /// The plan that sets its weight, caps and quotas.
     pub plan: String,
     /// Where it is in its life.
@@ -19,23 +21,36 @@ pub struct Tenant {
     pub epoch: u64,
     /// What it may use beyond its plan.
     pub limits: Limits,
-    /// Grows with each change of plan, limits and status: of what the queue has to know.
+    /// Grows with each change.
     pub revision: u64,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
 }
 
-/// What may be changed of a tenant: its name, and what the queue has to know.
+/// What may be changed of a tenant: what it is called, and what the queue has to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantSettings {
     /// What people call it.
     pub name: String,
+    /// What it is called in host names.
+    pub slug: String,
     /// The plan that sets its weight, caps and quotas.
     pub plan: String,
     /// What it may use beyond its plan.
     pub limits: Limits,
     /// Where it is in its life.
     pub status: TenantStatus,
+}
+
+/// What became of a change of [`TenantSettings`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantChange {
+    /// It was written.
+    Done,
+    /// Somebody else changed the tenant before; nothing was written.
+    Stale,
+    /// Another tenant is called so, or has the word for an id; nothing was written.
+    SlugTaken,
 }
 
 /// What decides how much a tenant may use.

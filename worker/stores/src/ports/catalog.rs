@@ -5,7 +5,7 @@ use jobs::{DocumentId, JobId};
 use super::{ApiKeys, Members, StoreResult};
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, TenantSettings, Usage, WorkspaceId,
+    NewSchedule, Page, RagSettings, Replay, Schedule, TenantChange, TenantSettings, Usage, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
@@ -20,18 +20,16 @@ pub trait Catalog: Members + ApiKeys {
     /// Moves the tenant to `to` if it is in `from`. Returns whether it was.
     async fn tenant_status_move(&self, from: TenantStatus, to: TenantStatus) -> StoreResult<bool>;
 
-    /// Replaces the settings of the tenant if `revision` is still theirs. Returns whether it was.
-    async fn tenant_settings_put(&self, settings: &TenantSettings, revision: u64) -> StoreResult<bool>;
+    /// Replaces the settings of the tenant if `revision` is still theirs.
+    async fn tenant_settings_put(
+        &self,
+        settings: &TenantSettings,
+        revision: u64,
+    ) -> StoreResult<TenantChange>;
 
     /// Notes that the queue knows the settings of `revision`. Returns whether they are still the tenant's; if not,
     /// nothing changes.
     async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool>;
-
-    /// What the tenant is called in host names.
-    async fn slug(&self) -> StoreResult<Option<String>>;
-
-    /// Calls the tenant by another word, unless another tenant is called so or has it for an id.
-    async fn slug_put(&self, slug: &str) -> StoreResult<SlugChange>;
 
     /// How the tenant wants its documents read, and the revision of that; `None` when the tenant is gone.
     async fn rag_settings(&self) -> StoreResult<Option<(RagSettings, u64)>>;

@@ -60,7 +60,7 @@ impl DirectoryRows for PgDirectory {
     }
 
     async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>> {
-        let sql = sqlx::query("select tenant_id from slugs where slug = $1");
+        let sql = sqlx::query("select tenant_id from slugs where slug = $1 and is_current");
         self.optional("directory.tenant_of_slug", sql.bind(slug), tenant_id).await
     }
 
@@ -91,7 +91,8 @@ impl DirectoryRows for PgDirectory {
         limit: u32,
     ) -> StoreResult<Vec<Tenant>> {
         let sql = sqlx::query(
-            "select * from tenants where tenant_id > $1 and deleted_at is null and ($2::text is null or status = $2) \
+            "select tenants.*, slug from tenants join slugs using (tenant_id) \
+             where tenant_id > $1 and is_current and deleted_at is null and ($2::text is null or status = $2) \
              and ($3::text is null or plan = $3) order by tenant_id limit $4",
         );
         let sql = sql.bind(after.map_or("", TenantId::as_str)).bind(filter.status.map(TenantStatus::as_str));

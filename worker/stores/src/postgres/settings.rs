@@ -8,7 +8,7 @@ use super::tx::Sql;
 use crate::model::Tenant;
 use crate::ports::{SettingsRelay, StoreResult};
 
-/// Every tenant's own row, and nothing else of theirs.
+/// Every tenant's own row and what it is called, and nothing else of theirs.
 pub(crate) struct PgSettings {
     postgres: Postgres,
 }
@@ -30,14 +30,16 @@ impl PgSettings {
 impl SettingsRelay for PgSettings {
     async fn settings_unapplied(&self, limit: u32) -> StoreResult<Vec<Tenant>> {
         let sql = sqlx::query(
-            "select * from tenants where applied_revision < revision order by tenant_id limit $1",
+            "select tenants.*, slug from tenants join slugs using (tenant_id) \
+             where is_current and applied_revision < revision order by tenant_id limit $1",
         );
         self.all("settings.unapplied", sql.bind(i64::from(limit))).await
     }
 
     async fn settings_all(&self, after: Option<&TenantId>, limit: u32) -> StoreResult<Vec<Tenant>> {
         let sql = sqlx::query(
-            "select * from tenants where tenant_id > $1 and deleted_at is null order by tenant_id limit $2",
+            "select tenants.*, slug from tenants join slugs using (tenant_id) \
+             where tenant_id > $1 and is_current and deleted_at is null order by tenant_id limit $2",
         );
         let after = after.map_or("", TenantId::as_str);
         self.all("settings.all", sql.bind(after).bind(i64::from(limit))).await

@@ -5,7 +5,7 @@ use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
 
 use super::port::{SqliteCatalog, TenantCatalog};
-use super::{closing, deletion, kbs, slug, tenants};
+use super::{closing, deletion, kbs, tenants};
 use crate::deadline::{BULK, CALL};
 use crate::embedded::fault::call;
 use crate::model::Kb;
@@ -53,10 +53,10 @@ impl Lifecycle for TenantCatalog {
     }
 
     async fn tenant_delete(&self, now: DateTime<Utc>) -> StoreResult<bool> {
-        let slug = call("lifecycle.tenant_delete", CALL, slug::slug(self)).await?;
+        let tenant = call("lifecycle.tenant_delete", CALL, tenants::tenant(self)).await?;
         let gone = call("lifecycle.tenant_delete", BULK, closing::delete(self, now)).await?;
         if gone {
-            self.news.slugs().changed(slug.as_deref(), None).await;
+            self.news.slugs().changed(tenant.as_ref().map(|tenant| tenant.slug.as_str()), None).await;
         }
         Ok(gone)
     }

@@ -7,8 +7,7 @@ use jobs::{DocumentId, JobId};
 
 use super::documents::{Change, Listing};
 use super::{
-    accept, called_off, documents, history, idempotency, rag_settings, schedules, settings, slug, tenants,
-    usage,
+    accept, called_off, documents, history, idempotency, rag_settings, schedules, settings, tenants, usage,
 };
 use crate::deadline::CALL;
 use crate::directory::DirectoryNews;
@@ -16,7 +15,8 @@ use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
+    NewSchedule, Page, RagSettings, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage,
+    WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::scoped::Scope;
@@ -68,23 +68,16 @@ impl Catalog for TenantCatalog {
         call("catalog.tenant_status_move", CALL, tenants::tenant_status_move(self, from, to)).await
     }
 
-    async fn tenant_settings_put(&self, new: &TenantSettings, revision: u64) -> StoreResult<bool> {
-        call("catalog.tenant_settings_put", CALL, settings::put(self, new, revision)).await
+    async fn tenant_settings_put(&self, new: &TenantSettings, revision: u64) -> StoreResult<TenantChange> {
+        let put = settings::put(self, new, revision);
+        let (change, slug_before) = call("catalog.tenant_settings_put", CALL, put).await?;
+        self.news.tenant_put(&self.tenant, slug_before.as_deref(), &new.slug).await;
+        Ok(change)
     }
 
     async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool> {
         let applied = settings::applied(&self.file, &self.tenant, revision);
         call("catalog.tenant_settings_applied", CALL, applied).await
-    }
-
-    async fn slug(&self) -> StoreResult<Option<String>> {
-        call("catalog.slug", CALL, slug::slug(self)).await
-    }
-
-    async fn slug_put(&self, new: &str) -> StoreResult<SlugChange> {
-        let change = call("catalog.slug_put", CALL, slug::put(self, new)).await?;
-        self.news.slug_changed(&self.tenant, new, &change).await;
-        Ok(change)
     }
 
     async fn rag_settings(&self) -> StoreResult<Option<(RagSettings, u64)>> {

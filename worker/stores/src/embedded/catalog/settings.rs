@@ -1,19 +1,22 @@
-//! What the queue has to know of the tenant.
+//! What the tenant is called, and what the queue has to know of it.
 
 use jobs::tenant::TenantId;
 
 use super::port::TenantCatalog;
+use super::slug;
 use crate::embedded::column::signed;
 use crate::embedded::fault::Fault;
 use crate::embedded::file::SqliteFile;
-use crate::model::TenantSettings;
+use crate::model::{TenantChange, TenantSettings};
 
+/// What became of it, and what the tenant was called before if it is called otherwise now.
 pub(super) async fn put(
     catalog: &TenantCatalog,
     settings: &TenantSettings,
     revision: u64,
-) -> Result<bool, Fault> {
+) -> Result<(TenantChange, Option<String>), Fault> {
     let limits = serde_json::to_string(&settings.limits)?;
+    let mut tx = catalog.file.begin().await?;
     let done = sqlx::query(
         "UPDATE tenants SET name = ?, plan = ?, limits = ?, status = ?, revision = revision + 1
          WHERE tenant_id = ? AND revision = ?",
@@ -24,10 +27,17 @@ pub(super) async fn put(
     .bind(settings.status.as_str())
     .bind(catalog.tenant.as_str())
     .bind(signed(revision, "tenants.revision")?)
-    .execute(catalog.file.write())
+    .execute(&mut *tx)
     .await?;
-    catalog.news.tenant_changed(&catalog.tenant).await;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() == 0 {
+        return Ok((TenantChange::Stale, None));
+    }
+    let before = Some(slug::slug(&mut tx, catalog).await?).filter(|before| *before != settings.slug);
+    if before.is_some() && !slug::put(&mut tx, catalog, &settings.slug).await? {
+        return Ok((TenantChange::SlugTaken, None));
+    }
+    tx.commit().await?;
+    Ok((TenantChange::Done, before))
 }
 
 pub(in crate::embedded) async fn applied(

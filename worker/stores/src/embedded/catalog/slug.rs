@@ -4,39 +4,41 @@ use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
 use crate::embedded::fault::Fault;
-use crate::model::SlugChange;
 
 /// Gives a new tenant the word that is its id. Returns whether it was free.
 pub(super) async fn insert(tx: &mut SqliteConnection, catalog: &TenantCatalog) -> Result<bool, Fault> {
-    let done = sqlx::query("INSERT INTO slugs (tenant_id, slug) VALUES (?1, ?1) ON CONFLICT DO NOTHING")
-        .bind(catalog.tenant.as_str())
-        .execute(tx)
-        .await?;
-    Ok(done.rows_affected() == 1)
+    word_insert(tx, catalog, catalog.tenant.as_str()).await
 }
 
-pub(super) async fn slug(catalog: &TenantCatalog) -> Result<Option<String>, Fault> {
-    Ok(sqlx::query_scalar("SELECT slug FROM slugs WHERE tenant_id = ?")
+/// What the tenant is called.
+pub(super) async fn slug(tx: &mut SqliteConnection, catalog: &TenantCatalog) -> Result<String, Fault> {
+    Ok(sqlx::query_scalar("SELECT slug FROM slugs WHERE tenant_id = ? AND is_current")
         .bind(catalog.tenant.as_str())
-        .fetch_optional(catalog.file.read())
+        .fetch_one(tx)
         .await?)
 }
 
-pub(super) async fn put(catalog: &TenantCatalog, slug: &str) -> Result<SlugChange, Fault> {
-    let mut tx = catalog.file.begin().await?;
-    let before: Option<String> = sqlx::query_scalar("DELETE FROM slugs WHERE tenant_id = ? RETURNING slug")
-        .bind(catalog.tenant.as_str())
-        .fetch_optional(&mut *tx)
+/// Calls the tenant by another word. Returns whether it was free. The word that is its id stays its own.
+pub(super) async fn put(
+    tx: &mut SqliteConnection,
+    catalog: &TenantCatalog,
+    slug: &str,
+) -> Result<bool, Fault> {
+    let tenant = catalog.tenant.as_str();
+    sqlx::query("DELETE FROM slugs WHERE tenant_id = ?1 AND slug <> ?1")
+        .bind(tenant)
+        .execute(&mut *tx)
         .await?;
-    let Some(before) = before else { return Ok(SlugChange::Gone) };
-    let done = sqlx::query("INSERT INTO slugs (tenant_id, slug) VALUES (?, ?) ON CONFLICT DO NOTHING")
-        .bind(catalog.tenant.as_str())
+    sqlx::query("UPDATE slugs SET is_current = (slug = ?2) WHERE tenant_id = ?1")
+        .bind(tenant)
         .bind(slug)
         .execute(&mut *tx)
         .await?;
-    if done.rows_affected() == 0 {
-        return Ok(SlugChange::Taken);
-    }
-    tx.commit().await?;
-    Ok(SlugChange::Changed { before })
+    if slug == tenant { Ok(true) } else { word_insert(tx, catalog, slug).await }
+}
+
+async fn word_insert(tx: &mut SqliteConnection, catalog: &TenantCatalog, slug: &str) -> Result<bool, Fault> {
+    let sql = "INSERT INTO slugs (tenant_id, slug, is_current) VALUES (?, ?, TRUE) ON CONFLICT DO NOTHING";
+    let done = sqlx::query(sql).bind(catalog.tenant.as_str()).bind(slug).execute(tx).await?;
+    Ok(done.rows_affected() == 1)
 }

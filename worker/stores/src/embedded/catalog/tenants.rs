@@ -14,6 +14,7 @@ use crate::model::{Kb, NewTenant, Tenant, UserName, WorkspaceId};
 pub(in crate::embedded) struct TenantRow {
     tenant_id: String,
     name: String,
+    slug: String,
     plan: String,
     status: String,
     epoch: i64,
@@ -29,6 +30,7 @@ impl TryFrom<TenantRow> for Tenant {
         Ok(Self {
             id: parsed(&row.tenant_id, "tenants.tenant_id")?,
             name: row.name,
+            slug: row.slug,
             plan: row.plan,
             status: parsed(&row.status, "tenants.status")?,
             epoch: unsigned(row.epoch, "tenants.epoch")?,
@@ -40,11 +42,13 @@ impl TryFrom<TenantRow> for Tenant {
 }
 
 pub(super) async fn tenant(catalog: &TenantCatalog) -> Result<Option<Tenant>, Fault> {
-    let row: Option<TenantRow> =
-        sqlx::query_as("SELECT * FROM tenants WHERE tenant_id = ? AND deleted_at_us IS NULL")
-            .bind(catalog.tenant.as_str())
-            .fetch_optional(catalog.file.read())
-            .await?;
+    let row: Option<TenantRow> = sqlx::query_as(
+        "SELECT tenants.*, slug FROM tenants JOIN slugs USING (tenant_id)
+         WHERE tenant_id = ? AND is_current AND deleted_at_us IS NULL",
+    )
+    .bind(catalog.tenant.as_str())
+    .fetch_optional(catalog.file.read())
+    .await?;
     row.map(Tenant::try_from).transpose()
 }
 

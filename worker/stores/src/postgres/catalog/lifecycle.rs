@@ -5,7 +5,7 @@ use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
 
 use super::port::{PgCatalog, PgCatalogs};
-use super::{closing, deletion, kb, slug, tenant};
+use super::{closing, deletion, kb, tenant};
 use crate::model::Kb;
 use crate::ports::{Lifecycle, StoreResult};
 use crate::scoped::Scope;
@@ -51,10 +51,10 @@ impl Lifecycle for PgCatalog {
     }
 
     async fn tenant_delete(&self, now: DateTime<Utc>) -> StoreResult<bool> {
-        let slug = slug::slug(&self.db).await?;
+        let tenant = tenant::tenant(&self.db).await?;
         let gone = closing::delete(&self.db, now).await?;
         if gone {
-            self.news.slugs().changed(slug.as_deref(), None).await;
+            self.news.slugs().changed(tenant.as_ref().map(|tenant| tenant.slug.as_str()), None).await;
         }
         self.announced(gone).await
     }

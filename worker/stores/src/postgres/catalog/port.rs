@@ -7,12 +7,13 @@ use jobs::{DocumentId, JobId};
 
 use super::document::Becomes;
 use super::{
-    accept, called_off, document, history, idempotency, rag_settings, schedule, settings, slug, tenant, usage,
+    accept, called_off, document, history, idempotency, rag_settings, schedule, settings, tenant, usage,
 };
 use crate::directory::DirectoryNews;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, Page, RagSettings, Replay, Schedule, SlugChange, Tenant, TenantSettings, Usage, WorkspaceId,
+    NewSchedule, Page, RagSettings, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage,
+    WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::postgres::pool::{Postgres, TenantDb};
@@ -69,23 +70,14 @@ impl Catalog for PgCatalog {
         if moved { self.announced(moved).await } else { Ok(moved) }
     }
 
-    async fn tenant_settings_put(&self, new: &TenantSettings, revision: u64) -> StoreResult<bool> {
-        let current = settings::put(&self.db, new, revision).await?;
-        self.announced(current).await
+    async fn tenant_settings_put(&self, new: &TenantSettings, revision: u64) -> StoreResult<TenantChange> {
+        let (change, slug_before) = settings::put(&self.db, new, revision).await?;
+        self.news.tenant_put(self.db.tenant(), slug_before.as_deref(), &new.slug).await;
+        Ok(change)
     }
 
     async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool> {
         settings::applied(&self.db, revision).await
-    }
-
-    async fn slug(&self) -> StoreResult<Option<String>> {
-        slug::slug(&self.db).await
-    }
-
-    async fn slug_put(&self, new: &str) -> StoreResult<SlugChange> {
-        let change = slug::put(&self.db, new).await?;
-        self.news.slug_changed(self.db.tenant(), new, &change).await;
-        Ok(change)
     }
 
     async fn rag_settings(&self) -> StoreResult<Option<(RagSettings, u64)>> {

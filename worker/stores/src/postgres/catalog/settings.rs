@@ -1,14 +1,20 @@
-//! What the queue has to know of the tenant.
+//! What the tenant is called, and what the queue has to know of it.
 
+use super::slug;
 use crate::error::StoreError;
-use crate::model::TenantSettings;
+use crate::model::{TenantChange, TenantSettings};
 use crate::ports::StoreResult;
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row::wide;
 
 const PUT: &str = "catalog.tenant_settings_put";
 
-pub(super) async fn put(db: &TenantDb, settings: &TenantSettings, revision: u64) -> StoreResult<bool> {
+/// What became of it, and what the tenant was called before if it is called otherwise now.
+pub(super) async fn put(
+    db: &TenantDb,
+    settings: &TenantSettings,
+    revision: u64,
+) -> StoreResult<(TenantChange, Option<String>)> {
     let limits = serde_json::to_string(&settings.limits)
         .map_err(|_| StoreError::Conflict { operation: PUT, what: "the limits cannot be written" })?;
     let sql = sqlx::query(
@@ -17,10 +23,16 @@ pub(super) async fn put(db: &TenantDb, settings: &TenantSettings, revision: u64)
     );
     let sql = sql.bind(db.tenant().as_str()).bind(wide(revision)).bind(&settings.plan);
     let mut tx = db.tx(PUT).await?;
-    let current =
-        tx.execute(sql.bind(limits).bind(settings.status.as_str()).bind(&settings.name)).await? == 1;
+    let sql = sql.bind(limits).bind(settings.status.as_str()).bind(&settings.name);
+    if tx.execute(sql).await? == 0 {
+        return Ok((TenantChange::Stale, None));
+    }
+    let before = slug::slug(&mut tx, db).await?.filter(|before| *before != settings.slug);
+    if before.is_some() && !slug::put(&mut tx, db, &settings.slug).await? {
+        return Ok((TenantChange::SlugTaken, None));
+    }
     tx.commit().await?;
-    Ok(current)
+    Ok((TenantChange::Done, before))
 }
 
 pub(in crate::postgres) async fn applied(db: &TenantDb, revision: u64) -> StoreResult<bool> {

@@ -11,18 +11,22 @@ use crate::postgres::pool::TenantDb;
 use crate::postgres::row;
 
 pub(super) async fn tenant(db: &TenantDb) -> StoreResult<Option<Tenant>> {
-    let sql = sqlx::query("select * from tenants where tenant_id = $1 and deleted_at is null");
+    let sql = sqlx::query(
+        "select tenants.*, slug from tenants join slugs using (tenant_id) \
+         where tenant_id = $1 and is_current and deleted_at is null",
+    );
     let mut tx = db.tx("catalog.tenant").await?;
     let found = tx.optional(sql.bind(db.tenant().as_str()), read_tenant).await?;
     tx.commit().await?;
     Ok(found)
 }
 
-/// A whole row of `tenants`.
+/// A whole row of `tenants`, with what the tenant is called.
 pub(in crate::postgres) fn read_tenant(row: &PgRow) -> sqlx::Result<Tenant> {
     Ok(Tenant {
         id: row::tenant_id(row)?,
         name: row.try_get("name")?,
+        slug: row.try_get("slug")?,
         plan: row.try_get("plan")?,
         status: row::parsed(row, "status")?,
         epoch: row::number(row, "epoch")?,
