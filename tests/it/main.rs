@@ -10,6 +10,7 @@ mod fence;
 mod isolation;
 mod jobs;
 mod queue;
+mod readme;
 mod same_everywhere;
 mod schedule;
 mod tidy;

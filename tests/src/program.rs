@@ -21,11 +21,21 @@ impl Program {
     /// When the program was not built, or ends before it listens.
     #[must_use]
     pub fn dev(data_dir: &Path) -> Self {
+        Self::dev_with(data_dir, &[])
+    }
+
+    /// The same with settings in its environment.
+    ///
+    /// # Panics
+    /// As [`Program::dev`].
+    #[must_use]
+    pub fn dev_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(binary())
             .args(["dev", "--listen", "127.0.0.1:0", "--lease-s", "2", "--concurrency", "2", "--data-dir"])
             .arg(data_dir)
             .env_remove("REDIS_URL")
             .env("RUST_LOG", "warn")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,0 +1,71 @@
+//! What the README tells to type does what it says, as it stands there.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tests::program::Program;
+
+const README: &str = include_str!("../../README.md");
+
+/// The README's block of commands in which `words` stand.
+fn block(words: &str) -> &'static str {
+    let blocks = README.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    let found: Vec<_> = blocks.filter(|block| block.contains(words)).collect();
+    assert_eq!(found.len(), 1, "blocks of the README with {words}");
+    found[0]
+}
+
+/// Types the commands, and then the one that lists documents until one is processed. What was answered.
+fn typed(commands: &str, program: &Program, folder: &Path) -> Vec<Value> {
+    let listing = commands.lines().find(|line| line.starts_with("curl $API") && line.contains("/documents "));
+    let listing = listing.expect("the README lists the documents");
+    let patience = format!(
+        r#"for _ in $(seq 450); do
+            LISTED=$({listing} -s)
+            case $LISTED in *'"status":"processed"'*) break;; esac
+            sleep 0.2
+        done
+        echo "$LISTED""#
+    );
+    let address = program.url.strip_prefix("http://").expect("the program speaks HTTP");
+    let output = Command::new("bash")
+        .args(["-e", "-c", &format!("{commands}\n{patience}").replace("localhost:8080", address)])
+        .current_dir(folder)
+        .env("OPERATOR_KEY", &program.operator_key)
+        .output()
+        .expect("bash is installed");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let answers: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&said).into_iter().collect();
+    answers.map_err(|error| format!("{error} in what was answered: {said}")).unwrap()
+}
+
+#[test]
+fn from_the_operators_key_to_the_graph() {
+    let data = tempfile::tempdir().unwrap();
+    let program = Program::dev(data.path());
+    fs::write(data.path().join("notes.md"), tests::texts::short("Bluebird")).unwrap();
+    let answers = typed(block("file=@notes.md"), &program, data.path());
+    let [accepted, listed, graph, last] = answers.as_slice() else { panic!("{answers:?}") };
+    assert!(accepted["job_id"].is_string(), "{accepted}");
+    assert_eq!(listed["documents"][0]["name"], "notes.md", "{listed}");
+    assert!(graph["entities"].is_array(), "{graph}");
+    assert_eq!(last["documents"][0]["status"], "processed", "{last}");
+}
+
+#[test]
+fn from_sign_up_to_the_first_document() {
+    let data = tempfile::tempdir().unwrap();
+    let program = Program::dev_with(data.path(), &[("TENANTRY_SIGNUP", "on")]);
+    fs::write(data.path().join("README.md"), README).unwrap();
+    let commands = block("/signup");
+    assert_eq!(commands.lines().count(), 5, "five lines are promised");
+    let answers = typed(commands, &program, data.path());
+    let [made, accepted, listed, last] = answers.as_slice() else { panic!("{answers:?}") };
+    assert_eq!((&made["username"], &made["tenant"]["id"]), (&"ann".into(), &"birch".into()), "{made}");
+    assert!(accepted["job_id"].is_string(), "{accepted}");
+    assert_eq!(listed["documents"][0]["name"], "README.md", "{listed}");
+    assert_eq!(last["documents"][0]["status"], "processed", "{last}");
+}
