@@ -15,6 +15,7 @@ mod cancel;
 pub mod documents;
 pub mod extract;
 mod meter;
+pub mod openapi;
 pub mod problem;
 mod redrive;
 mod resolve;

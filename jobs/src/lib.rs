@@ -16,6 +16,8 @@ pub mod job;
 pub mod kind;
 pub mod plan;
 pub mod queue;
+#[cfg(feature = "schemars")]
+mod schema;
 pub mod tenant;
 pub mod types;
 

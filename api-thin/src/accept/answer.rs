@@ -1,47 +1,52 @@
+use std::marker::PhantomData;
+
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::JobId;
 use jobs::tenant::{KbId, TenantId};
+use serde::Serialize;
 use serde_json::Value;
 use stores::model::Replay;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The answer to an accepted request. Its body says where to look (`location`), so that the header can be
-/// made again from a body that was kept.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// The status: 202, or 201.
-    pub status: StatusCode,
-    /// The body, without secrets unless they were just put in.
-    pub body: Value,
+/// The answer to an accepted request: a `T`, with the status 202 unless it is another. It is held as it was or will
+/// be written down. It says where to look (`location`), so that the header can be made again from a body that was
+/// kept.
+#[derive(Debug)]
+pub struct Answer<T, const STATUS: u16 = 202> {
+    pub(super) status: StatusCode,
+    /// Without secrets unless they were just put in.
+    pub(super) body: Value,
     /// Whether the request had been accepted before.
-    pub replayed: bool,
+    pub(super) replayed: bool,
+    shape: PhantomData<fn() -> T>,
 }
 
-impl Answer {
+impl<T: Serialize, const STATUS: u16> Answer<T, STATUS> {
     /// The answer to a request that was accepted just now.
+    ///
+    /// # Panics
+    /// Never: what we answer has texts for keys, and each of its values can be written.
     #[must_use]
-    pub fn accepted(body: Value) -> Self {
-        Self { status: StatusCode::ACCEPTED, body, replayed: false }
+    pub fn new(body: T) -> Self {
+        let status = StatusCode::from_u16(STATUS).unwrap_or(StatusCode::ACCEPTED);
+        let body = serde_json::to_value(body).expect("structs of texts and numbers are always JSON");
+        Self { status, body, replayed: false, shape: PhantomData }
     }
+}
 
-    /// The answer to a request whose thing is there.
-    #[must_use]
-    pub fn created(body: Value) -> Self {
-        Self { status: StatusCode::CREATED, body, replayed: false }
-    }
-
+impl<T, const STATUS: u16> Answer<T, STATUS> {
     /// The answer that was given before.
     #[must_use]
     pub fn again(earlier: Replay) -> Self {
         let status = StatusCode::from_u16(earlier.status).unwrap_or(StatusCode::ACCEPTED);
-        Self { status, body: earlier.body, replayed: true }
+        Self { status, body: earlier.body, replayed: true, shape: PhantomData }
     }
 }
 
-impl IntoResponse for Answer {
+impl<T, const STATUS: u16> IntoResponse for Answer<T, STATUS> {
     fn into_response(self) -> Response {
         let location = self.body["location"].as_str().and_then(|path| HeaderValue::from_str(path).ok());
         let mut response = (self.status, Json(self.body)).into_response();

@@ -1,6 +1,7 @@
 use jobs::types::DeleteDocument;
 use jobs::{DocumentId, JobId};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::answer::{Answer, job_location};
 use super::fingerprint::Fingerprint;
@@ -9,6 +10,18 @@ use super::submission::{Outcome, Proposal, Submission};
 use crate::extract::{DeleteDocuments, IdempotencyKey, KbCaller};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
+
+/// Work on a document.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DocumentJob {
+    /// The job that does the work.
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+    document_id: DocumentId,
+    /// Which of the document's revisions is meant.
+    revision: u64,
+}
 
 /// Enqueues one `document.delete` for a document as it is now. What is uploaded later under its name stays.
 ///
@@ -20,7 +33,7 @@ pub async fn accept_document_delete(
     who: &KbCaller<DeleteDocuments>,
     key: &IdempotencyKey,
     id: DocumentId,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<DocumentJob>, Problem> {
     let fingerprint = Fingerprint::of("document.delete", [who.kb.id.as_str(), id.as_str()]);
     let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
     if let Some(answer) = submission.earlier().await? {
@@ -32,8 +45,8 @@ pub async fn accept_document_delete(
     let job = who.caller.stamp(app, job_id, &DeleteDocument { document_id: id.clone(), revision })?;
     ensure_room(app, std::slice::from_ref(&job)).await?;
     let location = job_location(who.caller.tenant(), job_id);
-    let body = json!({ "job_id": job_id, "location": location, "document_id": id, "revision": revision });
-    match submission.propose(Proposal { jobs: vec![job], body, ..Proposal::default() }).await? {
+    let body = DocumentJob { job_id, location, document_id: id, revision };
+    match submission.propose(Proposal { jobs: vec![job], ..Proposal::default() }, body).await? {
         Outcome::Answer(answer) => Ok(answer),
         Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),
     }

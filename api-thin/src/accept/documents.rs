@@ -1,8 +1,9 @@
-use jobs::JobId;
 use jobs::envelope::StampedJob;
 use jobs::tenant::TenantId;
 use jobs::types::IngestDocument;
-use serde_json::{Value, json};
+use jobs::{DocumentId, JobId};
+use schemars::JsonSchema;
+use serde::Serialize;
 use stores::model::{Growth, NewDocument};
 
 use super::answer::{Answer, job_location};
@@ -18,6 +19,30 @@ use crate::server::ApiState;
 /// How often others may upload the same document in between before we give up.
 const TRIES: u32 = 8;
 
+/// Documents that were accepted. `job_id` and `location` are those of the first; each has its own.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AcceptedDocuments {
+    /// The job that does the work.
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+    documents: Vec<AcceptedDocument>,
+}
+
+/// A document that was accepted.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AcceptedDocument {
+    document_id: DocumentId,
+    /// Its file name, as it is kept.
+    name: String,
+    /// How often the name was uploaded.
+    revision: u64,
+    /// The job that ingests it.
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+}
+
 /// Stores the originals, registers the documents and enqueues one `document.ingest` for each: all of them or
 /// none.
 ///
@@ -29,20 +54,20 @@ pub async fn accept_documents(
     who: &KbCaller<CreateDocuments>,
     key: &IdempotencyKey,
     uploads: &[Upload],
-) -> Result<Answer, Problem> {
+) -> Result<Answer<AcceptedDocuments>, Problem> {
     let fingerprint = fingerprint(who, uploads);
     let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
     for _ in 0..TRIES {
-        let (proposal, growth) = propose(app, who, uploads).await?;
+        let (proposal, body, growth) = propose(app, who, uploads).await?;
         ensure_quota(app, who, &proposal, growth).await?;
         ensure_room(app, &proposal.jobs).await?;
         // After the revisions were read and before they are raised: the job of an earlier revision then sees
         // that these originals are newer than its own and leaves them.
         store_originals(who, uploads).await?;
-        match submission.propose(proposal).await {
+        match submission.propose(proposal, body).await {
             Ok(Outcome::Answer(answer)) => return Ok(answer),
             Ok(Outcome::Moved) => {}
             Err(problem) => {
@@ -86,7 +111,7 @@ async fn propose(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
     uploads: &[Upload],
-) -> Result<(Proposal, Growth), Problem> {
+) -> Result<(Proposal, AcceptedDocuments, Growth), Problem> {
     let catalog = who.caller.stores.catalog();
     let (mut documents, mut jobs) = (Vec::new(), Vec::<StampedJob>::new());
     let (mut replaced, mut replaced_bytes) = (0, 0);
@@ -115,25 +140,23 @@ async fn propose(
             job_id,
         });
     }
-    let body = body(who.caller.tenant(), &documents);
+    let body = body(who.caller.tenant(), &documents)?;
     let growth = Growth::of(&documents, replaced, replaced_bytes);
     let limits = app.limits_of(who.caller.tenant()).await?;
     let documents = Some((who.kb.id.clone(), documents));
-    Ok((Proposal { documents, jobs, body, limits, ..Proposal::default() }, growth))
+    Ok((Proposal { documents, jobs, limits, ..Proposal::default() }, body, growth))
 }
 
-/// `job_id` and `location` are those of the first document; each document has its own.
-fn body(tenant: &TenantId, documents: &[NewDocument]) -> Value {
-    let row = |document: &NewDocument| {
-        json!({
-            "document_id": document.id,
-            "name": document.name,
-            "revision": document.revision,
-            "job_id": document.job_id,
-            "location": job_location(tenant, document.job_id),
-        })
+fn body(tenant: &TenantId, documents: &[NewDocument]) -> Result<AcceptedDocuments, Problem> {
+    let row = |document: &NewDocument| AcceptedDocument {
+        document_id: document.id.clone(),
+        name: document.name.clone(),
+        revision: document.revision,
+        job_id: document.job_id,
+        location: job_location(tenant, document.job_id),
     };
-    let rows: Vec<Value> = documents.iter().map(row).collect();
-    let first = rows.first().cloned().unwrap_or_default();
-    json!({ "job_id": first["job_id"], "location": first["location"], "documents": rows })
+    let first =
+        documents.first().ok_or_else(|| Problem::new(Code::InvalidField, "send at least one document"))?;
+    let location = job_location(tenant, first.job_id);
+    Ok(AcceptedDocuments { job_id: first.job_id, location, documents: documents.iter().map(row).collect() })
 }

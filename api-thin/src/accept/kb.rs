@@ -1,7 +1,9 @@
+use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::tenant::KbId;
 use jobs::types::DeleteKb;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use stores::TenantStores;
 use stores::model::{Kb, NewKb, WorkspaceId};
 
@@ -13,6 +15,27 @@ use crate::extract::{CreateKbs, DeleteKbs, IdempotencyKey, KbCaller, TenantCalle
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
+/// A knowledge base that was made.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MadeKb {
+    id: KbId,
+    /// What people call it.
+    name: String,
+    created_at: DateTime<Utc>,
+    /// Where it is shown.
+    location: String,
+}
+
+/// Work on a knowledge base.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct KbJob {
+    /// The job that does the work.
+    pub(super) job_id: JobId,
+    /// Where the job is shown.
+    pub(super) location: String,
+    pub(super) kb_id: KbId,
+}
+
 /// Makes a knowledge base, its index first: what keeps two nodes of one name apart cannot be added later.
 ///
 /// # Errors
@@ -23,7 +46,7 @@ pub async fn accept_kb(
     key: &IdempotencyKey,
     id: Option<KbId>,
     name: String,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<MadeKb, 201>, Problem> {
     let wanted = id.as_ref().map_or("", KbId::as_str);
     let submission = Submission {
         app,
@@ -41,8 +64,8 @@ pub async fn accept_kb(
     who.stores.documents().provision().await?;
     who.stores.index().provision(&kb).await?;
     let location = kb_location(who.tenant(), &kb.id);
-    let body = json!({ "id": kb.id, "name": kb.name, "created_at": kb.created_at, "location": location });
-    let outcome = submission.propose(Proposal { kb: Some(new), body, limits, ..Proposal::default() }).await;
+    let body = MadeKb { id: kb.id.clone(), name: kb.name.clone(), created_at: kb.created_at, location };
+    let outcome = submission.propose(Proposal { kb: Some(new), limits, ..Proposal::default() }, body).await;
     if !matches!(&outcome, Ok(Outcome::Answer(answer)) if !answer.replayed) {
         forget_unless_made(&who.stores, &kb).await?;
     }
@@ -67,7 +90,7 @@ pub async fn accept_kb_delete(
     app: &ApiState,
     who: &KbCaller<DeleteKbs>,
     key: &IdempotencyKey,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<KbJob>, Problem> {
     let fingerprint = Fingerprint::of("kb.delete", [who.kb.id.as_str(), who.kb.workspace.as_str()]);
     let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
     if let Some(answer) = submission.earlier().await? {
@@ -77,12 +100,12 @@ pub async fn accept_kb_delete(
     let job = who.caller.stamp(app, job_id, &DeleteKb::default())?;
     ensure_room(app, std::slice::from_ref(&job)).await?;
     let location = job_location(who.caller.tenant(), job_id);
-    let body = json!({ "job_id": job_id, "location": location, "kb_id": who.kb.id });
+    let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
     let kb_close = Some(who.kb.id.clone());
-    answered(submission.propose(Proposal { kb_close, jobs: vec![job], body, ..Proposal::default() }).await?)
+    answered(submission.propose(Proposal { kb_close, jobs: vec![job], ..Proposal::default() }, body).await?)
 }
 
-fn answered(outcome: Outcome) -> Result<Answer, Problem> {
+fn answered<T, const STATUS: u16>(outcome: Outcome<T, STATUS>) -> Result<Answer<T, STATUS>, Problem> {
     match outcome {
         Outcome::Answer(answer) => Ok(answer),
         Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),

@@ -1,9 +1,9 @@
 use jobs::JobId;
 use jobs::types::ReindexKb;
-use serde_json::json;
 
 use super::answer::{Answer, job_location};
 use super::fingerprint::Fingerprint;
+use super::kb::KbJob;
 use super::room::ensure_room;
 use super::submission::{Outcome, Proposal, Submission};
 use crate::extract::{IdempotencyKey, KbCaller, UpdateDocuments};
@@ -19,7 +19,7 @@ pub async fn accept_reindex(
     app: &ApiState,
     who: &KbCaller<UpdateDocuments>,
     key: &IdempotencyKey,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<KbJob>, Problem> {
     let fingerprint = Fingerprint::of("reindex", [who.kb.id.as_str()]);
     let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
     if let Some(answer) = submission.earlier().await? {
@@ -29,10 +29,10 @@ pub async fn accept_reindex(
     let job = who.caller.stamp(app, job_id, &ReindexKb::default())?;
     ensure_room(app, std::slice::from_ref(&job)).await?;
     let location = job_location(who.caller.tenant(), job_id);
-    let body = json!({ "job_id": job_id, "location": location, "kb_id": who.kb.id });
+    let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
     let limits = app.limits_of(who.caller.tenant()).await?;
-    let proposal = Proposal { jobs: vec![job], body, limits, ..Proposal::default() };
-    match submission.propose(proposal).await? {
+    let proposal = Proposal { jobs: vec![job], limits, ..Proposal::default() };
+    match submission.propose(proposal, body).await? {
         Outcome::Answer(answer) => Ok(answer),
         Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),
     }

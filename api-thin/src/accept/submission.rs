@@ -1,7 +1,7 @@
 use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
 use jobs::tenant::KbId;
-use serde_json::Value;
+use serde::Serialize;
 use stores::TenantStores;
 use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewKb, NewTenant, Replay, User};
 
@@ -20,7 +20,7 @@ pub(super) struct Submission<'a> {
     pub(super) fingerprint: Fingerprint,
 }
 
-/// What a request means, and the answer it gets.
+/// What a request means.
 #[derive(Default)]
 pub(super) struct Proposal {
     pub(super) tenant: Option<NewTenant>,
@@ -29,15 +29,14 @@ pub(super) struct Proposal {
     pub(super) kb_close: Option<KbId>,
     pub(super) documents: Option<(KbId, Vec<NewDocument>)>,
     pub(super) jobs: Vec<StampedJob>,
-    pub(super) body: Value,
     /// What the tenant may have.
     pub(super) limits: Limits,
 }
 
 /// What became of a [`Proposal`].
-pub(super) enum Outcome {
+pub(super) enum Outcome<T, const STATUS: u16> {
     /// Accepted, now or before.
-    Answer(Answer),
+    Answer(Answer<T, STATUS>),
     /// A document was uploaded by someone else in between: look again and propose again.
     Moved,
 }
@@ -45,17 +44,21 @@ pub(super) enum Outcome {
 impl Submission<'_> {
     /// The answer that the same request got before. Saves the work of a request that is not new; that no
     /// request is accepted twice is ensured by [`Submission::propose`].
-    pub(super) async fn earlier(&self) -> Result<Option<Answer>, Problem> {
+    pub(super) async fn earlier<T, const STATUS: u16>(&self) -> Result<Option<Answer<T, STATUS>>, Problem> {
         let Some(key) = &self.key.0 else { return Ok(None) };
         let replay = self.stores.catalog().replay(key).await?;
         replay.map(|replay| self.again(replay)).transpose()
     }
 
-    /// Writes everything that the proposal means, or nothing, and hands its jobs to the queue.
-    pub(super) async fn propose(&self, proposal: Proposal) -> Result<Outcome, Problem> {
-        let Proposal { tenant, founder, kb, kb_close, documents, jobs, body, limits } = proposal;
-        // A knowledge base is there when it is accepted; everything else is work for later.
-        let answer = if kb.is_some() { Answer::created(body) } else { Answer::accepted(body) };
+    /// Writes everything that the proposal means, or nothing, and hands its jobs to the queue. `body` is what the
+    /// request is answered.
+    pub(super) async fn propose<T: Serialize, const STATUS: u16>(
+        &self,
+        proposal: Proposal,
+        body: T,
+    ) -> Result<Outcome<T, STATUS>, Problem> {
+        let Proposal { tenant, founder, kb, kb_close, documents, jobs, limits } = proposal;
+        let answer = Answer::new(body);
         let idempotency = self.idempotency(&answer);
         let acceptance = Acceptance {
             tenant,
@@ -88,7 +91,7 @@ impl Submission<'_> {
         }
     }
 
-    fn idempotency(&self, answer: &Answer) -> Option<Idempotency> {
+    fn idempotency<T, const STATUS: u16>(&self, answer: &Answer<T, STATUS>) -> Option<Idempotency> {
         self.key.0.as_ref().map(|key| Idempotency {
             key: key.clone(),
             fingerprint: self.fingerprint.as_str().to_owned(),
@@ -97,7 +100,7 @@ impl Submission<'_> {
         })
     }
 
-    fn again(&self, replay: Replay) -> Result<Answer, Problem> {
+    fn again<T, const STATUS: u16>(&self, replay: Replay) -> Result<Answer<T, STATUS>, Problem> {
         if replay.fingerprint == self.fingerprint.as_str() {
             return Ok(Answer::again(replay));
         }

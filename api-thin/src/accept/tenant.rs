@@ -1,7 +1,8 @@
 use jobs::JobId;
 use jobs::tenant::{ApiKeyId, TenantId, TenantStatus};
 use jobs::types::{FirstApiKey, ProvisionTenant};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use stores::model::{NewTenant, User};
 
 use super::answer::{Answer, tenant_location};
@@ -25,6 +26,35 @@ pub struct TenantRequest {
     pub founder: Option<User>,
 }
 
+/// A tenant that is being prepared.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AcceptedTenant {
+    tenant: NamedTenant,
+    /// The job that prepares it.
+    job_id: JobId,
+    /// Where the tenant is shown.
+    location: String,
+    api_key_id: ApiKeyId,
+    /// The tenant's first API key. It is shown here and nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<String>,
+    /// Its first ADMIN, if somebody signed up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+}
+
+/// A tenant in short.
+#[derive(Debug, Serialize, JsonSchema)]
+struct NamedTenant {
+    id: TenantId,
+    /// What people call it.
+    name: String,
+    /// The word in its subdomain.
+    slug: String,
+    plan: String,
+    status: TenantStatus,
+}
+
 /// Registers the tenant as provisioning and enqueues its `tenant.provision`. The answer holds its first API
 /// key: it is derived, not stored, so the same request under the same idempotency key gets it again.
 ///
@@ -34,7 +64,7 @@ pub async fn accept_tenant(
     who: &TenantMaker,
     key: &IdempotencyKey,
     request: TenantRequest,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<AcceptedTenant>, Problem> {
     let tenant = tenant_id(app, key, &request);
     let context = who.context_for_new(tenant.clone());
     let stores = app.stores().scoped(&context);
@@ -51,8 +81,8 @@ pub async fn accept_tenant(
     let body = body(&tenant, &request, &api_key_id, job_id);
     let new = NewTenant { name: request.name, plan: request.plan };
     let founder = request.founder;
-    let proposal = Proposal { tenant: Some(new), founder, jobs: vec![stamped], body, ..Proposal::default() };
-    match submission.propose(proposal).await? {
+    let proposal = Proposal { tenant: Some(new), founder, jobs: vec![stamped], ..Proposal::default() };
+    match submission.propose(proposal, body).await? {
         Outcome::Answer(answer) => {
             // The directory may remember that there was no such tenant.
             app.directory().invalidate(&tenant).await;
@@ -82,26 +112,24 @@ fn fresh_key_id() -> ApiKeyId {
     random[16..].parse().expect("hexadecimal digits are an API key id")
 }
 
-fn body(tenant: &TenantId, request: &TenantRequest, key: &ApiKeyId, job: JobId) -> Value {
-    let mut body = json!({
-        "tenant": {
-            "id": tenant,
-            "name": request.name,
-            "slug": tenant,
-            "plan": request.plan,
-            "status": TenantStatus::Provisioning,
-        },
-        "job_id": job,
-        "location": tenant_location(tenant),
-        "api_key_id": key,
-    });
-    if let Some(founder) = &request.founder {
-        body["username"] = founder.name.as_str().into();
+fn body(tenant: &TenantId, request: &TenantRequest, key: &ApiKeyId, job_id: JobId) -> AcceptedTenant {
+    let (id, name, plan) = (tenant.clone(), request.name.clone(), request.plan.clone());
+    AcceptedTenant {
+        tenant: NamedTenant { id, name, slug: tenant.to_string(), plan, status: TenantStatus::Provisioning },
+        job_id,
+        location: tenant_location(tenant),
+        api_key_id: key.clone(),
+        // Put in when it is answered: what is kept of an answer holds no secrets.
+        api_key: None,
+        username: request.founder.as_ref().map(|founder| founder.name.as_str().to_owned()),
     }
-    body
 }
 
-fn with_api_key(app: &ApiState, tenant: &TenantId, mut answer: Answer) -> Answer {
+fn with_api_key(
+    app: &ApiState,
+    tenant: &TenantId,
+    mut answer: Answer<AcceptedTenant>,
+) -> Answer<AcceptedTenant> {
     let id = answer.body["api_key_id"].as_str().and_then(|id| id.parse::<ApiKeyId>().ok());
     if let Some(id) = id {
         answer.body["api_key"] = app.mint().api_key(tenant, &id).reveal().into();

@@ -7,7 +7,8 @@ use jobs::error::report;
 use jobs::queue::{Flow, JobFilter, Kept, QueueError, TenantShare};
 use jobs::tenant::{TenantId, TenantStatus};
 use jobs::types::DeprovisionTenant;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use stores::model::{Acceptance, Accepted};
 
 use super::answer::{Answer, job_location};
@@ -21,12 +22,32 @@ const TRIES: u32 = 8;
 /// How long the end waits for jobs that run and were told to stop.
 const STOPPING: Duration = Duration::from_secs(3);
 
+/// A tenant that was closed and is being emptied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ClosedTenant {
+    /// The job that empties every store of it.
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+    tenant: TenantInStatus,
+}
+
+/// Where a tenant is in its life.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TenantInStatus {
+    id: TenantId,
+    status: TenantStatus,
+}
+
 /// Closes the tenant at once, calls its work off, and enqueues the `tenant.deprovision` that empties every store
 /// of it. A tenant that is closed already gets one more job, whatever became of the one before.
 ///
 /// # Errors
 /// When the tenant is gone, or the catalog is away: ask again then.
-pub async fn accept_tenant_delete(app: &ApiState, who: TenantOperator) -> Result<Answer, Problem> {
+pub async fn accept_tenant_delete(
+    app: &ApiState,
+    who: TenantOperator,
+) -> Result<Answer<ClosedTenant>, Problem> {
     let app = app.clone();
     // A task of its own: a client that hangs up must not leave a closed tenant behind that nobody empties.
     let end = tokio::spawn(async move {
@@ -41,7 +62,7 @@ pub async fn accept_tenant_delete(app: &ApiState, who: TenantOperator) -> Result
 }
 
 /// `None` when somebody else closed the tenant once more meanwhile.
-async fn end(app: &ApiState, who: &TenantOperator) -> Result<Option<Answer>, Problem> {
+async fn end(app: &ApiState, who: &TenantOperator) -> Result<Option<Answer<ClosedTenant>>, Problem> {
     let tenant = who.context.tenant_id();
     let epoch = who.stores.lifecycle().tenant_close().await?.ok_or_else(Problem::not_found)?;
     app.directory().invalidate(tenant).await;
@@ -61,12 +82,11 @@ async fn end(app: &ApiState, who: &TenantOperator) -> Result<Option<Answer>, Pro
         return Ok(None);
     }
     deliver(app, &who.stores, acceptance.jobs).await;
-    let body = json!({
-        "job_id": id,
-        "location": job_location(tenant, id),
-        "tenant": { "id": tenant, "status": TenantStatus::Deprovisioning },
-    });
-    Ok(Some(Answer::accepted(body)))
+    Ok(Some(Answer::new(ClosedTenant {
+        job_id: id,
+        location: job_location(tenant, id),
+        tenant: TenantInStatus { id: tenant.clone(), status: TenantStatus::Deprovisioning },
+    })))
 }
 
 /// Cancels what the queue has of the tenant and lets nothing hold back what is to come. Returns whether some of

@@ -1,8 +1,11 @@
+use std::marker::PhantomData;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
 
 use crate::problem::{Code, Problem};
@@ -12,6 +15,21 @@ pub struct Json<T>(pub T);
 
 /// A JSON body that may be left out.
 pub struct OptionalJson<T>(pub T);
+
+/// A JSON merge patch (RFC 7396) of a `T`: what it does not name stays.
+pub struct MergePatch<T> {
+    /// The patch.
+    pub value: Value,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<S: Send + Sync, T> FromRequest<S> for MergePatch<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        Json::from_request(request, state).await.map(|Json(value)| Self { value, of: PhantomData })
+    }
+}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;

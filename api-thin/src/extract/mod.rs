@@ -16,7 +16,7 @@ mod tenant_maker;
 mod tenant_state;
 mod whole_tenant;
 
-pub use body::{Json, OptionalJson};
+pub use body::{Json, MergePatch, OptionalJson};
 pub use caller::{Caller, KbCaller};
 pub use files::Files;
 pub use idempotency::IdempotencyKey;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use jobs::plan::Quota;
 use jobs::queue::LimitReached;
 use jobs::tenant::Permission;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use stores::model::OverQuota;
 
@@ -23,28 +24,47 @@ pub struct Problem {
 }
 
 /// A limit that was reached.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Limit {
+    /// Which.
     #[serde(rename = "limit")]
     name: String,
+    /// How much there is.
     current: u64,
+    /// How much there may be.
     maximum: u64,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What is wrong with a request (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct ProblemBody<'a> {
+    /// `urn:tenantry:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
+    /// The same for all problems of the code.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// What happened, and what to do.
     detail: &'a str,
+    /// Stable: for programs.
+    #[schemars(schema_with = "codes")]
     code: &'static str,
+    /// Which field, parameter or part of the request is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    /// Which permission the credentials lack.
     #[serde(skip_serializing_if = "Option::is_none")]
     permission: Option<Permission>,
+    /// Which limit is reached.
     #[serde(flatten)]
     limit: Option<&'a Limit>,
+}
+
+fn codes(_: &mut SchemaGenerator) -> Schema {
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    json_schema!({ "type": "string", "enum": codes })
 }
 
 impl Problem {
@@ -134,7 +154,7 @@ impl Problem {
     }
 
     fn body(&self) -> Vec<u8> {
-        let body = Body {
+        let body = ProblemBody {
             kind: format!("urn:tenantry:problem:{}", self.code),
             title: self.code.title(),
             status: self.status().as_u16(),

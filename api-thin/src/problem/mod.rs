@@ -5,4 +5,5 @@ mod causes;
 mod code;
 
 pub use answer::Problem;
+pub(crate) use answer::ProblemBody;
 pub use code::Code;

@@ -1,16 +1,16 @@
 use axum::Json as Answering;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::NoContent;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use jobs::tenant::{ApiKeyId, KbId, Permission, Permissions, Role};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use stores::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, NewApiKey};
 
+use super::api_key_view::{ApiKeyPage, ApiKeyView, NewApiKeyView};
 use super::page::{page_after, page_limit};
 use super::text::{invalid as invalid_field, text};
-use super::versioned::Versioned;
+use super::versioned::{Created, Secret, Versioned};
 use crate::auth::ApiKey;
 use crate::extract::{Caller, IfMatch, Json, ManageTenant, OptionalJson, Query, TenantCaller};
 use crate::problem::{Code, Problem};
@@ -21,10 +21,14 @@ const NAME_MAX: usize = 100;
 /// How long an old secret may go on to work.
 const GRACE_MAX_S: u32 = 24 * 60 * 60;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(super) struct Listing {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// How many to show: 1 to 1000, 100 unless it is said.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
@@ -32,20 +36,30 @@ pub(super) struct Listing {
 pub(super) async fn list(
     TenantCaller(who): TenantCaller<ManageTenant>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<ApiKeyPage>, Problem> {
     let after: Option<ApiKeyId> = page_after(asked.after.as_deref())?;
     let page = who.stores.catalog().api_keys(after.as_ref(), page_limit(asked.limit)?).await?;
-    let keys: Vec<Value> = page.items.iter().map(view).collect();
-    Ok(Answering(json!({ "api_keys": keys, "next": page.next })))
+    let api_keys = page.items.into_iter().map(ApiKeyView::from).collect();
+    Ok(Answering(ApiKeyPage { api_keys, next: page.next }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewApiKey")]
 pub(super) struct Wanted {
+    /// 1 to 100 printable characters; no other key of the tenant has it.
     name: String,
+    /// EDITOR unless it is said.
+    #[schemars(with = "Option<Role>")]
     role: Option<String>,
+    /// The only knowledge base that the key reaches; all of them unless it is said.
+    #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
+    /// What of its role the key may do; all of it unless it is said.
+    #[schemars(with = "Option<Vec<Permission>>")]
     permissions: Option<Vec<String>>,
+    /// When it is worth nothing any more; never unless it is said.
+    #[schemars(with = "Option<DateTime<Utc>>")]
     expires_at: Option<String>,
 }
 
@@ -54,7 +68,7 @@ pub(super) async fn create(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageTenant>,
     Json(wanted): Json<Wanted>,
-) -> Result<Response, Problem> {
+) -> Result<Secret<Created<NewApiKeyView>>, Problem> {
     let now = app.clock().now().trunc_subsecs(6);
     let key = ApiKey::fresh(who.tenant());
     let new = new_key(&who, wanted, &key, now).await?;
@@ -63,7 +77,7 @@ pub(super) async fn create(
     };
     app.directory().invalidate(who.tenant()).await;
     let location = format!("/api/v1/tenants/{}/api-keys/{}", who.tenant(), row.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], with_secret(&row, &key)).into_response())
+    Ok(Secret(Created { location, thing: with_secret(row, &key) }))
 }
 
 async fn new_key(
@@ -126,8 +140,10 @@ async fn existing_kb(who: &Caller<ManageTenant>, name: &str) -> Result<KbId, Pro
     kb.filter(|_| known).ok_or_else(unknown)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(super) struct Named {
+    #[schemars(with = "ApiKeyId")]
     key: String,
 }
 
@@ -141,12 +157,13 @@ async fn found(who: &Caller<ManageTenant>, named: &Named) -> Result<ApiKeyRow, P
 pub(super) async fn show(
     TenantCaller(who): TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
-) -> Result<Versioned, Problem> {
-    found(&who, &named).await.map(|row| shown(&row))
+) -> Result<Versioned<ApiKeyView>, Problem> {
+    found(&who, &named).await.map(shown)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ApiKeyChange")]
 pub(super) struct Renamed {
     name: String,
 }
@@ -158,10 +175,10 @@ pub(super) async fn rename(
     Path(named): Path<Named>,
     if_match: IfMatch,
     Json(renamed): Json<Renamed>,
-) -> Result<Versioned, Problem> {
+) -> Result<Versioned<ApiKeyView>, Problem> {
     let name = text("name", renamed.name, NAME_MAX)?;
     let row = found(&who, &named).await?;
-    change(&app, &who, &row, &if_match, &ApiKeyEdit::Name(name)).await.map(|row| shown(&row))
+    change(&app, &who, &row, &if_match, &ApiKeyEdit::Name(name)).await.map(shown)
 }
 
 /// `DELETE …/api-keys/{key}`: it is worth nothing from now on.
@@ -170,15 +187,18 @@ pub(super) async fn revoke(
     TenantCaller(who): TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
     if_match: IfMatch,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     let row = found(&who, &named).await?;
     let edit = ApiKeyEdit::Revoked(app.clock().now());
-    change(&app, &who, &row, &if_match, &edit).await.map(|_| StatusCode::NO_CONTENT)
+    change(&app, &who, &row, &if_match, &edit).await.map(|_| NoContent)
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ApiKeyRotation")]
 pub(super) struct Rotation {
+    /// For how many seconds the old secret goes on to work: 0 to 86400, 0 unless it is said.
+    #[schemars(range(min = 0, max = 86_400))]
     grace_s: Option<u32>,
 }
 
@@ -189,7 +209,7 @@ pub(super) async fn rotate(
     Path(named): Path<Named>,
     if_match: IfMatch,
     OptionalJson(Rotation { grace_s }): OptionalJson<Rotation>,
-) -> Result<Response, Problem> {
+) -> Result<Secret<Versioned<NewApiKeyView>>, Problem> {
     let grace_s = grace_s.unwrap_or(0);
     if grace_s > GRACE_MAX_S {
         return Err(invalid_field("grace_s", format!("expected 0 to {GRACE_MAX_S} seconds")));
@@ -204,7 +224,7 @@ pub(super) async fn rotate(
         previous_until: (grace_s > 0).then_some(until),
     };
     let row = change(&app, &who, &row, &if_match, &edit).await?;
-    Ok(with_secret(&row, &key))
+    Ok(Secret(with_secret(row, &key)))
 }
 
 async fn change(
@@ -231,30 +251,11 @@ fn name_taken() -> Problem {
     Problem::new(Code::ApiKeyExists, detail).field("name")
 }
 
-fn shown(row: &ApiKeyRow) -> Versioned {
-    Versioned { revision: row.revision, body: view(row) }
+fn shown(row: ApiKeyRow) -> Versioned<ApiKeyView> {
+    Versioned { revision: row.revision, body: row.into() }
 }
 
-fn with_secret(row: &ApiKeyRow, key: &ApiKey) -> Response {
-    let mut shown = shown(row);
-    shown.body["api_key"] = key.reveal().into();
-    let mut response = shown.into_response();
-    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    response
-}
-
-fn view(row: &ApiKeyRow) -> Value {
-    json!({
-        "id": row.id,
-        "name": row.name,
-        "role": row.role,
-        "kb_id": row.kb_id,
-        "permissions": row.permissions.iter().collect::<Vec<_>>(),
-        "created_by": row.created_by,
-        "revision": row.revision,
-        "created_at": row.created_at,
-        "expires_at": row.expires_at,
-        "last_used_at": row.last_used_at,
-        "previous_until": row.previous_until,
-    })
+fn with_secret(row: ApiKeyRow, key: &ApiKey) -> Versioned<NewApiKeyView> {
+    let Versioned { revision, body } = shown(row);
+    Versioned { revision, body: NewApiKeyView { key: body, api_key: key.reveal() } }
 }

@@ -1,7 +1,8 @@
 use axum::extract::{Path, State};
 use jobs::JobId;
 use jobs::queue::{Cancelled, JobFilter};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::job_filter::{Filter, OPEN};
 use super::jobs::Shown;
@@ -23,29 +24,29 @@ pub(super) async fn one(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageJobs>,
     Path(shown): Path<Shown>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<CancelledJob>, Problem> {
     let id = shown.id()?;
     let outcome = cancel(&app, &who, id).await?;
     let location = job_location(who.tenant(), id);
-    Ok(Answer::accepted(json!({ "job_id": id, "location": location, "outcome": outcome })))
+    Ok(Answer::new(CancelledJob { job_id: id, location, outcome }))
 }
 
-async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<&'static str, Problem> {
+async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<Outcome, Problem> {
     let work = call_off(app.clone(), who);
     let asked = work.jobs(vec![id]).await;
     match asked.as_ref().map(|done| done.first().copied()) {
-        Ok(Some(Cancelled::Now)) => return Ok("cancelled"),
-        Ok(Some(Cancelled::Stopping)) => return Ok("stopping"),
-        Ok(Some(Cancelled::Kept)) => return Ok("kept"),
+        Ok(Some(Cancelled::Now)) => return Ok(Outcome::Cancelled),
+        Ok(Some(Cancelled::Stopping)) => return Ok(Outcome::Stopping),
+        Ok(Some(Cancelled::Kept)) => return Ok(Outcome::Kept),
         Ok(Some(Cancelled::NotFound) | None) | Err(_) => {}
     }
     if work.undelivered(id).await? {
-        return Ok("cancelled");
+        return Ok(Outcome::Cancelled);
     }
     asked?;
     let ended = app.queue().lookup(who.tenant(), id).await?.is_some()
         || who.stores.catalog().history(id).await?.is_some();
-    if ended { Ok("ended") } else { Err(Problem::not_found()) }
+    if ended { Ok(Outcome::Ended) } else { Err(Problem::not_found()) }
 }
 
 /// `POST …/jobs/cancel`: calls the jobs off that match a filter.
@@ -53,7 +54,7 @@ pub(super) async fn matching(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageJobs>,
     Json(filter): Json<Filter>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<CancelReport>, Problem> {
     let filter = filter.read(OPEN)?;
     if filter == JobFilter::default() {
         let detail = "say which jobs: types, queues, states, created_before or created_after; \
@@ -64,19 +65,53 @@ pub(super) async fn matching(
     let more = jobs.len() > AT_ONCE;
     jobs.truncate(AT_ONCE);
     let done = call_off(app, &who).jobs(jobs.into_iter().map(|job| job.id).collect()).await?;
-    let count = |wanted| done.iter().filter(|done| **done == wanted).count();
-    Ok(Answer::accepted(json!({
-        "cancelled": count(Cancelled::Now),
-        "stopping": count(Cancelled::Stopping),
-        "more": more,
-    })))
+    let count = |wanted| done.iter().map(|done| u64::from(*done == wanted)).sum();
+    let (cancelled, stopping) = (count(Cancelled::Now), count(Cancelled::Stopping));
+    Ok(Answer::new(CancelReport { cancelled, stopping, more: Some(more) }))
 }
 
 /// `POST …/jobs/cancel-all`: calls off everything of the tenant, however much it is.
 pub(super) async fn everything(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageTenant>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<CancelReport>, Problem> {
     let report = call_off(app, &who).everything().await?;
-    Ok(Answer::accepted(json!({ "cancelled": report.cancelled, "stopping": report.stopping })))
+    let (cancelled, stopping) = (report.cancelled, report.stopping);
+    Ok(Answer::new(CancelReport { cancelled, stopping, more: None }))
+}
+
+/// What became of a job that was to be cancelled.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CancelledJob {
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+    outcome: Outcome,
+}
+
+/// What cancelling a job means for it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "CancelOutcome")]
+enum Outcome {
+    /// It will not run.
+    Cancelled,
+    /// It runs, and is told to stop.
+    Stopping,
+    /// It is a dead letter or in quarantine: throw it away there.
+    Kept,
+    /// It was over already.
+    Ended,
+}
+
+/// How many jobs were cancelled.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CancelReport {
+    /// Those that will not run.
+    cancelled: u64,
+    /// Those that run, and are told to stop.
+    stopping: u64,
+    /// Whether more match than one request cancels: send it again then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<bool>,
 }

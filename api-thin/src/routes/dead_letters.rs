@@ -1,13 +1,14 @@
 use axum::Json as Answering;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::response::NoContent;
 use jobs::JobId;
-use jobs::queue::{Inspected, JobFilter, JobState, JobStatus, Kept, KeptJob, Redriven};
+use jobs::queue::{JobFilter, JobState, JobStatus, Kept, Redriven};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::job_filter::Filter;
 use super::jobs::Shown;
+use super::kept_view::{KeptPage, KeptRow, KeptView, PurgeReport, Redelivery, RedriveReport};
 use super::page::{next_offset, page_limit, page_offset};
 use crate::accept::{Answer, job_location};
 use crate::extract::{Anyone, Caller, Json, ManageJobs, Query, TenantCaller};
@@ -17,10 +18,14 @@ use crate::server::ApiState;
 
 const KEPT: &[JobState] = &[JobState::Discarded, JobState::Quarantined];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(super) struct Listing {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// How many to show: 1 to 1000, 100 unless it is said.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
@@ -29,7 +34,7 @@ pub(super) async fn list(
     State(app): State<ApiState>,
     who: Caller<Anyone>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<KeptPage>, Problem> {
     page(&app, &who, Kept::Discarded, &asked).await
 }
 
@@ -38,7 +43,7 @@ pub(super) async fn list_quarantine(
     State(app): State<ApiState>,
     who: Caller<Anyone>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<KeptPage>, Problem> {
     page(&app, &who, Kept::Quarantined, &asked).await
 }
 
@@ -47,25 +52,15 @@ async fn page(
     who: &Caller<Anyone>,
     kept: Kept,
     asked: &Listing,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<KeptPage>, Problem> {
     let (limit, offset) = (page_limit(asked.limit)?, page_offset(asked.after.as_deref())?);
     let from = u32::try_from(offset).unwrap_or(u32::MAX);
     let jobs = app.queue().kept(who.tenant(), kept, from, limit).await?;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let said = app.queue().inspect(who.tenant(), &ids).await?;
-    let rows: Vec<Value> = jobs.iter().zip(&said).map(|(job, said)| row(job, said.as_ref())).collect();
-    Ok(Answering(json!({ "jobs": rows, "next": next_offset(offset, limit, jobs.len()) })))
-}
-
-fn row(job: &KeptJob, said: Option<&Inspected>) -> Value {
-    json!({
-        "id": job.id,
-        "type": said.map(|said| &said.envelope.kind),
-        "queue": said.map(|said| &said.envelope.queue),
-        "created_at": said.map(|said| said.envelope.meta.created_at),
-        "since": job.since,
-        "error": { "code": job.reason.code, "detail": job.reason.text },
-    })
+    let next = next_offset(offset, limit, jobs.len());
+    let jobs = jobs.into_iter().zip(said).map(|(job, said)| KeptRow::of(job, said)).collect();
+    Ok(Answering(KeptPage { jobs, next }))
 }
 
 /// `GET …/dead-letters/{job}`: everything that is known of a dead letter or a quarantined job but its stamp.
@@ -73,20 +68,10 @@ pub(super) async fn show(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageJobs>,
     Path(shown): Path<Shown>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<KeptView>, Problem> {
     let status = kept(&app, &who, shown.id()?).await?;
     let said = app.queue().inspect(who.tenant(), &[status.id]).await?.pop().flatten();
-    Ok(Answering(json!({
-        "id": status.id,
-        "state": status.state.as_str(),
-        "since": status.at,
-        "attempts": status.attempts,
-        "deaths": status.deaths,
-        "interruptions": status.interruptions,
-        "error": status.reason.map(|reason| json!({ "code": reason.code, "detail": reason.text })),
-        "kb_id": said.as_ref().and_then(|said| said.kb.clone()),
-        "job": said.map(|said| said.envelope),
-    })))
+    Ok(Answering(KeptView::of(status, said)))
 }
 
 /// Where a job is that will not run by itself.
@@ -104,12 +89,12 @@ pub(super) async fn retry(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageJobs>,
     Path(shown): Path<Shown>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<Redelivery>, Problem> {
     let id = kept(&app, &who, shown.id()?).await?.id;
     match redrive(app, &who).jobs(vec![id]).await?.first() {
         Some(Redriven::Started) => {
             let location = job_location(who.tenant(), id);
-            Ok(Answer::accepted(json!({ "job_id": id, "location": location })))
+            Ok(Answer::new(Redelivery { job_id: id, location }))
         }
         Some(Redriven::KeyTaken) => {
             let detail = "it can start when that job has ended, or when that one is cancelled";
@@ -138,13 +123,13 @@ pub(super) async fn retry_matching(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageJobs>,
     Json(filter): Json<Filter>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<RedriveReport>, Problem> {
     let (place, filter) = place(filter)?;
     let ids = app.queue().kept_where(who.tenant(), place, &filter).await?;
     let done = redrive(app, &who).jobs(ids).await?;
     let count = |wanted| done.iter().filter(|done| **done == wanted).count();
     let (started, key_taken) = (count(Redriven::Started), count(Redriven::KeyTaken));
-    Ok(Answer::accepted(json!({ "started": started, "unique_key_taken": key_taken })))
+    Ok(Answer::new(RedriveReport { started, unique_key_taken: key_taken }))
 }
 
 /// `DELETE …/dead-letters/{job}`: throws one away.
@@ -152,9 +137,9 @@ pub(super) async fn purge(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageJobs>,
     Path(shown): Path<Shown>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     let purged = app.queue().purge(who.tenant(), shown.id()?).await?;
-    if purged { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+    if purged { Ok(NoContent) } else { Err(Problem::not_found()) }
 }
 
 /// `POST …/dead-letters/purge`: throws those away that match a filter.
@@ -162,8 +147,8 @@ pub(super) async fn purge_matching(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageJobs>,
     Json(filter): Json<Filter>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<PurgeReport>, Problem> {
     let (place, filter) = place(filter)?;
     let purged = app.queue().purge_where(who.tenant(), place, &filter).await?;
-    Ok(Answering(json!({ "purged": purged })))
+    Ok(Answering(PurgeReport { purged }))
 }

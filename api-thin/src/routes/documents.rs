@@ -2,12 +2,13 @@ use axum::Json as Answering;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use jobs::DocumentId;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use stores::model::{Document, DocumentStatus};
+use stores::model::DocumentStatus;
 
+use super::document_view::{DocumentPage, DocumentView};
 use super::page::{page_after, page_limit, parameter};
-use crate::accept::{Answer, accept_document_delete, accept_documents};
+use crate::accept::{AcceptedDocuments, Answer, DocumentJob, accept_document_delete, accept_documents};
 use crate::documents::{RawDocument, check_uploads};
 use crate::extract::{
     CreateDocuments, DeleteDocuments, Files, IdempotencyKey, Json, KbCaller, Query, ReadDocuments,
@@ -21,16 +22,18 @@ pub(super) async fn upload_files(
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
     Files(files): Files,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(files, app.limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TextDocument {
+    /// A relative file name with `/` between its parts: it names the document.
     name: String,
     text: String,
+    /// Read off the name unless it is said.
     media_type: Option<String>,
 }
 
@@ -47,13 +50,14 @@ pub(super) async fn upload_text(
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
     Json(document): Json<TextDocument>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "DocumentBatch")]
 pub(super) struct Batch {
     documents: Vec<TextDocument>,
 }
@@ -64,18 +68,24 @@ pub(super) async fn upload_batch(
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
     Json(batch): Json<Batch>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<AcceptedDocuments>, Problem> {
     let raw = batch.documents.into_iter().enumerate();
     let raw = raw.map(|(at, document)| document.into_raw(format!("documents[{at}]"))).collect();
     let uploads = check_uploads(raw, app.limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(super) struct Listing {
+    /// Only those in this status.
+    #[schemars(with = "Option<DocumentStatus>")]
     status: Option<String>,
+    /// The `next` of the page before.
     after: Option<String>,
+    /// How many to show: 1 to 1000, 100 unless it is said.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
@@ -83,17 +93,19 @@ pub(super) struct Listing {
 pub(super) async fn list(
     who: KbCaller<ReadDocuments>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<DocumentPage>, Problem> {
     let status: Option<DocumentStatus> = parameter("status", asked.status.as_deref())?;
     let after: Option<DocumentId> = page_after(asked.after.as_deref())?;
     let limit = page_limit(asked.limit)?;
     let page = who.caller.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
-    let documents: Vec<Value> = page.items.iter().map(view).collect();
-    Ok(Answering(json!({ "documents": documents, "next": page.next })))
+    let documents = page.items.into_iter().map(DocumentView::from).collect();
+    Ok(Answering(DocumentPage { documents, next: page.next }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(super) struct Shown {
+    #[schemars(with = "DocumentId")]
     document: String,
 }
 
@@ -101,10 +113,10 @@ pub(super) struct Shown {
 pub(super) async fn show(
     who: KbCaller<ReadDocuments>,
     Path(shown): Path<Shown>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<DocumentView>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
     let document = who.caller.stores.catalog().document(&who.kb.id, &id).await?;
-    document.map(|document| Answering(view(&document))).ok_or_else(Problem::not_found)
+    document.map(|document| Answering(document.into())).ok_or_else(Problem::not_found)
 }
 
 /// `DELETE …/documents/{document}`: remove it from every store.
@@ -113,24 +125,7 @@ pub(super) async fn delete(
     who: KbCaller<DeleteDocuments>,
     key: IdempotencyKey,
     Path(shown): Path<Shown>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<DocumentJob>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
     accept_document_delete(&app, &who, &key, id).await
-}
-
-fn view(document: &Document) -> Value {
-    json!({
-        "id": document.id,
-        "name": document.name,
-        "revision": document.revision,
-        "status": document.status,
-        "error": document.fault,
-        "media_type": document.media_type,
-        "size_bytes": document.size_bytes,
-        "sha256": document.sha256,
-        "counts": document.counts,
-        "job_id": document.job_id,
-        "created_at": document.created_at,
-        "updated_at": document.updated_at,
-    })
 }

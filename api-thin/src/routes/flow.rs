@@ -1,23 +1,39 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use jobs::queue::{Flow, TenantShare};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jobs::tenant::TenantId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::extract::{ManageJobs, QueueOwner, TenantCaller};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(super) struct Named {
+    #[schemars(regex(pattern = "^[A-Za-z0-9._-]{1,100}$"))]
     queue: String,
+}
+
+/// Whether jobs start, and whether new ones are taken.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Flow")]
+pub(super) struct FlowView {
+    /// Of which tenant; null for all of them.
+    tenant: Option<TenantId>,
+    /// Of which queue; not there for all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<String>,
+    /// `open`, `paused` or `draining`.
+    flow: &'static str,
 }
 
 /// `POST …/jobs/pause`: nothing of the tenant starts; new jobs are taken and wait.
 pub(super) async fn pause(
     State(app): State<ApiState>,
     who: TenantCaller<ManageJobs>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<FlowView>, Problem> {
     of_tenant(&app, &who, Flow::Paused).await
 }
 
@@ -25,7 +41,7 @@ pub(super) async fn pause(
 pub(super) async fn resume(
     State(app): State<ApiState>,
     who: TenantCaller<ManageJobs>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<FlowView>, Problem> {
     of_tenant(&app, &who, Flow::Open).await
 }
 
@@ -33,7 +49,7 @@ pub(super) async fn resume(
 pub(super) async fn drain(
     State(app): State<ApiState>,
     who: TenantCaller<ManageJobs>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<FlowView>, Problem> {
     of_tenant(&app, &who, Flow::Draining).await
 }
 
@@ -41,14 +57,14 @@ async fn of_tenant(
     app: &ApiState,
     TenantCaller(who): &TenantCaller<ManageJobs>,
     flow: Flow,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<FlowView>, Problem> {
     let share = TenantShare {
         paused: Some(flow == Flow::Paused),
         draining: Some(flow == Flow::Draining),
         ..TenantShare::default()
     };
     app.queue().tenant_set(who.tenant(), share).await?;
-    Ok(Json(json!({ "tenant": who.tenant(), "flow": name(flow) })))
+    Ok(Json(FlowView { tenant: Some(who.tenant().clone()), queue: None, flow: name(flow) }))
 }
 
 /// `POST …/queues/{queue}/pause`
@@ -56,7 +72,7 @@ pub(super) async fn pause_queue(
     State(app): State<ApiState>,
     owner: QueueOwner,
     Path(named): Path<Named>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<FlowView>, Problem> {
     of_queue(&app, owner, &named.queue, Flow::Paused).await
 }
 
@@ -65,7 +81,7 @@ pub(super) async fn resume_queue(
     State(app): State<ApiState>,
     owner: QueueOwner,
     Path(named): Path<Named>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<FlowView>, Problem> {
     of_queue(&app, owner, &named.queue, Flow::Open).await
 }
 
@@ -74,7 +90,7 @@ pub(super) async fn drain_queue(
     State(app): State<ApiState>,
     owner: QueueOwner,
     Path(named): Path<Named>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<FlowView>, Problem> {
     of_queue(&app, owner, &named.queue, Flow::Draining).await
 }
 
@@ -83,7 +99,7 @@ async fn of_queue(
     owner: QueueOwner,
     queue: &str,
     flow: Flow,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<FlowView>, Problem> {
     check_name(queue)?;
     let tenant = match owner {
         QueueOwner::Everybody => {
@@ -95,7 +111,7 @@ async fn of_queue(
             Some(tenant)
         }
     };
-    Ok(Json(json!({ "tenant": tenant, "queue": queue, "flow": name(flow) })))
+    Ok(Json(FlowView { tenant, queue: Some(queue.to_owned()), flow: name(flow) }))
 }
 
 fn check_name(queue: &str) -> Result<(), Problem> {

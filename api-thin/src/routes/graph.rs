@@ -1,16 +1,22 @@
 use axum::Json;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use stores::model::{Entity, GraphCounts, Relation};
 
 use super::page::page_limit;
 use crate::extract::{KbCaller, Query, ReadDocuments};
 use crate::problem::Problem;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(super) struct Listing {
+    /// The `entities_next` of the page before.
     entities_after: Option<String>,
+    /// The `relations_next` of the page before.
     relations_after: Option<String>,
+    /// How many of each to show: 1 to 1000, 100 unless it is said.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
@@ -18,17 +24,30 @@ pub(super) struct Listing {
 pub(super) async fn show(
     who: KbCaller<ReadDocuments>,
     Query(asked): Query<Listing>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<GraphPage>, Problem> {
     let limit = page_limit(asked.limit)?;
     let index = who.caller.stores.index();
     let counts = index.counts(&who.kb).await?;
     let entities = index.entities(&who.kb, asked.entities_after.as_deref(), limit).await?;
     let relations = index.relations(&who.kb, asked.relations_after.as_deref(), limit).await?;
-    Ok(Json(json!({
-        "counts": counts,
-        "entities": entities.items,
-        "entities_next": entities.next,
-        "relations": relations.items,
-        "relations_next": relations.next,
-    })))
+    Ok(Json(GraphPage {
+        counts,
+        entities: entities.items,
+        entities_next: entities.next,
+        relations: relations.items,
+        relations_next: relations.next,
+    }))
+}
+
+/// Entities, by name, and relations, by their ends.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct GraphPage {
+    /// How much there is in the whole knowledge base.
+    counts: GraphCounts,
+    entities: Vec<Entity>,
+    /// Where the next page of entities begins; null at the end.
+    entities_next: Option<String>,
+    relations: Vec<Relation>,
+    /// Where the next page of relations begins; null at the end.
+    relations_next: Option<String>,
 }

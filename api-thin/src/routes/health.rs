@@ -3,25 +3,33 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use jobs::error::report;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How the process is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Health {
+    /// `ok`, or `ready`.
+    status: &'static str,
+}
+
 /// The process is alive.
-pub(super) async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+pub(super) async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok" })
 }
 
 /// The queue and the catalog answer.
-pub(super) async fn readyz(State(app): State<ApiState>) -> Result<Json<Value>, Problem> {
+pub(super) async fn readyz(State(app): State<ApiState>) -> Result<Json<Health>, Problem> {
     let queue = answers("queue", app.queue().ping());
     let catalog = answers("catalog", app.directory().ping());
     let away: Vec<&str> = <[_; 2]>::from(tokio::join!(queue, catalog)).into_iter().flatten().collect();
     if away.is_empty() {
-        return Ok(Json(json!({ "status": "ready" })));
+        return Ok(Json(Health { status: "ready" }));
     }
     let detail = format!("no answer from: {}", away.join(", "));
     Err(Problem::new(Code::Unavailable, detail).retry_after_s(2))

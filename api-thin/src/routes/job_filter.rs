@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use jobs::queue::{JobFilter, JobState};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::problem::{Code, Problem};
@@ -9,15 +10,20 @@ pub(super) const OPEN: &[JobState] =
     &[JobState::Scheduled, JobState::Available, JobState::Active, JobState::Retryable, JobState::Parked];
 
 /// Which jobs a request means. Each list is met by any of its members; what is left out is met by all.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "JobFilter")]
 pub(super) struct Filter {
+    /// Job types, such as `document.ingest`.
     #[serde(rename = "types")]
     kinds: Vec<String>,
+    /// Names of queues.
     queues: Vec<String>,
+    /// In the words of the Open Job Spec, such as `available` or `discarded`.
     states: Vec<String>,
     created_before: Option<DateTime<Utc>>,
     created_after: Option<DateTime<Utc>>,
+    /// The `code` of the reason why it will not run.
     reason_code: Option<String>,
 }
 

@@ -2,11 +2,13 @@ use chrono::{DateTime, Utc};
 use jobs::envelope::{Envelope, WireEnvelope};
 use jobs::queue::{Explanation, JobState, JobSummary, WaitsFor};
 use jobs::{JobId, JobKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 use stores::model::JobRecord;
 
 /// A job as callers see it, in the words of the Open Job Spec, wherever it was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Job")]
 pub(super) struct JobView {
     id: JobId,
     #[serde(rename = "type")]
@@ -25,16 +27,20 @@ pub(super) struct JobView {
     waits_for: Vec<Wait>,
 }
 
-#[derive(Debug, Serialize)]
+/// Something that a job waits for.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Wait {
     code: &'static str,
     text: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Fault {
-    code: String,
-    detail: String,
+/// Why a job failed, or what its last attempt met.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "JobFault")]
+pub(super) struct Fault {
+    /// Stable: for programs.
+    pub(super) code: String,
+    pub(super) detail: String,
 }
 
 impl JobView {
@@ -119,7 +125,8 @@ fn queue_of(kind: &str) -> Option<&'static str> {
 }
 
 /// A job in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ListedJob")]
 pub(super) struct JobRow {
     id: JobId,
     #[serde(rename = "type")]

@@ -1,10 +1,11 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use jobs::JobId;
-use jobs::queue::{JobFilter, QueueStats};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jobs::queue::JobFilter;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::job_counts::JobCounts;
 use super::job_filter::{OPEN, states_of};
 use super::job_view::{JobRow, JobView};
 use super::page::{invalid, next_offset, page_limit, page_offset};
@@ -12,8 +13,10 @@ use crate::extract::{Anyone, Caller, Query};
 use crate::problem::Problem;
 use crate::server::ApiState;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(super) struct Shown {
+    #[schemars(with = "JobId")]
     job: String,
 }
 
@@ -45,14 +48,21 @@ pub(super) async fn show(
     Err(queued.map_or_else(Problem::from, |_| Problem::not_found()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(super) struct Listing {
+    /// Only those in one of these states, separated by commas.
     state: Option<String>,
+    /// Only those of one of these types, separated by commas.
     #[serde(rename = "type")]
     kind: Option<String>,
+    /// Only those of one of these queues, separated by commas.
     queue: Option<String>,
+    /// The `next` of the page before.
     after: Option<String>,
+    /// How many to show: 1 to 1000, 100 unless it is said.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
@@ -75,36 +85,22 @@ pub(super) async fn list(
     State(app): State<ApiState>,
     who: Caller<Anyone>,
     Query(asked): Query<Listing>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<JobPage>, Problem> {
     let (limit, offset) = (page_limit(asked.limit)?, page_offset(asked.after.as_deref())?);
     let filter = asked.filter()?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let page = app.queue().list(who.tenant(), &filter, offset, wanted).await?;
     let next = next_offset(offset, limit, page.len());
-    let rows: Vec<JobRow> = page.into_iter().map(JobRow::from).collect();
-    let mut answer = counts(&app.queue().stats(who.tenant()).await?);
-    answer["jobs"] = json!(rows);
-    answer["next"] = json!(next);
-    Ok(Json(answer))
+    let counts = JobCounts::from(app.queue().stats(who.tenant()).await?);
+    Ok(Json(JobPage { counts, jobs: page.into_iter().map(JobRow::from).collect(), next }))
 }
 
-fn counts(stats: &QueueStats) -> Value {
-    json!({
-        "counts": {
-            "scheduled": stats.scheduled,
-            "available": stats.available,
-            "active": stats.active,
-            "retryable": stats.retryable,
-            "parked": stats.parked,
-            "discarded": stats.discarded,
-            "quarantined": stats.quarantined,
-        },
-        "totals": {
-            "completed": stats.completed_total,
-            "cancelled": stats.cancelled_total,
-            "discarded": stats.discarded_total,
-            "quarantined": stats.quarantined_total,
-        },
-        "waiting_for_a_worker": stats.undeclared,
-    })
+/// How many jobs are in which state, and some of those that will still run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct JobPage {
+    #[serde(flatten)]
+    counts: JobCounts,
+    jobs: Vec<JobRow>,
+    /// Where the next page begins; null at the end.
+    next: Option<String>,
 }

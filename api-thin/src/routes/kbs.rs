@@ -1,14 +1,17 @@
+use std::collections::BTreeMap;
+
 use axum::Json as Answering;
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use stores::model::{DocumentStatus, Kb};
 use stores::ports::Catalog;
 
 use super::text::{invalid, text};
 use super::versioned::Versioned;
-use crate::accept::{Answer, accept_kb, accept_kb_delete};
+use crate::accept::{Answer, KbJob, MadeKb, accept_kb, accept_kb_delete};
 use crate::extract::{
     Caller, CreateKbs, DeleteKbs, IdempotencyKey, IfMatch, Json, KbCaller, Need, ReadDocuments, TenantCaller,
 };
@@ -19,20 +22,24 @@ use crate::server::ApiState;
 const TRIES: u32 = 8;
 
 /// `GET …/kbs`: the knowledge bases that the credentials reach, with their documents by status.
-pub(super) async fn list(who: Caller<ReadDocuments>) -> Result<Answering<Value>, Problem> {
+pub(super) async fn list(who: Caller<ReadDocuments>) -> Result<Answering<KbList>, Problem> {
     let catalog = who.stores.catalog();
     let reached = |kb: &Kb| who.only_kb.as_ref().is_none_or(|only| *only == kb.id);
-    let mut rows = Vec::new();
+    let mut kbs = Vec::new();
     for kb in catalog.kbs().await?.into_iter().filter(reached) {
-        rows.push(view(&kb, catalog.as_ref()).await?);
+        kbs.push(view(&kb, catalog.as_ref()).await?);
     }
-    Ok(Answering(json!({ "kbs": rows })))
+    Ok(Answering(KbList { kbs }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewKb")]
 pub(super) struct Wanted {
+    /// A fresh one unless it is said.
+    #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
+    /// What people call it: 1 to 200 printable characters.
     name: String,
 }
 
@@ -42,20 +49,21 @@ pub(super) async fn create(
     who: TenantCaller<CreateKbs>,
     key: IdempotencyKey,
     Json(Wanted { kb_id, name }): Json<Wanted>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<MadeKb, 201>, Problem> {
     let id: Option<KbId> =
         kb_id.map(|id| id.parse()).transpose().map_err(|error| invalid("kb_id", format!("{error}")))?;
     accept_kb(&app, &who, &key, id, text("name", name, 200)?).await
 }
 
 /// `GET …/kbs/{kb}`
-pub(super) async fn show(who: KbCaller<ReadDocuments>) -> Result<Versioned, Problem> {
+pub(super) async fn show(who: KbCaller<ReadDocuments>) -> Result<Versioned<KbView>, Problem> {
     let kb = now(&who).await?;
     versioned(&who, &kb).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KbChange")]
 pub(super) struct Change {
     name: String,
 }
@@ -65,7 +73,7 @@ pub(super) async fn rename(
     who: KbCaller<CreateKbs>,
     if_match: IfMatch,
     Json(Change { name }): Json<Change>,
-) -> Result<Versioned, Problem> {
+) -> Result<Versioned<KbView>, Problem> {
     let name = text("name", name, 200)?;
     for _ in 0..TRIES {
         let found = now(&who).await?;
@@ -87,7 +95,7 @@ pub(super) async fn delete(
     State(app): State<ApiState>,
     who: KbCaller<DeleteKbs>,
     key: IdempotencyKey,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<KbJob>, Problem> {
     accept_kb_delete(&app, &who, &key).await
 }
 
@@ -96,17 +104,31 @@ async fn now<N: Need>(who: &KbCaller<N>) -> Result<Kb, Problem> {
     who.caller.stores.catalog().kb(&who.kb.id).await?.ok_or_else(Problem::not_found)
 }
 
-async fn versioned<N: Need>(who: &KbCaller<N>, kb: &Kb) -> Result<Versioned, Problem> {
+async fn versioned<N: Need>(who: &KbCaller<N>, kb: &Kb) -> Result<Versioned<KbView>, Problem> {
     let body = view(kb, who.caller.stores.catalog().as_ref()).await?;
     Ok(Versioned { revision: kb.revision, body })
 }
 
-async fn view(kb: &Kb, catalog: &dyn Catalog) -> Result<Value, Problem> {
+async fn view(kb: &Kb, catalog: &dyn Catalog) -> Result<KbView, Problem> {
     let totals = catalog.document_totals(&kb.id).await?;
-    let documents: Map<String, Value> = DocumentStatus::ALL
-        .iter()
-        .zip(totals)
-        .map(|(status, total)| (status.to_string(), total.into()))
-        .collect();
-    Ok(json!({ "id": kb.id, "name": kb.name, "created_at": kb.created_at, "documents": documents }))
+    let documents = DocumentStatus::ALL.iter().map(ToString::to_string).zip(totals).collect();
+    Ok(KbView { id: kb.id.clone(), name: kb.name.clone(), created_at: kb.created_at, documents })
+}
+
+/// A knowledge base.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Kb")]
+pub(super) struct KbView {
+    id: KbId,
+    /// What people call it.
+    name: String,
+    created_at: DateTime<Utc>,
+    /// How many of its documents are in which status.
+    documents: BTreeMap<String, u64>,
+}
+
+/// Knowledge bases, by id.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct KbList {
+    kbs: Vec<KbView>,
 }

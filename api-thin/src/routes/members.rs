@@ -1,24 +1,30 @@
 use axum::Json as Answering;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::NoContent;
+use chrono::{DateTime, Utc};
 use jobs::plan::Quota;
 use jobs::tenant::{Role, Subject, TenantId};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use stores::model::{Member, MemberAdded, MemberChange};
 
 use super::page::{page_after, page_limit, parameter};
-use super::versioned::Versioned;
+use super::versioned::{Created, Versioned};
 use crate::extract::{IfMatch, Json, ManageMembers, Query, TenantCaller};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(super) struct Listing {
+    /// Only those of this role.
+    #[schemars(with = "Option<Role>")]
     role: Option<String>,
+    /// The `next` of the page before.
     after: Option<String>,
+    /// How many to show: 1 to 1000, 100 unless it is said.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
@@ -26,18 +32,21 @@ pub(super) struct Listing {
 pub(super) async fn list(
     TenantCaller(who): TenantCaller<ManageMembers>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<MemberPage>, Problem> {
     let role: Option<Role> = parameter("role", asked.role.as_deref())?;
     let after: Option<Subject> = page_after(asked.after.as_deref())?;
     let page = who.stores.catalog().members(role, after.as_ref(), page_limit(asked.limit)?).await?;
-    let members: Vec<Value> = page.items.iter().map(view).collect();
-    Ok(Answering(json!({ "members": members, "next": page.next })))
+    let members = page.items.into_iter().map(MemberView::from).collect();
+    Ok(Answering(MemberPage { members, next: page.next }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewMember {
+    /// The `sub` claim of their tokens.
+    #[schemars(with = "Subject")]
     subject: String,
+    #[schemars(with = "Role")]
     role: String,
 }
 
@@ -46,7 +55,7 @@ pub(super) async fn add(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageMembers>,
     Json(new): Json<NewMember>,
-) -> Result<Response, Problem> {
+) -> Result<Created<MemberView>, Problem> {
     let subject: Subject = new
         .subject
         .to_ascii_lowercase()
@@ -64,12 +73,13 @@ pub(super) async fn add(
         MemberAdded::OverQuota(over) => return Err(Problem::over_quota(&over, now)),
     };
     app.directory().invalidate(who.tenant()).await;
-    let location = [(header::LOCATION, location(who.tenant(), &subject))];
-    Ok((StatusCode::CREATED, location, shown(&member)).into_response())
+    Ok(Created { location: location(who.tenant(), &subject), thing: shown(member) })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(super) struct Named {
+    #[schemars(with = "Subject")]
     subject: String,
 }
 
@@ -83,14 +93,16 @@ impl Named {
 pub(super) async fn show(
     TenantCaller(who): TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
-) -> Result<Versioned, Problem> {
+) -> Result<Versioned<MemberView>, Problem> {
     let member = who.stores.catalog().member(&named.subject()?).await?;
-    member.as_ref().map(shown).ok_or_else(Problem::not_found)
+    member.map(shown).ok_or_else(Problem::not_found)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "MemberChange")]
 pub(super) struct Change {
+    #[schemars(with = "Role")]
     role: String,
 }
 
@@ -101,7 +113,7 @@ pub(super) async fn change(
     Path(named): Path<Named>,
     if_match: IfMatch,
     Json(change): Json<Change>,
-) -> Result<Versioned, Problem> {
+) -> Result<Versioned<MemberView>, Problem> {
     let (catalog, subject) = (who.stores.catalog(), named.subject()?);
     let role = role(&change.role)?;
     let found = catalog.member(&subject).await?.ok_or_else(Problem::not_found)?;
@@ -109,7 +121,7 @@ pub(super) async fn change(
     who.may_give(role.permissions())?;
     let member = done(catalog.member_role_put(&subject, role, revision).await?)?;
     app.directory().invalidate(who.tenant()).await;
-    Ok(shown(&member))
+    Ok(shown(member))
 }
 
 /// `DELETE …/members/{subject}`
@@ -118,13 +130,13 @@ pub(super) async fn remove(
     TenantCaller(who): TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
     if_match: IfMatch,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     let (catalog, subject) = (who.stores.catalog(), named.subject()?);
     let found = catalog.member(&subject).await?.ok_or_else(Problem::not_found)?;
     let revision = if_match.expect(found.revision)?;
     done(catalog.member_remove(&subject, revision, app.clock().now()).await?)?;
     app.directory().invalidate(who.tenant()).await;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 fn role(name: &str) -> Result<Role, Problem> {
@@ -147,15 +159,31 @@ fn location(tenant: &TenantId, subject: &Subject) -> String {
     format!("/api/v1/tenants/{tenant}/members/{subject}")
 }
 
-fn shown(member: &Member) -> Versioned {
-    Versioned { revision: member.revision, body: view(member) }
+fn shown(member: Member) -> Versioned<MemberView> {
+    Versioned { revision: member.revision, body: member.into() }
 }
 
-fn view(member: &Member) -> Value {
-    json!({
-        "subject": member.subject,
-        "role": member.role,
-        "revision": member.revision,
-        "created_at": member.created_at,
-    })
+/// A member of the tenant.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Member")]
+pub(super) struct MemberView {
+    subject: Subject,
+    role: Role,
+    revision: u64,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Member> for MemberView {
+    fn from(member: Member) -> Self {
+        let Member { subject, role, revision, created_at, .. } = member;
+        Self { subject, role, revision, created_at }
+    }
+}
+
+/// Members, by subject.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct MemberPage {
+    members: Vec<MemberView>,
+    /// Where the next page begins; null at the end.
+    next: Option<String>,
 }

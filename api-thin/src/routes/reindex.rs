@@ -1,12 +1,13 @@
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::accept::{Answer, accept_reindex};
+use crate::accept::{Answer, KbJob, accept_reindex};
 use crate::extract::{IdempotencyKey, KbCaller, OptionalJson, UpdateDocuments};
 use crate::problem::Problem;
 use crate::server::ApiState;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
@@ -16,6 +17,6 @@ pub(super) async fn start(
     who: KbCaller<UpdateDocuments>,
     key: IdempotencyKey,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer<KbJob>, Problem> {
     accept_reindex(&app, &who, &key).await
 }

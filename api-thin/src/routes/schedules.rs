@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use axum::Json as Answering;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::response::NoContent;
 use chrono::{DateTime, Utc};
 use jobs::cron::{InvalidCron, next_fire};
 use jobs::types::ReindexKb;
 use jobs::{Job as _, JobId};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use stores::model::{NewSchedule, Schedule};
 
 use crate::extract::{Json, KbCaller, ManageJobs, ReadDocuments};
@@ -19,35 +19,40 @@ use crate::server::ApiState;
 const LOOKAHEAD: usize = 48;
 const MAX_SCHEDULES: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(super) struct Named {
+    #[schemars(regex(pattern = "^[a-z0-9-]{1,63}$"))]
     schedule: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewSchedule")]
 pub(super) struct Wanted {
+    /// Five fields: minute, hour, day of the month, month, day of the week.
     cron: String,
+    /// An IANA time zone, such as `Europe/Berlin`.
     time_zone: String,
+    /// `kb.reindex`.
     #[serde(rename = "type")]
     kind: String,
 }
 
 /// `GET …/schedules`
-pub(super) async fn list(who: KbCaller<ReadDocuments>) -> Result<Answering<Value>, Problem> {
+pub(super) async fn list(who: KbCaller<ReadDocuments>) -> Result<Answering<ScheduleList>, Problem> {
     let schedules = who.caller.stores.catalog().schedules(&who.kb.id).await?;
-    let rows: Vec<Value> = schedules.iter().map(view).collect();
-    Ok(Answering(json!({ "schedules": rows })))
+    Ok(Answering(ScheduleList { schedules: schedules.into_iter().map(ScheduleView::from).collect() }))
 }
 
 /// `GET …/schedules/{schedule}`
 pub(super) async fn show(
     who: KbCaller<ReadDocuments>,
     Path(named): Path<Named>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<ScheduleView>, Problem> {
     let schedules = who.caller.stores.catalog().schedules(&who.kb.id).await?;
-    let found = schedules.iter().find(|schedule| schedule.name == named.schedule);
-    found.map(|schedule| Answering(view(schedule))).ok_or_else(Problem::not_found)
+    let found = schedules.into_iter().find(|schedule| schedule.name == named.schedule);
+    found.map(|schedule| Answering(schedule.into())).ok_or_else(Problem::not_found)
 }
 
 /// `PUT …/schedules/{schedule}`: make or replace a schedule.
@@ -56,7 +61,7 @@ pub(super) async fn put(
     who: KbCaller<ManageJobs>,
     Path(named): Path<Named>,
     Json(wanted): Json<Wanted>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<ScheduleView>, Problem> {
     let now = app.clock().now();
     check_name(&named.schedule)?;
     let next_fire_at = first_fire(&wanted, now, app.limits().schedule_interval)?;
@@ -80,8 +85,8 @@ pub(super) async fn put(
     catalog.schedule_put(&schedule, now).await?;
     app.directory().invalidate(who.caller.tenant()).await;
     let stored = catalog.schedules(&who.kb.id).await?;
-    let stored = stored.iter().find(|schedule| schedule.name == named.schedule);
-    stored.map(|schedule| Answering(view(schedule))).ok_or_else(Problem::not_found)
+    let stored = stored.into_iter().find(|schedule| schedule.name == named.schedule);
+    stored.map(|schedule| Answering(schedule.into())).ok_or_else(Problem::not_found)
 }
 
 /// `DELETE …/schedules/{schedule}`
@@ -89,12 +94,12 @@ pub(super) async fn delete(
     State(app): State<ApiState>,
     who: KbCaller<ManageJobs>,
     Path(named): Path<Named>,
-) -> Result<StatusCode, Problem> {
+) -> Result<NoContent, Problem> {
     if !who.caller.stores.catalog().schedule_delete(&who.kb.id, &named.schedule).await? {
         return Err(Problem::not_found());
     }
     app.directory().invalidate(who.caller.tenant()).await;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 fn check_name(name: &str) -> Result<(), Problem> {
@@ -137,15 +142,31 @@ fn invalid(field: &str, problem: String) -> Problem {
     Problem::new(Code::InvalidField, problem).field(field)
 }
 
-fn view(schedule: &Schedule) -> Value {
-    json!({
-        "name": schedule.name,
-        "type": schedule.kind,
-        "cron": schedule.cron,
-        "time_zone": schedule.time_zone,
-        "next_fire_at": schedule.next_fire_at,
-        "last_fire_at": schedule.last_fire_at,
-    })
+/// A schedule.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Schedule")]
+pub(super) struct ScheduleView {
+    name: String,
+    /// The type of the job it makes.
+    #[serde(rename = "type")]
+    kind: String,
+    cron: String,
+    time_zone: String,
+    next_fire_at: DateTime<Utc>,
+    last_fire_at: Option<DateTime<Utc>>,
+}
+
+impl From<Schedule> for ScheduleView {
+    fn from(schedule: Schedule) -> Self {
+        let Schedule { name, kind, cron, time_zone, next_fire_at, last_fire_at, .. } = schedule;
+        Self { name, kind, cron, time_zone, next_fire_at, last_fire_at }
+    }
+}
+
+/// Schedules, by name.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ScheduleList {
+    schedules: Vec<ScheduleView>,
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 use axum::Json as Answering;
 use axum::extract::State;
+use jobs::plan::Limits;
 use jobs::tenant::TenantStatus;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::reindex::Nothing;
+use super::settings_view::{ChangedTenant, QueueUse, TenantLimits, TenantSettingsView};
 use super::text::{refused_slug, text};
 use super::versioned::Versioned;
 use crate::accept::{SettingsChange, change_settings};
@@ -15,16 +18,23 @@ use crate::extract::{
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 use stores::TenantStores;
-use stores::model::Tenant;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "TenantChange")]
 pub(super) struct Change {
+    /// What people call it: 1 to 200 printable characters.
     name: Option<String>,
+    /// The word in its subdomain: 3 to 63 of a-z, 0-9 and -, nobody else's.
     slug: Option<String>,
+    /// One of `/api/v1/plans`. For the operator.
     plan: Option<String>,
+    /// What the tenant has beyond its plan, as a merge patch (RFC 7396): null is as the plan says again. For the
+    /// operator.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<Limits>")]
     limits: Option<Value>,
+    /// `active` or `suspended`. For the operator.
     status: Option<String>,
 }
 
@@ -33,20 +43,18 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
     Value::deserialize(deserializer).map(Some)
 }
 
-/// `PATCH /api/v1/tenants/{tenant}`: another name or slug; for the operator also another plan, other limits, suspended, or
-/// active again.
+/// `PATCH /api/v1/tenants/{tenant}`: another name or slug; for the operator also another plan, other limits,
+/// suspended, or active again.
 pub(super) async fn change(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageTenant>,
     if_match: IfMatch,
     Json(Change { name, slug, plan, limits, status }): Json<Change>,
-) -> Result<Versioned, Problem> {
+) -> Result<Versioned<ChangedTenant>, Problem> {
     let operators = plan.is_some() || limits.is_some() || status.is_some();
     if operators && !who.is_operator {
-        return Err(Problem::new(
-            Code::Forbidden,
-            "only the operator's key may change more than name and slug",
-        ));
+        let detail = "only the operator's key may change more than name and slug";
+        return Err(Problem::new(Code::Forbidden, detail));
     }
     let name = name.map(|name| text("name", name, 200)).transpose()?;
     let slug = slug.map(|word| chosen_slug(&who, word)).transpose()?;
@@ -68,7 +76,7 @@ pub(super) async fn suspend(
     who: TenantOperator,
     if_match: IfMatch,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
-) -> Result<Versioned, Problem> {
+) -> Result<Versioned<ChangedTenant>, Problem> {
     status_change(&app, &who, &if_match, TenantStatus::Suspended).await
 }
 
@@ -78,7 +86,7 @@ pub(super) async fn resume(
     who: TenantOperator,
     if_match: IfMatch,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
-) -> Result<Versioned, Problem> {
+) -> Result<Versioned<ChangedTenant>, Problem> {
     status_change(&app, &who, &if_match, TenantStatus::Active).await
 }
 
@@ -87,7 +95,7 @@ async fn status_change(
     who: &TenantOperator,
     if_match: &IfMatch,
     status: TenantStatus,
-) -> Result<Versioned, Problem> {
+) -> Result<Versioned<ChangedTenant>, Problem> {
     let change = SettingsChange { status: Some(status), ..SettingsChange::default() };
     change_to(app, &who.stores, if_match, change).await
 }
@@ -97,11 +105,10 @@ async fn change_to(
     stores: &TenantStores,
     if_match: &IfMatch,
     change: SettingsChange,
-) -> Result<Versioned, Problem> {
+) -> Result<Versioned<ChangedTenant>, Problem> {
     let (tenant, applied) = change_settings(app, stores, if_match, &change).await?;
-    let mut body = view(app, &tenant);
-    body["applied"] = applied.into();
-    Ok(Versioned { revision: tenant.revision, body })
+    let (revision, tenant) = (tenant.revision, TenantSettingsView::of(app, tenant));
+    Ok(Versioned { revision, body: ChangedTenant { tenant, applied } })
 }
 
 fn status_of(name: &str) -> Result<TenantStatus, Problem> {
@@ -116,26 +123,13 @@ fn status_of(name: &str) -> Result<TenantStatus, Problem> {
 pub(super) async fn limits(
     State(app): State<ApiState>,
     who: Caller<Anyone>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<TenantLimits>, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
     let stats = app.queue().stats(who.tenant()).await?;
-    let mut answer = view(&app, &tenant);
-    answer["usage"] = json!({
-        "active": stats.active,
-        "backlog_jobs": stats.available + stats.scheduled + stats.retryable + stats.parked,
-        "scheduled_jobs": stats.scheduled,
-    });
-    Ok(Answering(answer))
-}
-
-fn view(app: &ApiState, tenant: &Tenant) -> Value {
-    json!({
-        "id": tenant.id,
-        "name": tenant.name,
-        "slug": tenant.slug,
-        "plan": tenant.plan,
-        "status": tenant.status,
-        "limits": app.plans().limits(&tenant.plan, &tenant.limits),
-        "beyond_plan": tenant.limits,
-    })
+    let usage = QueueUse {
+        active: stats.active,
+        backlog_jobs: stats.available + stats.scheduled + stats.retryable + stats.parked,
+        scheduled_jobs: stats.scheduled,
+    };
+    Ok(Answering(TenantLimits { tenant: TenantSettingsView::of(&app, tenant), usage }))
 }

@@ -1,24 +1,31 @@
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse as _, Response};
 use jobs::plan::Plans;
+use jobs::tenant::{Subject, TenantId};
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use stores::model::{User, UserName};
 
 use super::text::{invalid, refused_slug, text};
-use crate::accept::{TenantRequest, accept_tenant, check_plan};
+use super::versioned::Secret;
+use crate::accept::{AcceptedTenant, Answer, TenantRequest, accept_tenant, check_plan};
 use crate::accounts::{LogInRefused, Passwords, slug};
 use crate::extract::{IdempotencyKey, Json, SignUpCaller};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SignUp {
+    /// 3 to 63 of a-z, 0-9 and -; it becomes the subdomain too.
+    #[schemars(with = "TenantId")]
     tenant_id: String,
+    /// What people call the tenant: 1 to 200 printable characters.
     name: String,
+    /// Who becomes its first ADMIN.
+    #[schemars(with = "Subject")]
     username: String,
+    #[schemars(with = "String")]
     password: SecretString,
 }
 
@@ -27,7 +34,7 @@ pub(super) async fn sign_up(
     State(app): State<ApiState>,
     who: SignUpCaller,
     Json(body): Json<SignUp>,
-) -> Result<Response, Problem> {
+) -> Result<Secret<Answer<AcceptedTenant>>, Problem> {
     let id = slug(&body.tenant_id).map_err(|fault| refused_slug("tenant_id", fault))?;
     let name = text("name", body.name, 200)?;
     let username = body.username.parse::<UserName>();
@@ -46,8 +53,5 @@ pub(super) async fn sign_up(
     let founder = User { name: username, password_hash };
     let request = TenantRequest { id: Some(id), name, plan, founder: Some(founder) };
     // No key: an answer with a secret is given again only to somebody whom we know.
-    let answer = accept_tenant(&app, &who.maker, &IdempotencyKey(None), request).await?;
-    let mut response = answer.into_response();
-    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    Ok(response)
+    accept_tenant(&app, &who.maker, &IdempotencyKey(None), request).await.map(Secret)
 }

@@ -1,9 +1,10 @@
 use ::jobs::tenant::Permission;
+use aide::axum::ApiRouter;
 use axum::Router;
 
 use super::{
-    api_keys, auth, cancel, dead_letters, documents, flow, graph, health, jobs, kbs, lanes, members, plans,
-    rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
+    api_keys, auth, cancel, dead_letters, docs, documents, flow, graph, health, jobs, kbs, lanes, members,
+    plans, rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
 };
 use crate::extract::{
     Anyone, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers, ManageTenant,
@@ -22,6 +23,23 @@ pub struct Route {
     pub scope: Scope,
     /// Who may ask.
     pub access: Access,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// The function that answers: `module::function`.
+    pub handler: &'static str,
+}
+
+impl Route {
+    /// The paths under which the route is found.
+    #[must_use]
+    pub fn places(&self) -> Vec<String> {
+        let prefixes: &[&str] = match self.scope {
+            Scope::Open => &[""],
+            Scope::Api => &["/api/v1"],
+            Scope::Tenant => &["/api/v1/tenants/{tenant}", "/api/v1"],
+        };
+        prefixes.iter().map(|prefix| format!("{prefix}{}", self.path)).collect()
+    }
 }
 
 /// Who may ask for something.
@@ -54,100 +72,181 @@ pub enum Scope {
 }
 
 macro_rules! routes {
-    ($($scope:ident $function:ident { $($method:ident $path:literal => $handler:path, $access:expr;)+ })+) => {
+    ($($scope:ident $function:ident {
+        $(#[doc = $summary:literal] $method:ident $path:literal => $handler:path, $access:expr;)+
+    })+) => {
         /// Every route there is.
         pub const ROUTES: &[Route] = &[
             $($(Route {
-                method: stringify!($method), path: $path, scope: Scope::$scope, access: $access,
+                method: stringify!($method),
+                path: $path,
+                scope: Scope::$scope,
+                access: $access,
+                summary: $summary.trim_ascii_start(),
+                handler: stringify!($handler),
             },)+)+
         ];
 
-        $(fn $function() -> Router<ApiState> {
-            Router::new()$(.route($path, axum::routing::$method($handler)))+
+        $(fn $function() -> ApiRouter<ApiState> {
+            ApiRouter::new()$(.api_route($path, aide::axum::routing::$method($handler)))+
         })+
     };
 }
 
 routes! {
     Open open_routes {
+        /// The process is alive
         get "/healthz" => health::healthz, Access::Everybody;
+        /// The queue and the catalog answer
         get "/readyz" => health::readyz, Access::Everybody;
+        /// This description of the API: OpenAPI 3.1
+        get "/openapi.json" => docs::openapi, Access::Everybody;
+        /// The same as a page to read and to try
+        get "/docs" => docs::page, Access::Everybody;
     }
     Api api_routes {
+        /// The plans, and what a tenant of each may use
         get "/plans" => plans::list, Access::Credentials;
+        /// The tenants of the installation, page by page
         get "/tenants" => tenants::list, Access::Operator;
+        /// Make a tenant: the answer holds its first API key
         post "/tenants" => tenants::create, Access::Operator;
+        /// A tenant
         get "/tenants/{tenant}" => tenants::show, may::<Anyone>();
+        /// Change a tenant: its name, or, for the operator, its plan, limits and status
         patch "/tenants/{tenant}" => settings::change, may::<ManageTenant>();
+        /// Close a tenant and empty every store of it
         delete "/tenants/{tenant}" => tenants::delete, Access::Operator;
+        /// Which types and versions of jobs there are, and whether workers run them
         get "/lanes" => lanes::list, Access::Operator;
+        /// Log in: a username and a password for tokens
         post "/auth/login" => auth::log_in, Access::Everybody;
+        /// Fresh tokens for a refresh token, which is used up
         post "/auth/refresh" => auth::refresh, Access::Everybody;
+        /// End the session of the token
         post "/auth/logout" => auth::log_out, Access::Credentials;
+        /// Who the credentials are for
         get "/auth/me" => auth::me, Access::Credentials;
+        /// Sign up: a tenant, and its first administrator
         post "/signup" => sign_up::sign_up, Access::Everybody;
     }
     Tenant tenant_routes {
+        /// Suspend a tenant: its jobs are parked
         post "/suspend" => settings::suspend, Access::Operator;
+        /// Resume a suspended tenant: its jobs come back
         post "/resume" => settings::resume, Access::Operator;
+        /// What the tenant may use, and where that comes from
         get "/limits" => settings::limits, may::<Anyone>();
+        /// How much of each quota is used, and when it begins anew
         get "/usage" => usage::show, may::<Anyone>();
+        /// How documents are read and questions answered
         get "/settings" => rag_settings::show, may::<Anyone>();
+        /// Change how documents are read and questions answered
         patch "/settings" => rag_settings::change, may::<ManageTenant>();
+        /// How many jobs are in which state, and those that will still run, page by page
         get "/jobs" => jobs::list, may::<Anyone>();
+        /// Cancel the jobs that match a filter
         post "/jobs/cancel" => cancel::matching, may::<ManageJobs>();
+        /// Cancel every job of the tenant
         post "/jobs/cancel-all" => cancel::everything, may::<ManageTenant>();
+        /// Pause the tenant's jobs: new ones are taken and wait
         post "/jobs/pause" => flow::pause, may::<ManageJobs>();
+        /// Resume the tenant's jobs after a pause or a drain
         post "/jobs/resume" => flow::resume, may::<ManageJobs>();
+        /// Drain the tenant's jobs: what is there runs, new ones are refused
         post "/jobs/drain" => flow::drain, may::<ManageJobs>();
+        /// A job: where it is and what it waits for
         get "/jobs/{job}" => jobs::show, may::<Anyone>();
+        /// Cancel a job
         delete "/jobs/{job}" => cancel::one, may::<ManageJobs>();
+        /// Pause one queue of the tenant; of everybody, for an operator who names no tenant
         post "/queues/{queue}/pause" => flow::pause_queue, may::<ManageJobs>();
+        /// Resume one queue
         post "/queues/{queue}/resume" => flow::resume_queue, may::<ManageJobs>();
+        /// Drain one queue
         post "/queues/{queue}/drain" => flow::drain_queue, may::<ManageJobs>();
+        /// Jobs whose attempts are used up, newest first, page by page
         get "/dead-letters" => dead_letters::list, may::<Anyone>();
+        /// Jobs that may not run, newest first, page by page
         get "/quarantine" => dead_letters::list_quarantine, may::<Anyone>();
+        /// Start the dead letters again that match a filter
         post "/dead-letters/retry" => dead_letters::retry_matching, may::<ManageJobs>();
+        /// Throw away the dead letters that match a filter
         post "/dead-letters/purge" => dead_letters::purge_matching, may::<ManageJobs>();
+        /// A dead letter or a quarantined job, with what it was to do
         get "/dead-letters/{job}" => dead_letters::show, may::<ManageJobs>();
+        /// Start a dead letter again, with all its attempts
         post "/dead-letters/{job}/retry" => dead_letters::retry, may::<ManageJobs>();
+        /// Throw a dead letter away
         delete "/dead-letters/{job}" => dead_letters::purge, may::<ManageJobs>();
+        /// The members of the tenant, page by page
         get "/members" => members::list, may::<ManageMembers>();
+        /// Add a member
         post "/members" => members::add, may::<ManageMembers>();
+        /// A member
         get "/members/{subject}" => members::show, may::<ManageMembers>();
+        /// Give a member another role
         patch "/members/{subject}" => members::change, may::<ManageMembers>();
+        /// Remove a member: what they queued does not happen
         delete "/members/{subject}" => members::remove, may::<ManageMembers>();
+        /// The API keys of the tenant, page by page
         get "/api-keys" => api_keys::list, may::<ManageTenant>();
+        /// Make an API key: only this answer holds its secret
         post "/api-keys" => api_keys::create, may::<ManageTenant>();
+        /// An API key, without its secret
         get "/api-keys/{key}" => api_keys::show, may::<ManageTenant>();
+        /// Give an API key another name
         patch "/api-keys/{key}" => api_keys::rename, may::<ManageTenant>();
+        /// Revoke an API key
         delete "/api-keys/{key}" => api_keys::revoke, may::<ManageTenant>();
+        /// Give an API key another secret: only this answer holds it
         post "/api-keys/{key}/rotate" => api_keys::rotate, may::<ManageTenant>();
+        /// The knowledge bases that the credentials reach
         get "/kbs" => kbs::list, may::<ReadDocuments>();
+        /// Make a knowledge base
         post "/kbs" => kbs::create, may::<CreateKbs>();
+        /// A knowledge base
         get "/kbs/{kb}" => kbs::show, may::<ReadDocuments>();
+        /// Give a knowledge base another name
         patch "/kbs/{kb}" => kbs::rename, may::<CreateKbs>();
+        /// Close a knowledge base and empty every store of it
         delete "/kbs/{kb}" => kbs::delete, may::<DeleteKbs>();
+        /// The documents of a knowledge base, page by page
         get "/kbs/{kb}/documents" => documents::list, may::<ReadDocuments>();
+        /// Upload documents as files: all or none are accepted
         post "/kbs/{kb}/documents" => documents::upload_files, may::<CreateDocuments>();
+        /// Upload a document as text
         post "/kbs/{kb}/documents/text" => documents::upload_text, may::<CreateDocuments>();
+        /// Upload documents as texts: all or none are accepted
         post "/kbs/{kb}/documents/batch" => documents::upload_batch, may::<CreateDocuments>();
+        /// A document: how far it is on its way into the graph
         get "/kbs/{kb}/documents/{document}" => documents::show, may::<ReadDocuments>();
+        /// Remove a document from every store
         delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>();
+        /// The entities and relations of a knowledge base, page by page
         get "/kbs/{kb}/graph" => graph::show, may::<ReadDocuments>();
+        /// Read every document of a knowledge base again
         post "/kbs/{kb}/reindex" => reindex::start, may::<UpdateDocuments>();
+        /// The schedules of a knowledge base
         get "/kbs/{kb}/schedules" => schedules::list, may::<ReadDocuments>();
+        /// Make or replace a schedule
         put "/kbs/{kb}/schedules/{schedule}" => schedules::put, may::<ManageJobs>();
+        /// A schedule
         get "/kbs/{kb}/schedules/{schedule}" => schedules::show, may::<ReadDocuments>();
+        /// Remove a schedule
         delete "/kbs/{kb}/schedules/{schedule}" => schedules::delete, may::<ManageJobs>();
     }
 }
 
+/// Every route in its places, with what its handler's types say of it.
+pub(crate) fn documented_routes() -> ApiRouter<ApiState> {
+    let api = api_routes().nest("/tenants/{tenant}", tenant_routes()).merge(tenant_routes());
+    ApiRouter::new().nest("/api/v1", api).merge(open_routes())
+}
+
 /// The whole API, ready to serve.
 pub fn router(app: ApiState) -> Router {
-    let api = api_routes().nest("/tenants/{tenant}", tenant_routes()).merge(tenant_routes());
-    let routes = Router::new().nest("/api/v1", api).merge(open_routes());
-    surround(routes, &app).with_state(app)
+    surround(documented_routes().into(), &app).with_state(app)
 }
 
 #[cfg(test)]
@@ -158,12 +257,7 @@ mod tests {
     fn the_readme_shows_every_route() {
         let readme = include_str!("../../README.md");
         for route in ROUTES {
-            let prefix = match route.scope {
-                Scope::Open => "",
-                Scope::Api => "/api/v1",
-                Scope::Tenant => "/api/v1/tenants/{tenant}",
-            };
-            let heading = format!("`{} {prefix}{}`", route.method.to_uppercase(), route.path);
+            let heading = format!("`{} {}`", route.method.to_uppercase(), route.places()[0]);
             assert!(readme.contains(&heading), "api-thin/README.md does not show {heading}");
         }
     }

@@ -1,26 +1,32 @@
+use axum::Json as Answering;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use axum::{Json as Answering, http::HeaderValue, http::header};
+use chrono::{DateTime, Utc};
 use jobs::plan::Plans;
-use jobs::tenant::TenantId;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jobs::tenant::{TenantId, TenantStatus};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use stores::model::{Tenant, TenantFilter};
 
 use super::page::{page_after, page_limit, parameter};
 use super::text::{invalid, text};
-use super::versioned::Versioned;
-use crate::accept::{Answer, TenantRequest, accept_tenant, accept_tenant_delete, check_plan};
+use super::versioned::{Secret, Versioned};
+use crate::accept::{
+    AcceptedTenant, Answer, ClosedTenant, TenantRequest, accept_tenant, accept_tenant_delete, check_plan,
+};
 use crate::auth::one_name;
 use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller, Query, TenantOperator};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTenant {
+    /// A fresh one unless it is said.
+    #[schemars(with = "Option<TenantId>")]
     id: Option<String>,
+    /// What people call it: 1 to 200 printable characters.
     name: String,
+    /// One of `/api/v1/plans`; `free` unless it is said.
     plan: Option<String>,
 }
 
@@ -30,13 +36,10 @@ pub(super) async fn create(
     who: OperatorCaller,
     key: IdempotencyKey,
     Json(body): Json<NewTenant>,
-) -> Result<Response, Problem> {
+) -> Result<Secret<Answer<AcceptedTenant>>, Problem> {
     let request = request(body, who.named_tenant.as_deref())?;
     check_plan(&app, &request.plan)?;
-    let mut response = accept_tenant(&app, &who.maker, &key, request).await?.into_response();
-    // The answer holds a secret.
-    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    Ok(response)
+    accept_tenant(&app, &who.maker, &key, request).await.map(Secret)
 }
 
 fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Problem> {
@@ -50,12 +53,19 @@ fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Pr
     Ok(TenantRequest { id, name, plan, founder: None })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(super) struct Listing {
+    /// Only those in this status.
+    #[schemars(with = "Option<TenantStatus>")]
     status: Option<String>,
+    /// Only those of this plan.
     plan: Option<String>,
+    /// The `next` of the page before.
     after: Option<String>,
+    /// How many to show: 1 to 1000, 100 unless it is said.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
@@ -64,32 +74,52 @@ pub(super) async fn list(
     State(app): State<ApiState>,
     _: OperatorCaller,
     Query(asked): Query<Listing>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<TenantPage>, Problem> {
     let after: Option<TenantId> = page_after(asked.after.as_deref())?;
     let filter = TenantFilter { status: parameter("status", asked.status.as_deref())?, plan: asked.plan };
     let page = app.directory().tenants(&filter, after.as_ref(), page_limit(asked.limit)?).await?;
-    let tenants: Vec<Value> = page.items.iter().map(view).collect();
-    Ok(Answering(json!({ "tenants": tenants, "next": page.next })))
+    let tenants = page.items.into_iter().map(TenantView::from).collect();
+    Ok(Answering(TenantPage { tenants, next: page.next }))
 }
 
 /// `GET /api/v1/tenants/{tenant}`
-pub(super) async fn show(who: Caller<Anyone>) -> Result<Versioned, Problem> {
+pub(super) async fn show(who: Caller<Anyone>) -> Result<Versioned<TenantView>, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
-    Ok(Versioned { revision: tenant.revision, body: view(&tenant) })
+    Ok(Versioned { revision: tenant.revision, body: tenant.into() })
 }
 
-fn view(tenant: &Tenant) -> Value {
-    json!({
-        "id": tenant.id,
-        "name": tenant.name,
-        "slug": tenant.slug,
-        "plan": tenant.plan,
-        "status": tenant.status,
-        "created_at": tenant.created_at,
-    })
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Tenant")]
+pub(super) struct TenantView {
+    id: TenantId,
+    /// What people call it.
+    name: String,
+    /// The word in its subdomain.
+    slug: String,
+    plan: String,
+    status: TenantStatus,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Tenant> for TenantView {
+    fn from(tenant: Tenant) -> Self {
+        let Tenant { id, name, slug, plan, status, created_at, .. } = tenant;
+        Self { id, name, slug, plan, status, created_at }
+    }
+}
+
+/// Tenants, by id.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TenantPage {
+    tenants: Vec<TenantView>,
+    /// Where the next page begins; null at the end.
+    next: Option<String>,
 }
 
 /// `DELETE /api/v1/tenants/{tenant}`: close it, and empty every store of it.
-pub(super) async fn delete(State(app): State<ApiState>, who: TenantOperator) -> Result<Answer, Problem> {
+pub(super) async fn delete(
+    State(app): State<ApiState>,
+    who: TenantOperator,
+) -> Result<Answer<ClosedTenant>, Problem> {
     accept_tenant_delete(&app, who).await
 }

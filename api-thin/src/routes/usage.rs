@@ -1,7 +1,12 @@
+use std::collections::BTreeMap;
+
 use axum::Json as Answering;
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use jobs::plan::Quota;
-use serde_json::{Map, Value, json};
+use jobs::tenant::TenantId;
+use schemars::JsonSchema;
+use serde::Serialize;
 use stores::TenantStores;
 use stores::model::{GraphCounts, Usage};
 
@@ -13,7 +18,7 @@ use crate::server::ApiState;
 pub(super) async fn show(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<Anyone>,
-) -> Result<Answering<Value>, Problem> {
+) -> Result<Answering<UsageView>, Problem> {
     let (catalog, now) = (who.stores.catalog(), app.clock().now());
     let tenant = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
     let limits = app.plans().limits(&tenant.plan, &tenant.limits);
@@ -25,16 +30,38 @@ pub(super) async fn show(
         recent: recent.map_or(0, |recent| recent.used),
     };
     let row = |quota: Quota| {
-        let row = json!({
-            "current": used.of(quota),
-            "maximum": limits.maximum(quota),
-            "unit": quota.unit(),
-            "resets_at": quota.resets_at(now),
-        });
+        let row = QuotaUse {
+            current: used.of(quota),
+            maximum: limits.maximum(quota),
+            unit: quota.unit(),
+            resets_at: quota.resets_at(now),
+        };
         (quota.to_string(), row)
     };
-    let quotas: Map<String, Value> = Quota::ALL.into_iter().map(row).collect();
-    Ok(Answering(json!({ "id": tenant.id, "plan": tenant.plan, "quotas": quotas })))
+    let quotas = Quota::ALL.into_iter().map(row).collect();
+    Ok(Answering(UsageView { id: tenant.id, plan: tenant.plan, quotas }))
+}
+
+/// What a tenant uses.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Usage")]
+pub(super) struct UsageView {
+    id: TenantId,
+    plan: String,
+    /// By the name of the quota.
+    quotas: BTreeMap<String, QuotaUse>,
+}
+
+/// How much of a quota is used.
+#[derive(Debug, Serialize, JsonSchema)]
+struct QuotaUse {
+    current: u64,
+    /// Null when there is no limit.
+    maximum: Option<u64>,
+    /// What is counted.
+    unit: &'static str,
+    /// When it begins anew; null when it is not counted by the calendar.
+    resets_at: Option<DateTime<Utc>>,
 }
 
 struct Used {

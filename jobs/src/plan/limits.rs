@@ -8,6 +8,7 @@ use crate::queue::TenantShare;
 /// What a tenant may use. What is not said is not limited, or, in what one tenant has beyond its plan, is as
 /// the plan says. 0 means that there is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Share of the workers' time compared with other tenants, 1 to 100.

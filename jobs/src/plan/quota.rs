@@ -124,6 +124,7 @@ impl fmt::Display for Quota {
 
 /// How a tenant's data is kept apart from that of others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
     /// In tables that tenants share, each row behind row-level security. The only one there is so far.

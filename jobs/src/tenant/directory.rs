@@ -9,6 +9,7 @@ use super::{Actor, InvalidId, KbId, Permissions, Role, TenantId};
 
 /// Where a tenant is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TenantStatus {
     /// Accepted; its stores are being prepared. Only `tenant.provision` runs.

@@ -11,6 +11,7 @@ macro_rules! permissions {
     ($($variant:ident = $text:literal),+ $(,)?) => {
         /// One thing that an actor may do inside a tenant.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
         pub enum Permission {
             $(#[doc = concat!("`", $text, "`")] #[serde(rename = $text)] $variant),+
         }
@@ -108,6 +109,7 @@ impl FromIterator<Permission> for Permissions {
 
 /// What a member is in a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
     /// Runs the tenant: everything.

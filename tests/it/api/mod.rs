@@ -5,6 +5,7 @@ mod bad_input;
 mod cancel;
 mod credentials;
 mod dead_letters;
+mod docs;
 mod every_route;
 mod flow;
 mod idempotency;

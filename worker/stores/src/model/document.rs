@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a document is on its way into the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentStatus {
     /// Accepted, its original stored; not looked at yet.
@@ -56,6 +57,7 @@ impl FromStr for DocumentStatus {
 
 /// Why a document failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct DocumentFault {
     /// Stable code, `snake_case`.
     pub code: String,
@@ -94,6 +96,7 @@ pub struct Document {
 
 /// How much of a document is in the index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct DocumentCounts {
     /// Text chunks.
     pub chunks: u32,

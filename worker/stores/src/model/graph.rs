@@ -38,6 +38,7 @@ pub enum MentionKind {
 
 /// A node of the graph, in `LightRAG`'s words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Entity {
     /// Its name.
     pub name: String,
@@ -54,6 +55,7 @@ pub struct Entity {
 
 /// An edge of the graph, in `LightRAG`'s words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Relation {
     /// The end whose name sorts first.
     pub source: String,
@@ -82,6 +84,7 @@ pub struct GraphDelta {
 
 /// How much is in a knowledge base's index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct GraphCounts {
     /// Text chunks.
     pub chunks: u64,

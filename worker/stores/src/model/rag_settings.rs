@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a tenant wants its documents read and its questions answered. What is not said is as here by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RagSettings {
     /// The models to use, by name.
@@ -18,6 +19,7 @@ pub struct RagSettings {
 
 /// Models by name; `None` is the installation's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Models {
     /// Reads documents and answers questions.

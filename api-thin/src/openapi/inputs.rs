@@ -1,0 +1,109 @@
+//! What the extractors take from a request. Those that let a caller in take what the table of routes says.
+
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, RequestBody, SchemaObject};
+use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
+use schemars::{JsonSchema, Schema, json_schema};
+
+use crate::accounts::ClientAddress;
+use crate::extract::{
+    Caller, Files, IdempotencyKey, IfMatch, Json, KbCaller, MergePatch, Need, OperatorCaller, OptionalJson,
+    Query, QueueOwner, SignUpCaller, Somebody, TenantCaller, TenantOperator,
+};
+
+impl<N: Need> OperationInput for Caller<N> {}
+impl<N: Need> OperationInput for TenantCaller<N> {}
+impl<N: Need> OperationInput for KbCaller<N> {}
+impl OperationInput for TenantOperator {}
+impl OperationInput for OperatorCaller {}
+impl OperationInput for QueueOwner {}
+impl OperationInput for SignUpCaller {}
+impl OperationInput for Somebody {}
+impl OperationInput for ClientAddress {}
+
+impl<T: JsonSchema> OperationInput for Query<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        let parameters = parameters_from_schema(context, schema, ParamLocation::Query);
+        add_parameters(context, operation, parameters);
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Json<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        set_body(context, operation, body("application/json", schema, true));
+    }
+}
+
+impl<T: JsonSchema> OperationInput for OptionalJson<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        set_body(context, operation, body("application/json", schema, false));
+    }
+}
+
+impl<T: JsonSchema> OperationInput for MergePatch<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        set_body(context, operation, body("application/json", schema, true));
+    }
+}
+
+impl OperationInput for Files {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({
+            "type": "object",
+            "properties": {
+                "file": {
+                    "description": "The documents. Each part has a file name, which names the document.",
+                    "type": "array",
+                    "items": { "type": "string", "format": "binary" },
+                    "minItems": 1,
+                },
+            },
+            "required": ["file"],
+            "additionalProperties": false,
+        });
+        set_body(context, operation, body("multipart/form-data", schema, true));
+    }
+}
+
+fn body(media_type: &str, json_schema: Schema, required: bool) -> RequestBody {
+    let schema = Some(SchemaObject { json_schema, external_docs: None, example: None });
+    RequestBody {
+        description: None,
+        content: [(media_type.to_owned(), MediaType { schema, ..MediaType::default() })]
+            .into_iter()
+            .collect(),
+        required,
+        extensions: [].into(),
+    }
+}
+
+impl OperationInput for IdempotencyKey {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({ "properties": { "Idempotency-Key": {
+            "description": "Names this request: sent again, it is answered again and done once. Kept for a day.",
+            "type": "string",
+            "pattern": "^[!-~]{1,255}$",
+        } } });
+        headers(context, operation, schema);
+    }
+}
+
+impl OperationInput for IfMatch {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({ "properties": { "If-Match": {
+            "description": "The `ETag` that the thing must still have.",
+            "type": "string",
+        } } });
+        headers(context, operation, schema);
+    }
+}
+
+fn headers(context: &mut GenContext, operation: &mut Operation, schema: Schema) {
+    let parameters = parameters_from_schema(context, schema, ParamLocation::Header);
+    add_parameters(context, operation, parameters);
+}

@@ -1,0 +1,10 @@
+//! The API described by itself: what handlers take and answer is read off their types, and the table of routes says
+//! the rest.
+
+mod describe;
+mod document;
+mod inputs;
+mod outputs;
+mod responses;
+
+pub use document::document;

@@ -1,0 +1,117 @@
+//! What handlers answer.
+
+use aide::OperationOutput;
+use aide::generate::GenContext;
+use aide::openapi::{
+    Header, HeaderStyle, MediaType, Operation, ParameterSchemaOrContent, ReferenceOr, Response, SchemaObject,
+};
+use schemars::{JsonSchema, Schema, json_schema};
+
+use crate::accept::Answer;
+use crate::problem::{Problem, ProblemBody};
+use crate::routes::{Created, Document, Page, Secret, Versioned};
+
+/// Refusals are described for each route alike. What is done here is that their body becomes a component.
+impl OperationOutput for Problem {
+    type Inner = Self;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        context.schema.subschema_for::<ProblemBody<'static>>();
+        Vec::new()
+    }
+}
+
+impl<T: JsonSchema, const STATUS: u16> OperationOutput for Answer<T, STATUS> {
+    type Inner = T;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let description =
+            if STATUS == 202 { "Accepted: the work happens in the background." } else { "Made." };
+        let headers = [
+            ("location", "Where to look: the job, or what was made."),
+            ("idempotent-replayed", "`true` when the same request was answered before."),
+        ];
+        vec![(Some(STATUS), json::<T>(context, description, &headers))]
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Versioned<T> {
+    type Inner = T;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        vec![(Some(200), json::<T>(context, "It is so.", &[ETAG]))]
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Created<T> {
+    type Inner = T;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let headers = [ETAG, ("location", "Where it is shown.")];
+        vec![(Some(201), json::<T>(context, "Made.", &headers))]
+    }
+}
+
+impl<A: OperationOutput> OperationOutput for Secret<A> {
+    type Inner = A::Inner;
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        A::inferred_responses(context, operation)
+    }
+}
+
+const ETAG: (&str, &str) = ("etag", "Its revision, for `If-Match`.");
+
+fn json<T: JsonSchema>(context: &mut GenContext, description: &str, headers: &[(&str, &str)]) -> Response {
+    let schema = Some(shape(context.schema.subschema_for::<T>()));
+    Response {
+        description: description.to_owned(),
+        headers: headers.iter().map(|(name, says)| ((*name).to_owned(), header_of(says))).collect(),
+        content: [("application/json".to_owned(), MediaType { schema, ..MediaType::default() })]
+            .into_iter()
+            .collect(),
+        ..Response::default()
+    }
+}
+
+fn header_of(description: &str) -> ReferenceOr<Header> {
+    ReferenceOr::Item(Header {
+        description: Some(description.to_owned()),
+        style: HeaderStyle::Simple,
+        required: false,
+        deprecated: None,
+        format: ParameterSchemaOrContent::Schema(shape(json_schema!({ "type": "string" }))),
+        example: None,
+        examples: [].into(),
+        extensions: [].into(),
+    })
+}
+
+fn shape(json_schema: Schema) -> SchemaObject {
+    SchemaObject { json_schema, external_docs: None, example: None }
+}
+
+impl OperationOutput for Document {
+    type Inner = Self;
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        axum::Json::<serde_json::Value>::inferred_responses(context, operation)
+    }
+}
+
+impl OperationOutput for Page {
+    type Inner = Self;
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        axum::response::Html::<()>::inferred_responses(context, operation)
+    }
+}

@@ -1,0 +1,58 @@
+//! JSON schemas of what is written as text, for those who describe an API with it.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::id::{DocumentId, JobId};
+use crate::tenant::{Actor, ApiKeyId, KbId, Subject, TenantId};
+
+macro_rules! texts {
+    ($($name:ident: $description:literal, $key:literal = $value:literal, $example:literal;)+) => {
+        $(impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "description": $description,
+                    $key: $value,
+                    "examples": [$example],
+                })
+            }
+        })+
+
+        #[cfg(test)]
+        const EXAMPLES: &[(fn(&str) -> bool, &str)] =
+            &[$((|text| text.parse::<$name>().is_ok(), $example)),+];
+    };
+}
+
+texts! {
+    TenantId: "Names a tenant: a DNS label.",
+        "pattern" = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "acme";
+    KbId: "Names a knowledge base inside its tenant: a DNS label.",
+        "pattern" = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "default";
+    JobId: "Names a job: a UUID, of version 7 where we made it.",
+        "format" = "uuid", "0190b5a8-7c00-7000-8000-000000000000";
+    DocumentId: "Names a document: `doc-` and the MD5 of its name.",
+        "pattern" = "^doc-[0-9a-f]{32}$", "doc-d41d8cd98f00b204e9800998ecf8427e";
+    ApiKeyId: "Names an API key. Not secret.",
+        "pattern" = "^[a-z0-9]{8,32}$", "0123456789abcdef";
+    Subject: "Names a person: the `sub` claim of their tokens.",
+        "pattern" = "^[a-z0-9][a-z0-9._@+-]{0,127}$", "ann@example.com";
+    Actor: "Who did something.",
+        "pattern" = "^(user:.+|api_key:.+|schedule:.+|operator)$", "user:ann";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_are_what_they_stand_for() {
+        assert!(EXAMPLES.iter().all(|(reads, example)| reads(example)));
+    }
+}
