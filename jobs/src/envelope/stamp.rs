@@ -11,10 +11,10 @@ use super::verifier::Refusal;
 use crate::id::JobId;
 use crate::tenant::{Actor, KbId, Role, TenantId};
 
-const DIGEST_BYTES: usize = 32;
-const SIGNATURE_BYTES: usize = 32;
-/// Of 32 bytes in base64url.
-const SIGNATURE_CHARS: usize = 43;
+/// Of SHA-256 and of HMAC-SHA256.
+const HASH_BYTES: usize = 32;
+/// Of so many bytes in base64url.
+const HASH_CHARS: usize = 43;
 
 /// The claims of a stamp. Names are those of RFC 7519 where it has one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,17 +41,21 @@ pub(super) fn digest(job: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(job.as_bytes()))
 }
 
+fn hash(text: &str) -> Option<[u8; HASH_BYTES]> {
+    let mut bytes = [0; HASH_BYTES];
+    let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes);
+    (decoded == Ok(HASH_BYTES)).then_some(bytes)
+}
+
 fn digest_is(job: &str, claimed: &str) -> bool {
-    let mut bytes = [0; DIGEST_BYTES];
-    let decoded = URL_SAFE_NO_PAD.decode_slice(claimed, &mut bytes);
-    decoded == Ok(DIGEST_BYTES) && bytes == *Sha256::digest(job.as_bytes())
+    hash(claimed).is_some_and(|claimed| claimed == *Sha256::digest(job.as_bytes()))
 }
 
 /// Signs the claims: compact JWS (RFC 7515) with HMAC-SHA256.
 pub(super) fn sign(keys: &StampKeys, claims: &Claims) -> Result<String, serde_json::Error> {
     let key = keys.signing();
     let claims = serde_json::to_vec(claims)?;
-    let mut stamp = String::with_capacity(key.header.len() + claims.len() * 4 / 3 + SIGNATURE_CHARS + 6);
+    let mut stamp = String::with_capacity(key.header.len() + claims.len() * 4 / 3 + HASH_CHARS + 6);
     stamp.push_str(&key.header);
     stamp.push('.');
     URL_SAFE_NO_PAD.encode_string(claims, &mut stamp);
@@ -69,11 +73,8 @@ pub(super) fn open(keys: &StampKeys, stamp: &str, job: &str) -> Result<Claims, R
     let (signed, signature) = stamp.rsplit_once('.').ok_or(Refusal::BadSignature)?;
     let (header, claims) = signed.split_once('.').ok_or(Refusal::BadSignature)?;
     let key = keys.find(header).ok_or_else(|| not_found(keys, header))?;
-    let mut expected = [0; SIGNATURE_BYTES];
-    if signature.len() != SIGNATURE_CHARS || URL_SAFE_NO_PAD.decode_slice(signature, &mut expected).is_err() {
-        return Err(Refusal::BadSignature);
-    }
-    key.mac(signed).verify_slice(&expected).map_err(|_| Refusal::BadSignature)?;
+    let signature = hash(signature).ok_or(Refusal::BadSignature)?;
+    key.mac(signed).verify_slice(&signature).map_err(|_| Refusal::BadSignature)?;
     let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| Refusal::BadSignature)?;
     let claims: Claims = serde_json::from_slice(&claims).map_err(|_| Refusal::BadSignature)?;
     if digest_is(job, &claims.dig) { Ok(claims) } else { Err(Refusal::Altered) }

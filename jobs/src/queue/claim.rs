@@ -294,5 +294,5 @@ fn virtual_time(now: &Value, next: &Value) -> Result<VirtualTime, QueueError> {
 }
 
 fn read<T: redis::FromRedisValue>(value: &Value) -> Result<T, QueueError> {
-    T::from_redis_value(value.clone()).map_err(|_| QueueError::Answer("fetch"))
+    T::from_redis_value_ref(value).map_err(|_| QueueError::Answer("fetch"))
 }

@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use jobs::tenant::{ApiKeyId, Role, TenantId};
+use jobs::tenant::{ApiKeyId, Role, Subject, TenantId};
 use uuid::Uuid;
 
 /// Names a person, for good: the `subject` of memberships and the `sub` of tokens.
@@ -18,20 +17,18 @@ use uuid::Uuid;
 /// assert!("ann:2".parse::<UserName>().is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserName(Arc<str>);
+pub struct UserName(Subject);
 
 /// A text that cannot name a person. It is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a user name: expected 1 to 128 of a-z, 0-9 and . _ @ + -, beginning with a letter or a digit")]
+#[error("not a user name: expected 1 to 128 of a-z, 0-9 and . _ @ + -, beginning with a letter or digit")]
 pub struct InvalidUserName;
 
 impl UserName {
-    const MAX_BYTES: usize = 128;
-
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -39,19 +36,13 @@ impl FromStr for UserName {
     type Err = InvalidUserName;
 
     fn from_str(text: &str) -> Result<Self, InvalidUserName> {
-        let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._@+-".contains(&byte);
-        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        if first && text.len() <= Self::MAX_BYTES && text.bytes().all(inner) {
-            Ok(Self(text.to_ascii_lowercase().into()))
-        } else {
-            Err(InvalidUserName)
-        }
+        text.to_ascii_lowercase().parse().map(Self).map_err(|_| InvalidUserName)
     }
 }
 
 impl fmt::Display for UserName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 

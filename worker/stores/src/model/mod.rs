@@ -37,6 +37,6 @@ pub use schedule::{DueSchedule, NewSchedule, Schedule};
 pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantPlan, TenantSettings};
 pub use tenant_filter::TenantFilter;
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
-pub(crate) use usage::{Counter, graph_refused};
+pub(crate) use usage::{Counter, graph_refused, kb_refused};
 pub use usage::{Growth, OverQuota, Usage};
 pub use workspace::WorkspaceId;

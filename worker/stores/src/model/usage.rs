@@ -69,6 +69,11 @@ impl Growth {
     }
 }
 
+/// What stands against the last of `kbs` knowledge bases, which was just made.
+pub(crate) fn kb_refused(limits: &Limits, kbs: u64) -> Option<OverQuota> {
+    over(limits, Quota::Kbs, kbs.saturating_sub(1), 1)
+}
+
 /// What stands against a graph becoming `after` from `before`.
 pub(crate) fn graph_refused(limits: &Limits, before: &GraphCounts, after: &GraphCounts) -> Option<OverQuota> {
     let growth = |before: u64, after: u64| signed(after).saturating_sub(signed(before));

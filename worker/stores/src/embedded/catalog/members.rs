@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use jobs::tenant::{Role, Subject};
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::port::TenantCatalog;
 use crate::deadline::CALL;
@@ -36,11 +36,15 @@ impl TryFrom<MemberRow> for Member {
 const SELECT: &str = "SELECT * FROM members WHERE tenant_id = ? AND subject = ? AND status = 'active'";
 
 impl TenantCatalog {
-    async fn member_row(&self, subject: &Subject) -> Result<Option<Member>, Fault> {
+    async fn member_row(
+        &self,
+        reader: impl SqliteExecutor<'_>,
+        subject: &Subject,
+    ) -> Result<Option<Member>, Fault> {
         let row: Option<MemberRow> = sqlx::query_as(SELECT)
             .bind(self.tenant.as_str())
             .bind(subject.as_str())
-            .fetch_optional(self.file.read())
+            .fetch_optional(reader)
             .await?;
         row.map(Member::try_from).transpose()
     }
@@ -74,7 +78,7 @@ impl TenantCatalog {
         now: DateTime<Utc>,
     ) -> Result<MemberAdded, Fault> {
         let mut tx = self.file.begin().await?;
-        if self.member_locked(&mut tx, subject).await?.is_some() {
+        if self.member_row(&mut *tx, subject).await?.is_some() {
             return Ok(MemberAdded::Known);
         }
         if let Some(maximum) = maximum
@@ -94,7 +98,7 @@ impl TenantCatalog {
         .bind(micros(now))
         .execute(&mut *tx)
         .await?;
-        let member = self.member_locked(&mut tx, subject).await?;
+        let member = self.member_row(&mut *tx, subject).await?;
         tx.commit().await?;
         self.news.tenant_changed(&self.tenant).await;
         Ok(member.map_or(MemberAdded::Known, MemberAdded::New))
@@ -107,20 +111,6 @@ impl TenantCatalog {
                 .fetch_one(tx)
                 .await?;
         unsigned(total, "count(*)")
-    }
-
-    /// The member in a transaction that nobody writes beside.
-    async fn member_locked(
-        &self,
-        tx: &mut SqliteConnection,
-        subject: &Subject,
-    ) -> Result<Option<Member>, Fault> {
-        let row: Option<MemberRow> = sqlx::query_as(SELECT)
-            .bind(self.tenant.as_str())
-            .bind(subject.as_str())
-            .fetch_optional(tx)
-            .await?;
-        row.map(Member::try_from).transpose()
     }
 
     async fn other_admins(&self, tx: &mut SqliteConnection, subject: &Subject) -> Result<bool, Fault> {
@@ -142,7 +132,7 @@ impl TenantCatalog {
         revision: Option<u64>,
     ) -> Result<MemberChange, Fault> {
         let mut tx = self.file.begin().await?;
-        let found = self.member_locked(&mut tx, subject).await?;
+        let found = self.member_row(&mut *tx, subject).await?;
         let others = self.other_admins(&mut tx, subject).await?;
         let member = match Member::change(found, to.ok(), revision, others) {
             Ok(member) => member,
@@ -169,7 +159,7 @@ impl TenantCatalog {
 #[async_trait::async_trait]
 impl Members for TenantCatalog {
     async fn member(&self, subject: &Subject) -> StoreResult<Option<Member>> {
-        call("catalog.member", CALL, self.member_row(subject)).await
+        call("catalog.member", CALL, self.member_row(self.file.read(), subject)).await
     }
 
     async fn members(

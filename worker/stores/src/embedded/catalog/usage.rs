@@ -12,7 +12,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::port::TenantCatalog;
 use crate::embedded::column::{signed, unsigned};
 use crate::embedded::fault::Fault;
-use crate::model::{Counter, Growth, NewDocument, OverQuota, Usage};
+use crate::model::{self, Counter, Growth, NewDocument, OverQuota, Usage};
 
 #[derive(sqlx::FromRow)]
 struct UsageRow {
@@ -56,13 +56,14 @@ pub(super) async fn kb_refused(
     tenant: &TenantId,
     limits: &Limits,
 ) -> Result<Option<OverQuota>, Fault> {
-    let Some(maximum) = limits.maximum(Quota::Kbs) else { return Ok(None) };
+    if limits.maximum(Quota::Kbs).is_none() {
+        return Ok(None);
+    }
     let kbs: i64 = sqlx::query_scalar("SELECT count(*) FROM kbs WHERE tenant_id = ?")
         .bind(tenant.as_str())
         .fetch_one(tx)
         .await?;
-    let kbs: u64 = unsigned(kbs, "count(*)")?;
-    Ok((kbs > maximum).then(|| OverQuota { quota: Quota::Kbs, current: kbs - 1, maximum }))
+    Ok(model::kb_refused(limits, unsigned(kbs, "count(*)")?))
 }
 
 /// What stands against these documents, in the transaction that is about to write them.

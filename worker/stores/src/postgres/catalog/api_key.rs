@@ -6,6 +6,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::port::PgCatalog;
+use super::tenant;
 use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, NewApiKey, Page, allowed, scope_text};
 use crate::page;
 use crate::ports::{ApiKeys, StoreResult};
@@ -58,12 +59,7 @@ fn update<'a>(db: &'a TenantDb, id: &'a ApiKeyId, edit: &'a ApiKeyEdit) -> Sql<'
     }
 }
 
-/// Whoever names a key of the tenant waits here, so that no two keys get one name.
-async fn names_lock(tx: &mut Tx, db: &TenantDb) -> StoreResult<()> {
-    let lock = sqlx::query("select from tenants where tenant_id = $1 for no key update");
-    tx.execute(lock.bind(db.tenant().as_str())).await.map(drop)
-}
-
+/// Whether another key has the name. Nobody else names one before a transaction ends that has the tenant's lock.
 async fn name_taken(tx: &mut Tx, db: &TenantDb, name: &str, but: &ApiKeyId) -> StoreResult<bool> {
     let taken = sqlx::query(
         "select exists (select from api_keys \
@@ -124,7 +120,7 @@ impl ApiKeys for PgCatalog {
 
     async fn api_key_insert(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<Option<ApiKeyRow>> {
         let mut tx = self.db.tx("catalog.api_key_insert").await?;
-        names_lock(&mut tx, &self.db).await?;
+        tenant::lock(&mut tx, &self.db).await?;
         if name_taken(&mut tx, &self.db, &key.name, &key.id).await?
             || tx.execute(insert(&self.db, key, now)).await? == 0
         {
@@ -143,7 +139,7 @@ impl ApiKeys for PgCatalog {
     ) -> StoreResult<ApiKeyChange> {
         let mut tx = self.db.tx("catalog.api_key_change").await?;
         if matches!(edit, ApiKeyEdit::Name(_)) {
-            names_lock(&mut tx, &self.db).await?;
+            tenant::lock(&mut tx, &self.db).await?;
         }
         let locked = sqlx::query(
             "select * from api_keys where tenant_id = $1 and key_id = $2 and revoked_at is null for update",

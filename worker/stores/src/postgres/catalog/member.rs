@@ -6,12 +6,13 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::port::PgCatalog;
+use super::tenant;
 use crate::model::{Member, MemberAdded, MemberChange, Page};
 use crate::page;
 use crate::ports::{Members, StoreResult};
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row;
-use crate::postgres::tx::{Sql, Tx};
+use crate::postgres::tx::Sql;
 
 impl PgCatalog {
     /// To another role, or removed at a time.
@@ -24,7 +25,8 @@ impl PgCatalog {
     ) -> StoreResult<MemberChange> {
         let tenant = self.db.tenant().as_str();
         let mut tx = self.db.tx(operation).await?;
-        members_lock(&mut tx, &self.db).await?;
+        // Two admins who remove each other are one after the other.
+        tenant::lock(&mut tx, &self.db).await?;
         let found = tx.optional(select(&self.db, subject), read_member).await?;
         let others = sqlx::query(
             "select exists (select from members where tenant_id = $1 and subject <> $2 \
@@ -44,13 +46,6 @@ impl PgCatalog {
         tx.commit().await?;
         self.announced(MemberChange::Done(member)).await
     }
-}
-
-/// Whoever changes members of the tenant waits here, so that two admins who remove each other are one after the
-/// other, and members can be counted.
-async fn members_lock(tx: &mut Tx, db: &TenantDb) -> StoreResult<()> {
-    let lock = sqlx::query("select from tenants where tenant_id = $1 for no key update");
-    tx.execute(lock.bind(db.tenant().as_str())).await.map(drop)
 }
 
 fn select<'a>(db: &'a TenantDb, subject: &'a Subject) -> Sql<'a> {
@@ -104,7 +99,7 @@ impl Members for PgCatalog {
     ) -> StoreResult<MemberAdded> {
         let tenant = self.db.tenant().as_str();
         let mut tx = self.db.tx("catalog.member_insert").await?;
-        members_lock(&mut tx, &self.db).await?;
+        tenant::lock(&mut tx, &self.db).await?;
         if tx.optional(select(&self.db, subject), read_member).await?.is_some() {
             return Ok(MemberAdded::Known);
         }

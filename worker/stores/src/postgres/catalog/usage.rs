@@ -10,7 +10,8 @@ use jobs::tenant::KbId;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use crate::model::{Counter, Growth, NewDocument, OverQuota, Usage};
+use super::tenant;
+use crate::model::{self, Counter, Growth, NewDocument, OverQuota, Usage};
 use crate::ports::StoreResult;
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row::{number, wide};
@@ -50,16 +51,12 @@ fn read_usage(row: &PgRow) -> sqlx::Result<Usage> {
     })
 }
 
-/// Where rows will be counted: until the end of this transaction no other one of the tenant gets past this line,
-/// and what it committed before is seen from here on. Call it before anything takes a weaker lock on the tenant's
-/// row: two that want more at the same time would wait for each other.
+/// Takes the tenant's lock if something will be counted.
 pub(super) async fn tenant_lock(tx: &mut Tx, db: &TenantDb, limits: &Limits) -> StoreResult<()> {
     if COUNTED.into_iter().all(|quota| limits.maximum(quota).is_none()) {
         return Ok(());
     }
-    // Not "for update": that would also stand in the way of new rows that refer to the tenant.
-    let sql = sqlx::query("select from tenants where tenant_id = $1 for no key update");
-    tx.execute(sql.bind(db.tenant().as_str())).await.map(drop)
+    tenant::lock(tx, db).await
 }
 
 /// What stands against a knowledge base that this transaction, which has the tenant's lock, has just made.
@@ -68,10 +65,12 @@ pub(super) async fn kb_refused(
     db: &TenantDb,
     limits: &Limits,
 ) -> StoreResult<Option<OverQuota>> {
-    let Some(maximum) = limits.maximum(Quota::Kbs) else { return Ok(None) };
+    if limits.maximum(Quota::Kbs).is_none() {
+        return Ok(None);
+    }
     let sql = sqlx::query("select count(*) as kbs from kbs where tenant_id = $1");
-    let kbs: u64 = tx.one(sql.bind(db.tenant().as_str()), |row| number(row, "kbs")).await?;
-    Ok((kbs > maximum).then(|| OverQuota { quota: Quota::Kbs, current: kbs - 1, maximum }))
+    let kbs = tx.one(sql.bind(db.tenant().as_str()), |row| number(row, "kbs")).await?;
+    Ok(model::kb_refused(limits, kbs))
 }
 
 /// What stands against these documents, in the transaction that is about to write them and has the tenant's lock.
