@@ -8,7 +8,7 @@ use jobs::tenant::{
 };
 use stores::model::Kb;
 
-use super::named::{named_kb, named_tenant};
+use super::named::named_kb;
 use super::tenant_state::{check_open, check_ready, not_ready};
 use crate::accept::bring_into_being;
 use crate::auth::{AuthError, Identity, Member, Presented, SuperAdmin, Unreadable, UnverifiedToken};
@@ -47,14 +47,13 @@ fn anybody(app: &ApiState) -> Option<Identity> {
     Some(Identity::Member(Member::anonymous(tenant)))
 }
 
-/// Lets a caller in who has `needed`.
+/// Lets a caller in who has `needed`: whoever it is, and the tenant that the request names.
 pub(super) async fn admit(
     parts: &mut Parts,
     app: &ApiState,
+    (identity, tenant): (Identity, Option<String>),
     needed: Option<Permission>,
 ) -> Result<Admission, Problem> {
-    let identity = identify(parts, app).await?;
-    let tenant = named_tenant(parts, app).await?;
     let kb = named_kb(parts).await?;
     let is_operator = identity.is_operator();
     let admission = match identity {
@@ -136,7 +135,9 @@ async fn absent(app: &ApiState, member: &Member) -> Problem {
     if !app.resolution().auto_provision || !matches!(member.actor, Actor::User(_)) {
         return Problem::not_found();
     }
-    bring_into_being(app, &member.tenant).await.map_or_else(|problem| problem, |()| not_ready())
+    // Rare and large: boxed, so that the futures of all handlers are not as large.
+    let made = Box::pin(bring_into_being(app, &member.tenant)).await;
+    made.map_or_else(|problem| problem, |()| not_ready())
 }
 
 /// What a member may do in what their credentials reach.

@@ -8,7 +8,8 @@ use jobs::{Job, JobId};
 use stores::TenantStores;
 use stores::model::Kb;
 
-use super::admission::{Admission, admit, schedule_context};
+use super::admission::{Admission, admit, identify, schedule_context};
+use super::named::named_tenant;
 use super::need::Need;
 use super::request_trace::RequestTrace;
 use crate::problem::Problem;
@@ -86,7 +87,8 @@ impl<N: Need> FromRequestParts<ApiState> for Caller<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
-        let Admission { context, kb, only_kb, is_operator } = admit(parts, app, N::PERMISSION).await?;
+        let who = (identify(parts, app).await?, named_tenant(parts, app).await?);
+        let Admission { context, kb, only_kb, is_operator } = admit(parts, app, who, N::PERMISSION).await?;
         let stores = app.stores().scoped(&context);
         Ok(Self {
             context,

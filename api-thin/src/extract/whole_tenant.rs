@@ -2,10 +2,10 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use jobs::Job;
 use jobs::envelope::{EnqueueOptions, StampedJob};
-use jobs::tenant::{TenantContext, TenantId};
+use jobs::tenant::{KbId, TenantContext, TenantId};
 use stores::TenantStores;
 
-use super::admission::{Admission, admit_operator, check_tenant, identify, operator_context};
+use super::admission::{Admission, admit, admit_operator, check_tenant, identify, operator_context};
 use super::caller::Caller;
 use super::named::named_tenant;
 use super::need::{ManageJobs, ManageTenant, Need};
@@ -22,12 +22,17 @@ impl<N: Need> FromRequestParts<ApiState> for TenantCaller<N> {
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        if caller.only_kb.is_some() {
-            let detail = "these credentials reach one knowledge base, and this concerns the whole tenant";
-            return Err(Problem::new(Code::Forbidden, detail));
-        }
+        check_reach(caller.only_kb.as_ref())?;
         Ok(Self(caller))
     }
+}
+
+fn check_reach(only_kb: Option<&KbId>) -> Result<(), Problem> {
+    if only_kb.is_some() {
+        let detail = "these credentials reach one knowledge base, and this concerns the whole tenant";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    Ok(())
 }
 
 /// The operator, about one tenant.
@@ -83,15 +88,19 @@ impl FromRequestParts<ApiState> for QueueOwner {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
-        let operator = match identify(parts, app).await? {
+        let identity = identify(parts, app).await?;
+        let tenant = named_tenant(parts, app).await?;
+        let is_operator = match &identity {
             Identity::Operator => true,
             Identity::SuperAdmin(who) => who.member.is_none(),
             Identity::Member(_) => false,
         };
-        if operator && named_tenant(parts, app).await?.is_none() {
+        if is_operator && tenant.is_none() {
             return Ok(Self::Everybody);
         }
-        let TenantCaller(caller) = TenantCaller::<ManageJobs>::from_request_parts(parts, app).await?;
-        Ok(Self::Tenant(caller.tenant().clone()))
+        let Admission { context, only_kb, .. } =
+            admit(parts, app, (identity, tenant), ManageJobs::PERMISSION).await?;
+        check_reach(only_kb.as_ref())?;
+        Ok(Self::Tenant(context.tenant_id().clone()))
     }
 }
