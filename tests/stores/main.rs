@@ -5,3 +5,4 @@
 
 mod conformance;
 mod isolation;
+mod redis_cluster;

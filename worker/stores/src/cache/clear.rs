@@ -1,8 +1,10 @@
 //! Removing all keys of one prefix.
 
+use std::collections::BTreeSet;
+
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, ErrorKind, RedisResult, Value};
 
 use super::Commands;
 
@@ -19,8 +21,8 @@ pub(super) async fn all(redis: &mut Commands, prefix: &str) -> RedisResult<()> {
         let mut cursor = "0".to_owned();
         loop {
             let (next, keys) = scan(redis, node.clone(), &cursor, prefix).await?;
-            for key in keys {
-                redis::cmd("UNLINK").arg(key).query_async::<()>(redis).await?;
+            if !keys.is_empty() {
+                redis::cmd("UNLINK").arg(keys).query_async::<()>(redis).await?;
             }
             if next == "0" {
                 break;
@@ -51,9 +53,9 @@ async fn scan(
 /// The nodes of a cluster that own slots.
 async fn masters(cluster: &mut ClusterConnection) -> RedisResult<Vec<SingleNodeRoutingInfo>> {
     let slots: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(cluster).await?;
-    let mut found: Vec<(String, u16)> = slots.iter().filter_map(|range| address(range.get(2)?)).collect();
-    found.sort();
-    found.dedup();
+    let found: Option<BTreeSet<(String, u16)>> = slots.iter().map(|range| address(range.get(2)?)).collect();
+    let unnamed = (ErrorKind::UnexpectedReturnType, "the cluster does not say where one of its nodes is");
+    let found = found.ok_or(unnamed)?;
     Ok(found.into_iter().map(|(host, port)| SingleNodeRoutingInfo::ByAddress { host, port }).collect())
 }
 
