@@ -72,11 +72,11 @@ async fn document(stores: &TenantStores, kb: &Kb, id: &DocumentId) -> String {
     let (catalog, texts) = (stores.catalog(), stores.documents());
     let revision = catalog.document_revision(&kb.id, id).await.unwrap();
     let mut extractions = Vec::new();
-    for revision in 0..=revision.unwrap_or(0) {
+    for revision in 0..=revision {
         extractions.push(texts.extractions(&kb.id, id, revision).await.unwrap());
     }
     let (text, chunks) =
         (texts.parsed(&kb.id, id).await.unwrap(), stores.index().chunks(kb, id, 0..u32::MAX).await.unwrap());
     let originals = stores.blobs().originals(&kb.id, id).await.unwrap();
-    format!("{id} {revision:?} {text:?} {chunks:?} {extractions:?} {originals:?}")
+    format!("{id} {revision} {text:?} {chunks:?} {extractions:?} {originals:?}")
 }

@@ -119,10 +119,10 @@ async fn propose(
         let id = upload.name.document_id();
         let known = catalog.document(&who.kb.id, &id).await?;
         let last = match &known {
-            Some(document) => Some(document.revision),
+            Some(document) => document.revision,
             None => catalog.document_revision(&who.kb.id, &id).await?,
         };
-        let revision = last.map_or(1, |revision| revision + 1);
+        let revision = last + 1;
         if let Some(known) = known {
             replaced += 1;
             replaced_bytes += known.size_bytes;

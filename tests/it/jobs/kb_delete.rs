@@ -1,4 +1,5 @@
 use jobs::DocumentId;
+use jobs::clock::{Clock as _, SystemClock};
 use jobs::tenant::{KbId, TenantContext};
 use jobs::types::{DeleteKb, IngestDocument};
 use reqwest::Method;
@@ -22,10 +23,10 @@ async fn assert_nothing_left(bed: &Bed, tenant: &TestTenant, kb: &Kb, names: &[&
     let stores = bed.stores().scoped(&TenantContext::for_tests(&tenant.id));
     assert_eq!(stores.lifecycle().kb_closed(&kb.id).await.unwrap(), None);
     assert_eq!(stores.catalog().kb(&kb.id).await.unwrap(), None);
+    assert_eq!(stores.catalog().usage(SystemClock.now()).await.unwrap().documents, 0);
     assert_eq!(stores.index().counts(kb).await.unwrap(), GraphCounts::default());
     for name in names {
         let id = DocumentId::of_name(name);
-        assert_eq!(stores.catalog().document_revision(&kb.id, &id).await.unwrap(), None);
         assert_eq!(stores.documents().parsed(&kb.id, &id).await.unwrap(), None);
         assert_eq!(stores.documents().extractions(&kb.id, &id, 1).await.unwrap(), []);
         assert_eq!(stores.blobs().originals(&kb.id, &id).await.unwrap(), []);

@@ -98,7 +98,7 @@ pub(super) async fn deleted(opened: &Opened) {
     assert_eq!(catalog.tenant().await.unwrap(), None);
     assert_eq!(lifecycle.tenant_kbs().await.unwrap(), []);
     let (kb, id) = (&pair.acme.kb.id, DocumentId::of_name("a.md"));
-    assert_eq!(catalog.document_revision(kb, &id).await.unwrap(), None);
+    assert_eq!(catalog.document(kb, &id).await.unwrap(), None);
     assert_eq!(catalog.replay("k").await.unwrap(), None);
     assert_eq!(catalog.schedules(kb).await.unwrap(), []);
     assert_eq!(pair.acme.outbox(opened).await, []);

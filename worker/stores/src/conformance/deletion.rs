@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::fixture::{Pair, upload};
 use crate::Opened;
-use crate::model::{Accepted, DocumentCounts, ParsedDocument};
+use crate::model::{Accepted, DocumentCounts, DocumentFault, DocumentStatus, ParsedDocument};
 
 pub(super) async fn documents(opened: &Opened) {
     let pair = Pair::new(opened).await;
@@ -24,7 +24,7 @@ pub(super) async fn documents(opened: &Opened) {
     let listed = catalog.documents(kb, None, None, 10).await.unwrap().items;
     assert_eq!(listed.iter().map(|document| document.name.as_str()).collect::<Vec<_>>(), ["b.md"]);
     assert_eq!(catalog.document_totals(kb).await.unwrap(), [1, 0, 0, 0]);
-    assert_eq!(catalog.document_revision(kb, &id).await.unwrap(), Some(3));
+    assert_eq!(catalog.document_revision(kb, &id).await.unwrap(), 3);
     let counts = DocumentCounts::default();
     for revision in [1, 2] {
         assert!(!catalog.document_processed(kb, &id, revision, counts, now).await.unwrap());
@@ -33,7 +33,7 @@ pub(super) async fn documents(opened: &Opened) {
     assert!(lifecycle.document_delete(kb, &id, 3).await.unwrap());
     assert!(!lifecycle.document_delete(kb, &id, 3).await.unwrap());
     assert_eq!(begin(1).await, None, "gone");
-    assert_eq!(catalog.document_revision(kb, &id).await.unwrap(), None);
+    assert_eq!(catalog.usage(now).await.unwrap().documents, 1);
 
     let twin = pair.twin.stores.catalog();
     assert_eq!(twin.document(kb, &id).await.unwrap().unwrap().revision, 1);
@@ -61,6 +61,37 @@ pub(super) async fn replaced_meanwhile(opened: &Opened) {
     assert!(!lifecycle.document_delete(kb, &id, 4).await.unwrap());
     assert_eq!(begin(2).await, None);
     assert_eq!(catalog.document(kb, &id).await.unwrap().unwrap().revision, 4);
+}
+
+pub(super) async fn uploaded_again(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (kb, now, id) = (&pair.acme.kb.id, pair.now, DocumentId::of_name("a.md"));
+    let (catalog, lifecycle) = (pair.acme.stores.catalog(), pair.acme.stores.lifecycle());
+    let register = async |revision| pair.acme.register(vec![upload("a.md", revision, now)], now).await;
+    let begin = async |revision| lifecycle.document_deletion_begin(kb, &id, revision, now).await.unwrap();
+    assert_eq!(catalog.document_revision(kb, &id).await.unwrap(), 0);
+    assert_eq!(register(1).await, Accepted::New);
+    assert_eq!(begin(1).await, Some(2));
+    assert!(lifecycle.document_delete(kb, &id, 2).await.unwrap());
+
+    // Neither whoever saw nothing before it was uploaded first, nor whoever saw it being deleted.
+    for stale in [1, 3] {
+        assert_eq!(register(stale).await, Accepted::RevisionMoved, "{stale}");
+    }
+    let last = catalog.document_revision(kb, &id).await.unwrap();
+    assert_eq!(register(last + 1).await, Accepted::New);
+    let fault = DocumentFault { code: "not_utf8".into(), detail: "byte 7".into() };
+    for of_the_old in 1..=last {
+        assert!(!catalog.document_processing(kb, &id, of_the_old, 1, now).await.unwrap());
+        let counts = DocumentCounts::default();
+        assert!(!catalog.document_processed(kb, &id, of_the_old, counts, now).await.unwrap());
+        assert!(!catalog.document_failed(kb, &id, of_the_old, &fault, now).await.unwrap());
+        assert_eq!(begin(of_the_old).await, None);
+    }
+    let document = catalog.document(kb, &id).await.unwrap().unwrap();
+    assert_eq!((document.revision, document.status), (last + 1, DocumentStatus::Pending));
+    let other = pair.twin.stores.catalog();
+    assert_eq!(other.document_revision(kb, &id).await.unwrap(), 0, "another tenant's");
 }
 
 pub(super) async fn texts_and_originals(opened: &Opened) {

@@ -79,8 +79,15 @@ pub(super) async fn closed(opened: &Opened) {
     assert!(lifecycle.kb_delete(kb).await.unwrap());
     assert!(!lifecycle.kb_delete(kb).await.unwrap());
     assert_eq!(lifecycle.kb_closed(kb).await.unwrap(), None);
-    assert_eq!(catalog.document_revision(kb, &id).await.unwrap(), None);
+    assert_eq!(catalog.usage(now()).await.unwrap().documents, 0);
     assert_eq!(catalog.accept(&again, now()).await.unwrap(), Accepted::New);
+    let last = catalog.document_revision(kb, &id).await.unwrap();
+    assert!(last > 2, "closing it twice raised the revision of what was in it");
+    assert_eq!(
+        pair.acme.register(vec![upload("a.md", 1, pair.now)], pair.now).await,
+        Accepted::RevisionMoved
+    );
+    assert_eq!(pair.acme.register(vec![upload("a.md", last + 1, pair.now)], pair.now).await, Accepted::New);
 
     let twin = pair.twin.stores.catalog();
     assert_eq!(twin.document_totals(kb).await.unwrap(), [1, 0, 0, 0]);

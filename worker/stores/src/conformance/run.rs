@@ -41,7 +41,7 @@ pub async fn exercise(opened: &Opened) {
         settings { put_by_revision, unapplied_until_told, all_by_id }
         slugs { words, an_id_is_never_anothers_word, a_word_keeps_its_id_from_being_taken }
         rag_settings { put_by_revision }
-        deletion { documents, replaced_meanwhile, texts_and_originals }
+        deletion { documents, replaced_meanwhile, uploaded_again, texts_and_originals }
         kbs { made_and_renamed, closed, emptied }
         closing { called_off, deleted, texts_and_values }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox }

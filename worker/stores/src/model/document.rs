@@ -113,8 +113,7 @@ pub struct NewDocument {
     pub id: DocumentId,
     /// Its (relative) file name.
     pub name: String,
-    /// The revision this upload makes: one more than what [`crate::ports::Catalog::document`] showed, 1 for a
-    /// new one.
+    /// The revision this upload makes: one more than [`crate::ports::Catalog::document_revision`].
     pub revision: u64,
     /// The media type of the original.
     pub media_type: String,

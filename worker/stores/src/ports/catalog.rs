@@ -80,8 +80,9 @@ pub trait Catalog: Members + ApiKeys {
     /// One document. One that is being deleted is not there, nor in lists and totals.
     async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>>;
 
-    /// The revision of a document, also of one that is being deleted: the next upload counts on from it.
-    async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<u64>>;
+    /// The revision that the next upload of a document follows: that of the document, also while it is being
+    /// deleted, and else one as high as any document of the tenant had that is gone.
+    async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<u64>;
 
     /// Documents by id, beginning after `after`, of one status if given. At most `limit` (1 to 1,000).
     async fn documents(

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use jobs::DocumentId;
-use jobs::tenant::KbId;
+use jobs::tenant::{KbId, TenantId};
+use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
 use crate::embedded::column::{micros, signed, unsigned};
@@ -40,6 +41,7 @@ pub(super) async fn document(
     id: &DocumentId,
     revision: u64,
 ) -> Result<bool, Fault> {
+    let mut tx = catalog.file.begin().await?;
     let done = sqlx::query(
         "DELETE FROM documents
          WHERE tenant_id = ? AND kb_id = ? AND document_id = ? AND revision = ? AND deleting_at_us IS NOT NULL",
@@ -48,7 +50,27 @@ pub(super) async fn document(
     .bind(kb.as_str())
     .bind(id.as_str())
     .bind(signed(revision, "documents.revision")?)
-    .execute(catalog.file.write())
+    .execute(&mut *tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    revisions_gone(&mut tx, &catalog.tenant, signed(revision, "documents.revision")?).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Lets no document that comes have one of the revisions up to `last`, nor the next one: an upload that counted on
+/// from what is gone has to look again.
+pub(super) async fn revisions_gone(
+    tx: &mut SqliteConnection,
+    tenant: &TenantId,
+    last: i64,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE tenants SET gone_revision = ?2 WHERE tenant_id = ?1 AND gone_revision < ?2")
+        .bind(tenant.as_str())
+        .bind(last.saturating_add(1))
+        .execute(tx)
+        .await?;
+    Ok(())
 }

@@ -69,20 +69,18 @@ pub(super) async fn document(
     row.map(Document::try_from).transpose()
 }
 
-pub(super) async fn revision(
-    catalog: &TenantCatalog,
-    kb: &KbId,
-    id: &DocumentId,
-) -> Result<Option<u64>, Fault> {
-    let revision: Option<i64> = sqlx::query_scalar(
-        "SELECT revision FROM documents WHERE tenant_id = ? AND kb_id = ? AND document_id = ?",
+pub(super) async fn revision(catalog: &TenantCatalog, kb: &KbId, id: &DocumentId) -> Result<u64, Fault> {
+    let revision: i64 = sqlx::query_scalar(
+        "SELECT coalesce(
+             (SELECT revision FROM documents WHERE tenant_id = ?1 AND kb_id = ?2 AND document_id = ?3),
+             (SELECT gone_revision FROM tenants WHERE tenant_id = ?1), 0)",
     )
     .bind(catalog.tenant.as_str())
     .bind(kb.as_str())
     .bind(id.as_str())
-    .fetch_optional(catalog.file.read())
+    .fetch_one(catalog.file.read())
     .await?;
-    revision.map(|revision| unsigned(revision, "documents.revision")).transpose()
+    unsigned(revision, "documents.revision")
 }
 
 /// Which documents to list.
@@ -147,12 +145,12 @@ pub(super) async fn register(
     new: &NewDocument,
     now: DateTime<Utc>,
 ) -> Result<bool, Fault> {
-    // A first revision must not find a row to update, and a later one must find exactly its predecessor.
+    // A new document has a revision that nobody had before; a known one's must find exactly its predecessor.
     let done = sqlx::query(
         "INSERT INTO documents (tenant_id, kb_id, document_id, name, revision, media_type, size_bytes, sha256,
                                 status, job_id, created_at_us, updated_at_us)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', ?9, ?10, ?10
-         WHERE ?5 = 1 OR EXISTS (
+         WHERE ?5 = (SELECT gone_revision + 1 FROM tenants WHERE tenant_id = ?1) OR EXISTS (
              SELECT 1 FROM documents WHERE tenant_id = ?1 AND kb_id = ?2 AND document_id = ?3)
          ON CONFLICT (tenant_id, kb_id, document_id) DO UPDATE SET
              name = excluded.name, revision = excluded.revision, media_type = excluded.media_type,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use jobs::tenant::{KbId, TenantId};
 use sqlx::SqliteConnection;
 
+use super::deletion;
 use super::port::TenantCatalog;
 use crate::embedded::column::micros;
 use crate::embedded::fault::Fault;
@@ -78,6 +79,14 @@ pub(super) async fn close(
 /// Removes the rows of a knowledge base that was closed.
 pub(super) async fn delete(catalog: &TenantCatalog, kb: &KbId) -> Result<bool, Fault> {
     let mut tx = catalog.file.begin().await?;
+    let last: i64 = sqlx::query_scalar(
+        "SELECT coalesce(max(revision), 0) FROM documents WHERE tenant_id = ? AND kb_id = ?",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(kb.as_str())
+    .fetch_one(&mut *tx)
+    .await?;
+    deletion::revisions_gone(&mut tx, &catalog.tenant, last).await?;
     for statement in [
         "DELETE FROM documents WHERE tenant_id = ?1 AND kb_id = ?2 AND EXISTS (
              SELECT 1 FROM kbs WHERE tenant_id = ?1 AND kb_id = ?2 AND deleting_at_us IS NOT NULL)",

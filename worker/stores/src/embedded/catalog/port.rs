@@ -143,7 +143,7 @@ impl Catalog for TenantCatalog {
         call("catalog.document", CALL, documents::document(self, kb, id)).await
     }
 
-    async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<u64>> {
+    async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<u64> {
         call("catalog.document_revision", CALL, documents::revision(self, kb, id)).await
     }
 

@@ -159,7 +159,8 @@ impl Accepting<'_> {
     }
 }
 
-/// Writes the first revision of new documents, and the next one of known ones, and leaves all others out.
+/// Writes new documents under a revision that nobody had before, and the next one of known ones, and leaves all
+/// others out.
 const UPSERT_DOCUMENTS: &str = "
 insert into documents as known
     (tenant_id, kb_id, document_id, name, revision, media_type, size_bytes, sha256, status, job_id,
@@ -168,7 +169,7 @@ select $1, $2, new.id, new.name, new.revision, new.media_type, new.size_bytes, n
     $10, $10
 from unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], $8::text[], $9::text[])
     as new (id, name, revision, media_type, size_bytes, sha256, job)
-where new.revision = 1 or exists (
+where new.revision = (select gone_revision + 1 from tenants where tenant_id = $1) or exists (
     select from documents where tenant_id = $1 and kb_id = $2 and document_id = new.id)
 order by new.id collate \"C\"
 on conflict (tenant_id, kb_id, document_id) do update set

@@ -24,15 +24,17 @@ pub(super) async fn document(db: &TenantDb, kb: &KbId, id: &DocumentId) -> Store
     Ok(found)
 }
 
-pub(super) async fn revision(db: &TenantDb, kb: &KbId, id: &DocumentId) -> StoreResult<Option<u64>> {
+pub(super) async fn revision(db: &TenantDb, kb: &KbId, id: &DocumentId) -> StoreResult<u64> {
     let sql = sqlx::query(
-        "select revision from documents where tenant_id = $1 and kb_id = $2 and document_id = $3",
+        "select coalesce( \
+             (select revision from documents where tenant_id = $1 and kb_id = $2 and document_id = $3), \
+             (select gone_revision from tenants where tenant_id = $1), 0) as revision",
     );
     let sql = sql.bind(db.tenant().as_str()).bind(kb.as_str()).bind(id.as_str());
     let mut tx = db.tx("catalog.document_revision").await?;
-    let found = tx.optional(sql, |row| row::number(row, "revision")).await?;
+    let revision = tx.one(sql, |row| row::number(row, "revision")).await?;
     tx.commit().await?;
-    Ok(found)
+    Ok(revision)
 }
 
 pub(super) async fn documents(

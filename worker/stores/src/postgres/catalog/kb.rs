@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
 
+use super::{deletion, tenant};
 use crate::model::NewKb;
 use crate::ports::StoreResult;
 use crate::postgres::pool::TenantDb;
+use crate::postgres::row;
 use crate::postgres::tx::Tx;
 
 /// Makes a knowledge base. Returns whether its id was free.
@@ -47,6 +49,7 @@ pub(super) async fn close(tx: &mut Tx, db: &TenantDb, kb: &KbId, now: DateTime<U
 /// Removes the rows of a knowledge base that was closed.
 pub(super) async fn delete(db: &TenantDb, kb: &KbId) -> StoreResult<bool> {
     let mut tx = db.tx_bulk("lifecycle.kb_delete").await?;
+    tenant::lock(&mut tx, db).await?;
     let closed = sqlx::query(
         "select from kbs where tenant_id = $1 and kb_id = $2 and deleting_at is not null for update",
     );
@@ -54,6 +57,12 @@ pub(super) async fn delete(db: &TenantDb, kb: &KbId) -> StoreResult<bool> {
     if tx.optional(closed, |_| Ok(())).await?.is_none() {
         return Ok(false);
     }
+    let last = sqlx::query(
+        "select coalesce(max(revision), 0) as last from documents where tenant_id = $1 and kb_id = $2",
+    );
+    let last = last.bind(db.tenant().as_str()).bind(kb.as_str());
+    let last = tx.one(last, |row| row::number(row, "last")).await?;
+    deletion::revisions_gone(&mut tx, db, last).await?;
     for delete in [
         "delete from documents where tenant_id = $1 and kb_id = $2",
         "delete from schedules where tenant_id = $1 and kb_id = $2",

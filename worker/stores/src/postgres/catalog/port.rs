@@ -153,7 +153,7 @@ impl Catalog for PgCatalog {
         document::document(&self.db, kb, id).await
     }
 
-    async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<u64>> {
+    async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<u64> {
         document::revision(&self.db, kb, id).await
     }
 
