@@ -23,6 +23,12 @@ impl Queue {
         .await
     }
 
+    /// Which of the changes does not fit the text any more.
+    #[must_use]
+    pub fn library_misfit(patches: &[LibraryPatch]) -> Option<String> {
+        Library::patched(1, patches).err()
+    }
+
     /// The files that the library is made of, without their endings.
     #[must_use]
     pub fn library_files() -> Vec<&'static str> {

@@ -117,7 +117,7 @@ pub struct QueueStats {
     pub scheduled: u64,
     /// Waiting for their next attempt.
     pub retryable: u64,
-    /// Waiting until the tenant may run.
+    /// Waiting until the tenant may run; of a suspended tenant, whatever would be available.
     pub parked: u64,
     /// Dead letters kept.
     pub discarded: u64,
@@ -131,7 +131,7 @@ pub struct QueueStats {
     pub discarded_total: u64,
     /// Quarantined since then.
     pub quarantined_total: u64,
-    /// Jobs that wait in lanes which no live worker declares, by lane. They are part of `available`.
+    /// Available jobs in lanes which no live worker declares, by lane.
     pub undeclared: BTreeMap<String, u64>,
 }
 

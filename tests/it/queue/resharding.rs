@@ -199,6 +199,29 @@ async fn settings_go_along() {
     assert_eq!(claimed, expected.collect());
 }
 
+/// A cancelled job keeps its place in line, and lanes have other numbers in other shards.
+#[tokio::test]
+async fn what_was_cancelled_is_not_counted_again() {
+    let h = Harness::new().await;
+    let mut before = BTreeMap::new();
+    for name in names() {
+        let pong = || h.stamp(&name, &Pong::default(), EnqueueOptions::default());
+        let jobs = [h.ping(&name), h.ping(&name), h.ping(&name), pong(), pong()];
+        h.push(&jobs).await;
+        for gone in [&jobs[1], &jobs[2], &jobs[3]] {
+            h.queue.cancel(&tenant(&name), gone.id()).await.unwrap();
+        }
+        let stats = h.queue.stats(&tenant(&name)).await.unwrap();
+        assert_eq!(stats.undeclared.values().copied().collect::<Vec<_>>(), [1, 1], "{stats:?}");
+        before.insert(name, stats);
+    }
+    reshard(h.config.clone(), 4).await.unwrap();
+    let queue = connect(&h, 4).await;
+    for (name, stats) in before {
+        assert_eq!(queue.stats(&tenant(&name)).await.unwrap(), stats, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_change_is_refused_while_somebody_works_and_waits_for_who_vanished() {
     let site = super::worker_queue::site::Site::shared().await;

@@ -10,7 +10,7 @@
 --  p:s        ZSET running work to stop -> since: claim id | * tenant claim
 --  p:gc       LIST heaps that are to be swept      p:gn HASH tenant -> how many of them
 --  p:W:NAME   ZSET worker -> last seen, by name of lane  p:u:WORKER its last fetch, to answer it again
---  p:t:T:LANE.LEVEL  LIST of waiting ids     p:t:T:h     SET of ids in them that were cancelled: ghosts
+--  p:t:T:LANE.LEVEL  LIST of waiting ids     p:t:T:H     HASH ghost, an id in them that was cancelled -> lane
 --  p:t:T:a           HASH id -> claim: in flight; its size is what the cap limits
 --  p:t:T:a:TYPE      SET of ids in flight of a type that has a cap of its own
 --  p:t:T:c           HASH id -> claim: in flight and to be cancelled
@@ -151,7 +151,7 @@ local function rebuild(t, s)
   end
   if call('HEXISTS', p..':gn', t) == 1 then raise(s, F.garbage) end
   if call('EXISTS', k..'u', k..'U') > 0 then raise(s, F.unique) end
-  for flag, key in pairs({ghosts = 'h', cancels = 'c', groups = 'm', caps = 'S', queues = 'S'}) do
+  for flag, key in pairs({ghosts = 'H', cancels = 'c', groups = 'm', caps = 'S', queues = 'S'}) do
     if call('EXISTS', k..key) == 1 then raise(s, F[flag]) end
   end
   for lane = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do

@@ -29,7 +29,7 @@ local function group_close(t, s, group, now)
   end
   -- It was there before: cancelled while it waited, or kept, it has ended for whoever waits for it.
   local k = kt..t..':'
-  local ended = has(s, F.ghosts) and call('SISMEMBER', k..'h', id) == 1
+  local ended = has(s, F.ghosts) and call('HEXISTS', k..'H', id) == 1
   if not ended and call('HSETNX', ke, id, record) == 0 then
     ended = call('ZSCORE', k..'x', id) or call('ZSCORE', k..'q', id)
     if not ended then return end
@@ -73,7 +73,7 @@ local function cancel(t, s, ids, now)
       seen[id] = true
       gone[#gone + 1] = id
       weigh(s, -#recs[i])
-      if waits then call('ZREM', k..waits, id) else call('SADD', k..'h', id); raise(s, F.ghosts) end
+      if waits then call('ZREM', k..waits, id) else call('HSET', k..'H', id, r.name); raise(s, F.ghosts) end
     end
   end
   if #gone > 0 then

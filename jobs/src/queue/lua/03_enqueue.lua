@@ -61,13 +61,13 @@ local function enqueue_block(now, i, s)
   local ids, lane = {}, lane_number(ARGV[i + 2], ARGV[i + 3])
   for j = 1, n do ids[j] = ARGV[at + 2 * j - 2] end
   local known, new, seen, bytes = call('HMGET', ke, unpack(ids)), {}, {}, 0
-  local ghosts = has(s, F.ghosts) and call('SMISMEMBER', kt..t..':h', unpack(ids))
+  local ghosts = has(s, F.ghosts) and call('HMGET', kt..t..':H', unpack(ids))
   for j = 1, n do
     local id = ids[j]
     if known[j] or seen[id] then
       left_out[#left_out + 1] = id
       enqueue_known(t, s, id, group)
-    elseif ghosts and ghosts[j] == 1 then left_out[#left_out + 1] = id
+    elseif ghosts and ghosts[j] then left_out[#left_out + 1] = id
     else
       seen[id] = true
       new[#new + 1] = id
@@ -107,7 +107,7 @@ local function replace(now, i, s, old)
   if at then call('LSET', list, at, id) end
   cancel(t, s, {old}, now)
   if at then
-    call('SREM', k..'h', old)
+    call('HDEL', k..'H', old)
     mark(t, s, lane, level)
   elseif kind then to_timer(t, 's', due, id)
   else put(now, t, s, lane, level, 0, {id}) end
@@ -126,7 +126,7 @@ end
 local function enqueue_unique(now, i, s)
   local t, due, group, id = ARGV[i + 1], tonumber(ARGV[i + 5]), ARGV[i + 6], ARGV[i + 11]
   if call('HEXISTS', ke, id) == 1 then enqueue_known(t, s, id, group); return 0 end
-  if has(s, F.ghosts) and call('SISMEMBER', kt..t..':h', id) == 1 then return 0 end
+  if has(s, F.ghosts) and call('HEXISTS', kt..t..':H', id) == 1 then return 0 end
   local scope, key, period, how = ARGV[i + 7], ARGV[i + 8], tonumber(ARGV[i + 9]), ARGV[i + 10]
   local holder, done = lock(t, s, now, id, scope, key, period), 'kept'
   if holder then

@@ -10,7 +10,7 @@ local function waiting(t, s)
       if band(s.b[lane], BIT[level]) ~= 0 then jobs = jobs + call('LLEN', k..lane..'.'..level) end
     end
   end
-  if has(s, F.ghosts) then jobs = jobs - call('SCARD', k..'h') end
+  if has(s, F.ghosts) then jobs = jobs - call('HLEN', k..'H') end
   return jobs + call('ZCARD', k..'s') + call('ZCARD', k..'y') + call('ZCARD', k..'k')
 end
 

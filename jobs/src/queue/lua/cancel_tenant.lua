@@ -21,8 +21,8 @@ for kind in pairs(TIMERS) do
   call('ZREM', kw, kind..t)
 end
 -- Ghosts were counted when they were cancelled.
-waited = waited - call('SCARD', k..'h')
-call('UNLINK', k..'h')
+waited = waited - call('HLEN', k..'H')
+call('UNLINK', k..'H')
 for i = #s.ln, 1, -1 do
   local lane = s.ln[i]
   for level = 0, 3 do lane_off(s, lane, BIT[level]) end

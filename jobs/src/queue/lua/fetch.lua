@@ -67,12 +67,12 @@ flush_index()
 local ids, ni, G, left, visits, maxv, nl = {}, 0, {}, n, 0, 2 * n + 16, #lanes
 -- Without those that were cancelled while they waited.
 local function without_ghosts(t, s, x)
-  local k, living, ghosts = kt..t..':h', {}, {}
-  local is_ghost = call('SMISMEMBER', k, unpack(x))
+  local k, living, ghosts = kt..t..':H', {}, {}
+  local lanes_of_ghosts = call('HMGET', k, unpack(x))
   for i = 1, #x do
-    if is_ghost[i] == 1 then ghosts[#ghosts + 1] = x[i] else living[#living + 1] = x[i] end
+    if lanes_of_ghosts[i] then ghosts[#ghosts + 1] = x[i] else living[#living + 1] = x[i] end
   end
-  if #ghosts > 0 then call('SREM', k, unpack(ghosts)) end
+  if #ghosts > 0 then call('HDEL', k, unpack(ghosts)) end
   if call('EXISTS', k) == 0 then lower(s, F.ghosts) end
   return living
 end

@@ -12,7 +12,7 @@ local lane, level = smatch(place, '^(.*)%.(%d)$')
 local number = lane_number(lane)
 if not number then return {} end
 local ids = call('LRANGE', k..number..'.'..level, offset, offset + limit - 1)
-if call('EXISTS', k..'h') == 0 or #ids == 0 then return ids end
-local ghosts, out = call('SMISMEMBER', k..'h', unpack(ids)), {}
-for i = 1, #ids do out[i] = ghosts[i] == 1 and '' or ids[i] end
+if call('EXISTS', k..'H') == 0 or #ids == 0 then return ids end
+local ghosts, out = call('HMGET', k..'H', unpack(ids)), {}
+for i = 1, #ids do out[i] = ghosts[i] and '' or ids[i] end
 return out

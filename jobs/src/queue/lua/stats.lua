@@ -1,6 +1,15 @@
 -- flag no-writes. ARGV now, tenant, live_ms -> {name, count, ...}, {undeclared lane, waiting, ...}
 local now, t = clock(ARGV[1]), ARGV[2]
 local k, s, available, alone = kt..t..':', dec(t, call('HGET', kT, t)), 0, {}
+local ghosts -- name of lane -> how many
+local function ghosts_of(name)
+  if not has(s, F.ghosts) then return 0 end
+  if not ghosts then
+    ghosts = {}
+    for _, of in ipairs(call('HVALS', k..'H')) do ghosts[of] = (ghosts[of] or 0) + 1 end
+  end
+  return ghosts[name] or 0
+end
 for i = 1, #s.ln do
   local lane, waiting = s.ln[i], 0
   for level = 0, 3 do
@@ -9,12 +18,18 @@ for i = 1, #s.ln do
   available = available + waiting
   local name = call('HGET', kL, '#'..lane) or tostring(lane)
   if waiting > 0 and call('ZCOUNT', p..':W:'..name, int(now - tonumber(ARGV[3])), '+inf') == 0 then
-    alone[#alone + 1] = name
-    alone[#alone + 1] = waiting
+    waiting = waiting - ghosts_of(name)
+    if waiting > 0 then
+      alone[#alone + 1] = name
+      alone[#alone + 1] = waiting
+    end
   end
 end
-if has(s, F.ghosts) then available = available - call('SCARD', k..'h') end
+if has(s, F.ghosts) then available = available - call('HLEN', k..'H') end
+local parked = call('ZCARD', k..'k')
+-- No worker could help them.
+if has(s, F.suspended) then available, parked, alone = 0, parked + available, {} end
 local o = call('HMGET', k..'o', 'completed', 'cancelled', 'discarded', 'quarantined')
 for i = 1, 4 do o[i] = tonumber(o[i]) or 0 end
-return {{available, in_flight(t), call('ZCARD', k..'s'), call('ZCARD', k..'y'), call('ZCARD', k..'k'),
-  call('ZCARD', k..'x'), call('ZCARD', k..'q'), o[1], o[2], o[3], o[4]}, alone}
+return {{available, in_flight(t), call('ZCARD', k..'s'), call('ZCARD', k..'y'), parked, call('ZCARD', k..'x'),
+  call('ZCARD', k..'q'), o[1], o[2], o[3], o[4]}, alone}

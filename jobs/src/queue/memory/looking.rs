@@ -18,6 +18,10 @@ impl State {
         self.declared_ms.get(lane).is_some_and(|seen_ms| now_ms - seen_ms <= live_ms)
     }
 
+    fn suspended(&self, tenant: &TenantId) -> bool {
+        self.tenants.get(tenant).is_some_and(|tenant| tenant.suspended)
+    }
+
     pub(super) fn lookup(&self, tenant: &TenantId, id: JobId, now_ms: i64) -> Option<JobStatus> {
         match self.jobs.get(&id).filter(|job| job.tenant == *tenant) {
             Some(job) => Some(self.status(id, job, now_ms)),
@@ -27,9 +31,7 @@ impl State {
 
     fn status(&self, id: JobId, job: &Job, now_ms: i64) -> JobStatus {
         let (state, at_ms, why) = match &job.place {
-            Place::Waiting if self.tenants.get(&job.tenant).is_some_and(|tenant| tenant.suspended) => {
-                (JobState::Parked, None, &job.note)
-            }
+            Place::Waiting if self.suspended(&job.tenant) => (JobState::Parked, None, &job.note),
             Place::Waiting => (JobState::Available, None, &job.note),
             Place::Active(_) => (JobState::Active, None, &job.note),
             Place::Timer(state, due_ms) => (*state, Some(*due_ms), &job.note),
@@ -79,8 +81,10 @@ impl State {
             stats.discarded_total = totals.discarded;
             stats.quarantined_total = totals.quarantined;
         }
+        let suspended = self.suspended(name);
         for job in self.jobs.values().filter(|job| job.tenant == *name) {
             let count = match &job.place {
+                Place::Waiting if suspended => &mut stats.parked,
                 Place::Waiting => &mut stats.available,
                 Place::Active(_) => &mut stats.active,
                 Place::Timer(JobState::Scheduled, _) => &mut stats.scheduled,
@@ -90,7 +94,7 @@ impl State {
                 Place::Kept { kept: Kept::Quarantined, .. } => &mut stats.quarantined,
             };
             *count += 1;
-            if job.place == Place::Waiting && !self.declared(&job.lane, now_ms) {
+            if job.place == Place::Waiting && !suspended && !self.declared(&job.lane, now_ms) {
                 *stats.undeclared.entry(job.lane.clone()).or_default() += 1;
             }
         }

@@ -128,11 +128,16 @@ pub(super) async fn what_drains_takes_nothing_new(site: Site) {
 pub(super) async fn a_suspended_tenants_jobs_say_that_they_are_parked(site: Site) {
     let suspended = |on| TenantShare { suspended: Some(on), ..TenantShare::default() };
     let job = site.ping("acme");
-    site.push(std::slice::from_ref(&job)).await;
+    let stranger = site.stamp("acme", &Pong::default(), EnqueueOptions::default());
+    site.push(&[job.clone(), stranger]).await;
     site.tenant_set("acme", suspended(true)).await;
     assert!(site.fetch(10).await.is_empty());
     assert_eq!(site.lookup("acme", job.id()).await.unwrap().state, JobState::Parked);
+    let stats = site.stats("acme").await;
+    assert_eq!((stats.available, stats.parked, stats.undeclared.len()), (0, 2, 0), "{stats:?}");
     site.tenant_set("acme", suspended(false)).await;
+    let stats = site.stats("acme").await;
+    assert_eq!((stats.available, stats.parked, stats.undeclared.len()), (2, 0, 2), "{stats:?}");
     assert_eq!(site.lookup("acme", job.id()).await.unwrap().state, JobState::Available);
     assert_eq!(ids(&site.fetch(10).await), [job.id()]);
 }

@@ -43,7 +43,8 @@ on_both! {
         high_priority_goes_first_and_none_starves,
         a_parked_tenant_waits_as_a_whole,
         a_lane_that_nobody_serves_is_in_nobodys_way,
-        another_tenants_job_is_not_found;
+        another_tenants_job_is_not_found,
+        what_was_cancelled_waits_for_no_worker;
     claims:
         a_stale_fence_changes_nothing,
         a_renewed_claim_is_kept,

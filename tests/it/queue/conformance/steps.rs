@@ -171,6 +171,20 @@ pub(super) async fn a_lane_that_nobody_serves_is_in_nobodys_way(site: Site) {
     assert_eq!((stats.available, stats.undeclared.get("test.pong@2")), (1, Some(&1)));
 }
 
+/// A cancelled job keeps its place in line on Redis until somebody comes by, and there nobody does.
+pub(super) async fn what_was_cancelled_waits_for_no_worker(site: Site) {
+    let pong = || site.stamp("acme", &Pong::default(), EnqueueOptions::default());
+    let (strangers, known) = ([pong(), pong(), pong()], site.ping("acme"));
+    site.push(&strangers).await;
+    site.push(std::slice::from_ref(&known)).await;
+    for (gone, left) in [(0, Some(2)), (2, Some(1)), (1, None)] {
+        site.cancel("acme", strangers[gone].id()).await;
+        let stats = site.stats("acme").await;
+        assert_eq!(stats.undeclared.get("test.pong@2").copied(), left, "{stats:?}");
+        assert_eq!(stats.available, left.unwrap_or(0) + 1, "{stats:?}");
+    }
+}
+
 pub(super) async fn another_tenants_job_is_not_found(site: Site) {
     let job = site.ping("acme");
     site.push(std::slice::from_ref(&job)).await;

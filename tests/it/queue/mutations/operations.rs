@@ -183,6 +183,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "if has(s, F.ghosts) then available",
         "if false then available",
     ),
+    one(
+        "what was cancelled waits for a worker",
+        "stats",
+        "waiting = waiting - ghosts_of(name)",
+        "waiting = waiting - 0 * ghosts_of(name)",
+    ),
+    one("what a suspended tenant has is available", "stats", "if has(s, F.suspended) then", "if false then"),
     one("swept jobs keep their unique keys", "sweep", "    unlock(t, s, gone)\n", ""),
     one(
         "signals to jobs that are gone stay for ever",

@@ -97,8 +97,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "a scheduled job that was cancelled comes up",
         "02_groups",
-        "if waits then call('ZREM', k..waits, id) else call('SADD'",
-        "if not waits then call('SADD'",
+        "if waits then call('ZREM', k..waits, id) else call('HSET'",
+        "if not waits then call('HSET'",
     ),
     one(
         "what a cancelled group waits for goes on",
@@ -115,20 +115,20 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "an id that is there is put in line again",
         "03_enqueue",
-        "if known[j] or seen[id] then enqueue_known",
-        "if seen[id] then enqueue_known",
+        "if known[j] or seen[id] then",
+        "if seen[id] then",
     ),
     one(
         "an id that was cancelled while it waited comes back beside its ghost",
         "03_enqueue",
-        "elseif not ghosts or ghosts[j] == 0 then",
-        "else",
+        "elseif ghosts and ghosts[j] then",
+        "elseif false then",
     ),
     one(
         "the job that took another's place is taken for its ghost",
         "03_enqueue",
-        "    call('SREM', k..'h', old)\n",
-        "    call('SADD', k..'h', id)\n",
+        "    call('HDEL', k..'H', old)\n",
+        "    call('HSET', k..'H', id, 0)\n",
     ),
     one(
         "a backlog is full one job too early",
@@ -147,7 +147,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         why: "the virtual clock goes back to whoever is served",
         patch: patch("fetch", "if v > v0 then call('SET'", "if v ~= v0 then call('SET'"),
         more: &[
-            patch("fetch", "  if s.vt < v then s.vt = v end\n  v = s.vt\n", "  v = s.vt\n"),
+            patch("fetch", "  if s.vt < v then s.vt = v end\n", ""),
             patch("00_tenants", "if s.vt < v then s.vt = v end -- no credit", "-- no credit"),
         ],
     },

@@ -42,7 +42,7 @@ pub(in crate::queue::model) struct Snapshot {
 pub(in crate::queue::model) struct TenantKeys {
     /// By lane and level.
     pub(in crate::queue::model) lists: Vec<Vec<String>>,
-    pub(in crate::queue::model) ghosts: BTreeSet<String>,
+    pub(in crate::queue::model) ghosts: Hash,
     pub(in crate::queue::model) active: Hash,
     pub(in crate::queue::model) cancels: Hash,
     /// Scheduled, retryable, parked, dead letters, quarantine.
@@ -145,8 +145,7 @@ impl Reader {
                 pipeline.lrange(key(&format!("{lane}.{level}")), 0, -1);
             }
         }
-        pipeline.smembers(key("h"));
-        for hash in ["a", "c", "z", "m", "u", "U", "S", "o"] {
+        for hash in ["H", "a", "c", "z", "m", "u", "U", "S", "o"] {
             pipeline.hgetall(key(hash));
         }
         for set in SETS {

@@ -15,7 +15,11 @@ pub(super) fn check(now: &Snapshot, model: &mut Model) -> Result<(), String> {
                 list(now, model, tenant, lane, level)?;
             }
         }
-        let expected = model.ghosts.iter().filter(|&(_, &of)| of == tenant).map(|(id, _)| id.to_string());
+        let expected = model
+            .ghosts
+            .iter()
+            .filter(|&(_, &of)| of == tenant)
+            .map(|(id, _)| (id.to_string(), LANES[model.jobs[id].spec.lane].name.to_owned()));
         same("ghosts", &now.tenants[tenant].ghosts, &expected.collect())?;
         for timer in Timer::ALL {
             let at = SETS.iter().position(|set| *set == timer.letter()).unwrap_or(0);

@@ -43,18 +43,21 @@ impl Run {
         let kept = |is| model.count(number, |place| matches!(place, Place::Kept(kept, _) if kept == is));
         let mut undeclared = BTreeMap::new();
         for ((_, lane, _), list) in model.lists.iter().filter(|((of, ..), _)| *of == number) {
-            if self.workers(*lane) == 0 && !list.is_empty() {
-                *undeclared.entry(LANES[*lane].name.to_owned()).or_insert(0) += list.len() as u64;
+            let waiting = list.iter().filter(|id| !model.ghosts.contains_key(id)).count() as u64;
+            if self.workers(*lane) == 0 && waiting > 0 && !model.tenants[number].suspended {
+                *undeclared.entry(LANES[*lane].name.to_owned()).or_insert(0) += waiting;
             }
         }
+        let waiting = model.count(number, |place| place == Place::Waiting);
+        let (available, held) = if model.tenants[number].suspended { (0, waiting) } else { (waiting, 0) };
         let [completed_total, cancelled_total, discarded_total, quarantined_total] =
             model.tenants[number].outcomes;
         let expected = QueueStats {
-            available: model.count(number, |place| place == Place::Waiting),
+            available,
             active: model.active(number),
             scheduled: timer(Timer::Scheduled),
             retryable: timer(Timer::Retryable),
-            parked: timer(Timer::Parked),
+            parked: held + timer(Timer::Parked),
             discarded: kept(Keeping::Dead),
             quarantined: kept(Keeping::Quarantine),
             completed_total,
