@@ -48,6 +48,13 @@ pub(crate) struct Leaves {
     pub(crate) group: Option<OpenGroup>,
 }
 
+impl Leaves {
+    /// How many jobs there are, which numbers the next one.
+    fn count(&self) -> usize {
+        self.children.len() + usize::from(self.group.is_some())
+    }
+}
+
 /// What the run loop lends to every job.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -152,7 +159,7 @@ impl JobContext {
     /// When the actor lacks the permission that the child needs.
     pub fn enqueue<J: Job>(&self, child: &J) -> Result<JobId, JobError> {
         let mut leaves = self.leaves();
-        let child = self.child(child, leaves.children.len(), None)?;
+        let child = self.child(child, leaves.count(), None)?;
         let id = child.id();
         leaves.children.push(child);
         Ok(id)
@@ -169,10 +176,10 @@ impl JobContext {
             return Err(JobError::fail("group_open", "a job may open one group"));
         }
         for member in members {
-            let member = self.child(member, leaves.children.len(), Some(id))?;
+            let member = self.child(member, leaves.count(), Some(id))?;
             leaves.children.push(member);
         }
-        let continuation = self.child(continuation, leaves.children.len(), None)?;
+        let continuation = self.child(continuation, leaves.count(), None)?;
         leaves.group = Some(OpenGroup { id, continuation, on_failure: OnFailure::Continue });
         Ok(())
     }

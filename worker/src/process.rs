@@ -133,11 +133,16 @@ impl Processor {
     }
 }
 
-/// Lets the handler tidy up after a job that is given up. A failure is logged, since nobody is left to act on
-/// it.
+/// Lets the handler tidy up after a job that is given up, for as long as its type may run. A failure is logged,
+/// since nobody is left to act on it.
 async fn tidy(entry: &Entry, verified: &Verified, cx: &JobContext, code: &str, reason: &str) {
-    let tidy = (entry.discarded)(&verified.envelope, cx, code, reason);
-    if let Err(error) = AssertUnwindSafe(tidy).catch_unwind().await.unwrap_or(Ok(())) {
-        tracing::error!("tidying up failed: {}", jobs::error::report(&error));
-    }
+    let tidy = AssertUnwindSafe((entry.discarded)(&verified.envelope, cx, code, reason)).catch_unwind();
+    let limit = entry.policy.timeout;
+    let failure = match tokio::time::timeout(limit, tidy).await {
+        Ok(Ok(Ok(()))) => return,
+        Ok(Ok(Err(error))) => jobs::error::report(&error),
+        Ok(Err(_)) => "it panicked".to_owned(),
+        Err(_) => format!("no result after {limit:?}"),
+    };
+    tracing::error!("tidying up failed: {failure}");
 }

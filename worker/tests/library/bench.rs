@@ -1,5 +1,6 @@
 //! The bench itself.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jobs::clock::Clock as _;
@@ -61,6 +62,26 @@ async fn failures_are_retried_with_growing_waits_and_end_as_dead_letters() {
     assert_eq!((kept[0].id, kept[0].reason.code.as_str()), (job, "attempts_exhausted"));
     assert_eq!(bench.queue().redrive(acme.tenant_id(), job), Redriven::Started);
     assert_eq!(bench.run_until_empty().await.retried().len(), 1, "with all its attempts");
+}
+
+#[tokio::test]
+async fn tidying_up_ends_when_the_types_time_is_over() {
+    let (bench, diary) = bench().await;
+    let acme = bench.tenant("acme").await;
+    let job = bench.enqueue(&acme, &Task::GiveUpAndHang).await;
+    assert_eq!(bench.run_until_empty().await.discarded(), [(job, "no_use", "told to".to_owned())]);
+    assert_eq!(diary.read(), ["acme GiveUpAndHang 1", "acme GiveUpAndHang discarded: no_use"]);
+}
+
+/// Whatever it enqueues beside it: the continuation is a job of its own.
+#[tokio::test]
+async fn a_groups_continuation_shares_its_id_with_no_other_child() {
+    let (bench, diary) = bench().await;
+    let acme = bench.tenant("acme").await;
+    bench.enqueue(&acme, &Task::FanOutAndGather).await;
+    let completed = bench.run_to_the_end().await.completed();
+    assert_eq!(diary.read().iter().filter(|line| *line == "gather").count(), 2);
+    assert_eq!(completed.iter().collect::<HashSet<_>>().len(), 5, "{completed:?}");
 }
 
 #[tokio::test]

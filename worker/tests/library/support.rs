@@ -30,10 +30,14 @@ pub(crate) enum Task {
     Succeed,
     Fail,
     GiveUp,
+    /// And tidying up never ends.
+    GiveUpAndHang,
     Panic,
     Hang,
     /// Opens a group of as many tasks that succeed.
     FanOut(u32),
+    /// As a fan-out of two, and then one more of the continuation's type.
+    FanOutAndGather,
 }
 
 impl Job for Task {
@@ -48,19 +52,23 @@ impl Handler for Task {
         match self {
             Self::Succeed => Ok(()),
             Self::Fail => Err(JobError::retry("told to")),
-            Self::GiveUp => Err(JobError::fail("no_use", "told to")),
+            Self::GiveUp | Self::GiveUpAndHang => Err(JobError::fail("no_use", "told to")),
             Self::Panic => panic!("told to"),
             Self::Hang => std::future::pending().await,
             Self::FanOut(count) => {
                 let members: Vec<Self> = (0..*count).map(|_| Self::Succeed).collect();
                 cx.open_group(&members, &Gather)
             }
+            Self::FanOutAndGather => {
+                cx.open_group(&[Self::Succeed, Self::Succeed], &Gather)?;
+                cx.enqueue(&Gather).map(drop)
+            }
         }
     }
 
     async fn discarded(&self, cx: &JobContext, code: &str, _: &str) -> Result<(), JobError> {
         cx.state::<Diary>()?.note(format!("{} {self:?} discarded: {code}", cx.tenant().tenant_id()));
-        Ok(())
+        if matches!(self, Self::GiveUpAndHang) { std::future::pending().await } else { Ok(()) }
     }
 }
 
