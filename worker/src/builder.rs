@@ -48,8 +48,8 @@ use crate::tools::Tools;
 /// # async fn example(keys: StampKeys) -> anyhow::Result<()> {
 /// let queue = QueueConfig::new("redis://127.0.0.1".into());
 /// let stores = stores::StoresConfig::embedded("data".into(), queue.url.clone());
-/// let worker = Worker::builder(queue, keys,
-/// stores).register::<SendInvoice>().concurrency(32).start().await?;
+/// let worker = Worker::builder(queue, keys, stores);
+/// let worker = worker.register::<SendInvoice>().concurrency(32).start().await?;
 ///
 /// let acme = "acme".parse()?;
 /// worker.tenants().ensure(&acme, "Acme Ltd").await?;

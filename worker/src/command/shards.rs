@@ -1,7 +1,8 @@
 use clap::Args;
-use clap::builder::RangedI64ValueParser;
 use jobs::queue::{QueueConfig, reshard};
 use secrecy::SecretString;
+
+use crate::settings::shard_count;
 
 /// Changes the number of shards of the queue.
 ///
@@ -38,8 +39,4 @@ impl Shards {
         }
         Ok(())
     }
-}
-
-fn shard_count() -> RangedI64ValueParser<u16> {
-    clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into())
 }

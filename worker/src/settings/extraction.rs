@@ -4,8 +4,11 @@ use clap::Args;
 
 use crate::extract::OpenAiSettings;
 
+const MODEL: &str = "gpt-4o-mini";
+const TIMEOUT_S: u32 = 120;
+
 /// Who finds entities: the built-in rules, or a language model behind an OpenAI-compatible endpoint.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ExtractionSettings {
     /// Base URL of an OpenAI-compatible API, such as `https://api.openai.com/v1`. Without it the built-in
     /// rules are used: they work offline and find names, not meaning.
@@ -15,11 +18,22 @@ pub struct ExtractionSettings {
     #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub openai_api_key: Option<String>,
     /// Model to ask.
-    #[arg(long, env = "OPENAI_MODEL", default_value = "gpt-4o-mini", value_name = "NAME")]
+    #[arg(long, env = "OPENAI_MODEL", default_value = MODEL, value_name = "NAME")]
     pub openai_model: String,
     /// How long one request may take, in seconds.
-    #[arg(long, env = "OPENAI_TIMEOUT_S", default_value_t = 120)]
+    #[arg(long, env = "OPENAI_TIMEOUT_S", default_value_t = TIMEOUT_S)]
     pub openai_timeout_s: u32,
+}
+
+impl Default for ExtractionSettings {
+    fn default() -> Self {
+        Self {
+            openai_base_url: None,
+            openai_api_key: None,
+            openai_model: MODEL.to_owned(),
+            openai_timeout_s: TIMEOUT_S,
+        }
+    }
 }
 
 impl ExtractionSettings {
@@ -32,5 +46,29 @@ impl ExtractionSettings {
             model: self.openai_model.clone(),
             timeout: Duration::from_secs(self.openai_timeout_s.into()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        extraction: ExtractionSettings,
+    }
+
+    /// A program that embeds the worker begins with the same as one that is started without flags.
+    #[test]
+    fn what_is_not_said_is_the_same_in_code_and_on_the_command_line() {
+        let command = Program::command().mut_args(|arg| arg.env(None::<&str>));
+        let program = Program::from_arg_matches(&command.get_matches_from(["program"])).unwrap();
+        assert_eq!(format!("{:?}", program.extraction), format!("{:?}", ExtractionSettings::default()));
+        let settings =
+            ExtractionSettings { openai_base_url: Some("http://llm".into()), ..Default::default() };
+        assert_eq!(settings.openai().unwrap().timeout, Duration::from_secs(120));
     }
 }

@@ -12,4 +12,5 @@ pub use health::HealthSettings;
 pub use plans::PlanSettings;
 pub use pool::PoolSettings;
 pub use queue::QueueSettings;
+pub(crate) use queue::shard_count;
 pub use storage::StorageSettings;

@@ -30,6 +30,7 @@ impl QueueSettings {
     }
 }
 
-fn shard_count() -> RangedI64ValueParser<u16> {
+/// How many parts a queue may have.
+pub(crate) fn shard_count() -> RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into())
 }
