@@ -60,7 +60,7 @@ impl Scheduler {
             let next = next_fire(&due.cron, &due.time_zone, now).unwrap_or(now + chrono::Days::new(1));
             match self.copy(&due).await {
                 Ok(job) => fired += usize::from(self.schedules.schedule_fire(&due, &job, next, now).await?),
-                Err(refusal) => self.skip(&due, &refusal, next, now).await?,
+                Err(refusal) => self.skip(&due, &refusal, next).await?,
             }
         }
         Ok(fired)
@@ -80,13 +80,12 @@ impl Scheduler {
         due: &DueSchedule,
         refusal: &Refusal,
         next: DateTime<Utc>,
-        now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         if matches!(refusal, Refusal::Directory(_)) {
             return Ok(());
         }
         tracing::warn!(tenant.id = %due.tenant_id, schedule = due.name, code = refusal.code(),
             "schedule skipped: {}", jobs::error::report(refusal));
-        self.schedules.schedule_skip(due, next, now).await.map(|_| ())
+        self.schedules.schedule_skip(due, next).await.map(drop)
     }
 }

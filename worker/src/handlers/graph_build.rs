@@ -3,7 +3,9 @@
 use jobs::plan::Quota;
 use jobs::types::BuildGraph;
 use jobs::{DocumentId, JobError};
-use stores::model::{DocumentCounts, DocumentStatus, Extraction, Mention, MentionKind, OverQuota};
+use stores::model::{
+    Document, DocumentCounts, DocumentStatus, Extraction, Kb, Mention, MentionKind, OverQuota,
+};
 
 use super::document;
 use crate::context::JobContext;
@@ -19,16 +21,7 @@ impl Handler for BuildGraph {
             tracing::info!("the document failed before, its graph is not built");
             return Ok(());
         }
-        let extractions = cx.stores().documents().extractions(&kb.id, &document.id, self.revision).await?;
-        if extractions.len() != document.counts.chunks as usize {
-            return match document::current(cx, &self.document_id, self.revision).await? {
-                Some(_) => {
-                    Err(JobError::fail("extractions_missing", "some chunks were never extracted: reindex"))
-                }
-                // It was deleted while they were counted.
-                None => Ok(()),
-            };
-        }
+        let Some(extractions) = extractions(cx, &kb, &document).await? else { return Ok(()) };
         let mentions = mentions(&document.id, &extractions);
         let (index, limits) = (cx.stores().index(), cx.limits().await?);
         let replaced =
@@ -45,19 +38,39 @@ impl Handler for BuildGraph {
             cx.stores().blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
             return Ok(());
         }
-        match catalog.document(&kb.id, &document.id).await? {
-            // A later revision was built while this one was being written: its graph has to have the last
-            // word.
-            Some(newer) if newer.status == DocumentStatus::Processed => {
-                cx.enqueue(&Self { document_id: newer.id, revision: newer.revision }).map(drop)
-            }
-            Some(_) => Ok(()),
-            None => document::forget_if_deleted(cx, &kb, &document.id).await,
-        }
+        overtaken(cx, &kb, &document.id).await
     }
 
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
         document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
+    }
+}
+
+/// What was extracted from each chunk; `None` when the document was deleted while they were counted.
+async fn extractions(
+    cx: &JobContext,
+    kb: &Kb,
+    document: &Document,
+) -> Result<Option<Vec<(u32, Extraction)>>, JobError> {
+    let found = cx.stores().documents().extractions(&kb.id, &document.id, document.revision).await?;
+    if found.len() == document.counts.chunks as usize {
+        return Ok(Some(found));
+    }
+    if document::current(cx, &document.id, document.revision).await?.is_some() {
+        return Err(JobError::fail("extractions_missing", "some chunks were never extracted: reindex"));
+    }
+    Ok(None)
+}
+
+/// While a graph was being written, the document was uploaded again, or deleted.
+async fn overtaken(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
+    match cx.stores().catalog().document(&kb.id, id).await? {
+        // The later revision was built meanwhile: its graph has to have the last word.
+        Some(newer) if newer.status == DocumentStatus::Processed => {
+            cx.enqueue(&BuildGraph { document_id: newer.id, revision: newer.revision }).map(drop)
+        }
+        Some(_) => Ok(()),
+        None => document::forget_if_deleted(cx, kb, id).await,
     }
 }
 

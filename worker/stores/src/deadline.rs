@@ -21,8 +21,12 @@ pub(crate) async fn within<T>(
     limit: Duration,
     call: impl Future<Output = StoreResult<T>> + Send,
 ) -> StoreResult<T> {
-    let late = |_| StoreError::transient(operation, DeadlinePassed(limit));
-    tokio::time::timeout(limit, call).await.map_err(late)?
+    tokio::time::timeout(limit, call).await.map_err(|_| late(operation, limit))?
+}
+
+/// The passing fault of an `operation` that did not end within `limit`.
+pub(crate) fn late(operation: &'static str, limit: Duration) -> StoreError {
+    StoreError::transient(operation, DeadlinePassed(limit))
 }
 
 #[cfg(test)]

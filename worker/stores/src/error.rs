@@ -10,7 +10,7 @@ pub enum StoreError {
     /// A passing fault: the server is away, busy or slow.
     #[error("{operation}: the store is not available")]
     Transient {
-        /// The operation, such as `catalog.document_accept`.
+        /// The operation, such as `catalog.accept`.
         operation: &'static str,
         /// What the driver said.
         #[source]
@@ -25,7 +25,7 @@ pub enum StoreError {
         #[source]
         source: Source,
     },
-    /// The call contradicts what is stored, such as an idempotency key that was used for another request.
+    /// The call contradicts itself or what is stored, such as a job that was stamped for another tenant.
     #[error("{operation}: {what}")]
     Conflict {
         /// The operation.

@@ -125,12 +125,7 @@ impl DueSchedules for SqliteDueSchedules {
         call("schedules.schedule_fire", CALL, self.fire(due, job, next, now)).await
     }
 
-    async fn schedule_skip(
-        &self,
-        due: &DueSchedule,
-        next: DateTime<Utc>,
-        _now: DateTime<Utc>,
-    ) -> StoreResult<bool> {
+    async fn schedule_skip(&self, due: &DueSchedule, next: DateTime<Utc>) -> StoreResult<bool> {
         call("schedules.schedule_skip", CALL, self.skip(due, next)).await
     }
 }

@@ -7,9 +7,9 @@ use neo4rs::{ConfigBuilder, Graph, Query, Row, Txn};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, timeout_at};
 
-use super::fault::{Late, fault};
+use super::fault::fault;
 use crate::config::InvalidStores;
-use crate::deadline::CALL;
+use crate::deadline::{CALL, late};
 use crate::percent;
 use crate::ports::StoreResult;
 
@@ -119,7 +119,7 @@ impl Neo4j {
             // connection.
             let mut guard = Guard { neo4j: self, generation, orderly: false };
             let Ok(done) = timeout_at(deadline, &mut work).await else {
-                return Err(Late(limit).fault(operation));
+                return Err(late(operation, limit));
             };
             let rows = done.map_err(fault(operation))?;
             guard.orderly = true;

@@ -1,21 +1,8 @@
 //! What a failure of the driver means.
 
-use std::time::Duration;
-
 use neo4rs::{Error, Neo4jErrorKind};
 
 use crate::error::StoreError;
-
-/// The transaction did not end in time.
-#[derive(Debug, thiserror::Error)]
-#[error("the transaction did not end within {0:?}")]
-pub(super) struct Late(pub(super) Duration);
-
-impl Late {
-    pub(super) fn fault(self, operation: &'static str) -> StoreError {
-        StoreError::transient(operation, self)
-    }
-}
 
 /// What Neo4j answered, without its message, which quotes the data.
 #[derive(Debug, thiserror::Error)]

@@ -22,10 +22,5 @@ pub trait DueSchedules: Send + Sync {
     ) -> StoreResult<bool>;
 
     /// Moves a schedule whose template was refused on to `next` without firing, under the same condition.
-    async fn schedule_skip(
-        &self,
-        due: &DueSchedule,
-        next: DateTime<Utc>,
-        now: DateTime<Utc>,
-    ) -> StoreResult<bool>;
+    async fn schedule_skip(&self, due: &DueSchedule, next: DateTime<Utc>) -> StoreResult<bool>;
 }

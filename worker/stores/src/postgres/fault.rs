@@ -1,19 +1,6 @@
 //! What a failure of the driver means.
 
-use std::time::Duration;
-
 use crate::error::StoreError;
-
-/// The transaction did not end in time.
-#[derive(Debug, thiserror::Error)]
-#[error("the transaction did not end within {0:?}")]
-pub(super) struct Late(pub(super) Duration);
-
-impl Late {
-    pub(super) fn fault(self, operation: &'static str) -> StoreError {
-        StoreError::transient(operation, self)
-    }
-}
 
 /// A failure in `operation`, as a passing fault or one that stays.
 pub(super) fn fault(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {

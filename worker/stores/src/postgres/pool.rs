@@ -1,4 +1,4 @@
-//! Connections, and the three ways to one.
+//! Connections, and the ways to one.
 
 use std::time::Duration;
 

@@ -62,12 +62,7 @@ impl DueSchedules for PgSchedules {
         Ok(moved)
     }
 
-    async fn schedule_skip(
-        &self,
-        due: &DueSchedule,
-        next: DateTime<Utc>,
-        _now: DateTime<Utc>,
-    ) -> StoreResult<bool> {
+    async fn schedule_skip(&self, due: &DueSchedule, next: DateTime<Utc>) -> StoreResult<bool> {
         let mut tx = self.postgres.tenant(&due.tenant_id).tx("schedules.skip").await?;
         let moved = tx.execute(move_on(due, next).bind(None::<DateTime<Utc>>)).await? == 1;
         tx.commit().await?;

@@ -7,7 +7,8 @@ use sqlx::query::Query;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::Instant;
 
-use super::fault::{Late, fault};
+use super::fault::fault;
+use crate::deadline::late;
 use crate::ports::StoreResult;
 
 /// A statement with its arguments.
@@ -31,7 +32,7 @@ impl Tx {
         let begin = tokio::time::timeout_at(deadline, pool.begin());
         let inner = match begin.await {
             Ok(connection) => connection.map_err(fault(operation))?,
-            Err(_) => return Err(Late(limit).fault(operation)),
+            Err(_) => return Err(late(operation, limit)),
         };
         Ok(Self { inner, operation, deadline, limit })
     }
@@ -78,6 +79,6 @@ async fn within<T>(
 ) -> StoreResult<T> {
     match tokio::time::timeout_at(deadline, work).await {
         Ok(done) => done.map_err(fault(operation)),
-        Err(_) => Err(Late(limit).fault(operation)),
+        Err(_) => Err(late(operation, limit)),
     }
 }

@@ -46,56 +46,89 @@ async fn write(
         idempotency::prune(tx, &catalog.tenant, now).await?;
         idempotency::insert(tx, &catalog.tenant, answer, now).await?;
     }
+    let mut refused = of_tenant(tx, catalog, acceptance, now).await?;
+    if refused.is_none() {
+        refused = of_kb(tx, catalog, acceptance, now).await?;
+    }
+    if refused.is_none() {
+        refused = of_documents(tx, catalog, acceptance, now).await?;
+    }
+    if let Some(refused) = refused {
+        return Ok(refused);
+    }
+    for job in &acceptance.jobs {
+        outbox_insert(tx, &catalog.tenant, job, now).await?;
+    }
+    // The job that makes a tenant is the operator's wish, not the tenant's.
+    let jobs = if acceptance.tenant.is_some() { 0 } else { acceptance.jobs.len() };
+    let over = usage::jobs_count(tx, &catalog.tenant, &acceptance.limits, jobs, now).await?;
+    Ok(over.map_or(Accepted::New, Accepted::OverQuota))
+}
+
+/// What stands against it, or nothing; the same goes for what follows.
+async fn of_tenant(
+    tx: &mut SqliteConnection,
+    catalog: &TenantCatalog,
+    acceptance: &Acceptance,
+    now: DateTime<Utc>,
+) -> Result<Option<Accepted>, Fault> {
     if let Some(tenant) = &acceptance.tenant
         && !(tenants::tenant_insert(tx, catalog, tenant, now).await? && slug::insert(tx, catalog).await?)
     {
-        return Ok(Accepted::TenantExists);
+        return Ok(Some(Accepted::TenantExists));
     }
     if let Some(founder) = &acceptance.founder
         && !(user_insert(tx, founder, now).await?
             && tenants::founder_insert(tx, catalog, &founder.name, now).await?)
     {
-        return Ok(Accepted::UserExists);
+        return Ok(Some(Accepted::UserExists));
     }
-    let (tenant, limits) = (&catalog.tenant, &acceptance.limits);
-    if acceptance.tenant.is_none() && !closing::may_accept(tx, tenant, acceptance.tenant_closed).await? {
-        return Ok(Accepted::TenantGone);
-    }
-    if let Some(new) = &acceptance.kb
-        && !kbs::insert(tx, tenant, new, now).await?
-    {
-        return Ok(Accepted::KbExists);
-    }
-    if acceptance.kb.is_some()
-        && let Some(over) = usage::kb_refused(tx, tenant, limits).await?
-    {
-        return Ok(Accepted::OverQuota(over));
+    let is_there = acceptance.tenant.is_some()
+        || closing::may_accept(tx, &catalog.tenant, acceptance.tenant_closed).await?;
+    Ok((!is_there).then_some(Accepted::TenantGone))
+}
+
+async fn of_kb(
+    tx: &mut SqliteConnection,
+    catalog: &TenantCatalog,
+    acceptance: &Acceptance,
+    now: DateTime<Utc>,
+) -> Result<Option<Accepted>, Fault> {
+    if let Some(new) = &acceptance.kb {
+        if !kbs::insert(tx, &catalog.tenant, new, now).await? {
+            return Ok(Some(Accepted::KbExists));
+        }
+        if let Some(over) = usage::kb_refused(tx, &catalog.tenant, &acceptance.limits).await? {
+            return Ok(Some(Accepted::OverQuota(over)));
+        }
     }
     if let Some(kb) = &acceptance.kb_close
-        && !kbs::close(tx, tenant, kb, now).await?
+        && !kbs::close(tx, &catalog.tenant, kb, now).await?
     {
-        return Ok(Accepted::KbGone);
+        return Ok(Some(Accepted::KbGone));
     }
-    if let Some((kb, new)) = &acceptance.documents {
-        if !kbs::is_open(tx, tenant, kb).await? {
-            return Ok(Accepted::KbGone);
-        }
-        if let Some(over) = usage::documents_refused(tx, tenant, limits, (kb, new)).await? {
-            return Ok(Accepted::OverQuota(over));
-        }
-        for document in new {
-            if !documents::register(tx, tenant, kb, document, now).await? {
-                return Ok(Accepted::RevisionMoved);
-            }
+    Ok(None)
+}
+
+async fn of_documents(
+    tx: &mut SqliteConnection,
+    catalog: &TenantCatalog,
+    acceptance: &Acceptance,
+    now: DateTime<Utc>,
+) -> Result<Option<Accepted>, Fault> {
+    let Some((kb, new)) = &acceptance.documents else { return Ok(None) };
+    if !kbs::is_open(tx, &catalog.tenant, kb).await? {
+        return Ok(Some(Accepted::KbGone));
+    }
+    if let Some(over) = usage::documents_refused(tx, &catalog.tenant, &acceptance.limits, (kb, new)).await? {
+        return Ok(Some(Accepted::OverQuota(over)));
+    }
+    for document in new {
+        if !documents::register(tx, &catalog.tenant, kb, document, now).await? {
+            return Ok(Some(Accepted::RevisionMoved));
         }
     }
-    for job in &acceptance.jobs {
-        outbox_insert(tx, tenant, job, now).await?;
-    }
-    // The job that makes a tenant is the operator's wish, not the tenant's.
-    let jobs = if acceptance.tenant.is_some() { 0 } else { acceptance.jobs.len() };
-    let over = usage::jobs_count(tx, tenant, limits, jobs, now).await?;
-    Ok(over.map_or(Accepted::New, Accepted::OverQuota))
+    Ok(None)
 }
 
 /// Puts a job of `tenant` into the outbox. A job that lies there already stays.

@@ -49,6 +49,21 @@ impl Accepting<'_> {
             return Ok(Some(Accepted::Replayed(replay)));
         }
         usage::tenant_lock(&mut self.tx, self.db, &acceptance.limits).await?;
+        let mut refused = self.of_tenant(acceptance).await?;
+        if refused.is_none() {
+            refused = self.of_kb(acceptance).await?;
+        }
+        if refused.is_none() {
+            refused = self.of_documents(acceptance).await?;
+        }
+        if refused.is_some() {
+            return Ok(refused);
+        }
+        self.outbox(&acceptance.jobs).await?;
+        self.count(acceptance).await
+    }
+
+    async fn of_tenant(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {
         if let Some(tenant) = &acceptance.tenant
             && !self.tenant(tenant).await?
         {
@@ -59,41 +74,40 @@ impl Accepting<'_> {
         {
             return Ok(Some(Accepted::UserExists));
         }
-        if acceptance.tenant.is_none()
-            && !closing::may_accept(&mut self.tx, self.db, acceptance.tenant_closed).await?
-        {
-            return Ok(Some(Accepted::TenantGone));
-        }
-        if let Some(new) = &acceptance.kb
-            && !kb::insert(&mut self.tx, self.db, new, self.now).await?
-        {
-            return Ok(Some(Accepted::KbExists));
-        }
-        if acceptance.kb.is_some()
-            && let Some(over) = usage::kb_refused(&mut self.tx, self.db, &acceptance.limits).await?
-        {
-            return Ok(Some(Accepted::OverQuota(over)));
+        let is_there = acceptance.tenant.is_some()
+            || closing::may_accept(&mut self.tx, self.db, acceptance.tenant_closed).await?;
+        Ok((!is_there).then_some(Accepted::TenantGone))
+    }
+
+    async fn of_kb(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {
+        if let Some(new) = &acceptance.kb {
+            if !kb::insert(&mut self.tx, self.db, new, self.now).await? {
+                return Ok(Some(Accepted::KbExists));
+            }
+            if let Some(over) = usage::kb_refused(&mut self.tx, self.db, &acceptance.limits).await? {
+                return Ok(Some(Accepted::OverQuota(over)));
+            }
         }
         if let Some(closed) = &acceptance.kb_close
             && !kb::close(&mut self.tx, self.db, closed, self.now).await?
         {
             return Ok(Some(Accepted::KbGone));
         }
-        if let Some((kb, documents)) = &acceptance.documents {
-            if !kb::is_open(&mut self.tx, self.db, kb).await? {
-                return Ok(Some(Accepted::KbGone));
-            }
-            let whose = (kb, documents.as_slice());
-            let refused = usage::documents_refused(&mut self.tx, self.db, &acceptance.limits, whose).await?;
-            if refused.is_some() {
-                return Ok(refused.map(Accepted::OverQuota));
-            }
-            if !self.documents(kb, documents).await? {
-                return Ok(Some(Accepted::RevisionMoved));
-            }
+        Ok(None)
+    }
+
+    async fn of_documents(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {
+        let Some((kb, documents)) = &acceptance.documents else { return Ok(None) };
+        if !kb::is_open(&mut self.tx, self.db, kb).await? {
+            return Ok(Some(Accepted::KbGone));
         }
-        self.outbox(&acceptance.jobs).await?;
-        self.count(acceptance).await
+        let whose = (kb, documents.as_slice());
+        let refused = usage::documents_refused(&mut self.tx, self.db, &acceptance.limits, whose).await?;
+        if refused.is_some() {
+            return Ok(refused.map(Accepted::OverQuota));
+        }
+        let registered = self.documents(kb, documents).await?;
+        Ok((!registered).then_some(Accepted::RevisionMoved))
     }
 
     async fn count(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {

@@ -115,7 +115,7 @@ impl ApiKeys for PgCatalog {
         };
         // Also after a fault: it may have happened.
         let stored = stored.await;
-        self.announced(stored).await?
+        self.announced(stored).await
     }
 
     async fn api_key_insert(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<Option<ApiKeyRow>> {
@@ -128,7 +128,7 @@ impl ApiKeys for PgCatalog {
         }
         let stored = tx.optional(select(&self.db, &key.id), read_key).await?;
         tx.commit().await?;
-        self.announced(stored).await
+        Ok(self.announced(stored).await)
     }
 
     async fn api_key_change(
@@ -157,7 +157,7 @@ impl ApiKeys for PgCatalog {
         tx.execute(update(&self.db, id, edit)).await?;
         let after = tx.optional(select(&self.db, id), read_key).await?;
         tx.commit().await?;
-        self.announced(ApiKeyChange::Done(after.unwrap_or(before))).await
+        Ok(self.announced(ApiKeyChange::Done(after.unwrap_or(before))).await)
     }
 
     async fn api_key_used(&self, id: &ApiKeyId, now: DateTime<Utc>) -> StoreResult<()> {

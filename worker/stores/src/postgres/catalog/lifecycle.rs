@@ -38,12 +38,12 @@ impl Lifecycle for PgCatalog {
 
     async fn kb_delete(&self, id: &KbId) -> StoreResult<bool> {
         let gone = kb::delete(&self.db, id).await?;
-        self.announced(gone).await
+        Ok(self.announced(gone).await)
     }
 
     async fn tenant_close(&self) -> StoreResult<Option<u64>> {
         let epoch = closing::close(&self.db).await?;
-        self.announced(epoch).await
+        Ok(self.announced(epoch).await)
     }
 
     async fn tenant_kbs(&self) -> StoreResult<Vec<Kb>> {
@@ -56,6 +56,6 @@ impl Lifecycle for PgCatalog {
         if gone {
             self.news.slugs().changed(tenant.as_ref().map(|tenant| tenant.slug.as_str()), None).await;
         }
-        self.announced(gone).await
+        Ok(self.announced(gone).await)
     }
 }

@@ -44,7 +44,7 @@ impl PgCatalog {
         let update = update.bind(tenant).bind(subject.as_str()).bind(member.role.as_str());
         tx.execute(update.bind(row::wide(member.revision)).bind(to.err())).await?;
         tx.commit().await?;
-        self.announced(MemberChange::Done(member)).await
+        Ok(self.announced(MemberChange::Done(member)).await)
     }
 }
 
@@ -117,7 +117,7 @@ impl Members for PgCatalog {
         let sql = sql.bind(tenant).bind(subject.as_str()).bind(role.as_str()).bind(now);
         let member = tx.one(sql, read_member).await?;
         tx.commit().await?;
-        self.announced(MemberAdded::New(member)).await
+        Ok(self.announced(MemberAdded::New(member)).await)
     }
 
     async fn member_role_put(

@@ -53,9 +53,9 @@ pub(super) struct PgCatalog {
 
 impl PgCatalog {
     /// Passes `outcome` on after telling that the directory's answers about the tenant changed.
-    pub(super) async fn announced<T>(&self, outcome: T) -> StoreResult<T> {
+    pub(super) async fn announced<T>(&self, outcome: T) -> T {
         self.news.tenant_changed(self.db.tenant()).await;
-        Ok(outcome)
+        outcome
     }
 }
 
@@ -67,7 +67,7 @@ impl Catalog for PgCatalog {
 
     async fn tenant_status_move(&self, from: TenantStatus, to: TenantStatus) -> StoreResult<bool> {
         let moved = tenant::status_move(&self.db, from, to).await?;
-        if moved { self.announced(moved).await } else { Ok(moved) }
+        if moved { Ok(self.announced(moved).await) } else { Ok(moved) }
     }
 
     async fn tenant_settings_put(&self, new: &TenantSettings, revision: u64) -> StoreResult<TenantChange> {
@@ -96,12 +96,12 @@ impl Catalog for PgCatalog {
         now: DateTime<Utc>,
     ) -> StoreResult<Kb> {
         let kb = tenant::kb_ensure(&self.db, id, name, workspace, now).await?;
-        self.announced(kb).await
+        Ok(self.announced(kb).await)
     }
 
     async fn kb_rename(&self, id: &KbId, name: &str, revision: u64) -> StoreResult<bool> {
         let current = tenant::kb_rename(&self.db, id, name, revision).await?;
-        self.announced(current).await
+        Ok(self.announced(current).await)
     }
 
     async fn kb(&self, id: &KbId) -> StoreResult<Option<Kb>> {
@@ -241,9 +241,9 @@ impl Catalog for PgCatalog {
         history::record(&self.db, id).await
     }
 
-    async fn schedule_put(&self, new: &NewSchedule, now: DateTime<Utc>) -> StoreResult<()> {
-        let stored = schedule::put(&self.db, new, now).await;
-        self.announced(stored).await?
+    async fn schedule_put(&self, new: &NewSchedule, _now: DateTime<Utc>) -> StoreResult<()> {
+        let stored = schedule::put(&self.db, new).await;
+        self.announced(stored).await
     }
 
     async fn schedules(&self, kb: &KbId) -> StoreResult<Vec<Schedule>> {
@@ -252,6 +252,6 @@ impl Catalog for PgCatalog {
 
     async fn schedule_delete(&self, kb: &KbId, name: &str) -> StoreResult<bool> {
         let gone = schedule::delete(&self.db, kb, name).await?;
-        self.announced(gone).await
+        Ok(self.announced(gone).await)
     }
 }

@@ -1,6 +1,5 @@
 //! Recurring jobs of a knowledge base.
 
-use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -13,7 +12,7 @@ use crate::postgres::row;
 
 const PUT: &str = "catalog.schedule_put";
 
-pub(super) async fn put(db: &TenantDb, new: &NewSchedule, _now: DateTime<Utc>) -> StoreResult<()> {
+pub(super) async fn put(db: &TenantDb, new: &NewSchedule) -> StoreResult<()> {
     if new.template.tenant_id() != db.tenant() {
         return Err(StoreError::Conflict { operation: PUT, what: "the template is another tenant's" });
     }
