@@ -21,7 +21,7 @@ async fn the_page_asks_nobody_else_for_anything() {
     assert!(reply.header("content-type").starts_with("text/html"), "{:?}", reply.header("content-type"));
     let policy = reply.header("content-security-policy");
     assert!(policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"), "{policy}");
-    let page = String::from_utf8(reply.bytes.to_vec()).unwrap();
+    let page = String::from_utf8(reply.bytes.clone()).unwrap();
     assert!(page.contains("openapi.json") && page.contains("SwaggerUIBundle"));
     assert!(!page.contains("<script src") && !page.contains("<link "), "the page loads something");
 }
