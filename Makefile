@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test model bench lint fmt services-up services-down clean-data toolchain redis
+.PHONY: help demo dev test fuzz model bench lint fmt services-up services-down clean-data toolchain redis
 
 SERVICES := docker/services
 CARGO_RUN := cargo run --quiet --locked --package worker --bin worker --
@@ -14,6 +14,13 @@ export DOCS
 # With 1, the demo exits when done and prints one line of JSON, the only line on standard output.
 ONESHOT ?=
 ONESHOT_FLAG := $(if $(filter 1 yes true,$(ONESHOT)),--oneshot)
+
+# Requests made out of the API's description, by a program that is fetched once.
+FUZZ = export SCHEMATHESIS=$$($(SERVICES)/schemathesis.sh) EXAMPLES=$(EXAMPLES); \
+	$(SERVICES)/run.sh cargo test --locked --package tests --test it -- --ignored --test-threads 1 fuzz::
+
+# How many requests `make fuzz` makes up for each operation.
+EXAMPLES ?= 5
 
 # How many seeds `make model` tries, and the first of them.
 SEEDS ?= 10000
@@ -33,6 +40,11 @@ dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one pro
 test: lint ## Format, lints, documentation, then all tests on real servers (installed and started if need be)
 	cargo build --locked --package worker # the program that some tests kill
 	@$(SERVICES)/run.sh cargo test --locked --workspace
+	@$(FUZZ)
+
+fuzz: toolchain ## Try the API with requests made out of its own description; EXAMPLES=50 for more of them
+	cargo build --locked --package worker
+	@$(FUZZ)
 
 model: toolchain redis ## Try the queue against its model at length: SEEDS=10000 random scripts from seed FIRST=0 on
 	@TENANTRY_MODEL_SEEDS=$(SEEDS) TENANTRY_MODEL_FIRST_SEED=$(FIRST) \

@@ -7,6 +7,7 @@ mod api;
 mod cancelled;
 mod faults;
 mod fence;
+mod fuzz;
 mod isolation;
 mod jobs;
 mod queue;

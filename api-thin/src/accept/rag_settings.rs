@@ -33,9 +33,6 @@ pub(crate) async fn change_rag_settings(
 }
 
 fn patched(settings: &RagSettings, patch: &Value) -> Result<RagSettings, Problem> {
-    if !patch.is_object() {
-        return Err(Problem::new(Code::InvalidField, "expected an object"));
-    }
     let mut target = serde_json::to_value(settings).map_err(|error| Problem::internal(&error))?;
     merge_patch(&mut target, patch);
     let settings = RagSettings::deserialize(&target).map_err(|error| unreadable(&error, &target))?;

@@ -27,7 +27,12 @@ impl<S: Send + Sync, T> FromRequest<S> for MergePatch<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Json::from_request(request, state).await.map(|Json(value)| Self { value, of: PhantomData })
+        let Json(value): Json<Value> = Json::from_request(request, state).await?;
+        if value.is_object() {
+            Ok(Self { value, of: PhantomData })
+        } else {
+            Err(Problem::new(Code::InvalidField, "expected an object"))
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 use axum::Json;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{Entity, GraphCounts, Relation};
+use stores::model::{Entity, GraphCounts, Relation, RelationCursor};
 
-use super::page::page_limit;
+use super::page::{page_limit, parameter};
 use crate::extract::{KbCaller, Query, ReadDocuments};
 use crate::problem::Problem;
 
@@ -26,10 +26,12 @@ pub(super) async fn show(
     Query(asked): Query<Listing>,
 ) -> Result<Json<GraphPage>, Problem> {
     let limit = page_limit(asked.limit)?;
+    let relations_after: Option<RelationCursor> =
+        parameter("relations_after", asked.relations_after.as_deref())?;
     let index = who.caller.stores.index();
     let counts = index.counts(&who.kb).await?;
     let entities = index.entities(&who.kb, asked.entities_after.as_deref(), limit).await?;
-    let relations = index.relations(&who.kb, asked.relations_after.as_deref(), limit).await?;
+    let relations = index.relations(&who.kb, relations_after.as_ref(), limit).await?;
     Ok(Json(GraphPage {
         counts,
         entities: entities.items,

@@ -73,10 +73,11 @@ impl Snapshot {
                 break;
             }
         }
+        let mut after = None;
         loop {
-            let page = index.relations(&kb, after.as_deref(), 1000).await.unwrap();
+            let page = index.relations(&kb, after.as_ref(), 1000).await.unwrap();
             relations.extend(page.items);
-            after = page.next;
+            after = page.next.map(|next| next.parse().unwrap());
             if after.is_none() {
                 break;
             }

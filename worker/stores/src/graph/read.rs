@@ -6,8 +6,7 @@ use neo4rs::Row;
 use super::bolt::Neo4j;
 use super::cypher::TenantCypher;
 use crate::error::StoreError;
-use crate::graph_fold::{relation_cursor, relation_cursor_parse};
-use crate::model::{Entity, Page, Relation, WorkspaceId};
+use crate::model::{Entity, Page, Relation, RelationCursor, WorkspaceId};
 use crate::page;
 use crate::ports::StoreResult;
 use crate::tenant_cypher;
@@ -70,22 +69,14 @@ impl Neo4j {
         &self,
         tenant: &TenantId,
         workspace: &WorkspaceId,
-        after: Option<&str>,
+        after: Option<&RelationCursor>,
         limit: u32,
     ) -> StoreResult<Page<Relation>> {
-        let (source, target) = match after {
-            None => Default::default(),
-            Some(cursor) => relation_cursor_parse(cursor).ok_or(StoreError::Conflict {
-                operation: RELATIONS,
-                what: "the cursor is not one of ours",
-            })?,
-        };
+        let (source, target) = after.map_or(("", ""), |after| (after.source.as_str(), after.target.as_str()));
         let query = RELATIONS_PAGE.query(tenant, workspace).param("source", source).param("target", target);
         let rows = self.read(RELATIONS, query.param("limit", page::rows_for(limit))).await?;
         let relations = rows.iter().map(Row::to).collect::<Result<_, _>>().map_err(unreadable(RELATIONS))?;
-        Ok(page::cut(relations, limit, |relation: &Relation| {
-            relation_cursor(&relation.source, &relation.target)
-        }))
+        Ok(page::cut(relations, limit, |relation: &Relation| relation.cursor().to_string()))
     }
 }
 

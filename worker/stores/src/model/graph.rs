@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::relation_cursor::RelationCursor;
+
 /// Something that one chunk of a document says about an entity or a relation.
 ///
 /// The graph is a pure fold over its mentions, so the order in which documents arrive leaves no trace in it.
@@ -71,6 +73,14 @@ pub struct Relation {
     pub source_id: String,
     /// The documents that mention it, joined by `<SEP>`.
     pub file_path: String,
+}
+
+impl Relation {
+    /// Where a page ends whose last relation this is.
+    #[must_use]
+    pub fn cursor(&self) -> RelationCursor {
+        RelationCursor { source: self.source.clone(), target: self.target.clone() }
+    }
 }
 
 /// What one document contributed to the graph.

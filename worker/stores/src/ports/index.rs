@@ -5,7 +5,9 @@ use jobs::plan::Limits;
 
 use super::StoreResult;
 use crate::error::StoreError;
-use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation};
+use crate::model::{
+    Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation, RelationCursor,
+};
 
 /// The tenant's index: what queries read. On the servers its layout is `LightRAG`'s.
 #[async_trait::async_trait]
@@ -63,5 +65,10 @@ pub trait Index: Send + Sync {
 
     /// Relations by source and target (code point order), beginning after the cursor `after`. At most `limit`
     /// (1 to 1,000).
-    async fn relations(&self, kb: &Kb, after: Option<&str>, limit: u32) -> StoreResult<Page<Relation>>;
+    async fn relations(
+        &self,
+        kb: &Kb,
+        after: Option<&RelationCursor>,
+        limit: u32,
+    ) -> StoreResult<Page<Relation>>;
 }

@@ -12,7 +12,9 @@ use jobs::tenant::TenantId;
 use crate::error::StoreError;
 use crate::graph::Neo4j;
 use crate::graph_fold::DocumentMentions;
-use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation};
+use crate::model::{
+    Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation, RelationCursor,
+};
 use crate::ports::{Index, StoreResult};
 use crate::postgres::{Mentioner, Postgres, TenantDb};
 use crate::scoped::Scope;
@@ -139,7 +141,12 @@ impl Index for ServerIndex {
         self.neo4j.entities(self.db.tenant(), &kb.workspace, after, limit).await
     }
 
-    async fn relations(&self, kb: &Kb, after: Option<&str>, limit: u32) -> StoreResult<Page<Relation>> {
+    async fn relations(
+        &self,
+        kb: &Kb,
+        after: Option<&RelationCursor>,
+        limit: u32,
+    ) -> StoreResult<Page<Relation>> {
         self.neo4j.relations(self.db.tenant(), &kb.workspace, after, limit).await
     }
 }

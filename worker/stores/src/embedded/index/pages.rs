@@ -5,8 +5,7 @@ use sqlx::SqliteExecutor;
 use crate::embedded::column::unsigned;
 use crate::embedded::fault::Fault;
 use crate::embedded::file::SqliteFile;
-use crate::graph_fold::{relation_cursor, relation_cursor_parse};
-use crate::model::{Entity, GraphCounts, Page, Relation};
+use crate::model::{Entity, GraphCounts, Page, Relation, RelationCursor};
 use crate::page;
 
 pub(super) async fn counts(reader: impl SqliteExecutor<'_>, workspace: &str) -> Result<GraphCounts, Fault> {
@@ -79,14 +78,10 @@ impl From<RelationColumns> for Relation {
 pub(super) async fn relations(
     file: &SqliteFile,
     workspace: &str,
-    after: Option<&str>,
+    after: Option<&RelationCursor>,
     limit: u32,
 ) -> Result<Page<Relation>, Fault> {
-    let (source, target) = match after {
-        None => (String::new(), String::new()),
-        Some(cursor) => relation_cursor_parse(cursor)
-            .ok_or(Fault::Conflict("the cursor is not one that a page of relations ended with"))?,
-    };
+    let (source, target) = after.map_or(("", ""), |after| (after.source.as_str(), after.target.as_str()));
     let rows: Vec<RelationColumns> = sqlx::query_as(
         "SELECT source, target, keywords, description, weight, source_id, file_path FROM relations
          WHERE workspace = ? AND (source, target) > (?, ?) ORDER BY source, target LIMIT ?",
@@ -98,5 +93,5 @@ pub(super) async fn relations(
     .fetch_all(file.read())
     .await?;
     let items = rows.into_iter().map(Relation::from).collect();
-    Ok(page::cut(items, limit, |relation| relation_cursor(&relation.source, &relation.target)))
+    Ok(page::cut(items, limit, |relation: &Relation| relation.cursor().to_string()))
 }

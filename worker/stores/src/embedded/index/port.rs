@@ -11,7 +11,9 @@ use crate::embedded::fault::{Fault, call};
 use crate::embedded::file::SqliteFile;
 use crate::embedded::tenant_files::TenantFiles;
 use crate::graph_fold::DocumentMentions;
-use crate::model::{Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation};
+use crate::model::{
+    Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation, RelationCursor,
+};
 use crate::ports::{Index, StoreResult};
 use crate::scoped::Scope;
 
@@ -105,7 +107,12 @@ impl Index for TenantIndex {
         call("index.entities", CALL, read).await
     }
 
-    async fn relations(&self, kb: &Kb, after: Option<&str>, limit: u32) -> StoreResult<Page<Relation>> {
+    async fn relations(
+        &self,
+        kb: &Kb,
+        after: Option<&RelationCursor>,
+        limit: u32,
+    ) -> StoreResult<Page<Relation>> {
         let read =
             async { pages::relations(&*self.file().await?, kb.workspace.as_str(), after, limit).await };
         call("index.relations", CALL, read).await
