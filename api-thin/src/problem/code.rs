@@ -78,6 +78,7 @@ codes! {
     MemberExists = "member_exists", CONFLICT, "The tenant has this member already";
     LastAdmin = "last_admin", CONFLICT, "The tenant would be left without an ADMIN";
     ApiKeyExists = "api_key_exists", CONFLICT, "The tenant has an API key of this name already";
+    ApiKeyExpired = "api_key_expired", CONFLICT, "The API key has expired";
     UserExists = "user_exists", CONFLICT, "The user exists already";
     KbExists = "kb_exists", CONFLICT, "The knowledge base exists already";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";

@@ -5,11 +5,12 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use jobs::tenant::{ApiKeyId, KbId, Permission, Permissions, Role};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stores::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, NewApiKey};
+use serde_json::Value;
+use stores::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, KeyEnd, NewApiKey};
 
 use super::api_key_view::{ApiKeyPage, ApiKeyView, NewApiKeyView};
 use super::page::{page_after, page_limit};
-use super::text::{invalid as invalid_field, text};
+use super::text::{invalid as invalid_field, present, text};
 use super::versioned::{Created, Secret, Versioned};
 use crate::auth::ApiKey;
 use crate::extract::{Caller, IfMatch, Json, ManageTenant, OptionalJson, Query, TenantCaller};
@@ -164,21 +165,40 @@ pub(super) async fn show(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ApiKeyChange")]
-pub(super) struct Renamed {
-    name: String,
+pub(super) struct Change {
+    /// What people call it, 1 to 100 printable characters: no two keys of the tenant have one name.
+    name: Option<String>,
+    /// When it stops working; null is never. One that has expired comes back.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    expires_at: Option<Value>,
 }
 
-/// `PATCH …/api-keys/{key}`: another name.
-pub(super) async fn rename(
+/// `PATCH …/api-keys/{key}`: another name, another end.
+pub(super) async fn edit(
     app: State<ApiState>,
     TenantCaller(who): TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
     if_match: IfMatch,
-    Json(renamed): Json<Renamed>,
+    Json(Change { name, expires_at }): Json<Change>,
 ) -> Result<Versioned<ApiKeyView>, Problem> {
-    let name = text("name", renamed.name, NAME_MAX)?;
+    let name = name.map(|name| text("name", name, NAME_MAX)).transpose()?;
+    let end = expires_at.map(|wanted| another_end(&wanted, app.clock().now())).transpose()?;
     let row = found(&who, &named).await?;
-    change(&app, &who, &row, &if_match, &ApiKeyEdit::Name(name)).await.map(shown)
+    if end.is_some() {
+        // Whoever extends it gives once more what it may do.
+        who.may_give(row.permissions)?;
+    }
+    let edit = ApiKeyEdit::Details { name, end };
+    change(&app, &who, &row, &if_match, &edit).await.map(shown)
+}
+
+/// `null` is never.
+fn another_end(wanted: &Value, now: DateTime<Utc>) -> Result<KeyEnd, Problem> {
+    if wanted.is_null() {
+        return Ok(KeyEnd::Never);
+    }
+    expiry(wanted.as_str().unwrap_or_default(), now).map(KeyEnd::At)
 }
 
 /// `DELETE …/api-keys/{key}`: it is worth nothing from now on.
@@ -217,6 +237,10 @@ pub(super) async fn rotate(
     let row = found(&who, &named).await?;
     // Whoever gets the secret gets what the key may do.
     who.may_give(row.permissions)?;
+    if row.expires_at.is_some_and(|at| at <= app.clock().now()) {
+        let detail = "the key has expired, and its next secret with it: give it another expires_at first";
+        return Err(Problem::new(Code::ApiKeyExpired, detail));
+    }
     let key = ApiKey::with_fresh_secret(who.tenant(), row.id.clone());
     let until = app.clock().now().trunc_subsecs(6) + TimeDelta::seconds(grace_s.into());
     let edit = ApiKeyEdit::Secret {

@@ -3,12 +3,12 @@ use axum::extract::State;
 use jobs::plan::Limits;
 use jobs::tenant::TenantStatus;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::reindex::Nothing;
 use super::settings_view::{ChangedTenant, QueueUse, TenantLimits, TenantSettingsView};
-use super::text::{refused_slug, text};
+use super::text::{present, refused_slug, text};
 use super::versioned::Versioned;
 use crate::accept::{SettingsChange, change_settings};
 use crate::accounts::slug;
@@ -36,11 +36,6 @@ pub(super) struct Change {
     limits: Option<Value>,
     /// `active` or `suspended`. For the operator.
     status: Option<String>,
-}
-
-/// `null` is a value too: it ends all that the tenant has beyond its plan.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
 
 /// `PATCH /api/v1/tenants/{tenant}`: another name or slug; for the operator also another plan, other limits,

@@ -195,8 +195,8 @@ routes! {
         post "/api-keys" => api_keys::create, may::<ManageTenant>();
         /// An API key, without its secret
         get "/api-keys/{key}" => api_keys::show, may::<ManageTenant>();
-        /// Give an API key another name
-        patch "/api-keys/{key}" => api_keys::rename, may::<ManageTenant>();
+        /// Give an API key another name or another end
+        patch "/api-keys/{key}" => api_keys::edit, may::<ManageTenant>();
         /// Revoke an API key
         delete "/api-keys/{key}" => api_keys::revoke, may::<ManageTenant>();
         /// Give an API key another secret: only this answer holds it

@@ -1,5 +1,8 @@
 //! Texts of people in bodies.
 
+use serde::{Deserialize as _, Deserializer};
+use serde_json::Value;
+
 use crate::accounts::SlugFault;
 use crate::problem::{Code, Problem};
 
@@ -10,6 +13,11 @@ pub(super) fn text(field: &str, value: String, max_chars: usize) -> Result<Strin
     } else {
         Err(invalid(field, format!("expected 1 to {max_chars} printable characters")))
     }
+}
+
+/// A field of a patch that is there, if only as `null`.
+pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 pub(super) fn invalid(field: &str, problem: String) -> Problem {

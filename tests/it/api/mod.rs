@@ -1,5 +1,6 @@
 //! The HTTP API, asked over HTTP.
 
+mod api_key_ends;
 mod api_keys;
 mod bad_input;
 mod cancel;

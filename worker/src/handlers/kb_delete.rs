@@ -16,7 +16,7 @@ impl Handler for DeleteKb {
             return Ok(());
         };
         empty_kb(cx.stores(), &kb).await?;
-        lifecycle.kb_delete(&kb.id).await?;
+        lifecycle.kb_delete(&kb.id, cx.now()).await?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use jobs::tenant::{Actor, ApiKeyId, KbId, Permission, Permissions, Role};
 
 use super::fixture::{Pair, Party, now};
 use crate::Opened;
-use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, NewApiKey};
+use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, KeyEnd, NewApiKey};
 
 fn id(text: &str) -> ApiKeyId {
     text.parse().unwrap()
@@ -28,7 +28,7 @@ async fn insert(party: &Party, new: &NewApiKey) -> ApiKeyRow {
 }
 
 fn renamed(name: &str) -> ApiKeyEdit {
-    ApiKeyEdit::Name(name.into())
+    ApiKeyEdit::Details { name: Some(name.into()), end: None }
 }
 
 pub(super) async fn made_and_listed(opened: &Opened) {
@@ -105,6 +105,26 @@ pub(super) async fn changed_and_revoked(opened: &Opened) {
     assert_eq!(catalog.api_keys(None, 1_000).await.unwrap().items.len(), 1);
     assert!(matches!(change(&one, renamed("two"), None).await, ApiKeyChange::Done(_)), "the name is free");
     assert_eq!(pair.twin.stores.catalog().api_key(&one).await.unwrap().unwrap().name, "one");
+}
+
+pub(super) async fn extended(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let catalog = pair.acme.stores.catalog();
+    let (one, soon, later) = (id("one00000"), pair.now, pair.now + TimeDelta::days(1));
+    insert(&pair.acme, &NewApiKey { expires_at: Some(soon), ..key("one00000", "one") }).await;
+    insert(&pair.twin, &NewApiKey { expires_at: Some(soon), ..key("one00000", "one") }).await;
+    for (end, expires_at) in
+        [(Some(KeyEnd::At(later)), Some(later)), (None, Some(later)), (Some(KeyEnd::Never), None)]
+    {
+        let edit = ApiKeyEdit::Details { name: None, end };
+        let changed = catalog.api_key_change(&one, &edit, None).await.unwrap();
+        let ApiKeyChange::Done(row) = changed else { panic!("{changed:?}") };
+        assert_eq!((row.name.as_str(), row.expires_at), ("one", expires_at));
+        let known = opened.directory.api_key(pair.acme.id(), &one).await.unwrap().unwrap();
+        assert_eq!(known.expires_at, expires_at, "the directory hears of it");
+    }
+    let twin = pair.twin.stores.catalog().api_key(&one).await.unwrap().unwrap();
+    assert_eq!(twin.expires_at, Some(soon));
 }
 
 pub(super) async fn rotated(opened: &Opened) {

@@ -1,13 +1,15 @@
 use bytes::Bytes;
 use jobs::DocumentId;
-use jobs::tenant::KbId;
+use jobs::tenant::{KbId, Role};
 use sha2::{Digest as _, Sha256};
 
 use super::fixture::{Pair, Party, now, upload, workspace};
 use super::graph::{entity, relation, say};
 use super::schedules::schedule;
 use crate::Opened;
-use crate::model::{Acceptance, Accepted, Chunk, Extraction, GraphCounts, Kb, NewKb, ParsedDocument};
+use crate::model::{
+    Acceptance, Accepted, Chunk, Extraction, GraphCounts, Kb, NewApiKey, NewKb, ParsedDocument,
+};
 
 async fn accept(party: &Party, acceptance: Acceptance) -> Accepted {
     party.stores.catalog().accept(&acceptance, now()).await.unwrap()
@@ -45,6 +47,35 @@ pub(super) async fn made_and_renamed(opened: &Opened) {
     assert_eq!(directory.kb(pair.acme.id(), &archive.id).await.unwrap(), Some(renamed));
 }
 
+/// A key of each tenant for everything, one for its knowledge base alone, and one for another.
+async fn keys(pair: &Pair) {
+    for party in [&pair.acme, &pair.twin] {
+        for (number, (name, kb_id)) in
+            [("wide", None), ("narrow", Some(party.kb.id.clone())), ("other", Some("other".parse().unwrap()))]
+                .into_iter()
+                .enumerate()
+        {
+            let (id, name) = (format!("key0000{number}").parse().unwrap(), name.into());
+            let key = NewApiKey {
+                id,
+                name,
+                kb_id,
+                secret_sha256: "11".repeat(32),
+                role: Role::Editor,
+                permissions: None,
+                created_by: None,
+                expires_at: None,
+            };
+            party.stores.catalog().api_key_ensure(&key, now()).await.unwrap();
+        }
+    }
+}
+
+async fn key_names(party: &Party) -> Vec<String> {
+    let page = party.stores.catalog().api_keys(None, 10).await.unwrap();
+    page.items.into_iter().map(|key| key.name).collect()
+}
+
 pub(super) async fn closed(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (kb, id) = (&pair.acme.kb.id, DocumentId::of_name("a.md"));
@@ -54,9 +85,11 @@ pub(super) async fn closed(opened: &Opened) {
         party.stores.catalog().schedule_put(&nightly, pair.now).await.unwrap();
     }
     let (catalog, lifecycle) = (pair.acme.stores.catalog(), pair.acme.stores.lifecycle());
+    keys(&pair).await;
     assert_eq!(close(&pair.acme, &"nowhere".parse().unwrap()).await, Accepted::KbGone);
     assert_eq!(lifecycle.kb_closed(kb).await.unwrap(), None);
-    assert!(!lifecycle.kb_delete(kb).await.unwrap(), "it is in use");
+    assert!(!lifecycle.kb_delete(kb, now()).await.unwrap(), "it is in use");
+    assert_eq!(key_names(&pair.acme).await, ["wide", "narrow", "other"]);
     assert!(opened.directory.kb_exists(pair.acme.id(), kb).await.unwrap());
 
     for _ in 0..2 {
@@ -76,8 +109,14 @@ pub(super) async fn closed(opened: &Opened) {
     let found = lifecycle.kb_closed(kb).await.unwrap().unwrap();
     assert_eq!((found.workspace, found.is_closed), (pair.acme.kb.workspace.clone(), true));
 
-    assert!(lifecycle.kb_delete(kb).await.unwrap());
-    assert!(!lifecycle.kb_delete(kb).await.unwrap());
+    // Until then its own key may ask for its end, and the job of whoever asked is checked.
+    assert_eq!(key_names(&pair.acme).await, ["wide", "narrow", "other"]);
+    assert!(lifecycle.kb_delete(kb, now()).await.unwrap());
+    assert!(!lifecycle.kb_delete(kb, now()).await.unwrap());
+    assert_eq!(key_names(&pair.acme).await, ["wide", "other"]);
+    let narrow = opened.directory.api_key(pair.acme.id(), &"key00001".parse().unwrap()).await.unwrap();
+    assert!(narrow.unwrap().revoked_at.is_some(), "the directory hears of it");
+    assert_eq!(key_names(&pair.twin).await, ["wide", "narrow", "other"]);
     assert_eq!(lifecycle.kb_closed(kb).await.unwrap(), None);
     assert_eq!(catalog.usage(now()).await.unwrap().documents, 0);
     assert_eq!(catalog.accept(&again, now()).await.unwrap(), Accepted::New);

@@ -28,7 +28,7 @@ pub async fn exercise(opened: &Opened) {
             news_of_members,
         }
         api_keys {
-            made_and_listed, one_name_for_one_key, changed_and_revoked, rotated, use_is_noted, news_of_keys,
+            made_and_listed, one_name_for_one_key, changed_and_revoked, extended, rotated, use_is_noted, news_of_keys,
         }
         accept {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,

@@ -52,8 +52,13 @@ pub struct ApiKeyRow {
 /// What is changed of an API key.
 #[derive(Debug, Clone)]
 pub enum ApiKeyEdit {
-    /// What people call it.
-    Name(String),
+    /// What people say of it; what is `None` stays.
+    Details {
+        /// What people call it.
+        name: Option<String>,
+        /// When it stops working.
+        end: Option<KeyEnd>,
+    },
     /// Another secret.
     Secret {
         /// SHA-256 of the secret part, in hexadecimal.
@@ -63,6 +68,24 @@ pub enum ApiKeyEdit {
     },
     /// It is worth nothing from then on.
     Revoked(DateTime<Utc>),
+}
+
+/// When an API key stops working.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyEnd {
+    /// When it is revoked.
+    Never,
+    /// At this moment.
+    At(DateTime<Utc>),
+}
+
+impl KeyEnd {
+    pub(crate) fn at(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Never => None,
+            Self::At(at) => Some(at),
+        }
+    }
 }
 
 /// What became of a change of an API key.

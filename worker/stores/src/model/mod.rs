@@ -20,7 +20,7 @@ mod usage;
 mod workspace;
 
 pub use accept::{Acceptance, Accepted, Idempotency, Replay};
-pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyRecord, ApiKeyRow, NewApiKey};
+pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
 pub use gate::GateRule;

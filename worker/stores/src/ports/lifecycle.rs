@@ -29,8 +29,9 @@ pub trait Lifecycle: Send + Sync {
     /// A knowledge base that was closed ([`crate::model::Acceptance::kb_close`]).
     async fn kb_closed(&self, kb: &KbId) -> StoreResult<Option<Kb>>;
 
-    /// Removes the rows of a knowledge base that was closed. Returns whether there were any.
-    async fn kb_delete(&self, kb: &KbId) -> StoreResult<bool>;
+    /// Removes the rows of a knowledge base that was closed, and revokes the API keys that reach it alone: one that is
+    /// made later under the same id is not theirs. Returns whether there were any rows.
+    async fn kb_delete(&self, kb: &KbId, now: DateTime<Utc>) -> StoreResult<bool>;
 
     /// Closes the tenant, whatever state it is in: it is being deprovisioned, and jobs that were stamped before
     /// are called off. Returns its new epoch; `None` when it is gone.

@@ -8,7 +8,7 @@ use super::port::TenantCatalog;
 use crate::deadline::CALL;
 use crate::embedded::column::{micros, moment, parsed, unsigned};
 use crate::embedded::fault::{Fault, call};
-use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, NewApiKey, Page, allowed, scope_text};
+use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, KeyEnd, NewApiKey, Page, allowed, scope_text};
 use crate::page;
 use crate::ports::{ApiKeys, StoreResult};
 
@@ -147,7 +147,7 @@ impl TenantCatalog {
         if revision.is_some_and(|revision| revision != before.revision) {
             return Ok(ApiKeyChange::Stale);
         }
-        if let ApiKeyEdit::Name(name) = edit
+        if let ApiKeyEdit::Details { name: Some(name), .. } = edit
             && self.name_taken(&mut tx, name, id).await?
         {
             return Ok(ApiKeyChange::NameTaken);
@@ -166,12 +166,16 @@ impl TenantCatalog {
         edit: &ApiKeyEdit,
     ) -> Result<(), Fault> {
         let query = match edit {
-            ApiKeyEdit::Name(name) => sqlx::query(
-                "UPDATE api_keys SET name = ?3, revision = revision + 1 WHERE tenant_id = ?1 AND key_id = ?2",
+            ApiKeyEdit::Details { name, end } => sqlx::query(
+                "UPDATE api_keys SET name = coalesce(?3, name), revision = revision + 1,
+                     expires_at_us = CASE WHEN ?4 THEN ?5 ELSE expires_at_us END
+                 WHERE tenant_id = ?1 AND key_id = ?2",
             )
             .bind(self.tenant.as_str())
             .bind(id.as_str())
-            .bind(name),
+            .bind(name.as_deref())
+            .bind(end.is_some())
+            .bind(end.and_then(KeyEnd::at).map(micros)),
             ApiKeyEdit::Secret { sha256, previous_until } => sqlx::query(
                 "UPDATE api_keys SET previous_sha256 = CASE WHEN ?4 IS NULL THEN NULL ELSE secret_sha256 END,
                      previous_until_us = ?4, secret_sha256 = ?3, revision = revision + 1

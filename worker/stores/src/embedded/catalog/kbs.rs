@@ -76,8 +76,8 @@ pub(super) async fn close(
     Ok(done.rows_affected() == 1)
 }
 
-/// Removes the rows of a knowledge base that was closed.
-pub(super) async fn delete(catalog: &TenantCatalog, kb: &KbId) -> Result<bool, Fault> {
+/// Removes the rows of a knowledge base that was closed, and revokes the keys that reach it alone.
+pub(super) async fn delete(catalog: &TenantCatalog, kb: &KbId, now: DateTime<Utc>) -> Result<bool, Fault> {
     let mut tx = catalog.file.begin().await?;
     let last: i64 = sqlx::query_scalar(
         "SELECT coalesce(max(revision), 0) FROM documents WHERE tenant_id = ? AND kb_id = ?",
@@ -87,6 +87,16 @@ pub(super) async fn delete(catalog: &TenantCatalog, kb: &KbId) -> Result<bool, F
     .fetch_one(&mut *tx)
     .await?;
     deletion::revisions_gone(&mut tx, &catalog.tenant, last).await?;
+    sqlx::query(
+        "UPDATE api_keys SET revoked_at_us = ?3, revision = revision + 1
+         WHERE tenant_id = ?1 AND kb_id = ?2 AND revoked_at_us IS NULL AND EXISTS (
+             SELECT 1 FROM kbs WHERE tenant_id = ?1 AND kb_id = ?2 AND deleting_at_us IS NOT NULL)",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(kb.as_str())
+    .bind(micros(now))
+    .execute(&mut *tx)
+    .await?;
     for statement in [
         "DELETE FROM documents WHERE tenant_id = ?1 AND kb_id = ?2 AND EXISTS (
              SELECT 1 FROM kbs WHERE tenant_id = ?1 AND kb_id = ?2 AND deleting_at_us IS NOT NULL)",

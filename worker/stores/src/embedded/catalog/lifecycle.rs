@@ -40,8 +40,8 @@ impl Lifecycle for TenantCatalog {
         Ok(found.filter(|kb| kb.is_closed))
     }
 
-    async fn kb_delete(&self, kb: &KbId) -> StoreResult<bool> {
-        call("lifecycle.kb_delete", BULK, kbs::delete(self, kb)).await
+    async fn kb_delete(&self, kb: &KbId, now: DateTime<Utc>) -> StoreResult<bool> {
+        call("lifecycle.kb_delete", BULK, kbs::delete(self, kb, now)).await
     }
 
     async fn tenant_close(&self) -> StoreResult<Option<u64>> {

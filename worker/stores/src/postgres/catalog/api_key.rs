@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 
 use super::port::PgCatalog;
 use super::tenant;
-use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, NewApiKey, Page, allowed, scope_text};
+use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, KeyEnd, NewApiKey, Page, allowed, scope_text};
 use crate::page;
 use crate::ports::{ApiKeys, StoreResult};
 use crate::postgres::pool::TenantDb;
@@ -34,12 +34,16 @@ fn insert<'a>(db: &'a TenantDb, key: &'a NewApiKey, now: DateTime<Utc>) -> Sql<'
 fn update<'a>(db: &'a TenantDb, id: &'a ApiKeyId, edit: &'a ApiKeyEdit) -> Sql<'a> {
     let (tenant, id) = (db.tenant().as_str(), id.as_str());
     match edit {
-        ApiKeyEdit::Name(name) => sqlx::query(
-            "update api_keys set name = $3, revision = revision + 1 where tenant_id = $1 and key_id = $2",
+        ApiKeyEdit::Details { name, end } => sqlx::query(
+            "update api_keys set name = coalesce($3, name), revision = revision + 1, \
+                 expires_at = case when $4 then $5 else expires_at end \
+             where tenant_id = $1 and key_id = $2",
         )
         .bind(tenant)
         .bind(id)
-        .bind(name),
+        .bind(name.as_deref())
+        .bind(end.is_some())
+        .bind(end.and_then(KeyEnd::at)),
         ApiKeyEdit::Secret { sha256, previous_until } => sqlx::query(
             "update api_keys set previous_until = $4, secret_sha256 = $3, revision = revision + 1, \
                  previous_sha256 = case when $4::timestamptz is null then null else secret_sha256 end \
@@ -138,7 +142,7 @@ impl ApiKeys for PgCatalog {
         revision: Option<u64>,
     ) -> StoreResult<ApiKeyChange> {
         let mut tx = self.db.tx("catalog.api_key_change").await?;
-        if matches!(edit, ApiKeyEdit::Name(_)) {
+        if matches!(edit, ApiKeyEdit::Details { name: Some(_), .. }) {
             tenant::lock(&mut tx, &self.db).await?;
         }
         let locked = sqlx::query(
@@ -149,7 +153,7 @@ impl ApiKeys for PgCatalog {
         if revision.is_some_and(|revision| revision != before.revision) {
             return Ok(ApiKeyChange::Stale);
         }
-        if let ApiKeyEdit::Name(name) = edit
+        if let ApiKeyEdit::Details { name: Some(name), .. } = edit
             && name_taken(&mut tx, &self.db, name, id).await?
         {
             return Ok(ApiKeyChange::NameTaken);

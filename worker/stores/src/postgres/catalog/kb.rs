@@ -46,8 +46,8 @@ pub(super) async fn close(tx: &mut Tx, db: &TenantDb, kb: &KbId, now: DateTime<U
     Ok(closed)
 }
 
-/// Removes the rows of a knowledge base that was closed.
-pub(super) async fn delete(db: &TenantDb, kb: &KbId) -> StoreResult<bool> {
+/// Removes the rows of a knowledge base that was closed, and revokes the keys that reach it alone.
+pub(super) async fn delete(db: &TenantDb, kb: &KbId, now: DateTime<Utc>) -> StoreResult<bool> {
     let mut tx = db.tx_bulk("lifecycle.kb_delete").await?;
     tenant::lock(&mut tx, db).await?;
     let closed = sqlx::query(
@@ -63,6 +63,11 @@ pub(super) async fn delete(db: &TenantDb, kb: &KbId) -> StoreResult<bool> {
     let last = last.bind(db.tenant().as_str()).bind(kb.as_str());
     let last = tx.one(last, |row| row::number(row, "last")).await?;
     deletion::revisions_gone(&mut tx, db, last).await?;
+    let revoke = sqlx::query(
+        "update api_keys set revoked_at = $3, revision = revision + 1 \
+         where tenant_id = $1 and kb_id = $2 and revoked_at is null",
+    );
+    tx.execute(revoke.bind(db.tenant().as_str()).bind(kb.as_str()).bind(now)).await?;
     for delete in [
         "delete from documents where tenant_id = $1 and kb_id = $2",
         "delete from schedules where tenant_id = $1 and kb_id = $2",

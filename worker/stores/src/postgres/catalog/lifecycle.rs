@@ -36,8 +36,8 @@ impl Lifecycle for PgCatalog {
         Ok(tenant::kb(&self.db, kb).await?.filter(|kb| kb.is_closed))
     }
 
-    async fn kb_delete(&self, id: &KbId) -> StoreResult<bool> {
-        let gone = kb::delete(&self.db, id).await?;
+    async fn kb_delete(&self, id: &KbId, now: DateTime<Utc>) -> StoreResult<bool> {
+        let gone = kb::delete(&self.db, id, now).await?;
         Ok(self.announced(gone).await)
     }
 
