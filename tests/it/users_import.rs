@@ -3,15 +3,21 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::api::{Api, PASSWORD, problem, send};
-use worker::users::{Import, InvalidUsers, Refused, UsersFile};
+use worker::users::{Import, InvalidUsers, Refused, Said, UsersFile};
 
 use api_thin::accounts::Passwords;
 use jobs::clock::Clock as _;
+use jobs::plan::Plans;
 use jobs::tenant::Role;
 
 async fn import(api: &Api, users: &Value) -> Result<Vec<String>, Refused> {
+    let said = import_under(api, &Plans::default(), users).await?;
+    Ok(said.into_iter().map(|said| said.line).collect())
+}
+
+async fn import_under(api: &Api, plans: &Plans, users: &Value) -> Result<Vec<Said>, Refused> {
     let file = UsersFile::read(users.to_string().as_bytes()).unwrap();
-    Import { opened: &api.opened, role: Role::Viewer, now: api.clock.now() }.run(&file).await
+    Import { opened: &api.opened, plans, role: Role::Viewer, now: api.clock.now() }.run(&file).await
 }
 
 async fn hash() -> String {
@@ -77,4 +83,36 @@ async fn one_bad_entry_and_none_is_taken() {
     }
     let unknown = json!([{ "username": "bob", "password_hash": hash, "role": "ADMIN" }]);
     assert!(matches!(UsersFile::read(unknown.to_string().as_bytes()), Err(InvalidUsers::Json(_))));
+}
+
+#[tokio::test]
+async fn a_tenant_gets_no_more_members_and_no_second_key_of_a_name() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    let plans = Plans::parse("[plan.standard]\nmembers = 2").unwrap();
+    assert_eq!(acme.post("/api-keys", &json!({ "name": "bob" })).await.status, 201);
+    let hash = hash().await;
+    let entry = |name: &str| {
+        let key = format!("tk_acme_imported{name}_{}", "k".repeat(32));
+        json!({ "username": name, "password_hash": hash, "workspace": "acme", "api_key": key })
+    };
+    let users = json!([entry("ann"), entry("bob"), entry("eve")]);
+    let expected = [
+        ("ann: made, is VIEWER of acme now, has its API key of acme", false),
+        (
+            "bob: made, is VIEWER of acme now, its api_key was left out, because another one of acme is called bob: \
+             rename or revoke that one and run it again",
+            true,
+        ),
+        ("eve: made, is no member of acme, which has 2 of 2: make room and run it again", true),
+    ];
+    let said = import_under(&api, &plans, &users).await.unwrap();
+    assert_eq!(said.iter().map(|said| (said.line.as_str(), said.refused)).collect::<Vec<_>>(), expected);
+    problem(&api.log_in("eve").await, 403, "no_membership");
+    let eves = users[2]["api_key"].as_str().unwrap();
+    let list = api.bearer(Method::GET, "/api/v1/tenants/acme/kbs/default/documents", eves);
+    problem(&send(list).await, 401, "credentials_invalid");
+    // Who is in is in: only those without room are told again.
+    let again = import_under(&api, &plans, &users).await.unwrap();
+    assert_eq!(again.iter().map(|said| said.refused).collect::<Vec<_>>(), [false, true, true]);
 }

@@ -6,7 +6,7 @@ use jobs::clock::SharedClock;
 use jobs::tenant::{Role, TenantId};
 use secrecy::SecretString;
 use stores::Identities;
-use stores::model::{GateRule, Membership, Renewal, Session, UserName};
+use stores::model::{GateRule, Membership, Renewal, Session, User, UserName};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -152,6 +152,27 @@ impl Accounts {
     pub async fn log_out(&self, session: Uuid) -> Result<(), stores::StoreError> {
         self.parts.identities.session_end(session, self.parts.clock.now()).await?;
         self.parts.sessions.forget(session);
+        Ok(())
+    }
+
+    /// Gives a user another password, if they know the one of now. Their sessions but `kept` end, here at once and
+    /// elsewhere within seconds.
+    ///
+    /// # Errors
+    /// When the password stays, and why.
+    pub async fn change_password(
+        &self,
+        (name, kept): (&UserName, Uuid),
+        (current, new): (SecretString, SecretString),
+        from: ClientAddress,
+    ) -> Result<(), LogInRefused> {
+        self.count(&format!("login:address:{from}"), self.parts.rules.per_address).await?;
+        let name = self.check(name.as_str(), current).await?;
+        let user = User { password_hash: self.passwords.hash(new).await?, name };
+        if !self.parts.identities.password_put(&user, kept, self.parts.clock.now()).await? {
+            return Err(LogInRefused::Wrong);
+        }
+        self.parts.sessions.forget_all();
         Ok(())
     }
 

@@ -39,6 +39,11 @@ impl Sessions {
         Ok(live)
     }
 
+    /// Notes that any session may have ended.
+    pub fn forget_all(&self) {
+        self.live.invalidate_all();
+    }
+
     /// Notes that a session has ended.
     pub fn forget(&self, id: Uuid) {
         self.live.insert(id, false);

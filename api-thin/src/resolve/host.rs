@@ -1,6 +1,6 @@
 //! The host name that the client asked for.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
@@ -62,9 +62,14 @@ fn only<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, Host
 }
 
 fn comes_from(parts: &Parts, trusted: &[IpNet]) -> bool {
-    let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() else { return false };
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.is_some_and(|ConnectInfo(peer)| is_trusted(peer.ip(), trusted))
+}
+
+/// Whether an address is that of a trusted proxy.
+pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     // A listener on `::` shows clients of IPv4 as addresses of IPv6.
-    let address = peer.ip().to_canonical();
+    let address = address.to_canonical();
     trusted.iter().any(|net| net.contains(&address))
 }
 

@@ -5,7 +5,7 @@ mod resolution;
 mod settings;
 mod tenant_source;
 
-pub(crate) use host::{Host, HostFault};
+pub(crate) use host::{Host, HostFault, is_trusted};
 pub use resolution::Resolution;
 pub use settings::ResolutionSettings;
 pub use tenant_source::TenantSource;

@@ -11,7 +11,7 @@ pub struct Resolution {
     pub sources: Vec<TenantSource>,
     /// The domain whose subdomains are tenants, such as `example.com`.
     pub base_domain: Option<String>,
-    /// Who may say by `X-Forwarded-Host` which host was asked for.
+    /// Who may say by `X-Forwarded-Host` which host was asked for, and by `X-Forwarded-For` who asks.
     pub trusted_proxies: Vec<IpNet>,
     /// The tenant of an installation that has one only. Nobody needs to name it, and no other exists.
     pub only_tenant: Option<TenantId>,

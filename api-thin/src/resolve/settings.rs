@@ -25,7 +25,7 @@ pub struct ResolutionSettings {
     /// The domain whose subdomains are tenants: with example.com, acme.example.com is acme.
     #[arg(long, env = "TENANTRY_BASE_DOMAIN", value_name = "DOMAIN")]
     base_domain: Option<String>,
-    /// Addresses or networks of proxies whose X-Forwarded-Host is believed.
+    /// Addresses or networks of proxies whose X-Forwarded-Host and X-Forwarded-For are believed.
     #[arg(long, env = "TENANTRY_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
     trusted_proxies: Vec<String>,
     /// Refuse requests that name no tenant, although their credentials belong to one.

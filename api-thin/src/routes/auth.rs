@@ -6,10 +6,12 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use stores::model::{Membership, UserName};
+use uuid::Uuid;
 
 use super::auth_view::{Me, MembershipView, TokenSet};
-use crate::accounts::{ClientAddress, Credentials};
-use crate::auth::Identity;
+use super::text::invalid;
+use crate::accounts::{ClientAddress, Credentials, Passwords};
+use crate::auth::{Identity, Member, SuperAdmin};
 use crate::extract::{Json, Somebody};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
@@ -52,14 +54,42 @@ pub(super) async fn refresh(
 
 /// `POST /api/v1/auth/logout`
 pub(super) async fn log_out(State(app): State<ApiState>, who: Somebody) -> Result<NoContent, Problem> {
-    let session = match who.0 {
-        Identity::Member(member) => member.session,
-        Identity::SuperAdmin(who) => who.session,
-        Identity::Operator => None,
-    };
-    let session = session
-        .ok_or_else(|| Problem::new(Code::Forbidden, "these credentials do not come from a log-in"))?;
+    let (_, session) = logged_in(who)?;
     app.accounts().log_out(session).await?;
+    Ok(NoContent)
+}
+
+/// Who asks, and the session of their log-in.
+fn logged_in(who: Somebody) -> Result<(UserName, Uuid), Problem> {
+    let found = match who.0 {
+        Identity::Member(Member { actor: Actor::User(name), session, .. }) => name.parse().ok().zip(session),
+        Identity::SuperAdmin(SuperAdmin { user, session, .. }) => session.map(|session| (user, session)),
+        Identity::Member(_) | Identity::Operator => None,
+    };
+    found.ok_or_else(|| Problem::new(Code::Forbidden, "these credentials do not come from a log-in"))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordChange {
+    /// The one of now.
+    #[schemars(with = "String")]
+    current_password: SecretString,
+    /// The one from now on: 8 to 256 characters.
+    #[schemars(with = "String")]
+    new_password: SecretString,
+}
+
+/// `POST /api/v1/auth/password`: another password. The user's other sessions end.
+pub(super) async fn change_password(
+    State(app): State<ApiState>,
+    from: ClientAddress,
+    who: Somebody,
+    Json(PasswordChange { current_password, new_password }): Json<PasswordChange>,
+) -> Result<NoContent, Problem> {
+    let (user, session) = logged_in(who)?;
+    Passwords::check(&new_password).map_err(|error| invalid("new_password", error.to_string()))?;
+    app.accounts().change_password((&user, session), (current_password, new_password), from).await?;
     Ok(NoContent)
 }
 

@@ -113,7 +113,7 @@ routes! {
         post "/tenants" => tenants::create, Access::Operator;
         /// A tenant
         get "/tenants/{tenant}" => tenants::show, may::<Anyone>();
-        /// Change a tenant: its name, or, for the operator, its plan, limits and status
+        /// Change a tenant: its name and slug, or, for the operator, its plan, limits and status
         patch "/tenants/{tenant}" => settings::change, may::<ManageTenant>();
         /// Close a tenant and empty every store of it
         delete "/tenants/{tenant}" => tenants::delete, Access::Operator;
@@ -125,6 +125,8 @@ routes! {
         post "/auth/refresh" => auth::refresh, Access::Everybody;
         /// End the session of the token
         post "/auth/logout" => auth::log_out, Access::Credentials;
+        /// Another password for whoever asks; their other sessions end
+        post "/auth/password" => auth::change_password, Access::Credentials;
         /// Who the credentials are for
         get "/auth/me" => auth::me, Access::Credentials;
         /// Sign up: a tenant, and its first administrator

@@ -79,6 +79,7 @@ fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
         (
             "post",
             "/auth/logout"
+            | "/auth/password"
             | "/signup"
             | "/api-keys/{key}/rotate"
             | "/suspend"

@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use jobs::clock::{SharedClock, SystemClock};
 use jobs::tenant::Role;
 
-use crate::settings::{QueueSettings, StorageSettings};
-use crate::users::{Import, UsersFile};
+use crate::settings::{PlanSettings, QueueSettings, StorageSettings};
+use crate::users::{Import, Said, UsersFile};
 
 /// People who log in.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ pub(super) struct Users {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Takes over users from a file: all of them, or none if one cannot be taken. May be run again.
+    /// Takes over users from a file: none if one entry of it cannot be used. May be run again.
     Import(ImportFile),
 }
 
@@ -30,6 +30,8 @@ struct ImportFile {
     /// What the users become in their workspaces.
     #[arg(long, default_value = "EDITOR", value_name = "ROLE")]
     role: Role,
+    #[command(flatten)]
+    plans: PlanSettings,
     #[command(flatten)]
     storage: StorageSettings,
     #[command(flatten)]
@@ -51,12 +53,18 @@ impl ImportFile {
         let text =
             std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
         let file = UsersFile::read(&text)?;
+        let plans = self.plans.plans()?;
         let clock: SharedClock = Arc::new(SystemClock);
         let redis_url = self.queue.url();
         let opened = stores::open(&self.storage.stores(redis_url)?, Arc::clone(&clock)).await?;
-        for line in (Import { opened: &opened, role: self.role, now: clock.now() }).run(&file).await? {
+        let import = Import { opened: &opened, plans: &plans, role: self.role, now: clock.now() };
+        let said = import.run(&file).await?;
+        for Said { line, .. } in &said {
             println!("{line}");
         }
-        Ok(())
+        match said.iter().filter(|said| said.refused).count() {
+            0 => Ok(()),
+            refused => bail!("{refused} of {} users were not taken over wholly: see above", said.len()),
+        }
     }
 }

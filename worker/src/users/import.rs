@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
+use jobs::plan::{Plans, Quota};
 use jobs::tenant::{DirectoryError, Role, TenantId};
-use stores::model::{Place, User, UserChange};
+use stores::model::{KeyPlaced, MemberPlaced, OverQuota, Place, PlaceChange, User, UserChange};
 use stores::{Opened, StoreError};
 
 use super::file::{Entry, ImportedKey, UsersFile};
@@ -9,10 +10,21 @@ use super::file::{Entry, ImportedKey, UsersFile};
 pub struct Import<'a> {
     /// Where to.
     pub opened: &'a Opened,
+    /// How many members a tenant may have.
+    pub plans: &'a Plans,
     /// What they become in their workspaces.
     pub role: Role,
     /// The present moment.
     pub now: DateTime<Utc>,
+}
+
+/// What was done to one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// For people.
+    pub line: String,
+    /// Whether something of it was refused, because of what is in the tenant.
+    pub refused: bool,
 }
 
 /// Why users were not taken over.
@@ -34,7 +46,7 @@ impl Import<'_> {
     ///
     /// # Errors
     /// When a workspace is not there, or the catalog fails.
-    pub async fn run(&self, file: &UsersFile) -> Result<Vec<String>, Refused> {
+    pub async fn run(&self, file: &UsersFile) -> Result<Vec<Said>, Refused> {
         for Entry { user, workspace, .. } in &file.entries {
             if let Some(tenant) = workspace
                 && self.opened.directory.tenant(tenant).await?.is_none()
@@ -49,16 +61,21 @@ impl Import<'_> {
         Ok(done)
     }
 
-    async fn entry(&self, entry: &Entry) -> Result<String, Refused> {
+    async fn entry(&self, entry: &Entry) -> Result<Said, Refused> {
         let Entry { user, workspace, api_key } = entry;
         let mut said = vec![self.user(user).await?.to_owned()];
+        let mut refused = false;
         if let Some(tenant) = workspace {
-            said.extend(self.place(entry, tenant).await?);
+            let change = self.place(entry, tenant).await?;
+            refused = matches!(change.member, MemberPlaced::OverQuota(_))
+                || change.api_key == Some(KeyPlaced::NameTaken);
+            said.extend(self.of_member(&change.member, tenant));
+            said.extend(change.api_key.and_then(|key| of_key(key, user, tenant)));
         }
         if matches!(api_key, ImportedKey::Foreign) {
             said.push("its api_key is not tk_… and was left out: make a new one".to_owned());
         }
-        Ok(format!("{}: {}", user.name, said.join(", ")))
+        Ok(Said { line: format!("{}: {}", user.name, said.join(", ")), refused })
     }
 
     async fn user(&self, user: &User) -> Result<&'static str, Refused> {
@@ -69,16 +86,39 @@ impl Import<'_> {
         })
     }
 
-    async fn place(&self, entry: &Entry, tenant: &TenantId) -> Result<Vec<String>, Refused> {
+    async fn place(&self, entry: &Entry, tenant: &TenantId) -> Result<PlaceChange, Refused> {
         let api_key = match &entry.api_key {
             ImportedKey::Ours(key) => Some((key.id.clone(), key.secret_hash().to_hex())),
             ImportedKey::None | ImportedKey::Foreign => None,
         };
         let place = Place { tenant: tenant.clone(), role: self.role, api_key };
-        let change = self.opened.identities.place_ensure(&entry.user.name, &place, self.now).await?;
+        let plan = self.opened.directory.plan(tenant).await?;
+        let maximum = plan.and_then(|own| self.plans.limits(&own.plan, &own.limits).maximum(Quota::Members));
+        let identities = &self.opened.identities;
+        let change = identities.place_ensure(&entry.user.name, &place, maximum, self.now).await?;
         self.opened.directory.invalidate(tenant).await;
-        let member = change.member.then(|| format!("is {} of {tenant} now", self.role));
-        let key = change.api_key.then(|| format!("has its API key of {tenant}"));
-        Ok(member.into_iter().chain(key).collect())
+        Ok(change)
+    }
+
+    fn of_member(&self, member: &MemberPlaced, tenant: &TenantId) -> Option<String> {
+        match member {
+            MemberPlaced::New => Some(format!("is {} of {tenant} now", self.role)),
+            MemberPlaced::Known => None,
+            MemberPlaced::OverQuota(OverQuota { current, maximum, .. }) => Some(format!(
+                "is no member of {tenant}, which has {current} of {maximum}: make room and run it again"
+            )),
+        }
+    }
+}
+
+fn of_key(key: KeyPlaced, user: &User, tenant: &TenantId) -> Option<String> {
+    match key {
+        KeyPlaced::New => Some(format!("has its API key of {tenant}")),
+        KeyPlaced::Known => None,
+        KeyPlaced::NameTaken => Some(format!(
+            "its api_key was left out, because another one of {tenant} is called {}: rename or revoke that one \
+             and run it again",
+            user.name
+        )),
     }
 }

@@ -4,4 +4,4 @@ mod file;
 mod import;
 
 pub use file::{InvalidUsers, UsersFile};
-pub use import::{Import, Refused};
+pub use import::{Import, Refused, Said};

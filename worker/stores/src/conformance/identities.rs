@@ -3,14 +3,15 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures::future::join_all;
 use jobs::JobId;
+use jobs::plan::Quota;
 use jobs::tenant::{Role, TenantStatus};
 use uuid::Uuid;
 
 use super::fixture::{Pair, Party, now};
 use crate::Opened;
 use crate::model::{
-    Acceptance, Accepted, GateRule, Membership, NewTenant, Place, PlaceChange, Renewal, Session, User,
-    UserChange,
+    Acceptance, Accepted, GateRule, KeyPlaced, MemberPlaced, Membership, NewTenant, OverQuota, Place,
+    PlaceChange, Renewal, Session, User, UserChange,
 };
 
 /// A user that nobody had before.
@@ -78,19 +79,47 @@ pub(super) async fn places(opened: &Opened) {
         role,
         api_key: Some((key.parse().unwrap(), "22".repeat(32))),
     };
-    let ensure = async |place: &Place| identities.place_ensure(&ann.name, place, now()).await.unwrap();
+    let ensure = async |place: &Place| identities.place_ensure(&ann.name, place, None, now()).await.unwrap();
+    let (new, known) = (MemberPlaced::New, MemberPlaced::Known);
+    let change = |member: &MemberPlaced, key| PlaceChange { member: member.clone(), api_key: Some(key) };
     let viewer = place(&pair.acme, Role::Viewer, "imported");
-    assert_eq!(ensure(&viewer).await, PlaceChange { member: true, api_key: true });
-    assert_eq!(ensure(&viewer).await, PlaceChange { member: false, api_key: false });
+    assert_eq!(ensure(&viewer).await, change(&new, KeyPlaced::New));
+    assert_eq!(ensure(&viewer).await, change(&known, KeyPlaced::Known));
     let stronger = place(&pair.acme, Role::Admin, "imported2");
-    assert_eq!(ensure(&stronger).await, PlaceChange { member: false, api_key: true });
+    assert_eq!(ensure(&stronger).await, change(&known, KeyPlaced::NameTaken));
     let elsewhere = place(&pair.twin, Role::Editor, "imported");
-    assert_eq!(ensure(&elsewhere).await, PlaceChange { member: true, api_key: true });
+    assert_eq!(ensure(&elsewhere).await, change(&new, KeyPlaced::New));
     let found = identities.memberships(&ann.name).await.unwrap();
     let found: Vec<_> = found.iter().map(|membership| (&membership.tenant, membership.role)).collect();
     assert_eq!(found, [(pair.acme.id(), Role::Viewer), (pair.twin.id(), Role::Editor)]);
     let key = opened.directory.api_key(pair.acme.id(), &"imported".parse().unwrap()).await.unwrap();
     assert_eq!(key.unwrap().role, Role::Viewer);
+}
+
+/// However many are placed at once.
+pub(super) async fn places_are_limited(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let people: Vec<_> = (0..8).map(|_| someone()).collect();
+    let place = Place {
+        tenant: pair.acme.id().clone(),
+        role: Role::Viewer,
+        api_key: Some(("imported".parse().unwrap(), "22".repeat(32))),
+    };
+    let ensure = async |person: &User| {
+        opened.identities.place_ensure(&person.name, &place, Some(3), now()).await.unwrap()
+    };
+    let changes = join_all(people.iter().map(&ensure)).await;
+    let over = OverQuota { quota: Quota::Members, current: 3, maximum: 3 };
+    let refused = PlaceChange { member: MemberPlaced::OverQuota(over), api_key: None };
+    assert_eq!(changes.iter().filter(|change| **change == refused).count(), 5);
+    let placed = changes.iter().filter(|change| change.member == MemberPlaced::New);
+    let keys: Vec<_> = placed.map(|change| change.api_key).collect();
+    assert_eq!(keys.iter().filter(|key| **key == Some(KeyPlaced::New)).count(), 1);
+    assert_eq!(keys.len(), 3);
+    let inside = changes.iter().position(|change| *change != refused).unwrap();
+    assert_eq!(ensure(&people[inside]).await.member, MemberPlaced::Known, "who is in needs no room");
+    let outside = changes.iter().position(|change| *change == refused).unwrap();
+    assert_eq!(opened.identities.memberships(&people[outside].name).await.unwrap(), []);
 }
 
 /// A session of `user` that ends in `hours`.
@@ -128,6 +157,29 @@ pub(super) async fn sessions(opened: &Opened) {
     assert!(!identities.session_end(other.id, now()).await.unwrap());
     assert!(!identities.session_is_live(other.id, now()).await.unwrap());
     assert_eq!(renew(other.id, 1).await, Renewal::Ended);
+}
+
+/// Who changes a password goes on where they did it, and nowhere else.
+pub(super) async fn another_password(opened: &Opened) {
+    let (identities, ann, bob) = (&opened.identities, someone(), someone());
+    let changed = User { password_hash: "$argon2id$2".into(), ..ann.clone() };
+    let put = async |user: &User, kept| identities.password_put(user, kept, now()).await.unwrap();
+    assert!(!put(&changed, Uuid::now_v7()).await);
+    assert_eq!(identities.user(&ann.name).await.unwrap(), None, "it makes nobody");
+    identities.user_put(&ann, now()).await.unwrap();
+    identities.user_put(&bob, now()).await.unwrap();
+    let (here, there) = (session(opened, &ann, 1).await, session(opened, &ann, 1).await);
+    let (others, live) = (session(opened, &bob, 1).await, async |session: &Session| {
+        identities.session_is_live(session.id, now()).await.unwrap()
+    });
+    assert!(put(&changed, here.id).await);
+    assert_eq!(identities.user(&ann.name).await.unwrap(), Some(changed.clone()));
+    assert_eq!(identities.user(&bob.name).await.unwrap(), Some(bob));
+    assert_eq!((live(&here).await, live(&there).await, live(&others).await), (true, false, true));
+    let renewal = identities.session_renew(there.id, 1, there.expires_at, now()).await.unwrap();
+    assert_eq!(renewal, Renewal::Ended);
+    assert!(put(&changed, there.id).await);
+    assert!(!live(&here).await && !live(&there).await, "what has ended is not brought back");
 }
 
 /// Of many renewals with one token, one goes through.

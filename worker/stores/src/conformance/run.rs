@@ -46,7 +46,9 @@ pub async fn exercise(opened: &Opened) {
         closing { called_off, deleted, texts_and_values }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox }
         directory { news_of_tenants, tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
-        identities { users, founders, places, sessions, racing_renewals, gates }
+        identities {
+            users, founders, places, places_are_limited, sessions, another_password, racing_renewals, gates,
+        }
         documents { texts, extractions }
         chunks { replaced_as_a_whole, kept_apart }
         graph { folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited }

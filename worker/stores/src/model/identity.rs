@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use jobs::tenant::{ApiKeyId, Role, Subject, TenantId};
 use uuid::Uuid;
 
+use super::OverQuota;
+
 /// Names a person, for good: the `subject` of memberships and the `sub` of tokens.
 ///
 /// Names are told apart without regard to case, so a name is kept in lower case.
@@ -95,13 +97,35 @@ pub struct Place {
     pub api_key: Option<(ApiKeyId, String)>,
 }
 
-/// What giving a person a [`Place`] changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of giving a person a [`Place`].
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceChange {
-    /// The person is a member now, and had never been.
-    pub member: bool,
-    /// The key is new.
-    pub api_key: bool,
+    /// Whether they are a member.
+    pub member: MemberPlaced,
+    /// Whether their key is there; `None` when they bring none, or are no member.
+    pub api_key: Option<KeyPlaced>,
+}
+
+/// What became of a person who was to be a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberPlaced {
+    /// They are one now, and had never been.
+    New,
+    /// They were one before, or are no longer, and stay what they are.
+    Known,
+    /// The tenant has as many as it may. Nothing was written.
+    OverQuota(OverQuota),
+}
+
+/// What became of a key that a person was to bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPlaced {
+    /// It is there now, called as the person is.
+    New,
+    /// It was there, or is revoked, and stays what it is.
+    Known,
+    /// Another key of the tenant is called so. It was not written.
+    NameTaken,
 }
 
 /// A person who is logged in.

@@ -28,7 +28,8 @@ pub(crate) use gate::GateState;
 pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
 pub use history::JobRecord;
 pub use identity::{
-    InvalidUserName, Membership, Place, PlaceChange, Renewal, Session, User, UserChange, UserName,
+    InvalidUserName, KeyPlaced, MemberPlaced, Membership, Place, PlaceChange, Renewal, Session, User,
+    UserChange, UserName,
 };
 pub use member::{Member, MemberAdded, MemberChange};
 pub use original::StoredOriginal;

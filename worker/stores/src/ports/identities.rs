@@ -16,14 +16,19 @@ pub trait Identities: Send + Sync {
     /// Makes a user, or gives one another password, which ends their sessions.
     async fn user_put(&self, user: &User, now: DateTime<Utc>) -> StoreResult<UserChange>;
 
+    /// Gives a user another password, which ends their sessions but `kept`. Returns whether there is such a user.
+    async fn password_put(&self, user: &User, kept: Uuid, now: DateTime<Utc>) -> StoreResult<bool>;
+
     /// Where a person is a member, by tenant id; without tenants that are being deleted.
     async fn memberships(&self, name: &UserName) -> StoreResult<Vec<Membership>>;
 
-    /// Gives a person a place in a tenant that exists; who was a member before, or is no longer, stays what they are.
+    /// Gives a person a place in a tenant that exists and may have at most `maximum` members; who was a member before,
+    /// or is no longer, stays what they are.
     async fn place_ensure(
         &self,
         name: &UserName,
         place: &Place,
+        maximum: Option<u64>,
         now: DateTime<Utc>,
     ) -> StoreResult<PlaceChange>;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{gates, sessions, users};
+use super::{gates, places, sessions, users};
 use crate::deadline::CALL;
 use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
@@ -32,6 +32,10 @@ impl Identities for SqliteIdentities {
         call("identities.user_put", CALL, users::user_put(&self.file, user, now)).await
     }
 
+    async fn password_put(&self, user: &User, kept: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
+        call("identities.password_put", CALL, users::password_put(&self.file, user, kept, now)).await
+    }
+
     async fn memberships(&self, name: &UserName) -> StoreResult<Vec<Membership>> {
         call("identities.memberships", CALL, users::memberships(&self.file, name)).await
     }
@@ -40,9 +44,11 @@ impl Identities for SqliteIdentities {
         &self,
         name: &UserName,
         place: &Place,
+        maximum: Option<u64>,
         now: DateTime<Utc>,
     ) -> StoreResult<PlaceChange> {
-        call("identities.place_ensure", CALL, users::place_ensure(&self.file, name, place, now)).await
+        let ensured = places::ensure(&self.file, name, place, (maximum, now));
+        call("identities.place_ensure", CALL, ensured).await
     }
 
     async fn session_insert(&self, session: &Session, now: DateTime<Utc>) -> StoreResult<()> {

@@ -1,10 +1,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
+use uuid::Uuid;
 
 use crate::embedded::column::{micros, parsed};
 use crate::embedded::fault::Fault;
 use crate::embedded::file::SqliteFile;
-use crate::model::{Membership, Place, PlaceChange, User, UserChange, UserName};
+use crate::model::{Membership, User, UserChange, UserName};
 
 pub(super) async fn user(file: &SqliteFile, name: &UserName) -> Result<Option<User>, Fault> {
     let hash: Option<String> = sqlx::query_scalar("SELECT password_hash FROM identity_users WHERE name = ?")
@@ -60,6 +61,31 @@ pub(super) async fn user_put(
     Ok(UserChange::PasswordChanged)
 }
 
+pub(super) async fn password_put(
+    file: &SqliteFile,
+    user: &User,
+    kept: Uuid,
+    now: DateTime<Utc>,
+) -> Result<bool, Fault> {
+    let mut tx = file.begin().await?;
+    let done = sqlx::query("UPDATE identity_users SET password_hash = ? WHERE name = ?")
+        .bind(&user.password_hash)
+        .bind(user.name.as_str())
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "UPDATE identity_sessions SET ended_at_us = ?
+         WHERE user_name = ? AND session_id <> ? AND ended_at_us IS NULL",
+    )
+    .bind(micros(now))
+    .bind(user.name.as_str())
+    .bind(kept.to_string())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected() == 1)
+}
+
 pub(super) async fn memberships(file: &SqliteFile, name: &UserName) -> Result<Vec<Membership>, Fault> {
     let rows: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT tenant_id, tenants.name, members.role FROM members JOIN tenants USING (tenant_id)
@@ -74,41 +100,4 @@ pub(super) async fn memberships(file: &SqliteFile, name: &UserName) -> Result<Ve
         Ok(Membership { tenant, tenant_name, role })
     };
     rows.into_iter().map(membership).collect()
-}
-
-pub(super) async fn place_ensure(
-    file: &SqliteFile,
-    name: &UserName,
-    place: &Place,
-    now: DateTime<Utc>,
-) -> Result<PlaceChange, Fault> {
-    let mut tx = file.begin().await?;
-    let member = sqlx::query(
-        "INSERT INTO members (tenant_id, subject, role, status, created_at_us) VALUES (?, ?, ?, 'active', ?)
-         ON CONFLICT (tenant_id, subject) DO NOTHING",
-    )
-    .bind(place.tenant.as_str())
-    .bind(name.as_str())
-    .bind(place.role.as_str())
-    .bind(micros(now))
-    .execute(&mut *tx)
-    .await?;
-    let mut change = PlaceChange { member: member.rows_affected() == 1, api_key: false };
-    if let Some((id, secret_sha256)) = &place.api_key {
-        let key = sqlx::query(
-            "INSERT INTO api_keys (tenant_id, key_id, name, secret_sha256, role, created_at_us)
-             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, key_id) DO NOTHING",
-        )
-        .bind(place.tenant.as_str())
-        .bind(id.as_str())
-        .bind(name.as_str())
-        .bind(secret_sha256)
-        .bind(place.role.as_str())
-        .bind(micros(now))
-        .execute(&mut *tx)
-        .await?;
-        change.api_key = key.rows_affected() == 1;
-    }
-    tx.commit().await?;
-    Ok(change)
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{gates, sessions, users};
+use super::{gates, places, sessions, users};
 use crate::model::{GateRule, Membership, Place, PlaceChange, Renewal, Session, User, UserChange, UserName};
 use crate::ports::{Identities, StoreResult};
 use crate::postgres::pool::Postgres;
@@ -29,6 +29,10 @@ impl Identities for PgIdentities {
         users::user_put(&self.postgres, user, now).await
     }
 
+    async fn password_put(&self, user: &User, kept: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
+        users::password_put(&self.postgres, user, kept, now).await
+    }
+
     async fn memberships(&self, name: &UserName) -> StoreResult<Vec<Membership>> {
         users::memberships(&self.postgres, name).await
     }
@@ -37,9 +41,10 @@ impl Identities for PgIdentities {
         &self,
         name: &UserName,
         place: &Place,
+        maximum: Option<u64>,
         now: DateTime<Utc>,
     ) -> StoreResult<PlaceChange> {
-        users::place_ensure(&self.postgres, name, place, now).await
+        places::ensure(&self.postgres, name, place, (maximum, now)).await
     }
 
     async fn session_insert(&self, session: &Session, now: DateTime<Utc>) -> StoreResult<()> {

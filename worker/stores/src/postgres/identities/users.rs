@@ -1,8 +1,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use uuid::Uuid;
 
-use crate::model::{Membership, Place, PlaceChange, User, UserChange, UserName};
+use crate::model::{Membership, User, UserChange, UserName};
 use crate::ports::StoreResult;
 use crate::postgres::pool::{Postgres, Reader};
 use crate::postgres::row::{parsed, tenant_id};
@@ -55,6 +56,24 @@ pub(super) async fn user_put(
     Ok(UserChange::PasswordChanged)
 }
 
+pub(super) async fn password_put(
+    postgres: &Postgres,
+    user: &User,
+    kept: Uuid,
+    now: DateTime<Utc>,
+) -> StoreResult<bool> {
+    let change = sqlx::query("update tenantry.users set password_hash = $2 where name = $1");
+    let end = sqlx::query(
+        "update tenantry.sessions set ended_at = $2 \
+         where user_name = $1 and session_id <> $3 and ended_at is null",
+    );
+    let mut tx = postgres.reader_tx(Reader::Identity, "identities.password_put").await?;
+    let known = tx.execute(change.bind(user.name.as_str()).bind(&user.password_hash)).await? == 1;
+    tx.execute(end.bind(user.name.as_str()).bind(now).bind(kept)).await?;
+    tx.commit().await?;
+    Ok(known)
+}
+
 pub(super) async fn memberships(postgres: &Postgres, name: &UserName) -> StoreResult<Vec<Membership>> {
     let sql = sqlx::query(
         "select tenant_id, tenants.name, members.role from members join tenants using (tenant_id) \
@@ -68,31 +87,4 @@ pub(super) async fn memberships(postgres: &Postgres, name: &UserName) -> StoreRe
 
 fn read_membership(row: &PgRow) -> sqlx::Result<Membership> {
     Ok(Membership { tenant: tenant_id(row)?, tenant_name: row.try_get("name")?, role: parsed(row, "role")? })
-}
-
-/// Written as the tenant, since these are its rows.
-pub(super) async fn place_ensure(
-    postgres: &Postgres,
-    name: &UserName,
-    place: &Place,
-    now: DateTime<Utc>,
-) -> StoreResult<PlaceChange> {
-    let (tenant, role) = (place.tenant.as_str(), place.role.as_str());
-    let member = sqlx::query(
-        "insert into members (tenant_id, subject, role, created_at) values ($1, $2, $3, $4) \
-         on conflict (tenant_id, subject) do nothing",
-    );
-    let member = member.bind(tenant).bind(name.as_str()).bind(role).bind(now);
-    let mut tx = postgres.tenant(&place.tenant).tx("identities.place_ensure").await?;
-    let mut change = PlaceChange { member: tx.execute(member).await? == 1, api_key: false };
-    if let Some((id, secret_sha256)) = &place.api_key {
-        let key = sqlx::query(
-            "insert into api_keys (tenant_id, key_id, name, secret_sha256, role, created_at) \
-             values ($1, $2, $3, $4, $5, $6) on conflict (tenant_id, key_id) do nothing",
-        );
-        let key = key.bind(tenant).bind(id.as_str()).bind(name.as_str()).bind(secret_sha256);
-        change.api_key = tx.execute(key.bind(role).bind(now)).await? == 1;
-    }
-    tx.commit().await?;
-    Ok(change)
 }
