@@ -5,7 +5,7 @@ use jobs::types::{DeleteKb, IngestDocument};
 use reqwest::Method;
 use serde_json::json;
 use stores::model::{GraphCounts, Kb};
-use tests::bed::{Answer, Bed, Snapshot, TestTenant, send};
+use tests::bed::{Answer, Bed, Http, Snapshot, TestTenant, send};
 use tests::texts;
 use tests::wait::wait_for;
 
@@ -84,6 +84,28 @@ async fn gone_is_ok() {
     assert_eq!(bed.ended(&acme, again).await["state"], "completed");
     assert_nothing_left(&bed, &acme, &before, &[]).await;
     assert_eq!(delete(&acme).await.status, 404);
+}
+
+/// A key for the knowledge base alone may ask for its end, and does not reach what is made later under its id.
+#[tokio::test]
+async fn its_own_key_ends_with_it() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let before = kb(&bed, &acme).await;
+    let keys = format!("/api/v1/tenants/{}/api-keys", acme.id);
+    let wanted = json!({ "name": "own", "role": "ADMIN", "kb_id": "default" });
+    let made = acme.http.post(&keys, &wanted).await;
+    let own = Http::new(&bed.url(), made.body["api_key"].as_str().unwrap());
+    assert_eq!(own.get(&acme.kb("documents")).await.status, 200);
+    let path = format!("/api/v1/tenants/{}/kbs/default", acme.id);
+    assert_eq!(send(own.request(Method::DELETE, &path)).await.status, 202);
+    bed.run_until_empty(&acme).await;
+    assert_nothing_left(&bed, &acme, &before, &[]).await;
+
+    let kbs = format!("/api/v1/tenants/{}/kbs", acme.id);
+    assert_eq!(acme.http.post(&kbs, &json!({ "kb_id": "default", "name": "Again" })).await.status, 201);
+    assert_eq!(own.get(&acme.kb("documents")).await.status, 401);
+    assert_eq!(acme.http.get(&acme.kb("documents")).await.status, 200);
 }
 
 #[tokio::test]
