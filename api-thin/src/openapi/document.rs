@@ -106,6 +106,18 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_left_out_of_a_query_is_never_null() {
+        let json = serde_json::to_value(document()).unwrap();
+        let parameters = &json["paths"]["/api/v1/tenants/{tenant}/kbs/{kb}/documents"]["get"]["parameters"];
+        let schema = |name: &str| {
+            let parameter = parameters.as_array().unwrap().iter().find(|parameter| parameter["name"] == name);
+            parameter.unwrap()["schema"].clone()
+        };
+        assert_eq!(schema("limit")["type"], "integer");
+        assert_eq!(schema("status")["anyOf"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
     fn what_refers_to_something_finds_it() {
         let json = serde_json::to_value(document()).unwrap();
         let text = json.to_string();

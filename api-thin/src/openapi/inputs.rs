@@ -2,9 +2,10 @@
 
 use aide::OperationInput;
 use aide::generate::GenContext;
-use aide::openapi::{MediaType, Operation, RequestBody, SchemaObject};
+use aide::openapi::{MediaType, Operation, Parameter, ParameterSchemaOrContent, RequestBody, SchemaObject};
 use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
 use schemars::{JsonSchema, Schema, json_schema};
+use serde_json::Value;
 
 use crate::accounts::ClientAddress;
 use crate::extract::{
@@ -25,8 +26,24 @@ impl OperationInput for ClientAddress {}
 impl<T: JsonSchema> OperationInput for Query<T> {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
         let schema = context.schema.subschema_for::<T>();
-        let parameters = parameters_from_schema(context, schema, ParamLocation::Query);
+        let mut parameters = parameters_from_schema(context, schema, ParamLocation::Query);
+        parameters.iter_mut().for_each(never_null);
         add_parameters(context, operation, parameters);
+    }
+}
+
+/// What may be left out of a query is not null where it is there.
+fn never_null(parameter: &mut Parameter) {
+    let Parameter::Query { parameter_data, .. } = parameter else { return };
+    let ParameterSchemaOrContent::Schema(schema) = &mut parameter_data.format else { return };
+    let schema = &mut schema.json_schema;
+    if let Some(types) = schema.get("type").and_then(Value::as_array)
+        && let Some(only) = types.iter().find(|kind| *kind != "null").cloned()
+    {
+        schema.insert("type".to_owned(), only);
+    }
+    if let Some(choices) = schema.ensure_object().get_mut("anyOf").and_then(Value::as_array_mut) {
+        choices.retain(|choice| choice["type"] != "null");
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) async fn list(
 #[schemars(rename = "NewApiKey")]
 pub(super) struct Wanted {
     /// 1 to 100 printable characters; no other key of the tenant has it.
+    #[schemars(length(min = 1, max = 100))]
     name: String,
     /// EDITOR unless it is said.
     #[schemars(with = "Option<Role>")]
@@ -167,6 +168,7 @@ pub(super) async fn show(
 #[schemars(rename = "ApiKeyChange")]
 pub(super) struct Change {
     /// What people call it, 1 to 100 printable characters: no two keys of the tenant have one name.
+    #[schemars(length(min = 1, max = 100))]
     name: Option<String>,
     /// When it stops working; null is never. One that has expired comes back.
     #[serde(default, deserialize_with = "present")]

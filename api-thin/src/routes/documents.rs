@@ -31,6 +31,7 @@ pub(super) async fn upload_files(
 #[serde(deny_unknown_fields)]
 pub(super) struct TextDocument {
     /// A relative file name with `/` between its parts: it names the document.
+    #[schemars(length(min = 1))]
     name: String,
     text: String,
     /// Read off the name unless it is said.
@@ -59,6 +60,8 @@ pub(super) async fn upload_text(
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "DocumentBatch")]
 pub(super) struct Batch {
+    /// At least one; each name once.
+    #[schemars(length(min = 1))]
     documents: Vec<TextDocument>,
 }
 

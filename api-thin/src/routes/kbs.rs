@@ -40,6 +40,7 @@ pub(super) struct Wanted {
     #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
     /// What people call it: 1 to 200 printable characters.
+    #[schemars(length(min = 1, max = 200))]
     name: String,
 }
 
@@ -65,6 +66,8 @@ pub(super) async fn show(who: KbCaller<ReadDocuments>) -> Result<Versioned<KbVie
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "KbChange")]
 pub(super) struct Change {
+    /// Another one: 1 to 200 printable characters.
+    #[schemars(length(min = 1, max = 200))]
     name: String,
 }
 

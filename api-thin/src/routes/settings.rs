@@ -24,6 +24,7 @@ use stores::TenantStores;
 #[schemars(rename = "TenantChange")]
 pub(super) struct Change {
     /// What people call it: 1 to 200 printable characters.
+    #[schemars(length(min = 1, max = 200))]
     name: Option<String>,
     /// The word in its subdomain: 3 to 63 of a-z, 0-9 and -, nobody else's.
     slug: Option<String>,

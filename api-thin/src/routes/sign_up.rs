@@ -21,6 +21,7 @@ pub(super) struct SignUp {
     #[schemars(with = "TenantId")]
     tenant_id: String,
     /// What people call the tenant: 1 to 200 printable characters.
+    #[schemars(length(min = 1, max = 200))]
     name: String,
     /// Who becomes its first ADMIN.
     #[schemars(with = "Subject")]

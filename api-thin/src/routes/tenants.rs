@@ -25,6 +25,7 @@ pub(super) struct NewTenant {
     #[schemars(with = "Option<TenantId>")]
     id: Option<String>,
     /// What people call it: 1 to 200 printable characters.
+    #[schemars(length(min = 1, max = 200))]
     name: String,
     /// One of `/api/v1/plans`; `free` unless it is said.
     plan: Option<String>,
