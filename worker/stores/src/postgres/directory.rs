@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 
 use super::catalog::read_tenant;
 use super::pool::{Postgres, Reader};
-use super::row::{json, kb, number, parsed, parsed_optional, tenant_id};
+use super::row::{KB, json, kb, number, parsed, parsed_optional, tenant_id};
 use super::tx::{Read, Sql};
 use crate::directory::{DirectoryRows, MemberRecord};
 use crate::model::{ApiKeyRecord, Kb, Tenant, TenantFilter, TenantPlan, allowed};
@@ -48,9 +48,7 @@ impl DirectoryRows for PgDirectory {
     }
 
     async fn kb(&self, tenant: &TenantId, id: &KbId) -> StoreResult<Option<Kb>> {
-        let sql = sqlx::query(
-            "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 and kb_id = $2",
-        );
+        let sql = sqlx::query(KB);
         self.optional("directory.kb", sql.bind(tenant.as_str()).bind(id.as_str()), kb).await
     }
 

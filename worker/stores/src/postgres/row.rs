@@ -42,7 +42,11 @@ pub(super) fn wide(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// A knowledge base: all columns, and `deleting_at is not null as is_closed`.
+/// A knowledge base of a tenant, closed or not.
+pub(super) const KB: &str =
+    "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 and kb_id = $2";
+
+/// A row of [`KB`], or of a query that selects the same columns.
 pub(super) fn kb(row: &PgRow) -> sqlx::Result<Kb> {
     Ok(Kb {
         id: parsed(row, "kb_id")?,

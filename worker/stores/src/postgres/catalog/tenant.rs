@@ -71,9 +71,7 @@ pub(super) async fn kb_ensure(
     let insert = insert.bind(db.tenant().as_str()).bind(id.as_str()).bind(name);
     let mut tx = db.tx("catalog.kb_ensure").await?;
     tx.execute(insert.bind(workspace.as_str()).bind(now)).await?;
-    let select = sqlx::query(
-        "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 and kb_id = $2",
-    );
+    let select = sqlx::query(row::KB);
     let kb = tx.one(select.bind(db.tenant().as_str()).bind(id.as_str()), row::kb).await?;
     tx.commit().await?;
     Ok(kb)
@@ -81,9 +79,7 @@ pub(super) async fn kb_ensure(
 
 /// A knowledge base, closed or not.
 pub(super) async fn kb(db: &TenantDb, id: &KbId) -> StoreResult<Option<Kb>> {
-    let sql = sqlx::query(
-        "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 and kb_id = $2",
-    );
+    let sql = sqlx::query(row::KB);
     let mut tx = db.tx("catalog.kb").await?;
     let found = tx.optional(sql.bind(db.tenant().as_str()).bind(id.as_str()), row::kb).await?;
     tx.commit().await?;
