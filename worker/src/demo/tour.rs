@@ -190,9 +190,10 @@ fn pair(file: &LeftOut) -> (String, String) {
     (file.name.clone(), file.reason.clone())
 }
 
-/// Open jobs by state, and how many were completed.
+/// Jobs by state, and how many were completed.
 fn by_state(jobs: &Value) -> BTreeMap<String, u64> {
-    let states = jobs["jobs"].as_object().into_iter().flatten().map(|(state, count)| (state.as_str(), count));
+    let states =
+        jobs["counts"].as_object().into_iter().flatten().map(|(state, count)| (state.as_str(), count));
     let states = states.chain([("completed", &jobs["totals"]["completed"])]);
     states.map(|(state, count)| (state.to_owned(), count.as_u64().unwrap_or_default())).collect()
 }
@@ -203,4 +204,22 @@ async fn look_across(guests: &[Guest]) -> anyhow::Result<CrossTenantRead> {
     let (status, problem) = guests[0].client.refusal(&path).await?;
     let request = format!("GET {path} with the key of {}", guests[0].tenant);
     Ok(CrossTenantRead { request, status, code: problem.code, refused: status == 403 })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn jobs_are_counted_by_state() {
+        let answer = json!({
+            "counts": { "available": 2, "discarded": 1 },
+            "totals": { "completed": 7, "discarded": 3 },
+            "jobs": [{ "id": "0198", "state": "available" }],
+        });
+        let expected = [("available", 2), ("completed", 7), ("discarded", 1)];
+        assert_eq!(by_state(&answer), expected.map(|(state, count)| (state.to_owned(), count)).into());
+    }
 }
