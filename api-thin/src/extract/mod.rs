@@ -8,6 +8,7 @@ mod idempotency;
 mod if_match;
 mod named;
 mod need;
+mod once;
 mod operator;
 mod query;
 mod request_trace;

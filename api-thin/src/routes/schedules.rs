@@ -95,6 +95,7 @@ pub(super) async fn delete(
     who: KbCaller<ManageJobs>,
     Path(named): Path<Named>,
 ) -> Result<NoContent, Problem> {
+    check_name(&named.schedule).map_err(|_| Problem::not_found())?;
     if !who.caller.stores.catalog().schedule_delete(&who.kb.id, &named.schedule).await? {
         return Err(Problem::not_found());
     }

@@ -8,12 +8,30 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use tests::api::{Api, ApiTenant, Reply, Written, problem, send};
 
+use super::bodies::body;
+
 /// What the other tenant has, so that there is something to find.
 pub(super) struct Bait {
     job: String,
     dead: String,
     document: DocumentId,
     key: String,
+    member: String,
+}
+
+impl Bait {
+    /// Ids of the same kinds that exist nowhere.
+    pub(super) fn elsewhere(&self) -> Self {
+        // The same moment, other random digits.
+        let nowhere = |known: &str| format!("{}000000000000", &known[..24]);
+        Self {
+            job: nowhere(&self.job),
+            dead: nowhere(&self.dead),
+            document: DocumentId::of_name("nowhere.md"),
+            key: "nowhere00000".to_owned(),
+            member: "nobody".to_owned(),
+        }
+    }
 }
 
 pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
@@ -27,7 +45,13 @@ pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
     let member = json!({ "subject": "ann", "role": "VIEWER" });
     assert_eq!(tenant.post("/members", &member).await.status, 201);
     let key = tenant.post("/api-keys", &json!({ "name": "bait" })).await.text("/id");
-    Bait { job: reply.text("/job_id"), dead, document: DocumentId::of_name("secret.md"), key }
+    Bait {
+        job: reply.text("/job_id"),
+        dead,
+        document: DocumentId::of_name("secret.md"),
+        key,
+        member: "ann".into(),
+    }
 }
 
 fn discarded() -> Verdict {
@@ -44,55 +68,22 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
         .replace("{document}", bait.document.as_str())
         .replace("{schedule}", "nightly")
         .replace("{queue}", "documents")
-        .replace("{subject}", "ann")
+        .replace("{subject}", &bait.member)
         .replace("{key}", &bait.key)
 }
 
-fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
-    match (route.method, route.path) {
-        ("post", "/kbs/{kb}/documents") => {
-            let part = reqwest::multipart::Part::bytes(&b"text"[..]).file_name("intruder.md");
-            request.multipart(reqwest::multipart::Form::new().part("file", part))
-        }
-        ("post", "/kbs/{kb}/documents/text") => {
-            request.json(&json!({ "name": "intruder.md", "text": "text" }))
-        }
-        ("post", "/kbs/{kb}/documents/batch") => {
-            request.json(&json!({ "documents": [{ "name": "intruder.md", "text": "text" }] }))
-        }
-        ("put", "/kbs/{kb}/schedules/{schedule}") => {
-            request.json(&json!({ "cron": "0 4 * * *", "time_zone": "UTC", "type": "kb.reindex" }))
-        }
-        ("post", "/jobs/cancel" | "/dead-letters/retry" | "/dead-letters/purge") => {
-            request.json(&json!({ "types": ["document.ingest"] }))
-        }
-        ("patch", "/settings") => request.json(&json!({ "top_k": 7 })),
-        ("post", "/members") => request.json(&json!({ "subject": "eve", "role": "VIEWER" })),
-        ("patch", "/members/{subject}") => request.json(&json!({ "role": "EDITOR" })),
-        ("post", "/api-keys") | ("patch", "/api-keys/{key}") => request.json(&json!({ "name": "intruder" })),
-        ("post", "/auth/login") => request.json(&json!({ "username": "ann", "password": "guess" })),
-        ("post", "/auth/refresh") => request.json(&json!({ "refresh_token": "rt_guess" })),
-        ("post", "/kbs") => request.json(&json!({ "kb_id": "intruders", "name": "Intruders" })),
-        ("patch", "/kbs/{kb}") => request.json(&json!({ "name": "Intruders" })),
-        ("patch", "/tenants/{tenant}") => request.json(&json!({ "limits": { "cap": 1 } })),
-        ("post", path) if path.starts_with("/jobs/") || path.starts_with("/queues/") => request,
-        (
-            "post",
-            "/auth/logout"
-            | "/auth/password"
-            | "/signup"
-            | "/api-keys/{key}/rotate"
-            | "/suspend"
-            | "/resume"
-            | "/kbs/{kb}/reindex"
-            | "/dead-letters/{job}/retry",
-        )
-        | ("get" | "delete", _) => request,
-        (method, path) => unreachable!("describe the body of {method} {path} here"),
+pub(super) fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
+    if (route.method, route.path) == ("post", "/kbs/{kb}/documents") {
+        let part = reqwest::multipart::Part::bytes(&b"text"[..]).file_name("intruder.md");
+        return request.multipart(reqwest::multipart::Form::new().part("file", part));
+    }
+    match body(route) {
+        Some(body) => request.json(&body),
+        None => request,
     }
 }
 
-fn method(route: &Route) -> Method {
+pub(super) fn method(route: &Route) -> Method {
     route.method.to_uppercase().parse().unwrap()
 }
 

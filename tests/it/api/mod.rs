@@ -2,7 +2,9 @@
 
 mod api_key_ends;
 mod api_keys;
+mod attacks;
 mod bad_input;
+mod bodies;
 mod cancel;
 mod client_address;
 mod credentials;
@@ -28,6 +30,7 @@ mod rag_settings;
 mod rates;
 mod requests;
 mod resolution;
+mod same_work;
 mod schedules;
 mod sign_up;
 mod slugs;

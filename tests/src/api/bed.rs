@@ -11,14 +11,14 @@ use jobs::queue::{Claim, ClaimedJob, FetchRequest, Fetched, FinishedJob, Lane, Q
 use jobs::types::IngestDocument;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use stores::{Backends, Opened, StoresConfig};
+use stores::{Opened, StoresConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::credentials;
 use super::reply::{Reply, send};
 use super::tenant::ApiTenant;
-use crate::services::shared_redis_url;
+use crate::services::{ServerUrls, shared_redis_url};
 
 /// How an [`Api`] differs from the usual.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,8 @@ pub struct ApiOptions {
     pub limits: Limits,
     /// The Redis to use, if not the one that tests share.
     pub redis_url: Option<String>,
+    /// The servers to use instead of embedded stores.
+    pub servers: Option<ServerUrls>,
     /// What tenants may use.
     pub plans: Plans,
     /// Who may log in, and whose tokens are taken.
@@ -75,7 +77,11 @@ impl Api {
         queue.prefix = format!("api-{}", uuid::Uuid::now_v7());
         queue.call_deadline = Duration::from_secs(2);
         let queue = Queue::connect(queue).await.expect("the queue answers");
-        let opened = open(data.path(), redis_url, &clock).await;
+        let stores = match &options.servers {
+            Some(urls) => urls.stores(data.path()),
+            None => StoresConfig::embedded(data.path().to_owned(), redis_url.into()),
+        };
+        let opened = stores::open(&stores, Arc::new(clock.clone())).await.expect("the stores open");
         let ApiOptions { limits, plans, identity, resolution, .. } = options;
         let config = ApiConfig { limits, plans, identity, resolution, ..credentials::config() };
         let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");
@@ -201,14 +207,4 @@ impl Api {
         let stats = self.queue.stats(&tenant).await.expect("the queue answers");
         json!({ "available": stats.available, "open": stats.open() })
     }
-}
-
-async fn open(data: &std::path::Path, redis_url: String, clock: &ManualClock) -> Opened {
-    let config = StoresConfig {
-        backends: Backends::Embedded,
-        blobs_url: None,
-        data_dir: data.to_owned(),
-        redis_url: redis_url.into(),
-    };
-    stores::open(&config, Arc::new(clock.clone())).await.expect("the embedded stores open")
 }

@@ -58,10 +58,11 @@ local function cancel(t, s, ids, now)
   for kind in pairs(TIMERS) do timer[kind] = call('ZMSCORE', k..kind, unpack(ids)) end
   local seen = {}
   for i = 1, #ids do
+    recs[i] = own(t, recs[i])
     local id, r, waits = ids[i], parse(recs[i]), nil
     for kind in pairs(TIMERS) do if timer[kind][i] then waits = kind end end
     if over[i] or apart[i] then out[i] = 'k'
-    elseif not recs[i] or seen[id] or (r and (r.tenant ~= t or r.epoch ~= s.ep)) then out[i] = 'n'
+    elseif not recs[i] or seen[id] or (r and r.epoch ~= s.ep) then out[i] = 'n'
     elseif not r and not claims[i] and not waits then out[i] = 'n' -- whose it is cannot be read
     elseif claims[i] then
       out[i] = 'r'

@@ -5,7 +5,7 @@ local k, s = kt..t..':', dec(t, call('HGET', kT, t))
 local function declared(lane)
   return lane and call('ZCOUNT', p..':W:'..lane, int(now - tonumber(ARGV[4])), '+inf') > 0 and 1 or 0
 end
-local r = parse(call('HGET', ke, id))
+local r = parse(own(t, call('HGET', ke, id)))
 local function answer(state, at, why)
   if not r then return {state, at, why, 0} end
   return {state, at, why, declared(r.name), r.name, r.level, r.attempts, r.deaths, r.interruptions}
@@ -14,7 +14,6 @@ for _, x in ipairs({{'q', 'quarantined'}, {'x', 'discarded'}}) do
   local since = call('ZSCORE', k..x[1], id)
   if since then return answer(x[2], since, call('HGET', k..'z', id) or '') end
 end
-if r and r.tenant ~= t then return {} end
 local note = r and r.note or ''
 if call('HEXISTS', k..'a', id) == 1 then return answer('active', '', note) end
 if r and r.epoch ~= s.ep then return answer('cancelled', '', '') end

@@ -1,0 +1,85 @@
+//! A good body for every route that takes JSON, with every field that it knows. A new route has to be described here.
+
+use api_thin::Route;
+use serde_json::{Value, json};
+
+/// The body; `None` when the route takes none, or files.
+pub(super) fn body(route: &Route) -> Option<Value> {
+    let body = match (route.method, route.path) {
+        // Of these nothing is read but their path.
+        (method, _) if matches!(method, "get" | "delete") => return None,
+        ("post", "/tenants") => json!({ "id": "fresh", "name": "Fresh", "plan": "free" }),
+        ("patch", "/tenants/{tenant}") => {
+            json!({
+                "name": "Acme", "slug": "fresh-slug", "plan": "free", "limits": limits(), "status": "active",
+            })
+        }
+        ("post", "/auth/login") => json!({ "username": "ann", "password": "guess", "tenant_id": "acme" }),
+        ("post", "/auth/refresh") => json!({ "refresh_token": "rt_guess" }),
+        ("post", "/auth/password") => {
+            json!({ "current_password": "correct horse", "new_password": "correct zebra" })
+        }
+        ("post", "/signup") => {
+            json!({ "tenant_id": "fresh", "name": "Fresh", "username": "eve", "password": "correct horse" })
+        }
+        ("patch", "/settings") => json!({
+            "models": { "llm": "large", "embedding": "small" }, "embedding_dimensions": 1024,
+            "chunk_size_tokens": 1200, "chunk_overlap_tokens": 100, "top_k": 7,
+        }),
+        ("post", "/jobs/cancel") => filter("available"),
+        ("post", "/dead-letters/retry" | "/dead-letters/purge") => filter("discarded"),
+        ("post", "/members") => json!({ "subject": "eve", "role": "VIEWER" }),
+        ("patch", "/members/{subject}") => json!({ "role": "EDITOR" }),
+        ("post", "/api-keys") => json!({
+            "name": "intruder", "role": "VIEWER", "kb_id": "default", "permissions": ["document:read"],
+            "expires_at": "2029-01-01T00:00:00Z",
+        }),
+        ("patch", "/api-keys/{key}") => {
+            json!({ "name": "intruder", "expires_at": "2029-01-01T00:00:00Z" })
+        }
+        ("post", "/api-keys/{key}/rotate") => json!({ "grace_s": 60 }),
+        ("post", "/kbs") => json!({ "kb_id": "intruders", "name": "Intruders" }),
+        ("patch", "/kbs/{kb}") => json!({ "name": "Intruders" }),
+        ("post", "/kbs/{kb}/documents/text") => document(),
+        ("post", "/kbs/{kb}/documents/batch") => json!({ "documents": [document()] }),
+        ("post", "/kbs/{kb}/reindex" | "/suspend" | "/resume") => json!({}),
+        ("put", "/kbs/{kb}/schedules/{schedule}") => {
+            json!({ "cron": "0 4 * * *", "time_zone": "UTC", "type": "kb.reindex" })
+        }
+        (
+            "post",
+            "/auth/logout"
+            | "/kbs/{kb}/documents"
+            | "/jobs/cancel-all"
+            | "/dead-letters/{job}/retry"
+            | "/jobs/pause"
+            | "/jobs/resume"
+            | "/jobs/drain",
+        ) => return None,
+        ("post", path) if path.starts_with("/queues/") => return None,
+        (method, path) => unreachable!("describe the body of {method} {path} here"),
+    };
+    Some(body)
+}
+
+fn document() -> Value {
+    json!({ "name": "intruder.md", "text": "text", "media_type": "text/markdown" })
+}
+
+fn filter(state: &str) -> Value {
+    json!({
+        "types": ["document.ingest"], "queues": ["documents"], "states": [state],
+        "created_before": "2029-01-01T00:00:00Z", "created_after": "2019-01-01T00:00:00Z",
+        "reason_code": "too_complex",
+    })
+}
+
+fn limits() -> Value {
+    json!({
+        "weight": 2, "cap": 9, "type_caps": { "document.ingest": 3 }, "interval_ms": 1, "burst": 9,
+        "backlog_jobs": 900, "backlog_bytes": 9_000_000, "scheduled_jobs": 900, "max_documents": 900,
+        "storage_bytes": 9_000_000, "concurrent_queries": 9, "api_calls_per_month": 900_000,
+        "requests_per_minute": 90_000, "kbs": 90, "entities_per_kb": 90_000, "relations_per_kb": 90_000,
+        "members": 90, "daily_jobs": 90_000, "isolation": "shared",
+    })
+}
