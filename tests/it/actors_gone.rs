@@ -58,7 +58,8 @@ fn request(kind: JobKind, tenant: &TestTenant) -> Option<(Method, String, Value)
 }
 
 /// Goal: what a person asked for does not happen once they are no member any more, whatever it is.
-/// Method: ask with the token of a log-in while the queue is held, remove the person, let the queue go.
+/// Method: ask with the token of a log-in while the queue is held, remove the person, let the queue go. A document that
+/// waited for its job is told so; nothing else changes.
 #[tokio::test]
 async fn nothing_happens_that_a_removed_person_asked_for() {
     let bed = Bed::embedded().await;
@@ -78,7 +79,17 @@ async fn nothing_happens_that_a_removed_person_asked_for() {
         resumed(&acme).await;
         let job = asked.body["job_id"].as_str().unwrap().parse().unwrap();
         forbidden(&bed, &acme, job, kind.as_str()).await;
-        assert_eq!(stored(&bed, &acme).await, before, "{kind}");
+        if *kind == JobKind::IngestDocument {
+            let document = acme.settled("heron.md").await;
+            assert_eq!(
+                (&document["status"], &document["revision"]),
+                (&json!("failed"), &json!(2)),
+                "{document}"
+            );
+            assert_eq!(document["error"]["code"], "actor_forbidden", "whoever waits is told: {document}");
+        } else {
+            assert_eq!(stored(&bed, &acme).await, before, "{kind}");
+        }
         assert_eq!(token.get(&acme.kb("documents")).await.status, 403, "nor may the token be used");
     }
 }

@@ -28,4 +28,20 @@ pub trait Handler: Job {
         let _ = (cx, code, reason);
         async { Ok(()) }
     }
+
+    /// Tells whoever waits for the result that there will be none: whoever asked for the job may not do it any more,
+    /// so it is discarded without having run. What jobs that did run have made is not its to change. Best effort, as
+    /// [`Handler::discarded`]; `cx` has no permission, so nothing can be enqueued.
+    ///
+    /// # Errors
+    /// As for [`Handler::handle`].
+    fn refused(
+        &self,
+        cx: &JobContext,
+        code: &str,
+        reason: &str,
+    ) -> impl Future<Output = Result<(), JobError>> + Send {
+        let _ = (cx, code, reason);
+        async { Ok(()) }
+    }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use jobs::envelope::{Verified, Verifier};
+use jobs::envelope::{Refusal, Verified, Verifier};
 use jobs::queue::{FetchedJob, Finish, QuarantinedJob, Verdict};
+use jobs::tenant::TenantId;
 use stores::model::JobRecord;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -14,7 +15,7 @@ use tracing::Instrument;
 use crate::context::{JobContext, Shared};
 use crate::history::History;
 use crate::layer::{self, JobRequest, JobService};
-use crate::registry::{Entry, Registry};
+use crate::registry::{Entry, LastWords, Registry};
 use crate::retry;
 
 /// Why a job ended that somebody cancelled while it ran: its reason on the queue, and its code elsewhere.
@@ -39,6 +40,9 @@ impl Processor {
             Err(refusal) => {
                 let (code, why) = (refusal.code(), jobs::error::report(&refusal));
                 tracing::warn!(tenant.id = %job.tenant, job.id = %job.id, code, "job refused: {why}");
+                if matches!(refusal, Refusal::Forbidden(_)) {
+                    self.will_not_happen(&job.wire, &job.tenant, |entry| entry.refused, (code, &why)).await;
+                }
                 return retry::after_refusal(&refusal).into();
             }
         };
@@ -86,11 +90,12 @@ impl Processor {
             }
             Verdict::Discarded { code, reason } => {
                 tracing::error!(code, "job discarded: {reason}");
-                tidy(entry, verified, cx, code, reason).await;
+                tidy(entry.discarded, entry, verified, cx, (code, reason)).await;
             }
             Verdict::Dropped { reason } => {
                 tracing::info!("job dropped: {reason}");
-                tidy(entry, verified, cx, CANCELLED, "somebody cancelled the job while it ran").await;
+                let why = (CANCELLED, "somebody cancelled the job while it ran");
+                tidy(entry.discarded, entry, verified, cx, why).await;
             }
             _ => tracing::info!("job given back"),
         }
@@ -101,13 +106,24 @@ impl Processor {
     pub(crate) async fn put_aside(&self, job: QuarantinedJob) {
         tracing::error!(tenant.id = %job.tenant, job.id = %job.id, code = job.code, "job put aside by the queue");
         let Some(wire) = job.wire else { return };
-        let policy = |kind: &str, version| self.registry.policy(kind, version);
-        let Ok(verified) = self.verifier.verify(&wire, &job.tenant, policy).await else { return };
-        let Some(entry) = self.registry.entry(&verified.envelope.kind) else { return };
-        let cx = JobContext::new(&self.shared, &verified, 0, CancellationToken::new());
         let reason =
             "the job was put aside because the workers that ran it died; ask the operator to look at it";
-        tidy(entry, &verified, &cx, job.code, reason).await;
+        self.will_not_happen(&wire, &job.tenant, |entry| entry.discarded, (job.code, reason)).await;
+    }
+
+    /// Lets the handler of a job have its last words whose actor may have gone meanwhile.
+    async fn will_not_happen(
+        &self,
+        wire: &str,
+        tenant: &TenantId,
+        last_words: impl FnOnce(&Entry) -> LastWords,
+        (code, reason): (&str, &str),
+    ) {
+        let policy = |kind: &str, version| self.registry.policy(kind, version);
+        let Ok(verified) = self.verifier.verify_without_actor(wire, tenant, policy).await else { return };
+        let Some(entry) = self.registry.entry(&verified.envelope.kind) else { return };
+        let cx = JobContext::new(&self.shared, &verified, 0, CancellationToken::new());
+        tidy(last_words(entry), entry, &verified, &cx, (code, reason)).await;
     }
 
     async fn record(&self, verified: &Verified, verdict: &Verdict, attempts: u32, started_at: DateTime<Utc>) {
@@ -135,8 +151,14 @@ impl Processor {
 
 /// Lets the handler tidy up after a job that is given up, for as long as its type may run. A failure is logged,
 /// since nobody is left to act on it.
-async fn tidy(entry: &Entry, verified: &Verified, cx: &JobContext, code: &str, reason: &str) {
-    let tidy = AssertUnwindSafe((entry.discarded)(&verified.envelope, cx, code, reason)).catch_unwind();
+async fn tidy(
+    last_words: LastWords,
+    entry: &Entry,
+    verified: &Verified,
+    cx: &JobContext,
+    (code, reason): (&str, &str),
+) {
+    let tidy = AssertUnwindSafe(last_words(&verified.envelope, cx, code, reason)).catch_unwind();
     let limit = entry.policy.timeout;
     let failure = match tokio::time::timeout(limit, tidy).await {
         Ok(Ok(Ok(()))) => return,

@@ -18,12 +18,16 @@ use crate::handler::Handler;
 /// A handler at work.
 type Work<'a> = BoxFuture<'a, Result<(), JobError>>;
 
+/// What a handler does about a job that will not be done, with the code and the reason why.
+pub(crate) type LastWords = for<'a> fn(&'a Envelope, &'a JobContext, &'a str, &'a str) -> Work<'a>;
+
 /// One job type with its handler, the type itself erased.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) policy: JobPolicy,
     pub(crate) handle: for<'a> fn(&'a Envelope, &'a JobContext) -> Work<'a>,
-    pub(crate) discarded: for<'a> fn(&'a Envelope, &'a JobContext, &'a str, &'a str) -> Work<'a>,
+    pub(crate) discarded: LastWords,
+    pub(crate) refused: LastWords,
 }
 
 /// The job types that a worker runs. It fetches these and no others.
@@ -58,7 +62,12 @@ impl Registry {
     /// Adds a type, in place of one of the same name.
     #[must_use]
     pub fn with<J: Handler>(mut self) -> Self {
-        let entry = Entry { policy: JobPolicy::of::<J>(), handle: handle::<J>, discarded: discarded::<J> };
+        let entry = Entry {
+            policy: JobPolicy::of::<J>(),
+            handle: handle::<J>,
+            discarded: discarded::<J>,
+            refused: refused::<J>,
+        };
         self.entries.insert(J::TYPE, entry);
         self
     }
@@ -95,6 +104,15 @@ fn discarded<'a, J: Handler>(
     reason: &'a str,
 ) -> Work<'a> {
     async move { payload::<J>(envelope)?.discarded(cx, code, reason).await }.boxed()
+}
+
+fn refused<'a, J: Handler>(
+    envelope: &'a Envelope,
+    cx: &'a JobContext,
+    code: &'a str,
+    reason: &'a str,
+) -> Work<'a> {
+    async move { payload::<J>(envelope)?.refused(cx, code, reason).await }.boxed()
 }
 
 fn payload<J: Job>(envelope: &Envelope) -> Result<J, JobError> {

@@ -200,6 +200,23 @@ async fn the_directory_decides_as_it_is_now() {
 }
 
 #[tokio::test]
+async fn without_its_actor_a_job_may_do_nothing_and_is_checked_all_the_same() {
+    let wire = stamped(KEYS).wire().to_owned();
+    let check = async |directory: OneTenant, queue_of: &str| {
+        let verifier = Verifier::new(keys(KEYS), Arc::new(directory), Arc::new(clock()));
+        verifier.verify_without_actor(&wire, &queue_of.parse().unwrap(), policy).await
+    };
+    let removed = OneTenant { permissions: Permissions::NONE, ..OneTenant::default() };
+    let verified = check(removed, acme().as_str()).await.unwrap();
+    assert_eq!((verified.tenant.tenant_id(), verified.tenant.permissions()), (&acme(), Permissions::NONE));
+    // An actor who may do everything makes no difference.
+    assert_eq!(check(OneTenant::default(), "acme").await.unwrap().tenant.permissions(), Permissions::NONE);
+    assert_eq!(check(OneTenant::default(), "acme-2").await.unwrap_err().code(), "foreign_queue");
+    let no_kb = OneTenant { kb_exists: false, ..OneTenant::default() };
+    assert_eq!(check(no_kb, "acme").await.unwrap_err().code(), "kb_unknown");
+}
+
+#[tokio::test]
 async fn an_expired_job_is_refused() {
     let now = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
     let late = EnqueueOptions { expires_at: Some(now), ..options() };

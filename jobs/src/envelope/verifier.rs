@@ -10,8 +10,8 @@ use super::wire;
 use crate::clock::SharedClock;
 use crate::job::JobPolicy;
 use crate::tenant::{
-    Authenticated, DirectoryError, Permission, TenantContext, TenantDirectory, TenantId, TenantRecord,
-    TenantStatus,
+    Authenticated, DirectoryError, Permission, Permissions, TenantContext, TenantDirectory, TenantId,
+    TenantRecord, TenantStatus,
 };
 
 /// Why an envelope does not reach its handler.
@@ -113,6 +113,37 @@ impl Verifier {
         queue_of: &TenantId,
         policy_of: impl Fn(&str, u32) -> Option<JobPolicy> + Send,
     ) -> Result<Verified, Refusal> {
+        let (claims, envelope, policy) = self.check(wire, queue_of, policy_of).await?;
+        let Claims { tenant, kb, actor, role, .. } = &claims;
+        let permissions = self.directory.permissions(tenant, kb.as_ref(), actor, *role).await?;
+        if !permissions.contains(policy.permission) {
+            return Err(Refusal::Forbidden(policy.permission));
+        }
+        Ok(verified(claims, envelope, permissions))
+    }
+
+    /// Like [`Self::verify`], whatever the actor may do by now: for saying that the job will not happen. The context
+    /// has no permission.
+    ///
+    /// # Errors
+    /// As for [`Self::verify`], but never [`Refusal::Forbidden`].
+    pub async fn verify_without_actor(
+        &self,
+        wire: &str,
+        queue_of: &TenantId,
+        policy_of: impl Fn(&str, u32) -> Option<JobPolicy> + Send,
+    ) -> Result<Verified, Refusal> {
+        let (claims, envelope, _) = self.check(wire, queue_of, policy_of).await?;
+        Ok(verified(claims, envelope, Permissions::NONE))
+    }
+
+    /// Checks everything but what the actor may do.
+    async fn check(
+        &self,
+        wire: &str,
+        queue_of: &TenantId,
+        policy_of: impl Fn(&str, u32) -> Option<JobPolicy> + Send,
+    ) -> Result<(Claims, Envelope, JobPolicy), Refusal> {
         let (claims, envelope) = self.open(wire)?;
         if claims.tenant != *queue_of {
             return Err(Refusal::ForeignQueue);
@@ -120,7 +151,8 @@ impl Verifier {
         let policy = policy_of(&envelope.kind, envelope.meta.version).ok_or(Refusal::Malformed)?;
         let record = self.directory.tenant(&claims.tenant).await?.ok_or(Refusal::UnknownTenant)?;
         self.check_time(&claims, &envelope, &policy, record)?;
-        self.authorise(claims, &policy).await.map(|tenant| Verified { tenant, envelope })
+        self.check_kb(&claims, &policy).await?;
+        Ok((claims, envelope, policy))
     }
 
     /// Reads where signed bytes go, for whoever stored them to enqueue them later. Grants no authority.
@@ -164,20 +196,20 @@ impl Verifier {
         Err(Refusal::TenantNotReady(record.status))
     }
 
-    async fn authorise(&self, claims: Claims, policy: &JobPolicy) -> Result<TenantContext, Refusal> {
-        let Claims { tenant, kb, actor, role, epoch, .. } = claims;
+    async fn check_kb(&self, claims: &Claims, policy: &JobPolicy) -> Result<(), Refusal> {
         let needs_kb = policy.needs_kb && policy.runs_while != TenantStatus::Provisioning;
-        if let Some(kb) = &kb
+        if let Some(kb) = &claims.kb
             && needs_kb
-            && !self.directory.kb_exists(&tenant, kb).await?
+            && !self.directory.kb_exists(&claims.tenant, kb).await?
         {
             return Err(Refusal::UnknownKb);
         }
-        let permissions = self.directory.permissions(&tenant, kb.as_ref(), &actor, role).await?;
-        if !permissions.contains(policy.permission) {
-            return Err(Refusal::Forbidden(policy.permission));
-        }
-        let who = Authenticated { tenant_id: tenant, epoch, kb_id: kb, actor, role, permissions };
-        Ok(TenantContext::from_authenticated(who))
+        Ok(())
     }
+}
+
+fn verified(claims: Claims, envelope: Envelope, permissions: Permissions) -> Verified {
+    let Claims { tenant, kb, actor, role, epoch, .. } = claims;
+    let who = Authenticated { tenant_id: tenant, epoch, kb_id: kb, actor, role, permissions };
+    Verified { tenant: TenantContext::from_authenticated(who), envelope }
 }

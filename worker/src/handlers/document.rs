@@ -2,7 +2,7 @@
 
 use jobs::types::IngestDocument;
 use jobs::{DocumentId, JobError};
-use stores::model::{Document, DocumentFault, Kb};
+use stores::model::{Document, DocumentFault, DocumentStatus, Kb};
 
 use crate::context::JobContext;
 
@@ -45,6 +45,20 @@ pub(super) async fn mark_failed(
     let fault = DocumentFault { code: code.to_owned(), detail: reason.to_owned() };
     cx.stores().catalog().document_failed(cx.kb_id()?, id, revision, &fault, cx.now()).await?;
     Ok(())
+}
+
+/// Marks the document as failed because a job that it needs was refused; one that is in the graph needs none.
+pub(super) async fn mark_refused(
+    cx: &JobContext,
+    id: &DocumentId,
+    revision: u64,
+    code: &str,
+    reason: &str,
+) -> Result<(), JobError> {
+    let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
+    let waits =
+        |document: Document| document.revision == revision && document.status != DocumentStatus::Processed;
+    if found.is_some_and(waits) { mark_failed(cx, id, revision, code, reason).await } else { Ok(()) }
 }
 
 /// Removes what is known of a document beside its originals and its row in the catalog.

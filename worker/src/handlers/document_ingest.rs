@@ -45,6 +45,10 @@ impl Handler for IngestDocument {
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
         document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
     }
+
+    async fn refused(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        document::mark_refused(cx, &self.document_id, self.revision, code, reason).await
+    }
 }
 
 /// Each extraction job takes a run of chunks; when all are done, the graph is built.

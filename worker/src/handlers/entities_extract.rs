@@ -48,6 +48,10 @@ impl Handler for ExtractEntities {
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
         document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
     }
+
+    async fn refused(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        document::mark_refused(cx, &self.document_id, self.revision, code, reason).await
+    }
 }
 
 /// What the extractor's failure means for the job.

@@ -44,6 +44,10 @@ impl Handler for BuildGraph {
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
         document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
     }
+
+    async fn refused(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        document::mark_refused(cx, &self.document_id, self.revision, code, reason).await
+    }
 }
 
 /// What was extracted from each chunk; `None` when the document was deleted while they were counted.
