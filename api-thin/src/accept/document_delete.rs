@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::answer::{Answer, job_location};
 use super::fingerprint::Fingerprint;
 use super::room::ensure_room;
-use super::submission::{Outcome, Proposal, Submission};
+use super::submission::{Proposal, Submission};
 use crate::extract::{DeleteDocuments, IdempotencyKey, KbCaller};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::server::ApiState;
 
 /// Work on a document.
@@ -46,8 +46,5 @@ pub async fn accept_document_delete(
     ensure_room(app, std::slice::from_ref(&job)).await?;
     let location = job_location(who.caller.tenant(), job_id);
     let body = DocumentJob { job_id, location, document_id: id, revision };
-    match submission.propose(Proposal { jobs: vec![job], ..Proposal::default() }, body).await? {
-        Outcome::Answer(answer) => Ok(answer),
-        Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),
-    }
+    submission.propose(Proposal { jobs: vec![job], ..Proposal::default() }, body).await?.answer()
 }

@@ -10,7 +10,7 @@ use super::answer::{Answer, job_location};
 use super::fingerprint::Fingerprint;
 use super::quota::ensure_quota;
 use super::room::ensure_room;
-use super::submission::{Outcome, Proposal, Submission};
+use super::submission::{Outcome, Proposal, Submission, outrun};
 use crate::documents::Upload;
 use crate::extract::{CreateDocuments, IdempotencyKey, KbCaller};
 use crate::problem::{Code, Problem};
@@ -76,7 +76,7 @@ pub async fn accept_documents(
             }
         }
     }
-    Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1))
+    Err(outrun())
 }
 
 fn fingerprint(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Fingerprint {
@@ -156,7 +156,7 @@ fn body(tenant: &TenantId, documents: &[NewDocument]) -> Result<AcceptedDocument
         location: job_location(tenant, document.job_id),
     };
     let first =
-        documents.first().ok_or_else(|| Problem::new(Code::InvalidField, "send at least one document"))?;
+        documents.first().ok_or_else(|| Problem::new(Code::NoDocuments, "send at least one document"))?;
     let location = job_location(tenant, first.job_id);
     Ok(AcceptedDocuments { job_id: first.job_id, location, documents: documents.iter().map(row).collect() })
 }

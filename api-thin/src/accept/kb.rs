@@ -12,7 +12,7 @@ use super::fingerprint::Fingerprint;
 use super::room::ensure_room;
 use super::submission::{Outcome, Proposal, Submission};
 use crate::extract::{CreateKbs, DeleteKbs, IdempotencyKey, KbCaller, TenantCaller};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::server::ApiState;
 
 /// A knowledge base that was made.
@@ -69,7 +69,7 @@ pub async fn accept_kb(
     if !matches!(&outcome, Ok(Outcome::Answer(answer)) if !answer.replayed) {
         forget_unless_made(&who.stores, &kb).await?;
     }
-    answered(outcome?)
+    outcome?.answer()
 }
 
 /// An attempt whose answer was lost may have made it.
@@ -102,14 +102,7 @@ pub async fn accept_kb_delete(
     let location = job_location(who.caller.tenant(), job_id);
     let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
     let kb_close = Some(who.kb.id.clone());
-    answered(submission.propose(Proposal { kb_close, jobs: vec![job], ..Proposal::default() }, body).await?)
-}
-
-fn answered<T, const STATUS: u16>(outcome: Outcome<T, STATUS>) -> Result<Answer<T, STATUS>, Problem> {
-    match outcome {
-        Outcome::Answer(answer) => Ok(answer),
-        Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),
-    }
+    submission.propose(Proposal { kb_close, jobs: vec![job], ..Proposal::default() }, body).await?.answer()
 }
 
 fn fresh_id() -> KbId {

@@ -5,9 +5,9 @@ use super::answer::{Answer, job_location};
 use super::fingerprint::Fingerprint;
 use super::kb::KbJob;
 use super::room::ensure_room;
-use super::submission::{Outcome, Proposal, Submission};
+use super::submission::{Proposal, Submission};
 use crate::extract::{IdempotencyKey, KbCaller, UpdateDocuments};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::server::ApiState;
 
 /// Enqueues one `kb.reindex`.
@@ -32,8 +32,5 @@ pub async fn accept_reindex(
     let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
     let limits = app.limits_of(who.caller.tenant()).await?;
     let proposal = Proposal { jobs: vec![job], limits, ..Proposal::default() };
-    match submission.propose(proposal, body).await? {
-        Outcome::Answer(answer) => Ok(answer),
-        Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),
-    }
+    submission.propose(proposal, body).await?.answer()
 }

@@ -41,6 +41,21 @@ pub(super) enum Outcome<T, const STATUS: u16> {
     Moved,
 }
 
+impl<T, const STATUS: u16> Outcome<T, STATUS> {
+    /// The answer, for whoever does not propose again.
+    pub(super) fn answer(self) -> Result<Answer<T, STATUS>, Problem> {
+        match self {
+            Self::Answer(answer) => Ok(answer),
+            Self::Moved => Err(outrun()),
+        }
+    }
+}
+
+/// The refusal of a request that others were always faster than.
+pub(super) fn outrun() -> Problem {
+    Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)
+}
+
 impl Submission<'_> {
     /// The answer that the same request got before. Saves the work of a request that is not new; that no
     /// request is accepted twice is ensured by [`Submission::propose`].

@@ -8,9 +8,9 @@ use stores::model::{NewTenant, User};
 use super::answer::{Answer, tenant_location};
 use super::fingerprint::Fingerprint;
 use super::settings::apply;
-use super::submission::{Outcome, Proposal, Submission};
+use super::submission::{Proposal, Submission};
 use crate::extract::{IdempotencyKey, TenantMaker};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::server::ApiState;
 
 /// A tenant to be made.
@@ -82,17 +82,13 @@ pub async fn accept_tenant(
     let new = NewTenant { name: request.name, plan: request.plan };
     let founder = request.founder;
     let proposal = Proposal { tenant: Some(new), founder, jobs: vec![stamped], ..Proposal::default() };
-    match submission.propose(proposal, body).await? {
-        Outcome::Answer(answer) => {
-            // The directory may remember that there was no such tenant.
-            app.directory().invalidate(&tenant).await;
-            if !answer.replayed {
-                apply(app, &stores).await?;
-            }
-            Ok(with_api_key(app, &tenant, answer))
-        }
-        Outcome::Moved => Err(Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)),
+    let answer = submission.propose(proposal, body).await?.answer()?;
+    // The directory may remember that there was no such tenant.
+    app.directory().invalidate(&tenant).await;
+    if !answer.replayed {
+        apply(app, &stores).await?;
     }
+    Ok(with_api_key(app, &tenant, answer))
 }
 
 /// A request that comes again must mean the same tenant, so the id comes from the idempotency key if there is

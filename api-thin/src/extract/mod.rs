@@ -3,12 +3,12 @@
 mod admission;
 mod body;
 mod caller;
+mod distinct;
 mod files;
 mod idempotency;
 mod if_match;
 mod named;
 mod need;
-mod once;
 mod operator;
 mod query;
 mod request_trace;
@@ -19,6 +19,7 @@ mod whole_tenant;
 
 pub use body::{Json, MergePatch, OptionalJson};
 pub use caller::{Caller, KbCaller};
+pub use distinct::Distinct;
 pub use files::Files;
 pub use idempotency::IdempotencyKey;
 pub use if_match::IfMatch;

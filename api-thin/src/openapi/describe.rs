@@ -1,9 +1,10 @@
 use aide::openapi::{
     HeaderStyle, OpenApi, Operation, Parameter, ParameterData, ParameterSchemaOrContent, PathStyle,
-    ReferenceOr, SchemaObject,
+    ReferenceOr,
 };
 use schemars::{Schema, json_schema};
 
+use super::content::shape;
 use super::document::{API_KEY, BEARER};
 use super::responses::refusals_of;
 use crate::routes::{Access, ROUTES, Route, Scope};
@@ -110,17 +111,13 @@ fn tenant_header() -> ReferenceOr<Parameter> {
     ReferenceOr::Item(Parameter::Header { parameter_data, style: HeaderStyle::default() })
 }
 
-fn parameter(name: &str, required: bool, description: Option<&str>, json_schema: Schema) -> ParameterData {
+fn parameter(name: &str, required: bool, description: Option<&str>, schema: Schema) -> ParameterData {
     ParameterData {
         name: name.to_owned(),
         description: description.map(str::to_owned),
         required,
         deprecated: None,
-        format: ParameterSchemaOrContent::Schema(SchemaObject {
-            json_schema,
-            external_docs: None,
-            example: None,
-        }),
+        format: ParameterSchemaOrContent::Schema(shape(schema)),
         example: None,
         examples: [].into(),
         explode: None,

@@ -2,11 +2,12 @@
 
 use aide::OperationInput;
 use aide::generate::GenContext;
-use aide::openapi::{MediaType, Operation, Parameter, ParameterSchemaOrContent, RequestBody, SchemaObject};
+use aide::openapi::{Operation, Parameter, ParameterSchemaOrContent, RequestBody};
 use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::Value;
 
+use super::content::content;
 use crate::accounts::ClientAddress;
 use crate::extract::{
     Caller, Files, IdempotencyKey, IfMatch, Json, KbCaller, MergePatch, Need, OperatorCaller, OptionalJson,
@@ -63,8 +64,7 @@ impl<T: JsonSchema> OperationInput for OptionalJson<T> {
 
 impl<T: JsonSchema> OperationInput for MergePatch<T> {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
-        let schema = context.schema.subschema_for::<T>();
-        set_body(context, operation, body("application/json", schema, true));
+        Json::<T>::operation_input(context, operation);
     }
 }
 
@@ -87,16 +87,8 @@ impl OperationInput for Files {
     }
 }
 
-fn body(media_type: &str, json_schema: Schema, required: bool) -> RequestBody {
-    let schema = Some(SchemaObject { json_schema, external_docs: None, example: None });
-    RequestBody {
-        description: None,
-        content: [(media_type.to_owned(), MediaType { schema, ..MediaType::default() })]
-            .into_iter()
-            .collect(),
-        required,
-        extensions: [].into(),
-    }
+fn body(media_type: &str, schema: Schema, required: bool) -> RequestBody {
+    RequestBody { description: None, content: content(media_type, schema), required, extensions: [].into() }
 }
 
 impl OperationInput for IdempotencyKey {

@@ -2,10 +2,10 @@
 
 use aide::OperationOutput;
 use aide::generate::GenContext;
-use aide::openapi::{
-    Header, HeaderStyle, MediaType, Operation, ParameterSchemaOrContent, ReferenceOr, Response, SchemaObject,
-};
-use schemars::{JsonSchema, Schema, json_schema};
+use aide::openapi::{Header, HeaderStyle, Operation, ParameterSchemaOrContent, ReferenceOr, Response};
+use schemars::{JsonSchema, json_schema};
+
+use super::content::{content, shape};
 
 use crate::accept::Answer;
 use crate::problem::{Problem, ProblemBody};
@@ -66,13 +66,10 @@ impl<A: OperationOutput> OperationOutput for Secret<A> {
 const ETAG: (&str, &str) = ("etag", "Its revision, for `If-Match`.");
 
 fn json<T: JsonSchema>(context: &mut GenContext, description: &str, headers: &[(&str, &str)]) -> Response {
-    let schema = Some(shape(context.schema.subschema_for::<T>()));
     Response {
         description: description.to_owned(),
         headers: headers.iter().map(|(name, says)| ((*name).to_owned(), header_of(says))).collect(),
-        content: [("application/json".to_owned(), MediaType { schema, ..MediaType::default() })]
-            .into_iter()
-            .collect(),
+        content: content("application/json", context.schema.subschema_for::<T>()),
         ..Response::default()
     }
 }
@@ -88,10 +85,6 @@ fn header_of(description: &str) -> ReferenceOr<Header> {
         examples: [].into(),
         extensions: [].into(),
     })
-}
-
-fn shape(json_schema: Schema) -> SchemaObject {
-    SchemaObject { json_schema, external_docs: None, example: None }
 }
 
 impl OperationOutput for Document {

@@ -1,6 +1,7 @@
-use aide::openapi::{MediaType, ReferenceOr, Response, SchemaObject, StatusCode};
+use aide::openapi::{ReferenceOr, Response, StatusCode};
 use schemars::json_schema;
 
+use super::content::content;
 use crate::problem::Problem;
 use crate::routes::{Access, Route};
 
@@ -32,12 +33,9 @@ pub(super) fn refusals() -> impl Iterator<Item = (String, ReferenceOr<Response>)
 }
 
 fn refusal(description: &str) -> Response {
-    let json_schema = json_schema!({ "$ref": "#/components/schemas/Problem" });
-    let schema = Some(SchemaObject { json_schema, external_docs: None, example: None });
-    let media_type = MediaType { schema, ..MediaType::default() };
     Response {
         description: description.to_owned(),
-        content: [(Problem::MEDIA_TYPE.to_owned(), media_type)].into_iter().collect(),
+        content: content(Problem::MEDIA_TYPE, json_schema!({ "$ref": "#/components/schemas/Problem" })),
         ..Response::default()
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize as _, Deserializer};
 use serde_json::Value;
 
 use crate::accounts::SlugFault;
+use crate::extract::Distinct;
 use crate::problem::{Code, Problem};
 
 pub(super) fn text(field: &str, value: String, max_chars: usize) -> Result<String, Problem> {
@@ -17,7 +18,7 @@ pub(super) fn text(field: &str, value: String, max_chars: usize) -> Result<Strin
 
 /// A field of a patch that is there, if only as `null`.
 pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+    Distinct::deserialize(deserializer).map(|Distinct(value)| Some(value))
 }
 
 pub(super) fn invalid(field: &str, problem: String) -> Problem {

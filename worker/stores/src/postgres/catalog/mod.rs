@@ -21,4 +21,4 @@ mod usage;
 
 pub(crate) use port::PgCatalogs;
 pub(super) use settings::applied as settings_applied;
-pub(super) use tenant::read_tenant;
+pub(super) use tenant::{lock as tenant_lock, read_tenant};

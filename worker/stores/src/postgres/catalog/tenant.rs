@@ -14,7 +14,7 @@ use crate::postgres::tx::Tx;
 /// From here to the end of this transaction no other one of the tenant has this lock, and what those that had it
 /// committed is seen: what is counted or found to be free stays so. Call it before anything takes a weaker lock on
 /// the tenant's row: two that want more at the same time would wait for each other.
-pub(super) async fn lock(tx: &mut Tx, db: &TenantDb) -> StoreResult<()> {
+pub(in crate::postgres) async fn lock(tx: &mut Tx, db: &TenantDb) -> StoreResult<()> {
     // Not "for update": that would also stand in the way of new rows that refer to the tenant.
     let sql = sqlx::query("select from tenants where tenant_id = $1 for no key update");
     tx.execute(sql.bind(db.tenant().as_str())).await.map(drop)

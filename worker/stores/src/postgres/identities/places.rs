@@ -7,6 +7,7 @@ use sqlx::Row as _;
 
 use crate::model::{KeyPlaced, MemberPlaced, OverQuota, Place, PlaceChange, UserName};
 use crate::ports::StoreResult;
+use crate::postgres::catalog::tenant_lock;
 use crate::postgres::pool::Postgres;
 use crate::postgres::row::number;
 use crate::postgres::tx::Tx;
@@ -17,10 +18,10 @@ pub(super) async fn ensure(
     place: &Place,
     (maximum, now): (Option<u64>, DateTime<Utc>),
 ) -> StoreResult<PlaceChange> {
-    let mut tx = postgres.tenant(&place.tenant).tx("identities.place_ensure").await?;
+    let db = postgres.tenant(&place.tenant);
+    let mut tx = db.tx("identities.place_ensure").await?;
     // Whoever changes members or names of keys waits here.
-    let lock = sqlx::query("select from tenants where tenant_id = $1 for no key update");
-    tx.execute(lock.bind(place.tenant.as_str())).await?;
+    tenant_lock(&mut tx, &db).await?;
     let member = member(&mut tx, name, place, (maximum, now)).await?;
     let api_key = match &place.api_key {
         Some(key) if !matches!(member, MemberPlaced::OverQuota(_)) => {
