@@ -17,7 +17,7 @@ ONESHOT_FLAG := $(if $(filter 1 yes true,$(ONESHOT)),--oneshot)
 
 # Requests made out of the API's description, by a program that is fetched once.
 FUZZ = export SCHEMATHESIS=$$($(SERVICES)/schemathesis.sh) EXAMPLES=$(EXAMPLES); \
-	$(SERVICES)/run.sh cargo test --locked --package tests --test it -- --ignored --test-threads 1 fuzz::
+	$(SERVICES)/run.sh cargo test --locked --workspace --test it -- --ignored --test-threads 1 fuzz::
 
 # How many requests `make fuzz` makes up for each operation.
 EXAMPLES ?= 5
