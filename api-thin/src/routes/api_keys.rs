@@ -117,11 +117,18 @@ fn scope(role: Role, names: &[String]) -> Result<Permissions, Problem> {
         let known = Permission::ALL.iter().map(|permission| permission.as_str());
         invalid_field("permissions", format!("expected some of {}", known.collect::<Vec<_>>().join(", ")))
     })?;
-    let allowed = listed.intersection(role.permissions());
-    if allowed == Permissions::NONE {
-        return Err(invalid_field("permissions", format!("a key of the role {role} could do none of these")));
+    if listed == Permissions::NONE {
+        return Err(invalid_field("permissions", "expected at least one permission".to_owned()));
     }
-    Ok(allowed)
+    match role.permissions().lacking(listed) {
+        Some(lacking) => {
+            let problem = format!(
+                "{lacking} is none of what the role {role} allows: leave it out, or choose another role"
+            );
+            Err(invalid_field("permissions", problem))
+        }
+        None => Ok(listed),
+    }
 }
 
 fn expiry(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {

@@ -44,10 +44,9 @@ async fn a_key_does_no_more_than_it_was_made_for() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
     acme.kb_make(&api, "second").await;
-    let body =
-        json!({ "name": "n", "kb_id": "default", "permissions": ["document:create", "tenant:manage"] });
+    let body = json!({ "name": "n", "kb_id": "default", "permissions": ["document:create"] });
     let made = make(&acme, body).await;
-    assert_eq!(made.body()["permissions"], json!(["document:create"]), "an EDITOR has no more of them");
+    assert_eq!(made.body()["permissions"], json!(["document:create"]));
     let key = made.text("/api_key");
     let text = json!({ "name": "a.md", "text": "x" });
     let upload = async |kb: &str| {
@@ -61,6 +60,28 @@ async fn a_key_does_no_more_than_it_was_made_for() {
     problem(&reads(&acme, &key).await, 403, "forbidden");
     problem(&with(&acme, &key, Method::GET, "/api-keys").await, 403, "forbidden");
     problem(&with(&acme, &key, Method::GET, "/members").await, 403, "forbidden");
+}
+
+/// Made without them, the key's holder would find out later.
+#[tokio::test]
+async fn permissions_that_the_role_lacks_are_refused_and_named() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    let before = Written::of(&api, &acme).await;
+    for (role, permissions, lacking) in [
+        ("VIEWER", json!(["document:create", "document:read"]), "document:create"),
+        ("EDITOR", json!(["document:create", "tenant:manage"]), "tenant:manage"),
+        ("VIEWER_READONLY", json!(["query:run"]), "query:run"),
+    ] {
+        let body = json!({ "name": "n", "role": role, "permissions": permissions });
+        let refused = acme.post("/api-keys", &body).await;
+        problem(&refused, 400, "invalid_field");
+        assert_eq!(refused.text("/field"), "permissions");
+        assert!(refused.text("/detail").contains(lacking), "{refused:?}");
+    }
+    let none = acme.post("/api-keys", &json!({ "name": "n", "permissions": [] })).await;
+    problem(&none, 400, "invalid_field");
+    assert_eq!(Written::of(&api, &acme).await, before);
 }
 
 #[tokio::test]
