@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::id::{DocumentId, JobId};
-use crate::tenant::{Actor, ApiKeyId, KbId, Subject, TenantId};
+use crate::tenant::{Actor, ApiKeyId, Identity, KbId, Subject, TenantId};
 
 macro_rules! texts {
     ($($name:ident: $description:literal, $key:literal = $value:literal, $example:literal;)+) => {
@@ -41,10 +41,13 @@ texts! {
         "pattern" = "^doc-[0-9a-f]{32}$", "doc-d41d8cd98f00b204e9800998ecf8427e";
     ApiKeyId: "Names an API key. Not secret.",
         "pattern" = "^[a-z0-9]{8,32}$", "0123456789abcdef";
-    Subject: "Names a person: the `sub` claim of their tokens.",
+    Subject: "Names an account.",
         "pattern" = "^[a-z0-9][a-z0-9._@+-]{0,127}$", "ann@example.com";
     Actor: "Who did something.",
-        "pattern" = "^(user:.+|api_key:.+|schedule:.+|operator)$", "user:ann";
+        "pattern" = "^((local|product|user|api_key|schedule):.+|issuer:.+#.+|operator)$", "local:ann";
+    Identity: "A person: an account (`local:NAME`), whom an OpenID issuer names (`issuer:URL#SUB`), or whom the product \
+        that signs tokens names (`product:SUB`). `user:NAME` is from before identities named their provider.",
+        "pattern" = "^((local|product|user):.+|issuer:[^#]+#.+)$", "issuer:https://id.example.com/#ann";
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ async fn forbidden(bed: &Bed, tenant: &TestTenant, job: JobId, what: &str) {
     assert_eq!(ended["error"]["code"], "actor_forbidden", "{what}: {ended}");
 }
 
-async fn remove(tenant: &TestTenant, member: &str) {
-    let member = format!("/api/v1/tenants/{}/members/{member}", tenant.id);
+async fn remove(tenant: &TestTenant, identity: &str) {
+    let member = format!("/api/v1/tenants/{}/members/{identity}", tenant.id);
     assert_eq!(send(tenant.http.request(Method::DELETE, &member)).await.status, 204);
 }
 
@@ -74,7 +74,7 @@ async fn nothing_happens_that_a_removed_person_asked_for() {
         let asked = token.request(method, &path);
         let asked = send(if body.is_null() { asked } else { asked.json(&body) }).await;
         assert_eq!(asked.status, 202, "{kind}: {asked:?}");
-        remove(&acme, &ann).await;
+        remove(&acme, &format!("local:{ann}")).await;
         let before = stored(&bed, &acme).await;
         resumed(&acme).await;
         let job = asked.body["job_id"].as_str().unwrap().parse().unwrap();
@@ -102,7 +102,7 @@ async fn nor_what_follows_from_it() {
     acme.ingest("heron.md", &texts::short("Bluebird")).await;
     bed.admin(&acme, "bob").await;
     bed.admin(&acme, "ann").await;
-    remove(&acme, "ann").await;
+    remove(&acme, "local:ann").await;
     let before = stored(&bed, &acme).await;
     let ids = Ids {
         kb: KbId::first(),
@@ -115,7 +115,7 @@ async fn nor_what_follows_from_it() {
         if kind.policy().runs_while == TenantStatus::Deprovisioning {
             continue;
         }
-        let ann = Asker { actor: Actor::User("ann".into()), ..Asker::of(&acme.id) };
+        let ann = Asker { actor: Actor::User("local:ann".parse().unwrap()), ..Asker::of(&acme.id) };
         let job = stamped(*kind, bed.stamper(), &ann, &ids, EnqueueOptions::default());
         bed.queue().push(std::slice::from_ref(&job)).await.unwrap();
         forbidden(&bed, &acme, job.id(), kind.as_str()).await;
@@ -127,15 +127,15 @@ async fn nor_what_follows_from_it() {
 async fn what_a_removed_member_queued_does_not_run() {
     let bed = Bed::embedded().await;
     let (acme, twin) = bed.look_alikes().await;
-    // Jobs that are pushed past the API are those of the user `test`.
+    // Jobs that are pushed past the API are those of `product:test`.
     for tenant in [&acme, &twin] {
-        let members = format!("/api/v1/tenants/{}/members", tenant.id);
-        let new = json!({ "subject": "test", "role": "EDITOR" });
-        assert_eq!(tenant.http.post(&members, &new).await.status, 201);
+        let member = format!("/api/v1/tenants/{}/members/product:test", tenant.id);
+        let put = bed.operator().request(Method::PUT, &member).json(&json!({ "role": "EDITOR" }));
+        assert_eq!(send(put).await.status, 200);
     }
     paused(&acme).await;
     let queued = bed.push(&acme, &ReindexKb::default()).await;
-    remove(&acme, "test").await;
+    remove(&acme, "product:test").await;
     resumed(&acme).await;
     forbidden(&bed, &acme, queued, "kb.reindex").await;
     // The look-alike's member of the same name goes on.

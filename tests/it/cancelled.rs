@@ -73,7 +73,11 @@ async fn a_running_job_stops_tidies_up_and_does_not_come_back() {
     let (worker, queue) = start(data.path(), &notes).await;
     let acme: TenantId = "acme".parse().unwrap();
     worker.tenants().ensure(&acme, "Acme").await.unwrap();
-    let ann = worker.tenants().admit(&acme, Actor::User("ann".into()), Role::Editor).await.unwrap();
+    let ann = worker
+        .tenants()
+        .admit(&acme, Actor::User("product:ann".parse().unwrap()), Role::Editor)
+        .await
+        .unwrap();
     let job = worker.enqueuer().enqueue(&ann, &Endless {}).await.unwrap();
     notes.expect("started").await;
     assert_eq!(queue.cancel(&acme, job).await.unwrap(), Cancelled::Stopping);
@@ -108,7 +112,11 @@ async fn a_worker_tells_how_it_is() {
     .await;
     let acme: TenantId = "acme".parse().unwrap();
     worker.tenants().ensure(&acme, "Acme").await.unwrap();
-    let ann = worker.tenants().admit(&acme, Actor::User("ann".into()), Role::Editor).await.unwrap();
+    let ann = worker
+        .tenants()
+        .admit(&acme, Actor::User("product:ann".parse().unwrap()), Role::Editor)
+        .await
+        .unwrap();
     worker.enqueuer().enqueue(&ann, &Endless {}).await.unwrap();
     notes.expect("started").await;
     let (status, metrics) = get("/metrics").await;

@@ -14,6 +14,9 @@ const EXAMPLES: &str = "5";
 /// Whether a good request was refused, or a bad one with the right one of two codes, is for tests of ours.
 const NOT_CHECKED: &str = "positive_data_acceptance,negative_data_rejection";
 
+/// A person who is a member.
+const MEMBER: &str = "product:fuzz";
+
 /// The same operations under their short paths, which differ in how the tenant is found.
 const LEFT_OUT: &str = "^own_";
 
@@ -37,6 +40,9 @@ async fn withstands(bed: &Bed) {
     theirs.upload("secret.md", "Ada Lovelace met Charles Babbage in London.").await;
     theirs.settled("secret.md").await;
     let before = Snapshot::of(bed.stores(), &theirs.id).await;
+    let member = format!("/api/v1/tenants/{}/members/{MEMBER}", mine.id);
+    let put = operator.request(Method::PUT, &member).json(&json!({ "role": "VIEWER" }));
+    assert_eq!(put.send().await.unwrap().status(), 200);
     for who in [&mine.http, &operator] {
         fuzz(&bed.url(), who, &mine).await;
     }
@@ -92,6 +98,7 @@ fn configuration(tenant: &TestTenant) -> String {
 [parameters]
 "path.tenant" = "{}"
 "path.kb" = "default"
+"path.identity" = "{MEMBER}"
 
 [[operations]]
 include-operation-id = "tenants_delete"

@@ -53,6 +53,7 @@ pub(crate) async fn rows(stores: &TenantStores) -> Vec<String> {
     let mut lines = vec![
         format!("{:?}", catalog.tenant().await.unwrap()),
         format!("{:?}", catalog.members(None, None, 1_000).await.unwrap()),
+        format!("{:?}", catalog.invitations(None, 1_000, DateTime::UNIX_EPOCH).await.unwrap()),
     ];
     for mut key in catalog.api_keys(None, 1_000).await.unwrap().items {
         // That a request was refused with a key is a use of it.

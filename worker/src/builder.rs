@@ -24,7 +24,7 @@ use crate::tools::Tools;
 /// ```no_run
 /// use jobs::envelope::StampKeys;
 /// use jobs::queue::QueueConfig;
-/// use jobs::tenant::{Actor, Role};
+/// use jobs::tenant::{Actor, Identity, Role};
 /// use jobs::{Job, JobError};
 /// use serde::{Deserialize, Serialize};
 /// use worker::{Handler, JobContext, Worker};
@@ -53,7 +53,8 @@ use crate::tools::Tools;
 ///
 /// let acme = "acme".parse()?;
 /// worker.tenants().ensure(&acme, "Acme Ltd").await?;
-/// let ann = worker.tenants().admit(&acme, Actor::User("ann".into()), Role::Editor).await?;
+/// let ann = Actor::User(Identity::product("ann")?);
+/// let ann = worker.tenants().admit(&acme, ann, Role::Editor).await?;
 /// worker.enqueuer().enqueue(&ann, &SendInvoice { invoice_id: 7 }).await?;
 /// # Ok(())
 /// # }

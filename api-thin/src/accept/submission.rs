@@ -1,6 +1,6 @@
 use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
-use jobs::tenant::KbId;
+use jobs::tenant::{Identity, KbId, Role};
 use serde::Serialize;
 use stores::TenantStores;
 use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewKb, NewTenant, Replay, User};
@@ -25,6 +25,7 @@ pub(super) struct Submission<'a> {
 pub(super) struct Proposal {
     pub(super) tenant: Option<NewTenant>,
     pub(super) founder: Option<User>,
+    pub(super) member: Option<(Identity, Role)>,
     pub(super) kb: Option<NewKb>,
     pub(super) kb_close: Option<KbId>,
     pub(super) documents: Option<(KbId, Vec<NewDocument>)>,
@@ -72,12 +73,13 @@ impl Submission<'_> {
         proposal: Proposal,
         body: T,
     ) -> Result<Outcome<T, STATUS>, Problem> {
-        let Proposal { tenant, founder, kb, kb_close, documents, jobs, limits } = proposal;
+        let Proposal { tenant, founder, member, kb, kb_close, documents, jobs, limits } = proposal;
         let answer = Answer::new(body);
         let idempotency = self.idempotency(&answer);
         let acceptance = Acceptance {
             tenant,
             founder,
+            member,
             kb,
             kb_close,
             tenant_closed: None,

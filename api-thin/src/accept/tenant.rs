@@ -1,5 +1,5 @@
 use jobs::JobId;
-use jobs::tenant::{ApiKeyId, TenantId, TenantStatus};
+use jobs::tenant::{ApiKeyId, Identity, Role, TenantId, TenantStatus};
 use jobs::types::{FirstApiKey, ProvisionTenant};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub struct TenantRequest {
     pub plan: String,
     /// The user to be made as its first ADMIN.
     pub founder: Option<User>,
+    /// Its first member, if that is a person who has credentials already.
+    pub member: Option<(Identity, Role)>,
 }
 
 /// A tenant that is being prepared.
@@ -80,8 +82,9 @@ pub async fn accept_tenant(
     let stamped = who.stamp(app, &context, job_id, &job)?;
     let body = body(&tenant, &request, &api_key_id, job_id);
     let new = NewTenant { name: request.name, plan: request.plan };
-    let founder = request.founder;
-    let proposal = Proposal { tenant: Some(new), founder, jobs: vec![stamped], ..Proposal::default() };
+    let (founder, member) = (request.founder, request.member);
+    let proposal =
+        Proposal { tenant: Some(new), founder, member, jobs: vec![stamped], ..Proposal::default() };
     let answer = submission.propose(proposal, body).await?.answer()?;
     // The directory may remember that there was no such tenant.
     app.directory().invalidate(&tenant).await;

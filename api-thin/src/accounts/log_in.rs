@@ -3,10 +3,12 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use jobs::clock::SharedClock;
-use jobs::tenant::{Role, TenantId};
+use jobs::tenant::{Identity, Role, TenantId};
 use secrecy::SecretString;
 use stores::Identities;
-use stores::model::{GateRule, Membership, Renewal, Session, User, UserName};
+use stores::model::{
+    GateRule, Invitation, InvitationAccepted, Invitee, Membership, Renewal, Session, User, UserName,
+};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -16,7 +18,7 @@ use super::refresh_token::{InvalidRefreshToken, RefreshToken};
 use super::refusal::LogInRefused;
 use super::rules::AccountRules;
 use super::sessions::Sessions;
-use crate::auth::{Grant, KeyMint, OwnTokens};
+use crate::auth::{Grant, InvitationToken, KeyMint, OwnTokens};
 
 /// What [`Accounts`] works with.
 pub struct AccountsParts {
@@ -89,8 +91,64 @@ impl Accounts {
     ///
     /// # Errors
     /// When the catalog does not answer.
-    pub async fn memberships(&self, user: &UserName) -> Result<Vec<Membership>, stores::StoreError> {
-        self.parts.identities.memberships(user).await
+    pub async fn memberships(&self, identity: &Identity) -> Result<Vec<Membership>, stores::StoreError> {
+        self.parts.identities.memberships(identity).await
+    }
+
+    /// Whether there is an account of this name.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    pub async fn exists(&self, name: &str) -> Result<bool, stores::StoreError> {
+        match name.parse() {
+            Ok(name) => Ok(self.parts.identities.user(&name).await?.is_some()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The invitation that this text is the secret of.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    pub async fn invitation(
+        &self,
+        token: &InvitationToken,
+    ) -> Result<Option<Invitation>, stores::StoreError> {
+        let now = self.parts.clock.now();
+        self.parts.identities.invitation_of(&token.tenant, &token.stored(), now).await
+    }
+
+    /// The account that accepts an invitation: the one that is there, if this is its password, or a new one.
+    ///
+    /// # Errors
+    /// When it is there and the password is another, or no account can have this name or password.
+    pub async fn invitee(&self, name: UserName, password: SecretString) -> Result<Invitee, LogInRefused> {
+        if self.parts.tokens.is_none() {
+            return Err(LogInRefused::NoTokens);
+        }
+        if self.parts.identities.user(&name).await?.is_some() {
+            let name = self.check(name.as_str(), password).await?;
+            return Ok(Invitee::Known(name.identity()));
+        }
+        if self.is_super_admin(&name) {
+            return Err(LogInRefused::Reserved);
+        }
+        Passwords::check(&password)?;
+        Ok(Invitee::New(User { password_hash: self.passwords.hash(password).await?, name }))
+    }
+
+    /// Makes a person a member, and uses their invitation up.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    pub async fn accept(
+        &self,
+        token: &InvitationToken,
+        who: &Invitee,
+        maximum: Option<u64>,
+    ) -> Result<InvitationAccepted, stores::StoreError> {
+        let now = self.parts.clock.now();
+        self.parts.identities.invitation_accept(&token.tenant, &token.stored(), who, maximum, now).await
     }
 
     /// Begins a session.
@@ -191,7 +249,7 @@ impl Accounts {
     /// Whether a user may do what the operator may.
     #[must_use]
     pub fn is_super_admin(&self, user: &UserName) -> bool {
-        self.parts.rules.super_admins.contains(user)
+        self.parts.rules.super_admins.contains(&user.identity())
     }
 
     /// The user whose password this is. Whether the user exists makes no difference, neither in what is said
@@ -220,7 +278,7 @@ impl Accounts {
         user: &UserName,
         named: Option<TenantId>,
     ) -> Result<Option<(TenantId, Role)>, LogInRefused> {
-        let mut memberships = self.parts.identities.memberships(user).await?;
+        let mut memberships = self.parts.identities.memberships(&user.identity()).await?;
         if let Some(named) = &named {
             memberships.retain(|membership| membership.tenant == *named);
         }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use jobs::tenant::TenantId;
 use stores::StoreError;
 
-use super::password::Hashing;
+use super::password::{Hashing, PasswordFault};
 use super::refresh_token::InvalidRefreshToken;
 use crate::problem::{Code, Problem};
 
@@ -31,6 +31,12 @@ pub enum LogInRefused {
     /// This installation issues no tokens.
     #[error("this installation issues no tokens: it has no TENANTRY_JWT_SECRET")]
     NoTokens,
+    /// The name is kept for those who run the installation.
+    #[error("choose another username")]
+    Reserved,
+    /// No account can have this password.
+    #[error(transparent)]
+    Password(#[from] PasswordFault),
     /// A password could not be checked.
     #[error(transparent)]
     Hashing(#[from] Hashing),
@@ -48,6 +54,10 @@ impl From<LogInRefused> for Problem {
             LogInRefused::Which(_) => Code::TenantRequired,
             LogInRefused::RefreshToken(_) | LogInRefused::Reused => Code::CredentialsInvalid,
             LogInRefused::NoTokens => Code::UnknownRoute,
+            LogInRefused::Reserved => Code::UserExists,
+            LogInRefused::Password(fault) => {
+                return Self::new(Code::InvalidField, fault.to_string()).field("password");
+            }
             LogInRefused::Hashing(error) => return Self::internal(&error),
             LogInRefused::Store(error) => return error.into(),
         };

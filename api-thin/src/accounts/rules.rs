@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use stores::model::{GateRule, UserName};
+use jobs::tenant::Identity;
+use stores::model::GateRule;
 
-/// Who may become a user, and how often somebody may try to be one.
+/// Who may make an account, and how often a log-in may be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRules {
     /// How often in a row a password may be wrong, and how long the user is locked then.
@@ -14,8 +15,8 @@ pub struct AccountRules {
     pub sign_up: Switch,
     /// How often one address may sign up; `None`: as often as it likes.
     pub sign_ups_per_address: Option<GateRule>,
-    /// Users who may do what the operator may.
-    pub super_admins: BTreeSet<UserName>,
+    /// People who may do what the operator may.
+    pub super_admins: BTreeSet<Identity>,
 }
 
 /// On or off.

@@ -2,14 +2,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
-use jobs::tenant::{Actor, DirectoryError, KbId, Role, TenantId, TenantStatus};
+use jobs::tenant::{Actor, DirectoryError, Identity, KbId, Provider, Role, TenantId, TenantStatus};
 use secrecy::SecretString;
-use stores::model::{ApiKeyRecord, UserName};
+use stores::model::{ApiKeyRecord, Standing};
 use stores::{Directory, StoreError};
+use uuid::Uuid;
 
 use super::api_key::{ApiKey, KeyMint};
-use super::identity::{Identity, Member, SuperAdmin};
 use super::presented::Presented;
+use super::principal::{Member, Principal, SuperAdmin};
 use super::secret::SecretHash;
 use super::token::{InvalidToken, Origin, TokenClaims, Tokens, UnverifiedToken};
 use crate::accounts::Sessions;
@@ -23,8 +24,8 @@ pub enum AuthError {
     /// The token is not valid, or could not be checked.
     #[error(transparent)]
     Token(#[from] UnverifiedToken),
-    /// The token is valid, and its user is not, or no longer, a member of its tenant.
-    #[error("the token's user is not a member of its tenant")]
+    /// The token is valid, and its person is not, or no longer, a member of its tenant.
+    #[error("the person of this token is no member of its tenant: accept an invitation of an ADMIN")]
     NoMember,
     /// The catalog failed.
     #[error("the catalog failed")]
@@ -34,7 +35,7 @@ pub enum AuthError {
     Directory(#[from] DirectoryError),
 }
 
-/// Turns presented credentials into an [`Identity`].
+/// Turns presented credentials into a [`Principal`].
 #[derive(Clone)]
 pub struct Authenticator {
     /// Knows API keys.
@@ -49,8 +50,20 @@ pub struct Authenticator {
     pub sessions: Sessions,
     /// The operator's key, if there is one.
     pub operator: Option<SecretHash>,
-    /// Users who may do what the operator may.
-    pub super_admins: BTreeSet<UserName>,
+    /// People who may do what the operator may.
+    pub super_admins: BTreeSet<Identity>,
+    /// Whether a token that the product signed counts for a person who is no member.
+    pub tokens_without_membership: bool,
+    /// Whether a token for a tenant that does not exist brings it into being.
+    pub auto_provision: bool,
+}
+
+/// A person whose token is good, wherever they are a member.
+struct Person {
+    identity: Identity,
+    /// The session that the token ends with, if it came from a log-in here.
+    session: Option<Uuid>,
+    claims: TokenClaims,
 }
 
 impl Authenticator {
@@ -58,9 +71,9 @@ impl Authenticator {
     ///
     /// # Errors
     /// When they are not valid, or a server that knows does not answer.
-    pub async fn identify(&self, presented: &Presented) -> Result<Identity, AuthError> {
+    pub async fn identify(&self, presented: &Presented) -> Result<Principal, AuthError> {
         match presented {
-            Presented::ApiKey(key) => self.by_api_key(key).await.map(Identity::Member),
+            Presented::ApiKey(key) => self.by_api_key(key).await.map(Principal::Member),
             Presented::Token(token) => match self.by_operator_key(&token.as_str().into()) {
                 Ok(operator) => Ok(operator),
                 Err(_) => self.by_token(token).await,
@@ -69,19 +82,20 @@ impl Authenticator {
         }
     }
 
-    fn by_operator_key(&self, text: &SecretString) -> Result<Identity, AuthError> {
+    fn by_operator_key(&self, text: &SecretString) -> Result<Principal, AuthError> {
         let given = SecretHash::of(text);
         let known = self.operator.as_ref().is_some_and(|operator| *operator == given);
-        if known { Ok(Identity::Operator) } else { Err(AuthError::Key) }
+        if known { Ok(Principal::Operator) } else { Err(AuthError::Key) }
     }
 
-    async fn by_token(&self, token: &str) -> Result<Identity, AuthError> {
-        let (claims, origin) = self.tokens.verify(token).await?;
-        let user = self.super_admin(&claims, origin);
-        let session = claims.sid.filter(|_| origin == Origin::Own);
-        let member = self.member(claims, origin).await;
-        let Some(user) = user else { return member.map(Identity::Member) };
-        // Without a tenant, or without a place in it, they still run the installation.
+    async fn by_token(&self, token: &str) -> Result<Principal, AuthError> {
+        let person = self.person(token).await?;
+        let is_super_admin = self.super_admins.contains(&person.identity);
+        let member = self.member(&person).await;
+        if !is_super_admin {
+            return member.map(Principal::Member);
+        }
+        // Without a tenant, or without a membership of it, they still run the installation.
         let member = match member {
             Ok(member) => Some(member),
             Err(AuthError::NoMember | AuthError::Token(UnverifiedToken::Invalid(InvalidToken::Refused))) => {
@@ -89,37 +103,70 @@ impl Authenticator {
             }
             Err(error) => return Err(error),
         };
-        Ok(Identity::SuperAdmin(SuperAdmin { user, member, session }))
+        let Person { identity, session, .. } = person;
+        Ok(Principal::SuperAdmin(SuperAdmin { identity, member, session }))
     }
 
-    /// Only we say who that is: an issuer has names of its own.
-    fn super_admin(&self, claims: &TokenClaims, origin: Origin) -> Option<UserName> {
-        let name = claims.sub.parse::<UserName>().ok().filter(|name| name.as_str() == claims.sub)?;
-        (origin == Origin::Own && self.super_admins.contains(&name)).then_some(name)
-    }
-
-    async fn member(&self, claims: TokenClaims, origin: Origin) -> Result<Member, AuthError> {
+    /// Whose token it is, wherever they are a member. A session is what tells an account from a person that another
+    /// program, which signs with the same secret, calls by the same name.
+    async fn person(&self, token: &str) -> Result<Person, AuthError> {
+        let (claims, origin) = self.tokens.verify(token).await?;
         let session = claims.sid.filter(|_| origin == Origin::Own);
         if let Some(session) = session
             && !self.sessions.is_live(session).await?
         {
             return Err(refused(InvalidToken::Ended));
         }
-        let actor = claims.actor().ok_or(refused(InvalidToken::Refused))?;
-        let tenant = claims.tenant_id.clone().ok_or(refused(InvalidToken::Refused))?;
-        let role = if origin == Origin::Own && session.is_none() {
-            claims.role.ok_or(refused(InvalidToken::Refused))?
-        } else {
-            self.role_of_member(&tenant, &claims).await?
+        let identity = match (origin, session) {
+            (Origin::Issuer(issuer), _) => Identity::issued(issuer, &claims.sub),
+            (Origin::Own, Some(_)) => claims.sub.parse().map(|name| Identity::local(&name)),
+            (Origin::Own, None) => Identity::product(&claims.sub),
         };
-        Ok(Member { tenant, actor, role, kb: claims.kb_id, session })
+        let identity = identity.map_err(|_| refused(InvalidToken::Refused))?;
+        Ok(Person { identity, session, claims })
     }
 
-    /// What the tenant says the token's user is, or less if the token says less: an issuer is believed about who
-    /// somebody is, not about what they may do here.
-    async fn role_of_member(&self, tenant: &TenantId, claims: &TokenClaims) -> Result<Role, AuthError> {
-        let role = self.directory.member_role(tenant, &claims.sub).await?.ok_or(AuthError::NoMember)?;
-        Ok(claims.role.unwrap_or(role))
+    /// The person whose token was presented, wherever they are a member; `None` for credentials of no person.
+    ///
+    /// # Errors
+    /// When the token is not valid, or a server that knows does not answer.
+    pub async fn identity(&self, presented: &Presented) -> Result<Option<Identity>, AuthError> {
+        match presented {
+            Presented::Token(token) if self.by_operator_key(&token.as_str().into()).is_err() => {
+                Ok(Some(self.person(token).await?.identity))
+            }
+            Presented::Token(_) | Presented::ApiKey(_) | Presented::Other(_) => {
+                self.identify(presented).await.map(|_| None)
+            }
+        }
+    }
+
+    /// What the tenant says that the person is, or less if the token says less: a signer is believed about who a person
+    /// is, not about what they may do here.
+    async fn member(&self, person: &Person) -> Result<Member, AuthError> {
+        let Person { identity, session, claims } = person;
+        let tenant = claims.tenant_id.clone().ok_or(refused(InvalidToken::Refused))?;
+        let role = match self.directory.standing(&tenant, identity).await? {
+            Standing::Member(role) => claims.role.map_or(role, |claimed| role.at_most(claimed)),
+            Standing::Stranger => self.role_of_stranger(person, &tenant).await?,
+            Standing::Removed => return Err(AuthError::NoMember),
+        };
+        let (actor, kb) = (Actor::User(identity.clone()), claims.kb_id.clone());
+        Ok(Member { tenant, actor, role, kb, session: *session })
+    }
+
+    /// A stranger has a role only where the operator chose so: that of a token which the product signed, or, in a tenant
+    /// that does not exist yet, that of the person who brings it into being.
+    async fn role_of_stranger(&self, person: &Person, tenant: &TenantId) -> Result<Role, AuthError> {
+        let Person { identity, claims, .. } = person;
+        let signed_by_product = *identity.provider() == Provider::Product;
+        if signed_by_product && self.tokens_without_membership {
+            return claims.role.ok_or(AuthError::NoMember);
+        }
+        if self.auto_provision && self.directory.tenant(tenant).await?.is_none() {
+            return Ok(claims.role.unwrap_or(Role::Admin));
+        }
+        Err(AuthError::NoMember)
     }
 
     async fn by_api_key(&self, key: &ApiKey) -> Result<Member, AuthError> {

@@ -4,14 +4,15 @@
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use jobs::tenant::{
-    Actor, Authenticated, KbId, Permission, Permissions, Role, TenantContext, TenantId, TenantRecord,
+    Actor, Authenticated, Identity, KbId, Permission, Permissions, Role, TenantContext, TenantId,
+    TenantRecord,
 };
 use stores::model::Kb;
 
 use super::named::named_kb;
 use super::tenant_state::{check_open, check_ready, not_ready};
 use crate::accept::bring_into_being;
-use crate::auth::{AuthError, Identity, Member, Presented, SuperAdmin, Unreadable, UnverifiedToken};
+use crate::auth::{AuthError, Member, Presented, Principal, SuperAdmin, Unreadable, UnverifiedToken};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -28,10 +29,8 @@ pub(super) struct Admission {
 }
 
 /// Checks the credentials of a request.
-pub(super) async fn identify(parts: &Parts, app: &ApiState) -> Result<Identity, Problem> {
-    let authorization = only(&parts.headers, &header::AUTHORIZATION)?;
-    let api_key = only(&parts.headers, &API_KEY)?;
-    let presented = match Presented::from_headers(authorization, api_key) {
+pub(super) async fn identify(parts: &Parts, app: &ApiState) -> Result<Principal, Problem> {
+    let presented = match presented(parts)? {
         Ok(presented) => presented,
         Err(error) => {
             let anybody = anybody(app).filter(|_| error == Unreadable::Missing);
@@ -41,24 +40,43 @@ pub(super) async fn identify(parts: &Parts, app: &ApiState) -> Result<Identity, 
     app.authenticator().identify(&presented).await.map_err(refusal)
 }
 
+/// The person whose token a request shows, if it shows credentials.
+pub(super) async fn person(parts: &Parts, app: &ApiState) -> Result<Option<Identity>, Problem> {
+    let presented = match presented(parts)? {
+        Ok(presented) => presented,
+        Err(Unreadable::Missing) => return Ok(None),
+        Err(error) => return Err(Problem::new(Code::CredentialsMissing, error.to_string())),
+    };
+    match app.authenticator().identity(&presented).await.map_err(refusal)? {
+        Some(identity) => Ok(Some(identity)),
+        None => Err(Problem::new(Code::Forbidden, "only a person can do this: send the token of one")),
+    }
+}
+
+fn presented(parts: &Parts) -> Result<Result<Presented, Unreadable>, Problem> {
+    let authorization = only(&parts.headers, &header::AUTHORIZATION)?;
+    let api_key = only(&parts.headers, &API_KEY)?;
+    Ok(Presented::from_headers(authorization, api_key))
+}
+
 /// Whoever comes without credentials to an installation that asks for none.
-fn anybody(app: &ApiState) -> Option<Identity> {
+fn anybody(app: &ApiState) -> Option<Principal> {
     let tenant = app.resolution().only_tenant.clone().filter(|_| app.resolution().anonymous)?;
-    Some(Identity::Member(Member::anonymous(tenant)))
+    Some(Principal::Member(Member::anonymous(tenant)))
 }
 
 /// Lets a caller in who has `needed`: whoever it is, and the tenant that the request names.
 pub(super) async fn admit(
     parts: &mut Parts,
     app: &ApiState,
-    (identity, tenant): (Identity, Option<String>),
+    (principal, tenant): (Principal, Option<String>),
     needed: Option<Permission>,
 ) -> Result<Admission, Problem> {
     let kb = named_kb(parts).await?;
-    let is_operator = identity.is_operator();
-    let admission = match identity {
-        Identity::Member(member) => admit_member(parts, app, member, (tenant, kb), needed).await,
-        Identity::SuperAdmin(SuperAdmin { member: Some(member), .. })
+    let is_operator = principal.is_operator();
+    let admission = match principal {
+        Principal::Member(member) => admit_member(parts, app, member, (tenant, kb), needed).await,
+        Principal::SuperAdmin(SuperAdmin { member: Some(member), .. })
             if tenant.as_ref().is_none_or(|named| named == member.tenant.as_str()) =>
         {
             let own = member.tenant.clone();
@@ -70,7 +88,7 @@ pub(super) async fn admit(
                 admission => admission,
             }
         }
-        Identity::Operator | Identity::SuperAdmin(_) => admit_operator(app, tenant, needed).await,
+        Principal::Operator | Principal::SuperAdmin(_) => admit_operator(app, tenant, needed).await,
     };
     admission.map(|admission| Admission { is_operator, ..admission })
 }
@@ -130,13 +148,16 @@ pub(super) fn check_tenant(app: &ApiState, member: &Member, named: Option<&str>)
     }
 }
 
-/// What to answer about a tenant that does not exist, which a person's token may bring into being.
+/// What to answer about a tenant that does not exist, which a person's token may bring into being: they become its first
+/// member.
 async fn absent(app: &ApiState, member: &Member) -> Problem {
-    if !app.resolution().auto_provision || !matches!(member.actor, Actor::User(_)) {
+    let Actor::User(identity) = &member.actor else { return Problem::not_found() };
+    if !app.resolution().auto_provision {
         return Problem::not_found();
     }
+    let first = Some((identity.clone(), member.role));
     // Rare and large: boxed, so that the futures of all handlers are not as large.
-    let made = Box::pin(bring_into_being(app, &member.tenant)).await;
+    let made = Box::pin(bring_into_being(app, &member.tenant, first)).await;
     made.map_or_else(|problem| problem, |()| not_ready())
 }
 
@@ -150,10 +171,8 @@ async fn permissions(app: &ApiState, member: &Member) -> Result<Permissions, Pro
 async fn check_belongs(app: &ApiState, member: &Member) -> Result<(), Problem> {
     let person = matches!(member.actor, Actor::User(_));
     if person && permissions(app, member).await? == Permissions::NONE {
-        return Err(Problem::new(
-            Code::Forbidden,
-            "whoever has this token is no member of the tenant any more",
-        ));
+        let detail = "the person of this token is no member of the tenant any more";
+        return Err(Problem::new(Code::NoMembership, detail));
     }
     Ok(())
 }

@@ -29,6 +29,6 @@ pub use need::{
 };
 pub use operator::OperatorCaller;
 pub use query::Query;
-pub use somebody::Somebody;
+pub use somebody::{Person, Somebody};
 pub use tenant_maker::{SignUpCaller, TenantMaker};
 pub use whole_tenant::{QueueOwner, TenantCaller, TenantOperator};

@@ -4,11 +4,11 @@ use axum::http::request::Parts;
 use super::admission::identify;
 use super::named::named_tenant;
 use super::tenant_maker::TenantMaker;
-use crate::auth::Identity;
+use crate::auth::Principal;
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
-/// Whoever runs the installation.
+/// The operator of the installation.
 pub struct OperatorCaller {
     /// The tenant that the headers name, if they name one.
     pub named_tenant: Option<String>,
@@ -21,10 +21,10 @@ impl FromRequestParts<ApiState> for OperatorCaller {
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
         match identify(parts, app).await? {
-            Identity::Operator | Identity::SuperAdmin(_) => {
+            Principal::Operator | Principal::SuperAdmin(_) => {
                 Ok(Self { named_tenant: named_tenant(parts, app).await?, maker: TenantMaker::of(parts) })
             }
-            Identity::Member(_) => Err(Problem::new(Code::Forbidden, "only the operator's key may do this")),
+            Principal::Member(_) => Err(Problem::new(Code::Forbidden, "only the operator's key may do this")),
         }
     }
 }

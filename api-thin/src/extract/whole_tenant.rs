@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::named::named_tenant;
 use super::need::{ManageJobs, ManageTenant, Need};
 use super::request_trace::RequestTrace;
-use crate::auth::Identity;
+use crate::auth::Principal;
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -65,9 +65,9 @@ impl FromRequestParts<ApiState> for TenantOperator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
-        let identity = identify(parts, app).await?;
+        let principal = identify(parts, app).await?;
         let named = named_tenant(parts, app).await?;
-        if let Identity::Member(member) = identity {
+        if let Principal::Member(member) = principal {
             check_tenant(app, &member, named.as_deref())?;
             return Err(Problem::new(Code::Forbidden, "only the operator's key may do this"));
         }
@@ -88,18 +88,18 @@ impl FromRequestParts<ApiState> for QueueOwner {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
-        let identity = identify(parts, app).await?;
+        let principal = identify(parts, app).await?;
         let tenant = named_tenant(parts, app).await?;
-        let is_operator = match &identity {
-            Identity::Operator => true,
-            Identity::SuperAdmin(who) => who.member.is_none(),
-            Identity::Member(_) => false,
+        let is_operator = match &principal {
+            Principal::Operator => true,
+            Principal::SuperAdmin(who) => who.member.is_none(),
+            Principal::Member(_) => false,
         };
         if is_operator && tenant.is_none() {
             return Ok(Self::Everybody);
         }
         let Admission { context, only_kb, .. } =
-            admit(parts, app, (identity, tenant), ManageJobs::PERMISSION).await?;
+            admit(parts, app, (principal, tenant), ManageJobs::PERMISSION).await?;
         check_reach(only_kb.as_ref())?;
         Ok(Self::Tenant(context.tenant_id().clone()))
     }

@@ -11,7 +11,7 @@ use super::content::content;
 use crate::accounts::ClientAddress;
 use crate::extract::{
     Caller, Files, IdempotencyKey, IfMatch, Json, KbCaller, MergePatch, Need, OperatorCaller, OptionalJson,
-    Query, QueueOwner, SignUpCaller, Somebody, TenantCaller, TenantOperator,
+    Person, Query, QueueOwner, SignUpCaller, Somebody, TenantCaller, TenantOperator,
 };
 
 impl<N: Need> OperationInput for Caller<N> {}
@@ -22,6 +22,7 @@ impl OperationInput for OperatorCaller {}
 impl OperationInput for QueueOwner {}
 impl OperationInput for SignUpCaller {}
 impl OperationInput for Somebody {}
+impl OperationInput for Person {}
 impl OperationInput for ClientAddress {}
 
 impl<T: JsonSchema> OperationInput for Query<T> {

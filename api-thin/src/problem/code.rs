@@ -69,6 +69,7 @@ codes! {
     TenantMismatch = "tenant_mismatch", FORBIDDEN, "The credentials are for another tenant";
     TenantSuspended = "tenant_suspended", FORBIDDEN, "The tenant is suspended";
     NotFound = "not_found", NOT_FOUND, "There is no such thing";
+    InvitationInvalid = "invitation_invalid", NOT_FOUND, "The invitation is not open";
     UnknownRoute = "unknown_route", NOT_FOUND, "There is no such route";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The route does not know this method";
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long";
@@ -76,6 +77,7 @@ codes! {
     TenantExists = "tenant_exists", CONFLICT, "The tenant exists already";
     SlugTaken = "slug_taken", CONFLICT, "Another tenant is called so";
     MemberExists = "member_exists", CONFLICT, "The tenant has this member already";
+    InvitationExists = "invitation_exists", CONFLICT, "The tenant has an open invitation for this subject";
     LastAdmin = "last_admin", CONFLICT, "The tenant would be left without an ADMIN";
     ApiKeyExists = "api_key_exists", CONFLICT, "The tenant has an API key of this name already";
     ApiKeyExpired = "api_key_expired", CONFLICT, "The API key has expired";
@@ -104,6 +106,8 @@ codes! {
         "relations_limit_reached", TOO_MANY_REQUESTS, "The knowledge base has as many relations as it may";
     MembersLimitReached =
         "members_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many members as it may";
+    InvitationsLimitReached =
+        "invitations_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many open invitations as it may";
     DailyJobsLimitReached =
         "daily_jobs_limit_reached", TOO_MANY_REQUESTS, "The tenant asked for as many jobs today as it may";
     ApiCallsLimitReached =

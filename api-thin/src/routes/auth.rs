@@ -1,17 +1,17 @@
 use axum::Json as Answering;
 use axum::extract::State;
 use axum::response::NoContent;
-use jobs::tenant::{Actor, TenantId};
+use jobs::tenant::{Actor, Identity, TenantId};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
-use stores::model::{Membership, UserName};
+use stores::model::UserName;
 use uuid::Uuid;
 
 use super::auth_view::{Me, MembershipView, TokenSet};
 use super::text::invalid;
 use crate::accounts::{ClientAddress, Credentials, Passwords};
-use crate::auth::{Identity, Member, SuperAdmin};
+use crate::auth::{Member, Principal, SuperAdmin};
 use crate::extract::{Json, Somebody};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
@@ -62,11 +62,15 @@ pub(super) async fn log_out(State(app): State<ApiState>, who: Somebody) -> Resul
 /// Who asks, and the session of their log-in.
 fn logged_in(who: Somebody) -> Result<(UserName, Uuid), Problem> {
     let found = match who.0 {
-        Identity::Member(Member { actor: Actor::User(name), session, .. }) => name.parse().ok().zip(session),
-        Identity::SuperAdmin(SuperAdmin { user, session, .. }) => session.map(|session| (user, session)),
-        Identity::Member(_) | Identity::Operator => None,
+        Principal::Member(Member { actor: Actor::User(identity), session, .. })
+        | Principal::SuperAdmin(SuperAdmin { identity, session, .. }) => account(&identity).zip(session),
+        Principal::Member(_) | Principal::Operator => None,
     };
     found.ok_or_else(|| Problem::new(Code::Forbidden, "these credentials do not come from a log-in"))
+}
+
+fn account(identity: &Identity) -> Option<UserName> {
+    identity.account().and_then(|name| name.parse().ok())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -97,12 +101,12 @@ pub(super) async fn change_password(
 pub(super) async fn me(State(app): State<ApiState>, who: Somebody) -> Result<Answering<Me>, Problem> {
     let operator = who.0.is_operator();
     let (actor, member) = match who.0 {
-        Identity::Operator => (Actor::Operator, None),
-        Identity::Member(member) => (member.actor.clone(), Some(member)),
-        Identity::SuperAdmin(who) => (Actor::User(who.user.as_str().into()), who.member),
+        Principal::Operator => (Actor::Operator, None),
+        Principal::Member(member) => (member.actor.clone(), Some(member)),
+        Principal::SuperAdmin(who) => (Actor::User(who.identity), who.member),
     };
     let memberships = match &actor {
-        Actor::User(subject) => memberships(&app, subject).await?,
+        Actor::User(identity) => app.accounts().memberships(identity).await?,
         _ => Vec::new(),
     };
     Ok(Answering(Me {
@@ -113,11 +117,4 @@ pub(super) async fn me(State(app): State<ApiState>, who: Somebody) -> Result<Ans
         kb_id: member.and_then(|member| member.kb),
         memberships: memberships.into_iter().map(MembershipView::from).collect(),
     }))
-}
-
-async fn memberships(app: &ApiState, subject: &str) -> Result<Vec<Membership>, Problem> {
-    match subject.parse::<UserName>() {
-        Ok(name) if name.as_str() == subject => Ok(app.accounts().memberships(&name).await?),
-        _ => Ok(Vec::new()),
-    }
 }

@@ -3,14 +3,14 @@ use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, Utc};
 use jobs::plan::Quota;
-use jobs::tenant::{Role, Subject, TenantId};
+use jobs::tenant::{Identity, Provider, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{Member, MemberAdded, MemberChange};
 
 use super::page::{page_after, page_limit, parameter};
-use super::versioned::{Created, Versioned};
-use crate::extract::{IfMatch, Json, ManageMembers, Query, TenantCaller};
+use super::versioned::Versioned;
+use crate::extract::{IfMatch, Json, ManageMembers, Query, TenantCaller, TenantOperator};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -28,73 +28,74 @@ pub(super) struct Listing {
     limit: Option<u32>,
 }
 
-/// `GET …/members`: a page of members, by subject.
+/// `GET …/members`: a page of members, by identity.
 pub(super) async fn list(
     TenantCaller(who): TenantCaller<ManageMembers>,
     Query(asked): Query<Listing>,
 ) -> Result<Answering<MemberPage>, Problem> {
     let role: Option<Role> = parameter("role", asked.role.as_deref())?;
-    let after: Option<Subject> = page_after(asked.after.as_deref())?;
+    let after: Option<Identity> = page_after(asked.after.as_deref())?;
     let page = who.stores.catalog().members(role, after.as_ref(), page_limit(asked.limit)?).await?;
     let members = page.items.into_iter().map(MemberView::from).collect();
     Ok(Answering(MemberPage { members, next: page.next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Named {
+    #[schemars(with = "Identity")]
+    identity: String,
+}
+
+impl Named {
+    fn identity(&self) -> Result<Identity, Problem> {
+        self.identity.parse().map_err(|_| Problem::not_found())
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewMember {
-    /// The `sub` claim of their tokens.
-    #[schemars(with = "Subject")]
-    subject: String,
+pub(super) struct PlacedMember {
     #[schemars(with = "Role")]
     role: String,
 }
 
-/// `POST …/members`
-pub(super) async fn add(
+/// `PUT …/members/{identity}`: the operator vouches for the person, who needs no invitation.
+pub(super) async fn put(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageMembers>,
-    Json(new): Json<NewMember>,
-) -> Result<Created<MemberView>, Problem> {
-    let subject: Subject = new
-        .subject
-        .to_ascii_lowercase()
-        .parse()
-        .map_err(|error| Problem::new(Code::InvalidField, format!("{error}")).field("subject"))?;
-    let role = role(&new.role)?;
-    who.may_give(role.permissions())?;
-    let (now, maximum) = (app.clock().now(), app.limits_of(who.tenant()).await?.maximum(Quota::Members));
-    let member = match who.stores.catalog().member_insert(&subject, role, maximum, now).await? {
+    who: TenantOperator,
+    Path(named): Path<Named>,
+    Json(placed): Json<PlacedMember>,
+) -> Result<Versioned<MemberView>, Problem> {
+    let (catalog, tenant) = (who.stores.catalog(), who.context.tenant_id());
+    let identity = named.identity()?;
+    if *identity.provider() == Provider::Legacy {
+        return Err(Problem::not_found());
+    }
+    // Else the membership would wait for the first who takes the name.
+    if let Some(name) = identity.account()
+        && !app.accounts().exists(name).await?
+    {
+        let detail = "there is no account of this name: invite the person, who can make it";
+        return Err(Problem::new(Code::NotFound, detail));
+    }
+    let role = role(&placed.role)?;
+    let (now, maximum) = (app.clock().now(), app.limits_of(tenant).await?.maximum(Quota::Members));
+    let member = match catalog.member_insert(&identity, role, maximum, now).await? {
         MemberAdded::New(member) => member,
-        MemberAdded::Known => {
-            let detail = "they are a member already: change their role with PATCH";
-            return Err(Problem::new(Code::MemberExists, detail).field("subject"));
-        }
+        MemberAdded::Known => done(catalog.member_role_put(&identity, role, None).await?)?,
         MemberAdded::OverQuota(over) => return Err(Problem::over_quota(&over, now)),
     };
-    app.directory().invalidate(who.tenant()).await;
-    Ok(Created { location: location(who.tenant(), &subject), thing: shown(member) })
+    app.directory().invalidate(tenant).await;
+    Ok(shown(member))
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[schemars(inline)]
-pub(super) struct Named {
-    #[schemars(with = "Subject")]
-    subject: String,
-}
-
-impl Named {
-    fn subject(&self) -> Result<Subject, Problem> {
-        self.subject.to_ascii_lowercase().parse().map_err(|_| Problem::not_found())
-    }
-}
-
-/// `GET …/members/{subject}`
+/// `GET …/members/{identity}`
 pub(super) async fn show(
     TenantCaller(who): TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
 ) -> Result<Versioned<MemberView>, Problem> {
-    let member = who.stores.catalog().member(&named.subject()?).await?;
+    let member = who.stores.catalog().member(&named.identity()?).await?;
     member.map(shown).ok_or_else(Problem::not_found)
 }
 
@@ -106,7 +107,7 @@ pub(super) struct Change {
     role: String,
 }
 
-/// `PATCH …/members/{subject}`: another role.
+/// `PATCH …/members/{identity}`: another role.
 pub(super) async fn change(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageMembers>,
@@ -114,32 +115,32 @@ pub(super) async fn change(
     if_match: IfMatch,
     Json(change): Json<Change>,
 ) -> Result<Versioned<MemberView>, Problem> {
-    let (catalog, subject) = (who.stores.catalog(), named.subject()?);
+    let (catalog, identity) = (who.stores.catalog(), named.identity()?);
     let role = role(&change.role)?;
-    let found = catalog.member(&subject).await?.ok_or_else(Problem::not_found)?;
+    let found = catalog.member(&identity).await?.ok_or_else(Problem::not_found)?;
     let revision = if_match.expect(found.revision)?;
     who.may_give(role.permissions())?;
-    let member = done(catalog.member_role_put(&subject, role, revision).await?)?;
+    let member = done(catalog.member_role_put(&identity, role, revision).await?)?;
     app.directory().invalidate(who.tenant()).await;
     Ok(shown(member))
 }
 
-/// `DELETE …/members/{subject}`
+/// `DELETE …/members/{identity}`
 pub(super) async fn remove(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
     if_match: IfMatch,
 ) -> Result<NoContent, Problem> {
-    let (catalog, subject) = (who.stores.catalog(), named.subject()?);
-    let found = catalog.member(&subject).await?.ok_or_else(Problem::not_found)?;
+    let (catalog, identity) = (who.stores.catalog(), named.identity()?);
+    let found = catalog.member(&identity).await?.ok_or_else(Problem::not_found)?;
     let revision = if_match.expect(found.revision)?;
-    done(catalog.member_remove(&subject, revision, app.clock().now()).await?)?;
+    done(catalog.member_remove(&identity, revision, app.clock().now()).await?)?;
     app.directory().invalidate(who.tenant()).await;
     Ok(NoContent)
 }
 
-fn role(name: &str) -> Result<Role, Problem> {
+pub(super) fn role(name: &str) -> Result<Role, Problem> {
     name.parse().map_err(|error| Problem::new(Code::InvalidField, format!("{error}")).field("role"))
 }
 
@@ -149,14 +150,10 @@ fn done(change: MemberChange) -> Result<Member, Problem> {
         MemberChange::Unknown => Err(Problem::not_found()),
         MemberChange::Stale => Err(IfMatch::failed()),
         MemberChange::LastAdmin => {
-            let detail = "a tenant keeps at least one ADMIN: make somebody else ADMIN first";
+            let detail = "a tenant keeps at least one ADMIN: make another member ADMIN first";
             Err(Problem::new(Code::LastAdmin, detail))
         }
     }
-}
-
-fn location(tenant: &TenantId, subject: &Subject) -> String {
-    format!("/api/v1/tenants/{tenant}/members/{subject}")
 }
 
 fn shown(member: Member) -> Versioned<MemberView> {
@@ -167,7 +164,10 @@ fn shown(member: Member) -> Versioned<MemberView> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Member")]
 pub(super) struct MemberView {
-    subject: Subject,
+    /// Names the member, in paths too: there with `/` and `#` encoded.
+    identity: Identity,
+    /// The name within that: an account's, or the `sub` of tokens.
+    subject: String,
     role: Role,
     revision: u64,
     created_at: DateTime<Utc>,
@@ -175,12 +175,12 @@ pub(super) struct MemberView {
 
 impl From<Member> for MemberView {
     fn from(member: Member) -> Self {
-        let Member { subject, role, revision, created_at, .. } = member;
-        Self { subject, role, revision, created_at }
+        let Member { identity, role, revision, created_at } = member;
+        Self { subject: identity.subject().to_owned(), identity, role, revision, created_at }
     }
 }
 
-/// Members, by subject.
+/// Members, by identity.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct MemberPage {
     members: Vec<MemberView>,

@@ -13,6 +13,7 @@ mod documents;
 mod flow;
 mod graph;
 mod health;
+mod invitations;
 mod job_counts;
 mod job_filter;
 mod job_view;

@@ -46,13 +46,13 @@ pub(super) async fn sign_up(
     let accounts = app.accounts();
     let gate = format!("signup:address:{}", who.from);
     accounts.count(&gate, accounts.rules().sign_ups_per_address).await?;
-    // Such a name has power wherever it comes from, so nobody may help themselves to it.
+    // Such an account has power over the installation, so it is not for the taking.
     if accounts.is_super_admin(&username) {
         return Err(Problem::new(Code::UserExists, "choose another username"));
     }
     let password_hash = accounts.passwords().hash(body.password).await.map_err(LogInRefused::from)?;
     let founder = User { name: username, password_hash };
-    let request = TenantRequest { id: Some(id), name, plan, founder: Some(founder) };
+    let request = TenantRequest { id: Some(id), name, plan, founder: Some(founder), member: None };
     // No key: an answer with a secret is given again only to somebody whom we know.
     accept_tenant(&app, &who.maker, &IdempotencyKey(None), request).await.map(Secret)
 }

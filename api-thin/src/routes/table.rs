@@ -3,8 +3,8 @@ use aide::axum::ApiRouter;
 use axum::Router;
 
 use super::{
-    api_keys, auth, cancel, dead_letters, docs, documents, flow, graph, health, jobs, kbs, lanes, members,
-    plans, rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
+    api_keys, auth, cancel, dead_letters, docs, documents, flow, graph, health, invitations, jobs, kbs,
+    lanes, members, plans, rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
 };
 use crate::extract::{
     Anyone, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers, ManageTenant,
@@ -127,6 +127,8 @@ routes! {
         post "/auth/logout" => auth::log_out, Access::Credentials;
         /// Another password for whoever asks; their other sessions end
         post "/auth/password" => auth::change_password, Access::Credentials;
+        /// Accept an invitation to a tenant: as the person of a token, or with an account, which is made if need be
+        post "/auth/accept-invitation" => invitations::accept, Access::Everybody;
         /// Who the credentials are for
         get "/auth/me" => auth::me, Access::Credentials;
         /// Sign up: a tenant, and its first administrator
@@ -183,14 +185,22 @@ routes! {
         delete "/dead-letters/{job}" => dead_letters::purge, may::<ManageJobs>();
         /// The members of the tenant, page by page
         get "/members" => members::list, may::<ManageMembers>();
-        /// Add a member
-        post "/members" => members::add, may::<ManageMembers>();
+        /// Invite a member: only this answer holds the secret with which they accept
+        post "/members" => invitations::invite, may::<ManageMembers>();
         /// A member
-        get "/members/{subject}" => members::show, may::<ManageMembers>();
+        get "/members/{identity}" => members::show, may::<ManageMembers>();
+        /// Make a person a member without an invitation
+        put "/members/{identity}" => members::put, Access::Operator;
         /// Give a member another role
-        patch "/members/{subject}" => members::change, may::<ManageMembers>();
+        patch "/members/{identity}" => members::change, may::<ManageMembers>();
         /// Remove a member: what they queued does not happen
-        delete "/members/{subject}" => members::remove, may::<ManageMembers>();
+        delete "/members/{identity}" => members::remove, may::<ManageMembers>();
+        /// The open invitations of the tenant, page by page
+        get "/invitations" => invitations::list, may::<ManageMembers>();
+        /// An open invitation, without its secret
+        get "/invitations/{invitation}" => invitations::show, may::<ManageMembers>();
+        /// Withdraw an invitation
+        delete "/invitations/{invitation}" => invitations::withdraw, may::<ManageMembers>();
         /// The API keys of the tenant, page by page
         get "/api-keys" => api_keys::list, may::<ManageTenant>();
         /// Make an API key: only this answer holds its secret

@@ -51,7 +51,7 @@ fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Pr
         id.map(str::parse).transpose().map_err(|error| invalid("id", format!("{error}")))?;
     let name = text("name", body.name, 200)?;
     let plan = text("plan", body.plan.unwrap_or_else(|| Plans::USUAL.to_owned()), 63)?;
-    Ok(TenantRequest { id, name, plan, founder: None })
+    Ok(TenantRequest { id, name, plan, founder: None, member: None })
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -8,10 +8,13 @@ pub struct IdentityConfig {
     pub tokens: TokenNames,
     /// Somebody else whose tokens are taken.
     pub issuer: Option<ExternalIssuer>,
-    /// Who may become a user, and how often somebody may try to be one.
+    /// Who may make an account, and how often a log-in may be tried.
     pub rules: AccountRules,
+    /// Whether a token that is signed with our secret counts for a person who is no member.
+    pub tokens_without_membership: bool,
 }
 
 impl IdentityConfig {
+    pub(super) const ISSUER: &'static str = "TENANTRY_OIDC_ISSUER";
     pub(super) const JWKS_URL: &'static str = "TENANTRY_OIDC_JWKS_URL";
 }

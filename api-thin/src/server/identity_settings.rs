@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use stores::model::GateRule;
+use jobs::tenant::{Identity, Provider};
+use stores::model::{GateRule, UserName};
 
 use super::config::InvalidConfig;
 use super::identity_config::IdentityConfig;
@@ -44,9 +45,13 @@ pub struct IdentitySettings {
     /// How often an hour one address may sign up; 0 is no limit.
     #[arg(long, env = "TENANTRY_SIGNUPS_PER_HOUR", default_value_t = 60, value_name = "COUNT")]
     pub signups_per_hour: u32,
-    /// Users who may do what the operator's key may, separated by commas.
+    /// Accounts that may do what the operator's key may, separated by commas. People whom tokens name are written as
+    /// members are: `product:SUB`, `issuer:URL#SUB`.
     #[arg(long, env = "TENANTRY_SUPER_ADMINS", value_name = "NAMES")]
     pub super_admins: Option<String>,
+    /// Believe the role in a token that is signed with `TENANTRY_JWT_SECRET` although its person is no member.
+    #[arg(long, env = "TENANTRY_TOKENS_WITHOUT_MEMBERSHIP", default_value = "off", value_name = "on|off")]
+    pub tokens_without_membership: Switch,
 }
 
 impl IdentitySettings {
@@ -59,12 +64,17 @@ impl IdentitySettings {
             issuer: given(self.jwt_issuer.as_ref()),
             audience: given(self.jwt_audience.as_ref()),
         };
-        Ok(IdentityConfig { tokens, issuer: self.issuer()?, rules: self.rules()? })
+        Ok(IdentityConfig {
+            tokens,
+            issuer: self.issuer()?,
+            rules: self.rules()?,
+            tokens_without_membership: self.tokens_without_membership == Switch::On,
+        })
     }
 
     fn issuer(&self) -> Result<Option<ExternalIssuer>, InvalidConfig> {
         let settings = [
-            ("TENANTRY_OIDC_ISSUER", given(self.oidc_issuer.as_ref())),
+            (IdentityConfig::ISSUER, given(self.oidc_issuer.as_ref())),
             ("TENANTRY_OIDC_AUDIENCE", given(self.oidc_audience.as_ref())),
             (IdentityConfig::JWKS_URL, given(self.oidc_jwks_url.as_ref())),
         ];
@@ -78,9 +88,15 @@ impl IdentitySettings {
         };
         let [issuer, audience, jwks_url] =
             settings.map(|(setting, value)| value.ok_or_else(|| missing(setting)));
+        let issuer = issuer?;
+        if !Identity::is_issuer(&issuer) {
+            let problem =
+                format!("{issuer:?} has a # or a space, or more than 255 bytes: write the issuer's iss");
+            return Err(InvalidConfig::new(IdentityConfig::ISSUER, problem));
+        }
         let jwks_url = ExternalIssuer::jwks_url(&jwks_url?)
             .map_err(|error| InvalidConfig::new(IdentityConfig::JWKS_URL, error.to_string()))?;
-        Ok(Some(ExternalIssuer { issuer: issuer?, audience: audience?, jwks_url }))
+        Ok(Some(ExternalIssuer { issuer, audience: audience?, jwks_url }))
     }
 
     fn rules(&self) -> Result<AccountRules, InvalidConfig> {
@@ -90,10 +106,8 @@ impl IdentitySettings {
             return Err(InvalidConfig::new(setting, "must be at least 1"));
         }
         let names = self.super_admins.as_deref().unwrap_or_default().split(',').map(str::trim);
-        let names = names.filter(|name| !name.is_empty()).map(str::parse);
-        let super_admins = names
-            .collect::<Result<_, _>>()
-            .map_err(|error| InvalidConfig::new("TENANTRY_SUPER_ADMINS", format!("{error}")))?;
+        let super_admins = names.filter(|name| !name.is_empty()).map(super_admin);
+        let super_admins = super_admins.collect::<Result<_, _>>()?;
         let lock = GateRule::Lock {
             free: self.login_tries,
             first_wait: seconds(self.login_lock_s),
@@ -111,6 +125,18 @@ impl IdentitySettings {
     }
 }
 
+/// An account by its name, or any person by their identity.
+fn super_admin(name: &str) -> Result<Identity, InvalidConfig> {
+    let identity = match name.parse::<UserName>() {
+        Ok(account) => Some(account.identity()),
+        Err(_) => name.parse().ok().filter(|identity: &Identity| *identity.provider() != Provider::Legacy),
+    };
+    identity.ok_or_else(|| {
+        let problem = format!("{name:?} is no account's name: use a-z, 0-9 and . _ @ + -, or product:SUB");
+        InvalidConfig::new("TENANTRY_SUPER_ADMINS", problem)
+    })
+}
+
 fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
@@ -123,7 +149,6 @@ fn given(value: Option<&String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use stores::model::UserName;
 
     use super::*;
 
@@ -153,13 +178,25 @@ mod tests {
             some.remove(left_out);
             assert_eq!(identity(&some).unwrap_err().setting, setting);
         }
+        for bad in ["https://id#2", "https://i d", &"x".repeat(256)] {
+            let issuer = format!("--oidc-issuer={bad}");
+            let refused = identity(&[issuer.as_str(), all[1], all[2]]).unwrap_err();
+            assert_eq!(refused.setting, "TENANTRY_OIDC_ISSUER", "{bad}");
+        }
     }
 
     #[test]
     fn names_of_super_admins_are_separated_by_commas() {
-        let found = identity(&["--super-admins", "Root, ann@example.com,"]).unwrap().rules.super_admins;
-        assert_eq!(found.iter().map(UserName::as_str).collect::<Vec<_>>(), ["ann@example.com", "root"]);
-        assert_eq!(identity(&["--super-admins", "a b"]).unwrap_err().setting, "TENANTRY_SUPER_ADMINS");
+        let names = "Root, ann@example.com,product:ops, issuer:https://id#Root";
+        let found = identity(&["--super-admins", names]).unwrap().rules.super_admins;
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        let expected = ["local:ann@example.com", "local:root", "issuer:https://id#Root", "product:ops"];
+        assert_eq!(found, expected);
+        for bad in ["a b", "user:root", "local:Root"] {
+            let error = identity(&["--super-admins", bad]).unwrap_err();
+            assert_eq!(error.setting, "TENANTRY_SUPER_ADMINS", "{bad}");
+            assert!(error.to_string().contains(bad), "{error}");
+        }
         assert_eq!(identity(&["--login-tries", "0"]).unwrap_err().setting, "TENANTRY_LOGIN_TRIES");
     }
 }

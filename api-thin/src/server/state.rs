@@ -73,8 +73,17 @@ impl ApiState {
             clock: Arc::clone(&clock),
         });
         let operator = config.operator_key.as_ref().map(SecretHash::of);
-        let authenticator =
-            Authenticator { directory, clock, mint, tokens, sessions, operator, super_admins };
+        let authenticator = Authenticator {
+            directory,
+            clock,
+            mint,
+            tokens,
+            sessions,
+            operator,
+            super_admins,
+            tokens_without_membership: config.identity.tokens_without_membership,
+            auto_provision: config.resolution.auto_provision,
+        };
         let budget = UploadBudget::new(&config.limits);
         let (limits, plans, resolution) = (config.limits, config.plans, config.resolution);
         Ok(Self(Arc::new(Inner {

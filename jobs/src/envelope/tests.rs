@@ -59,6 +59,10 @@ fn clock() -> ManualClock {
     ManualClock::at(DateTime::from_timestamp_millis(1_700_000_000_000).unwrap())
 }
 
+fn ann() -> Actor {
+    Actor::User(Identity::product("ann").unwrap())
+}
+
 fn acme() -> TenantId {
     "acme".parse().unwrap()
 }
@@ -69,7 +73,7 @@ fn context(role: Role) -> TenantContext {
         tenant_id: acme(),
         epoch: 3,
         kb_id: Some(KbId::first()),
-        actor: Actor::User("ann".into()),
+        actor: ann(),
         role,
         permissions: role.permissions(),
     })
@@ -110,7 +114,7 @@ async fn the_golden_envelope_is_still_read() {
     let wire = include_str!("golden/v1.0.json").trim_end();
     let verified = verify(wire, OneTenant::default()).await.unwrap();
     assert_eq!(verified.tenant.tenant_id(), &acme());
-    assert_eq!(verified.tenant.actor(), &Actor::User("ann".into()));
+    assert_eq!(verified.tenant.actor(), &"user:ann".parse().unwrap());
     assert_eq!(verified.envelope.payload::<IngestDocument>().unwrap(), job());
     assert_eq!(verified.envelope.kind, IngestDocument::TYPE);
 }

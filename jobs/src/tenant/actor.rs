@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::InvalidId;
+use super::{Identity, InvalidId};
 use crate::as_text::serde_as_text;
 
 /// Names an API key. Not secret: it is the part of the key that finds its row.
@@ -55,8 +55,8 @@ impl fmt::Display for ApiKeyId {
 /// Who caused a job: the answer to "why does this run?" in the stamp, the audit log and the traces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Actor {
-    /// A person, named by the `sub` claim of their token.
-    User(Arc<str>),
+    /// A person.
+    User(Identity),
     /// A program that holds an API key of the tenant.
     ApiKey(ApiKeyId),
     /// A schedule of the tenant, by name. It may do what the person who made it may still do.
@@ -68,7 +68,7 @@ pub enum Actor {
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::User(subject) => write!(f, "user:{subject}"),
+            Self::User(identity) => identity.fmt(f),
             Self::ApiKey(id) => write!(f, "api_key:{id}"),
             Self::Schedule(name) => write!(f, "schedule:{name}"),
             Self::Operator => f.write_str("operator"),
@@ -80,14 +80,20 @@ impl FromStr for Actor {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = || InvalidId::new("actor", "user:…, api_key:…, schedule:… or operator");
+        let invalid = || InvalidId::new("actor", "an identity, api_key:…, schedule:… or operator");
         let named = |name: &str| (1..=255).contains(&name.len()) && !name.chars().any(char::is_control);
         match text.split_once(':') {
-            Some(("user", subject)) if named(subject) => Ok(Self::User(subject.into())),
             Some(("api_key", id)) => id.parse().map(Self::ApiKey),
-            Some(("schedule", name)) if named(name) => Ok(Self::Schedule(name.into())),
+            Some(("schedule", name)) => {
+                if named(name) {
+                    Ok(Self::Schedule(name.into()))
+                } else {
+                    Err(invalid())
+                }
+            }
+            Some(_) => text.parse().map(Self::User).map_err(|_| invalid()),
             None if text == "operator" => Ok(Self::Operator),
-            _ => Err(invalid()),
+            None => Err(invalid()),
         }
     }
 }
@@ -115,10 +121,19 @@ mod tests {
 
     #[test]
     fn actors_survive_the_trip_through_text() {
-        for text in ["user:ann@example.com", "user:a:b", "api_key:abcd1234", "schedule:nightly", "operator"] {
+        for text in [
+            "local:ann@example.com",
+            "product:a:b",
+            "issuer:https://id.example.com/#Ann",
+            "user:ann",
+            "api_key:abcd1234",
+            "schedule:nightly",
+            "operator",
+        ] {
             assert_eq!(text.parse::<Actor>().unwrap().to_string(), text);
         }
-        for bad in ["", "user:", "root", "operator:x", "api_key:A", "user:a\nb"] {
+        for bad in ["", "user:", "root", "operator:x", "api_key:A", "schedule:", "product:a\nb", "local:Ann"]
+        {
             assert!(bad.parse::<Actor>().is_err(), "{bad:?}");
         }
     }

@@ -13,6 +13,8 @@
 //! **Why there is no system tenant.** A context for "all tenants" would be the one value worth stealing. Work
 //! over all tenants fans out into one stamped job for each of them.
 
+#[cfg(feature = "test-support")]
+use super::Identity;
 use super::{Actor, KbId, Permission, Permissions, Role, TenantId};
 
 /// What checking a request's credentials has established. Plain data: it becomes authority only through
@@ -88,7 +90,7 @@ impl TenantContext {
             tenant_id: tenant.parse().expect("a test names a valid tenant"),
             epoch: 0,
             kb_id: Some(KbId::first()),
-            actor: Actor::User("test".into()),
+            actor: Actor::User(Identity::product("test").expect("a name")),
             role: Role::Admin,
             permissions: Role::Admin.permissions(),
         })

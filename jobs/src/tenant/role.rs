@@ -148,6 +148,12 @@ impl Role {
         }
     }
 
+    /// The weaker of two roles: each allows all that the ones below it do.
+    #[must_use]
+    pub fn at_most(self, other: Self) -> Self {
+        if self.permissions().lacking(other.permissions()).is_none() { other } else { self }
+    }
+
     /// The name used in tokens, tables and docs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -185,6 +191,7 @@ mod tests {
             let (above, below) = (pair[0].permissions(), pair[1].permissions());
             assert_eq!(above.intersection(below), below, "{} exceeds {}", pair[1], pair[0]);
             assert_ne!(above, below);
+            assert_eq!((pair[0].at_most(pair[1]), pair[1].at_most(pair[0])), (pair[1], pair[1]));
         }
     }
 

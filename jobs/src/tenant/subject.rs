@@ -1,4 +1,4 @@
-//! Names of people.
+//! Names of accounts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::InvalidId;
 use crate::as_text::serde_as_text;
 
-/// Names a person: the `sub` claim of their tokens. It never changes, and it is lower case, so that two people
-/// cannot be told apart by case alone.
+/// Names an account, or whom an invitation is for. It never changes, and it is lower case, so that two people cannot be
+/// told apart by case alone.
 ///
 /// ```
 /// use jobs::tenant::Subject;

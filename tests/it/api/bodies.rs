@@ -26,8 +26,11 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         }),
         ("post", "/jobs/cancel") => filter("available"),
         ("post", "/dead-letters/retry" | "/dead-letters/purge") => filter("discarded"),
-        ("post", "/members") => json!({ "subject": "eve", "role": "VIEWER" }),
-        ("patch", "/members/{subject}") => json!({ "role": "EDITOR" }),
+        ("post", "/auth/accept-invitation") => {
+            json!({ "invitation": "inv_guess", "username": "eve", "password": "correct horse" })
+        }
+        ("post", "/members") => json!({ "subject": "eve", "role": "VIEWER", "expires_in_s": 600 }),
+        ("put" | "patch", "/members/{identity}") => json!({ "role": "EDITOR" }),
         ("post", "/api-keys") => json!({
             "name": "intruder", "role": "VIEWER", "kb_id": "default", "permissions": ["document:read"],
             "expires_at": "2029-01-01T00:00:00Z",

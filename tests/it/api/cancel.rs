@@ -109,6 +109,7 @@ async fn everything_is_cancelled_at_once() {
         upload(tenant, "b.md").await;
     }
     let before = Written::of(&api, &twin).await;
+    acme.member(&api, "product:ann", "ADMIN").await;
     let editor = Claims::of("acme", "EDITOR").token();
     let refused = send(acme.anonymous(Method::POST, "/jobs/cancel-all").bearer_auth(editor)).await;
     problem(&refused, 403, "forbidden");
@@ -129,6 +130,7 @@ async fn only_who_manages_all_jobs_may_cancel() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
     let job = upload(&acme, "a.md").await;
+    acme.member(&api, "product:ann", "ADMIN").await;
     let before = Written::of(&api, &acme).await;
     let one_kb = Claims { kb_id: Some("default".into()), ..Claims::of("acme", "ADMIN") };
     for claims in [Claims::of("acme", "VIEWER"), one_kb] {

@@ -37,7 +37,7 @@ async fn bad_credentials_are_401() {
         let (body, _) = rest.split_once('.').unwrap();
         format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}.")
     };
-    let expired = Claims { exp: Api::start_time().timestamp(), ..claims.clone() }.token();
+    let expired = Claims { exp: Api::start_time().timestamp() - 60, ..claims.clone() }.token();
     for bad in [
         "nonsense".to_owned(),
         format!("{half}_{}", "0".repeat(64)),
@@ -63,6 +63,7 @@ async fn bad_credentials_are_401() {
 async fn good_credentials_of_every_kind_are_let_in() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
+    acme.member(&api, "product:ann", "VIEWER_READONLY").await;
     let token = Claims::of("acme", "VIEWER_READONLY").token();
     assert_eq!(list(&api, |request| request.bearer_auth(&acme.key)).await.status, 200);
     assert_eq!(list(&api, |request| request.header("x-api-key", &acme.key)).await.status, 200);
@@ -73,6 +74,7 @@ async fn good_credentials_of_every_kind_are_let_in() {
 async fn a_missing_permission_is_403_and_named() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
+    acme.member(&api, "product:ann", "ADMIN").await;
     let before = Written::of(&api, &acme).await;
     let viewer = Claims::of("acme", "VIEWER").token();
     let text = json!({ "name": "a.md", "text": "x" });
@@ -134,6 +136,7 @@ async fn a_token_for_one_knowledge_base_reaches_no_other() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
     acme.kb_make(&api, "second").await;
+    acme.member(&api, "product:ann", "ADMIN").await;
     let token = Claims { kb_id: Some("default".into()), ..Claims::of("acme", "ADMIN") }.token();
     let get = async |path: &str| send(acme.anonymous(Method::GET, path).bearer_auth(&token)).await;
     assert_eq!(get("/kbs/default/documents").await.status, 200);

@@ -17,6 +17,7 @@ pub(super) struct Bait {
     document: DocumentId,
     key: String,
     member: String,
+    invitation: String,
 }
 
 impl Bait {
@@ -29,7 +30,8 @@ impl Bait {
             dead: nowhere(&self.dead),
             document: DocumentId::of_name("nowhere.md"),
             key: "nowhere00000".to_owned(),
-            member: "nobody".to_owned(),
+            member: "product:nobody".to_owned(),
+            invitation: nowhere(&self.invitation),
         }
     }
 }
@@ -42,15 +44,17 @@ pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
     let schedule = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
     let put = tenant.request(Method::PUT, "/kbs/default/schedules/nightly").json(&schedule);
     assert_eq!(send(put).await.status, 200);
-    let member = json!({ "subject": "ann", "role": "VIEWER" });
-    assert_eq!(tenant.post("/members", &member).await.status, 201);
+    tenant.member(api, "product:ann", "VIEWER").await;
+    let invitation = tenant.post("/members", &json!({ "subject": "bob", "role": "VIEWER" })).await;
+    assert_eq!(invitation.status, 201, "{invitation:?}");
     let key = tenant.post("/api-keys", &json!({ "name": "bait" })).await.text("/id");
     Bait {
         job: reply.text("/job_id"),
         dead,
         document: DocumentId::of_name("secret.md"),
         key,
-        member: "ann".into(),
+        member: "product:ann".into(),
+        invitation: invitation.text("/id"),
     }
 }
 
@@ -68,7 +72,8 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
         .replace("{document}", bait.document.as_str())
         .replace("{schedule}", "nightly")
         .replace("{queue}", "documents")
-        .replace("{subject}", &bait.member)
+        .replace("{identity}", &bait.member)
+        .replace("{invitation}", &bait.invitation)
         .replace("{key}", &bait.key)
 }
 
@@ -147,12 +152,17 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     let nobody = send(mine.request(Method::GET, "/kbs/nowhere/graph")).await;
     problem(&nobody, 404, "not_found");
     for route in tenant_routes() {
-        let names_an_id =
-            ["{job}", "{document}", "{subject}", "{key}"].iter().any(|id| route.path.contains(id));
+        let names_an_id = ["{job}", "{document}", "{identity}", "{invitation}", "{key}"]
+            .iter()
+            .any(|id| route.path.contains(id));
         let kb = if names_an_id { "default" } else { "theirs" };
         if names_an_id || route.path.contains("{kb}") {
             let path = full_path(route, &mine.id, kb, &bait);
             let reply = ask(&api, route, &path, &mine.key).await;
+            if OPERATORS.contains(&(route.method, route.path)) {
+                problem(&reply, 403, "forbidden");
+                continue;
+            }
             assert_eq!((reply.status, &reply.bytes), (404, &nobody.bytes), "{} {path}", route.method);
         }
     }
@@ -182,6 +192,7 @@ const OPERATORS: &[(&str, &str)] = &[
     ("delete", "/tenants/{tenant}"),
     ("post", "/suspend"),
     ("post", "/resume"),
+    ("put", "/members/{identity}"),
 ];
 
 #[tokio::test]
@@ -200,7 +211,7 @@ async fn every_route_but_the_open_ones_asks_who_is_there() {
         };
         let expected = match route.path {
             // There is no such thing unless the installation allows it.
-            "/signup" => 404,
+            "/signup" | "/auth/accept-invitation" => 404,
             _ if route.scope == Scope::Open => 200,
             _ => 401,
         };

@@ -47,6 +47,7 @@ async fn the_same_request_makes_one() {
 async fn what_cannot_be_used_makes_nothing() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
+    acme.member(&api, "product:ann", "ADMIN").await;
     let before = Written::of(&api, &acme).await;
     for (body, code, field) in [
         (json!({ "kb_id": "PAPERS", "name": "x" }), "invalid_field", "kb_id"),

@@ -91,6 +91,7 @@ async fn the_operator_sets_limits_and_members_read_them() {
 async fn settings_that_cannot_be_used_change_nothing() {
     let api = api(None).await;
     let acme = free(&api, "acme").await;
+    acme.member(&api, "product:ann", "ADMIN").await;
     let before = Written::of(&api, &acme).await;
     for (body, code, field) in [
         (json!({ "plan": "gold" }), "invalid_field", "plan"),

@@ -36,10 +36,10 @@ async fn a_password_is_good_for_a_token() {
     let documents = api.bearer(Method::GET, "/api/v1/kbs/default/documents", &token);
     assert_eq!(send(documents).await.status, 200);
     let me = api.me(&token).await.body();
-    assert_eq!((&me["actor"], &me["operator"]), (&json!("user:ann"), &json!(false)));
+    assert_eq!((&me["actor"], &me["operator"]), (&json!("local:ann"), &json!(false)));
     let membership = json!({ "tenant_id": "acme", "tenant_name": "Tenant acme", "role": "ADMIN" });
     assert_eq!(me["memberships"], json!([membership]));
-    api.clock.advance(Duration::from_secs(24 * 3_600));
+    api.clock.advance(Duration::from_secs(24 * 3_600 + 60));
     problem(&api.me(&token).await, 401, "credentials_invalid");
 }
 

@@ -13,6 +13,7 @@ mod docs;
 mod every_route;
 mod flow;
 mod idempotency;
+mod invitations;
 mod issuer;
 mod jobs;
 mod kbs;

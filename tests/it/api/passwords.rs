@@ -78,8 +78,10 @@ async fn a_new_password_follows_the_rules_of_a_first_one() {
 #[tokio::test]
 async fn only_whoever_logged_in_has_one() {
     let api = api().await;
-    let key = api.tenant("other").await.key;
-    let sessionless = Claims::of("acme", "ADMIN").token();
+    let other = api.tenant("other").await;
+    other.member(&api, "product:ann", "ADMIN").await;
+    let key = other.key;
+    let sessionless = Claims::of("other", "ADMIN").token();
     for credentials in [key, sessionless] {
         problem(&change(&api, &credentials, PASSWORD, NEW).await, 403, "forbidden");
     }

@@ -114,6 +114,7 @@ async fn usage_shows_what_is_used_of_each_quota() {
     let path = "/api/v1/tenants/acme/usage";
     assert_eq!(send(api.operator(Method::GET, path)).await.body()["quotas"]["max_documents"]["current"], 2);
     assert_eq!(twin.get("/usage").await.body()["quotas"]["max_documents"]["current"], 0);
+    acme.member(&api, "product:ann", "ADMIN").await;
     let only_kb = Claims { kb_id: Some("default".into()), ..Claims::of("acme", "ADMIN") };
     let limited = api.request(Method::GET, path).bearer_auth(only_kb.token());
     problem(&send(limited).await, 403, "forbidden");

@@ -126,13 +126,39 @@ fn workspace() -> WorkspaceId {
 #[tokio::test]
 async fn a_token_may_bring_its_tenant_into_being() {
     let api = api(Resolution { auto_provision: true, ..Resolution::default() }).await;
-    let token = Claims::of(&unique("acme"), "ADMIN").token();
+    let id = unique("acme");
+    let token = Claims::of(&id, "EDITOR").token();
     let ask = async || send(api.request(Method::GET, "/api/v1/jobs").bearer_auth(&token)).await;
     refused(&ask().await, StatusCode::CONFLICT, "tenant_not_ready");
     let jobs = ask().await.body();
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1, "{jobs}");
     assert_eq!(jobs["jobs"][0]["type"], "tenant.provision");
+    // They are its first member, as much as the token said; others are not.
+    let me = api.me(&token).await.body();
+    assert_eq!(
+        (&me["memberships"][0]["tenant_id"], &me["memberships"][0]["role"]),
+        (&json!(id), &json!("EDITOR"))
+    );
+    let eve = Claims { sub: "eve".into(), ..Claims::of(&id, "ADMIN") }.token();
+    refused(&api.me(&eve).await, StatusCode::FORBIDDEN, "no_membership");
     let strict = Api::start().await;
     let unknown = strict.request(Method::GET, "/api/v1/jobs").bearer_auth(&token);
-    refused(&send(unknown).await, StatusCode::NOT_FOUND, "not_found");
+    refused(&send(unknown).await, StatusCode::FORBIDDEN, "no_membership");
+}
+
+/// Of several who bring one tenant into being at the same time, one is its member.
+#[tokio::test]
+async fn one_of_many_brings_a_tenant_into_being() {
+    let api = api(Resolution { auto_provision: true, ..Resolution::default() }).await;
+    let id = unique("acme");
+    let tokens: Vec<_> = (0..6)
+        .map(|number| Claims { sub: format!("ann-{number}"), ..Claims::of(&id, "ADMIN") }.token())
+        .collect();
+    let asked = tokens.iter().map(|token| send(api.request(Method::GET, "/api/v1/jobs").bearer_auth(token)));
+    futures::future::join_all(asked).await;
+    let mut members = 0;
+    for token in &tokens {
+        members += usize::from(api.me(token).await.status == 200);
+    }
+    assert_eq!(members, 1);
 }

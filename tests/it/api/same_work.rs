@@ -158,8 +158,9 @@ async fn in_a_process_of_its_own() {
         let exists = full_path(route, &site.theirs.id, "default", &site.bait);
         site.same(route, &exists, &full_path(route, "nobody", "default", &site.bait)).await;
 
-        let names_an_id =
-            ["{job}", "{document}", "{subject}", "{key}"].iter().any(|id| route.path.contains(id));
+        let names_an_id = ["{job}", "{document}", "{identity}", "{invitation}", "{key}"]
+            .iter()
+            .any(|id| route.path.contains(id));
         if names_an_id || route.path.contains("{kb}") {
             let (theirs, nobodys) = if names_an_id { ("default", "default") } else { ("theirs", "nowhere") };
             let exists = full_path(route, &site.mine.id, theirs, &site.bait);

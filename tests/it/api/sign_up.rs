@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::api::{Api, ApiOptions, PASSWORD, Reply, problem, send};
 
 async fn api() -> Api {
-    let super_admins = ["root".parse().unwrap()].into();
+    let super_admins = ["local:root".parse().unwrap()].into();
     let rules = AccountRules { sign_up: Switch::On, super_admins, ..AccountRules::default() };
     let identity = IdentityConfig { rules, ..IdentityConfig::default() };
     Api::with(ApiOptions { identity, ..ApiOptions::default() }).await

@@ -98,6 +98,7 @@ async fn a_slug_fits_into_a_host_name_and_is_not_reserved() {
 async fn only_who_manages_the_tenant_names_it_and_only_as_it_was_seen() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
+    acme.member(&api, "product:ann", "ADMIN").await;
     let body = json!({ "slug": unique("word") });
     for role in ["EDITOR", "VIEWER", "VIEWER_READONLY"] {
         let request = api.bearer(Method::PATCH, "/api/v1/tenants/acme", &Claims::of("acme", role).token());

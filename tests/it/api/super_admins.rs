@@ -7,10 +7,17 @@ use serde_json::json;
 use tests::api::{Api, ApiOptions, Claims, Issuer, problem, send};
 
 async fn api(issuer: &Issuer) -> Api {
-    let rules = AccountRules { super_admins: ["root".parse().unwrap()].into(), ..AccountRules::default() };
+    let rules = AccountRules {
+        super_admins: ["local:root".parse().unwrap(), "product:ops".parse().unwrap()].into(),
+        ..AccountRules::default()
+    };
     let identity = IdentityConfig { rules, ..issuer.trusted() };
     let api = Api::with(ApiOptions { identity, ..ApiOptions::default() }).await;
-    api.tenant("acme").await.founder(&api, "root").await;
+    let acme = api.tenant("acme").await;
+    acme.founder(&api, "root").await;
+    for identity in ["product:root", "product:Root", "issuer:https://id.example.com/#root"] {
+        acme.member(&api, identity, "ADMIN").await;
+    }
     api.tenant("other").await.founder(&api, "ann").await;
     api
 }
@@ -42,12 +49,18 @@ async fn nobody_else_is_one() {
     let issuer = Issuer::start().await;
     let api = api(&issuer).await;
     let ann = api.log_in("ann").await.text("/access_token");
-    let shouting = Claims { sub: "Root".into(), ..Claims::of("acme", "ADMIN") }.token();
+    // The product calls its people what it likes.
+    let named = |sub: &str| Claims { sub: sub.into(), ..Claims::of("acme", "ADMIN") }.token();
     // An issuer has names of its own.
     let claims = Issuer::claims("root", "acme");
     let theirs = Issuer::token(jsonwebtoken::Algorithm::RS256, Some("rsa"), &claims);
-    for token in [ann, shouting, theirs] {
+    for token in [ann, named("root"), named("Root"), theirs] {
         let lanes = send(api.bearer(Method::GET, "/api/v1/lanes", &token)).await;
         problem(&lanes, 403, "forbidden");
     }
+    assert_eq!(
+        status(&api, Method::GET, "/api/v1/lanes", &named("ops")).await,
+        200,
+        "the settings name them"
+    );
 }

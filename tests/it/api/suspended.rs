@@ -19,6 +19,7 @@ async fn every_route_is_closed_to_the_tenants_own_credentials_until_it_is_resume
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
     let bait = bait(&api, &acme).await;
+    acme.member(&api, "product:somebody", "ADMIN").await;
     let wanted = json!({ "name": "one", "kb_id": "default" });
     let only_kb = acme.post("/api-keys", &wanted).await.text("/api_key");
     let admin = Claims { sub: "somebody".into(), ..Claims::of("acme", "ADMIN") }.token();
@@ -57,7 +58,8 @@ async fn the_operator_sees_it() {
 /// They may bring it back, so they are not shut out of it for being its members.
 #[tokio::test]
 async fn a_super_admin_who_is_a_member_is_let_in_as_the_operator_is() {
-    let rules = AccountRules { super_admins: ["root".parse().unwrap()].into(), ..AccountRules::default() };
+    let rules =
+        AccountRules { super_admins: ["local:root".parse().unwrap()].into(), ..AccountRules::default() };
     let identity = IdentityConfig { rules, ..IdentityConfig::default() };
     let api = Api::with(ApiOptions { identity, ..ApiOptions::default() }).await;
     let acme = api.tenant("acme").await;

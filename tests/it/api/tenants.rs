@@ -126,6 +126,7 @@ async fn an_admin_renames_the_tenant_and_changes_nothing_else() {
         problem(&patch(body).await, 403, "forbidden");
     }
     problem(&patch(json!({ "name": "" })).await, 400, "invalid_field");
+    acme.member(&api, "product:ann", "ADMIN").await;
     let viewer = acme.anonymous(Method::PATCH, "").bearer_auth(Claims::of("acme", "EDITOR").token());
     problem(&send(viewer.json(&json!({ "name": "Mine" }))).await, 403, "forbidden");
     assert_eq!(acme.get("").await.text("/name"), "Acme Ltd");

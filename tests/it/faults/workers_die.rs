@@ -76,7 +76,11 @@ async fn a_job_that_killed_three_workers_is_put_aside_and_its_handler_is_told_on
     let acme: TenantId = "acme".parse().unwrap();
     let worker = start(&told).await;
     worker.tenants().ensure(&acme, "Acme").await.unwrap();
-    let ann = worker.tenants().admit(&acme, Actor::User("ann".into()), Role::Admin).await.unwrap();
+    let ann = worker
+        .tenants()
+        .admit(&acme, Actor::User("product:ann".parse().unwrap()), Role::Admin)
+        .await
+        .unwrap();
     worker.stop(Duration::from_secs(5)).await;
 
     let queue = Queue::connect(config.clone()).await.unwrap();

@@ -27,7 +27,7 @@ pub(crate) struct Asker<'a> {
 impl<'a> Asker<'a> {
     /// An administrator of the tenant.
     pub(crate) fn of(tenant: &'a str) -> Self {
-        Self { tenant, actor: Actor::User("test".into()), epoch: 0 }
+        Self { tenant, actor: Actor::User("product:test".parse().unwrap()), epoch: 0 }
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test stands in for the API")]

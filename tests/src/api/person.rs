@@ -4,7 +4,7 @@ use jobs::clock::Clock as _;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use stores::TenantStores;
-use stores::model::{Acceptance, Accepted, User};
+use stores::model::{Acceptance, Accepted, MemberAdded, User};
 
 use super::bed::Api;
 use super::reply::{Reply, send};
@@ -14,6 +14,19 @@ use super::tenant::ApiTenant;
 pub const PASSWORD: &str = "correct horse battery staple";
 
 impl ApiTenant {
+    /// Makes a person a member without an invitation, as the operator may: `product:ann` is whom [`Claims`] name.
+    ///
+    /// [`Claims`]: super::Claims
+    ///
+    /// # Panics
+    /// When the catalog refuses.
+    pub async fn member(&self, api: &Api, identity: &str, role: &str) {
+        let identity = identity.parse().expect("a test names a valid identity");
+        let role = role.parse().expect("a test names a valid role");
+        let added = self.stores.catalog().member_insert(&identity, role, None, api.clock.now()).await;
+        assert!(matches!(added, Ok(MemberAdded::New(_))), "{added:?}");
+    }
+
     /// Makes a user who is its ADMIN.
     ///
     /// # Panics

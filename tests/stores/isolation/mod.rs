@@ -7,3 +7,4 @@ mod interrupted;
 mod postgres_roles;
 mod start_up;
 mod tenants;
+mod upgrade;

@@ -23,14 +23,14 @@ fn in_database(url: &str, database: &str) -> String {
 }
 
 /// A database of its own for one test.
-struct Scratch {
+pub(super) struct Scratch {
     owner: DirectPostgres,
     name: String,
-    urls: ServerUrls,
+    pub(super) urls: ServerUrls,
 }
 
 impl Scratch {
-    async fn create() -> Self {
+    pub(super) async fn create() -> Self {
         let urls = migrated().await;
         let name = format!("scratch_{}", uuid::Uuid::now_v7().simple());
         let owner = DirectPostgres::connect(&urls.postgres_admin).await.unwrap();
@@ -48,7 +48,7 @@ impl Scratch {
         stores::migrate(&admin, &app).await.unwrap();
     }
 
-    async fn drop(self) {
+    pub(super) async fn drop(self) {
         // As good as it goes: the owner may not end connections of others that are still closing.
         let _ = self.owner.execute_alone(&format!("drop database {}", self.name)).await;
     }

@@ -8,8 +8,8 @@ use jobs::types::ReindexKb;
 use jobs::{DocumentId, JobId};
 use std::sync::Arc;
 use stores::model::{
-    Acceptance, Chunk, Extraction, Idempotency, JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument,
-    NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
+    Acceptance, Chunk, Extraction, Idempotency, Invitation, JobRecord, Kb, Mention, MentionKind, NewApiKey,
+    NewDocument, NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
 };
 use stores::{Opened, TenantStores};
 use tests::services::ServerUrls;
@@ -73,7 +73,8 @@ async fn seed_catalog(
     catalog.accept(&accepted, now).await.unwrap();
     let kb = catalog.kb_ensure(&KbId::first(), "First", &workspace, now).await.unwrap();
     catalog.api_key_ensure(&api_key(), now).await.unwrap();
-    catalog.member_insert(&"ann".parse().unwrap(), Role::Editor, None, now).await.unwrap();
+    catalog.member_insert(&"local:ann".parse().unwrap(), Role::Editor, None, now).await.unwrap();
+    catalog.invitation_insert(&invitation(now), &"0".repeat(64), None, now).await.unwrap();
     catalog.accept(&acceptance(context, now), now).await.unwrap();
     catalog.history_insert(&[record(now)]).await.unwrap();
     let schedule = NewSchedule {
@@ -83,7 +84,7 @@ async fn seed_catalog(
         time_zone: "UTC".into(),
         next_fire_at: now + chrono::TimeDelta::days(300),
         template: job(context),
-        created_by: "user:ann".into(),
+        created_by: "local:ann".into(),
     };
     catalog.schedule_put(&schedule, now).await.unwrap();
     reject_one(servers, context, now).await;
@@ -131,6 +132,17 @@ fn job(context: &TenantContext) -> StampedJob {
     let keys = StampKeys::parse(&StampKeys::generate("test")).unwrap();
     let stamper = Stamper::new(keys, Arc::new(SystemClock));
     stamper.stamp(context, &ReindexKb::default(), EnqueueOptions::default()).unwrap()
+}
+
+fn invitation(now: DateTime<Utc>) -> Invitation {
+    Invitation {
+        id: uuid::Uuid::now_v7(),
+        subject: "bob".parse().unwrap(),
+        role: Role::Viewer,
+        created_by: "local:ann".into(),
+        created_at: now,
+        expires_at: now + chrono::TimeDelta::days(1),
+    }
 }
 
 fn api_key() -> NewApiKey {

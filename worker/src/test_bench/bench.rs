@@ -5,7 +5,7 @@ use chrono::DateTime;
 use jobs::clock::{ManualClock, SharedClock};
 use jobs::envelope::{EnqueueOptions, Envelope, StampKeys, Stamper, Verifier, WireEnvelope};
 use jobs::queue::{FetchedJob, Finish, Lane, MemoryQueue, QueueConfig};
-use jobs::tenant::{Actor, Role, TenantContext};
+use jobs::tenant::{Actor, Identity, Role, TenantContext};
 use jobs::{Enqueuer, Job, JobId};
 use stores::{Opened, StoresConfig};
 use tempfile::TempDir;
@@ -112,7 +112,8 @@ impl TestBench {
     pub async fn tenant(&self, id: &str) -> TenantContext {
         let tenant = id.parse().expect("a test names a valid tenant");
         self.tenants.ensure(&tenant, id).await.expect("embedded stores take a tenant");
-        let who = self.tenants.admit(&tenant, Actor::User("test".into()), Role::Admin).await;
+        let test = Actor::User(Identity::product("test").expect("a name"));
+        let who = self.tenants.admit(&tenant, test, Role::Admin).await;
         who.expect("a provisioned tenant is active")
     }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use jobs::clock::{Clock as _, SystemClock};
 use jobs::tenant::{Actor, Permissions, Role, TenantContext};
 use redis_server::RedisServer;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use stores::model::{Acceptance, NewTenant};
+use stores::model::{Acceptance, NewTenant, Standing};
 use stores::{Backends, Opened, StoresConfig};
 
 async fn open(directory: &Path, redis: &RedisServer) -> (Opened, SqlitePool) {
@@ -85,23 +86,111 @@ async fn a_removed_member_may_nothing_whatever_the_token_says() {
         ..Acceptance::default()
     };
     opened.stores.scoped(&context).catalog().accept(&acceptance, SystemClock.now()).await.unwrap();
-    for (subject, role, status) in [("ann", "VIEWER", "active"), ("bob", "ADMIN", "removed")] {
+    for (identity, role, status) in [("product:ann", "VIEWER", "active"), ("product:bob", "ADMIN", "removed")]
+    {
         sqlx::query(
-            "INSERT INTO members (tenant_id, subject, role, status, created_at_us) VALUES ('acme', ?, ?, ?, 0)",
+            "INSERT INTO members (tenant_id, identity, role, status, created_at_us) VALUES ('acme', ?, ?, ?, 0)",
         )
-        .bind(subject)
+        .bind(identity)
         .bind(role)
         .bind(status)
         .execute(&file)
         .await
         .unwrap();
     }
-    for (subject, allowed) in
-        [("ann", Role::Viewer.permissions()), ("bob", Permissions::NONE), ("eve", Role::Admin.permissions())]
-    {
-        let actor = Actor::User(subject.into());
+    for (identity, allowed) in [
+        ("product:ann", Role::Viewer.permissions()),
+        ("product:bob", Permissions::NONE),
+        ("product:eve", Role::Admin.permissions()),
+        ("local:ann", Permissions::NONE),
+        ("issuer:https://id.example.com/#ann", Permissions::NONE),
+    ] {
+        let actor: Actor = identity.parse().unwrap();
         let found =
             opened.directory.permissions(context.tenant_id(), None, &actor, Role::Admin).await.unwrap();
-        assert_eq!(found, allowed, "{subject}");
+        assert_eq!(found, allowed, "{identity}");
     }
+}
+
+/// A catalog as the migrations up to `version` made it.
+async fn catalog_of(version: u32, directory: &Path) -> SqlitePool {
+    let (known, old) = (Path::new(env!("CARGO_MANIFEST_DIR")), directory.join("old"));
+    std::fs::create_dir(&old).unwrap();
+    for entry in std::fs::read_dir(known.join("migrations/sqlite/catalog")).unwrap() {
+        let (name, path) = entry.map(|entry| (entry.file_name(), entry.path())).unwrap();
+        if name.to_str().unwrap()[..4].parse::<u32>().unwrap() <= version {
+            std::fs::copy(path, old.join(name)).unwrap();
+        }
+    }
+    std::fs::create_dir(directory.join("data")).unwrap();
+    let file =
+        SqliteConnectOptions::new().filename(directory.join("data/catalog.db")).create_if_missing(true);
+    let pool = SqlitePool::connect_with(file).await.unwrap();
+    Migrator::new(old.as_path()).await.unwrap().run(&pool).await.unwrap();
+    pool
+}
+
+/// Goal: a membership from before identities named their provider gives no more than it did.
+/// Method: write members as version 13 did, with and without an account of the name, and open the catalog as it is now.
+#[tokio::test]
+async fn a_bare_name_becomes_its_account_or_stays_with_tokens() {
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(directory.path());
+    let old = catalog_of(13, directory.path()).await;
+    let rows = "INSERT INTO tenants (tenant_id, name, plan, status, created_at_us)
+                    VALUES ('acme', 'Acme', 'free', 'active', 0), ('twin', 'Twin', 'free', 'active', 0);
+                INSERT INTO slugs (tenant_id, slug, is_current) VALUES ('acme', 'acme', TRUE), ('twin', 'twin', TRUE);
+                INSERT INTO identity_users (name, password_hash, created_at_us) VALUES ('ann', '', 0), ('bob', '', 0);
+                INSERT INTO members (tenant_id, subject, role, status, created_at_us, revision, removed_at_us)
+                    VALUES ('acme', 'ann', 'EDITOR', 'active', 1, 3, NULL), ('acme', 'bob', 'ADMIN', 'removed', 1, 2, 9),
+                        ('acme', 'cid', 'VIEWER', 'active', 1, 1, NULL), ('acme', 'dan', 'ADMIN', 'removed', 1, 2, 9),
+                        ('twin', 'ann', 'ADMIN', 'active', 1, 1, NULL);";
+    sqlx::raw_sql(rows).execute(&old).await.unwrap();
+    old.close().await;
+    let (opened, _file) = open(directory.path(), &redis).await;
+    let (acme, member) = ("acme".parse().unwrap(), Standing::Member);
+    for (identity, expected) in [
+        ("local:ann", member(Role::Editor)),
+        ("local:bob", Standing::Removed),
+        // An account that is made later, under a name that tokens used.
+        ("local:cid", Standing::Stranger),
+        ("local:dan", Standing::Stranger),
+        // Tokens under the name of an account are others'.
+        ("product:ann", Standing::Removed),
+        ("issuer:https://id.example.com/#ann", Standing::Removed),
+        ("product:bob", Standing::Removed),
+        ("product:cid", member(Role::Viewer)),
+        ("issuer:https://id.example.com/#cid", member(Role::Viewer)),
+        ("product:Cid", Standing::Stranger),
+        ("product:dan", Standing::Removed),
+        // Jobs that were stamped before.
+        ("user:ann", member(Role::Editor)),
+        ("user:bob", Standing::Removed),
+        ("user:cid", member(Role::Viewer)),
+        ("user:dan", Standing::Removed),
+    ] {
+        let found = opened.directory.standing(&acme, &identity.parse().unwrap()).await.unwrap();
+        assert_eq!(found, expected, "{identity}");
+    }
+    let tenants = async |identity: &str| {
+        let found = opened.identities.memberships(&identity.parse().unwrap()).await.unwrap();
+        found.into_iter().map(|membership| membership.tenant.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(tenants("local:ann").await, ["acme", "twin"]);
+    assert_eq!(tenants("product:cid").await, ["acme"]);
+    for none in ["product:ann", "local:bob", "local:cid", "product:dan"] {
+        assert_eq!(tenants(none).await, Vec::<String>::new(), "{none}");
+    }
+
+    // A membership of the identity's own counts more than one from before.
+    let context = TenantContext::for_tests("acme");
+    let catalog = opened.stores.scoped(&context).catalog();
+    let cid = "product:cid".parse().unwrap();
+    catalog.member_insert(&cid, Role::Admin, None, SystemClock.now()).await.unwrap();
+    assert_eq!(opened.directory.standing(&acme, &cid).await.unwrap(), member(Role::Admin));
+    assert_eq!(tenants("product:cid").await, ["acme"]);
+    catalog.member_insert(&"local:ada".parse().unwrap(), Role::Admin, None, SystemClock.now()).await.unwrap();
+    catalog.member_remove(&cid, None, SystemClock.now()).await.unwrap();
+    assert_eq!(opened.directory.standing(&acme, &cid).await.unwrap(), Standing::Removed);
+    assert_eq!(tenants("product:cid").await, Vec::<String>::new());
 }

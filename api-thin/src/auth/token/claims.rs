@@ -1,12 +1,42 @@
-use jobs::tenant::{Actor, KbId, Role, TenantId};
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::tenant::{KbId, Role, TenantId};
 use jsonwebtoken::errors::ErrorKind;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
+
+/// By how many seconds the clock of a token's signer may differ from ours, either way (RFC 7519, 4.1.4 and 4.1.5).
+pub const LEEWAY_S: i64 = 60;
+
+/// A moment in a token: seconds since the Unix epoch, also with a fraction (RFC 7519, 2). Kept in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NumericDate(i64);
+
+impl NumericDate {
+    /// This many seconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_s(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000))
+    }
+}
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        if let Some(seconds) = number.as_i64() {
+            return Ok(Self::from_s(seconds));
+        }
+        let seconds = number.as_f64().filter(|seconds| seconds.is_finite());
+        let seconds = seconds.ok_or_else(|| serde::de::Error::custom("not a moment"))?;
+        #[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
+        let milliseconds = (seconds * 1_000.0).floor() as i64;
+        Ok(Self(milliseconds))
+    }
+}
 
 /// What a token says once its signature and its time were checked. Other claims are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TokenClaims {
-    /// The person.
+    /// The person, as the token's signer calls them.
     pub sub: String,
     /// The tenant they act in.
     #[serde(default)]
@@ -20,25 +50,25 @@ pub struct TokenClaims {
     /// The session that it belongs to, if our own log-in issued it.
     #[serde(default)]
     pub sid: Option<Uuid>,
-    /// Seconds since the Unix epoch after which the token is worth nothing.
-    pub exp: i64,
-    /// Seconds since the Unix epoch before which it is worth nothing yet.
+    /// From when on the token is worth nothing.
+    pub exp: NumericDate,
+    /// Before when it is worth nothing yet.
     #[serde(default)]
-    pub nbf: Option<i64>,
+    pub nbf: Option<NumericDate>,
+    /// When it was issued.
+    #[serde(default)]
+    pub iat: Option<NumericDate>,
 }
 
 impl TokenClaims {
-    /// Who acts; `None` when `sub` cannot name anybody.
-    #[must_use]
-    pub fn actor(&self) -> Option<Actor> {
-        format!("user:{}", self.sub).parse().ok()
-    }
-
-    /// The claims, if their time is now. `skew_s`: by how many seconds the issuer's clock may be ahead of ours.
-    pub(super) fn in_time(self, now_s: i64, skew_s: i64) -> Result<Self, InvalidToken> {
-        if self.exp <= now_s {
+    /// The claims, if their time is now, give or take [`LEEWAY_S`].
+    pub(super) fn in_time(self, now: DateTime<Utc>) -> Result<Self, InvalidToken> {
+        let leeway = TimeDelta::seconds(LEEWAY_S);
+        let at = |at: DateTime<Utc>| NumericDate(at.timestamp_millis());
+        let latest_begin = [self.nbf, self.iat].into_iter().flatten().max();
+        if self.exp <= at(now - leeway) {
             Err(InvalidToken::Expired)
-        } else if self.nbf.is_some_and(|nbf| nbf > now_s.saturating_add(skew_s)) {
+        } else if latest_begin.is_some_and(|begin| begin > at(now + leeway)) {
             Err(InvalidToken::NotYet)
         } else {
             Ok(self)
@@ -51,7 +81,8 @@ impl TokenClaims {
 pub enum InvalidToken {
     /// Malformed, signed by someone else, by another algorithm, or without a claim that we need.
     #[error(
-        "the token is not one that this installation trusts, or lacks one of sub, tenant_id, role and exp"
+        "the token is not one that this installation trusts, or lacks one of sub, tenant_id and exp, or has one that \
+         cannot be read"
     )]
     Refused,
     /// Somebody else issued it.

@@ -56,9 +56,6 @@ pub(super) struct ExternalTokens {
 }
 
 impl ExternalTokens {
-    /// By how much the issuer's clock may be ahead of ours.
-    const SKEW_S: i64 = 30;
-
     pub(super) fn new(issuer: ExternalIssuer, clock: SharedClock) -> Result<Self, reqwest::Error> {
         let keys = IssuerKeys::new(issuer.jwks_url.clone(), std::sync::Arc::clone(&clock))?;
         Ok(Self { issuer, keys, clock })
@@ -71,7 +68,12 @@ impl ExternalTokens {
         let validation = validation(header.alg, Some(issuer), Some(audience));
         let decoded = jsonwebtoken::decode::<TokenClaims>(token, &key, &validation);
         let claims = decoded.map_err(InvalidToken::from)?.claims;
-        Ok(claims.in_time(self.clock.now().timestamp(), Self::SKEW_S)?)
+        Ok(claims.in_time(self.clock.now())?)
+    }
+
+    /// Whose tokens these are: their `iss`.
+    pub(super) fn name(&self) -> &str {
+        &self.issuer.issuer
     }
 
     pub(super) fn takes(algorithm: Algorithm) -> bool {

@@ -6,7 +6,7 @@ mod issuer_keys;
 mod own;
 mod tokens;
 
-pub use claims::{InvalidToken, TokenClaims};
+pub use claims::{InvalidToken, LEEWAY_S, NumericDate, TokenClaims};
 pub use external::{ExternalIssuer, InvalidIssuer};
 pub use issuer_keys::IssuerAway;
 pub use own::{Grant, OwnTokens, TokenNames};

@@ -10,11 +10,11 @@ use super::own::OwnTokens;
 
 /// Who signed a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Whoever has our secret.
+pub enum Origin<'a> {
+    /// A log-in here, or the program that has our secret.
     Own,
-    /// The issuer that the installation trusts.
-    External,
+    /// The issuer of this name, which the installation trusts.
+    Issuer(&'a str),
 }
 
 /// Why a token was not verified.
@@ -65,7 +65,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When it is worth nothing, and why.
-    pub async fn verify(&self, token: &str) -> Result<(TokenClaims, Origin), UnverifiedToken> {
+    pub async fn verify(&self, token: &str) -> Result<(TokenClaims, Origin<'_>), UnverifiedToken> {
         let header = jsonwebtoken::decode_header(token).map_err(InvalidToken::from)?;
         // An extension that must be understood, and is not (RFC 7515, 4.1.11).
         if header.crit.is_some() {
@@ -74,7 +74,7 @@ impl Tokens {
         match (header.alg, &self.own, &self.external) {
             (Algorithm::HS256, Some(own), _) => Ok((own.verify(token)?, Origin::Own)),
             (algorithm, _, Some(external)) if ExternalTokens::takes(algorithm) => {
-                Ok((external.verify(token, &header).await?, Origin::External))
+                Ok((external.verify(token, &header).await?, Origin::Issuer(external.name())))
             }
             (_, Some(_), _) | (_, _, Some(_)) => Err(InvalidToken::Refused.into()),
             (_, None, None) => Err(UnverifiedToken::NotTaken),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jobs::envelope::StampKeys;
 use jobs::queue::QueueConfig;
-use jobs::tenant::{Actor, Role, TenantId};
+use jobs::tenant::{Actor, Identity, Role, TenantId};
 use worker::stores::StoresConfig;
 use worker::{Worker, WorkerBuilder};
 
@@ -55,7 +55,8 @@ pub fn equip(worker: WorkerBuilder, mailer: &Mailer, timing: &Timing) -> WorkerB
 async fn enqueue(worker: &Worker, tenant: &str) -> anyhow::Result<()> {
     let tenant: TenantId = tenant.parse()?;
     worker.tenants().ensure(&tenant, "A customer").await?;
-    let ann = worker.tenants().admit(&tenant, Actor::User("ann".into()), Role::Editor).await?;
+    let ann = Actor::User(Identity::product("ann")?);
+    let ann = worker.tenants().admit(&tenant, ann, Role::Editor).await?;
     for invoice_id in 1..=INVOICES {
         worker.enqueuer().enqueue(&ann, &SendInvoice { invoice_id }).await?;
     }

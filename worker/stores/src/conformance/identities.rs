@@ -11,7 +11,7 @@ use super::fixture::{Pair, Party, now};
 use crate::Opened;
 use crate::model::{
     Acceptance, Accepted, GateRule, KeyPlaced, MemberPlaced, Membership, NewTenant, OverQuota, Place,
-    PlaceChange, Renewal, Session, User, UserChange,
+    PlaceChange, Renewal, Session, Standing, User, UserChange,
 };
 
 /// A user that nobody had before.
@@ -31,7 +31,7 @@ pub(super) async fn users(opened: &Opened) {
     assert_eq!(identities.user_put(&ann, now()).await.unwrap(), UserChange::Same);
     assert_eq!(identities.user(&ann.name).await.unwrap(), Some(ann.clone()));
     assert_eq!(identities.user(&bob.name).await.unwrap(), None);
-    assert_eq!(identities.memberships(&ann.name).await.unwrap(), []);
+    assert_eq!(identities.memberships(&ann.name.identity()).await.unwrap(), []);
 
     let session = session(opened, &ann, 1).await;
     let changed = User { password_hash: "$argon2id$2".into(), ..ann };
@@ -47,12 +47,15 @@ pub(super) async fn founders(opened: &Opened) {
     assert_eq!(catalog.accept(&founding(&ann), pair.now).await.unwrap(), Accepted::New);
     let membership =
         Membership { tenant: pair.acme.id().clone(), tenant_name: "Acme".into(), role: Role::Admin };
-    assert_eq!(identities.memberships(&ann.name).await.unwrap(), std::slice::from_ref(&membership));
-    assert_eq!(identities.memberships(&bob.name).await.unwrap(), []);
-    let role = opened.directory.member_role(pair.acme.id(), ann.name.as_str()).await;
-    assert_eq!(role.unwrap(), Some(Role::Admin));
-    let elsewhere = opened.directory.member_role(pair.twin.id(), ann.name.as_str()).await;
-    assert_eq!(elsewhere.unwrap(), None);
+    assert_eq!(
+        identities.memberships(&ann.name.identity()).await.unwrap(),
+        std::slice::from_ref(&membership)
+    );
+    assert_eq!(identities.memberships(&bob.name.identity()).await.unwrap(), []);
+    let standing = opened.directory.standing(pair.acme.id(), &ann.name.identity()).await;
+    assert_eq!(standing.unwrap(), Standing::Member(Role::Admin));
+    let elsewhere = opened.directory.standing(pair.twin.id(), &ann.name.identity()).await;
+    assert_eq!(elsewhere.unwrap(), Standing::Stranger);
 
     // A name that is taken makes nothing else either, and nor does a tenant that exists.
     let twin = pair.twin.stores.catalog();
@@ -65,9 +68,9 @@ pub(super) async fn founders(opened: &Opened) {
     assert_eq!(identities.user(&bob.name).await.unwrap(), None);
 
     catalog.tenant_status_move(TenantStatus::Provisioning, TenantStatus::Suspended).await.unwrap();
-    assert_eq!(identities.memberships(&ann.name).await.unwrap(), [membership]);
+    assert_eq!(identities.memberships(&ann.name.identity()).await.unwrap(), [membership]);
     catalog.tenant_status_move(TenantStatus::Suspended, TenantStatus::Deprovisioning).await.unwrap();
-    assert_eq!(identities.memberships(&ann.name).await.unwrap(), []);
+    assert_eq!(identities.memberships(&ann.name.identity()).await.unwrap(), []);
 }
 
 pub(super) async fn places(opened: &Opened) {
@@ -89,7 +92,7 @@ pub(super) async fn places(opened: &Opened) {
     assert_eq!(ensure(&stronger).await, change(&known, KeyPlaced::NameTaken));
     let elsewhere = place(&pair.twin, Role::Editor, "imported");
     assert_eq!(ensure(&elsewhere).await, change(&new, KeyPlaced::New));
-    let found = identities.memberships(&ann.name).await.unwrap();
+    let found = identities.memberships(&ann.name.identity()).await.unwrap();
     let found: Vec<_> = found.iter().map(|membership| (&membership.tenant, membership.role)).collect();
     assert_eq!(found, [(pair.acme.id(), Role::Viewer), (pair.twin.id(), Role::Editor)]);
     let key = opened.directory.api_key(pair.acme.id(), &"imported".parse().unwrap()).await.unwrap();
@@ -119,7 +122,7 @@ pub(super) async fn places_are_limited(opened: &Opened) {
     let inside = changes.iter().position(|change| *change != refused).unwrap();
     assert_eq!(ensure(&people[inside]).await.member, MemberPlaced::Known, "who is in needs no room");
     let outside = changes.iter().position(|change| *change == refused).unwrap();
-    assert_eq!(opened.identities.memberships(&people[outside].name).await.unwrap(), []);
+    assert_eq!(opened.identities.memberships(&people[outside].name.identity()).await.unwrap(), []);
 }
 
 /// A session of `user` that ends in `hours`.

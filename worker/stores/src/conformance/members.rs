@@ -1,31 +1,31 @@
 use futures::future::join_all;
 use jobs::plan::Quota;
-use jobs::tenant::{Actor, Permissions, Role, Subject};
+use jobs::tenant::{Actor, Identity, Permissions, Role};
 
 use super::fixture::{Pair, Party, now};
 use crate::Opened;
-use crate::model::{Member, MemberAdded, MemberChange, OverQuota};
+use crate::model::{Member, MemberAdded, MemberChange, OverQuota, Standing};
 
-fn subject(name: &str) -> Subject {
-    name.parse().unwrap()
+fn identity(name: &str) -> Identity {
+    Identity::product(name).unwrap()
 }
 
 async fn add(party: &Party, name: &str, role: Role) -> Member {
-    let added = party.stores.catalog().member_insert(&subject(name), role, None, now()).await.unwrap();
+    let added = party.stores.catalog().member_insert(&identity(name), role, None, now()).await.unwrap();
     let MemberAdded::New(member) = added else { panic!("{name}: {added:?}") };
     member
 }
 
 async fn names(party: &Party, role: Option<Role>) -> Vec<String> {
     let members = party.stores.catalog().members(role, None, 1_000).await.unwrap().items;
-    members.into_iter().map(|member| member.subject.to_string()).collect()
+    members.into_iter().map(|member| member.identity.subject().to_owned()).collect()
 }
 
 pub(super) async fn added_changed_and_removed(opened: &Opened) {
     let pair = Pair::new(opened).await;
-    let (catalog, ann) = (pair.acme.stores.catalog(), subject("ann@example.com"));
+    let (catalog, ann) = (pair.acme.stores.catalog(), identity("ann@example.com"));
     let new = catalog.member_insert(&ann, Role::Editor, None, pair.now).await.unwrap();
-    let expected = Member { subject: ann.clone(), role: Role::Editor, revision: 1, created_at: pair.now };
+    let expected = Member { identity: ann.clone(), role: Role::Editor, revision: 1, created_at: pair.now };
     assert_eq!(new, MemberAdded::New(expected.clone()));
     assert_eq!(catalog.member_insert(&ann, Role::Admin, None, now()).await.unwrap(), MemberAdded::Known);
     assert_eq!(catalog.member(&ann).await.unwrap(), Some(expected.clone()));
@@ -57,10 +57,10 @@ pub(super) async fn pages(opened: &Opened) {
     add(&pair.twin, "eve", Role::Editor).await;
     let catalog = pair.acme.stores.catalog();
     let first = catalog.members(None, None, 3).await.unwrap();
-    assert_eq!(first.next.as_deref(), Some("cid"));
-    let second = catalog.members(None, Some(&subject("cid")), 3).await.unwrap();
+    assert_eq!(first.next.as_deref(), Some("product:cid"));
+    let second = catalog.members(None, Some(&identity("cid")), 3).await.unwrap();
     assert_eq!((second.items.len(), second.next), (1, None));
-    catalog.member_remove(&subject("bob"), None, now()).await.unwrap();
+    catalog.member_remove(&identity("bob"), None, now()).await.unwrap();
     assert_eq!(names(&pair.acme, None).await, ["ann", "cid", "dan"]);
     assert_eq!(names(&pair.acme, Some(Role::Viewer)).await, ["cid"]);
     assert_eq!(names(&pair.twin, None).await, ["eve"]);
@@ -68,7 +68,7 @@ pub(super) async fn pages(opened: &Opened) {
 
 pub(super) async fn kept_apart(opened: &Opened) {
     let pair = Pair::new(opened).await;
-    let ann = subject("ann");
+    let ann = identity("ann");
     add(&pair.acme, "ann", Role::Admin).await;
     let before = add(&pair.twin, "ann", Role::Viewer).await;
     add(&pair.acme, "bob", Role::Admin).await;
@@ -77,12 +77,12 @@ pub(super) async fn kept_apart(opened: &Opened) {
     catalog.member_remove(&ann, None, now()).await.unwrap();
     let twin = pair.twin.stores.catalog();
     assert_eq!(twin.member(&ann).await.unwrap(), Some(before));
-    assert_eq!(twin.member(&subject("bob")).await.unwrap(), None);
-    let foreign = twin.member_remove(&subject("bob"), None, now()).await.unwrap();
+    assert_eq!(twin.member(&identity("bob")).await.unwrap(), None);
+    let foreign = twin.member_remove(&identity("bob"), None, now()).await.unwrap();
     assert_eq!(foreign, MemberChange::Unknown);
     // The twin's admins do not count here.
     add(&pair.twin, "cid", Role::Admin).await;
-    let last = catalog.member_remove(&subject("bob"), None, now()).await.unwrap();
+    let last = catalog.member_remove(&identity("bob"), None, now()).await.unwrap();
     assert_eq!(last, MemberChange::LastAdmin);
 }
 
@@ -97,16 +97,16 @@ pub(super) async fn last_admin_stays(opened: &Opened) {
         let attack = admins.iter().enumerate().map(async |(number, name)| {
             let catalog = pair.acme.stores.catalog();
             if number % 2 == 0 {
-                catalog.member_remove(&subject(name), None, now()).await.unwrap()
+                catalog.member_remove(&identity(name), None, now()).await.unwrap()
             } else {
-                catalog.member_role_put(&subject(name), Role::Editor, None).await.unwrap()
+                catalog.member_role_put(&identity(name), Role::Editor, None).await.unwrap()
             }
         });
         // Those of the round before too.
         let old = names(&pair.acme, Some(Role::Admin)).await;
         let old = old.iter().filter(|name| !admins.contains(name));
         let old = old.map(async |name| {
-            pair.acme.stores.catalog().member_remove(&subject(name), None, now()).await.unwrap()
+            pair.acme.stores.catalog().member_remove(&identity(name), None, now()).await.unwrap()
         });
         let (changes, _) = tokio::join!(join_all(attack), join_all(old));
         let left = names(&pair.acme, Some(Role::Admin)).await;
@@ -120,14 +120,14 @@ pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
     add(&pair.twin, "other", Role::Viewer).await;
     add(&pair.acme, "removed", Role::Viewer).await;
     let catalog = pair.acme.stores.catalog();
-    catalog.member_remove(&subject("removed"), None, now()).await.unwrap();
-    let names: Vec<_> = (0..12).map(|number| subject(&format!("racing-{number}"))).collect();
+    catalog.member_remove(&identity("removed"), None, now()).await.unwrap();
+    let names: Vec<_> = (0..12).map(|number| identity(&format!("racing-{number}"))).collect();
     let race = names.iter().map(async |name| {
         pair.acme.stores.catalog().member_insert(name, Role::Viewer, Some(3), now()).await.unwrap()
     });
     let added = join_all(race).await;
     assert_eq!(added.iter().filter(|added| matches!(added, MemberAdded::New(_))).count(), 3, "{added:?}");
-    let full = catalog.member_insert(&subject("late"), Role::Viewer, Some(3), now()).await.unwrap();
+    let full = catalog.member_insert(&identity("late"), Role::Viewer, Some(3), now()).await.unwrap();
     let over = OverQuota { quota: Quota::Members, current: 3, maximum: 3 };
     assert_eq!(full, MemberAdded::OverQuota(over));
 }
@@ -136,9 +136,9 @@ pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
 pub(super) async fn news_of_members(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();
-    let ann = subject("ann");
+    let ann = identity("ann");
     let allowed = async || {
-        let actor = Actor::User("ann".into());
+        let actor = Actor::User(ann.clone());
         opened.directory.permissions(pair.acme.id(), None, &actor, Role::Admin).await.unwrap()
     };
     add(&pair.acme, "boss", Role::Admin).await;
@@ -150,4 +150,32 @@ pub(super) async fn news_of_members(opened: &Opened) {
     assert_eq!(allowed().await, Permissions::NONE);
     add(&pair.acme, "ann", Role::Editor).await;
     assert_eq!(allowed().await, Role::Editor.permissions());
+}
+
+/// The same name from another provider is another person.
+pub(super) async fn one_name_of_several_providers(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, id) = (pair.acme.stores.catalog(), pair.acme.id());
+    let all = [
+        ("local:ann", Role::Viewer),
+        ("product:ann", Role::Editor),
+        ("product:Ann", Role::Admin),
+        ("issuer:https://a.example.com/#ann", Role::Editor),
+        ("issuer:https://b.example.com/#ann", Role::ViewerReadonly),
+    ];
+    let all = all.map(|(text, role)| (text.parse::<Identity>().unwrap(), role));
+    let standing = async |identity: &Identity| opened.directory.standing(id, identity).await.unwrap();
+    for (member, role) in &all {
+        assert_eq!(standing(member).await, Standing::Stranger, "{member}");
+        catalog.member_insert(member, *role, None, now()).await.unwrap();
+    }
+    for (member, role) in &all {
+        assert_eq!(standing(member).await, Standing::Member(*role), "{member}");
+        let of = opened.identities.memberships(member).await.unwrap();
+        let here = of.into_iter().find(|membership| membership.tenant == *id);
+        assert_eq!(here.map(|membership| membership.role), Some(*role), "{member}");
+    }
+    catalog.member_remove(&all[1].0, None, now()).await.unwrap();
+    assert_eq!(standing(&all[1].0).await, Standing::Removed);
+    assert_eq!(standing(&all[0].0).await, Standing::Member(Role::Viewer));
 }

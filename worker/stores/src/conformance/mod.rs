@@ -19,6 +19,7 @@ mod graph;
 mod graph_merge;
 mod history;
 mod identities;
+mod invitations;
 mod kbs;
 mod members;
 mod outbox;

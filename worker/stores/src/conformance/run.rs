@@ -1,7 +1,7 @@
 use super::{
     accept, api_keys, blobs, cache, called_off, chunks, closing, deletion, directory, documents, graph,
-    graph_merge, history, identities, kbs, members, outbox, rag_settings, registry, schedules, settings,
-    slugs, tenants, usage,
+    graph_merge, history, identities, invitations, kbs, members, outbox, rag_settings, registry, schedules,
+    settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -25,7 +25,11 @@ pub async fn exercise(opened: &Opened) {
         tenants { creation, status, knowledge_bases, api_keys }
         members {
             added_changed_and_removed, pages, kept_apart, last_admin_stays, no_more_than_the_maximum,
-            news_of_members,
+            news_of_members, one_name_of_several_providers,
+        }
+        invitations {
+            made_listed_and_withdrawn, accepted_once, accepted_with_a_new_account, only_the_right_secret,
+            no_more_than_the_maximum, of_a_closed_tenant,
         }
         api_keys {
             made_and_listed, one_name_for_one_key, changed_and_revoked, extended, rotated, use_is_noted, news_of_keys,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jobs::tenant::{ApiKeyId, KbId, TenantId, TenantRecord};
+use jobs::tenant::{ApiKeyId, Identity, KbId, TenantId, TenantRecord};
 use moka::sync::Cache;
 
 use super::MemberRecord;
@@ -25,7 +25,7 @@ pub(super) enum Question {
     Plan,
     Kb(KbId),
     ApiKey(ApiKeyId),
-    Member(Arc<str>),
+    Member(Identity),
     ScheduleCreator(KbId, Arc<str>),
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jobs::clock::SharedClock;
 use jobs::tenant::{
-    Actor, ApiKeyId, DirectoryError, KbId, Permissions, Role, TenantDirectory, TenantId, TenantRecord,
+    Actor, ApiKeyId, DirectoryError, Identity, KbId, Permissions, Provider, Role, TenantDirectory, TenantId,
+    TenantRecord,
 };
 use tokio::task::JoinHandle;
 
@@ -13,7 +14,7 @@ use super::answers::{Answer, Question};
 use super::{Answers, DirectoryNews, DirectoryRows, MemberRecord, permissions, subscriber};
 use crate::deadline::{CALL, within};
 use crate::error::StoreError;
-use crate::model::{ApiKeyRecord, Kb, Page, Tenant, TenantFilter, TenantPlan};
+use crate::model::{ApiKeyRecord, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
 use crate::page;
 use crate::ports::{Directory, StoreResult};
 
@@ -75,8 +76,26 @@ impl CachedDirectory {
         ask!(self, tenant, Question::Tenant, Tenant, tenant())
     }
 
-    async fn member(&self, tenant: &TenantId, subject: &Arc<str>) -> StoreResult<Option<MemberRecord>> {
-        ask!(self, tenant, Question::Member(Arc::clone(subject)), Member, member(subject))
+    async fn member(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Option<MemberRecord>> {
+        ask!(self, tenant, Question::Member(identity.clone()), Member, member(identity))
+    }
+
+    /// Rows from before identities named their provider count where the identity has no row of its own, and stamps from
+    /// then where the row was given to an account.
+    async fn member_known_as(
+        &self,
+        tenant: &TenantId,
+        identity: &Identity,
+    ) -> StoreResult<Option<MemberRecord>> {
+        let found = self.member(tenant, identity).await?;
+        match (found, identity.legacy(), identity.provider()) {
+            (None, Some(legacy), _) => self.member(tenant, &legacy).await,
+            (Some(row), _, Provider::Legacy) if row.is_accounts_now => {
+                let Ok(name) = identity.subject().parse() else { return Ok(Some(row)) };
+                self.member(tenant, &Identity::local(&name)).await
+            }
+            (found, ..) => Ok(found),
+        }
     }
 
     async fn schedule_creator(
@@ -103,7 +122,10 @@ impl CachedDirectory {
                 let key = Directory::api_key(self, tenant, id).await?;
                 Ok(permissions::of_api_key(key.as_ref(), kb, self.clock.now()))
             }
-            Actor::User(subject) => Ok(permissions::of_user(self.member(tenant, subject).await?, role)),
+            Actor::User(identity) => {
+                let standing = self.standing(tenant, identity).await?;
+                Ok(permissions::of_person(identity, standing, role))
+            }
             // A schedule made by a schedule: nobody answers for it.
             Actor::Schedule(_) => Ok(Permissions::NONE),
         }
@@ -166,9 +188,12 @@ impl Directory for CachedDirectory {
         ask!(self, tenant, Question::ApiKey(key.clone()), ApiKey, api_key(key))
     }
 
-    async fn member_role(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<Role>> {
-        let member = self.member(tenant, &subject.into()).await?;
-        Ok(member.filter(|member| !member.removed).map(|member| member.role))
+    async fn standing(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Standing> {
+        Ok(match self.member_known_as(tenant, identity).await? {
+            Some(MemberRecord { removed: true, .. }) => Standing::Removed,
+            Some(MemberRecord { role, .. }) => Standing::Member(role),
+            None => Standing::Stranger,
+        })
     }
 
     async fn kb(&self, tenant: &TenantId, kb: &KbId) -> StoreResult<Option<Kb>> {

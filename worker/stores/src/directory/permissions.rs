@@ -1,10 +1,9 @@
 //! What an actor may do, from the rows that say so.
 
 use chrono::{DateTime, Utc};
-use jobs::tenant::{KbId, Permissions, Role};
+use jobs::tenant::{Identity, KbId, Permissions, Role};
 
-use super::MemberRecord;
-use crate::model::ApiKeyRecord;
+use crate::model::{ApiKeyRecord, Standing};
 
 /// What the holder of a key may do in a knowledge base, or in all of the tenant: nothing out of its reach, nor
 /// once it is revoked, expired or gone.
@@ -17,13 +16,14 @@ pub(super) fn of_api_key(
     record.filter(works).map_or(Permissions::NONE, |key| key.permissions)
 }
 
-/// What a user may do: what the membership says, and no more than the token said; without a membership what
-/// the token said, which the product's own login issued.
-pub(super) fn of_user(member: Option<MemberRecord>, role_in_stamp: Role) -> Permissions {
-    match member {
-        Some(MemberRecord { removed: true, .. }) => Permissions::NONE,
-        Some(MemberRecord { role, .. }) => role.permissions().intersection(role_in_stamp.permissions()),
-        None => role_in_stamp.permissions(),
+/// What a person may do: what the membership says, and no more than the token said. Without a membership only whom a
+/// program of the operator's vouches for may do anything: the API stamps nothing for a stranger unless its settings say
+/// so, and a program that embeds the worker has a sign-in of its own.
+pub(super) fn of_person(identity: &Identity, standing: Standing, role_in_stamp: Role) -> Permissions {
+    match standing {
+        Standing::Member(role) => role.permissions().intersection(role_in_stamp.permissions()),
+        Standing::Stranger if identity.is_vouched_for() => role_in_stamp.permissions(),
+        Standing::Removed | Standing::Stranger => Permissions::NONE,
     }
 }
 
@@ -67,12 +67,21 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_member_may_nothing() {
-        let member = |removed| Some(MemberRecord { role: Role::Viewer, removed });
-        assert_eq!(of_user(member(true), Role::Admin), Permissions::NONE);
-        assert_eq!(of_user(member(false), Role::Admin), Role::Viewer.permissions());
-        let narrow = Role::ViewerReadonly;
-        assert_eq!(of_user(member(false), narrow), narrow.permissions(), "the token says less");
-        assert_eq!(of_user(None, Role::Editor), Role::Editor.permissions());
+    fn only_members_and_whom_the_product_vouches_for_may_do_anything() {
+        for (text, is_vouched_for) in [
+            ("local:ann", false),
+            ("issuer:https://id.example.com/#ann", false),
+            ("product:ann", true),
+            ("user:ann", true),
+        ] {
+            let of = |standing, role| of_person(&text.parse().unwrap(), standing, role);
+            let member = Standing::Member(Role::Viewer);
+            assert_eq!(of(Standing::Removed, Role::Admin), Permissions::NONE, "{text}");
+            assert_eq!(of(member, Role::Admin), Role::Viewer.permissions(), "{text}");
+            let narrow = Role::ViewerReadonly;
+            assert_eq!(of(member, narrow), narrow.permissions(), "{text}: the token says less");
+            let believed = if is_vouched_for { Role::Editor.permissions() } else { Permissions::NONE };
+            assert_eq!(of(Standing::Stranger, Role::Editor), believed, "{text}");
+        }
     }
 }

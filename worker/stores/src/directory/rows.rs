@@ -1,4 +1,4 @@
-use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord};
+use jobs::tenant::{ApiKeyId, Identity, KbId, Role, TenantId, TenantRecord};
 
 use crate::model::{ApiKeyRecord, Kb, Tenant, TenantFilter, TenantPlan};
 use crate::ports::StoreResult;
@@ -9,6 +9,8 @@ pub(crate) struct MemberRecord {
     pub(crate) role: Role,
     /// Whether the member was removed since: the row stays, so that a token from before does not work on.
     pub(crate) removed: bool,
+    /// Whether the row is from before identities named their provider, and was given to the account of that name.
+    pub(crate) is_accounts_now: bool,
 }
 
 /// The catalog's rows that the directory answers from, read as they are now.
@@ -25,8 +27,8 @@ pub(crate) trait DirectoryRows: Send + Sync + 'static {
     /// The tenant that is called `slug` in host names.
     async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>>;
 
-    /// The member whose token's `sub` claim is `subject`.
-    async fn member(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<MemberRecord>>;
+    /// The row of exactly this identity.
+    async fn member(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Option<MemberRecord>>;
 
     /// Who made the schedule called `name` of a knowledge base, as the text of a [`jobs::tenant::Actor`].
     async fn schedule_creator(&self, tenant: &TenantId, kb: &KbId, name: &str)

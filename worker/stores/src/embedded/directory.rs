@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord, TenantStatus};
+use jobs::tenant::{ApiKeyId, Identity, KbId, Role, TenantId, TenantRecord, TenantStatus};
 
 use super::catalog::{KB_SELECT, KbRow, TenantRow};
 use super::column::{moment, parsed, unsigned};
@@ -63,15 +63,20 @@ impl SqliteDirectory {
         row.map(ApiKeyRecord::try_from).transpose()
     }
 
-    async fn member_row(&self, tenant: &TenantId, subject: &str) -> Result<Option<MemberRecord>, Fault> {
-        let row: Option<(String, String)> =
-            sqlx::query_as("SELECT role, status FROM members WHERE tenant_id = ? AND subject = ?")
+    async fn member_row(
+        &self,
+        tenant: &TenantId,
+        identity: &Identity,
+    ) -> Result<Option<MemberRecord>, Fault> {
+        let row: Option<(String, String, i64)> =
+            sqlx::query_as("SELECT role, status, revision FROM members WHERE tenant_id = ? AND identity = ?")
                 .bind(tenant.as_str())
-                .bind(subject)
+                .bind(identity.to_string())
                 .fetch_optional(self.file.read())
                 .await?;
-        let Some((role, status)) = row else { return Ok(None) };
-        Ok(Some(MemberRecord { role: parsed(&role, "members.role")?, removed: status == "removed" }))
+        let Some((role, status, revision)) = row else { return Ok(None) };
+        let (role, removed) = (parsed(&role, "members.role")?, status == "removed");
+        Ok(Some(MemberRecord { role, removed, is_accounts_now: removed && revision == 0 }))
     }
 
     async fn slug_row(&self, slug: &str) -> Result<Option<TenantId>, Fault> {
@@ -165,8 +170,8 @@ impl DirectoryRows for SqliteDirectory {
         call("directory.tenant_of_slug", CALL, self.slug_row(slug)).await
     }
 
-    async fn member(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<MemberRecord>> {
-        call("directory.member", CALL, self.member_row(tenant, subject)).await
+    async fn member(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Option<MemberRecord>> {
+        call("directory.member", CALL, self.member_row(tenant, identity)).await
     }
 
     async fn schedule_creator(

@@ -1,6 +1,6 @@
 use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
-use jobs::tenant::KbId;
+use jobs::tenant::{Identity, KbId, Role};
 use serde_json::Value;
 
 use super::{NewDocument, NewKb, NewTenant, OverQuota, User};
@@ -12,6 +12,8 @@ pub struct Acceptance {
     pub tenant: Option<NewTenant>,
     /// The user to create, as ADMIN of the tenant.
     pub founder: Option<User>,
+    /// The first member of the tenant to create, with credentials from elsewhere.
+    pub member: Option<(Identity, Role)>,
     /// The knowledge base to make.
     pub kb: Option<NewKb>,
     /// The knowledge base to close: nobody sees it, nor its documents and schedules, any more, and the job

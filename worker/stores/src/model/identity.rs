@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use jobs::tenant::{ApiKeyId, Role, Subject, TenantId};
+use jobs::tenant::{ApiKeyId, Identity, Role, Subject, TenantId};
 use uuid::Uuid;
 
 use super::OverQuota;
 
-/// Names a person, for good: the `subject` of memberships and the `sub` of tokens.
+/// Names an account, for good: the `sub` of the tokens of its log-ins.
 ///
 /// Names are told apart without regard to case, so a name is kept in lower case.
 ///
@@ -31,6 +31,12 @@ impl UserName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// The account as a member.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity::local(&self.0)
     }
 }
 

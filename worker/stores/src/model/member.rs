@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use jobs::plan::Quota;
-use jobs::tenant::{Role, Subject};
+use jobs::tenant::{Identity, Role};
 
 use super::OverQuota;
 
@@ -8,7 +8,7 @@ use super::OverQuota;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Who.
-    pub subject: Subject,
+    pub identity: Identity,
     /// What they are in the tenant.
     pub role: Role,
     /// Grows with each change.
@@ -28,12 +28,22 @@ pub enum MemberAdded {
     OverQuota(OverQuota),
 }
 
-impl MemberAdded {
-    /// What stands against one more member beside `current` others.
-    pub(crate) fn refused(current: u64, maximum: u64) -> Option<Self> {
-        let over = OverQuota { quota: Quota::Members, current, maximum };
-        (current >= maximum).then_some(Self::OverQuota(over))
+impl OverQuota {
+    /// What stands against one more member, or invitation, beside `current` others.
+    pub(crate) fn members(current: u64, maximum: u64) -> Option<Self> {
+        (current >= maximum).then_some(Self { quota: Quota::Members, current, maximum })
     }
+}
+
+/// What an identity is in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A member.
+    Member(Role),
+    /// A member no longer.
+    Removed,
+    /// Never one.
+    Stranger,
 }
 
 /// What became of a change of a member.

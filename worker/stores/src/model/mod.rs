@@ -7,6 +7,7 @@ mod gate;
 mod graph;
 mod history;
 mod identity;
+mod invitation;
 mod member;
 mod original;
 mod rag_settings;
@@ -31,7 +32,8 @@ pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, Place, PlaceChange, Renewal, Session, User,
     UserChange, UserName,
 };
-pub use member::{Member, MemberAdded, MemberChange};
+pub use invitation::{Invitation, InvitationAccepted, InvitationSecret, Invited, Invitee};
+pub use member::{Member, MemberAdded, MemberChange, Standing};
 pub use original::StoredOriginal;
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use rate::{RateTaken, RateWindow};

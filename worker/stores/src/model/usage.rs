@@ -12,7 +12,7 @@ pub struct Usage {
     pub storage_bytes: u64,
     /// Knowledge bases.
     pub kbs: u64,
-    /// Members who were not removed.
+    /// Members who were not removed, and invitations that are open.
     pub members: u64,
     /// Jobs that requests asked for today (UTC).
     pub daily_jobs: u64,

@@ -1,7 +1,7 @@
-use jobs::tenant::{ApiKeyId, Role, TenantDirectory, TenantId};
+use jobs::tenant::{ApiKeyId, Identity, TenantDirectory, TenantId};
 
 use super::StoreResult;
-use crate::model::{ApiKeyRecord, Kb, Page, Tenant, TenantFilter, TenantPlan};
+use crate::model::{ApiKeyRecord, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
 
 /// The one reader across tenants. It answers questions about one named tenant at a time, lists tenants for the
 /// operator, and changes nothing.
@@ -13,8 +13,8 @@ pub trait Directory: TenantDirectory {
     /// What is known of an API key of this tenant.
     async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>>;
 
-    /// What the person whose token's `sub` is `subject` is in this tenant; `None` for who is no member, or no longer.
-    async fn member_role(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<Role>>;
+    /// What a person is in this tenant.
+    async fn standing(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Standing>;
 
     /// A knowledge base of this tenant, closed or not.
     async fn kb(&self, tenant: &TenantId, kb: &jobs::tenant::KbId) -> StoreResult<Option<Kb>>;

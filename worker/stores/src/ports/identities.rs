@@ -1,13 +1,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jobs::tenant::{Identity, TenantId};
 use uuid::Uuid;
 
 use super::StoreResult;
-use crate::model::{GateRule, Membership, Place, PlaceChange, Renewal, Session, User, UserChange, UserName};
+use crate::model::{
+    GateRule, Invitation, InvitationAccepted, InvitationSecret, Invitee, Membership, Place, PlaceChange,
+    Renewal, Session, User, UserChange, UserName,
+};
 
-/// People who log in, their sessions, and how often they tried. They belong to no tenant; of what does, this
-/// port reads the memberships of one named person and nothing else.
+/// People who log in, their sessions, and how often they tried. They belong to no tenant; of what does, this port knows
+/// the memberships of one named person, and the invitation whose secret they have.
 #[async_trait::async_trait]
 pub trait Identities: Send + Sync {
     /// A person.
@@ -20,7 +24,26 @@ pub trait Identities: Send + Sync {
     async fn password_put(&self, user: &User, kept: Uuid, now: DateTime<Utc>) -> StoreResult<bool>;
 
     /// Where a person is a member, by tenant id; without tenants that are being deleted.
-    async fn memberships(&self, name: &UserName) -> StoreResult<Vec<Membership>>;
+    async fn memberships(&self, identity: &Identity) -> StoreResult<Vec<Membership>>;
+
+    /// The tenant's invitation that is open and has this secret, while the tenant takes members.
+    async fn invitation_of(
+        &self,
+        tenant: &TenantId,
+        secret: &InvitationSecret,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<Invitation>>;
+
+    /// Makes a person a member and uses their invitation up, if the tenant has fewer than `maximum` members (if there is
+    /// one): exactly once, also when several accept it at once. With [`Invitee::New`] their account is made too.
+    async fn invitation_accept(
+        &self,
+        tenant: &TenantId,
+        secret: &InvitationSecret,
+        who: &Invitee,
+        maximum: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<InvitationAccepted>;
 
     /// Gives a person a place in a tenant that exists and may have at most `maximum` members; who was a member before,
     /// or is no longer, stays what they are.

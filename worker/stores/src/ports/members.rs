@@ -1,29 +1,31 @@
 use chrono::{DateTime, Utc};
-use jobs::tenant::{Role, Subject};
+use jobs::tenant::{Identity, Role};
+use uuid::Uuid;
 
 use super::StoreResult;
-use crate::model::{Member, MemberAdded, MemberChange, Page};
+use crate::model::{Invitation, Invited, Member, MemberAdded, MemberChange, Page};
 
 /// Who belongs to the tenant. Somebody who was removed is no member any more, but their row stays, so that a
 /// token from before does not work on.
 #[async_trait::async_trait]
 pub trait Members: Send + Sync {
     /// One member.
-    async fn member(&self, subject: &Subject) -> StoreResult<Option<Member>>;
+    async fn member(&self, identity: &Identity) -> StoreResult<Option<Member>>;
 
-    /// Members by subject, beginning after `after`, of one role if given. At most `limit` (1 to 1,000).
+    /// Members by the text of their identity, beginning after `after`, of one role if given. At most `limit` (1 to
+    /// 1,000).
     async fn members(
         &self,
         role: Option<Role>,
-        after: Option<&Subject>,
+        after: Option<&Identity>,
         limit: u32,
     ) -> StoreResult<Page<Member>>;
 
-    /// Adds a member, who may have been removed before, while there are fewer than `maximum` (if there is one):
-    /// exactly, also when several are added at once.
+    /// Adds a member, who may have been removed before, while members and open invitations are fewer than `maximum` (if
+    /// there is one): exactly, also when several are added at once.
     async fn member_insert(
         &self,
-        subject: &Subject,
+        identity: &Identity,
         role: Role,
         maximum: Option<u64>,
         now: DateTime<Utc>,
@@ -33,7 +35,7 @@ pub trait Members: Send + Sync {
     /// the last one finds that it would leave the tenant without an `ADMIN`.
     async fn member_role_put(
         &self,
-        subject: &Subject,
+        identity: &Identity,
         role: Role,
         revision: Option<u64>,
     ) -> StoreResult<MemberChange>;
@@ -41,8 +43,32 @@ pub trait Members: Send + Sync {
     /// Removes a member. Conditions as for [`Members::member_role_put`].
     async fn member_remove(
         &self,
-        subject: &Subject,
+        identity: &Identity,
         revision: Option<u64>,
         now: DateTime<Utc>,
     ) -> StoreResult<MemberChange>;
+
+    /// Opens an invitation, while members and open invitations are fewer than `maximum` (if there is one): exactly,
+    /// also when several are made at once. `sha256` is that of its secret. Expired ones are deleted.
+    async fn invitation_insert(
+        &self,
+        invitation: &Invitation,
+        sha256: &str,
+        maximum: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Invited>;
+
+    /// One that is open.
+    async fn invitation(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<Option<Invitation>>;
+
+    /// Those that are open, by id, beginning after `after`. At most `limit` (1 to 1,000).
+    async fn invitations(
+        &self,
+        after: Option<Uuid>,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Page<Invitation>>;
+
+    /// Withdraws an invitation. Returns whether it was there.
+    async fn invitation_delete(&self, id: Uuid) -> StoreResult<bool>;
 }

@@ -1,6 +1,6 @@
 //! The rows that the directory answers from, read as `tenantry_directory`.
 
-use jobs::tenant::{ApiKeyId, KbId, Role, TenantId, TenantRecord, TenantStatus};
+use jobs::tenant::{ApiKeyId, Identity, KbId, Role, TenantId, TenantRecord, TenantStatus};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
@@ -62,12 +62,13 @@ impl DirectoryRows for PgDirectory {
         self.optional("directory.tenant_of_slug", sql.bind(slug), tenant_id).await
     }
 
-    async fn member(&self, tenant: &TenantId, subject: &str) -> StoreResult<Option<MemberRecord>> {
+    async fn member(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Option<MemberRecord>> {
         let sql = sqlx::query(
-            "select role, removed_at is not null as removed from members \
-             where tenant_id = $1 and subject = $2",
+            "select role, removed_at is not null as removed, \
+                 removed_at is not null and revision = 0 as is_accounts_now \
+             from members where tenant_id = $1 and identity = $2",
         );
-        self.optional("directory.member", sql.bind(tenant.as_str()).bind(subject), member).await
+        self.optional("directory.member", sql.bind(tenant.as_str()).bind(identity.to_string()), member).await
     }
 
     async fn schedule_creator(
@@ -130,5 +131,9 @@ fn api_key(row: &PgRow) -> sqlx::Result<ApiKeyRecord> {
 }
 
 fn member(row: &PgRow) -> sqlx::Result<MemberRecord> {
-    Ok(MemberRecord { role: parsed(row, "role")?, removed: row.try_get("removed")? })
+    Ok(MemberRecord {
+        role: parsed(row, "role")?,
+        removed: row.try_get("removed")?,
+        is_accounts_now: row.try_get("is_accounts_now")?,
+    })
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::envelope::StampedJob;
-use jobs::tenant::TenantId;
+use jobs::tenant::{Role, TenantId};
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
@@ -79,9 +79,12 @@ async fn of_tenant(
     }
     if let Some(founder) = &acceptance.founder
         && !(user_insert(tx, founder, now).await?
-            && tenants::founder_insert(tx, catalog, &founder.name, now).await?)
+            && tenants::first_member_insert(tx, catalog, &founder.name.identity(), Role::Admin, now).await?)
     {
         return Ok(Some(Accepted::UserExists));
+    }
+    if let Some((identity, role)) = &acceptance.member {
+        tenants::first_member_insert(tx, catalog, identity, *role, now).await?;
     }
     let is_there = acceptance.tenant.is_some()
         || closing::may_accept(tx, &catalog.tenant, acceptance.tenant_closed).await?;

@@ -8,6 +8,7 @@ mod deletion;
 mod documents;
 mod history;
 mod idempotency;
+mod invitations;
 mod kbs;
 mod lifecycle;
 mod members;
@@ -20,6 +21,8 @@ mod tenants;
 mod usage;
 
 pub(super) use accept::outbox_insert;
+pub(super) use invitations::{of_secret as invitation_of, open_total, spend as invitation_spend};
+pub(super) use members::{member_put, member_total};
 pub(super) use port::SqliteCatalog;
 pub(super) use settings::applied as settings_applied;
 pub(super) use tenants::{KB_SELECT, KbRow, TenantRow};

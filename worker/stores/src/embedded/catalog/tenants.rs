@@ -1,13 +1,13 @@
 //! The tenant and its knowledge bases.
 
 use chrono::{DateTime, Utc};
-use jobs::tenant::{KbId, TenantStatus};
+use jobs::tenant::{Identity, KbId, Role, TenantStatus};
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
 use crate::embedded::column::{micros, moment, parsed, signed, unsigned};
 use crate::embedded::fault::Fault;
-use crate::model::{Kb, NewTenant, Tenant, UserName, WorkspaceId};
+use crate::model::{Kb, NewTenant, Tenant, WorkspaceId};
 
 /// The row of a tenant, all its columns selected.
 #[derive(sqlx::FromRow)]
@@ -73,19 +73,21 @@ pub(super) async fn tenant_insert(
     Ok(done.rows_affected() == 1)
 }
 
-/// Makes the first ADMIN. Returns whether the person had not been a member.
-pub(super) async fn founder_insert(
+/// Makes a first member. Returns whether the person had not been one.
+pub(super) async fn first_member_insert(
     tx: &mut SqliteConnection,
     catalog: &TenantCatalog,
-    name: &UserName,
+    identity: &Identity,
+    role: Role,
     now: DateTime<Utc>,
 ) -> Result<bool, Fault> {
     let done = sqlx::query(
-        "INSERT INTO members (tenant_id, subject, role, status, created_at_us)
-         VALUES (?, ?, 'ADMIN', 'active', ?) ON CONFLICT (tenant_id, subject) DO NOTHING",
+        "INSERT INTO members (tenant_id, identity, role, status, created_at_us)
+         VALUES (?, ?, ?, 'active', ?) ON CONFLICT (tenant_id, identity) DO NOTHING",
     )
     .bind(catalog.tenant.as_str())
-    .bind(name.as_str())
+    .bind(identity.to_string())
+    .bind(role.as_str())
     .bind(micros(now))
     .execute(tx)
     .await?;

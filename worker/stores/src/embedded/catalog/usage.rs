@@ -10,7 +10,7 @@ use jobs::tenant::{KbId, TenantId};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::port::TenantCatalog;
-use crate::embedded::column::{signed, unsigned};
+use crate::embedded::column::{micros, signed, unsigned};
 use crate::embedded::fault::Fault;
 use crate::model::{self, Counter, Growth, NewDocument, OverQuota, Usage};
 
@@ -28,7 +28,8 @@ pub(super) async fn usage(catalog: &TenantCatalog, now: DateTime<Utc>) -> Result
     let row: UsageRow = sqlx::query_as(
         "SELECT count(*) AS documents, coalesce(sum(size_bytes), 0) AS storage_bytes,
                 (SELECT count(*) FROM kbs WHERE tenant_id = ?1) AS kbs,
-                (SELECT count(*) FROM members WHERE tenant_id = ?1 AND status = 'active') AS members,
+                (SELECT count(*) FROM members WHERE tenant_id = ?1 AND status = 'active')
+                    + (SELECT count(*) FROM invitations WHERE tenant_id = ?1 AND expires_at_us > ?4) AS members,
                 coalesce((SELECT amount FROM usage_counters
                           WHERE tenant_id = ?1 AND counter = 'jobs' AND period = ?2), 0) AS daily_jobs,
                 coalesce((SELECT amount FROM usage_counters
@@ -38,6 +39,7 @@ pub(super) async fn usage(catalog: &TenantCatalog, now: DateTime<Utc>) -> Result
     .bind(catalog.tenant.as_str())
     .bind(Counter::Jobs.period(now))
     .bind(Counter::ApiCalls.period(now))
+    .bind(micros(now))
     .fetch_one(catalog.file.read())
     .await?;
     Ok(Usage {

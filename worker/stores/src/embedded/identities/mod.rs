@@ -1,6 +1,7 @@
 //! People who log in, in the catalog's file.
 
 mod gates;
+mod joining;
 mod places;
 mod port;
 mod sessions;

@@ -1,11 +1,11 @@
 //! What imported people are in tenants.
 
 use chrono::{DateTime, Utc};
-use jobs::plan::Quota;
 use jobs::tenant::ApiKeyId;
 use sqlx::SqliteConnection;
 
-use crate::embedded::column::{micros, unsigned};
+use crate::embedded::catalog::{member_put, member_total, open_total};
+use crate::embedded::column::micros;
 use crate::embedded::fault::Fault;
 use crate::embedded::file::SqliteFile;
 use crate::model::{KeyPlaced, MemberPlaced, OverQuota, Place, PlaceChange, UserName};
@@ -34,34 +34,21 @@ async fn member(
     place: &Place,
     (maximum, now): (Option<u64>, DateTime<Utc>),
 ) -> Result<MemberPlaced, Fault> {
-    let (tenant, name) = (place.tenant.as_str(), name.as_str());
+    let (tenant, identity) = (&place.tenant, name.identity());
     let known: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM members WHERE tenant_id = ? AND subject = ?)")
-            .bind(tenant)
-            .bind(name)
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM members WHERE tenant_id = ? AND identity = ?)")
+            .bind(tenant.as_str())
+            .bind(identity.to_string())
             .fetch_one(&mut *tx)
             .await?;
     if known {
         return Ok(MemberPlaced::Known);
     }
-    let total: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM members WHERE tenant_id = ? AND status = 'active'")
-            .bind(tenant)
-            .fetch_one(&mut *tx)
-            .await?;
-    let current = unsigned(total, "count(*)")?;
-    if let Some(maximum) = maximum.filter(|maximum| current >= *maximum) {
-        return Ok(MemberPlaced::OverQuota(OverQuota { quota: Quota::Members, current, maximum }));
+    let current = member_total(tx, tenant).await? + open_total(tx, tenant, now).await?;
+    if let Some(over) = maximum.and_then(|maximum| OverQuota::members(current, maximum)) {
+        return Ok(MemberPlaced::OverQuota(over));
     }
-    sqlx::query(
-        "INSERT INTO members (tenant_id, subject, role, status, created_at_us) VALUES (?, ?, ?, 'active', ?)",
-    )
-    .bind(tenant)
-    .bind(name)
-    .bind(place.role.as_str())
-    .bind(micros(now))
-    .execute(tx)
-    .await?;
+    member_put(tx, tenant, &identity, place.role, now).await?;
     Ok(MemberPlaced::New)
 }
 

@@ -2,13 +2,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jobs::tenant::{Identity, TenantId};
 use uuid::Uuid;
 
-use super::{gates, places, sessions, users};
+use super::{gates, joining, places, sessions, users};
 use crate::deadline::CALL;
+use crate::embedded::catalog::invitation_of;
 use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
-use crate::model::{GateRule, Membership, Place, PlaceChange, Renewal, Session, User, UserChange, UserName};
+use crate::model::{
+    GateRule, Invitation, InvitationAccepted, InvitationSecret, Invitee, Membership, Place, PlaceChange,
+    Renewal, Session, User, UserChange, UserName,
+};
 use crate::ports::{Identities, StoreResult};
 
 /// Users, sessions and gates, and the memberships of one named person.
@@ -36,8 +41,30 @@ impl Identities for SqliteIdentities {
         call("identities.password_put", CALL, users::password_put(&self.file, user, kept, now)).await
     }
 
-    async fn memberships(&self, name: &UserName) -> StoreResult<Vec<Membership>> {
-        call("identities.memberships", CALL, users::memberships(&self.file, name)).await
+    async fn memberships(&self, identity: &Identity) -> StoreResult<Vec<Membership>> {
+        call("identities.memberships", CALL, users::memberships(&self.file, identity)).await
+    }
+
+    async fn invitation_of(
+        &self,
+        tenant: &TenantId,
+        secret: &InvitationSecret,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<Invitation>> {
+        let found = invitation_of(self.file.read(), tenant, secret, now);
+        call("identities.invitation_of", CALL, found).await
+    }
+
+    async fn invitation_accept(
+        &self,
+        tenant: &TenantId,
+        secret: &InvitationSecret,
+        who: &Invitee,
+        maximum: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<InvitationAccepted> {
+        let accepted = joining::accept(&self.file, tenant, secret, who, (maximum, now));
+        call("identities.invitation_accept", CALL, accepted).await
     }
 
     async fn place_ensure(

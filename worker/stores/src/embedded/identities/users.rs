@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use jobs::tenant::Identity;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -86,13 +87,16 @@ pub(super) async fn password_put(
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn memberships(file: &SqliteFile, name: &UserName) -> Result<Vec<Membership>, Fault> {
+/// A membership from before identities named their provider counts where there is none of the identity's own.
+pub(super) async fn memberships(file: &SqliteFile, identity: &Identity) -> Result<Vec<Membership>, Fault> {
     let rows: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT tenant_id, tenants.name, members.role FROM members JOIN tenants USING (tenant_id)
-         WHERE subject = ? AND members.status = 'active' AND tenants.status <> 'deprovisioning'
+         WHERE members.status = 'active' AND tenants.status <> 'deprovisioning' AND (identity = ?1
+             OR identity = ?2 AND tenant_id NOT IN (SELECT tenant_id FROM members WHERE identity = ?1))
          ORDER BY tenant_id",
     )
-    .bind(name.as_str())
+    .bind(identity.to_string())
+    .bind(identity.legacy().map(|legacy| legacy.to_string()))
     .fetch_all(file.read())
     .await?;
     let membership = |(tenant, tenant_name, role): (String, String, String)| {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::envelope::StampedJob;
-use jobs::tenant::KbId;
+use jobs::tenant::{Identity, KbId, Role};
 use sqlx::Row as _;
 
 use super::{closing, idempotency, kb, slug, usage};
@@ -74,6 +74,9 @@ impl Accepting<'_> {
         {
             return Ok(Some(Accepted::UserExists));
         }
+        if let Some((identity, role)) = &acceptance.member {
+            self.first_member(identity, *role).await?;
+        }
         let is_there = acceptance.tenant.is_some()
             || closing::may_accept(&mut self.tx, self.db, acceptance.tenant_closed).await?;
         Ok((!is_there).then_some(Accepted::TenantGone))
@@ -131,12 +134,17 @@ impl Accepting<'_> {
         self.tx.execute(sqlx::query(Reader::Identity.set_role())).await?;
         let made = user_insert(&mut self.tx, founder, self.now).await?;
         self.tx.execute(sqlx::query("set local role none")).await?;
+        Ok(made && self.first_member(&founder.name.identity(), Role::Admin).await?)
+    }
+
+    /// Whether they had not been a member.
+    async fn first_member(&mut self, identity: &Identity, role: Role) -> StoreResult<bool> {
         let sql = sqlx::query(
-            "insert into members (tenant_id, subject, role, created_at) values ($1, $2, 'ADMIN', $3) \
-             on conflict (tenant_id, subject) do nothing",
+            "insert into members (tenant_id, identity, role, created_at) values ($1, $2, $3, $4) \
+             on conflict (tenant_id, identity) do nothing",
         );
-        let sql = sql.bind(self.db.tenant().as_str()).bind(founder.name.as_str()).bind(self.now);
-        Ok(made && self.tx.execute(sql).await? == 1)
+        let sql = sql.bind(self.db.tenant().as_str()).bind(identity.to_string()).bind(role.as_str());
+        Ok(self.tx.execute(sql.bind(self.now)).await? == 1)
     }
 
     /// Whether every document could be registered. In order of id, so that two requests about the same

@@ -25,7 +25,8 @@ pub(super) async fn usage(db: &TenantDb, now: DateTime<Utc>) -> StoreResult<Usag
     let sql = sqlx::query(
         "select documents, storage_bytes, \
              (select count(*) from kbs where tenant_id = $1) as kbs, \
-             (select count(*) from members where tenant_id = $1 and removed_at is null) as members, \
+             (select count(*) from members where tenant_id = $1 and removed_at is null) \
+                 + (select count(*) from invitations where tenant_id = $1 and expires_at > $4) as members, \
              coalesce((select amount from usage_counters \
                        where tenant_id = $1 and counter = 'jobs' and period = $2), 0) as daily_jobs, \
              coalesce((select amount from usage_counters \
@@ -35,7 +36,8 @@ pub(super) async fn usage(db: &TenantDb, now: DateTime<Utc>) -> StoreResult<Usag
     );
     let sql = sql.bind(db.tenant().as_str()).bind(Counter::Jobs.period(now));
     let mut tx = db.tx("catalog.usage").await?;
-    let usage = tx.one(sql.bind(Counter::ApiCalls.period(now)), read_usage).await?;
+    let sql = sql.bind(Counter::ApiCalls.period(now)).bind(now);
+    let usage = tx.one(sql, read_usage).await?;
     tx.commit().await?;
     Ok(usage)
 }

@@ -1,6 +1,7 @@
 //! People who log in, in the schema `tenantry` and as the role `tenantry_identity`.
 
 mod gates;
+mod joining;
 mod places;
 mod port;
 mod sessions;

@@ -1,15 +1,13 @@
 //! What imported people are in tenants. Written as the tenant, since these are its rows.
 
 use chrono::{DateTime, Utc};
-use jobs::plan::Quota;
 use jobs::tenant::ApiKeyId;
 use sqlx::Row as _;
 
 use crate::model::{KeyPlaced, MemberPlaced, OverQuota, Place, PlaceChange, UserName};
 use crate::ports::StoreResult;
-use crate::postgres::catalog::tenant_lock;
-use crate::postgres::pool::Postgres;
-use crate::postgres::row::number;
+use crate::postgres::catalog::{member_put, member_total, open_total, tenant_lock};
+use crate::postgres::pool::{Postgres, TenantDb};
 use crate::postgres::tx::Tx;
 
 pub(super) async fn ensure(
@@ -22,7 +20,7 @@ pub(super) async fn ensure(
     let mut tx = db.tx("identities.place_ensure").await?;
     // Whoever changes members or names of keys waits here.
     tenant_lock(&mut tx, &db).await?;
-    let member = member(&mut tx, name, place, (maximum, now)).await?;
+    let member = member(&mut tx, &db, name, place, (maximum, now)).await?;
     let api_key = match &place.api_key {
         Some(key) if !matches!(member, MemberPlaced::OverQuota(_)) => {
             Some(api_key(&mut tx, name, place, key, now).await?)
@@ -35,24 +33,22 @@ pub(super) async fn ensure(
 
 async fn member(
     tx: &mut Tx,
+    db: &TenantDb,
     name: &UserName,
     place: &Place,
     (maximum, now): (Option<u64>, DateTime<Utc>),
 ) -> StoreResult<MemberPlaced> {
-    let (tenant, name) = (place.tenant.as_str(), name.as_str());
-    let known = sqlx::query("select from members where tenant_id = $1 and subject = $2");
-    if tx.optional(known.bind(tenant).bind(name), |_| Ok(())).await?.is_some() {
+    let identity = name.identity();
+    let known = sqlx::query("select from members where tenant_id = $1 and identity = $2");
+    let known = known.bind(place.tenant.as_str()).bind(identity.to_string());
+    if tx.optional(known, |_| Ok(())).await?.is_some() {
         return Ok(MemberPlaced::Known);
     }
-    let total =
-        sqlx::query("select count(*) as total from members where tenant_id = $1 and removed_at is null");
-    let current = tx.one(total.bind(tenant), |row| number(row, "total")).await?;
-    if let Some(maximum) = maximum.filter(|maximum| current >= *maximum) {
-        return Ok(MemberPlaced::OverQuota(OverQuota { quota: Quota::Members, current, maximum }));
+    let current = member_total(tx, db).await? + open_total(tx, db, now).await?;
+    if let Some(over) = maximum.and_then(|maximum| OverQuota::members(current, maximum)) {
+        return Ok(MemberPlaced::OverQuota(over));
     }
-    let insert =
-        sqlx::query("insert into members (tenant_id, subject, role, created_at) values ($1, $2, $3, $4)");
-    tx.execute(insert.bind(tenant).bind(name).bind(place.role.as_str()).bind(now)).await?;
+    member_put(tx, db, &identity, place.role, now).await?;
     Ok(MemberPlaced::New)
 }
 

@@ -1,10 +1,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jobs::tenant::{Identity, TenantId};
 use uuid::Uuid;
 
-use super::{gates, places, sessions, users};
-use crate::model::{GateRule, Membership, Place, PlaceChange, Renewal, Session, User, UserChange, UserName};
+use super::{gates, joining, places, sessions, users};
+use crate::model::{
+    GateRule, Invitation, InvitationAccepted, InvitationSecret, Invitee, Membership, Place, PlaceChange,
+    Renewal, Session, User, UserChange, UserName,
+};
 use crate::ports::{Identities, StoreResult};
 use crate::postgres::pool::Postgres;
 
@@ -33,8 +37,28 @@ impl Identities for PgIdentities {
         users::password_put(&self.postgres, user, kept, now).await
     }
 
-    async fn memberships(&self, name: &UserName) -> StoreResult<Vec<Membership>> {
-        users::memberships(&self.postgres, name).await
+    async fn memberships(&self, identity: &Identity) -> StoreResult<Vec<Membership>> {
+        users::memberships(&self.postgres, identity).await
+    }
+
+    async fn invitation_of(
+        &self,
+        tenant: &TenantId,
+        secret: &InvitationSecret,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<Invitation>> {
+        joining::find(&self.postgres, tenant, secret, now).await
+    }
+
+    async fn invitation_accept(
+        &self,
+        tenant: &TenantId,
+        secret: &InvitationSecret,
+        who: &Invitee,
+        maximum: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<InvitationAccepted> {
+        joining::accept(&self.postgres, tenant, secret, who, (maximum, now)).await
     }
 
     async fn place_ensure(

@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use jobs::tenant::Identity;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
@@ -74,13 +75,17 @@ pub(super) async fn password_put(
     Ok(known)
 }
 
-pub(super) async fn memberships(postgres: &Postgres, name: &UserName) -> StoreResult<Vec<Membership>> {
+/// A membership from before identities named their provider counts where there is none of the identity's own.
+pub(super) async fn memberships(postgres: &Postgres, identity: &Identity) -> StoreResult<Vec<Membership>> {
     let sql = sqlx::query(
         "select tenant_id, tenants.name, members.role from members join tenants using (tenant_id) \
-         where subject = $1 and removed_at is null and tenants.status <> 'deprovisioning' order by tenant_id",
+         where removed_at is null and tenants.status <> 'deprovisioning' and (identity = $1 \
+             or identity = $2 and tenant_id not in (select tenant_id from members where identity = $1)) \
+         order by tenant_id",
     );
+    let sql = sql.bind(identity.to_string()).bind(identity.legacy().map(|legacy| legacy.to_string()));
     let mut tx = postgres.reader_tx(Reader::Identity, "identities.memberships").await?;
-    let found = tx.all(sql.bind(name.as_str()), read_membership).await?;
+    let found = tx.all(sql, read_membership).await?;
     tx.commit().await?;
     Ok(found)
 }

@@ -1,19 +1,18 @@
-use jobs::tenant::{Actor, KbId, Role, TenantId};
-use stores::model::UserName;
+use jobs::tenant::{Actor, Identity, KbId, Role, TenantId};
 use uuid::Uuid;
 
 /// Who asks, as far as their credentials prove it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identity {
-    /// Whoever runs the installation: makes tenants and watches them, and is a member of none.
+pub enum Principal {
+    /// Runs the installation: makes tenants and watches them, and is a member of none.
     Operator,
-    /// Somebody in one tenant.
+    /// Belongs to one tenant.
     Member(Member),
-    /// A user who may also do what the operator may.
+    /// A person who may also do what the operator may.
     SuperAdmin(SuperAdmin),
 }
 
-impl Identity {
+impl Principal {
     /// Whether this may do what the operator may.
     #[must_use]
     pub fn is_operator(&self) -> bool {
@@ -21,18 +20,18 @@ impl Identity {
     }
 }
 
-/// A user who may do what the operator may, and in their own tenant what they are there.
+/// A person who may do what the operator may, and in their own tenant what they are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuperAdmin {
     /// Who.
-    pub user: UserName,
+    pub identity: Identity,
     /// What they are in the tenant that their token names, if it names one.
     pub member: Option<Member>,
     /// The session that their token ends with, if it came from our own log-in.
     pub session: Option<Uuid>,
 }
 
-/// Somebody in one tenant.
+/// A caller in one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The only tenant that the credentials reach.
@@ -48,9 +47,10 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whoever comes without credentials to an installation that asks for none.
+    /// A caller without credentials, in an installation that asks for none.
     #[must_use]
     pub fn anonymous(tenant: TenantId) -> Self {
-        Self { tenant, actor: Actor::User("anonymous".into()), role: Role::Admin, kb: None, session: None }
+        let actor = Actor::User(Identity::product("anonymous").expect("a name without control characters"));
+        Self { tenant, actor, role: Role::Admin, kb: None, session: None }
     }
 }
