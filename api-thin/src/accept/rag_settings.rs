@@ -1,10 +1,9 @@
-use serde::Deserialize as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use stores::TenantStores;
 use stores::model::RagSettings;
 
 use super::merge_patch::merge_patch;
-use crate::extract::IfMatch;
+use crate::extract::{IfMatch, Misfit, read};
 use crate::problem::{Code, Problem};
 
 /// How often others may change the same settings in between before we give up.
@@ -35,30 +34,18 @@ pub(crate) async fn change_rag_settings(
 fn patched(settings: &RagSettings, patch: &Value) -> Result<RagSettings, Problem> {
     let mut target = serde_json::to_value(settings).map_err(|error| Problem::internal(&error))?;
     merge_patch(&mut target, patch);
-    let settings = RagSettings::deserialize(&target).map_err(|error| unreadable(&error, &target))?;
+    let unreadable = |misfit: Misfit<_>| misfit.problem(Code::InvalidField, Code::UnknownField);
+    let settings: RagSettings = read(&target).map_err(unreadable)?;
     settings
         .check()
         .map_err(|invalid| Problem::new(Code::InvalidField, invalid.problem).field(invalid.field))?;
     Ok(settings)
 }
 
-fn unreadable(error: &serde_json::Error, settings: &Value) -> Problem {
-    let detail = error.to_string();
-    // The error does not say where it is, so each setting is read by itself.
-    let wrong = |(name, value): &(&String, &Value)| {
-        RagSettings::deserialize(json!({ name.as_str(): value })).is_err()
-    };
-    let field = settings.as_object().into_iter().flatten().find(wrong).map(|(name, _)| name.clone());
-    let code = if detail.starts_with("unknown field") { Code::UnknownField } else { Code::InvalidField };
-    let problem = Problem::new(code, detail);
-    match field {
-        Some(field) => problem.field(field),
-        None => problem,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -78,8 +65,9 @@ mod tests {
             (json!({ "chunk_overlap_tokens": 1_200 }), Code::InvalidField, Some("chunk_overlap_tokens")),
             (json!({ "top_k": -1 }), Code::InvalidField, Some("top_k")),
             (json!({ "top_k": "many" }), Code::InvalidField, Some("top_k")),
-            (json!({ "models": { "llm": 3 } }), Code::InvalidField, Some("models")),
-            (json!({ "models": { "judge": "x" } }), Code::UnknownField, Some("models")),
+            (json!({ "models": { "llm": 3 } }), Code::InvalidField, Some("models.llm")),
+            (json!({ "models": { "judge": "x" } }), Code::UnknownField, Some("models.judge")),
+            (json!({ "models": ["a", "b"] }), Code::InvalidField, Some("models")),
             (json!({ "tenant_id": "x" }), Code::UnknownField, Some("tenant_id")),
             (json!([7]), Code::InvalidField, None),
         ] {

@@ -3,13 +3,12 @@ use std::time::Duration;
 use jobs::error::report;
 use jobs::plan::Limits;
 use jobs::tenant::TenantStatus;
-use serde::Deserialize as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use stores::TenantStores;
 use stores::model::{Tenant, TenantChange, TenantSettings};
 
 use super::merge_patch::merge_patch;
-use crate::extract::IfMatch;
+use crate::extract::{IfMatch, read};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -101,7 +100,6 @@ pub(crate) fn check_plan(app: &ApiState, plan: &str) -> Result<(), Problem> {
 
 /// RFC 7396 on limits: what the patch does not name stays, and `null` is as the plan says again.
 fn patched(limits: &Limits, patch: &Value) -> Result<Limits, Problem> {
-    // A list would be read as the limits in the order in which they are defined.
     if !patch.is_object() && !patch.is_null() {
         return Err(Problem::new(Code::InvalidField, "expected an object, or null").field("limits"));
     }
@@ -110,26 +108,18 @@ fn patched(limits: &Limits, patch: &Value) -> Result<Limits, Problem> {
     if target.is_null() {
         return Ok(Limits::default());
     }
-    let limits = Limits::deserialize(&target).map_err(|error| unreadable(&error, &target))?;
+    let limits: Limits = read(&target).map_err(|misfit| {
+        let problem = misfit.problem(Code::InvalidField, Code::UnknownField);
+        let field = problem.field_name().map_or_else(|| "limits".to_owned(), |name| format!("limits.{name}"));
+        let detail =
+            format!("{}; a limit is a whole number, 0 for none, null for the plan's", problem.detail());
+        Problem::new(problem.code(), detail).field(field)
+    })?;
     limits.check().map_err(|invalid| {
         let field = format!("limits.{}", invalid.field);
         Problem::new(Code::InvalidField, invalid.problem).field(field)
     })?;
     Ok(limits)
-}
-
-fn unreadable(error: &serde_json::Error, limits: &Value) -> Problem {
-    let detail = error.to_string();
-    let unknown = detail.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-    if let Some(name) = unknown {
-        return Problem::new(Code::UnknownField, detail.clone()).field(format!("limits.{name}"));
-    }
-    // The error does not say which limit it met, so each is read by itself.
-    let mut each = limits.as_object().into_iter().flatten();
-    let wrong = each.find(|(name, value)| Limits::deserialize(json!({ name.as_str(): value })).is_err());
-    let field = wrong.map_or_else(|| "limits".to_owned(), |(name, _)| format!("limits.{name}"));
-    let detail = format!("{detail}: amounts are whole numbers, 0 for no limit, null for what the plan says");
-    Problem::new(Code::InvalidField, detail).field(field)
 }
 
 /// Tells the queue what it has to know of the tenant. `false` when it is away: then a worker tells it later.
@@ -158,6 +148,8 @@ async fn tell(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -183,6 +175,7 @@ mod tests {
             (json!({ "isolation": "planet" }), Code::InvalidField, "limits.isolation"),
             (json!({ "max": 2 }), Code::UnknownField, "limits.max"),
             (json!([1]), Code::InvalidField, "limits"),
+            (json!({ "type_caps": [1] }), Code::InvalidField, "limits.type_caps"),
         ] {
             let problem = patched(&Limits::default(), &patch).unwrap_err();
             assert_eq!((problem.code(), problem.field_name()), (code, Some(field)), "{patch}");

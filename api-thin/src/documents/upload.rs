@@ -72,7 +72,7 @@ fn check_all(raw: Vec<RawDocument>, limit: usize) -> Result<Vec<Upload>, Problem
 fn check(raw: RawDocument, limit: usize) -> Result<Upload, Problem> {
     let at = |part: &str| format!("{}{part}", raw.place);
     let name: DocumentName = raw.name.parse().map_err(|error| invalid_name(error).field(at(".name")))?;
-    let media_type = media_of(&raw, &name).map_err(|error| unsupported(error).field(at(".media_type")))?;
+    let media_type = media_of(&raw, &name).map_err(|error| unsupported(&error).field(at(".media_type")))?;
     if raw.bytes.len() > limit {
         return Err(too_large(limit).field(raw.place));
     }
@@ -94,7 +94,7 @@ fn invalid_name(error: InvalidName) -> Problem {
     Problem::new(Code::InvalidDocumentName, error.to_string())
 }
 
-fn unsupported(error: UnsupportedMedia) -> Problem {
+fn unsupported(error: &UnsupportedMedia) -> Problem {
     Problem::new(Code::UnsupportedMediaType, error.to_string())
 }
 

@@ -3,12 +3,13 @@ use std::marker::PhantomData;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
 
 use super::distinct::Distinct;
+use super::strict::{self, shown};
 use crate::problem::{Code, Problem};
 
 /// A JSON body.
@@ -41,9 +42,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(Code::UnsupportedContentType, "send Content-Type: application/json"));
-        }
+        require_json(request.headers())?;
         parse(&read(request, state).await?).map(Self)
     }
 }
@@ -52,6 +51,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        refuse_encoded(request.headers())?;
         let body = read(request, state).await?;
         if body.is_empty() { Ok(Self(T::default())) } else { parse(&body).map(Self) }
     }
@@ -70,32 +70,69 @@ fn unreadable(error: &BytesRejection) -> Problem {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    refuse_encoded(headers)?;
+    let sent = content_type(headers);
+    let essence = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Ok(());
+    }
+    Err(not_taken(&sent, "application/json"))
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    String::from_utf8_lossy(value).into_owned()
+}
+
+/// The refusal of a body whose Content-Type is not the one that a route takes.
+pub(super) fn unsupported(headers: &HeaderMap, wanted: &str) -> Problem {
+    not_taken(&content_type(headers), wanted)
+}
+
+fn not_taken(sent: &str, wanted: &str) -> Problem {
+    let detail = match sent.trim() {
+        "" => format!("the request has no Content-Type: send Content-Type: {wanted}"),
+        sent => format!("this route does not take Content-Type: {}: send {wanted}", shown(sent)),
+    };
+    Problem::new(Code::UnsupportedContentType, detail).field("Content-Type")
+}
+
+/// Bodies are read as they come: unpacking a small one can fill the memory.
+pub(super) fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let coding = codings.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+    let Some(coding) =
+        coding.filter(|coding| !coding.is_empty()).find(|coding| !coding.eq_ignore_ascii_case("identity"))
+    else {
+        return Ok(());
+    };
+    let detail =
+        format!("bodies with Content-Encoding: {} are not taken: send the body as it is", shown(&coding));
+    Err(Problem::new(Code::UnsupportedContentType, detail).field("Content-Encoding"))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(body).map_err(|error| {
-        Problem::new(Code::NotUtf8, format!("byte {} of the body is not UTF-8", error.valid_up_to()))
+        let at = error.valid_up_to();
+        Problem::new(Code::NotUtf8, format!("byte {at} of the body is not UTF-8: send JSON in UTF-8"))
     })?;
-    serde_json::from_str(text).map_err(|error| refusal(&error))
+    // Some editors and libraries begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err(Problem::new(Code::MalformedJson, "the body is empty: send a JSON object"));
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = strict::read(&mut json).map_err(|misfit| match misfit.error.classify() {
+        Category::Data => misfit.problem(Code::InvalidField, Code::UnknownField),
+        Category::Syntax | Category::Eof | Category::Io => malformed(&misfit.error),
+    })?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(value)
 }
 
-fn refusal(error: &serde_json::Error) -> Problem {
-    let detail = error.to_string();
-    let field = detail.split('`').nth(1).map(str::to_owned);
-    let problem = |code| match &field {
-        Some(field) => Problem::new(code, detail.clone()).field(field.clone()),
-        None => Problem::new(code, detail.clone()),
-    };
-    match error.classify() {
-        Category::Data if detail.starts_with("unknown field") => problem(Code::UnknownField),
-        Category::Data if detail.starts_with("missing field") => problem(Code::InvalidField),
-        Category::Data => Problem::new(Code::InvalidField, detail),
-        Category::Syntax | Category::Eof | Category::Io => Problem::new(Code::MalformedJson, detail),
-    }
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}"))
 }
 
 #[cfg(test)]
@@ -116,9 +153,11 @@ mod tests {
     #[test]
     fn each_fault_of_a_body_has_its_code() {
         assert!(parse::<Thing>(br#"{"name":"a"}"#).is_ok());
-        for bad in [&b""[..], b"{", b"{\"name\":}", b"{\"name\":\"a\"} x", b"\"\\ud800\""] {
+        for bad in [&b""[..], b" ", b"{", b"{\"name\":}", b"{\"name\":\"a\"} x", b"{\"name\":\"\\ud800\"}"] {
             assert_eq!(code(bad), Code::MalformedJson, "{bad:?}");
         }
+        assert!(parse::<Thing>(b"\xef\xbb\xbf{\"name\":\"a\"}").is_ok(), "a byte order mark says nothing");
+        assert_eq!(code(br#"["a"]"#), Code::InvalidField);
         assert_eq!(code(br#"{"name":"a","nmae":"b"}"#), Code::UnknownField);
         assert_eq!(code(br"{}"), Code::InvalidField);
         assert_eq!(code(br#"{"name":1}"#), Code::InvalidField);
@@ -135,5 +174,21 @@ mod tests {
         for good in [r#"{"a":{"a":[{"a":1},{"a":1}]}}"#, "null", "[1.5,true,-1,\"a\"]"] {
             assert!(parse::<Distinct>(good.as_bytes()).is_ok(), "{good}");
         }
+    }
+
+    #[test]
+    fn what_is_not_taken_is_named() {
+        let headers = |name: header::HeaderName, value: &'static [u8]| {
+            HeaderMap::from_iter([(name, HeaderValue::from_bytes(value).unwrap())])
+        };
+        let detail = |headers: &HeaderMap| require_json(headers).unwrap_err().detail().to_owned();
+        assert!(detail(&HeaderMap::new()).contains("has no Content-Type"));
+        let text = headers(header::CONTENT_TYPE, b"text/plain; charset=utf-8");
+        assert!(detail(&text).contains("text/plain; charset=utf-8: send application/json"));
+        let mut packed = headers(header::CONTENT_ENCODING, b"gzip");
+        packed.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        assert!(detail(&packed).contains("Content-Encoding: gzip"));
+        assert!(require_json(&headers(header::CONTENT_TYPE, b"application/merge-patch+json")).is_ok());
+        assert!(refuse_encoded(&headers(header::CONTENT_ENCODING, b"Identity")).is_ok());
     }
 }

@@ -1,8 +1,11 @@
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use bytes::{Bytes, BytesMut};
 
+use super::body::{refuse_encoded, unsupported};
+use super::disposition::{Disposition, Unreadable};
+use super::strict::shown;
 use crate::documents::{Limits, RawDocument, too_large};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
@@ -14,12 +17,9 @@ impl FromRequest<ApiState> for Files {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
-        let multipart = Multipart::from_request(request, app).await.map_err(|_| {
-            Problem::new(
-                Code::UnsupportedContentType,
-                "send Content-Type: multipart/form-data with a boundary",
-            )
-        })?;
+        refuse_encoded(request.headers())?;
+        let refusal = unsupported(request.headers(), "multipart/form-data with a boundary");
+        let multipart = Multipart::from_request(request, app).await.map_err(|_| refusal)?;
         read_all(multipart, app.limits().document_bytes).await.map(Self)
     }
 }
@@ -28,22 +28,43 @@ async fn read_all(mut multipart: Multipart, limit: usize) -> Result<Vec<RawDocum
     let mut files = Vec::new();
     while let Some(field) = multipart.next_field().await.map_err(|error| refusal(&error))? {
         let place = format!("file[{}]", files.len());
-        if field.name() != Some("file") {
-            let name = field.name().unwrap_or_default().to_owned();
-            return Err(Problem::new(Code::UnknownField, "every part must be called `file`").field(name));
-        }
+        let disposition = disposition(&field).map_err(|error| {
+            Problem::new(Code::InvalidDocumentName, error.to_string()).field(format!("{place}.name"))
+        })?;
+        check_name(disposition.name.as_deref())?;
         // One more than allowed is enough for the refusal.
         if files.len() > Limits::DOCUMENTS {
             break;
         }
-        files.push(read(field, place, limit).await?);
+        let name = disposition.file_name.unwrap_or_default();
+        files.push(read(field, place, name, limit).await?);
     }
     Ok(files)
 }
 
-async fn read(mut field: Field<'_>, place: String, limit: usize) -> Result<RawDocument, Problem> {
-    let name =
-        field.file_name().map(str::to_owned).or_else(|| extended_name(field.headers())).unwrap_or_default();
+fn disposition(field: &Field<'_>) -> Result<Disposition, Unreadable> {
+    let header = field.headers().get(header::CONTENT_DISPOSITION);
+    header.map(|value| Disposition::parse(value.as_bytes())).transpose().map(Option::unwrap_or_default)
+}
+
+fn check_name(name: Option<&str>) -> Result<(), Problem> {
+    let wanted = "every part must be called `file`";
+    match name {
+        Some("file") => Ok(()),
+        Some(other) if !other.is_empty() => {
+            let other = shown(other);
+            Err(Problem::new(Code::UnknownField, format!("{wanted}, not `{other}`")).field(other))
+        }
+        _ => Err(Problem::new(Code::UnknownField, format!("{wanted}: this one has no name"))),
+    }
+}
+
+async fn read(
+    mut field: Field<'_>,
+    place: String,
+    name: String,
+    limit: usize,
+) -> Result<RawDocument, Problem> {
     let declared = field.content_type().map(str::to_owned);
     let mut bytes = BytesMut::new();
     while let Some(piece) = field.chunk().await.map_err(|error| refusal(&error))? {
@@ -63,53 +84,9 @@ fn refusal(error: &MultipartError) -> Problem {
             "the files of one request are too large together: send fewer at once",
         )
     } else {
-        Problem::new(Code::MalformedMultipart, error.body_text())
-    }
-}
-
-/// `filename*=UTF-8''…` (RFC 5987), which some clients send alone for names that are not ASCII.
-fn extended_name(headers: &HeaderMap) -> Option<String> {
-    let disposition = headers.get(header::CONTENT_DISPOSITION)?.to_str().ok()?;
-    let value = disposition.split(';').map(str::trim).find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("filename*").then_some(value.trim())
-    })?;
-    let mut parts = value.splitn(3, '\'');
-    let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
-    if charset.eq_ignore_ascii_case("utf-8") { percent_decoded(encoded) } else { None }
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let (byte, length) = match first {
-            b'%' => (hex::decode(tail.get(..2)?).ok()?[0], 2),
-            other => (*other, 0),
-        };
-        bytes.push(byte);
-        rest = &tail[length..];
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(disposition: &str) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_DISPOSITION, disposition.parse().unwrap());
-        extended_name(&headers)
-    }
-
-    #[test]
-    fn extended_names_are_decoded() {
-        let good = "form-data; name=\"file\"; filename*=UTF-8''B%C3%BCcher%20a.md";
-        assert_eq!(name(good).as_deref(), Some("Bücher a.md"));
-        for bad in ["form-data", "x; filename*=UTF-8''%C3", "x; filename*=UTF-8''%", "x; filename*=latin1''a"]
-        {
-            assert_eq!(name(bad), None, "{bad}");
-        }
+        Problem::new(
+            Code::MalformedMultipart,
+            format!("the body is not multipart/form-data: {}", error.body_text()),
+        )
     }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod body;
 mod caller;
+mod disposition;
 mod distinct;
 mod files;
 mod idempotency;
@@ -13,6 +14,7 @@ mod operator;
 mod query;
 mod request_trace;
 mod somebody;
+mod strict;
 mod tenant_maker;
 mod tenant_state;
 mod whole_tenant;
@@ -30,5 +32,6 @@ pub use need::{
 pub use operator::OperatorCaller;
 pub use query::Query;
 pub use somebody::{Person, Somebody};
+pub(crate) use strict::{Misfit, read, shown};
 pub use tenant_maker::{SignUpCaller, TenantMaker};
 pub use whole_tenant::{QueueOwner, TenantCaller, TenantOperator};

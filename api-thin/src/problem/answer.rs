@@ -141,6 +141,12 @@ impl Problem {
         self.code
     }
 
+    /// What is wrong and what to do, for people.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The field of the request that is meant.
     #[must_use]
     pub fn field_name(&self) -> Option<&str> {

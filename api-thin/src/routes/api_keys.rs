@@ -29,8 +29,8 @@ pub(super) struct Listing {
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    limit: Option<String>,
 }
 
 /// `GET …/api-keys`: a page of keys, by id.
@@ -39,7 +39,7 @@ pub(super) async fn list(
     Query(asked): Query<Listing>,
 ) -> Result<Answering<ApiKeyPage>, Problem> {
     let after: Option<ApiKeyId> = page_after(asked.after.as_deref())?;
-    let page = who.stores.catalog().api_keys(after.as_ref(), page_limit(asked.limit)?).await?;
+    let page = who.stores.catalog().api_keys(after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
     let api_keys = page.items.into_iter().map(ApiKeyView::from).collect();
     Ok(Answering(ApiKeyPage { api_keys, next: page.next }))
 }

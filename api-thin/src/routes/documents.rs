@@ -88,8 +88,8 @@ pub(super) struct Listing {
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    limit: Option<String>,
 }
 
 /// `GET …/documents`: a page of documents, by id.
@@ -99,7 +99,7 @@ pub(super) async fn list(
 ) -> Result<Answering<DocumentPage>, Problem> {
     let status: Option<DocumentStatus> = parameter("status", asked.status.as_deref())?;
     let after: Option<DocumentId> = page_after(asked.after.as_deref())?;
-    let limit = page_limit(asked.limit)?;
+    let limit = page_limit(asked.limit.as_deref())?;
     let page = who.caller.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
     let documents = page.items.into_iter().map(DocumentView::from).collect();
     Ok(Answering(DocumentPage { documents, next: page.next }))

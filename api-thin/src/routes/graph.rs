@@ -16,8 +16,8 @@ pub(super) struct Listing {
     /// The `relations_next` of the page before.
     relations_after: Option<String>,
     /// How many of each to show: 1 to 1000, 100 unless it is said.
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    limit: Option<String>,
 }
 
 /// `GET …/graph`: how much there is, and a page of entities and of relations.
@@ -25,7 +25,7 @@ pub(super) async fn show(
     who: KbCaller<ReadDocuments>,
     Query(asked): Query<Listing>,
 ) -> Result<Json<GraphPage>, Problem> {
-    let limit = page_limit(asked.limit)?;
+    let limit = page_limit(asked.limit.as_deref())?;
     let relations_after: Option<RelationCursor> =
         parameter("relations_after", asked.relations_after.as_deref())?;
     let index = who.caller.stores.index();

@@ -24,8 +24,8 @@ pub(super) struct Listing {
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    limit: Option<String>,
 }
 
 /// `GET …/members`: a page of members, by identity.
@@ -35,7 +35,8 @@ pub(super) async fn list(
 ) -> Result<Answering<MemberPage>, Problem> {
     let role: Option<Role> = parameter("role", asked.role.as_deref())?;
     let after: Option<Identity> = page_after(asked.after.as_deref())?;
-    let page = who.stores.catalog().members(role, after.as_ref(), page_limit(asked.limit)?).await?;
+    let page =
+        who.stores.catalog().members(role, after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
     let members = page.items.into_iter().map(MemberView::from).collect();
     Ok(Answering(MemberPage { members, next: page.next }))
 }

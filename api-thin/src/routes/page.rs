@@ -2,16 +2,16 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::documents::Limits;
+use crate::extract::shown;
 use crate::problem::{Code, Problem};
 
 const USUAL: u32 = 100;
 
 /// How many items a page has.
-pub(super) fn page_limit(asked: Option<u32>) -> Result<u32, Problem> {
-    match asked.unwrap_or(USUAL) {
-        limit @ 1..=Limits::PAGE => Ok(limit),
-        _ => Err(invalid("limit", &format!("expected 1 to {}", Limits::PAGE))),
-    }
+pub(super) fn page_limit(asked: Option<&str>) -> Result<u32, Problem> {
+    let Some(asked) = asked else { return Ok(USUAL) };
+    let limit = asked.parse().ok().filter(|limit| (1..=Limits::PAGE).contains(limit));
+    limit.ok_or_else(|| invalid("limit", &format!("expected 1 to {}, not `{}`", Limits::PAGE, shown(asked))))
 }
 
 /// A query parameter as a `T`, if it was sent.
@@ -30,7 +30,7 @@ pub(super) fn page_after<T: FromStr>(after: Option<&str>) -> Result<Option<T>, P
 
 /// A query parameter that cannot be used.
 pub(super) fn invalid(parameter: &str, problem: &str) -> Problem {
-    Problem::new(Code::InvalidQuery, problem.to_owned()).field(parameter)
+    Problem::new(Code::InvalidQuery, format!("`{parameter}`: {problem}")).field(parameter)
 }
 
 /// How many items an offset may leave out: the queue has to pass them all.

@@ -66,8 +66,8 @@ pub(super) struct Listing {
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    limit: Option<String>,
 }
 
 /// `GET /api/v1/tenants`: a page of tenants, by id.
@@ -78,7 +78,7 @@ pub(super) async fn list(
 ) -> Result<Answering<TenantPage>, Problem> {
     let after: Option<TenantId> = page_after(asked.after.as_deref())?;
     let filter = TenantFilter { status: parameter("status", asked.status.as_deref())?, plan: asked.plan };
-    let page = app.directory().tenants(&filter, after.as_ref(), page_limit(asked.limit)?).await?;
+    let page = app.directory().tenants(&filter, after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
     let tenants = page.items.into_iter().map(TenantView::from).collect();
     Ok(Answering(TenantPage { tenants, next: page.next }))
 }
