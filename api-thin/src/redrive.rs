@@ -1,9 +1,8 @@
-//! Starting dead letters again, so that their documents are on their way again.
+//! Starting dead letters again. What that means for what they are about, the worker's job types say when they run.
 
-use jobs::queue::{Inspected, Redriven};
+use jobs::JobId;
+use jobs::queue::Redriven;
 use jobs::tenant::TenantId;
-use jobs::types::{BuildGraph, IngestDocument};
-use jobs::{Job as _, JobId};
 use stores::TenantStores;
 
 use crate::problem::Problem;
@@ -17,6 +16,8 @@ pub(crate) struct Redrive {
     pub(crate) app: ApiState,
     pub(crate) stores: TenantStores,
     pub(crate) tenant: TenantId,
+    /// Who starts them.
+    pub(crate) by: String,
 }
 
 impl Redrive {
@@ -27,34 +28,15 @@ impl Redrive {
     pub(crate) async fn jobs(&self, ids: Vec<JobId>) -> Result<Vec<Redriven>, Problem> {
         let mut done = Vec::with_capacity(ids.len());
         for ids in ids.chunks(STEP) {
-            let said = self.app.queue().inspect(&self.tenant, ids).await?;
-            for (id, said) in ids.iter().zip(&said) {
-                // Before it runs: a graph is not built for a document that has failed.
-                if let Some(said) = said {
-                    self.reopen(*id, said).await?;
-                }
+            let said = self.app.queue().redrive_ids(&self.tenant, ids).await?;
+            let started = ids.iter().zip(&said).filter(|(_, said)| **said == Redriven::Started);
+            let started: Vec<JobId> = started.map(|(id, _)| *id).collect();
+            if !started.is_empty() {
+                let now = self.app.clock().now();
+                self.stores.catalog().job_redriven(&started, &self.by, now).await?;
             }
-            done.extend(self.app.queue().redrive_ids(&self.tenant, ids).await?);
+            done.extend(said);
         }
         Ok(done)
-    }
-
-    async fn reopen(&self, id: JobId, said: &Inspected) -> Result<(), Problem> {
-        let (Some(kb), envelope) = (&said.kb, &said.envelope) else { return Ok(()) };
-        let (catalog, now) = (self.stores.catalog(), self.app.clock().now());
-        match envelope.kind.as_str() {
-            IngestDocument::TYPE => {
-                let Ok(job) = envelope.payload::<IngestDocument>() else { return Ok(()) };
-                catalog.document_pending(kb, &job.document_id, job.revision, id, now).await?;
-            }
-            BuildGraph::TYPE => {
-                let Ok(job) = envelope.payload::<BuildGraph>() else { return Ok(()) };
-                let Some(document) = catalog.document(kb, &job.document_id).await? else { return Ok(()) };
-                let chunks = document.counts.chunks;
-                catalog.document_processing(kb, &job.document_id, job.revision, chunks, now).await?;
-            }
-            _ => {}
-        }
-        Ok(())
     }
 }

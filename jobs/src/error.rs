@@ -27,6 +27,15 @@ pub enum JobError {
         /// What happened and what to do, for people. Never document text or secrets.
         reason: String,
     },
+    /// What a user gave cannot be used, such as a document without text: the job is discarded with this reason, which
+    /// is none of the operator's business.
+    #[error("{reason}")]
+    Unusable {
+        /// Stable code, `snake_case`, for programs.
+        code: &'static str,
+        /// What is wrong with it and what to do, for the user. Never document text or secrets.
+        reason: String,
+    },
     /// The work was cut short by a shutdown or a lost lease; it was not the handler's failure.
     #[error("interrupted")]
     Interrupted,
@@ -48,13 +57,18 @@ impl JobError {
         Self::Fail { code, reason: reason.into() }
     }
 
+    /// What a user gave cannot be used.
+    pub fn unusable(code: &'static str, reason: impl Into<String>) -> Self {
+        Self::Unusable { code, reason: reason.into() }
+    }
+
     /// The stable code of this failure.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::Retry(_) => "transient",
             Self::RetryAfter { .. } => "rate_limited",
-            Self::Fail { code, .. } => code,
+            Self::Fail { code, .. } | Self::Unusable { code, .. } => code,
             Self::Interrupted => "interrupted",
         }
     }

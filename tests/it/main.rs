@@ -12,6 +12,7 @@ mod isolation;
 mod jobs;
 mod queue;
 mod readme;
+mod redriven;
 mod same_everywhere;
 mod schedule;
 mod tidy;

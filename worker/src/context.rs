@@ -1,6 +1,6 @@
 //! What a handler holds while it runs.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -31,6 +31,7 @@ pub struct JobContext {
     cancel: CancellationToken,
     job: JobFacts,
     leaves: Mutex<Leaves>,
+    nothing_to_do: OnceLock<&'static str>,
 }
 
 /// The facts of the job that runs.
@@ -38,6 +39,7 @@ struct JobFacts {
     id: JobId,
     attempt: u32,
     created_at: DateTime<Utc>,
+    parent: Option<JobId>,
     traceparent: jobs::envelope::TraceParent,
 }
 
@@ -78,8 +80,15 @@ impl JobContext {
             clock: shared.clock.clone(),
             stamper: shared.stamper.clone(),
             cancel,
-            job: JobFacts { id: *id, attempt, created_at: meta.created_at, traceparent: meta.traceparent },
+            job: JobFacts {
+                id: *id,
+                attempt,
+                created_at: meta.created_at,
+                parent: meta.parent,
+                traceparent: meta.traceparent,
+            },
             leaves: Mutex::default(),
+            nothing_to_do: OnceLock::new(),
         }
     }
 
@@ -132,6 +141,20 @@ impl JobContext {
     #[must_use]
     pub fn job_id(&self) -> JobId {
         self.job.id
+    }
+
+    /// The job that left this one behind.
+    pub(crate) fn parent(&self) -> Option<JobId> {
+        self.job.parent
+    }
+
+    /// Notes why the job completes without having run.
+    pub(crate) fn had_nothing_to_do(&self, why: &'static str) {
+        let _ = self.nothing_to_do.set(why);
+    }
+
+    pub(crate) fn nothing_to_do(&self) -> Option<&'static str> {
+        self.nothing_to_do.get().copied()
     }
 
     /// Which attempt this is, 1 for the first.

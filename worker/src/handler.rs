@@ -45,3 +45,22 @@ pub trait Handler: Job {
         async { Ok(()) }
     }
 }
+
+/// What starting a job again means that was given up: a dead letter, or one in quarantine. Every type of the product
+/// answers that, and one without an answer does not compile ([`crate::Registry::product`]); other types just run again.
+pub(crate) trait Reopen: Handler {
+    /// Prepares what the job is about for its run. Called before each attempt of a job that was started again.
+    ///
+    /// # Errors
+    /// As for [`Handler::handle`].
+    fn reopen(&self, cx: &JobContext) -> impl Future<Output = Result<Reopened, JobError>> + Send;
+}
+
+/// Whether a job that was started again still has something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reopened {
+    /// It runs.
+    Run,
+    /// It completes without having run: why.
+    Nothing(&'static str),
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
+use jobs::JobError;
 use jobs::envelope::{Refusal, Verified, Verifier};
 use jobs::queue::{FetchedJob, Finish, QuarantinedJob, Verdict};
 use jobs::tenant::TenantId;
@@ -20,6 +21,9 @@ use crate::retry;
 
 /// Why a job ended that somebody cancelled while it ran: its reason on the queue, and its code elsewhere.
 const CANCELLED: &str = "cancelled";
+
+/// The code of the record of a job that was started again in vain.
+const NOTHING_TO_DO: &str = "nothing_to_do";
 
 /// Turns fetched bytes into a finish. It never fails: whatever goes wrong becomes the job's verdict.
 pub(crate) struct Processor {
@@ -65,8 +69,9 @@ impl Processor {
         let failures = job.attempts + 1;
         let cx = Arc::new(JobContext::new(&self.shared, &verified, failures, job.cancel.clone()));
         let verified = Arc::new(verified);
-        let request = JobRequest::new(*entry, Arc::clone(&verified), Arc::clone(&cx));
+        let request = JobRequest::new(*entry, Arc::clone(&verified), Arc::clone(&cx), job.redriven);
         let result = layer::bounded(self.service.clone(), request).await;
+        let is_users = matches!(result, Err(JobError::Unusable { .. }));
         let finish = match result {
             Ok(()) => {
                 let leaves = cx.take_leaves();
@@ -76,20 +81,31 @@ impl Processor {
             Err(_) if job.was_cancelled() => Verdict::Dropped { reason: CANCELLED.to_owned() }.into(),
             Err(error) => retry::after_failure(&error, &verified.envelope, failures, rand::random()).into(),
         };
-        self.note(entry, &verified, &cx, &finish.verdict).await;
-        self.record(&verified, &finish.verdict, failures, started_at).await;
+        self.note(entry, &verified, &cx, &finish.verdict, is_users).await;
+        self.record(&verified, &cx, &finish.verdict, started_at).await;
         finish
     }
 
     /// Logs the end once, here where it is known, and lets the handler tidy up after a job that is given up.
-    async fn note(&self, entry: &Entry, verified: &Verified, cx: &JobContext, verdict: &Verdict) {
+    async fn note(
+        &self,
+        entry: &Entry,
+        verified: &Verified,
+        cx: &JobContext,
+        verdict: &Verdict,
+        is_users: bool,
+    ) {
         match verdict {
             Verdict::Completed => tracing::info!("job completed"),
             Verdict::Retry { after, error } => {
                 tracing::warn!(retry.after_ms = after.as_millis(), "attempt failed: {error}");
             }
             Verdict::Discarded { code, reason } => {
-                tracing::error!(code, "job discarded: {reason}");
+                // What a user sent is no fault that an operator could mend.
+                match is_users {
+                    true => tracing::info!(code, "job discarded: {reason}"),
+                    false => tracing::error!(code, "job discarded: {reason}"),
+                }
                 tidy(entry.discarded, entry, verified, cx, (code, reason)).await;
             }
             Verdict::Dropped { reason } => {
@@ -126,9 +142,18 @@ impl Processor {
         tidy(last_words(entry), entry, &verified, &cx, (code, reason)).await;
     }
 
-    async fn record(&self, verified: &Verified, verdict: &Verdict, attempts: u32, started_at: DateTime<Utc>) {
+    async fn record(
+        &self,
+        verified: &Verified,
+        cx: &JobContext,
+        verdict: &Verdict,
+        started_at: DateTime<Utc>,
+    ) {
         let (state, error) = match verdict {
-            Verdict::Completed => ("completed", None),
+            Verdict::Completed => {
+                let nothing = cx.nothing_to_do().map(|why| (NOTHING_TO_DO.to_owned(), why.to_owned()));
+                ("completed", nothing)
+            }
             Verdict::Discarded { code, reason } => ("discarded", Some(((*code).to_owned(), reason.clone()))),
             Verdict::Dropped { reason } => ("cancelled", Some((CANCELLED.to_owned(), reason.clone()))),
             _ => return,
@@ -139,7 +164,7 @@ impl Processor {
             kind: envelope.kind.clone(),
             queue: envelope.queue.clone(),
             state: state.to_owned(),
-            attempts,
+            attempts: cx.attempt(),
             error,
             created_at: envelope.meta.created_at,
             started_at,

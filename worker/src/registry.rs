@@ -13,7 +13,7 @@ use jobs::types::{
 use jobs::{Job, JobError, JobKind, JobPolicy};
 
 use crate::context::JobContext;
-use crate::handler::Handler;
+use crate::handler::{Handler, Reopen, Reopened};
 
 /// A handler at work.
 type Work<'a> = BoxFuture<'a, Result<(), JobError>>;
@@ -21,11 +21,15 @@ type Work<'a> = BoxFuture<'a, Result<(), JobError>>;
 /// What a handler does about a job that will not be done, with the code and the reason why.
 pub(crate) type LastWords = for<'a> fn(&'a Envelope, &'a JobContext, &'a str, &'a str) -> Work<'a>;
 
+/// A job that was started again being prepared.
+type Reopening<'a> = BoxFuture<'a, Result<Reopened, JobError>>;
+
 /// One job type with its handler, the type itself erased.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) policy: JobPolicy,
     pub(crate) handle: for<'a> fn(&'a Envelope, &'a JobContext) -> Work<'a>,
+    pub(crate) reopen: for<'a> fn(&'a Envelope, &'a JobContext) -> Reopening<'a>,
     pub(crate) discarded: LastWords,
     pub(crate) refused: LastWords,
 }
@@ -44,27 +48,39 @@ impl Registry {
     }
 
     /// The product's own types. A [`JobKind`] without an arm here does not compile, and an arm whose type has
-    /// no [`Handler`] does not either.
+    /// no [`Handler`], or no answer to what starting it again means, does not either.
     #[must_use]
     pub fn product() -> Self {
         JobKind::ALL.iter().fold(Self::empty(), |registry, kind| match kind {
-            JobKind::ProvisionTenant => registry.with::<ProvisionTenant>(),
-            JobKind::IngestDocument => registry.with::<IngestDocument>(),
-            JobKind::ExtractEntities => registry.with::<ExtractEntities>(),
-            JobKind::BuildGraph => registry.with::<BuildGraph>(),
-            JobKind::ReindexKb => registry.with::<ReindexKb>(),
-            JobKind::DeleteDocument => registry.with::<DeleteDocument>(),
-            JobKind::DeleteKb => registry.with::<DeleteKb>(),
-            JobKind::DeprovisionTenant => registry.with::<DeprovisionTenant>(),
+            JobKind::ProvisionTenant => registry.with_product::<ProvisionTenant>(),
+            JobKind::IngestDocument => registry.with_product::<IngestDocument>(),
+            JobKind::ExtractEntities => registry.with_product::<ExtractEntities>(),
+            JobKind::BuildGraph => registry.with_product::<BuildGraph>(),
+            JobKind::ReindexKb => registry.with_product::<ReindexKb>(),
+            JobKind::DeleteDocument => registry.with_product::<DeleteDocument>(),
+            JobKind::DeleteKb => registry.with_product::<DeleteKb>(),
+            JobKind::DeprovisionTenant => registry.with_product::<DeprovisionTenant>(),
         })
     }
 
     /// Adds a type, in place of one of the same name.
     #[must_use]
-    pub fn with<J: Handler>(mut self) -> Self {
+    pub fn with<J: Handler>(self) -> Self {
+        self.with_entry::<J>(|_, _| async { Ok(Reopened::Run) }.boxed())
+    }
+
+    fn with_product<J: Reopen>(self) -> Self {
+        self.with_entry::<J>(reopen::<J>)
+    }
+
+    fn with_entry<J: Handler>(
+        mut self,
+        reopen: for<'a> fn(&'a Envelope, &'a JobContext) -> Reopening<'a>,
+    ) -> Self {
         let entry = Entry {
             policy: JobPolicy::of::<J>(),
             handle: handle::<J>,
+            reopen,
             discarded: discarded::<J>,
             refused: refused::<J>,
         };
@@ -95,6 +111,10 @@ impl Registry {
 
 fn handle<'a, J: Handler>(envelope: &'a Envelope, cx: &'a JobContext) -> Work<'a> {
     async move { payload::<J>(envelope)?.handle(cx).await }.boxed()
+}
+
+fn reopen<'a, J: Reopen>(envelope: &'a Envelope, cx: &'a JobContext) -> Reopening<'a> {
+    async move { payload::<J>(envelope)?.reopen(cx).await }.boxed()
 }
 
 fn discarded<'a, J: Handler>(

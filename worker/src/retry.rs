@@ -14,7 +14,9 @@ pub(crate) fn after_failure(error: &JobError, envelope: &Envelope, failures: u32
     let wait = envelope.retry.wait(failures, random);
     match error {
         JobError::Interrupted => Verdict::Released,
-        JobError::Fail { code, reason } => Verdict::Discarded { code, reason: shortened(reason) },
+        JobError::Fail { code, reason } | JobError::Unusable { code, reason } => {
+            Verdict::Discarded { code, reason: shortened(reason) }
+        }
         JobError::Retry(_) | JobError::RetryAfter { .. } if failures >= envelope.retry.max_attempts => {
             let reason = format!("attempt {failures} of {failures} failed: {}", jobs::error::report(error));
             Verdict::Discarded { code: "attempts_exhausted", reason: shortened(&reason) }

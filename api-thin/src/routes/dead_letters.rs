@@ -25,8 +25,8 @@ pub(super) struct Listing {
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    limit: Option<String>,
 }
 
 /// `GET …/dead-letters`: jobs whose attempts are used up, newest first.
@@ -53,7 +53,7 @@ async fn page(
     kept: Kept,
     asked: &Listing,
 ) -> Result<Answering<KeptPage>, Problem> {
-    let (limit, offset) = (page_limit(asked.limit)?, page_offset(asked.after.as_deref())?);
+    let (limit, offset) = (page_limit(asked.limit.as_deref())?, page_offset(asked.after.as_deref())?);
     let from = u32::try_from(offset).unwrap_or(u32::MAX);
     let jobs = app.queue().kept(who.tenant(), kept, from, limit).await?;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
@@ -81,7 +81,8 @@ async fn kept(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<Job
 }
 
 fn redrive(app: ApiState, who: &Caller<ManageJobs>) -> Redrive {
-    Redrive { app, stores: who.stores.clone(), tenant: who.tenant().clone() }
+    let by = who.context.actor().to_string();
+    Redrive { app, stores: who.stores.clone(), tenant: who.tenant().clone(), by }
 }
 
 /// `POST …/dead-letters/{job}/retry`: starts one again, with all its attempts.

@@ -4,7 +4,7 @@ use jobs::queue::{Explanation, JobState, JobSummary, WaitsFor};
 use jobs::{JobId, JobKind};
 use schemars::JsonSchema;
 use serde::Serialize;
-use stores::model::JobRecord;
+use stores::model::{JobRecord, Redrives};
 
 /// A job as callers see it, in the words of the Open Job Spec, wherever it was found.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -23,8 +23,24 @@ pub(super) struct JobView {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     error: Option<Fault>,
+    /// Why a job that completed had nothing to do, such as one that was started again in vain.
+    note: Option<Fault>,
+    /// That it was started again after it had been given up.
+    redriven: Option<RedrivenView>,
     /// What keeps it from running.
     waits_for: Vec<Wait>,
+}
+
+/// That a job was started again.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Redriven")]
+struct RedrivenView {
+    /// How often.
+    times: u64,
+    /// When last.
+    last_at: DateTime<Utc>,
+    /// By whom last: `user:…`, `api_key:…` or `operator`.
+    last_by: String,
 }
 
 /// Something that a job waits for.
@@ -71,6 +87,8 @@ impl JobView {
             started_at: None,
             finished_at: status.at.filter(|_| stays),
             error: status.reason.map(|reason| Fault { code: reason.code, detail: reason.text }),
+            note: None,
+            redriven: None,
             waits_for: waits_for.into_iter().map(wait).collect(),
         }
     }
@@ -90,6 +108,8 @@ impl JobView {
             started_at: None,
             finished_at: None,
             error: None,
+            note: None,
+            redriven: None,
             waits_for: vec![Wait {
                 code: "delivery",
                 text: "the queue does not have the job yet: it is delivered when the queue answers"
@@ -98,7 +118,15 @@ impl JobView {
         })
     }
 
+    /// The view of a job that was started again so often.
+    pub(super) fn with_redrives(self, redrives: Option<Redrives>) -> Self {
+        let of = |Redrives { times, last_at, last_by }| RedrivenView { times, last_at, last_by };
+        Self { redriven: redrives.map(of), ..self }
+    }
+
     fn ended(record: JobRecord) -> Self {
+        let fault = record.error.map(|(code, detail)| Fault { code, detail });
+        let (error, note) = if record.state == "completed" { (None, fault) } else { (fault, None) };
         Self {
             id: record.id,
             kind: Some(record.kind),
@@ -109,7 +137,9 @@ impl JobView {
             scheduled_at: None,
             started_at: Some(record.started_at),
             finished_at: Some(record.finished_at),
-            error: record.error.map(|(code, detail)| Fault { code, detail }),
+            error,
+            note,
+            redriven: None,
             waits_for: Vec::new(),
         }
     }

@@ -38,9 +38,10 @@ pub(super) async fn show(
     let queued = app.queue().explain(who.tenant(), id).await;
     let catalog = who.stores.catalog();
     let record = catalog.history(id).await?;
+    let redrives = catalog.job_redrives(id).await?;
     let explained = queued.as_ref().ok().cloned().flatten();
     if let Some(view) = JobView::of(explained, record) {
-        return Ok(Json(view));
+        return Ok(Json(view.with_redrives(redrives)));
     }
     if let Some(view) = catalog.outbox_job(id).await?.as_deref().and_then(JobView::accepted) {
         return Ok(Json(view));
@@ -62,8 +63,8 @@ pub(super) struct Listing {
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    limit: Option<String>,
 }
 
 impl Listing {
@@ -86,7 +87,7 @@ pub(super) async fn list(
     who: Caller<Anyone>,
     Query(asked): Query<Listing>,
 ) -> Result<Json<JobPage>, Problem> {
-    let (limit, offset) = (page_limit(asked.limit)?, page_offset(asked.after.as_deref())?);
+    let (limit, offset) = (page_limit(asked.limit.as_deref())?, page_offset(asked.after.as_deref())?);
     let filter = asked.filter()?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let page = app.queue().list(who.tenant(), &filter, offset, wanted).await?;

@@ -1,7 +1,7 @@
 //! What Redis keeps of a job: a header that the queue's scripts rewrite, then the signed bytes, which nobody
 //! touches.
 //!
-//! `2` (layout) · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) · epoch (4) · lane
+//! `2`, or `3` once it was redriven · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) · epoch (4) · lane
 //! `\n` tenant `\n` note `\n` wire. `lua/01_jobs.lua` reads and writes the same, and fills in the epoch.
 
 use crate::envelope::StampedJob;
@@ -22,6 +22,8 @@ pub(super) struct Record<'a> {
     pub(super) deaths: u32,
     pub(super) interruptions: u32,
     pub(super) parks: u32,
+    /// Whether it was a dead letter or in quarantine before.
+    pub(super) redriven: bool,
     pub(super) lane: &'a str,
     pub(super) tenant: &'a str,
     pub(super) wire: &'a str,
@@ -31,7 +33,10 @@ pub(super) struct Record<'a> {
 pub(super) fn parse(record: &[u8]) -> Option<Record<'_>> {
     let text = std::str::from_utf8(record).ok()?;
     let (fixed, rest) = text.split_at_checked(16)?;
-    let digits = fixed.strip_prefix('2').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let digits = fixed.strip_prefix(['2', '3'])?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     if digits.as_bytes()[0] > b'3' {
         return None;
     }
@@ -43,6 +48,7 @@ pub(super) fn parse(record: &[u8]) -> Option<Record<'_>> {
         deaths: digits[4..6].parse().ok()?,
         interruptions: digits[6..9].parse().ok()?,
         parks: digits[9..11].parse().ok()?,
+        redriven: fixed.starts_with('3'),
         lane,
         tenant,
         wire,
@@ -70,6 +76,7 @@ mod tests {
     fn a_record_is_read_as_the_scripts_write_it() {
         let record = parse(b"2200301123040000test.ping@1\nacme\nretry a note\n{\"stamp\":\"\n\"}").unwrap();
         assert_eq!((record.attempts, record.deaths, record.interruptions, record.parks), (3, 1, 123, 4));
+        assert!(!record.redriven && parse(b"3000000000000000l\nt\n\n{}").unwrap().redriven);
         assert_eq!((record.tenant, record.wire), ("acme", "{\"stamp\":\"\n\"}"));
     }
 

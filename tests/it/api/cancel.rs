@@ -67,7 +67,11 @@ async fn a_step_that_will_not_come_fails_its_document_too() {
     upload(&acme, "a.md").await;
     let id = DocumentId::of_name("a.md");
     let kb = "default".parse().unwrap();
-    acme.stores.catalog().document_processing(&kb, &id, 1, 1, Api::start_time()).await.unwrap();
+    acme.stores
+        .catalog()
+        .document_processing(&kb, &id, 1, (JobId::generate(Api::start_time()), 1), Api::start_time())
+        .await
+        .unwrap();
     let stamper =
         Stamper::new(StampKeys::parse(&StampKeys::generate("t")).unwrap(), Arc::new(api.clock.clone()));
     let build = BuildGraph { document_id: id, revision: 1 };

@@ -35,17 +35,18 @@ async fn a_dead_letter_is_listed_shown_and_started_again() {
     assert!(!String::from_utf8(shown.bytes).unwrap().contains("stamp"));
     problem(&twin.get(&format!("/dead-letters/{job}")).await, 404, "not_found");
 
-    let kb = "default".parse().unwrap();
-    let fault = stores::model::DocumentFault { code: "too_complex".into(), detail: "split it".into() };
-    let (catalog, id) = (acme.stores.catalog(), DocumentId::of_name("a.md"));
-    catalog.document_failed(&kb, &id, 1, &fault, Api::start_time()).await.unwrap();
+    assert_eq!(acme.get(&format!("/jobs/{job}")).await.body()["redriven"], json!(null));
     let retried = send(acme.request(Method::POST, &format!("/dead-letters/{job}/retry"))).await;
     assert_eq!((retried.status, retried.text("/job_id")), (202, job.clone()));
     assert_eq!(acme.get(&format!("/jobs/{job}")).await.text("/state"), "available");
-    let document = catalog.document(&kb, &id).await.unwrap().unwrap();
-    assert_eq!((document.status.as_str(), document.fault), ("pending", None), "it is on its way again");
+    let redriven = acme.get(&format!("/jobs/{job}")).await.body()["redriven"].clone();
+    assert_eq!((&redriven["times"], &redriven["last_at"]), (&json!(1), &json!(Api::start_time())), "{redriven}");
+    assert!(redriven["last_by"].as_str().is_some_and(|by| by.starts_with("api_key:")), "{redriven}");
     let again = send(acme.request(Method::POST, &format!("/dead-letters/{job}/retry"))).await;
     problem(&again, 404, "not_found");
+    assert_eq!(api.work(&acme, |_| discarded("too_complex")).await, 1);
+    assert_eq!(send(acme.request(Method::POST, &format!("/dead-letters/{job}/retry"))).await.status, 202);
+    assert_eq!(acme.get(&format!("/jobs/{job}")).await.body()["redriven"]["times"], 2);
     assert_eq!(Written::of(&api, &twin).await, before);
 }
 

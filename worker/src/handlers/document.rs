@@ -5,6 +5,7 @@ use jobs::{DocumentId, JobError};
 use stores::model::{Document, DocumentFault, DocumentStatus, Kb};
 
 use crate::context::JobContext;
+use crate::handler::Reopened;
 
 /// The document at `revision` and its knowledge base; `None` when either is gone or a later upload replaced
 /// the revision, in which case whoever came later does the work.
@@ -34,8 +35,51 @@ pub(super) async fn current(
     }
 }
 
-/// Marks the document as failed, so that whoever uploaded it sees why.
+/// Whether this job is, or was left behind by, the one that works on the document now. If not, that one was ended by a
+/// failure and continued by another, or the document is read once more.
+pub(super) fn works_on(cx: &JobContext, document: &Document) -> bool {
+    document.job_id == cx.job_id() || cx.parent() == Some(document.job_id)
+}
+
+/// What starting a job of the document again means: if the document failed, this job continues the work. Of several
+/// that are started again together, one does.
+pub(super) async fn reopen(
+    cx: &JobContext,
+    id: &DocumentId,
+    revision: u64,
+    status: DocumentStatus,
+) -> Result<Reopened, JobError> {
+    let Some((kb, _)) = current(cx, id, revision).await? else {
+        return Ok(Reopened::Nothing("the document was deleted or uploaded again"));
+    };
+    let work = (cx.job_id(), status);
+    if cx.stores().catalog().document_reopen(&kb.id, id, revision, work, cx.now()).await? {
+        return Ok(Reopened::Run);
+    }
+    Ok(Reopened::Nothing("the document did not fail, or another job continues with it"))
+}
+
+/// Marks the document as failed, so that its status says why, unless another job works on it now, or it is in the graph
+/// already.
 pub(super) async fn mark_failed(
+    cx: &JobContext,
+    id: &DocumentId,
+    revision: u64,
+    code: &str,
+    reason: &str,
+) -> Result<(), JobError> {
+    let catalog = cx.stores().catalog();
+    let found = catalog.document(cx.kb_id()?, id).await?;
+    let document = found.filter(|document| document.revision == revision && works_on(cx, document));
+    if document.is_none() {
+        tracing::info!(document.id = %id, "another job works on the document now, its status stays");
+        return Ok(());
+    }
+    fail(cx, id, revision, code, reason).await
+}
+
+/// Marks the document as failed, whatever it was.
+pub(super) async fn fail(
     cx: &JobContext,
     id: &DocumentId,
     revision: u64,
@@ -56,9 +100,8 @@ pub(super) async fn mark_refused(
     reason: &str,
 ) -> Result<(), JobError> {
     let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
-    let waits =
-        |document: Document| document.revision == revision && document.status != DocumentStatus::Processed;
-    if found.is_some_and(waits) { mark_failed(cx, id, revision, code, reason).await } else { Ok(()) }
+    let is_done = |document: Document| document.status == DocumentStatus::Processed;
+    if found.is_some_and(is_done) { Ok(()) } else { mark_failed(cx, id, revision, code, reason).await }
 }
 
 /// Removes what is known of a document beside its originals and its row in the catalog.

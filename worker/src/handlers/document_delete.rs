@@ -5,7 +5,7 @@ use jobs::types::DeleteDocument;
 
 use super::document;
 use crate::context::JobContext;
-use crate::handler::Handler;
+use crate::handler::{Handler, Reopen, Reopened};
 
 impl Handler for DeleteDocument {
     #[tracing::instrument(name = "document.delete", skip_all, fields(document.id = %self.document_id))]
@@ -28,5 +28,12 @@ impl Handler for DeleteDocument {
             document::read_again(cx, &kb, id).await?;
         }
         Ok(())
+    }
+}
+
+/// Deleting begins where it stopped; what is gone, or was uploaded again, stays as it is.
+impl Reopen for DeleteDocument {
+    async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
+        Ok(Reopened::Run)
     }
 }

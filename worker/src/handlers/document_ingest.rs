@@ -2,19 +2,13 @@
 
 use bytes::Bytes;
 use jobs::JobError;
-use jobs::types::{BuildGraph, ExtractEntities, IngestDocument};
-use stores::model::{Chunk, Document, Kb, ParsedDocument};
+use jobs::types::IngestDocument;
+use stores::model::{Chunk, Document, DocumentStatus, Kb, ParsedDocument};
 
-use super::document;
+use super::{document, extraction};
 use crate::context::JobContext;
-use crate::handler::Handler;
+use crate::handler::{Handler, Reopen, Reopened};
 use crate::text::{self, ChunkSize, ChunkSizeError, Chunker, ParseError, ParsedText};
-
-/// How many chunks one extraction job takes at least: large enough that its overhead vanishes, small enough that a
-/// retry repeats little.
-const CHUNKS_PER_JOB: u32 = 8;
-/// How many extraction jobs a document makes at most: a finish may leave a bounded number of children.
-const EXTRACTION_JOBS: u32 = 400;
 
 impl Handler for IngestDocument {
     #[tracing::instrument(name = "document.ingest", skip_all, fields(document.id = %self.document_id))]
@@ -36,8 +30,9 @@ impl Handler for IngestDocument {
         index.chunks_replace(&kb, &document.id, &document.name, &chunks).await?;
 
         let catalog = cx.stores().catalog();
-        if catalog.document_processing(&kb.id, &document.id, self.revision, count, cx.now()).await? {
-            return open_extraction(self, cx, count);
+        let work = (cx.job_id(), count);
+        if catalog.document_processing(&kb.id, &document.id, self.revision, work, cx.now()).await? {
+            return extraction::open(cx, &document.id, self.revision, count);
         }
         document::forget_if_deleted(cx, &kb, &document.id).await
     }
@@ -51,18 +46,10 @@ impl Handler for IngestDocument {
     }
 }
 
-/// Each extraction job takes a run of chunks; when all are done, the graph is built.
-fn open_extraction(ingest: &IngestDocument, cx: &JobContext, chunks: u32) -> Result<(), JobError> {
-    let IngestDocument { document_id, revision } = ingest.clone();
-    let per_job = chunks.div_ceil(EXTRACTION_JOBS).max(CHUNKS_PER_JOB);
-    let extract = |first: u32| ExtractEntities {
-        document_id: document_id.clone(),
-        revision,
-        first,
-        count: (chunks - first).min(per_job),
-    };
-    let members: Vec<_> = (0..chunks).step_by(per_job as usize).map(extract).collect();
-    cx.open_group(&members, &BuildGraph { document_id: document_id.clone(), revision })
+impl Reopen for IngestDocument {
+    async fn reopen(&self, cx: &JobContext) -> Result<Reopened, JobError> {
+        document::reopen(cx, &self.document_id, self.revision, DocumentStatus::Pending).await
+    }
 }
 
 /// The bytes to read; `None` when the document was deleted while they were looked for.
@@ -102,7 +89,11 @@ async fn read(
     let (media_type, name) = (document.media_type.clone(), document.name.clone());
     let work = move || parse_and_cut(&chunker, &media_type, &name, &original);
     let read = tokio::task::spawn_blocking(work).await.map_err(JobError::retry)?;
-    read.map_err(|error| JobError::fail(error.code(), error.to_string()))
+    read.map_err(|error| match error {
+        // A bug of ours, not something that the user can mend.
+        ParseError::ParseFailed => JobError::fail(error.code(), error.to_string()),
+        _ => JobError::unusable(error.code(), error.to_string()),
+    })
 }
 
 fn parse_and_cut(

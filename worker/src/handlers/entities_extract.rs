@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use futures::{StreamExt, stream};
 use jobs::JobError;
 use jobs::types::ExtractEntities;
-use stores::model::{Chunk, Kb};
+use stores::model::{Chunk, DocumentStatus, Kb};
 
-use super::document;
+use super::{document, extraction};
 use crate::context::JobContext;
 use crate::extract::ExtractError;
-use crate::handler::Handler;
+use crate::handler::{Handler, Reopen, Reopened};
 
 /// How many chunks of one job are with the extractor at the same time.
 const CHUNKS_AT_ONCE: usize = 4;
@@ -19,9 +19,17 @@ impl Handler for ExtractEntities {
     #[tracing::instrument(name = "entities.extract", skip_all,
         fields(document.id = %self.document_id, chunk.first = self.first, chunk.count = self.count))]
     async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
-        let Some((kb, _)) = document::current(cx, &self.document_id, self.revision).await? else {
+        let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
             return Ok(());
         };
+        if document.job_id == cx.job_id() {
+            // Started again after the document had failed: its group is gone, and the graph is to be built.
+            return extraction::open_rest(cx, &kb, &document).await;
+        }
+        if !document::works_on(cx, &document) {
+            tracing::info!("another job works on the document now, nothing to do");
+            return Ok(());
+        }
         let missing = missing(self, cx, &kb).await?;
         let total = missing.len();
         let mut results = stream::iter(missing)
@@ -51,6 +59,12 @@ impl Handler for ExtractEntities {
 
     async fn refused(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
         document::mark_refused(cx, &self.document_id, self.revision, code, reason).await
+    }
+}
+
+impl Reopen for ExtractEntities {
+    async fn reopen(&self, cx: &JobContext) -> Result<Reopened, JobError> {
+        document::reopen(cx, &self.document_id, self.revision, DocumentStatus::Processing).await
     }
 }
 

@@ -7,9 +7,9 @@ use stores::model::{
     Document, DocumentCounts, DocumentStatus, Extraction, Kb, Mention, MentionKind, OverQuota,
 };
 
-use super::document;
+use super::{document, extraction};
 use crate::context::JobContext;
-use crate::handler::Handler;
+use crate::handler::{Handler, Reopen, Reopened};
 
 impl Handler for BuildGraph {
     #[tracing::instrument(name = "graph.build", skip_all, fields(document.id = %self.document_id))]
@@ -19,6 +19,11 @@ impl Handler for BuildGraph {
         };
         if document.status == DocumentStatus::Failed {
             tracing::info!("the document failed before, its graph is not built");
+            return Ok(());
+        }
+        // One that is in the graph is built once more where another revision was written meanwhile.
+        if !document::works_on(cx, &document) && document.status != DocumentStatus::Processed {
+            tracing::info!("another job works on the document now, nothing to do");
             return Ok(());
         }
         let Some(extractions) = extractions(cx, &kb, &document).await? else { return Ok(()) };
@@ -42,7 +47,13 @@ impl Handler for BuildGraph {
     }
 
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
-        document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
+        let (id, revision) = (&self.document_id, self.revision);
+        let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
+        if found.is_some_and(|document| document.status == DocumentStatus::Processed) {
+            // What an earlier revision said may stand in the graph still.
+            return document::fail(cx, id, revision, code, reason).await;
+        }
+        document::mark_failed(cx, id, revision, code, reason).await
     }
 
     async fn refused(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
@@ -50,7 +61,14 @@ impl Handler for BuildGraph {
     }
 }
 
-/// What was extracted from each chunk; `None` when the document was deleted while they were counted.
+impl Reopen for BuildGraph {
+    async fn reopen(&self, cx: &JobContext) -> Result<Reopened, JobError> {
+        document::reopen(cx, &self.document_id, self.revision, DocumentStatus::Processing).await
+    }
+}
+
+/// What was extracted from each chunk; `None` when that is not known of all, and there is nothing to build: the document
+/// was deleted while they were counted, or what is missing is extracted first.
 async fn extractions(
     cx: &JobContext,
     kb: &Kb,
@@ -59,6 +77,10 @@ async fn extractions(
     let found = cx.stores().documents().extractions(&kb.id, &document.id, document.revision).await?;
     if found.len() == document.counts.chunks as usize {
         return Ok(Some(found));
+    }
+    if document.job_id == cx.job_id() {
+        extraction::open_rest(cx, kb, document).await?;
+        return Ok(None);
     }
     if document::current(cx, &document.id, document.revision).await?.is_some() {
         return Err(JobError::fail("extractions_missing", "some chunks were never extracted: reindex"));
@@ -87,7 +109,7 @@ fn too_much(over: &OverQuota) -> JobError {
          delete documents or ask the operator for more, and then reindex",
         quota.unit()
     );
-    JobError::fail(code, reason)
+    JobError::unusable(code, reason)
 }
 
 /// One mention for each thing that each chunk says.

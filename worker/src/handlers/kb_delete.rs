@@ -5,7 +5,7 @@ use jobs::types::DeleteKb;
 
 use super::empty_stores::empty_kb;
 use crate::context::JobContext;
-use crate::handler::Handler;
+use crate::handler::{Handler, Reopen, Reopened};
 
 impl Handler for DeleteKb {
     #[tracing::instrument(name = "kb.delete", skip_all)]
@@ -18,5 +18,12 @@ impl Handler for DeleteKb {
         empty_kb(cx.stores(), &kb).await?;
         lifecycle.kb_delete(&kb.id, cx.now()).await?;
         Ok(())
+    }
+}
+
+/// Deleting begins where it stopped.
+impl Reopen for DeleteKb {
+    async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
+        Ok(Reopened::Run)
     }
 }

@@ -5,7 +5,7 @@ use jobs::types::{IngestDocument, ReindexKb};
 use stores::model::Document;
 
 use crate::context::JobContext;
-use crate::handler::Handler;
+use crate::handler::{Handler, Reopen, Reopened};
 
 /// How many documents one job fans out to: a finish may leave a bounded number of children.
 const DOCUMENTS_PER_JOB: u32 = 200;
@@ -27,6 +27,13 @@ impl Handler for ReindexKb {
             cx.enqueue(&Self { after: Some(last.id.clone()) })?;
         }
         Ok(())
+    }
+}
+
+/// Its page of documents is read again, and those behind it.
+impl Reopen for ReindexKb {
+    async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
+        Ok(Reopened::Run)
     }
 }
 

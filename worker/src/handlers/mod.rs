@@ -11,6 +11,7 @@ mod tenant_provision;
 
 mod document;
 mod empty_stores;
+mod extraction;
 mod prepare_stores;
 
 pub(crate) use prepare_stores::prepare_stores;

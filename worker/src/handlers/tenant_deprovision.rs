@@ -5,7 +5,7 @@ use jobs::types::DeprovisionTenant;
 
 use super::empty_stores::{empty_kb, empty_tenant};
 use crate::context::JobContext;
-use crate::handler::Handler;
+use crate::handler::{Handler, Reopen, Reopened};
 
 impl Handler for DeprovisionTenant {
     #[tracing::instrument(name = "tenant.deprovision", skip_all)]
@@ -19,5 +19,12 @@ impl Handler for DeprovisionTenant {
             tracing::info!("the tenant is gone");
         }
         Ok(())
+    }
+}
+
+/// Deleting begins where it stopped.
+impl Reopen for DeprovisionTenant {
+    async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
+        Ok(Reopened::Run)
     }
 }

@@ -7,7 +7,7 @@ use stores::model::NewApiKey;
 
 use super::prepare_stores;
 use crate::context::JobContext;
-use crate::handler::Handler;
+use crate::handler::{Handler, Reopen, Reopened};
 
 impl Handler for ProvisionTenant {
     #[tracing::instrument(name = "tenant.provision", skip_all)]
@@ -21,6 +21,13 @@ impl Handler for ProvisionTenant {
         catalog.api_key_ensure(&first_key(self), cx.now()).await?;
         catalog.tenant_status_move(TenantStatus::Provisioning, TenantStatus::Active).await?;
         Ok(())
+    }
+}
+
+/// Every step makes what is missing.
+impl Reopen for ProvisionTenant {
+    async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
+        Ok(Reopened::Run)
     }
 }
 

@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 
 use super::request::JobRequest;
 use super::stack::JobService;
+use crate::handler::Reopened;
 
 /// How long layers may take to write down that the handler was cancelled or timed out.
 const GRACE: Duration = Duration::from_millis(200);
@@ -18,7 +19,7 @@ const GRACE: Duration = Duration::from_millis(200);
 /// The middle of the stack: the handler. Whatever happens to it reaches the layers as a [`JobError`].
 pub(super) async fn handle(request: JobRequest) -> Result<(), JobError> {
     let context = request.context();
-    let work = AssertUnwindSafe((request.entry().handle)(request.envelope(), context)).catch_unwind();
+    let work = AssertUnwindSafe(run(&request)).catch_unwind();
     tokio::select! {
         // A job whose lease is gone must not be reported as done by a handler that finished in the same
         // instant.
@@ -30,6 +31,18 @@ pub(super) async fn handle(request: JobRequest) -> Result<(), JobError> {
             Ok(Ok(result)) => result,
         },
     }
+}
+
+async fn run(request: &JobRequest) -> Result<(), JobError> {
+    let (entry, envelope, context) = (request.entry(), request.envelope(), request.context());
+    if request.was_redriven()
+        && let Reopened::Nothing(why) = (entry.reopen)(envelope, context).await?
+    {
+        tracing::info!("nothing to do: {why}");
+        context.had_nothing_to_do(why);
+        return Ok(());
+    }
+    (entry.handle)(envelope, context).await
 }
 
 /// The whole attempt. A layer that hangs, panics or keeps a cancellation to itself changes nothing.

@@ -15,13 +15,25 @@ pub struct JobRequest {
     entry: Entry,
     verified: Arc<Verified>,
     context: Arc<JobContext>,
+    redriven: bool,
     deadline: Instant,
 }
 
 impl JobRequest {
-    pub(crate) fn new(entry: Entry, verified: Arc<Verified>, context: Arc<JobContext>) -> Self {
+    pub(crate) fn new(
+        entry: Entry,
+        verified: Arc<Verified>,
+        context: Arc<JobContext>,
+        redriven: bool,
+    ) -> Self {
         let deadline = Instant::now() + entry.policy.timeout;
-        Self { entry, verified, context, deadline }
+        Self { entry, verified, context, redriven, deadline }
+    }
+
+    /// Whether the job had been given up and was started again.
+    #[must_use]
+    pub fn was_redriven(&self) -> bool {
+        self.redriven
     }
 
     /// For whom the job acts.

@@ -11,23 +11,23 @@ local function to_timer(t, kind, due, id)
   call('ZADD', kw, 'LT', int(due), kind..t)
 end
 
--- Records: '2' level attempts deaths interruptions parks epoch lane \n tenant \n note \n wire. nil when damaged.
-local HEADER = '^2([0-3])(%d%d%d)(%d%d)(%d%d%d)(%d%d)(%d%d%d%d)([^\n]*)\n([^\n]*)\n([^\n]*)\n()'
+-- Records: '2', or '3' once redriven, level attempts deaths interruptions parks epoch lane \n tenant \n note \n wire. nil when damaged.
+local HEADER = '^([23])([0-3])(%d%d%d)(%d%d)(%d%d%d)(%d%d)(%d%d%d%d)([^\n]*)\n([^\n]*)\n([^\n]*)\n()'
 local function parse(val)
   if not val then return nil end
-  local level, attempts, deaths, interruptions, parks, epoch, lane, tenant, note, at = smatch(val, HEADER)
+  local layout, level, attempts, deaths, interruptions, parks, epoch, lane, tenant, note, at = smatch(val, HEADER)
   if not level then return nil end
   local number = lane_number(lane)
   if not number then return nil end
   return {level = tonumber(level), attempts = tonumber(attempts), deaths = tonumber(deaths),
     interruptions = tonumber(interruptions), parks = tonumber(parks), epoch = tonumber(epoch), name = lane,
-    lane = number, tenant = tenant, note = note, wire = ssub(val, at), size = #val}
+    lane = number, tenant = tenant, note = note, redriven = layout == '3', wire = ssub(val, at), size = #val}
 end
 
 -- A record, unless it is another tenant's: then it is none, and no more is done about it than about none, so that how
 -- long an answer takes says as little as the answer.
 local function own(t, val)
-  local tenant = val and select(8, smatch(val, HEADER))
+  local tenant = val and select(9, smatch(val, HEADER))
   if not tenant or tenant == t then return val end
   return nil
 end
@@ -44,7 +44,7 @@ local function weigh(s, bytes)
 end
 
 local function store(s, id, r)
-  local counters = fmt('2%d%03d%02d%03d%02d%04d', r.level, min(r.attempts, 999), min(r.deaths, 99),
+  local counters = fmt('%d%d%03d%02d%03d%02d%04d', r.redriven and 3 or 2, r.level, min(r.attempts, 999), min(r.deaths, 99),
     min(r.interruptions, 999), min(r.parks, 99), r.epoch)
   local val = counters..r.name..'\n'..r.tenant..'\n'..r.note..'\n'..r.wire
   call('HSET', ke, id, val)

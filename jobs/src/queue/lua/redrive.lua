@@ -13,6 +13,7 @@ local function redrive(id)
   call('ZREM', k..'q', id)
   call('HDEL', k..'z', id)
   r.attempts, r.deaths, r.parks, r.note, r.epoch = 0, 0, 0, '', s.ep
+  r.redriven = true
   weigh(s, r.size)
   store(s, id, r)
   to_list(t, s, r.lane, r.level, id)

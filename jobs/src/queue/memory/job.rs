@@ -21,6 +21,8 @@ pub(super) struct Job {
     pub(super) deaths: u32,
     pub(super) interruptions: u32,
     pub(super) parks: u32,
+    /// Whether it was kept and started again.
+    pub(super) redriven: bool,
     /// The last failure: code, space, text.
     pub(super) note: String,
     /// The unique key that it has, or takes again when it is redriven.
@@ -74,6 +76,7 @@ impl Job {
             deaths: 0,
             interruptions: 0,
             parks: 0,
+            redriven: false,
             note: String::new(),
             key: None,
             place: Place::Waiting,
@@ -111,6 +114,7 @@ impl Job {
             deaths: self.deaths,
             interruptions: self.interruptions,
             parks: self.parks,
+            redriven: self.redriven,
             fence,
             cancel: self.token.clone(),
             called_off: Arc::clone(&self.called_off),

@@ -71,6 +71,7 @@ impl State {
         if let Some(job) = self.jobs.get_mut(&id) {
             (job.attempts, job.deaths, job.parks, job.stop) = (0, 0, 0, Stop::default());
             job.note.clear();
+            job.redriven = true;
         }
         self.put_in_line(id, false);
         Redriven::Started

@@ -89,6 +89,7 @@ fn admit(
         deaths: read.deaths,
         interruptions: read.interruptions,
         parks: read.parks,
+        redriven: read.redriven,
         fence: ticket.claim.fence,
         cancel: ticket.cancel.clone(),
         called_off: Arc::clone(&ticket.called_off),

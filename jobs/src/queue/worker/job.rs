@@ -24,6 +24,8 @@ pub struct FetchedJob {
     pub interruptions: u32,
     /// How often it came when its tenant could not run.
     pub parks: u32,
+    /// Whether it was a dead letter or in quarantine, and was started again.
+    pub redriven: bool,
     /// Grows with every claim: a store can refuse a writer that comes with a smaller one than it has seen.
     pub fence: u64,
     /// Fires when the handler must stop: the claim is lost or about to be, or the process shuts down.

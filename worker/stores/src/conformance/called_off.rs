@@ -29,7 +29,7 @@ pub(super) async fn documents_of_jobs(opened: &Opened) {
         assert_eq!(party.register(uploads.clone(), pair.now).await, Accepted::New);
     }
     let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
-    catalog.document_processing(kb, &uploads[1].id, 1, 2, pair.now).await.unwrap();
+    catalog.document_processing(kb, &uploads[1].id, 1, (jobs[1], 2), pair.now).await.unwrap();
     catalog.document_processed(kb, &uploads[2].id, 1, DocumentCounts::default(), pair.now).await.unwrap();
     assert_eq!(statuses(&documents(&pair.acme).await), [Pending, Processing, Processed, Pending]);
 

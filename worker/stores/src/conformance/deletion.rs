@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use jobs::DocumentId;
+use jobs::{DocumentId, JobId};
 use sha2::{Digest as _, Sha256};
 
 use super::fixture::{Pair, upload};
@@ -82,7 +82,9 @@ pub(super) async fn uploaded_again(opened: &Opened) {
     assert_eq!(register(last + 1).await, Accepted::New);
     let fault = DocumentFault { code: "not_utf8".into(), detail: "byte 7".into() };
     for of_the_old in 1..=last {
-        assert!(!catalog.document_processing(kb, &id, of_the_old, 1, now).await.unwrap());
+        assert!(
+            !catalog.document_processing(kb, &id, of_the_old, (JobId::generate(now), 1), now).await.unwrap()
+        );
         let counts = DocumentCounts::default();
         assert!(!catalog.document_processed(kb, &id, of_the_old, counts, now).await.unwrap());
         assert!(!catalog.document_failed(kb, &id, of_the_old, &fault, now).await.unwrap());

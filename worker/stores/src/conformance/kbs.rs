@@ -1,6 +1,6 @@
 use bytes::Bytes;
-use jobs::DocumentId;
 use jobs::tenant::{KbId, Role};
+use jobs::{DocumentId, JobId};
 use sha2::{Digest as _, Sha256};
 
 use super::fixture::{Pair, Party, now, upload, workspace};
@@ -100,7 +100,9 @@ pub(super) async fn closed(opened: &Opened) {
         assert_eq!(catalog.document(kb, &id).await.unwrap(), None);
         assert_eq!(catalog.document_totals(kb).await.unwrap(), [0; 4]);
         assert_eq!(catalog.schedules(kb).await.unwrap(), []);
-        assert!(!catalog.document_processing(kb, &id, 1, 1, pair.now).await.unwrap());
+        assert!(
+            !catalog.document_processing(kb, &id, 1, (JobId::generate(pair.now), 1), pair.now).await.unwrap()
+        );
     }
     let gone = pair.acme.register(vec![upload("b.md", 1, pair.now)], pair.now).await;
     assert_eq!(gone, Accepted::KbGone);

@@ -15,8 +15,10 @@ pub(super) async fn states(opened: &Opened) {
     let read = async || catalog.document(kb, &id).await.unwrap().unwrap();
     let at = |seconds| pair.now + chrono::TimeDelta::seconds(seconds);
 
-    assert!(catalog.document_processing(kb, &id, 1, 4, at(1)).await.unwrap());
+    let ingest = JobId::generate(at(1));
+    assert!(catalog.document_processing(kb, &id, 1, (ingest, 4), at(1)).await.unwrap());
     let document = read().await;
+    assert_eq!(document.job_id, ingest);
     assert_eq!((document.status, document.counts.chunks), (DocumentStatus::Processing, 4));
     assert_eq!((document.created_at, document.updated_at), (pair.now, at(1)));
 
@@ -50,7 +52,9 @@ pub(super) async fn stale_revisions(opened: &Opened) {
     let later = now + chrono::TimeDelta::seconds(1);
     let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
     for (id, revision) in [(&known, 1), (&known, 3), (&DocumentId::of_name("b.md"), 1)] {
-        assert!(!catalog.document_processing(kb, id, revision, 1, later).await.unwrap());
+        assert!(
+            !catalog.document_processing(kb, id, revision, (JobId::generate(later), 1), later).await.unwrap()
+        );
         assert!(!catalog.document_processed(kb, id, revision, COUNTS, later).await.unwrap());
         assert!(!catalog.document_failed(kb, id, revision, &fault, later).await.unwrap());
         assert!(!catalog.document_pending(kb, id, revision, JobId::generate(now), later).await.unwrap());
@@ -104,7 +108,7 @@ pub(super) async fn totals(opened: &Opened) {
     let uploads: Vec<_> = (0..4).map(|n| upload(&format!("{n}.md"), 1, now)).collect();
     let ids: Vec<_> = uploads.iter().map(|upload| upload.id.clone()).collect();
     pair.acme.register(uploads, now).await;
-    catalog.document_processing(kb, &ids[0], 1, 1, now).await.unwrap();
+    catalog.document_processing(kb, &ids[0], 1, (JobId::generate(now), 1), now).await.unwrap();
     let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
     catalog.document_failed(kb, &ids[1], 1, &fault, now).await.unwrap();
     assert_eq!(catalog.document_totals(kb).await.unwrap(), [2, 1, 0, 1]);

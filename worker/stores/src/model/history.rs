@@ -14,7 +14,7 @@ pub struct JobRecord {
     pub state: String,
     /// Attempts that were made.
     pub attempts: u32,
-    /// Why it was discarded: stable code and text.
+    /// Why it was discarded, or why there was nothing to do for one that completed: stable code and text.
     pub error: Option<(String, String)>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
@@ -22,4 +22,15 @@ pub struct JobRecord {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: DateTime<Utc>,
+}
+
+/// That a dead letter, or a job in quarantine, was started again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redrives {
+    /// How often.
+    pub times: u64,
+    /// When it was started again last.
+    pub last_at: DateTime<Utc>,
+    /// Who did that: an actor as text.
+    pub last_by: String,
 }

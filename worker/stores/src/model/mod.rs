@@ -27,7 +27,7 @@ pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewD
 pub use gate::GateRule;
 pub(crate) use gate::GateState;
 pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
-pub use history::JobRecord;
+pub use history::{JobRecord, Redrives};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, Place, PlaceChange, Renewal, Session, User,
     UserChange, UserName,

@@ -5,7 +5,8 @@ use jobs::{DocumentId, JobId};
 use super::{ApiKeys, Members, StoreResult};
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, Page, RagSettings, Replay, Schedule, TenantChange, TenantSettings, Usage, WorkspaceId,
+    NewSchedule, Page, RagSettings, Redrives, Replay, Schedule, TenantChange, TenantSettings, Usage,
+    WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
@@ -96,14 +97,14 @@ pub trait Catalog: Members + ApiKeys {
     /// How many documents there are of each status, in the order of [`DocumentStatus::ALL`].
     async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]>;
 
-    /// Marks revision `revision` of a document as being processed, with the number of its chunks.
-    /// Returns whether that is (still) the document's revision; if not, nothing changes.
+    /// Marks revision `revision` of a document as being processed, with the number of its chunks, by the jobs that
+    /// `job` leaves behind. Returns whether that is (still) the document's revision; if not, nothing changes.
     async fn document_processing(
         &self,
         kb: &KbId,
         id: &DocumentId,
         revision: u64,
-        chunks: u32,
+        (job, chunks): (JobId, u32),
         now: DateTime<Utc>,
     ) -> StoreResult<bool>;
 
@@ -156,11 +157,30 @@ pub trait Catalog: Members + ApiKeys {
         now: DateTime<Utc>,
     ) -> StoreResult<bool>;
 
-    /// Stores how jobs ended; a job that is known already keeps its first record.
+    /// Puts a document that failed back to `status` under the same revision, for `job` to continue the work. Of
+    /// several jobs that ask for it, one gets it, and gets it again until the document is processed. Returns whether
+    /// `job` has it.
+    async fn document_reopen(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        (job, status): (JobId, DocumentStatus),
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool>;
+
+    /// Stores how jobs ended. A job that is known already keeps its first record, unless it was discarded and started
+    /// again since.
     async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()>;
 
     /// How a job ended, if it ended lately.
     async fn history(&self, id: JobId) -> StoreResult<Option<JobRecord>>;
+
+    /// Notes that jobs were started again after they had been given up.
+    async fn job_redriven(&self, jobs: &[JobId], by: &str, now: DateTime<Utc>) -> StoreResult<()>;
+
+    /// How often a job was started again, if it was lately.
+    async fn job_redrives(&self, id: JobId) -> StoreResult<Option<Redrives>>;
 
     /// Makes or replaces a schedule.
     async fn schedule_put(&self, schedule: &NewSchedule, now: DateTime<Utc>) -> StoreResult<()>;

@@ -30,8 +30,10 @@ fn record(job: &Job, found: &[u8]) -> Result<(), String> {
     if job.damaged {
         return Ok(());
     }
-    let Job { spec, attempts, deaths, interruptions, parks, epoch, note, .. } = job;
-    let counters = format!("2{}{attempts:03}{deaths:02}{interruptions:03}{parks:02}{epoch:04}", spec.level);
+    let Job { spec, attempts, deaths, interruptions, parks, epoch, note, redriven, .. } = job;
+    let layout = if *redriven { 3 } else { 2 };
+    let counters =
+        format!("{layout}{}{attempts:03}{deaths:02}{interruptions:03}{parks:02}{epoch:04}", spec.level);
     let header = format!("{counters}{}\n{}\n{note}\n", LANES[spec.lane].name, TENANTS[spec.tenant]);
     let found = String::from_utf8_lossy(&found[..found.len() - spec.wire_bytes]).into_owned();
     same("header", &found, &header)

@@ -104,6 +104,7 @@ impl Model {
         let epoch = self.tenants[self.tenant_of(id)].epoch;
         let job = self.job_mut(id);
         (job.attempts, job.deaths, job.parks, job.note, job.epoch) = (0, 0, 0, "", epoch);
+        job.redriven = true;
         self.weigh_in(id);
         self.line_up(id, false);
         'o'

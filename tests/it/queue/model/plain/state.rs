@@ -97,6 +97,8 @@ pub(crate) struct Job {
     pub(crate) parks: u32,
     pub(crate) epoch: u32,
     pub(crate) note: &'static str,
+    /// It was kept and started again.
+    pub(crate) redriven: bool,
     pub(crate) why: &'static str,
     /// Its record cannot be read any more.
     pub(crate) damaged: bool,
@@ -121,6 +123,7 @@ impl Job {
             parks: 0,
             epoch: 0,
             note: "",
+            redriven: false,
             why: "",
             damaged: false,
             wanted: None,

@@ -204,12 +204,26 @@ async fn update(
 pub(super) async fn processing(
     catalog: &TenantCatalog,
     change: &Change<'_>,
+    job: JobId,
     chunks: u32,
 ) -> Result<bool, Fault> {
     let statement = "UPDATE documents SET status = 'processing', fault_code = NULL, fault_detail = NULL,
-             updated_at_us = ?5, chunks = ?6
+             updated_at_us = ?5, job_id = ?6, chunks = ?7
          WHERE tenant_id = ?1 AND kb_id = ?2 AND document_id = ?3 AND revision = ?4";
-    update(catalog, change, statement, |query| query.bind(chunks)).await
+    update(catalog, change, statement, |query| query.bind(job.to_string()).bind(chunks)).await
+}
+
+pub(super) async fn reopen(
+    catalog: &TenantCatalog,
+    change: &Change<'_>,
+    job: JobId,
+    status: DocumentStatus,
+) -> Result<bool, Fault> {
+    let statement = "UPDATE documents SET status = ?7, fault_code = NULL, fault_detail = NULL,
+             updated_at_us = ?5, job_id = ?6
+         WHERE tenant_id = ?1 AND kb_id = ?2 AND document_id = ?3 AND revision = ?4
+           AND deleting_at_us IS NULL AND (status = 'failed' OR (job_id = ?6 AND status <> 'processed'))";
+    update(catalog, change, statement, |query| query.bind(job.to_string()).bind(status.as_str())).await
 }
 
 pub(super) async fn processed(

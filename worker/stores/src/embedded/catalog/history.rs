@@ -6,9 +6,9 @@ use jobs::tenant::TenantId;
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
-use crate::embedded::column::{micros, moment};
+use crate::embedded::column::{micros, moment, unsigned};
 use crate::embedded::fault::Fault;
-use crate::model::JobRecord;
+use crate::model::{JobRecord, Redrives};
 use crate::retention::{HISTORY_KEPT, HISTORY_KEPT_MAX, HISTORY_PRUNED};
 
 pub(super) async fn insert(catalog: &TenantCatalog, records: &[JobRecord]) -> Result<(), Fault> {
@@ -27,7 +27,11 @@ async fn insert_one(tx: &mut SqliteConnection, tenant: &TenantId, record: &JobRe
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
          -- Of a tenant that is gone nothing is kept, not even that it went.
          WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE tenant_id = ?1 AND deleted_at_us IS NOT NULL)
-         ON CONFLICT (tenant_id, job_id) DO NOTHING",
+         ON CONFLICT (tenant_id, job_id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
+             error_code = excluded.error_code, error_text = excluded.error_text,
+             started_at_us = excluded.started_at_us, finished_at_us = excluded.finished_at_us
+         -- Only what was started again ends twice.
+         WHERE state = 'discarded' AND excluded.finished_at_us > finished_at_us",
     )
     .bind(tenant.as_str())
     .bind(record.id.to_string())
@@ -68,6 +72,52 @@ async fn prune(tx: &mut SqliteConnection, tenant: &TenantId, now: DateTime<Utc>)
     .execute(tx)
     .await?;
     Ok(())
+}
+
+pub(super) async fn redriven(
+    catalog: &TenantCatalog,
+    jobs: &[JobId],
+    by: &str,
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let mut tx = catalog.file.begin().await?;
+    for job in jobs {
+        sqlx::query(
+            "INSERT INTO job_redrives (tenant_id, job_id, times, last_at_us, last_by) VALUES (?, ?, 1, ?, ?)
+             ON CONFLICT (tenant_id, job_id) DO UPDATE SET times = times + 1, last_at_us = excluded.last_at_us,
+                 last_by = excluded.last_by",
+        )
+        .bind(catalog.tenant.as_str())
+        .bind(job.to_string())
+        .bind(micros(now))
+        .bind(by)
+        .execute(&mut *tx)
+        .await?;
+    }
+    sqlx::query(
+        "DELETE FROM job_redrives WHERE tenant_id = ?1 AND job_id IN (
+             SELECT job_id FROM job_redrives WHERE tenant_id = ?1 AND last_at_us < ?2
+             ORDER BY last_at_us LIMIT ?3)",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(micros(now - HISTORY_KEPT))
+    .bind(HISTORY_PRUNED)
+    .execute(&mut *tx)
+    .await?;
+    Ok(tx.commit().await?)
+}
+
+pub(super) async fn redrives(catalog: &TenantCatalog, id: JobId) -> Result<Option<Redrives>, Fault> {
+    let row: Option<(i64, i64, String)> = sqlx::query_as(
+        "SELECT times, last_at_us, last_by FROM job_redrives WHERE tenant_id = ? AND job_id = ?",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(id.to_string())
+    .fetch_optional(catalog.file.read())
+    .await?;
+    let Some((times, last_at, last_by)) = row else { return Ok(None) };
+    let times = unsigned(times, "job_redrives.times")?;
+    Ok(Some(Redrives { times, last_at: moment(last_at, "job_redrives.last_at_us")?, last_by }))
 }
 
 #[derive(sqlx::FromRow)]

@@ -15,7 +15,7 @@ use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, Page, RagSettings, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage,
+    NewSchedule, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage,
     WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
@@ -167,11 +167,11 @@ impl Catalog for TenantCatalog {
         kb: &KbId,
         id: &DocumentId,
         revision: u64,
-        chunks: u32,
+        (job, chunks): (JobId, u32),
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
         let change = Change { kb, id, revision, now };
-        call("catalog.document_processing", CALL, documents::processing(self, &change, chunks)).await
+        call("catalog.document_processing", CALL, documents::processing(self, &change, job, chunks)).await
     }
 
     async fn document_processed(
@@ -227,6 +227,26 @@ impl Catalog for TenantCatalog {
     ) -> StoreResult<bool> {
         let change = Change { kb, id, revision, now };
         call("catalog.document_pending", CALL, documents::pending(self, &change, job)).await
+    }
+
+    async fn document_reopen(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        (job, status): (JobId, DocumentStatus),
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let change = Change { kb, id, revision, now };
+        call("catalog.document_reopen", CALL, documents::reopen(self, &change, job, status)).await
+    }
+
+    async fn job_redriven(&self, jobs: &[JobId], by: &str, now: DateTime<Utc>) -> StoreResult<()> {
+        call("catalog.job_redriven", CALL, history::redriven(self, jobs, by, now)).await
+    }
+
+    async fn job_redrives(&self, id: JobId) -> StoreResult<Option<Redrives>> {
+        call("catalog.job_redrives", CALL, history::redrives(self, id)).await
     }
 
     async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()> {

@@ -87,7 +87,8 @@ fn read_total(row: &PgRow) -> sqlx::Result<(DocumentStatus, u64)> {
 /// What a document becomes.
 pub(super) enum Becomes<'a> {
     Pending { job: JobId },
-    Processing { chunks: u32 },
+    Processing { job: JobId, chunks: u32 },
+    Reopened { job: JobId, status: DocumentStatus },
     Processed { counts: DocumentCounts },
     Failed { fault: &'a DocumentFault },
 }
@@ -109,8 +110,15 @@ pub(super) async fn becomes(
         ),
         Becomes::Processing { .. } => sqlx::query(
             "update documents set updated_at = $5, status = 'processing', fault_code = null, \
-             fault_detail = null, chunks = $6 \
+             fault_detail = null, job_id = $6::uuid, chunks = $7 \
              where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4",
+        ),
+        Becomes::Reopened { .. } => sqlx::query(
+            "update documents set updated_at = $5, status = $7, fault_code = null, fault_detail = null, \
+             job_id = $6::uuid \
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4 \
+               and deleting_at is null \
+               and (status = 'failed' or (job_id = $6::uuid and status <> 'processed'))",
         ),
         Becomes::Processed { .. } => sqlx::query(
             "update documents set updated_at = $5, status = 'processed', fault_code = null, \
@@ -126,7 +134,12 @@ pub(super) async fn becomes(
     let sql = sql.bind(row::wide(revision)).bind(now);
     let (operation, sql) = match becomes {
         Becomes::Pending { job } => ("catalog.document_pending", sql.bind(job.to_string())),
-        Becomes::Processing { chunks } => ("catalog.document_processing", sql.bind(i64::from(*chunks))),
+        Becomes::Processing { job, chunks } => {
+            ("catalog.document_processing", sql.bind(job.to_string()).bind(i64::from(*chunks)))
+        }
+        Becomes::Reopened { job, status } => {
+            ("catalog.document_reopen", sql.bind(job.to_string()).bind(status.as_str()))
+        }
         Becomes::Processed { counts } => {
             let sql = sql.bind(i64::from(counts.chunks)).bind(i64::from(counts.entities));
             ("catalog.document_processed", sql.bind(i64::from(counts.relations)))

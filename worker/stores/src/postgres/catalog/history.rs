@@ -5,7 +5,7 @@ use jobs::JobId;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use crate::model::JobRecord;
+use crate::model::{JobRecord, Redrives};
 use crate::ports::StoreResult;
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row;
@@ -14,14 +14,19 @@ use crate::retention::{HISTORY_KEPT, HISTORY_KEPT_MAX, HISTORY_PRUNED};
 
 pub(super) async fn insert(db: &TenantDb, records: &[JobRecord], now: DateTime<Utc>) -> StoreResult<()> {
     let sql = sqlx::query(
-        "insert into job_history (tenant_id, job_id, kind, queue, state, attempts, error_code, error_detail, \
+        // Only what was started again ends twice.
+        "insert into job_history as known (tenant_id, job_id, kind, queue, state, attempts, error_code, error_detail, \
                                   created_at, started_at, finished_at) \
          select $1, id::uuid, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at \
          from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], \
                      $9::timestamptz[], $10::timestamptz[], $11::timestamptz[]) \
              as new (id, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at) \
          where not exists (select from tenants where tenant_id = $1 and deleted_at is not null) \
-         order by id on conflict (tenant_id, job_id) do nothing",
+         order by id on conflict (tenant_id, job_id) do update set state = excluded.state, \
+             attempts = excluded.attempts, error_code = excluded.error_code, \
+             error_detail = excluded.error_detail, started_at = excluded.started_at, \
+             finished_at = excluded.finished_at \
+         where known.state = 'discarded' and excluded.finished_at > known.finished_at",
     );
     let texts = |of: fn(&JobRecord) -> &str| records.iter().map(of).collect::<Vec<_>>();
     let error = |record: &JobRecord| record.error.clone().unzip();
@@ -58,6 +63,40 @@ async fn prune(tx: &mut Tx, db: &TenantDb, now: DateTime<Utc>) -> StoreResult<()
     );
     let too_many = too_many.bind(db.tenant().as_str()).bind(HISTORY_KEPT_MAX);
     tx.execute(too_many.bind(HISTORY_PRUNED)).await.map(drop)
+}
+
+pub(super) async fn redriven(db: &TenantDb, jobs: &[JobId], by: &str, now: DateTime<Utc>) -> StoreResult<()> {
+    let note = sqlx::query(
+        "insert into job_redrives as known (tenant_id, job_id, times, last_at, last_by) \
+         select distinct $1, id::uuid, 1, $3::timestamptz, $4 from unnest($2::text[]) as new (id) order by id::uuid \
+         on conflict (tenant_id, job_id) do update set times = known.times + 1, last_at = excluded.last_at, \
+             last_by = excluded.last_by",
+    );
+    let ids: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    let mut tx = db.tx("catalog.job_redriven").await?;
+    tx.execute(note.bind(db.tenant().as_str()).bind(ids).bind(now).bind(by)).await?;
+    let too_old = sqlx::query(
+        "delete from job_redrives where tenant_id = $1 and job_id in ( \
+             select job_id from job_redrives where tenant_id = $1 and last_at < $2 \
+             order by last_at limit $3 for update skip locked)",
+    );
+    let too_old = too_old.bind(db.tenant().as_str()).bind(now - HISTORY_KEPT);
+    tx.execute(too_old.bind(HISTORY_PRUNED)).await?;
+    tx.commit().await
+}
+
+pub(super) async fn redrives(db: &TenantDb, id: JobId) -> StoreResult<Option<Redrives>> {
+    let sql = sqlx::query(
+        "select times, last_at, last_by from job_redrives where tenant_id = $1 and job_id = $2::uuid",
+    );
+    let mut tx = db.tx("catalog.job_redrives").await?;
+    let read = |row: &PgRow| {
+        let (last_at, last_by) = (row.try_get("last_at")?, row.try_get("last_by")?);
+        Ok(Redrives { times: row::number(row, "times")?, last_at, last_by })
+    };
+    let found = tx.optional(sql.bind(db.tenant().as_str()).bind(id.to_string()), read).await?;
+    tx.commit().await?;
+    Ok(found)
 }
 
 pub(super) async fn record(db: &TenantDb, id: JobId) -> StoreResult<Option<JobRecord>> {

@@ -12,7 +12,7 @@ use super::{
 use crate::directory::DirectoryNews;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, Page, RagSettings, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage,
+    NewSchedule, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage,
     WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
@@ -176,10 +176,10 @@ impl Catalog for PgCatalog {
         kb: &KbId,
         id: &DocumentId,
         revision: u64,
-        chunks: u32,
+        (job, chunks): (JobId, u32),
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
-        document::becomes(&self.db, kb, id, revision, &Becomes::Processing { chunks }, now).await
+        document::becomes(&self.db, kb, id, revision, &Becomes::Processing { job, chunks }, now).await
     }
 
     async fn document_processed(
@@ -231,6 +231,25 @@ impl Catalog for PgCatalog {
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
         document::becomes(&self.db, kb, id, revision, &Becomes::Pending { job }, now).await
+    }
+
+    async fn document_reopen(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        (job, status): (JobId, DocumentStatus),
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        document::becomes(&self.db, kb, id, revision, &Becomes::Reopened { job, status }, now).await
+    }
+
+    async fn job_redriven(&self, jobs: &[JobId], by: &str, now: DateTime<Utc>) -> StoreResult<()> {
+        history::redriven(&self.db, jobs, by, now).await
+    }
+
+    async fn job_redrives(&self, id: JobId) -> StoreResult<Option<Redrives>> {
+        history::redrives(&self.db, id).await
     }
 
     async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()> {
