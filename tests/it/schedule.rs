@@ -29,6 +29,8 @@ fn scheduler(bed: &Bed, clock: &SharedClock) -> Scheduler {
         verifier: Verifier::new(keys.clone(), Arc::clone(&bed.opened().directory) as _, Arc::clone(clock)),
         stamper: Stamper::new(keys, Arc::clone(clock)),
         registry: Arc::new(Registry::product()),
+        stores: bed.stores().clone(),
+        plans: Arc::default(),
         clock: Arc::clone(clock),
     }
 }

@@ -121,6 +121,8 @@ impl Worker {
             verifier: verifier.clone(),
             stamper: stamper.clone(),
             registry: Arc::clone(&registry),
+            stores: stores.clone(),
+            plans: Arc::new(plans.clone()),
             clock: Arc::clone(&clock),
         };
         let keeper = LimitsKeeper { settings, queue: queue.clone(), plans: plans.clone() };

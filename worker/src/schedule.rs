@@ -8,8 +8,10 @@ use jobs::JobId;
 use jobs::clock::SharedClock;
 use jobs::cron::next_fire;
 use jobs::envelope::{Refusal, StampedJob, Stamper, Verifier};
-use stores::model::DueSchedule;
-use stores::{DueSchedules, StoreError};
+use jobs::plan::{Limits, Plans};
+use jobs::tenant::DirectoryError;
+use stores::model::{DueSchedule, Firing, OverQuota};
+use stores::{DueSchedules, StoreError, Stores};
 use tokio_util::sync::CancellationToken;
 
 use crate::pace::Pace;
@@ -31,6 +33,10 @@ pub struct Scheduler {
     pub stamper: Stamper,
     /// Knows the policies of the types.
     pub registry: Arc<Registry>,
+    /// Knows the tenants' plans.
+    pub stores: Stores,
+    /// What tenants may use.
+    pub plans: Arc<Plans>,
     /// Tells what is due.
     pub clock: SharedClock,
 }
@@ -59,7 +65,16 @@ impl Scheduler {
             // by hand.
             let next = next_fire(&due.cron, &due.time_zone, now).unwrap_or(now + chrono::Days::new(1));
             match self.copy(&due).await {
-                Ok(job) => fired += usize::from(self.schedules.schedule_fire(&due, &job, next, now).await?),
+                Ok((job, limits)) => {
+                    match self.schedules.schedule_fire(&due, (&job, &limits), next, now).await? {
+                        Firing::Fired => fired += 1,
+                        Firing::NotDue => {}
+                        Firing::OverQuota(OverQuota { quota, current, maximum }) => {
+                            tracing::warn!(tenant.id = %due.tenant_id, schedule = due.name,
+                                "schedule skipped: {quota} is {current} of {maximum}");
+                        }
+                    }
+                }
                 Err(refusal) => self.skip(&due, &refusal, next).await?,
             }
         }
@@ -67,12 +82,16 @@ impl Scheduler {
     }
 
     /// The job of this firing. Its id depends on nothing but the schedule and the time that has come.
-    async fn copy(&self, due: &DueSchedule) -> Result<StampedJob, Refusal> {
+    async fn copy(&self, due: &DueSchedule) -> Result<(StampedJob, Limits), Refusal> {
         let policy = |kind: &str, version| self.registry.policy(kind, version);
         let verified = self.verifier.verify(&due.template, &due.tenant_id, policy).await?;
         let seed = format!("{}/{}/{}", due.tenant_id, due.kb_id, due.name);
         let id = JobId::derived(due.fire_at, &seed);
-        self.stamper.restamp(&verified.tenant, &verified.envelope, id).map_err(|_| Refusal::Malformed)
+        let job = self.stamper.restamp(&verified.tenant, &verified.envelope, id);
+        let tenant = self.stores.scoped(&verified.tenant).catalog().tenant().await;
+        let tenant = tenant.map_err(|error| Refusal::Directory(DirectoryError(error.into())))?;
+        let limits = tenant.map(|tenant| self.plans.limits(&tenant.plan, &tenant.limits)).unwrap_or_default();
+        Ok((job.map_err(|_| Refusal::Malformed)?, limits))
     }
 
     async fn skip(

@@ -115,6 +115,9 @@ impl Problem {
             None if matches!(quota, Quota::RequestsPerMinute | Quota::ConcurrentQueries) => {
                 format!("send fewer {}", quota.unit())
             }
+            None if quota == Quota::IdempotencyKeys => {
+                "send fewer requests with an Idempotency-Key a day".to_owned()
+            }
             None => format!("delete some {}", quota.unit()),
         };
         let detail = format!("{quota} is {current} of {maximum}: {remedy}, or ask the operator for more");

@@ -110,6 +110,12 @@ codes! {
         "invitations_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many open invitations as it may";
     DailyJobsLimitReached =
         "daily_jobs_limit_reached", TOO_MANY_REQUESTS, "The tenant asked for as many jobs today as it may";
+    SchedulesLimitReached =
+        "schedules_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many schedules as it may";
+    ApiKeysLimitReached =
+        "api_keys_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many API keys as it may";
+    IdempotencyKeysLimitReached =
+        "idempotency_keys_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many Idempotency-Keys as it may";
     ApiCallsLimitReached =
         "api_calls_limit_reached", TOO_MANY_REQUESTS, "The tenant sent as many requests this month as it may";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "The tenant sends requests faster than it may";
@@ -136,6 +142,9 @@ impl Code {
             Quota::RelationsPerKb => Self::RelationsLimitReached,
             Quota::Members => Self::MembersLimitReached,
             Quota::DailyJobs => Self::DailyJobsLimitReached,
+            Quota::MaxSchedules => Self::SchedulesLimitReached,
+            Quota::MaxApiKeys => Self::ApiKeysLimitReached,
+            Quota::IdempotencyKeys => Self::IdempotencyKeysLimitReached,
         }
     }
 }

@@ -6,7 +6,7 @@ use jobs::tenant::{ApiKeyId, KbId, Permission, Permissions, Role};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use stores::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, KeyEnd, NewApiKey};
+use stores::model::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRow, KeyEnd, NewApiKey};
 
 use super::api_key_view::{ApiKeyPage, ApiKeyView, NewApiKeyView};
 use super::page::{page_after, page_limit};
@@ -74,8 +74,11 @@ pub(super) async fn create(
     let now = app.clock().now().trunc_subsecs(6);
     let key = ApiKey::fresh(who.tenant());
     let new = new_key(&who, wanted, &key, now).await?;
-    let Some(row) = who.stores.catalog().api_key_insert(&new, now).await? else {
-        return Err(name_taken());
+    let limits = app.limits_of(who.tenant()).await?;
+    let row = match who.stores.catalog().api_key_insert(&new, &limits, now).await? {
+        ApiKeyMade::Done(row) => row,
+        ApiKeyMade::NameTaken => return Err(name_taken()),
+        ApiKeyMade::OverQuota(over) => return Err(Problem::over_quota(&over, now)),
     };
     app.directory().invalidate(who.tenant()).await;
     let location = format!("/api/v1/tenants/{}/api-keys/{}", who.tenant(), row.id);

@@ -90,8 +90,8 @@ pub(super) struct Listing {
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    limit: Option<String>,
 }
 
 /// `GET …/invitations`: a page of those that are open, the oldest first.
@@ -101,7 +101,7 @@ pub(super) async fn list(
     Query(asked): Query<Listing>,
 ) -> Result<Answering<InvitationPage>, Problem> {
     let after: Option<Uuid> = page_after(asked.after.as_deref())?;
-    let (limit, now) = (page_limit(asked.limit)?, app.clock().now());
+    let (limit, now) = (page_limit(asked.limit.as_deref())?, app.clock().now());
     let page = who.stores.catalog().invitations(after, limit, now).await?;
     let invitations = page.items.into_iter().map(InvitationView::from).collect();
     Ok(Answering(InvitationPage { invitations, next: page.next }))

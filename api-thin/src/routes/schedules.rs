@@ -17,7 +17,6 @@ use crate::server::ApiState;
 
 /// How many firings are looked at to see whether a schedule fires too often.
 const LOOKAHEAD: usize = 48;
-const MAX_SCHEDULES: usize = 100;
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(inline)]
@@ -66,11 +65,6 @@ pub(super) async fn put(
     check_name(&named.schedule)?;
     let next_fire_at = first_fire(&wanted, now, app.limits().schedule_interval)?;
     let catalog = who.caller.stores.catalog();
-    let known = catalog.schedules(&who.kb.id).await?;
-    let is_new = known.iter().all(|schedule| schedule.name != named.schedule);
-    if is_new && known.len() >= MAX_SCHEDULES {
-        return Err(invalid("schedule", format!("a knowledge base has at most {MAX_SCHEDULES} schedules")));
-    }
     let template =
         who.caller.stamp_for_schedule(&app, &named.schedule, JobId::generate(now), &ReindexKb::default())?;
     let schedule = NewSchedule {
@@ -82,7 +76,10 @@ pub(super) async fn put(
         template,
         created_by: who.caller.context.actor().to_string(),
     };
-    catalog.schedule_put(&schedule, now).await?;
+    let limits = app.limits_of(who.caller.tenant()).await?;
+    if let Some(over) = catalog.schedule_put(&schedule, &limits, now).await? {
+        return Err(Problem::over_quota(&over, now));
+    }
     app.directory().invalidate(who.caller.tenant()).await;
     let stored = catalog.schedules(&who.kb.id).await?;
     let stored = stored.into_iter().find(|schedule| schedule.name == named.schedule);

@@ -62,9 +62,18 @@ pub struct Limits {
     /// How many people may be members.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<u64>,
-    /// How many jobs requests may ask for in a day (UTC).
+    /// How many jobs requests and schedules may ask for in a day (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daily_jobs: Option<u64>,
+    /// How many schedules there may be, in all knowledge bases together; 1000 unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_schedules: Option<u64>,
+    /// How many API keys there may be; 1000 unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_api_keys: Option<u64>,
+    /// How many Idempotency-Keys may be kept at once; 20000 unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_keys: Option<u64>,
     /// How the tenant's data is kept apart. Recorded only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
@@ -125,7 +134,7 @@ impl Limits {
     /// How much of something the tenant may have; `None` when that is not limited.
     #[must_use]
     pub fn maximum(&self, quota: Quota) -> Option<u64> {
-        self.said(quota).filter(|maximum| *maximum > 0)
+        self.said(quota).or(quota.usual()).filter(|maximum| *maximum > 0)
     }
 
     const fn said(&self, quota: Quota) -> Option<u64> {
@@ -140,6 +149,9 @@ impl Limits {
             Quota::RelationsPerKb => self.relations_per_kb,
             Quota::Members => self.members,
             Quota::DailyJobs => self.daily_jobs,
+            Quota::MaxSchedules => self.max_schedules,
+            Quota::MaxApiKeys => self.max_api_keys,
+            Quota::IdempotencyKeys => self.idempotency_keys,
         }
     }
 
@@ -167,6 +179,9 @@ impl Limits {
             relations_per_kb: self.relations_per_kb.or(plan.relations_per_kb),
             members: self.members.or(plan.members),
             daily_jobs: self.daily_jobs.or(plan.daily_jobs),
+            max_schedules: self.max_schedules.or(plan.max_schedules),
+            max_api_keys: self.max_api_keys.or(plan.max_api_keys),
+            idempotency_keys: self.idempotency_keys.or(plan.idempotency_keys),
             isolation: self.isolation.or(plan.isolation),
         }
     }
@@ -251,8 +266,9 @@ mod tests {
             assert_eq!(own.maximum(quota), Some(7), "{quota}");
             assert_eq!(Limits::default().over(&own).maximum(quota), Some(7), "{quota}");
             assert_eq!(limits(&format!(r#"{{"{quota}": 0}}"#)).over(&own).maximum(quota), None, "{quota}");
-            let others = Quota::ALL.into_iter().filter(|other| *other != quota);
-            assert_eq!(others.filter_map(|other| own.maximum(other)).count(), 0, "{quota}");
+            for other in Quota::ALL.into_iter().filter(|other| *other != quota) {
+                assert_eq!(own.maximum(other), other.usual(), "{quota}, {other}");
+            }
         }
         let own = limits(r#"{"isolation": "shared"}"#);
         assert_eq!(Limits::default().over(&own).isolation, Some(Isolation::Shared));

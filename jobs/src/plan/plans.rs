@@ -160,7 +160,7 @@ mod tests {
         for quota in Quota::ALL {
             let [free, pro, enterprise] = ["free", "pro", "enterprise"].map(|plan| maximum(plan, quota));
             assert!(free.is_some() && free < pro && pro < enterprise, "{quota}");
-            assert_eq!(maximum("standard", quota), None, "{quota}");
+            assert_eq!(maximum("standard", quota), quota.usual(), "{quota}");
         }
     }
 

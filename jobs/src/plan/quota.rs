@@ -25,13 +25,19 @@ pub enum Quota {
     RelationsPerKb,
     /// People.
     Members,
-    /// Jobs that requests ask for, in a day (UTC).
+    /// Jobs that requests and schedules ask for, in a day (UTC).
     DailyJobs,
+    /// Schedules, in all knowledge bases together.
+    MaxSchedules,
+    /// API keys that were not revoked.
+    MaxApiKeys,
+    /// Idempotency-Keys whose answers are kept.
+    IdempotencyKeys,
 }
 
 impl Quota {
     /// Every quota there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::MaxDocuments,
         Self::StorageBytes,
         Self::ConcurrentQueries,
@@ -42,6 +48,9 @@ impl Quota {
         Self::RelationsPerKb,
         Self::Members,
         Self::DailyJobs,
+        Self::MaxSchedules,
+        Self::MaxApiKeys,
+        Self::IdempotencyKeys,
     ];
 
     /// The name of its limit in plans and answers.
@@ -58,6 +67,9 @@ impl Quota {
             Self::RelationsPerKb => "relations_per_kb",
             Self::Members => "members",
             Self::DailyJobs => "daily_jobs",
+            Self::MaxSchedules => "max_schedules",
+            Self::MaxApiKeys => "max_api_keys",
+            Self::IdempotencyKeys => "idempotency_keys",
         }
     }
 
@@ -74,6 +86,9 @@ impl Quota {
             Self::RelationsPerKb => "relations",
             Self::Members => "members",
             Self::DailyJobs => "jobs",
+            Self::MaxSchedules => "schedules",
+            Self::MaxApiKeys => "API keys",
+            Self::IdempotencyKeys => "Idempotency-Keys",
         }
     }
 
@@ -86,8 +101,19 @@ impl Quota {
             Self::MaxDocuments | Self::EntitiesPerKb | Self::RelationsPerKb | Self::DailyJobs => {
                 1_000_000_000
             }
-            Self::Kbs | Self::Members | Self::RequestsPerMinute => 1_000_000,
-            Self::ConcurrentQueries => 100_000,
+            Self::Kbs | Self::Members | Self::RequestsPerMinute | Self::IdempotencyKeys => 1_000_000,
+            Self::ConcurrentQueries | Self::MaxSchedules | Self::MaxApiKeys => 100_000,
+        }
+    }
+
+    /// The limit where neither plan nor tenant says one: nobody needs more of these, and without any a tenant could fill
+    /// the catalog with them.
+    #[must_use]
+    pub const fn usual(self) -> Option<u64> {
+        match self {
+            Self::MaxSchedules | Self::MaxApiKeys => Some(1_000),
+            Self::IdempotencyKeys => Some(20_000),
+            _ => None,
         }
     }
 

@@ -155,3 +155,75 @@ async fn pages_and_routes_that_do_not_exist() {
     let reply = refused(&api, &acme, acme.request(Method::PATCH, FILES), 405, "method_not_allowed").await;
     assert_eq!(reply.header("allow"), "GET,HEAD,POST");
 }
+
+/// One sentence that says what was sent and what is expected, and the field it is about.
+#[tokio::test]
+async fn what_cannot_be_used_is_named_with_its_place() {
+    let (api, acme) = small().await;
+    let batch: &[u8] = br#"{"documents": [{"name": "a.md", "text": "x"}, {"name": "b.md", "text": 5}]}"#;
+    let typed = |path, media_type: &str, body: &'static [u8]| {
+        acme.request(Method::POST, path).header("content-type", media_type).body(body)
+    };
+    let packed = json_body(&acme, TEXT, b"\x1f\x8b\x08").header("content-encoding", "gzip");
+    let list = |query: &str| acme.request(Method::GET, &format!("{FILES}?{query}"));
+    let part = |disposition: &'static str, media_type: &'static str| {
+        let body =
+            format!("--b\r\nContent-Disposition: form-data; {disposition}\r\n{media_type}\r\nx\r\n--b--\r\n");
+        acme.request(Method::POST, FILES).header("content-type", "multipart/form-data; boundary=b").body(body)
+    };
+    for (request, status, code, field, said) in [
+        (list("limit=abc"), 400, "invalid_query", "limit", "expected 1 to 1000, not `abc`"),
+        (list("limit=0"), 400, "invalid_query", "limit", "expected 1 to 1000, not `0`"),
+        (list("page=2"), 400, "invalid_query", "page", "`page` is not known"),
+        (
+            json_body(&acme, BATCH, batch),
+            400,
+            "invalid_field",
+            "documents[1].text",
+            "expected a string, not 5",
+        ),
+        (json_body(&acme, TEXT, b"null"), 400, "invalid_field", "", "expected an object, not null"),
+        (json_body(&acme, TEXT, b"{}"), 400, "invalid_field", "name", "`name` is missing"),
+        (json_body(&acme, TEXT, b""), 400, "malformed_json", "", "the body is empty"),
+        (packed, 415, "unsupported_content_type", "Content-Encoding", "Content-Encoding: gzip"),
+        (typed(TEXT, "text/csv", b"a,b"), 415, "unsupported_content_type", "Content-Type", "text/csv"),
+        (
+            typed(FILES, "application/json", b"{}"),
+            415,
+            "unsupported_content_type",
+            "Content-Type",
+            "application/json",
+        ),
+        (
+            part("name=\"file\"; filename=\"a.md\"; filename=\"b.md\"", ""),
+            400,
+            "invalid_document_name",
+            "file[0].name",
+            "twice",
+        ),
+        (
+            part("name=\"file\"; filename=\"x.md\"", "Content-Type: application/x-notes\r\n"),
+            415,
+            "unsupported_media_type",
+            "file[0].media_type",
+            "`application/x-notes` cannot be read: leave the type out",
+        ),
+    ] {
+        let reply = refused(&api, &acme, request, status, code).await;
+        let body = reply.body();
+        assert_eq!(body["field"].as_str().unwrap_or_default(), field, "{body}");
+        assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(said)), "{said}: {body}");
+    }
+    let marked = json_body(&acme, TEXT, b"\xef\xbb\xbf{\"name\": \"a.md\", \"text\": \"x\"}");
+    assert_eq!(send(marked).await.status, 202, "a byte order mark says nothing");
+}
+
+/// A file name in Latin-1 is not UTF-8, and says so.
+#[tokio::test]
+async fn file_names_in_another_encoding_are_named() {
+    let (api, acme) = small().await;
+    let body = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"B\xfccher.txt\"\r\n\r\nx\r\n--b--\r\n";
+    let request = acme.request(Method::POST, FILES).header("content-type", "multipart/form-data; boundary=b");
+    let reply = refused(&api, &acme, request.body(&body[..]), 400, "invalid_document_name").await;
+    assert!(reply.text("/detail").contains("is not UTF-8: send filename in UTF-8"), "{reply:?}");
+}

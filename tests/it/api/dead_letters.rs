@@ -40,7 +40,11 @@ async fn a_dead_letter_is_listed_shown_and_started_again() {
     assert_eq!((retried.status, retried.text("/job_id")), (202, job.clone()));
     assert_eq!(acme.get(&format!("/jobs/{job}")).await.text("/state"), "available");
     let redriven = acme.get(&format!("/jobs/{job}")).await.body()["redriven"].clone();
-    assert_eq!((&redriven["times"], &redriven["last_at"]), (&json!(1), &json!(Api::start_time())), "{redriven}");
+    assert_eq!(
+        (&redriven["times"], &redriven["last_at"]),
+        (&json!(1), &json!(Api::start_time())),
+        "{redriven}"
+    );
     assert!(redriven["last_by"].as_str().is_some_and(|by| by.starts_with("api_key:")), "{redriven}");
     let again = send(acme.request(Method::POST, &format!("/dead-letters/{job}/retry"))).await;
     problem(&again, 404, "not_found");

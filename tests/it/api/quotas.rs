@@ -6,7 +6,7 @@ use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, se
 
 async fn api() -> Api {
     let plans = "[plan.ten]\nmax_documents = 10\n[plan.small]\nstorage_bytes = 10\n[plan.slow]\ndaily_jobs = 3\n\
-         [plan.two]\nkbs = 2";
+         [plan.two]\nkbs = 2\nmax_schedules = 2\nmax_api_keys = 3\nidempotency_keys = 2";
     Api::with(ApiOptions { plans: Plans::parse(plans).unwrap(), ..ApiOptions::default() }).await
 }
 
@@ -136,4 +136,42 @@ async fn the_jobs_of_a_day_begin_anew_at_midnight() {
     assert_eq!(refused.header("retry-after"), (16 * 3_600).to_string());
     api.clock.advance(std::time::Duration::from_secs(16 * 3_600));
     assert_eq!(reindex().await.status, 202);
+}
+
+#[tokio::test]
+async fn schedules_keys_and_idempotency_keys_are_bounded_each_with_its_code() {
+    let api = api().await;
+    let (acme, twin) = (on_plan(&api, "acme", "two").await, api.tenant("acme-2").await);
+    let refused = |replies: Vec<Reply>, room: usize, code: &str| {
+        let refused: Vec<_> = replies.into_iter().filter(|reply| reply.status >= 300).collect();
+        assert_eq!(refused.len(), 8 - room, "{code}: {refused:?}");
+        refused.iter().for_each(|reply| problem(reply, 429, code));
+    };
+    let schedule = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
+    let put = async |tenant: &ApiTenant, n: usize| {
+        send(tenant.request(Method::PUT, &format!("/kbs/default/schedules/s-{n}")).json(&schedule)).await
+    };
+    refused(join_all((0..8).map(|n| put(&acme, n))).await, 2, "schedules_limit_reached");
+    let key = async |tenant: &ApiTenant, n: usize| {
+        tenant.post("/api-keys", &json!({ "name": format!("key {n}") })).await
+    };
+    let before = acme.get("/usage").await.body()["quotas"]["max_api_keys"]["current"].as_u64().unwrap();
+    let room = 3 - usize::try_from(before).unwrap();
+    refused(join_all((0..8).map(|n| key(&acme, n))).await, room, "api_keys_limit_reached");
+    let asked = async |tenant: &ApiTenant, n: usize| {
+        let request = tenant.request(Method::POST, "/kbs/default/reindex");
+        send(request.header("idempotency-key", format!("key-{n}"))).await
+    };
+    refused(join_all((0..8).map(|n| asked(&acme, n))).await, 2, "idempotency_keys_limit_reached");
+    for (tenant, quota) in [(&acme, "max_schedules"), (&acme, "idempotency_keys")] {
+        let shown = tenant.get("/usage").await.body()["quotas"][quota].clone();
+        assert_eq!((&shown["current"], &shown["maximum"]), (&json!(2), &json!(2)), "{quota}");
+    }
+    assert_eq!(put(&twin, 0).await.status, 200);
+    assert_eq!((key(&twin, 0).await.status, asked(&twin, 0).await.status), (201, 202));
+    let usual = twin.get("/usage").await.body()["quotas"].clone();
+    assert_eq!(
+        (&usual["max_schedules"]["maximum"], &usual["idempotency_keys"]["maximum"]),
+        (&json!(1_000), &json!(20_000))
+    );
 }

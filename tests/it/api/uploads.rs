@@ -96,3 +96,27 @@ async fn the_trace_of_the_request_goes_on_in_the_job() {
     assert!(wire.contains(&format!("00-{trace}-")), "{wire}");
     assert!(!wire.contains("00f067aa0ba902b7"), "the job is a span of its own: {wire}");
 }
+
+/// What stands in `filename` beside it is a makeshift: the same for every name that a client cannot write there.
+#[tokio::test]
+async fn the_extended_file_name_wins() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    let upload = async |disposition: &str| {
+        let body = format!(
+            "--b\r\nContent-Disposition: form-data; name=file; {disposition}\r\n\r\ntext\r\n--b--\r\n"
+        );
+        let request = acme.request(Method::POST, "/kbs/default/documents").body(body);
+        let reply = send(request.header("content-type", "multipart/form-data; boundary=b")).await;
+        assert_eq!(reply.status, 202, "{reply:?}");
+        reply.text("/documents/0/name")
+    };
+    for (star, name) in [("%E6%96%87%E6%A1%A3.txt", "文档.txt"), ("%E5%A0%B1%E5%91%8A.txt", "報告.txt")] {
+        assert_eq!(upload(&format!("filename=\"__.txt\"; filename*=utf-8''{star}")).await, name);
+    }
+    // As .NET sends it: the same document once more.
+    let dotnet = "filename=\"=?utf-8?B?5paH5qGjLnR4dA==?=\"; filename*=utf-8''%E6%96%87%E6%A1%A3.txt";
+    assert_eq!(upload(dotnet).await, "文档.txt");
+    let listed = acme.get("/kbs/default/documents").await.body();
+    assert_eq!(listed["documents"].as_array().unwrap().len(), 2);
+}

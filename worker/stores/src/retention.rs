@@ -14,3 +14,7 @@ pub(crate) const HISTORY_KEPT_MAX: i64 = 10_000;
 pub(crate) const HISTORY_PRUNED: i64 = 500;
 /// How long tries at a gate are remembered, at most.
 pub(crate) const GATES_KEPT: TimeDelta = TimeDelta::days(2);
+/// How many API keys that were revoked a tenant keeps; they show who did something long ago.
+pub(crate) const REVOKED_KEPT_MAX: i64 = 1_000;
+/// How many of the older ones go when a key is made: more than it adds.
+pub(crate) const REVOKED_PRUNED: i64 = 20;

@@ -43,6 +43,25 @@ async fn what_a_body_does_not_know_is_refused() {
     site.assert_theirs_untouched("a field too many").await;
 }
 
+/// serde takes a list for any struct, its values in the order of the fields: nothing could be said of fields then.
+#[tokio::test]
+async fn a_list_in_place_of_an_object_is_refused() {
+    let site = Site::open().await;
+    for route in ROUTES {
+        let Some(good) = body(route) else { continue };
+        let mine = site.mine().await;
+        for place in objects(&good) {
+            let mut bad = good.clone();
+            let object = bad.pointer_mut(&place).unwrap();
+            *object = object.as_object().into_iter().flatten().map(|(_, value)| value.clone()).collect();
+            let what = format!("{} {} with a list at {place:?}", route.method, route.path);
+            let request = site.request(route, &path(route, &mine), &mine).json(&bad);
+            problem(&site.attack(request, &mine, &what).await, 400, "invalid_field");
+        }
+    }
+    site.assert_theirs_untouched("a list in place of an object").await;
+}
+
 /// Which of two counts would be a matter of luck.
 #[tokio::test]
 async fn what_comes_twice_is_refused() {

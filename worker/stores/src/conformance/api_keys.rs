@@ -1,16 +1,17 @@
 use chrono::TimeDelta;
 use futures::future::join_all;
+use jobs::plan::Limits;
 use jobs::tenant::{Actor, ApiKeyId, KbId, Permission, Permissions, Role};
 
 use super::fixture::{Pair, Party, now};
 use crate::Opened;
-use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, KeyEnd, NewApiKey};
+use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRow, KeyEnd, NewApiKey};
 
 fn id(text: &str) -> ApiKeyId {
     text.parse().unwrap()
 }
 
-fn key(id_text: &str, name: &str) -> NewApiKey {
+pub(super) fn key(id_text: &str, name: &str) -> NewApiKey {
     NewApiKey {
         id: id(id_text),
         name: name.into(),
@@ -23,8 +24,15 @@ fn key(id_text: &str, name: &str) -> NewApiKey {
     }
 }
 
+fn made(made: ApiKeyMade) -> ApiKeyRow {
+    match made {
+        ApiKeyMade::Done(row) => row,
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn insert(party: &Party, new: &NewApiKey) -> ApiKeyRow {
-    party.stores.catalog().api_key_insert(new, now()).await.unwrap().unwrap()
+    made(party.stores.catalog().api_key_insert(new, &Limits::default(), now()).await.unwrap())
 }
 
 fn renamed(name: &str) -> ApiKeyEdit {
@@ -39,7 +47,7 @@ pub(super) async fn made_and_listed(opened: &Opened) {
     let kb_id = Some(KbId::first());
     let narrow =
         NewApiKey { permissions: Some(scope), kb_id: kb_id.clone(), expires_at, ..key("narrow00", "narrow") };
-    let stored = catalog.api_key_insert(&narrow, pair.now).await.unwrap().unwrap();
+    let stored = made(catalog.api_key_insert(&narrow, &Limits::default(), pair.now).await.unwrap());
     let expected = ApiKeyRow {
         id: id("narrow00"),
         name: "narrow".into(),
@@ -56,8 +64,10 @@ pub(super) async fn made_and_listed(opened: &Opened) {
     assert_eq!(stored, expected);
     assert_eq!(catalog.api_key(&id("narrow00")).await.unwrap(), Some(expected));
 
-    assert_eq!(catalog.api_key_insert(&key("another0", "narrow"), now()).await.unwrap(), None);
-    assert_eq!(catalog.api_key_insert(&key("narrow00", "other"), now()).await.unwrap(), None);
+    for taken in [key("another0", "narrow"), key("narrow00", "other")] {
+        let made = catalog.api_key_insert(&taken, &Limits::default(), now()).await.unwrap();
+        assert_eq!(made, ApiKeyMade::NameTaken);
+    }
     assert_eq!(insert(&pair.acme, &key("wide0000", "wide")).await.permissions, Role::Editor.permissions());
     insert(&pair.twin, &key("twin0000", "narrow")).await;
     let first = catalog.api_keys(None, 1).await.unwrap();
@@ -69,9 +79,10 @@ pub(super) async fn made_and_listed(opened: &Opened) {
 pub(super) async fn one_name_for_one_key(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let keys: Vec<_> = (0..8).map(|number| key(&format!("racing0{number}"), "racing")).collect();
-    let race = keys
-        .iter()
-        .map(async |key| pair.acme.stores.catalog().api_key_insert(key, now()).await.unwrap().is_some());
+    let race = keys.iter().map(async |key| {
+        let made = pair.acme.stores.catalog().api_key_insert(key, &Limits::default(), now()).await.unwrap();
+        matches!(made, ApiKeyMade::Done(_))
+    });
     assert_eq!(join_all(race).await.into_iter().filter(|won| *won).count(), 1);
 }
 

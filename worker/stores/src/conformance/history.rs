@@ -3,7 +3,7 @@ use jobs::JobId;
 
 use super::fixture::{Pair, now};
 use crate::Opened;
-use crate::model::JobRecord;
+use crate::model::{JobRecord, Redrives};
 
 /// A job that took a second and ended some time ago.
 fn ended(ago: TimeDelta) -> JobRecord {
@@ -46,4 +46,32 @@ pub(super) async fn old_records_go(opened: &Opened) {
     catalog.history_insert(&[ended(TimeDelta::zero())]).await.unwrap();
     assert_eq!(catalog.history(old.id).await.unwrap(), None);
     assert_eq!(catalog.history(recent.id).await.unwrap(), Some(recent));
+}
+
+pub(super) async fn what_was_started_again_ends_again(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, twin) = (pair.acme.stores.catalog(), pair.twin.stores.catalog());
+    let error = Some(("out_of_order".to_owned(), "told to".to_owned()));
+    let dead = JobRecord { state: "discarded".into(), error, ..ended(TimeDelta::seconds(10)) };
+    catalog.history_insert(std::slice::from_ref(&dead)).await.unwrap();
+    let again = JobRecord { id: dead.id, created_at: dead.created_at, ..ended(TimeDelta::zero()) };
+    for _ in 0..2 {
+        catalog.history_insert(std::slice::from_ref(&again)).await.unwrap();
+        assert_eq!(catalog.history(dead.id).await.unwrap(), Some(again.clone()));
+    }
+    let late = JobRecord { state: "discarded".into(), ..again.clone() };
+    catalog.history_insert(&[late]).await.unwrap();
+    assert_eq!(catalog.history(dead.id).await.unwrap(), Some(again));
+
+    assert_eq!(catalog.job_redrives(dead.id).await.unwrap(), None);
+    for (times, by) in [(1, "user:ann"), (2, "operator")] {
+        let last_at = now();
+        catalog.job_redriven(&[dead.id], by, last_at).await.unwrap();
+        let expected = Redrives { times, last_at, last_by: by.to_owned() };
+        assert_eq!(catalog.job_redrives(dead.id).await.unwrap(), Some(expected));
+    }
+    assert_eq!(twin.job_redrives(dead.id).await.unwrap(), None);
+    let later = now() + TimeDelta::days(31);
+    catalog.job_redriven(&[JobId::generate(later)], "operator", later).await.unwrap();
+    assert_eq!(catalog.job_redrives(dead.id).await.unwrap(), None, "it was long ago");
 }

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use jobs::plan::Limits;
 use jobs::tenant::{KbId, Role};
 use jobs::{DocumentId, JobId};
 use sha2::{Digest as _, Sha256};
@@ -82,7 +83,7 @@ pub(super) async fn closed(opened: &Opened) {
     for party in [&pair.acme, &pair.twin] {
         assert_eq!(party.register(vec![upload("a.md", 1, pair.now)], pair.now).await, Accepted::New);
         let nightly = schedule(party, "nightly", pair.now + chrono::TimeDelta::days(1));
-        party.stores.catalog().schedule_put(&nightly, pair.now).await.unwrap();
+        party.stores.catalog().schedule_put(&nightly, &Limits::default(), pair.now).await.unwrap();
     }
     let (catalog, lifecycle) = (pair.acme.stores.catalog(), pair.acme.stores.lifecycle());
     keys(&pair).await;

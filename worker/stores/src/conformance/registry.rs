@@ -114,3 +114,32 @@ pub(super) async fn totals(opened: &Opened) {
     assert_eq!(catalog.document_totals(kb).await.unwrap(), [2, 1, 0, 1]);
     assert_eq!(pair.twin.stores.catalog().document_totals(kb).await.unwrap(), [0, 0, 0, 0]);
 }
+
+/// Of several jobs that want to go on with a document that failed, one does.
+pub(super) async fn reopened_by_one(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb, now) = (pair.acme.stores.catalog(), &pair.acme.kb.id, pair.now);
+    let id = DocumentId::of_name("a.md");
+    for party in [&pair.acme, &pair.twin] {
+        party.register(vec![upload("a.md", 1, now)], now).await;
+    }
+    let jobs: Vec<_> = (0..8).map(|_| JobId::generate(now)).collect();
+    let reopen = |job: JobId, revision| {
+        catalog.document_reopen(kb, &id, revision, (job, DocumentStatus::Processing), now)
+    };
+    assert!(!reopen(jobs[0], 1).await.unwrap(), "it did not fail");
+    let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
+    assert!(catalog.document_failed(kb, &id, 1, &fault, now).await.unwrap());
+    assert!(!reopen(jobs[0], 2).await.unwrap(), "of another revision");
+    let won = futures::future::join_all(jobs.iter().map(|job| reopen(*job, 1))).await;
+    let won: Vec<_> = jobs.iter().zip(won).filter_map(|(job, won)| won.unwrap().then_some(*job)).collect();
+    let [winner] = won.as_slice() else { panic!("{won:?}") };
+    let document = catalog.document(kb, &id).await.unwrap().unwrap();
+    assert_eq!((document.status, document.fault), (DocumentStatus::Processing, None));
+    assert_eq!(document.job_id, *winner);
+    assert!(reopen(*winner, 1).await.unwrap(), "until it is done");
+    assert!(catalog.document_processed(kb, &id, 1, COUNTS, now).await.unwrap());
+    assert!(!reopen(*winner, 1).await.unwrap());
+    let twin = pair.twin.stores.catalog().document(&pair.twin.kb.id, &id).await.unwrap().unwrap();
+    assert_eq!(twin.status, DocumentStatus::Pending);
+}

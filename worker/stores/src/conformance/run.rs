@@ -37,9 +37,10 @@ pub async fn exercise(opened: &Opened) {
         accept {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,
         }
-        usage { counted, racing, racing_for_kbs, replaced, refused_as_a_whole, jobs_of_a_day, api_calls }
-        registry { states, stale_revisions, pages, totals }
-        history { first_record_stays, old_records_go }
+        usage { counted, racing, racing_for_kbs, racing_for_small_things, replaced,
+            refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls }
+        registry { states, stale_revisions, pages, totals, reopened_by_one }
+        history { first_record_stays, what_was_started_again_ends_again, old_records_go }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
         schedules { kept_and_replaced, due_in_order, fired_once, skipped }
         settings { put_by_revision, unapplied_until_told, all_by_id }

@@ -3,7 +3,8 @@ use futures::future::join_all;
 
 use super::fixture::{Pair, Party, now};
 use crate::Opened;
-use crate::model::{DueSchedule, NewSchedule, Schedule};
+use crate::model::{DueSchedule, Firing, NewSchedule, Schedule};
+use jobs::plan::Limits;
 
 pub(super) fn schedule(party: &Party, name: &str, next_fire_at: DateTime<Utc>) -> NewSchedule {
     NewSchedule {
@@ -28,11 +29,14 @@ pub(super) async fn kept_and_replaced(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
     let later = pair.now + TimeDelta::days(1);
-    catalog.schedule_put(&schedule(&pair.acme, "nightly", later), pair.now).await.unwrap();
-    catalog.schedule_put(&schedule(&pair.acme, "always", later), pair.now).await.unwrap();
+    catalog
+        .schedule_put(&schedule(&pair.acme, "nightly", later), &Limits::default(), pair.now)
+        .await
+        .unwrap();
+    catalog.schedule_put(&schedule(&pair.acme, "always", later), &Limits::default(), pair.now).await.unwrap();
     let mut changed = schedule(&pair.acme, "nightly", later + TimeDelta::hours(1));
     changed.cron = "0 4 * * *".into();
-    catalog.schedule_put(&changed, pair.now).await.unwrap();
+    catalog.schedule_put(&changed, &Limits::default(), pair.now).await.unwrap();
 
     let expected = |name: &str, cron: &str, next_fire_at| Schedule {
         name: name.into(),
@@ -55,16 +59,16 @@ pub(super) async fn kept_and_replaced(opened: &Opened) {
     assert_eq!(catalog.schedules(kb).await.unwrap(), [always]);
 
     let foreign = schedule(&pair.twin, "foreign", later);
-    assert!(!catalog.schedule_put(&foreign, pair.now).await.unwrap_err().is_transient());
+    assert!(!catalog.schedule_put(&foreign, &Limits::default(), pair.now).await.unwrap_err().is_transient());
 }
 
 pub(super) async fn due_in_order(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let at = |seconds| pair.now + TimeDelta::seconds(seconds);
     let late = schedule(&pair.acme, "late", at(20));
-    pair.acme.stores.catalog().schedule_put(&late, pair.now).await.unwrap();
+    pair.acme.stores.catalog().schedule_put(&late, &Limits::default(), pair.now).await.unwrap();
     let early = schedule(&pair.twin, "early", at(10));
-    pair.twin.stores.catalog().schedule_put(&early, pair.now).await.unwrap();
+    pair.twin.stores.catalog().schedule_put(&early, &Limits::default(), pair.now).await.unwrap();
     let names = async |moment| {
         let due = due(opened, &pair, moment).await;
         due.into_iter().map(|due| due.name).collect::<Vec<_>>()
@@ -84,15 +88,16 @@ pub(super) async fn fired_once(opened: &Opened) {
     let next = pair.now + TimeDelta::days(1);
     for party in [&pair.acme, &pair.twin] {
         let nightly = schedule(party, "nightly", pair.now);
-        party.stores.catalog().schedule_put(&nightly, pair.now).await.unwrap();
+        party.stores.catalog().schedule_put(&nightly, &Limits::default(), pair.now).await.unwrap();
     }
     let found = due(opened, &pair, pair.now).await;
     let due_acme = found.iter().find(|due| due.tenant_id == *pair.acme.id()).unwrap();
+    let none = Limits::default();
     let jobs: Vec<_> = (0..8).map(|_| pair.acme.job()).collect();
-    let fire = jobs.iter().map(|job| opened.schedules.schedule_fire(due_acme, job, next, now()));
+    let fire = jobs.iter().map(|job| opened.schedules.schedule_fire(due_acme, (job, &none), next, now()));
     let fired: Vec<_> = join_all(fire).await.into_iter().map(Result::unwrap).collect();
-    let winner = fired.iter().position(|fired| *fired).unwrap();
-    assert_eq!(fired.iter().filter(|fired| **fired).count(), 1);
+    let winner = fired.iter().position(|fired| *fired == Firing::Fired).unwrap();
+    assert_eq!(fired.iter().filter(|fired| **fired == Firing::Fired).count(), 1);
     assert_eq!(pair.acme.outbox(opened).await, [jobs[winner].id()]);
     assert!(!opened.schedules.schedule_skip(due_acme, next).await.unwrap());
 
@@ -104,7 +109,7 @@ pub(super) async fn fired_once(opened: &Opened) {
 
     // A job of another tenant is not put into this one's outbox, and the schedule stays due.
     let due_twin = found.iter().find(|due| due.tenant_id == *pair.twin.id()).unwrap();
-    let foreign = opened.schedules.schedule_fire(due_twin, &pair.acme.job(), next, now()).await;
+    let foreign = opened.schedules.schedule_fire(due_twin, (&pair.acme.job(), &none), next, now()).await;
     assert!(!foreign.unwrap_err().is_transient());
     assert_eq!(pair.twin.outbox(opened).await, []);
     assert_eq!(due(opened, &pair, pair.now).await.len(), 1);
@@ -114,12 +119,13 @@ pub(super) async fn skipped(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let next = pair.now + TimeDelta::days(1);
     let nightly = schedule(&pair.acme, "nightly", pair.now);
-    pair.acme.stores.catalog().schedule_put(&nightly, pair.now).await.unwrap();
+    pair.acme.stores.catalog().schedule_put(&nightly, &Limits::default(), pair.now).await.unwrap();
     let found = due(opened, &pair, pair.now).await;
     assert!(opened.schedules.schedule_skip(&found[0], next).await.unwrap());
     assert!(!opened.schedules.schedule_skip(&found[0], next).await.unwrap());
-    let late = opened.schedules.schedule_fire(&found[0], &pair.acme.job(), next, now()).await;
-    assert!(!late.unwrap());
+    let late =
+        opened.schedules.schedule_fire(&found[0], (&pair.acme.job(), &Limits::default()), next, now()).await;
+    assert_eq!(late.unwrap(), Firing::NotDue);
     let schedules = pair.acme.stores.catalog().schedules(&pair.acme.kb.id).await.unwrap();
     assert_eq!((schedules[0].next_fire_at, schedules[0].last_fire_at), (next, None));
     assert_eq!(pair.acme.outbox(opened).await, []);

@@ -1,10 +1,15 @@
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use jobs::plan::{Limits, Quota};
 
+use super::api_keys::key as api_key;
 use super::fixture::{Pair, Party, now, upload, workspace};
+use super::schedules::schedule;
 use crate::Opened;
-use crate::model::{Acceptance, Accepted, NewDocument, NewKb, OverQuota, Usage};
+use crate::model::{
+    Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Firing, Idempotency, NewApiKey, NewDocument, NewKb,
+    NewSchedule, OverQuota, Usage,
+};
 
 /// An upload of some bytes with its job.
 fn sized(name: &str, revision: u64, size_bytes: u64) -> NewDocument {
@@ -86,6 +91,91 @@ pub(super) async fn racing_for_kbs(opened: &Opened) {
     assert!(outcomes.iter().all(|outcome| *outcome == Accepted::New || *outcome == full), "{outcomes:?}");
     assert_eq!(usage(&pair.acme).await.kbs, 3);
     assert_eq!(usage(&pair.twin).await.kbs, 1);
+}
+
+/// Many at once of what requests make one by one: as many as there may be are made, with whatever is there already.
+pub(super) async fn racing_for_small_things(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, now) = (pair.acme.stores.catalog(), pair.now);
+    let catalog = &catalog;
+    let limits = Limits {
+        max_schedules: Some(3),
+        max_api_keys: Some(3),
+        idempotency_keys: Some(3),
+        ..Limits::default()
+    };
+    let name = |n: usize| format!("one-of-many-{n}");
+    let full = |quota| OverQuota { quota, current: 3, maximum: 3 };
+
+    let later = now + TimeDelta::days(1);
+    let put = async |new: NewSchedule| catalog.schedule_put(&new, &limits, now).await.unwrap();
+    let outcomes = join_all((0..9).map(|n| put(schedule(&pair.acme, &name(n), later)))).await;
+    assert_eq!(outcomes.iter().filter(|over| over.is_none()).count(), 3);
+    assert_eq!(
+        outcomes.into_iter().flatten().max_by_key(|over| over.current),
+        Some(full(Quota::MaxSchedules))
+    );
+    let known = catalog.schedules(&pair.acme.kb.id).await.unwrap().remove(0).name;
+    assert_eq!(put(schedule(&pair.acme, &known, later)).await, None, "one in place of another");
+    assert!(catalog.schedule_delete(&pair.acme.kb.id, &known).await.unwrap());
+    assert_eq!(put(schedule(&pair.acme, "after", later)).await, None);
+
+    let made = async |new: NewApiKey| catalog.api_key_insert(&new, &limits, now).await.unwrap();
+    let outcomes = join_all((0..9).map(|n| made(api_key(&format!("racing0{n}"), &name(n))))).await;
+    let done = outcomes.iter().filter(|made| matches!(made, ApiKeyMade::Done(_))).count();
+    let over = ApiKeyMade::OverQuota(full(Quota::MaxApiKeys));
+    assert_eq!((done, outcomes.iter().filter(|made| **made == over).count()), (3, 6));
+    let first = catalog.api_keys(None, 1).await.unwrap().items.remove(0);
+    catalog.api_key_change(&first.id, &ApiKeyEdit::Revoked(now), None).await.unwrap();
+    assert!(matches!(made(api_key("racing99", "after")).await, ApiKeyMade::Done(_)));
+
+    let asked = |n: usize, at: DateTime<Utc>| {
+        let idempotency = Idempotency {
+            key: name(n),
+            fingerprint: "f".to_owned(),
+            status: 202,
+            body: serde_json::Value::Null,
+        };
+        let asked =
+            Acceptance { idempotency: Some(idempotency), limits: limits.clone(), ..Acceptance::default() };
+        async move { catalog.accept(&asked, at).await.unwrap() }
+    };
+    let outcomes = join_all((0..9).map(|n| asked(n, now))).await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Accepted::New).count(), 3);
+    let over = Accepted::OverQuota(full(Quota::IdempotencyKeys));
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == over).count(), 6);
+    let taken = outcomes.iter().position(|outcome| *outcome == Accepted::New).unwrap();
+    assert!(matches!(asked(taken, now).await, Accepted::Replayed(_)), "the same request again takes no more");
+    let next_day = now + TimeDelta::hours(24);
+    assert_eq!(asked(100, next_day).await, Accepted::New, "those of yesterday have gone");
+
+    let usage = catalog.usage(now).await.unwrap();
+    assert_eq!((usage.schedules, usage.api_keys), (3, 3));
+    assert_eq!(catalog.usage(next_day).await.unwrap().idempotency_keys, 1);
+    let twin = pair.twin.stores.catalog().usage(now).await.unwrap();
+    assert_eq!((twin.schedules, twin.api_keys, twin.idempotency_keys), (0, 0, 0));
+}
+
+/// What a schedule asks for counts like what a request asks for.
+pub(super) async fn jobs_of_schedules(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, next) = (pair.acme.stores.catalog(), pair.now + TimeDelta::days(1));
+    let limits = Limits { daily_jobs: Some(1), ..Limits::default() };
+    for name in ["one", "two"] {
+        catalog.schedule_put(&schedule(&pair.acme, name, pair.now), &limits, pair.now).await.unwrap();
+    }
+    let due = opened.schedules.schedules_due(pair.now, 10_000).await.unwrap();
+    let due: Vec<_> = due.into_iter().filter(|due| due.tenant_id == *pair.acme.id()).collect();
+    let fire =
+        async |due| opened.schedules.schedule_fire(due, (&pair.acme.job(), &limits), next, pair.now).await;
+    assert_eq!(fire(&due[0]).await.unwrap(), Firing::Fired);
+    let over = OverQuota { quota: Quota::DailyJobs, current: 1, maximum: 1 };
+    assert_eq!(fire(&due[1]).await.unwrap(), Firing::OverQuota(over));
+    assert_eq!(fire(&due[1]).await.unwrap(), Firing::NotDue, "it waits for its next time");
+    assert_eq!(pair.acme.outbox(opened).await.len(), 1);
+    assert_eq!(catalog.usage(pair.now).await.unwrap().daily_jobs, 1);
+    let schedules = catalog.schedules(&pair.acme.kb.id).await.unwrap();
+    assert!(schedules.iter().all(|schedule| schedule.next_fire_at == next));
 }
 
 pub(super) async fn replaced(opened: &Opened) {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use jobs::envelope::StampedJob;
+use jobs::plan::Limits;
 use sqlx::SqliteConnection;
 
-use super::catalog::outbox_insert;
+use super::catalog::{jobs_count, outbox_insert};
 use super::column::{micros, moment, parsed};
 use super::fault::{Fault, call};
 use super::file::SqliteFile;
 use crate::deadline::CALL;
-use crate::model::DueSchedule;
+use crate::model::{DueSchedule, Firing};
 use crate::ports::{DueSchedules, StoreResult};
 
 /// Every tenant's schedules, and nothing else of theirs.
@@ -66,17 +67,22 @@ impl SqliteDueSchedules {
     async fn fire(
         &self,
         due: &DueSchedule,
-        job: &StampedJob,
+        (job, limits): (&StampedJob, &Limits),
         next: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Firing, Fault> {
         let mut tx = self.file.begin().await?;
-        let won = move_on(&mut tx, due, next, Some(due.fire_at)).await?;
-        if won {
-            outbox_insert(&mut tx, &due.tenant_id, job, now).await?;
+        if !move_on(&mut tx, due, next, Some(due.fire_at)).await? {
+            return Ok(Firing::NotDue);
+        }
+        outbox_insert(&mut tx, &due.tenant_id, job, now).await?;
+        if let Some(over) = jobs_count(&mut tx, &due.tenant_id, limits, 1, now).await? {
+            tx.rollback().await?;
+            let skipped = self.skip(due, next).await?;
+            return Ok(if skipped { Firing::OverQuota(over) } else { Firing::NotDue });
         }
         tx.commit().await?;
-        Ok(won)
+        Ok(Firing::Fired)
     }
 
     async fn skip(&self, due: &DueSchedule, next: DateTime<Utc>) -> Result<bool, Fault> {
@@ -118,10 +124,10 @@ impl DueSchedules for SqliteDueSchedules {
     async fn schedule_fire(
         &self,
         due: &DueSchedule,
-        job: &StampedJob,
+        job: (&StampedJob, &Limits),
         next: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> StoreResult<bool> {
+    ) -> StoreResult<Firing> {
         call("schedules.schedule_fire", CALL, self.fire(due, job, next, now)).await
     }
 

@@ -1,6 +1,8 @@
 use chrono::{DateTime, Utc};
 use jobs::tenant::{ApiKeyId, InvalidId, KbId, Permission, Permissions, Role};
 
+use super::OverQuota;
+
 /// An API key to be stored: never the secret itself.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
@@ -145,6 +147,17 @@ pub(crate) fn allowed(role: Role, scope: Option<&str>) -> Result<Permissions, In
     let listed: Permissions =
         scope.split_whitespace().map(str::parse::<Permission>).collect::<Result<_, _>>()?;
     Ok(listed.intersection(role.permissions()))
+}
+
+/// What became of a new API key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiKeyMade {
+    /// It was stored.
+    Done(ApiKeyRow),
+    /// Another key has its name or id; nothing was stored.
+    NameTaken,
+    /// There are as many as there may be; nothing was stored.
+    OverQuota(OverQuota),
 }
 
 #[cfg(test)]

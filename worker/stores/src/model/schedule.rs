@@ -2,6 +2,8 @@ use chrono::{DateTime, Utc};
 use jobs::envelope::{Envelope, StampedJob, WireEnvelope};
 use jobs::tenant::{KbId, TenantId};
 
+use super::OverQuota;
+
 /// A recurring job of one knowledge base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
@@ -67,4 +69,15 @@ pub struct DueSchedule {
     pub fire_at: DateTime<Utc>,
     /// The signed template.
     pub template: String,
+}
+
+/// What became of a due schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firing {
+    /// Its job is in the outbox.
+    Fired,
+    /// Another worker fired it, or it was changed.
+    NotDue,
+    /// The tenant may not have another job today; the schedule waits for its next time.
+    OverQuota(OverQuota),
 }

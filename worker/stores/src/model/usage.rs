@@ -14,7 +14,13 @@ pub struct Usage {
     pub kbs: u64,
     /// Members who were not removed, and invitations that are open.
     pub members: u64,
-    /// Jobs that requests asked for today (UTC).
+    /// Schedules, in all knowledge bases.
+    pub schedules: u64,
+    /// API keys that were not revoked.
+    pub api_keys: u64,
+    /// Idempotency-Keys whose answers are kept.
+    pub idempotency_keys: u64,
+    /// Jobs that requests and schedules asked for today (UTC).
     pub daily_jobs: u64,
     /// Requests that were counted this month (UTC).
     pub api_calls: u64,
@@ -69,9 +75,9 @@ impl Growth {
     }
 }
 
-/// What stands against the last of `kbs` knowledge bases, which was just made.
-pub(crate) fn kb_refused(limits: &Limits, kbs: u64) -> Option<OverQuota> {
-    over(limits, Quota::Kbs, kbs.saturating_sub(1), 1)
+/// What stands against the last of `count` things, which was just made.
+pub(crate) fn last_refused(limits: &Limits, quota: Quota, count: u64) -> Option<OverQuota> {
+    over(limits, quota, count.saturating_sub(1), 1)
 }
 
 /// What stands against a graph becoming `after` from `before`.

@@ -1,8 +1,9 @@
 use chrono::{DateTime, Utc};
+use jobs::plan::Limits;
 use jobs::tenant::ApiKeyId;
 
 use super::StoreResult;
-use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, NewApiKey, Page};
+use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRow, NewApiKey, Page};
 
 /// The tenant's API keys. One that was revoked is none any more, but its row stays.
 #[async_trait::async_trait]
@@ -16,8 +17,13 @@ pub trait ApiKeys: Send + Sync {
     /// Stores an API key unless its id is known, whatever its name.
     async fn api_key_ensure(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()>;
 
-    /// Stores an API key. `None` when another has its name or id; then nothing changes.
-    async fn api_key_insert(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<Option<ApiKeyRow>>;
+    /// Stores an API key, unless another has its name or id, or there are as many as `limits` allow.
+    async fn api_key_insert(
+        &self,
+        key: &NewApiKey,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> StoreResult<ApiKeyMade>;
 
     /// Changes a key, if `revision` (when given) is still its revision.
     async fn api_key_change(

@@ -1,12 +1,13 @@
 use chrono::{DateTime, Utc};
+use jobs::plan::Limits;
 use jobs::tenant::{KbId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::{ApiKeys, Members, StoreResult};
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, Page, RagSettings, Redrives, Replay, Schedule, TenantChange, TenantSettings, Usage,
-    WorkspaceId,
+    NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, TenantChange, TenantSettings,
+    Usage, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
@@ -182,8 +183,13 @@ pub trait Catalog: Members + ApiKeys {
     /// How often a job was started again, if it was lately.
     async fn job_redrives(&self, id: JobId) -> StoreResult<Option<Redrives>>;
 
-    /// Makes or replaces a schedule.
-    async fn schedule_put(&self, schedule: &NewSchedule, now: DateTime<Utc>) -> StoreResult<()>;
+    /// Makes or replaces a schedule; or says which of `limits` stands against one more, and changes nothing.
+    async fn schedule_put(
+        &self,
+        schedule: &NewSchedule,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<OverQuota>>;
 
     /// The schedules of a knowledge base, by name.
     async fn schedules(&self, kb: &KbId) -> StoreResult<Vec<Schedule>>;

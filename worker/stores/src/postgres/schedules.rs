@@ -2,14 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use jobs::envelope::StampedJob;
+use jobs::plan::Limits;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::catalog::jobs_count;
 use super::pool::{Postgres, Reader};
 use super::row::{parsed, tenant_id};
 use super::tx::Sql;
 use crate::error::StoreError;
-use crate::model::DueSchedule;
+use crate::model::{DueSchedule, Firing};
 use crate::ports::{DueSchedules, StoreResult};
 
 const FIRE: &str = "schedules.fire";
@@ -41,25 +43,31 @@ impl DueSchedules for PgSchedules {
     async fn schedule_fire(
         &self,
         due: &DueSchedule,
-        job: &StampedJob,
+        (job, limits): (&StampedJob, &Limits),
         next: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> StoreResult<bool> {
+    ) -> StoreResult<Firing> {
         if *job.tenant_id() != due.tenant_id {
             return Err(StoreError::Conflict { operation: FIRE, what: "the job is another tenant's" });
         }
-        let mut tx = self.postgres.tenant(&due.tenant_id).tx(FIRE).await?;
-        let moved = tx.execute(move_on(due, next).bind(Some(due.fire_at))).await? == 1;
-        if moved {
-            let sql = sqlx::query(
-                "insert into outbox (tenant_id, job_id, wire, created_at) values ($1, $2::uuid, $3, $4) \
-                 on conflict do nothing",
-            );
-            let sql = sql.bind(due.tenant_id.as_str()).bind(job.id().to_string());
-            tx.execute(sql.bind(job.wire()).bind(now)).await?;
+        let db = self.postgres.tenant(&due.tenant_id);
+        let mut tx = db.tx(FIRE).await?;
+        if tx.execute(move_on(due, next).bind(Some(due.fire_at))).await? == 0 {
+            return Ok(Firing::NotDue);
+        }
+        let sql = sqlx::query(
+            "insert into outbox (tenant_id, job_id, wire, created_at) values ($1, $2::uuid, $3, $4) \
+             on conflict do nothing",
+        );
+        let sql = sql.bind(due.tenant_id.as_str()).bind(job.id().to_string());
+        tx.execute(sql.bind(job.wire()).bind(now)).await?;
+        if let Some(over) = jobs_count(&mut tx, &db, limits, 1, now).await? {
+            drop(tx);
+            let skipped = self.schedule_skip(due, next).await?;
+            return Ok(if skipped { Firing::OverQuota(over) } else { Firing::NotDue });
         }
         tx.commit().await?;
-        Ok(moved)
+        Ok(Firing::Fired)
     }
 
     async fn schedule_skip(&self, due: &DueSchedule, next: DateTime<Utc>) -> StoreResult<bool> {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::envelope::StampedJob;
+use jobs::plan::Quota;
 use jobs::tenant::{Role, TenantId};
 use sqlx::SqliteConnection;
 
@@ -45,6 +46,10 @@ async fn write(
         }
         idempotency::prune(tx, &catalog.tenant, now).await?;
         idempotency::insert(tx, &catalog.tenant, answer, now).await?;
+        let (limits, quota) = (&acceptance.limits, Quota::IdempotencyKeys);
+        if let Some(over) = usage::last_refused(tx, &catalog.tenant, limits, quota, now).await? {
+            return Ok(Accepted::OverQuota(over));
+        }
     }
     let mut refused = of_tenant(tx, catalog, acceptance, now).await?;
     if refused.is_none() {
@@ -101,7 +106,9 @@ async fn of_kb(
         if !kbs::insert(tx, &catalog.tenant, new, now).await? {
             return Ok(Some(Accepted::KbExists));
         }
-        if let Some(over) = usage::kb_refused(tx, &catalog.tenant, &acceptance.limits).await? {
+        if let Some(over) =
+            usage::last_refused(tx, &catalog.tenant, &acceptance.limits, Quota::Kbs, now).await?
+        {
             return Ok(Some(Accepted::OverQuota(over)));
         }
     }

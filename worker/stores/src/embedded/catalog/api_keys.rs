@@ -1,16 +1,21 @@
 //! The tenant's API keys.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use jobs::plan::{Limits, Quota};
 use jobs::tenant::{ApiKeyId, KbId, Role};
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
+use super::usage;
 use crate::deadline::CALL;
 use crate::embedded::column::{micros, moment, parsed, unsigned};
 use crate::embedded::fault::{Fault, call};
-use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, KeyEnd, NewApiKey, Page, allowed, scope_text};
+use crate::model::{
+    ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRow, KeyEnd, NewApiKey, Page, allowed, scope_text,
+};
 use crate::page;
 use crate::ports::{ApiKeys, StoreResult};
+use crate::retention::{REVOKED_KEPT_MAX, REVOKED_PRUNED};
 
 #[derive(sqlx::FromRow)]
 struct KeyRow {
@@ -125,15 +130,40 @@ impl TenantCatalog {
         .await?)
     }
 
-    async fn key_insert(&self, key: &NewApiKey, now: DateTime<Utc>) -> Result<Option<ApiKeyRow>, Fault> {
+    /// Removes some keys that were revoked before the latest ones: more than one insertion adds.
+    async fn revoked_prune(&self, tx: &mut SqliteConnection) -> Result<(), Fault> {
+        sqlx::query(
+            "DELETE FROM api_keys WHERE tenant_id = ?1 AND key_id IN (
+                 SELECT key_id FROM api_keys WHERE tenant_id = ?1 AND revoked_at_us IS NOT NULL
+                 ORDER BY revoked_at_us DESC, key_id LIMIT ?3 OFFSET ?2)",
+        )
+        .bind(self.tenant.as_str())
+        .bind(REVOKED_KEPT_MAX)
+        .bind(REVOKED_PRUNED)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn key_insert(
+        &self,
+        key: &NewApiKey,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> Result<ApiKeyMade, Fault> {
         let mut tx = self.file.begin().await?;
         if self.name_taken(&mut tx, &key.name, &key.id).await? || !self.key_store(&mut tx, key, now).await? {
-            return Ok(None);
+            return Ok(ApiKeyMade::NameTaken);
         }
-        let stored = self.key_row(&mut tx, &key.id).await?;
+        if let Some(over) = usage::last_refused(&mut tx, &self.tenant, limits, Quota::MaxApiKeys, now).await?
+        {
+            return Ok(ApiKeyMade::OverQuota(over));
+        }
+        let Some(stored) = self.key_row(&mut tx, &key.id).await? else { return Ok(ApiKeyMade::NameTaken) };
+        self.revoked_prune(&mut tx).await?;
         tx.commit().await?;
         self.news.tenant_changed(&self.tenant).await;
-        Ok(stored)
+        Ok(ApiKeyMade::Done(stored))
     }
 
     async fn key_change(
@@ -226,8 +256,13 @@ impl ApiKeys for TenantCatalog {
         call("catalog.api_key_ensure", CALL, self.key_ensure(key, now)).await
     }
 
-    async fn api_key_insert(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<Option<ApiKeyRow>> {
-        call("catalog.api_key_insert", CALL, self.key_insert(key, now)).await
+    async fn api_key_insert(
+        &self,
+        key: &NewApiKey,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> StoreResult<ApiKeyMade> {
+        call("catalog.api_key_insert", CALL, self.key_insert(key, limits, now)).await
     }
 
     async fn api_key_change(

@@ -26,3 +26,4 @@ pub(super) use members::{member_put, member_total};
 pub(super) use port::SqliteCatalog;
 pub(super) use settings::applied as settings_applied;
 pub(super) use tenants::{KB_SELECT, KbRow, TenantRow};
+pub(super) use usage::jobs_count;

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
+use jobs::plan::Limits;
 use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
@@ -15,8 +16,8 @@ use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage,
-    WorkspaceId,
+    NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange,
+    TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::scoped::Scope;
@@ -257,8 +258,13 @@ impl Catalog for TenantCatalog {
         call("catalog.history", CALL, history::record(self, id)).await
     }
 
-    async fn schedule_put(&self, schedule: &NewSchedule, now: DateTime<Utc>) -> StoreResult<()> {
-        call("catalog.schedule_put", CALL, schedules::put(self, schedule, now)).await
+    async fn schedule_put(
+        &self,
+        schedule: &NewSchedule,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<OverQuota>> {
+        call("catalog.schedule_put", CALL, schedules::put(self, schedule, limits, now)).await
     }
 
     async fn schedules(&self, kb: &KbId) -> StoreResult<Vec<Schedule>> {

@@ -1,21 +1,33 @@
 //! Recurring jobs.
 
 use chrono::{DateTime, Utc};
+use jobs::plan::{Limits, Quota};
 use jobs::tenant::KbId;
 
 use super::port::TenantCatalog;
+use super::usage;
 use crate::embedded::column::{micros, moment, parsed};
 use crate::embedded::fault::Fault;
-use crate::model::{NewSchedule, Schedule};
+use crate::model::{NewSchedule, OverQuota, Schedule};
 
 pub(super) async fn put(
     catalog: &TenantCatalog,
     schedule: &NewSchedule,
+    limits: &Limits,
     now: DateTime<Utc>,
-) -> Result<(), Fault> {
+) -> Result<Option<OverQuota>, Fault> {
     if schedule.template.tenant_id() != &catalog.tenant {
         return Err(Fault::Conflict("the template was stamped for another tenant"));
     }
+    let mut tx = catalog.file.begin().await?;
+    let is_known: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM schedules WHERE tenant_id = ? AND kb_id = ? AND name = ?)",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(schedule.kb_id.as_str())
+    .bind(&schedule.name)
+    .fetch_one(&mut *tx)
+    .await?;
     sqlx::query(
         "INSERT INTO schedules (tenant_id, kb_id, name, cron, time_zone, kind, template, created_by,
                                 next_fire_at_us, created_at_us)
@@ -34,10 +46,18 @@ pub(super) async fn put(
     .bind(&schedule.created_by)
     .bind(micros(schedule.next_fire_at))
     .bind(micros(now))
-    .execute(catalog.file.write())
+    .execute(&mut *tx)
     .await?;
+    if !is_known {
+        let quota = Quota::MaxSchedules;
+        if let Some(over) = usage::last_refused(&mut tx, &catalog.tenant, limits, quota, now).await? {
+            tx.rollback().await?;
+            return Ok(Some(over));
+        }
+    }
+    tx.commit().await?;
     catalog.news.tenant_changed(&catalog.tenant).await;
-    Ok(())
+    Ok(None)
 }
 
 #[derive(sqlx::FromRow)]

@@ -13,6 +13,7 @@ use super::port::TenantCatalog;
 use crate::embedded::column::{micros, signed, unsigned};
 use crate::embedded::fault::Fault;
 use crate::model::{self, Counter, Growth, NewDocument, OverQuota, Usage};
+use crate::retention::IDEMPOTENCY_KEPT;
 
 #[derive(sqlx::FromRow)]
 struct UsageRow {
@@ -20,6 +21,9 @@ struct UsageRow {
     storage_bytes: i64,
     kbs: i64,
     members: i64,
+    schedules: i64,
+    api_keys: i64,
+    idempotency_keys: i64,
     daily_jobs: i64,
     api_calls: i64,
 }
@@ -30,6 +34,11 @@ pub(super) async fn usage(catalog: &TenantCatalog, now: DateTime<Utc>) -> Result
                 (SELECT count(*) FROM kbs WHERE tenant_id = ?1) AS kbs,
                 (SELECT count(*) FROM members WHERE tenant_id = ?1 AND status = 'active')
                     + (SELECT count(*) FROM invitations WHERE tenant_id = ?1 AND expires_at_us > ?4) AS members,
+                (SELECT count(*) FROM schedules WHERE tenant_id = ?1) AS schedules,
+                (SELECT count(*) FROM api_keys
+                 WHERE tenant_id = ?1 AND revoked_at_us IS NULL) AS api_keys,
+                (SELECT count(*) FROM idempotency
+                 WHERE tenant_id = ?1 AND created_at_us > ?5) AS idempotency_keys,
                 coalesce((SELECT amount FROM usage_counters
                           WHERE tenant_id = ?1 AND counter = 'jobs' AND period = ?2), 0) AS daily_jobs,
                 coalesce((SELECT amount FROM usage_counters
@@ -40,6 +49,7 @@ pub(super) async fn usage(catalog: &TenantCatalog, now: DateTime<Utc>) -> Result
     .bind(Counter::Jobs.period(now))
     .bind(Counter::ApiCalls.period(now))
     .bind(micros(now))
+    .bind(micros(now - IDEMPOTENCY_KEPT))
     .fetch_one(catalog.file.read())
     .await?;
     Ok(Usage {
@@ -47,25 +57,45 @@ pub(super) async fn usage(catalog: &TenantCatalog, now: DateTime<Utc>) -> Result
         storage_bytes: unsigned(row.storage_bytes, "sum(size_bytes)")?,
         kbs: unsigned(row.kbs, "count(*)")?,
         members: unsigned(row.members, "count(*)")?,
+        schedules: unsigned(row.schedules, "count(*)")?,
+        api_keys: unsigned(row.api_keys, "count(*)")?,
+        idempotency_keys: unsigned(row.idempotency_keys, "count(*)")?,
         daily_jobs: unsigned(row.daily_jobs, "usage_counters.amount")?,
         api_calls: unsigned(row.api_calls, "usage_counters.amount")?,
     })
 }
 
-/// What stands against a knowledge base that this transaction has just made.
-pub(super) async fn kb_refused(
+/// What stands against a knowledge base, schedule, API key or Idempotency-Key that this transaction has just made.
+pub(super) async fn last_refused(
     tx: &mut SqliteConnection,
     tenant: &TenantId,
     limits: &Limits,
+    quota: Quota,
+    now: DateTime<Utc>,
 ) -> Result<Option<OverQuota>, Fault> {
-    if limits.maximum(Quota::Kbs).is_none() {
+    if limits.maximum(quota).is_none() {
         return Ok(None);
     }
-    let kbs: i64 = sqlx::query_scalar("SELECT count(*) FROM kbs WHERE tenant_id = ?")
-        .bind(tenant.as_str())
-        .fetch_one(tx)
-        .await?;
-    Ok(model::kb_refused(limits, unsigned(kbs, "count(*)")?))
+    let count = match quota {
+        Quota::Kbs => {
+            sqlx::query_scalar("SELECT count(*) FROM kbs WHERE tenant_id = ?").bind(tenant.as_str())
+        }
+        Quota::MaxSchedules => {
+            sqlx::query_scalar("SELECT count(*) FROM schedules WHERE tenant_id = ?").bind(tenant.as_str())
+        }
+        Quota::MaxApiKeys => {
+            sqlx::query_scalar("SELECT count(*) FROM api_keys WHERE tenant_id = ? AND revoked_at_us IS NULL")
+                .bind(tenant.as_str())
+        }
+        Quota::IdempotencyKeys => {
+            sqlx::query_scalar("SELECT count(*) FROM idempotency WHERE tenant_id = ? AND created_at_us > ?")
+                .bind(tenant.as_str())
+                .bind(micros(now - IDEMPOTENCY_KEPT))
+        }
+        _ => return Ok(None),
+    };
+    let count: i64 = count.fetch_one(tx).await?;
+    Ok(model::last_refused(limits, quota, unsigned(count, "count(*)")?))
 }
 
 /// What stands against these documents, in the transaction that is about to write them.
@@ -107,9 +137,9 @@ pub(super) async fn documents_refused(
     Ok(Growth::of(new, known, known_bytes).refused(limits, &usage))
 }
 
-/// Counts jobs that a request asks for, unless they are more than the tenant may ask for today. Jobs leave no
+/// Counts jobs that a request or a schedule asks for, unless they are more than the tenant may ask for today. Jobs leave no
 /// rows that could be counted, so this is the count itself.
-pub(super) async fn jobs_count(
+pub(in crate::embedded) async fn jobs_count(
     tx: &mut SqliteConnection,
     tenant: &TenantId,
     limits: &Limits,

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::envelope::StampedJob;
+use jobs::plan::{Limits, Quota};
 use jobs::tenant::{Identity, KbId, Role};
 use sqlx::Row as _;
 
 use super::{closing, idempotency, kb, slug, usage};
 use crate::error::StoreError;
-use crate::model::{Acceptance, Accepted, NewDocument, NewTenant, User};
+use crate::model::{Acceptance, Accepted, NewDocument, NewTenant, OverQuota, User};
 use crate::ports::StoreResult;
 use crate::postgres::identities::user_insert;
 use crate::postgres::pool::{Reader, TenantDb};
@@ -48,7 +49,11 @@ impl Accepting<'_> {
         {
             return Ok(Some(Accepted::Replayed(replay)));
         }
-        usage::tenant_lock(&mut self.tx, self.db, &acceptance.limits).await?;
+        let (limits, has_key) = (&acceptance.limits, acceptance.idempotency.is_some());
+        usage::tenant_lock(&mut self.tx, self.db, limits, has_key).await?;
+        if has_key && let Some(over) = self.last_refused(limits, Quota::IdempotencyKeys).await? {
+            return Ok(Some(Accepted::OverQuota(over)));
+        }
         let mut refused = self.of_tenant(acceptance).await?;
         if refused.is_none() {
             refused = self.of_kb(acceptance).await?;
@@ -61,6 +66,10 @@ impl Accepting<'_> {
         }
         self.outbox(&acceptance.jobs).await?;
         self.count(acceptance).await
+    }
+
+    async fn last_refused(&mut self, limits: &Limits, quota: Quota) -> StoreResult<Option<OverQuota>> {
+        usage::last_refused(&mut self.tx, self.db, limits, quota, self.now).await
     }
 
     async fn of_tenant(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {
@@ -87,7 +96,7 @@ impl Accepting<'_> {
             if !kb::insert(&mut self.tx, self.db, new, self.now).await? {
                 return Ok(Some(Accepted::KbExists));
             }
-            if let Some(over) = usage::kb_refused(&mut self.tx, self.db, &acceptance.limits).await? {
+            if let Some(over) = self.last_refused(&acceptance.limits, Quota::Kbs).await? {
                 return Ok(Some(Accepted::OverQuota(over)));
             }
         }

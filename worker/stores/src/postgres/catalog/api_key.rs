@@ -1,18 +1,22 @@
 //! The tenant's API keys.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use jobs::plan::{Limits, Quota};
 use jobs::tenant::{ApiKeyId, KbId, Role};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::port::PgCatalog;
-use super::tenant;
-use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyRow, KeyEnd, NewApiKey, Page, allowed, scope_text};
+use super::{tenant, usage};
+use crate::model::{
+    ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRow, KeyEnd, NewApiKey, Page, allowed, scope_text,
+};
 use crate::page;
 use crate::ports::{ApiKeys, StoreResult};
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row;
 use crate::postgres::tx::{Sql, Tx};
+use crate::retention::{REVOKED_KEPT_MAX, REVOKED_PRUNED};
 
 const SELECT: &str = "select * from api_keys where tenant_id = $1 and key_id = $2 and revoked_at is null";
 
@@ -72,6 +76,16 @@ async fn name_taken(tx: &mut Tx, db: &TenantDb, name: &str, but: &ApiKeyId) -> S
     tx.one(taken.bind(db.tenant().as_str()).bind(name).bind(but.as_str()), |row| row.try_get(0)).await
 }
 
+/// Removes some keys that were revoked before the latest ones: more than one insertion adds.
+async fn revoked_prune(tx: &mut Tx, db: &TenantDb) -> StoreResult<()> {
+    let sql = sqlx::query(
+        "delete from api_keys where tenant_id = $1 and key_id in ( \
+             select key_id from api_keys where tenant_id = $1 and revoked_at is not null \
+             order by revoked_at desc, key_id offset $2 limit $3 for update skip locked)",
+    );
+    tx.execute(sql.bind(db.tenant().as_str()).bind(REVOKED_KEPT_MAX).bind(REVOKED_PRUNED)).await.map(drop)
+}
+
 fn read_key(row: &PgRow) -> sqlx::Result<ApiKeyRow> {
     let role: Role = row::parsed(row, "role")?;
     Ok(ApiKeyRow {
@@ -122,17 +136,27 @@ impl ApiKeys for PgCatalog {
         self.announced(stored).await
     }
 
-    async fn api_key_insert(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<Option<ApiKeyRow>> {
+    async fn api_key_insert(
+        &self,
+        key: &NewApiKey,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> StoreResult<ApiKeyMade> {
         let mut tx = self.db.tx("catalog.api_key_insert").await?;
         tenant::lock(&mut tx, &self.db).await?;
         if name_taken(&mut tx, &self.db, &key.name, &key.id).await?
             || tx.execute(insert(&self.db, key, now)).await? == 0
         {
-            return Ok(None);
+            return Ok(ApiKeyMade::NameTaken);
         }
-        let stored = tx.optional(select(&self.db, &key.id), read_key).await?;
+        let over = usage::last_refused(&mut tx, &self.db, limits, Quota::MaxApiKeys, now).await?;
+        if let Some(over) = over {
+            return Ok(ApiKeyMade::OverQuota(over));
+        }
+        let stored = tx.one(select(&self.db, &key.id), read_key).await?;
+        revoked_prune(&mut tx, &self.db).await?;
         tx.commit().await?;
-        Ok(self.announced(stored).await)
+        Ok(self.announced(ApiKeyMade::Done(stored)).await)
     }
 
     async fn api_key_change(

@@ -25,3 +25,4 @@ pub(super) use member::{put as member_put, total as member_total};
 pub(crate) use port::PgCatalogs;
 pub(super) use settings::applied as settings_applied;
 pub(super) use tenant::{lock as tenant_lock, read_tenant};
+pub(super) use usage::jobs_count;

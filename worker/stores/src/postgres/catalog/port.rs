@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
+use jobs::plan::Limits;
 use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
@@ -12,8 +13,8 @@ use super::{
 use crate::directory::DirectoryNews;
 use crate::model::{
     Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage,
-    WorkspaceId,
+    NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange,
+    TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::postgres::pool::{Postgres, TenantDb};
@@ -260,8 +261,13 @@ impl Catalog for PgCatalog {
         history::record(&self.db, id).await
     }
 
-    async fn schedule_put(&self, new: &NewSchedule, _now: DateTime<Utc>) -> StoreResult<()> {
-        let stored = schedule::put(&self.db, new).await;
+    async fn schedule_put(
+        &self,
+        new: &NewSchedule,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<OverQuota>> {
+        let stored = schedule::put(&self.db, new, limits, now).await;
         self.announced(stored).await
     }
 

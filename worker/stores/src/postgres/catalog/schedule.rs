@@ -1,18 +1,26 @@
 //! Recurring jobs of a knowledge base.
 
+use chrono::{DateTime, Utc};
+use jobs::plan::{Limits, Quota};
 use jobs::tenant::KbId;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::{tenant, usage};
 use crate::error::StoreError;
-use crate::model::{NewSchedule, Schedule};
+use crate::model::{NewSchedule, OverQuota, Schedule};
 use crate::ports::StoreResult;
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row;
 
 const PUT: &str = "catalog.schedule_put";
 
-pub(super) async fn put(db: &TenantDb, new: &NewSchedule) -> StoreResult<()> {
+pub(super) async fn put(
+    db: &TenantDb,
+    new: &NewSchedule,
+    limits: &Limits,
+    now: DateTime<Utc>,
+) -> StoreResult<Option<OverQuota>> {
     if new.template.tenant_id() != db.tenant() {
         return Err(StoreError::Conflict { operation: PUT, what: "the template is another tenant's" });
     }
@@ -26,9 +34,21 @@ pub(super) async fn put(db: &TenantDb, new: &NewSchedule) -> StoreResult<()> {
     );
     let sql = sql.bind(db.tenant().as_str()).bind(new.kb_id.as_str()).bind(&new.name).bind(&new.cron);
     let sql = sql.bind(&new.time_zone).bind(kind).bind(new.template.wire());
+    let is_known = sqlx::query(
+        "select exists (select from schedules where tenant_id = $1 and kb_id = $2 and name = $3)",
+    );
+    let is_known = is_known.bind(db.tenant().as_str()).bind(new.kb_id.as_str()).bind(&new.name);
     let mut tx = db.tx(PUT).await?;
+    tenant::lock(&mut tx, db).await?;
+    let is_known: bool = tx.one(is_known, |row| row.try_get(0)).await?;
     tx.execute(sql.bind(&new.created_by).bind(new.next_fire_at)).await?;
-    tx.commit().await
+    if !is_known
+        && let Some(over) = usage::last_refused(&mut tx, db, limits, Quota::MaxSchedules, now).await?
+    {
+        return Ok(Some(over));
+    }
+    tx.commit().await?;
+    Ok(None)
 }
 
 pub(super) async fn schedules(db: &TenantDb, kb: &KbId) -> StoreResult<Vec<Schedule>> {

@@ -16,6 +16,7 @@ use crate::ports::StoreResult;
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row::{number, wide};
 use crate::postgres::tx::{Sql, Tx};
+use crate::retention::IDEMPOTENCY_KEPT;
 
 /// What an acceptance counts from rows: documents, and knowledge bases.
 const DOCUMENTS: [Quota; 2] = [Quota::MaxDocuments, Quota::StorageBytes];
@@ -27,6 +28,9 @@ pub(super) async fn usage(db: &TenantDb, now: DateTime<Utc>) -> StoreResult<Usag
              (select count(*) from kbs where tenant_id = $1) as kbs, \
              (select count(*) from members where tenant_id = $1 and removed_at is null) \
                  + (select count(*) from invitations where tenant_id = $1 and expires_at > $4) as members, \
+             (select count(*) from schedules where tenant_id = $1) as schedules, \
+             (select count(*) from api_keys where tenant_id = $1 and revoked_at is null) as api_keys, \
+             (select count(*) from idempotency where tenant_id = $1 and created_at > $5) as idempotency_keys, \
              coalesce((select amount from usage_counters \
                        where tenant_id = $1 and counter = 'jobs' and period = $2), 0) as daily_jobs, \
              coalesce((select amount from usage_counters \
@@ -36,7 +40,7 @@ pub(super) async fn usage(db: &TenantDb, now: DateTime<Utc>) -> StoreResult<Usag
     );
     let sql = sql.bind(db.tenant().as_str()).bind(Counter::Jobs.period(now));
     let mut tx = db.tx("catalog.usage").await?;
-    let sql = sql.bind(Counter::ApiCalls.period(now)).bind(now);
+    let sql = sql.bind(Counter::ApiCalls.period(now)).bind(now).bind(now - IDEMPOTENCY_KEPT);
     let usage = tx.one(sql, read_usage).await?;
     tx.commit().await?;
     Ok(usage)
@@ -48,31 +52,58 @@ fn read_usage(row: &PgRow) -> sqlx::Result<Usage> {
         storage_bytes: number(row, "storage_bytes")?,
         kbs: number(row, "kbs")?,
         members: number(row, "members")?,
+        schedules: number(row, "schedules")?,
+        api_keys: number(row, "api_keys")?,
+        idempotency_keys: number(row, "idempotency_keys")?,
         daily_jobs: number(row, "daily_jobs")?,
         api_calls: number(row, "api_calls")?,
     })
 }
 
 /// Takes the tenant's lock if something will be counted.
-pub(super) async fn tenant_lock(tx: &mut Tx, db: &TenantDb, limits: &Limits) -> StoreResult<()> {
-    if COUNTED.into_iter().all(|quota| limits.maximum(quota).is_none()) {
-        return Ok(());
-    }
-    tenant::lock(tx, db).await
-}
-
-/// What stands against a knowledge base that this transaction, which has the tenant's lock, has just made.
-pub(super) async fn kb_refused(
+pub(super) async fn tenant_lock(
     tx: &mut Tx,
     db: &TenantDb,
     limits: &Limits,
+    has_key: bool,
+) -> StoreResult<()> {
+    let is_counted = |quota: Quota| limits.maximum(quota).is_some();
+    if COUNTED.into_iter().any(is_counted) || (has_key && is_counted(Quota::IdempotencyKeys)) {
+        return tenant::lock(tx, db).await;
+    }
+    Ok(())
+}
+
+/// What stands against a knowledge base, schedule, API key or Idempotency-Key that this transaction, which has the
+/// tenant's lock, has just made.
+pub(super) async fn last_refused(
+    tx: &mut Tx,
+    db: &TenantDb,
+    limits: &Limits,
+    quota: Quota,
+    now: DateTime<Utc>,
 ) -> StoreResult<Option<OverQuota>> {
-    if limits.maximum(Quota::Kbs).is_none() {
+    if limits.maximum(quota).is_none() {
         return Ok(None);
     }
-    let sql = sqlx::query("select count(*) as kbs from kbs where tenant_id = $1");
-    let kbs = tx.one(sql.bind(db.tenant().as_str()), |row| number(row, "kbs")).await?;
-    Ok(model::kb_refused(limits, kbs))
+    let sql = match quota {
+        Quota::Kbs => sqlx::query("select count(*) as n from kbs where tenant_id = $1"),
+        Quota::MaxSchedules => sqlx::query("select count(*) as n from schedules where tenant_id = $1"),
+        Quota::MaxApiKeys => {
+            sqlx::query("select count(*) as n from api_keys where tenant_id = $1 and revoked_at is null")
+        }
+        Quota::IdempotencyKeys => {
+            sqlx::query("select count(*) as n from idempotency where tenant_id = $1 and created_at > $2")
+        }
+        _ => return Ok(None),
+    };
+    let sql = sql.bind(db.tenant().as_str());
+    let sql = match quota {
+        Quota::IdempotencyKeys => sql.bind(now - IDEMPOTENCY_KEPT),
+        _ => sql,
+    };
+    let count = tx.one(sql, |row| number(row, "n")).await?;
+    Ok(model::last_refused(limits, quota, count))
 }
 
 /// What stands against these documents, in the transaction that is about to write them and has the tenant's lock.
@@ -104,10 +135,10 @@ fn read_documents(row: &PgRow) -> sqlx::Result<(Usage, u64, u64)> {
     Ok((usage, number(row, "known")?, number(row, "known_bytes")?))
 }
 
-/// Counts jobs that a request asks for, unless they are more than the tenant may ask for today. Jobs leave no
+/// Counts jobs that a request or a schedule asks for, unless they are more than the tenant may ask for today. Jobs leave no
 /// rows that could be counted, so this is the count itself. Its row stays locked to the end of the transaction:
 /// call it last.
-pub(super) async fn jobs_count(
+pub(in crate::postgres) async fn jobs_count(
     tx: &mut Tx,
     db: &TenantDb,
     limits: &Limits,
