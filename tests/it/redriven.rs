@@ -11,6 +11,7 @@ use jobs::types::{
     ReindexKb,
 };
 use jobs::{DocumentId, Job, JobError, JobId};
+use sha2::{Digest as _, Sha256};
 use stores::TenantStores;
 use stores::model::{Acceptance, Accepted, Document, DocumentStatus, NewDocument};
 use tests::bed::Snapshot;
@@ -92,7 +93,7 @@ impl Site {
             revision,
             media_type: "text/markdown".to_owned(),
             size_bytes: text.len() as u64,
-            sha256: format!("{revision:064x}"),
+            sha256: hex::encode(Sha256::digest(&text)),
             job_id,
         };
         stores.blobs().original_put(&kb, &id, &new.sha256, text.into_bytes().into()).await.unwrap();

@@ -31,7 +31,7 @@ async fn insert_one(tx: &mut SqliteConnection, tenant: &TenantId, record: &JobRe
              error_code = excluded.error_code, error_text = excluded.error_text,
              started_at_us = excluded.started_at_us, finished_at_us = excluded.finished_at_us
          -- Only what was started again ends twice.
-         WHERE state = 'discarded' AND excluded.finished_at_us > finished_at_us",
+         WHERE state = 'discarded' AND excluded.finished_at_us >= finished_at_us",
     )
     .bind(tenant.as_str())
     .bind(record.id.to_string())

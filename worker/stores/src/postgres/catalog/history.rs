@@ -26,7 +26,7 @@ pub(super) async fn insert(db: &TenantDb, records: &[JobRecord], now: DateTime<U
              attempts = excluded.attempts, error_code = excluded.error_code, \
              error_detail = excluded.error_detail, started_at = excluded.started_at, \
              finished_at = excluded.finished_at \
-         where known.state = 'discarded' and excluded.finished_at > known.finished_at",
+         where known.state = 'discarded' and excluded.finished_at >= known.finished_at",
     );
     let texts = |of: fn(&JobRecord) -> &str| records.iter().map(of).collect::<Vec<_>>();
     let error = |record: &JobRecord| record.error.clone().unzip();
