@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampedJob, Verifier};
-use jobs::queue::Queue;
+use jobs::queue::{Queue, QueueError};
 use stores::ports::OutboxRow;
 use stores::{OutboxRelay, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -65,12 +65,22 @@ impl Relay {
             return Ok(0);
         }
         let (rows, jobs): (Vec<_>, Vec<_>) = routed.into_iter().unzip();
-        if let Err(error) = self.queue.push_accepted(&jobs).await {
-            tracing::warn!(jobs = jobs.len(), "the queue did not take jobs: {}", jobs::error::report(&error));
-            return Ok(0);
-        }
-        self.outbox.outbox_done(&rows).await?;
-        Ok(rows.len())
+        let taken = match self.queue.push_accepted(&jobs).await {
+            Ok(_) => rows,
+            Err(error) => {
+                tracing::warn!(
+                    jobs = jobs.len(),
+                    "the queue did not take jobs: {}",
+                    jobs::error::report(&error)
+                );
+                // Those of other tenants were taken: a tenant whose keys are damaged must not keep them here.
+                let QueueError::LimitReached(refused) = error else { return Ok(0) };
+                let refused = |row: &OutboxRow| refused.iter().any(|limit| limit.tenant == row.tenant_id);
+                rows.into_iter().filter(|row| !refused(row)).collect()
+            }
+        };
+        self.outbox.outbox_done(&taken).await?;
+        Ok(taken.len())
     }
 
     async fn reject(&self, row: &OutboxRow, reason: &str) -> Result<(), StoreError> {

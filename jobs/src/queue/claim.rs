@@ -11,6 +11,11 @@ use super::error::QueueError;
 use super::lane::Lane;
 use super::library::Operation;
 
+/// How many keys a look for forgotten tenants goes through at a time.
+const SCAN_KEYS: usize = 100;
+/// Length of a job's id.
+const ID_BYTES: usize = 36;
+
 /// Who asks for jobs, and for which.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchRequest<'a> {
@@ -123,19 +128,72 @@ pub struct Healed {
     pub cursor: String,
     /// Claims whose lease was gone. They have a new one: if their worker lives it goes on, else they are reaped.
     pub claims: usize,
+    /// Damage that operations have met since the last report: of what, and what was done about it.
+    pub damages: Vec<(String, String)>,
 }
 
 impl Queue {
-    /// Compares the running jobs of some tenants with the leases, which somebody may have deleted, and removes
-    /// what is kept of tenants that have nothing in the queue and no settings.
+    /// Compares what is kept of some tenants with what there is: leases, timers, lists, the ready index, of which
+    /// some may have been deleted or damaged; and removes what is kept of tenants that have nothing in the queue
+    /// and no settings.
     ///
     /// # Errors
     /// When Redis fails.
     pub async fn heal(&self, shard: u16, cursor: &str, tenants: u32) -> Result<Healed, QueueError> {
+        self.heal_with(shard, cursor, tenants, &[]).await
+    }
+
+    /// As [`Queue::heal`], and looks at the tenants called `names` as well, whether or not anything is kept of them.
+    pub(super) async fn heal_with(
+        &self,
+        shard: u16,
+        cursor: &str,
+        tenants: u32,
+        names: &[Vec<u8>],
+    ) -> Result<Healed, QueueError> {
         let lease_ms = self.config().lease.as_millis();
-        let arguments = vec![lease_ms.to_string(), cursor.to_owned(), tenants.to_string()];
-        let (cursor, claims) = self.call(shard, Operation::Heal, Resend::Safe, arguments).await?;
-        Ok(Healed { cursor, claims })
+        let mut arguments = vec![self.now(), lease_ms.to_string(), cursor.to_owned(), tenants.to_string()]
+            .into_iter()
+            .map(String::into_bytes)
+            .collect::<Vec<_>>();
+        arguments.extend_from_slice(names);
+        let (cursor, claims, damages): (_, _, Vec<Vec<u8>>) =
+            self.call_as_is(shard, Operation::Heal, Resend::Safe, arguments).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let damages = damages.chunks_exact(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
+        Ok(Healed { cursor, claims, damages })
+    }
+
+    /// Logs what a look at tenants has found.
+    pub(super) fn report(&self, healed: &Healed) {
+        if healed.claims > 0 {
+            tracing::warn!(claims = healed.claims, "claims had lost their leases and have new ones");
+        }
+        for (what, done) in &healed.damages {
+            tracing::warn!(
+                redis.prefix = self.config().prefix,
+                redis.key = what,
+                "damage in Redis: {done}; find out what else writes to this Redis"
+            );
+        }
+    }
+
+    /// Names of tenants that have keys in a shard, a page of them: what is left of a tenant whose row was deleted.
+    pub(super) async fn tenants_with_keys(
+        &self,
+        shard: u16,
+        cursor: &str,
+    ) -> Result<(String, Vec<Vec<u8>>), QueueError> {
+        let keys = self.key(shard, "t:");
+        let mut scan = Cmd::new();
+        let pattern = keys.replace(['*', '?', '[', ']', '\\'], "?") + "*";
+        scan.arg("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN_KEYS);
+        let (cursor, found): (String, Vec<Vec<u8>>) =
+            self.servers().query(shard, &scan, Resend::Safe).await?;
+        let tenant =
+            |key: &Vec<u8>| Some(key.get(keys.len()..)?.split(|byte| *byte == b':').next()?.to_vec());
+        let names: std::collections::BTreeSet<_> = found.iter().filter_map(tenant).collect();
+        Ok((cursor, names.into_iter().filter(|name| !name.is_empty()).collect()))
     }
 
     /// Removes at most `limit` jobs that were called off by the thousand. How many heaps of them are left.
@@ -178,8 +236,7 @@ impl Queue {
             }
             [Value::Int(fence), claimed, charges, now, next] => {
                 let fence = u64::try_from(*fence).map_err(|_| QueueError::Answer("a negative fence"))?;
-                let jobs = claimed_jobs(shard, &read::<String>(claimed)?, &read::<String>(charges)?);
-                let jobs = jobs.ok_or(QueueError::Answer("fetch"))?;
+                let jobs = claimed_jobs(shard, &read::<Vec<u8>>(claimed)?, &read::<String>(charges)?);
                 Ok(Fetched::Claim(Claim { shard, fence, jobs, virtual_time: virtual_time(now, next)? }))
             }
             _ => Err(QueueError::Answer("fetch")),
@@ -255,27 +312,47 @@ impl Queue {
     /// When Redis fails.
     pub async fn reap(&self, shard: u16, max_claims: u32) -> Result<Reaped, QueueError> {
         let arguments = vec![max_claims.to_string(), self.config().max_deaths.to_string()];
-        let (claims, returned, flat): (usize, usize, Vec<String>) =
+        let (claims, returned, flat): (usize, usize, Vec<Vec<u8>>) =
             self.call(shard, Operation::Reap, Resend::Never, arguments).await?;
-        let quarantined = flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        let quarantined =
+            flat.chunks_exact(2).filter_map(|pair| text(&pair[0]).zip(text(&pair[1]))).collect();
         Ok(Reaped { claims, returned, quarantined })
     }
 }
 
-/// Reads `claimed`, lines with a tenant, how many jobs it has, and their ids, then the next tenant; and `charges`, a
-/// number of microseconds for each tenant, which is that of each of its jobs.
-fn claimed_jobs(shard: u16, claimed: &str, charges: &str) -> Option<Vec<ClaimedJob>> {
-    let mut jobs = Vec::with_capacity(claimed.len() / 37);
-    let (mut lines, mut charges) = (claimed.split_terminator('\n'), charges.split_ascii_whitespace());
-    while let Some(tenant) = lines.next() {
+/// Reads `claimed`, a line with a tenant, one with how many jobs it has, and a line of [`ID_BYTES`] with the id of each,
+/// then the next tenant; and `charges`, a number of microseconds for each tenant, which is that of each of its jobs.
+///
+/// Ids come from lists that others can write to, and the lines may have been damaged since. What is no id is left to
+/// its lease, after which the reaper drops it.
+fn claimed_jobs(shard: u16, mut claimed: &[u8], charges: &str) -> Vec<ClaimedJob> {
+    let mut jobs = Vec::with_capacity(claimed.len() / (ID_BYTES + 1));
+    let mut charges = charges.split_ascii_whitespace();
+    while let (Some(tenant), Some(count)) = (line(&mut claimed), line(&mut claimed)) {
+        let Some(count) = count.parse::<usize>().ok() else { break };
         let tenant: Arc<str> = tenant.into();
-        let charged = Duration::from_micros(charges.next().unwrap_or("0").parse().ok()?);
-        for _ in 0..lines.next()?.parse::<usize>().ok()? {
-            let (tenant, id) = (Arc::clone(&tenant), lines.next()?.into());
-            jobs.push(ClaimedJob { shard, tenant, id, record: None, charged });
+        let charged = charges.next().and_then(|us| us.parse().ok()).unwrap_or(0);
+        for _ in 0..count {
+            let Some((id, rest)) = claimed.split_at_checked(ID_BYTES) else { break };
+            claimed = rest.strip_prefix(b"\n").unwrap_or(rest);
+            let Ok(id) = std::str::from_utf8(id) else {
+                tracing::warn!(tenant.id = &*tenant, "a list holds what is no id of a job");
+                continue;
+            };
+            let (tenant, charged) = (Arc::clone(&tenant), Duration::from_micros(charged));
+            jobs.push(ClaimedJob { shard, tenant, id: id.into(), record: None, charged });
         }
     }
-    Some(jobs)
+    jobs
+}
+
+/// Takes the first line off `bytes`.
+fn line<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let (line, rest) = bytes.split_at(end);
+    *bytes = &rest[1..];
+    std::str::from_utf8(line).ok()
 }
 
 fn nothing(

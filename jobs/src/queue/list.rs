@@ -152,7 +152,9 @@ impl Queue {
 
     async fn page(&self, tenant: &TenantId, place: &str, offset: usize) -> Result<Vec<String>, QueueError> {
         let arguments = vec![tenant.to_string(), place.to_owned(), offset.to_string(), PAGE.to_string()];
-        self.read_for(tenant, Operation::List, arguments).await
+        let ids: Vec<Vec<u8>> = self.read_for(tenant, Operation::List, arguments).await?;
+        // Damaged entries are no ids, and must not hide those that are.
+        Ok(ids.iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect())
     }
 
     async fn summaries(

@@ -4,6 +4,7 @@
 mod basics;
 mod cancel;
 mod conformance;
+mod damage;
 mod fairness;
 mod group_policy;
 mod groups;

@@ -105,6 +105,11 @@ impl Harness {
         (children, OpenGroup { id, continuation: self.ping(tenant), on_failure: OnFailure::Continue })
     }
 
+    pub(crate) fn clock_now(&self) -> DateTime<chrono::Utc> {
+        use jobs::clock::Clock as _;
+        self.clock.now()
+    }
+
     pub(crate) async fn push(&self, jobs: &[StampedJob]) {
         assert_eq!(self.queue.push(jobs).await.unwrap().accepted, jobs.len());
     }

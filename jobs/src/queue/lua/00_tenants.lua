@@ -9,6 +9,7 @@
 --  p:l        ZSET claim -> lease end        p:c:CLAIM   what it claimed     p:n  HASH claim -> jobs left
 --  p:s        ZSET running work to stop -> since: claim id | * tenant claim
 --  p:gc       LIST heaps that are to be swept      p:gn HASH tenant -> how many of them
+--  p:D        HASH damaged key, or what of it -> what was done about it; `heal` reports and empties it
 --  p:W:NAME   ZSET worker -> last seen, by name of lane  p:u:WORKER its last fetch, to answer it again
 --  p:t:T:LANE.LEVEL  LIST of waiting ids     p:t:T:H     HASH ghost, an id in them that was cancelled -> lane
 --  p:t:T:a           HASH id -> claim: in flight; its size is what the cap limits
@@ -22,16 +23,26 @@
 --  p:t:T:S           HASH of settings: w cap emit burst qj qb qs ep paused suspended draining, k:TYPE -> cap,
 --                    p:QUEUE -> paused | draining
 --  p:t:T:o           HASH of outcome counters                            p:t:T:f  LIST of ids finished lately
+-- Anything of it may be damaged, by an operator or by an attacker: what is damaged of one tenant must not keep
+-- an operation from going on with the others. `call` removes a key of a type that it cannot have, `dec` makes a row
+-- again that cannot be true, what is read as a number goes through `number`, and `guarded` runs one tenant's part.
 -- A tenant is in the ready index of every lane in which it has jobs that may start, if it may run; else in none.
-local call, spack, sunpack, band, fmt, floor, ceil, min, max, smatch, sbyte, ssub, schar
+local rcall, spack, sunpack, band, fmt, floor, ceil, min, max, smatch, sbyte, ssub, schar, sfind
+local ltype, lpcall
 local US = 100                       -- virtual time of a microsecond of worker time at weight 1
 local LEAST_US, UNKNOWN_US = 100, 1000 -- what a job costs at least, and before anything was measured
+local MOST_US = 1e12                 -- and at most, when it starts: 11 days
 local BIT = {[0] = 1, 2, 4, 8}       -- of a lane: which levels have jobs,
 local LANE_PAUSED, LANE_CAPPED = 16, 32 -- and why none of them may start
 local ROW = '<ddddddddddHHHB'        -- vt tat hold credit w cap emit burst est bytes, ctr ep fl, st
 local ROW_BYTES = 87                 -- then 3 bytes a lane
 local IDLE, READY, CAPPED, LIMITED, PAUSED = 0, 1, 2, 3, 4
 local UNCAPPED = 1e9
+local BIG = 2 ^ 53                   -- numbers from here on are not exact, and none of ours
+local LATEST = 2 ^ 63                -- but virtual time, which passes for every worker at once
+local DEBT = 1e15                    -- how far a tenant's tag may be ahead of the clock: 115 days of worker time
+local ID_BYTES = 36                  -- a UUID: claims are read by this width
+local DAMAGES = 1000                 -- reports of damage that are kept
 -- Flags of a row: how the tenant is held, and which keys exist, so that what is not used costs nothing.
 local F = {paused = 1, suspended = 2, draining = 4, ghosts = 8, cancels = 16, groups = 32, unique = 64,
   quotas = 128, caps = 256, queues = 512, garbage = 1024, bytes = 2048}
@@ -50,12 +61,64 @@ local function init(keys, args)
     p = keys[1]
     kT, kr, kw, ke, kt, kL = p..':T', p..':r:', p..':w', p..':e', p..':t:', p..':L'
   end
-  if not call then -- while a library loads, Redis 7.0 has neither redis.call nor string, math, struct, bit
-    call, spack, sunpack, band = redis.call, struct.pack, struct.unpack, bit.band
+  if not rcall then -- while a library loads, Redis 7.0 has neither redis.call nor string, math, struct, bit
+    rcall, spack, sunpack, band = redis.pcall, struct.pack, struct.unpack, bit.band
     fmt, smatch, sbyte, ssub, schar = string.format, string.match, string.byte, string.sub, string.char
+    sfind, ltype, lpcall = string.find, type, pcall
     floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
   end
   ARGV, za, zr, wa, wr, hs, hd, woken, lane_of, counts = args, {}, {}, {}, {}, {}, {}, {}, {}, {}
+end
+
+-- Notes damage for `heal` to report. What is noted already is not noted again.
+local function damage(what, done)
+  local k = p..':D'
+  local n = rcall('HLEN', k)
+  if ltype(n) == 'table' then rcall('UNLINK', k); n = 0 end
+  if n < DAMAGES then rcall('HSETNX', k, what, done) end
+end
+
+-- A command failed. A key of ours that has a type, or a field that holds a text, which it never has, was written from
+-- outside: it is removed, and the command is repeated. An operation that may not write fails; `heal` mends it.
+local function mended(failure, command, key, ...)
+  local why, done = failure.err or '', nil
+  if ltype(key) == 'string' and ssub(key, 1, #p + 1) == p..':' then
+    if sfind(why, 'WRONGTYPE', 1, true) then done = rcall('UNLINK', key)
+    elseif command == 'HINCRBY' and (sfind(why, 'hash value', 1, true) or sfind(why, 'overflow', 1, true)) then
+      done = rcall('HDEL', key, (...))
+    elseif command == 'INCR' then done = rcall('SET', key, fmt('%.0f', rcall('TIME')[1] * 1000000)) end
+  end
+  if not done or ltype(done) == 'table' and done.err then error(failure) end
+  damage(ssub(key, #p + 2), 'removed: '..why)
+  local answer = rcall(command, key, ...)
+  if ltype(answer) == 'table' and answer.err then error(answer) end
+  return answer
+end
+
+local function call(...)
+  local answer = rcall(...)
+  if ltype(answer) == 'table' and answer.err then return mended(answer, ...) end
+  return answer
+end
+
+-- A number that may have been written by hand, or nil.
+local function number(x)
+  x = tonumber(x)
+  return x and x >= 0 and x < BIG and x or nil
+end
+
+-- Whether jobs can have this id. What is none was never pushed.
+local function is_id(id) return #id == ID_BYTES and not sfind(id, '[^%w%-]') end
+
+-- Whether a tenant can be called so. Claims are written by lines.
+local function is_name(t) return t ~= '' and not sfind(t, '[\n\128-\255]') end
+
+-- Runs the part of an operation that concerns one tenant. An error in it ends this part, not the operation.
+local function guarded(t, part, ...)
+  local ok, answer = lpcall(part, ...)
+  if ok then return true, answer end
+  damage('t:'..t, 'skipped: '..tostring(ltype(answer) == 'table' and answer.err or answer))
+  return false
 end
 
 -- What to answer when this shard belongs to a queue of another number of shards, or one that is being changed:
@@ -138,13 +201,17 @@ local function blank()
     ctr = 0, ep = 0, fl = 0, st = IDLE, ln = {}, b = {}, idx = {}, at = 0}
 end
 
+local USUAL = {w = 1, cap = UNCAPPED, emit = 0, burst = 1, ep = 0} -- settings that the row repeats
+local LEAST, MOST = {w = 1, burst = 1}, {w = 10000, cap = 2 ^ 32, ep = 9999}
+
 -- A row that cannot be read is made again from the settings and from what waits.
 local function rebuild(t, s)
   local k = kt..t..':'
   local set = call('HGETALL', k..'S')
   for i = 1, #set, 2 do
     local name, value = set[i], set[i + 1]
-    if s[name] and tonumber(value) then s[name] = tonumber(value) end
+    local n = number(value)
+    if n and USUAL[name] and n >= (LEAST[name] or 0) and n <= (MOST[name] or BIG) then s[name] = n end
     if F[name] then raise(s, F[name]) end
     if smatch(name, '^q') then raise(s, F.quotas) end
     if name == 'qb' then raise(s, F.bytes) end
@@ -167,14 +234,27 @@ end
 
 local function dec(t, x)
   local s = blank()
-  if not x then return s end
+  if not x then
+    -- No row is kept that says nothing; of one that has settings it was lost.
+    if call('EXISTS', kt..t..':S') == 1 then return rebuild(t, s) end
+    return s
+  end
   local n = #x
   if n < ROW_BYTES or (n - ROW_BYTES) % 3 ~= 0 then return rebuild(t, s) end
-  s.vt, s.tat, s.hold, s.credit, s.w, s.cap, s.emit, s.burst, s.est, s.bytes, s.ctr, s.ep, s.fl, s.st =
-    sunpack(ROW, x)
+  local vt, tat, hold, credit, w, cap, emit, burst, est, bytes, ctr, ep, fl, st = sunpack(ROW, x)
+  -- Whether it can be one that we wrote. Nothing compares with what is no number.
+  if not (vt >= 0 and vt < LATEST and tat >= 0 and tat < BIG and hold >= 0 and hold < BIG and credit >= 0
+    and credit < 10 * MOST_US and w >= 1 and w <= 10000 and cap >= 0 and cap < BIG and emit >= 0 and emit < BIG
+    and burst >= 1 and burst < BIG and est > -BIG and est < BIG and bytes >= 0 and bytes < BIG and ep <= 9999
+    and st <= PAUSED) then
+    return rebuild(t, s)
+  end
+  s.vt, s.tat, s.hold, s.credit, s.w, s.cap, s.emit, s.burst = vt, tat, hold, credit, w, cap, emit, burst
+  s.est, s.bytes, s.ctr, s.ep, s.fl, s.st = est, bytes, ctr, ep, fl, st
   for i = ROW_BYTES + 1, n, 3 do
     local lo, hi, b = sbyte(x, i, i + 2)
     local lane = lo + 256 * hi
+    if s.b[lane] or b >= 2 * LANE_CAPPED then return rebuild(t, blank()) end
     s.ln[#s.ln + 1] = lane
     s.b[lane] = b
     if s.st == READY and open(b) then s.idx[lane] = true end
@@ -198,7 +278,10 @@ local function rows(names)
   return S
 end
 
-local function virtual_clock() return tonumber(call('GET', p..':V')) or 0 end
+local function virtual_clock()
+  local v = tonumber(call('GET', p..':V'))
+  return v and v >= 0 and v < LATEST and v or 0
+end
 local function in_flight(t) return call('HLEN', kt..t..':a') end
 local function no_timers(t) local k = kt..t..':'; return call('EXISTS', k..'s', k..'y', k..'k') == 0 end
 
@@ -244,6 +327,7 @@ local function place(t, s, na, v, now)
   local state = state_of(s, na, now)
   if state == READY then
     if s.vt < v then s.vt = v end -- no credit for idle time
+    if s.vt > v + DEBT then s.vt = v + DEBT end -- more is damage
     for i = 1, #s.ln do
       local lane = s.ln[i]
       if open(s.b[lane]) and (not s.idx[lane] or s.at ~= s.vt) then
@@ -319,7 +403,7 @@ end
 -- What to charge for a job that starts. Jobs of which none has ended yet take longer than they have so far: a
 -- newcomer would take every worker for the price of a short job.
 local function price(s, now)
-  if s.est > 0 then return s.est end
+  if s.est > 0 then return min(s.est, MOST_US) end
   if s.est == 0 or s.na == 0 then s.est = -now end
-  return max(UNKNOWN_US, 2000 * (now + s.est))
+  return min(max(UNKNOWN_US, 2000 * (now + s.est)), MOST_US)
 end

@@ -32,6 +32,11 @@ local function own(t, val)
   return nil
 end
 
+-- Removes a job's record, unless it says that it is another tenant's: then only the id is here.
+local function forget(t, id)
+  if own(t, call('HGET', ke, id)) then call('HDEL', ke, id) end
+end
+
 -- A new record, for the tenant's present epoch: what has another was called off with all its tenant's work.
 local function stamped(s, record)
   if s.ep == 0 then return record end
@@ -78,6 +83,36 @@ local function remember(t, n, ...)
   call('EXPIRE', k..'o', RECENT_S)
 end
 
+-- What a claim has claimed: tenant and ids in turn, as far as it is written down as we write it.
+local function claimed_by(claim)
+  local rec, parts, at = call('GET', p..':c:'..claim) or '', {}, 1
+  while true do
+    local t, c, from = smatch(rec, '^\n*([^\n]+)\n(%d%d?%d?%d?)\n()', at)
+    if not t then return parts end
+    local ids = {}
+    for j = 1, tonumber(c) do
+      local id = ssub(rec, from, from + ID_BYTES - 1)
+      if #id < ID_BYTES then break end
+      ids[j], from = id, from + ID_BYTES + 1
+    end
+    if #ids > 0 then parts[#parts + 1] = t; parts[#parts + 1] = ids end
+    at = from
+  end
+end
+
+-- How many of the jobs that a claim has written down it still holds.
+local function jobs_left(claim)
+  local parts, left = claimed_by(claim), 0
+  for i = 1, #parts, 2 do
+    local ids = parts[i + 1]
+    for from = 1, #ids, 500 do
+      local holders = call('HMGET', kt..parts[i]..':a', unpack(ids, from, min(from + 499, #ids)))
+      for j = 1, #holders do if holders[j] == claim then left = left + 1 end end
+    end
+  end
+  return left
+end
+
 -- Slots
 -- -------------------------------------------------------------------------------------------------------------
 
@@ -88,7 +123,7 @@ local function caps_of(t, s)
     local x = call('HGETALL', kt..t..':S')
     for i = 1, #x, 2 do
       local kind = smatch(x[i], '^k:(.*)$')
-      if kind then s.caps[kind] = tonumber(x[i + 1]) end
+      if kind then s.caps[kind] = number(x[i + 1]) end
     end
   end
   return s.caps
@@ -158,9 +193,9 @@ local function lock(t, s, now, id, scope, key, period_ms)
   local k = kt..t..':'
   expire_keys(t, s, now, 10)
   local till, holder = smatch(call('HGET', k..'u', key) or '', '^(%S+) (.*)$')
-  if holder and holder ~= id then
+  if holder and holder ~= id and is_id(holder) then
     if till ~= '-' then return holder end
-    local r = parse(call('HGET', ke, holder))
+    local r = parse(own(t, call('HGET', ke, holder)))
     if r and r.epoch == s.ep then return holder end
   end
   till = '-'
@@ -188,7 +223,7 @@ local function keep(t, s, kind, id, why, now)
   local over = call('ZCARD', k..kind) - KEEP
   if over > 0 then
     local old = call('ZPOPMIN', k..kind, min(over, 100))
-    for i = 1, #old, 2 do call('HDEL', ke, old[i]); call('HDEL', k..'z', old[i]); call('HDEL', k..'U', old[i]) end
+    for i = 1, #old, 2 do forget(t, old[i]); call('HDEL', k..'z', old[i]); call('HDEL', k..'U', old[i]) end
   end
   count(t, kind == 'x' and 'discarded' or 'quarantined', 1)
 end

@@ -21,7 +21,7 @@ local function group_close(t, s, group, now)
   local id, due, record = smatch(call('HGET', key, 'c') or '', '^([^\n]*)\n([^\n]*)\n(.*)$')
   call('DEL', key)
   if not id then return end
-  local r = parse(record)
+  local r = parse(own(t, record))
   if r and r.epoch ~= s.ep then -- the tenant's work was called off meanwhile
     count(t, 'cancelled', 1)
     group_leave(t, s, id, true, now)
@@ -37,7 +37,7 @@ local function group_close(t, s, group, now)
   if ended then group_leave(t, s, id, true, now); return end
   weigh(s, #record)
   if not r then keep(t, s, 'q', id, 'record_damaged\nthe continuation of a group cannot be read', now)
-  elseif tonumber(due) > now then to_timer(t, 's', tonumber(due), id)
+  elseif (number(due) or 0) > now then to_timer(t, 's', number(due), id)
   else to_list(t, s, r.lane, r.level, id) end
 end
 
@@ -138,8 +138,12 @@ group_leave = function(t, s, id, failed, now)
   group_close(t, s, group, now)
 end
 
--- A job's record cannot be read: it is put aside and the next one runs.
+-- A job's record cannot be read, or is another tenant's: it goes to quarantine. What is no id is dropped.
 local function put_aside(t, s, id, now)
+  if not is_id(id) then
+    damage('t:'..t, 'dropped what is no id of a job')
+    return
+  end
   keep(t, s, 'q', id, 'record_damaged\nthe queue\'s own record of the job cannot be read', now)
   group_leave(t, s, id, true, now)
 end
@@ -147,7 +151,7 @@ end
 -- A job that was running is cancelled now.
 local function called_off(t, s, id, now)
   if has(s, F.bytes) then weigh(s, -call('HSTRLEN', ke, id)) end
-  call('HDEL', ke, id)
+  forget(t, id)
   unlock(t, s, {id})
   count(t, 'cancelled', 1)
   remember(t, 1, '-'..id)

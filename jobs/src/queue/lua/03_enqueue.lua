@@ -31,7 +31,7 @@ end
 local function close_opened(S, now)
   for j = 1, #opened do
     local t, group = opened[j][1], opened[j][2]
-    if call('HEXISTS', kt..t..':g:'..group, 'c') == 1 then group_close(t, S[t], group, now) end
+    if call('HEXISTS', kt..t..':g:'..group, 'c') == 1 then guarded(t, group_close, t, S[t], group, now) end
   end
 end
 
@@ -91,7 +91,7 @@ end
 local function replace(now, i, s, old)
   local t, level, id = ARGV[i + 1], tonumber(ARGV[i + 4]), ARGV[i + 11]
   local k = kt..t..':'
-  local r, lane = parse(call('HGET', ke, old)), lane_number(ARGV[i + 2], ARGV[i + 3])
+  local r, lane = parse(own(t, call('HGET', ke, old))), lane_number(ARGV[i + 2], ARGV[i + 3])
   if not r or call('HEXISTS', k..'a', old) == 1 or call('ZSCORE', k..'x', old) or call('ZSCORE', k..'q', old) then
     return false
   end

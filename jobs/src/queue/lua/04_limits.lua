@@ -23,16 +23,17 @@ end
 local function over_quota(t, s, jobs, bytes, scheduled)
   if jobs == 0 then return nil end
   local q = call('HMGET', kt..t..':S', 'qj', 'qb', 'qs')
+  for i = 1, 3 do q[i] = number(q[i]) end
   local have = waiting(t, s)
-  if q[1] and have + jobs > tonumber(q[1]) then
-    return {'backlog_jobs', int(have), q[1], int(patience(t, s, have))}
+  if q[1] and have + jobs > q[1] then
+    return {'backlog_jobs', int(have), int(q[1]), int(patience(t, s, have))}
   end
-  if q[2] and s.bytes + bytes > tonumber(q[2]) then
-    return {'backlog_bytes', int(s.bytes), q[2], int(patience(t, s, have))}
+  if q[2] and s.bytes + bytes > q[2] then
+    return {'backlog_bytes', int(s.bytes), int(q[2]), int(patience(t, s, have))}
   end
   local later = q[3] and scheduled > 0 and call('ZCARD', kt..t..':s') or 0
-  if q[3] and scheduled > 0 and later + scheduled > tonumber(q[3]) then
-    return {'scheduled_jobs', int(later), q[3], '60000'}
+  if q[3] and scheduled > 0 and later + scheduled > q[3] then
+    return {'scheduled_jobs', int(later), int(q[3]), '60000'}
   end
 end
 

@@ -55,7 +55,7 @@ if checked then
   for j = 1, #names do
     local t = names[j]
     local s = S[t]
-    if paused or has(s, F.draining + F.queues + F.quotas) then check(t, s, paused) end
+    if paused or has(s, F.draining + F.queues + F.quotas) then guarded(t, check, t, s, paused) end
   end
 end
 
@@ -63,7 +63,10 @@ local accepted = 0
 i = 3
 while i <= n do
   local t, width = ARGV[i + 1], block_width(i)
-  if not refused[t] then accepted = accepted + enqueue_any(now, i, S[t]) end
+  if not refused[t] then
+    local ok, new = guarded(t, enqueue_any, now, i, S[t])
+    if ok then accepted = accepted + new else refuse(t, {'damaged', '0', '0', '5000'}) end
+  end
   i = i + width
 end
 close_opened(S, now)

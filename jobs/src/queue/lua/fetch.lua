@@ -37,7 +37,7 @@ local function promote(t, s, kind)
     call('ZREM', k, unpack(ids))
     local vals = call('HMGET', ke, unpack(ids))
     for j = 1, #ids do
-      local r = parse(vals[j])
+      local r = parse(own(t, vals[j]))
       if r then to_list(t, s, r.lane, r.level, ids[j]) else put_aside(t, s, ids[j], now) end
     end
   end
@@ -51,14 +51,15 @@ local timed = {}
 for i = 1, #due do
   local kind, t = ssub(due[i], 1, 1), ssub(due[i], 2)
   local s = S[t]
-  if not s then
+  if not s and is_name(t) then
     s = dec(t, call('HGET', kT, t))
     s.na = in_flight(t)
     S[t] = s
     order[#order + 1] = t
     timed[#timed + 1] = t
   end
-  if TIMERS[kind] then promote(t, s, kind) else call('ZREM', kw, due[i]) end
+  -- A timer that cannot go off is not looked at for ever: `heal` sets it again.
+  if not s or not TIMERS[kind] or not guarded(t, promote, t, s, kind) then call('ZREM', kw, due[i]) end
 end
 for i = 1, #timed do local t = timed[i]; place(t, S[t], S[t].na, v, now) end
 flush_index()
@@ -89,6 +90,13 @@ local function room(t, s, kind)
   end
   return max(0, left_over)
 end
+-- Without what cannot be an id.
+local function only_ids(t, x)
+  local ids_in = {}
+  for i = 1, #x do if #x[i] == ID_BYTES then ids_in[#ids_in + 1] = x[i] end end
+  damage('t:'..t, 'dropped what is no id of a job')
+  return ids_in
+end
 -- Pops from one list; returns the jobs, and whether there may be more.
 local function pop(t, s, lane, level, want)
   local capped = has(s, F.caps) and caps_of(t, s)[kind_of[lane]]
@@ -96,6 +104,7 @@ local function pop(t, s, lane, level, want)
   if want <= 0 then return {}, true end
   local x = call('LPOP', kt..t..':'..lane..'.'..level, want) or {}
   local more_left = #x == want
+  for i = 1, #x do if #x[i] ~= ID_BYTES then x = only_ids(t, x); break end end
   if #x > 0 and has(s, F.ghosts) then x = without_ghosts(t, s, x) end
   if #x > 0 and has(s, F.unique) then unlock(t, s, x, 'started') end
   if #x > 0 and capped then
@@ -163,7 +172,7 @@ local function by_tag(a, b)
 end
 -- The heads of the declared lanes, smallest start tag first, and the tag up to which nobody is missing.
 local function window(want)
-  local T, seen, absent, last, contributors = {}, {}, {}, {}, 0
+  local T, seen, absent, last, heads, contributors = {}, {}, {}, {}, {}, 0
   for j = 1, nl do
     local z = call('ZRANGE', kr..lanes[j], 0, want - 1)
     if #z > 0 then contributors = contributors + 1 end
@@ -171,13 +180,25 @@ local function window(want)
       local t = z[i]
       if not seen[t] then
         seen[t] = true
-        T[#T + 1] = t
-        if not S[t] then absent[#absent + 1] = t end
+        if is_name(t) then
+          T[#T + 1] = t
+          if not S[t] then absent[#absent + 1] = t end
+        else call('ZREM', kr..lanes[j], t) end
       end
     end
-    if #z == want then last[#last + 1] = z[want] end
+    if #z == want and is_name(z[want]) then last[#last + 1] = z[want] end
+    heads[j] = z
   end
-  for t, s in pairs(rows(absent)) do S[t] = s end
+  local found = #absent > 0 and call('HMGET', kT, unpack(absent)) or {}
+  -- A tenant that is ready has a row: it is made again from what waits.
+  for i = 1, #absent do S[absent[i]] = found[i] and dec(absent[i], found[i]) or rebuild(absent[i], blank()) end
+  -- One that should not be in a lane's index is placed when it is its turn.
+  for j = 1, nl do
+    for i = 1, #heads[j] do
+      local s = S[heads[j][i]]
+      if s and not s.idx[lanes[j]] then s.idx[lanes[j]] = true; s.at = -1 end
+    end
+  end
   if contributors > 1 then table.sort(T, by_tag) end
   local H = 1 / 0
   for i = 1, #last do H = min(H, S[last[i]].vt) end
@@ -196,7 +217,8 @@ while left > 0 and visits < maxv and nl > 0 do
     if not newcomers or na == 0 then
       if not s.na then s.na = na; order[#order + 1] = t end
       if not was[t] then was[t] = true; touched[#touched + 1] = t end
-      got = serve(t, s)
+      local ok, taken = guarded(t, serve, t, s)
+      got = ok and taken or 0
     end
     if got > 0 and s.vt <= H and left > 0 and servable(s) then -- still small: serve again, in order
       local i = m
@@ -216,7 +238,7 @@ local claim, claimed
 if ni > 0 then
   -- Microseconds since 1970 at least, so that a fence never comes again after a failover that lost the last
   -- ones.
-  claim = int(max((tonumber(call('GET', p..':F')) or 0) + 1, now * 1000))
+  claim = int(max((number(call('GET', p..':F')) or 0) + 1, now * 1000))
   call('SET', p..':F', claim)
   local o, rec, charged = 0, {}, {}
   for g = 1, #G, 3 do
@@ -228,7 +250,7 @@ if ni > 0 then
     end
     rec[g], rec[g + 1], rec[g + 2] = t, c, table.concat(ids, '\n', o + 1, o + c)
     o = o + c
-    charged[#charged + 1] = G[g + 2]
+    charged[#charged + 1] = int(G[g + 2])
     call('HSET', kt..t..':a', unpack(inflight))
   end
   claimed, charges = table.concat(rec, '\n'), table.concat(charged, ' ')

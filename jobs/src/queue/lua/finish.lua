@@ -90,7 +90,7 @@ local function kept(i)
   local s = S[t]
   local held, wanted = unclaim(ARGV[i + 1], t, s, id)
   if not held then return end
-  local r = op == 'x' and parse(call('HGET', ke, id))
+  local r = op == 'x' and parse(own(t, call('HGET', ke, id)))
   if op == 'x' and (wanted or r and r.epoch ~= s.ep) then -- it was called off, alone or with its tenant
     last_ok = false
     called_off(t, s, id, now)
@@ -106,7 +106,7 @@ function ops.d(i)
   if unclaim(ARGV[i + 1], t, s, id) then
     -- Its group goes on, or not, when its children are in.
     if has(s, F.bytes) then weigh(s, -call('HSTRLEN', ke, id)) end
-    call('HDEL', ke, id)
+    forget(t, id)
     unlock(t, s, {id})
     count(t, 'cancelled', 1)
     remember(t, 1, '-'..id)
@@ -120,7 +120,7 @@ local function comes_back(i, change, first)
   local s = S[t]
   local held, wanted = unclaim(ARGV[i + 1], t, s, id)
   if not held then return end
-  local r = parse(call('HGET', ke, id))
+  local r = parse(own(t, call('HGET', ke, id)))
   if not r then put_aside(t, s, id, now); return end
   if wanted or r.epoch ~= s.ep then called_off(t, s, id, now); return end
   local kind, due = change(r, s)
@@ -162,14 +162,25 @@ ops.g, ops.e, ops.n = child, child, child
 
 i = 2
 while i <= n do
-  local next_block = i + width(i)
-  ops[ARGV[i]](i)
+  local next_block, op, before = i + width(i), ARGV[i], job
+  if op == 'w' then ops.w(i) -- reads nothing
+  elseif not guarded(BY_TENANT[op] and ARGV[i + 1] or ARGV[i + 2], ops[op], i) and not BY_TENANT[op] then
+    -- Its lease will end it.
+    last_ok, job = false, before + (op == 'c' and ARGV[i + 3] or 1)
+    while #refused > 0 and refused[#refused] > before do table.remove(refused) end
+    for j = before + 1, job do refused[#refused + 1] = j end
+  end
   i = next_block
 end
-for j = 1, #leaving do local x = leaving[j]; group_leave(x[1], S[x[1]], x[2], x[3], now) end
+for j = 1, #leaving do local x = leaving[j]; guarded(x[1], group_leave, x[1], S[x[1]], x[2], x[3], now) end
 close_opened(S, now)
 for claim, m in pairs(gone) do
-  if call('HINCRBY', p..':n', claim, -m) <= 0 then
+  local left = call('HINCRBY', p..':n', claim, -m)
+  if left < 0 then -- the count was lost
+    left = jobs_left(claim)
+    if left > 0 then call('HSET', p..':n', claim, left) end
+  end
+  if left <= 0 then
     call('HDEL', p..':n', claim)
     call('UNLINK', p..':c:'..claim)
     call('ZREM', p..':l', claim)

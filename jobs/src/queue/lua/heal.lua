@@ -1,30 +1,24 @@
--- ARGV now, lease_ms, cursor, count -> {next cursor, claims that had lost their lease}: compares what is in
--- flight with the leases, some tenants at a time, and removes rows that say nothing.
+-- ARGV now, lease_ms, cursor, count, tenant* -> {next cursor, claims that had lost their lease, {damage, what was
+-- done, ...}}: compares what is kept of some tenants at a time, and of those named, with what there is: leases, timers,
+-- the ready index, lists; and removes rows that say nothing.
 -- A claim without a lease gets one, rather than an end: if its worker lives it will renew, else it is reaped.
 local now, lease = clock(ARGV[1]), tonumber(ARGV[2])
 local page = call('HSCAN', kT, ARGV[3], 'COUNT', ARGV[4])
-local v, healed = virtual_clock(), 0
-
--- How many of the jobs that a claim has written down it still holds.
-local function jobs_left(claim)
-  local rec, left, i = {}, 0, 1
-  for x in string.gmatch(call('GET', p..':c:'..claim) or '', '[^\n]+') do rec[#rec + 1] = x end
-  while i <= #rec do
-    local c = tonumber(rec[i + 1])
-    local holders = call('HMGET', kt..rec[i]..':a', unpack(rec, i + 2, i + 1 + c))
-    for j = 1, c do if holders[j] == claim then left = left + 1 end end
-    i = i + 2 + c
-  end
-  return left
-end
+local v, healed, found = virtual_clock(), 0, {}
+local lanes = min(floor(call('HLEN', kL) / 3), 256)
 
 local function heal_claims(t)
-  local held = {}
-  local x = call('HGETALL', kt..t..':a')
+  local held, k = {}, kt..t..':a'
+  local x = call('HGETALL', k)
   for i = 1, #x, 2 do
     local claim = x[i + 1]
-    held[claim] = held[claim] or {}
-    table.insert(held[claim], x[i])
+    if is_id(x[i]) then
+      held[claim] = held[claim] or {}
+      table.insert(held[claim], x[i])
+    else
+      call('HDEL', k, x[i])
+      damage('t:'..t, 'dropped what is no id of a job')
+    end
   end
   for claim, ids in pairs(held) do
     local key, whole = p..':c:'..claim, true
@@ -33,7 +27,7 @@ local function heal_claims(t)
       healed, whole = healed + 1, false
     end
     -- What it claimed is written down again as well, if that was lost.
-    if not string.find(call('GET', key) or '', ids[1], 1, true) then
+    if not sfind(call('GET', key) or '', ids[1], 1, true) then
       call('APPEND', key, '\n'..t..'\n'..#ids..'\n'..table.concat(ids, '\n')..'\n')
       whole = false
     end
@@ -54,15 +48,111 @@ local function free_slots(t, s)
   end
 end
 
-for i = 1, #page[2], 2 do
-  local t, s = page[2][i], dec(page[2][i], page[2][i + 1])
+-- Lists that the row does not know of.
+local function find_lists(t, s)
+  local k, keys, at = kt..t..':', {}, {}
+  for lane = 0, lanes - 1 do
+    for level = 0, 3 do
+      if band(s.b[lane] or 0, BIT[level]) == 0 then
+        keys[#keys + 1] = k..lane..'.'..level
+        at[#keys] = {lane, level}
+      end
+    end
+  end
+  if #keys == 0 or call('EXISTS', unpack(keys)) == 0 then return end
+  for i = 1, #keys do
+    if call('LLEN', keys[i]) > 0 then mark(t, s, at[i][1], at[i][2]) end
+  end
+end
+
+-- Timers that do not go off when the tenant's first job is due.
+local function find_timers(t)
+  for kind in pairs(TIMERS) do
+    local head = call('ZRANGE', kt..t..':'..kind, 0, 0, 'WITHSCORES')
+    if #head > 0 then
+      local at, due = tonumber(call('ZSCORE', kw, kind..t) or ''), tonumber(head[2])
+      if not at or at > max(due, now) then call('ZADD', kw, int(max(0, min(due, BIG))), kind..t) end
+    end
+  end
+end
+
+-- Whether the tenant is not where its row says it is.
+local function misplaced(t, s, na)
+  local expected = state_of(s, na, now)
+  if s.st == LIMITED then return not call('ZSCORE', kw, 'r'..t) end
+  if s.st ~= READY then return s.st ~= expected end
+  for i = 1, #s.ln do
+    local lane = s.ln[i]
+    if open(s.b[lane]) and tonumber(call('ZSCORE', kr..lane, t) or '') ~= tonumber(int(s.vt)) then return true end
+  end
+  return expected ~= READY
+end
+
+local function heal(t, s)
   local na = in_flight(t)
-  if na > 0 and na <= 5000 then heal_claims(t) end
+  if na > 0 and na <= 5000 then heal_claims(t); na = in_flight(t) end
   if has(s, F.caps) and na <= 5000 then free_slots(t, s) end
   if has(s, F.unique) then expire_keys(t, s, now, 50) end
+  if has(s, F.garbage) and call('EXISTS', p..':gc') == 0 then
+    call('HDEL', p..':gn', t)
+    lower(s, F.garbage)
+  end
+  -- A tenant whose job was parked waits for seconds, one with the slowest rate there is for 50 days.
+  if s.hold > now + 60000 then s.hold, s.dirty = now, true end
+  if s.tat > now + 2 ^ 33 then s.tat, s.dirty = now, true end
+  find_timers(t)
+  find_lists(t, s)
+  if has(s, F.ghosts) and #s.ln == 0 then -- none of them is in a list any more
+    call('UNLINK', kt..t..':H')
+    lower(s, F.ghosts)
+  end
+  if not s.dirty and misplaced(t, s, na) then s.dirty, s.at = true, -1 end
   if s.dirty then place(t, s, na, v, now) end
   if s.dirty or (s.st == IDLE and s.fl == 0) then save(t, s, na, v, now) end
 end
+
+-- The settings that the row repeats are as they were set.
+local function compare_settings(t, s)
+  local k = kt..t..':S'
+  local set = call('HMGET', k, 'w', 'cap', 'emit', 'burst', 'paused', 'suspended', 'draining')
+  local row = {s.w, s.cap, s.emit, s.burst, has(s, F.paused), has(s, F.suspended), has(s, F.draining)}
+  local usual = {USUAL.w, USUAL.cap, USUAL.emit, USUAL.burst, false, false, false}
+  local written = {}
+  for i = 1, 7 do
+    local expected = set[i] and (i > 4 or number(set[i])) or usual[i]
+    if row[i] ~= expected then
+      written[#written + 1] = ({'w', 'cap', 'emit', 'burst', 'paused', 'suspended', 'draining'})[i]
+      written[#written + 1] = i > 4 and '1' or int(row[i])
+    end
+  end
+  if #written == 0 then return s end
+  -- Settings that are gone as a whole were deleted: the row has some of them.
+  if call('EXISTS', k) == 0 then call('HSET', k, unpack(written)); return s end
+  return rebuild(t, blank())
+end
+
+-- A command for each key of a tenant, so that `call` sees those of a type that they cannot have.
+local KEYS_OF = {a = 'HLEN', c = 'HLEN', s = 'ZCARD', y = 'ZCARD', k = 'ZCARD', x = 'ZCARD', q = 'ZCARD', z = 'HLEN',
+  m = 'HLEN', u = 'HLEN', U = 'HLEN', v = 'ZCARD', S = 'HLEN', o = 'HLEN', f = 'LLEN', H = 'HLEN'}
+
+local function visit(t, row)
+  if found[t] then return end
+  found[t] = true
+  if not is_name(t) then
+    call('HDEL', kT, t)
+    damage('T', 'dropped what is no name of a tenant')
+    return
+  end
+  guarded(t, heal, t, row and compare_settings(t, dec(t, row)) or rebuild(t, blank()))
+end
+for i = 5, #ARGV do
+  local t = ARGV[i]
+  for name, command in pairs(KEYS_OF) do call(command, kt..t..':'..name) end
+  visit(t, call('HGET', kT, t))
+end
+for i = 1, #page[2], 2 do visit(page[2][i], page[2][i + 1]) end
 flush()
 for lane in pairs(woken) do wake(lane) end
-return {page[1], healed}
+local damages = call('HSCAN', p..':D', 0, 'COUNT', 20)[2]
+for i = 1, #damages, 2 do call('HDEL', p..':D', damages[i]) end
+return {page[1], healed, damages}

@@ -7,7 +7,7 @@ for i = 3, #ARGV do
   if call('ZREM', k..'x', id) + call('ZREM', k..'q', id) > 0 then
     call('HDEL', k..'z', id)
     call('HDEL', k..'U', id)
-    call('HDEL', ke, id)
+    forget(t, id)
     n = n + 1
   end
 end

@@ -12,8 +12,12 @@ end
 local function died(t, s, id)
   local wanted = free(t, s, {id})
   s.dirty = true
-  local r = parse(call('HGET', ke, id))
-  if not r then put_aside(t, s, id, now); report(t, id); return end
+  local r = parse(own(t, call('HGET', ke, id)))
+  if not r then
+    put_aside(t, s, id, now)
+    if is_id(id) then report(t, id) end
+    return
+  end
   if wanted or r.epoch ~= s.ep then called_off(t, s, id, now); return end
   r.deaths = r.deaths + 1
   if r.deaths >= maxd then
@@ -31,17 +35,19 @@ local function died(t, s, id)
     to_timer(t, 'y', now + 1000 * apart, id)
   else to_list(t, s, r.lane, r.level, id, true) end
 end
-for _, claim in ipairs(claims) do
-  local rec, i = {}, 1
-  for x in string.gmatch(call('GET', p..':c:'..claim) or '', '[^\n]+') do rec[#rec + 1] = x end
-  while i <= #rec do
-    local t, c = rec[i], tonumber(rec[i + 1])
-    local s = S[t]
-    if not s then s = dec(t, call('HGET', kT, t)); S[t] = s; names[#names + 1] = t end
-    local holder = call('HMGET', kt..t..':a', unpack(rec, i + 2, i + 1 + c))
-    for j = c, 1, -1 do if holder[j] == claim then died(t, s, rec[i + 1 + j]) end end
-    i = i + 2 + c
+local function take_back(t, ids, claim)
+  local s = S[t]
+  if not s then s = dec(t, call('HGET', kT, t)); S[t] = s; names[#names + 1] = t end
+  for from = 1, #ids, 500 do
+    local to = min(from + 499, #ids)
+    local holder = call('HMGET', kt..t..':a', unpack(ids, from, to))
+    for j = to - from + 1, 1, -1 do if holder[j] == claim then died(t, s, ids[from + j - 1]) end end
   end
+end
+for _, claim in ipairs(claims) do
+  -- What is not written down any more has no lease from now on: `heal` finds it.
+  local parts = claimed_by(claim)
+  for i = 1, #parts, 2 do guarded(parts[i], take_back, parts[i], parts[i + 1], claim) end
   call('UNLINK', p..':c:'..claim)
   call('ZREM', p..':l', claim)
   call('HDEL', p..':n', claim)

@@ -5,7 +5,7 @@ local k, S, out = kt..t..':', rows({t}), {}
 local s = S[t]
 local function redrive(id)
   if not (call('ZSCORE', k..'x', id) or call('ZSCORE', k..'q', id)) then return 'n' end
-  local r = parse(call('HGET', ke, id))
+  local r = parse(own(t, call('HGET', ke, id)))
   if not r then return 'n' end
   local scope, key = smatch(call('HGET', k..'U', id) or '', '^(.)(.*)$')
   if scope and scope ~= 'p' and lock(t, s, now, id, scope, key, 0) then return 'u' end

@@ -4,7 +4,12 @@ local now, limit = clock(ARGV[1]), tonumber(ARGV[2])
 local head = call('LINDEX', p..':gc', 0)
 call('ZREMRANGEBYSCORE', p..':s', '-inf', int(now - 600000)) -- nobody ran it for ten minutes
 if not head then return 0 end
-local kind, t, key = smatch(head, '^(.)([^\n]*)\n(.*)$')
+local kind, t, key = smatch(head, '^([cd])([^\n]*)\n(.*)$')
+if not kind or ssub(key, 1, #kt + #t + 2) ~= kt..t..':~' then -- not one of ours
+  call('LPOP', p..':gc')
+  damage('gc', 'dropped what is no batch of cancelled jobs')
+  return call('LLEN', p..':gc')
+end
 local S = rows({t})
 local s, ids = S[t], {}
 if call('TYPE', key).ok == 'zset' then

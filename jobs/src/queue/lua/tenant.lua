@@ -4,7 +4,6 @@
 local now, t = clock(ARGV[1]), ARGV[2]
 local S = rows({t})
 local s, k = S[t], kt..t..':'
-local USUAL = {w = 1, cap = UNCAPPED, emit = 0, burst = 1}
 
 local function set(name, value)
   if value == '' then call('HDEL', k..'S', name) else call('HSET', k..'S', name, value) end
@@ -35,8 +34,8 @@ end
 
 for i = 3, #ARGV, 2 do
   local name, value = ARGV[i], ARGV[i + 1]
-  if USUAL[name] then
-    s[name] = tonumber(value) or USUAL[name]
+  if USUAL[name] and name ~= 'ep' then
+    s[name] = number(value) or USUAL[name]
     set(name, value)
   elseif F[name] then
     if value == '1' then raise(s, F[name]) else lower(s, F[name]) end

@@ -11,9 +11,9 @@ use crate::queue::heartbeat;
 use crate::queue::library::Operation;
 
 /// Names of keys that belong to a shard as a whole.
-const KNOWN: [&str; 13] = ["V", "F", "L", "P", "T", "e", "w", "l", "n", "s", "G", "gc", "shards"];
+const KNOWN: [&str; 15] = ["V", "F", "L", "P", "T", "e", "w", "l", "n", "s", "G", "gc", "gn", "D", "shards"];
 /// And beginnings of such names.
-const KNOWN_KINDS: [&str; 6] = ["r:", "mk:", "c:", "W:", "u:", "t:"];
+const KNOWN_KINDS: [&str; 7] = ["r:", "mk:", "c:", "W:", "u:", "t:", "turn:"];
 /// How long leases of vanished workers are waited for.
 const PATIENCE: Duration = Duration::from_secs(3_900);
 

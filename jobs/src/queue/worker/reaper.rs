@@ -22,24 +22,34 @@ const HEAL_CALLS: usize = 10;
 /// Most calls in a row.
 const CALLS: usize = 50;
 
+/// How far the look at a shard's tenants has come.
+struct Place {
+    /// Of those that have rows.
+    rows: String,
+    /// Of all keys, for those whose row was deleted.
+    keys: String,
+}
+
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut cursors: Vec<String> = shared.queue.shards().map(|_| "0".to_owned()).collect();
+    let start = || Place { rows: "0".to_owned(), keys: "0".to_owned() };
+    let mut places: Vec<Place> = shared.queue.shards().map(|_| start()).collect();
     let period = (shared.queue.config().lease / 6).clamp(Duration::from_millis(50), Duration::from_secs(5));
     loop {
         tokio::select! {
             () = shared.ending.cancelled() => return,
             () = tokio::time::sleep(jittered(period)) => {}
         }
-        let shards = cursors.iter_mut().zip(0..);
-        join_all(shards.map(|(cursor, shard)| look_after(&shared, shard, cursor))).await;
+        let shards = places.iter_mut().zip(0..);
+        join_all(shards.map(|(place, shard)| look_after(&shared, shard, place))).await;
     }
 }
 
-async fn look_after(shared: &Shared, shard: u16, cursor: &mut String) {
+async fn look_after(shared: &Shared, shard: u16, place: &mut Place) {
     let swept =
         sweep(shared, shard).await.map_err(|error| ("cannot look for lost claims, trying again", error));
-    let tidied = tidy(shared, shard, cursor).await.map_err(|error| ("cannot tidy up, trying again", error));
-    for (what, error) in [swept, tidied].into_iter().filter_map(Result::err) {
+    let removed = remove(shared, shard).await.map_err(|error| ("cannot remove what was cancelled", error));
+    let healed = heal(shared, shard, place).await.map_err(|error| ("cannot tidy up, trying again", error));
+    for (what, error) in [swept, removed, healed].into_iter().filter_map(Result::err) {
         tracing::warn!(queue.shard = shard, error = report(&error), "{what}");
     }
 }
@@ -64,20 +74,26 @@ async fn sweep(shared: &Shared, shard: u16) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// Removes what was called off by the thousand, and compares some tenants' running jobs with the leases.
-async fn tidy(shared: &Shared, shard: u16, cursor: &mut String) -> Result<(), QueueError> {
+/// Removes the batches that cancelled tenants left behind.
+async fn remove(shared: &Shared, shard: u16) -> Result<(), QueueError> {
     for _ in 0..CALLS {
         if shared.queue.sweep(shard, SWEEP_JOBS).await? == 0 {
             break;
         }
     }
+    Ok(())
+}
+
+/// Compares what is kept of some tenants with what there is.
+async fn heal(shared: &Shared, shard: u16, place: &mut Place) -> Result<(), QueueError> {
+    let (keys, mut names) = shared.queue.tenants_with_keys(shard, &place.keys).await?;
+    place.keys = keys;
     for _ in 0..HEAL_CALLS {
-        let healed = shared.queue.heal(shard, cursor, HEAL_TENANTS).await?;
-        if healed.claims > 0 {
-            tracing::warn!(claims = healed.claims, "claims had lost their leases and have new ones");
-        }
-        *cursor = healed.cursor;
-        if cursor == "0" {
+        let healed = shared.queue.heal_with(shard, &place.rows, HEAL_TENANTS, &names).await?;
+        shared.queue.report(&healed);
+        names.clear();
+        place.rows = healed.cursor;
+        if place.rows == "0" {
             break;
         }
     }

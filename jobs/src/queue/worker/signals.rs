@@ -54,9 +54,11 @@ async fn look(shared: &Shared, shard: u16) {
 async fn call_off(shared: &Shared, shard: u16) -> Result<(), QueueError> {
     let mut command = Cmd::new();
     command.arg("ZREVRANGE").arg(shared.queue.key(shard, "s")).arg(0).arg(REQUESTS);
-    let requests: Vec<String> = shared.queue.servers().query(shard, &command, Resend::Safe).await?;
+    let requests: Vec<Vec<u8>> = shared.queue.servers().query(shard, &command, Resend::Safe).await?;
     let claim = |fence: &str| ClaimId { shard, fence: fence.parse().unwrap_or(0) };
     for request in requests {
+        // A damaged entry must not hide the others.
+        let Ok(request) = String::from_utf8(request) else { continue };
         let mut words = request.split(' ');
         match (words.next(), words.next(), words.next()) {
             (Some("*"), Some(tenant), Some(fence)) => shared.claims.call_off_tenant(tenant, claim(fence)),

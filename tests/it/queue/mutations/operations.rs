@@ -25,8 +25,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "what is refused comes in all the same",
         "enqueue",
-        "if not refused[t] then accepted",
-        "if true then accepted",
+        "if not refused[t] then\n    local ok",
+        "if true then\n    local ok",
     ),
     one(
         "a tenant at its cap is not said to be",
@@ -53,7 +53,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "two claims of a millisecond share a fence",
         "fetch",
-        "claim = int(max((tonumber(call('GET', p..':F')) or 0) + 1, now * 1000))",
+        "claim = int(max((number(call('GET', p..':F')) or 0) + 1, now * 1000))",
         "claim = int(now * 1000)",
     ),
     one(
@@ -87,12 +87,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "last_ok = claims[j] == claim and not seen[id]",
         "last_ok = claims[j] == claim",
     ),
-    one(
-        "a claim never ends",
-        "finish",
-        "if call('HINCRBY', p..':n', claim, -m) <= 0 then",
-        "if call('HINCRBY', p..':n', claim, -m) < 0 then",
-    ),
+    one("a claim never ends", "finish", "  if left <= 0 then\n", "  if left < 0 then\n"),
     one(
         "what a job cost beyond the estimate is not paid",
         "finish",
@@ -131,7 +126,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "call('ZADD', k, int(now), worker)",
         "call('ZADD', k, int(now - tonumber(ARGV[3])), worker)",
     ),
-    one("newcomers are not seen", "newcomers", "in_flight(first[j]) == 0", "in_flight(first[j]) < 0"),
+    one("newcomers are not seen", "newcomers", "ok and running == 0", "ok and running < 0"),
     one("the oldest dead letters come first", "kept", "'ZREVRANGE'", "'ZRANGE'"),
     one("no tenant is ready", "lanes", "call('ZCARD', kr..lane)", "0"),
     one("the first running job is left out", "list", "for i = offset + 1,", "for i = offset + 2,"),

@@ -36,7 +36,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "a newcomer's long jobs cost as little as short ones",
         "00_tenants",
-        "return max(UNKNOWN_US, 2000 * (now + s.est))",
+        "return min(max(UNKNOWN_US, 2000 * (now + s.est)), MOST_US)",
         "return UNKNOWN_US",
     ),
     one(
@@ -133,8 +133,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "a backlog is full one job too early",
         "04_limits",
-        "if q[1] and have + jobs > tonumber(q[1]) then",
-        "if q[1] and have + jobs >= tonumber(q[1]) then",
+        "if q[1] and have + jobs > q[1] then",
+        "if q[1] and have + jobs >= q[1] then",
     ),
     one("jobs that wait for their next attempt are no backlog", "04_limits", " + call('ZCARD', k..'y')", ""),
     one(

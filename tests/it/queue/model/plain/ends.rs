@@ -76,10 +76,17 @@ impl Model {
         }
     }
 
-    /// A claim has fewer jobs; without any it has no lease either.
+    /// A claim has fewer jobs; without any it has no lease either. A count that was lost is made again from what is
+    /// written down.
     fn jobs_left(&mut self, claim: usize, fewer: i64) {
+        let held = self.held(claim);
         let claim = &mut self.claims[claim];
-        let left = claim.left.unwrap_or(0) - fewer;
+        let mut left = claim.left.unwrap_or(0) - fewer;
+        if left < 0 {
+            let written = claim.record.iter().flatten().flat_map(|(_, ids)| ids);
+            let count = written.filter(|id| held.contains(id)).count();
+            left = i64::try_from(count).unwrap_or(i64::MAX);
+        }
         claim.left = Some(left);
         if left <= 0 {
             (claim.left, claim.lease, claim.record) = (None, None, None);
