@@ -8,14 +8,14 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use jobs::queue::WorkerObserver;
+use jobs::queue::{QueueError, WorkerObserver};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// A worker whose queue was silent for longer is not ready: it polls every 1.5 s.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Serves `/healthz` (the process is alive), `/readyz` (the queue answered lately) and `/metrics` until `stop`.
+/// Serves `/healthz` (the process is alive), `/readyz` (the queue answered lately and keeps what it is given) and `/metrics` until `stop`.
 pub async fn serve(listener: TcpListener, worker: WorkerObserver, stop: CancellationToken) {
     let served = axum::serve(listener, router(worker)).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = served.await {
@@ -33,6 +33,10 @@ pub fn router(worker: WorkerObserver) -> Router {
 }
 
 async fn readyz(State(worker): State<WorkerObserver>) -> impl IntoResponse {
+    if let Some(policy) = worker.eviction_policy() {
+        let text = format!("{}\n", QueueError::Eviction(policy.to_string()));
+        return (StatusCode::SERVICE_UNAVAILABLE, text);
+    }
     let silent = worker.last_poll().elapsed();
     if silent <= SILENCE {
         return (StatusCode::OK, "ready\n".to_owned());

@@ -3,6 +3,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use jobs::error::report;
+use jobs::queue::QueueError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -23,11 +24,15 @@ pub(super) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// The queue and the catalog answer.
+/// The queue and the catalog answer, and the queue keeps what it is given.
 pub(super) async fn readyz(State(app): State<ApiState>) -> Result<Json<Health>, Problem> {
     let queue = answers("queue", app.queue().ping());
     let catalog = answers("catalog", app.directory().ping());
     let away: Vec<&str> = <[_; 2]>::from(tokio::join!(queue, catalog)).into_iter().flatten().collect();
+    if let Some(policy) = app.queue().eviction_policy() {
+        let detail = QueueError::Eviction(policy.to_string()).to_string();
+        return Err(Problem::new(Code::Unavailable, detail).retry_after_s(2));
+    }
     if away.is_empty() {
         return Ok(Json(Health { status: "ready" }));
     }

@@ -25,10 +25,12 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
         let (app, counting) = (app.clone(), counting.clone());
         async move { app.meter().run(counting).await }
     });
+    let watch = tokio::spawn(app.queue().clone().watch_memory(counting.clone()));
     let served = serve_until(listener, app.clone(), shutdown).await;
     counting.cancel();
     // A write that is under way is not broken off: what it counted would be counted again.
     let _ = counter.await;
+    watch.abort();
     app.meter().finish().await;
     served
 }

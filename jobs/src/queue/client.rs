@@ -13,6 +13,7 @@ use super::connection::Resend;
 use super::error::QueueError;
 use super::layout;
 use super::library::{Library, Operation};
+use super::memory_watch::MemoryWatch;
 use super::preflight;
 use super::push_line::PushLines;
 use super::servers::Servers;
@@ -38,6 +39,7 @@ struct Inner {
     shards: Shards,
     library: Library,
     push_lines: PushLines,
+    memory_watch: MemoryWatch,
 }
 
 impl Queue {
@@ -67,8 +69,9 @@ impl Queue {
         let address = RedisAddress::parse(&config.url)?;
         let shards = Shards::new(&config.prefix, config.shards);
         let servers = Servers::new(&address, &shards, config.call_deadline)?;
-        let push_lines = PushLines::new(config.shards);
-        let queue = Self { inner: Arc::new(Inner { config, servers, shards, library, push_lines }) };
+        let (push_lines, memory_watch) = (PushLines::new(config.shards), MemoryWatch::default());
+        let queue =
+            Self { inner: Arc::new(Inner { config, servers, shards, library, push_lines, memory_watch }) };
         queue.ping_shard(0).await?;
         for shard in queue.shards().filter(|&shard| queue.servers().together_with(shard)[0] == shard) {
             preflight::check(queue.servers(), shard).await?;
@@ -143,6 +146,10 @@ impl Queue {
         &self.inner.push_lines
     }
 
+    pub(super) fn memory_watch(&self) -> &MemoryWatch {
+        &self.inner.memory_watch
+    }
+
     pub(super) fn servers(&self) -> &Servers {
         &self.inner.servers
     }
@@ -160,7 +167,9 @@ impl Queue {
         operation: Operation,
         arguments: Vec<String>,
     ) -> Result<T, QueueError> {
-        self.call(self.home(tenant), operation, Resend::Safe, arguments).await
+        let mut arguments = arguments;
+        arguments.insert(0, self.now());
+        self.call_mending(tenant, operation, arguments).await
     }
 
     /// Calls a function that reads what is one tenant's and does not ask for the time.
@@ -170,7 +179,26 @@ impl Queue {
         operation: Operation,
         arguments: Vec<String>,
     ) -> Result<T, QueueError> {
-        self.call_as_is(self.home(tenant), operation, Resend::Safe, arguments).await
+        self.call_mending(tenant, operation, arguments).await
+    }
+
+    /// A function that only reads cannot remove a key of a type that it cannot have: it is called again after the
+    /// tenant was looked at by one that can.
+    async fn call_mending<T: FromRedisValue>(
+        &self,
+        tenant: &TenantId,
+        operation: Operation,
+        arguments: Vec<String>,
+    ) -> Result<T, QueueError> {
+        let shard = self.home(tenant);
+        match self.call_as_is(shard, operation, Resend::Safe, arguments.clone()).await {
+            Err(QueueError::Redis(error)) if error.code() == Some("WRONGTYPE") => {
+                let name = tenant.as_str().as_bytes().to_vec();
+                self.report(&self.heal_with(shard, "0", 1, &[name]).await?);
+                self.call_as_is(shard, operation, Resend::Safe, arguments).await
+            }
+            answer => answer,
+        }
     }
 
     /// The time, for a function; empty for that of Redis.

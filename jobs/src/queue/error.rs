@@ -79,7 +79,7 @@ impl QueueError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Deadline(_) | Self::SlotWithoutMaster | Self::Resharding { .. } => true,
+            Self::Deadline(_) | Self::SlotWithoutMaster | Self::Resharding { .. } | Self::Eviction(_) => true,
             Self::Redis(error) => error.is_io_error() || error.is_timeout() || is_state_of_server(error),
             _ => false,
         }

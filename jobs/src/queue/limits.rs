@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::client::Queue;
 use super::error::QueueError;
 use super::library::Operation;
@@ -37,6 +39,8 @@ pub struct TenantShare {
     pub suspended: Option<bool>,
     /// Whether the tenant drains: what is there runs, nothing new comes in.
     pub draining: Option<bool>,
+    /// Whether the tenant's jobs of a queue flow, by queue.
+    pub queues: BTreeMap<String, Flow>,
 }
 
 impl TenantShare {
@@ -77,12 +81,46 @@ impl TenantShare {
         let cap = |cap: &Option<u32>| cap.map_or_else(String::new, |cap| cap.to_string());
         let caps = self.type_caps.iter().map(|(kind, limit)| (format!("k:{kind}"), cap(limit)));
         let no_others = self.only_these_type_caps.then(|| ("k".to_owned(), String::new()));
-        plain.chain(no_others).chain(caps).flat_map(|(name, value)| [name, value]).collect()
+        let queues = self.queues.iter().map(|(queue, flow)| (format!("p:{queue}"), flow.value().to_owned()));
+        let all = plain.chain(no_others).chain(caps).chain(queues);
+        all.flat_map(|(name, value)| [name, value]).collect()
+    }
+
+    /// With what was decided about the flow of the tenant's jobs: of its queues, and of all of them under an empty
+    /// name.
+    #[must_use]
+    pub fn with_flows(mut self, flows: &BTreeMap<String, Flow>) -> Self {
+        for (queue, &flow) in flows {
+            if queue.is_empty() {
+                self.paused = Some(flow == Flow::Paused);
+                self.draining = Some(flow == Flow::Draining);
+            } else {
+                self.queues.insert(queue.clone(), flow);
+            }
+        }
+        self
+    }
+
+    /// Whether the queue has other settings than these, by the fields that it keeps of a tenant.
+    #[must_use]
+    pub fn differs(&self, kept: &BTreeMap<String, String>) -> bool {
+        let wanted = self.fields();
+        let wanted: BTreeMap<&str, &str> =
+            wanted.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
+        let is_flag = |name: &str| matches!(name, "paused" | "suspended" | "draining");
+        let other = |(name, value): (&&str, &&str)| match kept.get(*name) {
+            None => !value.is_empty() && !(is_flag(name) && *value == "0"),
+            Some(kept) => kept != *value,
+        };
+        let only = |name: &&String| name.starts_with("k:") && !wanted.contains_key(name.as_str());
+        let strange = self.only_these_type_caps && kept.keys().any(|name| only(&name));
+        strange || wanted.iter().filter(|(name, _)| **name != "k").any(other)
     }
 }
 
 /// Whether the jobs of a queue flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Flow {
     /// As usual.
     Open,
@@ -93,7 +131,23 @@ pub enum Flow {
 }
 
 impl Flow {
-    const fn value(self) -> &'static str {
+    /// Its name in tables and HTTP answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// The flow of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Open, Self::Paused, Self::Draining].into_iter().find(|flow| flow.as_str() == name)
+    }
+
+    pub(super) const fn value(self) -> &'static str {
         match self {
             Self::Open => "",
             Self::Paused => "paused",

@@ -25,6 +25,7 @@ mod finish;
 mod finishing;
 mod heartbeat;
 mod inspect;
+mod kept_settings;
 mod lane;
 mod lanes;
 mod layout;
@@ -33,6 +34,7 @@ mod limits;
 mod list;
 #[cfg(feature = "test-support")]
 mod memory;
+mod memory_watch;
 #[cfg(feature = "test-support")]
 mod patched;
 mod preflight;
@@ -62,6 +64,7 @@ pub use explain::{Explanation, WaitsFor};
 pub use finish::{Finish, OnFailure, OpenGroup, Verdict};
 pub use finishing::FinishedJob;
 pub use inspect::Inspected;
+pub use kept_settings::KeptSettings;
 pub use lane::Lane;
 pub use lanes::LaneStatus;
 #[cfg(feature = "test-support")]

@@ -10,11 +10,11 @@ pub(super) async fn check(servers: &Servers, shard: u16) -> Result<(), QueueErro
     check_cluster(&info(servers, shard, "cluster").await?, servers.is_cluster())
 }
 
-async fn info(servers: &Servers, shard: u16, section: &str) -> Result<String, QueueError> {
+pub(super) async fn info(servers: &Servers, shard: u16, section: &str) -> Result<String, QueueError> {
     servers.query(shard, redis::cmd("INFO").arg(section), Resend::Safe).await
 }
 
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
 }
 
@@ -24,7 +24,7 @@ fn check_version(info: &str) -> Result<(), QueueError> {
     if major >= 7 { Ok(()) } else { Err(QueueError::TooOld(version.to_owned())) }
 }
 
-fn check_eviction(info: &str) -> Result<(), QueueError> {
+pub(super) fn check_eviction(info: &str) -> Result<(), QueueError> {
     let policy = field(info, "maxmemory_policy").ok_or(QueueError::Answer("no maxmemory_policy in INFO"))?;
     if policy == "noeviction" { Ok(()) } else { Err(QueueError::Eviction(policy.to_owned())) }
 }

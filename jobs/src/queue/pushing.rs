@@ -144,6 +144,7 @@ impl Queue {
         blocks: Vec<String>,
         limits: Limits,
     ) -> Result<Pushed, QueueError> {
+        self.refuse_eviction()?;
         let mut arguments = vec![u8::from(limits == Limits::Hold).to_string()];
         arguments.extend(blocks);
         let (accepted, conflicts, refused, left_out) =

@@ -35,6 +35,30 @@ async fn case_18_a_redis_that_may_evict_jobs_is_refused() {
     assert!(error.to_string().contains("maxmemory-policy noeviction"), "{error}");
 }
 
+/// The policy changes while programs run: nothing is pushed until it is changed back.
+#[tokio::test]
+async fn case_18_a_redis_that_may_evict_jobs_later_takes_none_until_it_does_not() {
+    let server = RedisServer::start(&["--appendonly", "no"]).unwrap();
+    let h = Harness::with(config_at(server.url()), ManualClock::at(DateTime::UNIX_EPOCH)).await;
+    let mut redis = h.redis().await;
+    let mut set = async |policy: &str| {
+        let mut config = redis::cmd("CONFIG");
+        config.arg("SET").arg("maxmemory-policy").arg(policy).query_async::<()>(&mut redis).await.unwrap();
+        h.queue.look_at_memory().await.unwrap();
+    };
+    h.push(&[h.ping("acme")]).await;
+    set("volatile-lru").await;
+    assert_eq!(h.queue.eviction_policy().as_deref(), Some("volatile-lru"));
+    for jobs in [vec![h.ping("acme")], vec![h.ping("acme"), h.ping("globex")]] {
+        let error = h.queue.push(&jobs).await.unwrap_err();
+        assert!(matches!(&error, QueueError::Eviction(_)) && error.is_passing(), "{error}");
+    }
+    let claim = h.fetch(1).await;
+    h.complete(&claim).await;
+    set("noeviction").await;
+    h.push(&[h.ping("acme")]).await;
+}
+
 #[tokio::test]
 async fn a_redis_that_is_not_there_is_an_error_in_time_that_hides_the_password() {
     let mut config = config_at("redis://:s3cret@127.0.0.1:1".into());

@@ -121,6 +121,7 @@ impl Tenant {
         self.paused = share.paused.unwrap_or(self.paused);
         self.suspended = share.suspended.unwrap_or(self.suspended);
         self.draining = share.draining.unwrap_or(self.draining);
+        self.flows.extend(share.queues.iter().map(|(queue, flow)| (queue.clone(), *flow)));
         self.hold_ms = 0;
     }
 

@@ -189,6 +189,12 @@ impl WorkerObserver {
         self.shared.claims.stuck(signals::STUCK)
     }
 
+    /// As [`crate::queue::Queue::eviction_policy`].
+    #[must_use]
+    pub fn eviction_policy(&self) -> Option<Arc<str>> {
+        self.shared.queue.eviction_policy()
+    }
+
     /// How long the job that runs longest has been running.
     #[must_use]
     pub fn oldest_running(&self) -> Option<Duration> {
