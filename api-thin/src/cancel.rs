@@ -7,7 +7,7 @@ use jobs::tenant::{KbId, TenantId};
 use jobs::types::{BuildGraph, ExtractEntities};
 use jobs::{DocumentId, Job as _, JobId};
 use stores::TenantStores;
-use stores::model::DocumentFault;
+use stores::model::{DocumentFault, JobMark};
 
 use crate::problem::Problem;
 use crate::server::ApiState;
@@ -43,12 +43,31 @@ impl CallOff {
     async fn step(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Problem> {
         // Before: a job that is cancelled leaves nothing behind.
         let said = self.app.queue().inspect(&self.tenant, ids).await?;
+        // First where it cannot get lost: a job that comes up again is known to be cancelled then.
+        let there: Vec<JobId> =
+            ids.iter().zip(&said).filter(|(_, said)| said.is_some()).map(|(id, _)| *id).collect();
+        self.mark(&there).await?;
         let done = self.app.queue().cancel_ids(&self.tenant, ids).await?;
+        // Dead letters may be started again.
+        let kept = ids.iter().zip(&done).filter(|(_, done)| **done == Cancelled::Kept).map(|(id, _)| *id);
+        let kept: Vec<JobId> = kept.collect();
+        if !kept.is_empty() {
+            self.stores.catalog().jobs_unmark(&kept).await?;
+        }
         let gone = |at: &usize| done[*at] == Cancelled::Now;
         let at: Vec<usize> = (0..done.len()).filter(gone).collect();
         self.documents_of(&at.iter().map(|&at| ids[at]).collect::<Vec<_>>()).await?;
         self.documents_on_their_way(at.iter().filter_map(|&at| said[at].as_ref())).await?;
         Ok(done)
+    }
+
+    async fn mark(&self, jobs: &[JobId]) -> Result<(), Problem> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let now = self.app.clock().now();
+        self.stores.catalog().jobs_mark(jobs, JobMark::Cancelled, now).await?;
+        Ok(())
     }
 
     /// A job that was accepted and that the queue does not have yet. `false` when there is none.
@@ -61,6 +80,7 @@ impl CallOff {
         }
         let work = self.clone();
         spawned(async move {
+            work.mark(&[id]).await?;
             work.stores.catalog().outbox_delete(&[id]).await?;
             // It may have been delivered while we looked.
             if let Err(error) = work.app.queue().cancel(&work.tenant, id).await {
@@ -79,11 +99,10 @@ impl CallOff {
     pub(crate) async fn everything(&self) -> Result<CancelReport, Problem> {
         let work = self.clone();
         spawned(async move {
-            let (catalog, now) = (work.stores.catalog(), work.app.clock().now());
-            let undelivered = catalog.outbox_clear().await?;
+            let now = work.app.clock().now();
+            let undelivered = work.stores.catalog().cancel_everything(&fault(), now).await?;
             let mut report = work.app.queue().cancel_tenant(&work.tenant).await?;
             report.cancelled += undelivered;
-            catalog.documents_all_failed(now, &fault(), now).await?;
             Ok(report)
         })
         .await

@@ -4,6 +4,7 @@ use jobs::JobId;
 use jobs::queue::Redriven;
 use jobs::tenant::TenantId;
 use stores::TenantStores;
+use stores::model::JobMark;
 
 use crate::problem::Problem;
 use crate::server::ApiState;
@@ -28,6 +29,7 @@ impl Redrive {
     pub(crate) async fn jobs(&self, ids: Vec<JobId>) -> Result<Vec<Redriven>, Problem> {
         let mut done = Vec::with_capacity(ids.len());
         for ids in ids.chunks(STEP) {
+            self.allow(ids).await?;
             let said = self.app.queue().redrive_ids(&self.tenant, ids).await?;
             let started = ids.iter().zip(&said).filter(|(_, said)| **said == Redriven::Started);
             let started: Vec<JobId> = started.map(|(id, _)| *id).collect();
@@ -38,5 +40,16 @@ impl Redrive {
             done.extend(said);
         }
         Ok(done)
+    }
+
+    /// Lets jobs run although the tenant's work was cancelled after they were made.
+    async fn allow(&self, ids: &[JobId]) -> Result<(), Problem> {
+        let said = self.app.queue().inspect(&self.tenant, ids).await?;
+        let there: Vec<JobId> = ids.iter().zip(said).filter_map(|(id, said)| said.map(|_| *id)).collect();
+        if !there.is_empty() {
+            let now = self.app.clock().now();
+            self.stores.catalog().jobs_mark(&there, JobMark::Redriven, now).await?;
+        }
+        Ok(())
     }
 }

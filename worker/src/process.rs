@@ -9,7 +9,7 @@ use jobs::JobError;
 use jobs::envelope::{Refusal, Verified, Verifier};
 use jobs::queue::{FetchedJob, Finish, QuarantinedJob, Verdict};
 use jobs::tenant::TenantId;
-use stores::model::JobRecord;
+use stores::model::{DocumentFault, JobRecord};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -44,6 +44,9 @@ impl Processor {
             Err(refusal) => {
                 let (code, why) = (refusal.code(), jobs::error::report(&refusal));
                 tracing::warn!(tenant.id = %job.tenant, job.id = %job.id, code, "job refused: {why}");
+                if matches!(refusal, Refusal::Cancelled) {
+                    self.cancelled(&job).await;
+                }
                 if matches!(refusal, Refusal::Forbidden(_)) {
                     self.will_not_happen(&job.wire, &job.tenant, |entry| entry.refused, (code, &why)).await;
                 }
@@ -114,6 +117,20 @@ impl Processor {
                 tidy(entry.discarded, entry, verified, cx, why).await;
             }
             _ => tracing::info!("job given back"),
+        }
+    }
+
+    /// The API may have stopped between cancelling a job and saying so of its document.
+    async fn cancelled(&self, job: &FetchedJob) {
+        let policy = |kind: &str, version| self.registry.policy(kind, version);
+        let verified = self.verifier.verify_without_actor(&job.wire, &job.tenant, policy).await;
+        let Ok(verified) = verified else { return };
+        let detail = "its job was cancelled; upload the document again, or reindex, to try again";
+        let fault = DocumentFault { code: CANCELLED.to_owned(), detail: detail.to_owned() };
+        let catalog = self.shared.stores.scoped(&verified.tenant).catalog();
+        if let Err(error) = catalog.documents_failed(&[job.id], &fault, self.shared.clock.now()).await {
+            let error = jobs::error::report(&error);
+            tracing::warn!(tenant.id = %job.tenant, job.id = %job.id, error, "its document is not told");
         }
     }
 

@@ -43,7 +43,9 @@ pub(crate) fn after_refusal(refusal: &Refusal) -> Verdict {
         | Refusal::UnknownTenant => Verdict::Quarantined { code, reason },
         Refusal::Forbidden(_) => Verdict::Discarded { code, reason },
         // It was there when the job was signed: somebody deleted it, and the job's work with it.
-        Refusal::UnknownKb | Refusal::StaleEpoch | Refusal::Expired => Verdict::Dropped { reason },
+        Refusal::UnknownKb | Refusal::StaleEpoch | Refusal::Cancelled | Refusal::Expired => {
+            Verdict::Dropped { reason }
+        }
         Refusal::TenantNotReady(_) | Refusal::Directory(_) => Verdict::Parked { reason },
     }
 }

@@ -125,11 +125,12 @@ impl Worker {
             plans: Arc::new(plans.clone()),
             clock: Arc::clone(&clock),
         };
-        let keeper = LimitsKeeper { settings, queue: queue.clone(), plans: plans.clone() };
+        let keeper = LimitsKeeper::new(settings, queue.clone(), plans.clone());
         let periodic = vec![
             tokio::spawn(relay.run(stop.clone())),
             tokio::spawn(scheduler.run(stop.clone())),
             tokio::spawn(keeper.run(stop.clone())),
+            tokio::spawn(queue.clone().watch_memory(stop.clone())),
         ];
 
         let options = WorkerOptions::new(registry.lanes(), usize::from(pool.concurrency));

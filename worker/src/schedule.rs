@@ -84,7 +84,7 @@ impl Scheduler {
     /// The job of this firing. Its id depends on nothing but the schedule and the time that has come.
     async fn copy(&self, due: &DueSchedule) -> Result<(StampedJob, Limits), Refusal> {
         let policy = |kind: &str, version| self.registry.policy(kind, version);
-        let verified = self.verifier.verify(&due.template, &due.tenant_id, policy).await?;
+        let verified = self.verifier.verify_template(&due.template, &due.tenant_id, policy).await?;
         let seed = format!("{}/{}/{}", due.tenant_id, due.kb_id, due.name);
         let id = JobId::derived(due.fire_at, &seed);
         let job = self.stamper.restamp(&verified.tenant, &verified.envelope, id);

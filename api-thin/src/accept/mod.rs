@@ -28,7 +28,7 @@ pub use fingerprint::Fingerprint;
 pub use kb::{KbJob, MadeKb, accept_kb, accept_kb_delete};
 pub(crate) use rag_settings::change_rag_settings;
 pub use reindex::accept_reindex;
-pub(crate) use settings::check_plan;
 pub use settings::{SettingsChange, change_settings};
+pub(crate) use settings::{apply_settings, check_plan};
 pub use tenant::{AcceptedTenant, TenantRequest, accept_tenant};
 pub use tenant_delete::{ClosedTenant, accept_tenant_delete};

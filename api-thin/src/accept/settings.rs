@@ -51,7 +51,7 @@ pub async fn change_settings(
         match catalog.tenant_settings_put(&settings, before.revision).await? {
             TenantChange::Done => {
                 app.directory().invalidate(&before.id).await;
-                let applied = apply(app, stores).await?;
+                let applied = apply_settings(app, stores).await?;
                 let after = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
                 return Ok((after, applied));
             }
@@ -123,7 +123,7 @@ fn patched(limits: &Limits, patch: &Value) -> Result<Limits, Problem> {
 }
 
 /// Tells the queue what it has to know of the tenant. `false` when it is away: then a worker tells it later.
-pub(super) async fn apply(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
+pub(crate) async fn apply_settings(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
     let told = tokio::time::timeout(PATIENCE, tell(app, stores)).await;
     told.unwrap_or(Ok(false))
 }
@@ -134,6 +134,7 @@ async fn tell(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
     for _ in 0..TRIES {
         let Some(tenant) = catalog.tenant().await? else { return Ok(false) };
         let share = app.plans().share(&tenant.plan, &tenant.limits, tenant.status);
+        let share = share.with_flows(&tenant.flows);
         if let Err(error) = app.queue().tenant_set(&tenant.id, share).await {
             tracing::warn!(tenant.id = %tenant.id, error = report(&error),
                 "the queue is away: a worker tells it the tenant's settings later");

@@ -7,7 +7,7 @@ use stores::model::{NewTenant, User};
 
 use super::answer::{Answer, tenant_location};
 use super::fingerprint::Fingerprint;
-use super::settings::apply;
+use super::settings::apply_settings;
 use super::submission::{Proposal, Submission};
 use crate::extract::{IdempotencyKey, TenantMaker};
 use crate::problem::Problem;
@@ -89,7 +89,7 @@ pub async fn accept_tenant(
     // The directory may remember that there was no such tenant.
     app.directory().invalidate(&tenant).await;
     if !answer.replayed {
-        apply(app, &stores).await?;
+        apply_settings(app, &stores).await?;
     }
     Ok(with_api_key(app, &tenant, answer))
 }

@@ -81,7 +81,7 @@ pub enum QueueOwner {
     /// That of all tenants: the operator asks, and names none.
     Everybody,
     /// That of one tenant, for a caller who may manage its jobs.
-    Tenant(TenantId),
+    Tenant(TenantId, TenantStores),
 }
 
 impl FromRequestParts<ApiState> for QueueOwner {
@@ -101,6 +101,6 @@ impl FromRequestParts<ApiState> for QueueOwner {
         let Admission { context, only_kb, .. } =
             admit(parts, app, (principal, tenant), ManageJobs::PERMISSION).await?;
         check_reach(only_kb.as_ref())?;
-        Ok(Self::Tenant(context.tenant_id().clone()))
+        Ok(Self::Tenant(context.tenant_id().clone(), app.stores().scoped(&context)))
     }
 }

@@ -1,13 +1,20 @@
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
-use jobs::queue::{Flow, TenantShare};
+use jobs::error::report;
+use jobs::queue::Flow;
 use jobs::tenant::TenantId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::accept::apply_settings;
 use crate::extract::{ManageJobs, QueueOwner, TenantCaller};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
+
+/// How long an answer waits for the queue.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(inline)]
@@ -27,6 +34,8 @@ pub(super) struct FlowView {
     queue: Option<String>,
     /// `open`, `paused` or `draining`.
     flow: &'static str,
+    /// Whether the queue knows already. If not, a worker tells it.
+    applied: bool,
 }
 
 /// `POST …/jobs/pause`: nothing of the tenant starts; new jobs are taken and wait.
@@ -58,13 +67,13 @@ async fn of_tenant(
     TenantCaller(who): &TenantCaller<ManageJobs>,
     flow: Flow,
 ) -> Result<Json<FlowView>, Problem> {
-    let share = TenantShare {
-        paused: Some(flow == Flow::Paused),
-        draining: Some(flow == Flow::Draining),
-        ..TenantShare::default()
-    };
-    app.queue().tenant_set(who.tenant(), share).await?;
-    Ok(Json(FlowView { tenant: Some(who.tenant().clone()), queue: None, flow: name(flow) }))
+    // What was decided is in the catalog; the queue has a copy.
+    if !who.stores.catalog().flow_put(None, flow).await? {
+        return Err(Problem::not_found());
+    }
+    let applied = apply_settings(app, &who.stores).await?;
+    let (tenant, flow) = (Some(who.tenant().clone()), flow.as_str());
+    Ok(Json(FlowView { tenant, queue: None, flow, applied }))
 }
 
 /// `POST …/queues/{queue}/pause`
@@ -101,17 +110,35 @@ async fn of_queue(
     flow: Flow,
 ) -> Result<Json<FlowView>, Problem> {
     check_name(queue)?;
-    let tenant = match owner {
+    let (tenant, applied) = match owner {
         QueueOwner::Everybody => {
-            app.queue().queue_set(queue, flow).await?;
-            None
+            app.directory().queue_flow_put(queue, flow).await?;
+            (None, apply_to_all(app, queue, flow).await)
         }
-        QueueOwner::Tenant(tenant) => {
-            app.queue().tenant_queue_set(&tenant, queue, flow).await?;
-            Some(tenant)
+        QueueOwner::Tenant(tenant, stores) => {
+            if !stores.catalog().flow_put(Some(queue), flow).await? {
+                return Err(Problem::not_found());
+            }
+            (Some(tenant), apply_settings(app, &stores).await?)
         }
     };
-    Ok(Json(FlowView { tenant, queue: Some(queue.to_owned()), flow: name(flow) }))
+    Ok(Json(FlowView { tenant, queue: Some(queue.to_owned()), flow: flow.as_str(), applied }))
+}
+
+/// Tells the queue. `false` when it is away: then a worker tells it later.
+async fn apply_to_all(app: &ApiState, queue: &str, flow: Flow) -> bool {
+    match tokio::time::timeout(PATIENCE, app.queue().queue_set(queue, flow)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(
+                job.queue = queue,
+                error = report(&error),
+                "the queue is away: a worker tells it later"
+            );
+            false
+        }
+        Err(_) => false,
+    }
 }
 
 fn check_name(queue: &str) -> Result<(), Problem> {
@@ -120,12 +147,4 @@ fn check_name(queue: &str) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(Code::InvalidField, "a queue has 1 to 100 of a-z, 0-9, ., _ and -").field("queue"))
-}
-
-const fn name(flow: Flow) -> &'static str {
-    match flow {
-        Flow::Open => "open",
-        Flow::Paused => "paused",
-        Flow::Draining => "draining",
-    }
 }

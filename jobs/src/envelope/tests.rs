@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use super::*;
@@ -20,13 +20,19 @@ const OTHER_KEY: &str = "k2:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA";
 struct OneTenant {
     record: Option<TenantRecord>,
     kb_exists: bool,
+    cancelled: bool,
     permissions: Permissions,
 }
 
 impl Default for OneTenant {
     fn default() -> Self {
         let record = TenantRecord { status: TenantStatus::Active, epoch: 3 };
-        Self { record: Some(record), kb_exists: true, permissions: Role::Admin.permissions() }
+        Self {
+            record: Some(record),
+            kb_exists: true,
+            cancelled: false,
+            permissions: Role::Admin.permissions(),
+        }
     }
 }
 
@@ -38,6 +44,10 @@ impl TenantDirectory for OneTenant {
 
     async fn kb_exists(&self, _: &TenantId, _: &KbId) -> Result<bool, DirectoryError> {
         Ok(self.kb_exists)
+    }
+
+    async fn is_cancelled(&self, _: &TenantId, _: JobId, _: DateTime<Utc>) -> Result<bool, DirectoryError> {
+        Ok(self.cancelled)
     }
 
     async fn permissions(
@@ -199,8 +209,18 @@ async fn the_directory_decides_as_it_is_now() {
     assert_eq!(refusal(&wire, with(TenantStatus::Provisioning, 3)).await, "tenant_not_ready");
     assert_eq!(refusal(&wire, with(TenantStatus::Active, 4)).await, "tenant_epoch_passed");
     assert_eq!(refusal(&wire, OneTenant { kb_exists: false, ..OneTenant::default() }).await, "kb_unknown");
+    assert_eq!(refusal(&wire, OneTenant { cancelled: true, ..OneTenant::default() }).await, "job_cancelled");
     let demoted = OneTenant { permissions: Role::Viewer.permissions(), ..OneTenant::default() };
     assert_eq!(refusal(&wire, demoted).await, "actor_forbidden");
+}
+
+#[tokio::test]
+async fn a_template_is_not_cancelled_with_the_jobs_that_were_made_out_of_it() {
+    let directory = OneTenant { cancelled: true, ..OneTenant::default() };
+    let verifier = Verifier::new(keys(KEYS), Arc::new(directory), Arc::new(clock()));
+    let wire = stamped(KEYS);
+    assert!(verifier.verify_template(wire.wire(), &acme(), policy).await.is_ok());
+    assert!(verifier.verify_without_actor(wire.wire(), &acme(), policy).await.is_ok());
 }
 
 #[tokio::test]

@@ -44,6 +44,9 @@ pub enum Refusal {
     /// All of the tenant's work was called off after this job was stamped.
     #[error("the tenant's work was called off")]
     StaleEpoch,
+    /// The job was cancelled after it was stamped, alone or with all of the tenant's work.
+    #[error("the job was cancelled")]
+    Cancelled,
     /// The job was to run before now.
     #[error("the job expired")]
     Expired,
@@ -69,6 +72,7 @@ impl Refusal {
             Self::UnknownKb => "kb_unknown",
             Self::Forbidden(_) => "actor_forbidden",
             Self::StaleEpoch => "tenant_epoch_passed",
+            Self::Cancelled => "job_cancelled",
             Self::Expired => "job_expired",
             Self::TenantNotReady(_) => "tenant_not_ready",
             Self::Directory(_) => "directory_unavailable",
@@ -114,6 +118,33 @@ impl Verifier {
         policy_of: impl Fn(&str, u32) -> Option<JobPolicy> + Send,
     ) -> Result<Verified, Refusal> {
         let (claims, envelope, policy) = self.check(wire, queue_of, policy_of).await?;
+        if self.directory.is_cancelled(&claims.tenant, claims.jti, envelope.meta.created_at).await? {
+            return Err(Refusal::Cancelled);
+        }
+        self.permitted(claims, envelope, &policy).await
+    }
+
+    /// Like [`Self::verify`], for an envelope that never runs itself: jobs are made out of it. Cancelling work leaves
+    /// it as it is.
+    ///
+    /// # Errors
+    /// As for [`Self::verify`], but never [`Refusal::Cancelled`].
+    pub async fn verify_template(
+        &self,
+        wire: &str,
+        queue_of: &TenantId,
+        policy_of: impl Fn(&str, u32) -> Option<JobPolicy> + Send,
+    ) -> Result<Verified, Refusal> {
+        let (claims, envelope, policy) = self.check(wire, queue_of, policy_of).await?;
+        self.permitted(claims, envelope, &policy).await
+    }
+
+    async fn permitted(
+        &self,
+        claims: Claims,
+        envelope: Envelope,
+        policy: &JobPolicy,
+    ) -> Result<Verified, Refusal> {
         let Claims { tenant, kb, actor, role, .. } = &claims;
         let permissions = self.directory.permissions(tenant, kb.as_ref(), actor, *role).await?;
         if !permissions.contains(policy.permission) {
@@ -137,7 +168,7 @@ impl Verifier {
         Ok(verified(claims, envelope, Permissions::NONE))
     }
 
-    /// Checks everything but what the actor may do.
+    /// Checks everything but what the actor may do and whether the job was cancelled.
     async fn check(
         &self,
         wire: &str,

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::id::JobId;
 
 use super::{Actor, InvalidId, KbId, Permissions, Role, TenantId};
 
@@ -80,6 +83,21 @@ pub trait TenantDirectory: Send + Sync + 'static {
     /// # Errors
     /// When the directory cannot be reached.
     async fn kb_exists(&self, tenant: &TenantId, kb: &KbId) -> Result<bool, DirectoryError>;
+
+    /// Whether the job `job` of the tenant, made at `created_at`, was cancelled, alone or with all of the tenant's work.
+    /// The queue has forgotten it then; that it is there again means that it was put back.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    async fn is_cancelled(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        created_at: DateTime<Utc>,
+    ) -> Result<bool, DirectoryError> {
+        let _ = (tenant, job, created_at);
+        Ok(false)
+    }
 
     /// What `actor`, who acted with `role` when the job was stamped, may do now in the tenant's knowledge base
     /// `kb`, or, without one, in what concerns all of the tenant.

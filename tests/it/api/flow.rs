@@ -18,7 +18,7 @@ async fn a_tenant_pauses_drains_and_resumes() {
     let api = Api::start().await;
     let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
     let paused = post(&acme, "/jobs/pause").await;
-    assert_eq!(paused, json!({ "tenant": "acme", "flow": "paused" }));
+    assert_eq!(paused, json!({ "tenant": "acme", "flow": "paused", "applied": true }));
     let job = acme.upload_text("a.md", "text").await.text("/job_id");
     assert_eq!(waits_for(&acme, &job).await, "tenant_paused");
     twin.upload_text("a.md", "text").await;
@@ -41,7 +41,7 @@ async fn a_queue_is_paused_for_a_tenant_or_for_all() {
     let job = acme.upload_text("a.md", "text").await.text("/job_id");
     let theirs = twin.upload_text("a.md", "text").await.text("/job_id");
     let paused = post(&acme, "/queues/documents/pause").await;
-    assert_eq!(paused, json!({ "tenant": "acme", "queue": "documents", "flow": "paused" }));
+    assert_eq!(paused, json!({ "tenant": "acme", "queue": "documents", "flow": "paused", "applied": true }));
     assert_eq!(waits_for(&acme, &job).await, "tenant_queue_paused");
     assert_eq!(waits_for(&twin, &theirs).await, "no_worker");
     post(&acme, "/queues/documents/drain").await;

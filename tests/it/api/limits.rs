@@ -31,7 +31,7 @@ async fn free(api: &Api, id: &str) -> ApiTenant {
 }
 
 fn keeper(api: &Api) -> LimitsKeeper {
-    LimitsKeeper { settings: Arc::clone(&api.opened.settings), queue: api.queue.clone(), plans: plans() }
+    LimitsKeeper::new(Arc::clone(&api.opened.settings), api.queue.clone(), plans())
 }
 
 #[tokio::test]
@@ -179,4 +179,71 @@ async fn a_redis_that_was_away_or_lost_its_data_is_told_again() {
     assert_eq!(acme.upload_text("b.md", "text").await.status, 202);
     problem(&acme.upload_text("c.md", "text").await, 429, "limit_reached");
     assert_eq!(twin.upload_text("c.md", "text").await.status, 202);
+}
+
+/// Copies that are deleted or changed in Redis come back within one comparison, and no others are touched.
+#[tokio::test]
+async fn what_was_decided_comes_back_when_its_copy_is_deleted_or_changed() {
+    let redis = RedisServer::start(&[]).unwrap();
+    let api = api(Some(&redis)).await;
+    let (acme, keeper) = (free(&api, "acme").await, keeper(&api));
+    assert_eq!(acme.post("/jobs/pause", &json!({})).await.status, 200);
+    assert_eq!(acme.post("/queues/maintenance/drain", &json!({})).await.status, 200);
+    let everybody = api.operator(Method::POST, "/api/v1/queues/documents/pause");
+    assert_eq!(send(everybody).await.body()["applied"], true);
+    acme.upload_text("a.md", "text").await;
+    keeper.keep().await.unwrap();
+    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    let prefix = format!("{}:{{q.0}}", api.queue.config().prefix);
+    let settings = format!("{prefix}:t:acme:S");
+    let kept = |connection: &mut redis::Connection| -> std::collections::BTreeMap<String, String> {
+        let mut fields: std::collections::BTreeMap<String, String> =
+            redis::cmd("HGETALL").arg(&settings).query(connection).unwrap();
+        fields.remove("ep");
+        fields
+    };
+    let before = kept(&mut connection);
+    assert_eq!((&*before["paused"], &*before["p:maintenance"], &*before["qj"]), ("1", "draining", "2"));
+    let next_turn = |connection: &mut redis::Connection| {
+        redis::cmd("DEL").arg(format!("{prefix}:turn:settings")).exec(connection).unwrap();
+    };
+    for damage in [
+        vec!["DEL", &settings],
+        vec!["HDEL", &settings, "paused"],
+        vec!["HSET", &settings, "qj", "999999", "p:maintenance", "paused"],
+        vec!["SET", &settings, "garbage"],
+    ] {
+        redis::cmd(damage[0]).arg(&damage[1..]).exec(&mut connection).unwrap();
+        next_turn(&mut connection);
+        assert_eq!(keeper.compare().await.unwrap(), 1, "{damage:?}");
+        assert_eq!(kept(&mut connection), before, "{damage:?}");
+        next_turn(&mut connection);
+        assert_eq!(keeper.compare().await.unwrap(), 0, "{damage:?}");
+    }
+    redis::cmd("DEL").arg(format!("{prefix}:P")).exec(&mut connection).unwrap();
+    next_turn(&mut connection);
+    assert_eq!(keeper.compare().await.unwrap(), 1);
+    let flow: String =
+        redis::cmd("HGET").arg(format!("{prefix}:P")).arg("documents").query(&mut connection).unwrap();
+    assert_eq!(flow, "paused");
+    // A queue without a decision may be held back by a program that embeds the worker.
+    api.queue.queue_set("other", jobs::queue::Flow::Paused).await.unwrap();
+    next_turn(&mut connection);
+    assert_eq!(keeper.compare().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_pause_holds_from_when_redis_is_back() {
+    let mut redis = RedisServer::start(&[]).unwrap();
+    let api = api(Some(&redis)).await;
+    let (acme, keeper) = (free(&api, "acme").await, keeper(&api));
+    let job = acme.upload_text("a.md", "text").await.text("/job_id");
+    keeper.keep().await.unwrap();
+    redis.stop().unwrap();
+    let paused = acme.post("/jobs/pause", &json!({})).await;
+    assert_eq!((paused.status, &paused.body()["applied"]), (200, &json!(false)), "{paused:?}");
+    redis.resume().unwrap();
+    let keep = async || keeper.keep().await.map_err(|error| error.to_string());
+    wait_for("the queue to answer", keep).await;
+    assert_eq!(acme.get(&format!("/jobs/{job}")).await.text("/waits_for/0/code"), "tenant_paused");
 }

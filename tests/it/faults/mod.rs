@@ -1,5 +1,6 @@
 //! What happens when something breaks.
 
 mod envelope_tampered;
+mod replayed;
 mod worker_killed;
 mod workers_die;

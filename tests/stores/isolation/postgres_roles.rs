@@ -48,7 +48,10 @@ async fn the_readers_see_their_tables_and_no_others() {
     let mine = seed(&servers, "mine").await;
     let app = DirectPostgres::connect(&servers.urls.postgres).await.unwrap();
     for (role, readable) in [
-        ("tenantry_directory", vec!["api_keys", "kbs", "members", "schedules", "slugs", "tenants"]),
+        (
+            "tenantry_directory",
+            vec!["api_keys", "job_marks", "kbs", "members", "schedules", "slugs", "tenants"],
+        ),
         ("tenantry_relay", vec!["outbox", "schedules"]),
         ("tenantry_identity", vec!["members", "tenants"]),
     ] {
@@ -80,7 +83,7 @@ async fn the_relay_writes_to_the_outbox_and_the_keeper_of_users_to_what_is_no_te
           and has_table_privilege(r.oid, c.oid, p.privilege) \
         order by 1, 2, 3";
     let mut expected = Vec::new();
-    for table in ["gates", "sessions", "users"] {
+    for table in ["gates", "queue_flows", "sessions", "users"] {
         for privilege in ["delete", "insert", "update"] {
             expected.push(json!({ "role": "tenantry_identity", "name": table, "privilege": privilege }));
         }

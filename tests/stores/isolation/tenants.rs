@@ -8,8 +8,7 @@ use jobs::types::ReindexKb;
 use jobs::{DocumentId, JobId};
 use std::sync::Arc;
 use stores::model::{
-    Acceptance, Chunk, Extraction, Idempotency, Invitation, JobRecord, Kb, Mention, MentionKind, NewApiKey,
-    NewDocument, NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
+    Acceptance, Chunk, Extraction, Idempotency, Invitation, JobMark, JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
 };
 use stores::{Opened, TenantStores};
 use tests::services::ServerUrls;
@@ -77,6 +76,7 @@ async fn seed_catalog(
     catalog.invitation_insert(&invitation(now), &"0".repeat(64), None, now).await.unwrap();
     catalog.accept(&acceptance(context, now), now).await.unwrap();
     catalog.history_insert(&[record(now)]).await.unwrap();
+    catalog.jobs_mark(&[JobId::generate(now)], JobMark::Cancelled, now).await.unwrap();
     let schedule = NewSchedule {
         name: "nightly".into(),
         kb_id: kb.id.clone(),

@@ -22,6 +22,7 @@ mod deadline;
 mod directory;
 mod embedded;
 mod error;
+mod flows;
 mod graph;
 mod graph_fold;
 mod mongo;

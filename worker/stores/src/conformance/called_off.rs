@@ -3,7 +3,7 @@ use jobs::JobId;
 
 use super::fixture::{Pair, Party, upload};
 use crate::Opened;
-use crate::model::{Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus};
+use crate::model::{Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark};
 
 fn fault() -> DocumentFault {
     DocumentFault { code: "cancelled".into(), detail: "somebody cancelled it".into() }
@@ -52,7 +52,7 @@ pub(super) async fn documents_of_a_tenant(opened: &Opened) {
         party.register(vec![upload("b.md", 1, later)], later).await;
     }
     let catalog = pair.acme.stores.catalog();
-    assert_eq!(catalog.documents_all_failed(pair.now, &fault(), later).await.unwrap(), 1);
+    catalog.cancel_everything(&fault(), pair.now).await.unwrap();
     let after = documents(&pair.acme).await;
     assert_eq!(statuses(&after), [Failed, Pending], "what came later is not meant");
     assert_eq!(statuses(&documents(&pair.twin).await), [Pending, Pending]);
@@ -66,4 +66,29 @@ pub(super) async fn outbox(opened: &Opened) {
     }
     assert_eq!(pair.acme.stores.catalog().outbox_clear().await.unwrap(), 2);
     assert_eq!((pair.acme.outbox(opened).await.len(), pair.twin.outbox(opened).await.len()), (0, 1));
+}
+
+/// A job that was cancelled stays so, and one that is made later runs.
+pub(super) async fn jobs(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let second = |n| pair.now + TimeDelta::seconds(n);
+    let [one, other] = [(); 2].map(|()| JobId::generate(pair.now));
+    let cancelled = async |party: &Party, job, at| {
+        opened.directory.is_cancelled(party.id(), job, second(at)).await.unwrap()
+    };
+    let catalog = pair.acme.stores.catalog();
+    assert!(!cancelled(&pair.acme, one, 0).await);
+    catalog.jobs_mark(&[one, one], JobMark::Cancelled, second(1)).await.unwrap();
+    assert!(cancelled(&pair.acme, one, 0).await && !cancelled(&pair.acme, other, 0).await);
+    assert!(!cancelled(&pair.twin, one, 0).await, "the same id of another tenant");
+    catalog.jobs_unmark(&[one]).await.unwrap();
+    assert!(!cancelled(&pair.acme, one, 0).await);
+
+    catalog.cancel_everything(&fault(), second(10)).await.unwrap();
+    assert!(cancelled(&pair.acme, one, 9).await && cancelled(&pair.acme, other, 0).await);
+    assert!(!cancelled(&pair.acme, one, 10).await && !cancelled(&pair.twin, one, 0).await);
+    catalog.jobs_mark(&[one], JobMark::Redriven, second(11)).await.unwrap();
+    assert!(!cancelled(&pair.acme, one, 0).await && cancelled(&pair.acme, other, 0).await);
+    catalog.cancel_everything(&fault(), second(12)).await.unwrap();
+    assert!(cancelled(&pair.acme, one, 0).await, "it was started before everything was cancelled again");
 }

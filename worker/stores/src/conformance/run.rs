@@ -43,13 +43,13 @@ pub async fn exercise(opened: &Opened) {
         history { first_record_stays, what_was_started_again_ends_again, old_records_go }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
         schedules { kept_and_replaced, due_in_order, fired_once, skipped }
-        settings { put_by_revision, unapplied_until_told, all_by_id }
+        settings { put_by_revision, unapplied_until_told, all_by_id, flows }
         slugs { words, an_id_is_never_anothers_word, a_word_keeps_its_id_from_being_taken }
         rag_settings { put_by_revision }
         deletion { documents, replaced_meanwhile, uploaded_again, texts_and_originals }
         kbs { made_and_renamed, closed, emptied }
         closing { called_off, deleted, texts_and_values }
-        called_off { documents_of_jobs, documents_of_a_tenant, outbox }
+        called_off { documents_of_jobs, documents_of_a_tenant, outbox, jobs }
         directory { news_of_tenants, tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
         identities {
             users, founders, places, places_are_limited, sessions, another_password, racing_renewals, gates,

@@ -1,4 +1,5 @@
 use jobs::plan::Limits;
+use jobs::queue::Flow;
 use jobs::tenant::TenantStatus;
 
 use super::fixture::{Pair, Party};
@@ -75,4 +76,25 @@ pub(super) async fn all_by_id(opened: &Opened) {
     assert!(acme.iter().any(|tenant| tenant.id == *pair.acme.id()));
     let next = opened.settings.settings_all(Some(pair.acme.id()), 1).await.unwrap();
     assert_eq!(next, [row(&pair.twin).await]);
+}
+
+pub(super) async fn flows(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, before) = (pair.acme.stores.catalog(), row(&pair.acme).await);
+    assert!(catalog.flow_put(None, Flow::Paused).await.unwrap());
+    assert!(catalog.flow_put(Some("documents"), Flow::Draining).await.unwrap());
+    assert!(catalog.flow_put(None, Flow::Open).await.unwrap());
+    let after = row(&pair.acme).await;
+    let expected = [(String::new(), Flow::Open), ("documents".to_owned(), Flow::Draining)].into();
+    assert_eq!((after.flows.clone(), after.revision), (expected, before.revision + 3));
+    let named = [pair.twin.id().clone(), pair.acme.id().clone(), "no-such".parse().unwrap()];
+    let mut found = opened.settings.settings_of(&named).await.unwrap();
+    found.sort_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(found, [after, row(&pair.twin).await]);
+
+    let queue = format!("q-{}", pair.acme.id());
+    for flow in [Flow::Paused, Flow::Open] {
+        opened.directory.queue_flow_put(&queue, flow).await.unwrap();
+        assert_eq!(opened.settings.queue_flows().await.unwrap().get(&queue), Some(&flow));
+    }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use jobs::plan::Limits;
 use jobs::tenant::{Role, TenantContext, TenantStatus};
 
@@ -15,6 +17,7 @@ pub(super) async fn creation(opened: &Opened) {
         plan: "free".into(),
         status: TenantStatus::Provisioning,
         epoch: 0,
+        flows: BTreeMap::new(),
         limits: Limits::default(),
         revision: 1,
         created_at: pair.now,

@@ -9,7 +9,7 @@ use jobs::tenant::{ApiKeyId, Identity, KbId, TenantId, TenantRecord};
 use moka::sync::Cache;
 
 use super::MemberRecord;
-use crate::model::{ApiKeyRecord, Kb, TenantPlan};
+use crate::model::{ApiKeyRecord, Cancellations, Kb, TenantPlan};
 use crate::ports::StoreResult;
 
 /// How long an answer is believed while news of changes arrive.
@@ -22,6 +22,7 @@ const QUESTIONS_MAX: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Question {
     Tenant,
+    Cancellations,
     Plan,
     Kb(KbId),
     ApiKey(ApiKeyId),
@@ -32,6 +33,7 @@ pub(super) enum Question {
 #[derive(Debug, Clone)]
 pub(super) enum Answer {
     Tenant(Option<TenantRecord>),
+    Cancellations(Option<Cancellations>),
     Plan(Option<TenantPlan>),
     Kb(Option<Kb>),
     ApiKey(Option<ApiKeyRecord>),
@@ -43,6 +45,7 @@ impl Answer {
     fn is_empty(&self) -> bool {
         match self {
             Self::Tenant(found) => found.is_none(),
+            Self::Cancellations(found) => found.is_none(),
             Self::Plan(found) => found.is_none(),
             Self::Kb(found) => found.is_none(),
             Self::ApiKey(found) => found.is_none(),

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use jobs::JobId;
 use jobs::clock::SharedClock;
+use jobs::queue::Flow;
 use jobs::tenant::{
     Actor, ApiKeyId, DirectoryError, Identity, KbId, Permissions, Provider, Role, TenantDirectory, TenantId,
     TenantRecord,
@@ -14,7 +17,7 @@ use super::answers::{Answer, Question};
 use super::{Answers, DirectoryNews, DirectoryRows, MemberRecord, permissions, subscriber};
 use crate::deadline::{CALL, within};
 use crate::error::StoreError;
-use crate::model::{ApiKeyRecord, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
+use crate::model::{ApiKeyRecord, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan, Cancellations};
 use crate::page;
 use crate::ports::{Directory, StoreResult};
 
@@ -74,6 +77,10 @@ impl CachedDirectory {
 
     async fn record(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {
         ask!(self, tenant, Question::Tenant, Tenant, tenant())
+    }
+
+    async fn cancellations(&self, tenant: &TenantId) -> StoreResult<Option<Cancellations>> {
+        ask!(self, tenant, Question::Cancellations, Cancellations, cancellations())
     }
 
     async fn member(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Option<MemberRecord>> {
@@ -163,6 +170,21 @@ impl TenantDirectory for CachedDirectory {
         Ok(found.is_some_and(|kb| !kb.is_closed))
     }
 
+    async fn is_cancelled(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        created_at: DateTime<Utc>,
+    ) -> Result<bool, DirectoryError> {
+        let known = self.cancellations(tenant).await.map_err(unanswered)?.unwrap_or_default();
+        // Nearly all jobs are made after the tenant's last cancellation.
+        if !known.concern(created_at) {
+            return Ok(false);
+        }
+        let mark = within("directory.job_mark", CALL, self.rows.job_mark(tenant, job)).await;
+        Ok(known.cancelled(created_at, mark.map_err(unanswered)?))
+    }
+
     async fn permissions(
         &self,
         tenant: &TenantId,
@@ -213,6 +235,10 @@ impl Directory for CachedDirectory {
         let rows = self.rows.tenants(filter, after, page::rows_for(limit));
         let rows = within("directory.tenants", CALL, rows).await?;
         Ok(page::cut(rows, limit, |tenant| tenant.id.to_string()))
+    }
+
+    async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()> {
+        within("directory.queue_flow_put", CALL, self.rows.queue_flow_put(queue, flow)).await
     }
 
     async fn invalidate(&self, tenant: &TenantId) {

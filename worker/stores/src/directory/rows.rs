@@ -1,6 +1,9 @@
+use chrono::{DateTime, Utc};
+use jobs::JobId;
+use jobs::queue::Flow;
 use jobs::tenant::{ApiKeyId, Identity, KbId, Role, TenantId, TenantRecord};
 
-use crate::model::{ApiKeyRecord, Kb, Tenant, TenantFilter, TenantPlan};
+use crate::model::{ApiKeyRecord, Cancellations, JobMark, Kb, Tenant, TenantFilter, TenantPlan};
 use crate::ports::StoreResult;
 
 /// A member of a tenant.
@@ -17,6 +20,14 @@ pub(crate) struct MemberRecord {
 #[async_trait::async_trait]
 pub(crate) trait DirectoryRows: Send + Sync + 'static {
     async fn tenant(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>>;
+
+    /// When work of the tenant was cancelled.
+    async fn cancellations(&self, tenant: &TenantId) -> StoreResult<Option<Cancellations>>;
+
+    /// What was said about a single job, and when.
+    async fn job_mark(&self, tenant: &TenantId, job: JobId) -> StoreResult<Option<(JobMark, DateTime<Utc>)>>;
+
+    async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()>;
 
     async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>>;
 

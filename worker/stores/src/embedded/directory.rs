@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use jobs::JobId;
+use jobs::queue::Flow;
 use jobs::tenant::{ApiKeyId, Identity, KbId, Role, TenantId, TenantRecord, TenantStatus};
 
 use super::catalog::{KB_SELECT, KbRow, TenantRow};
@@ -10,7 +13,7 @@ use super::fault::{Fault, call};
 use super::file::SqliteFile;
 use crate::deadline::CALL;
 use crate::directory::{DirectoryRows, MemberRecord};
-use crate::model::{ApiKeyRecord, Kb, Tenant, TenantFilter, TenantPlan, allowed};
+use crate::model::{ApiKeyRecord, Cancellations, JobMark, Kb, Tenant, TenantFilter, TenantPlan, allowed};
 use crate::ports::StoreResult;
 
 /// Reads the rows of one named tenant at a time; a reader cannot change them.
@@ -109,6 +112,46 @@ impl SqliteDirectory {
         rows.into_iter().map(Tenant::try_from).collect()
     }
 
+    async fn cancellations_row(&self, tenant: &TenantId) -> Result<Option<Cancellations>, Fault> {
+        let row: Option<(Option<i64>, Option<i64>)> =
+            sqlx::query_as("SELECT cancelled_at_us, marked_at_us FROM tenants WHERE tenant_id = ?")
+                .bind(tenant.as_str())
+                .fetch_optional(self.file.read())
+                .await?;
+        let Some((all, marked)) = row else { return Ok(None) };
+        let at = |us: Option<i64>, column| us.map(|us| moment(us, column)).transpose();
+        let all_at = at(all, "tenants.cancelled_at_us")?;
+        Ok(Some(Cancellations { all_at, marked_at: at(marked, "tenants.marked_at_us")? }))
+    }
+
+    async fn mark_row(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+    ) -> Result<Option<(JobMark, DateTime<Utc>)>, Fault> {
+        let row: Option<(String, i64)> =
+            sqlx::query_as("SELECT mark, marked_at_us FROM job_marks WHERE tenant_id = ? AND job_id = ?")
+                .bind(tenant.as_str())
+                .bind(job.to_string())
+                .fetch_optional(self.file.read())
+                .await?;
+        let Some((mark, at)) = row else { return Ok(None) };
+        let mark = JobMark::from_name(&mark).ok_or(Fault::Column("job_marks.mark"))?;
+        Ok(Some((mark, moment(at, "job_marks.marked_at_us")?)))
+    }
+
+    async fn flow_upsert(&self, queue: &str, flow: Flow) -> Result<(), Fault> {
+        sqlx::query(
+            "INSERT INTO queue_flows (queue, flow) VALUES (?1, ?2)
+             ON CONFLICT (queue) DO UPDATE SET flow = excluded.flow",
+        )
+        .bind(queue)
+        .bind(flow.as_str())
+        .execute(self.file.write())
+        .await?;
+        Ok(())
+    }
+
     async fn creator_row(&self, tenant: &TenantId, kb: &KbId, name: &str) -> Result<Option<String>, Fault> {
         let sql = "SELECT created_by FROM schedules WHERE tenant_id = ? AND kb_id = ? AND name = ?";
         let query = sqlx::query_scalar(sql).bind(tenant.as_str()).bind(kb.as_str()).bind(name);
@@ -152,6 +195,18 @@ impl TryFrom<SecretRow> for ApiKeyRecord {
 impl DirectoryRows for SqliteDirectory {
     async fn tenant(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {
         call("directory.tenant", CALL, self.tenant_row(tenant)).await
+    }
+
+    async fn cancellations(&self, tenant: &TenantId) -> StoreResult<Option<Cancellations>> {
+        call("directory.cancellations", CALL, self.cancellations_row(tenant)).await
+    }
+
+    async fn job_mark(&self, tenant: &TenantId, job: JobId) -> StoreResult<Option<(JobMark, DateTime<Utc>)>> {
+        call("directory.job_mark", CALL, self.mark_row(tenant, job)).await
+    }
+
+    async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()> {
+        call("directory.queue_flow_put", CALL, self.flow_upsert(queue, flow)).await
     }
 
     async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>> {

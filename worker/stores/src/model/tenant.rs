@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use jobs::plan::Limits;
+use jobs::queue::Flow;
 use jobs::tenant::{KbId, TenantId, TenantStatus};
 
 use super::WorkspaceId;
@@ -21,6 +24,8 @@ pub struct Tenant {
     pub epoch: u64,
     /// What it may use beyond its plan.
     pub limits: Limits,
+    /// What was decided about the flow of its jobs: of a queue, by name, or of all of them under an empty name.
+    pub flows: BTreeMap<String, Flow>,
     /// Grows with each change.
     pub revision: u64,
     /// When it was accepted.

@@ -1,13 +1,12 @@
 use chrono::{DateTime, Utc};
 use jobs::plan::Limits;
+use jobs::queue::Flow;
 use jobs::tenant::{KbId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
 use super::{ApiKeys, Members, StoreResult};
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, TenantChange, TenantSettings,
-    Usage, WorkspaceId,
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, TenantChange, TenantSettings, Usage, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
@@ -76,6 +75,20 @@ pub trait Catalog: Members + ApiKeys {
     /// Takes all of the tenant's jobs out of the outbox, because its work is called off. How many there were.
     async fn outbox_clear(&self) -> StoreResult<u64>;
 
+    /// Cancels all of the tenant's work that was made before `now`, at once: it does not run any more wherever it is,
+    /// what was not delivered is forgotten, and documents that are on their way have failed. How many jobs were not
+    /// delivered.
+    async fn cancel_everything(&self, fault: &DocumentFault, now: DateTime<Utc>) -> StoreResult<u64>;
+
+    /// Notes that jobs are cancelled, or shall run although they were; the last mark counts.
+    async fn jobs_mark(&self, jobs: &[JobId], mark: JobMark, now: DateTime<Utc>) -> StoreResult<()>;
+
+    /// Forgets marks of jobs.
+    async fn jobs_unmark(&self, jobs: &[JobId]) -> StoreResult<()>;
+
+    /// Decides whether the tenant's jobs of `queue`, or of all queues, flow. Whether there is the tenant.
+    async fn flow_put(&self, queue: Option<&str>, flow: Flow) -> StoreResult<bool>;
+
     /// The signed envelope of a job that the queue may not have yet.
     async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>>;
 
@@ -134,15 +147,6 @@ pub trait Catalog: Members + ApiKeys {
     async fn documents_failed(
         &self,
         jobs: &[JobId],
-        fault: &DocumentFault,
-        now: DateTime<Utc>,
-    ) -> StoreResult<u64>;
-
-    /// Marks all documents as failed that are on their way and did not change after `last`. How many there
-    /// were.
-    async fn documents_all_failed(
-        &self,
-        last: DateTime<Utc>,
         fault: &DocumentFault,
         now: DateTime<Utc>,
     ) -> StoreResult<u64>;

@@ -1,10 +1,11 @@
+use jobs::queue::Flow;
 use jobs::tenant::{ApiKeyId, Identity, TenantDirectory, TenantId};
 
 use super::StoreResult;
 use crate::model::{ApiKeyRecord, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
 
 /// The one reader across tenants. It answers questions about one named tenant at a time, lists tenants for the
-/// operator, and changes nothing.
+/// operator, and changes nothing that is a tenant's.
 #[async_trait::async_trait]
 pub trait Directory: TenantDirectory {
     /// The plan of this tenant, and what it may use beyond it.
@@ -29,6 +30,9 @@ pub trait Directory: TenantDirectory {
         after: Option<&TenantId>,
         limit: u32,
     ) -> StoreResult<Page<Tenant>>;
+
+    /// Decides whether jobs of a queue flow, for all tenants.
+    async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()>;
 
     /// Forgets what is cached of a tenant, because it changed.
     async fn invalidate(&self, tenant: &TenantId);

@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use jobs::queue::Flow;
 use jobs::tenant::TenantId;
 
 use super::StoreResult;
@@ -11,6 +14,12 @@ pub trait SettingsRelay: Send + Sync {
 
     /// All tenants, by id, beginning after `after`. At most `limit`.
     async fn settings_all(&self, after: Option<&TenantId>, limit: u32) -> StoreResult<Vec<Tenant>>;
+
+    /// Those of `tenants` that there are.
+    async fn settings_of(&self, tenants: &[TenantId]) -> StoreResult<Vec<Tenant>>;
+
+    /// What was decided about the flow of queues, for all tenants.
+    async fn queue_flows(&self) -> StoreResult<BTreeMap<String, Flow>>;
 
     /// Notes that the queue knows these settings. Returns whether they are still the tenant's; if not, nothing
     /// changes.

@@ -1,5 +1,8 @@
 //! The rows that the directory answers from, read as `tenantry_directory`.
 
+use chrono::{DateTime, Utc};
+use jobs::JobId;
+use jobs::queue::Flow;
 use jobs::tenant::{ApiKeyId, Identity, KbId, Role, TenantId, TenantRecord, TenantStatus};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -9,7 +12,7 @@ use super::pool::{Postgres, Reader};
 use super::row::{KB, json, kb, number, parsed, parsed_optional, tenant_id};
 use super::tx::{Read, Sql};
 use crate::directory::{DirectoryRows, MemberRecord};
-use crate::model::{ApiKeyRecord, Kb, Tenant, TenantFilter, TenantPlan, allowed};
+use crate::model::{ApiKeyRecord, Cancellations, JobMark, Kb, Tenant, TenantFilter, TenantPlan, allowed};
 use crate::ports::StoreResult;
 
 /// Reads who exists and who may do what.
@@ -40,6 +43,30 @@ impl DirectoryRows for PgDirectory {
     async fn tenant(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {
         let sql = sqlx::query("select status, epoch from tenants where tenant_id = $1");
         self.optional("directory.tenant", sql.bind(tenant.as_str()), tenant_record).await
+    }
+
+    async fn cancellations(&self, tenant: &TenantId) -> StoreResult<Option<Cancellations>> {
+        let sql = sqlx::query("select cancelled_at, marked_at from tenants where tenant_id = $1");
+        self.optional("directory.cancellations", sql.bind(tenant.as_str()), |row| {
+            Ok(Cancellations { all_at: row.try_get("cancelled_at")?, marked_at: row.try_get("marked_at")? })
+        })
+        .await
+    }
+
+    async fn job_mark(&self, tenant: &TenantId, job: JobId) -> StoreResult<Option<(JobMark, DateTime<Utc>)>> {
+        let sql =
+            sqlx::query("select mark, marked_at from job_marks where tenant_id = $1 and job_id = $2::uuid");
+        self.optional("directory.job_mark", sql.bind(tenant.as_str()).bind(job.to_string()), job_mark).await
+    }
+
+    async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()> {
+        let sql = sqlx::query(
+            "insert into tenantry.queue_flows (queue, flow) values ($1, $2) \
+             on conflict (queue) do update set flow = excluded.flow",
+        );
+        let mut tx = self.postgres.reader_tx(Reader::Identity, "directory.queue_flow_put").await?;
+        tx.execute(sql.bind(queue).bind(flow.as_str())).await?;
+        tx.commit().await
     }
 
     async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>> {
@@ -109,6 +136,13 @@ impl DirectoryRows for PgDirectory {
 
 fn tenant_record(row: &PgRow) -> sqlx::Result<TenantRecord> {
     Ok(TenantRecord { status: parsed(row, "status")?, epoch: number(row, "epoch")? })
+}
+
+fn job_mark(row: &PgRow) -> sqlx::Result<(JobMark, DateTime<Utc>)> {
+    let mark: String = row.try_get("mark")?;
+    let mark = JobMark::from_name(&mark);
+    let mark = mark.ok_or_else(|| sqlx::Error::Decode("job_marks.mark is none that there is".into()))?;
+    Ok((mark, row.try_get("marked_at")?))
 }
 
 fn tenant_plan(row: &PgRow) -> sqlx::Result<TenantPlan> {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
 use jobs::plan::Limits;
+use jobs::queue::Flow;
 use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
@@ -15,9 +16,7 @@ use crate::directory::DirectoryNews;
 use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange,
-    TenantSettings, Usage, WorkspaceId,
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::scoped::Scope;
@@ -136,6 +135,27 @@ impl Catalog for TenantCatalog {
         call("catalog.outbox_clear", CALL, called_off::outbox_clear(self)).await
     }
 
+    async fn cancel_everything(&self, fault: &DocumentFault, now: DateTime<Utc>) -> StoreResult<u64> {
+        let undelivered =
+            call("catalog.cancel_everything", CALL, called_off::everything(self, fault, now)).await?;
+        self.news.tenant_changed(&self.tenant).await;
+        Ok(undelivered)
+    }
+
+    async fn jobs_mark(&self, jobs: &[JobId], mark: JobMark, now: DateTime<Utc>) -> StoreResult<()> {
+        call("catalog.jobs_mark", CALL, called_off::mark(self, jobs, mark, now)).await?;
+        self.news.tenant_changed(&self.tenant).await;
+        Ok(())
+    }
+
+    async fn jobs_unmark(&self, jobs: &[JobId]) -> StoreResult<()> {
+        call("catalog.jobs_unmark", CALL, called_off::unmark(self, jobs)).await
+    }
+
+    async fn flow_put(&self, queue: Option<&str>, flow: Flow) -> StoreResult<bool> {
+        call("catalog.flow_put", CALL, settings::flow_put(self, queue, flow)).await
+    }
+
     async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {
         call("catalog.outbox_job", CALL, accept::outbox_job(self, id)).await
     }
@@ -206,16 +226,6 @@ impl Catalog for TenantCatalog {
         now: DateTime<Utc>,
     ) -> StoreResult<u64> {
         call("catalog.documents_failed", CALL, called_off::documents_failed(self, jobs, fault, now)).await
-    }
-
-    async fn documents_all_failed(
-        &self,
-        last: DateTime<Utc>,
-        fault: &DocumentFault,
-        now: DateTime<Utc>,
-    ) -> StoreResult<u64> {
-        let failed = called_off::documents_all_failed(self, last, fault, now);
-        call("catalog.documents_all_failed", CALL, failed).await
     }
 
     async fn document_pending(

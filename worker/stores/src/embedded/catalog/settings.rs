@@ -1,5 +1,6 @@
 //! What the tenant is called, and what the queue has to know of it.
 
+use jobs::queue::Flow;
 use jobs::tenant::TenantId;
 
 use super::port::TenantCatalog;
@@ -7,6 +8,7 @@ use super::slug;
 use crate::embedded::column::signed;
 use crate::embedded::fault::Fault;
 use crate::embedded::file::SqliteFile;
+use crate::flows;
 use crate::model::{TenantChange, TenantSettings};
 
 /// What became of it, and what the tenant was called before if it is called otherwise now.
@@ -51,4 +53,26 @@ pub(in crate::embedded) async fn applied(
         .execute(file.write())
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn flow_put(
+    catalog: &TenantCatalog,
+    queue: Option<&str>,
+    flow: Flow,
+) -> Result<bool, Fault> {
+    let mut tx = catalog.file.begin().await?;
+    let known: Option<String> =
+        sqlx::query_scalar("SELECT flows FROM tenants WHERE tenant_id = ? AND deleted_at_us IS NULL")
+            .bind(catalog.tenant.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+    let Some(known) = known else { return Ok(false) };
+    let flows = flows::with(serde_json::from_str(&known)?, queue, flow);
+    sqlx::query("UPDATE tenants SET flows = ?, revision = revision + 1 WHERE tenant_id = ?")
+        .bind(serde_json::to_string(&flows)?)
+        .bind(catalog.tenant.as_str())
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(true)
 }

@@ -19,6 +19,7 @@ pub(in crate::embedded) struct TenantRow {
     status: String,
     epoch: i64,
     limits: String,
+    flows: String,
     revision: i64,
     created_at_us: i64,
 }
@@ -35,6 +36,7 @@ impl TryFrom<TenantRow> for Tenant {
             status: parsed(&row.status, "tenants.status")?,
             epoch: unsigned(row.epoch, "tenants.epoch")?,
             limits: serde_json::from_str(&row.limits)?,
+            flows: serde_json::from_str(&row.flows)?,
             revision: unsigned(row.revision, "tenants.revision")?,
             created_at: moment(row.created_at_us, "tenants.created_at_us")?,
         })

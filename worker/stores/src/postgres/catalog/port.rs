@@ -3,6 +3,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
 use jobs::plan::Limits;
+use jobs::queue::Flow;
 use jobs::tenant::{KbId, TenantId, TenantStatus};
 use jobs::{DocumentId, JobId};
 
@@ -12,9 +13,7 @@ use super::{
 };
 use crate::directory::DirectoryNews;
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobRecord, Kb,
-    NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange,
-    TenantSettings, Usage, WorkspaceId,
+    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::postgres::pool::{Postgres, TenantDb};
@@ -146,6 +145,25 @@ impl Catalog for PgCatalog {
         called_off::outbox_clear(&self.db).await
     }
 
+    async fn cancel_everything(&self, fault: &DocumentFault, now: DateTime<Utc>) -> StoreResult<u64> {
+        let undelivered = called_off::everything(&self.db, fault, now).await?;
+        Ok(self.announced(undelivered).await)
+    }
+
+    async fn jobs_mark(&self, jobs: &[JobId], mark: JobMark, now: DateTime<Utc>) -> StoreResult<()> {
+        called_off::mark(&self.db, jobs, mark, now).await?;
+        self.announced(()).await;
+        Ok(())
+    }
+
+    async fn jobs_unmark(&self, jobs: &[JobId]) -> StoreResult<()> {
+        called_off::unmark(&self.db, jobs).await
+    }
+
+    async fn flow_put(&self, queue: Option<&str>, flow: Flow) -> StoreResult<bool> {
+        settings::flow_put(&self.db, queue, flow).await
+    }
+
     async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {
         accept::outbox_job(&self.db, id).await
     }
@@ -212,15 +230,6 @@ impl Catalog for PgCatalog {
         now: DateTime<Utc>,
     ) -> StoreResult<u64> {
         called_off::documents_failed(&self.db, jobs, fault, now).await
-    }
-
-    async fn documents_all_failed(
-        &self,
-        last: DateTime<Utc>,
-        fault: &DocumentFault,
-        now: DateTime<Utc>,
-    ) -> StoreResult<u64> {
-        called_off::documents_all_failed(&self.db, last, fault, now).await
     }
 
     async fn document_pending(

@@ -41,6 +41,7 @@ pub(in crate::postgres) fn read_tenant(row: &PgRow) -> sqlx::Result<Tenant> {
         status: row::parsed(row, "status")?,
         epoch: row::number(row, "epoch")?,
         limits: row::json(row, "limits")?,
+        flows: row::json(row, "flows")?,
         revision: row::number(row, "revision")?,
         created_at: row.try_get("created_at")?,
     })
