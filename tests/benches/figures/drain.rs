@@ -23,17 +23,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
         let place = ("drain", persistence.name());
         let mut best: f64 = 0.0;
         for peer in PEERS.iter().take(if bench.peers { PEERS.len() } else { 0 }) {
-            if let Some(theirs) = peer_drain(bench, peer, persistence).await? {
-                let (ratio, what) = (ours / theirs.median(), format!("{}: times as fast as", peer.name));
-                bench.report.add(
-                    place,
-                    format!("{} (concurrency {})", peer.name, peer.concurrency),
-                    "jobs/s",
-                    theirs.clone(),
-                    None,
-                );
-                bench.report.add(place, what, "x", Sample { values: vec![ratio] }, None);
-                best = if peer.counts { best.max(theirs.median()) } else { best };
+            if let Some(theirs) = beside(bench, peer, persistence, ours).await {
+                best = if peer.counts { best.max(theirs) } else { best };
             }
         }
         if best > 0.0 {
@@ -75,16 +66,54 @@ async fn backlog(bench: &mut Bench, persistence: Persistence, tenants: usize, go
     Ok(median)
 }
 
-async fn peer_drain(bench: &mut Bench, peer: &Peer, persistence: Persistence) -> Result<Option<Sample>> {
-    if let Err(missing) = peer.prepare() {
-        bench.report.note(format!("{} skipped: {missing:#}", peer.name));
-        return Ok(None);
+/// The median of a peer's jobs a second. One that cannot be measured is a row that says why: it is not our failure.
+async fn beside(bench: &mut Bench, peer: &Peer, persistence: Persistence, ours: f64) -> Option<f64> {
+    let place = ("drain", persistence.name());
+    let what = format!("{} (concurrency {})", peer.name, peer.concurrency);
+    match peer_drain(bench, peer, persistence).await {
+        Ok(theirs) => {
+            let median = theirs.median();
+            let ratio = Sample { values: vec![ours / median] };
+            bench.report.add(place, what, "jobs/s", theirs, None);
+            bench.report.add(place, format!("{}: times as fast as", peer.name), "x", ratio, None);
+            Some(median)
+        }
+        Err(why) => {
+            bench.report.failed(place, what, &why);
+            None
+        }
     }
+}
+
+async fn peer_drain(bench: &Bench, peer: &Peer, persistence: Persistence) -> Result<Sample> {
+    peer.prepare()?;
     let mut rate = Sample::default();
     for run in 1..=bench.runs {
         progress(&format!("drain, {}, {}, run {run}", peer.name, persistence.name()));
         let server = RedisChild::start(&bench.cores, persistence).await?;
         rate.add(peer.drain(&bench.cores, server.port, JOBS)?);
     }
-    Ok(Some(rate))
+    Ok(rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::peers::shell;
+
+    #[tokio::test]
+    async fn a_peer_that_fails_is_a_row_and_the_next_one_is_measured() {
+        let mut bench = Bench::from_environment().unwrap();
+        bench.runs = 1;
+        let limit = Duration::from_secs(60);
+        let fails = shell(&["sh", "-c", "echo out of luck >&2; exit 3"], limit);
+        let works = shell(&["sh", "-c", r#"seq 0 99999 >"$IDS_FILE"; echo '{"seconds": 2}'"#], limit);
+        assert_eq!(beside(&mut bench, &fails, Persistence::Off, 100_000.0).await, None);
+        assert_eq!(beside(&mut bench, &works, Persistence::Off, 100_000.0).await, Some(50_000.0));
+        let lines = bench.report.lines();
+        assert!(lines[0].ends_with("failed: exit status: 3: out of luck"), "{lines:?}");
+        assert!(lines[1].contains("50000 jobs/s") && lines[2].contains("2.000 x"), "{lines:?}");
+    }
 }

@@ -11,35 +11,39 @@ mod running;
 mod scale_out;
 mod shares;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail, ensure};
 
-use crate::harness::bench::Bench;
+use crate::harness::bench::{Bench, FIGURES};
 
-/// Takes every figure that was asked for.
+/// Takes every figure that was asked for. One that fails is a row that says why; the others are taken all the same.
+///
+/// # Errors
+/// When a figure failed, after all were tried.
 pub(crate) async fn all(bench: &mut Bench) -> Result<()> {
-    if bench.wants("drain") {
-        drain::measure(bench).await.context("drain")?;
+    let mut failed = Vec::new();
+    for figure in FIGURES {
+        if !bench.wants(figure) {
+            continue;
+        }
+        if let Err(why) = one(bench, figure).await {
+            bench.report.failed((figure, ""), "this figure", &why);
+            failed.push(figure);
+        }
     }
-    if bench.wants("enqueue") {
-        enqueue::measure(bench).await.context("enqueue")?;
-    }
-    if bench.wants("latency") {
-        latency::measure(bench).await.context("latency")?;
-    }
-    if bench.wants("flatness") {
-        flatness::measure(bench).await.context("flatness")?;
-    }
-    if bench.wants("neighbour") {
-        neighbour::measure(bench).await.context("neighbour")?;
-    }
-    if bench.wants("shares") {
-        shares::measure(bench).await.context("shares")?;
-    }
-    if bench.wants("memory") {
-        memory::measure(bench).await.context("memory")?;
-    }
-    if bench.wants("scale_out") {
-        scale_out::measure(bench).await.context("scale_out")?;
-    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
+}
+
+async fn one(bench: &mut Bench, figure: &str) -> Result<()> {
+    match figure {
+        "drain" => drain::measure(bench).await,
+        "enqueue" => enqueue::measure(bench).await,
+        "latency" => latency::measure(bench).await,
+        "flatness" => flatness::measure(bench).await,
+        "neighbour" => neighbour::measure(bench).await,
+        "shares" => shares::measure(bench).await,
+        "memory" => memory::measure(bench).await,
+        "scale_out" => scale_out::measure(bench).await,
+        unknown => bail!("there is no figure {unknown}"),
+    }
 }

@@ -10,7 +10,7 @@ use super::redis_child::Persistence;
 use super::report::Report;
 
 /// What `ONLY` may name.
-const FIGURES: [&str; 8] =
+pub(crate) const FIGURES: [&str; 8] =
     ["drain", "enqueue", "latency", "flatness", "neighbour", "shares", "memory", "scale_out"];
 
 pub(crate) struct Bench {

@@ -27,19 +27,19 @@ pub(crate) struct Row {
     pub(crate) median: f64,
     pub(crate) target: Option<Target>,
     pub(crate) met: Option<bool>,
+    /// Why there is no figure.
+    pub(crate) failed: Option<String>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
-    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct Json<'a> {
     conditions: &'a Conditions,
     rows: &'a [Row],
-    notes: &'a [String],
 }
 
 impl Report {
@@ -56,15 +56,31 @@ impl Report {
             Target::AtLeast(least) => median >= least,
             Target::AtMost(most) => median <= most,
         });
-        let row = Row { figure, what: what.into(), persistence, unit, sample, median, target, met };
+        let what = what.into();
+        self.push(Row { figure, what, persistence, unit, sample, median, target, met, failed: None });
+    }
+
+    /// A figure that there is none of, and why: on one line, in the place where it would stand.
+    pub(crate) fn failed(
+        &mut self,
+        (figure, persistence): (&'static str, &'static str),
+        what: impl Into<String>,
+        why: &anyhow::Error,
+    ) {
+        let why = format!("{why:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+        let (what, sample) = (what.into(), Sample::default());
+        let (target, met, failed) = (None, None, Some(why));
+        self.push(Row { figure, what, persistence, unit: "", sample, median: f64::NAN, target, met, failed });
+    }
+
+    fn push(&mut self, row: Row) {
         eprintln!("bench: {}", line(&row));
         self.rows.push(row);
     }
 
-    pub(crate) fn note(&mut self, note: impl Into<String>) {
-        let note = note.into();
-        eprintln!("bench: note: {note}");
-        self.notes.push(note);
+    #[cfg(test)]
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.rows.iter().map(line).collect()
     }
 
     /// The table to standard output, the JSON to `target/bench/results.json` or `BENCH_JSON`.
@@ -80,13 +96,12 @@ impl Report {
             writeln!(out, "fewer runs than the five that a figure worth quoting has")?;
         }
         self.rows.iter().try_for_each(|row| writeln!(out, "{}", line(row)))?;
-        self.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
         let path =
             std::env::var("BENCH_JSON").map_or_else(|_| "target/bench/results.json".into(), PathBuf::from);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let json = serde_json::to_vec_pretty(&Json { conditions, rows: &self.rows, notes: &self.notes })?;
+        let json = serde_json::to_vec_pretty(&Json { conditions, rows: &self.rows })?;
         std::fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))?;
         writeln!(out, "written to {}", path.display())?;
         Ok(())
@@ -94,7 +109,10 @@ impl Report {
 }
 
 fn line(row: &Row) -> String {
-    let Row { figure, what, persistence, unit, sample, median, target, met } = row;
+    let Row { figure, what, persistence, unit, sample, median, target, met, failed } = row;
+    if let Some(why) = failed {
+        return format!("{figure:<10} {persistence:<4} {what:<52} failed: {why}");
+    }
     let verdict = match (target, met) {
         (Some(Target::AtLeast(least)), Some(met)) => format!("  >= {} {}", number(*least), word(*met)),
         (Some(Target::AtMost(most)), Some(met)) => format!("  <= {} {}", number(*most), word(*met)),

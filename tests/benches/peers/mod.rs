@@ -3,4 +3,6 @@
 
 mod peer;
 
+#[cfg(test)]
+pub(crate) use peer::tests::shell;
 pub(crate) use peer::{PEERS, Peer};
