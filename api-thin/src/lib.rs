@@ -17,6 +17,7 @@ pub mod extract;
 mod meter;
 pub mod openapi;
 pub mod problem;
+pub mod program;
 mod redrive;
 mod resolve;
 pub mod routes;
@@ -25,5 +26,6 @@ pub mod server;
 pub use resolve::{Resolution, ResolutionSettings, TenantSource};
 pub use routes::{ROUTES, Route, router};
 pub use server::{
-    ApiConfig, ApiParts, ApiState, IdentityConfig, IdentitySettings, InvalidConfig, LimitSettings, serve,
+    ApiConfig, ApiParts, ApiRules, ApiSettings, ApiState, IdentityConfig, IdentitySettings, InvalidConfig,
+    LimitSettings, SecretSettings, serve,
 };

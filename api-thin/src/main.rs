@@ -2,42 +2,31 @@
 
 mod settings;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use api_thin::program::{self, bind, connect, parse, start_log};
 use api_thin::{ApiParts, ApiState, serve};
-use clap::Parser as _;
-use jobs::clock::{SharedClock, SystemClock};
-use jobs::envelope::{StampKeys, Stamper};
-use jobs::queue::Queue;
-use tokio::net::TcpListener;
+use jobs::clock::{Clock as _, SharedClock, SystemClock};
+use jobs::envelope::Stamper;
+use stores::Holder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::settings::Settings;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
-    match run(Settings::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    parse().map_or_else(|code| code, |settings| program::run(run(settings)))
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
+    start_log("info");
     let listen = settings.listen;
+    let holder = Holder { program: "api-thin", since: SystemClock.now() };
+    let _lock = settings.storage.take(&settings.queue.url(), holder)?;
     let state = open(settings).await?;
-    let listener = TcpListener::bind(listen).await;
-    let listener = listener.with_context(|| format!("TENANTRY_LISTEN: cannot listen on {listen}"))?;
+    let listener = bind(Settings::LISTEN, listen).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "the API is answering");
     let shutdown = CancellationToken::new();
@@ -47,11 +36,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
 
 async fn open(settings: Settings) -> anyhow::Result<ApiState> {
     let config = settings.api()?;
-    let keys = StampKeys::parse(&settings.stamp_keys()?).context("TENANTRY_STAMP_KEYS")?;
+    let keys = settings.stamp_keys()?;
+    let stores = settings.storage.stores(settings.queue.url())?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let redis_url = settings.redis_url()?;
-    let queue = Queue::connect(settings.queue(redis_url.clone())).await.context("REDIS_URL")?;
-    let opened = stores::open(&settings.stores(redis_url)?, Arc::clone(&clock)).await?;
+    let queue = connect(settings.queue.config()).await?;
+    let opened = stores::open(&stores, Arc::clone(&clock)).await?;
     let stamper = Stamper::new(keys, Arc::clone(&clock));
     let (stores, directory, identities) = (opened.stores, opened.directory, opened.identities);
     Ok(ApiState::new(ApiParts { stores, directory, identities, queue, stamper, clock, config })?)

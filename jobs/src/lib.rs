@@ -20,6 +20,7 @@ pub mod queue;
 mod schema;
 pub mod tenant;
 pub mod types;
+pub mod url;
 
 pub use enqueuer::{EnqueueError, Enqueuer};
 pub use error::JobError;

@@ -10,6 +10,7 @@ mod fence;
 mod fuzz;
 mod isolation;
 mod jobs;
+mod process;
 mod queue;
 mod readme;
 mod redriven;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use apalis_core::task::Task;
 use apalis_core::worker::builder::WorkerBuilder as ApalisBuilder;
 use apalis_core::worker::context::WorkerContext;
+use api_thin::program::connect;
 use jobs::Enqueuer;
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper, Verifier};
@@ -73,7 +74,7 @@ impl Parts {
         extraction: &ExtractionSettings,
         clock: SharedClock,
     ) -> anyhow::Result<Self> {
-        let queue = Queue::connect(QueueConfig { lease: pool.lease(), ..queue }).await?;
+        let queue = connect(QueueConfig { lease: pool.lease(), ..queue }).await?;
         let opened = stores::open(stores, Arc::clone(&clock)).await?;
         let tools = Tools::new(extraction)?;
         let directory = Arc::clone(&opened.directory) as _;

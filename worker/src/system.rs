@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use api_thin::{ApiConfig, ApiParts, ApiState, IdentityConfig};
+use api_thin::program::bind;
+use api_thin::{ApiConfig, ApiParts, ApiRules, ApiState};
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper};
 use jobs::plan::Plans;
@@ -26,8 +27,8 @@ pub struct SystemOptions {
     pub listen: SocketAddr,
     /// Where data lives.
     pub stores: StoresConfig,
-    /// First part of the queue's keys: systems that share a Redis differ in it.
-    pub queue_prefix: String,
+    /// Where jobs wait: systems that share a Redis differ in the prefix of its keys.
+    pub queue: QueueConfig,
     /// Keys and tokens.
     pub secrets: DevSecrets,
     /// How much the worker takes on.
@@ -36,8 +37,8 @@ pub struct SystemOptions {
     pub extraction: ExtractionSettings,
     /// What tenants may use.
     pub plans: Plans,
-    /// Who may log in, and whose tokens are taken.
-    pub identity: IdentityConfig,
+    /// How the API behaves.
+    pub api: ApiRules,
     /// Tells the time.
     pub clock: SharedClock,
 }
@@ -60,12 +61,11 @@ impl System {
     /// # Errors
     /// When something does not answer or is not set up; the text names the setting and the fix.
     pub async fn start(options: SystemOptions) -> anyhow::Result<Self> {
-        let SystemOptions { listen, stores, queue_prefix, secrets, pool, extraction, .. } = options;
-        let SystemOptions { plans, identity, clock, .. } = options;
-        let keys = StampKeys::parse(&secrets.stamp_keys).context("TENANTRY_STAMP_KEYS")?;
+        let SystemOptions { listen, stores, queue, secrets, pool, extraction, .. } = options;
+        let SystemOptions { plans, api, clock, .. } = options;
+        let keys = StampKeys::parse(&secrets.stamp_keys).context(StampKeys::SETTING)?;
         let stamper = Stamper::new(keys.clone(), Arc::clone(&clock));
-        let config = QueueConfig { prefix: queue_prefix, ..QueueConfig::new(stores.redis_url.clone()) };
-        let mut parts = Parts::open(config, &stores, keys, &pool, &extraction, Arc::clone(&clock)).await?;
+        let mut parts = Parts::open(queue, &stores, keys, &pool, &extraction, Arc::clone(&clock)).await?;
         let (queue, opened) = (parts.queue.clone(), parts.opened.clone());
         parts.plans = plans.clone();
         let config = ApiConfig::new(secrets.operator_key, secrets.jwt_secret, secrets.key_secret);
@@ -76,10 +76,9 @@ impl System {
             queue: queue.clone(),
             stamper: stamper.clone(),
             clock,
-            config: ApiConfig { plans, identity, ..config },
+            config: ApiConfig { plans, ..config.with_rules(api) },
         })?;
-        let listener = TcpListener::bind(listen).await;
-        let listener = listener.with_context(|| format!("TENANTRY_LISTEN: cannot listen on {listen}"))?;
+        let listener = bind("TENANTRY_LISTEN", listen).await?;
         let address = listener.local_addr()?;
         let stop_api = CancellationToken::new();
         let worker = Worker::start(parts, &pool);
@@ -110,6 +109,13 @@ impl System {
     #[must_use]
     pub fn stamper(&self) -> &Stamper {
         &self.stamper
+    }
+
+    /// Stops without waiting for anything that runs.
+    pub async fn abandon(self) {
+        self.stop_api.cancel();
+        self.api.abort();
+        self.worker.stop(Duration::ZERO).await;
     }
 
     /// Stops the API first, so that nothing new comes in, and then the worker.

@@ -1,10 +1,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use jobs::queue::RedisAddress;
 use secrecy::SecretString;
-use stores::{Backends, InvalidStores, StoresConfig};
+use stores::{Backends, DataDirLock, Holder, InvalidStores, StoresConfig};
 
-/// Where tenants' data lives. Without server URLs everything is kept in files of the data directory.
+/// Where tenants' data lives: the same for API and workers. Without server URLs everything is kept in files of the data
+/// directory.
 #[derive(Debug, Clone, Args)]
 pub struct StorageSettings {
     /// Directory for embedded stores and local originals.
@@ -27,10 +29,40 @@ pub struct StorageSettings {
 }
 
 impl StorageSettings {
+    /// Where in the data directory `worker dev` reaches its Redis.
+    pub const DEV_SOCKET: &'static str = "redis/redis.sock";
+
     /// Embedded stores in `data_dir`.
     #[must_use]
     pub fn embedded(data_dir: PathBuf) -> Self {
         Self { data_dir, postgres_url: None, mongo_url: None, neo4j_url: None, blobs_url: None }
+    }
+
+    /// Takes the data directory for `program`, which uses it beside others, if embedded stores live there.
+    ///
+    /// All programs on the embedded stores of one directory share a Redis: the jobs of one catalog belong into one queue.
+    /// So a `worker dev` with a Redis of its own is alone in its directory, but for programs that are told to use that Redis.
+    ///
+    /// # Errors
+    /// When such a `worker dev` uses the directory, which the error names, or it is no directory that this user may write
+    /// to.
+    pub fn take(
+        &self,
+        redis_url: &SecretString,
+        program: Holder<'_>,
+    ) -> Result<Option<DataDirLock>, InvalidStores> {
+        let servers = self.postgres_url.is_some() || self.mongo_url.is_some() || self.neo4j_url.is_some();
+        if servers || self.is_own_redis(redis_url) {
+            return Ok(None);
+        }
+        DataDirLock::shared(&self.data_dir, program).map(Some)
+    }
+
+    /// Whether the Redis is the one that `worker dev` runs in the data directory.
+    fn is_own_redis(&self, url: &SecretString) -> bool {
+        let Ok(address) = RedisAddress::parse(url) else { return false };
+        let own = self.data_dir.join(Self::DEV_SOCKET).canonicalize().ok();
+        own.is_some() && own == address.socket().and_then(|socket| socket.canonicalize().ok())
     }
 
     /// The configuration of the stores.

@@ -1,6 +1,7 @@
 use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::api_settings::ApiRules;
 use super::identity_config::IdentityConfig;
 use crate::auth::{ApiKey, ShortSecret};
 use crate::documents::Limits;
@@ -50,7 +51,7 @@ impl ApiConfig {
     /// Names [`ApiConfig::key_secret`].
     pub const KEY_SECRET: &'static str = "TENANTRY_KEY_SECRET";
     pub(super) const JWT_SECRET: &'static str = "TENANTRY_JWT_SECRET";
-    const OPERATOR_KEY: &'static str = "TENANTRY_OPERATOR_KEY";
+    pub(super) const OPERATOR_KEY: &'static str = "TENANTRY_OPERATOR_KEY";
 
     /// A configuration with every kind of credentials and the usual limits.
     #[must_use]
@@ -58,6 +59,13 @@ impl ApiConfig {
         let (operator_key, jwt_secret) = (Some(operator_key), Some(jwt_secret));
         let (limits, plans, identity, resolution) = Default::default();
         Self { key_secret, operator_key, jwt_secret, limits, plans, identity, resolution }
+    }
+
+    /// The same with these rules.
+    #[must_use]
+    pub fn with_rules(self, rules: ApiRules) -> Self {
+        let ApiRules { limits, identity, resolution } = rules;
+        Self { limits, identity, resolution, ..self }
     }
 
     /// Checks what would otherwise be found out by an attacker.

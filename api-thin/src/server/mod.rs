@@ -1,6 +1,7 @@
 //! The server around the routes: what it is built from, what surrounds every request, and how it starts and
 //! stops.
 
+mod api_settings;
 mod config;
 mod deadline;
 mod identity_config;
@@ -13,6 +14,7 @@ mod state;
 mod surround;
 mod upload_gate;
 
+pub use api_settings::{ApiRules, ApiSettings, SecretSettings};
 pub use config::{ApiConfig, InvalidConfig};
 pub use identity_config::IdentityConfig;
 pub use identity_settings::IdentitySettings;

@@ -48,11 +48,14 @@ pub enum InvalidKeys {
     )]
     Secret(usize),
     /// Twice the same id.
-    #[error("two keys have the same id")]
+    #[error("two keys have the same id: give each an id of its own")]
     SameId,
 }
 
 impl StampKeys {
+    /// The setting that holds them.
+    pub const SETTING: &'static str = "TENANTRY_STAMP_KEYS";
+
     /// Reads `kid:secret[,kid:secret]`.
     ///
     /// # Errors

@@ -18,16 +18,18 @@ pub struct Plans {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidPlans {
     /// The file cannot be read.
-    #[error("cannot read {path}: name a TOML file that this process may read")]
-    File {
-        /// Where it should be.
-        path: String,
-        /// Why not.
-        source: std::io::Error,
-    },
+    #[error("the file cannot be read ({}): name a TOML file that this process may read", crate::error::plain_io(.0))]
+    File(std::io::Error),
     /// It does not say plans.
-    #[error("expected a table [plan.NAME] for each plan, its limits whole numbers, 0 for no limit: {0}")]
-    Syntax(String),
+    #[error(
+        "line {line}: {message}: write a table [plan.NAME] for each plan, its limits whole numbers, 0 for no limit"
+    )]
+    Syntax {
+        /// Where it stops making sense.
+        line: usize,
+        /// What stands there.
+        message: String,
+    },
     /// A name cannot be used.
     #[error("plan {0:?}: a name has 1 to 63 of a-z, 0-9, - and _")]
     Name(String),
@@ -65,9 +67,7 @@ impl Plans {
     /// # Errors
     /// When the file cannot be read or a plan in it cannot be used.
     pub fn load(path: &Path) -> Result<Self, InvalidPlans> {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| InvalidPlans::File { path: path.display().to_string(), source })?;
-        Self::parse(&text)
+        Self::parse(&std::fs::read_to_string(path).map_err(InvalidPlans::File)?)
     }
 
     /// Reads plans from TOML.
@@ -75,7 +75,13 @@ impl Plans {
     /// # Errors
     /// When a plan cannot be used.
     pub fn parse(text: &str) -> Result<Self, InvalidPlans> {
-        let file: File = toml::from_str(text).map_err(|error| InvalidPlans::Syntax(error.to_string()))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            InvalidPlans::Syntax {
+                line: before.matches('\n').count() + 1,
+                message: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
+            }
+        })?;
         for (name, limits) in &file.plan {
             let label =
                 |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
@@ -172,7 +178,7 @@ mod tests {
             ("[plans.free]\ncap = 2", "plan"),
             ("[plan.free]\nweight = 0", "plan free: weight: expected 1 to 100"),
             ("[plan.\"A b\"]\ncap = 1", "A b"),
-            ("[plan.free]\nkbs = -1", "kbs = -1"),
+            ("[plan.free]\nkbs = -1", "line 2: "),
             ("[plan.free]\nkbs = 2.5", "0 for no limit"),
             ("[plan.free]\nmembers = 2_000_000", "plan free: members: expected 1 to 1000000 members"),
             ("[plan.free]\nisolation = \"planet\"", "expected `shared`"),
@@ -181,6 +187,9 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         let missing = Plans::load(Path::new("/nowhere/plans.toml")).unwrap_err();
-        assert!(missing.to_string().contains("/nowhere/plans.toml"), "{missing}");
+        assert_eq!(
+            missing.to_string(),
+            "the file cannot be read (no such file or directory): name a TOML file that this process may read"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! Where Redis is: one server, or nodes of a cluster.
 
+use std::path::Path;
+
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -10,6 +12,7 @@ use super::error::QueueError;
 /// - `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS: one server;
 /// - `redis+cluster://[user:password@]host:port[,host:port]...`, or `rediss+cluster://`: a cluster, by some of its
 ///   nodes, which name the others. `redis-cluster://` means the same;
+/// - `redis+unix:///path`: one server, by its socket;
 /// - several `redis://` URLs with commas between them: the same.
 #[derive(Debug, Clone)]
 pub struct RedisAddress {
@@ -36,6 +39,15 @@ impl RedisAddress {
     #[must_use]
     pub const fn is_cluster(&self) -> bool {
         self.cluster
+    }
+
+    /// The path of the server's socket, if that is how it is reached.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        match self.nodes.first()?.addr() {
+            ConnectionAddr::Unix(path) => Some(path),
+            _ => None,
+        }
     }
 
     /// The server, or the nodes of the cluster that were named: at least one.

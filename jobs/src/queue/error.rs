@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::error::{root, sentence};
+use crate::url::without_credentials;
+
 /// A call to the queue failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The configured URL is not one. The text never repeats it.
     #[error(
-        "the Redis URL cannot be read: expected redis://[user:password@]host[:port][/database], or for a cluster \
-         redis+cluster://[user:password@]host:port[,host:port]..."
+        "the URL cannot be read: expected redis://[user:password@]host[:port][/database], redis+unix:///path of a \
+         socket, or for a cluster redis+cluster://[user:password@]host:port[,host:port]..."
     )]
     Url,
     /// Redis answered with an error, or the connection broke.
@@ -75,6 +80,37 @@ pub enum QueueError {
 }
 
 impl QueueError {
+    /// Why the Redis at `url` cannot be used, and what to do: one sentence for people who start a program. Never repeats
+    /// credentials.
+    #[must_use]
+    pub fn refusal(&self, url: &SecretString) -> String {
+        let at = without_credentials(url.expose_secret());
+        match self {
+            Self::Url => self.to_string(),
+            Self::Redis(error) if error.is_io_error() => {
+                let cause = root(error);
+                format!("no Redis answers at {at} ({cause}): start it, or correct the address")
+            }
+            Self::Redis(error) if error.code() == Some("NOAUTH") => {
+                format!("the Redis at {at} asks for a password: write it as redis://:password@host:port")
+            }
+            Self::Redis(error) if is_wrong_password(error) => {
+                format!("the Redis at {at} refuses the user or the password: correct them in the URL")
+            }
+            Self::Redis(error) => {
+                let cause = sentence(error);
+                format!("the Redis at {at} refuses to serve ({cause}): correct that, or name another one")
+            }
+            Self::Deadline(limit) => {
+                let limit_ms = limit.as_millis();
+                format!(
+                    "the Redis at {at} did not answer within {limit_ms} ms: see whether it runs and is idle"
+                )
+            }
+            other => format!("{at}: {other}"),
+        }
+    }
+
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_passing(&self) -> bool {
@@ -84,6 +120,10 @@ impl QueueError {
             _ => false,
         }
     }
+}
+
+fn is_wrong_password(error: &redis::RedisError) -> bool {
+    error.kind() == redis::ErrorKind::AuthenticationFailed || error.code() == Some("WRONGPASS")
 }
 
 /// Errors that describe what the server is going through, not what it was asked.

@@ -1,4 +1,4 @@
-use api_thin::IdentityConfig;
+use api_thin::ApiRules;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use jobs::clock::{SharedClock, SystemClock};
 use jobs::envelope::{EnqueueOptions, Stamper};
 use jobs::plan::Plans;
-use jobs::queue::Queue;
+use jobs::queue::{Queue, QueueConfig};
 use jobs::tenant::TenantContext;
 use jobs::{Job, JobId};
 use secrecy::{ExposeSecret, SecretString};
@@ -201,13 +201,13 @@ async fn launch(
 ) -> System {
     let system = System::start(SystemOptions {
         listen: ([127, 0, 0, 1], 0).into(),
+        queue: QueueConfig { prefix: queue_prefix, ..QueueConfig::new(stores.redis_url.clone()) },
         stores,
-        queue_prefix,
         secrets,
         pool: PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10 },
         extraction: ExtractionSettings::default(),
         plans: Plans::default(),
-        identity: IdentityConfig::default(),
+        api: ApiRules::default(),
         clock,
     });
     system.await.expect("the bed starts")

@@ -21,7 +21,7 @@ enum Command {
     Run(run::Run),
     /// Runs the whole system in this process: API, worker and scheduler on embedded stores and a Redis of its
     /// own.
-    Dev(dev::Dev),
+    Dev(Box<dev::Dev>),
     /// Shows the system at work on sample documents or on a folder of yours.
     Demo(demo::Demo),
     /// Creates or updates the Postgres tables and roles.
@@ -47,10 +47,7 @@ impl Cli {
             Command::Migrate(migrate) => migrate.run().await,
             Command::Shards(shards) => shards.run().await,
             Command::Users(users) => users.run().await,
-            Command::Keygen(keygen) => {
-                keygen.run();
-                Ok(())
-            }
+            Command::Keygen(keygen) => keygen.run(),
         }
     }
 }

@@ -2,7 +2,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use api_thin::IdentityConfig;
+use api_thin::program::{listen_address, print, say, start_log};
+use api_thin::{ApiRules, SecretSettings};
 use clap::Args;
 use jobs::plan::Plans;
 use secrecy::ExposeSecret;
@@ -24,32 +25,36 @@ pub(super) struct Demo {
     #[arg(long)]
     oneshot: bool,
     /// Where the API listens; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS", value_parser = listen_address)]
     listen: SocketAddr,
     #[command(flatten)]
     extraction: ExtractionSettings,
 }
 
 impl Demo {
-    #[expect(clippy::print_stdout, reason = "the JSON line is the command's output")]
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        super::log::start("error");
+        start_log("error");
+        let options = DemoOptions { samples: self.samples.clone(), docs: self.docs.clone() };
+        options.check()?;
         // A directory of its own, so that a demo always starts empty and leaves nothing behind.
         let data =
             tempfile::Builder::new().prefix("tenantry-demo-").tempdir().context("no temporary directory")?;
         let system = DevSystem::start(self.dev_options(data.path())).await?;
-        let options = DemoOptions { samples: self.samples.clone(), docs: self.docs.clone() };
         let operator = Client::new(&system.url(), system.secrets().operator_key.clone());
         let (summary, keys) = tokio::select! {
             result = crate::demo::run(&operator, &options) => result?,
             stop = super::signal::asked_to_stop() => { stop?; system.stop().await; return Ok(()) }
+            reason = system.broken() => { system.abandon().await; bail!("{reason}") }
         };
         show(&summary);
         if self.oneshot {
-            println!("{}", serde_json::to_string(&summary)?);
+            print(&serde_json::to_string(&summary)?)?;
         } else {
             invite(&system, &keys);
-            super::signal::asked_to_stop().await?;
+            tokio::select! {
+                stop = super::signal::asked_to_stop() => stop?,
+                reason = system.broken() => { system.abandon().await; bail!("{reason}") }
+            }
         }
         system.stop().await;
         if summary.ok { Ok(()) } else { bail!("not everything ended as it should: see the table above") }
@@ -57,38 +62,42 @@ impl Demo {
 
     fn dev_options(&self, data_dir: &Path) -> DevOptions {
         DevOptions {
+            program: "worker demo",
             listen: self.listen,
             data_dir: data_dir.to_owned(),
+            blobs_url: None,
             redis_url: None,
+            shards: None,
+            secrets: SecretSettings::default(),
             pool: PoolSettings::default(),
             extraction: self.extraction.clone(),
             plans: Plans::default(),
-            identity: IdentityConfig::default(),
+            api: ApiRules::default(),
         }
     }
 }
 
 fn show(summary: &Summary) {
-    eprintln!("\n{}\n", summary.table());
+    say(format!("\n{}\n", summary.table()));
     for report in &summary.tenants {
         for (name, reason) in &report.left_out {
-            eprintln!("left out of {}: {name} ({reason})", report.tenant);
+            say(format!("left out of {}: {name} ({reason})", report.tenant));
         }
         for (name, reason) in &report.failed {
-            eprintln!("failed in {}: {name} ({reason})", report.tenant);
+            say(format!("failed in {}: {name} ({reason})", report.tenant));
         }
     }
     let read = &summary.cross_tenant_read;
     let verdict = if read.refused { "refused, as it must be" } else { "NOT REFUSED" };
-    eprintln!("{}\n  -> {} {} ({verdict})\n", read.request, read.status, read.code);
+    say(format!("{}\n  -> {} {} ({verdict})\n", read.request, read.status, read.code));
 }
 
 fn invite(system: &DevSystem, keys: &[(String, String)]) {
-    eprintln!("The system stays up until Ctrl-C. Look around:");
+    say("The system stays up until Ctrl-C. Look around:");
     for (tenant, key) in keys {
         let url = format!("{}/api/v1/tenants/{tenant}/kbs/default", system.url());
-        eprintln!("  curl -s -H 'Authorization: Bearer {key}' '{url}/graph?limit=5'");
-        eprintln!("  curl -s -H 'Authorization: Bearer {key}' '{url}/documents'");
+        say(format!("  curl -s -H 'Authorization: Bearer {key}' '{url}/graph?limit=5'"));
+        say(format!("  curl -s -H 'Authorization: Bearer {key}' '{url}/documents'"));
     }
-    eprintln!("  operator key: {}", system.secrets().operator_key.expose_secret());
+    say(format!("  operator key: {}", system.secrets().operator_key.expose_secret()));
 }

@@ -1,3 +1,4 @@
+use api_thin::program::{print, start_log};
 use clap::Args;
 use jobs::envelope::StampKeys;
 use secrecy::ExposeSecret;
@@ -12,8 +13,8 @@ pub(super) struct Keygen {
 }
 
 impl Keygen {
-    #[expect(clippy::print_stdout, reason = "the key is the command's output")]
-    pub(super) fn run(self) {
-        println!("{}", StampKeys::generate(&self.id).expose_secret());
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        start_log("warn");
+        print(StampKeys::generate(&self.id).expose_secret())
     }
 }

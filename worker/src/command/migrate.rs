@@ -1,4 +1,4 @@
-use anyhow::Context;
+use api_thin::program::start_log;
 use clap::Args;
 use secrecy::SecretString;
 
@@ -15,9 +15,9 @@ pub(super) struct Migrate {
 
 impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        super::log::start("info");
+        start_log("info");
         let (admin, app) =
             (SecretString::from(self.postgres_admin_url), SecretString::from(self.postgres_url));
-        stores::migrate(&admin, &app).await.context("the Postgres tables were not updated")
+        Ok(stores::migrate(&admin, &app).await?)
     }
 }

@@ -4,7 +4,6 @@ mod cli;
 mod demo;
 mod dev;
 mod keygen;
-mod log;
 mod migrate;
 mod run;
 mod shards;

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use api_thin::program::start_log;
 use clap::Args;
-use jobs::clock::SystemClock;
+use jobs::clock::{Clock as _, SystemClock};
 use jobs::envelope::StampKeys;
-use jobs::plan::Plans;
 use secrecy::SecretString;
+use stores::Holder;
 use tokio_util::sync::CancellationToken;
 
 use crate::health;
@@ -37,11 +38,13 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        super::log::start("info");
-        let keys = StampKeys::parse(&SecretString::from(self.stamp_keys)).context("TENANTRY_STAMP_KEYS")?;
+        start_log("info");
+        let holder = Holder { program: "worker run", since: SystemClock.now() };
+        let _lock = self.storage.take(&self.queue.url(), holder)?;
+        let keys = StampKeys::parse(&SecretString::from(self.stamp_keys)).context(StampKeys::SETTING)?;
         let stores = self.storage.stores(self.queue.url())?;
         let clock = Arc::new(SystemClock);
-        let plans = self.plans.plans().context(Plans::SETTING)?;
+        let plans = self.plans.plans()?;
         let health = self.health.bind().await?;
         let mut parts =
             Parts::open(self.queue.config(), &stores, keys, &self.pool, &self.extraction, clock).await?;

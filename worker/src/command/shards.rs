@@ -1,8 +1,8 @@
+use api_thin::InvalidConfig;
+use api_thin::program::{print, shard_count, start_log};
 use clap::Args;
-use jobs::queue::{QueueConfig, reshard};
+use jobs::queue::{QueueConfig, ReshardError, reshard};
 use secrecy::SecretString;
-
-use crate::settings::shard_count;
 
 /// Changes the number of shards of the queue.
 ///
@@ -24,19 +24,22 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    #[expect(clippy::print_stdout, reason = "the summary is the command's output")]
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        super::log::start("info");
-        let done = reshard(QueueConfig::new(SecretString::from(self.redis_url)), self.to).await?;
+        start_log("info");
+        let url = SecretString::from(self.redis_url);
+        let done = reshard(QueueConfig::new(url.clone()), self.to).await;
+        let done = done.map_err(|error| match error {
+            ReshardError::Queue(error) => InvalidConfig::new("REDIS_URL", error.refusal(&url)).into(),
+            error => anyhow::Error::from(error),
+        })?;
         if done.from == done.to {
-            println!("the queue has {} shards already", done.to);
+            print(&format!("the queue has {} shards already", done.to))
         } else {
-            println!(
+            print(&format!(
                 "the queue had {} shards and has {}: moved {} tenants and {} jobs; start everything with \
                  TENANTRY_SHARDS={}",
                 done.from, done.to, done.tenants, done.jobs, done.to
-            );
+            ))
         }
-        Ok(())
     }
 }

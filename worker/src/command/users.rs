@@ -2,9 +2,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use api_thin::program::{print, start_log};
 use clap::{Args, Subcommand};
 use jobs::clock::{SharedClock, SystemClock};
 use jobs::tenant::Role;
+use stores::Holder;
 
 use crate::settings::{PlanSettings, QueueSettings, StorageSettings};
 use crate::users::{Import, Said, UsersFile};
@@ -40,7 +42,7 @@ struct ImportFile {
 
 impl Users {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        super::log::start("warn");
+        start_log("warn");
         match self.command {
             Command::Import(import) => import.run().await,
         }
@@ -48,19 +50,20 @@ impl Users {
 }
 
 impl ImportFile {
-    #[expect(clippy::print_stdout, reason = "what was done is the command's output")]
     async fn run(self) -> anyhow::Result<()> {
-        let text =
-            std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
-        let file = UsersFile::read(&text)?;
+        let name = self.file.display().to_string();
+        let text = std::fs::read(&self.file).with_context(|| format!("FILE: {name} cannot be read"))?;
+        let file = UsersFile::read(&text).with_context(|| format!("FILE: {name} cannot be used"))?;
         let plans = self.plans.plans()?;
         let clock: SharedClock = Arc::new(SystemClock);
         let redis_url = self.queue.url();
+        let holder = Holder { program: "worker users import", since: clock.now() };
+        let _lock = self.storage.take(&redis_url, holder)?;
         let opened = stores::open(&self.storage.stores(redis_url)?, Arc::clone(&clock)).await?;
         let import = Import { opened: &opened, plans: &plans, role: self.role, now: clock.now() };
         let said = import.run(&file).await?;
         for Said { line, .. } in &said {
-            println!("{line}");
+            print(line)?;
         }
         match said.iter().filter(|said| said.refused).count() {
             0 => Ok(()),

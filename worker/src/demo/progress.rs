@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use api_thin::program::say;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::client::DocumentView;
@@ -48,7 +49,7 @@ impl TenantBar {
         self.bar.set_position(processed + failed);
         self.bar.set_message(message.clone());
         if self.plain && self.shown != Some((processed, failed)) {
-            eprintln!("{}: {processed}/{} processed, {message}", self.tenant, documents.len());
+            say(format!("{}: {processed}/{} processed, {message}", self.tenant, documents.len()));
         }
         self.shown = Some((processed, failed));
         DocumentReport { total: documents.len() as u64, processed, failed }

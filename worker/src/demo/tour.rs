@@ -1,7 +1,7 @@
 //! The demo from start to finish, through nothing but the HTTP API.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -49,8 +49,7 @@ pub async fn run(
     let mut guests = Vec::new();
     let mut keys = Vec::new();
     for (tenant, path) in folders(options)? {
-        let (found, left_out) = folder::walk(&path);
-        ensure!(!found.is_empty(), "{} holds no text, Markdown or HTML file", path.display());
+        let (found, left_out) = readable(&path)?;
         let created = operator.tenant_create(&tenant).await.context("cannot create a tenant")?;
         keys.push((tenant.clone(), created.api_key.clone()));
         guests.push(Guest {
@@ -83,10 +82,34 @@ pub async fn run(
     Ok((Summary { ok, seconds, tenants, cross_tenant_read }, keys))
 }
 
+impl DemoOptions {
+    /// Looks at the folders, before anything is started.
+    ///
+    /// # Errors
+    /// When one cannot be read or holds nothing to ingest. The error names the setting and the fix.
+    pub fn check(&self) -> anyhow::Result<()> {
+        for (_, path) in folders(self)? {
+            readable(&path)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a folder holds; it is an error if that is nothing.
+fn readable(folder: &Path) -> anyhow::Result<(Vec<Found>, Vec<LeftOut>)> {
+    let (found, left_out) = folder::walk(folder);
+    let shown = folder.display();
+    ensure!(!found.is_empty(), "{shown} holds no text, Markdown or HTML file: name a folder that does");
+    Ok((found, left_out))
+}
+
 /// The tenants, and the folder that each of them ingests.
 fn folders(options: &DemoOptions) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let samples = &options.samples;
-    let missing = || format!("cannot read the sample documents in {}", samples.display());
+    let missing = || {
+        let shown = samples.display();
+        format!("--samples: {shown} cannot be read: start in the project's folder, or name the samples")
+    };
     let mut tenants = Vec::new();
     for entry in std::fs::read_dir(samples).with_context(missing)? {
         let entry = entry?;
@@ -95,9 +118,18 @@ fn folders(options: &DemoOptions) -> anyhow::Result<Vec<(String, PathBuf)>> {
         }
     }
     tenants.sort();
-    ensure!(tenants.len() >= 2, "{} needs a folder for each of two tenants", samples.display());
+    let shown = samples.display();
+    ensure!(
+        tenants.len() >= 2,
+        "--samples: {shown} needs a folder for each of two tenants: name another one"
+    );
     if let Some(docs) = &options.docs {
-        ensure!(docs.is_dir(), "{} is not a folder", docs.display());
+        let shown = docs.display();
+        ensure!(
+            docs.exists(),
+            "--docs: {shown} does not exist: name a folder with text, Markdown or HTML files"
+        );
+        ensure!(docs.is_dir(), "--docs: {shown} is a file: name a folder with text, Markdown or HTML files");
         tenants[0].1.clone_from(docs);
     }
     Ok(tenants)

@@ -1,22 +1,32 @@
-//! A `redis-server` of our own, with its own data directory, that ends when we do.
+//! A `redis-server` of our own, with its own data directory: it is started again when it dies, and ends when we do.
 
-use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context as _, bail};
 use secrecy::SecretString;
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How long the server may take to load its data.
+use super::redis_socket::{RedisSocket, end_leftover};
+
+/// How long the server may take to listen. Loading its data may take longer.
 const START_DEADLINE: Duration = Duration::from_secs(30);
+const END_DEADLINE: Duration = Duration::from_secs(10);
+/// How long to wait before each attempt to start it again.
+const WAITS_MS: [u64; 7] = [0, 100, 200, 400, 800, 1_600, 3_200];
+/// A server that ran for so long may be started again as often as one that never died.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// There is no `redis-server` on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "redis-server is not installed. Install it with `sudo apt-get install redis-server` (Debian, Ubuntu) or \
+    "redis-server is not installed: install it with `sudo apt-get install redis-server` (Debian, Ubuntu) or \
      `brew install redis` (macOS), or set REDIS_URL to a Redis 7 or newer with maxmemory-policy noeviction"
 )]
 pub struct RedisMissing;
@@ -24,118 +34,251 @@ pub struct RedisMissing;
 /// A running server. It ends when this value is dropped or this process dies, however it dies.
 #[derive(Debug)]
 pub struct LocalRedis {
-    child: Child,
-    port: u16,
-    log: PathBuf,
+    url: SecretString,
+    path: PathBuf,
+    gone: watch::Receiver<Option<String>>,
+    keeper: JoinHandle<()>,
+    stop: DropGuard,
 }
 
 impl LocalRedis {
-    /// Starts a server whose data lives in `dir`. A server that an earlier run left behind there is ended
-    /// first, since two servers on one directory would destroy each other's files.
+    /// Starts a server whose data lives in `dir`, which no other program uses. It listens on a socket that only the owner
+    /// of `dir` can reach. A server that an earlier run left behind there is ended first, since two servers on one directory
+    /// would destroy each other's files.
     ///
     /// # Errors
     /// When `redis-server` is missing ([`RedisMissing`]) or does not answer in time.
     pub async fn start(dir: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        end_leftover(dir);
-        let port = free_port()?;
-        let log = dir.join("redis.log");
-        let child = spawn(dir, port, &log)?;
-        fs::write(dir.join("port"), port.to_string())?;
-        let mut redis = Self { child, port, log };
-        redis.wait_until_ready().await?;
-        Ok(redis)
+        let server = Server { socket: RedisSocket::prepare(dir)?, log: dir.join("redis.log") };
+        let _ = fs::remove_file(&server.log);
+        let child = server.start().await?;
+        let (stop, (say_gone, gone)) = (CancellationToken::new(), watch::channel(None));
+        let (url, path) = (server.socket.url(), server.socket.path.clone());
+        let keeper = tokio::spawn(server.keep(child, stop.clone(), say_gone));
+        Ok(Self { url, path, gone, keeper, stop: stop.drop_guard() })
     }
 
-    /// Where it listens: the loopback address only.
+    /// Where it listens.
     #[must_use]
     pub fn url(&self) -> SecretString {
-        format!("redis://127.0.0.1:{}", self.port).into()
+        self.url.clone()
+    }
+
+    /// The socket on which it listens.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns when the server died and could not be started again, and says why.
+    pub async fn gone(&self) -> String {
+        let mut gone = self.gone.clone();
+        match gone.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+            Ok(reason) => reason.unwrap_or_default(),
+            // It was stopped.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Lets the server write everything down and waits for its end.
-    pub async fn stop(mut self) {
-        drop(self.child.stdin.take());
-        if tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await.is_err() {
-            tracing::warn!("redis-server is slow to end; its log is {}", self.log.display());
+    pub async fn stop(self) {
+        drop(self.stop);
+        let _ = self.keeper.await;
+    }
+}
+
+/// How to start a server, again and again.
+struct Server {
+    socket: RedisSocket,
+    log: PathBuf,
+}
+
+/// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and stops it. Ends
+/// with the server.
+const KEEPER: &str = r#"
+    exec 3<&0
+    redis-server "$@" 3<&- </dev/null & server=$!
+    { read -r _ <&3; kill $server; } 2>/dev/null & reader=$!
+    exec 3<&-
+    wait $server; status=$?
+    while kill -0 $server 2>/dev/null; do wait $server; status=$?; done
+    kill $reader 2>/dev/null
+    exit $status
+"#;
+
+impl Server {
+    /// Keeps the server alive until `stop`. Says why it cannot, if so.
+    async fn keep(self, mut child: Child, stop: CancellationToken, gone: watch::Sender<Option<String>>) {
+        let mut attempt = 0;
+        loop {
+            let started = Instant::now();
+            let ended = tokio::select! {
+                () = stop.cancelled() => return self.end(child).await,
+                ended = child.wait() => ended,
+            };
+            let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+            tracing::error!(redis.log = %self.log.display(), "redis-server ended ({status}): starting it again");
+            attempt = if started.elapsed() > STEADY { 0 } else { attempt };
+            let restarted = tokio::select! {
+                () = stop.cancelled() => return,
+                restarted = self.restart(&mut attempt) => restarted,
+            };
+            match restarted {
+                Ok(again) => {
+                    tracing::warn!("redis-server runs again, with its data");
+                    child = again;
+                }
+                Err(error) => {
+                    let reason = jobs::error::sentence(error.as_ref());
+                    let log = self.log.display();
+                    let reason =
+                        format!("redis-server ended ({status}) and cannot be started again: {reason}");
+                    let reason = if reason.contains("redis.log") {
+                        reason
+                    } else {
+                        format!("{reason}; its log is {log}")
+                    };
+                    gone.send_replace(Some(reason));
+                    // Dropping the sender would say that the server was stopped.
+                    return stop.cancelled().await;
+                }
+            }
         }
     }
 
-    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let start = Instant::now();
-        while command(self.port, "PING").as_deref() != Some("+PONG") {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("redis-server ended with {status}; its log is {}", self.log.display());
+    async fn restart(&self, attempt: &mut usize) -> anyhow::Result<Child> {
+        let mut failed = anyhow::anyhow!("it ended {} times within a short time", WAITS_MS.len());
+        while let Some(wait_ms) = WAITS_MS.get(*attempt) {
+            *attempt += 1;
+            tokio::time::sleep(Duration::from_millis(*wait_ms)).await;
+            match self.start().await {
+                Ok(child) => return Ok(child),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    async fn start(&self) -> anyhow::Result<Child> {
+        let (path, directory) = (self.socket.path.clone(), self.socket.directory.clone());
+        // The keeper may have died without its server.
+        tokio::task::spawn_blocking(move || end_leftover(&path, &directory)).await??;
+        let mut child = self.spawn()?;
+        self.wait_until_ready(&mut child).await?;
+        Ok(child)
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let installed =
+            std::process::Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+        installed.map_err(|_| RedisMissing)?;
+        let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.log);
+        let log = log.with_context(|| format!("{} cannot be written", self.log.display()))?;
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", KEEPER, "redis-keeper", "--port", "0", "--unixsocketperm", "700", "--unixsocket"])
+            .arg(&self.socket.path)
+            .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
+            .args(["--maxmemory-policy", "noeviction", "--daemonize", "no", "--dir"])
+            .arg(&self.socket.directory)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A process group of its own: Ctrl-C is for us, and the worker needs Redis to give its jobs back.
+            .process_group(0);
+        command.spawn().context("redis-server cannot be started")
+    }
+
+    async fn wait_until_ready(&self, child: &mut Child) -> anyhow::Result<()> {
+        let mut start = Instant::now();
+        loop {
+            match self.socket.ask("PING").as_deref() {
+                Some("+PONG\r\n") => return Ok(()),
+                Some(loading) if loading.starts_with("-LOADING") => start = Instant::now(),
+                _ => {}
+            }
+            let log = self.log.display();
+            if let Some(status) = child.try_wait()? {
+                bail!("redis-server ended with {status}{}; its log is {log}", self.last_words());
             }
             if start.elapsed() > START_DEADLINE {
-                bail!("redis-server did not answer in {START_DEADLINE:?}; its log is {}", self.log.display());
+                bail!("redis-server did not answer within {} s; its log is {log}", START_DEADLINE.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(())
     }
-}
 
-/// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and stops it.
-const KEEPER: &str = r#"redis-server "$@" & server=$!; read -r _; kill $server; wait $server"#;
+    /// What the server wrote last, without the time and the process in front.
+    fn last_words(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty());
+        last.map_or_else(String::new, |line| {
+            let words =
+                line.split_once(" # ").or_else(|| line.split_once(" * ")).map_or(line, |(_, words)| words);
+            format!(" ({})", words.trim())
+        })
+    }
 
-fn spawn(dir: &Path, port: u16, log: &Path) -> anyhow::Result<Child> {
-    let installed =
-        std::process::Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
-    installed.map_err(|_| RedisMissing)?;
-    let log = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", KEEPER, "redis-keeper", "--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
-        .args(["--maxmemory-policy", "noeviction", "--daemonize", "no"])
-        .arg("--dir")
-        .arg(dir)
-        .stdin(Stdio::piped())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        // A process group of its own: Ctrl-C is for us, and the worker needs Redis to give its jobs back.
-        .process_group(0);
-    command.spawn().context("cannot start redis-server")
-}
-
-/// Ends the server that a killed run left in `dir`, if the port in its note still answers and is that server.
-fn end_leftover(dir: &Path) {
-    let port = fs::read_to_string(dir.join("port")).ok().and_then(|text| text.trim().parse::<u16>().ok());
-    let Some(port) = port else { return };
-    if serves(port, dir) {
-        let _ = command(port, "SHUTDOWN");
-        let start = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && start.elapsed() < START_DEADLINE {
-            std::thread::sleep(Duration::from_millis(20));
+    async fn end(&self, mut child: Child) {
+        drop(child.stdin.take());
+        if tokio::time::timeout(END_DEADLINE, child.wait()).await.is_err() {
+            tracing::warn!("redis-server is slow to end; its log is {}", self.log.display());
         }
     }
 }
 
-/// Whether the server on `port` has its data in `dir`: another program may have taken the port since.
-fn serves(port: u16, dir: &Path) -> bool {
-    let Ok(dir) = dir.canonicalize() else { return false };
-    let answer = exchange(port, "CONFIG GET dir").unwrap_or_default();
-    answer.lines().any(|line| Path::new(line.trim()) == dir)
-}
+#[cfg(test)]
+mod tests {
+    use super::super::redis_socket::ask;
+    use super::*;
 
-fn command(port: u16, text: &str) -> Option<String> {
-    exchange(port, text).and_then(|answer| answer.lines().next().map(str::to_owned))
-}
+    fn process(redis: &LocalRedis) -> Option<String> {
+        let info = ask(redis.socket(), "INFO server")?;
+        info.lines().find_map(|line| line.strip_prefix("process_id:")).map(|id| id.trim().to_owned())
+    }
 
-/// One inline command of the Redis protocol. The client library is for the queue; this only asks "are you
-/// there?".
-fn exchange(port: u16, text: &str) -> Option<String> {
-    use std::io::{Read, Write};
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-    stream.write_all(format!("{text}\r\n").as_bytes()).ok()?;
-    let mut buffer = [0; 4096];
-    let length = stream.read(&mut buffer).ok()?;
-    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
-}
+    /// Waits for another process than `first`.
+    async fn another(redis: &LocalRedis, first: &str) -> String {
+        let start = Instant::now();
+        loop {
+            match process(redis) {
+                Some(process) if process != first => return process,
+                _ => assert!(start.elapsed() < Duration::from_secs(60), "it does not come back"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?.port())
+    async fn signal(name: &str, process: &str) -> bool {
+        Command::new("kill").args([name, process]).stderr(Stdio::null()).status().await.unwrap().success()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_killed_is_started_again_with_its_data() {
+        let dir = tempfile::tempdir().unwrap();
+        let redis = LocalRedis::start(&dir.path().join("redis")).await.unwrap();
+        let socket = redis.socket().to_owned();
+        assert_eq!(ask(&socket, "SET key value").as_deref(), Some("+OK\r\n"));
+        let first = process(&redis).unwrap();
+        assert!(signal("-9", &first).await);
+        let second = another(&redis, &first).await;
+        assert_eq!(ask(&socket, "GET key").as_deref(), Some("$5\r\nvalue\r\n"));
+        redis.stop().await;
+        assert!(!socket.exists());
+        assert!(!signal("-0", &second).await, "it ended with its owner");
+    }
+
+    #[tokio::test]
+    async fn a_server_without_a_keeper_is_ended_by_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let redis = LocalRedis::start(&dir.path().join("redis")).await.unwrap();
+        let first = process(&redis).unwrap();
+        let parent = std::process::Command::new("ps").args(["-o", "ppid=", "-p", &first]).output().unwrap();
+        let keeper = String::from_utf8(parent.stdout).unwrap().trim().to_owned();
+        assert!(signal("-9", &keeper).await);
+        another(&redis, &first).await;
+        assert!(!signal("-0", &first).await, "two servers would destroy each other's files");
+        redis.stop().await;
+    }
 }

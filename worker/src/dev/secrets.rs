@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::Context;
+use api_thin::SecretSettings;
 use jobs::envelope::StampKeys;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -32,15 +33,23 @@ impl DevSecrets {
     /// # Errors
     /// When the file cannot be read or written, or lacks a secret.
     pub fn load_or_create(dir: &Path) -> anyhow::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.with_context(|| format!("TENANTRY_DATA_DIR: {} cannot be made", dir.display()))?;
         let path = dir.join("secrets.env");
         if !path.exists() {
-            create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+            create(&path)
+                .with_context(|| format!("TENANTRY_DATA_DIR: {} cannot be written", path.display()))?;
         }
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = fs::read_to_string(&path);
+        let text = text.with_context(|| format!("TENANTRY_DATA_DIR: {} cannot be read", path.display()))?;
         let found: BTreeMap<_, _> = text.lines().filter_map(|line| line.split_once('=')).collect();
         let secret = |name: &str| {
-            let missing = || format!("{} has no {name}; delete the file to make new secrets", path.display());
+            let missing = || {
+                let path = path.display();
+                format!(
+                    "TENANTRY_DATA_DIR: {path} has no {name}: restore the file, or delete it, which ends every key"
+                )
+            };
             found.get(name).map(|value| SecretString::from(*value)).with_context(missing)
         };
         Ok(Self {
@@ -49,6 +58,19 @@ impl DevSecrets {
             jwt_secret: secret(NAMES[2])?,
             key_secret: secret(NAMES[3])?,
         })
+    }
+}
+
+impl DevSecrets {
+    /// The same, but for those that are set.
+    #[must_use]
+    pub fn or_given(self, given: &SecretSettings) -> Self {
+        Self {
+            stamp_keys: given.stamp_keys().unwrap_or(self.stamp_keys),
+            operator_key: given.operator_key().unwrap_or(self.operator_key),
+            jwt_secret: given.jwt_secret().unwrap_or(self.jwt_secret),
+            key_secret: given.key_secret().unwrap_or(self.key_secret),
+        }
     }
 }
 

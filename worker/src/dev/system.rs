@@ -2,10 +2,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api_thin::IdentityConfig;
-use jobs::clock::SystemClock;
+use api_thin::{ApiRules, SecretSettings};
+use jobs::clock::{Clock as _, SystemClock};
 use jobs::plan::Plans;
-use secrecy::{ExposeSecret, SecretString};
+use jobs::queue::QueueConfig;
+use secrecy::SecretString;
+use stores::{DataDirLock, Holder};
 
 use super::{DevSecrets, LocalRedis};
 use crate::settings::{ExtractionSettings, PoolSettings, StorageSettings};
@@ -14,39 +16,54 @@ use crate::system::{System, SystemOptions};
 /// How to run the development system.
 #[derive(Debug, Clone)]
 pub struct DevOptions {
+    /// What the program is called in the message to one that wants the same directory.
+    pub program: &'static str,
     /// Where the API listens; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Directory for everything.
     pub data_dir: PathBuf,
+    /// Where originals go; into the directory unless set.
+    pub blobs_url: Option<String>,
     /// Use this Redis instead of starting one.
     pub redis_url: Option<SecretString>,
+    /// How many parts the queue has.
+    pub shards: Option<u16>,
+    /// Keys that are not to be made.
+    pub secrets: SecretSettings,
     /// How much the worker takes on.
     pub pool: PoolSettings,
     /// Who finds entities.
     pub extraction: ExtractionSettings,
     /// What tenants may use.
     pub plans: Plans,
-    /// Who may log in, and whose tokens are taken.
-    pub identity: IdentityConfig,
+    /// How the API behaves.
+    pub api: ApiRules,
 }
 
 /// A running development system.
 pub struct DevSystem {
     system: System,
     redis: Option<LocalRedis>,
-    redis_url: SecretString,
     secrets: DevSecrets,
     data_dir: PathBuf,
+    // Given up last: until then the directory is in use.
+    _lock: DataDirLock,
 }
 
 impl DevSystem {
-    /// Starts Redis, if none was named, and then everything else.
+    /// Takes the data directory, starts Redis, if none was named, and then everything else.
     ///
     /// # Errors
-    /// When `redis-server` is missing, the address is taken, or the data directory cannot be used.
+    /// When another program uses the data directory, before anything in it was touched; when `redis-server` is missing,
+    /// the address is taken, or the data directory cannot be used.
     pub async fn start(options: DevOptions) -> anyhow::Result<Self> {
-        let DevOptions { listen, data_dir, redis_url, pool, extraction, plans, identity } = options;
-        let secrets = DevSecrets::load_or_create(&data_dir)?;
+        let DevOptions { program, listen, data_dir, redis_url, pool, extraction, plans, api, .. } = options;
+        let holder = Holder { program, since: SystemClock.now() };
+        let lock = match &redis_url {
+            Some(_) => DataDirLock::shared(&data_dir, holder)?,
+            None => DataDirLock::alone(&data_dir, holder)?,
+        };
+        let secrets = DevSecrets::load_or_create(&data_dir)?.or_given(&options.secrets);
         let (redis, redis_url) = if let Some(url) = redis_url {
             (None, url)
         } else {
@@ -54,19 +71,22 @@ impl DevSystem {
             let url = redis.url();
             (Some(redis), url)
         };
+        let queue = QueueConfig::new(redis_url.clone());
+        let storage =
+            StorageSettings { blobs_url: options.blobs_url, ..StorageSettings::embedded(data_dir.clone()) };
         let system = System::start(SystemOptions {
             listen,
-            stores: StorageSettings::embedded(data_dir.clone()).stores(redis_url.clone())?,
-            queue_prefix: "tenantry".to_owned(),
+            stores: storage.stores(redis_url)?,
+            queue: QueueConfig { shards: options.shards.unwrap_or(queue.shards), ..queue },
             secrets: secrets.clone(),
             pool,
             extraction,
             plans,
-            identity,
+            api,
             clock: Arc::new(SystemClock),
         })
         .await?;
-        Ok(Self { system, redis, redis_url, secrets, data_dir })
+        Ok(Self { system, redis, secrets, data_dir, _lock: lock })
     }
 
     /// Where the API listens.
@@ -87,10 +107,19 @@ impl DevSystem {
         &self.data_dir
     }
 
-    /// Where Redis is, as far as it may be shown: a URL from outside may hold a password.
+    /// How to look into Redis.
     #[must_use]
-    pub fn redis_display(&self) -> &str {
-        if self.redis.is_some() { self.redis_url.expose_secret() } else { "as in REDIS_URL" }
+    pub fn redis_display(&self) -> String {
+        let own = self.redis.as_ref().map(|redis| format!("redis-cli -s {}", redis.socket().display()));
+        own.unwrap_or_else(|| "as in REDIS_URL".to_owned())
+    }
+
+    /// Returns when the system cannot go on, because its own Redis died for good, and says why.
+    pub async fn broken(&self) -> String {
+        match &self.redis {
+            Some(redis) => redis.gone().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Stops everything, Redis last.
@@ -99,5 +128,10 @@ impl DevSystem {
         if let Some(redis) = self.redis {
             redis.stop().await;
         }
+    }
+
+    /// Stops everything without waiting for jobs, which have no queue to go back to. They run again after the next start.
+    pub async fn abandon(self) {
+        self.system.abandon().await;
     }
 }

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
-use anyhow::Context;
+use api_thin::InvalidConfig;
+use api_thin::program::{bind, listen_address};
 use clap::Args;
 use tokio::net::TcpListener;
 
@@ -9,7 +10,12 @@ use tokio::net::TcpListener;
 pub struct HealthSettings {
     /// Address and port for /healthz, /readyz and /metrics. They ask for no credentials, so keep them inside.
     /// Nothing is served by default.
-    #[arg(long = "health-listen", env = "TENANTRY_HEALTH_LISTEN", value_name = "ADDRESS")]
+    #[arg(
+        long = "health-listen",
+        env = "TENANTRY_HEALTH_LISTEN",
+        value_name = "ADDRESS",
+        value_parser = listen_address
+    )]
     pub listen: Option<SocketAddr>,
 }
 
@@ -18,10 +24,10 @@ impl HealthSettings {
     ///
     /// # Errors
     /// When the address is taken; the text names the setting.
-    pub async fn bind(&self) -> anyhow::Result<Option<TcpListener>> {
-        let Some(address) = self.listen else { return Ok(None) };
-        let listener = TcpListener::bind(address).await;
-        let cannot = || format!("TENANTRY_HEALTH_LISTEN: cannot listen on {address}");
-        listener.map(Some).with_context(cannot)
+    pub async fn bind(&self) -> Result<Option<TcpListener>, InvalidConfig> {
+        match self.listen {
+            Some(address) => bind("TENANTRY_HEALTH_LISTEN", address).await.map(Some),
+            None => Ok(None),
+        }
     }
 }

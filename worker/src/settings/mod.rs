@@ -2,15 +2,9 @@
 
 mod extraction;
 mod health;
-mod plans;
 mod pool;
-mod queue;
-mod storage;
 
+pub use api_thin::program::{PlanSettings, QueueSettings, StorageSettings};
 pub use extraction::ExtractionSettings;
 pub use health::HealthSettings;
-pub use plans::PlanSettings;
 pub use pool::PoolSettings;
-pub use queue::QueueSettings;
-pub(crate) use queue::shard_count;
-pub use storage::StorageSettings;

@@ -53,8 +53,9 @@ impl Backends {
     ) -> Result<Self, InvalidStores> {
         let missing = |setting| InvalidStores::Setting {
             setting,
-            problem: "set POSTGRES_URL, MONGO_URL and NEO4J_URL, or none of them for embedded stores"
-                .to_owned(),
+            problem:
+                "not set: set POSTGRES_URL, MONGO_URL and NEO4J_URL, or none of them for embedded stores"
+                    .to_owned(),
         };
         match (postgres, mongo, neo4j) {
             (None, None, None) => Ok(Self::Embedded),
@@ -70,7 +71,7 @@ impl Backends {
     }
 }
 
-/// Stores that cannot be opened: says which setting and what to do.
+/// Stores that cannot be opened: one sentence that says which setting, its value without credentials, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidStores {
     /// A setting is missing or cannot be read.
@@ -82,15 +83,12 @@ pub enum InvalidStores {
         problem: String,
     },
     /// The store that a setting points to does not answer or refuses.
-    #[error("{setting}: {hint}")]
+    #[error("{setting}: {problem}")]
     Unreachable {
         /// The environment variable.
         setting: &'static str,
-        /// What to do.
-        hint: String,
-        /// What the driver said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Which store, what it said, and what to do.
+        problem: String,
     },
     /// The start-up self-test saw one tenant's row as another tenant.
     #[error("{setting}: tenants are not isolated: {what}; refusing to start")]

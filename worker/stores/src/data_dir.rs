@@ -1,13 +1,13 @@
 //! The data directory: readable to its owner only.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::config::InvalidStores;
 
-const SETTING: &str = "TENANTRY_DATA_DIR";
+pub(crate) const SETTING: &str = "TENANTRY_DATA_DIR";
 
 /// Makes `path` a directory that only its owner may enter. One that exists stays as it is: it may hold other
 /// things too.
@@ -16,7 +16,7 @@ const SETTING: &str = "TENANTRY_DATA_DIR";
 /// When it cannot be made.
 pub(crate) fn ensure(path: &Path) -> Result<(), InvalidStores> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| unusable(path, error))
+    made.map_err(|error| unusable(path, &error))
 }
 
 /// Makes `path`, a directory of ours alone, one that only its owner may enter, whatever it was before.
@@ -26,7 +26,7 @@ pub(crate) fn ensure(path: &Path) -> Result<(), InvalidStores> {
 pub(crate) fn private_dir(path: &Path) -> Result<PathBuf, InvalidStores> {
     ensure(path)?;
     let closed = fs::set_permissions(path, Permissions::from_mode(0o700));
-    closed.map_err(|error| unusable(path, error))?;
+    closed.map_err(|error| unusable(path, &error))?;
     Ok(path.to_owned())
 }
 
@@ -37,12 +37,25 @@ pub(crate) fn private_file(path: &Path) -> io::Result<()> {
 }
 
 /// A part of the data directory that cannot be used.
-pub(crate) fn unusable(
-    path: &Path,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> InvalidStores {
-    let hint = format!("{} cannot be used; make it a directory that this user may write to", path.display());
-    InvalidStores::Unreachable { setting: SETTING, hint, source: source.into() }
+pub(crate) fn unusable(path: &Path, error: &io::Error) -> InvalidStores {
+    let fix = match error.kind() {
+        ErrorKind::AlreadyExists => "is a file: name a directory".to_owned(),
+        ErrorKind::NotADirectory => "lies below a file: name a directory".to_owned(),
+        ErrorKind::PermissionDenied => {
+            "may not be written by this user: change its owner, or choose another directory".to_owned()
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "lies on a file system that is read-only: choose another directory".to_owned()
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "lies on a disk that is full: make room".to_owned()
+        }
+        _ => {
+            let cause = jobs::error::plain_io(error);
+            format!("cannot be used ({cause}): choose a directory that this user may write to")
+        }
+    };
+    InvalidStores::Unreachable { setting: SETTING, problem: format!("{} {fix}", path.display()) }
 }
 
 #[cfg(test)]

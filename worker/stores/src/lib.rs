@@ -18,6 +18,7 @@ mod blobs;
 mod cache;
 mod config;
 mod data_dir;
+mod data_dir_lock;
 mod deadline;
 mod directory;
 mod embedded;
@@ -36,6 +37,7 @@ mod self_test;
 mod servers;
 
 pub use config::{Backends, InvalidStores, StoresConfig};
+pub use data_dir_lock::{DataDirLock, Holder};
 pub use error::StoreError;
 pub use graph::TenantCypher;
 #[cfg(feature = "test-support")]

@@ -41,8 +41,10 @@ pub(super) fn client(settings: &S3Settings) -> Result<Arc<dyn ObjectStore>, Inva
     }
     let store = builder.build().map_err(|source| InvalidStores::Unreachable {
         setting: "S3_ENDPOINT",
-        hint: "the S3 client cannot be set up; check S3_ENDPOINT, S3_REGION and S3_ALLOW_HTTP".into(),
-        source: source.into(),
+        problem: format!(
+            "the S3 client cannot be set up ({}): correct S3_ENDPOINT, S3_REGION and S3_ALLOW_HTTP",
+            jobs::error::root(&source)
+        ),
     })?;
     Ok(Arc::new(store))
 }

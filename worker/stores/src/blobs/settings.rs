@@ -1,5 +1,6 @@
 //! How to reach an S3-compatible store.
 
+use jobs::url::without_credentials;
 use secrecy::SecretString;
 
 use crate::config::InvalidStores;
@@ -29,7 +30,11 @@ impl S3Settings {
         let place = url.strip_prefix("s3://").unwrap_or_default();
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         if bucket.is_empty() {
-            return Err(setting("TENANTRY_BLOBS_URL", "expected s3://bucket or s3://bucket/prefix"));
+            let problem = format!(
+                "{} is no place: expected s3://bucket or s3://bucket/prefix",
+                without_credentials(url)
+            );
+            return Err(setting("TENANTRY_BLOBS_URL", &problem));
         }
         let needed = |name| variable(name).filter(|value| !value.is_empty()).ok_or_else(|| missing(name));
         Ok(Self {
@@ -53,7 +58,7 @@ fn flag(name: &'static str, value: Option<&str>) -> Result<bool, InvalidStores> 
 }
 
 fn missing(name: &'static str) -> InvalidStores {
-    setting(name, "not set, and blobs go to S3")
+    setting(name, "not set: set it, because originals go to S3 (TENANTRY_BLOBS_URL)")
 }
 
 fn setting(name: &'static str, problem: &str) -> InvalidStores {

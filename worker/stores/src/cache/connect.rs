@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jobs::queue::RedisAddress;
+use jobs::queue::{QueueError, RedisAddress};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::io::tcp::TcpSettings;
@@ -27,11 +27,10 @@ pub(crate) struct RedisLink {
 /// When the address cannot be read, or nothing answers there.
 pub(crate) async fn connect(url: &SecretString) -> Result<RedisLink, InvalidStores> {
     let address = RedisAddress::parse(url)
-        .map_err(|error| InvalidStores::Setting { setting: SETTING, problem: error.to_string() })?;
-    let unreachable = |source: redis::RedisError| InvalidStores::Unreachable {
+        .map_err(|error| InvalidStores::Setting { setting: SETTING, problem: error.refusal(url) })?;
+    let unreachable = |error: redis::RedisError| InvalidStores::Unreachable {
         setting: SETTING,
-        hint: "redis does not answer; start it or correct the address".into(),
-        source: source.into(),
+        problem: QueueError::from(error).refusal(url),
     };
     let nodes = address.nodes().iter().map(|node| Client::open(node.clone())).collect::<Result<Vec<_>, _>>();
     let nodes = nodes.map_err(unreachable)?;

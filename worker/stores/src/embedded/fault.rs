@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
+
 use crate::deadline::within;
 use crate::error::StoreError;
 use crate::ports::StoreResult;
@@ -50,13 +52,29 @@ impl Fault {
 /// output failed, disk full, file not opened.
 const PASSING: [i32; 6] = [5, 6, 7, 10, 13, 14];
 
+/// 0, which is no error's code, when there is none.
+pub(super) fn primary_code(refusal: &dyn sqlx::error::DatabaseError) -> i32 {
+    let code = refusal.code().and_then(|code| code.parse::<i32>().ok());
+    // The low byte of an extended code is the primary one.
+    code.unwrap_or_default() & 0xff
+}
+
+/// Whether the file is no database, or no whole one.
+pub(super) fn is_damage(error: &sqlx::Error) -> bool {
+    const DAMAGE: [i32; 2] = [11, 26];
+    match error {
+        sqlx::Error::Database(refusal) => DAMAGE.contains(&primary_code(refusal.as_ref())),
+        sqlx::Error::Migrate(error) => match &**error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => is_damage(error),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 fn sqlite_passes(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(refusal) => {
-            let code = refusal.code().and_then(|code| code.parse::<i32>().ok());
-            // The low byte of an extended code is the primary one.
-            code.is_some_and(|code| PASSING.contains(&(code & 0xff)))
-        }
+        sqlx::Error::Database(refusal) => PASSING.contains(&primary_code(refusal.as_ref())),
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed

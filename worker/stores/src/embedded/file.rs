@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::error::DatabaseError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Sqlite, Transaction};
 
-use super::fault::Fault;
+use super::fault::{Fault, is_damage, primary_code};
 use crate::data_dir;
 
 /// How long a connection waits for another process that writes.
@@ -82,12 +83,26 @@ impl SqliteFile {
     }
 }
 
+/// Whether no other attempt can succeed.
+fn is_final(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => true,
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => is_damage(error),
+        _ => false,
+    }
+}
+
+/// Busy or locked.
+fn is_held(refusal: &dyn DatabaseError) -> bool {
+    matches!(primary_code(refusal), 5 | 6)
+}
+
 /// Connects, again and again while another process holds the new file.
 async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
     let mut attempt = 1;
     loop {
         match pool.clone().connect_with(options.clone()).await {
-            Err(sqlx::Error::Database(_)) if attempt < OPEN_ATTEMPTS => {
+            Err(sqlx::Error::Database(error)) if is_held(error.as_ref()) && attempt < OPEN_ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(OPEN_WAIT).await;
             }
@@ -102,7 +117,7 @@ async fn migrate(writer: &SqlitePool, migrations: &Migrator) -> Result<(), Fault
     loop {
         match migrations.run(writer).await {
             Ok(()) => return Ok(()),
-            Err(_) if attempt < OPEN_ATTEMPTS => {
+            Err(error) if !is_final(&error) && attempt < OPEN_ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(OPEN_WAIT).await;
             }

@@ -2,13 +2,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteSynchronous;
 
 use super::catalog::SqliteCatalog;
 use super::directory::SqliteDirectory;
 use super::documents::SqliteDocuments;
 use super::due_schedules::SqliteDueSchedules;
+use super::fault::{Fault, is_damage};
 use super::file::{SqliteFile, Usage};
 use super::identities::SqliteIdentities;
 use super::index::SqliteIndex;
@@ -24,6 +25,35 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/catalog");
 /// What was accepted has to outlive a power cut.
 const USAGE: Usage = Usage { migrations: &MIGRATIONS, synchronous: SqliteSynchronous::Full, readers_max: 4 };
 
+/// Why the catalog's file cannot be used.
+fn refused(path: &Path, fault: &Fault) -> InvalidStores {
+    let file = path.display();
+    let problem = match fault {
+        Fault::File(error) => return data_dir::unusable(path, error),
+        Fault::Sqlite(error) if is_damage(error) => {
+            let cause = jobs::error::root(error);
+            format!("{file} is damaged ({cause}): restore it from a copy, or choose another directory")
+        }
+        Fault::Sqlite(sqlx::Error::Migrate(error)) if matches!(**error, MigrateError::VersionMissing(_)) => {
+            format!(
+                "{file} was written by a newer version of Tenantry: run that one, or choose another directory"
+            )
+        }
+        Fault::Sqlite(sqlx::Error::Migrate(error)) if matches!(**error, MigrateError::VersionMismatch(_)) => {
+            format!(
+                "{file} was written by another version of Tenantry: run that one, or choose another directory"
+            )
+        }
+        fault => {
+            let cause = jobs::error::root(fault);
+            format!(
+                "{file} cannot be opened ({cause}): see that this user may write to it and that its disk has room"
+            )
+        }
+    };
+    InvalidStores::Unreachable { setting: data_dir::SETTING, problem }
+}
+
 /// Opens the files in the data directory, making them if needed.
 ///
 /// # Errors
@@ -36,7 +66,7 @@ pub(crate) async fn open(
     data_dir::ensure(data)?;
     let tenants = TenantFiles::new(data_dir::private_dir(&data.join("tenants"))?);
     let path = data.join("catalog.db");
-    let catalog = SqliteFile::open(&path, &USAGE).await.map_err(|fault| data_dir::unusable(&path, fault))?;
+    let catalog = SqliteFile::open(&path, &USAGE).await.map_err(|fault| refused(&path, &fault))?;
     let catalog = Arc::new(catalog);
     let catalogs = SqliteCatalog::new(Arc::clone(&catalog), clock, news);
     Ok(Backend {

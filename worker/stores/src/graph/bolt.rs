@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jobs::url::without_credentials;
 use neo4rs::{ConfigBuilder, Graph, Query, Row, Txn};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, timeout_at};
@@ -59,11 +60,14 @@ impl Neo4j {
     /// # Errors
     /// When the URL cannot be read.
     pub(crate) fn new(url: &SecretString) -> Result<Self, InvalidStores> {
+        let text = url.expose_secret();
         let problem = || InvalidStores::Setting {
             setting: NEO4J_URL,
-            problem: "expected bolt://user:password@host:port, the user part being optional".into(),
+            problem: format!(
+                "{} is no address: expected bolt://user:password@host:port, the user part being optional",
+                without_credentials(text)
+            ),
         };
-        let text = url.expose_secret();
         let (user, password) = percent::credentials(text).ok_or_else(problem)?;
         let (scheme, rest) = text.split_once("://").ok_or_else(problem)?;
         let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
@@ -82,10 +86,16 @@ impl Neo4j {
     /// When it does not, or does not accept the credentials.
     pub(crate) async fn answers(&self) -> Result<(), InvalidStores> {
         let answer = self.read("graph.ping", Query::new("RETURN 1 AS one".into())).await;
-        answer.map(drop).map_err(|error| InvalidStores::Unreachable {
-            setting: NEO4J_URL,
-            hint: "Neo4j does not let us in; check that it runs and that user and password are right".into(),
-            source: Box::new(error),
+        answer.map(drop).map_err(|error| {
+            let (at, cause) = (&self.uri, jobs::error::root(&error));
+            let problem = if error.is_transient() {
+                format!("no Neo4j answers at {at} ({cause}): start it, or correct the address")
+            } else {
+                format!(
+                    "the Neo4j at {at} does not let us in ({cause}): correct user and password in the URL"
+                )
+            };
+            InvalidStores::Unreachable { setting: NEO4J_URL, problem }
         })
     }
 

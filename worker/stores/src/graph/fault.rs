@@ -24,7 +24,7 @@ pub(super) fn fault(operation: &'static str) -> impl Fn(Error) -> StoreError {
             None => refused(operation, "something out of turn", true),
         },
         Error::IOError { .. } | Error::ConnectionError => StoreError::transient(operation, error),
-        Error::AuthenticationError(_) => refused(operation, "that user or password are wrong", false),
+        Error::AuthenticationError(_) => refused(operation, "that the user or the password is wrong", false),
         other => StoreError::permanent(operation, other),
     }
 }

@@ -1,11 +1,13 @@
 //! Making and changing the tables: `worker migrate`, as the owner.
 
-use jobs::error::report;
+use jobs::error::root;
+use jobs::url::without_credentials;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
+use super::ready::answers;
 use crate::config::InvalidStores;
 use crate::percent;
 
@@ -33,12 +35,12 @@ pub async fn migrate(admin_url: &SecretString, app_url: &SecretString) -> Result
         let problem = format!("must name another role than {ADMIN_URL}: an owner could lift the isolation");
         return Err(InvalidStores::Setting { setting: APP_URL, problem });
     }
-    let mut owner =
-        admin.connect().await.map_err(refused("check that PostgreSQL runs and the URL is right"))?;
+    answers(ADMIN_URL, admin_url, &admin).await?;
+    let mut owner = admin.connect().await.map_err(refused("start PostgreSQL, or correct the address"))?;
     migrator()
         .run(&mut owner)
         .await
-        .map_err(refused("the role must own the database and may CREATE ROLE"))?;
+        .map_err(refused("name a role that owns the database and may CREATE ROLE"))?;
     app_role_ensure(&mut owner, &app, app_url).await?;
     app_grant(&mut owner, app.get_username()).await?;
     let _ = owner.close().await;
@@ -50,7 +52,11 @@ pub(super) fn options(setting: &'static str, url: &SecretString) -> Result<PgCon
     let parsed = url.expose_secret().parse::<PgConnectOptions>();
     parsed.map_err(|error| InvalidStores::Setting {
         setting,
-        problem: format!("expected postgres://role:password@host:port/database ({})", report(&error)),
+        problem: format!(
+            "{} cannot be read ({}): expected postgres://role:password@host:port/database",
+            without_credentials(url.expose_secret()),
+            root(&error)
+        ),
     })
 }
 
@@ -60,7 +66,7 @@ async fn app_role_ensure(
     app_url: &SecretString,
 ) -> Result<(), InvalidStores> {
     let exists = sqlx::query("select from pg_roles where rolname = $1").bind(app.get_username());
-    let exists = exists.fetch_optional(&mut *owner).await.map_err(refused("pg_roles must be readable"))?;
+    let exists = exists.fetch_optional(&mut *owner).await.map_err(refused("let the role read pg_roles"))?;
     if exists.is_some() {
         return Ok(());
     }
@@ -72,16 +78,15 @@ async fn app_role_ensure(
     // The driver's options do not give the password back.
     let (_, password) = percent::credentials(app_url.expose_secret()).unwrap_or_default();
     let create = create.bind(app.get_username()).bind(password);
-    let create =
-        create.fetch_one(&mut *owner).await.map_err(refused("the role must be able to CREATE ROLE"))?;
-    let create: String = create.try_get(0).map_err(refused("the role must be able to CREATE ROLE"))?;
+    let create = create.fetch_one(&mut *owner).await.map_err(refused("let the role CREATE ROLE"))?;
+    let create: String = create.try_get(0).map_err(refused("let the role CREATE ROLE"))?;
     let done = sqlx::raw_sql(AssertSqlSafe(create)).execute(owner).await;
     done.map_err(refused("create the role of POSTGRES_URL, or let this role CREATE ROLE")).map(drop)
 }
 
 /// Under a lock: two that grant at once would change the same rows of the server's own tables.
 async fn app_grant(owner: &mut PgConnection, role: &str) -> Result<(), InvalidStores> {
-    let hint = "the role must be the one that created the roles tenantry_directory, _relay and _identity";
+    let hint = "name the role that created the roles tenantry_directory, _relay and _identity";
     let mut tx = owner.begin().await.map_err(refused(hint))?;
     let lock = sqlx::query("select pg_advisory_xact_lock(hashtextextended('tenantry.app_grant', 0))");
     lock.execute(&mut *tx).await.map_err(refused(hint))?;
@@ -91,7 +96,10 @@ async fn app_grant(owner: &mut PgConnection, role: &str) -> Result<(), InvalidSt
 }
 
 fn refused<E: std::error::Error + Send + Sync + 'static>(hint: &'static str) -> impl Fn(E) -> InvalidStores {
-    move |error| InvalidStores::Unreachable { setting: ADMIN_URL, hint: hint.into(), source: Box::new(error) }
+    move |error| {
+        let problem = format!("PostgreSQL refuses ({}): {hint}", root(&error));
+        InvalidStores::Unreachable { setting: ADMIN_URL, problem }
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! What is checked before the first row is read.
 
-use secrecy::SecretString;
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
+use std::time::Duration;
+
+use jobs::url::without_credentials;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::migrate::{APP_URL, migrator, options};
 use super::pool::Postgres;
@@ -10,6 +13,7 @@ use crate::config::InvalidStores;
 use crate::error::StoreError;
 
 const READY: &str = "postgres.ready";
+const CONNECT: Duration = Duration::from_secs(10);
 /// Look-alikes, so that a comparison by prefix shows.
 const CANARY: &str = "row-level-canary";
 const PROBE: &str = "row-level-canary-2";
@@ -20,19 +24,14 @@ impl Postgres {
     /// # Errors
     /// When it does not answer, is not migrated, or the role could see past row level security.
     pub(crate) async fn open(url: &SecretString) -> Result<Self, InvalidStores> {
-        let postgres = Self::new(options(APP_URL, url)?);
-        postgres.answers().await?;
+        let options = options(APP_URL, url)?;
+        answers(APP_URL, url, &options).await?;
+        let postgres = Self::new(options);
         postgres.role_is_harmless().await?;
         postgres.is_migrated().await?;
         postgres.tables_are_isolated().await?;
         postgres.rows_are_isolated().await?;
         Ok(postgres)
-    }
-
-    async fn answers(&self) -> Result<(), InvalidStores> {
-        let hint = "PostgreSQL does not let us in; check that it runs and that role, password and database are right";
-        let tx = self.nobody_tx(READY).await.map_err(unreachable(hint))?;
-        tx.commit().await.map_err(unreachable(hint))
     }
 
     /// Also through roles that it could become.
@@ -55,7 +54,7 @@ impl Postgres {
 
     async fn is_migrated(&self) -> Result<(), InvalidStores> {
         let hint =
-            "the tables are missing or belong to others: run `worker migrate` with POSTGRES_ADMIN_URL set";
+            "run `worker migrate` with POSTGRES_ADMIN_URL set, because the tables are not there or not ours";
         let sql = sqlx::query("select coalesce(max(version), 0) from tenantry.migrations where success");
         let mut tx = self.nobody_tx(READY).await.map_err(unreachable(hint))?;
         let found: i64 = tx.one(sql, |row| row.try_get(0)).await.map_err(unreachable(hint))?;
@@ -65,7 +64,11 @@ impl Postgres {
             return Err(InvalidStores::Setting { setting: APP_URL, problem });
         }
         if found > known {
-            tracing::warn!(found, known, "the tables are newer than this program");
+            tracing::warn!(
+                found,
+                known,
+                "{APP_URL}: the tables were made by a newer version of Tenantry: update this program"
+            );
         }
         Ok(())
     }
@@ -89,7 +92,7 @@ impl Postgres {
     /// The self-test of the stores asks through queries that name their tenant. This one does not, so that
     /// nothing but row level security stands between the row and the question. It leaves nothing behind.
     async fn rows_are_isolated(&self) -> Result<(), InvalidStores> {
-        let hint = "PostgreSQL refused the self-test of row level security";
+        let hint = "let the role use the tables, which `worker migrate` does";
         let enter = || sqlx::query("select set_config('app.tenant_id', $1, true)");
         let insert = sqlx::query(
             "insert into idempotency (tenant_id, key, fingerprint, status, body, created_at) \
@@ -115,7 +118,7 @@ impl Postgres {
         sql: super::tx::Sql<'_>,
         read: fn(&PgRow) -> sqlx::Result<T>,
     ) -> Result<T, InvalidStores> {
-        let hint = "PostgreSQL refused a question about its own tables";
+        let hint = "let the role read pg_class and pg_roles";
         let mut tx = self.nobody_tx(READY).await.map_err(unreachable(hint))?;
         let value = tx.one(sql, read).await.map_err(unreachable(hint))?;
         tx.commit().await.map_err(unreachable(hint))?;
@@ -123,8 +126,47 @@ impl Postgres {
     }
 }
 
+/// One connection outside the pool, which would try again in silence until it is late.
+pub(super) async fn answers(
+    setting: &'static str,
+    url: &SecretString,
+    options: &PgConnectOptions,
+) -> Result<(), InvalidStores> {
+    let at = without_credentials(url.expose_secret());
+    let problem = match tokio::time::timeout(CONNECT, options.connect()).await {
+        Ok(Ok(connection)) => {
+            let _ = connection.close().await;
+            return Ok(());
+        }
+        Ok(Err(sqlx::Error::Database(refusal))) => match refusal.code().as_deref() {
+            Some("28P01" | "28000") => {
+                format!("the PostgreSQL at {at} refuses the role or its password: correct them in the URL")
+            }
+            Some("3D000") => {
+                format!("the PostgreSQL at {at} has no such database: create it, or correct its name")
+            }
+            _ => format!(
+                "the PostgreSQL at {at} refuses ({}): correct that, or name another",
+                refusal.message()
+            ),
+        },
+        Ok(Err(error)) => {
+            let cause = jobs::error::root(&error);
+            format!("no PostgreSQL answers at {at} ({cause}): start it, or correct the address")
+        }
+        Err(_) => format!(
+            "the PostgreSQL at {at} did not answer within {} s: see whether it runs and is idle",
+            CONNECT.as_secs()
+        ),
+    };
+    Err(InvalidStores::Unreachable { setting, problem })
+}
+
 fn unreachable(hint: &'static str) -> impl Fn(StoreError) -> InvalidStores {
-    move |error| InvalidStores::Unreachable { setting: APP_URL, hint: hint.into(), source: Box::new(error) }
+    move |error| {
+        let problem = format!("PostgreSQL refuses ({}): {hint}", jobs::error::root(&error));
+        InvalidStores::Unreachable { setting: APP_URL, problem }
+    }
 }
 
 fn not_isolated(what: String) -> InvalidStores {

@@ -38,13 +38,20 @@ fn judge(port: &str, setting: &'static str, seen: StoreResult<Seen>) -> Result<(
             let what = format!("{port} did not show a tenant its own row, so its isolation cannot be proved");
             Err(InvalidStores::NotIsolated { setting, what })
         }
-        Err(error) => Err(unreachable(port, setting, error)),
+        Err(error) => Err(unreachable(port, setting, &error)),
     }
 }
 
-fn unreachable(port: &str, setting: &'static str, error: StoreError) -> InvalidStores {
-    let hint = format!("{port} failed the self-test; check the setting and whether `worker migrate` was run");
-    InvalidStores::Unreachable { setting, hint, source: error.into() }
+fn unreachable(port: &str, setting: &'static str, error: &StoreError) -> InvalidStores {
+    let cause = jobs::error::root(error);
+    let fix = match setting {
+        "TENANTRY_DATA_DIR" => {
+            "see that this user may write there and that the disk has room, or restore a copy"
+        }
+        "POSTGRES_URL" => "run `worker migrate`, or correct the setting",
+        _ => "correct the setting, or see that this user may read and write there",
+    };
+    InvalidStores::Unreachable { setting, problem: format!("{port} failed the self-test ({cause}): {fix}") }
 }
 
 /// The settings to name when a port fails.

@@ -1,0 +1,167 @@
+//! Reading flags and variables.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, Parser};
+
+use super::console::{flush, say};
+use super::variables;
+
+/// The exit code of a program that was started in a way it does not know.
+const USAGE: u8 = 2;
+
+/// Reads the flags and variables of a program. A variable that is empty is one that is not set. What cannot be used
+/// is shown as one line that names the setting, its value and what is expected.
+///
+/// # Errors
+/// With the code to exit with, after help, version or the line was shown.
+pub fn parse<P: Parser>() -> Result<P, ExitCode> {
+    let command = P::command();
+    variables::look(&command);
+    let parsed = without_empty(command.clone()).try_get_matches();
+    parsed.and_then(|matches| P::from_arg_matches(&matches)).map_err(|error| {
+        match explain(&command, &error, |name| std::env::var(name).ok()) {
+            Some(line) => say(format!("error: {line}")),
+            None => drop(error.print()),
+        }
+        flush(Duration::from_secs(1));
+        if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    })
+}
+
+fn without_empty(command: Command) -> Command {
+    let empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|arg| if empty(&arg) { arg.env(None::<&str>) } else { arg });
+    command.mut_subcommands(without_empty)
+}
+
+/// One line for the errors that a wrong setting causes.
+fn explain(
+    command: &Command,
+    error: &clap::Error,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    match error.kind() {
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let (flag, value) =
+                (text(error, ContextKind::InvalidArg)?, text(error, ContextKind::InvalidValue)?);
+            let arg = find(command, flag);
+            let name =
+                arg.and_then(setting).filter(|name| variable(name).is_some_and(|set| set.contains(value)));
+            let name = name.unwrap_or_else(|| flag.split(' ').next().unwrap_or(flag).to_owned());
+            Some(format!("{name}: {value:?} cannot be used: {}", expected(error, arg)))
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let Some(ContextValue::Strings(flags)) = error.get(ContextKind::InvalidArg) else { return None };
+            let missing = |flag: &String| match find(command, flag).and_then(setting) {
+                Some(name) => format!("{name} is not set: set it, or give {flag}"),
+                None => format!("{flag} is missing: give it"),
+            };
+            Some(flags.iter().map(missing).collect::<Vec<_>>().join("; "))
+        }
+        _ => None,
+    }
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The argument that clap writes as `flag`, such as `--listen <ADDRESS>`.
+fn find<'a>(command: &'a Command, flag: &str) -> Option<&'a Arg> {
+    let own = command.get_arguments().find(|arg| arg.to_string() == flag);
+    own.or_else(|| command.get_subcommands().find_map(|command| find(command, flag)))
+}
+
+fn setting(arg: &Arg) -> Option<String> {
+    arg.get_env().map(|name| name.to_string_lossy().into_owned())
+}
+
+fn expected(error: &clap::Error, arg: Option<&Arg>) -> String {
+    if let Some(ContextValue::Strings(allowed)) = error.get(ContextKind::ValidValue)
+        && !allowed.is_empty()
+    {
+        return format!("expected one of {}", allowed.join(", "));
+    }
+    let said = std::error::Error::source(error).map(jobs::error::sentence).unwrap_or_default();
+    let usual = arg.and_then(|arg| arg.get_default_values().first()).map(|value| value.to_string_lossy());
+    match (said.as_str(), usual) {
+        ("invalid digit found in string" | "cannot parse integer from empty string", Some(usual)) => {
+            format!("expected a whole number such as {usual}")
+        }
+        ("invalid digit found in string" | "cannot parse integer from empty string", None) => {
+            "expected a whole number".to_owned()
+        }
+        (said, Some(usual)) if !said.contains("such as") => format!("{said}; the default is {usual}"),
+        (said, _) => said.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use clap::CommandFactory as _;
+
+    use super::super::listen_address;
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[arg(long, env = "TEST_LISTEN", value_parser = listen_address, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        #[arg(long, env = "TEST_TRIES", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+        tries: u16,
+        #[arg(long, env = "TEST_URL", value_name = "URL")]
+        url: String,
+        #[arg(long, env = "TEST_MODE", value_parser = ["on", "off"], default_value = "on")]
+        mode: String,
+    }
+
+    /// The line for arguments, some of which came from variables.
+    fn line(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+        let command = Program::command().mut_args(|arg| arg.env(None::<&str>));
+        let arguments = ["program"].iter().chain(arguments);
+        let error = command.try_get_matches_from(arguments).unwrap_err();
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(set, _)| *set == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        explain(&Program::command(), &error, variable).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_as_it_was_given() {
+        for (arguments, variables, expected) in [
+            (
+                ["--url=x", "--listen=nowhere"],
+                [].as_slice(),
+                "--listen: \"nowhere\" cannot be used: expected an address and a port, such as 127.0.0.1:8080, or \
+                 0.0.0.0:8080 for every network",
+            ),
+            (
+                ["--url=x", "--tries=many"],
+                &[("TEST_TRIES", "many")],
+                "TEST_TRIES: \"many\" cannot be used: expected a whole number such as 5",
+            ),
+            (
+                ["--url=x", "--tries=0"],
+                &[("TEST_TRIES", "0")],
+                "TEST_TRIES: \"0\" cannot be used: 0 is not in 1..=65535; the default is 5",
+            ),
+            (
+                ["--url=x", "--mode=maybe"],
+                &[("TEST_MODE", "maybe")],
+                "TEST_MODE: \"maybe\" cannot be used: expected one of on, off",
+            ),
+            (["--mode=on", "--tries=1"], &[], "TEST_URL is not set: set it, or give --url <URL>"),
+        ] {
+            assert_eq!(line(&arguments, variables), expected);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What the programs `api-thin` and `worker` have in common: the settings of both, how they are read, where lines go,
+//! and how a program ends.
+
+mod arguments;
+mod console;
+mod listen;
+mod log;
+mod plans;
+mod queue;
+mod run;
+mod storage;
+mod variables;
+
+pub use arguments::parse;
+pub use console::{print, say};
+pub use listen::{bind, listen_address};
+pub use log::start as start_log;
+pub use plans::PlanSettings;
+pub use queue::{QueueSettings, connect, shard_count};
+pub use run::run;
+pub use storage::StorageSettings;
+pub use variables::WORKER_VARIABLES;
