@@ -179,6 +179,7 @@ impl Processor {
         let record = JobRecord {
             id: envelope.id,
             kind: envelope.kind.clone(),
+            kb: verified.tenant.kb_id().cloned(),
             queue: envelope.queue.clone(),
             state: state.to_owned(),
             attempts: cx.attempt(),

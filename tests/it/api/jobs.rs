@@ -29,6 +29,7 @@ async fn a_job_that_ended_is_remembered() {
     let record = JobRecord {
         id: JobId::generate(now),
         kind: "document.ingest".into(),
+        kb: None,
         queue: "documents".into(),
         state: "discarded".into(),
         attempts: 3,

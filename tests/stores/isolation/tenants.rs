@@ -162,6 +162,7 @@ fn record(now: DateTime<Utc>) -> JobRecord {
     JobRecord {
         id: JobId::generate(now),
         kind: "kb.reindex".into(),
+        kb: None,
         queue: "maintenance".into(),
         state: "completed".into(),
         attempts: 1,

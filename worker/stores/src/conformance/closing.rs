@@ -71,6 +71,7 @@ fn record(party: &Party) -> JobRecord {
     JobRecord {
         id: party.job().id(),
         kind: "document.ingest".into(),
+        kb: None,
         queue: "documents".into(),
         state: "completed".into(),
         attempts: 1,

@@ -1,5 +1,6 @@
 use chrono::TimeDelta;
 use jobs::JobId;
+use jobs::tenant::KbId;
 
 use super::fixture::{Pair, now};
 use crate::Opened;
@@ -12,6 +13,7 @@ fn ended(ago: TimeDelta) -> JobRecord {
     JobRecord {
         id: JobId::generate(started_at),
         kind: "document.ingest".into(),
+        kb: None,
         queue: "documents".into(),
         state: "completed".into(),
         attempts: 1,
@@ -27,7 +29,8 @@ pub(super) async fn first_record_stays(opened: &Opened) {
     let catalog = pair.acme.stores.catalog();
     let done = ended(TimeDelta::zero());
     let error = Some(("parse_failed".to_owned(), "not UTF-8".to_owned()));
-    let failed = JobRecord { state: "discarded".into(), attempts: 8, error, ..ended(TimeDelta::zero()) };
+    let kb = Some(KbId::first());
+    let failed = JobRecord { kb, state: "discarded".into(), attempts: 8, error, ..ended(TimeDelta::zero()) };
     catalog.history_insert(&[done.clone(), failed.clone()]).await.unwrap();
     let changed = JobRecord { state: "cancelled".into(), ..done.clone() };
     catalog.history_insert(&[changed]).await.unwrap();

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use jobs::JobId;
+use jobs::tenant::KbId;
 
 /// How a job ended: kept in the catalog after the queue has forgotten the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,6 +9,8 @@ pub struct JobRecord {
     pub id: JobId,
     /// Its type.
     pub kind: String,
+    /// The knowledge base that it was about, if it was about one.
+    pub kb: Option<KbId>,
     /// The queue it waited in.
     pub queue: String,
     /// Its final state in the Open Job Spec's words: `completed`, `discarded` or `cancelled`.

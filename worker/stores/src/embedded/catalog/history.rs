@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use jobs::JobId;
-use jobs::tenant::TenantId;
+use jobs::tenant::{KbId, TenantId};
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
-use crate::embedded::column::{micros, moment, unsigned};
+use crate::embedded::column::{micros, moment, unsigned, parsed};
 use crate::embedded::fault::Fault;
 use crate::model::{JobRecord, Redrives};
 use crate::retention::{HISTORY_KEPT, HISTORY_KEPT_MAX, HISTORY_PRUNED};
@@ -23,8 +23,8 @@ pub(super) async fn insert(catalog: &TenantCatalog, records: &[JobRecord]) -> Re
 async fn insert_one(tx: &mut SqliteConnection, tenant: &TenantId, record: &JobRecord) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO job_history (tenant_id, job_id, kind, queue, state, attempts, error_code, error_text,
-                                  created_at_us, started_at_us, finished_at_us)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
+                                  created_at_us, started_at_us, finished_at_us, kb_id)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
          -- Of a tenant that is gone nothing is kept, not even that it went.
          WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE tenant_id = ?1 AND deleted_at_us IS NOT NULL)
          ON CONFLICT (tenant_id, job_id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
@@ -44,6 +44,7 @@ async fn insert_one(tx: &mut SqliteConnection, tenant: &TenantId, record: &JobRe
     .bind(micros(record.created_at))
     .bind(micros(record.started_at))
     .bind(micros(record.finished_at))
+    .bind(record.kb.as_ref().map(KbId::as_str))
     .execute(tx)
     .await?;
     Ok(())
@@ -131,6 +132,7 @@ struct HistoryRow {
     created_at_us: i64,
     started_at_us: i64,
     finished_at_us: i64,
+    kb_id: Option<String>,
 }
 
 pub(super) async fn record(catalog: &TenantCatalog, id: JobId) -> Result<Option<JobRecord>, Fault> {
@@ -144,6 +146,7 @@ pub(super) async fn record(catalog: &TenantCatalog, id: JobId) -> Result<Option<
     Ok(Some(JobRecord {
         id,
         kind: row.kind,
+        kb: row.kb_id.map(|kb| parsed(&kb, "job_history.kb_id")).transpose()?,
         queue: row.queue,
         state: row.state,
         attempts: row.attempts,

@@ -16,11 +16,11 @@ pub(super) async fn insert(db: &TenantDb, records: &[JobRecord], now: DateTime<U
     let sql = sqlx::query(
         // Only what was started again ends twice.
         "insert into job_history as known (tenant_id, job_id, kind, queue, state, attempts, error_code, error_detail, \
-                                  created_at, started_at, finished_at) \
-         select $1, id::uuid, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at \
+                                  created_at, started_at, finished_at, kb_id) \
+         select $1, id::uuid, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at, kb \
          from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], \
-                     $9::timestamptz[], $10::timestamptz[], $11::timestamptz[]) \
-             as new (id, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at) \
+                     $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[]) \
+             as new (id, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at, kb) \
          where not exists (select from tenants where tenant_id = $1 and deleted_at is not null) \
          order by id on conflict (tenant_id, job_id) do update set state = excluded.state, \
              attempts = excluded.attempts, error_code = excluded.error_code, \
@@ -40,6 +40,8 @@ pub(super) async fn insert(db: &TenantDb, records: &[JobRecord], now: DateTime<U
     let sql = sql.bind(records.iter().map(|record| record.created_at).collect::<Vec<_>>());
     let sql = sql.bind(records.iter().map(|record| record.started_at).collect::<Vec<_>>());
     let sql = sql.bind(records.iter().map(|record| record.finished_at).collect::<Vec<_>>());
+    let kb = |record: &JobRecord| record.kb.as_ref().map(|kb| kb.as_str().to_owned());
+    let sql = sql.bind(records.iter().map(kb).collect::<Vec<_>>());
     let mut tx = db.tx("catalog.history_insert").await?;
     if tx.execute(sql).await? > 0 {
         prune(&mut tx, db, now).await?;
@@ -114,6 +116,7 @@ fn read_record(row: &PgRow) -> sqlx::Result<JobRecord> {
         (row.try_get("error_code")?, row.try_get("error_detail")?);
     Ok(JobRecord {
         id: row::parsed(row, "job")?,
+        kb: row::parsed_optional(row, "kb_id")?,
         kind: row.try_get("kind")?,
         queue: row.try_get("queue")?,
         state: row.try_get("state")?,

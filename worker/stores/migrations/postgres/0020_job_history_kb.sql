@@ -1,0 +1,3 @@
+-- The knowledge base that a job was about: credentials of one see how its jobs ended, and no others. Of what ended
+-- before it is not known, so such credentials do not see that.
+alter table job_history add column kb_id text collate "C";
