@@ -14,6 +14,7 @@ pub mod auth;
 mod cancel;
 pub mod documents;
 pub mod extract;
+mod job_names;
 mod meter;
 pub mod openapi;
 pub mod problem;

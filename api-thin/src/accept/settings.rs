@@ -9,6 +9,7 @@ use stores::model::{Tenant, TenantChange, TenantSettings};
 
 use super::merge_patch::merge_patch;
 use crate::extract::{IfMatch, read};
+use crate::job_names::NameOf;
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -44,6 +45,9 @@ pub async fn change_settings(
     change: &SettingsChange,
 ) -> Result<(Tenant, bool), Problem> {
     let catalog = stores.catalog();
+    if let Some(limits) = &change.limits {
+        check_types(app, limits).await?;
+    }
     for _ in 0..TRIES {
         let before = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
         if_match.expect(before.revision)?;
@@ -86,6 +90,14 @@ fn changed(app: &ApiState, before: &Tenant, change: &SettingsChange) -> Result<T
     let name = change.name.clone().unwrap_or_else(|| before.name.clone());
     let slug = change.slug.clone().unwrap_or_else(|| before.slug.clone());
     Ok(TenantSettings { name, slug, plan, limits, status })
+}
+
+/// Refuses caps for job types that there are not. Those that a tenant has already may be ended.
+async fn check_types(app: &ApiState, patch: &Value) -> Result<(), Problem> {
+    let caps = patch.get("type_caps").and_then(Value::as_object);
+    let named = caps.into_iter().flatten().filter(|(_, cap)| !cap.is_null()).map(|(kind, _)| kind.as_str());
+    let Some(problem) = NameOf::Type.unknown(app, named).await? else { return Ok(()) };
+    Err(Problem::new(Code::InvalidField, problem).field("limits.type_caps"))
 }
 
 /// Refuses a plan that nobody defined: its tenant would have no limits at all.

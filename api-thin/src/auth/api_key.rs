@@ -102,16 +102,19 @@ impl KeyMint {
         self.derive(&["refresh token", &token.session.to_string(), &token.generation.to_string()])
     }
 
-    /// HMAC-SHA-256 in hexadecimal. Each part goes in with its length, so that no two lists of parts are
-    /// alike.
     fn derive(&self, parts: &[&str]) -> String {
+        hex::encode(self.mac(&parts.iter().map(|part| part.as_bytes()).collect::<Vec<_>>()))
+    }
+
+    /// HMAC-SHA-256. Each part goes in with its length, so that no two lists of parts are alike.
+    pub(super) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose_secret().as_bytes())
             .expect("HMAC takes a key of any length");
         for part in parts {
             mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            mac.update(part.as_bytes());
+            mac.update(part);
         }
-        hex::encode(mac.finalize().into_bytes())
+        mac.finalize().into_bytes().into()
     }
 }
 

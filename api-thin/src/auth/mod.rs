@@ -8,6 +8,7 @@ mod key_usage;
 mod names;
 mod presented;
 mod principal;
+mod seal;
 mod secret;
 mod token;
 

@@ -38,6 +38,12 @@ impl<N: Need> Caller<N> {
         self.context.tenant_id()
     }
 
+    /// Whether the credentials reach what belongs to the knowledge base `kb`, or to none of them.
+    #[must_use]
+    pub fn reaches(&self, kb: Option<&KbId>) -> bool {
+        self.only_kb.as_ref().is_none_or(|only| kb == Some(only))
+    }
+
     /// Checks that the caller may let somebody have `permissions`: only those that the caller has.
     ///
     /// # Errors

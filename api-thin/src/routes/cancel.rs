@@ -4,8 +4,8 @@ use jobs::queue::{Cancelled, JobFilter};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::job_filter::{Filter, OPEN};
-use super::jobs::Shown;
+use super::job_filter::{Filter, OPEN, reach};
+use super::jobs::{Shown, check_reach};
 use crate::accept::{Answer, job_location};
 use crate::cancel::CallOff;
 use crate::extract::{Caller, Json, ManageJobs, ManageTenant, Need, TenantCaller};
@@ -22,10 +22,11 @@ fn call_off<N: Need>(app: ApiState, who: &Caller<N>) -> CallOff {
 /// `DELETE …/jobs/{job}`: calls one job off.
 pub(super) async fn one(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageJobs>,
+    who: Caller<ManageJobs>,
     Path(shown): Path<Shown>,
 ) -> Result<Answer<CancelledJob>, Problem> {
     let id = shown.id()?;
+    check_reach(&app, &who, id).await?;
     let outcome = cancel(&app, &who, id).await?;
     let location = job_location(who.tenant(), id);
     Ok(Answer::new(CancelledJob { job_id: id, location, outcome }))
@@ -52,18 +53,17 @@ async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<O
 /// `POST …/jobs/cancel`: calls the jobs off that match a filter.
 pub(super) async fn matching(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageJobs>,
+    who: Caller<ManageJobs>,
     Json(filter): Json<Filter>,
 ) -> Result<Answer<CancelReport>, Problem> {
-    let filter = filter.read(OPEN)?;
+    let filter = filter.read(&app, &who, OPEN).await?;
     if filter == JobFilter::default() {
-        let detail = "say which jobs: types, queues, states, created_before or created_after; \
+        let detail = "say which jobs: types, queues, states, kb_id, created_before or created_after; \
                       /jobs/cancel-all calls off everything";
         return Err(Problem::new(Code::InvalidField, detail));
     }
-    let mut jobs = app.queue().list(who.tenant(), &filter, 0, AT_ONCE + 1).await?;
-    let more = jobs.len() > AT_ONCE;
-    jobs.truncate(AT_ONCE);
+    let filter = reach(filter, &who);
+    let (jobs, more) = app.queue().first_matching(who.tenant(), &filter, AT_ONCE).await?;
     let done = call_off(app, &who).jobs(jobs.into_iter().map(|job| job.id).collect()).await?;
     let count = |wanted| done.iter().map(|done| u64::from(*done == wanted)).sum();
     let (cancelled, stopping) = (count(Cancelled::Now), count(Cancelled::Stopping));

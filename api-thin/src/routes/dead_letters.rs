@@ -3,15 +3,16 @@ use axum::extract::{Path, State};
 use axum::response::NoContent;
 use jobs::JobId;
 use jobs::queue::{JobFilter, JobState, JobStatus, Kept, Redriven};
+use jobs::tenant::KbId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::job_filter::Filter;
-use super::jobs::Shown;
+use super::job_filter::{Filter, asked_kb, reach};
+use super::jobs::{Shown, check_reach};
 use super::kept_view::{KeptPage, KeptRow, KeptView, PurgeReport, Redelivery, RedriveReport};
-use super::page::{next_offset, page_limit, page_offset};
+use super::page::{invalid, jobs_after, jobs_next, page_limit};
 use crate::accept::{Answer, job_location};
-use crate::extract::{Anyone, Caller, Json, ManageJobs, Query, TenantCaller};
+use crate::extract::{Anyone, Caller, Json, ManageJobs, Query};
 use crate::problem::{Code, Problem};
 use crate::redrive::Redrive;
 use crate::server::ApiState;
@@ -22,6 +23,9 @@ const KEPT: &[JobState] = &[JobState::Discarded, JobState::Quarantined];
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(super) struct Listing {
+    /// Only those of this knowledge base.
+    #[schemars(with = "Option<KbId>")]
+    kb_id: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 unless it is said.
@@ -53,20 +57,19 @@ async fn page(
     kept: Kept,
     asked: &Listing,
 ) -> Result<Answering<KeptPage>, Problem> {
-    let (limit, offset) = (page_limit(asked.limit.as_deref())?, page_offset(asked.after.as_deref())?);
-    let from = u32::try_from(offset).unwrap_or(u32::MAX);
-    let jobs = app.queue().kept(who.tenant(), kept, from, limit).await?;
-    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-    let said = app.queue().inspect(who.tenant(), &ids).await?;
-    let next = next_offset(offset, limit, jobs.len());
-    let jobs = jobs.into_iter().zip(said).map(|(job, said)| KeptRow::of(job, said)).collect();
-    Ok(Answering(KeptPage { jobs, next }))
+    let limit = usize::try_from(page_limit(asked.limit.as_deref())?).unwrap_or(usize::MAX);
+    let after = jobs_after(app, who.tenant(), asked.after.as_deref())?;
+    let kb = asked_kb(app, who, asked.kb_id.as_deref(), |problem| invalid("kb_id", &problem)).await?;
+    let filter = reach(JobFilter { kb, ..JobFilter::default() }, who);
+    let page = app.queue().kept_page(who.tenant(), kept, &filter, after.as_ref(), limit).await?;
+    let next = jobs_next(app, who.tenant(), page.next);
+    Ok(Answering(KeptPage { jobs: page.jobs.into_iter().map(KeptRow::of).collect(), next }))
 }
 
 /// `GET …/dead-letters/{job}`: everything that is known of a dead letter or a quarantined job but its stamp.
 pub(super) async fn show(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageJobs>,
+    who: Caller<ManageJobs>,
     Path(shown): Path<Shown>,
 ) -> Result<Answering<KeptView>, Problem> {
     let status = kept(&app, &who, shown.id()?).await?;
@@ -74,8 +77,9 @@ pub(super) async fn show(
     Ok(Answering(KeptView::of(status, said)))
 }
 
-/// Where a job is that will not run by itself.
+/// Where a job is that will not run by itself, if the credentials reach it.
 async fn kept(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<JobStatus, Problem> {
+    check_reach(app, who, id).await?;
     let status = app.queue().lookup(who.tenant(), id).await?;
     status.filter(|status| KEPT.contains(&status.state)).ok_or_else(Problem::not_found)
 }
@@ -88,7 +92,7 @@ fn redrive(app: ApiState, who: &Caller<ManageJobs>) -> Redrive {
 /// `POST …/dead-letters/{job}/retry`: starts one again, with all its attempts.
 pub(super) async fn retry(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageJobs>,
+    who: Caller<ManageJobs>,
     Path(shown): Path<Shown>,
 ) -> Result<Answer<Redelivery>, Problem> {
     let id = kept(&app, &who, shown.id()?).await?.id;
@@ -106,8 +110,12 @@ pub(super) async fn retry(
 }
 
 /// Which of the two places a filter means: dead letters, unless it says `quarantined`.
-fn place(filter: Filter) -> Result<(Kept, JobFilter), Problem> {
-    let mut filter = filter.read(KEPT)?;
+async fn place(
+    app: &ApiState,
+    who: &Caller<ManageJobs>,
+    filter: Filter,
+) -> Result<(Kept, JobFilter), Problem> {
+    let mut filter = reach(filter.read(app, who, KEPT).await?, who);
     let states = std::mem::take(&mut filter.states);
     match states.as_slice() {
         [] | [JobState::Discarded] => Ok((Kept::Discarded, filter)),
@@ -122,10 +130,10 @@ fn place(filter: Filter) -> Result<(Kept, JobFilter), Problem> {
 /// `POST …/dead-letters/retry`: starts those again that match a filter.
 pub(super) async fn retry_matching(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageJobs>,
+    who: Caller<ManageJobs>,
     Json(filter): Json<Filter>,
 ) -> Result<Answer<RedriveReport>, Problem> {
-    let (place, filter) = place(filter)?;
+    let (place, filter) = place(&app, &who, filter).await?;
     let ids = app.queue().kept_where(who.tenant(), place, &filter).await?;
     let done = redrive(app, &who).jobs(ids).await?;
     let count = |wanted| done.iter().filter(|done| **done == wanted).count();
@@ -136,20 +144,22 @@ pub(super) async fn retry_matching(
 /// `DELETE …/dead-letters/{job}`: throws one away.
 pub(super) async fn purge(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageJobs>,
+    who: Caller<ManageJobs>,
     Path(shown): Path<Shown>,
 ) -> Result<NoContent, Problem> {
-    let purged = app.queue().purge(who.tenant(), shown.id()?).await?;
+    let id = shown.id()?;
+    check_reach(&app, &who, id).await?;
+    let purged = app.queue().purge(who.tenant(), id).await?;
     if purged { Ok(NoContent) } else { Err(Problem::not_found()) }
 }
 
 /// `POST …/dead-letters/purge`: throws those away that match a filter.
 pub(super) async fn purge_matching(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageJobs>,
+    who: Caller<ManageJobs>,
     Json(filter): Json<Filter>,
 ) -> Result<Answering<PurgeReport>, Problem> {
-    let (place, filter) = place(filter)?;
+    let (place, filter) = place(&app, &who, filter).await?;
     let purged = app.queue().purge_where(who.tenant(), place, &filter).await?;
     Ok(Answering(PurgeReport { purged }))
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accept::apply_settings;
 use crate::extract::{ManageJobs, QueueOwner, TenantCaller};
+use crate::job_names::NameOf;
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -110,6 +111,9 @@ async fn of_queue(
     flow: Flow,
 ) -> Result<Json<FlowView>, Problem> {
     check_name(queue)?;
+    if let Some(problem) = NameOf::Queue.unknown(app, [queue]).await? {
+        return Err(Problem::new(Code::NotFound, problem).field("queue"));
+    }
     let (tenant, applied) = match owner {
         QueueOwner::Everybody => {
             app.directory().queue_flow_put(queue, flow).await?;

@@ -4,11 +4,13 @@ use jobs::queue::QueueStats;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// How many of a tenant's jobs are where.
+/// How many of a tenant's jobs are where, or of one knowledge base's.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct JobCounts {
-    counts: ByState,
-    totals: Totals,
+    /// Null for one knowledge base of a tenant that has too many jobs to look at them all.
+    counts: Option<ByState>,
+    /// Null for one knowledge base.
+    totals: Option<Totals>,
     /// Jobs that are available and that no live worker runs, by type and version.
     waiting_for_a_worker: BTreeMap<String, u64>,
 }
@@ -34,25 +36,36 @@ struct Totals {
     quarantined: u64,
 }
 
-impl From<QueueStats> for JobCounts {
-    fn from(stats: QueueStats) -> Self {
+impl JobCounts {
+    /// Those of the whole tenant.
+    pub(super) fn of_tenant(stats: QueueStats) -> Self {
+        let totals = Totals {
+            completed: stats.completed_total,
+            cancelled: stats.cancelled_total,
+            discarded: stats.discarded_total,
+            quarantined: stats.quarantined_total,
+        };
+        Self { totals: Some(totals), ..Self::of_kb(Some(stats)) }
+    }
+
+    /// Those of one knowledge base, if they were counted.
+    pub(super) fn of_kb(stats: Option<QueueStats>) -> Self {
+        let counts = stats.as_ref().map(ByState::of);
+        let waiting_for_a_worker = stats.map(|stats| stats.undeclared).unwrap_or_default();
+        Self { counts, totals: None, waiting_for_a_worker }
+    }
+}
+
+impl ByState {
+    fn of(stats: &QueueStats) -> Self {
         Self {
-            counts: ByState {
-                scheduled: stats.scheduled,
-                available: stats.available,
-                active: stats.active,
-                retryable: stats.retryable,
-                parked: stats.parked,
-                discarded: stats.discarded,
-                quarantined: stats.quarantined,
-            },
-            totals: Totals {
-                completed: stats.completed_total,
-                cancelled: stats.cancelled_total,
-                discarded: stats.discarded_total,
-                quarantined: stats.quarantined_total,
-            },
-            waiting_for_a_worker: stats.undeclared,
+            scheduled: stats.scheduled,
+            available: stats.available,
+            active: stats.active,
+            retryable: stats.retryable,
+            parked: stats.parked,
+            discarded: stats.discarded,
+            quarantined: stats.quarantined,
         }
     }
 }

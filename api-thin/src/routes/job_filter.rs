@@ -1,9 +1,13 @@
 use chrono::{DateTime, Utc};
 use jobs::queue::{JobFilter, JobState};
+use jobs::tenant::KbId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::extract::{Caller, Need};
+use crate::job_names::NameOf;
 use crate::problem::{Code, Problem};
+use crate::server::ApiState;
 
 /// States in which a job may still run by itself.
 pub(super) const OPEN: &[JobState] =
@@ -25,16 +29,62 @@ pub(super) struct Filter {
     created_after: Option<DateTime<Utc>>,
     /// The `code` of the reason why it will not run.
     reason_code: Option<String>,
+    /// Only those of this knowledge base.
+    #[schemars(with = "Option<KbId>")]
+    kb_id: Option<String>,
 }
 
 impl Filter {
-    /// The filter as the queue takes it, its states being among `known`.
-    pub(super) fn read(self, known: &[JobState]) -> Result<JobFilter, Problem> {
-        let Self { kinds, queues, states, created_before, created_after, reason_code } = self;
+    /// The filter as the queue takes it, its states being among `known`. What credentials of one knowledge base do
+    /// not reach is not added here: see [`reach`].
+    pub(super) async fn read<N: Need>(
+        self,
+        app: &ApiState,
+        who: &Caller<N>,
+        known: &[JobState],
+    ) -> Result<JobFilter, Problem> {
+        let Self { kinds, queues, states, created_before, created_after, reason_code, kb_id } = self;
+        let refuse = |field: &str, problem: String| Problem::new(Code::InvalidField, problem).field(field);
         let states = states_of(states.iter().map(String::as_str), known)
-            .map_err(|problem| Problem::new(Code::InvalidField, problem).field("states"))?;
-        Ok(JobFilter { kinds, queues, states, created_before, created_after, reason_code })
+            .map_err(|problem| refuse("states", problem))?;
+        check_names(app, NameOf::Type, &kinds, |problem| refuse("types", problem)).await?;
+        check_names(app, NameOf::Queue, &queues, |problem| refuse("queues", problem)).await?;
+        let kb = asked_kb(app, who, kb_id.as_deref(), |problem| refuse("kb_id", problem)).await?;
+        Ok(JobFilter { kinds, queues, states, created_before, created_after, reason_code, kb })
     }
+}
+
+/// Refuses names that nothing has: a filter that can match nothing is a mistake.
+pub(super) async fn check_names(
+    app: &ApiState,
+    what: NameOf,
+    names: &[String],
+    refuse: impl FnOnce(String) -> Problem,
+) -> Result<(), Problem> {
+    let unknown = what.unknown(app, names.iter().map(String::as_str)).await?;
+    unknown.map_or(Ok(()), |problem| Err(refuse(problem)))
+}
+
+/// The knowledge base that a filter names. One that the credentials do not reach is like one that does not exist.
+pub(super) async fn asked_kb<N: Need>(
+    app: &ApiState,
+    who: &Caller<N>,
+    named: Option<&str>,
+    refuse: impl FnOnce(String) -> Problem,
+) -> Result<Option<KbId>, Problem> {
+    let Some(named) = named else { return Ok(None) };
+    if let Ok(kb) = named.parse::<KbId>() {
+        let found = app.directory().kb(who.tenant(), &kb).await?;
+        if found.is_some() && who.reaches(Some(&kb)) {
+            return Ok(Some(kb));
+        }
+    }
+    Err(refuse("there is no such knowledge base, or these credentials do not reach it".to_owned()))
+}
+
+/// Adds to a filter what the credentials reach: of one knowledge base only its own jobs.
+pub(super) fn reach<N: Need>(filter: JobFilter, who: &Caller<N>) -> JobFilter {
+    JobFilter { kb: who.only_kb.clone().or(filter.kb), ..filter }
 }
 
 /// Reads names of states, all of which must be among `known`.

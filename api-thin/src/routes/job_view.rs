@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
-use jobs::envelope::{Envelope, WireEnvelope};
-use jobs::queue::{Explanation, JobState, JobSummary, WaitsFor};
+use jobs::queue::{Explanation, Inspected, JobState, JobSummary, WaitsFor};
+use jobs::tenant::KbId;
 use jobs::{JobId, JobKind};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -94,10 +94,8 @@ impl JobView {
     }
 
     /// A job that was accepted and that the queue does not have yet. Its envelope is shown, not trusted.
-    pub(super) fn accepted(wire: &str) -> Option<Self> {
-        let wire: WireEnvelope = serde_json::from_str(wire).ok()?;
-        let envelope: Envelope = serde_json::from_str(wire.job.get()).ok()?;
-        Some(Self {
+    pub(super) fn accepted(Inspected { envelope, .. }: Inspected) -> Self {
+        Self {
             id: envelope.id,
             kind: Some(envelope.kind),
             queue: Some(envelope.queue),
@@ -115,7 +113,7 @@ impl JobView {
                 text: "the queue does not have the job yet: it is delivered when the queue answers"
                     .to_owned(),
             }],
-        })
+        }
     }
 
     /// The view of a job that was started again so often.
@@ -165,12 +163,13 @@ pub(super) struct JobRow {
     state: &'static str,
     attempt: u32,
     created_at: DateTime<Utc>,
+    kb_id: Option<KbId>,
 }
 
 impl From<JobSummary> for JobRow {
     fn from(job: JobSummary) -> Self {
-        let JobSummary { id, kind, queue, state, attempts, created_at, .. } = job;
+        let JobSummary { id, kind, queue, state, attempts, created_at, kb, .. } = job;
         let attempt = attempts + u32::from(state == JobState::Active);
-        Self { id, kind, queue, state: state.as_str(), attempt, created_at }
+        Self { id, kind, queue, state: state.as_str(), attempt, created_at, kb_id: kb }
     }
 }

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use stores::model::{DocumentStatus, Kb};
 use stores::ports::Catalog;
 
+use super::page::Paging;
 use super::text::{invalid, text};
 use super::versioned::Versioned;
 use crate::accept::{Answer, KbJob, MadeKb, accept_kb, accept_kb_delete};
 use crate::extract::{
-    Caller, CreateKbs, DeleteKbs, IdempotencyKey, IfMatch, Json, KbCaller, Need, ReadDocuments, TenantCaller,
+    Caller, CreateKbs, DeleteKbs, IdempotencyKey, IfMatch, Json, KbCaller, Need, Query, ReadDocuments,
+    TenantCaller,
 };
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
@@ -21,15 +23,19 @@ use crate::server::ApiState;
 /// How often others may change the same knowledge base in between before we give up.
 const TRIES: u32 = 8;
 
-/// `GET …/kbs`: the knowledge bases that the credentials reach, with their documents by status.
-pub(super) async fn list(who: Caller<ReadDocuments>) -> Result<Answering<KbList>, Problem> {
+/// `GET …/kbs`: a page of the knowledge bases that the credentials reach, with their documents by status.
+pub(super) async fn list(
+    who: Caller<ReadDocuments>,
+    Query(asked): Query<Paging>,
+) -> Result<Answering<KbList>, Problem> {
     let catalog = who.stores.catalog();
-    let reached = |kb: &Kb| who.only_kb.as_ref().is_none_or(|only| *only == kb.id);
-    let mut kbs = Vec::new();
-    for kb in catalog.kbs().await?.into_iter().filter(reached) {
-        kbs.push(view(&kb, catalog.as_ref()).await?);
+    let reached = catalog.kbs().await?.into_iter().filter(|kb| who.reaches(Some(&kb.id)));
+    let (page, next) = asked.cut(reached.collect(), |kb: &Kb| kb.id.to_string())?;
+    let mut kbs = Vec::with_capacity(page.len());
+    for kb in &page {
+        kbs.push(view(kb, catalog.as_ref()).await?);
     }
-    Ok(Answering(KbList { kbs }))
+    Ok(Answering(KbList { kbs, next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -134,4 +140,6 @@ pub(super) struct KbView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct KbList {
     kbs: Vec<KbView>,
+    /// Where the next page begins; null at the end.
+    next: Option<String>,
 }

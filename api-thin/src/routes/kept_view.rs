@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::envelope::Envelope;
-use jobs::queue::{Inspected, JobStatus, KeptJob};
+use jobs::queue::{Inspected, JobStatus, KeptEntry};
 use jobs::tenant::KbId;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,7 +13,8 @@ use super::job_view::Fault;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "ListedDeadLetter")]
 pub(super) struct KeptRow {
-    id: JobId,
+    /// Null when it is the id of another tenant's job.
+    id: Option<JobId>,
     #[serde(rename = "type")]
     kind: Option<String>,
     queue: Option<String>,
@@ -21,18 +22,20 @@ pub(super) struct KeptRow {
     /// Since when it will not run.
     since: DateTime<Utc>,
     error: Fault,
+    kb_id: Option<KbId>,
 }
 
 impl KeptRow {
-    pub(super) fn of(job: KeptJob, said: Option<Inspected>) -> Self {
-        let said = said.map(|said| said.envelope);
+    pub(super) fn of(KeptEntry { job, said, has_foreign_id }: KeptEntry) -> Self {
+        let (said, kb_id) = said.map(|said| (said.envelope, said.kb)).unzip();
         Self {
-            id: job.id,
+            id: (!has_foreign_id).then_some(job.id),
             created_at: said.as_ref().map(|said| said.meta.created_at),
             queue: said.as_ref().map(|said| said.queue.clone()),
             kind: said.map(|said| said.kind),
             since: job.since,
             error: Fault { code: job.reason.code, detail: job.reason.text },
+            kb_id: kb_id.flatten(),
         }
     }
 }

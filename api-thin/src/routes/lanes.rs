@@ -4,15 +4,21 @@ use jobs::queue::LaneStatus;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::extract::OperatorCaller;
+use super::page::Paging;
+use crate::extract::{OperatorCaller, Query};
 use crate::problem::Problem;
 use crate::server::ApiState;
 
 /// `GET /api/v1/lanes`: which types and versions of jobs there are, those that no live worker runs first.
-pub(super) async fn list(State(app): State<ApiState>, _: OperatorCaller) -> Result<Json<LaneList>, Problem> {
-    let mut lanes = app.queue().lanes().await?;
-    lanes.sort_by(|one, other| (one.workers > 0, &one.lane).cmp(&(other.workers > 0, &other.lane)));
-    Ok(Json(LaneList { lanes: lanes.into_iter().map(LaneView::from).collect() }))
+pub(super) async fn list(
+    State(app): State<ApiState>,
+    _: OperatorCaller,
+    Query(asked): Query<Paging>,
+) -> Result<Json<LaneList>, Problem> {
+    let lanes = app.queue().lanes().await?;
+    let key = |lane: &LaneStatus| format!("{}-{}", u8::from(lane.workers > 0), lane.lane);
+    let (lanes, next) = asked.cut(lanes, key)?;
+    Ok(Json(LaneList { lanes: lanes.into_iter().map(LaneView::from).collect(), next }))
 }
 
 /// A type and version of jobs.
@@ -21,6 +27,8 @@ pub(super) async fn list(State(app): State<ApiState>, _: OperatorCaller) -> Resu
 struct LaneView {
     /// The type, `@` and the version.
     lane: String,
+    /// The queue that its jobs wait in.
+    queue: String,
     /// How many live workers run it.
     workers: u64,
     /// How many tenants have such a job that could start now.
@@ -28,8 +36,8 @@ struct LaneView {
 }
 
 impl From<LaneStatus> for LaneView {
-    fn from(LaneStatus { lane, workers, ready_tenants }: LaneStatus) -> Self {
-        Self { lane, workers, ready_tenants }
+    fn from(LaneStatus { lane, queue, workers, ready_tenants }: LaneStatus) -> Self {
+        Self { lane, queue, workers, ready_tenants }
     }
 }
 
@@ -37,4 +45,6 @@ impl From<LaneStatus> for LaneView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct LaneList {
     lanes: Vec<LaneView>,
+    /// Where the next page begins; null at the end.
+    next: Option<String>,
 }

@@ -1,9 +1,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jobs::queue::ListCursor;
+use jobs::tenant::TenantId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::documents::Limits;
 use crate::extract::shown;
 use crate::problem::{Code, Problem};
+use crate::server::ApiState;
 
 const USUAL: u32 = 100;
 
@@ -33,18 +39,70 @@ pub(super) fn invalid(parameter: &str, problem: &str) -> Problem {
     Problem::new(Code::InvalidQuery, format!("`{parameter}`: {problem}")).field(parameter)
 }
 
-/// How many items an offset may leave out: the queue has to pass them all.
-const FURTHEST: usize = 100_000;
-
-/// Where a page begins of a list that is read by number: `after` is the `next` of the page before.
-pub(super) fn page_offset(after: Option<&str>) -> Result<usize, Problem> {
-    let Some(after) = after else { return Ok(0) };
-    let offset = after.parse().ok().filter(|&offset: &usize| offset <= FURTHEST);
-    offset.ok_or_else(|| invalid("after", "expected the `next` of an earlier page, or use a narrower filter"))
+/// Which part of a list a request asks for.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(super) struct Paging {
+    /// The `next` of the page before.
+    pub(super) after: Option<String>,
+    /// How many to show: 1 to 1000, 100 unless it is said.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) limit: Option<u32>,
 }
 
-/// The `next` of a page that begins at `offset` and is full.
-pub(super) fn next_offset(offset: usize, limit: u32, found: usize) -> Option<String> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    (found >= limit).then(|| (offset + found).to_string())
+impl Paging {
+    /// A page of a short list that was read whole, in the order of its keys, and where the next one begins.
+    pub(super) fn cut<T>(
+        &self,
+        mut items: Vec<T>,
+        key: impl Fn(&T) -> String,
+    ) -> Result<(Vec<T>, Option<String>), Problem> {
+        let limit = usize::try_from(page_limit(self.limit)?).unwrap_or(usize::MAX);
+        items.sort_by_cached_key(&key);
+        items.retain(|item| self.after.as_ref().is_none_or(|after| key(item) > *after));
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(key);
+        Ok((items, next))
+    }
+}
+
+/// Where a page of a tenant's jobs begins: `after` is the `next` of the page before, which only this tenant can use.
+pub(super) fn jobs_after(
+    app: &ApiState,
+    tenant: &TenantId,
+    after: Option<&str>,
+) -> Result<Option<ListCursor>, Problem> {
+    let Some(sealed) = after else { return Ok(None) };
+    let cursor = app.mint().unseal(&purpose(tenant), sealed).and_then(|text| text.parse().ok());
+    cursor.map(Some).ok_or_else(|| invalid("after", "expected the `next` of an earlier page"))
+}
+
+/// The `next` of a page of jobs. It is sealed because it names the job at which the page ended, which the caller may
+/// not be allowed to see.
+pub(super) fn jobs_next(app: &ApiState, tenant: &TenantId, next: Option<ListCursor>) -> Option<String> {
+    next.map(|cursor| app.mint().seal(&purpose(tenant), &cursor.to_string()))
+}
+
+fn purpose(tenant: &TenantId) -> String {
+    format!("where a page of the jobs of {tenant} ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_list_is_cut_by_key() {
+        let cut = |after: Option<&str>, limit| {
+            let paging = Paging { after: after.map(str::to_owned), limit: Some(limit) };
+            paging.cut(vec!["c", "a", "b"], |item| (*item).to_owned()).unwrap()
+        };
+        assert_eq!(cut(None, 2), (vec!["a", "b"], Some("b".to_owned())));
+        assert_eq!(cut(Some("b"), 2), (vec!["c"], None));
+        assert_eq!(cut(None, 3), (vec!["a", "b", "c"], None));
+        assert_eq!(cut(Some("aa"), 1), (vec!["b"], Some("b".to_owned())), "a key that has gone");
+        assert!(Paging { after: None, limit: Some(0) }.cut(Vec::<String>::new(), String::clone).is_err());
+    }
 }

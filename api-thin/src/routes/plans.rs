@@ -4,14 +4,21 @@ use jobs::plan::Limits;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::extract::Somebody;
+use super::page::Paging;
+use crate::extract::{Query, Somebody};
+use crate::problem::Problem;
 use crate::server::ApiState;
 
 /// `GET /api/v1/plans`: every plan, and what a tenant of it may use.
-pub(super) async fn list(State(app): State<ApiState>, _: Somebody) -> Json<PlanList> {
+pub(super) async fn list(
+    State(app): State<ApiState>,
+    _: Somebody,
+    Query(asked): Query<Paging>,
+) -> Result<Json<PlanList>, Problem> {
     let plans = app.plans();
     let row = |name: &str| Plan { name: name.to_owned(), limits: plans.limits(name, &Limits::default()) };
-    Json(PlanList { plans: plans.names().into_iter().map(row).collect() })
+    let (names, next) = asked.cut(plans.names(), |name| (*name).to_owned())?;
+    Ok(Json(PlanList { plans: names.into_iter().map(row).collect(), next }))
 }
 
 /// A plan, and what a tenant of it may use.
@@ -21,8 +28,10 @@ struct Plan {
     limits: Limits,
 }
 
-/// Every plan.
+/// Plans, by name.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PlanList {
     plans: Vec<Plan>,
+    /// Where the next page begins; null at the end.
+    next: Option<String>,
 }

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{NewSchedule, Schedule};
 
-use crate::extract::{Json, KbCaller, ManageJobs, ReadDocuments};
+use super::page::Paging;
+use crate::extract::{Json, KbCaller, ManageJobs, Query, ReadDocuments};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -39,9 +40,14 @@ pub(super) struct Wanted {
 }
 
 /// `GET …/schedules`
-pub(super) async fn list(who: KbCaller<ReadDocuments>) -> Result<Answering<ScheduleList>, Problem> {
+pub(super) async fn list(
+    who: KbCaller<ReadDocuments>,
+    Query(asked): Query<Paging>,
+) -> Result<Answering<ScheduleList>, Problem> {
     let schedules = who.caller.stores.catalog().schedules(&who.kb.id).await?;
-    Ok(Answering(ScheduleList { schedules: schedules.into_iter().map(ScheduleView::from).collect() }))
+    let (schedules, next) = asked.cut(schedules, |schedule| schedule.name.clone())?;
+    let schedules = schedules.into_iter().map(ScheduleView::from).collect();
+    Ok(Answering(ScheduleList { schedules, next }))
 }
 
 /// `GET …/schedules/{schedule}`
@@ -165,6 +171,8 @@ impl From<Schedule> for ScheduleView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ScheduleList {
     schedules: Vec<ScheduleView>,
+    /// Where the next page begins; null at the end.
+    next: Option<String>,
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn status_of(name: &str) -> Result<TenantStatus, Problem> {
 /// `GET …/limits`: what the tenant may use, where that comes from, and how much of it is used.
 pub(super) async fn limits(
     State(app): State<ApiState>,
-    who: Caller<Anyone>,
+    TenantCaller(who): TenantCaller<Anyone>,
 ) -> Result<Answering<TenantLimits>, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
     let stats = app.queue().stats(who.tenant()).await?;

@@ -47,7 +47,7 @@ fn hash(text: &str) -> Option<[u8; HASH_BYTES]> {
     (decoded == Ok(HASH_BYTES)).then_some(bytes)
 }
 
-fn digest_is(job: &str, claimed: &str) -> bool {
+pub(super) fn digest_is(job: &str, claimed: &str) -> bool {
     hash(claimed).is_some_and(|claimed| claimed == *Sha256::digest(job.as_bytes()))
 }
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::stamp::digest_is;
 use crate::tenant::KbId;
 
 /// What lies on Redis: a job and the stamp over its exact bytes. It carries no authority; anybody who can
@@ -21,16 +22,31 @@ pub struct WireEnvelope {
 }
 
 impl WireEnvelope {
-    /// The knowledge base that the stamp names, for people to look at: whether the stamp is genuine is not checked.
-    #[must_use]
-    pub fn claimed_kb(&self) -> Option<KbId> {
-        #[derive(Deserialize)]
-        struct Claimed {
-            kb: Option<KbId>,
-        }
+    /// What the stamp claims, for people to look at: whether it is genuine is not checked.
+    pub(crate) fn claimed(&self) -> Option<Claimed> {
         let claims = self.stamp.split('.').nth(1)?;
         let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
-        serde_json::from_slice::<Claimed>(&claims).ok()?.kb
+        serde_json::from_slice(&claims).ok()
+    }
+}
+
+/// Claims of a stamp whose signature was not checked.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Claimed {
+    /// Whose job it is.
+    pub(crate) tenant: String,
+    /// The job's id.
+    #[serde(rename = "jti")]
+    pub(crate) id: String,
+    /// The knowledge base, if there is one.
+    pub(crate) kb: Option<KbId>,
+    dig: String,
+}
+
+impl Claimed {
+    /// Whether these bytes are the job that was stamped.
+    pub(crate) fn is_of(&self, job: &RawValue) -> bool {
+        digest_is(job.get(), &self.dig)
     }
 }
 

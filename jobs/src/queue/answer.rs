@@ -1,11 +1,10 @@
 //! What the queue's functions answer, read.
 
-use chrono::DateTime;
 use redis::Value;
 
 use super::client::moment;
 use super::error::QueueError;
-use super::status::{JobState, JobStatus, KeptJob, QueueStats, Reason};
+use super::status::{JobState, JobStatus, QueueStats, Reason};
 use crate::id::JobId;
 use crate::job::Priority;
 
@@ -71,16 +70,4 @@ pub(super) fn stats(counts: Vec<u64>, undeclared: &[String]) -> Result<QueueStat
         quarantined_total,
         undeclared,
     })
-}
-
-pub(super) fn kept(answer: &[Value]) -> Result<Vec<KeptJob>, QueueError> {
-    let texts = texts(answer)?;
-    let mut jobs = Vec::with_capacity(texts.len() / 3);
-    for entry in texts.chunks_exact(3) {
-        // Whoever wrote something else than an id there did not write a job.
-        let Ok(id) = entry[0].parse() else { continue };
-        let reason = reason(&entry[2]).unwrap_or(Reason { code: "unknown".to_owned(), text: String::new() });
-        jobs.push(KeptJob { id, since: moment(&entry[1]).unwrap_or(DateTime::UNIX_EPOCH), reason });
-    }
-    Ok(jobs)
 }

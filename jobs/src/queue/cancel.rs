@@ -74,7 +74,7 @@ impl Queue {
         filter: &JobFilter,
     ) -> Result<CancelReport, QueueError> {
         let mut report = CancelReport::default();
-        let matching = self.list_all(tenant, filter).await?;
+        let (matching, _) = self.first_matching(tenant, filter, usize::MAX).await?;
         let ids: Vec<_> = matching.iter().map(|job| job.id).collect();
         for done in self.cancel_ids(tenant, &ids).await? {
             match done {

@@ -1,11 +1,10 @@
 //! Jobs that will not run by themselves: dead letters and quarantine.
 
-use super::answer;
 use super::client::Queue;
 use super::error::QueueError;
 use super::library::Operation;
 use super::list::{JobFilter, PAGE};
-use super::status::{Kept, KeptJob};
+use super::status::Kept;
 use crate::id::JobId;
 use crate::tenant::TenantId;
 
@@ -21,30 +20,6 @@ pub enum Redriven {
 }
 
 impl Queue {
-    /// Dead letters or quarantined jobs of a tenant, newest first.
-    ///
-    /// # Errors
-    /// When Redis fails.
-    pub async fn kept(
-        &self,
-        tenant: &TenantId,
-        kept: Kept,
-        offset: u32,
-        limit: u32,
-    ) -> Result<Vec<KeptJob>, QueueError> {
-        let set = match kept {
-            Kept::Discarded => "x",
-            Kept::Quarantined => "q",
-        };
-        let limit = limit.min(1_000);
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let arguments = vec![tenant.as_str().into(), set.into(), offset.to_string(), limit.to_string()];
-        let answer: Vec<redis::Value> = self.read_for(tenant, Operation::Kept, arguments).await?;
-        answer::kept(&answer)
-    }
-
     /// Starts a dead letter or a quarantined job again, with all its attempts. Its stamp is the one it always
     /// had, and is checked again when it runs.
     ///

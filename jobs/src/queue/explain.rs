@@ -21,6 +21,14 @@ pub struct Explanation {
     pub waits_for: Vec<WaitsFor>,
 }
 
+impl Explanation {
+    /// The same without numbers of other jobs, for a caller that may not know of them.
+    #[must_use]
+    pub fn without_counts(self) -> Self {
+        Self { waits_for: self.waits_for.into_iter().map(WaitsFor::without_counts).collect(), ..self }
+    }
+}
+
 /// One thing that keeps a job from running. Its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitsFor {
@@ -63,6 +71,8 @@ pub enum WaitsFor {
     Rate(DateTime<Utc>),
     /// Other jobs of its tenant that go first. 10,000 may mean more.
     Jobs(u64),
+    /// Other jobs of its tenant, without how many: the code of what they keep it from.
+    Uncounted(&'static str),
     /// Other tenants whose turn it is first.
     Tenants(u64),
     /// A free worker: it is next.
@@ -86,6 +96,9 @@ impl fmt::Display for WaitsFor {
             }
             Self::Rate(until) => write!(f, "the tenant's rate allows no start before {}", until.to_rfc3339()),
             Self::Jobs(count) => write!(f, "behind {count} jobs of the same tenant"),
+            Self::Uncounted("cap") => f.write_str("the tenant runs as many jobs as it may"),
+            Self::Uncounted("type_cap") => f.write_str("the tenant runs as many jobs of its type as it may"),
+            Self::Uncounted(_) => f.write_str("behind earlier jobs of the same tenant"),
             Self::Tenants(count) => write!(f, "behind {count} other tenants"),
             Self::FreeWorker => f.write_str("next, as soon as a worker is free"),
         }
@@ -93,6 +106,13 @@ impl fmt::Display for WaitsFor {
 }
 
 impl WaitsFor {
+    fn without_counts(self) -> Self {
+        match self {
+            Self::Cap { .. } | Self::TypeCap { .. } | Self::Jobs(_) => Self::Uncounted(self.code()),
+            other => other,
+        }
+    }
+
     /// Stable code, `snake_case`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -109,6 +129,7 @@ impl WaitsFor {
             Self::TypeCap { .. } => "type_cap",
             Self::Rate(_) => "rate",
             Self::Jobs(_) => "jobs_ahead",
+            Self::Uncounted(code) => code,
             Self::Tenants(_) => "tenants_ahead",
             Self::FreeWorker => "free_worker",
         }

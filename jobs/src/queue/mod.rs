@@ -70,7 +70,7 @@ pub use lanes::LaneStatus;
 #[cfg(feature = "test-support")]
 pub use library::LibraryPatch;
 pub use limits::{Flow, LimitReached, TenantShare};
-pub use list::{JobFilter, JobSummary};
+pub use list::{InvalidCursor, JobFilter, JobPage, JobSummary, KeptEntry, KeptPage, ListCursor};
 #[cfg(feature = "test-support")]
 pub use memory::MemoryQueue;
 pub use resharding::{ReshardError, Resharded, reshard};

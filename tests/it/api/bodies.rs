@@ -72,7 +72,7 @@ fn filter(state: &str) -> Value {
     json!({
         "types": ["document.ingest"], "queues": ["documents"], "states": [state],
         "created_before": "2029-01-01T00:00:00Z", "created_after": "2019-01-01T00:00:00Z",
-        "reason_code": "too_complex",
+        "reason_code": "too_complex", "kb_id": "default",
     })
 }
 

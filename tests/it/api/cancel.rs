@@ -93,6 +93,15 @@ async fn a_filter_cancels_what_it_matches() {
     for body in [json!({}), json!({ "states": ["completed"] }), json!({ "kinds": ["x"] })] {
         assert_eq!(acme.post("/jobs/cancel", &body).await.status, 400, "{body}");
     }
+    for (field, name) in [("types", "document.ingests"), ("queues", "document"), ("kb_id", "nowhere")] {
+        let value = if field == "kb_id" { json!(name) } else { json!([name]) };
+        for path in ["/jobs/cancel", "/dead-letters/retry", "/dead-letters/purge"] {
+            let reply = acme.post(path, &json!({ field: value })).await;
+            problem(&reply, 400, "invalid_field");
+            assert_eq!(reply.text("/field"), field, "{path}");
+            assert!(field == "kb_id" || reply.text("/detail").contains(&name[..8]), "it lists what there is");
+        }
+    }
     let filter = json!({ "types": ["document.ingest"], "queues": ["documents"], "states": ["available"] });
     let reply = acme.post("/jobs/cancel", &filter).await;
     assert_eq!(reply.body(), json!({ "cancelled": 1, "stopping": 0, "more": false }));
@@ -130,18 +139,25 @@ async fn everything_is_cancelled_at_once() {
 }
 
 #[tokio::test]
-async fn only_who_manages_all_jobs_may_cancel() {
+async fn only_who_manages_all_jobs_may_cancel_or_hold_them_all() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
     let job = upload(&acme, "a.md").await;
     acme.member(&api, "product:ann", "ADMIN").await;
     let before = Written::of(&api, &acme).await;
     let one_kb = Claims { kb_id: Some("default".into()), ..Claims::of("acme", "ADMIN") };
+    for (claims, method, path) in [
+        (Claims::of("acme", "VIEWER"), Method::DELETE, format!("/jobs/{job}")),
+        (one_kb.clone(), Method::GET, "/limits".to_owned()),
+        (one_kb.clone(), Method::GET, "/usage".to_owned()),
+    ] {
+        let reply = send(acme.anonymous(method, &path).bearer_auth(claims.token())).await;
+        problem(&reply, 403, "forbidden");
+    }
     for claims in [Claims::of("acme", "VIEWER"), one_kb] {
         let token = claims.token();
         for (method, path) in [
-            (Method::DELETE, format!("/jobs/{job}")),
-            (Method::POST, "/jobs/cancel-all".into()),
+            (Method::POST, "/jobs/cancel-all".to_owned()),
             (Method::POST, "/jobs/pause".into()),
             (Method::POST, "/queues/documents/drain".into()),
         ] {

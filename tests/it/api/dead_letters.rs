@@ -1,6 +1,8 @@
 use jobs::DocumentId;
 use jobs::queue::Verdict;
+use redis::AsyncCommands as _;
 use reqwest::Method;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tests::api::{Api, ApiTenant, Written, problem, send};
 
@@ -80,4 +82,65 @@ async fn many_are_started_or_thrown_away_by_reason() {
     assert_eq!(gone.status, 204);
     let gone = send(acme.request(Method::DELETE, &format!("/dead-letters/{left}"))).await;
     problem(&gone, 404, "not_found");
+}
+
+/// Somebody with access to Redis has put another tenant's job in the place of one of ours.
+#[tokio::test]
+async fn a_foreign_envelope_in_quarantine_shows_its_reason_and_nothing_else() {
+    let api = Api::start().await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let place = acme.upload_text("mine.md", "text").await.text("/job_id");
+    let theirs = twin.upload_text("secret-plan.md", "text").await.text("/job_id");
+    let url = api.queue.config().url.expose_secret().to_owned();
+    let key = format!("{}:{{q.0}}:e", api.queue.config().prefix);
+    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let own: String = redis.hget(&key, &place).await.unwrap();
+    let foreign: String = redis.hget(&key, &theirs).await.unwrap();
+    let wire = |record: &str| record.splitn(4, '\n').last().unwrap().to_owned();
+    let () = redis.hset(&key, &place, own.replace(&wire(&own), &wire(&foreign))).await.unwrap();
+    let verdict = Verdict::Quarantined { code: "foreign_queue", reason: "it was moved".into() };
+    assert_eq!(api.work(&acme, |_| verdict.clone()).await, 1);
+    let list = acme.get("/quarantine").await;
+    let row = &list.body()["jobs"][0];
+    assert_eq!((&row["id"], &row["error"]["code"]), (&json!(place), &json!("foreign_queue")));
+    let document = DocumentId::of_name("secret-plan.md");
+    let paths = [format!("/dead-letters/{place}"), format!("/jobs/{place}"), "/jobs".to_owned()];
+    let mut replies = vec![list];
+    for path in &paths {
+        replies.push(acme.get(path).await);
+    }
+    for reply in replies {
+        let body = String::from_utf8(reply.bytes).unwrap();
+        for secret in
+            [theirs.as_str(), "acme-2", "secret-plan", document.as_str(), "document_id", "\"kb_id\":\""]
+        {
+            assert!(!body.contains(secret), "{secret}: {body}");
+        }
+    }
+    assert_eq!(acme.get(&format!("/dead-letters/{place}")).await.body()["job"], json!(null));
+    let purged = acme.post("/dead-letters/purge", &json!({ "states": ["quarantined"] })).await;
+    assert_eq!(purged.body(), json!({ "purged": 1 }));
+}
+
+/// Its very id is the other tenant's then.
+#[tokio::test]
+async fn a_foreign_envelope_under_its_own_id_shows_not_even_that() {
+    let api = Api::start().await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let place = acme.upload_text("mine.md", "text").await.text("/job_id");
+    let theirs = twin.upload_text("secret-plan.md", "text").await.text("/job_id");
+    let url = api.queue.config().url.expose_secret().to_owned();
+    let of = |name: &str| format!("{}:{{q.0}}:{name}", api.queue.config().prefix);
+    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let record: String = redis.hget(of("e"), &theirs).await.unwrap();
+    let () = redis.hset(of("e"), &theirs, record.replacen("\nacme-2\n", "\nacme\n", 1)).await.unwrap();
+    let () = redis.zadd(of("t:acme:q"), &theirs, 1_800_000_000_000_i64).await.unwrap();
+    let () = redis.hset(of("t:acme:z"), &theirs, "foreign_queue\nit was moved").await.unwrap();
+    let list = acme.get("/quarantine").await;
+    let row = &list.body()["jobs"][0];
+    assert_eq!((&row["id"], &row["error"]["code"]), (&json!(null), &json!("foreign_queue")));
+    assert!(!String::from_utf8(list.bytes).unwrap().contains(&theirs));
+    let filter = json!({ "reason_code": "foreign_queue", "states": ["quarantined"] });
+    assert_eq!(acme.post("/dead-letters/purge", &filter).await.body(), json!({ "purged": 1 }));
+    assert_eq!(acme.get(&format!("/jobs/{place}")).await.text("/state"), "available");
 }

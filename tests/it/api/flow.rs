@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::json;
 use tests::api::{Api, ApiTenant, problem, send};
@@ -62,13 +64,39 @@ async fn a_queue_is_paused_for_a_tenant_or_for_all() {
 }
 
 #[tokio::test]
+async fn a_queue_that_does_not_exist_is_not_found_and_those_that_do_are_named() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    for what in ["pause", "resume", "drain"] {
+        let path = format!("/queues/translations/{what}");
+        for request in
+            [acme.request(Method::POST, &path), api.operator(Method::POST, &format!("/api/v1{path}"))]
+        {
+            let reply = send(request).await;
+            problem(&reply, 404, "not_found");
+            assert_eq!(reply.text("/field"), "queue");
+            assert!(reply.text("/detail").contains("documents, enrich, maintenance"), "{reply:?}");
+        }
+    }
+    // One of a type that users of the library add is known as soon as there is a job of it.
+    api.push_translation("acme").await;
+    assert_eq!(post(&acme, "/queues/translations/pause").await["flow"], "paused");
+}
+
+#[tokio::test]
 async fn the_operator_sees_lanes_that_nobody_runs() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
     acme.upload_text("a.md", "text").await;
     let lanes = send(api.operator(Method::GET, "/api/v1/lanes")).await.body();
-    let expected = json!({ "lane": "document.ingest@1", "workers": 0, "ready_tenants": 1 });
+    let expected =
+        json!({ "lane": "document.ingest@1", "queue": "documents", "workers": 0, "ready_tenants": 1 });
     assert!(lanes["lanes"].as_array().unwrap().contains(&expected), "{lanes}");
+    let page = send(api.operator(Method::GET, "/api/v1/lanes?limit=1")).await.body();
+    let next = page["next"].as_str().unwrap();
+    let rest = send(api.operator(Method::GET, &format!("/api/v1/lanes?after={next}"))).await.body();
+    let all = [page["lanes"].as_array().unwrap().clone(), rest["lanes"].as_array().unwrap().clone()];
+    assert_eq!((json!(all.concat()), &rest["next"]), (lanes["lanes"].clone(), &json!(null)));
     problem(&send(api.request(Method::GET, "/api/v1/lanes").bearer_auth(&acme.key)).await, 403, "forbidden");
 }
 
@@ -89,8 +117,43 @@ async fn jobs_are_listed_page_by_page() {
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 5);
-    assert_eq!(acme.get("/jobs?queue=elsewhere").await.body()["jobs"], json!([]));
-    for bad in ["state=completed", "state=x", "after=x", "after=-1", "limit=0", "status=available"] {
+    assert_eq!(acme.get("/jobs?queue=maintenance").await.body()["jobs"], json!([]));
+    for bad in [
+        "queue=elsewhere",
+        "type=kb.reindex,x",
+        "kb_id=x",
+        "state=completed",
+        "state=x",
+        "after=x",
+        "after=-1",
+        "limit=0",
+        "status=available",
+    ] {
         problem(&acme.get(&format!("/jobs?{bad}")).await, 400, "invalid_query");
     }
+}
+
+/// A script that cancels page by page leaves none.
+#[tokio::test]
+async fn every_job_that_waits_during_a_walk_is_shown_once_though_others_end() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    post(&acme, "/jobs/pause").await;
+    let mut wanted = BTreeSet::new();
+    for number in 0..30 {
+        wanted.insert(acme.upload_text(&format!("{number}.md"), "text").await.text("/job_id"));
+    }
+    let (mut seen, mut path) = (Vec::new(), "/jobs?type=document.ingest&limit=7".to_owned());
+    loop {
+        let page = acme.get(&path).await.body();
+        for job in page["jobs"].as_array().unwrap() {
+            let id = job["id"].as_str().unwrap().to_owned();
+            let reply = send(acme.request(Method::DELETE, &format!("/jobs/{id}"))).await;
+            assert_eq!(reply.text("/outcome"), "cancelled");
+            seen.push(id);
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/jobs?type=document.ingest&limit=7&after={next}");
+    }
+    assert_eq!((seen.len(), BTreeSet::from_iter(seen)), (30, wanted));
 }

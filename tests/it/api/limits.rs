@@ -67,6 +67,15 @@ async fn what_is_too_much_is_refused_and_leaves_nothing_behind() {
 async fn the_operator_sets_limits_and_members_read_them() {
     let api = api(None).await;
     let acme = free(&api, "acme").await;
+    let unknown = patch(&api, "acme", &json!({ "limits": { "type_caps": { "test.translate": 1 } } })).await;
+    problem(&unknown, 400, "invalid_field");
+    assert_eq!(unknown.text("/field"), "limits.type_caps");
+    assert!(unknown.text("/detail").contains("document.ingest, "), "{unknown:?}");
+    api.push_translation("acme").await;
+    let known = json!({ "limits": { "type_caps": { "test.translate": 1 } } });
+    assert_eq!(patch(&api, "acme", &known).await.status, 200, "users of the library have types of their own");
+    let none = json!({ "limits": { "type_caps": { "test.translate": null } } });
+    assert_eq!(patch(&api, "acme", &none).await.status, 200);
     let limits = json!({ "cap": 3, "type_caps": { "document.ingest": 1 }, "backlog_jobs": 0 });
     let reply = patch(&api, "acme", &json!({ "limits": limits })).await.body();
     assert_eq!((&reply["limits"], &reply["beyond_plan"]), (&limits, &limits), "0 is no limit: {reply}");

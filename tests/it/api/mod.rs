@@ -16,6 +16,7 @@ mod idempotency;
 mod invitations;
 mod issuer;
 mod jobs;
+mod kb_limited;
 mod kbs;
 mod limits;
 mod log_in;

@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use jobs::DocumentId;
 use jobs::tenant::KbId;
+use serde_json::json;
 use stores::model::{Mention, MentionKind};
-use tests::api::Api;
+use tests::api::{Api, problem, send};
 
 #[tokio::test]
 async fn documents_come_page_by_page() {
@@ -61,4 +62,37 @@ async fn the_graph_is_shown_page_by_page() {
         (&second["entities"][0]["name"], &second["entities_next"]),
         (&"Mary".into(), &serde_json::Value::Null)
     );
+}
+
+#[tokio::test]
+async fn knowledge_bases_schedules_and_plans_come_page_by_page() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    for kb in ["papers", "board", "notes"] {
+        acme.kb_make(&api, kb).await;
+    }
+    for name in ["nightly", "weekly"] {
+        let schedule = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
+        let put =
+            acme.request(reqwest::Method::PUT, &format!("/kbs/default/schedules/{name}")).json(&schedule);
+        assert_eq!(send(put).await.status, 200);
+    }
+    let walk = async |path: &str, list: &str, key: &str| {
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        loop {
+            let request = api.request(reqwest::Method::GET, &format!("/api/v1{path}?limit=1{after}"));
+            let page = send(request.bearer_auth(&acme.key)).await.body();
+            let items = page[list].as_array().unwrap();
+            assert_eq!(items.len(), 1, "{page}");
+            seen.push(items[0][key].as_str().unwrap().to_owned());
+            let Some(next) = page["next"].as_str() else { return seen };
+            after = format!("&after={next}");
+        }
+    };
+    assert_eq!(walk("/kbs", "kbs", "id").await, ["board", "default", "notes", "papers"]);
+    assert_eq!(walk("/kbs/default/schedules", "schedules", "name").await, ["nightly", "weekly"]);
+    assert!(walk("/plans", "plans", "name").await.len() > 1);
+    for path in ["/kbs?limit=0", "/kbs/default/schedules?limit=1001", "/kbs?page=2"] {
+        problem(&acme.get(path).await, 400, "invalid_query");
+    }
 }

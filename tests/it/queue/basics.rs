@@ -65,7 +65,7 @@ async fn a_failed_job_comes_back_later_with_its_reason_and_ends_as_a_dead_letter
     assert!(h.finish(&claim, 0, Verdict::Discarded { code: "no_use", reason }).await);
     let status = h.queue.lookup(&acme, job.id()).await.unwrap().unwrap();
     assert_eq!(status.state, JobState::Discarded);
-    let kept = h.queue.kept(&acme, Kept::Discarded, 0, 10).await.unwrap();
+    let kept = h.queue.kept(&acme, Kept::Discarded, 10).await.unwrap();
     assert_eq!(
         (kept[0].id, kept[0].reason.code.as_str(), kept[0].since),
         (job.id(), "no_use", h.clock.now())

@@ -109,10 +109,13 @@ async fn a_filter_cancels_what_it_matches_and_nothing_else() {
     h.push(&pings).await;
     h.push(&[pong.clone(), h.ping("globex")]).await;
     let filter = JobFilter { kinds: vec!["test.pong".into()], ..JobFilter::default() };
-    let listed = h.queue.list(&acme, &filter, 0, 10).await.unwrap();
+    let listed = h.queue.list(&acme, &filter, None, 10).await.unwrap().jobs;
     assert_eq!((listed.len(), listed[0].id, listed[0].kind.as_str()), (1, pong.id(), "test.pong"));
     let filter = JobFilter { kinds: vec!["test.ping".into()], ..JobFilter::default() };
-    assert_eq!(h.queue.list(&acme, &filter, 440, 100).await.unwrap().len(), 10);
+    let page = h.queue.list(&acme, &filter, None, 440).await.unwrap();
+    assert_eq!(page.jobs.len(), 440);
+    let rest = h.queue.list(&acme, &filter, page.next.as_ref(), 100).await.unwrap();
+    assert_eq!((rest.jobs.len(), rest.next), (10, None));
     let report = h.queue.cancel_where(&acme, &filter).await.unwrap();
     assert_eq!(report, CancelReport { cancelled: 450, stopping: 0 });
     let left =

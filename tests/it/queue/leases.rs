@@ -70,7 +70,7 @@ async fn case_23_a_job_that_kills_three_workers_is_quarantined() {
         assert_eq!((status.deaths, status.attempts), (death, 0));
         h.clock.advance(Duration::from_secs(1));
     }
-    let kept = h.queue.kept(&acme, Kept::Quarantined, 0, 10).await.unwrap();
+    let kept = h.queue.kept(&acme, Kept::Quarantined, 10).await.unwrap();
     assert_eq!((kept[0].id, kept[0].reason.code.as_str()), (poison.id(), "worker_died"));
     assert!(h.fetch(1).await.jobs.is_empty());
     let next = h.ping("acme");

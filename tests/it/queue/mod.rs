@@ -13,6 +13,7 @@ mod incidents;
 mod layout;
 mod leases;
 mod limits;
+mod lists;
 mod model;
 mod mutations;
 mod push_line;

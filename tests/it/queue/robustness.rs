@@ -159,7 +159,7 @@ async fn case_13_a_damaged_record_is_quarantined_by_every_operation_that_reads_i
         h.complete(&rest).await;
         let counts = h.queue.stats(&acme).await.unwrap();
         assert_eq!((counts.quarantined, counts.open()), (4, 0), "{text:?}");
-        for kept in h.queue.kept(&acme, Kept::Quarantined, 0, 10).await.unwrap() {
+        for kept in h.queue.kept(&acme, Kept::Quarantined, 10).await.unwrap() {
             assert_eq!(kept.reason.code, "record_damaged");
             let status = h.queue.lookup(&acme, kept.id).await.unwrap().unwrap();
             assert_eq!(status.state, JobState::Quarantined);
@@ -206,7 +206,7 @@ async fn the_oldest_dead_letters_make_room() {
     let claim = h.fetch(1).await;
     assert!(h.finish(&claim, 0, Verdict::Discarded { code: "bad", reason: "new".into() }).await);
     assert_eq!(h.queue.stats(&acme).await.unwrap().discarded, 10_000);
-    let newest = h.queue.kept(&acme, Kept::Discarded, 0, 1).await.unwrap();
+    let newest = h.queue.kept(&acme, Kept::Discarded, 1).await.unwrap();
     assert_eq!(newest[0].reason, Reason { code: "bad".into(), text: "new".into() });
     for key in ["e", "t:acme:z"] {
         let left: i64 =

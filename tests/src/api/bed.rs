@@ -4,12 +4,15 @@ use std::time::Duration;
 use api_thin::documents::Limits;
 use api_thin::{ApiConfig, ApiParts, ApiState, IdentityConfig, Resolution, serve};
 use chrono::{DateTime, Utc};
+use jobs::Job;
 use jobs::clock::ManualClock;
-use jobs::envelope::{StampKeys, Stamper};
+use jobs::envelope::{EnqueueOptions, StampKeys, Stamper};
 use jobs::plan::Plans;
 use jobs::queue::{Claim, ClaimedJob, FetchRequest, Fetched, FinishedJob, Lane, Queue, QueueConfig, Verdict};
+use jobs::tenant::{Permission, TenantContext};
 use jobs::types::IngestDocument;
 use reqwest::{Client, Method, RequestBuilder};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stores::{Opened, StoresConfig};
 use tokio::net::TcpListener;
@@ -188,6 +191,18 @@ impl Api {
         }
     }
 
+    /// Enqueues a job of a type that is not the product's.
+    ///
+    /// # Panics
+    /// When the queue does not take it.
+    pub async fn push_translation(&self, tenant: &str) {
+        let keys = StampKeys::parse(&StampKeys::generate("translations")).expect("fresh keys can be read");
+        let stamper = Stamper::new(keys, Arc::new(self.clock.clone()));
+        let context = TenantContext::for_tests(tenant);
+        let job = stamper.stamp(&context, &Translate::default(), EnqueueOptions::default());
+        self.queue.push_accepted(&[job.expect("it can be stamped")]).await.expect("the queue takes it");
+    }
+
     /// Posts JSON without credentials.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         send(self.request(Method::POST, path).json(body)).await
@@ -207,4 +222,15 @@ impl Api {
         let stats = self.queue.stats(&tenant).await.expect("the queue answers");
         json!({ "available": stats.available, "open": stats.open() })
     }
+}
+
+/// A job type that users of the library could have added.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Translate {}
+
+impl Job for Translate {
+    const TYPE: &'static str = "test.translate";
+    const QUEUE: &'static str = "translations";
+    const PERMISSION: Permission = Permission::DocumentUpdate;
+    const TIMEOUT: Duration = Duration::from_secs(1);
 }

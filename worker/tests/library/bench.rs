@@ -58,7 +58,7 @@ async fn failures_are_retried_with_growing_waits_and_end_as_dead_letters() {
         diary.read(),
         ["acme Fail 1", "acme Fail 2", "acme Fail 3", "acme Fail discarded: attempts_exhausted"]
     );
-    let kept = bench.queue().kept(acme.tenant_id(), Kept::Discarded, 0, 10);
+    let kept = bench.queue().kept(acme.tenant_id(), Kept::Discarded, 10);
     assert_eq!((kept[0].id, kept[0].reason.code.as_str()), (job, "attempts_exhausted"));
     assert_eq!(bench.queue().redrive(acme.tenant_id(), job), Redriven::Started);
     assert_eq!(bench.run_until_empty().await.retried().len(), 1, "with all its attempts");

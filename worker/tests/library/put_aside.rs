@@ -17,7 +17,7 @@ async fn a_job_that_killed_three_workers_is_put_aside_and_its_handler_tidies_up_
     assert_eq!(bench.crash().await, [poison]);
     assert_eq!(diary.read(), ["acme Succeed discarded: worker_died"]);
 
-    let kept = bench.queue().kept(acme.tenant_id(), Kept::Quarantined, 0, 10);
+    let kept = bench.queue().kept(acme.tenant_id(), Kept::Quarantined, 10);
     assert_eq!((kept[0].id, kept[0].reason.code.as_str()), (poison, "worker_died"));
     let status = bench.queue().lookup(acme.tenant_id(), poison).unwrap();
     assert_eq!((status.state, status.deaths, status.attempts), (JobState::Quarantined, 3, 0));

@@ -1,9 +1,10 @@
--- flag no-writes. ARGV now, live_ms -> {{lane, tenants ready in it, live workers}, ...}
+-- flag no-writes. ARGV now, live_ms -> {{lane, its queue, tenants ready in it, live workers}, ...}
 local now, live, out = clock(ARGV[1]), tonumber(ARGV[2]), {}
 for lane = 0, floor(call('HLEN', kL) / 3) - 1 do
   local name = call('HGET', kL, '#'..lane)
   if name then
-    out[#out + 1] = {name, call('ZCARD', kr..lane), call('ZCOUNT', p..':W:'..name, int(now - live), '+inf')}
+    local workers = call('ZCOUNT', p..':W:'..name, int(now - live), '+inf')
+    out[#out + 1] = {name, queue_of(lane), call('ZCARD', kr..lane), workers}
   end
 end
 return out

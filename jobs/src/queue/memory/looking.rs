@@ -101,8 +101,8 @@ impl State {
         stats
     }
 
-    pub(super) fn kept(&self, tenant: &TenantId, which: Kept, offset: usize, limit: usize) -> Vec<KeptJob> {
-        let page = self.kept_of(tenant, which).into_iter().skip(offset).take(limit.min(1_000));
+    pub(super) fn kept(&self, tenant: &TenantId, which: Kept, limit: usize) -> Vec<KeptJob> {
+        let page = self.kept_of(tenant, which).into_iter().take(limit);
         let entry = |(since_ms, id): (i64, JobId)| {
             let why = self.jobs.get(&id).and_then(|job| match &job.place {
                 Place::Kept { why, .. } => answer::reason(why),

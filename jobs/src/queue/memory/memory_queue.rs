@@ -199,8 +199,8 @@ impl MemoryQueue {
 
     /// As [`crate::queue::Queue::kept`].
     #[must_use]
-    pub fn kept(&self, tenant: &TenantId, kept: Kept, offset: u32, limit: u32) -> Vec<KeptJob> {
-        self.state().kept(tenant, kept, offset as usize, limit as usize)
+    pub fn kept(&self, tenant: &TenantId, kept: Kept, limit: usize) -> Vec<KeptJob> {
+        self.state().kept(tenant, kept, limit)
     }
 
     /// As [`crate::queue::Queue::redrive`].

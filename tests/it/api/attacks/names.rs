@@ -62,7 +62,7 @@ pub(super) async fn hostile_names(site: &Site) {
 }
 
 /// All parameters that some route reads from its query.
-const QUERIES: [&str; 10] = [
+const QUERIES: [&str; 11] = [
     "limit",
     "after",
     "status",
@@ -71,6 +71,7 @@ const QUERIES: [&str; 10] = [
     "state",
     "type",
     "queue",
+    "kb_id",
     "entities_after",
     "relations_after",
 ];

@@ -246,8 +246,8 @@ impl Site {
 
     pub(super) async fn kept(&self, name: &str, kept: Kept) -> Vec<KeptJob> {
         match &self.queue {
-            EitherQueue::Redis { queue, .. } => queue.kept(&tenant(name), kept, 0, 100).await.unwrap(),
-            EitherQueue::Memory(queue) => queue.kept(&tenant(name), kept, 0, 100),
+            EitherQueue::Redis { queue, .. } => queue.kept(&tenant(name), kept, 100).await.unwrap(),
+            EitherQueue::Memory(queue) => queue.kept(&tenant(name), kept, 100),
         }
     }
 

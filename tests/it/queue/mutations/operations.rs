@@ -127,9 +127,9 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "call('ZADD', k, int(now - tonumber(ARGV[3])), worker)",
     ),
     one("newcomers are not seen", "newcomers", "ok and running == 0", "ok and running < 0"),
-    one("the oldest dead letters come first", "kept", "'ZREVRANGE'", "'ZRANGE'"),
+    one("the oldest dead letters come first", "list", "'ZREVRANGE'", "'ZRANGE'"),
     one("no tenant is ready", "lanes", "call('ZCARD', kr..lane)", "0"),
-    one("the first running job is left out", "list", "for i = offset + 1,", "for i = offset + 2,"),
+    one("the first running job is left out", "list", "for i = from, to do", "for i = from + 1, to do"),
     one(
         "a running job is said to wait",
         "lookup",

@@ -70,9 +70,10 @@ impl Run {
     }
 
     async fn look_at_lists(&self, number: usize) -> Checked {
-        let found = self.h.queue.list(&tenant(TENANTS[number]), &JobFilter::default(), 0, 10_000).await;
-        let found = found.map_err(failed)?.into_iter().map(|job| (job.id, job.state));
-        let found: Vec<_> = found.collect();
+        let found = self.h.queue.list(&tenant(TENANTS[number]), &JobFilter::default(), None, 10_000).await;
+        let found = found.map_err(failed)?;
+        same("a next page", &found.next, &None)?;
+        let found: Vec<_> = found.jobs.into_iter().map(|job| (job.id, job.state)).collect();
         let open = self.model.jobs.iter().filter(|(_, job)| job.spec.tenant == number && !job.damaged);
         let suspended = self.model.tenants[number].suspended;
         let state = |place| match place {
@@ -90,7 +91,7 @@ impl Run {
 
     async fn look_at_kept(&self, number: usize) -> Checked {
         for (keeping, kept) in [(Keeping::Dead, Kept::Discarded), (Keeping::Quarantine, Kept::Quarantined)] {
-            let found = self.h.queue.kept(&tenant(TENANTS[number]), kept, 0, 1_000).await.map_err(failed)?;
+            let found = self.h.queue.kept(&tenant(TENANTS[number]), kept, 1_000).await.map_err(failed)?;
             let expected = self.model.jobs.iter().filter_map(|(id, job)| match job.place {
                 Place::Kept(is, since) if is == keeping && job.spec.tenant == number => {
                     Some((since, *id, job.why))

@@ -1,0 +1,336 @@
+//! Walks through a tenant's jobs, page by page, while its jobs come, go and move.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use jobs::clock::Clock as _;
+use jobs::envelope::{EnqueueOptions, OnConflict, StampedJob, Unique, UniqueScope};
+use jobs::job::Priority;
+use jobs::queue::{Claim, JobFilter, JobState, Kept, Lane, ListCursor, Verdict};
+use jobs::tenant::{Actor, Authenticated, KbId, Role, TenantContext, TenantId};
+use jobs::{Job, JobId};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::support::{Harness, Ping, Pong, tenant};
+
+const SEEDS: u64 = 24;
+
+/// A tenant whose jobs are in every place, and what has happened to them since the walk began.
+struct Site {
+    h: Harness,
+    rng: StdRng,
+    claims: Vec<Claim>,
+    /// Jobs that somebody has touched: a walk may show them twice or not at all.
+    moved: BTreeSet<JobId>,
+    scheduled: BTreeMap<JobId, chrono::DateTime<chrono::Utc>>,
+    known: Vec<JobId>,
+}
+
+impl Site {
+    async fn new(seed: u64) -> Self {
+        let mut h = Harness::new().await;
+        h.lanes.push(Lane::of::<Pong>());
+        let mut site = Self {
+            h,
+            rng: StdRng::seed_from_u64(seed),
+            claims: Vec::new(),
+            moved: BTreeSet::new(),
+            scheduled: BTreeMap::new(),
+            known: Vec::new(),
+        };
+        for _ in 0..site.rng.random_range(5..40) {
+            site.push().await;
+        }
+        for _ in 0..site.rng.random_range(0..6) {
+            site.fetch().await;
+            site.end_one().await;
+        }
+        site.moved.clear();
+        site
+    }
+
+    fn stamp<J: Job>(&self, job: &J, options: EnqueueOptions) -> StampedJob {
+        self.h.stamp("acme", job, options)
+    }
+
+    async fn push(&mut self) {
+        let priorities = [Priority::High, Priority::Normal, Priority::Low];
+        let (n, wait_s) = (self.rng.random_range(0..3), self.rng.random_range(0..4));
+        let unique = Unique::args().scope(UniqueScope::UntilFinished).on_conflict(OnConflict::Replace);
+        let options = EnqueueOptions {
+            // Several at the same moment, so that their ids decide.
+            scheduled_at: self
+                .rng
+                .random_ratio(1, 3)
+                .then(|| self.h.clock.now() + TimeDelta::seconds(wait_s)),
+            priority: Some(priorities[self.rng.random_range(0..3)]),
+            unique: self.rng.random_ratio(1, 4).then_some(unique),
+            ..EnqueueOptions::default()
+        };
+        let job = if self.rng.random() {
+            self.stamp(&Ping { n }, options)
+        } else {
+            self.stamp(&Pong { n }, options)
+        };
+        let outcome = self.h.queue.push(std::slice::from_ref(&job)).await.unwrap();
+        for conflict in outcome.conflicts {
+            self.moved.extend([conflict.id, conflict.existing]);
+        }
+        if let Some(at) = options.scheduled_at {
+            self.scheduled.insert(job.id(), at);
+        }
+        self.known.push(job.id());
+    }
+
+    async fn fetch(&mut self) {
+        let claim = self.h.fetch(self.rng.random_range(1..5)).await;
+        // A fetch also brings those to their lists whose time has come.
+        let now = self.h.clock.now();
+        self.moved.extend(self.scheduled.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id));
+        self.moved.extend(claim.jobs.iter().map(|job| job.id.parse::<JobId>().unwrap()));
+        if !claim.jobs.is_empty() {
+            self.claims.push(claim);
+        }
+    }
+
+    async fn end_one(&mut self) {
+        let Some(claim) = self.claims.pop() else { return };
+        for index in 0..claim.jobs.len() {
+            let id: JobId = claim.jobs[index].id.parse().unwrap();
+            let after = Duration::from_secs(self.rng.random_range(0..3));
+            let at = self.h.clock.now() + after;
+            let verdict = match self.rng.random_range(0..6) {
+                0 => Verdict::Completed,
+                1 => Verdict::Discarded { code: "x", reason: String::new() },
+                2 => Verdict::Released,
+                3 => Verdict::Parked { reason: String::new() },
+                _ => Verdict::Retry { after, error: String::new() },
+            };
+            self.h.finish(&claim, index, verdict).await;
+            self.moved.insert(id);
+            self.scheduled.insert(id, at);
+        }
+    }
+
+    async fn cancel_some(&mut self) {
+        for _ in 0..3 {
+            if let Some(id) = self.known.get(self.rng.random_range(0..self.known.len())).copied() {
+                self.h.queue.cancel(&tenant("acme"), id).await.unwrap();
+                self.moved.insert(id);
+            }
+        }
+    }
+
+    async fn redrive_some(&mut self) {
+        let acme = tenant("acme");
+        for kept in self.h.queue.kept(&acme, Kept::Discarded, 2).await.unwrap() {
+            self.h.queue.redrive(&acme, kept.id).await.unwrap();
+            self.moved.insert(kept.id);
+        }
+    }
+
+    async fn something(&mut self) {
+        match self.rng.random_range(0..8) {
+            0 | 1 => self.push().await,
+            2 | 3 => self.fetch().await,
+            4 => self.end_one().await,
+            5 => self.cancel_some().await,
+            6 => self.redrive_some().await,
+            _ => self.h.clock.advance(Duration::from_millis(700)),
+        }
+    }
+
+    async fn open(&self) -> Vec<(JobId, JobState)> {
+        let page = self.h.queue.list(&tenant("acme"), &JobFilter::default(), None, 10_000).await.unwrap();
+        assert_eq!(page.next, None);
+        page.jobs.into_iter().map(|job| (job.id, job.state)).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_stays_where_it_is_is_shown_exactly_once() {
+    for seed in 0..SEEDS {
+        let mut site = Site::new(seed).await;
+        let before = site.open().await;
+        let (mut shown, mut after) = (Vec::new(), None);
+        loop {
+            let limit = site.rng.random_range(1..6);
+            let filter = JobFilter::default();
+            let page = site.h.queue.list(&tenant("acme"), &filter, after.as_ref(), limit).await.unwrap();
+            shown.extend(page.jobs.iter().map(|job| job.id));
+            let Some(next) = page.next else { break };
+            after = Some(next.to_string().parse::<ListCursor>().unwrap());
+            for _ in 0..site.rng.random_range(0..4) {
+                site.something().await;
+            }
+        }
+        // What ran at the start and was not ended since stays where it is, too.
+        for (id, state) in before.iter().filter(|(id, _)| !site.moved.contains(id)) {
+            let times = shown.iter().filter(|shown| *shown == id).count();
+            assert_eq!(times, 1, "seed {seed}: {id}, {state}, of {}", before.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_that_stay_are_shown_exactly_once_newest_first() {
+    for seed in 0..SEEDS {
+        let (mut site, acme) = (Site::new(seed).await, tenant("acme"));
+        for _ in 0..20 {
+            site.push().await;
+            let claim = site.h.fetch(2).await;
+            for index in 0..claim.jobs.len() {
+                let verdict = Verdict::Discarded { code: "x", reason: String::new() };
+                site.h.finish(&claim, index, verdict).await;
+            }
+            site.h.clock.advance(Duration::from_millis(site.rng.random_range(0..2)));
+        }
+        let before = site.h.queue.kept(&acme, Kept::Discarded, 1_000).await.unwrap();
+        let (mut shown, mut after, mut gone) = (Vec::new(), None, BTreeSet::new());
+        loop {
+            let page = site
+                .h
+                .queue
+                .kept_page(&acme, Kept::Discarded, &JobFilter::default(), after.as_ref(), 3)
+                .await
+                .unwrap();
+            shown.extend(page.jobs.iter().map(|entry| entry.job.clone()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+            // The one at which the page ended, another, and a new one in front.
+            let last = shown.last().unwrap().id;
+            let other = before[site.rng.random_range(0..before.len())].id;
+            for id in [last, other] {
+                gone.insert(id);
+                site.h.queue.purge(&acme, id).await.unwrap();
+            }
+            site.h.clock.advance(Duration::from_millis(1));
+            site.push().await;
+            site.fetch().await;
+            site.end_one().await;
+        }
+        let still: Vec<_> = before.iter().filter(|job| !gone.contains(&job.id)).collect();
+        let shown: Vec<_> = shown.iter().filter(|job| still.iter().any(|kept| kept.id == job.id)).collect();
+        assert_eq!(shown, still, "seed {seed}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test stands in for the API")]
+fn in_kb(kb: &KbId) -> TenantContext {
+    TenantContext::for_request(Authenticated {
+        tenant_id: tenant("acme"),
+        epoch: 0,
+        kb_id: Some(kb.clone()),
+        actor: Actor::User("test".into()),
+        role: Role::Admin,
+        permissions: Role::Admin.permissions(),
+    })
+}
+
+/// Few of one knowledge base among many of another: each page is a bounded amount of work, and the walk finds all.
+#[tokio::test]
+async fn a_filter_pages_through_many_jobs_that_it_leaves_out() {
+    let h = Harness::new().await;
+    let (acme, papers): (_, KbId) = (tenant("acme"), "papers".parse().unwrap());
+    let of = |kb: &KbId| {
+        let context = in_kb(kb);
+        h.stamper.stamp(&context, &Ping::default(), EnqueueOptions::default()).unwrap()
+    };
+    let board: KbId = "board".parse().unwrap();
+    let mut expected = BTreeSet::new();
+    for _ in 0..4 {
+        let many: Vec<_> = (0..2_000).map(|_| of(&board)).collect();
+        for jobs in many.chunks(500) {
+            h.push(jobs).await;
+        }
+        let few = [of(&papers), of(&papers)];
+        h.push(&few).await;
+        expected.extend(few.iter().map(StampedJob::id));
+    }
+    let filter = JobFilter { kb: Some(papers.clone()), ..JobFilter::default() };
+    let (mut found, mut after, mut pages) = (BTreeSet::new(), None, 0);
+    loop {
+        let page = h.queue.list(&acme, &filter, after.as_ref(), 3).await.unwrap();
+        found.extend(page.jobs.iter().map(|job| job.id));
+        assert!(page.jobs.iter().all(|job| job.kb.as_ref() == Some(&papers)));
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, expected);
+    assert!((3..=6).contains(&pages), "{pages} pages");
+    assert_eq!(h.queue.stats_of_kb(&acme, &papers).await.unwrap(), None, "too many to look at");
+    let (first, more) = h.queue.first_matching(&acme, &filter, 7).await.unwrap();
+    assert_eq!((first.len(), more), (7, true));
+}
+
+#[tokio::test]
+async fn jobs_of_one_knowledge_base_are_counted() {
+    let h = Harness::new().await;
+    let (acme, papers): (_, KbId) = (tenant("acme"), "papers".parse().unwrap());
+    let context = in_kb(&papers);
+    let later = EnqueueOptions {
+        scheduled_at: Some(h.clock.now() + TimeDelta::seconds(60)),
+        ..EnqueueOptions::default()
+    };
+    let stamp = |options| h.stamper.stamp(&context, &Ping::default(), options).unwrap();
+    h.push(&[stamp(EnqueueOptions::default())]).await;
+    let claim = h.fetch(1).await;
+    h.finish(&claim, 0, Verdict::Discarded { code: "x", reason: String::new() }).await;
+    h.push(&[stamp(later), stamp(EnqueueOptions::default()), h.ping("acme"), h.ping("acme")]).await;
+    let stats = h.queue.stats_of_kb(&acme, &papers).await.unwrap().unwrap();
+    assert_eq!((stats.scheduled, stats.available, stats.discarded, stats.open()), (1, 1, 1, 2));
+    assert_eq!(stats.undeclared, [("test.ping@1".to_owned(), 1)].into());
+}
+
+/// An envelope that was stamped for another tenant is seen by its reason, not by its contents.
+#[tokio::test]
+async fn what_is_stamped_for_another_tenant_says_nothing_of_it() {
+    let h = Harness::new().await;
+    let acme = tenant("acme");
+    let (own, theirs) = (h.ping("acme"), h.ping("globex"));
+    h.push(std::slice::from_ref(&own)).await;
+    let mut redis = h.redis().await;
+    let record: String =
+        redis::cmd("HGET").arg(h.key("e")).arg(own.id().to_string()).query_async(&mut redis).await.unwrap();
+    let moved = record.replace(own.wire(), theirs.wire());
+    for id in [own.id(), theirs.id()] {
+        let () = redis::cmd("HSET")
+            .arg(h.key("e"))
+            .arg(id.to_string())
+            .arg(&moved)
+            .query_async(&mut redis)
+            .await
+            .unwrap();
+    }
+    let () = redis::cmd("RPUSH")
+        .arg(h.key("t:acme:0.1"))
+        .arg(theirs.id().to_string())
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(h.open_jobs(&acme).await, 0, "not before it is in quarantine");
+    let claim = h.fetch(2).await;
+    assert_eq!(claim.jobs.len(), 2);
+    for index in 0..2 {
+        h.finish(&claim, index, Verdict::Quarantined { code: "foreign_queue", reason: String::new() }).await;
+    }
+    let page = h.queue.kept_page(&acme, Kept::Quarantined, &JobFilter::default(), None, 10).await.unwrap();
+    let foreign: BTreeMap<_, _> =
+        page.jobs.iter().map(|entry| (entry.job.id, (entry.said.is_some(), entry.has_foreign_id))).collect();
+    assert_eq!(foreign, [(own.id(), (false, false)), (theirs.id(), (false, true))].into());
+    assert_eq!(page.jobs[0].job.reason.code, "foreign_queue");
+    assert!(h.queue.inspect(&acme, &[own.id()]).await.unwrap()[0].is_none());
+}
+
+impl Harness {
+    async fn open_jobs(&self, of: &TenantId) -> usize {
+        self.queue.list(of, &JobFilter::default(), None, 100).await.unwrap().jobs.len()
+    }
+}
