@@ -19,6 +19,10 @@ pub enum JobError {
         #[source]
         source: Source,
     },
+    /// A server that the job needs is away or full: the job waits until it is back, and no attempt is counted for a
+    /// day. Then it is as [`JobError::Retry`].
+    #[error("a server that the job needs is not available")]
+    Unavailable(#[source] Source),
     /// Trying again cannot help: the job is discarded with this reason.
     #[error("{reason}")]
     Fail {
@@ -52,6 +56,11 @@ impl JobError {
         Self::RetryAfter { after, source: source.into() }
     }
 
+    /// A server that the job needs is away or full.
+    pub fn unavailable(source: impl Into<Source>) -> Self {
+        Self::Unavailable(source.into())
+    }
+
     /// A fault that stays.
     pub fn fail(code: &'static str, reason: impl Into<String>) -> Self {
         Self::Fail { code, reason: reason.into() }
@@ -68,6 +77,7 @@ impl JobError {
         match self {
             Self::Retry(_) => "transient",
             Self::RetryAfter { .. } => "rate_limited",
+            Self::Unavailable(_) => "unavailable",
             Self::Fail { code, .. } | Self::Unusable { code, .. } => code,
             Self::Interrupted => "interrupted",
         }

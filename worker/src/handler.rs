@@ -15,7 +15,8 @@ pub trait Handler: Job {
     fn handle(&self, cx: &JobContext) -> impl Future<Output = Result<(), JobError>> + Send;
 
     /// Tidies up after the job was given up for good: `code` and `reason` say why. Best effort: it runs once,
-    /// before the job is discarded, for no longer than an attempt may take, and a failure is only logged.
+    /// before the job is discarded, for no longer than an attempt may take, and a failure is only logged. Only while
+    /// a store that it needs is away ([`JobError::Unavailable`]) the job waits and runs once more.
     ///
     /// # Errors
     /// As for [`Handler::handle`].

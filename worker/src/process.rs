@@ -17,7 +17,7 @@ use crate::context::{JobContext, Shared};
 use crate::history::History;
 use crate::layer::{self, JobRequest, JobService};
 use crate::registry::{Entry, LastWords, Registry};
-use crate::retry;
+use crate::retry::{self, Failure};
 
 /// Why a job ended that somebody cancelled while it ran: its reason on the queue, and its code elsewhere.
 const CANCELLED: &str = "cancelled";
@@ -75,21 +75,28 @@ impl Processor {
         let request = JobRequest::new(*entry, Arc::clone(&verified), Arc::clone(&cx), job.redriven);
         let result = layer::bounded(self.service.clone(), request).await;
         let is_users = matches!(result, Err(JobError::Unusable { .. }));
-        let finish = match result {
+        let failure = Failure { failures, now: self.shared.clock.now(), random: rand::random() };
+        let mut finish = match result {
             Ok(()) => {
                 let leaves = cx.take_leaves();
                 Finish { verdict: Verdict::Completed, children: leaves.children, group: leaves.group }
             }
             // However it failed: nobody wants it any more.
             Err(_) if job.was_cancelled() => Verdict::Dropped { reason: CANCELLED.to_owned() }.into(),
-            Err(error) => retry::after_failure(&error, &verified.envelope, failures, rand::random()).into(),
+            Err(error) => retry::after_failure(&error, &verified.envelope, failure).into(),
         };
-        self.note(entry, &verified, &cx, &finish.verdict, is_users).await;
+        if let Err(error) = self.note(entry, &verified, &cx, &finish.verdict, is_users).await {
+            finish = retry::after_failure(&error, &verified.envelope, failure).into();
+        }
         self.record(&verified, &cx, &finish.verdict, started_at).await;
         finish
     }
 
     /// Logs the end once, here where it is known, and lets the handler tidy up after a job that is given up.
+    ///
+    /// # Errors
+    /// When a discarded job cannot be tidied up after because a store is away. Were it discarded now, what
+    /// waits for its result would wait for ever.
     async fn note(
         &self,
         entry: &Entry,
@@ -97,7 +104,7 @@ impl Processor {
         cx: &JobContext,
         verdict: &Verdict,
         is_users: bool,
-    ) {
+    ) -> Result<(), JobError> {
         match verdict {
             Verdict::Completed => tracing::info!("job completed"),
             Verdict::Retry { after, error } => {
@@ -109,15 +116,20 @@ impl Processor {
                     true => tracing::info!(code, "job discarded: {reason}"),
                     false => tracing::error!(code, "job discarded: {reason}"),
                 }
-                tidy(entry.discarded, entry, verified, cx, (code, reason)).await;
+                return match tidy(entry.discarded, entry, verified, cx, (code, reason)).await {
+                    Err(error @ JobError::Unavailable(_)) => Err(error),
+                    _ => Ok(()),
+                };
             }
             Verdict::Dropped { reason } => {
                 tracing::info!("job dropped: {reason}");
                 let why = (CANCELLED, "somebody cancelled the job while it ran");
-                tidy(entry.discarded, entry, verified, cx, why).await;
+                let _ = tidy(entry.discarded, entry, verified, cx, why).await;
             }
+            Verdict::Parked { reason } => tracing::warn!("job waits: {reason}"),
             _ => tracing::info!("job given back"),
         }
+        Ok(())
     }
 
     /// The API may have stopped between cancelling a job and saying so of its document.
@@ -156,7 +168,7 @@ impl Processor {
         let Ok(verified) = self.verifier.verify_without_actor(wire, tenant, policy).await else { return };
         let Some(entry) = self.registry.entry(&verified.envelope.kind) else { return };
         let cx = JobContext::new(&self.shared, &verified, 0, CancellationToken::new());
-        tidy(last_words(entry), entry, &verified, &cx, (code, reason)).await;
+        let _ = tidy(last_words(entry), entry, &verified, &cx, (code, reason)).await;
     }
 
     async fn record(
@@ -192,22 +204,22 @@ impl Processor {
     }
 }
 
-/// Lets the handler tidy up after a job that is given up, for as long as its type may run. A failure is logged,
-/// since nobody is left to act on it.
+/// Lets the handler tidy up after a job that is given up, for as long as its type may run. A failure is logged.
 async fn tidy(
     last_words: LastWords,
     entry: &Entry,
     verified: &Verified,
     cx: &JobContext,
     (code, reason): (&str, &str),
-) {
+) -> Result<(), JobError> {
     let tidy = AssertUnwindSafe(last_words(&verified.envelope, cx, code, reason)).catch_unwind();
     let limit = entry.policy.timeout;
-    let failure = match tokio::time::timeout(limit, tidy).await {
-        Ok(Ok(Ok(()))) => return,
-        Ok(Ok(Err(error))) => jobs::error::report(&error),
-        Ok(Err(_)) => "it panicked".to_owned(),
-        Err(_) => format!("no result after {limit:?}"),
+    let error = match tokio::time::timeout(limit, tidy).await {
+        Ok(Ok(Ok(()))) => return Ok(()),
+        Ok(Ok(Err(error))) => error,
+        Ok(Err(_)) => JobError::retry("it panicked"),
+        Err(_) => JobError::retry(format!("no result after {limit:?}")),
     };
-    tracing::error!("tidying up failed: {failure}");
+    tracing::error!("tidying up failed: {}", jobs::error::report(&error));
+    Err(error)
 }

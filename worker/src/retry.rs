@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::JobError;
 use jobs::envelope::{Envelope, Refusal};
 use jobs::queue::Verdict;
@@ -9,22 +10,49 @@ use jobs::queue::Verdict;
 /// The longest reason that is kept with a job, in bytes.
 const REASON_MAX_BYTES: usize = 300;
 
-/// The verdict on an attempt that failed. `failures` counts this one too; `random` is uniform in 0..1.
-pub(crate) fn after_failure(error: &JobError, envelope: &Envelope, failures: u32, random: f64) -> Verdict {
+/// How long after it could first run a job waits for servers that are away, without an attempt being counted. A
+/// call that takes a server down each time it is made has to end too.
+const PATIENCE: TimeDelta = TimeDelta::hours(24);
+
+/// How often an attempt failed, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failure {
+    /// This one counts too.
+    pub(crate) failures: u32,
+    pub(crate) now: DateTime<Utc>,
+    /// Uniform in 0..1.
+    pub(crate) random: f64,
+}
+
+/// The verdict on an attempt that failed.
+pub(crate) fn after_failure(error: &JobError, envelope: &Envelope, failure: Failure) -> Verdict {
+    let Failure { failures, now, random } = failure;
     let wait = envelope.retry.wait(failures, random);
     match error {
         JobError::Interrupted => Verdict::Released,
         JobError::Fail { code, reason } | JobError::Unusable { code, reason } => {
             Verdict::Discarded { code, reason: shortened(reason) }
         }
-        JobError::Retry(_) | JobError::RetryAfter { .. } if failures >= envelope.retry.max_attempts => {
+        // As for a tenant that may not run: its other jobs need not find out one by one.
+        JobError::Unavailable(_) if now - since(envelope) < PATIENCE => {
+            Verdict::Parked { reason: shortened(&jobs::error::report(error)) }
+        }
+        JobError::Retry(_) | JobError::RetryAfter { .. } | JobError::Unavailable(_)
+            if failures >= envelope.retry.max_attempts =>
+        {
             let reason = format!("attempt {failures} of {failures} failed: {}", jobs::error::report(error));
             Verdict::Discarded { code: "attempts_exhausted", reason: shortened(&reason) }
         }
-        JobError::Retry(_) => retry(wait, error),
+        JobError::Retry(_) | JobError::Unavailable(_) => retry(wait, error),
         // What the other side asks for, but spread, so that those it turned away do not come back as one.
         JobError::RetryAfter { after, .. } => retry(*after + wait.min(*after / 4), error),
     }
+}
+
+/// When the job could first run.
+fn since(envelope: &Envelope) -> DateTime<Utc> {
+    let created_at = envelope.meta.created_at;
+    envelope.scheduled_at.map_or(created_at, |at| at.max(created_at))
 }
 
 fn retry(after: Duration, error: &JobError) -> Verdict {
@@ -74,15 +102,30 @@ mod tests {
         serde_json::from_str(&text).unwrap()
     }
 
+    fn failed(failures: u32, random: f64) -> Failure {
+        Failure { failures, now: "2026-01-01T00:10:00Z".parse().unwrap(), random }
+    }
+
+    #[test]
+    fn a_job_waits_a_day_for_a_server_that_is_away_whatever_attempts_it_had() {
+        let error = JobError::unavailable("the disk is full");
+        let waits = after_failure(&error, &envelope(1), failed(50, 0.0));
+        assert!(matches!(&waits, Verdict::Parked { reason } if reason.contains("the disk is full")), "{waits:?}");
+        let late = Failure { now: "2026-01-02T00:00:00Z".parse().unwrap(), ..failed(1, 0.0) };
+        assert!(matches!(after_failure(&error, &envelope(2), late), Verdict::Retry { .. }));
+        let last = after_failure(&error, &envelope(1), late);
+        assert!(matches!(last, Verdict::Discarded { code: "attempts_exhausted", .. }), "{last:?}");
+    }
+
     #[test]
     fn a_passing_fault_is_tried_again_until_the_attempts_are_used_up() {
         let error = JobError::retry("the store is away");
-        let Verdict::Retry { after, error: text } = after_failure(&error, &envelope(3), 2, 1.0) else {
+        let Verdict::Retry { after, error: text } = after_failure(&error, &envelope(3), failed(2, 1.0)) else {
             panic!()
         };
         assert_eq!(after, Duration::from_secs(2));
         assert!(text.contains("the store is away"));
-        let last = after_failure(&error, &envelope(3), 3, 1.0);
+        let last = after_failure(&error, &envelope(3), failed(3, 1.0));
         let Verdict::Discarded { code, reason } = last else { panic!("{last:?}") };
         assert_eq!(code, "attempts_exhausted");
         assert!(reason.contains("attempt 3 of 3") && reason.contains("the store is away"), "{reason}");
@@ -91,15 +134,15 @@ mod tests {
     #[test]
     fn a_rate_limit_is_waited_for_and_spread() {
         let error = JobError::retry_after(Duration::from_secs(60), "slow down");
-        let Verdict::Retry { after, .. } = after_failure(&error, &envelope(3), 1, 0.5) else { panic!() };
+        let Verdict::Retry { after, .. } = after_failure(&error, &envelope(3), failed(1, 0.5)) else { panic!() };
         assert!((60..=75).contains(&after.as_secs()), "{after:?}");
     }
 
     #[test]
     fn a_fault_that_stays_ends_the_job_and_an_interruption_costs_nothing() {
-        let fail = after_failure(&JobError::fail("not_utf8", "save it as UTF-8"), &envelope(8), 1, 0.0);
+        let fail = after_failure(&JobError::fail("not_utf8", "save it as UTF-8"), &envelope(8), failed(1, 0.0));
         assert!(matches!(fail, Verdict::Discarded { code: "not_utf8", .. }));
-        assert_eq!(after_failure(&JobError::Interrupted, &envelope(1), 1, 0.0), Verdict::Released);
+        assert_eq!(after_failure(&JobError::Interrupted, &envelope(1), failed(1, 0.0)), Verdict::Released);
     }
 
     #[test]

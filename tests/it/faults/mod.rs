@@ -1,6 +1,7 @@
 //! What happens when something breaks.
 
 mod envelope_tampered;
+mod full_disk;
 mod replayed;
 mod worker_killed;
 mod workers_die;

@@ -49,6 +49,15 @@ impl Bed {
     /// The same with a clock that the test holds.
     pub async fn embedded_at(clock: SharedClock) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
+        Self::embedded_with(data, clock).await
+    }
+
+    /// The same in a directory of the test's choice.
+    pub async fn embedded_in(data: tempfile::TempDir) -> Self {
+        Self::embedded_with(data, Arc::new(SystemClock)).await
+    }
+
+    async fn embedded_with(data: tempfile::TempDir, clock: SharedClock) -> Self {
         let storage = StorageSettings::embedded(data.path().to_owned());
         let stores = storage.stores(shared_redis_url().into()).expect("embedded stores need no server");
         Self::start(data, stores, clock).await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::StoreError;
+use crate::error::{FaultKind, StoreError};
 use crate::ports::StoreResult;
 
 /// How long one call may take: reads and single writes.
@@ -24,9 +24,11 @@ pub(crate) async fn within<T>(
     tokio::time::timeout(limit, call).await.map_err(|_| late(operation, limit))?
 }
 
-/// The passing fault of an `operation` that did not end within `limit`.
+/// The fault of an `operation` that did not end within `limit`. A small call that hangs says that the store is
+/// away; one that moves a whole document may just be too large.
 pub(crate) fn late(operation: &'static str, limit: Duration) -> StoreError {
-    StoreError::transient(operation, DeadlinePassed(limit))
+    let kind = if limit <= CALL { FaultKind::Unavailable } else { FaultKind::Transient };
+    StoreError::of(kind, operation, DeadlinePassed(limit))
 }
 
 #[cfg(test)]

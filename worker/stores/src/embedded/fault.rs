@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::migrate::MigrateError;
 
 use crate::deadline::within;
-use crate::error::StoreError;
+use crate::error::{FaultKind, StoreError};
 use crate::ports::StoreResult;
 
 /// A fault below the port, before it is known which operation met it.
@@ -30,41 +30,31 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    fn passes(&self) -> bool {
+    fn kind(&self) -> FaultKind {
         match self {
-            Self::Sqlite(error) => sqlite_passes(error),
-            Self::File(_) => true,
-            Self::Open(fault) => fault.passes(),
-            Self::Json(_) | Self::Column(_) | Self::Conflict(_) | Self::ForeignFile => false,
+            Self::Sqlite(error) => sqlx_kind(error),
+            Self::File(error) => FaultKind::of_io(error),
+            Self::Open(fault) => fault.kind(),
+            Self::Json(_) | Self::Column(_) | Self::Conflict(_) | Self::ForeignFile => FaultKind::Permanent,
         }
     }
 
     fn met_by(self, operation: &'static str) -> StoreError {
         match self {
             Self::Conflict(what) => StoreError::Conflict { operation, what },
-            fault if fault.passes() => StoreError::transient(operation, fault),
-            fault => StoreError::permanent(operation, fault),
+            fault => StoreError::of(fault.kind(), operation, fault),
         }
     }
 }
 
-/// `SQLite`'s primary result codes that another attempt may not meet: busy, locked, out of memory, input or
-/// output failed, disk full, file not opened.
-const PASSING: [i32; 6] = [5, 6, 7, 10, 13, 14];
-
-/// 0, which is no error's code, when there is none.
-pub(super) fn primary_code(refusal: &dyn sqlx::error::DatabaseError) -> i32 {
-    let code = refusal.code().and_then(|code| code.parse::<i32>().ok());
-    // The low byte of an extended code is the primary one.
-    code.unwrap_or_default() & 0xff
-}
-
-/// Whether the file is no database, or no whole one.
+/// Whether the file is no database, or no whole one: CORRUPT, NOTADB.
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
-    const DAMAGE: [i32; 2] = [11, 26];
     match error {
-        sqlx::Error::Database(refusal) => DAMAGE.contains(&primary_code(refusal.as_ref())),
-        sqlx::Error::Migrate(error) => match &**error {
+        sqlx::Error::Database(refusal) => {
+            let code = refusal.code().and_then(|code| code.parse::<i32>().ok());
+            code.is_some_and(|code| matches!(code & 0xff, 11 | 26))
+        }
+        sqlx::Error::Migrate(error) => match error.as_ref() {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => is_damage(error),
             _ => false,
         },
@@ -72,14 +62,40 @@ pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     }
 }
 
-fn sqlite_passes(error: &sqlx::Error) -> bool {
+pub(super) fn sqlx_kind(error: &sqlx::Error) -> FaultKind {
     match error {
-        sqlx::Error::Database(refusal) => PASSING.contains(&primary_code(refusal.as_ref())),
-        sqlx::Error::Io(_)
-        | sqlx::Error::PoolTimedOut
+        sqlx::Error::Database(refusal) => {
+            let code = refusal.code().and_then(|code| code.parse::<i32>().ok());
+            // The connection's transaction was not as it was thought to be. It is replaced.
+            let out_of_turn = code == Some(1) && refusal.message().contains("transaction");
+            if out_of_turn { FaultKind::Transient } else { code.map_or(FaultKind::Permanent, code_kind) }
+        }
+        sqlx::Error::Io(error) => FaultKind::of_io(error),
+        sqlx::Error::Migrate(error) => match error.as_ref() {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => sqlx_kind(error),
+            _ => FaultKind::Permanent,
+        },
+        sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        _ => false,
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::InvalidSavePointStatement => FaultKind::Transient,
+        _ => FaultKind::Permanent,
+    }
+}
+
+/// `SQLite`'s result codes. The low byte of an extended code is the primary one.
+fn code_kind(code: i32) -> FaultKind {
+    match (code, code & 0xff) {
+        // IOERR_DATA, IOERR_CORRUPTFS: what was read is not what was written.
+        (8_202 | 8_458, _) => FaultKind::Permanent,
+        // PERM, NOMEM, READONLY, IOERR, FULL, CANTOPEN, AUTH: the disk, its mount or its owner are not as they
+        // have to be, which nothing but the machine can change.
+        (_, 3 | 7 | 8 | 10 | 13 | 14 | 23) => FaultKind::Unavailable,
+        // ABORT, BUSY, LOCKED, INTERRUPT, PROTOCOL, SCHEMA: others were faster.
+        (_, 4 | 5 | 6 | 9 | 15 | 17) => FaultKind::Transient,
+        // ERROR, INTERNAL, CORRUPT, NOTFOUND, TOOBIG, CONSTRAINT, MISMATCH, MISUSE, NOLFS, FORMAT, RANGE, NOTADB.
+        _ => FaultKind::Permanent,
     }
 }
 
@@ -95,6 +111,32 @@ pub(super) async fn call<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_result_code_has_its_kind() {
+        let unavailable = [3, 7, 8, 10, 13, 14, 23];
+        let transient = [4, 5, 6, 9, 15, 17];
+        let permanent = [1, 2, 11, 12, 16, 18, 19, 20, 21, 22, 24, 25, 26];
+        let extended = [
+            // READONLY_DBMOVED, IOERR_READ, IOERR_WRITE, IOERR_FSYNC, IOERR_SHMSIZE, CANTOPEN_ISDIR
+            (FaultKind::Unavailable, [1_032, 266, 778, 1_034, 4_874, 526].as_slice()),
+            // BUSY_SNAPSHOT, LOCKED_SHAREDCACHE, ABORT_ROLLBACK
+            (FaultKind::Transient, &[517, 262, 516]),
+            // CONSTRAINT_UNIQUE, CORRUPT_INDEX, IOERR_DATA, IOERR_CORRUPTFS
+            (FaultKind::Permanent, &[2_067, 779, 8_202, 8_458]),
+        ];
+        let primary = [
+            (FaultKind::Unavailable, unavailable.as_slice()),
+            (FaultKind::Transient, &transient),
+            (FaultKind::Permanent, &permanent),
+        ];
+        for (kind, codes) in primary.into_iter().chain(extended) {
+            for code in codes {
+                assert_eq!(code_kind(*code), kind, "{code}");
+            }
+        }
+        assert_eq!(unavailable.len() + transient.len() + permanent.len(), 26, "every primary code of an error");
+    }
 
     #[test]
     fn a_busy_pool_passes_and_a_missing_row_stays() {

@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 
-use super::fault::{Fault, is_damage, primary_code};
+use super::fault::{Fault, is_damage, sqlx_kind};
 use crate::data_dir;
+use crate::error::FaultKind;
 
 /// How long a connection waits for another process that writes.
 const BUSY_LIMIT: Duration = Duration::from_secs(10);
@@ -46,14 +46,6 @@ impl SqliteFile {
             .synchronous(usage.synchronous)
             .busy_timeout(BUSY_LIMIT)
             .foreign_keys(true);
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(QUEUE_LIMIT)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(false)
-        };
         let writer = connect(pool(1), &options).await?;
         migrate(&writer, usage.migrations).await?;
         let readers = pool(usage.readers_max).connect_lazy_with(options.pragma("query_only", "on"));
@@ -83,18 +75,22 @@ impl SqliteFile {
     }
 }
 
-/// Whether no other attempt can succeed.
-fn is_final(error: &MigrateError) -> bool {
-    match error {
-        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => true,
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => is_damage(error),
-        _ => false,
-    }
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(QUEUE_LIMIT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        // A full disk makes SQLite roll back by itself. The driver's own ROLLBACK then fails, the driver believes
+        // for ever that a transaction is open, and no other can begin on the connection: it is replaced.
+        .after_release(|connection, _| Box::pin(is_at_rest(connection)))
 }
 
-/// Busy or locked.
-fn is_held(refusal: &dyn DatabaseError) -> bool {
-    matches!(primary_code(refusal), 5 | 6)
+/// Whether no transaction is open on a connection, once what was sent to it is done.
+async fn is_at_rest(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Connects, again and again while another process holds the new file.
@@ -102,7 +98,7 @@ async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> sql
     let mut attempt = 1;
     loop {
         match pool.clone().connect_with(options.clone()).await {
-            Err(sqlx::Error::Database(error)) if is_held(error.as_ref()) && attempt < OPEN_ATTEMPTS => {
+            Err(error) if others_hold_it(&error) && attempt < OPEN_ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(OPEN_WAIT).await;
             }
@@ -115,13 +111,67 @@ async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> sql
 async fn migrate(writer: &SqlitePool, migrations: &Migrator) -> Result<(), Fault> {
     let mut attempt = 1;
     loop {
-        match migrations.run(writer).await {
+        match migrations.run(writer).await.map_err(sqlx::Error::from) {
             Ok(()) => return Ok(()),
-            Err(error) if !is_final(&error) && attempt < OPEN_ATTEMPTS => {
+            Err(error) if others_hold_it(&error) && attempt < OPEN_ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(OPEN_WAIT).await;
             }
-            Err(error) => return Err(sqlx::Error::from(error).into()),
+            Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Whether another process may be at the file at this moment. A disk that is full stays full for longer.
+fn others_hold_it(error: &sqlx::Error) -> bool {
+    let met_in_sqlite = matches!(error, sqlx::Error::Database(_) | sqlx::Error::Migrate(_));
+    met_in_sqlite && sqlx_kind(error) != FaultKind::Unavailable && !is_final(error)
+}
+
+/// Whether no other attempt can succeed: the file is damaged, or its schema is not one that this program knows.
+fn is_final(error: &sqlx::Error) -> bool {
+    let other_schema = matches!(error, sqlx::Error::Migrate(error)
+        if matches!(**error, MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)));
+    other_schema || is_damage(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::tenant_files::USAGE;
+
+    async fn fill(tx: &mut SqliteConnection, document: &str) -> sqlx::Result<()> {
+        let sql = "INSERT INTO parsed (kb_id, document_id, revision, text) VALUES ('default', ?, 1, ?)";
+        sqlx::query(sql).bind(document).bind("text ".repeat(4_000)).execute(tx).await.map(drop)
+    }
+
+    /// `max_page_count` is a property of the connection that answers as a full disk does, and leaves the transaction
+    /// as a full disk leaves it.
+    #[tokio::test]
+    async fn the_writer_works_on_after_a_full_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = SqliteFile::open(&directory.path().join("acme.db"), &USAGE).await.unwrap();
+        let mut tx = file.begin().await.unwrap();
+        fill(&mut tx, "before").await.unwrap();
+        tx.commit().await.unwrap();
+        for round in 0..3 {
+            let mut tx = file.begin().await.unwrap();
+            sqlx::query("PRAGMA max_page_count = 1").execute(&mut *tx).await.unwrap();
+            let full = loop {
+                if let Err(error) = fill(&mut tx, &format!("lost {round}")).await {
+                    break error;
+                }
+            };
+            assert_eq!(sqlx_kind(&full), FaultKind::Unavailable, "{full}");
+            drop(tx);
+            let mut tx = file.begin().await.unwrap();
+            fill(&mut tx, &format!("after {round}")).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let found: Vec<String> = sqlx::query_scalar("SELECT document_id FROM parsed ORDER BY document_id")
+            .fetch_all(file.read())
+            .await
+            .unwrap();
+        assert_eq!(found, ["after 0", "after 1", "after 2", "before"]);
     }
 }

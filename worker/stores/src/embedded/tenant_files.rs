@@ -16,7 +16,7 @@ use super::file::{SqliteFile, Usage};
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/tenant");
 /// Outlives the process. A power cut may take the last moments, which a reindex brings back from the
 /// originals.
-const USAGE: Usage =
+pub(super) const USAGE: Usage =
     Usage { migrations: &MIGRATIONS, synchronous: SqliteSynchronous::Normal, readers_max: 2 };
 /// Each open file costs up to three threads.
 const OPEN_MAX: u64 = 64;

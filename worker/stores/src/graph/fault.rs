@@ -1,8 +1,8 @@
 //! What a failure of the driver means.
 
-use neo4rs::{Error, Neo4jErrorKind};
+use neo4rs::Error;
 
-use crate::error::StoreError;
+use crate::error::{FaultKind, StoreError};
 
 /// What Neo4j answered, without its message, which quotes the data.
 #[derive(Debug, thiserror::Error)]
@@ -11,38 +11,83 @@ pub(super) struct Refused {
     code: String,
 }
 
-/// A failure in `operation`, as a passing fault or one that stays.
+impl Refused {
+    fn new(code: &str) -> Self {
+        Self { code: code.to_owned() }
+    }
+}
+
+/// A failure in `operation`.
 pub(super) fn fault(operation: &'static str) -> impl Fn(Error) -> StoreError {
     move |error| match error {
-        Error::Neo4j(refusal) => {
-            let passes = refusal.kind() == Neo4jErrorKind::Transient || code_passes(refusal.code());
-            refused(operation, refusal.code(), passes)
-        }
+        Error::Neo4j(refusal) => refused(operation, refusal.code()),
         // The driver wraps a refusal of BEGIN, PULL and COMMIT into a text.
         Error::UnexpectedMessage(text) => match code_in(&text) {
-            Some(code) => refused(operation, code, code_passes(code)),
-            None => refused(operation, "something out of turn", true),
+            Some(code) => refused(operation, code),
+            None => StoreError::of(FaultKind::Transient, operation, Refused::new("something out of turn")),
         },
-        Error::IOError { .. } | Error::ConnectionError => StoreError::transient(operation, error),
-        Error::AuthenticationError(_) => refused(operation, "that the user or the password is wrong", false),
+        Error::IOError { ref detail } => StoreError::of(FaultKind::of_io(detail), operation, error),
+        Error::ConnectionError => StoreError::of(FaultKind::Unavailable, operation, error),
+        Error::AuthenticationError(_) => {
+            StoreError::of(FaultKind::Unavailable, operation, Refused::new("that the user or the password is wrong"))
+        }
         other => StoreError::permanent(operation, other),
     }
 }
 
-fn refused(operation: &'static str, code: &str, passes: bool) -> StoreError {
-    let refused = Refused { code: code.to_owned() };
-    if passes { StoreError::transient(operation, refused) } else { StoreError::permanent(operation, refused) }
+fn refused(operation: &'static str, code: &str) -> StoreError {
+    StoreError::of(code_kind(code), operation, Refused::new(code))
 }
 
-fn code_passes(code: &str) -> bool {
-    const PASSING: [&str; 5] = [
+/// `Neo.Classification.Category.Title`: single codes first, then classifications.
+fn code_kind(code: &str) -> FaultKind {
+    const UNAVAILABLE: [&str; 17] = [
+        // Not the leader, read-only (a full disk makes it so), not there yet.
         "Neo.ClientError.Cluster.NotALeader",
+        "Neo.ClientError.General.ForbiddenOnReadOnlyDatabase",
+        "Neo.ClientError.General.WriteOnReadOnlyAccessDatabase",
+        "Neo.ClientError.Database.DatabaseNotFound",
+        "Neo.DatabaseError.Database.UnableToStartDatabase",
+        "Neo.DatabaseError.General.DatabaseUnavailable",
+        "Neo.TransientError.General.DatabaseUnavailable",
+        "Neo.TransientError.Database.DatabaseUnavailable",
+        "Neo.TransientError.Request.NoThreadsAvailable",
+        // Nothing can be written down.
+        "Neo.DatabaseError.Transaction.TransactionStartFailed",
+        "Neo.DatabaseError.Transaction.TransactionCommitFailed",
+        "Neo.DatabaseError.Transaction.TransactionLogError",
+        // Not let in.
+        "Neo.ClientError.Security.Unauthorized",
+        "Neo.ClientError.Security.AuthenticationRateLimit",
+        "Neo.ClientError.Security.AuthorizationExpired",
+        "Neo.ClientError.Security.CredentialsExpired",
+        "Neo.ClientError.Security.TokenExpired",
+    ];
+    const TRANSIENT: [&str; 5] = [
         "Neo.ClientError.Transaction.Terminated",
         "Neo.ClientError.Transaction.TransactionTimedOut",
-        "Neo.ClientError.Security.AuthorizationExpired",
-        "Neo.DatabaseError.General.DatabaseUnavailable",
+        "Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration",
+        "Neo.ClientError.Transaction.LockClientStopped",
+        "Neo.ClientError.Transaction.TransactionNotFound",
     ];
-    code.starts_with("Neo.TransientError.") || PASSING.contains(&code)
+    // The store is damaged: no other try can help.
+    const DAMAGED: [&str; 3] = [
+        "Neo.DatabaseError.General.StorageDamageDetected",
+        "Neo.DatabaseError.General.IndexCorruptionDetected",
+        "Neo.DatabaseError.Schema.SchemaRuleDuplicateFound",
+    ];
+    if UNAVAILABLE.contains(&code) {
+        FaultKind::Unavailable
+    } else if DAMAGED.contains(&code) {
+        FaultKind::Permanent
+    } else if TRANSIENT.contains(&code)
+        || code.starts_with("Neo.TransientError.")
+        || code.starts_with("Neo.DatabaseError.")
+    {
+        FaultKind::Transient
+    } else {
+        FaultKind::Permanent
+    }
 }
 
 /// The first `Neo.Class.Category.Title` in a text.
@@ -55,6 +100,47 @@ fn code_in(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_family_of_codes_has_its_kind() {
+        let table = [
+            (
+                FaultKind::Unavailable,
+                &[
+                    "Neo.ClientError.Cluster.NotALeader",
+                    "Neo.ClientError.General.ForbiddenOnReadOnlyDatabase",
+                    "Neo.ClientError.Security.Unauthorized",
+                    "Neo.DatabaseError.Transaction.TransactionCommitFailed",
+                    "Neo.TransientError.General.DatabaseUnavailable",
+                ][..],
+            ),
+            (
+                FaultKind::Transient,
+                &[
+                    "Neo.TransientError.Transaction.DeadlockDetected",
+                    "Neo.TransientError.General.MemoryPoolOutOfMemoryError",
+                    "Neo.ClientError.Transaction.Terminated",
+                    "Neo.DatabaseError.Statement.ExecutionFailed",
+                    "Neo.DatabaseError.General.UnknownError",
+                ],
+            ),
+            (
+                FaultKind::Permanent,
+                &[
+                    "Neo.ClientError.Statement.SyntaxError",
+                    "Neo.ClientError.Schema.ConstraintValidationFailed",
+                    "Neo.ClientError.Security.Forbidden",
+                    "Neo.DatabaseError.General.StorageDamageDetected",
+                    "Anything.Else",
+                ],
+            ),
+        ];
+        for (kind, codes) in table {
+            for code in codes {
+                assert_eq!(code_kind(code), kind, "{code}");
+            }
+        }
+    }
 
     #[test]
     fn a_deadlock_passes_and_a_syntax_error_stays() {

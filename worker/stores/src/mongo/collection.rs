@@ -169,9 +169,5 @@ fn write_error(answer: &Document) -> Option<i32> {
 struct Refused(i32);
 
 fn refused(operation: &'static str, code: i32) -> StoreError {
-    if super::fault::code_passes(code) {
-        StoreError::transient(operation, Refused(code))
-    } else {
-        StoreError::permanent(operation, Refused(code))
-    }
+    StoreError::of(super::fault::code_kind(code), operation, Refused(code))
 }

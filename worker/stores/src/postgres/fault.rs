@@ -1,37 +1,51 @@
 //! What a failure of the driver means.
 
-use crate::error::StoreError;
+use sqlx::migrate::MigrateError;
 
-/// A failure in `operation`, as a passing fault or one that stays.
+use crate::error::{FaultKind, StoreError};
+
+/// A failure in `operation`.
 pub(super) fn fault(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    move |error| {
-        if passes(&error) {
-            StoreError::transient(operation, error)
-        } else {
-            StoreError::permanent(operation, error)
-        }
-    }
+    move |error| StoreError::of(kind(&error), operation, error)
 }
 
-fn passes(error: &sqlx::Error) -> bool {
+fn kind(error: &sqlx::Error) -> FaultKind {
     match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
+        sqlx::Error::Database(error) => error.code().map_or(FaultKind::Permanent, |code| code_kind(&code)),
+        sqlx::Error::Io(error) => FaultKind::of_io(error),
+        // The pool goes on trying to connect until its patience is over.
+        sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => FaultKind::Unavailable,
+        sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code_passes(&code)),
-        _ => false,
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::InvalidSavePointStatement => FaultKind::Transient,
+        sqlx::Error::Migrate(error) => match error.as_ref() {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => kind(error),
+            _ => FaultKind::Permanent,
+        },
+        _ => FaultKind::Permanent,
     }
 }
 
-/// Lost connections, rolled back transactions (deadlocks among them), lack of resources, operators who
-/// intervene, timeouts, and a standby that is about to take over.
-fn code_passes(code: &str) -> bool {
-    const CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
-    const CODES: [&str; 4] = ["25006", "25P03", "25P04", "55P03"];
-    CODES.contains(&code) || CLASSES.iter().any(|class| code.starts_with(class))
+/// SQLSTATE codes: single ones first, then classes.
+fn code_kind(code: &str) -> FaultKind {
+    match code {
+        // Out of memory, a configured limit, a statement that was cancelled or took too long, an idle session
+        // that was ended, an object in use, a lock: it may be the call.
+        "53200" | "53400" | "57014" | "57P05" | "55006" | "55P03" => FaultKind::Transient,
+        // Read-only: a standby, or a managed server whose disk is full.
+        "25006" => FaultKind::Unavailable,
+        // The transaction is not in the state that we think, or took too long.
+        "25000" | "25001" | "25P01" | "25P02" | "25P03" | "25P04" => FaultKind::Transient,
+        "3D000" => FaultKind::Unavailable,
+        code => match code.get(..2) {
+            // Connections, credentials, resources (a full disk among them), shutdowns and starts, the system.
+            Some("08" | "28" | "53" | "57" | "58") => FaultKind::Unavailable,
+            // Rolled back: deadlocks, serialization.
+            Some("40") => FaultKind::Transient,
+            _ => FaultKind::Permanent,
+        },
+    }
 }
 
 #[cfg(test)]
@@ -39,14 +53,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_told_from_what_stays() {
-        for passing in ["40P01", "40001", "53300", "57014", "57P01", "55P03", "08006", "25006"] {
-            assert!(code_passes(passing), "{passing}");
+    fn every_sqlstate_has_its_kind() {
+        let table = [
+            (
+                FaultKind::Unavailable,
+                &[
+                    "08000", "08001", "08003", "08004", "08006", "25006", "28000", "28P01", "3D000", "53000",
+                    "53100", "53300", "57P01", "57P02", "57P03", "57P04", "58000", "58030", "58P01",
+                ][..],
+            ),
+            (
+                FaultKind::Transient,
+                &[
+                    "40001", "40003", "40P01", "25000", "25001", "25P01", "25P02", "25P03", "25P04", "53200",
+                    "53400", "55006", "55P03", "57014", "57P05",
+                ],
+            ),
+            (
+                FaultKind::Permanent,
+                &["42501", "42P01", "23505", "22021", "54000", "55000", "0A000", "XX000", "XX001", "XX002"],
+            ),
+        ];
+        for (kind, codes) in table {
+            for code in codes {
+                assert_eq!(code_kind(code), kind, "{code}");
+            }
         }
-        for staying in ["42501", "42P01", "23505", "22021", "54000"] {
-            assert!(!code_passes(staying), "{staying}");
-        }
-        assert!(passes(&sqlx::Error::PoolTimedOut));
-        assert!(!passes(&sqlx::Error::RowNotFound));
+        assert_eq!(kind(&sqlx::Error::PoolTimedOut), FaultKind::Unavailable);
+        assert_eq!(kind(&sqlx::Error::RowNotFound), FaultKind::Permanent);
     }
 }

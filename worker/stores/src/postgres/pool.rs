@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobs::tenant::TenantId;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 
 use super::tx::{Sql, Tx};
 use crate::deadline::{BULK, CALL};
@@ -56,6 +56,12 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE)
+            // A connection whose transaction did not end is not handed on: what begins inside of another
+            // transaction is never committed.
+            .before_acquire(|connection, _| {
+                let at_rest = !connection.is_in_transaction();
+                Box::pin(async move { Ok(at_rest) })
+            })
             .connect_lazy_with(options);
         Self { pool }
     }
