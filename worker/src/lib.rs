@@ -29,6 +29,7 @@ pub mod users;
 
 mod handlers;
 mod history;
+mod leftovers;
 mod pace;
 mod process;
 mod retry;

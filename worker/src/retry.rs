@@ -110,7 +110,10 @@ mod tests {
     fn a_job_waits_a_day_for_a_server_that_is_away_whatever_attempts_it_had() {
         let error = JobError::unavailable("the disk is full");
         let waits = after_failure(&error, &envelope(1), failed(50, 0.0));
-        assert!(matches!(&waits, Verdict::Parked { reason } if reason.contains("the disk is full")), "{waits:?}");
+        assert!(
+            matches!(&waits, Verdict::Parked { reason } if reason.contains("the disk is full")),
+            "{waits:?}"
+        );
         let late = Failure { now: "2026-01-02T00:00:00Z".parse().unwrap(), ..failed(1, 0.0) };
         assert!(matches!(after_failure(&error, &envelope(2), late), Verdict::Retry { .. }));
         let last = after_failure(&error, &envelope(1), late);
@@ -120,7 +123,8 @@ mod tests {
     #[test]
     fn a_passing_fault_is_tried_again_until_the_attempts_are_used_up() {
         let error = JobError::retry("the store is away");
-        let Verdict::Retry { after, error: text } = after_failure(&error, &envelope(3), failed(2, 1.0)) else {
+        let Verdict::Retry { after, error: text } = after_failure(&error, &envelope(3), failed(2, 1.0))
+        else {
             panic!()
         };
         assert_eq!(after, Duration::from_secs(2));
@@ -134,13 +138,16 @@ mod tests {
     #[test]
     fn a_rate_limit_is_waited_for_and_spread() {
         let error = JobError::retry_after(Duration::from_secs(60), "slow down");
-        let Verdict::Retry { after, .. } = after_failure(&error, &envelope(3), failed(1, 0.5)) else { panic!() };
+        let Verdict::Retry { after, .. } = after_failure(&error, &envelope(3), failed(1, 0.5)) else {
+            panic!()
+        };
         assert!((60..=75).contains(&after.as_secs()), "{after:?}");
     }
 
     #[test]
     fn a_fault_that_stays_ends_the_job_and_an_interruption_costs_nothing() {
-        let fail = after_failure(&JobError::fail("not_utf8", "save it as UTF-8"), &envelope(8), failed(1, 0.0));
+        let fail =
+            after_failure(&JobError::fail("not_utf8", "save it as UTF-8"), &envelope(8), failed(1, 0.0));
         assert!(matches!(fail, Verdict::Discarded { code: "not_utf8", .. }));
         assert_eq!(after_failure(&JobError::Interrupted, &envelope(1), failed(1, 0.0)), Verdict::Released);
     }

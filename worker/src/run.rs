@@ -26,6 +26,7 @@ use crate::builder::WorkerBuilder;
 use crate::context::Shared;
 use crate::history::History;
 use crate::layer::Stack;
+use crate::leftovers::Sweeper;
 use crate::limits::LimitsKeeper;
 use crate::outbox::Relay;
 use crate::process::Processor;
@@ -106,7 +107,7 @@ impl Worker {
     #[must_use]
     pub fn start(parts: Parts, pool: &PoolSettings) -> Self {
         let Parts { queue, opened, keys, tools, registry, directory, clock, plans, layers, state } = parts;
-        let Opened { stores, outbox, schedules, settings, .. } = opened;
+        let Opened { stores, outbox, schedules, settings, leftovers, .. } = opened;
         let tenants =
             Tenants { stores: stores.clone(), directory: Arc::clone(&directory), clock: Arc::clone(&clock) };
         let verifier = Verifier::new(keys.clone(), directory, Arc::clone(&clock));
@@ -127,11 +128,13 @@ impl Worker {
             clock: Arc::clone(&clock),
         };
         let keeper = LimitsKeeper::new(settings, queue.clone(), plans.clone());
+        let sweeper = Sweeper { leftovers, queue: queue.clone(), clock: Arc::clone(&clock) };
         let periodic = vec![
             tokio::spawn(relay.run(stop.clone())),
             tokio::spawn(scheduler.run(stop.clone())),
             tokio::spawn(keeper.run(stop.clone())),
             tokio::spawn(queue.clone().watch_memory(stop.clone())),
+            tokio::spawn(sweeper.run(stop.clone())),
         ];
 
         let options = WorkerOptions::new(registry.lanes(), usize::from(pool.concurrency));

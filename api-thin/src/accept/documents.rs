@@ -8,6 +8,7 @@ use stores::model::{Growth, NewDocument};
 
 use super::answer::{Answer, job_location};
 use super::fingerprint::Fingerprint;
+use super::originals::Unregistered;
 use super::quota::ensure_quota;
 use super::room::ensure_room;
 use super::submission::{Outcome, Proposal, Submission, outrun};
@@ -66,14 +67,12 @@ pub async fn accept_documents(
         ensure_room(app, &proposal.jobs).await?;
         // After the revisions were read and before they are raised: the job of an earlier revision then sees
         // that these originals are newer than its own and leaves them.
-        store_originals(who, uploads).await?;
-        match submission.propose(proposal, body).await {
-            Ok(Outcome::Answer(answer)) => return Ok(answer),
-            Ok(Outcome::Moved) => {}
-            Err(problem) => {
-                forget_originals(who, uploads).await?;
-                return Err(problem);
+        let originals = Unregistered::store(&who.caller.stores, &who.kb.id, uploads).await?;
+        if let Outcome::Answer(answer) = submission.propose(proposal, body).await? {
+            if !answer.replayed {
+                originals.registered();
             }
+            return Ok(answer);
         }
     }
     Err(outrun())
@@ -83,28 +82,6 @@ fn fingerprint(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Fingerpri
     let documents =
         uploads.iter().flat_map(|upload| [upload.name.as_str(), upload.media_type, &upload.sha256]);
     Fingerprint::of("documents", std::iter::once(who.kb.id.as_str()).chain(documents))
-}
-
-/// Before anything is registered: a registered document always has its original. One that is never registered
-/// is found by its digest when the same content comes again.
-async fn store_originals(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Result<(), Problem> {
-    let blobs = who.caller.stores.blobs();
-    for upload in uploads {
-        let id = upload.name.document_id();
-        blobs.original_put(&who.kb.id, &id, &upload.sha256, upload.bytes.clone()).await?;
-    }
-    Ok(())
-}
-
-/// A knowledge base that was deleted meanwhile may be empty already, and nobody would look for these again.
-async fn forget_originals(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Result<(), Problem> {
-    let stores = &who.caller.stores;
-    if stores.catalog().kb(&who.kb.id).await?.is_none() {
-        for upload in uploads {
-            stores.blobs().originals_forget(&who.kb.id, &upload.name.document_id(), None).await?;
-        }
-    }
-    Ok(())
 }
 
 async fn propose(

@@ -10,6 +10,7 @@ mod documents;
 mod fingerprint;
 mod kb;
 mod merge_patch;
+mod originals;
 mod quota;
 mod rag_settings;
 mod reindex;

@@ -1,7 +1,11 @@
+use futures::future::join_all;
+use jobs::plan::Plans;
 use jobs::tenant::KbId;
 use reqwest::Method;
 use serde_json::json;
-use tests::api::{Api, send};
+use tests::api::{Api, ApiOptions, send};
+use tests::wait::wait_for;
+use walkdir::WalkDir;
 
 #[tokio::test]
 async fn an_upload_is_stored_registered_and_enqueued() {
@@ -27,6 +31,46 @@ async fn an_upload_is_stored_registered_and_enqueued() {
         let original = acme.stores.blobs().original(&kb, &id, shown["sha256"].as_str().unwrap()).await;
         assert_eq!(original.unwrap().unwrap(), content.as_bytes());
     }
+}
+
+/// The originals on disk, by size.
+fn originals(api: &Api) -> Vec<u64> {
+    let entries = WalkDir::new(api.data_dir().join("blobs")).into_iter().filter_map(Result::ok);
+    let mut sizes: Vec<_> = entries
+        .filter(|entry| entry.file_type().is_file())
+        .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+        .collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+/// Thirty at once pass the first look at the quota together; two are registered.
+#[tokio::test]
+async fn originals_of_refused_and_of_replaced_uploads_go() {
+    let plans = Plans::parse("[plan.two]\nmax_documents = 2").unwrap();
+    let api = Api::with(ApiOptions { plans, ..ApiOptions::default() }).await;
+    let acme = api.tenant("acme").await;
+    let path = "/api/v1/tenants/acme";
+    assert_eq!(send(api.operator(Method::PATCH, path).json(&json!({ "plan": "two" }))).await.status, 200);
+    let texts: Vec<_> = (0..30).map(|number| (format!("{number}.md"), format!("{number:03}"))).collect();
+    let replies = join_all(texts.iter().map(|(name, text)| acme.upload_text(name, text))).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 202).count(), 2);
+    let left = async |sizes: &[u64]| {
+        wait_for("the other originals to go", async || {
+            let found = originals(&api);
+            if found == sizes { Ok(()) } else { Err(found) }
+        })
+        .await;
+    };
+    left(&[3, 3]).await;
+    let listed = acme.get("/kbs/default/documents").await.body();
+    let known = listed["documents"][0]["name"].as_str().unwrap();
+    for text in ["longer", "longer still"] {
+        assert_eq!(acme.upload_text(known, text).await.status, 202);
+    }
+    left(&[3, 12]).await;
+    let usage = acme.get("/usage").await.body();
+    assert_eq!(usage["quotas"]["storage_bytes"]["current"], 15);
 }
 
 #[tokio::test]

@@ -57,6 +57,21 @@ async fn happy_path() {
     assert_nothing_left(&bed, &acme, "kestrel.md").await;
 }
 
+/// Neither the tenant's file nor the catalog holds a byte of its text or name, in free pages or in logs.
+#[tokio::test]
+async fn its_text_is_in_no_part_of_a_file() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    acme.ingest("kept.md", &texts::long("Nightjar")).await;
+    acme.ingest("Larkspur.md", &texts::long("Quietwater")).await;
+    assert!(!bed.files_with("Quietwater").is_empty() && !bed.files_with("Larkspur").is_empty());
+    delete(&acme, &acme.http, "Larkspur.md").await;
+    bed.run_until_empty(&acme).await;
+    bed.word_is_gone("Quietwater").await;
+    bed.word_is_gone("Larkspur").await;
+    assert!(!bed.files_with("Nightjar").is_empty());
+}
+
 #[tokio::test]
 async fn twice_is_once() {
     let bed = Bed::embedded().await;

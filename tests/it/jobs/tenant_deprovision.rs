@@ -67,6 +67,22 @@ async fn happy_path() {
     assert_eq!((again.status, again.body["code"].as_str()), (409, Some("tenant_exists")), "{again:?}");
 }
 
+/// Names and texts are in no part of a file: not in free pages of the catalog, nor in its log.
+#[tokio::test]
+async fn its_names_are_in_no_part_of_a_file() {
+    let bed = Bed::embedded().await;
+    let (_, acme) = bed.look_alikes().await;
+    let path = |rest: &str| format!("/api/v1/tenants/{}/{rest}", acme.id);
+    let kb = acme.http.post(&path("kbs"), &json!({ "kb_id": "papers", "name": "Larkspur papers" })).await;
+    let key = acme.http.post(&path("api-keys"), &json!({ "name": "Larkspur key", "role": "VIEWER" })).await;
+    assert_eq!((kb.status, key.status), (201, 201), "{kb:?} {key:?}");
+    acme.ingest("Larkspur.md", &texts::long("Larkspur")).await;
+    assert!(bed.files_with("Larkspur").len() >= 3);
+    assert_eq!(delete(&bed, &acme).await.status, 202);
+    gone(&bed, &acme).await;
+    bed.word_is_gone("Larkspur").await;
+}
+
 /// A job that is delivered once more finds nothing to do.
 #[tokio::test]
 async fn twice_is_once() {

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ pub struct Api {
     client: Client,
     // Dropping it ends the server.
     serving: Option<DropGuard>,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Api {
@@ -102,7 +103,13 @@ impl Api {
         let stop = CancellationToken::new();
         tokio::spawn(serve(listener, state.expect("the secrets can be used"), stop.clone()));
         let client = Client::builder().build().expect("a client");
-        Self { url, opened, queue, clock, client, serving: Some(stop.drop_guard()), _data: data }
+        Self { url, opened, queue, clock, client, serving: Some(stop.drop_guard()), data }
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.data.path()
     }
 
     /// Stops answering, as when the process is told to end. Stores and clock stay.

@@ -1,5 +1,6 @@
 use api_thin::ApiRules;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,6 +14,7 @@ use jobs::{Job, JobId};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use stores::{Opened, Stores, StoresConfig};
+use walkdir::WalkDir;
 use worker::dev::DevSecrets;
 use worker::settings::{ExtractionSettings, PoolSettings, StorageSettings};
 use worker::system::{System, SystemOptions};
@@ -87,6 +89,31 @@ impl Bed {
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         self.data.path()
+    }
+
+    /// The files below the data directory that hold `word`.
+    ///
+    /// # Panics
+    /// When a file cannot be read.
+    #[must_use]
+    pub fn files_with(&self, word: &str) -> Vec<PathBuf> {
+        let entries = WalkDir::new(self.data_dir()).into_iter().filter_map(Result::ok);
+        let holds = |path: &Path| match fs::read(path) {
+            Ok(bytes) => bytes.windows(word.len()).any(|part| part == word.as_bytes()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => panic!("{}: {error}", path.display()),
+        };
+        let files = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
+        files.filter(|path| holds(path)).collect()
+    }
+
+    /// Waits until no file below the data directory holds `word`.
+    pub async fn word_is_gone(&self, word: &str) {
+        wait_for("the word to be in no file", async || {
+            let files = self.files_with(word);
+            if files.is_empty() { Ok(()) } else { Err(files) }
+        })
+        .await;
     }
 
     /// The stores and what looks across tenants.

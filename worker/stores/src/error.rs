@@ -162,9 +162,7 @@ mod tests {
         const ECONNRESET: i32 = 104;
         const ECONNREFUSED: i32 = 111;
         const EDQUOT: i32 = 122;
-        let away = [
-            ENOSPC, EDQUOT, EROFS, EACCES, ENOENT, EIO, ENXIO, ENODEV, ENFILE, EMFILE, ECONNREFUSED,
-        ];
+        let away = [ENOSPC, EDQUOT, EROFS, EACCES, ENOENT, EIO, ENXIO, ENODEV, ENFILE, EMFILE, ECONNREFUSED];
         let table = [
             (FaultKind::Unavailable, away.as_slice()),
             (FaultKind::Transient, &[EPIPE, ECONNRESET]),

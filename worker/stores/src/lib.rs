@@ -3,8 +3,8 @@
 //! [`Stores`] offers nothing but [`Stores::scoped`]: whoever holds a [`jobs::tenant::TenantContext`] gets
 //! that tenant's stores, and no method takes another tenant. The few things that look across tenants are
 //! separate types with one purpose each: the [`Directory`] that `verify` asks, the [`OutboxRelay`], the
-//! [`DueSchedules`], the [`SettingsRelay`] that tells the queue what tenants may use, and the [`Identities`] of
-//! people, who belong to no tenant.
+//! [`DueSchedules`], the [`SettingsRelay`] that tells the queue what tenants may use, the [`Leftovers`] of
+//! requests that were cut short, and the [`Identities`] of people, who belong to no tenant.
 
 #[cfg(feature = "test-support")]
 pub mod conformance;
@@ -36,6 +36,7 @@ mod scoped;
 mod self_test;
 mod servers;
 
+pub use blobs::{Leftovers, Swept};
 pub use config::{Backends, InvalidStores, StoresConfig};
 pub use data_dir_lock::{DataDirLock, Holder};
 pub use error::StoreError;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jobs::clock::SharedClock;
 
 use crate::backend::Backend;
-use crate::blobs::ObjectBlobs;
+use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
 use crate::config::{Backends, InvalidStores, StoresConfig};
 use crate::directory::{Answers, CachedDirectory, DirectoryNews};
@@ -28,6 +28,8 @@ pub struct Opened {
     pub settings: Arc<dyn SettingsRelay>,
     /// People who log in.
     pub identities: Arc<dyn Identities>,
+    /// What requests left behind that were cut short.
+    pub leftovers: Leftovers,
 }
 
 /// Opens the stores that `config` names and proves that one tenant cannot read another's canary row.
@@ -41,23 +43,28 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let answers = Answers::new();
     let news = DirectoryNews::new(answers.clone(), redis.commands.clone());
     let backend = open_backend(config, &clock, &news).await?;
+    let blobs = ObjectBlobs::open(config)?;
+    let own_redis = matches!(config.backends, Backends::Embedded).then(|| config.data_dir.join("redis"));
     let ports = Ports {
         catalog: backend.catalog,
         lifecycle: backend.lifecycle,
         documents: backend.documents,
         index: backend.index,
-        blobs: Box::new(ObjectBlobs::open(config)?),
-        cache: Box::new(RedisCache::new(redis.commands)),
+        blobs: Box::new(blobs.clone()),
+        cache: Box::new(RedisCache::new(redis.commands, own_redis)),
     };
     self_test::run(&ports, &config.backends, &clock).await?;
+    let stores = Stores::new(ports);
+    let leftovers = Leftovers::new(blobs, stores.clone(), Arc::clone(&backend.rows));
     let directory = CachedDirectory::start(backend.rows, answers, news, redis.nodes, clock);
     Ok(Opened {
-        stores: Stores::new(ports),
+        stores,
         directory: Arc::new(directory),
         outbox: backend.outbox,
         schedules: backend.schedules,
         settings: backend.settings,
         identities: backend.identities,
+        leftovers,
     })
 }
 
@@ -75,21 +82,24 @@ pub async fn open_without_redis(
     let answers = Answers::new();
     let news = DirectoryNews::local(answers.clone());
     let backend = open_backend(&config, &clock, &news).await?;
-    let ports = Ports {
+    let blobs = ObjectBlobs::open(&config)?;
+    let stores = Stores::new(Ports {
         catalog: backend.catalog,
         lifecycle: backend.lifecycle,
         documents: backend.documents,
         index: backend.index,
-        blobs: Box::new(ObjectBlobs::open(&config)?),
+        blobs: Box::new(blobs.clone()),
         cache: Box::new(cache::MemoryCache::new(Arc::clone(&clock))),
-    };
+    });
+    let leftovers = Leftovers::new(blobs, stores.clone(), Arc::clone(&backend.rows));
     Ok(Opened {
-        stores: Stores::new(ports),
+        stores,
         directory: Arc::new(CachedDirectory::alone(backend.rows, answers, news, clock)),
         outbox: backend.outbox,
         schedules: backend.schedules,
         settings: backend.settings,
         identities: backend.identities,
+        leftovers,
     })
 }
 

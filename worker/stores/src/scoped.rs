@@ -39,6 +39,11 @@ impl Stores {
         Self { ports: Arc::new(ports) }
     }
 
+    /// The catalog of a tenant, for what looks across tenants inside this crate.
+    pub(crate) fn catalog_of(&self, tenant: &TenantId) -> Arc<dyn Catalog> {
+        self.ports.catalog.scope(tenant)
+    }
+
     /// The stores of the context's tenant.
     #[must_use]
     pub fn scoped(&self, context: &TenantContext) -> TenantStores {

@@ -196,3 +196,40 @@ async fn a_setting_that_does_not_work_is_named() {
     drop(redis);
     assert_eq!(failing(&good).await, "REDIS_URL");
 }
+
+/// Whether a file below `directory` holds `word`.
+fn holds(directory: &Path, word: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(directory) else { return false };
+    entries.filter_map(Result::ok).any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return holds(&path, word);
+        }
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        bytes.windows(word.len()).any(|part| part == word.as_bytes())
+    })
+}
+
+async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The server's files are in the data directory, so it is ours.
+#[tokio::test]
+async fn what_a_deleted_tenant_kept_leaves_the_files_of_our_own_redis() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = directory.path().join("data/redis");
+    std::fs::create_dir_all(&files).unwrap();
+    let redis = RedisServer::start(&files);
+    let opened = open(directory.path(), &redis).await;
+    let context = tenant(&opened, "acme").await;
+    let cache = opened.stores.scoped(&context).cache();
+    cache.put("progress", "Quietwater", Duration::from_secs(3_600)).await.unwrap();
+    wait_until("the value to be written", || holds(&files, "Quietwater")).await;
+    cache.clear().await.unwrap();
+    wait_until("the file to be rewritten", || !holds(&files, "Quietwater")).await;
+}

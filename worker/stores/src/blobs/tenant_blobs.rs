@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,15 +15,18 @@ use super::settings::S3Settings;
 use super::{local, s3};
 use crate::config::{InvalidStores, StoresConfig};
 use crate::deadline::{BULK, within};
-use crate::error::StoreError;
+use crate::error::{FaultKind, StoreError};
 use crate::model::StoredOriginal;
 use crate::ports::{Blobs, StoreResult};
 use crate::scoped::Scope;
 
 /// The originals of all tenants.
+#[derive(Clone)]
 pub(crate) struct ObjectBlobs {
-    store: Arc<dyn ObjectStore>,
-    root: Path,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) root: Path,
+    /// Where they are, if that is a directory of this machine.
+    pub(super) folder: Option<PathBuf>,
 }
 
 impl ObjectBlobs {
@@ -32,25 +36,34 @@ impl ObjectBlobs {
     /// When the address or a setting cannot be read, or the local directory cannot be used.
     pub(crate) fn open(config: &StoresConfig) -> Result<Self, InvalidStores> {
         let Some(url) = &config.blobs_url else {
-            return Ok(Self { store: local::directory(&config.data_dir)?, root: Path::default() });
+            return Self::local(&config.data_dir);
         };
         Self::remote(&S3Settings::read(url, |name| std::env::var(name).ok())?)
     }
 
+    pub(super) fn local(data: &std::path::Path) -> Result<Self, InvalidStores> {
+        let (store, folder) = (local::directory(data)?, Some(local::folder(data)));
+        Ok(Self { store, root: Path::default(), folder })
+    }
+
     fn remote(settings: &S3Settings) -> Result<Self, InvalidStores> {
-        Ok(Self { store: s3::client(settings)?, root: Path::from(settings.prefix.as_str()) })
+        let root = Path::from(settings.prefix.as_str());
+        Ok(Self { store: s3::client(settings)?, root, folder: None })
     }
 }
 
 impl Scope<dyn Blobs> for ObjectBlobs {
     fn scope(&self, tenant: &TenantId) -> Arc<dyn Blobs> {
         let root = self.root.clone().join(tenant.as_str());
-        Arc::new(TenantBlobs { store: Arc::clone(&self.store), root })
+        let folder = self.folder.as_ref().map(|folder| folder.join(tenant.as_str()));
+        Arc::new(TenantBlobs { store: Arc::clone(&self.store), root, folder })
     }
 }
 
 struct TenantBlobs {
     store: Arc<dyn ObjectStore>,
+    /// As in [`ObjectBlobs`], the tenant's.
+    folder: Option<PathBuf>,
     /// Ends with the tenant's id, a whole part of the path: `acme` is no prefix of `acme-2`.
     root: Path,
 }
@@ -74,6 +87,15 @@ impl TenantBlobs {
             Ok(())
         };
         within(operation, BULK, async { clear.await.map_err(|error| fault(operation, error)) }).await
+    }
+
+    /// Removes what interrupted writes left below `folder`, however young: nothing is to come there any more.
+    async fn interrupted_clear(&self, operation: &'static str, kb: Option<&KbId>) -> StoreResult<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let folder = kb.map_or_else(|| folder.clone(), |kb| folder.join(kb.as_str()));
+        let remove = tokio::task::spawn_blocking(move || local::interrupted_remove(&folder, None));
+        let removed = remove.await.map_err(|error| StoreError::transient(operation, error))?;
+        removed.map(drop).map_err(|error| StoreError::of(FaultKind::of_io(&error), operation, error))
     }
 }
 
@@ -169,16 +191,18 @@ impl Blobs for TenantBlobs {
     }
 
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
+        self.interrupted_clear("blobs.kb_forget", Some(kb)).await?;
         self.clear("blobs.kb_forget", &self.root.clone().join(kb.as_str())).await
     }
 
     async fn tenant_forget(&self) -> StoreResult<()> {
+        self.interrupted_clear("blobs.tenant_forget", None).await?;
         self.clear("blobs.tenant_forget", &self.root).await
     }
 }
 
 /// Deletes an object unless it is gone or was stored again after `stored_at`.
-async fn delete_as_of(
+pub(super) async fn delete_as_of(
     store: &dyn ObjectStore,
     path: &Path,
     stored_at: DateTime<Utc>,
@@ -224,8 +248,7 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_original_is_refused() {
         let data = tempfile::tempdir().unwrap();
-        let blobs = ObjectBlobs { store: local::directory(data.path()).unwrap(), root: Path::default() };
-        let blobs = blobs.scope(&"acme".parse().unwrap());
+        let blobs = ObjectBlobs::local(data.path()).unwrap().scope(&"acme".parse().unwrap());
         let (kb, document) = (KbId::first(), DocumentId::of_name("a.md"));
         let sha256 = hex::encode(Sha256::digest(b"whole"));
         blobs.original_put(&kb, &document, &sha256, Bytes::from_static(b"whole")).await.unwrap();
@@ -239,8 +262,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_is_no_digest_reaches_no_file() {
         let data = tempfile::tempdir().unwrap();
-        let blobs = ObjectBlobs { store: local::directory(data.path()).unwrap(), root: Path::default() };
-        let blobs = blobs.scope(&"acme".parse().unwrap());
+        let blobs = ObjectBlobs::local(data.path()).unwrap().scope(&"acme".parse().unwrap());
         let upper = "A".repeat(64);
         for name in ["", "../../catalog.db", upper.as_str()] {
             let found = blobs.original(&KbId::first(), &DocumentId::of_name("a.md"), name).await;

@@ -26,8 +26,8 @@ fn kind(error: &RedisError) -> FaultKind {
 fn code_kind(code: &str, detail: &str) -> FaultKind {
     match code {
         // Starting, no memory, a disk that is full, a replica, a cluster without an owner for the slot, not let in.
-        "LOADING" | "OOM" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "CLUSTERDOWN" | "NOAUTH"
-        | "WRONGPASS" => FaultKind::Unavailable,
+        "LOADING" | "OOM" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "CLUSTERDOWN"
+        | "NOAUTH" | "WRONGPASS" => FaultKind::Unavailable,
         "ERR" if detail.starts_with("max number of clients") => FaultKind::Unavailable,
         "WRONGTYPE" | "NOPERM" | "ERR" => FaultKind::Permanent,
         // BUSY, TRYAGAIN, MOVED, ASK, UNKILLABLE and what there may be besides.

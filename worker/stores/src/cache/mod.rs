@@ -8,6 +8,7 @@ mod fault;
 mod memory_cache;
 #[cfg(feature = "test-support")]
 mod memory_rates;
+mod rewrite;
 mod tenant_cache;
 
 pub(crate) use commands::Commands;

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,6 +6,7 @@ use jobs::tenant::TenantId;
 use redis::Cmd;
 
 use super::fault::fault;
+use super::rewrite::Rewriter;
 use super::{Commands, clear};
 use crate::deadline::{BULK, CALL, within};
 use crate::model::{RateTaken, RateWindow};
@@ -20,23 +22,27 @@ const RATE: &str = include_str!("rate.lua");
 /// The caches of all tenants.
 pub(crate) struct RedisCache {
     redis: Commands,
+    rewriter: Rewriter,
 }
 
 impl RedisCache {
-    pub(crate) fn new(redis: Commands) -> Self {
-        Self { redis }
+    /// `own_files` is the directory of a server that belongs to us: its files are rewritten when a tenant went.
+    pub(crate) fn new(redis: Commands, own_files: Option<PathBuf>) -> Self {
+        Self { redis, rewriter: Rewriter::new(own_files) }
     }
 }
 
 impl Scope<dyn Cache> for RedisCache {
     fn scope(&self, tenant: &TenantId) -> Arc<dyn Cache> {
         // No tenant id holds a colon, so no tenant's prefix is the beginning of another's.
-        Arc::new(TenantCache { redis: self.redis.clone(), prefix: format!("t:{tenant}:") })
+        let (redis, rewriter) = (self.redis.clone(), self.rewriter.clone());
+        Arc::new(TenantCache { redis, rewriter, prefix: format!("t:{tenant}:") })
     }
 }
 
 struct TenantCache {
     redis: Commands,
+    rewriter: Rewriter,
     prefix: String,
 }
 
@@ -89,6 +95,8 @@ impl Cache for TenantCache {
         let mut redis = self.redis.clone();
         let clear =
             async { clear::all(&mut redis, &self.prefix).await.map_err(|error| fault("cache.clear", error)) };
-        within("cache.clear", BULK, clear).await
+        within("cache.clear", BULK, clear).await?;
+        self.rewriter.soon(&self.redis);
+        Ok(())
     }
 }

@@ -1,11 +1,14 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use jobs::DocumentId;
+use jobs::tenant::TenantId;
 use sha2::{Digest as _, Sha256};
 
-use super::fixture::Pair;
+use super::fixture::{Pair, now, upload};
 use crate::Opened;
+use crate::model::Accepted;
 
 /// Some bytes and their name.
 fn original(text: &str) -> (Bytes, String) {
@@ -68,4 +71,39 @@ pub(super) async fn forgotten(opened: &Opened) {
     }
     assert_eq!(left(&acme, &other).await, [true; 3]);
     assert_eq!(left(&twin, &id).await, [true; 3]);
+}
+
+/// What a request left that was cut short before its document was registered goes, and nothing else does.
+pub(super) async fn left_over(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (acme, twin, kb) = (pair.acme.stores.blobs(), pair.twin.stores.blobs(), &pair.acme.kb.id);
+    let document = upload("a.md", 1, pair.now);
+    let (id, other) = (document.id.clone(), DocumentId::of_name("b.md"));
+    let (registered, stray) = (document.sha256.clone(), "e".repeat(64));
+    assert_eq!(pair.acme.register(vec![document], pair.now).await, Accepted::New);
+    for (blobs, document, sha256) in [
+        (&acme, &id, &registered),
+        (&acme, &id, &stray),
+        (&acme, &other, &registered),
+        (&twin, &id, &registered),
+    ] {
+        blobs.original_put(kb, document, sha256, Bytes::from_static(b"text")).await.unwrap();
+    }
+    let of_acme = |tenant: &TenantId| tenant == pair.acme.id();
+    let young = opened.leftovers.sweep(now() - TimeDelta::hours(1), &of_acme).await.unwrap();
+    assert_eq!(young.originals, 0, "it may be about to be registered");
+    // The clock of a store may tick once a second.
+    let patience = Instant::now() + Duration::from_secs(30);
+    let mut removed = 0;
+    while removed < 2 {
+        assert!(Instant::now() < patience, "{removed} of 2 are gone");
+        removed += opened.leftovers.sweep(now(), &of_acme).await.unwrap().originals;
+    }
+    let digests = async |blobs: &std::sync::Arc<dyn crate::ports::Blobs>, id| {
+        let left = blobs.originals(kb, id).await.unwrap();
+        left.into_iter().map(|original| original.sha256).collect::<Vec<_>>()
+    };
+    assert_eq!(digests(&acme, &id).await, std::slice::from_ref(&registered));
+    assert_eq!(digests(&acme, &other).await, Vec::<String>::new());
+    assert_eq!(digests(&twin, &id).await, [registered]);
 }

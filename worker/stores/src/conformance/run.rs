@@ -58,7 +58,7 @@ pub async fn exercise(opened: &Opened) {
         chunks { replaced_as_a_whole, kept_apart }
         graph { folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited }
         graph_merge { removal_leaves_no_trace, side_by_side, many_mentions, twins_apart }
-        blobs { originals, forgotten }
+        blobs { originals, forgotten, left_over }
         cache { values, lifetime, rates, racing_rates }
     }
 }

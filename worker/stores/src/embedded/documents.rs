@@ -72,7 +72,7 @@ impl TenantDocuments {
             .bind(id.as_str())
             .execute(file.write())
             .await?;
-        Ok(())
+        file.scrub().await
     }
 
     async fn extractions_write(
@@ -126,7 +126,7 @@ impl TenantDocuments {
         for statement in ["DELETE FROM parsed WHERE kb_id = ?", "DELETE FROM extractions WHERE kb_id = ?"] {
             sqlx::query(statement).bind(kb.as_str()).execute(file.write()).await?;
         }
-        Ok(())
+        file.scrub().await
     }
 
     async fn extractions_delete(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> Result<(), Fault> {

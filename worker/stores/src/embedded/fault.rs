@@ -135,7 +135,11 @@ mod tests {
                 assert_eq!(code_kind(*code), kind, "{code}");
             }
         }
-        assert_eq!(unavailable.len() + transient.len() + permanent.len(), 26, "every primary code of an error");
+        assert_eq!(
+            unavailable.len() + transient.len() + permanent.len(),
+            26,
+            "every primary code of an error"
+        );
     }
 
     #[test]

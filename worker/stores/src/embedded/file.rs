@@ -10,6 +10,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 
 use super::fault::{Fault, is_damage, sqlx_kind};
+use super::scrub::Scrubber;
 use crate::data_dir;
 use crate::error::FaultKind;
 
@@ -20,6 +21,7 @@ const QUEUE_LIMIT: Duration = Duration::from_secs(60);
 /// How often opening is tried: changing the journal of a new file answers "locked" at once, however long a
 /// connection is told to wait.
 const OPEN_ATTEMPTS: u32 = 50;
+const OPEN_ATTEMPTS_UNAVAILABLE: u32 = 5;
 const OPEN_WAIT: Duration = Duration::from_millis(100);
 
 /// How a file is used.
@@ -34,6 +36,7 @@ pub(super) struct Usage {
 pub(super) struct SqliteFile {
     writer: SqlitePool,
     readers: SqlitePool,
+    scrubber: Scrubber,
 }
 
 impl SqliteFile {
@@ -45,11 +48,27 @@ impl SqliteFile {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(usage.synchronous)
             .busy_timeout(BUSY_LIMIT)
-            .foreign_keys(true);
+            .foreign_keys(true)
+            // What is deleted is overwritten with zeros.
+            .pragma("secure_delete", "on");
         let writer = connect(pool(1), &options).await?;
+        let scrubber = Scrubber::of(&writer).await?;
         migrate(&writer, usage.migrations).await?;
         let readers = pool(usage.readers_max).connect_lazy_with(options.pragma("query_only", "on"));
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, scrubber })
+    }
+
+    /// As [`SqliteFile::scrub`], after a transaction that noted it ([`super::scrub::note`]).
+    pub(super) fn scrub_noted(&self) {
+        self.scrubber.start(&self.writer);
+    }
+
+    /// Something was deleted that shall be in no part of the file: removes what is left of it soon.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) async fn scrub(&self) -> Result<(), Fault> {
+        self.scrubber.deleted(&self.writer).await
     }
 
     /// Connections that read.
@@ -98,7 +117,7 @@ async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> sql
     let mut attempt = 1;
     loop {
         match pool.clone().connect_with(options.clone()).await {
-            Err(error) if others_hold_it(&error) && attempt < OPEN_ATTEMPTS => {
+            Err(error) if attempt < attempts(&error) => {
                 attempt += 1;
                 tokio::time::sleep(OPEN_WAIT).await;
             }
@@ -113,7 +132,7 @@ async fn migrate(writer: &SqlitePool, migrations: &Migrator) -> Result<(), Fault
     loop {
         match migrations.run(writer).await.map_err(sqlx::Error::from) {
             Ok(()) => return Ok(()),
-            Err(error) if others_hold_it(&error) && attempt < OPEN_ATTEMPTS => {
+            Err(error) if attempt < attempts(&error) => {
                 attempt += 1;
                 tokio::time::sleep(OPEN_WAIT).await;
             }
@@ -122,10 +141,16 @@ async fn migrate(writer: &SqlitePool, migrations: &Migrator) -> Result<(), Fault
     }
 }
 
-/// Whether another process may be at the file at this moment. A disk that is full stays full for longer.
-fn others_hold_it(error: &sqlx::Error) -> bool {
-    let met_in_sqlite = matches!(error, sqlx::Error::Database(_) | sqlx::Error::Migrate(_));
-    met_in_sqlite && sqlx_kind(error) != FaultKind::Unavailable && !is_final(error)
+/// How often to try when another process may be at the file. A disk that is full stays full for longer than that.
+fn attempts(error: &sqlx::Error) -> u32 {
+    match error {
+        error if is_final(error) => 1,
+        sqlx::Error::Database(_) | sqlx::Error::Migrate(_) => match sqlx_kind(error) {
+            FaultKind::Unavailable => OPEN_ATTEMPTS_UNAVAILABLE,
+            _ => OPEN_ATTEMPTS,
+        },
+        _ => 1,
+    }
 }
 
 /// Whether no other attempt can succeed: the file is damaged, or its schema is not one that this program knows.

@@ -15,6 +15,7 @@ mod identities;
 mod index;
 mod open;
 mod outbox;
+mod scrub;
 mod settings;
 mod tenant_files;
 mod tenant_tables;

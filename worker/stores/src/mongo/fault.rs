@@ -37,11 +37,13 @@ pub(super) fn code_kind(code: i32) -> FaultKind {
     match code {
         // Nobody answers there, no primary, starting, stopping, stepping down, not let in, no majority, no room
         // on the disk, more than the plan of a hosted cluster has room for.
-        6 | 7 | 13 | 18 | 89 | 91 | 100 | 133 | 134 | 189 | 8_000 | 9_001 | 10_107 | 11_600 | 11_602 | 13_435
-        | 13_436 | 14_031 => FaultKind::Unavailable,
+        6 | 7 | 13 | 18 | 89 | 91 | 100 | 133 | 134 | 189 | 8_000 | 9_001 | 10_107 | 11_600 | 11_602
+        | 13_435 | 13_436 | 14_031 => FaultKind::Unavailable,
         // Lost races and elections, timeouts, cursors and sessions that ended; 1 is what `FerretDB` says of
         // everything that its own database refused.
-        1 | 24 | 43 | 50 | 64 | 112 | 117 | 146 | 225 | 251 | 262 | 290 | DUPLICATE_KEY => FaultKind::Transient,
+        1 | 24 | 43 | 50 | 64 | 112 | 117 | 146 | 225 | 251 | 262 | 290 | DUPLICATE_KEY => {
+            FaultKind::Transient
+        }
         _ => FaultKind::Permanent,
     }
 }

@@ -108,6 +108,11 @@ pub trait Catalog: Members + ApiKeys {
         limit: u32,
     ) -> StoreResult<Page<Document>>;
 
+    /// The digests of the originals of those of `ids` that are there, a few hundred at most. A document that is being
+    /// deleted is not.
+    async fn document_digests(&self, kb: &KbId, ids: &[DocumentId])
+    -> StoreResult<Vec<(DocumentId, String)>>;
+
     /// How many documents there are of each status, in the order of [`DocumentStatus::ALL`].
     async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]>;
 

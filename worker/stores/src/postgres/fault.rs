@@ -30,14 +30,13 @@ fn kind(error: &sqlx::Error) -> FaultKind {
 /// SQLSTATE codes: single ones first, then classes.
 fn code_kind(code: &str) -> FaultKind {
     match code {
+        // Read-only: a standby, or a managed server whose disk is full. No such database.
+        "25006" | "3D000" => FaultKind::Unavailable,
         // Out of memory, a configured limit, a statement that was cancelled or took too long, an idle session
-        // that was ended, an object in use, a lock: it may be the call.
-        "53200" | "53400" | "57014" | "57P05" | "55006" | "55P03" => FaultKind::Transient,
-        // Read-only: a standby, or a managed server whose disk is full.
-        "25006" => FaultKind::Unavailable,
-        // The transaction is not in the state that we think, or took too long.
-        "25000" | "25001" | "25P01" | "25P02" | "25P03" | "25P04" => FaultKind::Transient,
-        "3D000" => FaultKind::Unavailable,
+        // that was ended, an object in use, a lock: it may be the call. A transaction that is not in the state that
+        // we think, or took too long.
+        "53200" | "53400" | "57014" | "57P05" | "55006" | "55P03" | "25000" | "25001" | "25P01" | "25P02"
+        | "25P03" | "25P04" => FaultKind::Transient,
         code => match code.get(..2) {
             // Connections, credentials, resources (a full disk among them), shutdowns and starts, the system.
             Some("08" | "28" | "53" | "57" | "58") => FaultKind::Unavailable,

@@ -20,7 +20,7 @@ impl RedisServer {
     pub(crate) fn start(directory: &Path) -> Self {
         let socket = directory.join("redis.sock");
         let child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .args(["--port", "0", "--save", "", "--appendonly", "yes", "--unixsocket"])
             .arg(&socket)
             .arg("--dir")
             .arg(directory)

@@ -8,6 +8,7 @@ use super::port::TenantCatalog;
 use super::tenants::KbRow;
 use crate::embedded::column::{micros, signed, unsigned};
 use crate::embedded::fault::Fault;
+use crate::embedded::scrub;
 use crate::embedded::tenant_tables::tenant_rows_delete;
 use crate::model::Kb;
 
@@ -66,7 +67,9 @@ pub(super) async fn delete(catalog: &TenantCatalog, now: DateTime<Utc>) -> Resul
         return Ok(false);
     }
     tenant_rows_delete(&mut tx, &catalog.tenant).await?;
+    scrub::note(&mut tx).await?;
     tx.commit().await?;
+    catalog.file.scrub_noted();
     catalog.news.tenant_changed(&catalog.tenant).await;
     Ok(true)
 }

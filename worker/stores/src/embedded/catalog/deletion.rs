@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use super::port::TenantCatalog;
 use crate::embedded::column::{micros, signed, unsigned};
 use crate::embedded::fault::Fault;
+use crate::embedded::scrub;
 
 /// Each call raises the revision, so that an upload that looked at the document before has to look again.
 pub(super) async fn document_begin(
@@ -56,7 +57,9 @@ pub(super) async fn document(
         return Ok(false);
     }
     revisions_gone(&mut tx, &catalog.tenant, signed(revision, "documents.revision")?).await?;
+    scrub::note(&mut tx).await?;
     tx.commit().await?;
+    catalog.file.scrub_noted();
     Ok(true)
 }
 

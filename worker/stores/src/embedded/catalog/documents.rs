@@ -120,6 +120,25 @@ pub(super) async fn documents(
     Ok(page::cut(items, listing.limit, |document| document.id.to_string()))
 }
 
+pub(super) async fn digests(
+    catalog: &TenantCatalog,
+    kb: &KbId,
+    ids: &[DocumentId],
+) -> Result<Vec<(DocumentId, String)>, Fault> {
+    let ids: Vec<&str> = ids.iter().map(DocumentId::as_str).collect();
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT document_id, sha256 FROM documents
+         WHERE tenant_id = ? AND kb_id = ? AND document_id IN (SELECT value FROM json_each(?))
+           AND deleting_at_us IS NULL",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(kb.as_str())
+    .bind(serde_json::to_string(&ids)?)
+    .fetch_all(catalog.file.read())
+    .await?;
+    rows.into_iter().map(|(id, sha256)| Ok((parsed(&id, "documents.document_id")?, sha256))).collect()
+}
+
 pub(super) async fn totals(catalog: &TenantCatalog, kb: &KbId) -> Result<[u64; 4], Fault> {
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "SELECT status, count(*) FROM documents

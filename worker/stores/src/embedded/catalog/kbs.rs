@@ -8,6 +8,7 @@ use super::deletion;
 use super::port::TenantCatalog;
 use crate::embedded::column::micros;
 use crate::embedded::fault::Fault;
+use crate::embedded::scrub;
 use crate::model::NewKb;
 
 /// Makes a knowledge base. Returns whether its id was free.
@@ -111,7 +112,9 @@ pub(super) async fn delete(catalog: &TenantCatalog, kb: &KbId, now: DateTime<Utc
             .bind(kb.as_str())
             .execute(&mut *tx)
             .await?;
+    scrub::note(&mut tx).await?;
     tx.commit().await?;
+    catalog.file.scrub_noted();
     catalog.news.tenant_changed(&catalog.tenant).await;
     Ok(done.rows_affected() == 1)
 }

@@ -179,6 +179,14 @@ impl Catalog for TenantCatalog {
         call("catalog.documents", CALL, documents::documents(self, kb, &listing)).await
     }
 
+    async fn document_digests(
+        &self,
+        kb: &KbId,
+        ids: &[DocumentId],
+    ) -> StoreResult<Vec<(DocumentId, String)>> {
+        call("catalog.document_digests", CALL, documents::digests(self, kb, ids)).await
+    }
+
     async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]> {
         call("catalog.document_totals", CALL, documents::totals(self, kb)).await
     }

@@ -68,6 +68,23 @@ pub(super) async fn documents(
     Ok(page::cut(found, limit, |document| document.id.to_string()))
 }
 
+pub(super) async fn digests(
+    db: &TenantDb,
+    kb: &KbId,
+    ids: &[DocumentId],
+) -> StoreResult<Vec<(DocumentId, String)>> {
+    let sql = sqlx::query(
+        "select document_id, sha256 from documents \
+         where tenant_id = $1 and kb_id = $2 and document_id = any($3) and deleting_at is null",
+    );
+    let ids: Vec<&str> = ids.iter().map(DocumentId::as_str).collect();
+    let mut tx = db.tx("catalog.document_digests").await?;
+    let read = |row: &PgRow| Ok((row::parsed(row, "document_id")?, row.try_get("sha256")?));
+    let found = tx.all(sql.bind(db.tenant().as_str()).bind(kb.as_str()).bind(ids), read).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
 pub(super) async fn totals(db: &TenantDb, kb: &KbId) -> StoreResult<[u64; 4]> {
     let sql = sqlx::query(
         "select status, count(*) as total from documents \

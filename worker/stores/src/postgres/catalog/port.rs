@@ -186,6 +186,14 @@ impl Catalog for PgCatalog {
         document::documents(&self.db, kb, status, after, limit).await
     }
 
+    async fn document_digests(
+        &self,
+        kb: &KbId,
+        ids: &[DocumentId],
+    ) -> StoreResult<Vec<(DocumentId, String)>> {
+        document::digests(&self.db, kb, ids).await
+    }
+
     async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]> {
         document::totals(&self.db, kb).await
     }

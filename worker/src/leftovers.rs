@@ -1,0 +1,56 @@
+//! Removes what requests left behind that were cut short.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use jobs::clock::SharedClock;
+use jobs::error::report;
+use jobs::queue::Queue;
+use stores::{Leftovers, Swept};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::KeepError;
+use crate::pace::Pace;
+
+/// How old a leftover is at least. No request takes nearly as long.
+const AGE: TimeDelta = TimeDelta::hours(1);
+/// How often one of the workers looks.
+const ROUND: Duration = Duration::from_secs(900);
+const TURN: &str = "leftovers";
+
+/// Removes originals that no document names, and files of uploads that were interrupted. Of many workers one does
+/// it for all.
+pub(crate) struct Sweeper {
+    pub(crate) leftovers: Leftovers,
+    pub(crate) queue: Queue,
+    pub(crate) clock: SharedClock,
+}
+
+impl Sweeper {
+    /// Sweeps until `stop` fires.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut pace = Pace::every(Duration::from_secs(60));
+        while pace.next(&stop).await {
+            let swept = tokio::select! {
+                swept = self.sweep() => swept,
+                () = stop.cancelled() => return,
+            };
+            match swept {
+                Ok(Swept { originals: 0, interrupted: 0 }) => {}
+                Ok(Swept { originals, interrupted }) => {
+                    tracing::info!(originals, interrupted, "removed what uploads left behind");
+                }
+                Err(error) => tracing::warn!("leftovers were not removed: {}", report(&error)),
+            }
+        }
+    }
+
+    async fn sweep(&self) -> Result<Swept, KeepError> {
+        let shards = self.queue.turns(TURN, ROUND).await?;
+        if shards.is_empty() {
+            return Ok(Swept::default());
+        }
+        let before = self.clock.now() - AGE;
+        Ok(self.leftovers.sweep(before, &|tenant| shards.contains(&self.queue.home(tenant))).await?)
+    }
+}

@@ -1,0 +1,205 @@
+//! Removing what deleted rows leave in a file.
+//!
+//! `secure_delete` overwrites a deleted row, but not the copies of it that stay behind when a full page was split,
+//! and the log keeps the page as it was before. So a while after a deletion the file is rebuilt (`VACUUM`) and the
+//! log emptied. That something is to be done stands in the file (`user_version`), so that it outlives the process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor, SqlitePool};
+
+use super::fault::Fault;
+
+/// `user_version` of a file in which nothing is left. Each deletion adds one; 0 is a file from before all this.
+const CLEAN: i64 = 1;
+/// How long to wait for more deletions.
+const DELAY: Duration = Duration::from_millis(500);
+/// How often to try while others read, or the disk is full, before the next deletion or start tries again.
+const ATTEMPTS: u32 = 10;
+/// Rebuilding takes at most this part of the time: one in so many.
+const SHARE: u32 = 50;
+/// Pages of the largest file that is rebuilt by itself (256 MiB): nothing else is written meanwhile. Larger ones have
+/// their log emptied.
+const PAGES_MAX: i64 = 65_536;
+
+/// Cleans one file, at most one pass at a time.
+#[derive(Default)]
+pub(super) struct Scrubber {
+    is_running: Arc<AtomicBool>,
+}
+
+impl Scrubber {
+    /// The scrubber of a file that was opened just now and is not migrated yet. Goes on with what an earlier process
+    /// had to do.
+    pub(super) async fn of(writer: &SqlitePool) -> Result<Self, Fault> {
+        let scrubber = Self::default();
+        let version = user_version(writer).await?;
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(writer).await?;
+        // WAL mode alone makes the first page.
+        if version < CLEAN && pages <= 1 {
+            user_version_set(writer, CLEAN).await?;
+        } else if version != CLEAN {
+            scrubber.start(writer);
+        }
+        Ok(scrubber)
+    }
+
+    /// Notes that something was deleted, and cleans soon.
+    pub(super) async fn deleted(&self, writer: &SqlitePool) -> Result<(), Fault> {
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        note(&mut tx).await?;
+        tx.commit().await?;
+        self.start(writer);
+        Ok(())
+    }
+
+    /// Cleans soon, if there is something to do.
+    pub(super) fn start(&self, writer: &SqlitePool) {
+        if self.is_running.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (writer, is_running) = (writer.clone(), Arc::clone(&self.is_running));
+        tokio::spawn(async move {
+            while let Some(dealt_with) = scrub_patiently(&writer).await {
+                is_running.store(false, Ordering::Release);
+                // What was noted before the line above started nothing.
+                let is_more = user_version(&writer).await.is_ok_and(|version| version != dealt_with);
+                if !is_more || is_running.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+            }
+            is_running.store(false, Ordering::Release);
+        });
+    }
+}
+
+/// Notes in a transaction that it deletes something that shall be in no part of the file.
+pub(super) async fn note(tx: &mut SqliteConnection) -> Result<(), Fault> {
+    let version = user_version(&mut *tx).await?;
+    let next = if version < i64::from(i32::MAX) { version.max(CLEAN) + 1 } else { CLEAN + 1 };
+    user_version_set(tx, next).await
+}
+
+/// Tries until it is done. The `user_version` that was dealt with; `None` when it could not be done.
+async fn scrub_patiently(writer: &SqlitePool) -> Option<i64> {
+    let mut rest = DELAY;
+    for _ in 0..ATTEMPTS {
+        tokio::time::sleep(rest).await;
+        if writer.is_closed() {
+            return None;
+        }
+        let started = Instant::now();
+        match scrub(writer).await {
+            Ok(Some(version)) => return Some(version),
+            Ok(None) => {}
+            Err(error) => tracing::debug!("a file was not cleaned: {}", jobs::error::report(&error)),
+        }
+        rest = DELAY.max(started.elapsed() * SHARE);
+    }
+    tracing::warn!("what was deleted may still be in parts of a file; the next deletion or start cleans it");
+    None
+}
+
+/// One pass. `None` when something was deleted meanwhile, or a reader kept the log from being emptied.
+async fn scrub(writer: &SqlitePool) -> Result<Option<i64>, Fault> {
+    let mut connection = writer.acquire().await?;
+    let before = user_version(&mut *connection).await?;
+    let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *connection).await?;
+    if before != CLEAN && pages <= PAGES_MAX {
+        sqlx::query("VACUUM").execute(&mut *connection).await?;
+        // Another process may have deleted more.
+        if user_version(&mut *connection).await? != before {
+            return Ok(None);
+        }
+        user_version_set(&mut *connection, CLEAN).await?;
+    }
+    let (busy, _, _): (i64, i64, i64) =
+        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await?;
+    let now = user_version(&mut *connection).await?;
+    Ok((busy == 0).then_some(now))
+}
+
+async fn user_version(reader: impl SqliteExecutor<'_>) -> Result<i64, Fault> {
+    Ok(sqlx::query_scalar("PRAGMA user_version").fetch_one(reader).await?)
+}
+
+async fn user_version_set(writer: impl SqliteExecutor<'_>, version: i64) -> Result<(), Fault> {
+    // A pragma takes no parameters.
+    sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {version}"))).execute(writer).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::file::SqliteFile;
+    use super::super::tenant_files::USAGE;
+
+    use super::*;
+
+    const SECRET: &str = "the secret of somebody";
+
+    fn is_in(path: &Path) -> bool {
+        let wal = path.with_extension("db-wal");
+        [path, &wal].into_iter().any(|path| {
+            let bytes = std::fs::read(path).unwrap_or_default();
+            bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
+        })
+    }
+
+    async fn wait_until_gone(path: &Path) {
+        let start = Instant::now();
+        while is_in(path) {
+            assert!(start.elapsed() < Duration::from_secs(60), "it is still there");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Rows of many sizes in no order, so that pages are split, and some of them secret.
+    async fn fill(file: &SqliteFile) {
+        let mut tx = file.begin().await.unwrap();
+        for number in 0..600_u64 {
+            let key = format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let secret = if number % 3 == 0 { SECRET } else { "nothing" };
+            let text = format!("{key} {}", format!("{secret} ").repeat((number * 37 % 40) as usize));
+            let sql = "INSERT INTO parsed (kb_id, document_id, revision, title, text) VALUES (?, ?, 1, ?, ?)";
+            let kb = if number % 3 == 0 { "gone" } else { "kept" };
+            sqlx::query(sql).bind(kb).bind(key).bind(secret).bind(text).execute(&mut *tx).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_is_in_no_part_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("acme.db");
+        let file = SqliteFile::open(&path, &USAGE).await.unwrap();
+        fill(&file).await;
+        assert!(is_in(&path));
+        sqlx::query("DELETE FROM parsed WHERE kb_id = 'gone'").execute(file.write()).await.unwrap();
+        file.scrub().await.unwrap();
+        wait_until_gone(&path).await;
+        let kept: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM parsed").fetch_one(file.read()).await.unwrap();
+        assert_eq!(kept, 400);
+    }
+
+    #[tokio::test]
+    async fn a_file_from_before_is_cleaned_when_it_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("acme.db");
+        let file = SqliteFile::open(&path, &USAGE).await.unwrap();
+        fill(&file).await;
+        for old in ["PRAGMA secure_delete = off", "DELETE FROM parsed WHERE kb_id = 'gone'"] {
+            sqlx::query(old).execute(file.write()).await.unwrap();
+        }
+        user_version_set(file.write(), 0).await.unwrap();
+        file.close().await;
+        assert!(is_in(&path));
+        let _file = SqliteFile::open(&path, &USAGE).await.unwrap();
+        wait_until_gone(&path).await;
+    }
+}
