@@ -39,7 +39,8 @@ pub(super) async fn show(
         (quota.to_string(), row)
     };
     let quotas = Quota::ALL.into_iter().map(row).collect();
-    Ok(Answering(UsageView { id: tenant.id, plan: tenant.plan, quotas }))
+    let derived_bytes = used.usage.derived_bytes;
+    Ok(Answering(UsageView { id: tenant.id, plan: tenant.plan, derived_bytes, quotas }))
 }
 
 /// What a tenant uses.
@@ -48,6 +49,8 @@ pub(super) async fn show(
 pub(super) struct UsageView {
     id: TenantId,
     plan: String,
+    /// How much of `storage_bytes` was made of the documents: texts, chunks, what was extracted, the graph.
+    derived_bytes: u64,
     /// By the name of the quota.
     quotas: BTreeMap<String, QuotaUse>,
 }

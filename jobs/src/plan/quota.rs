@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Quota {
     /// Documents, in all knowledge bases together.
     MaxDocuments,
-    /// Bytes of the documents' originals.
+    /// Bytes of the documents' originals and of what is made of them.
     StorageBytes,
     /// Queries at once.
     ConcurrentQueries,

@@ -1,8 +1,11 @@
 use jobs::DocumentId;
+use jobs::tenant::{KbId, TenantContext};
 use jobs::types::IngestDocument;
+use reqwest::Method;
 use serde_json::json;
 use tests::bed::{Bed, Snapshot, TestTenant, send};
 use tests::texts;
+use tests::wait::wait_for;
 
 fn ingest(name: &str) -> IngestDocument {
     IngestDocument { document_id: DocumentId::of_name(name), revision: 1 }
@@ -119,4 +122,40 @@ async fn chunks_are_as_large_as_the_tenant_wants() {
     let small = chunks(&acme).await;
     assert!(small.len() > usual.len() && small[..small.len() - 1].iter().all(|tokens| *tokens == 200));
     assert_eq!(chunks(&other).await, usual);
+}
+
+/// What is made of a document counts as its original does, and is refused before it is stored.
+#[tokio::test]
+async fn what_is_made_of_a_document_counts() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let path = format!("/api/v1/tenants/{}", acme.id);
+    let limit = async |bytes: Option<usize>| {
+        let body = json!({ "limits": { "storage_bytes": bytes } });
+        let answer = send(bed.operator().request(Method::PATCH, &path).json(&body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let text = texts::long("Bluebird");
+    limit(Some(text.len() + 100)).await;
+    assert_eq!(acme.upload("heron.md", &text).await.status, 202);
+    let failed = acme.settled("heron.md").await;
+    assert_eq!(failed["error"]["code"], "storage_limit_reached", "{failed}");
+    let usage = acme.http.get(&format!("{path}/usage")).await.body;
+    assert_eq!(usage["quotas"]["storage_bytes"]["current"], text.len(), "{usage}");
+    let stores = bed.stores().scoped(&TenantContext::for_tests(&acme.id));
+    let parsed = stores.documents().parsed(&KbId::first(), &DocumentId::of_name("heron.md")).await;
+    assert_eq!(parsed.unwrap(), None);
+
+    limit(None).await;
+    let reindex = send(acme.http.request(Method::POST, &acme.kb("reindex"))).await;
+    assert_eq!(reindex.status, 202, "{reindex:?}");
+    wait_for("the document to be processed", async || {
+        let answer = acme.document("heron.md").await;
+        if answer.body["status"] == "processed" { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    let usage = acme.http.get(&format!("{path}/usage")).await.body;
+    let derived = usage["derived_bytes"].as_u64().unwrap();
+    assert!(derived > 2 * text.len() as u64, "text and chunks: {usage}");
+    assert_eq!(usage["quotas"]["storage_bytes"]["current"], derived + text.len() as u64);
 }

@@ -2,10 +2,13 @@
 
 use jobs::types::IngestDocument;
 use jobs::{DocumentId, JobError};
-use stores::model::{Document, DocumentFault, DocumentStatus, Kb};
+use stores::model::{Chunk, Derived, Document, DocumentFault, DocumentStatus, Extraction, Kb, OverQuota};
 
 use crate::context::JobContext;
 use crate::handler::Reopened;
+
+/// What a row takes beside its texts: ids, numbers, its place in indexes.
+const ROW_BYTES: usize = 100;
 
 /// The document at `revision` and its knowledge base; `None` when either is gone or a later upload replaced
 /// the revision, in which case whoever came later does the work.
@@ -102,6 +105,56 @@ pub(super) async fn mark_refused(
     let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
     let is_done = |document: Document| document.status == DocumentStatus::Processed;
     if found.is_some_and(is_done) { Ok(()) } else { mark_failed(cx, id, revision, code, reason).await }
+}
+
+/// Counts what is about to be stored of a document. Returns whether `revision` is still the document's.
+///
+/// # Errors
+/// When that is more than the tenant may store: nothing of it may be stored then.
+pub(super) async fn count(
+    cx: &JobContext,
+    kb: &Kb,
+    id: &DocumentId,
+    revision: u64,
+    derived: Derived,
+) -> Result<bool, JobError> {
+    let limits = cx.limits().await?;
+    let counted = cx.stores().catalog().document_derived_put(&kb.id, id, revision, derived, &limits).await?;
+    counted.map_err(|OverQuota { current, maximum, .. }| {
+        let (Derived::Text(bytes) | Derived::Graph(bytes)) = derived;
+        let reason = format!(
+            "the tenant stores {current} of {maximum} bytes (storage_bytes), and what is made of the document takes \
+             {bytes} more: delete documents or ask the operator for more, and then reindex"
+        );
+        JobError::fail("storage_limit_reached", reason)
+    })
+}
+
+/// The size of a document's text and chunks.
+pub(super) fn text_bytes(text: &str, chunks: &[Chunk]) -> u64 {
+    let chunks = chunks.iter().map(|chunk| chunk.content.len() + ROW_BYTES);
+    wide(text.len() + chunks.sum::<usize>())
+}
+
+/// The size of what was extracted from a document, and of its part of the graph: once as it was found, once in the log
+/// of mentions, and once in the entities and relations that they are merged into.
+pub(super) fn graph_bytes(extractions: &[(u32, Extraction)]) -> u64 {
+    let of = |extraction: &Extraction| {
+        let entities = extraction
+            .entities
+            .iter()
+            .map(|entity| entity.name.len() + entity.kind.len() + entity.description.len() + ROW_BYTES);
+        let relations = extraction.relations.iter().map(|relation| {
+            let keywords: usize = relation.keywords.iter().map(String::len).sum();
+            relation.source.len() + relation.target.len() + relation.description.len() + keywords + ROW_BYTES
+        });
+        entities.chain(relations).sum::<usize>()
+    };
+    wide(3 * extractions.iter().map(|(_, extraction)| of(extraction)).sum::<usize>())
+}
+
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// Removes what is known of a document beside its originals and its row in the catalog.

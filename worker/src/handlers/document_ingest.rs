@@ -3,12 +3,16 @@
 use bytes::Bytes;
 use jobs::JobError;
 use jobs::types::IngestDocument;
-use stores::model::{Chunk, Document, DocumentStatus, Kb, ParsedDocument};
+use stores::model::{Chunk, Document, DocumentStatus, Kb, ParsedDocument, Derived};
 
 use super::{document, extraction};
 use crate::context::JobContext;
 use crate::handler::{Handler, Reopen, Reopened};
 use crate::text::{self, ChunkSize, ChunkSizeError, Chunker, ParseError, ParsedText};
+
+/// How often an original is looked for. A refused upload of the same content may have removed it, and the accepted one
+/// brings it back.
+const ORIGINAL_ATTEMPTS: u32 = 3;
 
 impl Handler for IngestDocument {
     #[tracing::instrument(name = "document.ingest", skip_all, fields(document.id = %self.document_id))]
@@ -22,6 +26,10 @@ impl Handler for IngestDocument {
         let (parsed, chunks) = read(cx, &document, original).await?;
         let count = u32::try_from(chunks.len()).map_err(JobError::retry)?;
 
+        let bytes = Derived::Text(document::text_bytes(&parsed.text, &chunks));
+        if !document::count(cx, &kb, &document.id, self.revision, bytes).await? {
+            return document::forget_if_deleted(cx, &kb, &document.id).await;
+        }
         let (documents, index) = (cx.stores().documents(), cx.stores().index());
         let parsed = ParsedDocument { revision: self.revision, title: parsed.title, text: parsed.text };
         documents.parsed_put(&kb.id, &document.id, &parsed).await?;
@@ -61,6 +69,9 @@ async fn original(
 ) -> Result<Option<Bytes>, JobError> {
     let original = cx.stores().blobs().original(&kb.id, &document.id, &document.sha256).await?;
     if original.is_none() && document::current(cx, &document.id, ingest.revision).await?.is_some() {
+        if cx.attempt() < ORIGINAL_ATTEMPTS {
+            return Err(JobError::retry("the uploaded original is not there"));
+        }
         return Err(JobError::fail("original_missing", "the uploaded original is gone: upload it again"));
     }
     Ok(original)

@@ -4,7 +4,7 @@ use jobs::plan::Quota;
 use jobs::types::BuildGraph;
 use jobs::{DocumentId, JobError};
 use stores::model::{
-    Document, DocumentCounts, DocumentStatus, Extraction, Kb, Mention, MentionKind, OverQuota,
+    Derived, Document, DocumentCounts, DocumentStatus, Extraction, Kb, Mention, MentionKind, OverQuota,
 };
 
 use super::{document, extraction};
@@ -27,6 +27,19 @@ impl Handler for BuildGraph {
             return Ok(());
         }
         let Some(extractions) = extractions(cx, &kb, &document).await? else { return Ok(()) };
+        let bytes = Derived::Graph(document::graph_bytes(&extractions));
+        match document::count(cx, &kb, &document.id, self.revision, bytes).await {
+            Ok(true) => {}
+            Ok(false) => return overtaken(cx, &kb, &document.id).await,
+            Err(error) => {
+                // They are stored already, and are not counted.
+                if matches!(error, JobError::Fail { .. }) {
+                    let documents = cx.stores().documents();
+                    documents.extractions_forget(&kb.id, &document.id, None).await?;
+                }
+                return Err(error);
+            }
+        }
         let mentions = mentions(&document.id, &extractions);
         let (index, limits) = (cx.stores().index(), cx.limits().await?);
         let replaced =

@@ -38,7 +38,7 @@ pub async fn exercise(opened: &Opened) {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,
         }
         usage { counted, racing, racing_for_kbs, racing_for_small_things, replaced,
-            refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls }
+            refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls, derived }
         registry { states, stale_revisions, pages, totals, reopened_by_one }
         history { first_record_stays, what_was_started_again_ends_again, old_records_go }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }

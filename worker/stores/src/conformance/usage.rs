@@ -6,10 +6,7 @@ use super::api_keys::key as api_key;
 use super::fixture::{Pair, Party, now, upload, workspace};
 use super::schedules::schedule;
 use crate::Opened;
-use crate::model::{
-    Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Firing, Idempotency, NewApiKey, NewDocument, NewKb,
-    NewSchedule, OverQuota, Usage,
-};
+use crate::model::{Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Firing, Idempotency, NewApiKey, NewDocument, NewKb, NewSchedule, OverQuota, Usage, Derived};
 
 /// An upload of some bytes with its job.
 fn sized(name: &str, revision: u64, size_bytes: u64) -> NewDocument {
@@ -249,4 +246,42 @@ pub(super) async fn api_calls(opened: &Opened) {
     assert_eq!(acme.api_calls_add(1, february).await.unwrap(), 1);
     assert_eq!(acme.usage(january).await.unwrap().api_calls, 210);
     assert_eq!(twin.api_calls_add(0, january).await.unwrap(), 0);
+}
+
+/// What is made of documents counts as their originals do.
+pub(super) async fn derived(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let limits = Limits { storage_bytes: Some(100), ..Limits::default() };
+    let document = sized("a.md", 1, 10);
+    let id = document.id.clone();
+    assert_eq!(accept(&pair.acme, vec![document], &limits).await, Accepted::New);
+    let catalog = pair.acme.stores.catalog();
+    let kb = &pair.acme.kb.id;
+    let put = async |revision, derived| {
+        catalog.document_derived_put(kb, &id, revision, derived, &limits).await.unwrap()
+    };
+    let stored = async || {
+        let usage = usage(&pair.acme).await;
+        (usage.storage_bytes, usage.derived_bytes)
+    };
+    assert_eq!(put(1, Derived::Text(30)).await, Ok(true));
+    assert_eq!(stored().await, (40, 30));
+    let full = OverQuota { quota: Quota::StorageBytes, current: 40, maximum: 100 };
+    assert_eq!(put(1, Derived::Graph(61)).await, Err(full));
+    assert_eq!(stored().await, (40, 30), "nothing of it is counted");
+    for _ in 0..2 {
+        assert_eq!(put(1, Derived::Graph(60)).await, Ok(true), "the same again adds nothing");
+        assert_eq!(stored().await, (100, 90));
+    }
+    assert_eq!(put(2, Derived::Text(0)).await, Ok(false), "another revision");
+    assert_eq!(
+        accept(&pair.acme, vec![sized("b.md", 1, 1)], &limits).await,
+        over(Quota::StorageBytes, 100, 100)
+    );
+    assert_eq!(put(1, Derived::Text(20)).await, Ok(true));
+    assert_eq!(accept(&pair.acme, vec![sized("b.md", 1, 10)], &limits).await, Accepted::New);
+    // A later revision is stored in place of what there is, which stays counted until then.
+    assert_eq!(accept(&pair.acme, vec![sized("a.md", 2, 10)], &limits).await, Accepted::New);
+    assert_eq!(stored().await, (100, 80));
+    assert_eq!(usage(&pair.twin).await.storage_bytes, 0);
 }

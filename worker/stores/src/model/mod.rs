@@ -44,6 +44,6 @@ pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
 pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantPlan, TenantSettings};
 pub use tenant_filter::TenantFilter;
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
-pub(crate) use usage::{Counter, graph_refused, last_refused};
-pub use usage::{Growth, OverQuota, Usage};
+pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
+pub use usage::{Growth, OverQuota, Usage, Derived};
 pub use workspace::WorkspaceId;

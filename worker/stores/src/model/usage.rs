@@ -8,8 +8,10 @@ use super::{GraphCounts, NewDocument};
 pub struct Usage {
     /// Documents, in all knowledge bases.
     pub documents: u64,
-    /// Bytes of their originals.
+    /// Bytes of their originals and of what was made of them.
     pub storage_bytes: u64,
+    /// How many of these were made of them: texts, chunks, extractions, their part of the graph.
+    pub derived_bytes: u64,
     /// Knowledge bases.
     pub kbs: u64,
     /// Members who were not removed, and invitations that are open.
@@ -73,6 +75,20 @@ impl Growth {
         let documents = over(limits, Quota::MaxDocuments, usage.documents, self.documents);
         documents.or_else(|| over(limits, Quota::StorageBytes, usage.storage_bytes, self.storage_bytes))
     }
+}
+
+/// How much was made of a document, in bytes as a store would keep them without overhead of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Derived {
+    /// Its text and its chunks.
+    Text(u64),
+    /// What was extracted from it, and its part of the graph.
+    Graph(u64),
+}
+
+/// What stands against `after` bytes in place of `before` in a tenant that stores `current` bytes.
+pub(crate) fn storage_refused(limits: &Limits, current: u64, before: u64, after: u64) -> Option<OverQuota> {
+    over(limits, Quota::StorageBytes, current, signed(after).saturating_sub(signed(before)))
 }
 
 /// What stands against the last of `count` things, which was just made.

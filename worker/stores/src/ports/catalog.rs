@@ -6,7 +6,7 @@ use jobs::{DocumentId, JobId};
 
 use super::{ApiKeys, Members, StoreResult};
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, TenantChange, TenantSettings, Usage, WorkspaceId,
+    Acceptance, Accepted, Derived, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, TenantChange, TenantSettings, Usage, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
@@ -115,6 +115,18 @@ pub trait Catalog: Members + ApiKeys {
 
     /// How many documents there are of each status, in the order of [`DocumentStatus::ALL`].
     async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]>;
+
+    /// Counts what is made of revision `revision` of a document towards the tenant's storage, in place of what was
+    /// counted before, unless the tenant would then store more than `limits` allow: then nothing changes, nor when
+    /// that is not the document's revision. Returns whether it is.
+    async fn document_derived_put(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        derived: Derived,
+        limits: &Limits,
+    ) -> StoreResult<Result<bool, OverQuota>>;
 
     /// Marks revision `revision` of a document as being processed, with the number of its chunks, by the jobs that
     /// `job` leaves behind. Returns whether that is (still) the document's revision; if not, nothing changes.

@@ -16,7 +16,7 @@ use crate::directory::DirectoryNews;
 use crate::embedded::fault::call;
 use crate::embedded::file::SqliteFile;
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage, WorkspaceId,
+    Acceptance, Accepted, Derived, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::scoped::Scope;
@@ -189,6 +189,18 @@ impl Catalog for TenantCatalog {
 
     async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]> {
         call("catalog.document_totals", CALL, documents::totals(self, kb)).await
+    }
+
+    async fn document_derived_put(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        derived: Derived,
+        limits: &Limits,
+    ) -> StoreResult<Result<bool, OverQuota>> {
+        let put = usage::derived_put(self, (kb, id, revision), derived, limits);
+        call("catalog.document_derived_put", CALL, put).await
     }
 
     async fn document_processing(

@@ -5,6 +5,7 @@
 //! a second number kept beside them would be faster, and wrong for good after the first path that forgot it.
 
 use chrono::{DateTime, Utc};
+use jobs::DocumentId;
 use jobs::plan::{Limits, Quota};
 use jobs::tenant::{KbId, TenantId};
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -12,13 +13,14 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::port::TenantCatalog;
 use crate::embedded::column::{micros, signed, unsigned};
 use crate::embedded::fault::Fault;
-use crate::model::{self, Counter, Growth, NewDocument, OverQuota, Usage};
+use crate::model::{self, Counter, Growth, NewDocument, OverQuota, Usage, Derived};
 use crate::retention::IDEMPOTENCY_KEPT;
 
 #[derive(sqlx::FromRow)]
 struct UsageRow {
     documents: i64,
     storage_bytes: i64,
+    derived_bytes: i64,
     kbs: i64,
     members: i64,
     schedules: i64,
@@ -30,7 +32,8 @@ struct UsageRow {
 
 pub(super) async fn usage(catalog: &TenantCatalog, now: DateTime<Utc>) -> Result<Usage, Fault> {
     let row: UsageRow = sqlx::query_as(
-        "SELECT count(*) AS documents, coalesce(sum(size_bytes), 0) AS storage_bytes,
+        "SELECT count(*) AS documents, coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) AS storage_bytes,
+                coalesce(sum(text_bytes + graph_bytes), 0) AS derived_bytes,
                 (SELECT count(*) FROM kbs WHERE tenant_id = ?1) AS kbs,
                 (SELECT count(*) FROM members WHERE tenant_id = ?1 AND status = 'active')
                     + (SELECT count(*) FROM invitations WHERE tenant_id = ?1 AND expires_at_us > ?4) AS members,
@@ -55,6 +58,7 @@ pub(super) async fn usage(catalog: &TenantCatalog, now: DateTime<Utc>) -> Result
     Ok(Usage {
         documents: unsigned(row.documents, "count(*)")?,
         storage_bytes: unsigned(row.storage_bytes, "sum(size_bytes)")?,
+        derived_bytes: unsigned(row.derived_bytes, "sum(text_bytes)")?,
         kbs: unsigned(row.kbs, "count(*)")?,
         members: unsigned(row.members, "count(*)")?,
         schedules: unsigned(row.schedules, "count(*)")?,
@@ -109,11 +113,13 @@ pub(super) async fn documents_refused(
     if limited.into_iter().all(|quota| limits.maximum(quota).is_none()) {
         return Ok(None);
     }
-    let (documents, storage_bytes): (i64, i64) =
-        sqlx::query_as("SELECT count(*), coalesce(sum(size_bytes), 0) FROM documents WHERE tenant_id = ?")
-            .bind(tenant.as_str())
-            .fetch_one(&mut *tx)
-            .await?;
+    let (documents, storage_bytes): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), coalesce(sum(size_bytes + text_bytes + graph_bytes), 0)
+         FROM documents WHERE tenant_id = ?",
+    )
+    .bind(tenant.as_str())
+    .fetch_one(&mut *tx)
+    .await?;
     let (mut known, mut known_bytes) = (0, 0);
     for document in new {
         let size: Option<i64> = sqlx::query_scalar(
@@ -135,6 +141,54 @@ pub(super) async fn documents_refused(
         ..Usage::default()
     };
     Ok(Growth::of(new, known, known_bytes).refused(limits, &usage))
+}
+
+pub(super) async fn derived_put(
+    catalog: &TenantCatalog,
+    (kb, id, revision): (&KbId, &DocumentId, u64),
+    derived: Derived,
+    limits: &Limits,
+) -> Result<Result<bool, OverQuota>, Fault> {
+    let mut tx = catalog.file.begin().await?;
+    let counted: Option<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT text_bytes, graph_bytes,
+                (SELECT sum(size_bytes + text_bytes + graph_bytes) FROM documents WHERE tenant_id = ?1)
+         FROM documents WHERE tenant_id = ?1 AND kb_id = ?2 AND document_id = ?3 AND revision = ?4",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(kb.as_str())
+    .bind(id.as_str())
+    .bind(signed(revision, "documents.revision")?)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some((text, graph, current)) = counted else { return Ok(Ok(false)) };
+    let (before, after) = match derived {
+        Derived::Text(bytes) => (text, bytes),
+        Derived::Graph(bytes) => (graph, bytes),
+    };
+    let (before, current) =
+        (unsigned(before, "documents.text_bytes")?, unsigned(current, "sum(size_bytes)")?);
+    if let Some(over) = model::storage_refused(limits, current, before, after) {
+        return Ok(Err(over));
+    }
+    let after = signed(after, "documents.text_bytes")?;
+    let (text, graph) = match derived {
+        Derived::Text(_) => (after, graph),
+        Derived::Graph(_) => (text, after),
+    };
+    sqlx::query(
+        "UPDATE documents SET text_bytes = ?4, graph_bytes = ?5
+         WHERE tenant_id = ?1 AND kb_id = ?2 AND document_id = ?3",
+    )
+    .bind(catalog.tenant.as_str())
+    .bind(kb.as_str())
+    .bind(id.as_str())
+    .bind(text)
+    .bind(graph)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(Ok(true))
 }
 
 /// Counts jobs that a request or a schedule asks for, unless they are more than the tenant may ask for today. Jobs leave no

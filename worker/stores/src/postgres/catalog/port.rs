@@ -13,7 +13,7 @@ use super::{
 };
 use crate::directory::DirectoryNews;
 use crate::model::{
-    Acceptance, Accepted, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage, WorkspaceId,
+    Acceptance, Accepted, Derived, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, Tenant, TenantChange, TenantSettings, Usage, WorkspaceId,
 };
 use crate::ports::{Catalog, StoreResult};
 use crate::postgres::pool::{Postgres, TenantDb};
@@ -196,6 +196,17 @@ impl Catalog for PgCatalog {
 
     async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]> {
         document::totals(&self.db, kb).await
+    }
+
+    async fn document_derived_put(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        derived: Derived,
+        limits: &Limits,
+    ) -> StoreResult<Result<bool, OverQuota>> {
+        usage::derived_put(&self.db, (kb, id, revision), derived, limits).await
     }
 
     async fn document_processing(

@@ -5,13 +5,14 @@
 //! kept beside the rows would be faster, and wrong for good after the first path that forgot it.
 
 use chrono::{DateTime, Utc};
+use jobs::DocumentId;
 use jobs::plan::{Limits, Quota};
 use jobs::tenant::KbId;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::tenant;
-use crate::model::{self, Counter, Growth, NewDocument, OverQuota, Usage};
+use crate::model::{self, Counter, Derived, Growth, NewDocument, OverQuota, Usage};
 use crate::ports::StoreResult;
 use crate::postgres::pool::TenantDb;
 use crate::postgres::row::{number, wide};
@@ -24,7 +25,7 @@ const COUNTED: [Quota; 3] = [Quota::MaxDocuments, Quota::StorageBytes, Quota::Kb
 
 pub(super) async fn usage(db: &TenantDb, now: DateTime<Utc>) -> StoreResult<Usage> {
     let sql = sqlx::query(
-        "select documents, storage_bytes, \
+        "select documents, storage_bytes, derived_bytes, \
              (select count(*) from kbs where tenant_id = $1) as kbs, \
              (select count(*) from members where tenant_id = $1 and removed_at is null) \
                  + (select count(*) from invitations where tenant_id = $1 and expires_at > $4) as members, \
@@ -35,7 +36,9 @@ pub(super) async fn usage(db: &TenantDb, now: DateTime<Utc>) -> StoreResult<Usag
                        where tenant_id = $1 and counter = 'jobs' and period = $2), 0) as daily_jobs, \
              coalesce((select amount from usage_counters \
                        where tenant_id = $1 and counter = 'api_calls' and period = $3), 0) as api_calls \
-         from (select count(*) as documents, coalesce(sum(size_bytes), 0)::bigint as storage_bytes \
+         from (select count(*) as documents, \
+                   coalesce(sum(size_bytes + text_bytes + graph_bytes), 0)::bigint as storage_bytes, \
+                   coalesce(sum(text_bytes + graph_bytes), 0)::bigint as derived_bytes \
                from documents where tenant_id = $1) as counted",
     );
     let sql = sql.bind(db.tenant().as_str()).bind(Counter::Jobs.period(now));
@@ -50,6 +53,7 @@ fn read_usage(row: &PgRow) -> sqlx::Result<Usage> {
     Ok(Usage {
         documents: number(row, "documents")?,
         storage_bytes: number(row, "storage_bytes")?,
+        derived_bytes: number(row, "derived_bytes")?,
         kbs: number(row, "kbs")?,
         members: number(row, "members")?,
         schedules: number(row, "schedules")?,
@@ -118,7 +122,8 @@ pub(super) async fn documents_refused(
     }
     let sql = sqlx::query(
         "select documents, storage_bytes, known, known_bytes \
-         from (select count(*) as documents, coalesce(sum(size_bytes), 0)::bigint as storage_bytes \
+         from (select count(*) as documents, \
+                   coalesce(sum(size_bytes + text_bytes + graph_bytes), 0)::bigint as storage_bytes \
                from documents where tenant_id = $1) as counted, \
               (select count(*) as known, coalesce(sum(size_bytes), 0)::bigint as known_bytes \
                from documents where tenant_id = $1 and kb_id = $2 and document_id = any($3)) as replaced",
@@ -133,6 +138,47 @@ fn read_documents(row: &PgRow) -> sqlx::Result<(Usage, u64, u64)> {
     let (documents, storage_bytes) = (number(row, "documents")?, number(row, "storage_bytes")?);
     let usage = Usage { documents, storage_bytes, ..Usage::default() };
     Ok((usage, number(row, "known")?, number(row, "known_bytes")?))
+}
+
+pub(super) async fn derived_put(
+    db: &TenantDb,
+    (kb, id, revision): (&KbId, &DocumentId, u64),
+    derived: Derived,
+    limits: &Limits,
+) -> StoreResult<Result<bool, OverQuota>> {
+    let mut tx = db.tx("catalog.document_derived_put").await?;
+    tenant_lock(&mut tx, db, limits).await?;
+    let sql = sqlx::query(
+        "select text_bytes, graph_bytes, \
+             (select sum(size_bytes + text_bytes + graph_bytes)::bigint from documents \
+              where tenant_id = $1) as storage_bytes \
+         from documents where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4 for update",
+    );
+    let sql = sql.bind(db.tenant().as_str()).bind(kb.as_str()).bind(id.as_str()).bind(wide(revision));
+    let Some((text, graph, current)) = tx.optional(sql, read_derived).await? else { return Ok(Ok(false)) };
+    let (before, after) = match derived {
+        Derived::Text(bytes) => (text, bytes),
+        Derived::Graph(bytes) => (graph, bytes),
+    };
+    if let Some(over) = model::storage_refused(limits, current, before, after) {
+        return Ok(Err(over));
+    }
+    let (text, graph) = match derived {
+        Derived::Text(_) => (after, graph),
+        Derived::Graph(_) => (text, after),
+    };
+    let sql = sqlx::query(
+        "update documents set text_bytes = $4, graph_bytes = $5 \
+         where tenant_id = $1 and kb_id = $2 and document_id = $3",
+    );
+    let sql = sql.bind(db.tenant().as_str()).bind(kb.as_str()).bind(id.as_str());
+    tx.execute(sql.bind(wide(text)).bind(wide(graph))).await?;
+    tx.commit().await?;
+    Ok(Ok(true))
+}
+
+fn read_derived(row: &PgRow) -> sqlx::Result<(u64, u64, u64)> {
+    Ok((number(row, "text_bytes")?, number(row, "graph_bytes")?, number(row, "storage_bytes")?))
 }
 
 /// Counts jobs that a request or a schedule asks for, unless they are more than the tenant may ask for today. Jobs leave no
