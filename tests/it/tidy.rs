@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-const MAX_LINES: usize = 300;
+const MAX_LINES: usize = 600;
 const MAX_COLUMNS: usize = 120;
 
 fn root() -> PathBuf {
