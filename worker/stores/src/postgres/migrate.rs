@@ -106,10 +106,10 @@ fn refused<E: std::error::Error + Send + Sync + 'static>(hint: &'static str) -> 
 mod tests {
     use super::*;
 
+    /// A number may be reserved for a migration that comes later.
     #[test]
-    fn versions_are_numbered_without_gaps() {
+    fn each_version_is_higher_than_the_one_before() {
         let versions: Vec<_> = migrator().iter().map(|migration| migration.version).collect();
-        let expected: Vec<_> = (1..).take(versions.len()).collect();
-        assert_eq!(versions, expected);
+        assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
     }
 }
