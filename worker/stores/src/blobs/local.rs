@@ -27,8 +27,8 @@ pub(super) fn directory(data: &Path) -> Result<Arc<dyn ObjectStore>, InvalidStor
     Ok(Arc::new(store.with_fsync(true).with_automatic_cleanup(true)))
 }
 
-/// Removes the files below `folder` that interrupted writes left, all or those that did not change since `before`: their
-/// names end in `#` and a number, and the object store does not show them. How many there were.
+/// Removes the files below `folder` that interrupted writes left, all or those that did not change since `before`.
+/// Their names end in `#` and a number, and the object store does not show them. How many there were.
 pub(super) fn interrupted_remove(folder: &Path, before: Option<SystemTime>) -> io::Result<u64> {
     let (mut removed, mut folders) = (0, vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
