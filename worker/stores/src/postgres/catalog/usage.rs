@@ -147,7 +147,7 @@ pub(super) async fn derived_put(
     limits: &Limits,
 ) -> StoreResult<Result<bool, OverQuota>> {
     let mut tx = db.tx("catalog.document_derived_put").await?;
-    tenant_lock(&mut tx, db, limits).await?;
+    tenant_lock(&mut tx, db, limits, false).await?;
     let sql = sqlx::query(
         "select text_bytes, graph_bytes, \
              (select sum(size_bytes + text_bytes + graph_bytes)::bigint from documents \
