@@ -12,6 +12,7 @@ pub mod accept;
 pub mod accounts;
 pub mod auth;
 mod cancel;
+pub mod connections;
 pub mod documents;
 pub mod extract;
 mod job_names;
@@ -24,6 +25,7 @@ mod resolve;
 pub mod routes;
 pub mod server;
 
+pub use connections::{ConnectionLimits, ConnectionSettings, Connections, listen};
 pub use resolve::{Resolution, ResolutionSettings, TenantSource};
 pub use routes::{ROUTES, Route, router};
 pub use server::{

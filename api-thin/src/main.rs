@@ -31,7 +31,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(%address, "the API is answering");
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_when_asked(shutdown.clone()));
-    serve(listener, state, shutdown).await.context("the listener failed")
+    serve(listener, state, shutdown).await;
+    Ok(())
 }
 
 async fn open(settings: Settings) -> anyhow::Result<ApiState> {

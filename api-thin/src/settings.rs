@@ -39,10 +39,10 @@ impl Settings {
     pub(crate) fn api(&self) -> Result<ApiConfig, InvalidConfig> {
         let fix = "make a secret with `openssl rand -hex 32` and keep it";
         let key_secret = required(ApiConfig::KEY_SECRET, self.secrets.key_secret(), fix)?;
-        let ApiRules { limits, identity, resolution } = self.api.rules()?;
+        let ApiRules { limits, connections, identity, resolution } = self.api.rules()?;
         let (operator_key, jwt_secret) = (self.secrets.operator_key(), self.secrets.jwt_secret());
         let plans = self.plans.plans()?;
-        Ok(ApiConfig { key_secret, operator_key, jwt_secret, limits, plans, identity, resolution })
+        Ok(ApiConfig { key_secret, operator_key, jwt_secret, limits, connections, plans, identity, resolution })
     }
 }
 

@@ -1,8 +1,10 @@
 //! How a worker is, for orchestrators and for Prometheus.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use api_thin::{ConnectionLimits, Connections, listen};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -15,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 /// A worker whose queue was silent for longer is not ready: it polls every 1.5 s.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Serves `/healthz` (the process is alive), `/readyz` (the queue answered lately and keeps what it is given) and `/metrics` until `stop`.
+/// Serves `/healthz` (the process is alive), `/readyz` (the queue answered lately and keeps what it is given) and
+/// `/metrics` until `stop`. Silent clients are closed to make room for others, so that they do not make the worker look
+/// dead.
 pub async fn serve(listener: TcpListener, worker: WorkerObserver, stop: CancellationToken) {
-    let served = axum::serve(listener, router(worker)).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!("health is not served any more: {error}");
+    match Connections::new(ConnectionLimits::of_health_checks(), Vec::new()) {
+        Ok(connections) => listen(listener, router(worker), Arc::new(connections), stop).await,
+        Err(error) => tracing::error!("health is not served: {error}"),
     }
 }
 

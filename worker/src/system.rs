@@ -82,7 +82,7 @@ impl System {
         let address = listener.local_addr()?;
         let stop_api = CancellationToken::new();
         let worker = Worker::start(parts, &pool);
-        let api = tokio::spawn(serve(listener, state, stop_api.clone()));
+        let api = tokio::spawn(api_thin::serve(listener, state, stop_api.clone()));
         let stop_deadline = pool.stop();
         Ok(Self { address, queue, opened, stamper, worker, api, stop_api, stop_deadline })
     }
@@ -123,11 +123,5 @@ impl System {
         self.stop_api.cancel();
         let _ = self.api.await;
         self.worker.stop(self.stop_deadline).await;
-    }
-}
-
-async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {
-    if let Err(error) = api_thin::serve(listener, state, stop).await {
-        tracing::error!("the API ended: {}", jobs::error::report(&error));
     }
 }

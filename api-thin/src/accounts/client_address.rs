@@ -15,7 +15,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Where a request comes from: behind a proxy that is trusted, where that proxy says.
 ///
 /// One line of a provider has a whole /64 of IPv6 addresses, so those count as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {

@@ -1,6 +1,8 @@
 //! The one way from a request to a [`TenantContext`]: credentials, names, tenant, state, permission,
 //! knowledge base, in that order. Whatever the caller may not know about is the same 404.
 
+use std::sync::Arc;
+
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use jobs::tenant::{
@@ -13,6 +15,7 @@ use super::named::named_kb;
 use super::tenant_state::{check_open, check_ready, not_ready};
 use crate::accept::bring_into_being;
 use crate::auth::{AuthError, Member, Presented, Principal, SuperAdmin, Unreadable, UnverifiedToken};
+use crate::connections::OpenRequest;
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
@@ -28,8 +31,16 @@ pub(super) struct Admission {
     pub(super) is_operator: bool,
 }
 
-/// Checks the credentials of a request.
+/// Checks the credentials of a request. Where they are good its connection stays open, and its body may be larger.
 pub(super) async fn identify(parts: &Parts, app: &ApiState) -> Result<Principal, Problem> {
+    let identity = check_credentials(parts, app).await?;
+    if let Some(open) = parts.extensions.get::<Arc<OpenRequest>>() {
+        open.believe();
+    }
+    Ok(identity)
+}
+
+async fn check_credentials(parts: &Parts, app: &ApiState) -> Result<Principal, Problem> {
     let presented = match presented(parts)? {
         Ok(presented) => presented,
         Err(error) => {

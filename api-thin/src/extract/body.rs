@@ -1,19 +1,28 @@
 use std::marker::PhantomData;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
 
 use super::distinct::Distinct;
+use super::incoming::Incoming;
 use super::strict::{self, shown};
+use crate::documents::UploadRoom;
 use crate::problem::{Code, Problem};
+use crate::server::ApiState;
 
 /// A JSON body.
 pub struct Json<T>(pub T);
+
+/// A JSON body with documents: as large as an upload may be.
+pub struct UploadJson<T> {
+    /// The body.
+    pub body: T,
+    /// What it takes of the memory for uploads, as long as this lives.
+    pub room: Option<UploadRoom>,
+}
 
 /// A JSON body that may be left out.
 pub struct OptionalJson<T>(pub T);
@@ -25,11 +34,11 @@ pub struct MergePatch<T> {
     of: PhantomData<fn() -> T>,
 }
 
-impl<S: Send + Sync, T> FromRequest<S> for MergePatch<T> {
+impl<T> FromRequest<ApiState> for MergePatch<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(Distinct(value)) = Json::from_request(request, state).await?;
+    async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
+        let Json(Distinct(value)) = Json::from_request(request, app).await?;
         if value.is_object() {
             Ok(Self { value, of: PhantomData })
         } else {
@@ -38,35 +47,33 @@ impl<S: Send + Sync, T> FromRequest<S> for MergePatch<T> {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        parse(&read(request, state).await?).map(Self)
+        let (body, _) = Incoming::small(request, app)?.read().await?;
+        parse(&body).map(Self)
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
+impl<T: DeserializeOwned> FromRequest<ApiState> for UploadJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        refuse_encoded(request.headers())?;
-        let body = read(request, state).await?;
-        if body.is_empty() { Ok(Self(T::default())) } else { parse(&body).map(Self) }
+    async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
+        require_json(request.headers())?;
+        let (body, room) = Incoming::upload(request, app)?.read().await?;
+        Ok(Self { body: parse(&body)?, room })
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|error| unreadable(&error))
-}
+impl<T: DeserializeOwned + Default> FromRequest<ApiState> for OptionalJson<T> {
+    type Rejection = Problem;
 
-/// The refusal of a body that could not be read to its end.
-fn unreadable(error: &BytesRejection) -> Problem {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(Code::RequestTooLarge, "the body is larger than this route takes")
-    } else {
-        Problem::new(Code::MalformedRequest, "the body ended early")
+    async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
+        refuse_encoded(request.headers())?;
+        let (body, _) = Incoming::small(request, app)?.read().await?;
+        if body.is_empty() { Ok(Self(T::default())) } else { parse(&body).map(Self) }
     }
 }
 

@@ -9,6 +9,7 @@ use stores::TenantStores;
 use stores::model::Kb;
 
 use super::admission::{Admission, admit, identify, schedule_context};
+use super::incoming::Uploader;
 use super::named::named_tenant;
 use super::need::Need;
 use super::request_trace::RequestTrace;
@@ -96,6 +97,7 @@ impl<N: Need> FromRequestParts<ApiState> for Caller<N> {
         let who = (identify(parts, app).await?, named_tenant(parts, app).await?);
         let Admission { context, kb, only_kb, is_operator } = admit(parts, app, who, N::PERMISSION).await?;
         let stores = app.stores().scoped(&context);
+        parts.extensions.insert(Uploader(context.tenant_id().clone()));
         Ok(Self {
             context,
             stores,

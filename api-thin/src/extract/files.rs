@@ -1,17 +1,29 @@
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
 use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
+use axum::http::header;
 use bytes::{Bytes, BytesMut};
+use futures::stream::unfold;
+use tokio::sync::Mutex;
 
 use super::body::{refuse_encoded, unsupported};
 use super::disposition::{Disposition, Unreadable};
+use super::incoming::Incoming;
 use super::strict::shown;
-use crate::documents::{Limits, RawDocument, too_large};
+use crate::documents::{Limits, RawDocument, UploadRoom, too_large};
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
 
 /// The files of a multipart request, read no further than the limits allow.
-pub struct Files(pub Vec<RawDocument>);
+pub struct Files {
+    /// The files.
+    pub files: Vec<RawDocument>,
+    /// What they take of the memory for uploads, as long as this lives.
+    pub room: Option<UploadRoom>,
+}
 
 impl FromRequest<ApiState> for Files {
     type Rejection = Problem;
@@ -19,9 +31,41 @@ impl FromRequest<ApiState> for Files {
     async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
         refuse_encoded(request.headers())?;
         let refusal = unsupported(request.headers(), "multipart/form-data with a boundary");
-        let multipart = Multipart::from_request(request, app).await.map_err(|_| refusal)?;
-        read_all(multipart, app.limits().document_bytes).await.map(Self)
+        let headers = request.headers().clone();
+        let reading = Reading { incoming: Incoming::upload(request, app)?, refused: None };
+        let reading = Arc::new(Mutex::new(reading));
+        let mut readable = Request::new(body(Arc::clone(&reading)));
+        *readable.headers_mut() = headers;
+        // How large it may be, `Incoming` sees to.
+        DefaultBodyLimit::disable().apply(&mut readable);
+        let multipart = Multipart::from_request(readable, app).await.map_err(|_| refusal)?;
+        let files = read_all(multipart, app.limits().document_bytes).await;
+        let mut reading = reading.lock().await;
+        // Multipart only knows that its body broke off.
+        reading.refused.take().map_or(Ok(()), Err)?;
+        Ok(Self { files: files?, room: reading.incoming.take_room() })
     }
+}
+
+/// A body that multipart reads, and what was wrong with it.
+struct Reading {
+    incoming: Incoming,
+    refused: Option<Problem>,
+}
+
+fn body(reading: Arc<Mutex<Reading>>) -> Body {
+    Body::from_stream(unfold(reading, async |reading: Arc<Mutex<Reading>>| {
+        let mut now = reading.lock().await;
+        let piece = match now.incoming.next().await {
+            Ok(piece) => Ok(piece?),
+            Err(problem) => {
+                now.refused = Some(problem);
+                Err(io::Error::other("refused"))
+            }
+        };
+        drop(now);
+        Some((piece, reading))
+    }))
 }
 
 async fn read_all(mut multipart: Multipart, limit: usize) -> Result<Vec<RawDocument>, Problem> {
@@ -78,15 +122,9 @@ async fn read(
 }
 
 fn refusal(error: &MultipartError) -> Problem {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(
-            Code::RequestTooLarge,
-            "the files of one request are too large together: send fewer at once",
-        )
-    } else {
-        Problem::new(
-            Code::MalformedMultipart,
-            format!("the body is not multipart/form-data: {}", error.body_text()),
-        )
+    Problem::new(
+        Code::MalformedMultipart,
+        format!("the body is not multipart/form-data: {}", error.body_text()),
+    )
     }
 }

@@ -8,6 +8,7 @@ mod distinct;
 mod files;
 mod idempotency;
 mod if_match;
+mod incoming;
 mod named;
 mod need;
 mod operator;
@@ -19,7 +20,7 @@ mod tenant_maker;
 mod tenant_state;
 mod whole_tenant;
 
-pub use body::{Json, MergePatch, OptionalJson};
+pub use body::{Json, MergePatch, OptionalJson, UploadJson};
 pub use caller::{Caller, KbCaller};
 pub use distinct::Distinct;
 pub use files::Files;

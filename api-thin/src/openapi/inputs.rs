@@ -11,7 +11,7 @@ use super::content::content;
 use crate::accounts::ClientAddress;
 use crate::extract::{
     Caller, Files, IdempotencyKey, IfMatch, Json, KbCaller, MergePatch, Need, OperatorCaller, OptionalJson,
-    Person, Query, QueueOwner, SignUpCaller, Somebody, TenantCaller, TenantOperator,
+    Person, Query, QueueOwner, SignUpCaller, Somebody, TenantCaller, TenantOperator, UploadJson,
 };
 
 impl<N: Need> OperationInput for Caller<N> {}
@@ -53,6 +53,12 @@ impl<T: JsonSchema> OperationInput for Json<T> {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
         let schema = context.schema.subschema_for::<T>();
         set_body(context, operation, body("application/json", schema, true));
+    }
+}
+
+impl<T: JsonSchema> OperationInput for UploadJson<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        Json::<T>::operation_input(context, operation);
     }
 }
 

@@ -9,7 +9,7 @@ use super::content::{content, shape};
 
 use crate::accept::Answer;
 use crate::problem::{Problem, ProblemBody};
-use crate::routes::{Created, Document, Page, Secret, Versioned};
+use crate::routes::{Created, Document, Home, Page, Secret, Versioned, Welcome};
 
 /// Refusals are described for each route alike. What is done here is that their body becomes a component.
 impl OperationOutput for Problem {
@@ -95,6 +95,18 @@ impl OperationOutput for Document {
         operation: &mut Operation,
     ) -> Vec<(Option<u16>, Response)> {
         axum::Json::<serde_json::Value>::inferred_responses(context, operation)
+    }
+}
+
+impl OperationOutput for Welcome {
+    type Inner = Home;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let mut response = json::<Home>(context, "In the form that `Accept` asks for; text otherwise.", &[]);
+        for media_type in ["text/html", "text/plain"] {
+            response.content.extend(content::<Vec<_>>(media_type, json_schema!({ "type": "string" })));
+        }
+        vec![(Some(200), response)]
     }
 }
 

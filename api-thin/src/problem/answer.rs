@@ -162,7 +162,7 @@ impl Problem {
         self.code.status()
     }
 
-    fn body(&self) -> Vec<u8> {
+    pub(crate) fn body(&self) -> Vec<u8> {
         let body = ProblemBody {
             kind: format!("urn:tenantry:problem:{}", self.code),
             title: self.code.title(),

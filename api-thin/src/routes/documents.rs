@@ -11,7 +11,7 @@ use super::page::{page_after, page_limit, parameter};
 use crate::accept::{AcceptedDocuments, Answer, DocumentJob, accept_document_delete, accept_documents};
 use crate::documents::{RawDocument, check_uploads};
 use crate::extract::{
-    CreateDocuments, DeleteDocuments, Files, IdempotencyKey, Json, KbCaller, Query, ReadDocuments,
+    CreateDocuments, DeleteDocuments, Files, IdempotencyKey, KbCaller, Query, ReadDocuments, UploadJson,
 };
 use crate::problem::Problem;
 use crate::server::ApiState;
@@ -21,7 +21,7 @@ pub(super) async fn upload_files(
     State(app): State<ApiState>,
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
-    Files(files): Files,
+    Files { files, room: _room }: Files,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(files, app.limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
@@ -50,7 +50,7 @@ pub(super) async fn upload_text(
     State(app): State<ApiState>,
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
-    Json(document): Json<TextDocument>,
+    UploadJson { body: document, room: _room }: UploadJson<TextDocument>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
@@ -70,7 +70,7 @@ pub(super) async fn upload_batch(
     State(app): State<ApiState>,
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
-    Json(batch): Json<Batch>,
+    UploadJson { body: batch, room: _room }: UploadJson<Batch>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let raw = batch.documents.into_iter().enumerate();
     let raw = raw.map(|(at, document)| document.into_raw(format!("documents[{at}]"))).collect();

@@ -13,6 +13,7 @@ mod documents;
 mod flow;
 mod graph;
 mod health;
+mod home;
 mod invitations;
 mod job_counts;
 mod job_filter;
@@ -37,6 +38,7 @@ mod usage;
 mod versioned;
 
 pub(crate) use docs::{Document, Page};
+pub(crate) use home::{Home, Welcome};
 pub(crate) use table::documented_routes;
 pub use table::{Access, ROUTES, Route, Scope, router};
 pub(crate) use versioned::{Created, Secret, Versioned};

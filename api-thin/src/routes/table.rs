@@ -3,8 +3,7 @@ use aide::axum::ApiRouter;
 use axum::Router;
 
 use super::{
-    api_keys, auth, cancel, dead_letters, docs, documents, flow, graph, health, invitations, jobs, kbs,
-    lanes, members, plans, rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
+    api_keys, auth, cancel, dead_letters, docs, documents, flow, graph, health, home, invitations, jobs, kbs, lanes, members, plans, rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
 };
 use crate::extract::{
     Anyone, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers, ManageTenant,
@@ -95,6 +94,8 @@ macro_rules! routes {
 
 routes! {
     Open open_routes {
+        /// What this is, and where to go on
+        get "/" => home::show, Access::Everybody;
         /// The process is alive
         get "/healthz" => health::healthz, Access::Everybody;
         /// The queue and the catalog answer

@@ -5,6 +5,7 @@ use super::config::{ApiConfig, InvalidConfig};
 use super::identity_config::IdentityConfig;
 use super::identity_settings::IdentitySettings;
 use super::settings::LimitSettings;
+use crate::connections::{ConnectionLimits, ConnectionSettings};
 use crate::documents::Limits;
 use crate::resolve::{Resolution, ResolutionSettings};
 
@@ -14,6 +15,8 @@ use crate::resolve::{Resolution, ResolutionSettings};
 pub struct ApiSettings {
     #[command(flatten)]
     limits: LimitSettings,
+    #[command(flatten)]
+    connections: ConnectionSettings,
     #[command(flatten)]
     identity: IdentitySettings,
     #[command(flatten)]
@@ -25,6 +28,8 @@ pub struct ApiSettings {
 pub struct ApiRules {
     /// How much one request may ask for.
     pub limits: Limits,
+    /// How many connections there may be, and how long each may be silent.
+    pub connections: ConnectionLimits,
     /// Who may log in, and whose tokens are taken.
     pub identity: IdentityConfig,
     /// How requests say which tenant they are about.
@@ -39,6 +44,7 @@ impl ApiSettings {
     pub fn rules(&self) -> Result<ApiRules, InvalidConfig> {
         Ok(ApiRules {
             limits: self.limits.limits()?,
+            connections: self.connections.limits(),
             identity: self.identity.identity()?,
             resolution: self.resolution.resolution()?,
         })

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::api_settings::ApiRules;
 use super::identity_config::IdentityConfig;
 use crate::auth::{ApiKey, ShortSecret};
+use crate::connections::ConnectionLimits;
 use crate::documents::Limits;
 use crate::resolve::Resolution;
 
@@ -18,6 +19,8 @@ pub struct ApiConfig {
     pub jwt_secret: Option<SecretString>,
     /// How much one request may ask for.
     pub limits: Limits,
+    /// How many connections there may be, and how long they may take.
+    pub connections: ConnectionLimits,
     /// What tenants may use. The workers need the same.
     pub plans: Plans,
     /// Who may log in, and whose tokens are taken.
@@ -57,15 +60,15 @@ impl ApiConfig {
     #[must_use]
     pub fn new(operator_key: SecretString, jwt_secret: SecretString, key_secret: SecretString) -> Self {
         let (operator_key, jwt_secret) = (Some(operator_key), Some(jwt_secret));
-        let (limits, plans, identity, resolution) = Default::default();
-        Self { key_secret, operator_key, jwt_secret, limits, plans, identity, resolution }
+        let (limits, connections, plans, identity, resolution) = Default::default();
+        Self { key_secret, operator_key, jwt_secret, limits, connections, plans, identity, resolution }
     }
 
     /// The same with these rules.
     #[must_use]
     pub fn with_rules(self, rules: ApiRules) -> Self {
-        let ApiRules { limits, identity, resolution } = rules;
-        Self { limits, identity, resolution, ..self }
+        let ApiRules { limits, connections, identity, resolution } = rules;
+        Self { limits, connections, identity, resolution, ..self }
     }
 
     /// Checks what would otherwise be found out by an attacker.

@@ -12,7 +12,7 @@ mod serve;
 mod settings;
 mod state;
 mod surround;
-mod upload_gate;
+mod unread;
 
 pub use api_settings::{ApiRules, ApiSettings, SecretSettings};
 pub use config::{ApiConfig, InvalidConfig};

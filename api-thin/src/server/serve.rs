@@ -1,5 +1,3 @@
-use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -7,16 +5,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::ApiState;
 use crate::accept::make_only_tenant;
+use crate::connections::listen;
 
 /// How long requests that are being answered may go on after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Answers requests on `listener` until `shutdown`, then finishes those that are being answered, but no
 /// longer than 20 s. Requests that were counted by then are written down.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
     if let Err(problem) = make_only_tenant(&app).await {
         tracing::error!(code = %problem.code(), "the only tenant cannot be made, requests will find none");
     }
@@ -26,29 +22,23 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
         async move { app.meter().run(counting).await }
     });
     let watch = tokio::spawn(app.queue().clone().watch_memory(counting.clone()));
-    let served = serve_until(listener, app.clone(), shutdown).await;
+    serve_until(listener, app.clone(), shutdown).await;
     counting.cancel();
     // A write that is under way is not broken off: what it counted would be counted again.
     let _ = counter.await;
     watch.abort();
     app.meter().finish().await;
-    served
 }
 
-async fn serve_until(listener: TcpListener, app: ApiState, shutdown: CancellationToken) -> io::Result<()> {
-    let routes = crate::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, routes)
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned())
-        .into_future();
+async fn serve_until(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
+    let connections = app.connections();
+    let served = listen(listener, crate::router(app), connections, shutdown.clone());
     let drained = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        done = server => done,
-        () = drained => {
-            tracing::warn!("shutting down although requests are still being answered");
-            Ok(())
-        }
+        () = served => {}
+        () = drained => tracing::warn!("shutting down although requests are still being answered"),
     }
 }

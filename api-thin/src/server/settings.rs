@@ -20,6 +20,9 @@ pub struct LimitSettings {
     /// How many bytes of uploads may be in memory at once. Further uploads wait.
     #[arg(long, env = "TENANTRY_MAX_UPLOADS_BYTES", default_value_t = 512 << 20, value_name = "BYTES")]
     pub max_uploads_bytes: u32,
+    /// How long nothing of a body may come, in seconds. A body without good credentials is complete by then.
+    #[arg(long, env = "TENANTRY_BODY_IDLE_TIMEOUT_S", default_value_t = 15, value_name = "SECONDS")]
+    pub body_idle_timeout_s: u32,
     /// How long a request may take, its body included, in seconds.
     #[arg(long, env = "TENANTRY_REQUEST_TIMEOUT_S", default_value_t = 120, value_name = "SECONDS")]
     pub request_timeout_s: u32,
@@ -36,6 +39,7 @@ impl LimitSettings {
     pub fn limits(&self) -> Result<Limits, InvalidConfig> {
         let positive = [
             ("TENANTRY_MAX_DOCUMENT_BYTES", self.max_document_bytes),
+            ("TENANTRY_BODY_IDLE_TIMEOUT_S", self.body_idle_timeout_s),
             ("TENANTRY_REQUEST_TIMEOUT_S", self.request_timeout_s),
         ];
         if let Some((setting, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
@@ -53,8 +57,10 @@ impl LimitSettings {
             document_bytes: bytes(self.max_document_bytes),
             request_bytes: bytes(max_request_bytes),
             uploads_bytes: bytes(self.max_uploads_bytes),
+            body_idle_time: Duration::from_secs(self.body_idle_timeout_s.into()),
             request_time: Duration::from_secs(self.request_timeout_s.into()),
             schedule_interval: Duration::from_secs(self.min_schedule_s.into()),
+            ..Limits::default()
         })
     }
 }

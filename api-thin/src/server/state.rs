@@ -11,6 +11,7 @@ use super::config::{ApiConfig, InvalidConfig};
 use super::identity_config::IdentityConfig;
 use crate::accounts::{Accounts, AccountsParts, Sessions};
 use crate::auth::{Authenticator, KeyMint, KeyUsage, OwnTokens, SecretHash, Tokens};
+use crate::connections::Connections;
 use crate::documents::{Limits, UploadBudget};
 use crate::meter::Meter;
 use crate::problem::Problem;
@@ -50,13 +51,14 @@ struct Inner {
     budget: UploadBudget,
     meter: Meter,
     resolution: Resolution,
+    connections: Arc<Connections>,
 }
 
 impl ApiState {
-    /// Checks the secrets and puts the parts together.
+    /// Checks the secrets and puts the parts together. Raises the process's limit of open files as far as it may.
     ///
     /// # Errors
-    /// When a secret cannot be used. The error names the setting and the fix.
+    /// When a setting cannot be used. The error names it and the fix.
     pub fn new(parts: ApiParts) -> Result<Self, InvalidConfig> {
         let ApiParts { stores, directory, identities, queue, stamper, clock, config } = parts;
         config.check()?;
@@ -86,6 +88,7 @@ impl ApiState {
         };
         let budget = UploadBudget::new(&config.limits);
         let (limits, plans, resolution) = (config.limits, config.plans, config.resolution);
+        let connections = Connections::new(config.connections, resolution.trusted_proxies.clone())?;
         Ok(Self(Arc::new(Inner {
             stores,
             queue,
@@ -98,6 +101,7 @@ impl ApiState {
             budget,
             meter: Meter::default(),
             resolution,
+            connections: Arc::new(connections),
         })))
     }
 
@@ -157,6 +161,10 @@ impl ApiState {
 
     pub(crate) fn meter(&self) -> &Meter {
         &self.0.meter
+    }
+
+    pub(crate) fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.0.connections)
     }
 
     pub(crate) fn budget(&self) -> &UploadBudget {

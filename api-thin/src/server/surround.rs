@@ -1,5 +1,4 @@
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -7,19 +6,18 @@ use super::deadline::deadline;
 use super::observe::observe;
 use super::refuse::{as_problem, panicked, unknown_route};
 use super::state::ApiState;
-use super::upload_gate::upload_gate;
+use super::unread::leave_nothing_unread;
 use crate::meter::rate_headers;
 
 /// Puts around the routes what every request passes. The last layer is the outermost.
 pub(crate) fn surround(routes: Router<ApiState>, app: &ApiState) -> Router<ApiState> {
     routes
         .fallback(unknown_route)
-        .layer(DefaultBodyLimit::max(app.limits().request_bytes))
-        .layer(from_fn_with_state(app.clone(), upload_gate))
         .layer(from_fn_with_state(app.clone(), deadline))
         .layer(from_fn(as_problem))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(rate_headers))
+        .layer(from_fn(leave_nothing_unread))
         .layer(from_fn(observe))
 }
 

@@ -12,6 +12,7 @@ mod dead_letters;
 mod docs;
 mod every_route;
 mod flow;
+mod front_door;
 mod idempotency;
 mod invitations;
 mod issuer;

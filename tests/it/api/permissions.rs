@@ -67,6 +67,7 @@ fn what_is_open_to_everybody_is_known() {
     let open: Vec<_> = ROUTES.iter().filter(|route| route.access == Access::Everybody).collect();
     let paths: Vec<_> = open.iter().map(|route| route.path).collect();
     let known = [
+        "/",
         "/healthz",
         "/readyz",
         "/openapi.json",

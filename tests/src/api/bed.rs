@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_thin::documents::Limits;
-use api_thin::{ApiConfig, ApiParts, ApiState, IdentityConfig, Resolution, serve};
+use api_thin::{ApiConfig, ApiParts, ApiState, ConnectionLimits, IdentityConfig, Resolution, serve};
 use chrono::{DateTime, Utc};
 use jobs::Job;
 use jobs::clock::ManualClock;
@@ -29,6 +29,8 @@ use crate::services::{ServerUrls, shared_redis_url};
 pub struct ApiOptions {
     /// How much one request may ask for.
     pub limits: Limits,
+    /// How many connections there may be, and how long they may take.
+    pub connections: ConnectionLimits,
     /// The Redis to use, if not the one that tests share.
     pub redis_url: Option<String>,
     /// The servers to use instead of embedded stores.
@@ -86,8 +88,8 @@ impl Api {
             None => StoresConfig::embedded(data.path().to_owned(), redis_url.into()),
         };
         let opened = stores::open(&stores, Arc::new(clock.clone())).await.expect("the stores open");
-        let ApiOptions { limits, plans, identity, resolution, .. } = options;
-        let config = ApiConfig { limits, plans, identity, resolution, ..credentials::config() };
+        let ApiOptions { limits, connections, plans, identity, resolution, .. } = options;
+        let config = ApiConfig { limits, connections, plans, identity, resolution, ..credentials::config() };
         let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),

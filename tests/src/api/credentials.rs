@@ -1,12 +1,13 @@
 use api_thin::documents::Limits;
-use api_thin::{ApiConfig, IdentityConfig, Resolution};
+use api_thin::{ApiConfig, ConnectionLimits, IdentityConfig, Resolution};
 use jobs::plan::Plans;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
 use super::bed::Api;
 
-pub(super) const OPERATOR_KEY: &str = "operator-key-of-the-tests-0123456789";
+/// The operator's key.
+pub const OPERATOR_KEY: &str = "operator-key-of-the-tests-0123456789";
 const JWT_SECRET: &str = "jwt-secret-of-the-tests-0123456789ab";
 
 pub(super) fn config() -> ApiConfig {
@@ -15,6 +16,7 @@ pub(super) fn config() -> ApiConfig {
         operator_key: Some(OPERATOR_KEY.into()),
         jwt_secret: Some(JWT_SECRET.into()),
         limits: Limits::default(),
+        connections: ConnectionLimits::default(),
         plans: Plans::default(),
         identity: IdentityConfig::default(),
         resolution: Resolution::default(),

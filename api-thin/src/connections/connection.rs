@@ -1,0 +1,202 @@
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Version};
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+
+use super::activity::Activity;
+use super::limits::ConnectionLimits;
+use super::socket::Socket;
+use super::table::{ConnectionId, Connections, Place};
+use crate::problem::{Code, Problem};
+
+/// How long a connection whose time is over may take to end in order.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How many requests a connection that never showed good credentials may have at once.
+const STRANGERS_REQUESTS: usize = 8;
+
+/// How connections are spoken with: buffers, streams and control frames have limits of their own, so that what a
+/// stranger makes us keep is bounded too.
+pub(super) fn protocol() -> Builder<TokioExecutor> {
+    const KIB: u32 = 1024;
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(32 << 10);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .max_concurrent_streams(100)
+        .max_header_list_size(32 * KIB)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(100)
+        .initial_stream_window_size(64 * KIB)
+        .initial_connection_window_size(512 * KIB)
+        .max_send_buf_size(64 << 10);
+    builder
+}
+
+/// What the requests of one connection have in common.
+#[derive(Debug)]
+pub(super) struct Connection {
+    id: ConnectionId,
+    peer: SocketAddr,
+    is_proxy: bool,
+    all: Arc<Connections>,
+    activity: Arc<Activity>,
+    was_believed: AtomicBool,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.all.leave(self.id);
+    }
+}
+
+/// Answers the requests of one connection until it is closed, by whichever side.
+pub(super) async fn serve(
+    (stream, peer, place): (TcpStream, SocketAddr, Place),
+    routes: Router,
+    protocol: Arc<Builder<TokioExecutor>>,
+    all: Arc<Connections>,
+    shutdown: CancellationToken,
+) {
+    // Small answers go at once; where that cannot be set they go a little later.
+    let _ = stream.set_nodelay(true);
+    let activity = Arc::new(Activity::new(Instant::now()));
+    let socket = TokioIo::new(Socket::new(stream, Arc::clone(&activity)));
+    let connection = Arc::new(Connection {
+        id: place.id,
+        peer,
+        is_proxy: all.is_proxy(peer.ip()),
+        all: Arc::clone(&all),
+        activity: Arc::clone(&activity),
+        was_believed: AtomicBool::new(false),
+    });
+    let service = service_fn(move |request| answer(Arc::clone(&connection), routes.clone(), request));
+    let mut served = pin!(protocol.serve_connection(socket, service));
+    let mut overtime = pin!(Overtime::new(&activity, all.limits()));
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = place.close.notified() => return,
+            _ = served.as_mut() => return,
+            () = poll_fn(|context| overtime.as_mut().poll_over(context)) => break,
+            () = shutdown.cancelled(), if !is_stopping => {
+                is_stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+        }
+    }
+    served.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(FAREWELL, served).await;
+}
+
+async fn answer(
+    connection: Arc<Connection>,
+    mut routes: Router,
+    mut request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let (open, others) = OpenRequest::begin(&connection, request.version());
+    if others >= STRANGERS_REQUESTS
+        && !connection.is_proxy
+        && !connection.was_believed.load(Ordering::Relaxed)
+    {
+        let detail =
+            format!("a connection without credentials has at most {STRANGERS_REQUESTS} requests at once");
+        return Ok(Problem::new(Code::Busy, detail).retry_after_s(1).into_response());
+    }
+    request.extensions_mut().insert(ConnectInfo(connection.peer));
+    request.extensions_mut().insert(Arc::clone(&open));
+    routes.call(request.map(Body::new)).await
+}
+
+/// Becomes ready when the connection has kept us waiting for too long.
+struct Overtime<'a> {
+    activity: &'a Activity,
+    limits: &'a ConnectionLimits,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<'a> Overtime<'a> {
+    fn new(activity: &'a Activity, limits: &'a ConnectionLimits) -> Self {
+        let first = activity.deadline(limits, Instant::now());
+        Self { activity, limits, timer: Box::pin(sleep_until(first)) }
+    }
+
+    /// Is polled whenever the connection is, so that it sees at once when less time is left.
+    fn poll_over(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let now = Instant::now();
+            let deadline = self.activity.deadline(self.limits, now);
+            if deadline <= now {
+                return Poll::Ready(());
+            }
+            if deadline < self.timer.deadline() || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(deadline);
+            }
+            ready!(self.timer.as_mut().poll(context));
+        }
+    }
+}
+
+/// A request that is being answered, as its connection sees it.
+#[derive(Debug)]
+pub struct OpenRequest {
+    connection: Arc<Connection>,
+    is_believed: AtomicBool,
+}
+
+impl OpenRequest {
+    /// The request, and how many others there are on the connection.
+    fn begin(connection: &Arc<Connection>, version: Version) -> (Arc<Self>, usize) {
+        let requests = connection.activity.begin(version == Version::HTTP_2);
+        let open = Self { connection: Arc::clone(connection), is_believed: AtomicBool::new(false) };
+        (Arc::new(open), requests.saturating_sub(1))
+    }
+
+    /// Its credentials are good: the connection is not closed to make room for others meanwhile.
+    pub(crate) fn believe(&self) {
+        if !self.is_believed.swap(true, Ordering::Relaxed) {
+            self.connection.was_believed.store(true, Ordering::Relaxed);
+            self.connection.all.believe(self.connection.id);
+        }
+    }
+
+    /// Whether its credentials are good.
+    pub(crate) fn is_believed(&self) -> bool {
+        self.is_believed.load(Ordering::Relaxed)
+    }
+
+    /// Its body is not read to the end, and the connection ends with the answer.
+    pub(crate) fn leave_unread(&self) {
+        self.connection.activity.leave_unread();
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.connection.activity.end(Instant::now());
+        if self.is_believed() {
+            self.connection.all.rest(self.connection.id);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Connections before anything is known of who is at their other end: how many there may be, how long each may
+//! take, and which one is closed to make room.
+//!
+//! A connection whose request brought no good credentials yet is a stranger's. Strangers cost a bounded number of
+//! handles and a bounded time, and never keep others out: when all places are taken, the address with the most
+//! strangers' connections loses its oldest.
+
+mod activity;
+mod connection;
+mod handles;
+mod limits;
+mod listen;
+mod socket;
+mod table;
+
+pub use connection::OpenRequest;
+pub use limits::{ConnectionLimits, ConnectionSettings};
+pub use listen::listen;
+pub use table::Connections;

@@ -1,0 +1,86 @@
+use axum::Json;
+use axum::http::{HeaderMap, header};
+use axum::response::{Html, IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What this is, and where to go on.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Home {
+    /// `Tenantry`.
+    name: &'static str,
+    /// Its version.
+    version: &'static str,
+    /// A page to read and to try requests on.
+    docs: &'static str,
+    /// The same as a document for programs.
+    openapi: &'static str,
+    /// Whether it can take requests.
+    ready: &'static str,
+    /// The path below which everything else is.
+    api: &'static str,
+    /// What to do first.
+    start: &'static str,
+}
+
+const HOME: Home = Home {
+    name: "Tenantry",
+    version: env!("CARGO_PKG_VERSION"),
+    docs: "/docs",
+    openapi: "/openapi.json",
+    ready: "/readyz",
+    api: "/api/v1",
+    start: "make a tenant with the operator's key: POST /api/v1/tenants; README.md and api-thin/README.md have examples",
+};
+
+/// `GET /`: a page for browsers, JSON where `Accept` names it, and text for everything else.
+pub(super) async fn show(headers: HeaderMap) -> Welcome {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match accept {
+        browser if browser.contains("text/html") => Welcome::Page,
+        program if program.contains("json") => Welcome::Json,
+        _ => Welcome::Text,
+    }
+}
+
+/// In which form the client wants it.
+pub(crate) enum Welcome {
+    Page,
+    Json,
+    Text,
+}
+
+impl IntoResponse for Welcome {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Page => Html(page()).into_response(),
+            Self::Json => Json(HOME).into_response(),
+            Self::Text => text().into_response(),
+        }
+    }
+}
+
+fn text() -> String {
+    let Home { name, version, docs, openapi, ready, api, start } = HOME;
+    format!(
+        "{name} {version}: background jobs for multi-tenant products\n\n\
+         {docs}          the API as a page to read and to try\n\
+         {openapi}  the same as OpenAPI 3.1\n\
+         {ready}        whether it can take requests\n\
+         {api}        everything else\n\n\
+         To begin, {start}.\n"
+    )
+}
+
+/// Without scripts and styles: the policy of every answer allows none.
+fn page() -> String {
+    let Home { name, version, docs, openapi, ready, start, .. } = HOME;
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{name}</title>\
+         <h1>{name} {version}</h1><p>Background jobs for multi-tenant products.</p><ul>\
+         <li><a href=\"{docs}\">{docs}</a>: the API as a page to read and to try\
+         <li><a href=\"{openapi}\">{openapi}</a>: the same as OpenAPI 3.1\
+         <li><a href=\"{ready}\">{ready}</a>: whether it can take requests</ul>\
+         <p>To begin, {start}.</html>"
+    )
+}
