@@ -42,7 +42,16 @@ impl Settings {
         let ApiRules { limits, connections, identity, resolution } = self.api.rules()?;
         let (operator_key, jwt_secret) = (self.secrets.operator_key(), self.secrets.jwt_secret());
         let plans = self.plans.plans()?;
-        Ok(ApiConfig { key_secret, operator_key, jwt_secret, limits, connections, plans, identity, resolution })
+        Ok(ApiConfig {
+            key_secret,
+            operator_key,
+            jwt_secret,
+            limits,
+            connections,
+            plans,
+            identity,
+            resolution,
+        })
     }
 }
 

@@ -74,7 +74,7 @@ async fn document(stores: &TenantStores, kb: &Kb, id: &DocumentId) -> String {
     let revision = catalog.document_revision(&kb.id, id).await.unwrap();
     let mut extractions = Vec::new();
     for revision in 0..=revision {
-        extractions.push(texts.extractions(&kb.id, id, revision).await.unwrap());
+        extractions.push(texts.extractions(&kb.id, id, revision, 0..u32::MAX).await.unwrap());
     }
     let (text, chunks) =
         (texts.parsed(&kb.id, id).await.unwrap(), stores.index().chunks(kb, id, 0..u32::MAX).await.unwrap());

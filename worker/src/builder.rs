@@ -180,7 +180,8 @@ impl WorkerBuilder {
         }
         let queue = Queue::connect(self.queue).await?;
         let opened = stores::open(&self.stores, Arc::clone(&self.clock)).await?;
-        let tools = Tools::new(&self.extraction).map_err(|error| StartError::Tools(error.into()))?;
+        let tools = Tools::new(&self.extraction, self.pool.compute());
+        let tools = tools.map_err(|error| StartError::Tools(error.into()))?;
         let parts = Parts {
             directory: self.directory.unwrap_or_else(|| Arc::clone(&opened.directory) as _),
             queue,

@@ -13,6 +13,7 @@ use jobs::{GroupId, Job, JobError, JobId};
 use stores::TenantStores;
 use tokio_util::sync::CancellationToken;
 
+use crate::compute::TenantCompute;
 use crate::state::State;
 use crate::tools::Tools;
 
@@ -126,6 +127,13 @@ impl JobContext {
     #[must_use]
     pub fn tools(&self) -> &Tools {
         &self.tools
+    }
+
+    /// Where to do what keeps a core busy for more than a millisecond: other jobs, and the lease of this one, wait for
+    /// a handler that does it here.
+    #[must_use]
+    pub fn compute(&self) -> TenantCompute {
+        self.tools.compute.of(self.tenant.tenant_id())
     }
 
     /// What the embedding program gave the worker: its connection pool, its mailer

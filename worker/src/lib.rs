@@ -6,6 +6,7 @@
 
 pub mod builder;
 pub mod command;
+pub mod compute;
 pub mod context;
 pub mod demo;
 pub mod dev;

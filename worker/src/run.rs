@@ -77,7 +77,7 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let queue = connect(QueueConfig { lease: pool.lease(), ..queue }).await?;
         let opened = stores::open(stores, Arc::clone(&clock)).await?;
-        let tools = Tools::new(extraction)?;
+        let tools = Tools::new(extraction, pool.compute())?;
         let directory = Arc::clone(&opened.directory) as _;
         let (registry, layers, state) = (Registry::product(), Stack::default(), State::default());
         let plans = Plans::default();

@@ -8,6 +8,10 @@ use super::media::{UnsupportedMedia, media_type};
 use super::name::{DocumentName, InvalidName};
 use crate::problem::{Code, Problem};
 
+/// A text has NUL bytes by accident, UTF-16 and binary files by nature: one in this many. The worker's `text` module has
+/// the same number.
+const NULS: usize = 20;
+
 /// A document as the caller sent it.
 #[derive(Debug)]
 pub struct RawDocument {
@@ -78,6 +82,7 @@ fn check(raw: RawDocument, limit: usize) -> Result<Upload, Problem> {
     }
     let text =
         std::str::from_utf8(&raw.bytes).map_err(|error| not_utf8(error.valid_up_to()).field(at("")))?;
+    refuse_nuls(text).map_err(|problem| problem.field(raw.place.clone()))?;
     if text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').is_empty() {
         return Err(Problem::new(Code::EmptyDocument, "the document has no text").field(raw.place));
     }
@@ -101,6 +106,20 @@ fn unsupported(error: &UnsupportedMedia) -> Problem {
 /// The refusal of a document of more than `limit` bytes.
 pub(crate) fn too_large(limit: usize) -> Problem {
     Problem::new(Code::DocumentTooLarge, format!("the document has more than {limit} bytes"))
+}
+
+/// UTF-16 of ASCII characters is UTF-8 as well, with a NUL byte in each. A stray one is left out when the document is
+/// read.
+fn refuse_nuls(text: &str) -> Result<(), Problem> {
+    let Some(first) = text.find('\0') else { return Ok(()) };
+    let count = text.bytes().filter(|&byte| byte == 0).count();
+    if count == 1 || count <= text.len() / NULS {
+        return Ok(());
+    }
+    let detail = format!(
+        "the document has {count} NUL bytes, the first at byte {first}: it is UTF-16 or no text at all; convert it to UTF-8"
+    );
+    Err(Problem::new(Code::NotUtf8, detail))
 }
 
 fn not_utf8(first_bad: usize) -> Problem {
@@ -129,6 +148,8 @@ mod tests {
         assert_eq!(code(vec![raw("a.exe", b"a")]), Code::UnsupportedMediaType);
         assert_eq!(code(vec![raw("a.md", b"12345678901")]), Code::DocumentTooLarge);
         assert_eq!(code(vec![raw("a.md", b"caf\xe9")]), Code::NotUtf8);
+        assert_eq!(code(vec![raw("a.md", b"a\0b\0c\0")]), Code::NotUtf8);
+        assert!(check_all(vec![raw("a.md", b"Page 2\0")], 10).is_ok());
         assert_eq!(code(vec![raw("a.md", b"")]), Code::EmptyDocument);
         assert_eq!(code(vec![raw("a.md", b"\xef\xbb\xbf \n\t")]), Code::EmptyDocument);
         assert_eq!(

@@ -2,6 +2,7 @@ use std::marker::PhantomData;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
@@ -12,6 +13,9 @@ use super::strict::{self, shown};
 use crate::documents::UploadRoom;
 use crate::problem::{Code, Problem};
 use crate::server::ApiState;
+
+/// Smaller bodies are parsed within a millisecond.
+const PARSED_AT_ONCE: usize = 64 * 1024;
 
 /// A JSON body.
 pub struct Json<T>(pub T);
@@ -47,33 +51,33 @@ impl<T> FromRequest<ApiState> for MergePatch<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
         require_json(request.headers())?;
         let (body, _) = Incoming::small(request, app)?.read().await?;
-        parse(&body).map(Self)
+        parsed(body).await.map(Self)
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<ApiState> for UploadJson<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for UploadJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
         require_json(request.headers())?;
         let (body, room) = Incoming::upload(request, app)?.read().await?;
-        Ok(Self { body: parse(&body)?, room })
+        Ok(Self { body: parsed(body).await?, room })
     }
 }
 
-impl<T: DeserializeOwned + Default> FromRequest<ApiState> for OptionalJson<T> {
+impl<T: DeserializeOwned + Default + Send + 'static> FromRequest<ApiState> for OptionalJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
         refuse_encoded(request.headers())?;
         let (body, _) = Incoming::small(request, app)?.read().await?;
-        if body.is_empty() { Ok(Self(T::default())) } else { parse(&body).map(Self) }
+        if body.is_empty() { Ok(Self(T::default())) } else { parsed(body).await.map(Self) }
     }
 }
 
@@ -117,6 +121,15 @@ pub(super) fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
     let detail =
         format!("bodies with Content-Encoding: {} are not taken: send the body as it is", shown(&coding));
     Err(Problem::new(Code::UnsupportedContentType, detail).field("Content-Encoding"))
+}
+
+/// A body of megabytes would hold up the other requests of this thread.
+async fn parsed<T: DeserializeOwned + Send + 'static>(body: Bytes) -> Result<T, Problem> {
+    if body.len() <= PARSED_AT_ONCE {
+        return parse(&body);
+    }
+    let parsed = tokio::task::spawn_blocking(move || parse(&body)).await;
+    parsed.unwrap_or_else(|panicked| Err(Problem::internal(&panicked)))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

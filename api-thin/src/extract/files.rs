@@ -126,5 +126,4 @@ fn refusal(error: &MultipartError) -> Problem {
         Code::MalformedMultipart,
         format!("the body is not multipart/form-data: {}", error.body_text()),
     )
-    }
 }

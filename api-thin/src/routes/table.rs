@@ -3,7 +3,8 @@ use aide::axum::ApiRouter;
 use axum::Router;
 
 use super::{
-    api_keys, auth, cancel, dead_letters, docs, documents, flow, graph, health, home, invitations, jobs, kbs, lanes, members, plans, rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
+    api_keys, auth, cancel, dead_letters, docs, documents, flow, graph, health, home, invitations, jobs, kbs,
+    lanes, members, plans, rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
 };
 use crate::extract::{
     Anyone, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers, ManageTenant,

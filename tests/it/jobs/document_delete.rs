@@ -30,7 +30,7 @@ async fn assert_nothing_left(bed: &Bed, tenant: &TestTenant, name: &str) {
     assert_eq!(stores.index().counts(&found).await.unwrap(), GraphCounts::default());
     assert_eq!(stores.documents().parsed(&kb, &id).await.unwrap(), None);
     for revision in 0..4 {
-        assert_eq!(stores.documents().extractions(&kb, &id, revision).await.unwrap(), []);
+        assert_eq!(stores.documents().extractions(&kb, &id, revision, 0..1_000).await.unwrap(), []);
     }
     assert_eq!(stores.blobs().originals(&kb, &id).await.unwrap(), []);
 }

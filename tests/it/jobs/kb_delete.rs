@@ -28,7 +28,7 @@ async fn assert_nothing_left(bed: &Bed, tenant: &TestTenant, kb: &Kb, names: &[&
     for name in names {
         let id = DocumentId::of_name(name);
         assert_eq!(stores.documents().parsed(&kb.id, &id).await.unwrap(), None);
-        assert_eq!(stores.documents().extractions(&kb.id, &id, 1).await.unwrap(), []);
+        assert_eq!(stores.documents().extractions(&kb.id, &id, 1, 0..1_000).await.unwrap(), []);
         assert_eq!(stores.blobs().originals(&kb.id, &id).await.unwrap(), []);
     }
 }

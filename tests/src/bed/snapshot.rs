@@ -51,7 +51,8 @@ impl Snapshot {
         for document in page.items {
             let texts = scoped.documents();
             let parsed = texts.parsed(&kb.id, &document.id).await.unwrap();
-            let extractions = texts.extractions(&kb.id, &document.id, document.revision).await.unwrap();
+            let extractions =
+                texts.extractions(&kb.id, &document.id, document.revision, 0..u32::MAX).await.unwrap();
             let chunks = index.chunks(&kb, &document.id, 0..u32::MAX).await.unwrap();
             documents.push(DocumentSnapshot {
                 id: document.id,

@@ -240,7 +240,7 @@ async fn launch(
         queue: QueueConfig { prefix: queue_prefix, ..QueueConfig::new(stores.redis_url.clone()) },
         stores,
         secrets,
-        pool: PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10 },
+        pool: PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10, ..PoolSettings::default() },
         extraction: ExtractionSettings::default(),
         plans: Plans::default(),
         api: ApiRules::default(),

@@ -39,8 +39,8 @@ async fn a_tenant_reads_its_own_documents_only() {
     let document = jobs::DocumentId::of_name("plan.md");
     let (my_documents, their_documents) = (mine.stores.documents(), theirs.stores.documents());
     my_documents.extractions_forget(&mine.kb.id, &document, None).await.unwrap();
-    assert!(my_documents.extractions(&mine.kb.id, &document, 1).await.unwrap().is_empty());
-    assert_eq!(their_documents.extractions(&theirs.kb.id, &document, 1).await.unwrap().len(), 1);
+    assert!(my_documents.extractions(&mine.kb.id, &document, 1, 0..1_000).await.unwrap().is_empty());
+    assert_eq!(their_documents.extractions(&theirs.kb.id, &document, 1, 0..1_000).await.unwrap().len(), 1);
     let text = |text: &str| stores::model::ParsedDocument { revision: 2, title: None, text: text.into() };
     my_documents.parsed_put(&mine.kb.id, &document, &text("mine")).await.unwrap();
     let seen = their_documents.parsed(&theirs.kb.id, &document).await.unwrap().unwrap();

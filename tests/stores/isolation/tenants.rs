@@ -8,7 +8,8 @@ use jobs::types::ReindexKb;
 use jobs::{DocumentId, JobId};
 use std::sync::Arc;
 use stores::model::{
-    Acceptance, Chunk, Extraction, Idempotency, Invitation, JobMark, JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
+    Acceptance, Chunk, Extraction, Idempotency, Invitation, JobMark, JobRecord, Kb, Mention, MentionKind,
+    NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
 };
 use stores::{Opened, TenantStores};
 use tests::services::ServerUrls;

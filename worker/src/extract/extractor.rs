@@ -5,14 +5,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use stores::model::Extraction;
 
+use crate::compute::{Stopped, TenantCompute};
+
 /// Finds the entities and relations of a chunk.
 #[async_trait]
 pub trait Extractor: Send + Sync {
-    /// What the chunk names, within LightRAG's limits: at most 40 entities, 100 records in all.
+    /// What the chunk names, within LightRAG's limits: at most 40 entities, 100 records in all. What keeps a core
+    /// busy is done in `compute`, never on the thread that polls this.
     ///
     /// # Errors
     /// [`ExtractError`] says whether trying again can help.
-    async fn extract(&self, chunk: &str) -> Result<Extraction, ExtractError>;
+    async fn extract(&self, chunk: &str, compute: &TenantCompute) -> Result<Extraction, ExtractError>;
 
     /// A stable name, such as `rules`.
     fn name(&self) -> &'static str;
@@ -70,6 +73,21 @@ impl ExtractError {
         match self {
             Self::Retry { retry_after, .. } => *retry_after,
             Self::Fail { .. } => None,
+        }
+    }
+}
+
+impl From<Stopped> for ExtractError {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Cancelled => Self::retry("interrupted", "the extraction was interrupted"),
+            Stopped::TooLong(_) => {
+                Self::fail("too_complex", format!("extracting from a chunk of the document: {stopped}"))
+            }
+            Stopped::Panicked => Self::fail(
+                "extraction_failed",
+                "a chunk of the document could not be read; report it as a bug",
+            ),
         }
     }
 }

@@ -10,6 +10,10 @@ use super::names::{self, SEPARATOR};
 pub(super) const ENTITIES_MAX: usize = 40;
 /// Entities and relations per chunk.
 pub(super) const RECORDS_MAX: usize = 100;
+/// Further keywords of one relation are dropped: a reader sees the first dozens of a graph's at most.
+const KEYWORDS_MAX: usize = 50;
+/// Further descriptions of one record are dropped.
+const DESCRIPTIONS_BYTES_MAX: usize = 16 * 1024;
 
 /// Accepts records as they come, cleans them, and drops what is incomplete, a loop, or beyond the limits.
 /// What a chunk says twice becomes one record.
@@ -51,7 +55,7 @@ impl Records {
             let relation = &mut self.extraction.relations[index];
             append(&mut relation.description, &description);
             for keyword in keywords {
-                if !relation.keywords.contains(&keyword) {
+                if relation.keywords.len() < KEYWORDS_MAX && !relation.keywords.contains(&keyword) {
                     relation.keywords.push(keyword);
                 }
             }
@@ -81,6 +85,10 @@ impl Records {
 }
 
 fn append(descriptions: &mut String, description: &str) {
+    // Each is compared with all before it, and a model may repeat a name for megabytes.
+    if descriptions.len() > DESCRIPTIONS_BYTES_MAX {
+        return;
+    }
     if !descriptions.split(SEPARATOR).any(|known| known == description) {
         descriptions.push_str(SEPARATOR);
         descriptions.push_str(description);

@@ -2,7 +2,9 @@
 
 use jobs::types::IngestDocument;
 use jobs::{DocumentId, JobError};
-use stores::model::{Chunk, Derived, Document, DocumentFault, DocumentStatus, Extraction, Kb, OverQuota};
+use stores::model::{
+    Chunk, Derived, Document, DocumentFault, DocumentStatus, Kb, Mention, MentionKind, OverQuota,
+};
 
 use crate::context::JobContext;
 use crate::handler::Reopened;
@@ -138,19 +140,17 @@ pub(super) fn text_bytes(text: &str, chunks: &[Chunk]) -> u64 {
 
 /// The size of what was extracted from a document, and of its part of the graph: once as it was found, once in the log
 /// of mentions, and once in the entities and relations that they are merged into.
-pub(super) fn graph_bytes(extractions: &[(u32, Extraction)]) -> u64 {
-    let of = |extraction: &Extraction| {
-        let entities = extraction
-            .entities
-            .iter()
-            .map(|entity| entity.name.len() + entity.kind.len() + entity.description.len() + ROW_BYTES);
-        let relations = extraction.relations.iter().map(|relation| {
-            let keywords: usize = relation.keywords.iter().map(String::len).sum();
-            relation.source.len() + relation.target.len() + relation.description.len() + keywords + ROW_BYTES
-        });
-        entities.chain(relations).sum::<usize>()
+pub(super) fn graph_bytes(mentions: &[Mention]) -> u64 {
+    let of = |mention: &Mention| {
+        let names = match &mention.kind {
+            MentionKind::Entity { name, entity_type } => name.len() + entity_type.len(),
+            MentionKind::Relation { source, target, keywords, .. } => {
+                source.len() + target.len() + keywords.iter().map(String::len).sum::<usize>()
+            }
+        };
+        names + mention.description.len() + ROW_BYTES
     };
-    wide(3 * extractions.iter().map(|(_, extraction)| of(extraction)).sum::<usize>())
+    wide(3 * mentions.iter().map(of).sum::<usize>())
 }
 
 fn wide(bytes: usize) -> u64 {

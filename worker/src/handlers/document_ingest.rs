@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use jobs::JobError;
 use jobs::types::IngestDocument;
-use stores::model::{Chunk, Document, DocumentStatus, Kb, ParsedDocument, Derived};
+use stores::model::{Chunk, Derived, Document, DocumentStatus, Kb, ParsedDocument};
 
 use super::{document, extraction};
+use crate::compute::{Stopped, Turn};
 use crate::context::JobContext;
 use crate::handler::{Handler, Reopen, Reopened};
 use crate::text::{self, ChunkSize, ChunkSizeError, Chunker, ParseError, ParsedText};
@@ -13,6 +14,9 @@ use crate::text::{self, ChunkSize, ChunkSizeError, Chunker, ParseError, ParsedTe
 /// How often an original is looked for. A refused upload of the same content may have removed it, and the accepted one
 /// brings it back.
 const ORIGINAL_ATTEMPTS: u32 = 3;
+/// How much of a document the Markdown parser keeps as a tree, and what that takes at worst.
+const TREE_SOURCE_BYTES: u64 = 128 * 1024;
+const TREE_FACTOR: u64 = 256;
 
 impl Handler for IngestDocument {
     #[tracing::instrument(name = "document.ingest", skip_all, fields(document.id = %self.document_id))]
@@ -20,6 +24,8 @@ impl Handler for IngestDocument {
         let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
             return Ok(());
         };
+        // Held until everything is written.
+        let _memory = cx.compute().reserve(memory_for(document.size_bytes)).await;
         let Some(original) = original(self, cx, &kb, &document).await? else {
             return Ok(());
         };
@@ -90,7 +96,12 @@ async fn chunker(cx: &JobContext) -> Result<Chunker, JobError> {
     cx.tools().chunker.sized(size).map_err(unusable)
 }
 
-/// Parsing and counting tokens keep a core busy, so they leave the async threads alone.
+/// How many bytes a document takes until it is chunks: the original, its text, and the text again in chunks that
+/// overlap by half at most, with the room that texts are given to grow; a part of it as the parser's tree.
+fn memory_for(size_bytes: u64) -> u64 {
+    size_bytes.saturating_mul(8).saturating_add(size_bytes.min(TREE_SOURCE_BYTES) * TREE_FACTOR)
+}
+
 async fn read(
     cx: &JobContext,
     document: &Document,
@@ -98,9 +109,10 @@ async fn read(
 ) -> Result<(ParsedText, Vec<Chunk>), JobError> {
     let chunker = chunker(cx).await?;
     let (media_type, name) = (document.media_type.clone(), document.name.clone());
-    let work = move || parse_and_cut(&chunker, &media_type, &name, &original);
-    let read = tokio::task::spawn_blocking(work).await.map_err(JobError::retry)?;
+    let work = move |turn: &Turn| parse_and_cut(&chunker, &media_type, &name, original, turn);
+    let read = cx.compute().run(work).await.map_err(ParseError::from).flatten();
     read.map_err(|error| match error {
+        ParseError::Stopped(Stopped::Cancelled) => JobError::Interrupted,
         // A bug of ours, not something that the user can mend.
         ParseError::ParseFailed => JobError::fail(error.code(), error.to_string()),
         _ => JobError::unusable(error.code(), error.to_string()),
@@ -111,10 +123,12 @@ fn parse_and_cut(
     chunker: &Chunker,
     media_type: &str,
     name: &str,
-    original: &[u8],
+    original: Bytes,
+    turn: &Turn,
 ) -> Result<(ParsedText, Vec<Chunk>), ParseError> {
-    let parsed = text::parse(media_type, name, original)?;
-    let chunks = chunker.chunks(&parsed.text);
+    let parsed = text::parse(media_type, name, &original, turn)?;
+    drop(original);
+    let chunks = chunker.chunks(&parsed.text, turn)?;
     let chunk =
         |chunk: text::TextChunk| Chunk { order: chunk.order, tokens: chunk.tokens, content: chunk.content };
     Ok((parsed, chunks.into_iter().map(chunk).collect()))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures::{StreamExt, stream};
 use jobs::JobError;
 use jobs::types::ExtractEntities;
-use stores::model::{Chunk, DocumentStatus, Kb};
+use stores::model::{Chunk, DocumentStatus, Extraction, Kb};
 
 use super::{document, extraction};
 use crate::context::JobContext;
@@ -14,6 +14,9 @@ use crate::handler::{Handler, Reopen, Reopened};
 
 /// How many chunks of one job are with the extractor at the same time.
 const CHUNKS_AT_ONCE: usize = 4;
+/// How many results are kept until they are written: what a document of many small chunks says takes more memory than
+/// the document.
+const STORED_AT_ONCE: usize = 32;
 
 impl Handler for ExtractEntities {
     #[tracing::instrument(name = "entities.extract", skip_all,
@@ -31,25 +34,26 @@ impl Handler for ExtractEntities {
             return Ok(());
         }
         let missing = missing(self, cx, &kb).await?;
-        let total = missing.len();
+        let (total, compute) = (missing.len(), cx.compute());
         let mut results = stream::iter(missing)
-            .map(async |chunk| (chunk.order, cx.tools().extractor.extract(&chunk.content).await))
+            .map(async |chunk| (chunk.order, cx.tools().extractor.extract(&chunk.content, &compute).await))
             .buffer_unordered(CHUNKS_AT_ONCE);
 
-        let (mut found, mut failure) = (Vec::with_capacity(total), None);
+        let (mut found, mut done, mut failure) = (Vec::with_capacity(STORED_AT_ONCE), 0, None);
         while let Some((order, result)) = results.next().await {
             match result {
                 Ok(extraction) => found.push((order, extraction)),
                 Err(error) => failure = Some(error),
             }
-            cx.progress(found.len() as u64, total as u64).await;
+            done += 1;
+            cx.progress(done, total as u64).await;
+            if found.len() == STORED_AT_ONCE {
+                store(self, cx, &kb, &mut found).await?;
+            }
         }
         // What succeeded is kept even when another chunk failed: the next attempt pays only for the rest.
-        if !found.is_empty() {
-            let documents = cx.stores().documents();
-            documents.extractions_put(&kb.id, &self.document_id, self.revision, &found).await?;
-            document::forget_if_deleted(cx, &kb, &self.document_id).await?;
-        }
+        store(self, cx, &kb, &mut found).await?;
+        document::forget_if_deleted(cx, &kb, &self.document_id).await?;
         failure.map_or(Ok(()), |error| Err(job_error(error)))
     }
 
@@ -68,6 +72,21 @@ impl Reopen for ExtractEntities {
     }
 }
 
+/// Writes what was found so far.
+async fn store(
+    job: &ExtractEntities,
+    cx: &JobContext,
+    kb: &Kb,
+    found: &mut Vec<(u32, Extraction)>,
+) -> Result<(), JobError> {
+    if !found.is_empty() {
+        let documents = cx.stores().documents();
+        documents.extractions_put(&kb.id, &job.document_id, job.revision, found).await?;
+        found.clear();
+    }
+    Ok(())
+}
+
 /// What the extractor's failure means for the job.
 fn job_error(error: ExtractError) -> JobError {
     match (error.retry_after(), error) {
@@ -80,7 +99,8 @@ fn job_error(error: ExtractError) -> JobError {
 /// The chunks of `job` that have no result yet.
 async fn missing(job: &ExtractEntities, cx: &JobContext, kb: &Kb) -> Result<Vec<Chunk>, JobError> {
     let orders = job.first..job.first.saturating_add(job.count);
-    let done = cx.stores().documents().extractions(&kb.id, &job.document_id, job.revision).await?;
+    let documents = cx.stores().documents();
+    let done = documents.extractions(&kb.id, &job.document_id, job.revision, orders.clone()).await?;
     let done: HashSet<u32> = done.into_iter().map(|(order, _)| order).collect();
     let chunks = cx.stores().index().chunks(kb, &job.document_id, orders).await?;
     Ok(chunks.into_iter().filter(|chunk| !done.contains(&chunk.order)).collect())

@@ -4,12 +4,22 @@ use jobs::plan::Quota;
 use jobs::types::BuildGraph;
 use jobs::{DocumentId, JobError};
 use stores::model::{
-    Derived, Document, DocumentCounts, DocumentStatus, Extraction, Kb, Mention, MentionKind, OverQuota,
+    Derived, Document, DocumentCounts, DocumentStatus, ExtractedRelation, Extraction, Kb, Mention,
+    MentionKind, OverQuota,
 };
 
 use super::{document, extraction};
 use crate::context::JobContext;
 use crate::handler::{Handler, Reopen, Reopened};
+
+/// Chunks whose extractions are read at once.
+const READ_AT_ONCE: u32 = 32;
+/// What a chunk may say, with the copy that the index makes of it.
+const CHUNK_BYTES: u64 = 64 * 1024;
+/// What a mention takes beside its description: its names and the bookkeeping of its texts.
+const MENTION_BYTES: usize = 256;
+/// More of a document is not put into a graph.
+const MENTIONS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 impl Handler for BuildGraph {
     #[tracing::instrument(name = "graph.build", skip_all, fields(document.id = %self.document_id))]
@@ -26,8 +36,10 @@ impl Handler for BuildGraph {
             tracing::info!("another job works on the document now, nothing to do");
             return Ok(());
         }
-        let Some(extractions) = extractions(cx, &kb, &document).await? else { return Ok(()) };
-        let bytes = Derived::Graph(document::graph_bytes(&extractions));
+        // Held until the graph is written.
+        let _memory = cx.compute().reserve(u64::from(document.counts.chunks) * CHUNK_BYTES).await;
+        let Some(mentions) = mentions(cx, &kb, &document).await? else { return Ok(()) };
+        let bytes = Derived::Graph(document::graph_bytes(&mentions));
         match document::count(cx, &kb, &document.id, self.revision, bytes).await {
             Ok(true) => {}
             Ok(false) => return overtaken(cx, &kb, &document.id).await,
@@ -40,7 +52,6 @@ impl Handler for BuildGraph {
                 return Err(error);
             }
         }
-        let mentions = mentions(&document.id, &extractions);
         let (index, limits) = (cx.stores().index(), cx.limits().await?);
         let replaced =
             index.graph_replace_within(&kb, &document.id, &document.name, &mentions, &limits).await?;
@@ -80,16 +91,27 @@ impl Reopen for BuildGraph {
     }
 }
 
-/// What was extracted from each chunk; `None` when that is not known of all, and there is nothing to build: the document
-/// was deleted while they were counted, or what is missing is extracted first.
-async fn extractions(
-    cx: &JobContext,
-    kb: &Kb,
-    document: &Document,
-) -> Result<Option<Vec<(u32, Extraction)>>, JobError> {
-    let found = cx.stores().documents().extractions(&kb.id, &document.id, document.revision).await?;
-    if found.len() == document.counts.chunks as usize {
-        return Ok(Some(found));
+/// One mention for each thing that each chunk says; `None` when that is not known of all, and there is nothing to build:
+/// the document was deleted while they were read, or what is missing is extracted first.
+async fn mentions(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Option<Vec<Mention>>, JobError> {
+    let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
+    let (mut mentions, mut read, mut bytes) = (Vec::new(), 0, 0);
+    for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
+        let orders = first..chunks.min(first + READ_AT_ONCE);
+        for (order, extraction) in
+            documents.extractions(&kb.id, &document.id, document.revision, orders).await?
+        {
+            read += 1;
+            bytes += add_mentions(&mut mentions, &document.id.chunk_id(order), extraction);
+        }
+        if bytes > MENTIONS_BYTES_MAX {
+            let reason =
+                "the document says more than 256 MiB of names and relations; split it into smaller files";
+            return Err(JobError::unusable("too_complex", reason));
+        }
+    }
+    if read == chunks {
+        return Ok(Some(mentions));
     }
     if document.job_id == cx.job_id() {
         extraction::open_rest(cx, kb, document).await?;
@@ -125,38 +147,24 @@ fn too_much(over: &OverQuota) -> JobError {
     JobError::unusable(code, reason)
 }
 
-/// One mention for each thing that each chunk says.
-fn mentions(document: &DocumentId, extractions: &[(u32, Extraction)]) -> Vec<Mention> {
-    extractions
-        .iter()
-        .flat_map(|(order, extraction)| of_chunk(&document.chunk_id(*order), extraction))
-        .collect()
+/// Adds what a chunk says. How many bytes that takes.
+fn add_mentions(mentions: &mut Vec<Mention>, chunk_id: &str, extraction: Extraction) -> usize {
+    let Extraction { entities, relations } = extraction;
+    let entities = entities.into_iter().map(|entity| {
+        let kind = MentionKind::Entity { name: entity.name, entity_type: entity.kind };
+        Mention { kind, chunk_id: chunk_id.to_owned(), description: entity.description }
+    });
+    let relations = relations.into_iter().map(|relation| {
+        let ExtractedRelation { source, target, keywords, weight, description } = relation;
+        let (source, target) = sorted(source, target);
+        let kind = MentionKind::Relation { source, target, keywords, weight };
+        Mention { kind, chunk_id: chunk_id.to_owned(), description }
+    });
+    let before = mentions.len();
+    mentions.extend(entities.chain(relations));
+    mentions[before..].iter().map(|mention| MENTION_BYTES + mention.description.len()).sum()
 }
 
-fn of_chunk(chunk_id: &str, extraction: &Extraction) -> Vec<Mention> {
-    let mention = |kind, description: &str| Mention {
-        kind,
-        chunk_id: chunk_id.to_owned(),
-        description: description.to_owned(),
-    };
-    let entities = extraction.entities.iter().map(|entity| {
-        let kind = MentionKind::Entity { name: entity.name.clone(), entity_type: entity.kind.clone() };
-        mention(kind, &entity.description)
-    });
-    let relations = extraction.relations.iter().map(|relation| {
-        let (source, target) = sorted(&relation.source, &relation.target);
-        let kind = MentionKind::Relation {
-            source,
-            target,
-            keywords: relation.keywords.clone(),
-            weight: relation.weight,
-        };
-        mention(kind, &relation.description)
-    });
-    entities.chain(relations).collect()
-}
-
-fn sorted(one: &str, other: &str) -> (String, String) {
-    let (first, second) = if one <= other { (one, other) } else { (other, one) };
-    (first.to_owned(), second.to_owned())
+fn sorted(one: String, other: String) -> (String, String) {
+    if one <= other { (one, other) } else { (other, one) }
 }

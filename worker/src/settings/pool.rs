@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::compute::ComputeLimits;
+
 /// How much a worker takes on and how long it holds it.
 #[derive(Debug, Clone, Args)]
 pub struct PoolSettings {
@@ -14,11 +16,19 @@ pub struct PoolSettings {
     /// How long jobs may go on after the worker was asked to stop, in seconds.
     #[arg(long, env = "TENANTRY_STOP_S", default_value_t = 25)]
     pub stop_s: u32,
+    /// How many MiB reading documents may take together. A document takes about 8 times its size.
+    #[arg(long, env = "TENANTRY_READ_MEMORY_MIB", value_name = "MIB", default_value_t = 512,
+        value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    pub read_memory_mib: u32,
+    /// How long reading one document, or extracting from one of its chunks, may keep a core busy, in seconds.
+    #[arg(long, env = "TENANTRY_READ_S", value_name = "SECONDS", default_value_t = 120,
+        value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub read_s: u32,
 }
 
 impl Default for PoolSettings {
     fn default() -> Self {
-        Self { concurrency: 16, lease_s: 30, stop_s: 25 }
+        Self { concurrency: 16, lease_s: 30, stop_s: 25, read_memory_mib: 512, read_s: 120 }
     }
 }
 
@@ -27,6 +37,16 @@ impl PoolSettings {
     #[must_use]
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_s.into())
+    }
+
+    /// What reading documents may take.
+    #[must_use]
+    pub fn compute(&self) -> ComputeLimits {
+        ComputeLimits {
+            time: Duration::from_secs(self.read_s.into()),
+            memory_bytes: u64::from(self.read_memory_mib) * 1024 * 1024,
+            ..ComputeLimits::default()
+        }
     }
 
     /// [`PoolSettings::stop_s`]

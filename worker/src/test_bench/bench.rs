@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::report::{Report, Run};
 use crate::builder::WorkerBuilder;
+use crate::compute::ComputeLimits;
 use crate::context::Shared;
 use crate::history::History;
 use crate::process::Processor;
@@ -82,7 +83,8 @@ impl TestBench {
         let opened = stores::open_without_redis(data.path().to_owned(), Arc::clone(&clock)).await;
         let opened = opened.expect("stores in a temporary directory");
         let stamper = Stamper::new(keys.clone(), Arc::clone(&clock));
-        let tools = Tools::new(&extraction).expect("extraction settings that fit together");
+        let tools = Tools::new(&extraction, ComputeLimits::default());
+        let tools = tools.expect("extraction settings that fit together");
         let directory: Arc<dyn jobs::tenant::TenantDirectory> = Arc::clone(&opened.directory) as _;
         let stores = opened.stores.clone();
         let lanes = registry.lanes();

@@ -1,5 +1,7 @@
 //! Writes running text as blocks: white space collapsed, paragraphs parted by a blank line.
 
+use crate::compute::{Stopped, Turn};
+
 /// What separates the next piece of text from what is already written. A stronger gap absorbs a weaker one.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 enum Gap {
@@ -12,8 +14,9 @@ enum Gap {
 }
 
 /// The common target of the Markdown and HTML readers.
-#[derive(Debug, Default)]
-pub(super) struct BlockWriter {
+#[derive(Debug)]
+pub(super) struct BlockWriter<'t> {
+    turn: &'t Turn,
     out: String,
     gap: Gap,
     /// `# ` or `- `, written only if text follows.
@@ -22,15 +25,35 @@ pub(super) struct BlockWriter {
     first_heading: Option<String>,
 }
 
+/// No more of a heading is kept as a title.
+const TITLE_BYTES_MAX: usize = 4096;
+
 const HEADING_MARKERS: [&str; 6] = ["# ", "## ", "### ", "#### ", "##### ", "###### "];
 
-impl BlockWriter {
+impl<'t> BlockWriter<'t> {
+    pub(super) const fn new(turn: &'t Turn) -> Self {
+        Self {
+            turn,
+            out: String::new(),
+            gap: Gap::None,
+            marker: None,
+            heading_start: None,
+            first_heading: None,
+        }
+    }
+
+    /// Whose turn it is, for those that write.
+    pub(super) const fn turn(&self) -> &'t Turn {
+        self.turn
+    }
+
     /// Appends text; every run of white space counts as one space.
-    pub(super) fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) -> Result<(), Stopped> {
         if text.starts_with(char::is_whitespace) {
             self.widen(Gap::Space);
         }
         for word in text.split_whitespace() {
+            self.turn.check(word.len())?;
             self.flush_gap();
             self.out.push_str(word);
             self.gap = Gap::Space;
@@ -39,6 +62,7 @@ impl BlockWriter {
         if self.gap == Gap::Space && !text.is_empty() && !text.ends_with(char::is_whitespace) {
             self.gap = Gap::None;
         }
+        Ok(())
     }
 
     pub(super) fn line_break(&mut self) {
@@ -82,6 +106,7 @@ impl BlockWriter {
     pub(super) fn end_heading(&mut self) {
         if let Some(start) = self.heading_start.take() {
             let heading = self.out[start..].trim().trim_start_matches('#').trim_start();
+            let heading = &heading[..heading.floor_char_boundary(TITLE_BYTES_MAX)];
             if self.first_heading.is_none() && !heading.is_empty() {
                 self.first_heading = Some(heading.to_owned());
             }
@@ -90,9 +115,10 @@ impl BlockWriter {
     }
 
     /// Appends code as a block of its own, each line indented so that it stays recognisable.
-    pub(super) fn code(&mut self, code: &str) {
+    pub(super) fn code(&mut self, code: &str) -> Result<(), Stopped> {
         self.block_break();
         for line in code.lines().map(str::trim_end) {
+            self.turn.check(line.len())?;
             if line.is_empty() {
                 continue;
             }
@@ -102,6 +128,7 @@ impl BlockWriter {
             self.gap = Gap::Line;
         }
         self.block_break();
+        Ok(())
     }
 
     /// The text and its first heading.

@@ -4,8 +4,9 @@
 //! their `-`, table rows become `a | b`, and code is indented by four spaces. [`Chunker`] cuts that text into
 //! windows of tokens exactly as LightRAG does, so that both index a document alike.
 //!
-//! Both are plain CPU work on hostile input: time and memory grow linearly with the input, and nothing
-//! recurses. Call them from `spawn_blocking`; a 20 MiB document takes seconds.
+//! Both keep a core busy, on input that may be hostile: time and memory grow linearly with it, and nothing recurses.
+//! Beside its result a document needs a few copies of itself and 30 MiB at most, whatever is in it. Call them with the
+//! [`crate::compute::Turn`] that [`crate::compute`] gives; a 20 MiB document takes seconds.
 
 mod blocks;
 mod chunk;
@@ -14,6 +15,7 @@ mod markdown;
 mod media_type;
 mod parse;
 mod sanitise;
+mod segments;
 mod tokens;
 
 #[cfg(test)]

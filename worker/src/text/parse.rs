@@ -1,14 +1,15 @@
 //! One entry point for every supported format, and everything that can be wrong with a document.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::blocks::BlockWriter;
 use super::media_type::{Format, format_of};
 use super::{html, markdown, sanitise};
+use crate::compute::{Stopped, Turn};
 
-/// A Markdown parse keeps a node of about 100 bytes per markup character; this many is far beyond any real
-/// document and still fits in memory.
-const MARKUP_CHARS_MAX: usize = 4_000_000;
+/// A text has NUL bytes by accident, UTF-16 and binary files by nature: one in this many.
+const NULS: usize = 20;
 
 const TITLE_CHARS_MAX: usize = 300;
 
@@ -42,18 +43,23 @@ pub enum ParseError {
         /// Offset of the first offending byte.
         offset: usize,
     },
+    /// A binary file, or UTF-16, all of whose characters are ASCII.
+    #[error(
+        "the document has {count} NUL bytes, the first at byte {offset}: it is UTF-16 or no text at all; convert \
+         it to UTF-8 and upload it again"
+    )]
+    NulBytes {
+        /// How many.
+        count: usize,
+        /// Offset of the first one.
+        offset: usize,
+    },
     /// Nothing but markup and white space.
     #[error("the document contains no text; upload a document with at least one word")]
     EmptyDocument,
-    /// Reading it would take too much memory.
-    #[error(
-        "the document has more than {limit} markup characters; split it into smaller files, or send it \
-         as text/plain"
-    )]
-    TooComplex {
-        /// Markup characters we accept.
-        limit: usize,
-    },
+    /// Its job was cancelled, or it takes too long.
+    #[error("reading the document: {0}")]
+    Stopped(#[from] Stopped),
     /// A bug in a parser.
     #[error("the document could not be parsed; send it as text/plain, or report it as a bug")]
     ParseFailed,
@@ -65,10 +71,11 @@ impl ParseError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
-            Self::NotUtf8 { .. } => "not_utf8",
+            Self::NotUtf8 { .. } | Self::NulBytes { .. } => "not_utf8",
             Self::EmptyDocument => "empty_document",
-            Self::TooComplex { .. } => "too_complex",
-            Self::ParseFailed => "parse_failed",
+            Self::Stopped(Stopped::TooLong(_)) => "too_complex",
+            Self::Stopped(Stopped::Cancelled) => "interrupted",
+            Self::Stopped(Stopped::Panicked) | Self::ParseFailed => "parse_failed",
         }
     }
 }
@@ -77,14 +84,11 @@ impl ParseError {
 ///
 /// # Errors
 /// See [`ParseError`]; a panic inside a parser becomes [`ParseError::ParseFailed`].
-pub fn parse(media_type: &str, name: &str, bytes: &[u8]) -> Result<ParsedText, ParseError> {
+pub fn parse(media_type: &str, name: &str, bytes: &[u8], turn: &Turn) -> Result<ParsedText, ParseError> {
     let format = format_of(media_type, name)
         .ok_or_else(|| ParseError::UnsupportedMediaType { media_type: media_type.to_owned() })?;
     let source = decode(bytes)?;
-    if format == Format::Markdown {
-        refuse_too_complex(source)?;
-    }
-    let parsed = contained(|| read(format, source))?;
+    let parsed = contained(|| read(format, &source, turn))??;
     if parsed.text.is_empty() { Err(ParseError::EmptyDocument) } else { Ok(parsed) }
 }
 
@@ -93,38 +97,36 @@ pub(super) fn contained<T>(read: impl FnOnce() -> T) -> Result<T, ParseError> {
     catch_unwind(AssertUnwindSafe(read)).map_err(|_| ParseError::ParseFailed)
 }
 
-fn read(format: Format, source: &str) -> ParsedText {
-    let mut blocks = BlockWriter::default();
+fn read(format: Format, source: &str, turn: &Turn) -> Result<ParsedText, Stopped> {
+    let mut blocks = BlockWriter::new(turn);
     let title = match format {
-        Format::Plain => return ParsedText { title: None, text: sanitise::sanitise_plain(source) },
+        Format::Plain => {
+            return Ok(ParsedText { title: None, text: sanitise::sanitise_document(source, turn)? });
+        }
         Format::Markdown => {
-            markdown::write_blocks(source, &mut blocks);
+            markdown::write_blocks(source, &mut blocks)?;
             None
         }
-        Format::Html => html::write_page(source, html::Syntax::Html, &mut blocks),
-        Format::Xhtml => html::write_page(source, html::Syntax::Xhtml, &mut blocks),
+        Format::Html => html::write_page(source, html::Syntax::Html, &mut blocks)?,
+        Format::Xhtml => html::write_page(source, html::Syntax::Xhtml, &mut blocks)?,
     };
     let (text, first_heading) = blocks.finish();
-    let title =
-        title.or(first_heading).map(|title| sanitise::clean(&title).chars().take(TITLE_CHARS_MAX).collect());
-    ParsedText { title, text: sanitise::clean(&text) }
+    let title = title.or(first_heading).map(|title| {
+        let start: String = title.chars().take(2 * TITLE_CHARS_MAX).collect();
+        sanitise::clean(start, turn).map(|title| title.chars().take(TITLE_CHARS_MAX).collect())
+    });
+    Ok(ParsedText { title: title.transpose()?, text: sanitise::clean(text, turn)? })
 }
 
-/// UTF-8 with or without a byte order mark. NUL bytes mean UTF-16 or a binary file, whatever the media type
-/// says.
-fn decode(bytes: &[u8]) -> Result<&str, ParseError> {
+/// UTF-8 with or without a byte order mark. A stray NUL byte is dropped as other control characters are, before a
+/// parser makes something of it.
+fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, ParseError> {
     let text = str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8 { offset: error.valid_up_to() })?;
-    if let Some(offset) = text.find('\0') {
-        return Err(ParseError::NotUtf8 { offset });
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Some(offset) = text.find('\0') else { return Ok(Cow::Borrowed(text)) };
+    let count = text.bytes().filter(|&byte| byte == 0).count();
+    if count > 1 && count > text.len() / NULS {
+        return Err(ParseError::NulBytes { count, offset });
     }
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-fn refuse_too_complex(source: &str) -> Result<(), ParseError> {
-    let is_markup =
-        |byte: &u8| matches!(byte, b'<' | b'>' | b'[' | b']' | b'*' | b'_' | b'`' | b'\\' | b'|' | b'~');
-    if source.bytes().filter(|byte| is_markup(byte)).count() > MARKUP_CHARS_MAX {
-        return Err(ParseError::TooComplex { limit: MARKUP_CHARS_MAX });
-    }
-    Ok(())
+    Ok(Cow::Owned(text.replace('\0', "")))
 }

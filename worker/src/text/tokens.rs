@@ -24,16 +24,17 @@ impl Tokens {
         tokenizer().map(Self)
     }
 
-    /// Token ids of the text; nothing in it is taken for a special token.
-    pub(super) fn encode(self, text: &str) -> Vec<u32> {
-        let mut tokens = Vec::new();
+    /// Token ids of the text, some thousand at a time; nothing in it is taken for a special token.
+    pub(super) fn encode(self, text: &str) -> impl Iterator<Item = Vec<u32>> {
         let mut rest = text;
-        while !rest.is_empty() {
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
             let (segment, after) = rest.split_at(segment_length(rest));
-            tokens.extend(self.0.encode_ordinary(segment));
             rest = after;
-        }
-        tokens
+            Some(self.0.encode_ordinary(segment))
+        })
     }
 
     /// The text of some tokens; bytes of characters cut in half become U+FFFD.

@@ -11,6 +11,7 @@ use stores::model::Extraction;
 
 use super::reply;
 use super::settings::{InvalidOpenAiSettings, OpenAiSettings};
+use crate::compute::TenantCompute;
 use crate::extract::answer::parse_answer;
 use crate::extract::extractor::{ExtractError, Extractor};
 use crate::extract::prompt;
@@ -91,18 +92,23 @@ impl OpenAiExtractor {
 
 #[async_trait]
 impl Extractor for OpenAiExtractor {
-    async fn extract(&self, chunk: &str) -> Result<Extraction, ExtractError> {
+    async fn extract(&self, chunk: &str, compute: &TenantCompute) -> Result<Extraction, ExtractError> {
         if chunk.trim().is_empty() {
             return Ok(Extraction::default());
         }
         let body = self.ask(chunk).await?;
-        let answer = reply::answer_text(&body)?;
-        parse_answer(&answer).map_err(|error| ExtractError::retry("answer_unreadable", error.to_string()))
+        // An answer may have megabytes, and what a document says can make a model write them.
+        compute.run(move |_| read_answer(&body)).await?
     }
 
     fn name(&self) -> &'static str {
         "openai"
     }
+}
+
+fn read_answer(body: &[u8]) -> Result<Extraction, ExtractError> {
+    let answer = reply::answer_text(body)?;
+    parse_answer(&answer).map_err(|error| ExtractError::retry("answer_unreadable", error.to_string()))
 }
 
 fn headers(settings: &OpenAiSettings) -> Result<HeaderMap, InvalidOpenAiSettings> {

@@ -19,3 +19,5 @@ mod usage;
 mod words;
 
 pub use rules_extractor::RulesExtractor;
+#[cfg(test)]
+pub(in crate::extract) use rules_extractor::extract;

@@ -1,6 +1,7 @@
 //! Cuts a chunk into sentences, knowing headings, list items, table rows and code from running text.
 
 use super::token::{Shape, Token, tokens};
+use crate::compute::{Stopped, Turn};
 
 /// A sentence without an end is cut here.
 const SENTENCE_CHARS_MAX: usize = 600;
@@ -27,10 +28,11 @@ pub(super) struct Sentence {
 }
 
 /// The sentences of a chunk, in order.
-pub(super) fn sentences(chunk: &str) -> Vec<Sentence> {
+pub(super) fn sentences(chunk: &str, turn: &Turn) -> Result<Vec<Sentence>, Stopped> {
     let mut sentences = Vec::new();
     for (paragraph, role) in paragraphs(chunk) {
         for text in split_sentences(&paragraph) {
+            turn.check(text.len())?;
             let tokens = tokens(text);
             let role = if role == Role::Prose && is_title_case(&tokens) { Role::Heading } else { role };
             if !tokens.is_empty() {
@@ -38,7 +40,7 @@ pub(super) fn sentences(chunk: &str) -> Vec<Sentence> {
             }
         }
     }
-    sentences
+    Ok(sentences)
 }
 
 fn paragraphs(chunk: &str) -> Vec<(String, Role)> {

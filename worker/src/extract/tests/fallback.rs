@@ -81,6 +81,24 @@ async fn hostile_chunks_take_linear_time() {
     }
 }
 
+/// A chunk of 32,768 tokens, the largest that a tenant may ask for, in scripts without spaces: as many sequences as
+/// characters, several times over, most of which occur again and again.
+#[tokio::test]
+async fn the_largest_chunks_take_linear_time() {
+    let mut seed = 7_u32;
+    let mut random = |below: u32| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) % below
+    };
+    for (first, characters) in [('\u{4e00}', 3_000), ('\u{4e00}', 5), ('\u{e01}', 46)] {
+        let chars = (0..60_000).filter_map(|_| char::from_u32(u32::from(first) + random(characters)));
+        let chunk: String = chars.collect();
+        let started = Instant::now();
+        assert_eq!(check(&extract(&chunk).await), Ok(()), "{first} {characters}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{first} {characters}: {:?}", started.elapsed());
+    }
+}
+
 fn word() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z]{2,9}",

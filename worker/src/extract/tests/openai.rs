@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::compute::{Compute, ComputeLimits, TenantCompute};
 use crate::extract::{ExtractError, Extractor, OpenAiExtractor, OpenAiSettings};
+
+fn compute() -> TenantCompute {
+    Compute::new(ComputeLimits::default()).of(&"acme".parse().expect("a tenant id"))
+}
 
 /// An endpoint that gives prepared replies, one per request, and then none.
 struct Endpoint {
@@ -47,7 +52,7 @@ impl Endpoint {
     }
 
     async fn extract_error(&self) -> ExtractError {
-        self.extractor(Duration::from_secs(30)).extract("Some text.").await.expect_err("an error")
+        self.extractor(Duration::from_secs(30)).extract("Some text.", &compute()).await.expect_err("an error")
     }
 
     fn requests(&self) -> Vec<(String, Value)> {
@@ -83,8 +88,11 @@ async fn a_chunk_is_sent_and_the_answer_read() {
     let answer =
         json!({"entities": [{"name": "Nora", "type": "Person", "description": "d"}], "relationships": []});
     let endpoint = Endpoint::start(vec![completion(&answer.to_string())]).await;
-    let extraction =
-        endpoint.extractor(Duration::from_secs(30)).extract("Nora lives.").await.expect("answered");
+    let extraction = endpoint
+        .extractor(Duration::from_secs(30))
+        .extract("Nora lives.", &compute())
+        .await
+        .expect("answered");
     assert_eq!(extraction.entities[0].kind, "person");
     let (head, body) = endpoint.requests().remove(0);
     assert!(head.starts_with("post /v1/chat/completions "), "{head}");
@@ -97,7 +105,8 @@ async fn a_chunk_is_sent_and_the_answer_read() {
 #[tokio::test]
 async fn nothing_is_asked_about_an_empty_chunk() {
     let endpoint = Endpoint::start(Vec::new()).await;
-    let extraction = endpoint.extractor(Duration::from_secs(30)).extract(" \n").await.expect("nothing");
+    let extraction =
+        endpoint.extractor(Duration::from_secs(30)).extract(" \n", &compute()).await.expect("nothing");
     assert!(extraction.entities.is_empty() && endpoint.requests().is_empty());
 }
 
@@ -109,7 +118,7 @@ async fn a_server_without_json_mode_is_asked_again_and_remembered() {
     let endpoint = Endpoint::start(replies).await;
     let extractor = endpoint.extractor(Duration::from_secs(30));
     for _ in 0..2 {
-        assert_eq!(extractor.extract("Nora.").await.expect("answered").entities.len(), 1);
+        assert_eq!(extractor.extract("Nora.", &compute()).await.expect("answered").entities.len(), 1);
     }
     let asked: Vec<bool> =
         endpoint.requests().iter().map(|(_, body)| body.get("response_format").is_some()).collect();
@@ -148,8 +157,11 @@ async fn a_failing_endpoint_is_worth_another_try() {
     }
     for broken in ["HTTP/1.1 200 OK\r\ncontent-length: 99\r\nconnection: close\r\n\r\n{", "garbage\r\n\r\n"] {
         let endpoint = Endpoint::start(vec![broken.to_owned()]).await;
-        let error =
-            endpoint.extractor(Duration::from_secs(2)).extract("Some text.").await.expect_err("broken");
+        let error = endpoint
+            .extractor(Duration::from_secs(2))
+            .extract("Some text.", &compute())
+            .await
+            .expect_err("broken");
         assert!(error.is_transient(), "{error:?}");
     }
     let unreadable = Endpoint::start(vec![completion("I cannot do that.")]).await.extract_error().await;
@@ -159,8 +171,11 @@ async fn a_failing_endpoint_is_worth_another_try() {
 #[tokio::test]
 async fn a_silent_endpoint_times_out() {
     let endpoint = Endpoint::start(Vec::new()).await;
-    let error =
-        endpoint.extractor(Duration::from_millis(200)).extract("Some text.").await.expect_err("silence");
+    let error = endpoint
+        .extractor(Duration::from_millis(200))
+        .extract("Some text.", &compute())
+        .await
+        .expect_err("silence");
     assert_eq!((error.code(), error.is_transient()), ("endpoint_timeout", true));
 }
 

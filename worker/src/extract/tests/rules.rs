@@ -2,10 +2,11 @@ use std::collections::BTreeMap;
 
 use stores::model::{ExtractedEntity, Extraction};
 
-use crate::extract::{Extractor, RulesExtractor};
+use crate::compute::Turn;
+use crate::extract::rules;
 
 pub(super) async fn extract(chunk: &str) -> Extraction {
-    RulesExtractor.extract(chunk).await.expect("rules never fail")
+    rules::extract(chunk, &Turn::unlimited()).expect("without limits rules never fail")
 }
 
 async fn entities(chunk: &str) -> BTreeMap<String, ExtractedEntity> {

@@ -1,7 +1,9 @@
 //! Gives each tag its effect on the text.
 
 use super::scan::{Scanner, Syntax, Token, attribute};
+use crate::compute::Stopped;
 use crate::text::blocks::BlockWriter;
+use crate::text::sanitise::pieces;
 
 /// Never text that a reader sees.
 const HIDDEN: [&str; 14] = [
@@ -47,23 +49,34 @@ const BLOCKS: [&str; 30] = [
 const BEHIND_NAVIGATION: [&str; 5] = ["article", "body", "footer", "h1", "main"];
 
 /// Writes a page without its navigation and gives its `<title>`.
-pub(in crate::text) fn write_page(source: &str, syntax: Syntax, blocks: &mut BlockWriter) -> Option<String> {
-    let title = write(source, syntax, true, blocks);
+pub(in crate::text) fn write_page(
+    source: &str,
+    syntax: Syntax,
+    blocks: &mut BlockWriter<'_>,
+) -> Result<Option<String>, Stopped> {
+    let title = write(source, syntax, true, blocks)?;
     if blocks.is_empty() {
         // Nothing but navigation: better than nothing.
         return write(source, syntax, false, blocks);
     }
-    title
+    Ok(title)
 }
 
 /// Writes a piece of HTML found inside Markdown.
-pub(in crate::text) fn write_fragment(source: &str, blocks: &mut BlockWriter) {
+pub(in crate::text) fn write_fragment(source: &str, blocks: &mut BlockWriter<'_>) -> Result<(), Stopped> {
     blocks.block_break();
-    write(source, Syntax::Html, false, blocks);
+    write(source, Syntax::Html, false, blocks)?;
     blocks.block_break();
+    Ok(())
 }
 
-fn write(source: &str, syntax: Syntax, skips_navigation: bool, blocks: &mut BlockWriter) -> Option<String> {
+fn write(
+    source: &str,
+    syntax: Syntax,
+    skips_navigation: bool,
+    blocks: &mut BlockWriter<'_>,
+) -> Result<Option<String>, Stopped> {
+    let turn = blocks.turn();
     let mut page = Page {
         blocks,
         skips_navigation,
@@ -75,25 +88,30 @@ fn write(source: &str, syntax: Syntax, skips_navigation: bool, blocks: &mut Bloc
     };
     for token in Scanner::new(source, syntax) {
         match token {
-            Token::Text(text) => page.text(&html_escape::decode_html_entities(text)),
-            Token::Literal(text) => page.text(text),
-            Token::Open { name, attributes, is_empty } => {
-                let name = name.to_ascii_lowercase();
-                page.open(&name, attributes);
-                if is_empty {
-                    page.close(&name);
+            Token::Text(text) => {
+                for piece in pieces(text) {
+                    page.text(&html_escape::decode_html_entities(piece))?;
                 }
             }
-            Token::Close { name } => page.close(&name.to_ascii_lowercase()),
+            Token::Literal(text) => page.text(text)?,
+            Token::Open { name, attributes, is_empty } => {
+                turn.check(name.len() + attributes.len())?;
+                let name = name.to_ascii_lowercase();
+                page.open(&name, attributes)?;
+                if is_empty {
+                    page.close(&name)?;
+                }
+            }
+            Token::Close { name } => page.close(&name.to_ascii_lowercase())?,
         }
     }
-    page.end_code();
+    page.end_code()?;
     page.blocks.end_heading();
-    page.title
+    Ok(page.title)
 }
 
-struct Page<'w> {
-    blocks: &'w mut BlockWriter,
+struct Page<'w, 't> {
+    blocks: &'w mut BlockWriter<'t>,
     skips_navigation: bool,
     /// The hidden element we are in, and how many of that name are open.
     hidden: Option<(String, usize)>,
@@ -104,10 +122,11 @@ struct Page<'w> {
     code: Option<String>,
 }
 
-impl Page<'_> {
-    fn text(&mut self, text: &str) {
+impl Page<'_, '_> {
+    fn text(&mut self, text: &str) -> Result<(), Stopped> {
+        self.blocks.turn().check(text.len())?;
         if self.hidden.is_some() {
-            return;
+            return Ok(());
         }
         match &mut self.code {
             _ if self.in_title => {
@@ -115,12 +134,13 @@ impl Page<'_> {
                 self.title = self.title.take().or((!title.is_empty()).then_some(title));
             }
             Some(code) => code.push_str(text),
-            None if text.contains('\u{ad}') => self.blocks.text(&text.replace('\u{ad}', "")),
-            None => self.blocks.text(text),
+            None if text.contains('\u{ad}') => self.blocks.text(&text.replace('\u{ad}', ""))?,
+            None => self.blocks.text(text)?,
         }
+        Ok(())
     }
 
-    fn open(&mut self, name: &str, attributes: &str) {
+    fn open(&mut self, name: &str, attributes: &str) -> Result<(), Stopped> {
         if let Some((hidden, depth)) = &mut self.hidden {
             if hidden == name {
                 *depth += 1;
@@ -129,14 +149,14 @@ impl Page<'_> {
             }
         }
         if self.hidden.is_some() {
-            return;
+            return Ok(());
         }
         match name {
             "title" => self.in_title = true,
             "nav" if self.skips_navigation => self.hidden = Some((name.to_owned(), 1)),
             _ if HIDDEN.contains(&name) => self.hidden = Some((name.to_owned(), 1)),
             "a" => self.in_link = true,
-            "img" if !self.in_link => self.image(attributes),
+            "img" if !self.in_link => self.image(attributes)?,
             "br" => self.line_break(),
             "pre" => self.code = Some(String::new()),
             "li" => self.blocks.list_item(),
@@ -148,9 +168,10 @@ impl Page<'_> {
                 None => {}
             },
         }
+        Ok(())
     }
 
-    fn close(&mut self, name: &str) {
+    fn close(&mut self, name: &str) -> Result<(), Stopped> {
         if let Some((hidden, depth)) = &mut self.hidden {
             if hidden == name {
                 *depth -= 1;
@@ -158,18 +179,19 @@ impl Page<'_> {
                     self.hidden = None;
                 }
             }
-            return;
+            return Ok(());
         }
         match name {
             "title" => self.in_title = false,
             "a" => self.in_link = false,
-            "pre" => self.end_code(),
+            "pre" => self.end_code()?,
             "li" => self.blocks.end_list_item(),
             "tr" => self.blocks.line_break(),
             _ if heading_level(name).is_some() => self.blocks.end_heading(),
             _ if BLOCKS.contains(&name) => self.blocks.block_break(),
             _ => {}
         }
+        Ok(())
     }
 
     fn line_break(&mut self) {
@@ -179,15 +201,17 @@ impl Page<'_> {
         }
     }
 
-    fn image(&mut self, attributes: &str) {
-        if let Some(description) = attribute(attributes, "alt") {
-            self.text(&html_escape::decode_html_entities(description));
+    fn image(&mut self, attributes: &str) -> Result<(), Stopped> {
+        match attribute(attributes, "alt") {
+            Some(description) => self.text(&html_escape::decode_html_entities(description)),
+            None => Ok(()),
         }
     }
 
-    fn end_code(&mut self) {
-        if let Some(code) = self.code.take() {
-            self.blocks.code(&code);
+    fn end_code(&mut self) -> Result<(), Stopped> {
+        match self.code.take() {
+            Some(code) => self.blocks.code(&code),
+            None => Ok(()),
         }
     }
 }

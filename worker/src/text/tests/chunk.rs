@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::compute::Turn;
 use crate::text::{ChunkSize, ChunkSizeError, Chunker};
 
 #[derive(Deserialize)]
@@ -40,7 +41,9 @@ fn chunks_equal_those_of_lightrag() {
     let reference: Reference = serde_json::from_str(include_str!("../testdata/chunking.json")).expect("json");
     for case in reference.cases {
         let text = &reference.texts[&case.text];
-        let chunks = chunker(case.size, case.overlap).chunks(&text.unit.repeat(text.times));
+        let chunks =
+            chunker(case.size, case.overlap).chunks(&text.unit.repeat(text.times), &Turn::unlimited());
+        let chunks = chunks.expect("no limit");
         let label = format!("{} {}/{}", case.text, case.size, case.overlap);
         assert_eq!(chunks.len(), case.count, "{label}");
         for (order, (tokens, content)) in case.chunks.iter().enumerate() {
@@ -59,7 +62,7 @@ fn overlap_must_leave_a_step() {
 
 #[test]
 fn nothing_gives_no_chunk() {
-    assert_eq!(chunker(1200, 100).chunks(""), []);
+    assert_eq!(chunker(1200, 100).chunks("", &Turn::unlimited()), Ok(vec![]));
 }
 
 /// Longer texts are encoded piecewise; the seams must not show.
@@ -77,7 +80,7 @@ fn long_texts_are_tokenised_as_a_whole() {
         let text = unit.repeat(300_000 / unit.len());
         let expected = whole.encode_ordinary(&text);
         let size = ChunkSize { tokens: 50_000, overlap: 0 };
-        let chunks = Chunker::new(size).expect("size").chunks(&text);
+        let chunks = Chunker::new(size).expect("size").chunks(&text, &Turn::unlimited()).expect("no limit");
         let last = chunks.last().expect("a chunk");
         assert_eq!((chunks.len() - 1) * 50_000 + last.tokens as usize, expected.len(), "{unit:?}");
         let tail = whole.decode_bytes(&expected[(chunks.len() - 1) * 50_000..]).expect("tokens");
@@ -90,7 +93,7 @@ fn long_texts_are_tokenised_as_a_whole() {
 fn runs_without_a_break_are_chunked() {
     for run in ["a", " ", "\n", "居", "<", "\u{a0}"] {
         let text = format!("x{}x", run.repeat(1_000_000 / run.len()));
-        let chunks = chunker(1200, 100).chunks(&text);
+        let chunks = chunker(1200, 100).chunks(&text, &Turn::unlimited()).expect("no limit");
         assert!(!chunks.is_empty(), "{run:?}");
         assert!(chunks.last().expect("a chunk").content.ends_with('x'), "{run:?}");
     }

@@ -1,6 +1,6 @@
-use super::{read, refuse};
+use super::{parse, read, refuse};
 use crate::text::parse::contained;
-use crate::text::{is_supported, media_type_of, parse};
+use crate::text::{is_supported, media_type_of};
 
 #[test]
 fn plain_text_is_sanitised_like_lightrag() {
@@ -9,6 +9,7 @@ fn plain_text_is_sanitised_like_lightrag() {
         ("AT&amp;T", "AT&T"),
         ("a<br>b", "a<br>b"),
         ("name\u{1}with\u{1f}ctl\u{85}\u{7f}\u{ffff}", "namewithctl"),
+        ("Nora\u{b}Lindqvist runs\u{c}Fennwick\u{85}Ltd.", "Nora Lindqvist runs Fennwick Ltd."),
         ("a\tb\r\nc", "a\tb\r\nc"),
         ("\u{feff}marked", "marked"),
         ("“居里夫人”", "“居里夫人”"),
@@ -24,7 +25,7 @@ fn what_is_not_utf8_is_refused_at_its_first_bad_byte() {
         (b"caf\xe9", "byte 3 "),
         (b"\xff\xfeh\0i\0", "byte 0 "),
         (b"\xfe\xff\0h\0i", "byte 0 "),
-        (b"abc\0def", "byte 3 "),
+        (b"a\0b\0c\0", "3 NUL bytes, the first at byte 1:"),
     ];
     for (bytes, at) in cases {
         for media_type in ["text/plain", "text/markdown", "text/html"] {
@@ -33,6 +34,18 @@ fn what_is_not_utf8_is_refused_at_its_first_bad_byte() {
             assert!(error.to_string().contains(at), "{error}");
         }
     }
+}
+
+/// A parser would make a replacement character of it.
+#[test]
+fn a_stray_nul_is_dropped_like_other_control_characters() {
+    let source = "Nora runs Fenn\0wick.\n\nPage 2\0\n\nTomas lives in Oslo, and works there.";
+    let text = "Nora runs Fennwick.\n\nPage 2\n\nTomas lives in Oslo, and works there.";
+    for media_type in ["text/plain", "text/markdown"] {
+        assert_eq!(read(media_type, source).text, text, "{media_type}");
+    }
+    assert_eq!(read("text/html", "<p>Fenn\0wick runs</p>").text, "Fennwick runs");
+    assert_eq!(read("text/plain", "a\0").text, "a");
 }
 
 #[test]

@@ -3,8 +3,15 @@ mod formats;
 mod hostile;
 mod html;
 mod markdown;
+mod memory;
+mod segments;
 
-use super::{ParseError, ParsedText, parse};
+use super::{ParseError, ParsedText};
+use crate::compute::Turn;
+
+fn parse(media_type: &str, name: &str, bytes: &[u8]) -> Result<ParsedText, ParseError> {
+    super::parse(media_type, name, bytes, &Turn::unlimited())
+}
 
 /// Parses a document that must be readable.
 fn read(media_type: &str, source: &str) -> ParsedText {

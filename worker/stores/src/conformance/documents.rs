@@ -41,7 +41,7 @@ pub(super) async fn extractions(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (documents, kb) = (pair.acme.stores.documents(), &pair.acme.kb.id);
     let id = DocumentId::of_name("a.md");
-    let all = async |revision| documents.extractions(kb, &id, revision).await.unwrap();
+    let all = async |revision| documents.extractions(kb, &id, revision, 0..1_000).await.unwrap();
     assert_eq!(all(1).await, []);
     let batch = |orders: std::ops::Range<u32>, text: &str| {
         orders.map(|order| (order, extraction(&format!("{text} {order}")))).collect::<Vec<_>>()
@@ -53,10 +53,11 @@ pub(super) async fn extractions(opened: &Opened) {
     documents.extractions_put(kb, &id, 1, &[]).await.unwrap();
     documents.extractions_put(kb, &id, 2, &[(0, Extraction::default())]).await.unwrap();
     assert_eq!(all(1).await, batch(0..12, "first"));
+    assert_eq!(documents.extractions(kb, &id, 1, 9..11).await.unwrap(), batch(9..11, "first"));
     assert_eq!(all(2).await, [(0, Extraction::default())]);
 
     let twin = pair.twin.stores.documents();
-    assert_eq!(twin.extractions(kb, &id, 1).await.unwrap(), []);
+    assert_eq!(twin.extractions(kb, &id, 1, 0..1_000).await.unwrap(), []);
     twin.extractions_forget(kb, &id, None).await.unwrap();
     documents.extractions_forget(kb, &id, Some(2)).await.unwrap();
     assert_eq!((all(1).await, all(2).await.len()), (vec![], 1));

@@ -162,7 +162,7 @@ async fn held(party: &Party, kb: &Kb) -> (usize, usize, usize, GraphCounts) {
     (
         party.stores.blobs().originals(&kb.id, &id).await.unwrap().len(),
         usize::from(documents.parsed(&kb.id, &id).await.unwrap().is_some()),
-        documents.extractions(&kb.id, &id, 1).await.unwrap().len(),
+        documents.extractions(&kb.id, &id, 1, 0..1_000).await.unwrap().len(),
         party.stores.index().counts(kb).await.unwrap(),
     )
 }

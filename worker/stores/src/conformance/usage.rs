@@ -6,7 +6,10 @@ use super::api_keys::key as api_key;
 use super::fixture::{Pair, Party, now, upload, workspace};
 use super::schedules::schedule;
 use crate::Opened;
-use crate::model::{Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Firing, Idempotency, NewApiKey, NewDocument, NewKb, NewSchedule, OverQuota, Usage, Derived};
+use crate::model::{
+    Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Derived, Firing, Idempotency, NewApiKey, NewDocument,
+    NewKb, NewSchedule, OverQuota, Usage,
+};
 
 /// An upload of some bytes with its job.
 fn sized(name: &str, revision: u64, size_bytes: u64) -> NewDocument {

@@ -17,7 +17,7 @@ use super::answers::{Answer, Question};
 use super::{Answers, DirectoryNews, DirectoryRows, MemberRecord, permissions, subscriber};
 use crate::deadline::{CALL, within};
 use crate::error::StoreError;
-use crate::model::{ApiKeyRecord, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan, Cancellations};
+use crate::model::{ApiKeyRecord, Cancellations, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
 use crate::page;
 use crate::ports::{Directory, StoreResult};
 

@@ -1,5 +1,6 @@
 //! Texts and extractions in a tenant's `SQLite` file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use jobs::DocumentId;
@@ -107,15 +108,19 @@ impl TenantDocuments {
         kb: &KbId,
         id: &DocumentId,
         revision: u64,
+        orders: Range<u32>,
     ) -> Result<Vec<(u32, Extraction)>, Fault> {
         let file = self.files.of(&self.tenant).await?;
         let rows: Vec<(u32, String)> = sqlx::query_as(
             "SELECT chunk_order, extraction FROM extractions
-             WHERE kb_id = ? AND document_id = ? AND revision = ? ORDER BY chunk_order",
+             WHERE kb_id = ? AND document_id = ? AND revision = ? AND chunk_order >= ? AND chunk_order < ?
+             ORDER BY chunk_order",
         )
         .bind(kb.as_str())
         .bind(id.as_str())
         .bind(signed(revision, "extractions.revision")?)
+        .bind(orders.start)
+        .bind(orders.end)
         .fetch_all(file.read())
         .await?;
         rows.into_iter().map(|(order, json)| Ok((order, serde_json::from_str(&json)?))).collect()
@@ -175,8 +180,9 @@ impl Documents for TenantDocuments {
         kb: &KbId,
         id: &DocumentId,
         revision: u64,
+        orders: Range<u32>,
     ) -> StoreResult<Vec<(u32, Extraction)>> {
-        call("documents.extractions", BULK, self.extractions_read(kb, id, revision)).await
+        call("documents.extractions", BULK, self.extractions_read(kb, id, revision, orders)).await
     }
 
     async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()> {

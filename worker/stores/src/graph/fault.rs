@@ -28,9 +28,11 @@ pub(super) fn fault(operation: &'static str) -> impl Fn(Error) -> StoreError {
         },
         Error::IOError { ref detail } => StoreError::of(FaultKind::of_io(detail), operation, error),
         Error::ConnectionError => StoreError::of(FaultKind::Unavailable, operation, error),
-        Error::AuthenticationError(_) => {
-            StoreError::of(FaultKind::Unavailable, operation, Refused::new("that the user or the password is wrong"))
-        }
+        Error::AuthenticationError(_) => StoreError::of(
+            FaultKind::Unavailable,
+            operation,
+            Refused::new("that the user or the password is wrong"),
+        ),
         other => StoreError::permanent(operation, other),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::breaks::Breaks;
 use crate::model::{GraphDelta, Mention, MentionKind};
 
 /// One row of the mention log about an entity.
@@ -37,9 +38,11 @@ impl DocumentMentions {
     /// Brings mentions into stored form: of several about the same thing in one chunk the first counts, the
     /// ends of a relation are put in order; what has no name, and a relation of a thing with itself, is
     /// dropped.
-    pub(crate) fn of(mentions: &[Mention]) -> Self {
+    pub(crate) async fn of(mentions: &[Mention]) -> Self {
         let (mut entities, mut relations) = (BTreeMap::new(), BTreeMap::new());
+        let mut breaks = Breaks::default();
         for Mention { kind, chunk_id, description } in mentions {
+            breaks.step().await;
             match kind {
                 MentionKind::Entity { name, entity_type } if !name.is_empty() => {
                     entities.entry((name.as_str(), chunk_id.as_str())).or_insert_with(|| EntityMention {
@@ -67,12 +70,14 @@ impl DocumentMentions {
     }
 
     /// The entities and relations that these mentions are about.
-    pub(crate) fn keys(&self) -> GraphKeys {
-        let mut keys = GraphKeys::default();
+    pub(crate) async fn keys(&self) -> GraphKeys {
+        let (mut keys, mut breaks) = (GraphKeys::default(), Breaks::default());
         for mention in &self.entities {
+            breaks.step().await;
             keys.entities.insert(mention.name.clone());
         }
         for mention in &self.relations {
+            breaks.step().await;
             keys.insert_relation(mention.source.clone(), mention.target.clone());
         }
         keys
@@ -104,9 +109,16 @@ impl GraphKeys {
     }
 
     /// Adds all keys of `other`.
-    pub(crate) fn extend(&mut self, other: Self) {
-        self.entities.extend(other.entities);
-        self.relations.extend(other.relations);
+    pub(crate) async fn extend(&mut self, other: Self) {
+        let mut breaks = Breaks::default();
+        for name in other.entities {
+            breaks.step().await;
+            self.entities.insert(name);
+        }
+        for pair in other.relations {
+            breaks.step().await;
+            self.relations.insert(pair);
+        }
     }
 }
 
@@ -133,23 +145,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_thing_counts_once_for_each_chunk() {
+    #[tokio::test]
+    async fn a_thing_counts_once_for_each_chunk() {
         let mentions = DocumentMentions::of(&[
             relation("b", "a", "c1", 0.5),
             relation("a", "b", "c1", 7.0),
             relation("a", "b", "c0", 1.0),
             relation("a", "a", "c0", 1.0),
             relation("", "a", "c0", 1.0),
-        ]);
+        ])
+        .await;
         let rows: Vec<_> = mentions.relations.iter().map(|m| (m.chunk_id.as_str(), m.weight_milli)).collect();
         assert_eq!(rows, [("c0", 1_000), ("c1", 500)]);
         assert!(mentions.relations.iter().all(|m| m.source == "a" && m.keywords == "k,l"));
     }
 
-    #[test]
-    fn both_ends_of_a_relation_are_affected() {
-        let keys = DocumentMentions::of(&[relation("b", "a", "c1", 1.0)]).keys();
+    #[tokio::test]
+    async fn both_ends_of_a_relation_are_affected() {
+        let keys = DocumentMentions::of(&[relation("b", "a", "c1", 1.0)]).await.keys().await;
         assert_eq!(keys.entities, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
         assert_eq!(keys.delta(), GraphDelta { entities: 2, relations: 1 });
     }

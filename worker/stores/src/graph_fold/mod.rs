@@ -6,8 +6,10 @@
 //! arrive nor a document that comes twice leaves a trace. What is read for one fold is bounded by
 //! [`MENTIONS_READ`]: the ten-thousandth mention of an entity costs what the two-hundredth did.
 
+mod breaks;
 mod document;
 mod fold;
 
+pub(crate) use breaks::Breaks;
 pub(crate) use document::{DocumentMentions, EntityMention, GraphKeys, RelationMention};
 pub(crate) use fold::{EntityRow, MENTIONS_READ, RelationRow, entity, relation, unknown_entity};

@@ -45,5 +45,5 @@ pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantPlan, TenantS
 pub use tenant_filter::TenantFilter;
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
-pub use usage::{Growth, OverQuota, Usage, Derived};
+pub use usage::{Derived, Growth, OverQuota, Usage};
 pub use workspace::WorkspaceId;

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use jobs::DocumentId;
@@ -92,9 +93,11 @@ impl Documents for TenantDocuments {
         kb: &KbId,
         id: &DocumentId,
         revision: u64,
+        orders: Range<u32>,
     ) -> StoreResult<Vec<(u32, Extraction)>> {
         let collection = self.mongo.tenant(EXTRACTIONS, &self.tenant);
-        within("documents.extractions", BULK, extractions::of_revision(&collection, kb, id, revision)).await
+        within("documents.extractions", BULK, extractions::of_revision(&collection, kb, id, revision, orders))
+            .await
     }
 
     async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()> {

@@ -1,5 +1,7 @@
 //! What was extracted from chunks.
 
+use std::ops::Range;
+
 use jobs::DocumentId;
 use jobs::tenant::KbId;
 use mongodb::bson::doc;
@@ -52,8 +54,14 @@ pub(super) async fn of_revision(
     kb: &KbId,
     id: &DocumentId,
     revision: u64,
+    orders: Range<u32>,
 ) -> StoreResult<Vec<(u32, Extraction)>> {
-    let filter = doc! { "kb_id": kb.as_str(), "document_id": id.as_str(), "revision": wide(revision) };
+    let filter = doc! {
+        "kb_id": kb.as_str(),
+        "document_id": id.as_str(),
+        "revision": wide(revision),
+        "order": { "$gte": i64::from(orders.start), "$lt": i64::from(orders.end) },
+    };
     let found: Vec<Stored> = collection.find("documents.extractions", filter, "order", FETCHED).await?;
     Ok(found.into_iter().map(|stored| (stored.order, stored.extraction)).collect())
 }

@@ -6,7 +6,9 @@ use jobs::{DocumentId, JobId};
 
 use super::{ApiKeys, Members, StoreResult};
 use crate::model::{
-    Acceptance, Accepted, Derived, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark, JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, TenantChange, TenantSettings, Usage, WorkspaceId,
+    Acceptance, Accepted, Derived, Document, DocumentCounts, DocumentFault, DocumentStatus, JobMark,
+    JobRecord, Kb, NewSchedule, OverQuota, Page, RagSettings, Redrives, Replay, Schedule, TenantChange,
+    TenantSettings, Usage, WorkspaceId,
 };
 
 /// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use jobs::DocumentId;
 use jobs::tenant::KbId;
 
@@ -29,12 +31,14 @@ pub trait Documents: Send + Sync {
         extractions: &[(u32, Extraction)],
     ) -> StoreResult<()>;
 
-    /// What was extracted from revision `revision`, by chunk order.
+    /// What was extracted from the chunks `orders` of revision `revision`, by chunk order. All of a document may be more
+    /// than fits in memory.
     async fn extractions(
         &self,
         kb: &KbId,
         id: &DocumentId,
         revision: u64,
+        orders: Range<u32>,
     ) -> StoreResult<Vec<(u32, Extraction)>>;
 
     /// Forgets the extractions of all revisions but `keep` (`None`: of all).

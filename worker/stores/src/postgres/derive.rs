@@ -59,6 +59,8 @@ impl Reading<'_> {
         let mut mentions = grouped(self.entity_rows(names).await?);
         let mut unmentioned = Vec::new();
         for name in names {
+            // A fold reads up to 200 mentions.
+            tokio::task::yield_now().await;
             match graph_fold::entity(name, mentions.remove(*name).unwrap_or_default()) {
                 Some(entity) => change.entities.push(entity),
                 None => unmentioned.push(*name),
@@ -69,6 +71,7 @@ impl Reading<'_> {
         }
         let mut mentions = grouped(self.end_rows(&unmentioned).await?);
         for name in unmentioned {
+            tokio::task::yield_now().await;
             match graph_fold::unknown_entity(name, mentions.remove(name).unwrap_or_default()) {
                 Some(entity) => change.entities.push(entity),
                 None => change.entities_gone.push(name.to_owned()),
@@ -112,6 +115,7 @@ impl Reading<'_> {
         let mut mentions = grouped(self.relation_rows(&sources, &targets).await?);
         let mut weights = grouped(self.weights(&sources, &targets).await?);
         for pair in pairs {
+            tokio::task::yield_now().await;
             let (source, target) = pair;
             let weight = weights.remove(*pair).unwrap_or_default().iter().sum();
             let mentions = mentions.remove(*pair).unwrap_or_default();

@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 
 use super::pool::TenantDb;
 use super::tx::Tx;
-use crate::graph_fold::{DocumentMentions, EntityMention, GraphKeys, RelationMention};
+use crate::graph_fold::{Breaks, DocumentMentions, EntityMention, GraphKeys, RelationMention};
 use crate::model::{Kb, WorkspaceId};
 use crate::ports::StoreResult;
 
@@ -44,7 +44,7 @@ impl Tx {
     /// commit.
     pub(crate) async fn mentioned_before(&mut self, whose: Mentioner<'_>) -> StoreResult<GraphKeys> {
         self.lock_document(whose.workspace, whose.document).await?;
-        let mut keys = GraphKeys::default();
+        let (mut keys, mut breaks) = (GraphKeys::default(), Breaks::default());
         let names = sqlx::query(
             "select distinct name from index_entity_mentions \
              where tenant_id = $1 and workspace = $2 and document_id = $3",
@@ -58,6 +58,7 @@ impl Tx {
         let pairs = pairs.bind(whose.tenant.as_str()).bind(whose.workspace.as_str());
         let pair = |row: &PgRow| Ok((row.try_get(0)?, row.try_get(1)?));
         for (source, target) in self.all(pairs.bind(whose.document.as_str()), pair).await? {
+            breaks.step().await;
             keys.insert_relation(source, target);
         }
         Ok(keys)

@@ -74,8 +74,8 @@ impl Canary {
         probe.provision().await?;
         canary.extractions_put(kb, document, 1, &[(0, Extraction::default())]).await?;
         let seen = Seen {
-            canary: !canary.extractions(kb, document, 1).await?.is_empty(),
-            probe: !probe.extractions(kb, document, 1).await?.is_empty(),
+            canary: !canary.extractions(kb, document, 1, 0..1).await?.is_empty(),
+            probe: !probe.extractions(kb, document, 1, 0..1).await?.is_empty(),
         };
         canary.extractions_forget(kb, document, None).await?;
         Ok(seen)

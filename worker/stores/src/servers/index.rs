@@ -65,7 +65,7 @@ impl ServerIndex {
         let mut tx = self.db.tx_bulk("index.graph_replace").await?;
         let whose = Mentioner { tenant, workspace: &kb.workspace, document, name };
         let mut keys = tx.mentioned_before(whose).await?;
-        keys.extend(mentions.keys());
+        keys.extend(mentions.keys().await).await;
         tx.lock_names(&kb.workspace, &keys).await?;
         tx.mentions_replace(whose, mentions).await?;
         let change = tx.derive(tenant, &kb.workspace, &keys).await?;
@@ -112,7 +112,7 @@ impl Index for ServerIndex {
         mentions: &[Mention],
         limits: &Limits,
     ) -> StoreResult<Result<GraphDelta, OverQuota>> {
-        let mentions = DocumentMentions::of(mentions);
+        let mentions = DocumentMentions::of(mentions).await;
         let mut attempt = 1;
         loop {
             match self.graph_replace_once(kb, document, name, &mentions, limits).await {
@@ -120,7 +120,10 @@ impl Index for ServerIndex {
                     tokio::time::sleep(PAUSE * attempt).await;
                     attempt += 1;
                 }
-                done => return Ok(done?.map(|()| mentions.keys().delta())),
+                done => {
+                    let delta = mentions.keys().await.delta();
+                    return Ok(done?.map(|()| delta));
+                }
             }
         }
     }

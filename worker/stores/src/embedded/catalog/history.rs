@@ -6,7 +6,7 @@ use jobs::tenant::{KbId, TenantId};
 use sqlx::SqliteConnection;
 
 use super::port::TenantCatalog;
-use crate::embedded::column::{micros, moment, unsigned, parsed};
+use crate::embedded::column::{micros, moment, parsed, unsigned};
 use crate::embedded::fault::Fault;
 use crate::model::{JobRecord, Redrives};
 use crate::retention::{HISTORY_KEPT, HISTORY_KEPT_MAX, HISTORY_PRUNED};

@@ -13,7 +13,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::port::TenantCatalog;
 use crate::embedded::column::{micros, signed, unsigned};
 use crate::embedded::fault::Fault;
-use crate::model::{self, Counter, Growth, NewDocument, OverQuota, Usage, Derived};
+use crate::model::{self, Counter, Derived, Growth, NewDocument, OverQuota, Usage};
 use crate::retention::IDEMPOTENCY_KEPT;
 
 #[derive(sqlx::FromRow)]

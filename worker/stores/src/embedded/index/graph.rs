@@ -28,9 +28,9 @@ pub(super) async fn replace(
     };
     let mut affected = mentions::take(&mut tx, place).await?;
     mentions::insert(&mut tx, place, new).await?;
-    let keys = new.keys();
+    let keys = new.keys().await;
     let delta = keys.delta();
-    affected.extend(keys);
+    affected.extend(keys).await;
     for (source, target) in &affected.relations {
         derive::relation(&mut tx, place.workspace, source, target).await?;
     }

@@ -4,11 +4,11 @@ use sqlx::SqliteConnection;
 
 use super::port::Place;
 use crate::embedded::fault::Fault;
-use crate::graph_fold::{DocumentMentions, GraphKeys};
+use crate::graph_fold::{Breaks, DocumentMentions, GraphKeys};
 
 /// Removes a document's mentions, and returns what they were about.
 pub(super) async fn take(tx: &mut SqliteConnection, place: &Place<'_>) -> Result<GraphKeys, Fault> {
-    let mut keys = GraphKeys::default();
+    let (mut keys, mut breaks) = (GraphKeys::default(), Breaks::default());
     let names: Vec<String> = sqlx::query_scalar(
         "DELETE FROM entity_mentions WHERE workspace = ? AND document_id = ? RETURNING name",
     )
@@ -25,6 +25,7 @@ pub(super) async fn take(tx: &mut SqliteConnection, place: &Place<'_>) -> Result
     .fetch_all(tx)
     .await?;
     for (source, target) in pairs {
+        breaks.step().await;
         keys.insert_relation(source, target);
     }
     Ok(keys)

@@ -87,7 +87,7 @@ impl Index for TenantIndex {
         limits: &Limits,
     ) -> StoreResult<Result<GraphDelta, OverQuota>> {
         let place = Place { workspace: kb.workspace.as_str(), document: document.as_str(), file: name };
-        let mentions = DocumentMentions::of(mentions);
+        let mentions = DocumentMentions::of(mentions).await;
         let replace = async { graph::replace(&*self.file().await?, &place, &mentions, limits).await };
         call("index.graph_replace", BULK, replace).await
     }
