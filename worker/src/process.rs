@@ -112,9 +112,10 @@ impl Processor {
             }
             Verdict::Discarded { code, reason } => {
                 // What a user sent is no fault that an operator could mend.
-                match is_users {
-                    true => tracing::info!(code, "job discarded: {reason}"),
-                    false => tracing::error!(code, "job discarded: {reason}"),
+                if is_users {
+                    tracing::info!(code, "job discarded: {reason}");
+                } else {
+                    tracing::error!(code, "job discarded: {reason}");
                 }
                 return match tidy(entry.discarded, entry, verified, cx, (code, reason)).await {
                     Err(error @ JobError::Unavailable(_)) => Err(error),

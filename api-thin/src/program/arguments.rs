@@ -43,6 +43,10 @@ fn explain(
     error: &clap::Error,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Option<String> {
+    // Names of arguments are known when it is built.
+    let mut command = command.clone();
+    command.build();
+    let command = &command;
     match error.kind() {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let (flag, value) =

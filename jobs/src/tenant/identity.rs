@@ -14,7 +14,7 @@ use crate::as_text::serde_as_text;
 /// | text | provider |
 /// |---|---|
 /// | `local:ann` | an account of this installation, which logs in with a password |
-/// | `issuer:https://id.example.com/#248289761001` | the OpenID issuer before the `#`; its `sub` is case-sensitive |
+/// | `issuer:https://id.example.com/#248289761001` | the `OpenID` issuer before the `#`; its `sub` is case-sensitive |
 /// | `product:ann` | the program that signs tokens with our secret, or that embeds the library |
 /// | `user:ann` | unknown: a membership or a stamp from before identities named their provider |
 ///
@@ -36,7 +36,7 @@ pub struct Identity {
 pub enum Provider {
     /// This installation: the name is that of an account.
     Local,
-    /// An OpenID issuer, by its `iss`.
+    /// An `OpenID` issuer, by its `iss`.
     Issuer(Arc<str>),
     /// The program that signs tokens with our secret, or embeds the library: it vouches for whom it names.
     Product,

@@ -8,7 +8,7 @@ use tests::program::output;
 use tests::services::RedisServer;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
-const STAMP_KEY: &str = "k1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const STAMP_KEY: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const PASSWORD: &str = "s3cret-s3cret-s3cret-s3cret-s3cret";
 
 /// One way to start a program wrongly, and the sentence that it ends with.
@@ -178,11 +178,11 @@ fn redis_servers() {
     let away = format!("redis://:{PASSWORD}@127.0.0.1:1/");
     assert_eq!(
         api(data.path(), &away).sentence(),
-        "REDIS_URL: no Redis answers at redis://127.0.0.1:1/ (connection refused): start it, or correct the address"
+        "REDIS_URL: no Redis answers at redis://127.0.0.1:1/ (Connection refused): start it, or correct the address"
     );
     assert_eq!(
         dev(data.path(), &["--redis-url", &away]).sentence(),
-        "REDIS_URL: no Redis answers at redis://127.0.0.1:1/ (connection refused): start it, or correct the address"
+        "REDIS_URL: no Redis answers at redis://127.0.0.1:1/ (Connection refused): start it, or correct the address"
     );
     let unreadable = api(data.path(), PASSWORD).sentence();
     assert!(unreadable.starts_with("REDIS_URL: the URL cannot be read: expected redis://"), "{unreadable}");

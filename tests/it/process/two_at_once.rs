@@ -10,7 +10,7 @@ async fn the_second_is_refused_and_the_first_goes_on() {
     let first = Program::dev(data.path());
     let who = format!("another `worker dev` (process {}, since ", first.id());
     let keys = [
-        ("TENANTRY_STAMP_KEYS", "k1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("TENANTRY_STAMP_KEYS", "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
         ("TENANTRY_KEY_SECRET", "0123456789abcdef0123456789abcdef"),
         ("REDIS_URL", "redis://127.0.0.1:1"),
         ("TENANTRY_DATA_DIR", directory),

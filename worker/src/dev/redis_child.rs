@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use secrecy::SecretString;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -51,10 +51,10 @@ impl LocalRedis {
     pub async fn start(dir: &Path) -> anyhow::Result<Self> {
         let server = Server { socket: RedisSocket::prepare(dir)?, log: dir.join("redis.log") };
         let _ = fs::remove_file(&server.log);
-        let child = server.start().await?;
+        let running = server.start().await?;
         let (stop, (say_gone, gone)) = (CancellationToken::new(), watch::channel(None));
         let (url, path) = (server.socket.url(), server.socket.path.clone());
-        let keeper = tokio::spawn(server.keep(child, stop.clone(), say_gone));
+        let keeper = tokio::spawn(server.keep(running, stop.clone(), say_gone));
         Ok(Self { url, path, gone, keeper, stop: stop.drop_guard() })
     }
 
@@ -87,6 +87,13 @@ impl LocalRedis {
     }
 }
 
+/// A process that runs.
+struct Running {
+    child: Child,
+    /// Closing it ends the server. Kept apart from the child, whose `wait` would close it.
+    pipe: Option<ChildStdin>,
+}
+
 /// How to start a server, again and again.
 struct Server {
     socket: RedisSocket,
@@ -108,13 +115,13 @@ const KEEPER: &str = r#"
 
 impl Server {
     /// Keeps the server alive until `stop`. Says why it cannot, if so.
-    async fn keep(self, mut child: Child, stop: CancellationToken, gone: watch::Sender<Option<String>>) {
+    async fn keep(self, mut running: Running, stop: CancellationToken, gone: watch::Sender<Option<String>>) {
         let mut attempt = 0;
         loop {
             let started = Instant::now();
             let ended = tokio::select! {
-                () = stop.cancelled() => return self.end(child).await,
-                ended = child.wait() => ended,
+                () = stop.cancelled() => return self.end(running).await,
+                ended = running.child.wait() => ended,
             };
             let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
             tracing::error!(redis.log = %self.log.display(), "redis-server ended ({status}): starting it again");
@@ -126,7 +133,7 @@ impl Server {
             match restarted {
                 Ok(again) => {
                     tracing::warn!("redis-server runs again, with its data");
-                    child = again;
+                    running = again;
                 }
                 Err(error) => {
                     let reason = jobs::error::sentence(error.as_ref());
@@ -146,26 +153,27 @@ impl Server {
         }
     }
 
-    async fn restart(&self, attempt: &mut usize) -> anyhow::Result<Child> {
+    async fn restart(&self, attempt: &mut usize) -> anyhow::Result<Running> {
         let mut failed = anyhow::anyhow!("it ended {} times within a short time", WAITS_MS.len());
         while let Some(wait_ms) = WAITS_MS.get(*attempt) {
             *attempt += 1;
             tokio::time::sleep(Duration::from_millis(*wait_ms)).await;
             match self.start().await {
-                Ok(child) => return Ok(child),
+                Ok(running) => return Ok(running),
                 Err(error) => failed = error,
             }
         }
         Err(failed)
     }
 
-    async fn start(&self) -> anyhow::Result<Child> {
+    async fn start(&self) -> anyhow::Result<Running> {
         let (path, directory) = (self.socket.path.clone(), self.socket.directory.clone());
         // The keeper may have died without its server.
         tokio::task::spawn_blocking(move || end_leftover(&path, &directory)).await??;
         let mut child = self.spawn()?;
+        let pipe = child.stdin.take();
         self.wait_until_ready(&mut child).await?;
-        Ok(child)
+        Ok(Running { child, pipe })
     }
 
     fn spawn(&self) -> anyhow::Result<Child> {
@@ -220,8 +228,8 @@ impl Server {
         })
     }
 
-    async fn end(&self, mut child: Child) {
-        drop(child.stdin.take());
+    async fn end(&self, Running { mut child, pipe }: Running) {
+        drop(pipe);
         if tokio::time::timeout(END_DEADLINE, child.wait()).await.is_err() {
             tracing::warn!("redis-server is slow to end; its log is {}", self.log.display());
         }

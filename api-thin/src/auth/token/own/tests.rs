@@ -7,6 +7,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::auth::{LEEWAY_S, NumericDate};
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 const NOW_S: i64 = 1_700_000_000;
