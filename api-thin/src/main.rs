@@ -5,7 +5,6 @@ mod settings;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use api_thin::program::{self, bind, connect, parse, start_log};
 use api_thin::{ApiParts, ApiState, serve};
 use jobs::clock::{Clock as _, SharedClock, SystemClock};

@@ -12,7 +12,6 @@ use jobs::envelope::{StampKeys, Stamper};
 use jobs::plan::Plans;
 use jobs::queue::{Queue, QueueConfig};
 use stores::{Opened, StoresConfig};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

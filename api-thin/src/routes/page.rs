@@ -47,8 +47,8 @@ pub(super) struct Paging {
     /// The `next` of the page before.
     pub(super) after: Option<String>,
     /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(range(min = 1, max = 1000))]
-    pub(super) limit: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    pub(super) limit: Option<String>,
 }
 
 impl Paging {
@@ -58,7 +58,7 @@ impl Paging {
         mut items: Vec<T>,
         key: impl Fn(&T) -> String,
     ) -> Result<(Vec<T>, Option<String>), Problem> {
-        let limit = usize::try_from(page_limit(self.limit)?).unwrap_or(usize::MAX);
+        let limit = usize::try_from(page_limit(self.limit.as_deref())?).unwrap_or(usize::MAX);
         items.sort_by_cached_key(&key);
         items.retain(|item| self.after.as_ref().is_none_or(|after| key(item) > *after));
         let more = items.len() > limit;
@@ -95,14 +95,16 @@ mod tests {
 
     #[test]
     fn a_short_list_is_cut_by_key() {
-        let cut = |after: Option<&str>, limit| {
-            let paging = Paging { after: after.map(str::to_owned), limit: Some(limit) };
+        let cut = |after: Option<&str>, limit: u32| {
+            let paging = Paging { after: after.map(str::to_owned), limit: Some(limit.to_string()) };
             paging.cut(vec!["c", "a", "b"], |item| (*item).to_owned()).unwrap()
         };
         assert_eq!(cut(None, 2), (vec!["a", "b"], Some("b".to_owned())));
         assert_eq!(cut(Some("b"), 2), (vec!["c"], None));
         assert_eq!(cut(None, 3), (vec!["a", "b", "c"], None));
         assert_eq!(cut(Some("aa"), 1), (vec!["b"], Some("b".to_owned())), "a key that has gone");
-        assert!(Paging { after: None, limit: Some(0) }.cut(Vec::<String>::new(), String::clone).is_err());
+        assert!(
+            Paging { after: None, limit: Some("0".into()) }.cut(Vec::<String>::new(), String::clone).is_err()
+        );
     }
 }

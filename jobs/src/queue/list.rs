@@ -330,7 +330,8 @@ impl Queue {
         if let Some(ListCursor { last, mark, behind, .. }) = from {
             arguments.extend([last.clone(), mark.clone(), behind.to_string()]);
         }
-        Part::read(place, self.read_for(tenant, Operation::List, arguments).await?)
+        let answer: Vec<redis::Value> = self.read_for(tenant, Operation::List, arguments).await?;
+        Part::read(place, answer::texts(&answer)?)
     }
 
     /// Where jobs of the wanted states are, in the order of their turns.

@@ -149,7 +149,7 @@ fn catalogs() {
     assert_eq!(
         said,
         format!(
-            "TENANTRY_DATA_DIR: {} is damaged (file is not a database): restore it from a copy, or choose another \
+            "TENANTRY_DATA_DIR: {} is damaged ((code: 26) file is not a database): restore it from a copy, or choose another \
              directory",
             shown.display()
         )

@@ -14,6 +14,9 @@ const CHUNKS_PER_JOB: u32 = 8;
 /// How many extraction jobs a document makes at most: a finish may leave a bounded number of children.
 const EXTRACTION_JOBS: u32 = 400;
 
+/// Chunks whose extractions are read at once.
+pub(super) const READ_AT_ONCE: u32 = 32;
+
 /// Opens the group for all chunks of a document.
 pub(super) fn open(cx: &JobContext, id: &DocumentId, revision: u64, chunks: u32) -> Result<(), JobError> {
     open_where(cx, (id, revision, chunks), |_| true)
@@ -22,8 +25,13 @@ pub(super) fn open(cx: &JobContext, id: &DocumentId, revision: u64, chunks: u32)
 /// Opens the group for those chunks of a document that have no result yet: how a job that was started again continues
 /// the work that its failure had ended.
 pub(super) async fn open_rest(cx: &JobContext, kb: &Kb, document: &Document) -> Result<(), JobError> {
-    let done = cx.stores().documents().extractions(&kb.id, &document.id, document.revision).await?;
-    let done: HashSet<u32> = done.into_iter().map(|(order, _)| order).collect();
+    let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
+    let mut done = HashSet::new();
+    for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
+        let orders = first..chunks.min(first + READ_AT_ONCE);
+        let found = documents.extractions(&kb.id, &document.id, document.revision, orders).await?;
+        done.extend(found.into_iter().map(|(order, _)| order));
+    }
     let of = (&document.id, document.revision, document.counts.chunks);
     open_where(cx, of, |job| (job.first..job.first + job.count).any(|order| !done.contains(&order)))
 }

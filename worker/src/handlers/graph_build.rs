@@ -8,12 +8,11 @@ use stores::model::{
     MentionKind, OverQuota,
 };
 
-use super::{document, extraction};
+use super::document;
+use super::extraction::{self, READ_AT_ONCE};
 use crate::context::JobContext;
 use crate::handler::{Handler, Reopen, Reopened};
 
-/// Chunks whose extractions are read at once.
-const READ_AT_ONCE: u32 = 32;
 /// What a chunk may say, with the copy that the index makes of it.
 const CHUNK_BYTES: u64 = 64 * 1024;
 /// What a mention takes beside its description: its names and the bookkeeping of its texts.
