@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jobs::envelope::StampKeys;
 use jobs::queue::{JobState, Queue, QueueConfig};
-use jobs::tenant::{Actor, Role, TenantContext, TenantId};
+use jobs::tenant::{Actor, Identity, Role, TenantContext, TenantId};
 use jobs::{Job, JobError, JobId};
 use serde::{Deserialize, Serialize};
 use stores::StoresConfig;
@@ -67,7 +67,11 @@ impl Handler for Glance {
 async fn person(worker: &Worker, tenant: &str) -> TenantContext {
     let tenant: TenantId = tenant.parse().unwrap();
     worker.tenants().ensure(&tenant, tenant.as_str()).await.unwrap();
-    worker.tenants().admit(&tenant, Actor::User("ann".into()), Role::Editor).await.unwrap()
+    worker
+        .tenants()
+        .admit(&tenant, Actor::User(Identity::product("ann").unwrap()), Role::Editor)
+        .await
+        .unwrap()
 }
 
 async fn completes(queue: &Queue, who: &TenantContext, job: JobId) {

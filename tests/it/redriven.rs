@@ -120,7 +120,7 @@ impl Site {
     }
 
     fn dead(&self, tenant: &TenantContext) -> Vec<JobId> {
-        let kept = self.bench.queue().kept(tenant.tenant_id(), Kept::Discarded, 0, 1_000);
+        let kept = self.bench.queue().kept(tenant.tenant_id(), Kept::Discarded, 1_000);
         kept.into_iter().map(|kept| kept.id).collect()
     }
 

@@ -250,9 +250,9 @@ async fn look(
 ) -> Result<(), jobs::queue::QueueError> {
     queue.stats(tenant).await?;
     queue.explain(tenant, id).await?;
-    queue.list(tenant, &JobFilter::default(), 0, 10).await?;
-    queue.kept(tenant, Kept::Quarantined, 0, 10).await?;
-    queue.kept(tenant, Kept::Discarded, 0, 10).await?;
+    queue.list(tenant, &JobFilter::default(), None, 10).await?;
+    queue.kept(tenant, Kept::Quarantined, 10).await?;
+    queue.kept(tenant, Kept::Discarded, 10).await?;
     queue.room(tenant, "test", 1, 10, 1).await?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use jobs::clock::Clock as _;
 use jobs::envelope::{EnqueueOptions, OnConflict, StampedJob, Unique, UniqueScope};
 use jobs::job::Priority;
 use jobs::queue::{Claim, JobFilter, JobState, Kept, Lane, ListCursor, Verdict};
-use jobs::tenant::{Actor, Authenticated, KbId, Role, TenantContext, TenantId};
+use jobs::tenant::{Actor, Authenticated, Identity, KbId, Role, TenantContext, TenantId};
 use jobs::{Job, JobId};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -225,7 +225,7 @@ fn in_kb(kb: &KbId) -> TenantContext {
         tenant_id: tenant("acme"),
         epoch: 0,
         kb_id: Some(kb.clone()),
-        actor: Actor::User("test".into()),
+        actor: Actor::User(Identity::product("test").unwrap()),
         role: Role::Admin,
         permissions: Role::Admin.permissions(),
     })
