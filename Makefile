@@ -38,7 +38,7 @@ dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one pro
 	@exec $(CARGO_RUN) dev
 
 test: lint ## Format, lints, documentation, then all tests on real servers (installed and started if need be)
-	cargo build --locked --package worker --package api-thin # the programs that some tests start and kill
+	cargo build --locked --workspace --all-targets # with the programs that some tests start and kill
 	@$(SERVICES)/run.sh cargo test --locked --workspace
 	@$(FUZZ)
 

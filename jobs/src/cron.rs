@@ -21,7 +21,8 @@ pub enum InvalidCron {
 
 /// The first moment after `after` at which `cron`, read in `time_zone`, comes true.
 ///
-/// Daylight saving follows Vixie cron. Times are fixed unless the minute or the hour says `*`: lists and ranges are fixed
+/// Daylight saving follows Vixie cron. Times are fixed unless the minute or the hour says `*`: lists and ranges are
+/// fixed
 /// too. Of fixed times, those that are skipped in spring fire once, at the end of the gap, and those that come twice in
 /// autumn fire the first time only. With a `*`, what is skipped does not fire and what comes twice fires twice.
 ///

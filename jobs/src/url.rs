@@ -1,6 +1,7 @@
 //! URLs of servers, as far as they may be shown.
 
-/// `url` without user, password and options, which may hold a password too. Nothing at all is shown of a text that is no
+/// `url` without user, password and options, which may hold a password too. Nothing at all is shown of a text that is
+/// no
 /// URL.
 #[must_use]
 pub fn without_credentials(url: &str) -> String {

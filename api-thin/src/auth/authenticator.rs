@@ -155,7 +155,8 @@ impl Authenticator {
         Ok(Member { tenant, actor, role, kb, session: *session })
     }
 
-    /// A stranger has a role only where the operator chose so: that of a token which the product signed, or, in a tenant
+    /// A stranger has a role only where the operator chose so: that of a token which the product signed, or, in a
+    /// tenant
     /// that does not exist yet, that of the person who brings it into being.
     async fn role_of_stranger(&self, person: &Person, tenant: &TenantId) -> Result<Role, AuthError> {
         let Person { identity, claims, .. } = person;

@@ -290,7 +290,9 @@ mod tests {
     fn who_has_good_credentials_stays_and_rests_before_it_leaves() {
         let mut table = table();
         let ids: Vec<_> = (1..=MOST).map(|last| enter(&mut table, &format!("192.0.2.{last}"))).collect();
-        ids.iter().for_each(|id| table.believe(*id));
+        for id in &ids {
+            table.believe(*id);
+        }
         assert!(table.enter("198.51.100.1".parse().unwrap(), false).is_none(), "all are busy");
         table.believe(ids[3]);
         table.rest(ids[3]);
@@ -347,12 +349,12 @@ mod tests {
         table.believe(ids[0]);
         table.believe(ids[1]);
         table.rest(ids[1]);
-        ids.iter().for_each(|id| {
+        for id in &ids {
             table.remove(*id);
             table.remove(*id);
             table.believe(*id);
             table.rest(*id);
-        });
+        }
         assert!(table.entries.is_empty() && table.counts.is_empty() && table.strangers.is_empty());
         assert!(table.crowds.is_empty() && table.resting.is_empty());
         assert!(!table.make_room());

@@ -8,7 +8,8 @@ use super::media::{UnsupportedMedia, media_type};
 use super::name::{DocumentName, InvalidName};
 use crate::problem::{Code, Problem};
 
-/// A text has NUL bytes by accident, UTF-16 and binary files by nature: one in this many. The worker's `text` module has
+/// A text has NUL bytes by accident, UTF-16 and binary files by nature: one in this many. The worker's `text` module
+/// has
 /// the same number.
 const NULS: usize = 20;
 

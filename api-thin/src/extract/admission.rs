@@ -159,7 +159,8 @@ pub(super) fn check_tenant(app: &ApiState, member: &Member, named: Option<&str>)
     }
 }
 
-/// What to answer about a tenant that does not exist, which a person's token may bring into being: they become its first
+/// What to answer about a tenant that does not exist, which a person's token may bring into being: they become its
+/// first
 /// member.
 async fn absent(app: &ApiState, member: &Member) -> Problem {
     let Actor::User(identity) = &member.actor else { return Problem::not_found() };

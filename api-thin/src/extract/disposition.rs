@@ -90,12 +90,11 @@ fn parameters(header: &[u8]) -> Vec<(&[u8], Vec<u8>)> {
             continue;
         };
         let value = value.trim_ascii_start();
-        let (value, behind) = match value.strip_prefix(b"\"") {
-            Some(quoted) => unquoted(quoted),
-            None => {
-                let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
-                (value[..end].trim_ascii().to_vec(), &value[end..])
-            }
+        let (value, behind) = if let Some(quoted) = value.strip_prefix(b"\"") {
+            unquoted(quoted)
+        } else {
+            let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
+            (value[..end].trim_ascii().to_vec(), &value[end..])
         };
         found.push((attribute, value));
         rest = after(behind, b';');
@@ -108,7 +107,8 @@ fn after(bytes: &[u8], mark: u8) -> &[u8] {
     at.map_or(&[], |at| &bytes[at + 1..])
 }
 
-/// Up to the closing quote, and what is behind it. Only quotes and backslashes are escaped: browsers send the backslashes
+/// Up to the closing quote, and what is behind it. Only quotes and backslashes are escaped: browsers send the
+/// backslashes
 /// of a Windows path as they are.
 fn unquoted(quoted: &[u8]) -> (Vec<u8>, &[u8]) {
     let (mut value, mut rest) = (Vec::with_capacity(quoted.len()), quoted);

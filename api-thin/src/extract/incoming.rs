@@ -22,7 +22,8 @@ const STEP: usize = 64 << 10;
 const LEAST_RATE: u32 = 1 << 10;
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Whose upload a request is. Inserted by the extractor that authorises the caller: without it no body takes memory of uploads.
+/// Whose upload a request is. Inserted by the extractor that authorises the caller: without it no body takes memory of
+/// uploads.
 #[derive(Debug, Clone)]
 pub(super) struct Uploader(pub(super) TenantId);
 

@@ -146,7 +146,7 @@ impl Place {
                     text.push('.');
                     text.push_str(&shown(name));
                 }
-                Step::At(index) => text.push_str(&format!("[{index}]")),
+                Step::At(index) => text.extend(["[", &index.to_string(), "]"]),
             }
         }
         text

@@ -12,7 +12,8 @@ use super::variables;
 /// Chooses what is logged.
 const SETTING: &str = "RUST_LOG";
 
-/// Logs to standard error: JSON lines for machines, text at a terminal. `RUST_LOG` chooses what is shown, else `filter`.
+/// Logs to standard error: JSON lines for machines, text at a terminal. `RUST_LOG` chooses what is shown, else
+/// `filter`.
 /// Warns of variables that are no settings.
 ///
 /// Logging never waits for standard error and never fails: lines that it does not take are lost and counted.

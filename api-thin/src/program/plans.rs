@@ -8,7 +8,8 @@ use crate::server::InvalidConfig;
 /// Which plans there are: the same for API and workers.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PlanSettings {
-    /// TOML file with a table [plan.NAME] for each plan. Without it there are free, pro, enterprise, and standard, which
+    /// TOML file with a table [plan.NAME] for each plan. Without it there are free, pro, enterprise, and standard,
+    /// which
     /// has no limits.
     #[arg(long = "plans", env = "TENANTRY_PLANS", value_name = "FILE")]
     pub plans_file: Option<PathBuf>,

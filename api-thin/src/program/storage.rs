@@ -40,11 +40,14 @@ impl StorageSettings {
 
     /// Takes the data directory for `program`, which uses it beside others, if embedded stores live there.
     ///
-    /// All programs on the embedded stores of one directory share a Redis: the jobs of one catalog belong into one queue.
-    /// So a `worker dev` with a Redis of its own is alone in its directory, but for programs that are told to use that Redis.
+    /// All programs on the embedded stores of one directory share a Redis: the jobs of one catalog belong into one
+    /// queue.
+    /// So a `worker dev` with a Redis of its own is alone in its directory, but for programs that are told to use that
+    /// Redis.
     ///
     /// # Errors
-    /// When such a `worker dev` uses the directory, which the error names, or it is no directory that this user may write
+    /// When such a `worker dev` uses the directory, which the error names, or it is no directory that this user may
+    /// write
     /// to.
     pub fn take(
         &self,

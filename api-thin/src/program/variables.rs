@@ -15,8 +15,14 @@ const PREFIX: &str = "TENANTRY_";
 const SIMILAR: f64 = 0.8;
 
 /// The settings that only the `worker` program has: one file of variables serves all programs.
-pub const WORKER_VARIABLES: [&str; 4] =
-    ["TENANTRY_CONCURRENCY", "TENANTRY_HEALTH_LISTEN", "TENANTRY_LEASE_S", "TENANTRY_STOP_S"];
+pub const WORKER_VARIABLES: [&str; 6] = [
+    "TENANTRY_CONCURRENCY",
+    "TENANTRY_HEALTH_LISTEN",
+    "TENANTRY_LEASE_S",
+    "TENANTRY_READ_MEMORY_MIB",
+    "TENANTRY_READ_S",
+    "TENANTRY_STOP_S",
+];
 
 /// What the compose file and this project's own tests read.
 const OTHERS: [&str; 4] = [

@@ -51,7 +51,8 @@ impl ApiSettings {
     }
 }
 
-/// Keys and secrets, as flags and environment variables. `worker dev` makes those that are not set and keeps them in its
+/// Keys and secrets, as flags and environment variables. `worker dev` makes those that are not set and keeps them in
+/// its
 /// data directory.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SecretSettings {

@@ -22,11 +22,13 @@ pub enum InvalidPlans {
     File(std::io::Error),
     /// It does not say plans.
     #[error(
-        "line {line}: {message}: write a table [plan.NAME] for each plan, its limits whole numbers, 0 for no limit"
+        "line {line}: {text}: {message}: write a table [plan.NAME] for each plan, its limits whole numbers, 0 for no limit"
     )]
     Syntax {
         /// Where it stops making sense.
         line: usize,
+        /// That line.
+        text: String,
         /// What stands there.
         message: String,
     },
@@ -77,8 +79,10 @@ impl Plans {
     pub fn parse(text: &str) -> Result<Self, InvalidPlans> {
         let file: File = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count();
             InvalidPlans::Syntax {
-                line: before.matches('\n').count() + 1,
+                line: line + 1,
+                text: text.lines().nth(line).unwrap_or_default().trim().to_owned(),
                 message: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
             }
         })?;

@@ -106,7 +106,8 @@ impl Quota {
         }
     }
 
-    /// The limit where neither plan nor tenant says one: nobody needs more of these, and without any a tenant could fill
+    /// The limit where neither plan nor tenant says one: nobody needs more of these, and without any a tenant could
+    /// fill
     /// the catalog with them.
     #[must_use]
     pub const fn usual(self) -> Option<u64> {

@@ -8,7 +8,8 @@ use super::status::{JobState, JobStatus, QueueStats, Reason};
 use crate::id::JobId;
 use crate::job::Priority;
 
-/// An array that mixes texts and numbers, as texts. What is not UTF-8 is no id of ours, and must not hide those that are.
+/// An array that mixes texts and numbers, as texts. What is not UTF-8 is no id of ours, and must not hide those that
+/// are.
 pub(super) fn texts(values: &[Value]) -> Result<Vec<String>, QueueError> {
     values.iter().map(text).collect()
 }

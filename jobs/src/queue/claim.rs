@@ -321,7 +321,8 @@ impl Queue {
     }
 }
 
-/// Reads `claimed`, a line with a tenant, one with how many jobs it has, and a line of [`ID_BYTES`] with the id of each,
+/// Reads `claimed`, a line with a tenant, one with how many jobs it has, and a line of [`ID_BYTES`] with the id of
+/// each,
 /// then the next tenant; and `charges`, a number of microseconds for each tenant, which is that of each of its jobs.
 ///
 /// Ids come from lists that others can write to, and the lines may have been damaged since. What is no id is left to

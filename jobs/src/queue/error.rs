@@ -80,7 +80,8 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Why the Redis at `url` cannot be used, and what to do: one sentence for people who start a program. Never repeats
+    /// Why the Redis at `url` cannot be used, and what to do: one sentence for people who start a program. Never
+    /// repeats
     /// credentials.
     #[must_use]
     pub fn refusal(&self, url: &SecretString) -> String {

@@ -109,7 +109,7 @@ impl TenantShare {
             wanted.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
         let is_flag = |name: &str| matches!(name, "paused" | "suspended" | "draining");
         let other = |(name, value): (&&str, &&str)| match kept.get(*name) {
-            None => !value.is_empty() && !(is_flag(name) && *value == "0"),
+            None => !(value.is_empty() || is_flag(name) && *value == "0"),
             Some(kept) => kept != *value,
         };
         let only = |name: &&String| name.starts_with("k:") && !wanted.contains_key(name.as_str());

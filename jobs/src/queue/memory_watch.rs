@@ -91,12 +91,11 @@ impl Queue {
         if *policy == found.policy {
             return;
         }
-        match &found.policy {
-            Some(policy) => {
-                let error = QueueError::Eviction(policy.to_string());
-                tracing::error!("new jobs are not pushed: {}", report(&error));
-            }
-            None => tracing::info!("Redis has maxmemory-policy noeviction again, jobs are pushed"),
+        if let Some(policy) = &found.policy {
+            let error = QueueError::Eviction(policy.to_string());
+            tracing::error!("new jobs are not pushed: {}", report(&error));
+        } else {
+            tracing::info!("Redis has maxmemory-policy noeviction again, jobs are pushed");
         }
         *policy = found.policy;
     }

@@ -1,7 +1,8 @@
 //! What Redis keeps of a job: a header that the queue's scripts rewrite, then the signed bytes, which nobody
 //! touches.
 //!
-//! `2`, or `3` once it was redriven · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) · epoch (4) · lane
+//! `2`, or `3` once it was redriven · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) ·
+//! epoch (4) · lane
 //! `\n` tenant `\n` note `\n` wire. `lua/01_jobs.lua` reads and writes the same, and fills in the epoch.
 
 use crate::envelope::StampedJob;

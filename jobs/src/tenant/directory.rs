@@ -84,7 +84,8 @@ pub trait TenantDirectory: Send + Sync + 'static {
     /// When the directory cannot be reached.
     async fn kb_exists(&self, tenant: &TenantId, kb: &KbId) -> Result<bool, DirectoryError>;
 
-    /// Whether the job `job` of the tenant, made at `created_at`, was cancelled, alone or with all of the tenant's work.
+    /// Whether the job `job` of the tenant, made at `created_at`, was cancelled, alone or with all of the tenant's
+    /// work.
     /// The queue has forgotten it then; that it is there again means that it was put back.
     ///
     /// # Errors

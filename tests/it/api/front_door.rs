@@ -244,7 +244,7 @@ async fn refuse_and_go_on(api: &Api, status: u16, head: &str, length: usize) {
     assert!(client.send(head).await, "{head}");
     // The server may have answered, and must still take what was under way.
     assert!(client.send(" ".repeat(length)).await, "{head}");
-    let reply = client.reply().await.unwrap_or_else(|| panic!("no answer to {head}"));
+    let reply = client.reply().await.expect("an answer");
     assert_eq!(reply.status, status, "{head}: {reply:?}");
     if reply.says_close() {
         client.closed().await;

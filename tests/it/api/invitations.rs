@@ -32,7 +32,7 @@ async fn secret(tenant: &ApiTenant, subject: &str, role: &str) -> String {
 
 async fn accept(api: &Api, token: Option<&str>, body: &Value) -> Reply {
     let request = api.request(Method::POST, "/api/v1/auth/accept-invitation").json(body);
-    send(token.into_iter().fold(request, |request, token| request.bearer_auth(token))).await
+    send(token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth)).await
 }
 
 /// As the person of a token.

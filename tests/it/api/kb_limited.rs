@@ -77,7 +77,7 @@ impl Site {
     }
 
     /// The route's path with the names of what is in `papers`, or with ids that exist nowhere.
-    fn path(&self, route: &Route, job: &str, kb: &str) -> String {
+    fn path(route: &Route, job: &str, kb: &str) -> String {
         let document = DocumentId::of_name(DOCUMENT);
         let path = route
             .path
@@ -87,7 +87,7 @@ impl Site {
             .replace("{document}", document.as_str())
             .replace("{schedule}", "nightly")
             .replace("{queue}", "documents")
-            .replace("{subject}", "ann")
+            .replace("{identity}", "product:ann")
             .replace("{key}", "nowhere00000");
         format!("/api/v1/tenants/acme{path}")
     }
@@ -148,7 +148,7 @@ async fn no_route_tells_credentials_of_one_knowledge_base_about_another() {
                 if kb == "default" && route.method != "get" && route.path.contains("{kb}") {
                     continue; // their own to change
                 }
-                let path = site.path(route, job, kb);
+                let path = Site::path(route, job, kb);
                 let what = format!("{credentials}: {} {path}", route.method);
                 let reply = send(site.request(route, &path, key)).await;
                 site.assert_silent(&reply, &what);
@@ -169,10 +169,10 @@ async fn another_knowledge_bases_job_is_like_one_that_does_not_exist() {
     let (_, key) = &site.keys[0];
     let nowhere = JobId::generate(site.api.clock.now()).to_string();
     for route in tenant_routes().filter(|route| route.path.contains("{job}")) {
-        let unknown = send(site.request(route, &site.path(route, &nowhere, "default"), key)).await;
+        let unknown = send(site.request(route, &Site::path(route, &nowhere, "default"), key)).await;
         problem(&unknown, 404, "not_found");
         for job in &site.theirs {
-            let reply = send(site.request(route, &site.path(route, job, "default"), key)).await;
+            let reply = send(site.request(route, &Site::path(route, job, "default"), key)).await;
             assert_eq!(
                 (reply.status, &reply.bytes),
                 (404, &unknown.bytes),

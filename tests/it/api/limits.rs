@@ -81,7 +81,7 @@ async fn the_operator_sets_limits_and_members_read_them() {
     assert_eq!((&reply["limits"], &reply["beyond_plan"]), (&limits, &limits), "0 is no limit: {reply}");
     let shown = acme.get("/limits").await.body();
     assert_eq!((&shown["plan"], &shown["limits"]), (&json!("free"), &limits));
-    assert_eq!(shown["usage"], json!({ "active": 0, "backlog_jobs": 1, "scheduled_jobs": 0 }));
+    assert_eq!(shown["usage"], json!({ "active": 0, "backlog_jobs": 2, "scheduled_jobs": 0 }));
     assert_eq!(send(api.operator(Method::GET, "/api/v1/tenants/acme/limits")).await.body(), shown);
 
     // Two uploads, one of which may run.

@@ -145,7 +145,9 @@ async fn schedules_keys_and_idempotency_keys_are_bounded_each_with_its_code() {
     let refused = |replies: Vec<Reply>, room: usize, code: &str| {
         let refused: Vec<_> = replies.into_iter().filter(|reply| reply.status >= 300).collect();
         assert_eq!(refused.len(), 8 - room, "{code}: {refused:?}");
-        refused.iter().for_each(|reply| problem(reply, 429, code));
+        for reply in &refused {
+            problem(reply, 429, code);
+        }
     };
     let schedule = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
     let put = async |tenant: &ApiTenant, n: usize| {

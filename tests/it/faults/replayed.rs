@@ -72,7 +72,7 @@ async fn what_was_cancelled_with_everything_does_not_run_when_it_is_put_back_and
     let (acme, _) = bed.look_alikes().await;
     let (job, record) = later(&bed, &acme).await;
     let path = format!("/api/v1/tenants/{}/jobs/cancel-all", acme.id);
-    assert_eq!(acme.http.post(&path, &serde_json::json!({})).await.status, 200);
+    assert_eq!(acme.http.post(&path, &serde_json::json!({})).await.status, 202);
     put_back(&bed, &acme, &job, &record).await;
     dropped(&bed, &acme, &job).await;
     acme.ingest("after.md", &tests::texts::short("Bluebird")).await;

@@ -250,7 +250,9 @@ fn files() {
     fs::write(&plans, "[plan.free]\ncap = \"two\"\n").unwrap();
     let said = dev(data.path(), &["--plans", shown]).sentence();
     assert!(
-        said.starts_with(&format!("TENANTRY_PLANS: {shown}: line 2: invalid type: string \"two\"")),
+        said.starts_with(&format!(
+            "TENANTRY_PLANS: {shown}: line 2: cap = \"two\": invalid type: string \"two\""
+        )),
         "{said}"
     );
     let demo =

@@ -1,4 +1,5 @@
-//! Damage to the keys of one tenant: every kind of key in every way, then everything that is done with a queue. A tenant
+//! Damage to the keys of one tenant: every kind of key in every way, then everything that is done with a queue. A
+//! tenant
 //! beside it notices nothing, what can run of the damaged one runs, and nothing goes on for ever.
 
 use std::sync::Arc;

@@ -78,6 +78,7 @@ async fn seed_catalog(
     catalog.accept(&acceptance(context, now), now).await.unwrap();
     catalog.history_insert(&[record(now)]).await.unwrap();
     catalog.jobs_mark(&[JobId::generate(now)], JobMark::Cancelled, now).await.unwrap();
+    catalog.job_redriven(&[JobId::generate(now)], "local:ann", now).await.unwrap();
     let schedule = NewSchedule {
         name: "nightly".into(),
         kb_id: kb.id.clone(),

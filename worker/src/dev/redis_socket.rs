@@ -46,7 +46,8 @@ impl RedisSocket {
         if usual.as_os_str().len() <= LONGEST_PATH {
             return Ok(Self { directory, path: usual, _short: None });
         }
-        let short = tempfile::Builder::new().prefix(SHORT_PREFIX).tempdir();
+        let only_owner = fs::Permissions::from_mode(0o700);
+        let short = tempfile::Builder::new().prefix(SHORT_PREFIX).permissions(only_owner).tempdir();
         let short = short.context("no temporary directory for the socket of redis-server")?;
         let path = short.path().join(NAME);
         ensure!(
@@ -88,7 +89,8 @@ pub(super) fn ask(path: &Path, command: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
-/// Ends the server that listens on `socket`, if it is the one of `directory`: two servers on one directory would destroy
+/// Ends the server that listens on `socket`, if it is the one of `directory`: two servers on one directory would
+/// destroy
 /// each other's files.
 pub(super) fn end_leftover(socket: &Path, directory: &Path) -> anyhow::Result<()> {
     let start = Instant::now();

@@ -130,7 +130,8 @@ impl DevSystem {
         }
     }
 
-    /// Stops everything without waiting for jobs, which have no queue to go back to. They run again after the next start.
+    /// Stops everything without waiting for jobs, which have no queue to go back to. They run again after the next
+    /// start.
     pub async fn abandon(self) {
         self.system.abandon().await;
     }

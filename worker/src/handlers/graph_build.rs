@@ -90,7 +90,8 @@ impl Reopen for BuildGraph {
     }
 }
 
-/// One mention for each thing that each chunk says; `None` when that is not known of all, and there is nothing to build:
+/// One mention for each thing that each chunk says; `None` when that is not known of all, and there is nothing to
+/// build:
 /// the document was deleted while they were read, or what is missing is extracted first.
 async fn mentions(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Option<Vec<Mention>>, JobError> {
     let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);

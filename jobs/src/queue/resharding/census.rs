@@ -22,9 +22,9 @@ pub(super) async fn live_workers(queue: &Queue, shards: u16) -> Result<u64, Queu
     let mut most = 0;
     for shard in 0..shards {
         let arguments = vec![heartbeat::LIVE_MS.to_string()];
-        let lanes: Vec<(String, u64, u64)> =
+        let lanes: Vec<(String, String, u64, u64)> =
             queue.call(shard, Operation::Lanes, Resend::Safe, arguments).await?;
-        most = lanes.into_iter().map(|(_, _, workers)| workers).fold(most, u64::max);
+        most = lanes.into_iter().map(|(_, _, _, workers)| workers).fold(most, u64::max);
     }
     Ok(most)
 }

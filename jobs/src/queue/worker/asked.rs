@@ -17,7 +17,8 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// It said "ask again": when to do so. Usually it says that once or twice, but a damaged index could say so for ever,
+    /// It said "ask again": when to do so. Usually it says that once or twice, but a damaged index could say so for
+    /// ever,
     /// and that must not become a busy loop.
     pub(super) fn ask_again_in(&mut self) -> Duration {
         self.again += 1;

@@ -96,7 +96,7 @@ fn one_block_longer_than_a_window_keeps_its_form() {
     ));
     assert_same(&format!("~~~\n{}", long(|n| format!("line {n}\n"))));
     assert_same(&format!("<table>\n{}</table>\n\nAfter *that*\n", long(|n| format!("<tr><td>{n}<td>*x*\n"))));
-    assert_same(&format!("<script>\n{}</SCRIPT>\n\nAfter *that*\n", long(|n| format!("x({n});\n\n"))));
+    assert_same(&format!("<script>\n{}</script>\n\nAfter *that*\n", long(|n| format!("x({n});\n\n"))));
     assert_same(&format!("{}\n\nAfter\n", long(|n| format!("line {n} of *one* paragraph\n"))));
     assert_same(&format!("[a]: b\n\n```\n{}```\nAfter\n", long(|n| format!("line {n}\n"))));
 }

@@ -31,6 +31,10 @@ pub(super) enum Question {
 }
 
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a few are kept of a tenant, and a plan is read the most often"
+)]
 pub(super) enum Answer {
     Tenant(Option<TenantRecord>),
     Cancellations(Option<Cancellations>),

@@ -12,7 +12,8 @@ use crate::deadline::{CALL, within};
 use crate::ports::StoreResult;
 
 const KNOWN: Duration = Duration::from_secs(3_600);
-/// How long "nobody" and what a change says is believed, and how long an old answer that is on its way cannot overwrite a change: longer than
+/// How long "nobody" and what a change says is believed, and how long an old answer that is on its way cannot overwrite
+/// a change: longer than
 /// any call may take.
 const UNKNOWN: Duration = Duration::from_secs(30);
 const REDIS_LIMIT: Duration = Duration::from_millis(500);

@@ -20,7 +20,8 @@ pub trait Directory: TenantDirectory {
     /// A knowledge base of this tenant, closed or not.
     async fn kb(&self, tenant: &TenantId, kb: &jobs::tenant::KbId) -> StoreResult<Option<Kb>>;
 
-    /// The tenant that is called `slug` in host names. Remembered for an hour, "nobody" for 30 s; a change shows at once.
+    /// The tenant that is called `slug` in host names. Remembered for an hour, "nobody" for 30 s; a change shows at
+    /// once.
     async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>>;
 
     /// Tenants by id, beginning after `after`. At most `limit` (1 to 1,000). Read as they are now.

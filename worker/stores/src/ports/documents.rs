@@ -31,7 +31,8 @@ pub trait Documents: Send + Sync {
         extractions: &[(u32, Extraction)],
     ) -> StoreResult<()>;
 
-    /// What was extracted from the chunks `orders` of revision `revision`, by chunk order. All of a document may be more
+    /// What was extracted from the chunks `orders` of revision `revision`, by chunk order. All of a document may be
+    /// more
     /// than fits in memory.
     async fn extractions(
         &self,

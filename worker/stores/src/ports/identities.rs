@@ -34,7 +34,8 @@ pub trait Identities: Send + Sync {
         now: DateTime<Utc>,
     ) -> StoreResult<Option<Invitation>>;
 
-    /// Makes a person a member and uses their invitation up, if the tenant has fewer than `maximum` members (if there is
+    /// Makes a person a member and uses their invitation up, if the tenant has fewer than `maximum` members (if there
+    /// is
     /// one): exactly once, also when several accept it at once. With [`Invitee::New`] their account is made too.
     async fn invitation_accept(
         &self,

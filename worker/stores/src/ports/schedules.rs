@@ -11,7 +11,8 @@ pub trait DueSchedules: Send + Sync {
     /// Schedules whose time has come, earliest first. At most `limit`.
     async fn schedules_due(&self, now: DateTime<Utc>, limit: u32) -> StoreResult<Vec<DueSchedule>>;
 
-    /// Puts `job` into the tenant's outbox, counts it for the day, and moves the schedule to `next`, in one transaction,
+    /// Puts `job` into the tenant's outbox, counts it for the day, and moves the schedule to `next`, in one
+    /// transaction,
     /// if it still waits for `due.fire_at`: of many workers that see the same due schedule, one fires it. Where
     /// `limits` stand against one more job today, the schedule moves on without it.
     async fn schedule_fire(

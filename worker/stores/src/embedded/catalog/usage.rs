@@ -191,7 +191,8 @@ pub(super) async fn derived_put(
     Ok(Ok(true))
 }
 
-/// Counts jobs that a request or a schedule asks for, unless they are more than the tenant may ask for today. Jobs leave no
+/// Counts jobs that a request or a schedule asks for, unless they are more than the tenant may ask for today. Jobs
+/// leave no
 /// rows that could be counted, so this is the count itself.
 pub(in crate::embedded) async fn jobs_count(
     tx: &mut SqliteConnection,

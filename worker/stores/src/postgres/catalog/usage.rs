@@ -181,7 +181,8 @@ fn read_derived(row: &PgRow) -> sqlx::Result<(u64, u64, u64)> {
     Ok((number(row, "text_bytes")?, number(row, "graph_bytes")?, number(row, "storage_bytes")?))
 }
 
-/// Counts jobs that a request or a schedule asks for, unless they are more than the tenant may ask for today. Jobs leave no
+/// Counts jobs that a request or a schedule asks for, unless they are more than the tenant may ask for today. Jobs
+/// leave no
 /// rows that could be counted, so this is the count itself. Its row stays locked to the end of the transaction:
 /// call it last.
 pub(in crate::postgres) async fn jobs_count(
