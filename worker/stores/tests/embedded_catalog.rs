@@ -142,7 +142,8 @@ async fn a_bare_name_becomes_its_account_or_stays_with_tokens() {
                 INSERT INTO slugs (tenant_id, slug, is_current) VALUES ('acme', 'acme', TRUE), ('twin', 'twin', TRUE);
                 INSERT INTO identity_users (name, password_hash, created_at_us) VALUES ('ann', '', 0), ('bob', '', 0);
                 INSERT INTO members (tenant_id, subject, role, status, created_at_us, revision, removed_at_us)
-                    VALUES ('acme', 'ann', 'EDITOR', 'active', 1, 3, NULL), ('acme', 'bob', 'ADMIN', 'removed', 1, 2, 9),
+                    VALUES ('acme', 'ann', 'EDITOR', 'active', 1, 3, NULL),
+                    ('acme', 'bob', 'ADMIN', 'removed', 1, 2, 9),
                         ('acme', 'cid', 'VIEWER', 'active', 1, 1, NULL), ('acme', 'dan', 'ADMIN', 'removed', 1, 2, 9),
                         ('twin', 'ann', 'ADMIN', 'active', 1, 1, NULL);";
     sqlx::raw_sql(rows).execute(&old).await.unwrap();
