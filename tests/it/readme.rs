@@ -50,7 +50,7 @@ fn from_the_operators_key_to_the_graph() {
     let data = tempfile::tempdir().unwrap();
     let program = Program::dev(data.path());
     fs::write(data.path().join("notes.md"), tests::texts::short("Bluebird")).unwrap();
-    // Somebody who comes back types the same again.
+    // A person who comes back types the same again.
     for time in ["first", "second"] {
         let answers = typed(block("file=@notes.md"), &program, data.path());
         let [accepted, listed, graph, last] = answers.as_slice() else { panic!("{time}: {answers:?}") };

@@ -320,7 +320,7 @@ impl Shared {
 }
 
 impl State {
-    /// Whoever has had least is served, or nobody: what is too large for now must not wait for ever behind the small.
+    /// The tenant that has had least is served, or none: too large a job must not wait for ever behind small ones.
     fn next(&mut self, measure: Measure) -> Option<(TenantId, Waiting)> {
         for share in self.tenants.values_mut() {
             share.waiting.retain(|waiting| !waiting.sender.is_closed());

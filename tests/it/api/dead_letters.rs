@@ -84,7 +84,7 @@ async fn many_are_started_or_thrown_away_by_reason() {
     problem(&gone, 404, "not_found");
 }
 
-/// Somebody with access to Redis has put another tenant's job in the place of one of ours.
+/// A person with access to Redis has put another tenant's job in the place of one of ours.
 #[tokio::test]
 async fn a_foreign_envelope_in_quarantine_shows_its_reason_and_nothing_else() {
     let api = Api::start().await;

@@ -22,7 +22,7 @@ struct Site {
     h: Harness,
     rng: StdRng,
     claims: Vec<Claim>,
-    /// Jobs that somebody has touched: a walk may show them twice or not at all.
+    /// Jobs that were touched meanwhile: a walk may show them twice or not at all.
     moved: BTreeSet<JobId>,
     scheduled: BTreeMap<JobId, chrono::DateTime<chrono::Utc>>,
     known: Vec<JobId>,

@@ -9,7 +9,7 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 /// A store call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The store serves nobody now: it is away, its disk is full or read-only, it lets nobody in. The same call
+    /// The store serves no caller now: it is away, its disk is full or read-only, it lets none in. The same call
     /// works once that is over, whatever the call is.
     #[error("{operation}: the store is not available")]
     Unavailable {

@@ -35,7 +35,7 @@ fn kind(error: &Error) -> FaultKind {
 /// The server's codes.
 pub(super) fn code_kind(code: i32) -> FaultKind {
     match code {
-        // Nobody answers there, no primary, starting, stopping, stepping down, not let in, no majority, no room
+        // No server answers there, no primary, starting, stopping, stepping down, not let in, no majority, no room
         // on the disk, more than the plan of a hosted cluster has room for.
         6 | 7 | 13 | 18 | 89 | 91 | 100 | 133 | 134 | 189 | 8_000 | 9_001 | 10_107 | 11_600 | 11_602
         | 13_435 | 13_436 | 14_031 => FaultKind::Unavailable,
