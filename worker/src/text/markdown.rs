@@ -6,14 +6,15 @@ use pulldown_cmark::{BrokenLink, Event, HeadingLevel, Options, Parser, Tag, TagE
 
 use super::blocks::BlockWriter;
 use super::html;
+#[cfg(test)]
+use super::segments::front_matter;
 use super::segments::{Form, Segment, Segments};
 use crate::compute::Stopped;
 
 const OPTIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_FOOTNOTES)
     .union(Options::ENABLE_STRIKETHROUGH)
-    .union(Options::ENABLE_TASKLISTS)
-    .union(Options::ENABLE_YAML_STYLE_METADATA_BLOCKS);
+    .union(Options::ENABLE_TASKLISTS);
 
 /// Writes the document's text: links and emphasis give their text, images outside links their description.
 pub(super) fn write_blocks(source: &str, blocks: &mut BlockWriter<'_>) -> Result<(), Stopped> {
@@ -39,7 +40,9 @@ pub(super) fn write_blocks(source: &str, blocks: &mut BlockWriter<'_>) -> Result
 #[cfg(test)]
 pub(super) fn write_whole(source: &str, blocks: &mut BlockWriter<'_>) -> Result<(), Stopped> {
     let joints = Joints { before: false, after: false, repeats_head: false };
-    write_segment(source, &Segments::default(), joints, blocks)
+    let (lines, end) = front_matter(source).unwrap_or_default();
+    blocks.code(&source[lines])?;
+    write_segment(&source[end..], &Segments::default(), joints, blocks)
 }
 
 fn write_segment(
@@ -136,7 +139,7 @@ impl Reader<'_, '_> {
         match tag {
             Tag::Paragraph => self.blocks.paragraph(),
             Tag::Heading { level, .. } => self.blocks.heading(level_number(*level)),
-            Tag::CodeBlock(_) | Tag::HtmlBlock | Tag::MetadataBlock(_) => self.literal = Some(String::new()),
+            Tag::CodeBlock(_) | Tag::HtmlBlock => self.literal = Some(String::new()),
             Tag::Item => self.blocks.list_item(),
             Tag::TableHead | Tag::TableCell if self.joints.repeats_head => {}
             Tag::TableHead | Tag::TableRow => self.blocks.line_break(),
@@ -155,7 +158,7 @@ impl Reader<'_, '_> {
             TagEnd::TableHead => self.joints.repeats_head = false,
             TagEnd::Heading(_) => self.blocks.end_heading(),
             TagEnd::Item => self.blocks.end_list_item(),
-            TagEnd::CodeBlock | TagEnd::MetadataBlock(_) => {
+            TagEnd::CodeBlock => {
                 let code = self.literal.take().unwrap_or_default();
                 self.blocks.code(&code)?;
             }

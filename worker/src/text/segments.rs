@@ -56,11 +56,16 @@ pub(super) struct Segments {
 impl Segments {
     pub(super) fn of(source: &str, options: Options, turn: &Turn) -> Result<Self, Stopped> {
         let mut segments = Self::default();
-        if source.len() <= WINDOW_BYTES {
-            segments.list.push(Segment { form: Form::Markdown, range: 0..source.len(), goes_on: false });
+        let mut at = 0;
+        if let Some((lines, end)) = front_matter(source) {
+            segments.list.push(Segment { form: Form::Code, range: lines, goes_on: false });
+            at = end;
+        }
+        if source.len() - at <= WINDOW_BYTES {
+            segments.list.push(Segment { form: Form::Markdown, range: at..source.len(), goes_on: false });
             return Ok(segments);
         }
-        let mut scan = Scan { source, options, at: 0, table_head: None };
+        let mut scan = Scan { source, options, at, table_head: None };
         while scan.at < source.len() {
             turn.check(WINDOW_BYTES)?;
             let segment = scan.next(&mut segments, turn)?;
@@ -279,6 +284,26 @@ fn line_start(text: &str, at: usize) -> usize {
 
 fn first_line(text: &str) -> &str {
     text.split_inclusive('\n').next().unwrap_or_default()
+}
+
+/// The lines of a metadata block (`---`, YAML, then `---` or `...`) and where it ends. Only the start of a document can
+/// be one: the parser's own option takes the text between any two rules for metadata, wherever they stand.
+pub(super) fn front_matter(source: &str) -> Option<(Range<usize>, usize)> {
+    let mut lines = source.split_inclusive('\n');
+    let opening = lines.next().filter(|line| line.trim_end() == "---")?;
+    let mut end = opening.len();
+    for line in lines {
+        let is_closing = matches!(line.trim_end(), "---" | "...");
+        let is_first = end == opening.len();
+        if is_first && (is_closing || line.trim().is_empty()) {
+            return None;
+        }
+        if is_closing {
+            return Some((opening.len()..end, end + line.len()));
+        }
+        end += line.len();
+    }
+    None
 }
 
 /// What ends a block of HTML that begins like this; `None` when a blank line does.

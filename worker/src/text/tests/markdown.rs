@@ -47,3 +47,12 @@ fn front_matter_is_kept_as_text() {
     assert_eq!(parsed.text, "title: x\n\n# Name");
     assert_eq!(parsed.title.as_deref(), Some("Name"));
 }
+
+#[test]
+fn text_between_two_rules_is_no_metadata() {
+    let text = |source| read("text/markdown", source).text;
+    assert_eq!(text("Before\n\n---\n*one*\n\n<b>two</b>\n\n---\nAfter\n"), "Before\n\none\n\ntwo\n\nAfter");
+    assert_eq!(text("---\n\n*one*\n\n---\nAfter\n"), "one\n\nAfter");
+    assert_eq!(text("---\n---\n*one*\n\n---\nAfter\n"), "one\n\nAfter");
+    assert_eq!(text("---\n*never closed*\n"), "never closed");
+}
