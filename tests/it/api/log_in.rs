@@ -73,17 +73,24 @@ async fn an_unknown_user_is_a_wrong_password() {
 #[tokio::test]
 async fn an_unknown_user_takes_as_long_as_a_wrong_password() {
     let api = api().await;
-    let shortest = async |name: &'static str| {
-        let mut shortest = Duration::MAX;
-        for _ in 0..4 {
-            let start = Instant::now();
-            problem(&wrong(&api, name).await, 401, "login_failed");
-            shortest = shortest.min(start.elapsed());
-        }
-        shortest
+    let answered = async |name: &'static str| {
+        let start = Instant::now();
+        problem(&wrong(&api, name).await, 401, "login_failed");
+        start.elapsed()
     };
-    let (known, unknown) = (shortest("ann").await, shortest("eve").await);
-    assert!(unknown * 3 > known && known * 3 > unknown, "{known:?} for a known, {unknown:?} for an unknown");
+    // Other work on the machine only adds to a time: the shortest ones come near each other sooner or later, but never
+    // if one of the two answers needs no hash.
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    for _ in 0..50 {
+        known = known.min(answered("ann").await);
+        unknown = unknown.min(answered("eve").await);
+        if unknown < known * 2 && known < unknown * 2 {
+            return;
+        }
+        // No lock-out lasts so long.
+        api.clock.advance(Duration::from_secs(172_800));
+    }
+    panic!("{known:?} for a known, {unknown:?} for an unknown");
 }
 
 #[tokio::test]
