@@ -7,8 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Transaction};
 
 use super::tx::Tx;
-pub(super) use crate::catalog::Reader;
-use crate::catalog::Whose;
+use crate::catalog::{Reader, Whose};
 use crate::deadline::{BULK, CALL};
 use crate::ports::StoreResult;
 
@@ -84,11 +83,6 @@ impl Postgres {
             Whose::Nobody => {}
         }
         Ok(transaction)
-    }
-
-    /// A transaction named `operation` that reads what `reader` may read of every tenant.
-    pub(super) async fn reader_tx(&self, reader: Reader, operation: &'static str) -> StoreResult<Tx> {
-        Tx::begin(self, &Whose::Reader(reader), operation, CALL).await
     }
 
     /// A transaction named `operation` that belongs to nobody and so sees no row of a tenant.
