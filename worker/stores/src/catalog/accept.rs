@@ -117,7 +117,8 @@ impl Accepting<'_> {
         Ok(over.map(Accepted::OverQuota))
     }
 
-    /// Claims an idempotency key, or says what was answered under it. Waits for a request that is claiming it right now.
+    /// Claims an idempotency key, or says what was answered under it. Waits for a request that is claiming it right
+    /// now.
     async fn key_claim(&mut self, new: &Idempotency) -> StoreResult<Option<Replay>> {
         let (catalog, now) = (self.catalog, self.now);
         let claim = catalog.sql(

@@ -314,7 +314,8 @@ impl Tx {
         }
     }
 
-    /// Goes on as another role of PostgreSQL, which reaches other tables; `None` goes back to the role that it began as.
+    /// Goes on as another role of PostgreSQL, which reaches other tables; `None` goes back to the role that it began
+    /// as.
     pub(crate) async fn become_reader(&mut self, reader: Option<Reader>) -> StoreResult<()> {
         #[cfg(feature = "postgres")]
         if let Inner::Postgres(_) = self.inner {

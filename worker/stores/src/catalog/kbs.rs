@@ -115,8 +115,8 @@ impl Catalog {
         Ok(closed)
     }
 
-    /// Removes the rows of a knowledge base that was closed, and revokes the keys that reach it alone. Returns whether it
-    /// was there.
+    /// Removes the rows of a knowledge base that was closed, and revokes the keys that reach it alone. Returns whether
+    /// it was there.
     pub(super) async fn kb_delete(
         &self,
         operation: &'static str,

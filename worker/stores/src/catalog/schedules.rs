@@ -122,9 +122,9 @@ impl DueSchedules {
         rows.all("schedules.schedules_due", select.bind(now).bind(limit), read_due).await
     }
 
-    /// Puts `job` into the tenant's outbox, counts it for the day, and moves the schedule to `next`, in one transaction,
-    /// if it still waits for `due.fire_at`: of many workers that see the same due schedule, one fires it. Where
-    /// `limits` stand against one more job today, the schedule moves on without it.
+    /// Puts `job` into the tenant's outbox, counts it for the day, and moves the schedule to `next`, in one
+    /// transaction, if it still waits for `due.fire_at`: of many workers that see the same due schedule, one fires it.
+    /// Where `limits` stand against one more job today, the schedule moves on without it.
     pub async fn schedule_fire(
         &self,
         due: &DueSchedule,

@@ -111,8 +111,8 @@ impl Catalog {
         if slug == self.tenant.as_str() { Ok(true) } else { self.slug_insert(tx, slug).await }
     }
 
-    /// Calls the tenant by a slug. Returns whether it was free: the row of the tenant that has it is not visible here, so
-    /// it is tried rather than looked up.
+    /// Calls the tenant by a slug. Returns whether it was free: the row of the tenant that has it is not visible here,
+    /// so it is tried rather than looked up.
     pub(super) async fn slug_insert(&self, tx: &mut Tx, slug: &str) -> StoreResult<bool> {
         let insert = self.sql(
             "insert into slugs (tenant_id, slug, is_current) values ($1, $2, true) on conflict do nothing",

@@ -1,7 +1,7 @@
 //! PostgreSQL: the catalog, and the part of the index that is not the graph.
 //!
-//! Every way to a connection is a transaction with a name that says whose rows it sees ([`Postgres::begin`]). Every table
-//! of tenants has forced row level security, so a transaction that forgot to say so sees nothing.
+//! Every way to a connection is a transaction with a name that says whose rows it sees ([`Postgres::begin`]). Every
+//! table of tenants has forced row level security, so a transaction that forgot to say so sees nothing.
 
 mod chunks;
 mod derive;
