@@ -55,7 +55,7 @@ async fn every_table_begins_its_key_with_the_tenant() {
 
 /// The text of each SQL statement in a source file.
 fn statements(source: &str) -> Vec<&str> {
-    let verbs = ["select", "insert", "update", "delete", "with"];
+    let verbs = ["select ", "insert ", "update ", "delete ", "with "];
     let literals = source.split('"').skip(1).step_by(2);
     literals.filter(|text| verbs.iter().any(|verb| text.trim_start().starts_with(verb))).collect()
 }
