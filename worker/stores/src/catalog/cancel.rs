@@ -25,7 +25,7 @@ impl Catalog {
         self.rows.execute("catalog.documents_failed", update).await
     }
 
-    /// Takes all of the tenant's jobs out of the outbox, because its work is called off. How many there were.
+    /// Takes all of the tenant's jobs out of the outbox, because its work is cancelled. Returns how many there were.
     pub async fn outbox_clear(&self) -> StoreResult<u64> {
         let delete = self.sql("delete from outbox where tenant_id = $1");
         self.rows.execute("catalog.outbox_clear", delete).await

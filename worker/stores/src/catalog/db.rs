@@ -50,7 +50,7 @@ pub(crate) enum Whose {
     /// What a purpose needs of every tenant.
     Reader(Reader),
     /// No tenant's rows: for statements about the database itself.
-    Nobody,
+    NoTenant,
 }
 
 impl Db {
@@ -65,7 +65,7 @@ impl Db {
     }
 }
 
-/// A database as seen on somebody's behalf.
+/// A database, and whose rows it shows.
 #[derive(Clone)]
 pub(crate) struct View {
     db: Db,

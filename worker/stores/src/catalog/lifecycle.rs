@@ -20,8 +20,8 @@ impl Lifecycle {
         Self { catalog }
     }
 
-    /// Begins to delete revision `revision` of a document, or goes on with it. From then on nobody sees the
-    /// document, and whoever works on it finds that its revision has passed. Returns the revision under which
+    /// Begins to delete revision `revision` of a document, or goes on with it. From then on it is in no list, and a
+    /// job that works on it finds that its revision has passed. Returns the revision under which
     /// it is being deleted; `None` when it is gone or was uploaded again.
     pub async fn document_deletion_begin(
         &self,
@@ -35,7 +35,7 @@ impl Lifecycle {
     }
 
     /// Removes the row of a document that is being deleted under `revision`. Returns whether it did; if not,
-    /// it was uploaded again, or somebody else deletes it.
+    /// it was uploaded again, or another call deletes it.
     pub async fn document_delete(&self, kb: &KbId, id: &DocumentId, revision: u64) -> StoreResult<bool> {
         self.catalog.document_delete("lifecycle.document_delete", (kb, id, revision)).await
     }
@@ -45,14 +45,14 @@ impl Lifecycle {
         Ok(self.catalog.kb_as("lifecycle.kb_closed", kb).await?.filter(|kb| kb.is_closed))
     }
 
-    /// Removes the rows of a knowledge base that was closed, and revokes the API keys that reach it alone: one that is
-    /// made later under the same id is not theirs. Returns whether there were any rows.
+    /// Removes the rows of a knowledge base that was closed, and revokes the API keys that reach it alone: a
+    /// knowledge base made later under the same id is not theirs. Returns whether there were any rows.
     pub async fn kb_delete(&self, kb: &KbId, now: DateTime<Utc>) -> StoreResult<bool> {
         self.catalog.kb_delete("lifecycle.kb_delete", kb, now).await
     }
 
     /// Closes the tenant, whatever state it is in: it is being deprovisioned, and jobs that were stamped before
-    /// are called off. Returns its new epoch; `None` when it is gone.
+    /// are cancelled. Returns its new epoch; `None` when it is gone.
     pub async fn tenant_close(&self) -> StoreResult<Option<u64>> {
         self.catalog.tenant_close("lifecycle.tenant_close").await
     }
@@ -62,8 +62,8 @@ impl Lifecycle {
         self.catalog.kbs_all("lifecycle.tenant_kbs").await
     }
 
-    /// Removes all rows of a tenant that was closed. What stays is its id and its epoch, so that nobody gets
-    /// the id again. Returns whether it did.
+    /// Removes all rows of a tenant that was closed. What stays is its id and its epoch, so that no other
+    /// tenant gets the id. Returns whether it did.
     pub async fn tenant_delete(&self, now: DateTime<Utc>) -> StoreResult<bool> {
         self.catalog.tenant_delete("lifecycle.tenant_delete", now).await
     }

@@ -80,14 +80,14 @@ impl Postgres {
             Whose::Reader(reader) => {
                 sqlx::query(reader.set_role()).execute(&mut *transaction).await?;
             }
-            Whose::Nobody => {}
+            Whose::NoTenant => {}
         }
         Ok(transaction)
     }
 
-    /// A transaction named `operation` that belongs to nobody and so sees no row of a tenant.
-    pub(super) async fn nobody_tx(&self, operation: &'static str) -> StoreResult<Tx> {
-        Tx::begin(self, &Whose::Nobody, operation, CALL).await
+    /// A transaction named `operation` that sees no row of any tenant.
+    pub(super) async fn no_tenant_tx(&self, operation: &'static str) -> StoreResult<Tx> {
+        Tx::begin(self, &Whose::NoTenant, operation, CALL).await
     }
 }
 
