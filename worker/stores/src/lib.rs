@@ -16,6 +16,7 @@ pub mod ports;
 mod backend;
 mod blobs;
 mod cache;
+mod catalog;
 mod config;
 mod data_dir;
 mod data_dir_lock;
@@ -23,20 +24,22 @@ mod deadline;
 mod directory;
 mod embedded;
 mod error;
-mod flows;
 mod graph;
 mod graph_fold;
 mod mongo;
 mod open;
 mod page;
 mod percent;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod retention;
 mod scoped;
 mod self_test;
+#[cfg(feature = "postgres")]
 mod servers;
 
 pub use blobs::{Leftovers, Swept};
+pub use catalog::{Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay};
 pub use config::{Backends, InvalidStores, StoresConfig};
 pub use data_dir_lock::{DataDirLock, Holder};
 pub use error::StoreError;
@@ -44,6 +47,7 @@ pub use graph::TenantCypher;
 #[cfg(feature = "test-support")]
 pub use open::open_without_redis;
 pub use open::{Opened, open};
-pub use ports::{Directory, DueSchedules, Identities, OutboxRelay, SettingsRelay};
+pub use ports::Directory;
+#[cfg(feature = "postgres")]
 pub use postgres::migrate;
 pub use scoped::{Stores, TenantStores};

@@ -7,11 +7,14 @@ use jobs::clock::SharedClock;
 use crate::backend::Backend;
 use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
+use crate::catalog::{DueSchedules, Identities, OutboxRelay, SettingsRelay};
 use crate::config::{Backends, InvalidStores, StoresConfig};
 use crate::directory::{Answers, CachedDirectory, DirectoryNews};
-use crate::ports::{Directory, DueSchedules, Identities, OutboxRelay, SettingsRelay};
+use crate::ports::Directory;
 use crate::scoped::{Ports, Stores};
-use crate::{embedded, self_test, servers};
+#[cfg(feature = "postgres")]
+use crate::servers;
+use crate::{embedded, self_test};
 
 /// The stores, opened.
 #[derive(Clone)]
@@ -21,13 +24,13 @@ pub struct Opened {
     /// Who exists and who may do what.
     pub directory: Arc<dyn Directory>,
     /// Accepted jobs on their way to the queue.
-    pub outbox: Arc<dyn OutboxRelay>,
+    pub outbox: Arc<OutboxRelay>,
     /// Schedules whose time has come.
-    pub schedules: Arc<dyn DueSchedules>,
+    pub schedules: Arc<DueSchedules>,
     /// What the queue has to know of tenants.
-    pub settings: Arc<dyn SettingsRelay>,
+    pub settings: Arc<SettingsRelay>,
     /// People who log in.
-    pub identities: Arc<dyn Identities>,
+    pub identities: Arc<Identities>,
     /// What requests left behind that were cut short.
     pub leftovers: Leftovers,
 }
@@ -46,8 +49,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let blobs = ObjectBlobs::open(config)?;
     let own_redis = matches!(config.backends, Backends::Embedded).then(|| config.data_dir.join("redis"));
     let ports = Ports {
-        catalog: backend.catalog,
-        lifecycle: backend.lifecycle,
+        catalogs: backend.catalogs.clone(),
         documents: backend.documents,
         index: backend.index,
         blobs: Box::new(blobs.clone()),
@@ -55,15 +57,16 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     };
     self_test::run(&ports, &config.backends, &clock).await?;
     let stores = Stores::new(ports);
-    let leftovers = Leftovers::new(blobs, stores.clone(), Arc::clone(&backend.rows));
-    let directory = CachedDirectory::start(backend.rows, answers, news, redis.nodes, clock);
+    let rows = backend.catalogs.directory_rows();
+    let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
+    let directory = CachedDirectory::start(rows, answers, news, redis.nodes, clock);
     Ok(Opened {
         stores,
         directory: Arc::new(directory),
-        outbox: backend.outbox,
-        schedules: backend.schedules,
-        settings: backend.settings,
-        identities: backend.identities,
+        outbox: Arc::new(backend.catalogs.outbox()),
+        schedules: Arc::new(backend.catalogs.schedules()),
+        settings: Arc::new(backend.catalogs.settings()),
+        identities: Arc::new(backend.catalogs.identities()),
         leftovers,
     })
 }
@@ -84,21 +87,21 @@ pub async fn open_without_redis(
     let backend = open_backend(&config, &clock, &news).await?;
     let blobs = ObjectBlobs::open(&config)?;
     let stores = Stores::new(Ports {
-        catalog: backend.catalog,
-        lifecycle: backend.lifecycle,
+        catalogs: backend.catalogs.clone(),
         documents: backend.documents,
         index: backend.index,
         blobs: Box::new(blobs.clone()),
         cache: Box::new(cache::MemoryCache::new(Arc::clone(&clock))),
     });
-    let leftovers = Leftovers::new(blobs, stores.clone(), Arc::clone(&backend.rows));
+    let rows = backend.catalogs.directory_rows();
+    let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
     Ok(Opened {
         stores,
-        directory: Arc::new(CachedDirectory::alone(backend.rows, answers, news, clock)),
-        outbox: backend.outbox,
-        schedules: backend.schedules,
-        settings: backend.settings,
-        identities: backend.identities,
+        directory: Arc::new(CachedDirectory::alone(rows, answers, news, clock)),
+        outbox: Arc::new(backend.catalogs.outbox()),
+        schedules: Arc::new(backend.catalogs.schedules()),
+        settings: Arc::new(backend.catalogs.settings()),
+        identities: Arc::new(backend.catalogs.identities()),
         leftovers,
     })
 }
@@ -111,9 +114,15 @@ async fn open_backend(
     let (clock, news) = (Arc::clone(clock), news.clone());
     match &config.backends {
         Backends::Embedded => embedded::open(&config.data_dir, clock, news).await,
+        #[cfg(feature = "postgres")]
         Backends::Servers { postgres_url, mongo_url, neo4j_url } => {
             servers::open(postgres_url, mongo_url, neo4j_url, clock, news).await
         }
+        #[cfg(not(feature = "postgres"))]
+        Backends::Servers { .. } => Err(InvalidStores::Setting {
+            setting: "POSTGRES_URL",
+            problem: "this program was built without PostgreSQL (the feature `postgres`)".to_owned(),
+        }),
     }
 }
 

@@ -9,11 +9,12 @@ use secrecy::SecretString;
 
 use self::index::ServerIndexes;
 use crate::backend::Backend;
+use crate::catalog::{Catalogs, Db};
 use crate::config::InvalidStores;
 use crate::directory::DirectoryNews;
 use crate::graph::Neo4j;
 use crate::mongo::{Mongo, MongoDocuments};
-use crate::postgres::{PgCatalogs, PgDirectory, PgIdentities, PgOutbox, PgSchedules, PgSettings, Postgres};
+use crate::postgres::Postgres;
 
 /// Connects to the servers.
 ///
@@ -30,16 +31,9 @@ pub(crate) async fn open(
     let mongo = Mongo::open(mongo_url).await?;
     let neo4j = Neo4j::new(neo4j_url)?;
     neo4j.answers().await?;
-    let catalogs = PgCatalogs::new(postgres.clone(), news, Arc::clone(&clock));
     Ok(Backend {
-        catalog: Box::new(catalogs.clone()),
-        lifecycle: Box::new(catalogs),
+        catalogs: Catalogs::new(Db::Postgres(postgres.clone()), news, Arc::clone(&clock)),
         documents: Box::new(MongoDocuments::new(mongo)),
-        index: Box::new(ServerIndexes::new(postgres.clone(), Arc::new(neo4j), clock)),
-        rows: Arc::new(PgDirectory::new(postgres.clone())),
-        outbox: Arc::new(PgOutbox::new(postgres.clone())),
-        schedules: Arc::new(PgSchedules::new(postgres.clone())),
-        settings: Arc::new(PgSettings::new(postgres.clone())),
-        identities: Arc::new(PgIdentities::new(postgres)),
+        index: Box::new(ServerIndexes::new(postgres, Arc::new(neo4j), clock)),
     })
 }

@@ -3,10 +3,12 @@
 
 mod mongo;
 mod neo4j;
+#[cfg(feature = "postgres")]
 mod postgres;
 
 pub use mongo::DirectMongo;
 pub use neo4j::DirectNeo4j;
+#[cfg(feature = "postgres")]
 pub use postgres::DirectPostgres;
 
 /// What a driver said.

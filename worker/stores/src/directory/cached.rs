@@ -14,7 +14,8 @@ use jobs::tenant::{
 use tokio::task::JoinHandle;
 
 use super::answers::{Answer, Question};
-use super::{Answers, DirectoryNews, DirectoryRows, MemberRecord, permissions, subscriber};
+use super::{Answers, DirectoryNews, permissions, subscriber};
+use crate::catalog::{DirectoryRows, MemberRecord};
 use crate::deadline::{CALL, within};
 use crate::error::StoreError;
 use crate::model::{ApiKeyRecord, Cancellations, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
@@ -25,7 +26,7 @@ const PING_LIMIT: Duration = Duration::from_secs(3);
 
 /// Answers from what it was told lately, else from the rows.
 pub(crate) struct CachedDirectory {
-    rows: Arc<dyn DirectoryRows>,
+    rows: DirectoryRows,
     answers: Answers,
     news: DirectoryNews,
     clock: SharedClock,
@@ -54,7 +55,7 @@ macro_rules! ask {
 impl CachedDirectory {
     /// A directory over `rows`, and its task that hears of changes.
     pub(crate) fn start(
-        rows: Arc<dyn DirectoryRows>,
+        rows: DirectoryRows,
         answers: Answers,
         news: DirectoryNews,
         nodes: Vec<redis::Client>,
@@ -67,7 +68,7 @@ impl CachedDirectory {
     /// A directory that is the only process to change its rows.
     #[cfg(feature = "test-support")]
     pub(crate) fn alone(
-        rows: Arc<dyn DirectoryRows>,
+        rows: DirectoryRows,
         answers: Answers,
         news: DirectoryNews,
         clock: SharedClock,

@@ -1,13 +1,12 @@
 //! Which tenant a word in a host name means, remembered in Redis for every process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::tenant::TenantId;
 use redis::Cmd;
 
-use super::DirectoryRows;
 use crate::cache::Commands;
+use crate::catalog::DirectoryRows;
 use crate::deadline::{CALL, within};
 use crate::ports::StoreResult;
 
@@ -30,11 +29,7 @@ impl Slugs {
     }
 
     /// The tenant that is called `slug`.
-    pub(crate) async fn tenant(
-        &self,
-        rows: &Arc<dyn DirectoryRows>,
-        slug: &str,
-    ) -> StoreResult<Option<TenantId>> {
+    pub(crate) async fn tenant(&self, rows: &DirectoryRows, slug: &str) -> StoreResult<Option<TenantId>> {
         if let Some(known) = self.known(slug).await {
             return Ok(known.parse().ok());
         }

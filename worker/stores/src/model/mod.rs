@@ -2,13 +2,11 @@
 
 mod accept;
 mod api_key;
-mod cancellation;
 mod document;
 mod gate;
 mod graph;
-mod history;
 mod identity;
-mod invitation;
+mod job;
 mod member;
 mod original;
 mod rag_settings;
@@ -16,7 +14,6 @@ mod rate;
 mod relation_cursor;
 mod schedule;
 mod tenant;
-mod tenant_filter;
 mod text;
 mod usage;
 mod workspace;
@@ -24,25 +21,25 @@ mod workspace;
 pub use accept::{Acceptance, Accepted, Idempotency, Replay};
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
-pub use cancellation::{Cancellations, JobMark};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
 pub use gate::GateRule;
 pub(crate) use gate::GateState;
 pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
-pub use history::{JobRecord, Redrives};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, Place, PlaceChange, Renewal, Session, User,
     UserChange, UserName,
 };
-pub use invitation::{Invitation, InvitationAccepted, InvitationSecret, Invited, Invitee};
-pub use member::{Member, MemberAdded, MemberChange, Standing};
+pub use job::{Cancellations, JobMark, JobRecord, Redrives};
+pub use member::{
+    Invitation, InvitationAccepted, InvitationSecret, Invited, Invitee, Member, MemberAdded, MemberChange,
+    Standing,
+};
 pub use original::StoredOriginal;
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use rate::{RateTaken, RateWindow};
 pub use relation_cursor::{InvalidRelationCursor, RelationCursor};
 pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
-pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantPlan, TenantSettings};
-pub use tenant_filter::TenantFilter;
+pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantFilter, TenantPlan, TenantSettings};
 pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
 pub use usage::{Derived, Growth, OverQuota, Usage};

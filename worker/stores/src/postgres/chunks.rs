@@ -7,7 +7,6 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::pool::TenantDb;
-use super::row::number;
 use crate::model::{Chunk, Kb};
 use crate::ports::StoreResult;
 
@@ -100,4 +99,10 @@ fn read_chunk(row: &PgRow) -> sqlx::Result<Chunk> {
         tokens: number(row, "tokens")?,
         content: row.try_get("content")?,
     })
+}
+
+/// A `bigint` column that holds a number of the given kind.
+fn number<T: TryFrom<i64>>(row: &PgRow, column: &'static str) -> sqlx::Result<T> {
+    let wide: i64 = row.try_get(column)?;
+    T::try_from(wide).map_err(|_| sqlx::Error::Decode(format!("{column} is out of range").into()))
 }

@@ -42,7 +42,7 @@ impl Postgres {
                     exists (select from pg_class where relnamespace = 'public'::regnamespace \
                             and relkind in ('r', 'p') and pg_has_role(current_user, relowner, 'member')) as owner",
         );
-        let (mighty, owner) = self.nobody_row(sql, |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
+        let (mighty, owner) = self.no_tenant_row(sql, |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
         let problem = match (mighty, owner) {
             (true, _) => "the role is superuser or may bypass row level security",
             (_, true) => "the role owns the tables, so it could lift row level security",
@@ -56,7 +56,7 @@ impl Postgres {
         let hint =
             "run `worker migrate` with POSTGRES_ADMIN_URL set, because the tables are not there or not ours";
         let sql = sqlx::query("select coalesce(max(version), 0) from tenantry.migrations where success");
-        let mut tx = self.nobody_tx(READY).await.map_err(unreachable(hint))?;
+        let mut tx = self.no_tenant_tx(READY).await.map_err(unreachable(hint))?;
         let found: i64 = tx.one(sql, |row| row.try_get(0)).await.map_err(unreachable(hint))?;
         let known = migrator().iter().map(|migration| migration.version).max().unwrap_or(0);
         if found < known {
@@ -83,7 +83,7 @@ impl Postgres {
                    select from pg_policies where schemaname = 'public' and tablename = c.relname \
                      and policyname <> 'tenant_rows' and not roles <@ '{tenantry_directory,tenantry_relay,tenantry_identity}'))",
         );
-        match self.nobody_row(sql, |row| row.try_get::<Option<String>, _>(0)).await? {
+        match self.no_tenant_row(sql, |row| row.try_get::<Option<String>, _>(0)).await? {
             None => Ok(()),
             Some(tables) => Err(not_isolated(format!("row level security is off or widened on {tables}"))),
         }
@@ -99,7 +99,7 @@ impl Postgres {
              values ($1, $2, '', 200, 'null', 'epoch')",
         );
         let key = uuid::Uuid::now_v7().to_string();
-        let mut tx = self.nobody_tx(READY).await.map_err(unreachable(hint))?;
+        let mut tx = self.no_tenant_tx(READY).await.map_err(unreachable(hint))?;
         tx.execute(enter().bind(CANARY)).await.map_err(unreachable(hint))?;
         tx.execute(insert.bind(CANARY).bind(&key)).await.map_err(unreachable(hint))?;
         for (tenant, expected) in [(CANARY, 1), (PROBE, 0), ("", 0)] {
@@ -113,13 +113,13 @@ impl Postgres {
         Ok(())
     }
 
-    async fn nobody_row<T>(
+    async fn no_tenant_row<T>(
         &self,
         sql: super::tx::Sql<'_>,
         read: fn(&PgRow) -> sqlx::Result<T>,
     ) -> Result<T, InvalidStores> {
         let hint = "let the role read pg_class and pg_roles";
-        let mut tx = self.nobody_tx(READY).await.map_err(unreachable(hint))?;
+        let mut tx = self.no_tenant_tx(READY).await.map_err(unreachable(hint))?;
         let value = tx.one(sql, read).await.map_err(unreachable(hint))?;
         tx.commit().await.map_err(unreachable(hint))?;
         Ok(value)

@@ -9,10 +9,11 @@ use jobs::tenant::{KbId, TenantId};
 use jobs::{DocumentId, JobId};
 use sha2::{Digest as _, Sha256};
 
+use crate::catalog::Catalog;
 use crate::model::{
     Acceptance, Chunk, Extraction, GraphCounts, Idempotency, Kb, Mention, MentionKind, NewKb, WorkspaceId,
 };
-use crate::ports::{Blobs, Cache, Catalog, Documents, Index, StoreResult};
+use crate::ports::{Blobs, Cache, Documents, Index, StoreResult};
 use crate::scoped::Scope;
 
 /// Whose rows are written. Look-alikes, so that a comparison by prefix shows.
@@ -53,7 +54,7 @@ impl Canary {
         Self { now, document: DocumentId::of_name(&name), name, kb }
     }
 
-    pub(super) async fn catalog(&self, (canary, probe): Pair<dyn Catalog>) -> StoreResult<Seen> {
+    pub(super) async fn catalog(&self, (canary, probe): Pair<Catalog>) -> StoreResult<Seen> {
         let idempotency = Idempotency {
             key: self.name.clone(),
             fingerprint: self.name.clone(),

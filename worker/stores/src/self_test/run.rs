@@ -18,7 +18,7 @@ pub(crate) async fn run(
     let canary = Canary::hatch(clock.now());
     let settings = Settings::of(backends);
     let checks = [
-        ("the catalog", settings.catalog, canary.catalog(pair(&*ports.catalog)).await),
+        ("the catalog", settings.catalog, canary.catalog(pair(&ports.catalogs)).await),
         ("the documents", settings.documents, canary.documents(pair(&*ports.documents)).await),
         ("the index", settings.index, canary.index(pair(&*ports.index)).await),
         ("the blobs", "TENANTRY_BLOBS_URL", canary.blobs(pair(&*ports.blobs)).await),
@@ -171,7 +171,7 @@ mod tests {
         let canary = Canary::hatch(SystemClock.now());
         let anyone = "anyone".parse().unwrap();
         for seen in [
-            canary.catalog(pair(&*backend.catalog)).await,
+            canary.catalog(pair(&backend.catalogs)).await,
             canary.documents(pair(&*backend.documents)).await,
             canary.index(pair(&*backend.index)).await,
             canary.blobs(pair(&blobs)).await,
@@ -181,7 +181,7 @@ mod tests {
         judge("the cache", "SETTING", canary.cache(pair(&Separate)).await).unwrap();
 
         let canary = Canary::hatch(SystemClock.now());
-        leaks("catalog", canary.catalog(pair(&Shared(backend.catalog.scope(&anyone)))).await);
+        leaks("catalog", canary.catalog(pair(&Shared(backend.catalogs.scope(&anyone)))).await);
         leaks("documents", canary.documents(pair(&Shared(backend.documents.scope(&anyone)))).await);
         leaks("index", canary.index(pair(&Shared(backend.index.scope(&anyone)))).await);
         leaks("blobs", canary.blobs(pair(&Shared(blobs.scope(&anyone)))).await);
