@@ -1,41 +1,45 @@
+use std::time::Duration;
+
+use jobs::JobId;
 use jobs::envelope::StampedJob;
+use jobs::error::report;
 use jobs::plan::Limits;
+use jobs::queue::QueueError;
 use jobs::tenant::{Identity, KbId, Role};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use stores::TenantStores;
 use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewKb, NewTenant, Replay, User};
 
-use super::answer::Answer;
-use super::deliver::deliver;
-use super::fingerprint::Fingerprint;
-use crate::extract::IdempotencyKey;
+use crate::answer::Answer;
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::IdempotencyKey;
+use crate::state::ApiState;
 
 /// A request on its way to be accepted.
-pub(super) struct Submission<'a> {
-    pub(super) app: &'a ApiState,
-    pub(super) stores: &'a TenantStores,
-    pub(super) key: &'a IdempotencyKey,
-    pub(super) fingerprint: Fingerprint,
+pub(crate) struct Submission<'a> {
+    pub(crate) app: &'a ApiState,
+    pub(crate) stores: &'a TenantStores,
+    pub(crate) key: &'a IdempotencyKey,
+    pub(crate) fingerprint: Fingerprint,
 }
 
 /// What a request means.
 #[derive(Default)]
-pub(super) struct Proposal {
-    pub(super) tenant: Option<NewTenant>,
-    pub(super) founder: Option<User>,
-    pub(super) member: Option<(Identity, Role)>,
-    pub(super) kb: Option<NewKb>,
-    pub(super) kb_close: Option<KbId>,
-    pub(super) documents: Option<(KbId, Vec<NewDocument>)>,
-    pub(super) jobs: Vec<StampedJob>,
+pub(crate) struct Proposal {
+    pub(crate) tenant: Option<NewTenant>,
+    pub(crate) founder: Option<User>,
+    pub(crate) member: Option<(Identity, Role)>,
+    pub(crate) kb: Option<NewKb>,
+    pub(crate) kb_close: Option<KbId>,
+    pub(crate) documents: Option<(KbId, Vec<NewDocument>)>,
+    pub(crate) jobs: Vec<StampedJob>,
     /// What the tenant may have.
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 /// What became of a [`Proposal`].
-pub(super) enum Outcome<T, const STATUS: u16> {
+pub(crate) enum Outcome<T, const STATUS: u16> {
     /// Accepted, now or before.
     Answer(Answer<T, STATUS>),
     /// A document was uploaded by someone else in between: look again and propose again.
@@ -44,7 +48,7 @@ pub(super) enum Outcome<T, const STATUS: u16> {
 
 impl<T, const STATUS: u16> Outcome<T, STATUS> {
     /// The answer, for whoever does not propose again.
-    pub(super) fn answer(self) -> Result<Answer<T, STATUS>, Problem> {
+    pub(crate) fn answer(self) -> Result<Answer<T, STATUS>, Problem> {
         match self {
             Self::Answer(answer) => Ok(answer),
             Self::Moved => Err(outrun()),
@@ -53,14 +57,14 @@ impl<T, const STATUS: u16> Outcome<T, STATUS> {
 }
 
 /// The refusal of a request that others were always faster than.
-pub(super) fn outrun() -> Problem {
+pub(crate) fn outrun() -> Problem {
     Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)
 }
 
 impl Submission<'_> {
     /// The answer that the same request got before. Saves the work of a request that is not new; that no
     /// request is accepted twice is ensured by [`Submission::propose`].
-    pub(super) async fn earlier<T, const STATUS: u16>(&self) -> Result<Option<Answer<T, STATUS>>, Problem> {
+    pub(crate) async fn earlier<T, const STATUS: u16>(&self) -> Result<Option<Answer<T, STATUS>>, Problem> {
         let Some(key) = &self.key.0 else { return Ok(None) };
         let replay = self.stores.catalog().replay(key).await?;
         replay.map(|replay| self.again(replay)).transpose()
@@ -68,7 +72,7 @@ impl Submission<'_> {
 
     /// Writes everything that the proposal means, or nothing, and hands its jobs to the queue. `body` is what the
     /// request is answered.
-    pub(super) async fn propose<T: Serialize, const STATUS: u16>(
+    pub(crate) async fn propose<T: Serialize, const STATUS: u16>(
         &self,
         proposal: Proposal,
         body: T,
@@ -123,5 +127,107 @@ impl Submission<'_> {
         }
         let detail = "this Idempotency-Key was used for another request: use a fresh key for each request";
         Err(Problem::new(Code::IdempotencyKeyReused, detail))
+    }
+}
+
+/// Digest of what a request asks for, so that an `Idempotency-Key` cannot be used for something else.
+///
+/// It covers what was asked, not how: the same documents as multipart or as JSON are the same request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The fingerprint of an operation with its parts. Each part goes in with its length, so that no two
+    /// lists of parts are alike.
+    #[must_use]
+    pub fn of<'a>(operation: &'a str, parts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut digest = Sha256::new();
+        for part in std::iter::once(operation).chain(parts) {
+            digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+        Self(hex::encode(digest.finalize()))
+    }
+
+    /// The digest in hexadecimal.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How long an answer waits for the queue. What is not delivered by then goes on in the background, and what
+/// is not delivered at all stays in the outbox.
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Hands accepted jobs to the queue and takes them out of the outbox. Never fails: they are accepted already.
+pub(crate) async fn deliver(app: &ApiState, stores: &TenantStores, jobs: Vec<StampedJob>) {
+    let (app, stores) = (app.clone(), stores.clone());
+    // A task of its own: a client that hangs up shall not stop the delivery halfway.
+    let delivery = tokio::spawn(async move { push(&app, &stores, &jobs).await });
+    if tokio::time::timeout(DELIVERY_PATIENCE, delivery).await.is_err() {
+        tracing::warn!("the queue is slow: answering before it has the job");
+    }
+}
+
+async fn push(app: &ApiState, stores: &TenantStores, jobs: &[StampedJob]) {
+    let ids: Vec<JobId> = jobs.iter().map(StampedJob::id).collect();
+    if let Err(error) = app.queue().push_accepted(jobs).await {
+        tracing::warn!(
+            jobs = ids.len(),
+            error = report(&error),
+            "the queue is away: the outbox keeps the jobs"
+        );
+        return;
+    }
+    if let Err(error) = stores.catalog().outbox_delete(&ids).await {
+        tracing::warn!(
+            error = report(&error),
+            "delivered jobs stay in the outbox: the relay will find them known"
+        );
+    }
+}
+
+/// How long an answer waits for the queue to say whether there is room.
+const LIMITS_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Refuses jobs for which their tenant has no room, before anything of them is written. A queue that is away
+/// refuses nothing: what is accepted then is delivered later.
+///
+/// # Errors
+/// When a limit is reached.
+pub(crate) async fn ensure_room(app: &ApiState, jobs: &[StampedJob]) -> Result<(), Problem> {
+    match tokio::time::timeout(LIMITS_PATIENCE, app.queue().room_for(jobs)).await {
+        Ok(Err(QueueError::LimitReached(limits))) if !limits.is_empty() => {
+            Err(Problem::from(QueueError::LimitReached(limits)))
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(error = report(&error), "the queue does not say whether there is room: accepting");
+            Ok(())
+        }
+        Err(_) => {
+            tracing::warn!("the queue is slow to say whether there is room: accepting");
+            Ok(())
+        }
+        Ok(Ok(())) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_repeats_and_sees_every_boundary() {
+        let one = Fingerprint::of("documents", ["default", "a.md", "x"]);
+        assert_eq!(one, Fingerprint::of("documents", ["default", "a.md", "x"]));
+        for other in [
+            Fingerprint::of("reindex", ["default", "a.md", "x"]),
+            Fingerprint::of("documents", ["default", "a.md", "y"]),
+            Fingerprint::of("documents", ["defaulta.md", "x"]),
+            Fingerprint::of("documents", ["default", "a.md", "x", ""]),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 }

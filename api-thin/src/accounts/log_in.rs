@@ -1,24 +1,24 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use jobs::clock::SharedClock;
 use jobs::tenant::{Identity, Role, TenantId};
 use secrecy::SecretString;
-use stores::Identities;
 use stores::model::{
     GateRule, Invitation, InvitationAccepted, Invitee, Membership, Renewal, Session, User, UserName,
 };
+use stores::{Identities, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use super::client_address::ClientAddress;
-use super::password::Passwords;
+use super::password::{Hashing, PasswordFault, Passwords};
 use super::refresh_token::{InvalidRefreshToken, RefreshToken};
-use super::refusal::LogInRefused;
-use super::rules::AccountRules;
-use super::sessions::Sessions;
-use crate::auth::{Grant, InvitationToken, KeyMint, OwnTokens};
+use crate::auth::{Grant, InvitationToken, KeyDerivation, OwnTokens, Sessions};
+use crate::config::AccountRules;
+use crate::connections::ClientAddress;
+use crate::problem::{Code, Problem};
 
 /// What [`Accounts`] works with.
 pub struct AccountsParts {
@@ -29,7 +29,7 @@ pub struct AccountsParts {
     /// Issues tokens, if the installation has a secret for them.
     pub tokens: Option<OwnTokens>,
     /// Derives refresh tokens.
-    pub mint: KeyMint,
+    pub keys: KeyDerivation,
     /// Who may try what how often.
     pub rules: AccountRules,
     /// Tells the time.
@@ -182,7 +182,7 @@ impl Accounts {
     /// When the session does not go on, and why.
     pub async fn renew(&self, refresh_token: &str) -> Result<LoggedIn, LogInRefused> {
         let tokens = self.parts.tokens.as_ref().ok_or(LogInRefused::NoTokens)?;
-        let token = RefreshToken::read(refresh_token, &self.parts.mint)?;
+        let token = RefreshToken::read(refresh_token, &self.parts.keys)?;
         let now = self.parts.clock.now();
         let (id, expires_at) = (token.session, now + Self::SESSION_LIFE);
         let session = match self.parts.identities.session_renew(id, token.generation, expires_at, now).await?
@@ -298,7 +298,7 @@ impl Accounts {
             tenant: tenant.as_ref().map(|(tenant, role)| (tenant, *role)),
         };
         let access_token = tokens.issue(&grant, self.parts.clock.now());
-        let refresh_token = RefreshToken { session: id, generation }.reveal(&self.parts.mint);
+        let refresh_token = RefreshToken { session: id, generation }.reveal(&self.parts.keys);
         LoggedIn { user, tenant, access_token, refresh_token }
     }
 }
@@ -319,5 +319,72 @@ impl Turns {
     async fn of(&self, name: &UserName) -> MutexGuard<'_, ()> {
         let slot = usize::try_from(self.hasher.hash_one(name) % 64).unwrap_or_default();
         self.locks[slot].lock().await
+    }
+}
+
+/// Why somebody is not logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInRefused {
+    /// There is no such user, or the password is another. One text for both.
+    #[error("user name or password is wrong")]
+    Wrong,
+    /// Too many tries.
+    #[error("too many attempts: wait, then try again")]
+    TooMany(Duration),
+    /// The user is a member of no tenant, or not of the one that they named.
+    #[error("the user is not a member of {}", .0.as_ref().map_or("any tenant", |_| "this tenant"))]
+    NoMember(Option<TenantId>),
+    /// The user has to say which of their tenants they mean.
+    #[error("name one of your tenants in tenant_id: {}", .0.iter().map(TenantId::as_str).collect::<Vec<_>>().join(", "))]
+    Which(Vec<TenantId>),
+    /// The refresh token is not good.
+    #[error(transparent)]
+    RefreshToken(#[from] InvalidRefreshToken),
+    /// The refresh token was used before.
+    #[error("the refresh token was used before, so its session has been ended: log in again")]
+    Reused,
+    /// This installation issues no tokens.
+    #[error("this installation issues no tokens: it has no TENANTRY_JWT_SECRET")]
+    NoTokens,
+    /// The name is kept for those who run the installation.
+    #[error("choose another username")]
+    Reserved,
+    /// No account can have this password.
+    #[error(transparent)]
+    Password(#[from] PasswordFault),
+    /// A password could not be checked.
+    #[error(transparent)]
+    Hashing(#[from] Hashing),
+    /// The catalog failed.
+    #[error("the catalog failed")]
+    Store(#[from] StoreError),
+}
+
+impl From<LogInRefused> for Problem {
+    fn from(error: LogInRefused) -> Self {
+        let code = match error {
+            LogInRefused::Wrong => Code::LoginFailed,
+            LogInRefused::TooMany(wait) => return Self::too_many_attempts(wait),
+            LogInRefused::NoMember(_) => Code::NoMembership,
+            LogInRefused::Which(_) => Code::TenantRequired,
+            LogInRefused::RefreshToken(_) | LogInRefused::Reused => Code::CredentialsInvalid,
+            LogInRefused::NoTokens => Code::UnknownRoute,
+            LogInRefused::Reserved => Code::UserExists,
+            LogInRefused::Password(fault) => {
+                return Self::new(Code::InvalidField, fault.to_string()).field("password");
+            }
+            LogInRefused::Hashing(error) => return Self::internal(&error),
+            LogInRefused::Store(error) => return error.into(),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl Problem {
+    /// Somebody tries too often.
+    pub(crate) fn too_many_attempts(wait: Duration) -> Self {
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
+        let detail = format!("wait {seconds} s, then try again");
+        Self::new(Code::TooManyAttempts, detail).retry_after_s(seconds)
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use argon2::password_hash::{self, PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::{Algorithm, Argon2, Params};
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::{Algorithm, Argon2, Params, password_hash};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 

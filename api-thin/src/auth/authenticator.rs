@@ -1,19 +1,20 @@
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobs::clock::SharedClock;
 use jobs::tenant::{Actor, DirectoryError, Identity, KbId, Provider, Role, TenantId, TenantStatus};
+use moka::sync::Cache;
 use secrecy::SecretString;
 use stores::model::{ApiKeyRecord, Standing};
-use stores::{Directory, StoreError};
+use stores::{Directory, Identities, StoreError};
 use uuid::Uuid;
 
-use super::api_key::{ApiKey, KeyMint};
-use super::presented::Presented;
-use super::principal::{Member, Principal, SuperAdmin};
+use super::api_key::ApiKey;
+use super::key_derivation::KeyDerivation;
 use super::secret::SecretHash;
 use super::token::{InvalidToken, Origin, TokenClaims, Tokens, UnverifiedToken};
-use crate::accounts::Sessions;
 
 /// Why credentials do not tell who asks.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +43,8 @@ pub struct Authenticator {
     pub directory: Arc<dyn Directory>,
     /// Tells when a key has expired.
     pub clock: SharedClock,
-    /// Derives first keys.
-    pub mint: KeyMint,
+    /// Derives the first key of each tenant.
+    pub keys: KeyDerivation,
     /// Checks tokens.
     pub tokens: Tokens,
     /// Knows whether a token's session goes on.
@@ -193,7 +194,7 @@ impl Authenticator {
     /// told that the tenant is not ready rather than that their key is wrong; only we could have derived its
     /// secret.
     async fn holder_of_first_key(&self, key: &ApiKey) -> Result<Member, AuthError> {
-        let derived = self.mint.api_key(&key.tenant, &key.id).secret_hash();
+        let derived = ApiKey::derived(&self.keys, &key.tenant, &key.id).secret_hash();
         if derived != key.secret_hash() {
             return Err(AuthError::Key);
         }
@@ -219,4 +220,201 @@ fn member(key: &ApiKey, role: Role, kb: Option<KbId>) -> Member {
 
 fn refused(token: InvalidToken) -> AuthError {
     AuthError::Token(token.into())
+}
+
+/// Who asks, as far as their credentials prove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// Runs the installation: makes tenants and watches them, and is a member of none.
+    Operator,
+    /// Belongs to one tenant.
+    Member(Member),
+    /// A person who may also do what the operator may.
+    SuperAdmin(SuperAdmin),
+}
+
+impl Principal {
+    /// Whether this may do what the operator may.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        !matches!(self, Self::Member(_))
+    }
+}
+
+/// A person who may do what the operator may, and in their own tenant what they are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuperAdmin {
+    /// Who.
+    pub identity: Identity,
+    /// What they are in the tenant that their token names, if it names one.
+    pub member: Option<Member>,
+    /// The session that their token ends with, if it came from our own log-in.
+    pub session: Option<Uuid>,
+}
+
+/// A caller in one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The only tenant that the credentials reach.
+    pub tenant: TenantId,
+    /// Whose credentials they are.
+    pub actor: Actor,
+    /// What they are in the tenant.
+    pub role: Role,
+    /// The only knowledge base that the credentials reach, if they are limited to one.
+    pub kb: Option<KbId>,
+    /// The session that they end with, if they came from our own log-in.
+    pub session: Option<Uuid>,
+}
+
+impl Member {
+    /// A caller without credentials, in an installation that asks for none.
+    #[must_use]
+    pub fn anonymous(tenant: TenantId) -> Self {
+        let actor = Actor::User(Identity::product("anonymous").expect("a name without control characters"));
+        Self { tenant, actor, role: Role::Admin, kb: None, session: None }
+    }
+}
+
+/// What a request shows to say who it is. Nothing of it is checked yet.
+#[derive(Clone)]
+pub enum Presented {
+    /// An API key of a tenant.
+    ApiKey(ApiKey),
+    /// Three parts joined by dots: a JWT.
+    Token(String),
+    /// Anything else. Only the operator's key looks like anything.
+    Other(SecretString),
+}
+
+/// Why what was presented cannot even be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// There is nothing.
+    #[error("send `Authorization: Bearer <API key or token>` or `X-API-Key: <API key>`")]
+    Missing,
+    /// Another scheme than `Bearer`.
+    #[error("the Authorization header is not `Bearer <API key or token>`")]
+    Scheme,
+    /// Two that are not the same.
+    #[error("Authorization and X-API-Key hold different credentials: send one of them")]
+    Two,
+}
+
+impl Presented {
+    /// Reads the values of the `Authorization` and `X-API-Key` headers.
+    ///
+    /// # Errors
+    /// When there is none, or more than one, or a scheme that is not ours.
+    pub fn from_headers(authorization: Option<&str>, api_key: Option<&str>) -> Result<Self, Unreadable> {
+        let bearer = authorization.map(bearer).transpose()?;
+        match (bearer, api_key.map(str::trim).filter(|key| !key.is_empty())) {
+            (None, None) => Err(Unreadable::Missing),
+            (Some(one), Some(other)) if one != other => Err(Unreadable::Two),
+            (Some(text), _) | (None, Some(text)) => Ok(Self::classify(text)),
+        }
+    }
+
+    fn classify(text: &str) -> Self {
+        if let Ok(key) = text.parse() {
+            Self::ApiKey(key)
+        } else if text.split('.').count() == 3 && !text.starts_with(ApiKey::PREFIX) {
+            Self::Token(text.to_owned())
+        } else {
+            Self::Other(text.into())
+        }
+    }
+}
+
+/// The scheme is case-insensitive (RFC 9110, 11.1).
+fn bearer(value: &str) -> Result<&str, Unreadable> {
+    let (scheme, rest) = value.trim().split_once(' ').ok_or(Unreadable::Scheme)?;
+    let token = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
+        Ok(token)
+    } else {
+        Err(Unreadable::Scheme)
+    }
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ApiKey(_) => "ApiKey",
+            Self::Token(_) => "Token",
+            Self::Other(_) => "Other",
+        })
+    }
+}
+
+/// Whether sessions go on, asked once in a while for each.
+#[derive(Clone)]
+pub struct Sessions {
+    identities: Arc<dyn Identities>,
+    clock: SharedClock,
+    live: Cache<Uuid, bool>,
+}
+
+impl Sessions {
+    /// How long an answer is believed: a session that ended in another process is believed no longer.
+    const BELIEVED: Duration = Duration::from_secs(2);
+    const REMEMBERED: u64 = 100_000;
+
+    /// The sessions that `identities` knows.
+    #[must_use]
+    pub fn new(identities: Arc<dyn Identities>, clock: SharedClock) -> Self {
+        let live = Cache::builder().max_capacity(Self::REMEMBERED).time_to_live(Self::BELIEVED).build();
+        Self { identities, clock, live }
+    }
+
+    /// Whether a session goes on.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    pub async fn is_live(&self, id: Uuid) -> Result<bool, StoreError> {
+        if let Some(live) = self.live.get(&id) {
+            return Ok(live);
+        }
+        let live = self.identities.session_is_live(id, self.clock.now()).await?;
+        self.live.insert(id, live);
+        Ok(live)
+    }
+
+    /// Notes that any session may have ended.
+    pub fn forget_all(&self) {
+        self.live.invalidate_all();
+    }
+
+    /// Notes that a session has ended.
+    pub fn forget(&self, id: Uuid) {
+        self.live.insert(id, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(authorization: Option<&str>, api_key: Option<&str>) -> Result<String, Unreadable> {
+        Presented::from_headers(authorization, api_key).map(|presented| format!("{presented:?}"))
+    }
+
+    #[test]
+    fn credentials_are_told_apart_by_their_shape() {
+        let key = "tk_acme_abcd1234_secret";
+        assert_eq!(kind(Some(&format!("Bearer {key}")), None).unwrap(), "ApiKey");
+        assert_eq!(kind(None, Some(key)).unwrap(), "ApiKey");
+        assert_eq!(kind(Some(&format!("bearer  {key}")), Some(key)).unwrap(), "ApiKey");
+        assert_eq!(kind(Some("Bearer a.b.c"), None).unwrap(), "Token");
+        assert_eq!(kind(Some("Bearer whatever"), None).unwrap(), "Other");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        assert_eq!(kind(None, None), Err(Unreadable::Missing));
+        assert_eq!(kind(None, Some(" ")), Err(Unreadable::Missing));
+        assert_eq!(kind(Some("Basic dTpw"), None), Err(Unreadable::Scheme));
+        assert_eq!(kind(Some("Bearer "), None), Err(Unreadable::Scheme));
+        assert_eq!(kind(Some("Bearer a"), Some("b")), Err(Unreadable::Two));
+    }
 }

@@ -8,10 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use tokio::sync::Notify;
 
-use super::limits::ConnectionLimits;
-use crate::accounts::ClientAddress;
-use crate::resolve::is_trusted;
-use crate::server::InvalidConfig;
+use super::client_address::{ClientAddress, is_trusted};
+use crate::config::{ConnectionLimits, InvalidConfig};
 
 /// The connections of one listener.
 #[derive(Debug)]

@@ -157,8 +157,9 @@ impl fmt::Display for Code {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
+
+    use super::*;
 
     #[test]
     fn the_readme_lists_every_code_with_its_status() {

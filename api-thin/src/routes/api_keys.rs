@@ -4,39 +4,26 @@ use axum::response::NoContent;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use jobs::tenant::{ApiKeyId, KbId, Permission, Permissions, Role};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stores::model::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRow, KeyEnd, NewApiKey};
 
-use super::api_key_view::{ApiKeyPage, ApiKeyView, NewApiKeyView};
-use super::page::{page_after, page_limit};
-use super::text::{invalid as invalid_field, present, text};
-use super::versioned::{Created, Secret, Versioned};
+use super::parameters::{Paging, invalid_field, page_after, page_limit, present, text};
+use crate::answer::{Created, Secret, Versioned};
 use crate::auth::ApiKey;
-use crate::extract::{Caller, IfMatch, Json, ManageTenant, OptionalJson, Query, TenantCaller};
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{Caller, IfMatch, Json, ManageTenant, OptionalJson, Query, TenantCaller};
+use crate::state::ApiState;
 
 /// The longest name, in characters.
 const NAME_MAX: usize = 100;
 /// How long an old secret may go on to work.
 const GRACE_MAX_S: u32 = 24 * 60 * 60;
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(super) struct Listing {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
-    limit: Option<String>,
-}
-
 /// `GET …/api-keys`: a page of keys, by id.
 pub(super) async fn list(
     TenantCaller(who): TenantCaller<ManageTenant>,
-    Query(asked): Query<Listing>,
+    Query(asked): Query<Paging>,
 ) -> Result<Answering<ApiKeyPage>, Problem> {
     let after: Option<ApiKeyId> = page_after(asked.after.as_deref())?;
     let page = who.stores.catalog().api_keys(after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
@@ -294,4 +281,62 @@ fn shown(row: ApiKeyRow) -> Versioned<ApiKeyView> {
 fn with_secret(row: ApiKeyRow, key: &ApiKey) -> Versioned<NewApiKeyView> {
     let Versioned { revision, body } = shown(row);
     Versioned { revision, body: NewApiKeyView { key: body, api_key: key.reveal() } }
+}
+
+/// An API key, without its secret.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKey")]
+pub(super) struct ApiKeyView {
+    id: ApiKeyId,
+    name: String,
+    role: Role,
+    /// The only knowledge base that it reaches; null for all of them.
+    kb_id: Option<KbId>,
+    /// What it may do.
+    permissions: Vec<Permission>,
+    /// Who made it.
+    created_by: Option<String>,
+    revision: u64,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    /// Written down once a minute.
+    last_used_at: Option<DateTime<Utc>>,
+    /// How long the secret before this one goes on to work.
+    previous_until: Option<DateTime<Utc>>,
+}
+
+impl From<ApiKeyRow> for ApiKeyView {
+    fn from(row: ApiKeyRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            role: row.role,
+            kb_id: row.kb_id,
+            permissions: row.permissions.iter().collect(),
+            created_by: row.created_by,
+            revision: row.revision,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            previous_until: row.previous_until,
+        }
+    }
+}
+
+/// An API key with its secret.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKeyWithSecret")]
+pub(super) struct NewApiKeyView {
+    #[serde(flatten)]
+    pub(super) key: ApiKeyView,
+    /// What to send. It is shown here and nowhere else.
+    pub(super) api_key: String,
+}
+
+/// API keys, by id.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ApiKeyPage {
+    pub(super) api_keys: Vec<ApiKeyView>,
+    /// Where the next page begins; null at the end.
+    pub(super) next: Option<String>,
 }

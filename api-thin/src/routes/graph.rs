@@ -3,9 +3,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{Entity, GraphCounts, Relation, RelationCursor};
 
-use super::page::{page_limit, parameter};
-use crate::extract::{KbCaller, Query, ReadDocuments};
+use super::parameters::{page_limit, parameter};
 use crate::problem::Problem;
+use crate::request::{KbCaller, Query, ReadDocuments};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::state::ApiState;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -11,14 +11,13 @@ use stores::model::{Invitation, InvitationAccepted, Invited, Invitee, Member, Us
 use uuid::Uuid;
 
 use super::members::role;
-use super::page::{page_after, page_limit};
-use super::text::invalid;
-use super::versioned::{Created, Secret, Versioned};
-use crate::accounts::ClientAddress;
+use super::parameters::{Paging, invalid_field, page_after, page_limit};
+use crate::answer::{Created, Secret, Versioned};
 use crate::auth::InvitationToken;
-use crate::extract::{Json, ManageMembers, Person, Query, TenantCaller};
+use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{Json, ManageMembers, Person, Query, TenantCaller};
+use crate::state::ApiState;
 
 /// For how long an invitation is open, in seconds: unless it is said, at least, and at most.
 const USUAL_S: u32 = 7 * 24 * 60 * 60;
@@ -46,12 +45,12 @@ pub(super) async fn invite(
     Json(new): Json<NewInvitation>,
 ) -> Result<Secret<Created<NewInvitationView>>, Problem> {
     let subject = new.subject.to_ascii_lowercase().parse::<Subject>();
-    let subject = subject.map_err(|error| invalid("subject", error.to_string()))?;
+    let subject = subject.map_err(|error| invalid_field("subject", error.to_string()))?;
     let role = role(&new.role)?;
     let expires_in_s = new.expires_in_s.unwrap_or(USUAL_S);
     if !(SHORTEST_S..=LONGEST_S).contains(&expires_in_s) {
         let problem = format!("{expires_in_s} s is not from {SHORTEST_S} to {LONGEST_S}");
-        return Err(invalid("expires_in_s", problem));
+        return Err(invalid_field("expires_in_s", problem));
     }
     who.may_give(role.permissions())?;
     let (now, token) = (app.clock().now().trunc_subsecs(6), InvitationToken::fresh(who.tenant()));
@@ -83,22 +82,11 @@ pub(super) async fn invite(
     Ok(Secret(Created { location, thing: Versioned { revision, body } }))
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(super) struct Listing {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
-    limit: Option<String>,
-}
-
 /// `GET …/invitations`: a page of those that are open, the oldest first.
 pub(super) async fn list(
     State(app): State<ApiState>,
     TenantCaller(who): TenantCaller<ManageMembers>,
-    Query(asked): Query<Listing>,
+    Query(asked): Query<Paging>,
 ) -> Result<Answering<InvitationPage>, Problem> {
     let after: Option<Uuid> = page_after(asked.after.as_deref())?;
     let (limit, now) = (page_limit(asked.limit.as_deref())?, app.clock().now());
@@ -207,7 +195,7 @@ impl Claim {
             }
             (None, Some(username), Some(password)) => {
                 let name = username.parse::<UserName>();
-                let name = name.map_err(|error| invalid("username", error.to_string()))?;
+                let name = name.map_err(|error| invalid_field("username", error.to_string()))?;
                 Ok(Self::Account(name, password))
             }
             (None, ..) => {

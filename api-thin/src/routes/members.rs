@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{Member, MemberAdded, MemberChange};
 
-use super::page::{page_after, page_limit, parameter};
-use super::versioned::Versioned;
-use crate::extract::{IfMatch, Json, ManageMembers, Query, TenantCaller, TenantOperator};
+use super::parameters::{page_after, page_limit, parameter};
+use crate::answer::Versioned;
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{IfMatch, Json, ManageMembers, Query, TenantCaller, TenantOperator};
+use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -11,10 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{NewSchedule, Schedule};
 
-use super::page::Paging;
-use crate::extract::{Json, KbCaller, ManageJobs, Query, ReadDocuments};
+use super::parameters::{Paging, invalid_field};
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{Json, KbCaller, ManageJobs, Query, ReadDocuments};
+use crate::state::ApiState;
 
 /// How many firings are looked at to see whether a schedule fires too often.
 const LOOKAHEAD: usize = 48;
@@ -111,14 +111,14 @@ fn check_name(name: &str) -> Result<(), Problem> {
     if (1..=63).contains(&name.len()) && name.bytes().all(label) {
         Ok(())
     } else {
-        Err(invalid("schedule", "the name has 1 to 63 of a-z, 0-9 and -".to_owned()))
+        Err(invalid_field("schedule", "the name has 1 to 63 of a-z, 0-9 and -".to_owned()))
     }
 }
 
 /// When the schedule fires first, if it can be read and leaves enough time between two firings.
 fn first_fire(wanted: &Wanted, now: DateTime<Utc>, interval: Duration) -> Result<DateTime<Utc>, Problem> {
     if wanted.kind != ReindexKb::TYPE {
-        return Err(invalid("type", format!("only {} can be scheduled", ReindexKb::TYPE)));
+        return Err(invalid_field("type", format!("only {} can be scheduled", ReindexKb::TYPE)));
     }
     let next = |after| next_fire(&wanted.cron, &wanted.time_zone, after).map_err(|error| refusal(&error));
     let first = next(now)?;
@@ -140,10 +140,6 @@ fn refusal(error: &InvalidCron) -> Problem {
         InvalidCron::Expression(_) | InvalidCron::Never => (Code::InvalidCron, "cron"),
     };
     Problem::new(code, error.to_string()).field(field)
-}
-
-fn invalid(field: &str, problem: String) -> Problem {
-    Problem::new(Code::InvalidField, problem).field(field)
 }
 
 /// A schedule.

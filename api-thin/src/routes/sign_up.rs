@@ -6,13 +6,14 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use stores::model::{User, UserName};
 
-use super::text::{invalid, refused_slug, text};
-use super::versioned::Secret;
-use crate::accept::{AcceptedTenant, Answer, TenantRequest, accept_tenant, check_plan};
+use super::parameters::{invalid_field, refused_slug, text};
+use super::plans::check_plan;
+use crate::accept::{AcceptedTenant, TenantRequest, accept_tenant};
 use crate::accounts::{LogInRefused, Passwords, slug};
-use crate::extract::{IdempotencyKey, Json, SignUpCaller};
+use crate::answer::{Answer, Secret};
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{IdempotencyKey, Json, SignUpCaller};
+use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,8 +40,8 @@ pub(super) async fn sign_up(
     let id = slug(&body.tenant_id).map_err(|fault| refused_slug("tenant_id", fault))?;
     let name = text("name", body.name, 200)?;
     let username = body.username.parse::<UserName>();
-    let username = username.map_err(|error| invalid("username", error.to_string()))?;
-    Passwords::check(&body.password).map_err(|error| invalid("password", error.to_string()))?;
+    let username = username.map_err(|error| invalid_field("username", error.to_string()))?;
+    Passwords::check(&body.password).map_err(|error| invalid_field("password", error.to_string()))?;
     let plan = Plans::USUAL.to_owned();
     check_plan(&app, &plan)?;
     let accounts = app.accounts();

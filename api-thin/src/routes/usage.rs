@@ -10,9 +10,9 @@ use serde::Serialize;
 use stores::TenantStores;
 use stores::model::{GraphCounts, Usage};
 
-use crate::extract::{Anyone, TenantCaller};
 use crate::problem::Problem;
-use crate::server::ApiState;
+use crate::request::{Anyone, TenantCaller};
+use crate::state::ApiState;
 
 /// `GET …/usage`: of each quota how much is used, how much there may be, and when it begins anew.
 pub(super) async fn show(
@@ -22,8 +22,8 @@ pub(super) async fn show(
     let (catalog, now) = (who.stores.catalog(), app.clock().now());
     let tenant = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
     let limits = app.plans().limits(&tenant.plan, &tenant.limits);
-    app.meter().settle(&tenant.id).await;
-    let recent = app.meter().recent(&who.stores, &limits, now).await;
+    app.request_quotas().settle(&tenant.id).await;
+    let recent = app.request_quotas().recent(&who.stores, &limits, now).await;
     let used = Used {
         usage: catalog.usage(now).await?,
         fullest: fullest_graph(&who.stores).await?,

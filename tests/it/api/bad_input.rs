@@ -1,4 +1,4 @@
-use api_thin::documents::Limits;
+use api_thin::config::Limits;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};

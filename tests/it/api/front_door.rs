@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use api_thin::documents::Limits;
+use api_thin::config::Limits;
 use api_thin::{ApiConfig, ConnectionLimits};
 use reqwest::{Client, Method};
 use serde_json::json;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use api_thin::documents::Limits;
+use api_thin::config::Limits;
 use reqwest::Method;
 use tests::api::{Api, ApiOptions, Written, problem, send};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_thin::documents::Limits;
+use api_thin::config::Limits;
 use api_thin::{ApiConfig, ApiParts, ApiState, ConnectionLimits, IdentityConfig, Resolution, serve};
 use chrono::{DateTime, Utc};
 use jobs::Job;

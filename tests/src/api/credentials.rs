@@ -1,4 +1,4 @@
-use api_thin::documents::Limits;
+use api_thin::config::Limits;
 use api_thin::{ApiConfig, ConnectionLimits, IdentityConfig, Resolution};
 use jobs::plan::Plans;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};

@@ -1,0 +1,153 @@
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header;
+use axum::http::request::Parts;
+use jobs::Job;
+use jobs::envelope::{EnqueueOptions, StampedJob, TraceParent};
+use jobs::tenant::TenantContext;
+
+use crate::connections::ClientAddress;
+use crate::problem::{Code, Problem};
+use crate::state::ApiState;
+
+const HEADER: &str = "idempotency-key";
+
+/// The `Idempotency-Key` of a request, if it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(pub Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(HEADER).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(value), None) => key(value.as_bytes()).map(|key| Self(Some(key))),
+            (Some(_), Some(_)) => Err(invalid("send one Idempotency-Key")),
+        }
+    }
+}
+
+fn key(value: &[u8]) -> Result<String, Problem> {
+    if (1..=255).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic) {
+        Ok(String::from_utf8_lossy(value).into_owned())
+    } else {
+        Err(invalid("an Idempotency-Key has 1 to 255 visible ASCII characters, such as a UUID"))
+    }
+}
+
+fn invalid(detail: &'static str) -> Problem {
+    Problem::new(Code::InvalidIdempotencyKey, detail)
+}
+
+/// What a change expects of the thing that it changes: the `If-Match` header (RFC 9110, 13.1.1). Without one it
+/// expects nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IfMatch(Option<Vec<u64>>);
+
+impl IfMatch {
+    /// Checks the revision that was found. Returns the revision that must still be there when the change is
+    /// written, if the caller insists on one.
+    ///
+    /// # Errors
+    /// When the caller expects another one.
+    pub fn expect(&self, found: u64) -> Result<Option<u64>, Problem> {
+        match &self.0 {
+            None => Ok(None),
+            Some(expected) if expected.contains(&found) => Ok(Some(found)),
+            Some(_) => Err(Self::failed()),
+        }
+    }
+
+    /// The refusal of a change whose `If-Match` does not hold (any more).
+    #[must_use]
+    pub fn failed() -> Problem {
+        let detail = "it is not as If-Match says: get it again and send its ETag";
+        Problem::new(Code::PreconditionFailed, detail)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let headers = parts.headers.get_all(header::IF_MATCH).iter();
+        let texts: Vec<_> = headers.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        Ok(if texts.is_empty() { Self(None) } else { read(&texts.join(",")) })
+    }
+}
+
+/// A tag that we did not give out, a weak one among them, matches nothing.
+fn read(list: &str) -> IfMatch {
+    let tags: Vec<_> = list.split(',').map(str::trim).collect();
+    if tags == ["*"] { IfMatch(None) } else { IfMatch(Some(tags.into_iter().filter_map(revision).collect())) }
+}
+
+fn revision(tag: &str) -> Option<u64> {
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    // Not `parse` alone: it would take "+1".
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+}
+
+/// The trace that the jobs of a request continue; a new one for each without it. One that cannot be read is no trace
+/// (W3C Trace Context, 3.2.2).
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RequestTrace(Option<TraceParent>);
+
+impl RequestTrace {
+    pub(super) fn of(parts: &Parts) -> Self {
+        let header = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
+        Self(header.and_then(|text| text.parse().ok()))
+    }
+
+    /// Stamps a job for the tenant of `context`.
+    pub(super) fn stamp<J: Job>(
+        self,
+        app: &ApiState,
+        context: &TenantContext,
+        options: EnqueueOptions,
+        job: &J,
+    ) -> Result<StampedJob, Problem> {
+        let options = EnqueueOptions { traceparent: self.0, ..options };
+        Ok(app.stamper().stamp(context, job, options)?)
+    }
+}
+
+impl FromRequestParts<ApiState> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| peer.ip());
+        Ok(Self::of_request(peer, &parts.headers, &app.resolution().trusted_proxies))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_visible_ascii_of_bounded_length() {
+        assert_eq!(key(b"order-1").unwrap(), "order-1");
+        assert!(key(&[b'a'; 255]).is_ok());
+        for bad in [&b""[..], b"a b", b"caf\xc3\xa9", b"a\tb", &[b'a'; 256]] {
+            assert_eq!(key(bad).unwrap_err().code(), Code::InvalidIdempotencyKey, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn tags_are_compared_as_they_were_given_out() {
+        let expect = |header: &str| read(header).expect(3).map_err(|problem| problem.code());
+        assert_eq!(IfMatch(None).expect(3).unwrap(), None);
+        assert_eq!(expect("*"), Ok(None));
+        assert_eq!(expect("\"3\""), Ok(Some(3)));
+        assert_eq!(expect("\"1\", \"3\""), Ok(Some(3)));
+        for bad in ["\"2\"", "3", "W/\"3\"", "\"+3\"", "\"\"", "", "\"3", "x"] {
+            assert_eq!(expect(bad), Err(Code::PreconditionFailed), "{bad}");
+        }
+    }
+}
