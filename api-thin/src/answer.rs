@@ -105,7 +105,7 @@ impl<T: Serialize> IntoResponse for Created<T> {
     }
 }
 
-/// An answer that holds a secret: nobody on the way may keep it.
+/// An answer that holds a secret: no cache on the way may keep it.
 pub(crate) struct Secret<A>(pub(crate) A);
 
 impl<A: IntoResponse> IntoResponse for Secret<A> {

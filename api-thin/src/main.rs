@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api_thin::program::{
     self, PlanSettings, QueueSettings, StorageSettings, bind, connect, listen_address, parse, start_log,
 };
-use api_thin::{ApiConfig, ApiParts, ApiRules, ApiSettings, ApiState, InvalidConfig, SecretSettings, serve};
+use api_thin::{ApiConfig, ApiParts, ApiSettings, ApiState, InvalidConfig, SecretSettings, serve};
 use clap::Parser;
 use jobs::clock::{Clock as _, SharedClock, SystemClock};
 use jobs::envelope::{StampKeys, Stamper};
@@ -47,19 +47,9 @@ impl Settings {
     fn api(&self) -> Result<ApiConfig, InvalidConfig> {
         let fix = "make a secret with `openssl rand -hex 32` and keep it";
         let key_secret = required(ApiConfig::KEY_SECRET, self.secrets.key_secret(), fix)?;
-        let ApiRules { limits, connections, identity, resolution } = self.api.rules()?;
         let (operator_key, jwt_secret) = (self.secrets.operator_key(), self.secrets.jwt_secret());
-        let plans = self.plans.plans()?;
-        Ok(ApiConfig {
-            key_secret,
-            operator_key,
-            jwt_secret,
-            limits,
-            connections,
-            plans,
-            identity,
-            resolution,
-        })
+        let (rules, plans) = (self.api.rules()?, self.plans.plans()?);
+        Ok(ApiConfig { key_secret, operator_key, jwt_secret, plans, rules })
     }
 }
 

@@ -62,7 +62,8 @@ impl RequestQuotas {
         counted.map_err(|over| Problem::over_quota(&over, now))
     }
 
-    /// How many requests the tenant sent within the last 60 seconds; `None` while nobody can say.
+    /// How many requests the tenant sent within the last 60 seconds; `None` without a limit, and while Redis does not
+    /// answer.
     pub(crate) async fn recent(
         &self,
         stores: &TenantStores,
@@ -159,7 +160,7 @@ struct Rate {
     taken: RateTaken,
 }
 
-/// Where whoever counts a request leaves what its answer has to say.
+/// Request extension that carries the rate limiter's result to the `RateLimit` header layer.
 #[derive(Clone, Default)]
 pub(crate) struct RateSlot(Arc<OnceLock<Rate>>);
 
@@ -170,8 +171,8 @@ impl RateSlot {
     }
 }
 
-/// Adds `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) to the answer, a refusal or
-/// not, of a request that was counted against a rate.
+/// Adds `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) to the answer, refused
+/// or not, of a request that was counted against a rate.
 pub(crate) async fn rate_headers(mut request: Request, next: Next) -> Response {
     let slot = RateSlot::default();
     request.extensions_mut().insert(slot.clone());
@@ -311,7 +312,7 @@ impl CallCounter {
     }
 
     fn calls(&self) -> MutexGuard<'_, HashMap<(TenantId, Month), Calls>> {
-        // Every change leaves whole numbers behind, whoever panicked.
+        // Every change leaves whole numbers behind, also after a panic.
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

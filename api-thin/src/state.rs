@@ -1,3 +1,5 @@
+//! What every handler is given.
+
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
@@ -10,7 +12,7 @@ use stores::{Directory, Identities, Stores};
 use super::rate_limit::RequestQuotas;
 use crate::accounts::{Accounts, AccountsParts};
 use crate::auth::{Authenticator, KeyDerivation, KeyUsage, OwnTokens, SecretHash, Sessions, Tokens};
-use crate::config::{ApiConfig, IdentityConfig, InvalidConfig, Limits, Resolution};
+use crate::config::{ApiConfig, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
 use crate::connections::Connections;
 use crate::documents::UploadBudget;
 use crate::problem::Problem;
@@ -44,7 +46,7 @@ struct Inner {
     authenticator: Authenticator,
     key_usage: KeyUsage,
     accounts: Accounts,
-    limits: Limits,
+    request_limits: RequestLimits,
     plans: Plans,
     budget: UploadBudget,
     request_quotas: RequestQuotas,
@@ -64,13 +66,13 @@ impl ApiState {
         let sessions = Sessions::new(Arc::clone(&identities), Arc::clone(&clock));
         let keys =
             KeyDerivation::new(config.key_secret).map_err(InvalidConfig::short(ApiConfig::KEY_SECRET))?;
-        let super_admins = config.identity.rules.super_admins.clone();
+        let super_admins = config.rules.identity.rules.super_admins.clone();
         let accounts = Accounts::new(AccountsParts {
             identities,
             sessions: sessions.clone(),
             tokens: tokens.own().cloned(),
             keys: keys.clone(),
-            rules: config.identity.rules,
+            rules: config.rules.identity.rules,
             clock: Arc::clone(&clock),
         });
         let operator = config.operator_key.as_ref().map(SecretHash::of);
@@ -82,12 +84,13 @@ impl ApiState {
             sessions,
             operator,
             super_admins,
-            tokens_without_membership: config.identity.tokens_without_membership,
-            auto_provision: config.resolution.auto_provision,
+            tokens_without_membership: config.rules.identity.tokens_without_membership,
+            auto_provision: config.rules.resolution.auto_provision,
         };
-        let budget = UploadBudget::new(&config.limits);
-        let (limits, plans, resolution) = (config.limits, config.plans, config.resolution);
-        let connections = Connections::new(config.connections, resolution.trusted_proxies.clone())?;
+        let budget = UploadBudget::new(&config.rules.limits);
+        let (request_limits, plans, resolution) =
+            (config.rules.limits, config.plans, config.rules.resolution);
+        let connections = Connections::new(config.rules.connections, resolution.trusted_proxies.clone())?;
         Ok(Self(Arc::new(Inner {
             stores,
             queue,
@@ -95,7 +98,7 @@ impl ApiState {
             authenticator,
             key_usage: KeyUsage::default(),
             accounts,
-            limits,
+            request_limits,
             plans,
             budget,
             request_quotas: RequestQuotas::default(),
@@ -140,8 +143,8 @@ impl ApiState {
         &self.0.authenticator.keys
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.0.limits
+    pub(crate) fn request_limits(&self) -> &RequestLimits {
+        &self.0.request_limits
     }
 
     pub(crate) fn resolution(&self) -> &Resolution {
@@ -172,7 +175,7 @@ impl ApiState {
 }
 
 fn tokens(config: &ApiConfig, clock: &SharedClock) -> Result<Tokens, InvalidConfig> {
-    let (names, issuer) = (&config.identity.tokens, config.identity.issuer.clone());
+    let (names, issuer) = (&config.rules.identity.tokens, config.rules.identity.issuer.clone());
     let own = config.jwt_secret.as_ref();
     let own = own.map(|secret| OwnTokens::new(secret, names.clone(), Arc::clone(clock))).transpose();
     let own = own.map_err(InvalidConfig::short(ApiConfig::JWT_SECRET))?;

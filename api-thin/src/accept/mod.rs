@@ -5,6 +5,6 @@ mod new_tenant;
 mod submission;
 
 pub use new_tenant::{AcceptedTenant, TenantRequest, accept_tenant};
-pub(crate) use new_tenant::{apply_settings, bring_into_being, make_only_tenant};
-pub use submission::Fingerprint;
-pub(crate) use submission::{Outcome, Proposal, Submission, deliver, ensure_room, outrun};
+pub(crate) use new_tenant::{apply_settings, create_by_settings, create_only_tenant};
+pub use submission::{Fingerprint, IdempotencyKey};
+pub(crate) use submission::{Submission, deliver, ensure_room, retries_exhausted};

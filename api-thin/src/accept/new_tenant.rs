@@ -1,3 +1,6 @@
+//! How a tenant comes to be: asked for by the operator, a sign-up or the settings. Depends on nothing that reads
+//! requests, so that authorizing a request may create one.
+
 use std::time::Duration;
 
 use jobs::JobId;
@@ -8,13 +11,13 @@ use jobs::types::{FirstApiKey, ProvisionTenant};
 use schemars::JsonSchema;
 use serde::Serialize;
 use stores::TenantStores;
-use stores::model::{NewTenant, User};
+use stores::model::{Acceptance, NewTenant, User};
 
-use super::submission::{Fingerprint, Proposal, Submission};
+use super::submission::{Fingerprint, IdempotencyKey, Submission};
 use crate::answer::{Answer, tenant_location};
 use crate::auth::{ApiKey, KeyDerivation};
+use crate::authority::TenantMaker;
 use crate::problem::{Code, Problem};
-use crate::request::{IdempotencyKey, TenantMaker};
 use crate::state::ApiState;
 
 /// A tenant to be made.
@@ -44,7 +47,7 @@ pub struct AcceptedTenant {
     /// The tenant's first API key. It is shown here and nowhere else.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
-    /// Its first ADMIN, if somebody signed up.
+    /// Its first ADMIN, if this is a sign-up.
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
 }
@@ -55,7 +58,7 @@ struct NamedTenant {
     id: TenantId,
     /// What people call it.
     name: String,
-    /// The word in its subdomain.
+    /// The label of its subdomain.
     slug: String,
     plan: String,
     status: TenantStatus,
@@ -64,7 +67,8 @@ struct NamedTenant {
 /// Registers the tenant as provisioning and enqueues its `tenant.provision`. The answer holds its first API
 /// key: it is derived, not stored, so the same request under the same idempotency key gets it again.
 ///
-/// # Errors When the tenant exists, the idempotency key stands for another request, or a store is away.
+/// # Errors
+/// When the tenant exists, the idempotency key stands for another request, or a store is away.
 pub async fn accept_tenant(
     app: &ApiState,
     who: &TenantMaker,
@@ -83,13 +87,13 @@ pub async fn accept_tenant(
     let secret_sha256 = ApiKey::derived(app.key_derivation(), &tenant, &api_key_id).secret_hash().to_hex();
     let job = ProvisionTenant { api_key: FirstApiKey { id: api_key_id.clone(), secret_sha256 } };
     let job_id = JobId::generate(app.clock().now());
-    let stamped = who.stamp(app, &context, job_id, &job)?;
+    let stamped = who.stamp(app.stamper(), &context, job_id, &job)?;
     let body = body(&tenant, &request, &api_key_id, job_id);
     let new = NewTenant { name: request.name, plan: request.plan };
     let (founder, member) = (request.founder, request.member);
-    let proposal =
-        Proposal { tenant: Some(new), founder, member, jobs: vec![stamped], ..Proposal::default() };
-    let answer = submission.propose(proposal, body).await?.answer()?;
+    let acceptance =
+        Acceptance { tenant: Some(new), founder, member, jobs: vec![stamped], ..Acceptance::default() };
+    let answer = submission.accept_once(acceptance, body).await?;
     // The directory may remember that there was no such tenant.
     app.directory().invalidate(&tenant).await;
     if !answer.replayed {
@@ -146,11 +150,12 @@ fn with_api_key(
     answer
 }
 
-/// Makes `tenant` with the usual plan and its first member, unless it exists. Its first API key is not shown.
+/// Creates `tenant` because the settings say so, with the usual plan and its first member, unless it exists. Its first
+/// API key is not shown.
 ///
 /// # Errors
 /// When a store is away.
-pub(crate) async fn bring_into_being(
+pub(crate) async fn create_by_settings(
     app: &ApiState,
     tenant: &TenantId,
     member: Option<(Identity, Role)>,
@@ -172,9 +177,9 @@ pub(crate) async fn bring_into_being(
 ///
 /// # Errors
 /// When a store is away.
-pub(crate) async fn make_only_tenant(app: &ApiState) -> Result<(), Problem> {
+pub(crate) async fn create_only_tenant(app: &ApiState) -> Result<(), Problem> {
     match app.resolution().only_tenant.clone() {
-        Some(tenant) => bring_into_being(app, &tenant, None).await,
+        Some(tenant) => create_by_settings(app, &tenant, None).await,
         None => Ok(()),
     }
 }
@@ -184,14 +189,15 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 /// How often the settings may change in between before the rest is left to the workers.
 const TRIES: u32 = 8;
 
-/// Tells the queue what it has to know of the tenant. `false` when it is away: then a worker tells it later.
+/// Tells the queue the tenant's share and flows. `false` when it does not answer within a second: then a worker tells
+/// it later.
 pub(crate) async fn apply_settings(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
-    let told = tokio::time::timeout(QUEUE_PATIENCE, tell(app, stores)).await;
+    let told = tokio::time::timeout(QUEUE_PATIENCE, tell_queue(app, stores)).await;
     told.unwrap_or(Ok(false))
 }
 
-/// Until what was told is still what the catalog says: of two changes at once, the later one has the last word.
-async fn tell(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
+/// Repeats until the catalog still says what the queue was told, so that of two changes at once the later one wins.
+async fn tell_queue(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
     let catalog = stores.catalog();
     for _ in 0..TRIES {
         let Some(tenant) = catalog.tenant().await? else { return Ok(false) };

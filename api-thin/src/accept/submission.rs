@@ -1,20 +1,24 @@
+//! The way of a request that causes work: replay under its `Idempotency-Key`, room in the queue, one transaction that
+//! writes everything, delivery to the queue.
+
 use std::time::Duration;
 
 use jobs::JobId;
 use jobs::envelope::StampedJob;
 use jobs::error::report;
-use jobs::plan::Limits;
 use jobs::queue::QueueError;
-use jobs::tenant::{Identity, KbId, Role};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use stores::TenantStores;
-use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewKb, NewTenant, Replay, User};
+use stores::model::{Acceptance, Accepted, Idempotency, Replay};
 
 use crate::answer::Answer;
 use crate::problem::{Code, Problem};
-use crate::request::IdempotencyKey;
 use crate::state::ApiState;
+
+/// The `Idempotency-Key` of a request, if it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(pub Option<String>);
 
 /// A request on its way to be accepted.
 pub(crate) struct Submission<'a> {
@@ -24,82 +28,37 @@ pub(crate) struct Submission<'a> {
     pub(crate) fingerprint: Fingerprint,
 }
 
-/// What a request means.
-#[derive(Default)]
-pub(crate) struct Proposal {
-    pub(crate) tenant: Option<NewTenant>,
-    pub(crate) founder: Option<User>,
-    pub(crate) member: Option<(Identity, Role)>,
-    pub(crate) kb: Option<NewKb>,
-    pub(crate) kb_close: Option<KbId>,
-    pub(crate) documents: Option<(KbId, Vec<NewDocument>)>,
-    pub(crate) jobs: Vec<StampedJob>,
-    /// What the tenant may have.
-    pub(crate) limits: Limits,
-}
-
-/// What became of a [`Proposal`].
-pub(crate) enum Outcome<T, const STATUS: u16> {
-    /// Accepted, now or before.
-    Answer(Answer<T, STATUS>),
-    /// A document was uploaded by someone else in between: look again and propose again.
-    Moved,
-}
-
-impl<T, const STATUS: u16> Outcome<T, STATUS> {
-    /// The answer, for whoever does not propose again.
-    pub(crate) fn answer(self) -> Result<Answer<T, STATUS>, Problem> {
-        match self {
-            Self::Answer(answer) => Ok(answer),
-            Self::Moved => Err(outrun()),
-        }
-    }
-}
-
-/// The refusal of a request that others were always faster than.
-pub(crate) fn outrun() -> Problem {
+/// Returned when other requests changed the same thing each time that this one was tried.
+pub(crate) fn retries_exhausted() -> Problem {
     Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)
 }
 
 impl Submission<'_> {
     /// The answer that the same request got before. Saves the work of a request that is not new; that no
-    /// request is accepted twice is ensured by [`Submission::propose`].
+    /// request is accepted twice is ensured by [`Submission::accept`].
     pub(crate) async fn earlier<T, const STATUS: u16>(&self) -> Result<Option<Answer<T, STATUS>>, Problem> {
         let Some(key) = &self.key.0 else { return Ok(None) };
         let replay = self.stores.catalog().replay(key).await?;
         replay.map(|replay| self.again(replay)).transpose()
     }
 
-    /// Writes everything that the proposal means, or nothing, and hands its jobs to the queue. `body` is what the
-    /// request is answered.
-    pub(crate) async fn propose<T: Serialize, const STATUS: u16>(
+    /// Writes everything that the request means, or nothing, and hands its jobs to the queue. `body` is its answer.
+    /// `None` when another request uploaded one of the documents since its revision was read: read it again and try
+    /// again.
+    pub(crate) async fn accept<T: Serialize, const STATUS: u16>(
         &self,
-        proposal: Proposal,
+        acceptance: Acceptance,
         body: T,
-    ) -> Result<Outcome<T, STATUS>, Problem> {
-        let Proposal { tenant, founder, member, kb, kb_close, documents, jobs, limits } = proposal;
+    ) -> Result<Option<Answer<T, STATUS>>, Problem> {
         let answer = Answer::new(body);
-        let idempotency = self.idempotency(&answer);
-        let acceptance = Acceptance {
-            tenant,
-            founder,
-            member,
-            kb,
-            kb_close,
-            tenant_closed: None,
-            documents,
-            jobs,
-            idempotency,
-            limits,
-        };
+        let acceptance = Acceptance { idempotency: self.idempotency(&answer), ..acceptance };
         let now = self.app.clock().now();
-        let accepted = self.stores.catalog().accept(&acceptance, now).await?;
-        match accepted {
+        match self.stores.catalog().accept(&acceptance, now).await? {
             Accepted::New => {
                 deliver(self.app, self.stores, acceptance.jobs).await;
-                Ok(Outcome::Answer(answer))
+                Ok(Some(answer))
             }
-            Accepted::Replayed(replay) => self.again(replay).map(Outcome::Answer),
+            Accepted::Replayed(replay) => self.again(replay).map(Some),
             Accepted::TenantExists => Err(Problem::new(Code::TenantExists, "choose another id")),
             Accepted::UserExists => Err(Problem::new(Code::UserExists, "choose another username")),
             Accepted::KbExists => {
@@ -107,9 +66,18 @@ impl Submission<'_> {
                 Err(Problem::new(Code::KbExists, detail))
             }
             Accepted::TenantGone | Accepted::KbGone => Err(Problem::not_found()),
-            Accepted::RevisionMoved => Ok(Outcome::Moved),
+            Accepted::RevisionMoved => Ok(None),
             Accepted::OverQuota(over) => Err(Problem::over_quota(&over, now)),
         }
+    }
+
+    /// [`Self::accept`] for a request without documents, which no other request can outdate.
+    pub(crate) async fn accept_once<T: Serialize, const STATUS: u16>(
+        &self,
+        acceptance: Acceptance,
+        body: T,
+    ) -> Result<Answer<T, STATUS>, Problem> {
+        self.accept(acceptance, body).await?.ok_or_else(retries_exhausted)
     }
 
     fn idempotency<T, const STATUS: u16>(&self, answer: &Answer<T, STATUS>) -> Option<Idempotency> {

@@ -1,3 +1,5 @@
+//! Log-ins: sessions begin, go on and end; wrong passwords are throttled.
+
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +45,7 @@ pub struct Accounts {
     turns: Turns,
 }
 
-/// Who somebody says they are.
+/// Unchecked credentials of a log-in.
 pub struct Credentials {
     /// The user's name, as it was typed.
     pub username: String,
@@ -53,7 +55,7 @@ pub struct Credentials {
     pub tenant: Option<TenantId>,
 }
 
-/// Somebody who is logged in.
+/// A session that has begun, and its tokens.
 pub struct LoggedIn {
     /// Who.
     pub user: UserName,
@@ -238,9 +240,9 @@ impl Accounts {
     ///
     /// # Errors
     /// When there were too many.
-    pub async fn count(&self, gate: &str, rule: Option<GateRule>) -> Result<(), LogInRefused> {
+    pub async fn count(&self, throttle: &str, rule: Option<GateRule>) -> Result<(), LogInRefused> {
         let Some(rule) = rule else { return Ok(()) };
-        match self.parts.identities.gate_enter(gate, rule, self.parts.clock.now()).await? {
+        match self.parts.identities.gate_enter(throttle, rule, self.parts.clock.now()).await? {
             Some(wait) => Err(LogInRefused::TooMany(wait)),
             None => Ok(()),
         }
@@ -259,16 +261,16 @@ impl Accounts {
             self.passwords.verify(password, None).await?;
             return Err(LogInRefused::Wrong);
         };
-        let gate = format!("login:user:{name}");
+        let throttle = format!("login:user:{name}");
         // A try counts until it turns out to be good. Those of one user wait for each other, so that many good
         // ones at once are not taken for many bad ones.
         let _turn = self.turns.of(&name).await;
-        self.count(&gate, Some(self.parts.rules.lock)).await?;
+        self.count(&throttle, Some(self.parts.rules.lock)).await?;
         let hash = self.parts.identities.user(&name).await?.map(|user| user.password_hash);
         if !self.passwords.verify(password, hash).await? {
             return Err(LogInRefused::Wrong);
         }
-        self.parts.identities.gate_reset(&gate).await?;
+        self.parts.identities.gate_reset(&throttle).await?;
         Ok(name)
     }
 
@@ -303,7 +305,7 @@ impl Accounts {
     }
 }
 
-/// One lock for a few users each: whoever has the user's goes on.
+/// Serialises the log-ins of one user: a fixed number of locks, each for a few users.
 struct Turns {
     locks: [Mutex<()>; 64],
     hasher: RandomState,
@@ -322,7 +324,7 @@ impl Turns {
     }
 }
 
-/// Why somebody is not logged in.
+/// Why a log-in, or what else needs a password, is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LogInRefused {
     /// There is no such user, or the password is another. One text for both.
@@ -381,7 +383,7 @@ impl From<LogInRefused> for Problem {
 }
 
 impl Problem {
-    /// Somebody tries too often.
+    /// The login throttle refuses another try.
     pub(crate) fn too_many_attempts(wait: Duration) -> Self {
         let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
         let detail = format!("wait {seconds} s, then try again");

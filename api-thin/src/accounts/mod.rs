@@ -1,4 +1,4 @@
-//! People who log in: passwords, sessions, and how often somebody may try.
+//! People who log in: passwords, sessions, and how often a caller may try.
 
 mod log_in;
 mod password;

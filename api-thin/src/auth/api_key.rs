@@ -1,3 +1,5 @@
+//! API keys, and which of them were used lately.
+
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
@@ -42,7 +44,7 @@ impl ApiKey {
         Self { tenant: tenant.clone(), id, secret: secret.into() }
     }
 
-    /// The key of `tenant` called `id` whose secret is derived: the same each time, so that an answer which holds it can
+    /// The key of `tenant` called `id` with a derived secret: the same each time, so that an answer which holds it can
     /// be given again without storing it.
     #[must_use]
     pub fn derived(keys: &KeyDerivation, tenant: &TenantId, id: &ApiKeyId) -> Self {
@@ -89,7 +91,7 @@ pub(crate) struct KeyUsage {
 
 impl KeyUsage {
     /// Whether the use of a key at `now` is to be written down. Then the next minute's is not.
-    pub(crate) fn is_news(&self, tenant: &TenantId, key: &ApiKeyId, now: DateTime<Utc>) -> bool {
+    pub(crate) fn is_due(&self, tenant: &TenantId, key: &ApiKeyId, now: DateTime<Utc>) -> bool {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         let of_key = (tenant.clone(), key.clone());
         if noted.get(&of_key).is_some_and(|last| now - *last < EVERY) {
@@ -172,10 +174,10 @@ mod tests {
         let (acme, twin): (TenantId, TenantId) = ("acme".parse().unwrap(), "acme-2".parse().unwrap());
         let key = "abcd1234".parse().unwrap();
         let at = |seconds: i64| DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap();
-        assert!(usage.is_news(&acme, &key, at(0)));
-        assert!(!usage.is_news(&acme, &key, at(59)));
-        assert!(usage.is_news(&twin, &key, at(59)));
-        assert!(usage.is_news(&acme, &key, at(60)));
+        assert!(usage.is_due(&acme, &key, at(0)));
+        assert!(!usage.is_due(&acme, &key, at(59)));
+        assert!(usage.is_due(&twin, &key, at(59)));
+        assert!(usage.is_due(&acme, &key, at(60)));
     }
 
     #[test]
@@ -183,7 +185,7 @@ mod tests {
         let usage = KeyUsage::default();
         let (acme, now) = ("acme".parse().unwrap(), DateTime::from_timestamp(1_700_000_000, 0).unwrap());
         for number in 0..=KEYS_MAX {
-            assert!(usage.is_news(&acme, &format!("key{number:06}").parse().unwrap(), now));
+            assert!(usage.is_due(&acme, &format!("key{number:06}").parse().unwrap(), now));
         }
         assert!(usage.noted.lock().unwrap().len() <= KEYS_MAX);
     }

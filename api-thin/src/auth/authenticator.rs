@@ -1,10 +1,14 @@
+//! From presented credentials to a principal: API key, token, operator's key.
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::clock::SharedClock;
-use jobs::tenant::{Actor, DirectoryError, Identity, KbId, Provider, Role, TenantId, TenantStatus};
+use jobs::tenant::{
+    Actor, DirectoryError, Identity, KbId, Permissions, Provider, Role, TenantId, TenantStatus,
+};
 use moka::sync::Cache;
 use secrecy::SecretString;
 use stores::model::{ApiKeyRecord, Standing};
@@ -55,7 +59,7 @@ pub struct Authenticator {
     pub super_admins: BTreeSet<Identity>,
     /// Whether a token that the product signed counts for a person who is no member.
     pub tokens_without_membership: bool,
-    /// Whether a token for a tenant that does not exist brings it into being.
+    /// Whether a token for a tenant that does not exist creates it.
     pub auto_provision: bool,
 }
 
@@ -142,24 +146,26 @@ impl Authenticator {
         }
     }
 
-    /// What the tenant says that the person is, or less if the token says less: a signer is believed about who a person
+    /// What the tenant says that the person is, or less if the token says less: a signer is trusted about who a person
     /// is, not about what they may do here.
     async fn member(&self, person: &Person) -> Result<Member, AuthError> {
         let Person { identity, session, claims } = person;
         let tenant = claims.tenant_id.clone().ok_or(refused(InvalidToken::Refused))?;
-        let role = match self.directory.standing(&tenant, identity).await? {
-            Standing::Member(role) => claims.role.map_or(role, |claimed| role.at_most(claimed)),
-            Standing::Stranger => self.role_of_stranger(person, &tenant).await?,
+        let (role, permissions) = match self.directory.standing(&tenant, identity).await? {
+            Standing::Member(member) => {
+                let role = claims.role.map_or(member, |claimed| member.at_most(claimed));
+                (role, Some(member.permissions().intersection(role.permissions())))
+            }
+            Standing::Stranger => (self.role_of_non_member(person, &tenant).await?, None),
             Standing::Removed => return Err(AuthError::NoMember),
         };
         let (actor, kb) = (Actor::User(identity.clone()), claims.kb_id.clone());
-        Ok(Member { tenant, actor, role, kb, session: *session })
+        Ok(Member { tenant, actor, role, permissions, kb, session: *session })
     }
 
-    /// A stranger has a role only where the operator chose so: that of a token which the product signed, or, in a
-    /// tenant
-    /// that does not exist yet, that of the person who brings it into being.
-    async fn role_of_stranger(&self, person: &Person, tenant: &TenantId) -> Result<Role, AuthError> {
+    /// A person who is no member has a role only where the operator chose so: that of a token which the product signed,
+    /// or, in a tenant that does not exist yet, that of the person who creates it.
+    async fn role_of_non_member(&self, person: &Person, tenant: &TenantId) -> Result<Role, AuthError> {
         let Person { identity, claims, .. } = person;
         let signed_by_product = *identity.provider() == Provider::Product;
         if signed_by_product && self.tokens_without_membership {
@@ -184,13 +190,13 @@ impl Authenticator {
         let is = |sha256: &str| SecretHash::from_hex(sha256).is_some_and(|hash| hash == secret);
         let before = record.previous.as_ref().is_some_and(|(sha256, until)| now < *until && is(sha256));
         if record.is_live(now) && (is(&record.secret_sha256) || before) {
-            Ok(member(key, record.role, record.kb_id))
+            Ok(member(key, record.role, record.kb_id, Some(record.permissions)))
         } else {
             Err(AuthError::Key)
         }
     }
 
-    /// The first key of a tenant has no row until the provisioning job stores it. Whoever holds it shall be
+    /// The first key of a tenant has no row until the provisioning job stores it. Its holder is to be
     /// told that the tenant is not ready rather than that their key is wrong; only we could have derived its
     /// secret.
     async fn holder_of_first_key(&self, key: &ApiKey) -> Result<Member, AuthError> {
@@ -199,23 +205,23 @@ impl Authenticator {
             return Err(AuthError::Key);
         }
         match self.directory.tenant(&key.tenant).await?.map(|record| record.status) {
-            Some(TenantStatus::Provisioning) => Ok(member(key, Role::Admin, None)),
-            Some(_) => self.holder_after_news(key).await,
+            Some(TenantStatus::Provisioning) => Ok(member(key, Role::Admin, None, None)),
+            Some(_) => self.holder_after_invalidation(key).await,
             None => Err(AuthError::Key),
         }
     }
 
     /// The tenant became active a moment ago and the directory still remembers that there was no such key.
-    async fn holder_after_news(&self, key: &ApiKey) -> Result<Member, AuthError> {
+    async fn holder_after_invalidation(&self, key: &ApiKey) -> Result<Member, AuthError> {
         self.directory.invalidate(&key.tenant).await;
         let record = self.directory.api_key(&key.tenant, &key.id).await?;
         record.ok_or(AuthError::Key).and_then(|record| self.holder(key, record))
     }
 }
 
-fn member(key: &ApiKey, role: Role, kb: Option<KbId>) -> Member {
+fn member(key: &ApiKey, role: Role, kb: Option<KbId>, permissions: Option<Permissions>) -> Member {
     let (tenant, actor) = (key.tenant.clone(), Actor::ApiKey(key.id.clone()));
-    Member { tenant, actor, role, kb, session: None }
+    Member { tenant, actor, role, permissions, kb, session: None }
 }
 
 fn refused(token: InvalidToken) -> AuthError {
@@ -261,6 +267,9 @@ pub struct Member {
     pub actor: Actor,
     /// What they are in the tenant.
     pub role: Role,
+    /// What they may do now in what the credentials reach, where the row that proved the credentials says so; else the
+    /// directory is to be asked.
+    pub permissions: Option<Permissions>,
     /// The only knowledge base that the credentials reach, if they are limited to one.
     pub kb: Option<KbId>,
     /// The session that they end with, if they came from our own log-in.
@@ -272,7 +281,7 @@ impl Member {
     #[must_use]
     pub fn anonymous(tenant: TenantId) -> Self {
         let actor = Actor::User(Identity::product("anonymous").expect("a name without control characters"));
-        Self { tenant, actor, role: Role::Admin, kb: None, session: None }
+        Self { tenant, actor, role: Role::Admin, permissions: None, kb: None, session: None }
     }
 }
 
@@ -283,7 +292,7 @@ pub enum Presented {
     ApiKey(ApiKey),
     /// Three parts joined by dots: a JWT.
     Token(String),
-    /// Anything else. Only the operator's key looks like anything.
+    /// Neither an API key nor a JWT; compared with the operator key.
     Other(SecretString),
 }
 
@@ -356,14 +365,14 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// How long an answer is believed: a session that ended in another process is believed no longer.
-    const BELIEVED: Duration = Duration::from_secs(2);
+    /// How long an answer is used again: a session that ended in another process goes on here no longer than that.
+    const USED_FOR: Duration = Duration::from_secs(2);
     const REMEMBERED: u64 = 100_000;
 
     /// The sessions that `identities` knows.
     #[must_use]
     pub fn new(identities: Arc<dyn Identities>, clock: SharedClock) -> Self {
-        let live = Cache::builder().max_capacity(Self::REMEMBERED).time_to_live(Self::BELIEVED).build();
+        let live = Cache::builder().max_capacity(Self::REMEMBERED).time_to_live(Self::USED_FOR).build();
         Self { identities, clock, live }
     }
 

@@ -38,9 +38,9 @@ impl KeyDerivation {
         hex::encode(self.mac(&labelled))
     }
 
-    /// Hides `text` from the client that carries it and will send it back: base64url. The same text for the same purpose is
-    /// sealed alike. The tag is an HMAC of the text and decides what the text is hidden under, so no two texts are
-    /// hidden under the same bytes (RFC 5297 does the same with a block cipher).
+    /// Hides `text` from the client that carries it and will send it back: base64url. The same text for the same
+    /// purpose is sealed alike. The tag is an HMAC of the text and decides what the text is hidden under, so no two
+    /// texts are hidden under the same bytes (RFC 5297 does the same with a block cipher).
     pub(crate) fn seal(&self, purpose: &str, text: &str) -> String {
         let tag = self.tag(purpose, text.as_bytes());
         let hidden = self.hide(purpose, &tag, text.as_bytes());

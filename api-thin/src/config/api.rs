@@ -1,32 +1,28 @@
+//! The settings of the API together, and its secrets.
+
 use clap::Args;
 use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::connection_limits::{ConnectionLimits, ConnectionSettings};
 use super::identity::{IdentityConfig, IdentitySettings};
-use super::request_limits::{LimitSettings, Limits};
+use super::request_limits::{LimitSettings, RequestLimits};
 use super::resolution::{Resolution, ResolutionSettings};
 use crate::auth::{ApiKey, ShortSecret};
 
 /// Secrets, limits and plans of the API.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
-    /// First API keys are derived from it. Whoever has it can derive them too.
+    /// First API keys are derived from it: a reader of the secret can derive them too.
     pub key_secret: SecretString,
-    /// Whoever shows it may make tenants. Without one, nobody may.
+    /// A caller with this key may create tenants. Without one, no caller may.
     pub operator_key: Option<SecretString>,
     /// Tokens are signed with it (HS256). Without one, no tokens are taken.
     pub jwt_secret: Option<SecretString>,
-    /// How much one request may ask for.
-    pub limits: Limits,
-    /// How many connections there may be, and how long they may take.
-    pub connections: ConnectionLimits,
     /// What tenants may use. The workers need the same.
     pub plans: Plans,
-    /// Who may log in, and whose tokens are taken.
-    pub identity: IdentityConfig,
-    /// How requests say which tenant they are about.
-    pub resolution: Resolution,
+    /// How the API behaves.
+    pub rules: ApiRules,
 }
 
 /// A setting that is missing or cannot be used. Never repeats a secret.
@@ -60,15 +56,8 @@ impl ApiConfig {
     #[must_use]
     pub fn new(operator_key: SecretString, jwt_secret: SecretString, key_secret: SecretString) -> Self {
         let (operator_key, jwt_secret) = (Some(operator_key), Some(jwt_secret));
-        let (limits, connections, plans, identity, resolution) = Default::default();
-        Self { key_secret, operator_key, jwt_secret, limits, connections, plans, identity, resolution }
-    }
-
-    /// The same with these rules.
-    #[must_use]
-    pub fn with_rules(self, rules: ApiRules) -> Self {
-        let ApiRules { limits, connections, identity, resolution } = rules;
-        Self { limits, connections, identity, resolution, ..self }
+        let (plans, rules) = Default::default();
+        Self { key_secret, operator_key, jwt_secret, plans, rules }
     }
 
     /// Checks what would otherwise be found out by an attacker.
@@ -113,7 +102,7 @@ pub struct ApiSettings {
 #[derive(Debug, Clone, Default)]
 pub struct ApiRules {
     /// How much one request may ask for.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// How many connections there may be, and how long each may be silent.
     pub connections: ConnectionLimits,
     /// Who may log in, and whose tokens are taken.
@@ -149,7 +138,7 @@ pub struct SecretSettings {
     /// First API keys are derived from it: at least 32 bytes.
     #[arg(long, env = ApiConfig::KEY_SECRET, hide_env_values = true, value_name = "SECRET")]
     key_secret: Option<String>,
-    /// Whoever shows it may make tenants: at least 32 bytes. `api-thin` without it lets nobody.
+    /// A caller with this key may create and manage tenants: at least 32 bytes. `api-thin` without it lets no caller.
     #[arg(long, env = ApiConfig::OPERATOR_KEY, hide_env_values = true, value_name = "SECRET")]
     operator_key: Option<String>,
     /// Signs tokens (HS256): at least 32 bytes. `api-thin` without it takes no tokens.

@@ -1,3 +1,5 @@
+//! How many connections there may be, and how long each may be silent.
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 

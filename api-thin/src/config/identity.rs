@@ -1,3 +1,5 @@
+//! Who may log in and sign up, and whose tokens are taken.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use crate::auth::{ExternalIssuer, TokenNames};
 pub struct IdentityConfig {
     /// Whom our own tokens are from and for.
     pub tokens: TokenNames,
-    /// Somebody else whose tokens are taken.
+    /// Another issuer whose tokens are taken.
     pub issuer: Option<ExternalIssuer>,
     /// Who may make an account, and how often a log-in may be tried.
     pub rules: AccountRules,
@@ -33,7 +35,7 @@ pub struct AccountRules {
     pub lock: GateRule,
     /// How often one address may log in; `None`: as often as it likes.
     pub per_address: Option<GateRule>,
-    /// Whether anybody may sign up.
+    /// Whether people may sign up.
     pub sign_up: Switch,
     /// How often one address may sign up; `None`: as often as it likes.
     pub sign_ups_per_address: Option<GateRule>,
@@ -105,7 +107,7 @@ pub struct IdentitySettings {
     /// How often a minute one address may log in; 0 is no limit.
     #[arg(long, env = "TENANTRY_LOGINS_PER_MINUTE", default_value_t = 120, value_name = "COUNT")]
     pub logins_per_minute: u32,
-    /// Whether anybody may make a user and a tenant of their own.
+    /// Whether people may sign up: make a user and a tenant of their own.
     #[arg(long, env = "TENANTRY_SIGNUP", default_value = "off", value_name = "on|off")]
     pub signup: Switch,
     /// How often an hour one address may sign up; 0 is no limit.
@@ -115,7 +117,7 @@ pub struct IdentitySettings {
     /// members are: `product:SUB`, `issuer:URL#SUB`.
     #[arg(long, env = "TENANTRY_SUPER_ADMINS", value_name = "NAMES")]
     pub super_admins: Option<String>,
-    /// Believe the role in a token that is signed with `TENANTRY_JWT_SECRET` although its person is no member.
+    /// Trust the role in a token that is signed with `TENANTRY_JWT_SECRET` although its person is no member.
     #[arg(long, env = "TENANTRY_TOKENS_WITHOUT_MEMBERSHIP", default_value = "off", value_name = "on|off")]
     pub tokens_without_membership: Switch,
 }

@@ -10,5 +10,5 @@ mod resolution;
 pub use api::{ApiConfig, ApiRules, ApiSettings, InvalidConfig, SecretSettings};
 pub use connection_limits::{ConnectionLimits, ConnectionSettings};
 pub use identity::{AccountRules, IdentityConfig, IdentitySettings, Switch};
-pub use request_limits::{LimitSettings, Limits};
+pub use request_limits::{LimitSettings, RequestLimits};
 pub use resolution::{Resolution, ResolutionSettings, TenantSource};

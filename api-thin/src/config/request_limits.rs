@@ -1,3 +1,5 @@
+//! How much one request may ask for.
+
 use std::time::Duration;
 
 use clap::Args;
@@ -6,7 +8,7 @@ use super::api::InvalidConfig;
 
 /// How much one request may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct RequestLimits {
     /// The largest document, in bytes.
     pub document_bytes: usize,
     /// The largest request body, in bytes: several documents may come in one.
@@ -23,7 +25,7 @@ pub struct Limits {
     pub schedule_interval: Duration,
 }
 
-impl Limits {
+impl RequestLimits {
     /// The most documents in one request.
     pub const DOCUMENTS: usize = 100;
     /// The most items on one page of an answer.
@@ -31,10 +33,10 @@ impl Limits {
     /// The largest body of a request that uploads nothing.
     pub const BODY_BYTES: usize = 256 << 10;
     /// The largest body of a request without good credentials, such as a log-in.
-    pub const STRANGERS_BODY_BYTES: usize = 16 << 10;
+    pub const UNAUTHENTICATED_BODY_BYTES: usize = 16 << 10;
 }
 
-impl Default for Limits {
+impl Default for RequestLimits {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Self {
@@ -80,7 +82,7 @@ impl LimitSettings {
     ///
     /// # Errors
     /// When a limit is zero, or a request could not hold a document.
-    pub fn limits(&self) -> Result<Limits, InvalidConfig> {
+    pub fn limits(&self) -> Result<RequestLimits, InvalidConfig> {
         let positive = [
             ("TENANTRY_MAX_DOCUMENT_BYTES", self.max_document_bytes),
             ("TENANTRY_BODY_IDLE_TIMEOUT_S", self.body_idle_timeout_s),
@@ -97,14 +99,14 @@ impl LimitSettings {
             return Err(InvalidConfig::new("TENANTRY_MAX_REQUEST_BYTES", problem));
         }
         let bytes = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
-        Ok(Limits {
+        Ok(RequestLimits {
             document_bytes: bytes(self.max_document_bytes),
             request_bytes: bytes(max_request_bytes),
             uploads_bytes: bytes(self.max_uploads_bytes),
             body_idle_time: Duration::from_secs(self.body_idle_timeout_s.into()),
             request_time: Duration::from_secs(self.request_timeout_s.into()),
             schedule_interval: Duration::from_secs(self.min_schedule_s.into()),
-            ..Limits::default()
+            ..RequestLimits::default()
         })
     }
 }
@@ -121,13 +123,13 @@ mod tests {
         limits: LimitSettings,
     }
 
-    fn limits(arguments: &[&str]) -> Result<Limits, InvalidConfig> {
+    fn limits(arguments: &[&str]) -> Result<RequestLimits, InvalidConfig> {
         Line::parse_from(std::iter::once(&"x").chain(arguments)).limits.limits()
     }
 
     #[test]
     fn the_usual_limits_are_the_defaults() {
-        assert_eq!(limits(&[]).unwrap(), Limits::default());
+        assert_eq!(limits(&[]).unwrap(), RequestLimits::default());
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! How requests say which tenant they are about.
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -19,9 +21,9 @@ pub struct Resolution {
     pub base_domain: Option<String>,
     /// Who may say by `X-Forwarded-Host` which host was asked for, and by `X-Forwarded-For` who asks.
     pub trusted_proxies: Vec<IpNet>,
-    /// The tenant of an installation that has one only. Nobody needs to name it, and no other exists.
+    /// The tenant of an installation that has one only. No request needs to name it, and no other exists.
     pub only_tenant: Option<TenantId>,
-    /// Whether somebody without credentials may do everything. For an installation of one tenant only.
+    /// Whether a request without credentials may do everything. For an installation of one tenant only.
     pub anonymous: bool,
     /// Whether a valid token for a tenant that does not exist makes it.
     pub auto_provision: bool,
@@ -107,19 +109,19 @@ pub struct ResolutionSettings {
     /// The domain whose subdomains are tenants: with example.com, acme.example.com is acme.
     #[arg(long, env = "TENANTRY_BASE_DOMAIN", value_name = "DOMAIN")]
     base_domain: Option<String>,
-    /// Addresses or networks of proxies whose X-Forwarded-Host and X-Forwarded-For are believed.
+    /// Addresses or networks of proxies whose X-Forwarded-Host and X-Forwarded-For are trusted.
     #[arg(long, env = "TENANTRY_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
     trusted_proxies: Vec<String>,
     /// Refuse requests that name no tenant, although their credentials belong to one.
     #[arg(long, env = "TENANTRY_STRICT_TENANT", default_value = "off")]
     strict_tenant: Switch,
-    /// When off there is one tenant, `TENANTRY_DEFAULT_TENANT`, that nobody needs to name.
+    /// When off there is one tenant, `TENANTRY_DEFAULT_TENANT`, that no request needs to name.
     #[arg(long, env = "TENANTRY_MULTI_TENANT", default_value = "on")]
     multi_tenant: Switch,
     /// The tenant of an installation without tenancy.
     #[arg(long, env = "TENANTRY_DEFAULT_TENANT", default_value = "default", value_name = "TENANT")]
     default_tenant: String,
-    /// When off, and without tenancy, everybody who reaches the API may do everything.
+    /// When off, and without tenancy, every client that reaches the API may do everything.
     #[arg(long, env = "TENANTRY_REQUIRE_AUTH", default_value = "on")]
     require_auth: Switch,
     /// A valid token for a tenant that does not exist makes it, with the default plan.

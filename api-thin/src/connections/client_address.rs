@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_trusted_proxies_wrote_is_believed() {
+    fn only_what_trusted_proxies_wrote_is_authenticated() {
         let trusted: Vec<IpNet> = ["10.0.0.0/8", "2001:db8:ff::/48"].map(|net| net.parse().unwrap()).into();
         for (peer, headers, expected) in [
             ("192.0.2.7", vec!["203.0.113.9"], "192.0.2.7"),

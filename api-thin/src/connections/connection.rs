@@ -1,3 +1,5 @@
+//! Accepting connections and answering their requests.
+
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
@@ -24,8 +26,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
+use super::connection_table::{ConnectionId, Connections, Place};
 use super::socket::{Activity, Socket};
-use super::table::{ConnectionId, Connections, Place};
 use crate::config::ConnectionLimits;
 use crate::problem::{Code, Problem};
 
@@ -117,10 +119,10 @@ async fn withstand(error: &io::Error, connections: &Connections) {
 /// How long a connection whose time is over may take to end in order.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How many requests a connection that never showed good credentials may have at once.
-const STRANGERS_REQUESTS: usize = 8;
+const UNAUTHENTICATED_REQUESTS: usize = 8;
 
-/// How connections are spoken with: buffers, streams and control frames have limits of their own, so that what a
-/// stranger makes us keep is bounded too.
+/// How connections are spoken with: buffers, streams and control frames have limits of their own, so that what an
+/// unauthenticated client makes us keep is bounded too.
 pub(super) fn protocol() -> Builder<TokioExecutor> {
     const KIB: u32 = 1024;
     let mut builder = Builder::new(TokioExecutor::new());
@@ -148,7 +150,7 @@ pub(super) struct Connection {
     is_proxy: bool,
     all: Arc<Connections>,
     activity: Arc<Activity>,
-    was_believed: AtomicBool,
+    was_authenticated: AtomicBool,
 }
 
 impl Drop for Connection {
@@ -175,7 +177,7 @@ pub(super) async fn serve(
         is_proxy: all.is_proxy(peer.ip()),
         all: Arc::clone(&all),
         activity: Arc::clone(&activity),
-        was_believed: AtomicBool::new(false),
+        was_authenticated: AtomicBool::new(false),
     });
     let service = service_fn(move |request| answer(Arc::clone(&connection), routes.clone(), request));
     let mut served = pin!(protocol.serve_connection(socket, service));
@@ -203,12 +205,13 @@ async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let (open, others) = OpenRequest::begin(&connection, request.version());
-    if others >= STRANGERS_REQUESTS
+    if others >= UNAUTHENTICATED_REQUESTS
         && !connection.is_proxy
-        && !connection.was_believed.load(Ordering::Relaxed)
+        && !connection.was_authenticated.load(Ordering::Relaxed)
     {
-        let detail =
-            format!("a connection without credentials has at most {STRANGERS_REQUESTS} requests at once");
+        let detail = format!(
+            "a connection without credentials has at most {UNAUTHENTICATED_REQUESTS} requests at once"
+        );
         return Ok(Problem::new(Code::Busy, detail).retry_after_s(1).into_response());
     }
     request.extensions_mut().insert(ConnectInfo(connection.peer));
@@ -249,28 +252,28 @@ impl<'a> Overtime<'a> {
 #[derive(Debug)]
 pub struct OpenRequest {
     connection: Arc<Connection>,
-    is_believed: AtomicBool,
+    is_authenticated: AtomicBool,
 }
 
 impl OpenRequest {
     /// The request, and how many others there are on the connection.
     fn begin(connection: &Arc<Connection>, version: Version) -> (Arc<Self>, usize) {
         let requests = connection.activity.begin(version == Version::HTTP_2);
-        let open = Self { connection: Arc::clone(connection), is_believed: AtomicBool::new(false) };
+        let open = Self { connection: Arc::clone(connection), is_authenticated: AtomicBool::new(false) };
         (Arc::new(open), requests.saturating_sub(1))
     }
 
     /// Its credentials are good: the connection is not closed to make room for others meanwhile.
-    pub(crate) fn believe(&self) {
-        if !self.is_believed.swap(true, Ordering::Relaxed) {
-            self.connection.was_believed.store(true, Ordering::Relaxed);
-            self.connection.all.believe(self.connection.id);
+    pub(crate) fn authenticated(&self) {
+        if !self.is_authenticated.swap(true, Ordering::Relaxed) {
+            self.connection.was_authenticated.store(true, Ordering::Relaxed);
+            self.connection.all.authenticated(self.connection.id);
         }
     }
 
     /// Whether its credentials are good.
-    pub(crate) fn is_believed(&self) -> bool {
-        self.is_believed.load(Ordering::Relaxed)
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.is_authenticated.load(Ordering::Relaxed)
     }
 
     /// Its body is not read to the end, and the connection ends with the answer.
@@ -282,7 +285,7 @@ impl OpenRequest {
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.connection.activity.end(Instant::now());
-        if self.is_believed() {
+        if self.is_authenticated() {
             self.connection.all.rest(self.connection.id);
         }
     }

@@ -7,10 +7,10 @@
 
 mod client_address;
 mod connection;
+mod connection_table;
 mod socket;
-mod table;
 
 pub use client_address::ClientAddress;
 pub(crate) use client_address::is_trusted;
 pub use connection::{OpenRequest, listen};
-pub use table::Connections;
+pub use connection_table::Connections;

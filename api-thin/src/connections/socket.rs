@@ -1,3 +1,5 @@
+//! A connection's socket, and what it did when.
+
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;

@@ -1,3 +1,5 @@
+//! Checks documents before anything is stored: name, media type, size, text.
+
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +9,7 @@ use jobs::DocumentId;
 use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::config::Limits;
+use crate::config::RequestLimits;
 use crate::problem::{Code, Problem, shown};
 
 /// A text has NUL bytes by accident, UTF-16 and binary files by nature: one in this many. The worker's `text` module
@@ -47,7 +49,7 @@ pub struct Upload {
 ///
 /// # Errors
 /// The first thing that is wrong, with its place in the request.
-pub async fn check_uploads(raw: Vec<RawDocument>, limits: &Limits) -> Result<Vec<Upload>, Problem> {
+pub async fn check_uploads(raw: Vec<RawDocument>, limits: &RequestLimits) -> Result<Vec<Upload>, Problem> {
     let limit = limits.document_bytes;
     // Digests of many megabytes would stall the other requests of this thread.
     let checked = tokio::task::spawn_blocking(move || check_all(raw, limit)).await;
@@ -58,8 +60,8 @@ fn check_all(raw: Vec<RawDocument>, limit: usize) -> Result<Vec<Upload>, Problem
     if raw.is_empty() {
         return Err(Problem::new(Code::NoDocuments, "send at least one document"));
     }
-    if raw.len() > Limits::DOCUMENTS {
-        let detail = format!("send at most {} documents at once", Limits::DOCUMENTS);
+    if raw.len() > RequestLimits::DOCUMENTS {
+        let detail = format!("send at most {} documents at once", RequestLimits::DOCUMENTS);
         return Err(Problem::new(Code::TooManyDocuments, detail));
     }
     let mut names = HashSet::new();
@@ -106,7 +108,7 @@ fn unsupported(error: &UnsupportedMedia) -> Problem {
     Problem::new(Code::UnsupportedMediaType, error.to_string())
 }
 
-/// The refusal of a document of more than `limit` bytes.
+/// Returned for a document of more than `limit` bytes.
 pub(crate) fn too_large(limit: usize) -> Problem {
     Problem::new(Code::DocumentTooLarge, format!("the document has more than {limit} bytes"))
 }

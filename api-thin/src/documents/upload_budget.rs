@@ -7,7 +7,7 @@ use rand::Rng as _;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::Limits;
+use crate::config::RequestLimits;
 
 /// Keeps the uploads that are in memory at once below a limit, and each tenant's below its share: half of what the
 /// others leave. One tenant alone has half, `n` tenants an `(n + 1)`th each, and there is always room for the next.
@@ -35,7 +35,7 @@ pub struct NoRoom;
 impl UploadBudget {
     /// A budget of `limits.uploads_bytes`, at least two largest requests, of which one tenant may have one.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &RequestLimits) -> Self {
         let most = limits.uploads_bytes.max(limits.request_bytes.saturating_mul(2));
         let (held, freed) = (Mutex::default(), Notify::new());
         Self(Arc::new(Shared { most, wait: limits.upload_wait, held, freed }))
@@ -135,7 +135,12 @@ mod tests {
 
     /// Twelve bytes in all.
     fn budget(wait: Duration) -> UploadBudget {
-        let limits = Limits { uploads_bytes: 12, request_bytes: 6, upload_wait: wait, ..Limits::default() };
+        let limits = RequestLimits {
+            uploads_bytes: 12,
+            request_bytes: 6,
+            upload_wait: wait,
+            ..RequestLimits::default()
+        };
         UploadBudget::new(&limits)
     }
 

@@ -1,3 +1,5 @@
+//! The document: what handlers' types say, completed from the table of routes.
+
 use aide::openapi::{
     Components, HeaderStyle, Info, License, MediaType, OpenApi, Operation, Parameter, ParameterData,
     ParameterSchemaOrContent, PathStyle, ReferenceOr, Response, SchemaObject, SecurityScheme, StatusCode,
@@ -116,7 +118,7 @@ fn complete(operation: &mut Operation, route: &Route, place: &str) {
 fn who(access: Access) -> Option<String> {
     match access {
         Access::Everybody => None,
-        Access::Credentials => Some("Whoever has good credentials.".to_owned()),
+        Access::Credentials => Some("Callers with valid credentials.".to_owned()),
         Access::Operator => Some("The operator.".to_owned()),
         Access::Members(None) => Some("Members of the tenant, and the operator.".to_owned()),
         Access::Members(Some(permission)) => Some(format!("Needs the permission `{permission}`.")),
@@ -193,7 +195,7 @@ const REFUSALS: &[(u16, &str, &str)] = &[
     (404, "NotFound", "It does not exist, or the credentials do not reach it."),
     (408, "RequestTimeout", "The request took too long."),
     (409, "Conflict", "It contradicts what there is."),
-    (412, "PreconditionFailed", "Somebody changed it since: it is not as `If-Match` says."),
+    (412, "PreconditionFailed", "It was changed since: it is not as `If-Match` says."),
     (413, "ContentTooLarge", "The body is too large."),
     (415, "UnsupportedMediaType", "The body is of a type that cannot be read."),
     (422, "UnprocessableContent", "The `Idempotency-Key` stands for another request."),
@@ -209,10 +211,10 @@ const REFUSALS: &[(u16, &str, &str)] = &[
 pub(super) fn refusals() -> impl Iterator<Item = (String, ReferenceOr<Response>)> {
     REFUSALS
         .iter()
-        .map(|(_, name, description)| ((*name).to_owned(), ReferenceOr::Item(refusal(description))))
+        .map(|(_, name, description)| ((*name).to_owned(), ReferenceOr::Item(problem_response(description))))
 }
 
-fn refusal(description: &str) -> Response {
+fn problem_response(description: &str) -> Response {
     Response {
         description: description.to_owned(),
         content: content(Problem::MEDIA_TYPE, json_schema!({ "$ref": "#/components/schemas/Problem" })),

@@ -1,4 +1,4 @@
-//! What the extractors take from a request. Those that let a caller in take what the table of routes says.
+//! What the extractors take and the handlers answer, in the description.
 
 use aide::generate::GenContext;
 use aide::openapi::{
@@ -10,23 +10,21 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::Value;
 
 use super::document::{content, shape};
+use crate::accept::IdempotencyKey;
 use crate::answer::{Answer, Created, Secret, Versioned};
 use crate::connections::ClientAddress;
 use crate::problem::{Problem, ProblemBody};
 use crate::request::{
-    Caller, Files, IdempotencyKey, IfMatch, Json, KbCaller, MergePatch, Need, OperatorCaller, OptionalJson,
-    Person, Query, QueueOwner, SignUpCaller, Somebody, TenantCaller, TenantOperator, UploadJson,
+    AuthenticatedCaller, Caller, Files, IfMatch, Json, MergePatch, OperatorCaller, OptionalJson, Person,
+    Query, Reach, RequiredPermission, SignUpCaller, TenantOperator, UploadJson,
 };
 use crate::routes::{Document, Home, Page, Welcome};
 
-impl<N: Need> OperationInput for Caller<N> {}
-impl<N: Need> OperationInput for TenantCaller<N> {}
-impl<N: Need> OperationInput for KbCaller<N> {}
+impl<P: RequiredPermission, R: Reach> OperationInput for Caller<P, R> {}
 impl OperationInput for TenantOperator {}
 impl OperationInput for OperatorCaller {}
-impl OperationInput for QueueOwner {}
 impl OperationInput for SignUpCaller {}
-impl OperationInput for Somebody {}
+impl OperationInput for AuthenticatedCaller {}
 impl OperationInput for Person {}
 impl OperationInput for ClientAddress {}
 

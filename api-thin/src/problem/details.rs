@@ -1,3 +1,5 @@
+//! The body of a refusal, and which errors of ours become which.
+
 use std::borrow::Cow;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -15,7 +17,7 @@ use stores::model::OverQuota;
 
 use super::code::Code;
 
-/// Values of callers that a refusal repeats are cut after so many characters.
+/// Values of callers that an answer repeats are cut after so many characters.
 const SHOWN_CHARS: usize = 60;
 
 /// A value of the caller's, short enough to be repeated.
@@ -26,7 +28,7 @@ pub(crate) fn shown(value: &str) -> String {
     }
 }
 
-/// A refusal. It says nothing that the caller may not know: no ids of others, no driver messages.
+/// Why a request is refused. It says nothing that the caller may not know: no ids of others, no driver messages.
 #[derive(Debug)]
 pub struct Problem {
     code: Code,
@@ -108,7 +110,7 @@ impl Problem {
     pub fn limit_reached(reached: &LimitReached) -> Self {
         let LimitReached { limit, current, maximum, retry_after, .. } = reached;
         let detail = if limit.ends_with("draining") {
-            "nothing new is taken: resume the queue, or wait until somebody does".to_owned()
+            "nothing new is taken: resume the queue, or wait until it is resumed".to_owned()
         } else {
             format!(
                 "{limit} is {current} of {maximum}: wait until jobs have ended, or ask the operator for more"

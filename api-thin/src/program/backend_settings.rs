@@ -1,3 +1,5 @@
+//! Where queue, stores and plans are: the same for API and workers.
+
 use std::path::PathBuf;
 
 use clap::Args;

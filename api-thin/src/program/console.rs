@@ -228,7 +228,7 @@ pub fn start_log(filter: &str) {
 
 /// Warnings about settings are shown whatever else is.
 fn usual(filter: &str) -> EnvFilter {
-    EnvFilter::new(format!("{filter},{}=warn", SETTINGS_TARGET))
+    EnvFilter::new(format!("{filter},{SETTINGS_TARGET}=warn"))
 }
 
 /// The standard hook writes to standard error itself, and so waits for a reader that takes nothing.

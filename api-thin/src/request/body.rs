@@ -1,3 +1,5 @@
+//! JSON bodies: read no further, no slower and into no more memory than their request may.
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::strict::read;
-use crate::config::Limits;
+use crate::config::RequestLimits;
 use crate::connections::OpenRequest;
 use crate::documents::UploadRoom;
 use crate::problem::{Code, Problem, shown};
@@ -103,7 +105,7 @@ fn content_type(headers: &HeaderMap) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-/// The refusal of a body whose Content-Type is not the one that a route takes.
+/// Returned for a body whose Content-Type is not the one that a route takes.
 pub(super) fn unsupported(headers: &HeaderMap, wanted: &str) -> Problem {
     not_taken(&content_type(headers), wanted)
 }
@@ -273,10 +275,14 @@ impl Incoming {
     /// # Errors
     /// When it is announced to be too large.
     pub(super) fn small(request: Request, app: &ApiState) -> Result<Self, Problem> {
-        let is_believed = is_believed(request.extensions());
-        let most = if is_believed { Limits::BODY_BYTES } else { Limits::STRANGERS_BODY_BYTES };
-        let idle = app.limits().body_idle_time;
-        Self::open(request, most, Pace::new(idle, is_believed), None)
+        let is_authenticated = is_authenticated(request.extensions());
+        let most = if is_authenticated {
+            RequestLimits::BODY_BYTES
+        } else {
+            RequestLimits::UNAUTHENTICATED_BODY_BYTES
+        };
+        let idle = app.request_limits().body_idle_time;
+        Self::open(request, most, Pace::new(idle, is_authenticated), None)
     }
 
     /// The body of an upload of a caller who was let in.
@@ -291,8 +297,8 @@ impl Incoming {
                 "the fault was logged; name the X-Request-Id when you report it",
             ));
         };
-        let pace = Pace::new(app.limits().body_idle_time, true);
-        Self::open(request, app.limits().request_bytes, pace, Some(app.budget().open(tenant)))
+        let pace = Pace::new(app.request_limits().body_idle_time, true);
+        Self::open(request, app.request_limits().request_bytes, pace, Some(app.budget().open(tenant)))
     }
 
     fn open(request: Request, most: usize, pace: Pace, room: Option<UploadRoom>) -> Result<Self, Problem> {
@@ -353,8 +359,8 @@ impl Incoming {
     }
 }
 
-fn is_believed(extensions: &Extensions) -> bool {
-    extensions.get::<Arc<OpenRequest>>().is_some_and(|open| open.is_believed())
+fn is_authenticated(extensions: &Extensions) -> bool {
+    extensions.get::<Arc<OpenRequest>>().is_some_and(|open| open.is_authenticated())
 }
 
 fn too_large(most: usize) -> Problem {
@@ -370,18 +376,18 @@ struct Pace {
     start: Instant,
     last: Instant,
     idle: Duration,
-    is_believed: bool,
+    is_authenticated: bool,
 }
 
 impl Pace {
-    fn new(idle: Duration, is_believed: bool) -> Self {
+    fn new(idle: Duration, is_authenticated: bool) -> Self {
         let now = Instant::now();
-        Self { start: now, last: now, idle, is_believed }
+        Self { start: now, last: now, idle, is_authenticated }
     }
 
     /// When the next bytes have to be there.
     fn deadline(&self, received: usize) -> Instant {
-        if !self.is_believed {
+        if !self.is_authenticated {
             return self.start + self.idle;
         }
         let received = u32::try_from(received).unwrap_or(u32::MAX);
@@ -390,7 +396,7 @@ impl Pace {
     }
 
     fn too_slow(&self) -> Problem {
-        let detail = if self.is_believed {
+        let detail = if self.is_authenticated {
             format!(
                 "the body comes too slowly: send something every {} s, and {LEAST_RATE} bytes a second",
                 self.idle.as_secs_f32()
@@ -478,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_body_is_there_in_time_however_it_trickles() {
+    fn an_unauthenticated_body_is_there_in_time_however_it_trickles() {
         let mut pace = Pace::new(SECOND * 15, false);
         pace.last += SECOND * 14;
         assert_eq!(due(&pace, 10_000), 15);

@@ -1,28 +1,25 @@
+//! Headers that handlers and extractors ask for: `Idempotency-Key`, `If-Match`, `traceparent`, the client's address.
+
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
-use jobs::Job;
-use jobs::envelope::{EnqueueOptions, StampedJob, TraceParent};
-use jobs::tenant::TenantContext;
 
+use crate::accept::IdempotencyKey;
+use crate::authority::RequestTrace;
 use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
 use crate::state::ApiState;
 
-const HEADER: &str = "idempotency-key";
-
-/// The `Idempotency-Key` of a request, if it has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey(pub Option<String>);
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut values = parts.headers.get_all(HEADER).iter();
+        let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         match (values.next(), values.next()) {
             (None, _) => Ok(Self(None)),
             (Some(value), None) => key(value.as_bytes()).map(|key| Self(Some(key))),
@@ -62,7 +59,7 @@ impl IfMatch {
         }
     }
 
-    /// The refusal of a change whose `If-Match` does not hold (any more).
+    /// Returned for a change whose `If-Match` does not hold, or does not hold any more.
     #[must_use]
     pub fn failed() -> Problem {
         let detail = "it is not as If-Match says: get it again and send its ETag";
@@ -92,28 +89,9 @@ fn revision(tag: &str) -> Option<u64> {
     if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
-/// The trace that the jobs of a request continue; a new one for each without it. One that cannot be read is no trace
-/// (W3C Trace Context, 3.2.2).
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct RequestTrace(Option<TraceParent>);
-
-impl RequestTrace {
-    pub(super) fn of(parts: &Parts) -> Self {
-        let header = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
-        Self(header.and_then(|text| text.parse().ok()))
-    }
-
-    /// Stamps a job for the tenant of `context`.
-    pub(super) fn stamp<J: Job>(
-        self,
-        app: &ApiState,
-        context: &TenantContext,
-        options: EnqueueOptions,
-        job: &J,
-    ) -> Result<StampedJob, Problem> {
-        let options = EnqueueOptions { traceparent: self.0, ..options };
-        Ok(app.stamper().stamp(context, job, options)?)
-    }
+/// The trace that a request is part of.
+pub(super) fn request_trace(parts: &Parts) -> RequestTrace {
+    RequestTrace::read(parts.headers.get("traceparent").and_then(|value| value.to_str().ok()))
 }
 
 impl FromRequestParts<ApiState> for ClientAddress {

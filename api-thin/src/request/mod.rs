@@ -13,11 +13,11 @@ mod tenant_name;
 pub(crate) use body::merge_patch;
 pub use body::{Distinct, Json, MergePatch, OptionalJson, UploadJson};
 pub use caller::{
-    Anyone, Caller, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, KbCaller, ManageJobs,
-    ManageMembers, ManageTenant, Need, OperatorCaller, Person, QueueOwner, ReadDocuments, SignUpCaller,
-    Somebody, TenantCaller, TenantMaker, TenantOperator, UpdateDocuments,
+    AnyMember, AnyReach, AuthenticatedCaller, Caller, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs,
+    KbCaller, ManageJobs, ManageMembers, ManageTenant, OneKb, OperatorCaller, Person, Reach, ReadDocuments,
+    RequiredPermission, SignUpCaller, TenantCaller, TenantOperator, UpdateDocuments, WholeTenant,
 };
-pub use headers::{IdempotencyKey, IfMatch};
+pub use headers::IfMatch;
 pub use multipart::Files;
 pub use query::Query;
 pub(crate) use strict::{Misfit, read};

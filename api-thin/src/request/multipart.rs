@@ -1,3 +1,6 @@
+//! Files as `multipart/form-data` (RFC 7578). The name in `filename*` wins over `filename` (RFC 6266, 8187): what
+//! stands beside it is a makeshift for clients that cannot read it, such as `__.txt` for every Chinese name.
+
 use std::io;
 use std::sync::Arc;
 
@@ -11,7 +14,7 @@ use percent_encoding::percent_decode;
 use tokio::sync::Mutex;
 
 use super::body::{Incoming, refuse_encoded, unsupported};
-use crate::config::Limits;
+use crate::config::RequestLimits;
 use crate::documents::{RawDocument, UploadRoom, too_large};
 use crate::problem::{Code, Problem, shown};
 use crate::state::ApiState;
@@ -29,7 +32,7 @@ impl FromRequest<ApiState> for Files {
 
     async fn from_request(request: Request, app: &ApiState) -> Result<Self, Problem> {
         refuse_encoded(request.headers())?;
-        let refusal = unsupported(request.headers(), "multipart/form-data with a boundary");
+        let wrong_type = unsupported(request.headers(), "multipart/form-data with a boundary");
         let headers = request.headers().clone();
         let reading = Reading { incoming: Incoming::upload(request, app)?, refused: None };
         let reading = Arc::new(Mutex::new(reading));
@@ -37,8 +40,8 @@ impl FromRequest<ApiState> for Files {
         *readable.headers_mut() = headers;
         // How large it may be, `Incoming` sees to.
         DefaultBodyLimit::disable().apply(&mut readable);
-        let multipart = Multipart::from_request(readable, app).await.map_err(|_| refusal)?;
-        let files = read_all(multipart, app.limits().document_bytes).await;
+        let multipart = Multipart::from_request(readable, app).await.map_err(|_| wrong_type)?;
+        let files = read_all(multipart, app.request_limits().document_bytes).await;
         let mut reading = reading.lock().await;
         // Multipart only knows that its body broke off.
         reading.refused.take().map_or(Ok(()), Err)?;
@@ -69,14 +72,14 @@ fn body(reading: Arc<Mutex<Reading>>) -> Body {
 
 async fn read_all(mut multipart: Multipart, limit: usize) -> Result<Vec<RawDocument>, Problem> {
     let mut files = Vec::new();
-    while let Some(field) = multipart.next_field().await.map_err(|error| refusal(&error))? {
+    while let Some(field) = multipart.next_field().await.map_err(|error| malformed(&error))? {
         let place = format!("file[{}]", files.len());
         let disposition = disposition(&field).map_err(|error| {
             Problem::new(Code::InvalidDocumentName, error.to_string()).field(format!("{place}.name"))
         })?;
         check_name(disposition.name.as_deref())?;
-        // One more than allowed is enough for the refusal.
-        if files.len() > Limits::DOCUMENTS {
+        // One more than allowed is enough to refuse them all.
+        if files.len() > RequestLimits::DOCUMENTS {
             break;
         }
         let name = disposition.file_name.unwrap_or_default();
@@ -110,7 +113,7 @@ async fn read(
 ) -> Result<RawDocument, Problem> {
     let declared = field.content_type().map(str::to_owned);
     let mut bytes = BytesMut::new();
-    while let Some(piece) = field.chunk().await.map_err(|error| refusal(&error))? {
+    while let Some(piece) = field.chunk().await.map_err(|error| malformed(&error))? {
         if bytes.len() + piece.len() > limit {
             return Err(too_large(limit).field(place));
         }
@@ -120,7 +123,7 @@ async fn read(
     Ok(RawDocument { place, name, declared, bytes, is_text: false })
 }
 
-fn refusal(error: &MultipartError) -> Problem {
+fn malformed(error: &MultipartError) -> Problem {
     Problem::new(
         Code::MalformedMultipart,
         format!("the body is not multipart/form-data: {}", error.body_text()),

@@ -25,10 +25,10 @@ fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     read(pairs).map_err(|misfit| misfit.problem(Code::InvalidQuery, Code::InvalidQuery))
 }
 
-/// Nothing that somebody looks for has any, and Postgres refuses some.
+/// No name or id has any, and Postgres refuses some.
 fn has_control_characters(query: &str) -> bool {
-    let encoded = query.as_bytes().windows(3).filter(|part| part[0] == b'%');
-    encoded.into_iter().any(|part| matches!(part[1..], [b'0' | b'1', _] | [b'7', b'f' | b'F']))
+    let control = |text: &str| text.chars().any(|character| character.is_ascii_control());
+    form_urlencoded::parse(query.as_bytes()).any(|(name, value)| control(&name) || control(&value))
 }
 
 #[cfg(test)]

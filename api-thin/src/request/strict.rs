@@ -35,7 +35,7 @@ pub(crate) struct Misfit<E> {
 }
 
 impl<E: fmt::Display> Misfit<E> {
-    /// The refusal, with `code` unless a field is not known and `unknown` says so.
+    /// The problem, with `code` unless a field is not known and `unknown` says so.
     pub(crate) fn problem(&self, code: Code, unknown: Code) -> Problem {
         let text = self.error.to_string();
         let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);

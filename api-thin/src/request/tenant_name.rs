@@ -106,7 +106,7 @@ pub(crate) enum HostFault {
     /// There are two, or one that is not text.
     #[error("the request names no host, or several: send one Host header")]
     Unreadable,
-    /// Anybody could ask for another tenant this way.
+    /// Any client could name another tenant this way.
     #[error("X-Forwarded-Host is only taken from proxies that TENANTRY_TRUSTED_PROXIES names")]
     Untrusted,
 }

@@ -1,4 +1,6 @@
-use axum::Json as Answering;
+//! API keys of a tenant: list, create, show, change, revoke, rotate.
+
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
@@ -12,7 +14,7 @@ use super::parameters::{Paging, invalid_field, page_after, page_limit, present, 
 use crate::answer::{Created, Secret, Versioned};
 use crate::auth::ApiKey;
 use crate::problem::{Code, Problem};
-use crate::request::{Caller, IfMatch, Json, ManageTenant, OptionalJson, Query, TenantCaller};
+use crate::request::{IfMatch, Json, ManageTenant, OptionalJson, Query, TenantCaller};
 use crate::state::ApiState;
 
 /// The longest name, in characters.
@@ -22,13 +24,13 @@ const GRACE_MAX_S: u32 = 24 * 60 * 60;
 
 /// `GET …/api-keys`: a page of keys, by id.
 pub(super) async fn list(
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Query(asked): Query<Paging>,
-) -> Result<Answering<ApiKeyPage>, Problem> {
+) -> Result<JsonAnswer<ApiKeyPage>, Problem> {
     let after: Option<ApiKeyId> = page_after(asked.after.as_deref())?;
     let page = who.stores.catalog().api_keys(after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
     let api_keys = page.items.into_iter().map(ApiKeyView::from).collect();
-    Ok(Answering(ApiKeyPage { api_keys, next: page.next }))
+    Ok(JsonAnswer(ApiKeyPage { api_keys, next: page.next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -55,13 +57,13 @@ pub(super) struct Wanted {
 /// `POST …/api-keys`: the secret is in this answer and nowhere else.
 pub(super) async fn create(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Json(wanted): Json<Wanted>,
 ) -> Result<Secret<Created<NewApiKeyView>>, Problem> {
     let now = app.clock().now().trunc_subsecs(6);
     let key = ApiKey::fresh(who.tenant());
     let new = new_key(&who, wanted, &key, now).await?;
-    let limits = app.limits_of(who.tenant()).await?;
+    let limits = who.limits(&app).await?;
     let row = match who.stores.catalog().api_key_insert(&new, &limits, now).await? {
         ApiKeyMade::Done(row) => row,
         ApiKeyMade::NameTaken => return Err(name_taken()),
@@ -73,7 +75,7 @@ pub(super) async fn create(
 }
 
 async fn new_key(
-    who: &Caller<ManageTenant>,
+    who: &TenantCaller<ManageTenant>,
     wanted: Wanted,
     key: &ApiKey,
     now: DateTime<Utc>,
@@ -129,7 +131,7 @@ fn expiry(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
     })
 }
 
-async fn existing_kb(who: &Caller<ManageTenant>, name: &str) -> Result<KbId, Problem> {
+async fn existing_kb(who: &TenantCaller<ManageTenant>, name: &str) -> Result<KbId, Problem> {
     let kb: Option<KbId> = name.parse().ok();
     let known = match &kb {
         Some(kb) => who.stores.catalog().kb(kb).await?.is_some(),
@@ -147,14 +149,14 @@ pub(super) struct Named {
 }
 
 /// The caller's tenant's key that the path names.
-async fn found(who: &Caller<ManageTenant>, named: &Named) -> Result<ApiKeyRow, Problem> {
+async fn found(who: &TenantCaller<ManageTenant>, named: &Named) -> Result<ApiKeyRow, Problem> {
     let id: ApiKeyId = named.key.parse().map_err(|_| Problem::not_found())?;
     who.stores.catalog().api_key(&id).await?.ok_or_else(Problem::not_found)
 }
 
 /// `GET …/api-keys/{key}`
 pub(super) async fn show(
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
 ) -> Result<Versioned<ApiKeyView>, Problem> {
     found(&who, &named).await.map(shown)
@@ -176,7 +178,7 @@ pub(super) struct Change {
 /// `PATCH …/api-keys/{key}`: another name, another end.
 pub(super) async fn edit(
     app: State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
     if_match: IfMatch,
     Json(Change { name, expires_at }): Json<Change>,
@@ -185,7 +187,7 @@ pub(super) async fn edit(
     let end = expires_at.map(|wanted| another_end(&wanted, app.clock().now())).transpose()?;
     let row = found(&who, &named).await?;
     if end.is_some() {
-        // Whoever extends it gives once more what it may do.
+        // Extending a key grants once more what it may do.
         who.may_give(row.permissions)?;
     }
     let edit = ApiKeyEdit::Details { name, end };
@@ -203,7 +205,7 @@ fn another_end(wanted: &Value, now: DateTime<Utc>) -> Result<KeyEnd, Problem> {
 /// `DELETE …/api-keys/{key}`: it is worth nothing from now on.
 pub(super) async fn revoke(
     app: State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
     if_match: IfMatch,
 ) -> Result<NoContent, Problem> {
@@ -224,7 +226,7 @@ pub(super) struct Rotation {
 /// `POST …/api-keys/{key}/rotate`: another secret for the same key.
 pub(super) async fn rotate(
     app: State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
     if_match: IfMatch,
     OptionalJson(Rotation { grace_s }): OptionalJson<Rotation>,
@@ -234,7 +236,7 @@ pub(super) async fn rotate(
         return Err(invalid_field("grace_s", format!("expected 0 to {GRACE_MAX_S} seconds")));
     }
     let row = found(&who, &named).await?;
-    // Whoever gets the secret gets what the key may do.
+    // The receiver of the secret may do what the key may do.
     who.may_give(row.permissions)?;
     if row.expires_at.is_some_and(|at| at <= app.clock().now()) {
         let detail = "the key has expired, and its next secret with it: give it another expires_at first";
@@ -252,7 +254,7 @@ pub(super) async fn rotate(
 
 async fn change(
     app: &ApiState,
-    who: &Caller<ManageTenant>,
+    who: &TenantCaller<ManageTenant>,
     row: &ApiKeyRow,
     if_match: &IfMatch,
     edit: &ApiKeyEdit,

@@ -1,4 +1,6 @@
-use axum::Json as Answering;
+//! Log-in, refresh, log-out, another password, and whom credentials are for.
+
+use axum::Json as JsonAnswer;
 use axum::extract::State;
 use axum::response::NoContent;
 use jobs::tenant::{Actor, Identity, KbId, Role, TenantId};
@@ -13,7 +15,7 @@ use crate::accounts::{Accounts, Credentials, LoggedIn, Passwords};
 use crate::auth::{Member, OwnTokens, Principal, SuperAdmin};
 use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
-use crate::request::{Json, Somebody};
+use crate::request::{AuthenticatedCaller, Json};
 use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
@@ -31,11 +33,11 @@ pub(super) async fn log_in(
     State(app): State<ApiState>,
     from: ClientAddress,
     Json(body): Json<LogIn>,
-) -> Result<Answering<TokenSet>, Problem> {
+) -> Result<JsonAnswer<TokenSet>, Problem> {
     let LogIn { username, password, tenant_id } = body;
     let credentials = Credentials { username, password, tenant: tenant_id };
     let logged_in = app.accounts().log_in(credentials, from).await?;
-    Ok(Answering(logged_in.into()))
+    Ok(JsonAnswer(logged_in.into()))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -48,19 +50,22 @@ pub(super) struct Refresh {
 pub(super) async fn refresh(
     State(app): State<ApiState>,
     Json(body): Json<Refresh>,
-) -> Result<Answering<TokenSet>, Problem> {
-    Ok(Answering(app.accounts().renew(&body.refresh_token).await?.into()))
+) -> Result<JsonAnswer<TokenSet>, Problem> {
+    Ok(JsonAnswer(app.accounts().renew(&body.refresh_token).await?.into()))
 }
 
 /// `POST /api/v1/auth/logout`
-pub(super) async fn log_out(State(app): State<ApiState>, who: Somebody) -> Result<NoContent, Problem> {
+pub(super) async fn log_out(
+    State(app): State<ApiState>,
+    who: AuthenticatedCaller,
+) -> Result<NoContent, Problem> {
     let (_, session) = logged_in(who)?;
     app.accounts().log_out(session).await?;
     Ok(NoContent)
 }
 
 /// Who asks, and the session of their log-in.
-fn logged_in(who: Somebody) -> Result<(UserName, Uuid), Problem> {
+fn logged_in(who: AuthenticatedCaller) -> Result<(UserName, Uuid), Problem> {
     let found = match who.0 {
         Principal::Member(Member { actor: Actor::User(identity), session, .. })
         | Principal::SuperAdmin(SuperAdmin { identity, session, .. }) => account(&identity).zip(session),
@@ -88,7 +93,7 @@ pub(super) struct PasswordChange {
 pub(super) async fn change_password(
     State(app): State<ApiState>,
     from: ClientAddress,
-    who: Somebody,
+    who: AuthenticatedCaller,
     Json(PasswordChange { current_password, new_password }): Json<PasswordChange>,
 ) -> Result<NoContent, Problem> {
     let (user, session) = logged_in(who)?;
@@ -98,7 +103,10 @@ pub(super) async fn change_password(
 }
 
 /// `GET /api/v1/auth/me`
-pub(super) async fn me(State(app): State<ApiState>, who: Somebody) -> Result<Answering<Me>, Problem> {
+pub(super) async fn me(
+    State(app): State<ApiState>,
+    who: AuthenticatedCaller,
+) -> Result<JsonAnswer<Me>, Problem> {
     let operator = who.0.is_operator();
     let (actor, member) = match who.0 {
         Principal::Operator => (Actor::Operator, None),
@@ -109,7 +117,7 @@ pub(super) async fn me(State(app): State<ApiState>, who: Somebody) -> Result<Ans
         Actor::User(identity) => app.accounts().memberships(identity).await?,
         _ => Vec::new(),
     };
-    Ok(Answering(Me {
+    Ok(JsonAnswer(Me {
         actor,
         operator,
         tenant_id: member.as_ref().map(|member| member.tenant.clone()),
@@ -119,7 +127,7 @@ pub(super) async fn me(State(app): State<ApiState>, who: Somebody) -> Result<Ans
     }))
 }
 
-/// What somebody gets who logged in (RFC 6749, 5.1).
+/// The tokens of a session (RFC 6749, 5.1).
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TokenSet {
     access_token: String,
@@ -132,7 +140,7 @@ pub(super) struct TokenSet {
     /// How long the session lasts at most, in seconds.
     refresh_expires_in: i64,
     username: String,
-    /// Null for somebody who is a member of no tenant, or of several and named none.
+    /// Null for a user who is a member of no tenant, or of several and named none.
     tenant_id: Option<TenantId>,
     role: Option<Role>,
 }
@@ -154,7 +162,7 @@ impl From<LoggedIn> for TokenSet {
     }
 }
 
-/// Who asks.
+/// Whom the credentials are for.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Me {
     pub(super) actor: Actor,
@@ -170,7 +178,7 @@ pub(super) struct Me {
     pub(super) memberships: Vec<MembershipView>,
 }
 
-/// What somebody is in a tenant.
+/// What a person is in a tenant.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Membership")]
 pub(super) struct MembershipView {

@@ -1,4 +1,6 @@
-use axum::Json as Answering;
+//! Jobs that will not run by themselves: dead letters and quarantine; list, show, start again, purge.
+
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, Utc};
@@ -17,7 +19,7 @@ use super::jobs::{Fault, Shown, check_reach};
 use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit};
 use crate::answer::{Answer, job_location};
 use crate::problem::{Code, Problem};
-use crate::request::{Anyone, Caller, Json, ManageJobs, Query};
+use crate::request::{AnyMember, Caller, Json, ManageJobs, Query};
 use crate::state::ApiState;
 
 const KEPT: &[JobState] = &[JobState::Discarded, JobState::Quarantined];
@@ -39,27 +41,27 @@ pub(super) struct Listing {
 /// `GET …/dead-letters`: jobs whose attempts are used up, newest first.
 pub(super) async fn list(
     State(app): State<ApiState>,
-    who: Caller<Anyone>,
+    who: Caller<AnyMember>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<KeptPage>, Problem> {
+) -> Result<JsonAnswer<KeptPage>, Problem> {
     page(&app, &who, Kept::Discarded, &asked).await
 }
 
 /// `GET …/quarantine`: jobs that may not run, newest first.
 pub(super) async fn list_quarantine(
     State(app): State<ApiState>,
-    who: Caller<Anyone>,
+    who: Caller<AnyMember>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<KeptPage>, Problem> {
+) -> Result<JsonAnswer<KeptPage>, Problem> {
     page(&app, &who, Kept::Quarantined, &asked).await
 }
 
 async fn page(
     app: &ApiState,
-    who: &Caller<Anyone>,
+    who: &Caller<AnyMember>,
     kept: Kept,
     asked: &Listing,
-) -> Result<Answering<KeptPage>, Problem> {
+) -> Result<JsonAnswer<KeptPage>, Problem> {
     let limit = usize::try_from(page_limit(asked.limit.as_deref())?).unwrap_or(usize::MAX);
     let after = jobs_after(app, who.tenant(), asked.after.as_deref())?;
     let kb =
@@ -67,7 +69,7 @@ async fn page(
     let filter = reach(JobFilter { kb, ..JobFilter::default() }, who);
     let page = app.queue().kept_page(who.tenant(), kept, &filter, after.as_ref(), limit).await?;
     let next = jobs_next(app, who.tenant(), page.next);
-    Ok(Answering(KeptPage { jobs: page.jobs.into_iter().map(KeptRow::of).collect(), next }))
+    Ok(JsonAnswer(KeptPage { jobs: page.jobs.into_iter().map(KeptRow::of).collect(), next }))
 }
 
 /// `GET …/dead-letters/{job}`: everything that is known of a dead letter or a quarantined job but its stamp.
@@ -75,10 +77,10 @@ pub(super) async fn show(
     State(app): State<ApiState>,
     who: Caller<ManageJobs>,
     Path(shown): Path<Shown>,
-) -> Result<Answering<KeptView>, Problem> {
+) -> Result<JsonAnswer<KeptView>, Problem> {
     let status = kept(&app, &who, shown.id()?).await?;
     let said = app.queue().inspect(who.tenant(), &[status.id]).await?.pop().flatten();
-    Ok(Answering(KeptView::of(status, said)))
+    Ok(JsonAnswer(KeptView::of(status, said)))
 }
 
 /// Where a job is that will not run by itself, if the credentials reach it.
@@ -162,10 +164,10 @@ pub(super) async fn purge_matching(
     State(app): State<ApiState>,
     who: Caller<ManageJobs>,
     Json(filter): Json<Filter>,
-) -> Result<Answering<PurgeReport>, Problem> {
+) -> Result<JsonAnswer<PurgeReport>, Problem> {
     let (place, filter) = place(&app, &who, filter).await?;
     let purged = app.queue().purge_where(who.tenant(), place, &filter).await?;
-    Ok(Answering(PurgeReport { purged }))
+    Ok(JsonAnswer(PurgeReport { purged }))
 }
 
 /// How many jobs are started in one step.

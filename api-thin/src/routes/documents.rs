@@ -1,4 +1,6 @@
-use axum::Json as Answering;
+//! Documents of a knowledge base: upload, list, show, delete.
+
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -8,16 +10,16 @@ use jobs::types::{DeleteDocument, IngestDocument};
 use jobs::{DocumentId, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{Document, DocumentCounts, DocumentFault, DocumentStatus, Growth, NewDocument};
+use stores::model::{
+    Acceptance, Document, DocumentCounts, DocumentFault, DocumentStatus, Growth, NewDocument,
+};
 
 use super::parameters::{page_after, page_limit, parameter};
-use crate::accept::{Fingerprint, Outcome, Proposal, Submission, ensure_room, outrun};
+use crate::accept::{Fingerprint, IdempotencyKey, Submission, ensure_room, retries_exhausted};
 use crate::answer::{Answer, job_location};
 use crate::documents::{RawDocument, Unregistered, Upload, check_uploads};
 use crate::problem::{Code, Problem};
-use crate::request::{
-    CreateDocuments, DeleteDocuments, Files, IdempotencyKey, KbCaller, Query, ReadDocuments, UploadJson,
-};
+use crate::request::{CreateDocuments, DeleteDocuments, Files, KbCaller, Query, ReadDocuments, UploadJson};
 use crate::state::ApiState;
 
 /// `POST …/documents`: files as multipart.
@@ -27,7 +29,7 @@ pub(super) async fn upload_files(
     key: IdempotencyKey,
     Files { files, room: _room }: Files,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
-    let uploads = check_uploads(files, app.limits()).await?;
+    let uploads = check_uploads(files, app.request_limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
 }
 
@@ -56,7 +58,7 @@ pub(super) async fn upload_text(
     key: IdempotencyKey,
     UploadJson { body: document, room: _room }: UploadJson<TextDocument>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
-    let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.limits()).await?;
+    let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.request_limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
 }
 
@@ -78,7 +80,7 @@ pub(super) async fn upload_batch(
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let raw = batch.documents.into_iter().enumerate();
     let raw = raw.map(|(at, document)| document.into_raw(format!("documents[{at}]"))).collect();
-    let uploads = check_uploads(raw, app.limits()).await?;
+    let uploads = check_uploads(raw, app.request_limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
 }
 
@@ -100,13 +102,13 @@ pub(super) struct Listing {
 pub(super) async fn list(
     who: KbCaller<ReadDocuments>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<DocumentPage>, Problem> {
+) -> Result<JsonAnswer<DocumentPage>, Problem> {
     let status: Option<DocumentStatus> = parameter("status", asked.status.as_deref())?;
     let after: Option<DocumentId> = page_after(asked.after.as_deref())?;
     let limit = page_limit(asked.limit.as_deref())?;
-    let page = who.caller.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
+    let page = who.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
     let documents = page.items.into_iter().map(DocumentView::from).collect();
-    Ok(Answering(DocumentPage { documents, next: page.next }))
+    Ok(JsonAnswer(DocumentPage { documents, next: page.next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -120,10 +122,10 @@ pub(super) struct Shown {
 pub(super) async fn show(
     who: KbCaller<ReadDocuments>,
     Path(shown): Path<Shown>,
-) -> Result<Answering<DocumentView>, Problem> {
+) -> Result<JsonAnswer<DocumentView>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
-    let document = who.caller.stores.catalog().document(&who.kb.id, &id).await?;
-    document.map(|document| Answering(document.into())).ok_or_else(Problem::not_found)
+    let document = who.stores.catalog().document(&who.kb.id, &id).await?;
+    document.map(|document| JsonAnswer(document.into())).ok_or_else(Problem::not_found)
 }
 
 /// `DELETE …/documents/{document}`: remove it from every store.
@@ -177,25 +179,25 @@ async fn accept_documents(
     uploads: &[Upload],
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let fingerprint = fingerprint(who, uploads);
-    let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
+    let submission = Submission { app, stores: &who.stores, key, fingerprint };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
     for _ in 0..TRIES {
-        let (proposal, body, growth) = propose(app, who, uploads).await?;
-        ensure_quota(app, who, &proposal, growth).await?;
-        ensure_room(app, &proposal.jobs).await?;
+        let (acceptance, body, growth) = acceptance_of(app, who, uploads).await?;
+        ensure_quota(app, who, &acceptance, growth).await?;
+        ensure_room(app, &acceptance.jobs).await?;
         // After the revisions were read and before they are raised: the job of an earlier revision then sees
         // that these originals are newer than its own and leaves them.
-        let originals = Unregistered::store(&who.caller.stores, &who.kb.id, uploads).await?;
-        if let Outcome::Answer(answer) = submission.propose(proposal, body).await? {
+        let originals = Unregistered::store(&who.stores, &who.kb.id, uploads).await?;
+        if let Some(answer) = submission.accept(acceptance, body).await? {
             if !answer.replayed {
                 originals.registered();
             }
             return Ok(answer);
         }
     }
-    Err(outrun())
+    Err(retries_exhausted())
 }
 
 fn fingerprint(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Fingerprint {
@@ -204,12 +206,12 @@ fn fingerprint(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Fingerpri
     Fingerprint::of("documents", std::iter::once(who.kb.id.as_str()).chain(documents))
 }
 
-async fn propose(
+async fn acceptance_of(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
     uploads: &[Upload],
-) -> Result<(Proposal, AcceptedDocuments, Growth), Problem> {
-    let catalog = who.caller.stores.catalog();
+) -> Result<(Acceptance, AcceptedDocuments, Growth), Problem> {
+    let catalog = who.stores.catalog();
     let (mut documents, mut jobs) = (Vec::new(), Vec::<StampedJob>::new());
     let (mut replaced, mut replaced_bytes) = (0, 0);
     for upload in uploads {
@@ -226,7 +228,7 @@ async fn propose(
         }
         let job_id = JobId::generate(app.clock().now());
         let job = IngestDocument { document_id: id.clone(), revision };
-        jobs.push(who.caller.stamp(app, job_id, &job)?);
+        jobs.push(who.stamp(app, job_id, &job)?);
         documents.push(NewDocument {
             id,
             name: upload.name.to_string(),
@@ -237,11 +239,11 @@ async fn propose(
             job_id,
         });
     }
-    let body = body(who.caller.tenant(), &documents)?;
+    let body = body(who.tenant(), &documents)?;
     let growth = Growth::of(&documents, replaced, replaced_bytes);
-    let limits = app.limits_of(who.caller.tenant()).await?;
+    let limits = who.limits(app).await?;
     let documents = Some((who.kb.id.clone(), documents));
-    Ok((Proposal { documents, jobs, limits, ..Proposal::default() }, body, growth))
+    Ok((Acceptance { documents, jobs, limits, ..Acceptance::default() }, body, growth))
 }
 
 fn body(tenant: &TenantId, documents: &[NewDocument]) -> Result<AcceptedDocuments, Problem> {
@@ -266,13 +268,13 @@ fn body(tenant: &TenantId, documents: &[NewDocument]) -> Result<AcceptedDocument
 pub(super) async fn ensure_quota(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
-    proposal: &Proposal,
+    acceptance: &Acceptance,
     growth: Growth,
 ) -> Result<(), Problem> {
     let now = app.clock().now();
-    let usage = who.caller.stores.catalog().usage(now).await?;
-    let documents = growth.refused(&proposal.limits, &usage);
-    match documents.or_else(|| usage.jobs_refused(&proposal.limits, proposal.jobs.len())) {
+    let usage = who.stores.catalog().usage(now).await?;
+    let documents = growth.refused(&acceptance.limits, &usage);
+    match documents.or_else(|| usage.jobs_refused(&acceptance.limits, acceptance.jobs.len())) {
         Some(over) => Err(Problem::over_quota(&over, now)),
         None => Ok(()),
     }
@@ -302,18 +304,18 @@ async fn accept_document_delete(
     id: DocumentId,
 ) -> Result<Answer<DocumentJob>, Problem> {
     let fingerprint = Fingerprint::of("document.delete", [who.kb.id.as_str(), id.as_str()]);
-    let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
+    let submission = Submission { app, stores: &who.stores, key, fingerprint };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
-    let document = who.caller.stores.catalog().document(&who.kb.id, &id).await?;
+    let document = who.stores.catalog().document(&who.kb.id, &id).await?;
     let revision = document.ok_or_else(Problem::not_found)?.revision;
     let job_id = JobId::generate(app.clock().now());
-    let job = who.caller.stamp(app, job_id, &DeleteDocument { document_id: id.clone(), revision })?;
+    let job = who.stamp(app, job_id, &DeleteDocument { document_id: id.clone(), revision })?;
     ensure_room(app, std::slice::from_ref(&job)).await?;
-    let location = job_location(who.caller.tenant(), job_id);
+    let location = job_location(who.tenant(), job_id);
     let body = DocumentJob { job_id, location, document_id: id, revision };
-    submission.propose(Proposal { jobs: vec![job], ..Proposal::default() }, body).await?.answer()
+    submission.accept_once(Acceptance { jobs: vec![job], ..Acceptance::default() }, body).await
 }
 
 /// A document, and how far it is on its way into the graph.

@@ -1,3 +1,5 @@
+//! Entities and relations of a knowledge base.
+
 use axum::Json;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +30,7 @@ pub(super) async fn show(
     let limit = page_limit(asked.limit.as_deref())?;
     let relations_after: Option<RelationCursor> =
         parameter("relations_after", asked.relations_after.as_deref())?;
-    let index = who.caller.stores.index();
+    let index = who.stores.index();
     let counts = index.counts(&who.kb).await?;
     let entities = index.entities(&who.kb, asked.entities_after.as_deref(), limit).await?;
     let relations = index.relations(&who.kb, relations_after.as_ref(), limit).await?;

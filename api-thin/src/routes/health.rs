@@ -1,3 +1,5 @@
+//! Whether the process lives, and whether it can take requests.
+
 use std::time::Duration;
 
 use axum::Json;

@@ -1,3 +1,5 @@
+//! What this is, for people and programs, and the pages that describe the API.
+
 use std::sync::LazyLock;
 
 use aide::swagger::Swagger;

@@ -1,4 +1,6 @@
-use axum::Json as Answering;
+//! Invitations to a tenant: make, list, show, withdraw, accept.
+
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
@@ -41,7 +43,7 @@ pub(super) struct NewInvitation {
 /// `POST …/members`: an invitation. It makes a member only of the person who accepts it.
 pub(super) async fn invite(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Json(new): Json<NewInvitation>,
 ) -> Result<Secret<Created<NewInvitationView>>, Problem> {
     let subject = new.subject.to_ascii_lowercase().parse::<Subject>();
@@ -62,7 +64,7 @@ pub(super) async fn invite(
         created_at: now,
         expires_at: now + TimeDelta::seconds(expires_in_s.into()),
     };
-    let maximum = app.limits_of(who.tenant()).await?.maximum(Quota::Members);
+    let maximum = who.limits(&app).await?.maximum(Quota::Members);
     let catalog = who.stores.catalog();
     match catalog.invitation_insert(&invitation, &token.stored().sha256, maximum, now).await? {
         Invited::New => {}
@@ -85,14 +87,14 @@ pub(super) async fn invite(
 /// `GET …/invitations`: a page of those that are open, the oldest first.
 pub(super) async fn list(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Query(asked): Query<Paging>,
-) -> Result<Answering<InvitationPage>, Problem> {
+) -> Result<JsonAnswer<InvitationPage>, Problem> {
     let after: Option<Uuid> = page_after(asked.after.as_deref())?;
     let (limit, now) = (page_limit(asked.limit.as_deref())?, app.clock().now());
     let page = who.stores.catalog().invitations(after, limit, now).await?;
     let invitations = page.items.into_iter().map(InvitationView::from).collect();
-    Ok(Answering(InvitationPage { invitations, next: page.next }))
+    Ok(JsonAnswer(InvitationPage { invitations, next: page.next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -110,7 +112,7 @@ impl Named {
 /// `GET …/invitations/{invitation}`
 pub(super) async fn show(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
 ) -> Result<Versioned<InvitationView>, Problem> {
     let found = who.stores.catalog().invitation(named.id()?, app.clock().now()).await?;
@@ -119,7 +121,7 @@ pub(super) async fn show(
 
 /// `DELETE …/invitations/{invitation}`: it is worth nothing from now on.
 pub(super) async fn withdraw(
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
 ) -> Result<NoContent, Problem> {
     let was_there = who.stores.catalog().invitation_delete(named.id()?).await?;
@@ -146,7 +148,7 @@ pub(super) async fn accept(
     from: ClientAddress,
     Person(person): Person,
     Json(body): Json<Acceptance>,
-) -> Result<Answering<Joined>, Problem> {
+) -> Result<JsonAnswer<Joined>, Problem> {
     let accounts = app.accounts();
     accounts.count(&format!("invitation:address:{from}"), accounts.rules().per_address).await?;
     let claim = Claim::of(person, body.username, body.password)?;
@@ -172,7 +174,7 @@ pub(super) async fn accept(
         InvitationAccepted::OverQuota(over) => return Err(Problem::over_quota(&over, app.clock().now())),
     };
     app.directory().invalidate(&token.tenant).await;
-    Ok(Answering(Joined { identity, tenant_id: token.tenant, role }))
+    Ok(JsonAnswer(Joined { identity, tenant_id: token.tenant, role }))
 }
 
 /// Who wants to accept an invitation, before it is known that there is one.

@@ -1,3 +1,6 @@
+//! Cancelling jobs: one, those that match a filter, all. Their documents are marked as failed, because a job that is
+//! cancelled while it waits never reaches a worker.
+
 use std::collections::HashSet;
 
 use axum::extract::{Path, State};
@@ -14,13 +17,13 @@ use super::job_filter::{Filter, OPEN, reach};
 use super::jobs::{Shown, check_reach};
 use crate::answer::{Answer, job_location};
 use crate::problem::{Code, Problem};
-use crate::request::{Caller, Json, ManageJobs, ManageTenant, Need, TenantCaller};
+use crate::request::{Caller, Json, ManageJobs, ManageTenant, Reach, RequiredPermission, TenantCaller};
 use crate::state::ApiState;
 
 /// How many jobs one request cancels by a filter. For more it is sent again.
 const AT_ONCE: usize = 5_000;
 
-fn cancellation<N: Need>(app: ApiState, who: &Caller<N>) -> Cancellation {
+fn cancellation<P: RequiredPermission, R: Reach>(app: ApiState, who: &Caller<P, R>) -> Cancellation {
     Cancellation { app, stores: who.stores.clone(), tenant: who.tenant().clone() }
 }
 
@@ -64,7 +67,7 @@ pub(super) async fn matching(
     let filter = filter.read(&app, &who, OPEN).await?;
     if filter == JobFilter::default() {
         let detail = "say which jobs: types, queues, states, kb_id, created_before or created_after; \
-                      /jobs/cancel-all calls off everything";
+                      /jobs/cancel-all cancels everything";
         return Err(Problem::new(Code::InvalidField, detail));
     }
     let filter = reach(filter, &who);
@@ -78,7 +81,7 @@ pub(super) async fn matching(
 /// `POST …/jobs/cancel-all`: cancels everything of the tenant, however much it is.
 pub(super) async fn everything(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
 ) -> Result<Answer<CancelReport>, Problem> {
     let report = cancellation(app, &who).everything().await?;
     let (cancelled, stopping) = (report.cancelled, report.stopping);

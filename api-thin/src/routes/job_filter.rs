@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::problem::{Code, Problem};
-use crate::request::{Caller, Need};
+use crate::request::{Caller, RequiredPermission};
 use crate::state::ApiState;
 
 /// States in which a job may still run by itself.
@@ -39,7 +39,7 @@ pub(super) struct Filter {
 impl Filter {
     /// The filter as the queue takes it, its states being among `known`. What credentials of one knowledge base do
     /// not reach is not added here: see [`reach`].
-    pub(super) async fn read<N: Need>(
+    pub(super) async fn read<N: RequiredPermission>(
         self,
         app: &ApiState,
         who: &Caller<N>,
@@ -68,7 +68,7 @@ pub(super) async fn check_names(
 }
 
 /// The knowledge base that a filter names. One that the credentials do not reach is like one that does not exist.
-pub(super) async fn asked_kb<N: Need>(
+pub(super) async fn asked_kb<N: RequiredPermission>(
     app: &ApiState,
     who: &Caller<N>,
     named: Option<&str>,
@@ -85,7 +85,7 @@ pub(super) async fn asked_kb<N: Need>(
 }
 
 /// Adds to a filter what the credentials reach: of one knowledge base only its own jobs.
-pub(super) fn reach<N: Need>(filter: JobFilter, who: &Caller<N>) -> JobFilter {
+pub(super) fn reach<N: RequiredPermission>(filter: JobFilter, who: &Caller<N>) -> JobFilter {
     JobFilter { kb: who.only_kb.clone().or(filter.kb), ..filter }
 }
 
@@ -134,7 +134,7 @@ impl NameOf {
         }
     }
 
-    /// The refusal of a name that nothing has; `None` when all of `names` are known.
+    /// What is wrong with `names`; `None` when all of them are known.
     ///
     /// # Errors
     /// When the queue does not answer. It is asked only about names that are not the product's.

@@ -1,3 +1,5 @@
+//! Jobs: where one is and what it waits for, how many there are, and those that will still run.
+
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -15,7 +17,7 @@ use stores::model::{JobRecord, Redrives};
 use super::job_filter::{NameOf, OPEN, asked_kb, check_names, reach, states_of};
 use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit};
 use crate::problem::Problem;
-use crate::request::{Anyone, Caller, Need, Query};
+use crate::request::{AnyMember, Caller, Query, RequiredPermission};
 use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
@@ -36,7 +38,7 @@ impl Shown {
 /// A job that was accepted while the queue is away is found in the outbox.
 pub(super) async fn show(
     State(app): State<ApiState>,
-    who: Caller<Anyone>,
+    who: Caller<AnyMember>,
     Path(shown): Path<Shown>,
 ) -> Result<Json<JobView>, Problem> {
     let (id, tenant) = (shown.id()?, who.tenant());
@@ -59,7 +61,7 @@ pub(super) async fn show(
 /// asked no more than about one that does not exist.
 async fn explained(
     app: &ApiState,
-    who: &Caller<Anyone>,
+    who: &Caller<AnyMember>,
     id: JobId,
 ) -> Result<Option<Explanation>, QueueError> {
     if who.only_kb.is_none() {
@@ -75,7 +77,11 @@ async fn explained(
 
 /// Refuses a job that credentials of one knowledge base do not reach, as if it did not exist. However that is found
 /// out, the same is asked of the same stores.
-pub(super) async fn check_reach<N: Need>(app: &ApiState, who: &Caller<N>, id: JobId) -> Result<(), Problem> {
+pub(super) async fn check_reach<N: RequiredPermission>(
+    app: &ApiState,
+    who: &Caller<N>,
+    id: JobId,
+) -> Result<(), Problem> {
     if who.only_kb.is_none() {
         return Ok(());
     }
@@ -115,7 +121,7 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    async fn filter(&self, app: &ApiState, who: &Caller<Anyone>) -> Result<JobFilter, Problem> {
+    async fn filter(&self, app: &ApiState, who: &Caller<AnyMember>) -> Result<JobFilter, Problem> {
         let list = |text: &Option<String>| {
             let text = text.as_deref().unwrap_or_default();
             text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>()
@@ -139,7 +145,7 @@ impl Listing {
 /// `GET …/jobs`: how many jobs are in which state, and a page of those that will still run.
 pub(super) async fn list(
     State(app): State<ApiState>,
-    who: Caller<Anyone>,
+    who: Caller<AnyMember>,
     Query(asked): Query<Listing>,
 ) -> Result<Json<JobPage>, Problem> {
     let limit = usize::try_from(page_limit(asked.limit.as_deref())?).unwrap_or(usize::MAX);

@@ -1,6 +1,8 @@
+//! Knowledge bases: list, create, show, rename, delete, reindex.
+
 use std::collections::BTreeMap;
 
-use axum::Json as Answering;
+use axum::Json as JsonAnswer;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::JobId;
@@ -9,16 +11,16 @@ use jobs::types::{DeleteKb, ReindexKb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::TenantStores;
-use stores::model::{DocumentStatus, Kb, NewKb, WorkspaceId};
+use stores::model::{Acceptance, DocumentStatus, Kb, NewKb, WorkspaceId};
 use stores::ports::Catalog;
 
 use super::parameters::{Nothing, Paging, invalid_field, text};
-use crate::accept::{Fingerprint, Outcome, Proposal, Submission, ensure_room};
+use crate::accept::{Fingerprint, IdempotencyKey, Submission, ensure_room};
 use crate::answer::{Answer, Versioned, job_location, kb_location};
 use crate::problem::{Code, Problem};
 use crate::request::{
-    Caller, CreateKbs, DeleteKbs, IdempotencyKey, IfMatch, Json, KbCaller, Need, OptionalJson, Query,
-    ReadDocuments, TenantCaller, UpdateDocuments,
+    Caller, CreateKbs, DeleteKbs, IfMatch, Json, KbCaller, OptionalJson, Query, ReadDocuments,
+    RequiredPermission, TenantCaller, UpdateDocuments,
 };
 use crate::state::ApiState;
 
@@ -29,7 +31,7 @@ const TRIES: u32 = 8;
 pub(super) async fn list(
     who: Caller<ReadDocuments>,
     Query(asked): Query<Paging>,
-) -> Result<Answering<KbList>, Problem> {
+) -> Result<JsonAnswer<KbList>, Problem> {
     let catalog = who.stores.catalog();
     let reached = catalog.kbs().await?.into_iter().filter(|kb| who.reaches(Some(&kb.id)));
     let (page, next) = asked.cut(reached.collect(), |kb: &Kb| kb.id.to_string())?;
@@ -37,7 +39,7 @@ pub(super) async fn list(
     for kb in &page {
         kbs.push(view(kb, catalog.as_ref()).await?);
     }
-    Ok(Answering(KbList { kbs, next }))
+    Ok(JsonAnswer(KbList { kbs, next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -90,7 +92,7 @@ pub(super) async fn rename(
         let found = now(&who).await?;
         let expected = if_match.expect(found.revision)?;
         let revision = found.revision;
-        if who.caller.stores.catalog().kb_rename(&found.id, &name, revision).await? {
+        if who.stores.catalog().kb_rename(&found.id, &name, revision).await? {
             let renamed = Kb { name, revision: revision + 1, ..found };
             return versioned(&who, &renamed).await;
         }
@@ -111,12 +113,12 @@ pub(super) async fn delete(
 }
 
 /// The knowledge base as it is now: what the directory knows of it may be some seconds old.
-async fn now<N: Need>(who: &KbCaller<N>) -> Result<Kb, Problem> {
-    who.caller.stores.catalog().kb(&who.kb.id).await?.ok_or_else(Problem::not_found)
+async fn now<N: RequiredPermission>(who: &KbCaller<N>) -> Result<Kb, Problem> {
+    who.stores.catalog().kb(&who.kb.id).await?.ok_or_else(Problem::not_found)
 }
 
-async fn versioned<N: Need>(who: &KbCaller<N>, kb: &Kb) -> Result<Versioned<KbView>, Problem> {
-    let body = view(kb, who.caller.stores.catalog().as_ref()).await?;
+async fn versioned<N: RequiredPermission>(who: &KbCaller<N>, kb: &Kb) -> Result<Versioned<KbView>, Problem> {
+    let body = view(kb, who.stores.catalog().as_ref()).await?;
     Ok(Versioned { revision: kb.revision, body })
 }
 
@@ -173,7 +175,7 @@ pub(super) struct KbJob {
 /// When the id is taken, the idempotency key stands for another request, or a store is away.
 async fn accept_kb(
     app: &ApiState,
-    TenantCaller(who): &TenantCaller<CreateKbs>,
+    who: &TenantCaller<CreateKbs>,
     key: &IdempotencyKey,
     id: Option<KbId>,
     name: String,
@@ -188,7 +190,7 @@ async fn accept_kb(
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
-    let (now, limits) = (app.clock().now(), app.limits_of(who.tenant()).await?);
+    let (now, limits) = (app.clock().now(), who.limits(app).await?);
     let workspace = WorkspaceId::generate(now, random());
     let new = NewKb { id: id.unwrap_or_else(fresh_id), name, workspace };
     let kb = new.at(now);
@@ -196,11 +198,12 @@ async fn accept_kb(
     who.stores.index().provision(&kb).await?;
     let location = kb_location(who.tenant(), &kb.id);
     let body = MadeKb { id: kb.id.clone(), name: kb.name.clone(), created_at: kb.created_at, location };
-    let outcome = submission.propose(Proposal { kb: Some(new), limits, ..Proposal::default() }, body).await;
-    if !matches!(&outcome, Ok(Outcome::Answer(answer)) if !answer.replayed) {
+    let answer =
+        submission.accept_once(Acceptance { kb: Some(new), limits, ..Acceptance::default() }, body).await;
+    if !matches!(&answer, Ok(answer) if !answer.replayed) {
         forget_unless_made(&who.stores, &kb).await?;
     }
-    outcome?.answer()
+    answer
 }
 
 /// An attempt whose answer was lost may have made it.
@@ -223,17 +226,17 @@ async fn accept_kb_delete(
     key: &IdempotencyKey,
 ) -> Result<Answer<KbJob>, Problem> {
     let fingerprint = Fingerprint::of("kb.delete", [who.kb.id.as_str(), who.kb.workspace.as_str()]);
-    let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
+    let submission = Submission { app, stores: &who.stores, key, fingerprint };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
     let job_id = JobId::generate(app.clock().now());
-    let job = who.caller.stamp(app, job_id, &DeleteKb::default())?;
+    let job = who.stamp(app, job_id, &DeleteKb::default())?;
     ensure_room(app, std::slice::from_ref(&job)).await?;
-    let location = job_location(who.caller.tenant(), job_id);
+    let location = job_location(who.tenant(), job_id);
     let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
     let kb_close = Some(who.kb.id.clone());
-    submission.propose(Proposal { kb_close, jobs: vec![job], ..Proposal::default() }, body).await?.answer()
+    submission.accept_once(Acceptance { kb_close, jobs: vec![job], ..Acceptance::default() }, body).await
 }
 
 fn fresh_id() -> KbId {
@@ -269,16 +272,16 @@ async fn accept_reindex(
     key: &IdempotencyKey,
 ) -> Result<Answer<KbJob>, Problem> {
     let fingerprint = Fingerprint::of("reindex", [who.kb.id.as_str()]);
-    let submission = Submission { app, stores: &who.caller.stores, key, fingerprint };
+    let submission = Submission { app, stores: &who.stores, key, fingerprint };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
     let job_id = JobId::generate(app.clock().now());
-    let job = who.caller.stamp(app, job_id, &ReindexKb::default())?;
+    let job = who.stamp(app, job_id, &ReindexKb::default())?;
     ensure_room(app, std::slice::from_ref(&job)).await?;
-    let location = job_location(who.caller.tenant(), job_id);
+    let location = job_location(who.tenant(), job_id);
     let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
-    let limits = app.limits_of(who.caller.tenant()).await?;
-    let proposal = Proposal { jobs: vec![job], limits, ..Proposal::default() };
-    submission.propose(proposal, body).await?.answer()
+    let limits = who.limits(app).await?;
+    let acceptance = Acceptance { jobs: vec![job], limits, ..Acceptance::default() };
+    submission.accept_once(acceptance, body).await
 }

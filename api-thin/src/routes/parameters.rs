@@ -1,3 +1,5 @@
+//! Reading query parameters and fields of bodies: pages, names, slugs.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::accounts::SlugFault;
-use crate::config::Limits;
+use crate::config::RequestLimits;
 use crate::problem::{Code, Problem, shown};
 use crate::request::Distinct;
 use crate::state::ApiState;
@@ -18,9 +20,9 @@ const USUAL: u32 = 100;
 /// How many items a page has.
 pub(super) fn page_limit(asked: Option<&str>) -> Result<u32, Problem> {
     let Some(asked) = asked else { return Ok(USUAL) };
-    let limit = asked.parse().ok().filter(|limit| (1..=Limits::PAGE).contains(limit));
+    let limit = asked.parse().ok().filter(|limit| (1..=RequestLimits::PAGE).contains(limit));
     limit.ok_or_else(|| {
-        invalid_parameter("limit", &format!("expected 1 to {}, not `{}`", Limits::PAGE, shown(asked)))
+        invalid_parameter("limit", &format!("expected 1 to {}, not `{}`", RequestLimits::PAGE, shown(asked)))
     })
 }
 

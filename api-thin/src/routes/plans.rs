@@ -1,3 +1,5 @@
+//! The plans, and what a tenant of each may use.
+
 use axum::Json;
 use axum::extract::State;
 use jobs::plan::Limits;
@@ -6,13 +8,13 @@ use serde::Serialize;
 
 use super::parameters::Paging;
 use crate::problem::{Code, Problem};
-use crate::request::{Query, Somebody};
+use crate::request::{AuthenticatedCaller, Query};
 use crate::state::ApiState;
 
 /// `GET /api/v1/plans`: every plan, and what a tenant of it may use.
 pub(super) async fn list(
     State(app): State<ApiState>,
-    _: Somebody,
+    _: AuthenticatedCaller,
     Query(asked): Query<Paging>,
 ) -> Result<Json<PlanList>, Problem> {
     let plans = app.plans();

@@ -1,3 +1,5 @@
+//! Pausing, resuming and draining: all jobs of a tenant, or one queue; and which lanes there are.
+
 use std::time::Duration;
 
 use axum::Json;
@@ -12,7 +14,7 @@ use super::job_filter::NameOf;
 use super::parameters::Paging;
 use crate::accept::apply_settings;
 use crate::problem::{Code, Problem};
-use crate::request::{ManageJobs, OperatorCaller, Query, QueueOwner, TenantCaller};
+use crate::request::{ManageJobs, OperatorCaller, Query, TenantCaller};
 use crate::state::ApiState;
 
 /// How long an answer waits for the queue.
@@ -66,7 +68,7 @@ pub(super) async fn drain_all(
 
 async fn change_all(
     app: &ApiState,
-    TenantCaller(who): &TenantCaller<ManageJobs>,
+    who: &TenantCaller<ManageJobs>,
     flow: Flow,
 ) -> Result<Json<FlowView>, Problem> {
     // What was decided is in the catalog; the queue has a copy.
@@ -81,7 +83,7 @@ async fn change_all(
 /// `POST …/queues/{queue}/pause`
 pub(super) async fn pause(
     State(app): State<ApiState>,
-    owner: QueueOwner,
+    owner: Option<TenantCaller<ManageJobs>>,
     Path(named): Path<Named>,
 ) -> Result<Json<FlowView>, Problem> {
     change_queue(&app, owner, &named.queue, Flow::Paused).await
@@ -90,7 +92,7 @@ pub(super) async fn pause(
 /// `POST …/queues/{queue}/resume`
 pub(super) async fn resume(
     State(app): State<ApiState>,
-    owner: QueueOwner,
+    owner: Option<TenantCaller<ManageJobs>>,
     Path(named): Path<Named>,
 ) -> Result<Json<FlowView>, Problem> {
     change_queue(&app, owner, &named.queue, Flow::Open).await
@@ -99,7 +101,7 @@ pub(super) async fn resume(
 /// `POST …/queues/{queue}/drain`
 pub(super) async fn drain(
     State(app): State<ApiState>,
-    owner: QueueOwner,
+    owner: Option<TenantCaller<ManageJobs>>,
     Path(named): Path<Named>,
 ) -> Result<Json<FlowView>, Problem> {
     change_queue(&app, owner, &named.queue, Flow::Draining).await
@@ -107,7 +109,7 @@ pub(super) async fn drain(
 
 async fn change_queue(
     app: &ApiState,
-    owner: QueueOwner,
+    owner: Option<TenantCaller<ManageJobs>>,
     queue: &str,
     flow: Flow,
 ) -> Result<Json<FlowView>, Problem> {
@@ -116,15 +118,15 @@ async fn change_queue(
         return Err(Problem::new(Code::NotFound, problem).field("queue"));
     }
     let (tenant, applied) = match owner {
-        QueueOwner::Everybody => {
+        None => {
             app.directory().queue_flow_put(queue, flow).await?;
             (None, apply_to_all(app, queue, flow).await)
         }
-        QueueOwner::Tenant(tenant, stores) => {
-            if !stores.catalog().flow_put(Some(queue), flow).await? {
+        Some(who) => {
+            if !who.stores.catalog().flow_put(Some(queue), flow).await? {
                 return Err(Problem::not_found());
             }
-            (Some(tenant), apply_settings(app, &stores).await?)
+            (Some(who.tenant().clone()), apply_settings(app, &who.stores).await?)
         }
     };
     Ok(Json(FlowView { tenant, queue: Some(queue.to_owned()), flow: flow.as_str(), applied }))

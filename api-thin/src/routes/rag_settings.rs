@@ -1,20 +1,22 @@
+//! `/settings`: how a tenant wants its documents read and its questions answered.
+
 use serde_json::Value;
 use stores::TenantStores;
 use stores::model::RagSettings;
 
 use crate::answer::Versioned;
 use crate::problem::{Code, Problem};
-use crate::request::{Anyone, IfMatch, ManageTenant, MergePatch, Misfit, TenantCaller, merge_patch, read};
+use crate::request::{AnyMember, IfMatch, ManageTenant, MergePatch, Misfit, TenantCaller, merge_patch, read};
 
 /// `GET …/settings`: how the tenant wants its documents read and its questions answered.
-pub(super) async fn show(TenantCaller(who): TenantCaller<Anyone>) -> Result<Versioned<RagSettings>, Problem> {
+pub(super) async fn show(who: TenantCaller<AnyMember>) -> Result<Versioned<RagSettings>, Problem> {
     let (body, revision) = who.stores.catalog().rag_settings().await?.ok_or_else(Problem::not_found)?;
     Ok(Versioned { revision, body })
 }
 
 /// `PATCH …/settings`
 pub(super) async fn change(
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     if_match: IfMatch,
     patch: MergePatch<RagSettings>,
 ) -> Result<Versioned<RagSettings>, Problem> {

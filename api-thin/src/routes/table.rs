@@ -1,3 +1,5 @@
+//! Every route: method, path, handler, who may use it. Router, description and isolation tests are made of this table.
+
 use ::jobs::tenant::Permission;
 use aide::axum::ApiRouter;
 
@@ -6,8 +8,8 @@ use super::{
     members, plans, queues, rag_settings, schedules, sign_up, tenant_settings, tenants, usage,
 };
 use crate::request::{
-    Anyone, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers, ManageTenant,
-    Need, ReadDocuments, UpdateDocuments,
+    AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
+    ManageTenant, ReadDocuments, RequiredPermission, UpdateDocuments,
 };
 use crate::state::ApiState;
 
@@ -44,24 +46,24 @@ impl Route {
 /// Who may ask for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody.
+    /// Requests without credentials too.
     Everybody,
-    /// Anybody whose credentials are good.
+    /// Callers with valid credentials, of whichever tenant.
     Credentials,
-    /// Whoever runs the installation.
+    /// The operator of the installation.
     Operator,
     /// Members of the tenant that have the permission; all of them when it is `None`.
     Members(Option<Permission>),
 }
 
-const fn may<N: Need>() -> Access {
+const fn may<N: RequiredPermission>() -> Access {
     Access::Members(N::PERMISSION)
 }
 
 /// Where a route's path begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// At the root; open to everybody.
+    /// At the root; needs no credentials.
     Open,
     /// At `/api/v1`.
     Api,
@@ -82,7 +84,10 @@ macro_rules! operation {
 
 macro_rules! routes {
     ($($scope:ident $function:ident {
-        $(#[doc = $summary:literal] $method:ident $path:literal => $handler:path, $access:expr $(, as $operation:literal)?;)+
+        $(
+            #[doc = $summary:literal]
+            $method:ident $path:literal => $handler:path, $access:expr $(, as $operation:literal)?;
+        )+
     })+) => {
         /// Every route there is.
         pub const ROUTES: &[Route] = &[
@@ -123,7 +128,7 @@ routes! {
         /// Make a tenant: the answer holds its first API key
         post "/tenants" => tenants::create, Access::Operator;
         /// A tenant
-        get "/tenants/{tenant}" => tenants::show, may::<Anyone>();
+        get "/tenants/{tenant}" => tenants::show, may::<AnyMember>();
         /// Change a tenant: its name and slug, or, for the operator, its plan, limits and status
         patch "/tenants/{tenant}" => tenant_settings::change, may::<ManageTenant>(), as "settings::change";
         /// Close a tenant and empty every store of it
@@ -136,7 +141,7 @@ routes! {
         post "/auth/refresh" => auth::refresh, Access::Everybody;
         /// End the session of the token
         post "/auth/logout" => auth::log_out, Access::Credentials;
-        /// Another password for whoever asks; their other sessions end
+        /// Another password for the caller; their other sessions end
         post "/auth/password" => auth::change_password, Access::Credentials;
         /// Accept an invitation to a tenant: as the person of a token, or with an account, which is made if need be
         post "/auth/accept-invitation" => invitations::accept, Access::Everybody;
@@ -151,15 +156,15 @@ routes! {
         /// Resume a suspended tenant: its jobs come back
         post "/resume" => tenant_settings::resume, Access::Operator, as "settings::resume";
         /// What the tenant may use, and where that comes from
-        get "/limits" => tenant_settings::limits, may::<Anyone>(), as "settings::limits";
+        get "/limits" => tenant_settings::limits, may::<AnyMember>(), as "settings::limits";
         /// How much of each quota is used, and when it begins anew
-        get "/usage" => usage::show, may::<Anyone>();
+        get "/usage" => usage::show, may::<AnyMember>();
         /// How documents are read and questions answered
-        get "/settings" => rag_settings::show, may::<Anyone>();
+        get "/settings" => rag_settings::show, may::<AnyMember>();
         /// Change how documents are read and questions answered
         patch "/settings" => rag_settings::change, may::<ManageTenant>();
         /// How many jobs are in which state, and those that will still run, page by page
-        get "/jobs" => jobs::list, may::<Anyone>();
+        get "/jobs" => jobs::list, may::<AnyMember>();
         /// Cancel the jobs that match a filter
         post "/jobs/cancel" => job_cancel::matching, may::<ManageJobs>(), as "cancel::matching";
         /// Cancel every job of the tenant
@@ -171,19 +176,19 @@ routes! {
         /// Drain the tenant's jobs: what is there runs, new ones are refused
         post "/jobs/drain" => queues::drain_all, may::<ManageJobs>(), as "flow::drain";
         /// A job: where it is and what it waits for
-        get "/jobs/{job}" => jobs::show, may::<Anyone>();
+        get "/jobs/{job}" => jobs::show, may::<AnyMember>();
         /// Cancel a job
         delete "/jobs/{job}" => job_cancel::one, may::<ManageJobs>(), as "cancel::one";
-        /// Pause one queue of the tenant; of everybody, for an operator who names no tenant
+        /// Pause one queue of the tenant; of all tenants, for an operator who names no tenant
         post "/queues/{queue}/pause" => queues::pause, may::<ManageJobs>(), as "flow::pause_queue";
         /// Resume one queue
         post "/queues/{queue}/resume" => queues::resume, may::<ManageJobs>(), as "flow::resume_queue";
         /// Drain one queue
         post "/queues/{queue}/drain" => queues::drain, may::<ManageJobs>(), as "flow::drain_queue";
         /// Jobs whose attempts are used up, newest first, page by page
-        get "/dead-letters" => dead_letters::list, may::<Anyone>();
+        get "/dead-letters" => dead_letters::list, may::<AnyMember>();
         /// Jobs that may not run, newest first, page by page
-        get "/quarantine" => dead_letters::list_quarantine, may::<Anyone>();
+        get "/quarantine" => dead_letters::list_quarantine, may::<AnyMember>();
         /// Start the dead letters again that match a filter
         post "/dead-letters/retry" => dead_letters::retry_matching, may::<ManageJobs>();
         /// Throw away the dead letters that match a filter

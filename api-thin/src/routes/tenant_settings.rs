@@ -1,4 +1,6 @@
-use axum::Json as Answering;
+//! What the operator and the administrators decide about a tenant: name, slug, plan, limits, status.
+
+use axum::Json as JsonAnswer;
 use axum::extract::State;
 use jobs::plan::Limits;
 use jobs::tenant::{TenantId, TenantStatus};
@@ -16,8 +18,7 @@ use crate::accounts::slug;
 use crate::answer::Versioned;
 use crate::problem::{Code, Problem};
 use crate::request::{
-    Anyone, Caller, IfMatch, Json, ManageTenant, OptionalJson, TenantCaller, TenantOperator, merge_patch,
-    read,
+    AnyMember, IfMatch, Json, ManageTenant, OptionalJson, TenantCaller, TenantOperator, merge_patch, read,
 };
 use crate::state::ApiState;
 
@@ -28,7 +29,7 @@ pub(super) struct Change {
     /// What people call it: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: Option<String>,
-    /// The word in its subdomain: 3 to 63 of a-z, 0-9 and -, nobody else's.
+    /// Its slug, the label of its subdomain: 3 to 63 of a-z, 0-9 and -, not another tenant's.
     slug: Option<String>,
     /// One of `/api/v1/plans`. For the operator.
     plan: Option<String>,
@@ -45,7 +46,7 @@ pub(super) struct Change {
 /// suspended, or active again.
 pub(super) async fn change(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     if_match: IfMatch,
     Json(Change { name, slug, plan, limits, status }): Json<Change>,
 ) -> Result<Versioned<ChangedTenant>, Problem> {
@@ -55,17 +56,17 @@ pub(super) async fn change(
         return Err(Problem::new(Code::Forbidden, detail));
     }
     let name = name.map(|name| text("name", name, 200)).transpose()?;
-    let slug = slug.map(|word| chosen_slug(&who, word)).transpose()?;
+    let slug = slug.map(|chosen| chosen_slug(&who, chosen)).transpose()?;
     let status = status.as_deref().map(status_of).transpose()?;
     change_to(&app, &who.stores, &if_match, SettingsChange { name, slug, plan, limits, status }).await
 }
 
-/// A tenant may always be called by its id, even by one that nobody could choose any more.
-fn chosen_slug(who: &Caller<ManageTenant>, word: String) -> Result<String, Problem> {
-    if word != who.tenant().as_str() {
-        slug(&word).map_err(|fault| refused_slug("slug", fault))?;
+/// A tenant may always be called by its id, even by one that could not be chosen any more.
+fn chosen_slug(who: &TenantCaller<ManageTenant>, chosen: String) -> Result<String, Problem> {
+    if chosen != who.tenant().as_str() {
+        slug(&chosen).map_err(|fault| refused_slug("slug", fault))?;
     }
-    Ok(word)
+    Ok(chosen)
 }
 
 /// `POST …/suspend`: closed for now; its jobs are parked.
@@ -120,8 +121,8 @@ fn status_of(name: &str) -> Result<TenantStatus, Problem> {
 /// `GET …/limits`: what the tenant may use, where that comes from, and how much of it is used.
 pub(super) async fn limits(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<Anyone>,
-) -> Result<Answering<TenantLimits>, Problem> {
+    who: TenantCaller<AnyMember>,
+) -> Result<JsonAnswer<TenantLimits>, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
     let stats = app.queue().stats(who.tenant()).await?;
     let usage = QueueUse {
@@ -129,7 +130,7 @@ pub(super) async fn limits(
         backlog_jobs: stats.available + stats.scheduled + stats.retryable + stats.parked,
         scheduled_jobs: stats.scheduled,
     };
-    Ok(Answering(TenantLimits { tenant: TenantSettingsView::of(&app, tenant), usage }))
+    Ok(JsonAnswer(TenantLimits { tenant: TenantSettingsView::of(&app, tenant), usage }))
 }
 
 /// A tenant and what it may use.
@@ -138,7 +139,7 @@ pub(super) struct TenantSettingsView {
     id: TenantId,
     /// What people call it.
     name: String,
-    /// The word in its subdomain.
+    /// The label of its subdomain.
     slug: String,
     plan: String,
     status: TenantStatus,
@@ -192,7 +193,7 @@ const TRIES: u32 = 8;
 pub(super) struct SettingsChange {
     /// Another name.
     pub name: Option<String>,
-    /// Another word in host names, which one may be.
+    /// Another slug, already checked.
     pub slug: Option<String>,
     /// Another plan.
     pub plan: Option<String>,

@@ -1,6 +1,8 @@
+//! Tenants: create, list, show, delete.
+
 use std::time::Duration;
 
-use axum::Json as Answering;
+use axum::Json as JsonAnswer;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::envelope::EnqueueOptions;
@@ -16,10 +18,10 @@ use stores::model::{Acceptance, Accepted, Tenant, TenantFilter};
 
 use super::parameters::{invalid_field, page_after, page_limit, parameter, text};
 use super::plans::check_plan;
-use crate::accept::{AcceptedTenant, TenantRequest, accept_tenant, deliver};
+use crate::accept::{AcceptedTenant, IdempotencyKey, TenantRequest, accept_tenant, deliver};
 use crate::answer::{Answer, Secret, Versioned, job_location};
 use crate::problem::{Code, Problem};
-use crate::request::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller, Query, TenantOperator, one_name};
+use crate::request::{AnyMember, Caller, Json, OperatorCaller, Query, TenantOperator, one_name};
 use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
@@ -79,16 +81,16 @@ pub(super) async fn list(
     State(app): State<ApiState>,
     _: OperatorCaller,
     Query(asked): Query<Listing>,
-) -> Result<Answering<TenantPage>, Problem> {
+) -> Result<JsonAnswer<TenantPage>, Problem> {
     let after: Option<TenantId> = page_after(asked.after.as_deref())?;
     let filter = TenantFilter { status: parameter("status", asked.status.as_deref())?, plan: asked.plan };
     let page = app.directory().tenants(&filter, after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
     let tenants = page.items.into_iter().map(TenantView::from).collect();
-    Ok(Answering(TenantPage { tenants, next: page.next }))
+    Ok(JsonAnswer(TenantPage { tenants, next: page.next }))
 }
 
 /// `GET /api/v1/tenants/{tenant}`
-pub(super) async fn show(who: Caller<Anyone>) -> Result<Versioned<TenantView>, Problem> {
+pub(super) async fn show(who: Caller<AnyMember>) -> Result<Versioned<TenantView>, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
     Ok(Versioned { revision: tenant.revision, body: tenant.into() })
 }
@@ -99,7 +101,7 @@ pub(super) struct TenantView {
     id: TenantId,
     /// What people call it.
     name: String,
-    /// The word in its subdomain.
+    /// The label of its subdomain.
     slug: String,
     plan: String,
     status: TenantStatus,
@@ -151,14 +153,14 @@ struct TenantInStatus {
     status: TenantStatus,
 }
 
-/// Closes the tenant at once, calls its work off, and enqueues the `tenant.deprovision` that empties every store
+/// Closes the tenant at once, cancels its work, and enqueues the `tenant.deprovision` that empties every store
 /// of it. A tenant that is closed already gets one more job, whatever became of the one before.
 ///
 /// # Errors
 /// When the tenant is gone, or the catalog is away: ask again then.
 async fn accept_tenant_delete(app: &ApiState, who: TenantOperator) -> Result<Answer<ClosedTenant>, Problem> {
     let app = app.clone();
-    // A task of its own: a client that hangs up must not leave a closed tenant behind that nobody empties.
+    // A task of its own: a client that hangs up must not leave a closed tenant behind that no job empties.
     let end = tokio::spawn(async move {
         for _ in 0..TRIES {
             if let Some(answer) = end(&app, &who).await? {
@@ -170,13 +172,13 @@ async fn accept_tenant_delete(app: &ApiState, who: TenantOperator) -> Result<Ans
     end.await.unwrap_or_else(|error| Err(Problem::internal(&error)))
 }
 
-/// `None` when somebody else closed the tenant once more meanwhile.
+/// `None` when another request closed the tenant meanwhile, under a later epoch.
 async fn end(app: &ApiState, who: &TenantOperator) -> Result<Option<Answer<ClosedTenant>>, Problem> {
     let tenant = who.context.tenant_id();
     let epoch = who.stores.lifecycle().tenant_close().await?.ok_or_else(Problem::not_found)?;
     app.directory().invalidate(tenant).await;
     who.stores.catalog().outbox_clear().await?;
-    let running = call_off(app, tenant).await.unwrap_or_else(|error| {
+    let running = cancel_work(app, tenant).await.unwrap_or_else(|error| {
         tracing::warn!(tenant.id = %tenant, error = report(&error),
             "the queue is away: what it has of the tenant is dropped job by job");
         false
@@ -200,7 +202,7 @@ async fn end(app: &ApiState, who: &TenantOperator) -> Result<Option<Answer<Close
 
 /// Cancels what the queue has of the tenant and lets nothing hold back what is to come. Returns whether some of
 /// it runs.
-async fn call_off(app: &ApiState, tenant: &TenantId) -> Result<bool, QueueError> {
+async fn cancel_work(app: &ApiState, tenant: &TenantId) -> Result<bool, QueueError> {
     let report = app.queue().cancel_tenant(tenant).await?;
     for kept in [Kept::Discarded, Kept::Quarantined] {
         app.queue().purge_where(tenant, kept, &JobFilter::default()).await?;

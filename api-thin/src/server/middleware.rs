@@ -1,3 +1,5 @@
+//! What every request passes before and after its handler.
+
 use std::any::Any;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +43,7 @@ fn surround(routes: Router<ApiState>, app: &ApiState) -> Router<ApiState> {
 
 /// Ends a request, its body included, that takes too long.
 pub(super) async fn deadline(State(app): State<ApiState>, request: Request, next: Next) -> Response {
-    let limit = app.limits().request_time;
+    let limit = app.request_limits().request_time;
     tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
         let detail = format!("the request was not finished within {} s", limit.as_secs());
         Problem::new(Code::RequestTimeout, detail).into_response()

@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::middleware::router;
-use crate::accept::make_only_tenant;
+use crate::accept::create_only_tenant;
 use crate::connections::listen;
 use crate::state::ApiState;
 
@@ -14,7 +14,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// Answers requests on `listener` until `shutdown`, then finishes those that are being answered, but no
 /// longer than 20 s. Requests that were counted by then are written down.
 pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
-    if let Err(problem) = make_only_tenant(&app).await {
+    if let Err(problem) = create_only_tenant(&app).await {
         tracing::error!(code = %problem.code(), "the only tenant cannot be made, requests will find none");
     }
     let counting = CancellationToken::new();

@@ -1,3 +1,5 @@
+//! Tokens of an `OpenID` issuer, and its keys.
+
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use tokio::sync::Mutex;
 use super::own::validation;
 use super::tokens::{InvalidToken, TokenClaims, UnverifiedToken};
 
-/// Somebody else whose tokens (`OpenID` Connect, RS256 or ES256) say who a person is.
+/// Another issuer whose tokens (`OpenID` Connect, RS256 or ES256) say who a person is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalIssuer {
     /// The claim `iss` of its tokens.
@@ -31,9 +33,9 @@ pub enum InvalidIssuer {
     /// Not a URL.
     #[error("expected a URL")]
     Url,
-    /// Anybody on the way could change the keys.
+    /// An attacker on the way could change the keys.
     #[error(
-        "expected https: keys that come over plain http could be anybody's (http is for this machine only)"
+        "expected https: keys that come over plain http can be forged on the way (http is for this machine only)"
     )]
     Plain,
 }
@@ -99,7 +101,7 @@ pub(super) struct IssuerKeys {
     client: Client,
     clock: SharedClock,
     known: RwLock<Known>,
-    /// Whoever holds it fetches; others wait for what comes.
+    /// Held by the request that fetches; the others wait for what comes.
     fetching: Mutex<()>,
 }
 
@@ -129,7 +131,7 @@ enum Unfetched {
 impl IssuerKeys {
     /// After this time they are read again, so that a key that the issuer took back stops working.
     const FRESH: TimeDelta = TimeDelta::hours(1);
-    /// The shortest time between two reads: anybody can send tokens that name unknown keys.
+    /// The shortest time between two reads: any client can send tokens that name unknown keys.
     const PAUSE: TimeDelta = TimeDelta::seconds(30);
     const DEADLINE: Duration = Duration::from_secs(5);
     const MAX_BYTES: usize = 256 << 10;
@@ -137,7 +139,7 @@ impl IssuerKeys {
     pub(super) fn new(url: Url, clock: SharedClock) -> Result<Self, reqwest::Error> {
         // Fails only when a provider is installed already, which is what we want.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // A redirect would lead to a place that nobody configured.
+        // A redirect would lead to a place that was not configured.
         let client = Client::builder().timeout(Self::DEADLINE).redirect(redirect::Policy::none()).build()?;
         Ok(Self { url, client, clock, known: RwLock::default(), fetching: Mutex::new(()) })
     }

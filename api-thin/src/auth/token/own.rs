@@ -1,3 +1,5 @@
+//! Tokens that this installation or the product signs with its secret.
+
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::clock::SharedClock;
 use jobs::tenant::{Role, TenantId};
@@ -69,7 +71,7 @@ impl OwnTokens {
         let secret = ShortSecret::check(secret)?;
         let (signing, key) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
         let mut validation = validation(Algorithm::HS256, names.issuer.as_ref(), names.audience.as_ref());
-        // Who else a token is meant for is not our business, unless somebody made it ours.
+        // Who else a token is meant for does not matter, unless an audience is configured.
         validation.validate_aud = names.audience.is_some();
         Ok(Self { signing, key, validation, names, clock })
     }

@@ -1,3 +1,5 @@
+//! Checking a token of whichever origin, and what its claims may say.
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -63,7 +65,7 @@ impl Tokens {
         self.own.as_ref()
     }
 
-    /// Checks a token. Its algorithm decides who must have signed it, so that nobody's public key is ever
+    /// Checks a token. Its algorithm decides who must have signed it, so that no public key is ever
     /// taken for a secret.
     ///
     /// # Errors
@@ -166,10 +168,10 @@ pub enum InvalidToken {
          cannot be read"
     )]
     Refused,
-    /// Somebody else issued it.
+    /// Another issuer made it.
     #[error("the token's iss is not the issuer that this installation trusts")]
     Issuer,
-    /// It is meant for somebody else.
+    /// It is meant for another audience.
     #[error("the token's aud is not this installation")]
     Audience,
     /// Its time is over.

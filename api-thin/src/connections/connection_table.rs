@@ -57,8 +57,8 @@ impl Connections {
     }
 
     /// A request with good credentials began.
-    pub(super) fn believe(&self, id: ConnectionId) {
-        self.table().believe(id);
+    pub(super) fn authenticated(&self, id: ConnectionId) {
+        self.table().authenticated(id);
     }
 
     /// A request with good credentials ended.
@@ -105,7 +105,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     /// No request had good credentials yet.
-    Stranger,
+    Unauthenticated,
     /// None has any right now; since which turn.
     Resting(u64),
     /// So many have.
@@ -147,7 +147,7 @@ impl Table {
             return None;
         }
         let close = Arc::new(Notify::new());
-        let entry = Entry { source, standing: Standing::Stranger, close: Arc::clone(&close) };
+        let entry = Entry { source, standing: Standing::Unauthenticated, close: Arc::clone(&close) };
         self.entries.insert(id, entry);
         *self.counts.entry(source).or_default() += 1;
         self.change_strangers(source, |ids| ids.insert(id));
@@ -194,12 +194,12 @@ impl Table {
         Some(entry)
     }
 
-    fn believe(&mut self, id: ConnectionId) {
+    fn authenticated(&mut self, id: ConnectionId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let (source, before) = (entry.source, entry.standing);
         entry.standing = match before {
             Standing::Busy(requests) => Standing::Busy(requests + 1),
-            Standing::Stranger | Standing::Resting(_) => Standing::Busy(1),
+            Standing::Unauthenticated | Standing::Resting(_) => Standing::Busy(1),
         };
         self.forget_standing(id, source, before);
     }
@@ -213,13 +213,13 @@ impl Table {
                 entry.standing = Standing::Resting(turn);
                 self.resting.insert((turn, id));
             }
-            Standing::Stranger | Standing::Resting(_) => {}
+            Standing::Unauthenticated | Standing::Resting(_) => {}
         }
     }
 
     fn forget_standing(&mut self, id: ConnectionId, source: Source, standing: Standing) {
         match standing {
-            Standing::Stranger => self.change_strangers(source, |ids| ids.remove(&id)),
+            Standing::Unauthenticated => self.change_strangers(source, |ids| ids.remove(&id)),
             Standing::Resting(turn) => {
                 self.resting.remove(&(turn, id));
             }
@@ -289,10 +289,10 @@ mod tests {
         let mut table = table();
         let ids: Vec<_> = (1..=MOST).map(|last| enter(&mut table, &format!("192.0.2.{last}"))).collect();
         for id in &ids {
-            table.believe(*id);
+            table.authenticated(*id);
         }
         assert!(table.enter("198.51.100.1".parse().unwrap(), false).is_none(), "all are busy");
-        table.believe(ids[3]);
+        table.authenticated(ids[3]);
         table.rest(ids[3]);
         assert!(table.enter("198.51.100.1".parse().unwrap(), false).is_none(), "one of its requests goes on");
         table.rest(ids[4]);
@@ -301,7 +301,7 @@ mod tests {
         assert!(!open(&table).contains(&ids[4]), "it rested longest");
         let second = enter(&mut table, "198.51.100.2");
         assert!(!open(&table).contains(&stranger), "strangers leave before callers that rest");
-        table.believe(second);
+        table.authenticated(second);
         enter(&mut table, "198.51.100.3");
         assert!(!open(&table).contains(&ids[3]));
     }
@@ -313,7 +313,7 @@ mod tests {
         let own: Vec<_> = (0..4).map(|_| enter(&mut table, "192.0.2.2")).collect();
         let fifth = enter(&mut table, "192.0.2.2");
         assert_eq!(open(&table), [vec![other], own[1..].to_vec(), vec![fifth]].concat());
-        own[1..].iter().chain([&fifth]).for_each(|id| table.believe(*id));
+        own[1..].iter().chain([&fifth]).for_each(|id| table.authenticated(*id));
         assert!(table.enter("192.0.2.2".parse().unwrap(), false).is_none());
         table.rest(own[2]);
         enter(&mut table, "192.0.2.2");
@@ -344,13 +344,13 @@ mod tests {
     fn what_left_is_forgotten() {
         let mut table = table();
         let ids: Vec<_> = (0..4).map(|_| enter(&mut table, "192.0.2.2")).collect();
-        table.believe(ids[0]);
-        table.believe(ids[1]);
+        table.authenticated(ids[0]);
+        table.authenticated(ids[1]);
         table.rest(ids[1]);
         for id in &ids {
             table.remove(*id);
             table.remove(*id);
-            table.believe(*id);
+            table.authenticated(*id);
             table.rest(*id);
         }
         assert!(table.entries.is_empty() && table.counts.is_empty() && table.strangers.is_empty());
