@@ -124,16 +124,67 @@ impl TenantMaker {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    /// The modules from bottom to top, as the README lists them.
+    const LAYERS: [&str; 15] = [
+        "problem",
+        "auth",
+        "config",
+        "connections",
+        "documents",
+        "rate_limit",
+        "accounts",
+        "authority",
+        "state",
+        "answer",
+        "accept",
+        "request",
+        "routes",
+        "openapi",
+        "server",
+    ];
+    /// The table of routes lists the pages that show the description.
+    const UPWARDS: (&str, &str) = ("routes", "openapi");
+
+    /// Every source file of a module with its text.
+    fn sources(module: &str) -> Vec<(PathBuf, String)> {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let (mut files, mut folders) = (vec![src.join(format!("{module}.rs"))], vec![src.join(module)]);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        let text = |path: PathBuf| fs::read_to_string(&path).ok().map(|text| (path, text));
+        files.into_iter().filter_map(text).collect()
+    }
 
     #[test]
     fn no_handler_makes_its_own_authority() {
-        let routes = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes");
-        let files: Vec<_> = std::fs::read_dir(routes).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(files.len() > 10, "the walk found only {} files", files.len());
-        for file in files {
-            let text = std::fs::read_to_string(&file).unwrap();
-            assert!(!text.contains("authority::"), "{}: take the context of the caller", file.display());
+        let routes = sources("routes");
+        assert!(routes.len() > 10, "the walk found only {} files", routes.len());
+        for (path, text) in routes {
+            assert!(!text.contains("authority::"), "{}: take the context of the caller", path.display());
+        }
+    }
+
+    #[test]
+    fn a_module_uses_only_what_stands_below_it() {
+        for (at, module) in LAYERS.iter().enumerate() {
+            let files = sources(module);
+            assert!(!files.is_empty(), "there is no module {module}");
+            for above in &LAYERS[at + 1..] {
+                let path = format!("crate::{above}::");
+                let found = files.iter().find(|(_, text)| text.contains(&path));
+                assert!(
+                    found.is_none() || UPWARDS == (module, above),
+                    "{module} stands below {above} and uses it, in {:?}",
+                    found.map(|(path, _)| path)
+                );
+            }
         }
     }
 }

@@ -9,13 +9,13 @@ use jobs::queue::Queue;
 use jobs::tenant::TenantId;
 use stores::{Directory, Identities, Stores};
 
-use super::rate_limit::RequestQuotas;
 use crate::accounts::{Accounts, AccountsParts};
 use crate::auth::{Authenticator, KeyDerivation, KeyUsage, OwnTokens, SecretHash, Sessions, Tokens};
 use crate::config::{ApiConfig, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
 use crate::connections::Connections;
 use crate::documents::UploadBudget;
 use crate::problem::Problem;
+use crate::rate_limit::RequestQuotas;
 
 /// What the API works with. Built by the caller: the `api-thin` binary, `worker dev`, or a test.
 pub struct ApiParts {
