@@ -92,7 +92,7 @@ impl Problem {
         Self { code, detail: detail.into(), field: None, permission: None, retry_after_s: None, limit: None }
     }
 
-    /// The one answer for everything that is not there and for everything that belongs to someone else.
+    /// The one answer for everything that is not there and for everything that belongs to another tenant.
     #[must_use]
     pub fn not_found() -> Self {
         Self::new(Code::NotFound, "it does not exist, or these credentials do not reach it")

@@ -162,7 +162,7 @@ impl TokenClaims {
 /// Why a token is worth nothing. Never repeats the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// Malformed, signed by someone else, by another algorithm, or without a claim that we need.
+    /// Malformed, signed by another, by another algorithm, or without a claim that we need.
     #[error(
         "the token is not one that this installation trusts, or lacks one of sub, tenant_id and exp, or has one that \
          cannot be read"
