@@ -75,7 +75,7 @@ impl System {
             queue: queue.clone(),
             stamper: stamper.clone(),
             clock,
-            config: ApiConfig { plans, ..config.with_rules(api) },
+            config: ApiConfig { plans, rules: api, ..config },
         })?;
         let listener = bind("TENANTRY_LISTEN", listen).await?;
         let address = listener.local_addr()?;

@@ -1,101 +1,64 @@
-use jobs::envelope::StampedJob;
-use jobs::plan::Limits;
-use jobs::tenant::{Identity, KbId, Role};
-use serde::Serialize;
-use stores::TenantStores;
-use stores::model::{Acceptance, Accepted, Idempotency, NewDocument, NewKb, NewTenant, Replay, User};
+//! The way of a request that causes work: replay under its `Idempotency-Key`, room in the queue, one transaction that
+//! writes everything, delivery to the queue.
 
-use super::answer::Answer;
-use super::deliver::deliver;
-use super::fingerprint::Fingerprint;
-use crate::extract::IdempotencyKey;
+use std::time::Duration;
+
+use jobs::JobId;
+use jobs::envelope::StampedJob;
+use jobs::error::report;
+use jobs::queue::QueueError;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use stores::TenantStores;
+use stores::model::{Acceptance, Accepted, Idempotency, Replay};
+
+use crate::answer::Answer;
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::state::ApiState;
+
+/// The `Idempotency-Key` of a request, if it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(pub Option<String>);
 
 /// A request on its way to be accepted.
-pub(super) struct Submission<'a> {
-    pub(super) app: &'a ApiState,
-    pub(super) stores: &'a TenantStores,
-    pub(super) key: &'a IdempotencyKey,
-    pub(super) fingerprint: Fingerprint,
+pub(crate) struct Submission<'a> {
+    pub(crate) app: &'a ApiState,
+    pub(crate) stores: &'a TenantStores,
+    pub(crate) key: &'a IdempotencyKey,
+    pub(crate) fingerprint: Fingerprint,
 }
 
-/// What a request means.
-#[derive(Default)]
-pub(super) struct Proposal {
-    pub(super) tenant: Option<NewTenant>,
-    pub(super) founder: Option<User>,
-    pub(super) member: Option<(Identity, Role)>,
-    pub(super) kb: Option<NewKb>,
-    pub(super) kb_close: Option<KbId>,
-    pub(super) documents: Option<(KbId, Vec<NewDocument>)>,
-    pub(super) jobs: Vec<StampedJob>,
-    /// What the tenant may have.
-    pub(super) limits: Limits,
-}
-
-/// What became of a [`Proposal`].
-pub(super) enum Outcome<T, const STATUS: u16> {
-    /// Accepted, now or before.
-    Answer(Answer<T, STATUS>),
-    /// A document was uploaded by someone else in between: look again and propose again.
-    Moved,
-}
-
-impl<T, const STATUS: u16> Outcome<T, STATUS> {
-    /// The answer, for whoever does not propose again.
-    pub(super) fn answer(self) -> Result<Answer<T, STATUS>, Problem> {
-        match self {
-            Self::Answer(answer) => Ok(answer),
-            Self::Moved => Err(outrun()),
-        }
-    }
-}
-
-/// The refusal of a request that others were always faster than.
-pub(super) fn outrun() -> Problem {
+/// Returned when other requests changed the same thing each time that this one was tried.
+pub(crate) fn retries_exhausted() -> Problem {
     Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)
 }
 
 impl Submission<'_> {
     /// The answer that the same request got before. Saves the work of a request that is not new; that no
-    /// request is accepted twice is ensured by [`Submission::propose`].
-    pub(super) async fn earlier<T, const STATUS: u16>(&self) -> Result<Option<Answer<T, STATUS>>, Problem> {
+    /// request is accepted twice is ensured by [`Submission::accept`].
+    pub(crate) async fn earlier<T, const STATUS: u16>(&self) -> Result<Option<Answer<T, STATUS>>, Problem> {
         let Some(key) = &self.key.0 else { return Ok(None) };
         let replay = self.stores.catalog().replay(key).await?;
         replay.map(|replay| self.again(replay)).transpose()
     }
 
-    /// Writes everything that the proposal means, or nothing, and hands its jobs to the queue. `body` is what the
-    /// request is answered.
-    pub(super) async fn propose<T: Serialize, const STATUS: u16>(
+    /// Writes everything that the request means, or nothing, and hands its jobs to the queue. `body` is its answer.
+    /// `None` when another request uploaded one of the documents since its revision was read: read it again and try
+    /// again.
+    pub(crate) async fn accept<T: Serialize, const STATUS: u16>(
         &self,
-        proposal: Proposal,
+        acceptance: Acceptance,
         body: T,
-    ) -> Result<Outcome<T, STATUS>, Problem> {
-        let Proposal { tenant, founder, member, kb, kb_close, documents, jobs, limits } = proposal;
+    ) -> Result<Option<Answer<T, STATUS>>, Problem> {
         let answer = Answer::new(body);
-        let idempotency = self.idempotency(&answer);
-        let acceptance = Acceptance {
-            tenant,
-            founder,
-            member,
-            kb,
-            kb_close,
-            tenant_closed: None,
-            documents,
-            jobs,
-            idempotency,
-            limits,
-        };
+        let acceptance = Acceptance { idempotency: self.idempotency(&answer), ..acceptance };
         let now = self.app.clock().now();
-        let accepted = self.stores.catalog().accept(&acceptance, now).await?;
-        match accepted {
+        match self.stores.catalog().accept(&acceptance, now).await? {
             Accepted::New => {
                 deliver(self.app, self.stores, acceptance.jobs).await;
-                Ok(Outcome::Answer(answer))
+                Ok(Some(answer))
             }
-            Accepted::Replayed(replay) => self.again(replay).map(Outcome::Answer),
+            Accepted::Replayed(replay) => self.again(replay).map(Some),
             Accepted::TenantExists => Err(Problem::new(Code::TenantExists, "choose another id")),
             Accepted::UserExists => Err(Problem::new(Code::UserExists, "choose another username")),
             Accepted::KbExists => {
@@ -103,9 +66,18 @@ impl Submission<'_> {
                 Err(Problem::new(Code::KbExists, detail))
             }
             Accepted::TenantGone | Accepted::KbGone => Err(Problem::not_found()),
-            Accepted::RevisionMoved => Ok(Outcome::Moved),
+            Accepted::RevisionMoved => Ok(None),
             Accepted::OverQuota(over) => Err(Problem::over_quota(&over, now)),
         }
+    }
+
+    /// [`Self::accept`] for a request without documents, which no other request can outdate.
+    pub(crate) async fn accept_once<T: Serialize, const STATUS: u16>(
+        &self,
+        acceptance: Acceptance,
+        body: T,
+    ) -> Result<Answer<T, STATUS>, Problem> {
+        self.accept(acceptance, body).await?.ok_or_else(retries_exhausted)
     }
 
     fn idempotency<T, const STATUS: u16>(&self, answer: &Answer<T, STATUS>) -> Option<Idempotency> {
@@ -123,5 +95,107 @@ impl Submission<'_> {
         }
         let detail = "this Idempotency-Key was used for another request: use a fresh key for each request";
         Err(Problem::new(Code::IdempotencyKeyReused, detail))
+    }
+}
+
+/// Digest of what a request asks for, so that an `Idempotency-Key` cannot be used for something else.
+///
+/// It covers what was asked, not how: the same documents as multipart or as JSON are the same request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The fingerprint of an operation with its parts. Each part goes in with its length, so that no two
+    /// lists of parts are alike.
+    #[must_use]
+    pub fn of<'a>(operation: &'a str, parts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut digest = Sha256::new();
+        for part in std::iter::once(operation).chain(parts) {
+            digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+        Self(hex::encode(digest.finalize()))
+    }
+
+    /// The digest in hexadecimal.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How long an answer waits for the queue. What is not delivered by then goes on in the background, and what
+/// is not delivered at all stays in the outbox.
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Hands accepted jobs to the queue and takes them out of the outbox. Never fails: they are accepted already.
+pub(crate) async fn deliver(app: &ApiState, stores: &TenantStores, jobs: Vec<StampedJob>) {
+    let (app, stores) = (app.clone(), stores.clone());
+    // A task of its own: a client that hangs up shall not stop the delivery halfway.
+    let delivery = tokio::spawn(async move { push(&app, &stores, &jobs).await });
+    if tokio::time::timeout(DELIVERY_PATIENCE, delivery).await.is_err() {
+        tracing::warn!("the queue is slow: answering before it has the job");
+    }
+}
+
+async fn push(app: &ApiState, stores: &TenantStores, jobs: &[StampedJob]) {
+    let ids: Vec<JobId> = jobs.iter().map(StampedJob::id).collect();
+    if let Err(error) = app.queue().push_accepted(jobs).await {
+        tracing::warn!(
+            jobs = ids.len(),
+            error = report(&error),
+            "the queue is away: the outbox keeps the jobs"
+        );
+        return;
+    }
+    if let Err(error) = stores.catalog().outbox_delete(&ids).await {
+        tracing::warn!(
+            error = report(&error),
+            "delivered jobs stay in the outbox: the relay will find them known"
+        );
+    }
+}
+
+/// How long an answer waits for the queue to say whether there is room.
+const LIMITS_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Refuses jobs for which their tenant has no room, before anything of them is written. A queue that is away
+/// refuses nothing: what is accepted then is delivered later.
+///
+/// # Errors
+/// When a limit is reached.
+pub(crate) async fn ensure_room(app: &ApiState, jobs: &[StampedJob]) -> Result<(), Problem> {
+    match tokio::time::timeout(LIMITS_PATIENCE, app.queue().room_for(jobs)).await {
+        Ok(Err(QueueError::LimitReached(limits))) if !limits.is_empty() => {
+            Err(Problem::from(QueueError::LimitReached(limits)))
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(error = report(&error), "the queue does not say whether there is room: accepting");
+            Ok(())
+        }
+        Err(_) => {
+            tracing::warn!("the queue is slow to say whether there is room: accepting");
+            Ok(())
+        }
+        Ok(Ok(())) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_repeats_and_sees_every_boundary() {
+        let one = Fingerprint::of("documents", ["default", "a.md", "x"]);
+        assert_eq!(one, Fingerprint::of("documents", ["default", "a.md", "x"]));
+        for other in [
+            Fingerprint::of("reindex", ["default", "a.md", "x"]),
+            Fingerprint::of("documents", ["default", "a.md", "y"]),
+            Fingerprint::of("documents", ["defaulta.md", "x"]),
+            Fingerprint::of("documents", ["default", "a.md", "x", ""]),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 }

@@ -1,24 +1,26 @@
+//! Log-ins: sessions begin, go on and end; wrong passwords are throttled.
+
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use jobs::clock::SharedClock;
 use jobs::tenant::{Identity, Role, TenantId};
 use secrecy::SecretString;
-use stores::Identities;
 use stores::model::{
     GateRule, Invitation, InvitationAccepted, Invitee, Membership, Renewal, Session, User, UserName,
 };
+use stores::{Identities, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use super::client_address::ClientAddress;
-use super::password::Passwords;
+use super::password::{Hashing, PasswordFault, Passwords};
 use super::refresh_token::{InvalidRefreshToken, RefreshToken};
-use super::refusal::LogInRefused;
-use super::rules::AccountRules;
-use super::sessions::Sessions;
-use crate::auth::{Grant, InvitationToken, KeyMint, OwnTokens};
+use crate::auth::{Grant, InvitationToken, KeyDerivation, OwnTokens, Sessions};
+use crate::config::AccountRules;
+use crate::connections::ClientAddress;
+use crate::problem::{Code, Problem};
 
 /// What [`Accounts`] works with.
 pub struct AccountsParts {
@@ -29,7 +31,7 @@ pub struct AccountsParts {
     /// Issues tokens, if the installation has a secret for them.
     pub tokens: Option<OwnTokens>,
     /// Derives refresh tokens.
-    pub mint: KeyMint,
+    pub keys: KeyDerivation,
     /// Who may try what how often.
     pub rules: AccountRules,
     /// Tells the time.
@@ -43,7 +45,7 @@ pub struct Accounts {
     turns: Turns,
 }
 
-/// Who somebody says they are.
+/// Unchecked credentials of a log-in.
 pub struct Credentials {
     /// The user's name, as it was typed.
     pub username: String,
@@ -53,7 +55,7 @@ pub struct Credentials {
     pub tenant: Option<TenantId>,
 }
 
-/// Somebody who is logged in.
+/// A session that has begun, and its tokens.
 pub struct LoggedIn {
     /// Who.
     pub user: UserName,
@@ -182,7 +184,7 @@ impl Accounts {
     /// When the session does not go on, and why.
     pub async fn renew(&self, refresh_token: &str) -> Result<LoggedIn, LogInRefused> {
         let tokens = self.parts.tokens.as_ref().ok_or(LogInRefused::NoTokens)?;
-        let token = RefreshToken::read(refresh_token, &self.parts.mint)?;
+        let token = RefreshToken::read(refresh_token, &self.parts.keys)?;
         let now = self.parts.clock.now();
         let (id, expires_at) = (token.session, now + Self::SESSION_LIFE);
         let session = match self.parts.identities.session_renew(id, token.generation, expires_at, now).await?
@@ -238,9 +240,9 @@ impl Accounts {
     ///
     /// # Errors
     /// When there were too many.
-    pub async fn count(&self, gate: &str, rule: Option<GateRule>) -> Result<(), LogInRefused> {
+    pub async fn count(&self, throttle: &str, rule: Option<GateRule>) -> Result<(), LogInRefused> {
         let Some(rule) = rule else { return Ok(()) };
-        match self.parts.identities.gate_enter(gate, rule, self.parts.clock.now()).await? {
+        match self.parts.identities.gate_enter(throttle, rule, self.parts.clock.now()).await? {
             Some(wait) => Err(LogInRefused::TooMany(wait)),
             None => Ok(()),
         }
@@ -259,16 +261,16 @@ impl Accounts {
             self.passwords.verify(password, None).await?;
             return Err(LogInRefused::Wrong);
         };
-        let gate = format!("login:user:{name}");
+        let throttle = format!("login:user:{name}");
         // A try counts until it turns out to be good. Those of one user wait for each other, so that many good
         // ones at once are not taken for many bad ones.
         let _turn = self.turns.of(&name).await;
-        self.count(&gate, Some(self.parts.rules.lock)).await?;
+        self.count(&throttle, Some(self.parts.rules.lock)).await?;
         let hash = self.parts.identities.user(&name).await?.map(|user| user.password_hash);
         if !self.passwords.verify(password, hash).await? {
             return Err(LogInRefused::Wrong);
         }
-        self.parts.identities.gate_reset(&gate).await?;
+        self.parts.identities.gate_reset(&throttle).await?;
         Ok(name)
     }
 
@@ -298,12 +300,12 @@ impl Accounts {
             tenant: tenant.as_ref().map(|(tenant, role)| (tenant, *role)),
         };
         let access_token = tokens.issue(&grant, self.parts.clock.now());
-        let refresh_token = RefreshToken { session: id, generation }.reveal(&self.parts.mint);
+        let refresh_token = RefreshToken { session: id, generation }.reveal(&self.parts.keys);
         LoggedIn { user, tenant, access_token, refresh_token }
     }
 }
 
-/// One lock for a few users each: whoever has the user's goes on.
+/// Serialises the log-ins of one user: a fixed number of locks, each for a few users.
 struct Turns {
     locks: [Mutex<()>; 64],
     hasher: RandomState,
@@ -319,5 +321,72 @@ impl Turns {
     async fn of(&self, name: &UserName) -> MutexGuard<'_, ()> {
         let slot = usize::try_from(self.hasher.hash_one(name) % 64).unwrap_or_default();
         self.locks[slot].lock().await
+    }
+}
+
+/// Why a log-in, or what else needs a password, is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInRefused {
+    /// There is no such user, or the password is another. One text for both.
+    #[error("user name or password is wrong")]
+    Wrong,
+    /// Too many tries.
+    #[error("too many attempts: wait, then try again")]
+    TooMany(Duration),
+    /// The user is a member of no tenant, or not of the one that they named.
+    #[error("the user is not a member of {}", .0.as_ref().map_or("any tenant", |_| "this tenant"))]
+    NoMember(Option<TenantId>),
+    /// The user has to say which of their tenants they mean.
+    #[error("name one of your tenants in tenant_id: {}", .0.iter().map(TenantId::as_str).collect::<Vec<_>>().join(", "))]
+    Which(Vec<TenantId>),
+    /// The refresh token is not good.
+    #[error(transparent)]
+    RefreshToken(#[from] InvalidRefreshToken),
+    /// The refresh token was used before.
+    #[error("the refresh token was used before, so its session has been ended: log in again")]
+    Reused,
+    /// This installation issues no tokens.
+    #[error("this installation issues no tokens: it has no TENANTRY_JWT_SECRET")]
+    NoTokens,
+    /// The name is kept for those who run the installation.
+    #[error("choose another username")]
+    Reserved,
+    /// No account can have this password.
+    #[error(transparent)]
+    Password(#[from] PasswordFault),
+    /// A password could not be checked.
+    #[error(transparent)]
+    Hashing(#[from] Hashing),
+    /// The catalog failed.
+    #[error("the catalog failed")]
+    Store(#[from] StoreError),
+}
+
+impl From<LogInRefused> for Problem {
+    fn from(error: LogInRefused) -> Self {
+        let code = match error {
+            LogInRefused::Wrong => Code::LoginFailed,
+            LogInRefused::TooMany(wait) => return Self::too_many_attempts(wait),
+            LogInRefused::NoMember(_) => Code::NoMembership,
+            LogInRefused::Which(_) => Code::TenantRequired,
+            LogInRefused::RefreshToken(_) | LogInRefused::Reused => Code::CredentialsInvalid,
+            LogInRefused::NoTokens => Code::UnknownRoute,
+            LogInRefused::Reserved => Code::UserExists,
+            LogInRefused::Password(fault) => {
+                return Self::new(Code::InvalidField, fault.to_string()).field("password");
+            }
+            LogInRefused::Hashing(error) => return Self::internal(&error),
+            LogInRefused::Store(error) => return error.into(),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl Problem {
+    /// The login throttle refuses another try.
+    pub(crate) fn too_many_attempts(wait: Duration) -> Self {
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
+        let detail = format!("wait {seconds} s, then try again");
+        Self::new(Code::TooManyAttempts, detail).retry_after_s(seconds)
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use argon2::password_hash::{self, PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::{Algorithm, Argon2, Params};
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::{Algorithm, Argon2, Params, password_hash};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
@@ -29,7 +29,7 @@ pub enum Hashing {
 pub struct PasswordFault;
 
 /// As expensive as a real one, so that a user who does not exist takes as long as a wrong password.
-const NOBODYS: &str =
+const DECOY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$BDpxh3TFcr2KJa2+sb/NXA$qqlAJmTxpB9A67xSyZk+tmrrNmYClY/fqig7ceZNsSM";
 
 impl Default for Passwords {
@@ -87,7 +87,7 @@ impl Passwords {
             let long = password.expose_secret().len() > Self::MAX_CHARS * 4;
             let (password, hash) = if long { (SecretString::default(), None) } else { (password, hash) };
             let known = hash.is_some();
-            let text = hash.unwrap_or_else(|| NOBODYS.to_owned());
+            let text = hash.unwrap_or_else(|| DECOY.to_owned());
             let hash = PasswordHash::new(&text).map_err(Hashing::Hash)?;
             match Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash) {
                 Ok(()) => Ok(known),
@@ -129,27 +129,27 @@ mod tests {
     }
 
     #[test]
-    fn nobodys_hash_costs_what_a_real_one_costs() {
-        let hash = PasswordHash::new(NOBODYS).unwrap();
-        let (nobodys, usual) = (Params::try_from(&hash).unwrap(), Params::default());
+    fn the_decoy_costs_what_a_real_hash_costs() {
+        let hash = PasswordHash::new(DECOY).unwrap();
+        let (decoy, usual) = (Params::try_from(&hash).unwrap(), Params::default());
         assert_eq!(
-            (nobodys.m_cost(), nobodys.t_cost(), nobodys.p_cost()),
+            (decoy.m_cost(), decoy.t_cost(), decoy.p_cost()),
             (usual.m_cost(), usual.t_cost(), usual.p_cost())
         );
     }
 
     #[test]
     fn only_hashes_of_argon2_with_a_sane_cost_are_taken() {
-        assert!(Passwords::takes(NOBODYS));
-        assert!(Passwords::takes(&NOBODYS.replace("argon2id", "argon2i")));
+        assert!(Passwords::takes(DECOY));
+        assert!(Passwords::takes(&DECOY.replace("argon2id", "argon2i")));
         for bad in [
             String::new(),
             "secret".into(),
             "$2b$12$abcdefghijklmnopqrstuv".into(),
-            NOBODYS.replace("m=19456", "m=4194304"),
-            NOBODYS.replace("t=2", "t=4000"),
-            NOBODYS.replace("argon2id", "scrypt"),
-            NOBODYS.rsplit_once('$').unwrap().0.to_owned(),
+            DECOY.replace("m=19456", "m=4194304"),
+            DECOY.replace("t=2", "t=4000"),
+            DECOY.replace("argon2id", "scrypt"),
+            DECOY.rsplit_once('$').unwrap().0.to_owned(),
         ] {
             assert!(!Passwords::takes(&bad), "{bad}");
         }

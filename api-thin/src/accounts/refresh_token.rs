@@ -2,7 +2,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::auth::{KeyMint, SecretHash};
+use crate::auth::{KeyDerivation, SecretHash};
 
 /// A refresh token: `rt_{session}_{generation}_{secret}`. Its secret is derived, so that nothing is stored from
 /// which one could be made, and a guess is told from a token that was used before.
@@ -22,25 +22,29 @@ pub struct InvalidRefreshToken;
 impl RefreshToken {
     const PREFIX: &'static str = "rt_";
 
-    /// The whole token, to be shown once to whoever will use it.
+    /// The whole token, to be shown once.
     #[must_use]
-    pub fn reveal(&self, mint: &KeyMint) -> String {
+    pub fn reveal(&self, keys: &KeyDerivation) -> String {
         let session = self.session.simple();
-        format!("{}{session}_{}_{}", Self::PREFIX, self.generation, mint.refresh_secret(self))
+        format!("{}{session}_{}_{}", Self::PREFIX, self.generation, self.secret(keys))
     }
 
     /// Reads a token that we made.
     ///
     /// # Errors
     /// When we did not.
-    pub fn read(text: &str, mint: &KeyMint) -> Result<Self, InvalidRefreshToken> {
+    pub fn read(text: &str, keys: &KeyDerivation) -> Result<Self, InvalidRefreshToken> {
         let mut parts = text.strip_prefix(Self::PREFIX).ok_or(InvalidRefreshToken)?.splitn(3, '_');
         let mut next = || parts.next().ok_or(InvalidRefreshToken);
         let session = next()?.parse().map_err(|_| InvalidRefreshToken)?;
         let generation = next()?.parse().map_err(|_| InvalidRefreshToken)?;
         let (token, secret) = (Self { session, generation }, next()?);
-        let expected = SecretHash::of(&mint.refresh_secret(&token).into());
+        let expected = SecretHash::of(&token.secret(keys).into());
         if SecretHash::of(&secret.into()) == expected { Ok(token) } else { Err(InvalidRefreshToken) }
+    }
+
+    fn secret(&self, keys: &KeyDerivation) -> String {
+        keys.derive("refresh token", &[&self.session.to_string(), &self.generation.to_string()])
     }
 }
 
@@ -56,16 +60,16 @@ mod tests {
 
     #[test]
     fn only_tokens_of_ours_are_read() {
-        let mint = KeyMint::new("0123456789abcdef0123456789abcdef".into()).unwrap();
-        let other = KeyMint::new("another secret of at least 32 bytes".into()).unwrap();
+        let keys = KeyDerivation::new("0123456789abcdef0123456789abcdef".into()).unwrap();
+        let other = KeyDerivation::new("another secret of at least 32 bytes".into()).unwrap();
         let token = RefreshToken { session: Uuid::now_v7(), generation: 3 };
-        let text = token.reveal(&mint);
-        assert_eq!(RefreshToken::read(&text, &mint), Ok(token.clone()));
+        let text = token.reveal(&keys);
+        assert_eq!(RefreshToken::read(&text, &keys), Ok(token.clone()));
         assert_eq!(RefreshToken::read(&text, &other), Err(InvalidRefreshToken));
-        let next = RefreshToken { generation: 4, ..token.clone() }.reveal(&mint);
+        let next = RefreshToken { generation: 4, ..token.clone() }.reveal(&keys);
         let swapped = next.replace("_4_", "_3_");
         for bad in ["", "rt_", "rt_a_b_c", swapped.as_str(), text.trim_start_matches("rt_"), &text[..60]] {
-            assert_eq!(RefreshToken::read(bad, &mint), Err(InvalidRefreshToken), "{bad}");
+            assert_eq!(RefreshToken::read(bad, &keys), Err(InvalidRefreshToken), "{bad}");
         }
     }
 }

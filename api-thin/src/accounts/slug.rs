@@ -24,7 +24,7 @@ const RESERVED: &[&str] = &[
     "webmaster", "wpad", "www",
 ];
 
-/// Reads the id that somebody chose for their tenant. It becomes part of a host name, so nothing is folded or
+/// Reads the id that a person chose for their tenant. It becomes part of a host name, so nothing is folded or
 /// corrected: what looks like another name is refused.
 ///
 /// # Errors

@@ -1,12 +1,15 @@
-use std::str::FromStr;
+//! API keys, and which of them were used lately.
 
-use hmac::{Hmac, Mac};
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::tenant::{ApiKeyId, TenantId};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 
-use super::secret::{SecretHash, ShortSecret};
-use crate::accounts::RefreshToken;
+use super::key_derivation::KeyDerivation;
+use super::secret::SecretHash;
 
 /// An API key: `tk_{tenant}_{key id}_{secret}`. Neither a tenant nor a key id contains `_`.
 #[derive(Debug, Clone)]
@@ -27,18 +30,26 @@ impl ApiKey {
     /// What every API key begins with.
     pub const PREFIX: &'static str = "tk_";
 
-    /// A key that nobody had before.
+    /// A key with a random id and secret.
     #[must_use]
     pub fn fresh(tenant: &TenantId) -> Self {
         let id = hex::encode(rand::random::<[u8; 8]>());
         Self::with_fresh_secret(tenant, id.parse().expect("hexadecimal digits are an API key id"))
     }
 
-    /// The key called `id` with a secret that nobody had before.
+    /// The key called `id` with a random secret.
     #[must_use]
     pub fn with_fresh_secret(tenant: &TenantId, id: ApiKeyId) -> Self {
         let secret = hex::encode(rand::random::<[u8; 32]>());
         Self { tenant: tenant.clone(), id, secret: secret.into() }
+    }
+
+    /// The key of `tenant` called `id` with a derived secret: the same each time, so that an answer which holds it can
+    /// be given again without storing it.
+    #[must_use]
+    pub fn derived(keys: &KeyDerivation, tenant: &TenantId, id: &ApiKeyId) -> Self {
+        let secret = keys.derive("api key", &[tenant.as_str(), id.as_str()]);
+        Self { tenant: tenant.clone(), id: id.clone(), secret: secret.into() }
     }
 
     /// SHA-256 of the secret part.
@@ -47,7 +58,7 @@ impl ApiKey {
         SecretHash::of(&self.secret)
     }
 
-    /// The whole key, to be shown once to whoever will use it.
+    /// The whole key, to be shown once.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("{}{}_{}_{}", Self::PREFIX, self.tenant, self.id, self.secret.expose_secret())
@@ -66,61 +77,35 @@ impl FromStr for ApiKey {
     }
 }
 
-/// Derives secrets from one secret of the installation, so that an answer can be given again without storing
-/// it.
-#[derive(Clone)]
-pub struct KeyMint {
-    key: SecretString,
+/// How many keys are remembered.
+const KEYS_MAX: usize = 10_000;
+/// How often the use of one key is written down.
+const EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// Which API keys were used lately, so that the use of one is written down once a minute and not with every
+/// request.
+#[derive(Debug, Default)]
+pub(crate) struct KeyUsage {
+    noted: Mutex<HashMap<(TenantId, ApiKeyId), DateTime<Utc>>>,
 }
 
-impl KeyMint {
-    /// A mint on the installation's secret (`TENANTRY_KEY_SECRET`).
-    ///
-    /// # Errors
-    /// When the secret is shorter than 32 bytes.
-    pub fn new(secret: SecretString) -> Result<Self, ShortSecret> {
-        ShortSecret::check(&secret)?;
-        Ok(Self { key: secret })
-    }
-
-    /// The API key of `tenant` with the id `id`: always the same.
-    #[must_use]
-    pub fn api_key(&self, tenant: &TenantId, id: &ApiKeyId) -> ApiKey {
-        let secret = self.derive(&["api key", tenant.as_str(), id.as_str()]);
-        ApiKey { tenant: tenant.clone(), id: id.clone(), secret: secret.into() }
-    }
-
-    /// The id of the tenant that a request without one makes under an idempotency key: always the same.
-    #[must_use]
-    pub fn tenant_id(&self, idempotency_key: &str) -> TenantId {
-        let digits = &self.derive(&["tenant id", idempotency_key])[..20];
-        format!("t-{digits}").parse().expect("a letter, a dash and hexadecimal digits are a label")
-    }
-
-    /// The secret part of a refresh token: always the same.
-    pub(crate) fn refresh_secret(&self, token: &RefreshToken) -> String {
-        self.derive(&["refresh token", &token.session.to_string(), &token.generation.to_string()])
-    }
-
-    fn derive(&self, parts: &[&str]) -> String {
-        hex::encode(self.mac(&parts.iter().map(|part| part.as_bytes()).collect::<Vec<_>>()))
-    }
-
-    /// HMAC-SHA-256. Each part goes in with its length, so that no two lists of parts are alike.
-    pub(super) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose_secret().as_bytes())
-            .expect("HMAC takes a key of any length");
-        for part in parts {
-            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            mac.update(part);
+impl KeyUsage {
+    /// Whether the use of a key at `now` is to be written down. Then the next minute's is not.
+    pub(crate) fn is_due(&self, tenant: &TenantId, key: &ApiKeyId, now: DateTime<Utc>) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_key = (tenant.clone(), key.clone());
+        if noted.get(&of_key).is_some_and(|last| now - *last < EVERY) {
+            return false;
         }
-        mac.finalize().into_bytes().into()
-    }
-}
-
-impl std::fmt::Debug for KeyMint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KeyMint")
+        if noted.len() >= KEYS_MAX {
+            noted.retain(|_, last| now - *last < EVERY);
+        }
+        // Still too many: the catalog does not write a use twice in a minute either.
+        if noted.len() >= KEYS_MAX {
+            noted.clear();
+        }
+        noted.insert(of_key, now);
+        true
     }
 }
 
@@ -128,13 +113,13 @@ impl std::fmt::Debug for KeyMint {
 mod tests {
     use super::*;
 
-    fn mint() -> KeyMint {
-        KeyMint::new("0123456789abcdef0123456789abcdef".into()).unwrap()
+    fn keys() -> KeyDerivation {
+        KeyDerivation::new("0123456789abcdef0123456789abcdef".into()).unwrap()
     }
 
     #[test]
     fn a_key_is_read_as_it_was_shown() {
-        let key = mint().api_key(&"acme-2".parse().unwrap(), &"abcd1234".parse().unwrap());
+        let key = ApiKey::derived(&keys(), &"acme-2".parse().unwrap(), &"abcd1234".parse().unwrap());
         let read: ApiKey = key.reveal().parse().unwrap();
         assert_eq!(read.tenant.as_str(), "acme-2");
         assert_eq!(read.id.as_str(), "abcd1234");
@@ -174,19 +159,34 @@ mod tests {
     fn derived_secrets_repeat_and_differ_by_tenant_key_and_installation() {
         let (acme, other) = ("acme".parse().unwrap(), "acme2".parse().unwrap());
         let (first, second) = ("abcd1234".parse().unwrap(), "2abcd1234".parse().unwrap());
-        let hash = |mint: &KeyMint, tenant, id| mint.api_key(tenant, id).secret_hash();
-        assert_eq!(hash(&mint(), &acme, &first), hash(&mint(), &acme, &first));
-        assert_ne!(hash(&mint(), &acme, &first), hash(&mint(), &acme, &second));
+        let hash = |keys: &KeyDerivation, tenant, id| ApiKey::derived(keys, tenant, id).secret_hash();
+        assert_eq!(hash(&keys(), &acme, &first), hash(&keys(), &acme, &first));
+        assert_ne!(hash(&keys(), &acme, &first), hash(&keys(), &acme, &second));
         // Without lengths in the derivation, these two would be one.
-        assert_ne!(hash(&mint(), &acme, &second), hash(&mint(), &other, &first));
-        let elsewhere = KeyMint::new("another secret of at least 32 bytes".into()).unwrap();
-        assert_ne!(hash(&mint(), &acme, &first), hash(&elsewhere, &acme, &first));
-        assert_eq!(mint().tenant_id("k1"), mint().tenant_id("k1"));
-        assert_ne!(mint().tenant_id("k1"), mint().tenant_id("k2"));
+        assert_ne!(hash(&keys(), &acme, &second), hash(&keys(), &other, &first));
+        let elsewhere = KeyDerivation::new("another secret of at least 32 bytes".into()).unwrap();
+        assert_ne!(hash(&keys(), &acme, &first), hash(&elsewhere, &acme, &first));
     }
 
     #[test]
-    fn a_short_secret_makes_no_mint() {
-        assert_eq!(KeyMint::new("short".into()).unwrap_err(), ShortSecret { found_bytes: 5 });
+    fn a_key_is_news_once_a_minute() {
+        let usage = KeyUsage::default();
+        let (acme, twin): (TenantId, TenantId) = ("acme".parse().unwrap(), "acme-2".parse().unwrap());
+        let key = "abcd1234".parse().unwrap();
+        let at = |seconds: i64| DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap();
+        assert!(usage.is_due(&acme, &key, at(0)));
+        assert!(!usage.is_due(&acme, &key, at(59)));
+        assert!(usage.is_due(&twin, &key, at(59)));
+        assert!(usage.is_due(&acme, &key, at(60)));
+    }
+
+    #[test]
+    fn it_does_not_grow_without_end() {
+        let usage = KeyUsage::default();
+        let (acme, now) = ("acme".parse().unwrap(), DateTime::from_timestamp(1_700_000_000, 0).unwrap());
+        for number in 0..=KEYS_MAX {
+            assert!(usage.is_due(&acme, &format!("key{number:06}").parse().unwrap(), now));
+        }
+        assert!(usage.noted.lock().unwrap().len() <= KEYS_MAX);
     }
 }

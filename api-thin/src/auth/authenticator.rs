@@ -1,19 +1,24 @@
+//! From presented credentials to a principal: API key, token, operator's key.
+
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobs::clock::SharedClock;
-use jobs::tenant::{Actor, DirectoryError, Identity, KbId, Provider, Role, TenantId, TenantStatus};
+use jobs::tenant::{
+    Actor, DirectoryError, Identity, KbId, Permissions, Provider, Role, TenantId, TenantStatus,
+};
+use moka::sync::Cache;
 use secrecy::SecretString;
 use stores::model::{ApiKeyRecord, Standing};
-use stores::{Directory, StoreError};
+use stores::{Directory, Identities, StoreError};
 use uuid::Uuid;
 
-use super::api_key::{ApiKey, KeyMint};
-use super::presented::Presented;
-use super::principal::{Member, Principal, SuperAdmin};
+use super::api_key::ApiKey;
+use super::key_derivation::KeyDerivation;
 use super::secret::SecretHash;
 use super::token::{InvalidToken, Origin, TokenClaims, Tokens, UnverifiedToken};
-use crate::accounts::Sessions;
 
 /// Why credentials do not tell who asks.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +47,8 @@ pub struct Authenticator {
     pub directory: Arc<dyn Directory>,
     /// Tells when a key has expired.
     pub clock: SharedClock,
-    /// Derives first keys.
-    pub mint: KeyMint,
+    /// Derives the first key of each tenant.
+    pub keys: KeyDerivation,
     /// Checks tokens.
     pub tokens: Tokens,
     /// Knows whether a token's session goes on.
@@ -54,7 +59,7 @@ pub struct Authenticator {
     pub super_admins: BTreeSet<Identity>,
     /// Whether a token that the product signed counts for a person who is no member.
     pub tokens_without_membership: bool,
-    /// Whether a token for a tenant that does not exist brings it into being.
+    /// Whether a token for a tenant that does not exist creates it.
     pub auto_provision: bool,
 }
 
@@ -141,24 +146,26 @@ impl Authenticator {
         }
     }
 
-    /// What the tenant says that the person is, or less if the token says less: a signer is believed about who a person
+    /// What the tenant says that the person is, or less if the token says less: a signer is trusted about who a person
     /// is, not about what they may do here.
     async fn member(&self, person: &Person) -> Result<Member, AuthError> {
         let Person { identity, session, claims } = person;
         let tenant = claims.tenant_id.clone().ok_or(refused(InvalidToken::Refused))?;
-        let role = match self.directory.standing(&tenant, identity).await? {
-            Standing::Member(role) => claims.role.map_or(role, |claimed| role.at_most(claimed)),
-            Standing::Stranger => self.role_of_stranger(person, &tenant).await?,
+        let (role, permissions) = match self.directory.standing(&tenant, identity).await? {
+            Standing::Member(member) => {
+                let role = claims.role.map_or(member, |claimed| member.at_most(claimed));
+                (role, Some(member.permissions().intersection(role.permissions())))
+            }
+            Standing::Stranger => (self.role_of_non_member(person, &tenant).await?, None),
             Standing::Removed => return Err(AuthError::NoMember),
         };
         let (actor, kb) = (Actor::User(identity.clone()), claims.kb_id.clone());
-        Ok(Member { tenant, actor, role, kb, session: *session })
+        Ok(Member { tenant, actor, role, permissions, kb, session: *session })
     }
 
-    /// A stranger has a role only where the operator chose so: that of a token which the product signed, or, in a
-    /// tenant
-    /// that does not exist yet, that of the person who brings it into being.
-    async fn role_of_stranger(&self, person: &Person, tenant: &TenantId) -> Result<Role, AuthError> {
+    /// A person who is no member has a role only where the operator chose so: that of a token which the product signed,
+    /// or, in a tenant that does not exist yet, that of the person who creates it.
+    async fn role_of_non_member(&self, person: &Person, tenant: &TenantId) -> Result<Role, AuthError> {
         let Person { identity, claims, .. } = person;
         let signed_by_product = *identity.provider() == Provider::Product;
         if signed_by_product && self.tokens_without_membership {
@@ -183,40 +190,240 @@ impl Authenticator {
         let is = |sha256: &str| SecretHash::from_hex(sha256).is_some_and(|hash| hash == secret);
         let before = record.previous.as_ref().is_some_and(|(sha256, until)| now < *until && is(sha256));
         if record.is_live(now) && (is(&record.secret_sha256) || before) {
-            Ok(member(key, record.role, record.kb_id))
+            Ok(member(key, record.role, record.kb_id, Some(record.permissions)))
         } else {
             Err(AuthError::Key)
         }
     }
 
-    /// The first key of a tenant has no row until the provisioning job stores it. Whoever holds it shall be
+    /// The first key of a tenant has no row until the provisioning job stores it. Its holder is to be
     /// told that the tenant is not ready rather than that their key is wrong; only we could have derived its
     /// secret.
     async fn holder_of_first_key(&self, key: &ApiKey) -> Result<Member, AuthError> {
-        let derived = self.mint.api_key(&key.tenant, &key.id).secret_hash();
+        let derived = ApiKey::derived(&self.keys, &key.tenant, &key.id).secret_hash();
         if derived != key.secret_hash() {
             return Err(AuthError::Key);
         }
         match self.directory.tenant(&key.tenant).await?.map(|record| record.status) {
-            Some(TenantStatus::Provisioning) => Ok(member(key, Role::Admin, None)),
-            Some(_) => self.holder_after_news(key).await,
+            Some(TenantStatus::Provisioning) => Ok(member(key, Role::Admin, None, None)),
+            Some(_) => self.holder_after_invalidation(key).await,
             None => Err(AuthError::Key),
         }
     }
 
     /// The tenant became active a moment ago and the directory still remembers that there was no such key.
-    async fn holder_after_news(&self, key: &ApiKey) -> Result<Member, AuthError> {
+    async fn holder_after_invalidation(&self, key: &ApiKey) -> Result<Member, AuthError> {
         self.directory.invalidate(&key.tenant).await;
         let record = self.directory.api_key(&key.tenant, &key.id).await?;
         record.ok_or(AuthError::Key).and_then(|record| self.holder(key, record))
     }
 }
 
-fn member(key: &ApiKey, role: Role, kb: Option<KbId>) -> Member {
+fn member(key: &ApiKey, role: Role, kb: Option<KbId>, permissions: Option<Permissions>) -> Member {
     let (tenant, actor) = (key.tenant.clone(), Actor::ApiKey(key.id.clone()));
-    Member { tenant, actor, role, kb, session: None }
+    Member { tenant, actor, role, permissions, kb, session: None }
 }
 
 fn refused(token: InvalidToken) -> AuthError {
     AuthError::Token(token.into())
+}
+
+/// Who asks, as far as their credentials prove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// Runs the installation: makes tenants and watches them, and is a member of none.
+    Operator,
+    /// Belongs to one tenant.
+    Member(Member),
+    /// A person who may also do what the operator may.
+    SuperAdmin(SuperAdmin),
+}
+
+impl Principal {
+    /// Whether this may do what the operator may.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        !matches!(self, Self::Member(_))
+    }
+}
+
+/// A person who may do what the operator may, and in their own tenant what they are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuperAdmin {
+    /// Who.
+    pub identity: Identity,
+    /// What they are in the tenant that their token names, if it names one.
+    pub member: Option<Member>,
+    /// The session that their token ends with, if it came from our own log-in.
+    pub session: Option<Uuid>,
+}
+
+/// A caller in one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The only tenant that the credentials reach.
+    pub tenant: TenantId,
+    /// Whose credentials they are.
+    pub actor: Actor,
+    /// What they are in the tenant.
+    pub role: Role,
+    /// What they may do now in what the credentials reach, where the row that proved the credentials says so; else the
+    /// directory is to be asked.
+    pub permissions: Option<Permissions>,
+    /// The only knowledge base that the credentials reach, if they are limited to one.
+    pub kb: Option<KbId>,
+    /// The session that they end with, if they came from our own log-in.
+    pub session: Option<Uuid>,
+}
+
+impl Member {
+    /// A caller without credentials, in an installation that asks for none.
+    #[must_use]
+    pub fn anonymous(tenant: TenantId) -> Self {
+        let actor = Actor::User(Identity::product("anonymous").expect("a name without control characters"));
+        Self { tenant, actor, role: Role::Admin, permissions: None, kb: None, session: None }
+    }
+}
+
+/// What a request shows to say who it is. Nothing of it is checked yet.
+#[derive(Clone)]
+pub enum Presented {
+    /// An API key of a tenant.
+    ApiKey(ApiKey),
+    /// Three parts joined by dots: a JWT.
+    Token(String),
+    /// Neither an API key nor a JWT; compared with the operator key.
+    Other(SecretString),
+}
+
+/// Why what was presented cannot even be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// There is nothing.
+    #[error("send `Authorization: Bearer <API key or token>` or `X-API-Key: <API key>`")]
+    Missing,
+    /// Another scheme than `Bearer`.
+    #[error("the Authorization header is not `Bearer <API key or token>`")]
+    Scheme,
+    /// Two that are not the same.
+    #[error("Authorization and X-API-Key hold different credentials: send one of them")]
+    Two,
+}
+
+impl Presented {
+    /// Reads the values of the `Authorization` and `X-API-Key` headers.
+    ///
+    /// # Errors
+    /// When there is none, or more than one, or a scheme that is not ours.
+    pub fn from_headers(authorization: Option<&str>, api_key: Option<&str>) -> Result<Self, Unreadable> {
+        let bearer = authorization.map(bearer).transpose()?;
+        match (bearer, api_key.map(str::trim).filter(|key| !key.is_empty())) {
+            (None, None) => Err(Unreadable::Missing),
+            (Some(one), Some(other)) if one != other => Err(Unreadable::Two),
+            (Some(text), _) | (None, Some(text)) => Ok(Self::classify(text)),
+        }
+    }
+
+    fn classify(text: &str) -> Self {
+        if let Ok(key) = text.parse() {
+            Self::ApiKey(key)
+        } else if text.split('.').count() == 3 && !text.starts_with(ApiKey::PREFIX) {
+            Self::Token(text.to_owned())
+        } else {
+            Self::Other(text.into())
+        }
+    }
+}
+
+/// The scheme is case-insensitive (RFC 9110, 11.1).
+fn bearer(value: &str) -> Result<&str, Unreadable> {
+    let (scheme, rest) = value.trim().split_once(' ').ok_or(Unreadable::Scheme)?;
+    let token = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
+        Ok(token)
+    } else {
+        Err(Unreadable::Scheme)
+    }
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ApiKey(_) => "ApiKey",
+            Self::Token(_) => "Token",
+            Self::Other(_) => "Other",
+        })
+    }
+}
+
+/// Whether sessions go on, asked once in a while for each.
+#[derive(Clone)]
+pub struct Sessions {
+    identities: Arc<Identities>,
+    clock: SharedClock,
+    live: Cache<Uuid, bool>,
+}
+
+impl Sessions {
+    /// How long an answer is used again: a session that ended in another process goes on here no longer than that.
+    const USED_FOR: Duration = Duration::from_secs(2);
+    const REMEMBERED: u64 = 100_000;
+
+    /// The sessions that `identities` knows.
+    #[must_use]
+    pub fn new(identities: Arc<Identities>, clock: SharedClock) -> Self {
+        let live = Cache::builder().max_capacity(Self::REMEMBERED).time_to_live(Self::USED_FOR).build();
+        Self { identities, clock, live }
+    }
+
+    /// Whether a session goes on.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    pub async fn is_live(&self, id: Uuid) -> Result<bool, StoreError> {
+        if let Some(live) = self.live.get(&id) {
+            return Ok(live);
+        }
+        let live = self.identities.session_is_live(id, self.clock.now()).await?;
+        self.live.insert(id, live);
+        Ok(live)
+    }
+
+    /// Notes that any session may have ended.
+    pub fn forget_all(&self) {
+        self.live.invalidate_all();
+    }
+
+    /// Notes that a session has ended.
+    pub fn forget(&self, id: Uuid) {
+        self.live.insert(id, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(authorization: Option<&str>, api_key: Option<&str>) -> Result<String, Unreadable> {
+        Presented::from_headers(authorization, api_key).map(|presented| format!("{presented:?}"))
+    }
+
+    #[test]
+    fn credentials_are_told_apart_by_their_shape() {
+        let key = "tk_acme_abcd1234_secret";
+        assert_eq!(kind(Some(&format!("Bearer {key}")), None).unwrap(), "ApiKey");
+        assert_eq!(kind(None, Some(key)).unwrap(), "ApiKey");
+        assert_eq!(kind(Some(&format!("bearer  {key}")), Some(key)).unwrap(), "ApiKey");
+        assert_eq!(kind(Some("Bearer a.b.c"), None).unwrap(), "Token");
+        assert_eq!(kind(Some("Bearer whatever"), None).unwrap(), "Other");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        assert_eq!(kind(None, None), Err(Unreadable::Missing));
+        assert_eq!(kind(None, Some(" ")), Err(Unreadable::Missing));
+        assert_eq!(kind(Some("Basic dTpw"), None), Err(Unreadable::Scheme));
+        assert_eq!(kind(Some("Bearer "), None), Err(Unreadable::Scheme));
+        assert_eq!(kind(Some("Bearer a"), Some("b")), Err(Unreadable::Two));
+    }
 }

@@ -4,21 +4,17 @@
 mod api_key;
 mod authenticator;
 mod invitation;
-mod key_usage;
-mod names;
-mod presented;
-mod principal;
-mod seal;
+mod key_derivation;
 mod secret;
 mod token;
 
-pub use api_key::{ApiKey, KeyMint};
-pub use authenticator::{AuthError, Authenticator};
+pub use api_key::ApiKey;
+pub(crate) use api_key::KeyUsage;
+pub use authenticator::{
+    AuthError, Authenticator, Member, Presented, Principal, Sessions, SuperAdmin, Unreadable,
+};
 pub use invitation::{InvalidInvitation, InvitationToken};
-pub(crate) use key_usage::KeyUsage;
-pub use names::{Conflict, one_name};
-pub use presented::{Presented, Unreadable};
-pub use principal::{Member, Principal, SuperAdmin};
+pub use key_derivation::KeyDerivation;
 pub use secret::{SecretHash, ShortSecret};
 pub use token::{
     ExternalIssuer, Grant, InvalidIssuer, InvalidToken, IssuerAway, LEEWAY_S, NumericDate, Origin, OwnTokens,

@@ -1,9 +1,13 @@
+//! Accepting connections and answering their requests.
+
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,24 +20,109 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use super::activity::Activity;
-use super::limits::ConnectionLimits;
-use super::socket::Socket;
-use super::table::{ConnectionId, Connections, Place};
+use super::connection_table::{ConnectionId, Connections, Place};
+use super::socket::{Activity, Socket};
+use crate::config::ConnectionLimits;
 use crate::problem::{Code, Problem};
+
+/// How many connections that were told to close may still hold their handles.
+const CLOSING: usize = 32;
+/// How long to wait after the system has refused a connection for want of something.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// Answers what comes in on `listener` until `shutdown`, and then until the requests are answered that had begun.
+/// Dropping the future ends those too.
+pub async fn listen(
+    listener: TcpListener,
+    routes: Router,
+    connections: Arc<Connections>,
+    shutdown: CancellationToken,
+) {
+    let protocol = Arc::new(protocol());
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some(_) = open.join_next(), if !open.is_empty() => {}
+            accepted = listener.accept(), if open.len() < connections.most() + CLOSING => match accepted {
+                Ok((stream, peer)) => {
+                    if let Some(connection) = enter(&connections, stream, peer) {
+                        let (routes, protocol) = (routes.clone(), Arc::clone(&protocol));
+                        open.spawn(serve(connection, routes, protocol, Arc::clone(&connections), shutdown.clone()));
+                    }
+                }
+                Err(error) => withstand(&error, &connections).await,
+            },
+        }
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+}
+
+/// Finds a place for a connection, or says that there is none.
+fn enter(
+    connections: &Connections,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Option<(TcpStream, SocketAddr, Place)> {
+    if let Some(place) = connections.enter(peer.ip()) {
+        return Some((stream, peer, place));
+    }
+    tracing::warn!(%peer, "a connection was refused: all places are taken by callers with credentials");
+    // One that cannot even be told sees its connection close.
+    let _ = refuse(stream);
+    None
+}
+
+/// Says without waiting for anything that there is no place.
+fn refuse(stream: TcpStream) -> io::Result<()> {
+    static BUSY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let problem = Problem::new(Code::Busy, "too many connections at once").retry_after_s(1);
+        let body = problem.body();
+        let head = format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {}\r\nretry-after: 1\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n",
+            Problem::MEDIA_TYPE,
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    });
+    let mut stream = stream.into_std()?;
+    stream.write_all(&BUSY)?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    // What was not read would make the system take the answer back.
+    let _ = stream.read(&mut [0; 16 << 10])?;
+    Ok(())
+}
+
+/// Goes on after the system failed to accept a connection.
+async fn withstand(error: &io::Error, connections: &Connections) {
+    // The client was gone before we came to it.
+    let is_clients = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    );
+    if !is_clients {
+        tracing::error!(error = %error, "no connection can be accepted now; trying again");
+        connections.make_room();
+        tokio::time::sleep(WAIT).await;
+    }
+}
 
 /// How long a connection whose time is over may take to end in order.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How many requests a connection that never showed good credentials may have at once.
-const STRANGERS_REQUESTS: usize = 8;
+const UNAUTHENTICATED_REQUESTS: usize = 8;
 
-/// How connections are spoken with: buffers, streams and control frames have limits of their own, so that what a
-/// stranger makes us keep is bounded too.
+/// How connections are spoken with: buffers, streams and control frames have limits of their own, so that what an
+/// unauthenticated client makes us keep is bounded too.
 pub(super) fn protocol() -> Builder<TokioExecutor> {
     const KIB: u32 = 1024;
     let mut builder = Builder::new(TokioExecutor::new());
@@ -61,7 +150,7 @@ pub(super) struct Connection {
     is_proxy: bool,
     all: Arc<Connections>,
     activity: Arc<Activity>,
-    was_believed: AtomicBool,
+    was_authenticated: AtomicBool,
 }
 
 impl Drop for Connection {
@@ -88,7 +177,7 @@ pub(super) async fn serve(
         is_proxy: all.is_proxy(peer.ip()),
         all: Arc::clone(&all),
         activity: Arc::clone(&activity),
-        was_believed: AtomicBool::new(false),
+        was_authenticated: AtomicBool::new(false),
     });
     let service = service_fn(move |request| answer(Arc::clone(&connection), routes.clone(), request));
     let mut served = pin!(protocol.serve_connection(socket, service));
@@ -116,12 +205,13 @@ async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let (open, others) = OpenRequest::begin(&connection, request.version());
-    if others >= STRANGERS_REQUESTS
+    if others >= UNAUTHENTICATED_REQUESTS
         && !connection.is_proxy
-        && !connection.was_believed.load(Ordering::Relaxed)
+        && !connection.was_authenticated.load(Ordering::Relaxed)
     {
-        let detail =
-            format!("a connection without credentials has at most {STRANGERS_REQUESTS} requests at once");
+        let detail = format!(
+            "a connection without credentials has at most {UNAUTHENTICATED_REQUESTS} requests at once"
+        );
         return Ok(Problem::new(Code::Busy, detail).retry_after_s(1).into_response());
     }
     request.extensions_mut().insert(ConnectInfo(connection.peer));
@@ -162,28 +252,28 @@ impl<'a> Overtime<'a> {
 #[derive(Debug)]
 pub struct OpenRequest {
     connection: Arc<Connection>,
-    is_believed: AtomicBool,
+    is_authenticated: AtomicBool,
 }
 
 impl OpenRequest {
     /// The request, and how many others there are on the connection.
     fn begin(connection: &Arc<Connection>, version: Version) -> (Arc<Self>, usize) {
         let requests = connection.activity.begin(version == Version::HTTP_2);
-        let open = Self { connection: Arc::clone(connection), is_believed: AtomicBool::new(false) };
+        let open = Self { connection: Arc::clone(connection), is_authenticated: AtomicBool::new(false) };
         (Arc::new(open), requests.saturating_sub(1))
     }
 
     /// Its credentials are good: the connection is not closed to make room for others meanwhile.
-    pub(crate) fn believe(&self) {
-        if !self.is_believed.swap(true, Ordering::Relaxed) {
-            self.connection.was_believed.store(true, Ordering::Relaxed);
-            self.connection.all.believe(self.connection.id);
+    pub(crate) fn authenticated(&self) {
+        if !self.is_authenticated.swap(true, Ordering::Relaxed) {
+            self.connection.was_authenticated.store(true, Ordering::Relaxed);
+            self.connection.all.authenticated(self.connection.id);
         }
     }
 
     /// Whether its credentials are good.
-    pub(crate) fn is_believed(&self) -> bool {
-        self.is_believed.load(Ordering::Relaxed)
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.is_authenticated.load(Ordering::Relaxed)
     }
 
     /// Its body is not read to the end, and the connection ends with the answer.
@@ -195,7 +285,7 @@ impl OpenRequest {
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.connection.activity.end(Instant::now());
-        if self.is_believed() {
+        if self.is_authenticated() {
             self.connection.all.rest(self.connection.id);
         }
     }

@@ -5,15 +5,12 @@
 //! handles and a bounded time, and never keep others out: when all places are taken, the address with the most
 //! strangers' connections loses its oldest.
 
-mod activity;
+mod client_address;
 mod connection;
-mod handles;
-mod limits;
-mod listen;
+mod connection_table;
 mod socket;
-mod table;
 
-pub use connection::OpenRequest;
-pub use limits::{ConnectionLimits, ConnectionSettings};
-pub use listen::listen;
-pub use table::Connections;
+pub use client_address::ClientAddress;
+pub(crate) use client_address::is_trusted;
+pub use connection::{OpenRequest, listen};
+pub use connection_table::Connections;

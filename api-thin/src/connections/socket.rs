@@ -1,6 +1,9 @@
-use std::io::{self, IoSlice};
+//! A connection's socket, and what it did when.
+
+use std::io;
+use std::io::IoSlice;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::activity::Activity;
+use crate::config::ConnectionLimits;
 
 /// How long a client may take nothing of an answer.
 const STALL: Duration = Duration::from_secs(30);
@@ -120,5 +123,148 @@ impl AsyncWrite for Socket {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
         }
         if self.activity.has_unread() { self.poll_linger(context) } else { Poll::Ready(Ok(())) }
+    }
+}
+
+/// What a connection did when, for the limits of its time.
+#[derive(Debug)]
+pub(super) struct Activity(Mutex<Moments>);
+
+#[derive(Debug)]
+struct Moments {
+    /// How many requests are being answered.
+    requests: usize,
+    protocol: Protocol,
+    /// When the last request ended, or the last bytes of an answer were taken.
+    quiet_since: Instant,
+    /// When the first bytes of the next request came.
+    head_since: Option<Instant>,
+    /// Whether we answered without reading what was sent.
+    has_unread: bool,
+}
+
+/// What is known of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// No request came yet.
+    Unknown,
+    Http1,
+    /// Bytes may be control frames, so that they do not tell when a request begins.
+    Http2,
+}
+
+impl Activity {
+    pub(super) fn new(now: Instant) -> Self {
+        Self(Mutex::new(Moments {
+            requests: 0,
+            protocol: Protocol::Unknown,
+            quiet_since: now,
+            head_since: None,
+            has_unread: false,
+        }))
+    }
+
+    /// Bytes came.
+    pub(super) fn received(&self, now: Instant) {
+        let mut moments = self.moments();
+        if moments.requests == 0 {
+            moments.head_since.get_or_insert(now);
+        }
+    }
+
+    /// Bytes of an answer went.
+    pub(super) fn sent(&self, now: Instant) {
+        self.moments().quiet_since = now;
+    }
+
+    /// A request is complete but for its body. How many there are with it.
+    pub(super) fn begin(&self, is_http2: bool) -> usize {
+        let mut moments = self.moments();
+        moments.protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+        moments.requests += 1;
+        moments.head_since = None;
+        moments.requests
+    }
+
+    /// A request was answered, or given up.
+    pub(super) fn end(&self, now: Instant) {
+        let mut moments = self.moments();
+        moments.requests = moments.requests.saturating_sub(1);
+        moments.quiet_since = now;
+    }
+
+    /// When the connection is to be closed unless something happens. While a request is being answered its own
+    /// limits hold; then it is the moment to ask again.
+    pub(super) fn deadline(&self, limits: &ConnectionLimits, now: Instant) -> Instant {
+        let moments = self.moments();
+        let idle_end = moments.quiet_since + limits.idle_time;
+        match (moments.requests, moments.protocol, moments.head_since) {
+            (1.., ..) => now + limits.idle_time.max(Duration::from_millis(1)),
+            (0, Protocol::Unknown, _) => moments.quiet_since + limits.header_time,
+            (0, Protocol::Http1, Some(head_since)) => head_since + limits.header_time,
+            (0, Protocol::Http1, None) | (0, Protocol::Http2, _) => idle_end,
+        }
+    }
+
+    pub(super) fn leave_unread(&self) {
+        self.moments().has_unread = true;
+    }
+
+    pub(super) fn has_unread(&self) -> bool {
+        self.moments().has_unread
+    }
+
+    fn moments(&self) -> MutexGuard<'_, Moments> {
+        // Each field is right by itself, whatever a panic left behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// After how many seconds the connection is closed.
+    fn closed_after(activity: &Activity, start: Instant, now_s: u32) -> u64 {
+        let limits = ConnectionLimits::default();
+        activity.deadline(&limits, start + SECOND * now_s).duration_since(start).as_secs()
+    }
+
+    #[test]
+    fn the_first_headers_are_due_soon_however_they_trickle() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        assert_eq!(closed_after(&activity, start, 0), 10);
+        activity.received(start + SECOND * 9);
+        assert_eq!(closed_after(&activity, start, 9), 10);
+    }
+
+    #[test]
+    fn the_next_request_may_take_its_time_to_begin_and_not_to_arrive() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        activity.begin(false);
+        activity.received(start + SECOND * 20);
+        assert_eq!(closed_after(&activity, start, 100), 175, "its own limits hold");
+        activity.end(start + SECOND * 100);
+        activity.sent(start + SECOND * 101);
+        assert_eq!(closed_after(&activity, start, 101), 176);
+        activity.received(start + SECOND * 150);
+        activity.received(start + SECOND * 155);
+        assert_eq!(closed_after(&activity, start, 155), 160);
+    }
+
+    #[test]
+    fn control_frames_keep_nothing_open_and_close_nothing() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        assert_eq!(activity.begin(true), 1);
+        assert_eq!(activity.begin(true), 2);
+        activity.end(start + SECOND);
+        activity.end(start + SECOND * 2);
+        activity.received(start + SECOND * 60);
+        assert_eq!(closed_after(&activity, start, 60), 77);
     }
 }

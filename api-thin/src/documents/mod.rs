@@ -1,14 +1,10 @@
 //! What may be uploaded: names, media types, sizes. Everything is checked before anything is stored.
 
-mod budget;
-mod limits;
-mod media;
-mod name;
+mod originals;
 mod upload;
+mod upload_budget;
 
-pub use budget::{NoRoom, UploadBudget, UploadRoom};
-pub use limits::Limits;
-pub use media::{MEDIA_TYPES, media_type};
-pub use name::{DocumentName, InvalidName};
+pub(crate) use originals::Unregistered;
 pub(crate) use upload::too_large;
-pub use upload::{RawDocument, Upload, check_uploads};
+pub use upload::{DocumentName, InvalidName, MEDIA_TYPES, RawDocument, Upload, check_uploads, media_type};
+pub use upload_budget::{NoRoom, UploadBudget, UploadRoom};

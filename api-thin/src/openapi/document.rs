@@ -1,8 +1,14 @@
-use aide::openapi::{Components, Info, License, OpenApi, ReferenceOr, SecurityScheme, Tag};
+//! The document: what handlers' types say, completed from the table of routes.
 
-use super::describe::{describe, tags};
-use super::responses::refusals;
-use crate::routes::documented_routes;
+use aide::openapi::{
+    Components, HeaderStyle, Info, License, MediaType, OpenApi, Operation, Parameter, ParameterData,
+    ParameterSchemaOrContent, PathStyle, ReferenceOr, Response, SchemaObject, SecurityScheme, StatusCode,
+    Tag,
+};
+use schemars::{Schema, json_schema};
+
+use crate::problem::Problem;
+use crate::routes::{Access, ROUTES, Route, Scope, documented_routes};
 
 /// The name of the way to send credentials as a bearer token.
 pub(super) const BEARER: &str = "bearer";
@@ -63,6 +69,185 @@ fn api_key() -> SecurityScheme {
         description: Some("An API key, for those who cannot send `Authorization`.".to_owned()),
         extensions: [].into(),
     }
+}
+
+/// Adds to each operation what the table of routes says of it.
+pub(super) fn describe(api: &mut OpenApi) {
+    for route in ROUTES {
+        for place in route.places() {
+            if let Some(operation) = operation(api, &place, route.method) {
+                complete(operation, route, &place);
+            }
+        }
+    }
+}
+
+fn operation<'a>(api: &'a mut OpenApi, path: &str, method: &str) -> Option<&'a mut Operation> {
+    let ReferenceOr::Item(item) = api.paths.as_mut()?.paths.get_mut(path)? else { return None };
+    match method {
+        "get" => item.get.as_mut(),
+        "put" => item.put.as_mut(),
+        "post" => item.post.as_mut(),
+        "patch" => item.patch.as_mut(),
+        "delete" => item.delete.as_mut(),
+        _ => None,
+    }
+}
+
+fn complete(operation: &mut Operation, route: &Route, place: &str) {
+    let named_elsewhere = route.scope == Scope::Tenant && !place.contains("{tenant}");
+    let id = route.operation.replace("::", "_");
+    operation.operation_id = Some(if named_elsewhere { format!("own_{id}") } else { id });
+    operation.summary = Some(route.summary.to_owned());
+    operation.description = who(route.access);
+    operation.tags = vec![tag_of(route, named_elsewhere)];
+    operation.parameters.splice(0..0, missing_parameters(operation, place));
+    if named_elsewhere {
+        operation.parameters.push(tenant_header());
+    }
+    operation.security = match route.access {
+        Access::Everybody => Vec::new(),
+        _ => [BEARER, API_KEY].map(|name| [(name.to_owned(), Vec::new())].into_iter().collect()).to_vec(),
+    };
+    let responses = operation.responses.get_or_insert_default();
+    responses.default = None;
+    responses.responses.extend(refusals_of(route));
+}
+
+/// Who may ask, in words.
+fn who(access: Access) -> Option<String> {
+    match access {
+        Access::Everybody => None,
+        Access::Credentials => Some("Callers with valid credentials.".to_owned()),
+        Access::Operator => Some("The operator.".to_owned()),
+        Access::Members(None) => Some("Members of the tenant, and the operator.".to_owned()),
+        Access::Members(Some(permission)) => Some(format!("Needs the permission `{permission}`.")),
+    }
+}
+
+fn tag_of(route: &Route, named_elsewhere: bool) -> String {
+    let module = route.operation.split("::").next().unwrap_or_default().replace('_', " ");
+    if named_elsewhere { format!("{module}, of the caller's tenant") } else { module }
+}
+
+/// The groups of operations, in the order of the table; those that name the tenant in the path first.
+pub(super) fn tags() -> Vec<String> {
+    let mut tags = Vec::new();
+    for named_elsewhere in [false, true] {
+        let routes = ROUTES.iter().filter(|route| !named_elsewhere || route.scope == Scope::Tenant);
+        for tag in routes.map(|route| tag_of(route, named_elsewhere)) {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+    }
+    tags
+}
+
+/// The parameters of a path that its handler leaves to the extractors that let the caller in.
+fn missing_parameters(operation: &Operation, place: &str) -> Vec<ReferenceOr<Parameter>> {
+    let known = |name: &str| {
+        let data = |parameter: &ReferenceOr<Parameter>| {
+            parameter.as_item().is_some_and(|parameter| parameter.parameter_data_ref().name == name)
+        };
+        operation.parameters.iter().any(data)
+    };
+    let names = place.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    names.filter(|name| !known(name)).map(path_parameter).collect()
+}
+
+fn path_parameter(name: &str) -> ReferenceOr<Parameter> {
+    let schema = match name {
+        "tenant" => json_schema!({ "$ref": "#/components/schemas/TenantId" }),
+        "kb" => json_schema!({ "$ref": "#/components/schemas/KbId" }),
+        _ => json_schema!({ "type": "string" }),
+    };
+    let parameter_data = parameter(name, true, None, schema);
+    ReferenceOr::Item(Parameter::Path { parameter_data, style: PathStyle::default() })
+}
+
+fn tenant_header() -> ReferenceOr<Parameter> {
+    let description = "Which tenant is meant, where the credentials do not say so. They must not contradict.";
+    let schema = json_schema!({ "$ref": "#/components/schemas/TenantId" });
+    let parameter_data = parameter("X-Tenant-ID", false, Some(description), schema);
+    ReferenceOr::Item(Parameter::Header { parameter_data, style: HeaderStyle::default() })
+}
+
+fn parameter(name: &str, required: bool, description: Option<&str>, schema: Schema) -> ParameterData {
+    ParameterData {
+        name: name.to_owned(),
+        description: description.map(str::to_owned),
+        required,
+        deprecated: None,
+        format: ParameterSchemaOrContent::Schema(shape(schema)),
+        example: None,
+        examples: [].into(),
+        explode: None,
+        extensions: [].into(),
+    }
+}
+
+/// Why a request is refused, by status.
+const REFUSALS: &[(u16, &str, &str)] = &[
+    (400, "BadRequest", "Something in the request cannot be used: `field` says what."),
+    (401, "Unauthorized", "There are no credentials, or they are not good."),
+    (403, "Forbidden", "The credentials are good, and do not allow this."),
+    (404, "NotFound", "It does not exist, or the credentials do not reach it."),
+    (408, "RequestTimeout", "The request took too long."),
+    (409, "Conflict", "It contradicts what there is."),
+    (412, "PreconditionFailed", "It was changed since: it is not as `If-Match` says."),
+    (413, "ContentTooLarge", "The body is too large."),
+    (415, "UnsupportedMediaType", "The body is of a type that cannot be read."),
+    (422, "UnprocessableContent", "The `Idempotency-Key` stands for another request."),
+    (429, "TooManyRequests", "A limit is reached: `limit` says which, `Retry-After` when waiting helps."),
+    (
+        503,
+        "ServiceUnavailable",
+        "A server that we need does not answer. Nothing was done, or it is safe to repeat.",
+    ),
+];
+
+/// The refusals as components.
+pub(super) fn refusals() -> impl Iterator<Item = (String, ReferenceOr<Response>)> {
+    REFUSALS
+        .iter()
+        .map(|(_, name, description)| ((*name).to_owned(), ReferenceOr::Item(problem_response(description))))
+}
+
+fn problem_response(description: &str) -> Response {
+    Response {
+        description: description.to_owned(),
+        content: content(Problem::MEDIA_TYPE, json_schema!({ "$ref": "#/components/schemas/Problem" })),
+        ..Response::default()
+    }
+}
+
+/// The refusals that a route may answer with.
+pub(super) fn refusals_of(route: &Route) -> impl Iterator<Item = (StatusCode, ReferenceOr<Response>)> {
+    let writes = route.method != "get";
+    let asks_who = route.access != Access::Everybody;
+    let about_one = route.path.contains('{') || matches!(route.access, Access::Members(_));
+    let answers = move |status: u16| match status {
+        400 | 401 | 403 | 429 => asks_who || writes,
+        404 | 409 => about_one || writes,
+        412 | 413 | 415 | 422 => writes,
+        _ => true,
+    };
+    REFUSALS.iter().filter(move |(status, ..)| answers(*status)).map(|(status, name, _)| {
+        let reference = format!("#/components/responses/{name}");
+        (StatusCode::Code(*status), ReferenceOr::Reference { reference, summary: None, description: None })
+    })
+}
+
+/// A schema where the description wants one.
+pub(super) fn shape(json_schema: Schema) -> SchemaObject {
+    SchemaObject { json_schema, external_docs: None, example: None }
+}
+
+/// What a body of one media type is. Fits wherever the description wants a map.
+pub(super) fn content<Map: FromIterator<(String, MediaType)>>(media_type: &str, schema: Schema) -> Map {
+    let described = MediaType { schema: Some(shape(schema)), ..MediaType::default() };
+    [(media_type.to_owned(), described)].into_iter().collect()
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ codes! {
     TenantConflict = "tenant_conflict", BAD_REQUEST, "Path and headers name different tenants";
     InvalidHost = "invalid_host", BAD_REQUEST, "The host name cannot be read";
     ForwardedHostUntrusted =
-        "forwarded_host_untrusted", BAD_REQUEST, "The host name is forwarded by nobody who may do that";
+        "forwarded_host_untrusted", BAD_REQUEST, "The host name is forwarded by a peer that is not trusted";
     KbConflict = "kb_conflict", BAD_REQUEST, "Path and headers name different knowledge bases";
     InvalidDocumentName = "invalid_document_name", BAD_REQUEST, "The document's name cannot be used";
     EmptyDocument = "empty_document", BAD_REQUEST, "The document is empty";
@@ -59,8 +59,8 @@ codes! {
     InvalidCron = "invalid_cron", BAD_REQUEST, "The cron expression cannot be used";
     InvalidTimeZone = "invalid_time_zone", BAD_REQUEST, "The time zone is not known";
     ScheduleTooFrequent = "schedule_too_frequent", BAD_REQUEST, "The schedule fires too often";
-    InvalidSlug = "invalid_slug", BAD_REQUEST, "The word cannot be part of a host name";
-    ReservedSlug = "reserved_slug", BAD_REQUEST, "The word is reserved";
+    InvalidSlug = "invalid_slug", BAD_REQUEST, "The slug cannot be part of a host name";
+    ReservedSlug = "reserved_slug", BAD_REQUEST, "The slug is reserved";
     CredentialsMissing = "credentials_missing", UNAUTHORIZED, "The request has no credentials";
     CredentialsInvalid = "credentials_invalid", UNAUTHORIZED, "The credentials are not valid";
     LoginFailed = "login_failed", UNAUTHORIZED, "The user name or the password is wrong";
@@ -85,7 +85,7 @@ codes! {
     KbExists = "kb_exists", CONFLICT, "The knowledge base exists already";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
     UniqueKeyTaken = "unique_key_taken", CONFLICT, "Another job has the unique key of this one";
-    PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It was changed by somebody else";
+    PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It was changed meanwhile";
     DocumentTooLarge = "document_too_large", PAYLOAD_TOO_LARGE, "The document is too large";
     RequestTooLarge = "request_too_large", PAYLOAD_TOO_LARGE, "The request is too large";
     UnsupportedMediaType =
@@ -121,7 +121,7 @@ codes! {
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "The tenant sends requests faster than it may";
     QueriesLimitReached =
         "queries_limit_reached", TOO_MANY_REQUESTS, "The tenant runs as many queries at once as it may";
-    TooManyAttempts = "too_many_attempts", TOO_MANY_REQUESTS, "Somebody tries too often";
+    TooManyAttempts = "too_many_attempts", TOO_MANY_REQUESTS, "Too many attempts";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "A server that we need does not answer";
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much at once";
@@ -157,8 +157,9 @@ impl fmt::Display for Code {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
+
+    use super::*;
 
     #[test]
     fn the_readme_lists_every_code_with_its_status() {

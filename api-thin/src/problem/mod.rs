@@ -1,9 +1,8 @@
 //! What a request that is refused gets back: `application/problem+json` (RFC 9457) with a stable code.
 
-mod answer;
-mod causes;
 mod code;
+mod details;
 
-pub use answer::Problem;
-pub(crate) use answer::ProblemBody;
 pub use code::Code;
+pub use details::Problem;
+pub(crate) use details::{ProblemBody, shown};

@@ -1,13 +1,15 @@
 //! Reading flags and variables.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Parser};
 
 use super::console::{flush, say};
-use super::variables;
 
 /// The exit code of a program that was started in a way it does not know.
 const USAGE: u8 = 2;
@@ -19,7 +21,7 @@ const USAGE: u8 = 2;
 /// With the code to exit with, after help, version or the line was shown.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
     let command = P::command();
-    variables::look(&command);
+    note_unknown_variables(&command);
     let parsed = without_empty(command.clone()).try_get_matches();
     parsed.and_then(|matches| P::from_arg_matches(&matches)).map_err(|error| {
         match explain(&command, &error, |name| std::env::var(name).ok()) {
@@ -106,13 +108,81 @@ fn expected(error: &clap::Error, arg: Option<&Arg>) -> String {
     }
 }
 
+/// What the warnings are logged as, so that every filter lets them through.
+pub(super) const SETTINGS_TARGET: &str = "settings";
+
+/// Names that are ours.
+const PREFIX: &str = "TENANTRY_";
+/// Below this similarity, a known name is no help.
+const SIMILAR: f64 = 0.8;
+
+/// The settings that only the `worker` program has: one file of variables serves all programs.
+pub const WORKER_VARIABLES: [&str; 6] = [
+    "TENANTRY_CONCURRENCY",
+    "TENANTRY_HEALTH_LISTEN",
+    "TENANTRY_LEASE_S",
+    "TENANTRY_READ_MEMORY_MIB",
+    "TENANTRY_READ_S",
+    "TENANTRY_STOP_S",
+];
+
+/// What the compose file and this project's own tests read.
+const OTHERS: [&str; 4] = [
+    "TENANTRY_MODEL_FIRST_SEED",
+    "TENANTRY_MODEL_SEEDS",
+    "TENANTRY_PORT",
+    "TENANTRY_TEST_POSTGRES_SUPERUSER_URL",
+];
+
+static UNKNOWN: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Remembers what in the environment is no setting of any program, `command` being this one.
+pub(super) fn note_unknown_variables(command: &Command) {
+    let mut known: BTreeSet<String> = variables_of(command);
+    known.extend(WORKER_VARIABLES.into_iter().chain(OTHERS).map(str::to_owned));
+    let _ = UNKNOWN.set(warnings(std::env::vars_os().map(|(name, _)| name), &known));
+}
+
+/// Logs what [`note_unknown_variables`] found.
+pub(super) fn warn_of_unknown_variables() {
+    for warning in UNKNOWN.get().into_iter().flatten() {
+        tracing::warn!(target: SETTINGS_TARGET, "{warning}");
+    }
+}
+
+/// The variables that `command` and its subcommands read.
+pub(super) fn variables_of(command: &Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(clap::Arg::get_env);
+    let mut names: BTreeSet<String> = own.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.extend(command.get_subcommands().flat_map(variables_of));
+    names
+}
+
+fn warnings(names: impl Iterator<Item = OsString>, known: &BTreeSet<String>) -> Vec<String> {
+    let names: BTreeSet<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    let unknown = names.into_iter().filter(|name| name.starts_with(PREFIX) && !known.contains(name));
+    unknown.map(|name| warning(&name, known)).collect()
+}
+
+fn warning(name: &str, known: &BTreeSet<String>) -> String {
+    // Without the prefix, which makes all names alike.
+    let end = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    let alike = known.iter().map(|known| (strsim::jaro_winkler(&end(known), &end(name)), known));
+    match alike.max_by(|one, other| one.0.total_cmp(&other.0)) {
+        Some((similarity, nearest)) if similarity >= SIMILAR => {
+            format!("{name} is no setting and is ignored: did you mean {nearest}?")
+        }
+        _ => format!("{name} is no setting and is ignored: remove it, or look for its name in --help"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
     use clap::CommandFactory as _;
 
-    use super::super::listen_address;
+    use super::super::run::listen_address;
     use super::*;
 
     #[derive(Debug, Parser)]
@@ -167,5 +237,21 @@ mod tests {
         ] {
             assert_eq!(line(&arguments, variables), expected);
         }
+    }
+
+    #[test]
+    fn a_name_that_is_no_setting_is_named_with_the_nearest_one() {
+        let known = ["TENANTRY_SIGNUP", "TENANTRY_MAX_DOCUMENT_BYTES", "REDIS_URL"].map(str::to_owned).into();
+        let names = ["TENANTRY_SIGN_UP", "TENANTRY_MAX_DOCUMENTS_BYTES", "TENANTRY_XYZ", "TENANTRY_SIGNUP"];
+        let names = names.into_iter().chain(["REDIS_URI", "PATH"]).map(OsString::from);
+        assert_eq!(
+            warnings(names, &known),
+            [
+                "TENANTRY_MAX_DOCUMENTS_BYTES is no setting and is ignored: did you mean \
+                 TENANTRY_MAX_DOCUMENT_BYTES?",
+                "TENANTRY_SIGN_UP is no setting and is ignored: did you mean TENANTRY_SIGNUP?",
+                "TENANTRY_XYZ is no setting and is ignored: remove it, or look for its name in --help",
+            ]
+        );
     }
 }

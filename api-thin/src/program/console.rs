@@ -1,13 +1,19 @@
 //! Standard error, written by a thread of its own: a reader that is gone, slow or full costs lines, never a request
 //! or a job.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
+use std::panic::PanicHookInfo;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
+
+use tracing_subscriber::EnvFilter;
+
+use super::arguments::{SETTINGS_TARGET, warn_of_unknown_variables};
 
 /// Bytes that may wait for standard error. What comes on top is lost, and counted.
 const ROOM_BYTES: usize = 4 << 20;
@@ -179,6 +185,70 @@ fn write_line(sink: &mut impl Write, mut rest: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Chooses what is logged.
+const SETTING: &str = "RUST_LOG";
+
+/// Logs to standard error: JSON lines for machines, text at a terminal. `RUST_LOG` chooses what is shown, else
+/// `filter`.
+/// Warns of variables that are no settings.
+///
+/// Logging never waits for standard error and never fails: lines that it does not take are lost and counted.
+pub fn start_log(filter: &str) {
+    let chosen = std::env::var(SETTING).ok().filter(|text| !text.is_empty());
+    let chosen = chosen.map(|text| EnvFilter::builder().parse(&text).map_err(|error| (text, error)));
+    let (filter, unreadable) = match chosen {
+        Some(Ok(chosen)) => (chosen, None),
+        Some(Err(unreadable)) => (usual(filter), Some(unreadable)),
+        None => (usual(filter), None),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| LogLine)
+        // It would print to standard error what it could not write to standard error, and panic.
+        .log_internal_errors(false);
+    // A second start in one process (tests) keeps the first.
+    let started = if std::io::stderr().is_terminal() {
+        builder.compact().try_init()
+    } else {
+        builder.json().try_init()
+    };
+    if started.is_ok() {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+    if let Some((text, error)) = unreadable {
+        tracing::warn!(
+            target: SETTINGS_TARGET,
+            "{SETTING}={text} is not used: {error}; write levels such as info or warn,worker=debug"
+        );
+    }
+    warn_of_unknown_variables();
+}
+
+/// Warnings about settings are shown whatever else is.
+fn usual(filter: &str) -> EnvFilter {
+    EnvFilter::new(format!("{filter},{SETTINGS_TARGET}=warn"))
+}
+
+/// The standard hook writes to standard error itself, and so waits for a reader that takes nothing.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("no message");
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    if tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!(
+            panic.location = place,
+            panic.thread = thread,
+            panic.backtrace = backtrace,
+            "a thread panicked: {message}"
+        );
+    } else {
+        say(format!("thread {thread} panicked at {place}: {message}"));
+    }
 }
 
 #[cfg(test)]

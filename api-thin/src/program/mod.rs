@@ -2,21 +2,11 @@
 //! and how a program ends.
 
 mod arguments;
+mod backend_settings;
 mod console;
-mod listen;
-mod log;
-mod plans;
-mod queue;
 mod run;
-mod storage;
-mod variables;
 
-pub use arguments::parse;
-pub use console::{print, say};
-pub use listen::{bind, listen_address};
-pub use log::start as start_log;
-pub use plans::PlanSettings;
-pub use queue::{QueueSettings, connect, shard_count};
-pub use run::run;
-pub use storage::StorageSettings;
-pub use variables::WORKER_VARIABLES;
+pub use arguments::{WORKER_VARIABLES, parse};
+pub use backend_settings::{PlanSettings, QueueSettings, StorageSettings, connect, shard_count};
+pub use console::{print, say, start_log};
+pub use run::{bind, listen_address, run};

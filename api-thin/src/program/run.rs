@@ -1,9 +1,15 @@
 //! The way from `main` to an exit code.
 
+use std::io;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+
 use super::console::{flush, say};
+use crate::config::InvalidConfig;
 
 /// How long blocking work that is under way may go on after the program's own end.
 const LAST_WORK: Duration = Duration::from_secs(10);
@@ -26,4 +32,77 @@ pub fn run(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     };
     flush(LAST_LINES);
     code
+}
+
+/// Reads an address to listen on. `localhost` is 127.0.0.1.
+///
+/// # Errors
+/// When it is none; the text shows some.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    let local = local.map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    local.or_else(|| text.parse().ok()).ok_or_else(|| {
+        "expected an address and a port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for every network".to_owned()
+    })
+}
+
+/// Listens on `address`, which is the value of `setting`.
+///
+/// # Errors
+/// When it cannot be had. The error names the setting, the address and the fix.
+pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, InvalidConfig> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| InvalidConfig::new(setting, problem(address, &error)))
+}
+
+fn problem(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("another program listens on {address}: stop it, or choose another port (0 is a free one)")
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!(
+                "this machine has no address {}: choose 127.0.0.1, or 0.0.0.0 for every network",
+                address.ip()
+            )
+        }
+        ErrorKind::PermissionDenied => {
+            format!("this user may not listen on {address}: choose a port from 1024 on")
+        }
+        _ => {
+            let cause = jobs::error::plain_io(error);
+            format!("cannot listen on {address} ({cause}): choose another address")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        assert_eq!(listen_address("127.0.0.1:80").unwrap().to_string(), "127.0.0.1:80");
+        assert_eq!(listen_address("localhost:18103").unwrap().to_string(), "127.0.0.1:18103");
+        assert_eq!(listen_address("[::1]:0").unwrap().to_string(), "[::1]:0");
+        for text in ["", "8080", "example.com:80", "localhost", "localhost:http", "127.0.0.1"] {
+            assert!(listen_address(text).unwrap_err().contains("such as 127.0.0.1:8080"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_named_with_its_setting() {
+        let taken = bind("TENANTRY_LISTEN", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = bind("TENANTRY_LISTEN", address).await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "TENANTRY_LISTEN: another program listens on {address}: stop it, or choose another port (0 is a \
+                 free one)"
+            )
+        );
+        let elsewhere = bind("TENANTRY_LISTEN", "192.0.2.1:1".parse().unwrap()).await.unwrap_err();
+        assert!(elsewhere.problem.contains("no address 192.0.2.1"), "{elsewhere}");
+    }
 }

@@ -1,47 +1,36 @@
-use axum::Json as Answering;
+//! API keys of a tenant: list, create, show, change, revoke, rotate.
+
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use jobs::tenant::{ApiKeyId, KbId, Permission, Permissions, Role};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stores::model::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRow, KeyEnd, NewApiKey};
 
-use super::api_key_view::{ApiKeyPage, ApiKeyView, NewApiKeyView};
-use super::page::{page_after, page_limit};
-use super::text::{invalid as invalid_field, present, text};
-use super::versioned::{Created, Secret, Versioned};
+use super::parameters::{Paging, invalid_field, page_after, page_limit, present, text};
+use crate::answer::{Created, Secret, Versioned};
 use crate::auth::ApiKey;
-use crate::extract::{Caller, IfMatch, Json, ManageTenant, OptionalJson, Query, TenantCaller};
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{IfMatch, Json, ManageTenant, OptionalJson, Query, TenantCaller};
+use crate::state::ApiState;
 
 /// The longest name, in characters.
 const NAME_MAX: usize = 100;
 /// How long an old secret may go on to work.
 const GRACE_MAX_S: u32 = 24 * 60 * 60;
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(super) struct Listing {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
-    limit: Option<String>,
-}
-
 /// `GET …/api-keys`: a page of keys, by id.
 pub(super) async fn list(
-    TenantCaller(who): TenantCaller<ManageTenant>,
-    Query(asked): Query<Listing>,
-) -> Result<Answering<ApiKeyPage>, Problem> {
+    who: TenantCaller<ManageTenant>,
+    Query(asked): Query<Paging>,
+) -> Result<JsonAnswer<ApiKeyPage>, Problem> {
     let after: Option<ApiKeyId> = page_after(asked.after.as_deref())?;
     let page = who.stores.catalog().api_keys(after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
     let api_keys = page.items.into_iter().map(ApiKeyView::from).collect();
-    Ok(Answering(ApiKeyPage { api_keys, next: page.next }))
+    Ok(JsonAnswer(ApiKeyPage { api_keys, next: page.next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -68,13 +57,13 @@ pub(super) struct Wanted {
 /// `POST …/api-keys`: the secret is in this answer and nowhere else.
 pub(super) async fn create(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Json(wanted): Json<Wanted>,
 ) -> Result<Secret<Created<NewApiKeyView>>, Problem> {
     let now = app.clock().now().trunc_subsecs(6);
     let key = ApiKey::fresh(who.tenant());
     let new = new_key(&who, wanted, &key, now).await?;
-    let limits = app.limits_of(who.tenant()).await?;
+    let limits = who.limits(&app).await?;
     let row = match who.stores.catalog().api_key_insert(&new, &limits, now).await? {
         ApiKeyMade::Done(row) => row,
         ApiKeyMade::NameTaken => return Err(name_taken()),
@@ -86,7 +75,7 @@ pub(super) async fn create(
 }
 
 async fn new_key(
-    who: &Caller<ManageTenant>,
+    who: &TenantCaller<ManageTenant>,
     wanted: Wanted,
     key: &ApiKey,
     now: DateTime<Utc>,
@@ -142,7 +131,7 @@ fn expiry(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
     })
 }
 
-async fn existing_kb(who: &Caller<ManageTenant>, name: &str) -> Result<KbId, Problem> {
+async fn existing_kb(who: &TenantCaller<ManageTenant>, name: &str) -> Result<KbId, Problem> {
     let kb: Option<KbId> = name.parse().ok();
     let known = match &kb {
         Some(kb) => who.stores.catalog().kb(kb).await?.is_some(),
@@ -160,14 +149,14 @@ pub(super) struct Named {
 }
 
 /// The caller's tenant's key that the path names.
-async fn found(who: &Caller<ManageTenant>, named: &Named) -> Result<ApiKeyRow, Problem> {
+async fn found(who: &TenantCaller<ManageTenant>, named: &Named) -> Result<ApiKeyRow, Problem> {
     let id: ApiKeyId = named.key.parse().map_err(|_| Problem::not_found())?;
     who.stores.catalog().api_key(&id).await?.ok_or_else(Problem::not_found)
 }
 
 /// `GET …/api-keys/{key}`
 pub(super) async fn show(
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
 ) -> Result<Versioned<ApiKeyView>, Problem> {
     found(&who, &named).await.map(shown)
@@ -189,7 +178,7 @@ pub(super) struct Change {
 /// `PATCH …/api-keys/{key}`: another name, another end.
 pub(super) async fn edit(
     app: State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
     if_match: IfMatch,
     Json(Change { name, expires_at }): Json<Change>,
@@ -198,7 +187,7 @@ pub(super) async fn edit(
     let end = expires_at.map(|wanted| another_end(&wanted, app.clock().now())).transpose()?;
     let row = found(&who, &named).await?;
     if end.is_some() {
-        // Whoever extends it gives once more what it may do.
+        // Extending a key grants once more what it may do.
         who.may_give(row.permissions)?;
     }
     let edit = ApiKeyEdit::Details { name, end };
@@ -216,7 +205,7 @@ fn another_end(wanted: &Value, now: DateTime<Utc>) -> Result<KeyEnd, Problem> {
 /// `DELETE …/api-keys/{key}`: it is worth nothing from now on.
 pub(super) async fn revoke(
     app: State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
     if_match: IfMatch,
 ) -> Result<NoContent, Problem> {
@@ -237,7 +226,7 @@ pub(super) struct Rotation {
 /// `POST …/api-keys/{key}/rotate`: another secret for the same key.
 pub(super) async fn rotate(
     app: State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageTenant>,
+    who: TenantCaller<ManageTenant>,
     Path(named): Path<Named>,
     if_match: IfMatch,
     OptionalJson(Rotation { grace_s }): OptionalJson<Rotation>,
@@ -247,7 +236,7 @@ pub(super) async fn rotate(
         return Err(invalid_field("grace_s", format!("expected 0 to {GRACE_MAX_S} seconds")));
     }
     let row = found(&who, &named).await?;
-    // Whoever gets the secret gets what the key may do.
+    // The receiver of the secret may do what the key may do.
     who.may_give(row.permissions)?;
     if row.expires_at.is_some_and(|at| at <= app.clock().now()) {
         let detail = "the key has expired, and its next secret with it: give it another expires_at first";
@@ -265,7 +254,7 @@ pub(super) async fn rotate(
 
 async fn change(
     app: &ApiState,
-    who: &Caller<ManageTenant>,
+    who: &TenantCaller<ManageTenant>,
     row: &ApiKeyRow,
     if_match: &IfMatch,
     edit: &ApiKeyEdit,
@@ -294,4 +283,62 @@ fn shown(row: ApiKeyRow) -> Versioned<ApiKeyView> {
 fn with_secret(row: ApiKeyRow, key: &ApiKey) -> Versioned<NewApiKeyView> {
     let Versioned { revision, body } = shown(row);
     Versioned { revision, body: NewApiKeyView { key: body, api_key: key.reveal() } }
+}
+
+/// An API key, without its secret.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKey")]
+pub(super) struct ApiKeyView {
+    id: ApiKeyId,
+    name: String,
+    role: Role,
+    /// The only knowledge base that it reaches; null for all of them.
+    kb_id: Option<KbId>,
+    /// What it may do.
+    permissions: Vec<Permission>,
+    /// Who made it.
+    created_by: Option<String>,
+    revision: u64,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    /// Written down once a minute.
+    last_used_at: Option<DateTime<Utc>>,
+    /// How long the secret before this one goes on to work.
+    previous_until: Option<DateTime<Utc>>,
+}
+
+impl From<ApiKeyRow> for ApiKeyView {
+    fn from(row: ApiKeyRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            role: row.role,
+            kb_id: row.kb_id,
+            permissions: row.permissions.iter().collect(),
+            created_by: row.created_by,
+            revision: row.revision,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            previous_until: row.previous_until,
+        }
+    }
+}
+
+/// An API key with its secret.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKeyWithSecret")]
+pub(super) struct NewApiKeyView {
+    #[serde(flatten)]
+    pub(super) key: ApiKeyView,
+    /// What to send. It is shown here and nowhere else.
+    pub(super) api_key: String,
+}
+
+/// API keys, by id.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ApiKeyPage {
+    pub(super) api_keys: Vec<ApiKeyView>,
+    /// Where the next page begins; null at the end.
+    pub(super) next: Option<String>,
 }

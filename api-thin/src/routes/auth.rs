@@ -1,20 +1,22 @@
-use axum::Json as Answering;
+//! Log-in, refresh, log-out, another password, and whom credentials are for.
+
+use axum::Json as JsonAnswer;
 use axum::extract::State;
 use axum::response::NoContent;
-use jobs::tenant::{Actor, Identity, TenantId};
+use jobs::tenant::{Actor, Identity, KbId, Role, TenantId};
 use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
-use stores::model::UserName;
+use serde::{Deserialize, Serialize};
+use stores::model::{Membership, UserName};
 use uuid::Uuid;
 
-use super::auth_view::{Me, MembershipView, TokenSet};
-use super::text::invalid;
-use crate::accounts::{ClientAddress, Credentials, Passwords};
-use crate::auth::{Member, Principal, SuperAdmin};
-use crate::extract::{Json, Somebody};
+use super::parameters::invalid_field;
+use crate::accounts::{Accounts, Credentials, LoggedIn, Passwords};
+use crate::auth::{Member, OwnTokens, Principal, SuperAdmin};
+use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{AuthenticatedCaller, Json};
+use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,11 +33,11 @@ pub(super) async fn log_in(
     State(app): State<ApiState>,
     from: ClientAddress,
     Json(body): Json<LogIn>,
-) -> Result<Answering<TokenSet>, Problem> {
+) -> Result<JsonAnswer<TokenSet>, Problem> {
     let LogIn { username, password, tenant_id } = body;
     let credentials = Credentials { username, password, tenant: tenant_id };
     let logged_in = app.accounts().log_in(credentials, from).await?;
-    Ok(Answering(logged_in.into()))
+    Ok(JsonAnswer(logged_in.into()))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -48,19 +50,22 @@ pub(super) struct Refresh {
 pub(super) async fn refresh(
     State(app): State<ApiState>,
     Json(body): Json<Refresh>,
-) -> Result<Answering<TokenSet>, Problem> {
-    Ok(Answering(app.accounts().renew(&body.refresh_token).await?.into()))
+) -> Result<JsonAnswer<TokenSet>, Problem> {
+    Ok(JsonAnswer(app.accounts().renew(&body.refresh_token).await?.into()))
 }
 
 /// `POST /api/v1/auth/logout`
-pub(super) async fn log_out(State(app): State<ApiState>, who: Somebody) -> Result<NoContent, Problem> {
+pub(super) async fn log_out(
+    State(app): State<ApiState>,
+    who: AuthenticatedCaller,
+) -> Result<NoContent, Problem> {
     let (_, session) = logged_in(who)?;
     app.accounts().log_out(session).await?;
     Ok(NoContent)
 }
 
 /// Who asks, and the session of their log-in.
-fn logged_in(who: Somebody) -> Result<(UserName, Uuid), Problem> {
+fn logged_in(who: AuthenticatedCaller) -> Result<(UserName, Uuid), Problem> {
     let found = match who.0 {
         Principal::Member(Member { actor: Actor::User(identity), session, .. })
         | Principal::SuperAdmin(SuperAdmin { identity, session, .. }) => account(&identity).zip(session),
@@ -88,17 +93,20 @@ pub(super) struct PasswordChange {
 pub(super) async fn change_password(
     State(app): State<ApiState>,
     from: ClientAddress,
-    who: Somebody,
+    who: AuthenticatedCaller,
     Json(PasswordChange { current_password, new_password }): Json<PasswordChange>,
 ) -> Result<NoContent, Problem> {
     let (user, session) = logged_in(who)?;
-    Passwords::check(&new_password).map_err(|error| invalid("new_password", error.to_string()))?;
+    Passwords::check(&new_password).map_err(|error| invalid_field("new_password", error.to_string()))?;
     app.accounts().change_password((&user, session), (current_password, new_password), from).await?;
     Ok(NoContent)
 }
 
 /// `GET /api/v1/auth/me`
-pub(super) async fn me(State(app): State<ApiState>, who: Somebody) -> Result<Answering<Me>, Problem> {
+pub(super) async fn me(
+    State(app): State<ApiState>,
+    who: AuthenticatedCaller,
+) -> Result<JsonAnswer<Me>, Problem> {
     let operator = who.0.is_operator();
     let (actor, member) = match who.0 {
         Principal::Operator => (Actor::Operator, None),
@@ -109,7 +117,7 @@ pub(super) async fn me(State(app): State<ApiState>, who: Somebody) -> Result<Ans
         Actor::User(identity) => app.accounts().memberships(identity).await?,
         _ => Vec::new(),
     };
-    Ok(Answering(Me {
+    Ok(JsonAnswer(Me {
         actor,
         operator,
         tenant_id: member.as_ref().map(|member| member.tenant.clone()),
@@ -117,4 +125,71 @@ pub(super) async fn me(State(app): State<ApiState>, who: Somebody) -> Result<Ans
         kb_id: member.and_then(|member| member.kb),
         memberships: memberships.into_iter().map(MembershipView::from).collect(),
     }))
+}
+
+/// The tokens of a session (RFC 6749, 5.1).
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TokenSet {
+    access_token: String,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// How long the access token is good, in seconds.
+    expires_in: i64,
+    /// It is good once, for fresh tokens.
+    refresh_token: String,
+    /// How long the session lasts at most, in seconds.
+    refresh_expires_in: i64,
+    username: String,
+    /// Null for a user who is a member of no tenant, or of several and named none.
+    tenant_id: Option<TenantId>,
+    role: Option<Role>,
+}
+
+impl From<LoggedIn> for TokenSet {
+    fn from(logged_in: LoggedIn) -> Self {
+        let LoggedIn { user, tenant, access_token, refresh_token } = logged_in;
+        let (tenant_id, role) = tenant.unzip();
+        Self {
+            access_token,
+            token_type: "Bearer",
+            expires_in: OwnTokens::LIFE.num_seconds(),
+            refresh_token,
+            refresh_expires_in: Accounts::SESSION_LIFE.num_seconds(),
+            username: user.as_str().to_owned(),
+            tenant_id,
+            role,
+        }
+    }
+}
+
+/// Whom the credentials are for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Me {
+    pub(super) actor: Actor,
+    /// Whether they run the installation.
+    pub(super) operator: bool,
+    /// The tenant that the credentials are for.
+    pub(super) tenant_id: Option<TenantId>,
+    /// What the credentials are in the tenant.
+    pub(super) role: Option<Role>,
+    /// The only knowledge base that the credentials reach.
+    pub(super) kb_id: Option<KbId>,
+    /// Every tenant that they are a member of.
+    pub(super) memberships: Vec<MembershipView>,
+}
+
+/// What a person is in a tenant.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Membership")]
+pub(super) struct MembershipView {
+    tenant_id: TenantId,
+    tenant_name: String,
+    role: Role,
+}
+
+impl From<Membership> for MembershipView {
+    fn from(of: Membership) -> Self {
+        let Membership { tenant, tenant_name, role, .. } = of;
+        Self { tenant_id: tenant, tenant_name, role }
+    }
 }

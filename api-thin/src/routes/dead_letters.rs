@@ -1,21 +1,26 @@
-use axum::Json as Answering;
+//! Jobs that will not run by themselves: dead letters and quarantine; list, show, start again, purge.
+
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::response::NoContent;
+use chrono::{DateTime, Utc};
 use jobs::JobId;
-use jobs::queue::{JobFilter, JobState, JobStatus, Kept, Redriven};
-use jobs::tenant::KbId;
+use jobs::envelope::Envelope;
+use jobs::queue::{Inspected, JobFilter, JobState, JobStatus, Kept, KeptEntry, Redriven};
+use jobs::tenant::{KbId, TenantId};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use stores::TenantStores;
+use stores::model::JobMark;
 
 use super::job_filter::{Filter, asked_kb, reach};
-use super::jobs::{Shown, check_reach};
-use super::kept_view::{KeptPage, KeptRow, KeptView, PurgeReport, Redelivery, RedriveReport};
-use super::page::{invalid, jobs_after, jobs_next, page_limit};
-use crate::accept::{Answer, job_location};
-use crate::extract::{Anyone, Caller, Json, ManageJobs, Query};
+use super::jobs::{Fault, Shown, check_reach};
+use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit};
+use crate::answer::{Answer, job_location};
 use crate::problem::{Code, Problem};
-use crate::redrive::Redrive;
-use crate::server::ApiState;
+use crate::request::{AnyMember, Caller, Json, ManageJobs, Query};
+use crate::state::ApiState;
 
 const KEPT: &[JobState] = &[JobState::Discarded, JobState::Quarantined];
 
@@ -36,34 +41,35 @@ pub(super) struct Listing {
 /// `GET …/dead-letters`: jobs whose attempts are used up, newest first.
 pub(super) async fn list(
     State(app): State<ApiState>,
-    who: Caller<Anyone>,
+    who: Caller<AnyMember>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<KeptPage>, Problem> {
+) -> Result<JsonAnswer<KeptPage>, Problem> {
     page(&app, &who, Kept::Discarded, &asked).await
 }
 
 /// `GET …/quarantine`: jobs that may not run, newest first.
 pub(super) async fn list_quarantine(
     State(app): State<ApiState>,
-    who: Caller<Anyone>,
+    who: Caller<AnyMember>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<KeptPage>, Problem> {
+) -> Result<JsonAnswer<KeptPage>, Problem> {
     page(&app, &who, Kept::Quarantined, &asked).await
 }
 
 async fn page(
     app: &ApiState,
-    who: &Caller<Anyone>,
+    who: &Caller<AnyMember>,
     kept: Kept,
     asked: &Listing,
-) -> Result<Answering<KeptPage>, Problem> {
+) -> Result<JsonAnswer<KeptPage>, Problem> {
     let limit = usize::try_from(page_limit(asked.limit.as_deref())?).unwrap_or(usize::MAX);
     let after = jobs_after(app, who.tenant(), asked.after.as_deref())?;
-    let kb = asked_kb(app, who, asked.kb_id.as_deref(), |problem| invalid("kb_id", &problem)).await?;
+    let kb =
+        asked_kb(app, who, asked.kb_id.as_deref(), |problem| invalid_parameter("kb_id", &problem)).await?;
     let filter = reach(JobFilter { kb, ..JobFilter::default() }, who);
     let page = app.queue().kept_page(who.tenant(), kept, &filter, after.as_ref(), limit).await?;
     let next = jobs_next(app, who.tenant(), page.next);
-    Ok(Answering(KeptPage { jobs: page.jobs.into_iter().map(KeptRow::of).collect(), next }))
+    Ok(JsonAnswer(KeptPage { jobs: page.jobs.into_iter().map(KeptRow::of).collect(), next }))
 }
 
 /// `GET …/dead-letters/{job}`: everything that is known of a dead letter or a quarantined job but its stamp.
@@ -71,10 +77,10 @@ pub(super) async fn show(
     State(app): State<ApiState>,
     who: Caller<ManageJobs>,
     Path(shown): Path<Shown>,
-) -> Result<Answering<KeptView>, Problem> {
+) -> Result<JsonAnswer<KeptView>, Problem> {
     let status = kept(&app, &who, shown.id()?).await?;
     let said = app.queue().inspect(who.tenant(), &[status.id]).await?.pop().flatten();
-    Ok(Answering(KeptView::of(status, said)))
+    Ok(JsonAnswer(KeptView::of(status, said)))
 }
 
 /// Where a job is that will not run by itself, if the credentials reach it.
@@ -158,8 +164,152 @@ pub(super) async fn purge_matching(
     State(app): State<ApiState>,
     who: Caller<ManageJobs>,
     Json(filter): Json<Filter>,
-) -> Result<Answering<PurgeReport>, Problem> {
+) -> Result<JsonAnswer<PurgeReport>, Problem> {
     let (place, filter) = place(&app, &who, filter).await?;
     let purged = app.queue().purge_where(who.tenant(), place, &filter).await?;
-    Ok(Answering(PurgeReport { purged }))
+    Ok(JsonAnswer(PurgeReport { purged }))
+}
+
+/// How many jobs are started in one step.
+const STEP: usize = 200;
+
+/// Dead letters or quarantined jobs of one tenant.
+pub(crate) struct Redrive {
+    pub(crate) app: ApiState,
+    pub(crate) stores: TenantStores,
+    pub(crate) tenant: TenantId,
+    /// Who starts them.
+    pub(crate) by: String,
+}
+
+impl Redrive {
+    /// Starts jobs again; the answer says what became of each, in order.
+    ///
+    /// # Errors
+    /// When queue or catalog fail. Some run again then.
+    pub(crate) async fn jobs(&self, ids: Vec<JobId>) -> Result<Vec<Redriven>, Problem> {
+        let mut done = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(STEP) {
+            self.allow(ids).await?;
+            let said = self.app.queue().redrive_ids(&self.tenant, ids).await?;
+            let started = ids.iter().zip(&said).filter(|(_, said)| **said == Redriven::Started);
+            let started: Vec<JobId> = started.map(|(id, _)| *id).collect();
+            if !started.is_empty() {
+                let now = self.app.clock().now();
+                self.stores.catalog().job_redriven(&started, &self.by, now).await?;
+            }
+            done.extend(said);
+        }
+        Ok(done)
+    }
+
+    /// Lets jobs run although the tenant's work was cancelled after they were made.
+    async fn allow(&self, ids: &[JobId]) -> Result<(), Problem> {
+        let said = self.app.queue().inspect(&self.tenant, ids).await?;
+        let there: Vec<JobId> = ids.iter().zip(said).filter_map(|(id, said)| said.map(|_| *id)).collect();
+        if !there.is_empty() {
+            let now = self.app.clock().now();
+            self.stores.catalog().jobs_mark(&there, JobMark::Redriven, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A job that will not run by itself, in a list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ListedDeadLetter")]
+pub(super) struct KeptRow {
+    /// Null when it is the id of another tenant's job.
+    id: Option<JobId>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    queue: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    /// Since when it will not run.
+    since: DateTime<Utc>,
+    error: Fault,
+    kb_id: Option<KbId>,
+}
+
+impl KeptRow {
+    pub(super) fn of(KeptEntry { job, said, has_foreign_id }: KeptEntry) -> Self {
+        let (said, kb_id) = said.map(|said| (said.envelope, said.kb)).unzip();
+        Self {
+            id: (!has_foreign_id).then_some(job.id),
+            created_at: said.as_ref().map(|said| said.meta.created_at),
+            queue: said.as_ref().map(|said| said.queue.clone()),
+            kind: said.map(|said| said.kind),
+            since: job.since,
+            error: Fault { code: job.reason.code, detail: job.reason.text },
+            kb_id: kb_id.flatten(),
+        }
+    }
+}
+
+/// Jobs that will not run by themselves, newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DeadLetterPage")]
+pub(super) struct KeptPage {
+    pub(super) jobs: Vec<KeptRow>,
+    /// Where the next page begins; null at the end.
+    pub(super) next: Option<String>,
+}
+
+/// Everything that is known of a job that will not run by itself, but its stamp.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DeadLetter")]
+pub(super) struct KeptView {
+    id: JobId,
+    /// `discarded` or `quarantined`.
+    state: &'static str,
+    since: Option<DateTime<Utc>>,
+    /// Attempts that were begun and not interrupted.
+    attempts: u32,
+    /// Attempts whose worker died.
+    deaths: u32,
+    /// Attempts that ended because a worker was stopped.
+    interruptions: u32,
+    error: Option<Fault>,
+    kb_id: Option<KbId>,
+    /// What it was to do, in the words of the Open Job Spec.
+    #[schemars(with = "Option<Map<String, Value>>")]
+    job: Option<Envelope>,
+}
+
+impl KeptView {
+    pub(super) fn of(status: JobStatus, said: Option<Inspected>) -> Self {
+        Self {
+            id: status.id,
+            state: status.state.as_str(),
+            since: status.at,
+            attempts: status.attempts,
+            deaths: status.deaths,
+            interruptions: status.interruptions,
+            error: status.reason.map(|reason| Fault { code: reason.code, detail: reason.text }),
+            kb_id: said.as_ref().and_then(|said| said.kb.clone()),
+            job: said.map(|said| said.envelope),
+        }
+    }
+}
+
+/// A job that was started again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Redelivery {
+    pub(super) job_id: JobId,
+    /// Where the job is shown.
+    pub(super) location: String,
+}
+
+/// How many jobs were started again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RedriveReport {
+    pub(super) started: usize,
+    /// Those that were not, because another job has their unique key.
+    pub(super) unique_key_taken: usize,
+}
+
+/// How many jobs were thrown away.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PurgeReport {
+    pub(super) purged: u64,
 }

@@ -1,20 +1,26 @@
-use axum::Json as Answering;
+//! Documents of a knowledge base: upload, list, show, delete.
+
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use bytes::Bytes;
-use jobs::DocumentId;
+use chrono::{DateTime, Utc};
+use jobs::envelope::StampedJob;
+use jobs::tenant::TenantId;
+use jobs::types::{DeleteDocument, IngestDocument};
+use jobs::{DocumentId, JobId};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use stores::model::DocumentStatus;
-
-use super::document_view::{DocumentPage, DocumentView};
-use super::page::{page_after, page_limit, parameter};
-use crate::accept::{AcceptedDocuments, Answer, DocumentJob, accept_document_delete, accept_documents};
-use crate::documents::{RawDocument, check_uploads};
-use crate::extract::{
-    CreateDocuments, DeleteDocuments, Files, IdempotencyKey, KbCaller, Query, ReadDocuments, UploadJson,
+use serde::{Deserialize, Serialize};
+use stores::model::{
+    Acceptance, Document, DocumentCounts, DocumentFault, DocumentStatus, Growth, NewDocument,
 };
-use crate::problem::Problem;
-use crate::server::ApiState;
+
+use super::parameters::{page_after, page_limit, parameter};
+use crate::accept::{Fingerprint, IdempotencyKey, Submission, ensure_room, retries_exhausted};
+use crate::answer::{Answer, job_location};
+use crate::documents::{RawDocument, Unregistered, Upload, check_uploads};
+use crate::problem::{Code, Problem};
+use crate::request::{CreateDocuments, DeleteDocuments, Files, KbCaller, Query, ReadDocuments, UploadJson};
+use crate::state::ApiState;
 
 /// `POST …/documents`: files as multipart.
 pub(super) async fn upload_files(
@@ -23,7 +29,7 @@ pub(super) async fn upload_files(
     key: IdempotencyKey,
     Files { files, room: _room }: Files,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
-    let uploads = check_uploads(files, app.limits()).await?;
+    let uploads = check_uploads(files, app.request_limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
 }
 
@@ -52,7 +58,7 @@ pub(super) async fn upload_text(
     key: IdempotencyKey,
     UploadJson { body: document, room: _room }: UploadJson<TextDocument>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
-    let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.limits()).await?;
+    let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.request_limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
 }
 
@@ -74,7 +80,7 @@ pub(super) async fn upload_batch(
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let raw = batch.documents.into_iter().enumerate();
     let raw = raw.map(|(at, document)| document.into_raw(format!("documents[{at}]"))).collect();
-    let uploads = check_uploads(raw, app.limits()).await?;
+    let uploads = check_uploads(raw, app.request_limits()).await?;
     accept_documents(&app, &who, &key, &uploads).await
 }
 
@@ -96,13 +102,13 @@ pub(super) struct Listing {
 pub(super) async fn list(
     who: KbCaller<ReadDocuments>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<DocumentPage>, Problem> {
+) -> Result<JsonAnswer<DocumentPage>, Problem> {
     let status: Option<DocumentStatus> = parameter("status", asked.status.as_deref())?;
     let after: Option<DocumentId> = page_after(asked.after.as_deref())?;
     let limit = page_limit(asked.limit.as_deref())?;
-    let page = who.caller.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
+    let page = who.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
     let documents = page.items.into_iter().map(DocumentView::from).collect();
-    Ok(Answering(DocumentPage { documents, next: page.next }))
+    Ok(JsonAnswer(DocumentPage { documents, next: page.next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -116,10 +122,10 @@ pub(super) struct Shown {
 pub(super) async fn show(
     who: KbCaller<ReadDocuments>,
     Path(shown): Path<Shown>,
-) -> Result<Answering<DocumentView>, Problem> {
+) -> Result<JsonAnswer<DocumentView>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
-    let document = who.caller.stores.catalog().document(&who.kb.id, &id).await?;
-    document.map(|document| Answering(document.into())).ok_or_else(Problem::not_found)
+    let document = who.stores.catalog().document(&who.kb.id, &id).await?;
+    document.map(|document| JsonAnswer(document.into())).ok_or_else(Problem::not_found)
 }
 
 /// `DELETE …/documents/{document}`: remove it from every store.
@@ -131,4 +137,235 @@ pub(super) async fn delete(
 ) -> Result<Answer<DocumentJob>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
     accept_document_delete(&app, &who, &key, id).await
+}
+
+/// How often others may upload the same document in between before we give up.
+const TRIES: u32 = 8;
+
+/// Documents that were accepted. `job_id` and `location` are those of the first; each has its own.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct AcceptedDocuments {
+    /// The job that does the work.
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+    documents: Vec<AcceptedDocument>,
+}
+
+/// A document that was accepted.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AcceptedDocument {
+    document_id: DocumentId,
+    /// Its file name, as it is kept.
+    name: String,
+    /// How often the name was uploaded.
+    revision: u64,
+    /// The job that ingests it.
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+}
+
+/// Stores the originals, registers the documents and enqueues one `document.ingest` for each: all of them or
+/// none.
+///
+/// # Errors
+/// When the tenant may not have more documents or work in the queue, the idempotency key stands for another
+/// request, others keep uploading the same documents, or a store is away.
+async fn accept_documents(
+    app: &ApiState,
+    who: &KbCaller<CreateDocuments>,
+    key: &IdempotencyKey,
+    uploads: &[Upload],
+) -> Result<Answer<AcceptedDocuments>, Problem> {
+    let fingerprint = fingerprint(who, uploads);
+    let submission = Submission { app, stores: &who.stores, key, fingerprint };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    for _ in 0..TRIES {
+        let (acceptance, body, growth) = acceptance_of(app, who, uploads).await?;
+        ensure_quota(app, who, &acceptance, growth).await?;
+        ensure_room(app, &acceptance.jobs).await?;
+        // After the revisions were read and before they are raised: the job of an earlier revision then sees
+        // that these originals are newer than its own and leaves them.
+        let originals = Unregistered::store(&who.stores, &who.kb.id, uploads).await?;
+        if let Some(answer) = submission.accept(acceptance, body).await? {
+            if !answer.replayed {
+                originals.registered();
+            }
+            return Ok(answer);
+        }
+    }
+    Err(retries_exhausted())
+}
+
+fn fingerprint(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Fingerprint {
+    let documents =
+        uploads.iter().flat_map(|upload| [upload.name.as_str(), upload.media_type, &upload.sha256]);
+    Fingerprint::of("documents", std::iter::once(who.kb.id.as_str()).chain(documents))
+}
+
+async fn acceptance_of(
+    app: &ApiState,
+    who: &KbCaller<CreateDocuments>,
+    uploads: &[Upload],
+) -> Result<(Acceptance, AcceptedDocuments, Growth), Problem> {
+    let catalog = who.stores.catalog();
+    let (mut documents, mut jobs) = (Vec::new(), Vec::<StampedJob>::new());
+    let (mut replaced, mut replaced_bytes) = (0, 0);
+    for upload in uploads {
+        let id = upload.name.document_id();
+        let known = catalog.document(&who.kb.id, &id).await?;
+        let last = match &known {
+            Some(document) => document.revision,
+            None => catalog.document_revision(&who.kb.id, &id).await?,
+        };
+        let revision = last + 1;
+        if let Some(known) = known {
+            replaced += 1;
+            replaced_bytes += known.size_bytes;
+        }
+        let job_id = JobId::generate(app.clock().now());
+        let job = IngestDocument { document_id: id.clone(), revision };
+        jobs.push(who.stamp(app, job_id, &job)?);
+        documents.push(NewDocument {
+            id,
+            name: upload.name.to_string(),
+            revision,
+            media_type: upload.media_type.to_owned(),
+            size_bytes: u64::try_from(upload.bytes.len()).unwrap_or(u64::MAX),
+            sha256: upload.sha256.clone(),
+            job_id,
+        });
+    }
+    let body = body(who.tenant(), &documents)?;
+    let growth = Growth::of(&documents, replaced, replaced_bytes);
+    let limits = who.limits(app).await?;
+    let documents = Some((who.kb.id.clone(), documents));
+    Ok((Acceptance { documents, jobs, limits, ..Acceptance::default() }, body, growth))
+}
+
+fn body(tenant: &TenantId, documents: &[NewDocument]) -> Result<AcceptedDocuments, Problem> {
+    let row = |document: &NewDocument| AcceptedDocument {
+        document_id: document.id.clone(),
+        name: document.name.clone(),
+        revision: document.revision,
+        job_id: document.job_id,
+        location: job_location(tenant, document.job_id),
+    };
+    let first =
+        documents.first().ok_or_else(|| Problem::new(Code::NoDocuments, "send at least one document"))?;
+    let location = job_location(tenant, first.job_id);
+    Ok(AcceptedDocuments { job_id: first.job_id, location, documents: documents.iter().map(row).collect() })
+}
+
+/// Refuses documents that the tenant has no room for before their originals are stored, so that a tenant which
+/// is full cannot fill the blob store. Requests that pass this together are told apart when they are accepted.
+///
+/// # Errors
+/// When a quota is used up, or the catalog is away.
+pub(super) async fn ensure_quota(
+    app: &ApiState,
+    who: &KbCaller<CreateDocuments>,
+    acceptance: &Acceptance,
+    growth: Growth,
+) -> Result<(), Problem> {
+    let now = app.clock().now();
+    let usage = who.stores.catalog().usage(now).await?;
+    let documents = growth.refused(&acceptance.limits, &usage);
+    match documents.or_else(|| usage.jobs_refused(&acceptance.limits, acceptance.jobs.len())) {
+        Some(over) => Err(Problem::over_quota(&over, now)),
+        None => Ok(()),
+    }
+}
+
+/// Work on a document.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DocumentJob {
+    /// The job that does the work.
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+    document_id: DocumentId,
+    /// Which of the document's revisions is meant.
+    revision: u64,
+}
+
+/// Enqueues one `document.delete` for a document as it is now. What is uploaded later under its name stays.
+///
+/// # Errors
+/// When there is no such document, the tenant may not have more work in the queue, the idempotency key stands
+/// for another request, or a store is away.
+async fn accept_document_delete(
+    app: &ApiState,
+    who: &KbCaller<DeleteDocuments>,
+    key: &IdempotencyKey,
+    id: DocumentId,
+) -> Result<Answer<DocumentJob>, Problem> {
+    let fingerprint = Fingerprint::of("document.delete", [who.kb.id.as_str(), id.as_str()]);
+    let submission = Submission { app, stores: &who.stores, key, fingerprint };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    let document = who.stores.catalog().document(&who.kb.id, &id).await?;
+    let revision = document.ok_or_else(Problem::not_found)?.revision;
+    let job_id = JobId::generate(app.clock().now());
+    let job = who.stamp(app, job_id, &DeleteDocument { document_id: id.clone(), revision })?;
+    ensure_room(app, std::slice::from_ref(&job)).await?;
+    let location = job_location(who.tenant(), job_id);
+    let body = DocumentJob { job_id, location, document_id: id, revision };
+    submission.accept_once(Acceptance { jobs: vec![job], ..Acceptance::default() }, body).await
+}
+
+/// A document, and how far it is on its way into the graph.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Document")]
+pub(super) struct DocumentView {
+    id: DocumentId,
+    /// Its (relative) file name.
+    name: String,
+    /// How often the name was uploaded.
+    revision: u64,
+    status: DocumentStatus,
+    /// Why it failed, when it did.
+    error: Option<DocumentFault>,
+    media_type: String,
+    /// The size of the original.
+    size_bytes: u64,
+    /// SHA-256 of the original, in hexadecimal.
+    sha256: String,
+    /// What is in the index of it.
+    counts: DocumentCounts,
+    /// The job that ingests this revision.
+    job_id: JobId,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Document> for DocumentView {
+    fn from(document: Document) -> Self {
+        Self {
+            id: document.id,
+            name: document.name,
+            revision: document.revision,
+            status: document.status,
+            error: document.fault,
+            media_type: document.media_type,
+            size_bytes: document.size_bytes,
+            sha256: document.sha256,
+            counts: document.counts,
+            job_id: document.job_id,
+            created_at: document.created_at,
+            updated_at: document.updated_at,
+        }
+    }
+}
+
+/// Documents, by id.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DocumentPage {
+    pub(super) documents: Vec<DocumentView>,
+    /// Where the next page begins; null at the end.
+    pub(super) next: Option<String>,
 }

@@ -1,11 +1,13 @@
+//! Entities and relations of a knowledge base.
+
 use axum::Json;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{Entity, GraphCounts, Relation, RelationCursor};
 
-use super::page::{page_limit, parameter};
-use crate::extract::{KbCaller, Query, ReadDocuments};
+use super::parameters::{page_limit, parameter};
 use crate::problem::Problem;
+use crate::request::{KbCaller, Query, ReadDocuments};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +30,7 @@ pub(super) async fn show(
     let limit = page_limit(asked.limit.as_deref())?;
     let relations_after: Option<RelationCursor> =
         parameter("relations_after", asked.relations_after.as_deref())?;
-    let index = who.caller.stores.index();
+    let index = who.stores.index();
     let counts = index.counts(&who.kb).await?;
     let entities = index.entities(&who.kb, asked.entities_after.as_deref(), limit).await?;
     let relations = index.relations(&who.kb, relations_after.as_ref(), limit).await?;

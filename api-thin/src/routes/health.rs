@@ -1,3 +1,5 @@
+//! Whether the process lives, and whether it can take requests.
+
 use std::time::Duration;
 
 use axum::Json;
@@ -8,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::state::ApiState;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -1,8 +1,16 @@
+//! What this is, for people and programs, and the pages that describe the API.
+
+use std::sync::LazyLock;
+
+use aide::swagger::Swagger;
 use axum::Json;
 use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::openapi::document;
 
 /// What this is, and where to go on.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -53,14 +61,14 @@ pub(crate) enum Welcome {
 impl IntoResponse for Welcome {
     fn into_response(self) -> Response {
         match self {
-            Self::Page => Html(page()).into_response(),
+            Self::Page => Html(welcome_page()).into_response(),
             Self::Json => Json(HOME).into_response(),
-            Self::Text => text().into_response(),
+            Self::Text => welcome_text().into_response(),
         }
     }
 }
 
-fn text() -> String {
+fn welcome_text() -> String {
     let Home { name, version, docs, openapi, ready, api, start } = HOME;
     format!(
         "{name} {version}: background jobs for multi-tenant products\n\n\
@@ -73,7 +81,7 @@ fn text() -> String {
 }
 
 /// Without scripts and styles: the policy of every answer allows none.
-fn page() -> String {
+fn welcome_page() -> String {
     let Home { name, version, docs, openapi, ready, start, .. } = HOME;
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{name}</title>\
@@ -83,4 +91,42 @@ fn page() -> String {
          <li><a href=\"{ready}\">{ready}</a>: whether it can take requests</ul>\
          <p>To begin, {start}.</html>"
     )
+}
+
+static DOCUMENT: LazyLock<Bytes> =
+    LazyLock::new(|| serde_json::to_vec(&document()).expect("texts and numbers are always JSON").into());
+
+/// It brings its scripts and styles along, and loads nothing from elsewhere.
+static DOCS: LazyLock<Bytes> =
+    LazyLock::new(|| Swagger::new("openapi.json").with_title("Tenantry API").html().into());
+
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+    img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'";
+
+/// The description of the API.
+pub(crate) struct Document;
+
+impl IntoResponse for Document {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
+    }
+}
+
+/// The description of the API as a page.
+pub(crate) struct Page;
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_SECURITY_POLICY, DOCS_POLICY)], Html(DOCS.clone())).into_response()
+    }
+}
+
+/// `GET /openapi.json`
+pub(super) async fn openapi() -> Document {
+    Document
+}
+
+/// `GET /docs`
+pub(super) async fn docs() -> Page {
+    Page
 }

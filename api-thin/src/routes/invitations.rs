@@ -1,4 +1,6 @@
-use axum::Json as Answering;
+//! Invitations to a tenant: make, list, show, withdraw, accept.
+
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
@@ -11,14 +13,13 @@ use stores::model::{Invitation, InvitationAccepted, Invited, Invitee, Member, Us
 use uuid::Uuid;
 
 use super::members::role;
-use super::page::{page_after, page_limit};
-use super::text::invalid;
-use super::versioned::{Created, Secret, Versioned};
-use crate::accounts::ClientAddress;
+use super::parameters::{Paging, invalid_field, page_after, page_limit};
+use crate::answer::{Created, Secret, Versioned};
 use crate::auth::InvitationToken;
-use crate::extract::{Json, ManageMembers, Person, Query, TenantCaller};
+use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{Json, ManageMembers, Person, Query, TenantCaller};
+use crate::state::ApiState;
 
 /// For how long an invitation is open, in seconds: unless it is said, at least, and at most.
 const USUAL_S: u32 = 7 * 24 * 60 * 60;
@@ -42,16 +43,16 @@ pub(super) struct NewInvitation {
 /// `POST …/members`: an invitation. It makes a member only of the person who accepts it.
 pub(super) async fn invite(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Json(new): Json<NewInvitation>,
 ) -> Result<Secret<Created<NewInvitationView>>, Problem> {
     let subject = new.subject.to_ascii_lowercase().parse::<Subject>();
-    let subject = subject.map_err(|error| invalid("subject", error.to_string()))?;
+    let subject = subject.map_err(|error| invalid_field("subject", error.to_string()))?;
     let role = role(&new.role)?;
     let expires_in_s = new.expires_in_s.unwrap_or(USUAL_S);
     if !(SHORTEST_S..=LONGEST_S).contains(&expires_in_s) {
         let problem = format!("{expires_in_s} s is not from {SHORTEST_S} to {LONGEST_S}");
-        return Err(invalid("expires_in_s", problem));
+        return Err(invalid_field("expires_in_s", problem));
     }
     who.may_give(role.permissions())?;
     let (now, token) = (app.clock().now().trunc_subsecs(6), InvitationToken::fresh(who.tenant()));
@@ -63,7 +64,7 @@ pub(super) async fn invite(
         created_at: now,
         expires_at: now + TimeDelta::seconds(expires_in_s.into()),
     };
-    let maximum = app.limits_of(who.tenant()).await?.maximum(Quota::Members);
+    let maximum = who.limits(&app).await?.maximum(Quota::Members);
     let catalog = who.stores.catalog();
     match catalog.invitation_insert(&invitation, &token.stored().sha256, maximum, now).await? {
         Invited::New => {}
@@ -83,28 +84,17 @@ pub(super) async fn invite(
     Ok(Secret(Created { location, thing: Versioned { revision, body } }))
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(super) struct Listing {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
-    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
-    limit: Option<String>,
-}
-
 /// `GET …/invitations`: a page of those that are open, the oldest first.
 pub(super) async fn list(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageMembers>,
-    Query(asked): Query<Listing>,
-) -> Result<Answering<InvitationPage>, Problem> {
+    who: TenantCaller<ManageMembers>,
+    Query(asked): Query<Paging>,
+) -> Result<JsonAnswer<InvitationPage>, Problem> {
     let after: Option<Uuid> = page_after(asked.after.as_deref())?;
     let (limit, now) = (page_limit(asked.limit.as_deref())?, app.clock().now());
     let page = who.stores.catalog().invitations(after, limit, now).await?;
     let invitations = page.items.into_iter().map(InvitationView::from).collect();
-    Ok(Answering(InvitationPage { invitations, next: page.next }))
+    Ok(JsonAnswer(InvitationPage { invitations, next: page.next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -122,7 +112,7 @@ impl Named {
 /// `GET …/invitations/{invitation}`
 pub(super) async fn show(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
 ) -> Result<Versioned<InvitationView>, Problem> {
     let found = who.stores.catalog().invitation(named.id()?, app.clock().now()).await?;
@@ -131,7 +121,7 @@ pub(super) async fn show(
 
 /// `DELETE …/invitations/{invitation}`: it is worth nothing from now on.
 pub(super) async fn withdraw(
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
 ) -> Result<NoContent, Problem> {
     let was_there = who.stores.catalog().invitation_delete(named.id()?).await?;
@@ -158,7 +148,7 @@ pub(super) async fn accept(
     from: ClientAddress,
     Person(person): Person,
     Json(body): Json<Acceptance>,
-) -> Result<Answering<Joined>, Problem> {
+) -> Result<JsonAnswer<Joined>, Problem> {
     let accounts = app.accounts();
     accounts.count(&format!("invitation:address:{from}"), accounts.rules().per_address).await?;
     let claim = Claim::of(person, body.username, body.password)?;
@@ -184,7 +174,7 @@ pub(super) async fn accept(
         InvitationAccepted::OverQuota(over) => return Err(Problem::over_quota(&over, app.clock().now())),
     };
     app.directory().invalidate(&token.tenant).await;
-    Ok(Answering(Joined { identity, tenant_id: token.tenant, role }))
+    Ok(JsonAnswer(Joined { identity, tenant_id: token.tenant, role }))
 }
 
 /// Who wants to accept an invitation, before it is known that there is one.
@@ -207,7 +197,7 @@ impl Claim {
             }
             (None, Some(username), Some(password)) => {
                 let name = username.parse::<UserName>();
-                let name = name.map_err(|error| invalid("username", error.to_string()))?;
+                let name = name.map_err(|error| invalid_field("username", error.to_string()))?;
                 Ok(Self::Account(name, password))
             }
             (None, ..) => {

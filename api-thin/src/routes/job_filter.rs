@@ -1,13 +1,15 @@
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use jobs::queue::{JobFilter, JobState};
+use jobs::JobKind;
+use jobs::queue::{JobFilter, JobState, LaneStatus};
 use jobs::tenant::KbId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::extract::{Caller, Need};
-use crate::job_names::NameOf;
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{Caller, RequiredPermission};
+use crate::state::ApiState;
 
 /// States in which a job may still run by itself.
 pub(super) const OPEN: &[JobState] =
@@ -37,7 +39,7 @@ pub(super) struct Filter {
 impl Filter {
     /// The filter as the queue takes it, its states being among `known`. What credentials of one knowledge base do
     /// not reach is not added here: see [`reach`].
-    pub(super) async fn read<N: Need>(
+    pub(super) async fn read<N: RequiredPermission>(
         self,
         app: &ApiState,
         who: &Caller<N>,
@@ -66,7 +68,7 @@ pub(super) async fn check_names(
 }
 
 /// The knowledge base that a filter names. One that the credentials do not reach is like one that does not exist.
-pub(super) async fn asked_kb<N: Need>(
+pub(super) async fn asked_kb<N: RequiredPermission>(
     app: &ApiState,
     who: &Caller<N>,
     named: Option<&str>,
@@ -83,7 +85,7 @@ pub(super) async fn asked_kb<N: Need>(
 }
 
 /// Adds to a filter what the credentials reach: of one knowledge base only its own jobs.
-pub(super) fn reach<N: Need>(filter: JobFilter, who: &Caller<N>) -> JobFilter {
+pub(super) fn reach<N: RequiredPermission>(filter: JobFilter, who: &Caller<N>) -> JobFilter {
     JobFilter { kb: who.only_kb.clone().or(filter.kb), ..filter }
 }
 
@@ -99,4 +101,59 @@ pub(super) fn states_of<'a>(
             state(name).ok_or_else(|| format!("expected one of {}", all.join(", ")))
         })
         .collect()
+}
+
+/// What a name is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameOf {
+    /// A job type.
+    Type,
+    /// An Open Job Spec queue.
+    Queue,
+}
+
+impl NameOf {
+    fn of_product(self, kind: JobKind) -> &'static str {
+        match self {
+            Self::Type => kind.as_str(),
+            Self::Queue => kind.policy().queue,
+        }
+    }
+
+    fn of_lane(self, lane: LaneStatus) -> String {
+        match self {
+            Self::Type => lane.lane.rsplit_once('@').map_or(lane.lane.clone(), |(kind, _)| kind.to_owned()),
+            Self::Queue => lane.queue,
+        }
+    }
+
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Type => "job type",
+            Self::Queue => "queue",
+        }
+    }
+
+    /// What is wrong with `names`; `None` when all of them are known.
+    ///
+    /// # Errors
+    /// When the queue does not answer. It is asked only about names that are not the product's.
+    pub(crate) async fn unknown<'a>(
+        self,
+        app: &ApiState,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Option<String>, Problem> {
+        let mut known: BTreeSet<String> =
+            JobKind::ALL.iter().map(|kind| self.of_product(*kind).to_owned()).collect();
+        let strange: Vec<&str> = names.into_iter().filter(|name| !known.contains(*name)).collect();
+        if strange.is_empty() {
+            return Ok(None);
+        }
+        known.extend(app.queue().lanes().await?.into_iter().map(|lane| self.of_lane(lane)));
+        if strange.iter().all(|name| known.contains(*name)) {
+            return Ok(None);
+        }
+        let listed: Vec<_> = known.into_iter().filter(|name| !name.is_empty()).collect();
+        Ok(Some(format!("there is no such {}: expected one of {}", self.noun(), listed.join(", "))))
+    }
 }

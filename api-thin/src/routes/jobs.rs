@@ -1,19 +1,24 @@
+//! Jobs: where one is and what it waits for, how many there are, and those that will still run.
+
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
-use jobs::JobId;
-use jobs::queue::{Explanation, Inspected, JobFilter, QueueError};
+use chrono::{DateTime, Utc};
+use jobs::queue::{
+    Explanation, Inspected, JobFilter, JobState, JobSummary, QueueError, QueueStats, WaitsFor,
+};
 use jobs::tenant::KbId;
+use jobs::{JobId, JobKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use stores::model::{JobRecord, Redrives};
 
-use super::job_counts::JobCounts;
-use super::job_filter::{OPEN, asked_kb, check_names, reach, states_of};
-use super::job_view::{JobRow, JobView};
-use super::page::{invalid, jobs_after, jobs_next, page_limit};
-use crate::extract::{Anyone, Caller, Need, Query};
-use crate::job_names::NameOf;
+use super::job_filter::{NameOf, OPEN, asked_kb, check_names, reach, states_of};
+use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit};
 use crate::problem::Problem;
-use crate::server::ApiState;
+use crate::request::{AnyMember, Caller, Query, RequiredPermission};
+use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(inline)]
@@ -33,7 +38,7 @@ impl Shown {
 /// A job that was accepted while the queue is away is found in the outbox.
 pub(super) async fn show(
     State(app): State<ApiState>,
-    who: Caller<Anyone>,
+    who: Caller<AnyMember>,
     Path(shown): Path<Shown>,
 ) -> Result<Json<JobView>, Problem> {
     let (id, tenant) = (shown.id()?, who.tenant());
@@ -56,7 +61,7 @@ pub(super) async fn show(
 /// asked no more than about one that does not exist.
 async fn explained(
     app: &ApiState,
-    who: &Caller<Anyone>,
+    who: &Caller<AnyMember>,
     id: JobId,
 ) -> Result<Option<Explanation>, QueueError> {
     if who.only_kb.is_none() {
@@ -72,7 +77,11 @@ async fn explained(
 
 /// Refuses a job that credentials of one knowledge base do not reach, as if it did not exist. However that is found
 /// out, the same is asked of the same stores.
-pub(super) async fn check_reach<N: Need>(app: &ApiState, who: &Caller<N>, id: JobId) -> Result<(), Problem> {
+pub(super) async fn check_reach<N: RequiredPermission>(
+    app: &ApiState,
+    who: &Caller<N>,
+    id: JobId,
+) -> Result<(), Problem> {
     if who.only_kb.is_none() {
         return Ok(());
     }
@@ -112,19 +121,23 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    async fn filter(&self, app: &ApiState, who: &Caller<Anyone>) -> Result<JobFilter, Problem> {
+    async fn filter(&self, app: &ApiState, who: &Caller<AnyMember>) -> Result<JobFilter, Problem> {
         let list = |text: &Option<String>| {
             let text = text.as_deref().unwrap_or_default();
             text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>()
         };
         let states = list(&self.state);
         let states = states_of(states.iter().map(String::as_str), OPEN).map_err(|problem| {
-            invalid("state", &format!("{problem}; /dead-letters and /quarantine list what will not run"))
+            invalid_parameter(
+                "state",
+                &format!("{problem}; /dead-letters and /quarantine list what will not run"),
+            )
         })?;
         let (kinds, queues) = (list(&self.kind), list(&self.queue));
-        check_names(app, NameOf::Type, &kinds, |problem| invalid("type", &problem)).await?;
-        check_names(app, NameOf::Queue, &queues, |problem| invalid("queue", &problem)).await?;
-        let kb = asked_kb(app, who, self.kb_id.as_deref(), |problem| invalid("kb_id", &problem)).await?;
+        check_names(app, NameOf::Type, &kinds, |problem| invalid_parameter("type", &problem)).await?;
+        check_names(app, NameOf::Queue, &queues, |problem| invalid_parameter("queue", &problem)).await?;
+        let kb =
+            asked_kb(app, who, self.kb_id.as_deref(), |problem| invalid_parameter("kb_id", &problem)).await?;
         Ok(JobFilter { states, kinds, queues, kb, ..JobFilter::default() })
     }
 }
@@ -132,7 +145,7 @@ impl Listing {
 /// `GET …/jobs`: how many jobs are in which state, and a page of those that will still run.
 pub(super) async fn list(
     State(app): State<ApiState>,
-    who: Caller<Anyone>,
+    who: Caller<AnyMember>,
     Query(asked): Query<Listing>,
 ) -> Result<Json<JobPage>, Problem> {
     let limit = usize::try_from(page_limit(asked.limit.as_deref())?).unwrap_or(usize::MAX);
@@ -156,4 +169,238 @@ pub(super) struct JobPage {
     jobs: Vec<JobRow>,
     /// Where the next page begins; null at the end.
     next: Option<String>,
+}
+
+/// A job as callers see it, in the words of the Open Job Spec, wherever it was found.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Job")]
+pub(super) struct JobView {
+    id: JobId,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    queue: Option<String>,
+    state: String,
+    /// Attempts that were begun and not interrupted.
+    attempt: u32,
+    created_at: Option<DateTime<Utc>>,
+    /// When it becomes available, if it waits for its time.
+    scheduled_at: Option<DateTime<Utc>>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    error: Option<Fault>,
+    /// Why a job that completed had nothing to do, such as one that was started again in vain.
+    note: Option<Fault>,
+    /// That it was started again after it had been given up.
+    redriven: Option<RedrivenView>,
+    /// What keeps it from running.
+    waits_for: Vec<Wait>,
+}
+
+/// That a job was started again.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Redriven")]
+struct RedrivenView {
+    /// How often.
+    times: u64,
+    /// When last.
+    last_at: DateTime<Utc>,
+    /// By whom last: `user:…`, `api_key:…` or `operator`.
+    last_by: String,
+}
+
+/// Something that a job waits for.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Wait {
+    code: &'static str,
+    text: String,
+}
+
+/// Why a job failed, or what its last attempt met.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "JobFault")]
+pub(super) struct Fault {
+    /// Stable: for programs.
+    pub(super) code: String,
+    pub(super) detail: String,
+}
+
+impl JobView {
+    /// A job of which the queue or the history knows. While it is on its way the queue knows better, also of
+    /// a job that was started again after it had ended.
+    pub(super) fn of(queued: Option<Explanation>, record: Option<JobRecord>) -> Option<Self> {
+        match (queued, record) {
+            (Some(queued), Some(record)) if is_over(queued.status.state) => Some(Self::ended(record)),
+            (Some(queued), _) => Some(Self::queued(queued)),
+            (None, record) => record.map(Self::ended),
+        }
+    }
+
+    fn queued(queued: Explanation) -> Self {
+        let Explanation { status, waits_for } = queued;
+        let wait = |wait: WaitsFor| Wait { code: wait.code(), text: wait.to_string() };
+        let waits = matches!(status.state, JobState::Scheduled | JobState::Retryable);
+        let stays = matches!(status.state, JobState::Discarded | JobState::Quarantined);
+        let kind = status.lane.split('@').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
+        Self {
+            id: status.id,
+            queue: kind.as_deref().and_then(queue_of).map(str::to_owned),
+            kind,
+            state: status.state.to_string(),
+            attempt: status.attempts + u32::from(status.state == JobState::Active),
+            created_at: status.id.created_at(),
+            scheduled_at: status.at.filter(|_| waits),
+            started_at: None,
+            finished_at: status.at.filter(|_| stays),
+            error: status.reason.map(|reason| Fault { code: reason.code, detail: reason.text }),
+            note: None,
+            redriven: None,
+            waits_for: waits_for.into_iter().map(wait).collect(),
+        }
+    }
+
+    /// A job that was accepted and that the queue does not have yet. Its envelope is shown, not trusted.
+    pub(super) fn accepted(Inspected { envelope, .. }: Inspected) -> Self {
+        Self {
+            id: envelope.id,
+            kind: Some(envelope.kind),
+            queue: Some(envelope.queue),
+            state: JobState::Available.to_string(),
+            attempt: 0,
+            created_at: Some(envelope.meta.created_at),
+            scheduled_at: envelope.scheduled_at,
+            started_at: None,
+            finished_at: None,
+            error: None,
+            note: None,
+            redriven: None,
+            waits_for: vec![Wait {
+                code: "delivery",
+                text: "the queue does not have the job yet: it is delivered when the queue answers"
+                    .to_owned(),
+            }],
+        }
+    }
+
+    /// The view of a job that was started again so often.
+    pub(super) fn with_redrives(self, redrives: Option<Redrives>) -> Self {
+        let of = |Redrives { times, last_at, last_by }| RedrivenView { times, last_at, last_by };
+        Self { redriven: redrives.map(of), ..self }
+    }
+
+    fn ended(record: JobRecord) -> Self {
+        let fault = record.error.map(|(code, detail)| Fault { code, detail });
+        let (error, note) = if record.state == "completed" { (None, fault) } else { (fault, None) };
+        Self {
+            id: record.id,
+            kind: Some(record.kind),
+            queue: Some(record.queue),
+            state: record.state,
+            attempt: record.attempts,
+            created_at: Some(record.created_at),
+            scheduled_at: None,
+            started_at: Some(record.started_at),
+            finished_at: Some(record.finished_at),
+            error,
+            note,
+            redriven: None,
+            waits_for: Vec::new(),
+        }
+    }
+}
+
+fn is_over(state: JobState) -> bool {
+    use JobState::{Cancelled, Completed, Discarded, Quarantined};
+    matches!(state, Completed | Cancelled | Discarded | Quarantined)
+}
+
+fn queue_of(kind: &str) -> Option<&'static str> {
+    JobKind::ALL.iter().find(|known| known.as_str() == kind).map(|known| known.policy().queue)
+}
+
+/// A job in a list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ListedJob")]
+pub(super) struct JobRow {
+    id: JobId,
+    #[serde(rename = "type")]
+    kind: String,
+    queue: String,
+    state: &'static str,
+    attempt: u32,
+    created_at: DateTime<Utc>,
+    kb_id: Option<KbId>,
+}
+
+impl From<JobSummary> for JobRow {
+    fn from(job: JobSummary) -> Self {
+        let JobSummary { id, kind, queue, state, attempts, created_at, kb, .. } = job;
+        let attempt = attempts + u32::from(state == JobState::Active);
+        Self { id, kind, queue, state: state.as_str(), attempt, created_at, kb_id: kb }
+    }
+}
+
+/// How many of a tenant's jobs are where, or of one knowledge base's.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct JobCounts {
+    /// Null for one knowledge base of a tenant that has too many jobs to look at them all.
+    counts: Option<ByState>,
+    /// Null for one knowledge base.
+    totals: Option<Totals>,
+    /// Jobs that are available and that no live worker runs, by type and version.
+    waiting_for_a_worker: BTreeMap<String, u64>,
+}
+
+/// How many jobs are in which state.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ByState {
+    scheduled: u64,
+    available: u64,
+    active: u64,
+    retryable: u64,
+    parked: u64,
+    discarded: u64,
+    quarantined: u64,
+}
+
+/// How many jobs have ended how since the queue knows the tenant.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Totals {
+    completed: u64,
+    cancelled: u64,
+    discarded: u64,
+    quarantined: u64,
+}
+
+impl JobCounts {
+    /// Those of the whole tenant.
+    pub(super) fn of_tenant(stats: QueueStats) -> Self {
+        let totals = Totals {
+            completed: stats.completed_total,
+            cancelled: stats.cancelled_total,
+            discarded: stats.discarded_total,
+            quarantined: stats.quarantined_total,
+        };
+        Self { totals: Some(totals), ..Self::of_kb(Some(stats)) }
+    }
+
+    /// Those of one knowledge base, if they were counted.
+    pub(super) fn of_kb(stats: Option<QueueStats>) -> Self {
+        let counts = stats.as_ref().map(ByState::of);
+        let waiting_for_a_worker = stats.map(|stats| stats.undeclared).unwrap_or_default();
+        Self { counts, totals: None, waiting_for_a_worker }
+    }
+}
+
+impl ByState {
+    fn of(stats: &QueueStats) -> Self {
+        Self {
+            scheduled: stats.scheduled,
+            available: stats.available,
+            active: stats.active,
+            retryable: stats.retryable,
+            parked: stats.parked,
+            discarded: stats.discarded,
+            quarantined: stats.quarantined,
+        }
+    }
 }

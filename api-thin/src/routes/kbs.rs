@@ -1,24 +1,27 @@
+//! Knowledge bases: list, create, show, rename, delete, reindex.
+
 use std::collections::BTreeMap;
 
-use axum::Json as Answering;
+use axum::Json as JsonAnswer;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use jobs::JobId;
 use jobs::tenant::KbId;
+use jobs::types::{DeleteKb, ReindexKb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::Catalog;
-use stores::model::{DocumentStatus, Kb};
+use stores::model::{Acceptance, DocumentStatus, Kb, NewKb, WorkspaceId};
+use stores::{Catalog, TenantStores};
 
-use super::page::Paging;
-use super::text::{invalid, text};
-use super::versioned::Versioned;
-use crate::accept::{Answer, KbJob, MadeKb, accept_kb, accept_kb_delete};
-use crate::extract::{
-    Caller, CreateKbs, DeleteKbs, IdempotencyKey, IfMatch, Json, KbCaller, Need, Query, ReadDocuments,
-    TenantCaller,
-};
+use super::parameters::{Nothing, Paging, invalid_field, text};
+use crate::accept::{Fingerprint, IdempotencyKey, Submission, ensure_room};
+use crate::answer::{Answer, Versioned, job_location, kb_location};
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{
+    Caller, CreateKbs, DeleteKbs, IfMatch, Json, KbCaller, OptionalJson, Query, ReadDocuments,
+    RequiredPermission, TenantCaller, UpdateDocuments,
+};
+use crate::state::ApiState;
 
 /// How often others may change the same knowledge base in between before we give up.
 const TRIES: u32 = 8;
@@ -27,7 +30,7 @@ const TRIES: u32 = 8;
 pub(super) async fn list(
     who: Caller<ReadDocuments>,
     Query(asked): Query<Paging>,
-) -> Result<Answering<KbList>, Problem> {
+) -> Result<JsonAnswer<KbList>, Problem> {
     let catalog = who.stores.catalog();
     let reached = catalog.kbs().await?.into_iter().filter(|kb| who.reaches(Some(&kb.id)));
     let (page, next) = asked.cut(reached.collect(), |kb: &Kb| kb.id.to_string())?;
@@ -35,7 +38,7 @@ pub(super) async fn list(
     for kb in &page {
         kbs.push(view(kb, &catalog).await?);
     }
-    Ok(Answering(KbList { kbs, next }))
+    Ok(JsonAnswer(KbList { kbs, next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -58,7 +61,7 @@ pub(super) async fn create(
     Json(Wanted { kb_id, name }): Json<Wanted>,
 ) -> Result<Answer<MadeKb, 201>, Problem> {
     let id: Option<KbId> =
-        kb_id.map(|id| id.parse()).transpose().map_err(|error| invalid("kb_id", format!("{error}")))?;
+        kb_id.map(|id| id.parse()).transpose().map_err(|error| invalid_field("kb_id", format!("{error}")))?;
     accept_kb(&app, &who, &key, id, text("name", name, 200)?).await
 }
 
@@ -88,7 +91,7 @@ pub(super) async fn rename(
         let found = now(&who).await?;
         let expected = if_match.expect(found.revision)?;
         let revision = found.revision;
-        if who.caller.stores.catalog().kb_rename(&found.id, &name, revision).await? {
+        if who.stores.catalog().kb_rename(&found.id, &name, revision).await? {
             let renamed = Kb { name, revision: revision + 1, ..found };
             return versioned(&who, &renamed).await;
         }
@@ -109,12 +112,12 @@ pub(super) async fn delete(
 }
 
 /// The knowledge base as it is now: what the directory knows of it may be some seconds old.
-async fn now<N: Need>(who: &KbCaller<N>) -> Result<Kb, Problem> {
-    who.caller.stores.catalog().kb(&who.kb.id).await?.ok_or_else(Problem::not_found)
+async fn now<N: RequiredPermission>(who: &KbCaller<N>) -> Result<Kb, Problem> {
+    who.stores.catalog().kb(&who.kb.id).await?.ok_or_else(Problem::not_found)
 }
 
-async fn versioned<N: Need>(who: &KbCaller<N>, kb: &Kb) -> Result<Versioned<KbView>, Problem> {
-    let body = view(kb, &who.caller.stores.catalog()).await?;
+async fn versioned<N: RequiredPermission>(who: &KbCaller<N>, kb: &Kb) -> Result<Versioned<KbView>, Problem> {
+    let body = view(kb, &who.stores.catalog()).await?;
     Ok(Versioned { revision: kb.revision, body })
 }
 
@@ -142,4 +145,142 @@ pub(super) struct KbList {
     kbs: Vec<KbView>,
     /// Where the next page begins; null at the end.
     next: Option<String>,
+}
+
+/// A knowledge base that was made.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct MadeKb {
+    id: KbId,
+    /// What people call it.
+    name: String,
+    created_at: DateTime<Utc>,
+    /// Where it is shown.
+    location: String,
+}
+
+/// Work on a knowledge base.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct KbJob {
+    /// The job that does the work.
+    pub(super) job_id: JobId,
+    /// Where the job is shown.
+    pub(super) location: String,
+    pub(super) kb_id: KbId,
+}
+
+/// Makes a knowledge base, its index first: what keeps two nodes of one name apart cannot be added later.
+///
+/// # Errors
+/// When the id is taken, the idempotency key stands for another request, or a store is away.
+async fn accept_kb(
+    app: &ApiState,
+    who: &TenantCaller<CreateKbs>,
+    key: &IdempotencyKey,
+    id: Option<KbId>,
+    name: String,
+) -> Result<Answer<MadeKb, 201>, Problem> {
+    let wanted = id.as_ref().map_or("", KbId::as_str);
+    let submission = Submission {
+        app,
+        stores: &who.stores,
+        key,
+        fingerprint: Fingerprint::of("kbs", [wanted, name.as_str()]),
+    };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    let (now, limits) = (app.clock().now(), who.limits(app).await?);
+    let workspace = WorkspaceId::generate(now, random());
+    let new = NewKb { id: id.unwrap_or_else(fresh_id), name, workspace };
+    let kb = new.at(now);
+    who.stores.documents().provision().await?;
+    who.stores.index().provision(&kb).await?;
+    let location = kb_location(who.tenant(), &kb.id);
+    let body = MadeKb { id: kb.id.clone(), name: kb.name.clone(), created_at: kb.created_at, location };
+    let answer =
+        submission.accept_once(Acceptance { kb: Some(new), limits, ..Acceptance::default() }, body).await;
+    if !matches!(&answer, Ok(answer) if !answer.replayed) {
+        forget_unless_made(&who.stores, &kb).await?;
+    }
+    answer
+}
+
+/// An attempt whose answer was lost may have made it.
+async fn forget_unless_made(stores: &TenantStores, kb: &Kb) -> Result<(), Problem> {
+    let found = stores.catalog().kb(&kb.id).await?;
+    if found.is_none_or(|found| found.workspace != kb.workspace) {
+        stores.index().kb_forget(kb).await?;
+    }
+    Ok(())
+}
+
+/// Closes a knowledge base at once and enqueues the `kb.delete` that empties it.
+///
+/// # Errors
+/// When the tenant may not have more work in the queue, the idempotency key stands for another request, or a
+/// store is away.
+async fn accept_kb_delete(
+    app: &ApiState,
+    who: &KbCaller<DeleteKbs>,
+    key: &IdempotencyKey,
+) -> Result<Answer<KbJob>, Problem> {
+    let fingerprint = Fingerprint::of("kb.delete", [who.kb.id.as_str(), who.kb.workspace.as_str()]);
+    let submission = Submission { app, stores: &who.stores, key, fingerprint };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    let job_id = JobId::generate(app.clock().now());
+    let job = who.stamp(app, job_id, &DeleteKb::default())?;
+    ensure_room(app, std::slice::from_ref(&job)).await?;
+    let location = job_location(who.tenant(), job_id);
+    let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
+    let kb_close = Some(who.kb.id.clone());
+    submission.accept_once(Acceptance { kb_close, jobs: vec![job], ..Acceptance::default() }, body).await
+}
+
+fn fresh_id() -> KbId {
+    let id = format!("kb-{}", &uuid::Uuid::now_v7().simple().to_string()[12..]);
+    id.parse().expect("letters, a dash and hexadecimal digits are a label")
+}
+
+/// Keeps the workspaces of one millisecond apart.
+fn random() -> u32 {
+    let uuid = uuid::Uuid::now_v7();
+    let bytes = uuid.as_bytes();
+    u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]])
+}
+
+/// `POST …/reindex`: read every document of the knowledge base again.
+pub(super) async fn reindex(
+    State(app): State<ApiState>,
+    who: KbCaller<UpdateDocuments>,
+    key: IdempotencyKey,
+    OptionalJson(Nothing {}): OptionalJson<Nothing>,
+) -> Result<Answer<KbJob>, Problem> {
+    accept_reindex(&app, &who, &key).await
+}
+
+/// Enqueues one `kb.reindex`.
+///
+/// # Errors
+/// When the tenant may not have more work in the queue, the idempotency key stands for another request, or a store
+/// is away.
+async fn accept_reindex(
+    app: &ApiState,
+    who: &KbCaller<UpdateDocuments>,
+    key: &IdempotencyKey,
+) -> Result<Answer<KbJob>, Problem> {
+    let fingerprint = Fingerprint::of("reindex", [who.kb.id.as_str()]);
+    let submission = Submission { app, stores: &who.stores, key, fingerprint };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    let job_id = JobId::generate(app.clock().now());
+    let job = who.stamp(app, job_id, &ReindexKb::default())?;
+    ensure_room(app, std::slice::from_ref(&job)).await?;
+    let location = job_location(who.tenant(), job_id);
+    let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
+    let limits = who.limits(app).await?;
+    let acceptance = Acceptance { jobs: vec![job], limits, ..Acceptance::default() };
+    submission.accept_once(acceptance, body).await
 }

@@ -1,4 +1,6 @@
-use axum::Json as Answering;
+//! Members of a tenant: list, show, add, change, remove.
+
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, Utc};
@@ -8,11 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{Member, MemberAdded, MemberChange};
 
-use super::page::{page_after, page_limit, parameter};
-use super::versioned::Versioned;
-use crate::extract::{IfMatch, Json, ManageMembers, Query, TenantCaller, TenantOperator};
+use super::parameters::{page_after, page_limit, parameter};
+use crate::answer::Versioned;
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{IfMatch, Json, ManageMembers, Query, TenantCaller, TenantOperator};
+use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,15 +32,15 @@ pub(super) struct Listing {
 
 /// `GET …/members`: a page of members, by identity.
 pub(super) async fn list(
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Query(asked): Query<Listing>,
-) -> Result<Answering<MemberPage>, Problem> {
+) -> Result<JsonAnswer<MemberPage>, Problem> {
     let role: Option<Role> = parameter("role", asked.role.as_deref())?;
     let after: Option<Identity> = page_after(asked.after.as_deref())?;
     let page =
         who.stores.catalog().members(role, after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
     let members = page.items.into_iter().map(MemberView::from).collect();
-    Ok(Answering(MemberPage { members, next: page.next }))
+    Ok(JsonAnswer(MemberPage { members, next: page.next }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -93,7 +95,7 @@ pub(super) async fn put(
 
 /// `GET …/members/{identity}`
 pub(super) async fn show(
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
 ) -> Result<Versioned<MemberView>, Problem> {
     let member = who.stores.catalog().member(&named.identity()?).await?;
@@ -111,7 +113,7 @@ pub(super) struct Change {
 /// `PATCH …/members/{identity}`: another role.
 pub(super) async fn change(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
     if_match: IfMatch,
     Json(change): Json<Change>,
@@ -129,7 +131,7 @@ pub(super) async fn change(
 /// `DELETE …/members/{identity}`
 pub(super) async fn remove(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<ManageMembers>,
+    who: TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
     if_match: IfMatch,
 ) -> Result<NoContent, Problem> {

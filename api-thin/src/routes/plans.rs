@@ -1,18 +1,20 @@
+//! The plans, and what a tenant of each may use.
+
 use axum::Json;
 use axum::extract::State;
 use jobs::plan::Limits;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::page::Paging;
-use crate::extract::{Query, Somebody};
-use crate::problem::Problem;
-use crate::server::ApiState;
+use super::parameters::Paging;
+use crate::problem::{Code, Problem};
+use crate::request::{AuthenticatedCaller, Query};
+use crate::state::ApiState;
 
 /// `GET /api/v1/plans`: every plan, and what a tenant of it may use.
 pub(super) async fn list(
     State(app): State<ApiState>,
-    _: Somebody,
+    _: AuthenticatedCaller,
     Query(asked): Query<Paging>,
 ) -> Result<Json<PlanList>, Problem> {
     let plans = app.plans();
@@ -34,4 +36,14 @@ pub(super) struct PlanList {
     plans: Vec<Plan>,
     /// Where the next page begins; null at the end.
     next: Option<String>,
+}
+
+/// Refuses a plan that is not defined: its tenant would have no limits at all.
+pub(crate) fn check_plan(app: &ApiState, plan: &str) -> Result<(), Problem> {
+    if app.plans().has(plan) {
+        return Ok(());
+    }
+    let known = app.plans().names().join(", ");
+    let detail = format!("there is no such plan: expected one of {known}, or define it in TENANTRY_PLANS");
+    Err(Problem::new(Code::InvalidField, detail).field("plan"))
 }

@@ -1,6 +1,8 @@
+//! Schedules of a knowledge base: list, show, make or replace, remove.
+
 use std::time::Duration;
 
-use axum::Json as Answering;
+use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, Utc};
@@ -11,10 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{NewSchedule, Schedule};
 
-use super::page::Paging;
-use crate::extract::{Json, KbCaller, ManageJobs, Query, ReadDocuments};
+use super::parameters::{Paging, invalid_field};
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{Json, KbCaller, ManageJobs, Query, ReadDocuments};
+use crate::state::ApiState;
 
 /// How many firings are looked at to see whether a schedule fires too often.
 const LOOKAHEAD: usize = 48;
@@ -43,21 +45,21 @@ pub(super) struct Wanted {
 pub(super) async fn list(
     who: KbCaller<ReadDocuments>,
     Query(asked): Query<Paging>,
-) -> Result<Answering<ScheduleList>, Problem> {
-    let schedules = who.caller.stores.catalog().schedules(&who.kb.id).await?;
+) -> Result<JsonAnswer<ScheduleList>, Problem> {
+    let schedules = who.stores.catalog().schedules(&who.kb.id).await?;
     let (schedules, next) = asked.cut(schedules, |schedule| schedule.name.clone())?;
     let schedules = schedules.into_iter().map(ScheduleView::from).collect();
-    Ok(Answering(ScheduleList { schedules, next }))
+    Ok(JsonAnswer(ScheduleList { schedules, next }))
 }
 
 /// `GET …/schedules/{schedule}`
 pub(super) async fn show(
     who: KbCaller<ReadDocuments>,
     Path(named): Path<Named>,
-) -> Result<Answering<ScheduleView>, Problem> {
-    let schedules = who.caller.stores.catalog().schedules(&who.kb.id).await?;
+) -> Result<JsonAnswer<ScheduleView>, Problem> {
+    let schedules = who.stores.catalog().schedules(&who.kb.id).await?;
     let found = schedules.into_iter().find(|schedule| schedule.name == named.schedule);
-    found.map(|schedule| Answering(schedule.into())).ok_or_else(Problem::not_found)
+    found.map(|schedule| JsonAnswer(schedule.into())).ok_or_else(Problem::not_found)
 }
 
 /// `PUT …/schedules/{schedule}`: make or replace a schedule.
@@ -66,13 +68,13 @@ pub(super) async fn put(
     who: KbCaller<ManageJobs>,
     Path(named): Path<Named>,
     Json(wanted): Json<Wanted>,
-) -> Result<Answering<ScheduleView>, Problem> {
+) -> Result<JsonAnswer<ScheduleView>, Problem> {
     let now = app.clock().now();
     check_name(&named.schedule)?;
-    let next_fire_at = first_fire(&wanted, now, app.limits().schedule_interval)?;
-    let catalog = who.caller.stores.catalog();
+    let next_fire_at = first_fire(&wanted, now, app.request_limits().schedule_interval)?;
+    let catalog = who.stores.catalog();
     let template =
-        who.caller.stamp_for_schedule(&app, &named.schedule, JobId::generate(now), &ReindexKb::default())?;
+        who.stamp_for_schedule(&app, &named.schedule, JobId::generate(now), &ReindexKb::default())?;
     let schedule = NewSchedule {
         name: named.schedule.clone(),
         kb_id: who.kb.id.clone(),
@@ -80,16 +82,16 @@ pub(super) async fn put(
         time_zone: wanted.time_zone,
         next_fire_at,
         template,
-        created_by: who.caller.context.actor().to_string(),
+        created_by: who.context.actor().to_string(),
     };
-    let limits = app.limits_of(who.caller.tenant()).await?;
+    let limits = who.limits(&app).await?;
     if let Some(over) = catalog.schedule_put(&schedule, &limits, now).await? {
         return Err(Problem::over_quota(&over, now));
     }
-    app.directory().invalidate(who.caller.tenant()).await;
+    app.directory().invalidate(who.tenant()).await;
     let stored = catalog.schedules(&who.kb.id).await?;
     let stored = stored.into_iter().find(|schedule| schedule.name == named.schedule);
-    stored.map(|schedule| Answering(schedule.into())).ok_or_else(Problem::not_found)
+    stored.map(|schedule| JsonAnswer(schedule.into())).ok_or_else(Problem::not_found)
 }
 
 /// `DELETE …/schedules/{schedule}`
@@ -99,10 +101,10 @@ pub(super) async fn delete(
     Path(named): Path<Named>,
 ) -> Result<NoContent, Problem> {
     check_name(&named.schedule).map_err(|_| Problem::not_found())?;
-    if !who.caller.stores.catalog().schedule_delete(&who.kb.id, &named.schedule).await? {
+    if !who.stores.catalog().schedule_delete(&who.kb.id, &named.schedule).await? {
         return Err(Problem::not_found());
     }
-    app.directory().invalidate(who.caller.tenant()).await;
+    app.directory().invalidate(who.tenant()).await;
     Ok(NoContent)
 }
 
@@ -111,14 +113,14 @@ fn check_name(name: &str) -> Result<(), Problem> {
     if (1..=63).contains(&name.len()) && name.bytes().all(label) {
         Ok(())
     } else {
-        Err(invalid("schedule", "the name has 1 to 63 of a-z, 0-9 and -".to_owned()))
+        Err(invalid_field("schedule", "the name has 1 to 63 of a-z, 0-9 and -".to_owned()))
     }
 }
 
 /// When the schedule fires first, if it can be read and leaves enough time between two firings.
 fn first_fire(wanted: &Wanted, now: DateTime<Utc>, interval: Duration) -> Result<DateTime<Utc>, Problem> {
     if wanted.kind != ReindexKb::TYPE {
-        return Err(invalid("type", format!("only {} can be scheduled", ReindexKb::TYPE)));
+        return Err(invalid_field("type", format!("only {} can be scheduled", ReindexKb::TYPE)));
     }
     let next = |after| next_fire(&wanted.cron, &wanted.time_zone, after).map_err(|error| refusal(&error));
     let first = next(now)?;
@@ -140,10 +142,6 @@ fn refusal(error: &InvalidCron) -> Problem {
         InvalidCron::Expression(_) | InvalidCron::Never => (Code::InvalidCron, "cron"),
     };
     Problem::new(code, error.to_string()).field(field)
-}
-
-fn invalid(field: &str, problem: String) -> Problem {
-    Problem::new(Code::InvalidField, problem).field(field)
 }
 
 /// A schedule.

@@ -1,3 +1,5 @@
+//! `/signup`: a person makes a user and a tenant of their own.
+
 use axum::extract::State;
 use jobs::plan::Plans;
 use jobs::tenant::{Subject, TenantId};
@@ -6,13 +8,14 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use stores::model::{User, UserName};
 
-use super::text::{invalid, refused_slug, text};
-use super::versioned::Secret;
-use crate::accept::{AcceptedTenant, Answer, TenantRequest, accept_tenant, check_plan};
+use super::parameters::{invalid_field, refused_slug, text};
+use super::plans::check_plan;
+use crate::accept::{AcceptedTenant, IdempotencyKey, TenantRequest, accept_tenant};
 use crate::accounts::{LogInRefused, Passwords, slug};
-use crate::extract::{IdempotencyKey, Json, SignUpCaller};
+use crate::answer::{Answer, Secret};
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{Json, SignUpCaller};
+use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,13 +42,13 @@ pub(super) async fn sign_up(
     let id = slug(&body.tenant_id).map_err(|fault| refused_slug("tenant_id", fault))?;
     let name = text("name", body.name, 200)?;
     let username = body.username.parse::<UserName>();
-    let username = username.map_err(|error| invalid("username", error.to_string()))?;
-    Passwords::check(&body.password).map_err(|error| invalid("password", error.to_string()))?;
+    let username = username.map_err(|error| invalid_field("username", error.to_string()))?;
+    Passwords::check(&body.password).map_err(|error| invalid_field("password", error.to_string()))?;
     let plan = Plans::USUAL.to_owned();
     check_plan(&app, &plan)?;
     let accounts = app.accounts();
-    let gate = format!("signup:address:{}", who.from);
-    accounts.count(&gate, accounts.rules().sign_ups_per_address).await?;
+    let throttle = format!("signup:address:{}", who.from);
+    accounts.count(&throttle, accounts.rules().sign_ups_per_address).await?;
     // Such an account has power over the installation, so it is not for the taking.
     if accounts.is_super_admin(&username) {
         return Err(Problem::new(Code::UserExists, "choose another username"));
@@ -53,6 +56,6 @@ pub(super) async fn sign_up(
     let password_hash = accounts.passwords().hash(body.password).await.map_err(LogInRefused::from)?;
     let founder = User { name: username, password_hash };
     let request = TenantRequest { id: Some(id), name, plan, founder: Some(founder), member: None };
-    // No key: an answer with a secret is given again only to somebody whom we know.
+    // No key: an answer with a secret is given again only to a caller with credentials.
     accept_tenant(&app, &who.maker, &IdempotencyKey(None), request).await.map(Secret)
 }

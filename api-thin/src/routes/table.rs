@@ -1,16 +1,17 @@
+//! Every route: method, path, handler, who may use it. Router, description and isolation tests are made of this table.
+
 use ::jobs::tenant::Permission;
 use aide::axum::ApiRouter;
-use axum::Router;
 
 use super::{
-    api_keys, auth, cancel, dead_letters, docs, documents, flow, graph, health, home, invitations, jobs, kbs,
-    lanes, members, plans, rag_settings, reindex, schedules, settings, sign_up, tenants, usage,
+    api_keys, auth, dead_letters, documents, graph, health, home, invitations, job_cancel, jobs, kbs,
+    members, plans, queues, rag_settings, schedules, sign_up, tenant_settings, tenants, usage,
 };
-use crate::extract::{
-    Anyone, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers, ManageTenant,
-    Need, ReadDocuments, UpdateDocuments,
+use crate::request::{
+    AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
+    ManageTenant, ReadDocuments, RequiredPermission, UpdateDocuments,
 };
-use crate::server::{ApiState, surround};
+use crate::state::ApiState;
 
 /// One route of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct Route {
     pub access: Access,
     /// What it does, in a few words.
     pub summary: &'static str,
-    /// The function that answers: `module::function`.
-    pub handler: &'static str,
+    /// Names the operation in the description of the API, `group::operation`. Stable: clients are generated from it.
+    pub operation: &'static str,
 }
 
 impl Route {
@@ -45,24 +46,24 @@ impl Route {
 /// Who may ask for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody.
+    /// Requests without credentials too.
     Everybody,
-    /// Anybody whose credentials are good.
+    /// Callers with valid credentials, of whichever tenant.
     Credentials,
-    /// Whoever runs the installation.
+    /// The operator of the installation.
     Operator,
     /// Members of the tenant that have the permission; all of them when it is `None`.
     Members(Option<Permission>),
 }
 
-const fn may<N: Need>() -> Access {
+const fn may<N: RequiredPermission>() -> Access {
     Access::Members(N::PERMISSION)
 }
 
 /// Where a route's path begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// At the root; open to everybody.
+    /// At the root; needs no credentials.
     Open,
     /// At `/api/v1`.
     Api,
@@ -71,9 +72,22 @@ pub enum Scope {
     Tenant,
 }
 
+/// An operation is called as its handler, unless the handler has moved since the name was published.
+macro_rules! operation {
+    ($handler:path) => {
+        stringify!($handler)
+    };
+    ($handler:path, $operation:literal) => {
+        $operation
+    };
+}
+
 macro_rules! routes {
     ($($scope:ident $function:ident {
-        $(#[doc = $summary:literal] $method:ident $path:literal => $handler:path, $access:expr;)+
+        $(
+            #[doc = $summary:literal]
+            $method:ident $path:literal => $handler:path, $access:expr $(, as $operation:literal)?;
+        )+
     })+) => {
         /// Every route there is.
         pub const ROUTES: &[Route] = &[
@@ -83,7 +97,7 @@ macro_rules! routes {
                 scope: Scope::$scope,
                 access: $access,
                 summary: $summary.trim_ascii_start(),
-                handler: stringify!($handler),
+                operation: operation!($handler $(, $operation)?),
             },)+)+
         ];
 
@@ -102,9 +116,9 @@ routes! {
         /// The queue and the catalog answer
         get "/readyz" => health::readyz, Access::Everybody;
         /// This description of the API: OpenAPI 3.1
-        get "/openapi.json" => docs::openapi, Access::Everybody;
+        get "/openapi.json" => home::openapi, Access::Everybody, as "docs::openapi";
         /// The same as a page to read and to try
-        get "/docs" => docs::page, Access::Everybody;
+        get "/docs" => home::docs, Access::Everybody, as "docs::page";
     }
     Api api_routes {
         /// The plans, and what a tenant of each may use
@@ -114,20 +128,20 @@ routes! {
         /// Make a tenant: the answer holds its first API key
         post "/tenants" => tenants::create, Access::Operator;
         /// A tenant
-        get "/tenants/{tenant}" => tenants::show, may::<Anyone>();
+        get "/tenants/{tenant}" => tenants::show, may::<AnyMember>();
         /// Change a tenant: its name and slug, or, for the operator, its plan, limits and status
-        patch "/tenants/{tenant}" => settings::change, may::<ManageTenant>();
+        patch "/tenants/{tenant}" => tenant_settings::change, may::<ManageTenant>(), as "settings::change";
         /// Close a tenant and empty every store of it
         delete "/tenants/{tenant}" => tenants::delete, Access::Operator;
         /// Which types and versions of jobs there are, and whether workers run them
-        get "/lanes" => lanes::list, Access::Operator;
+        get "/lanes" => queues::lanes, Access::Operator, as "lanes::list";
         /// Log in: a username and a password for tokens
         post "/auth/login" => auth::log_in, Access::Everybody;
         /// Fresh tokens for a refresh token, which is used up
         post "/auth/refresh" => auth::refresh, Access::Everybody;
         /// End the session of the token
         post "/auth/logout" => auth::log_out, Access::Credentials;
-        /// Another password for whoever asks; their other sessions end
+        /// Another password for the caller; their other sessions end
         post "/auth/password" => auth::change_password, Access::Credentials;
         /// Accept an invitation to a tenant: as the person of a token, or with an account, which is made if need be
         post "/auth/accept-invitation" => invitations::accept, Access::Everybody;
@@ -138,43 +152,43 @@ routes! {
     }
     Tenant tenant_routes {
         /// Suspend a tenant: its jobs are parked
-        post "/suspend" => settings::suspend, Access::Operator;
+        post "/suspend" => tenant_settings::suspend, Access::Operator, as "settings::suspend";
         /// Resume a suspended tenant: its jobs come back
-        post "/resume" => settings::resume, Access::Operator;
+        post "/resume" => tenant_settings::resume, Access::Operator, as "settings::resume";
         /// What the tenant may use, and where that comes from
-        get "/limits" => settings::limits, may::<Anyone>();
+        get "/limits" => tenant_settings::limits, may::<AnyMember>(), as "settings::limits";
         /// How much of each quota is used, and when it begins anew
-        get "/usage" => usage::show, may::<Anyone>();
+        get "/usage" => usage::show, may::<AnyMember>();
         /// How documents are read and questions answered
-        get "/settings" => rag_settings::show, may::<Anyone>();
+        get "/settings" => rag_settings::show, may::<AnyMember>();
         /// Change how documents are read and questions answered
         patch "/settings" => rag_settings::change, may::<ManageTenant>();
         /// How many jobs are in which state, and those that will still run, page by page
-        get "/jobs" => jobs::list, may::<Anyone>();
+        get "/jobs" => jobs::list, may::<AnyMember>();
         /// Cancel the jobs that match a filter
-        post "/jobs/cancel" => cancel::matching, may::<ManageJobs>();
+        post "/jobs/cancel" => job_cancel::matching, may::<ManageJobs>(), as "cancel::matching";
         /// Cancel every job of the tenant
-        post "/jobs/cancel-all" => cancel::everything, may::<ManageTenant>();
+        post "/jobs/cancel-all" => job_cancel::everything, may::<ManageTenant>(), as "cancel::everything";
         /// Pause the tenant's jobs: new ones are taken and wait
-        post "/jobs/pause" => flow::pause, may::<ManageJobs>();
+        post "/jobs/pause" => queues::pause_all, may::<ManageJobs>(), as "flow::pause";
         /// Resume the tenant's jobs after a pause or a drain
-        post "/jobs/resume" => flow::resume, may::<ManageJobs>();
+        post "/jobs/resume" => queues::resume_all, may::<ManageJobs>(), as "flow::resume";
         /// Drain the tenant's jobs: what is there runs, new ones are refused
-        post "/jobs/drain" => flow::drain, may::<ManageJobs>();
+        post "/jobs/drain" => queues::drain_all, may::<ManageJobs>(), as "flow::drain";
         /// A job: where it is and what it waits for
-        get "/jobs/{job}" => jobs::show, may::<Anyone>();
+        get "/jobs/{job}" => jobs::show, may::<AnyMember>();
         /// Cancel a job
-        delete "/jobs/{job}" => cancel::one, may::<ManageJobs>();
-        /// Pause one queue of the tenant; of everybody, for an operator who names no tenant
-        post "/queues/{queue}/pause" => flow::pause_queue, may::<ManageJobs>();
+        delete "/jobs/{job}" => job_cancel::one, may::<ManageJobs>(), as "cancel::one";
+        /// Pause one queue of the tenant; of all tenants, for an operator who names no tenant
+        post "/queues/{queue}/pause" => queues::pause, may::<ManageJobs>(), as "flow::pause_queue";
         /// Resume one queue
-        post "/queues/{queue}/resume" => flow::resume_queue, may::<ManageJobs>();
+        post "/queues/{queue}/resume" => queues::resume, may::<ManageJobs>(), as "flow::resume_queue";
         /// Drain one queue
-        post "/queues/{queue}/drain" => flow::drain_queue, may::<ManageJobs>();
+        post "/queues/{queue}/drain" => queues::drain, may::<ManageJobs>(), as "flow::drain_queue";
         /// Jobs whose attempts are used up, newest first, page by page
-        get "/dead-letters" => dead_letters::list, may::<Anyone>();
+        get "/dead-letters" => dead_letters::list, may::<AnyMember>();
         /// Jobs that may not run, newest first, page by page
-        get "/quarantine" => dead_letters::list_quarantine, may::<Anyone>();
+        get "/quarantine" => dead_letters::list_quarantine, may::<AnyMember>();
         /// Start the dead letters again that match a filter
         post "/dead-letters/retry" => dead_letters::retry_matching, may::<ManageJobs>();
         /// Throw away the dead letters that match a filter
@@ -240,7 +254,7 @@ routes! {
         /// The entities and relations of a knowledge base, page by page
         get "/kbs/{kb}/graph" => graph::show, may::<ReadDocuments>();
         /// Read every document of a knowledge base again
-        post "/kbs/{kb}/reindex" => reindex::start, may::<UpdateDocuments>();
+        post "/kbs/{kb}/reindex" => kbs::reindex, may::<UpdateDocuments>(), as "reindex::start";
         /// The schedules of a knowledge base
         get "/kbs/{kb}/schedules" => schedules::list, may::<ReadDocuments>();
         /// Make or replace a schedule
@@ -256,11 +270,6 @@ routes! {
 pub(crate) fn documented_routes() -> ApiRouter<ApiState> {
     let api = api_routes().nest("/tenants/{tenant}", tenant_routes()).merge(tenant_routes());
     ApiRouter::new().nest("/api/v1", api).merge(open_routes())
-}
-
-/// The whole API, ready to serve.
-pub fn router(app: ApiState) -> Router {
-    surround(documented_routes().into(), &app).with_state(app)
 }
 
 #[cfg(test)]

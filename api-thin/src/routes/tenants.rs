@@ -1,22 +1,28 @@
-use axum::Json as Answering;
+//! Tenants: create, list, show, delete.
+
+use std::time::Duration;
+
+use axum::Json as JsonAnswer;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use jobs::envelope::EnqueueOptions;
+use jobs::error::report;
 use jobs::plan::Plans;
+use jobs::queue::{Flow, JobFilter, Kept, QueueError, TenantShare};
 use jobs::tenant::{TenantId, TenantStatus};
+use jobs::types::DeprovisionTenant;
+use jobs::{Job as _, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{Tenant, TenantFilter};
+use stores::model::{Acceptance, Accepted, Tenant, TenantFilter};
 
-use super::page::{page_after, page_limit, parameter};
-use super::text::{invalid, text};
-use super::versioned::{Secret, Versioned};
-use crate::accept::{
-    AcceptedTenant, Answer, ClosedTenant, TenantRequest, accept_tenant, accept_tenant_delete, check_plan,
-};
-use crate::auth::one_name;
-use crate::extract::{Anyone, Caller, IdempotencyKey, Json, OperatorCaller, Query, TenantOperator};
+use super::parameters::{invalid_field, page_after, page_limit, parameter, text};
+use super::plans::check_plan;
+use crate::accept::{AcceptedTenant, IdempotencyKey, TenantRequest, accept_tenant, deliver};
+use crate::answer::{Answer, Secret, Versioned, job_location};
 use crate::problem::{Code, Problem};
-use crate::server::ApiState;
+use crate::request::{AnyMember, Caller, Json, OperatorCaller, Query, TenantOperator, one_name};
+use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +54,7 @@ fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Pr
         Problem::new(Code::TenantConflict, "the tenant in the body and in X-Tenant-ID must be the same")
     })?;
     let id: Option<TenantId> =
-        id.map(str::parse).transpose().map_err(|error| invalid("id", format!("{error}")))?;
+        id.map(str::parse).transpose().map_err(|error| invalid_field("id", format!("{error}")))?;
     let name = text("name", body.name, 200)?;
     let plan = text("plan", body.plan.unwrap_or_else(|| Plans::USUAL.to_owned()), 63)?;
     Ok(TenantRequest { id, name, plan, founder: None, member: None })
@@ -75,16 +81,16 @@ pub(super) async fn list(
     State(app): State<ApiState>,
     _: OperatorCaller,
     Query(asked): Query<Listing>,
-) -> Result<Answering<TenantPage>, Problem> {
+) -> Result<JsonAnswer<TenantPage>, Problem> {
     let after: Option<TenantId> = page_after(asked.after.as_deref())?;
     let filter = TenantFilter { status: parameter("status", asked.status.as_deref())?, plan: asked.plan };
     let page = app.directory().tenants(&filter, after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
     let tenants = page.items.into_iter().map(TenantView::from).collect();
-    Ok(Answering(TenantPage { tenants, next: page.next }))
+    Ok(JsonAnswer(TenantPage { tenants, next: page.next }))
 }
 
 /// `GET /api/v1/tenants/{tenant}`
-pub(super) async fn show(who: Caller<Anyone>) -> Result<Versioned<TenantView>, Problem> {
+pub(super) async fn show(who: Caller<AnyMember>) -> Result<Versioned<TenantView>, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
     Ok(Versioned { revision: tenant.revision, body: tenant.into() })
 }
@@ -95,7 +101,7 @@ pub(super) struct TenantView {
     id: TenantId,
     /// What people call it.
     name: String,
-    /// The word in its subdomain.
+    /// The label of its subdomain.
     slug: String,
     plan: String,
     status: TenantStatus,
@@ -123,4 +129,92 @@ pub(super) async fn delete(
     who: TenantOperator,
 ) -> Result<Answer<ClosedTenant>, Problem> {
     accept_tenant_delete(&app, who).await
+}
+
+/// How often others may close the same tenant in between before we give up.
+const TRIES: u32 = 8;
+/// How long the end waits for jobs that run and were told to stop.
+const STOPPING: Duration = Duration::from_secs(3);
+
+/// A tenant that was closed and is being emptied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ClosedTenant {
+    /// The job that empties every store of it.
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+    tenant: TenantInStatus,
+}
+
+/// Where a tenant is in its life.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TenantInStatus {
+    id: TenantId,
+    status: TenantStatus,
+}
+
+/// Closes the tenant at once, cancels its work, and enqueues the `tenant.deprovision` that empties every store
+/// of it. A tenant that is closed already gets one more job, whatever became of the one before.
+///
+/// # Errors
+/// When the tenant is gone, or the catalog is away: ask again then.
+async fn accept_tenant_delete(app: &ApiState, who: TenantOperator) -> Result<Answer<ClosedTenant>, Problem> {
+    let app = app.clone();
+    // A task of its own: a client that hangs up must not leave a closed tenant behind that no job empties.
+    let end = tokio::spawn(async move {
+        for _ in 0..TRIES {
+            if let Some(answer) = end(&app, &who).await? {
+                return Ok(answer);
+            }
+        }
+        Err(Problem::new(Code::UploadConflict, "others delete the same tenant").retry_after_s(1))
+    });
+    end.await.unwrap_or_else(|error| Err(Problem::internal(&error)))
+}
+
+/// `None` when another request closed the tenant meanwhile, under a later epoch.
+async fn end(app: &ApiState, who: &TenantOperator) -> Result<Option<Answer<ClosedTenant>>, Problem> {
+    let tenant = who.context.tenant_id();
+    let epoch = who.stores.lifecycle().tenant_close().await?.ok_or_else(Problem::not_found)?;
+    app.directory().invalidate(tenant).await;
+    who.stores.catalog().outbox_clear().await?;
+    let running = cancel_work(app, tenant).await.unwrap_or_else(|error| {
+        tracing::warn!(tenant.id = %tenant, error = report(&error),
+            "the queue is away: what it has of the tenant is dropped job by job");
+        false
+    });
+    let now = app.clock().now();
+    let scheduled_at = running.then(|| now + STOPPING);
+    let id = JobId::generate(now);
+    let options = EnqueueOptions { id: Some(id), scheduled_at, ..EnqueueOptions::default() };
+    let job = who.stamp_under(app, epoch, &DeprovisionTenant::default(), options)?;
+    let acceptance = Acceptance { tenant_closed: Some(epoch), jobs: vec![job], ..Acceptance::default() };
+    if who.stores.catalog().accept(&acceptance, now).await? != Accepted::New {
+        return Ok(None);
+    }
+    deliver(app, &who.stores, acceptance.jobs).await;
+    Ok(Some(Answer::new(ClosedTenant {
+        job_id: id,
+        location: job_location(tenant, id),
+        tenant: TenantInStatus { id: tenant.clone(), status: TenantStatus::Deprovisioning },
+    })))
+}
+
+/// Cancels what the queue has of the tenant and lets nothing hold back what is to come. Returns whether some of
+/// it runs.
+async fn cancel_work(app: &ApiState, tenant: &TenantId) -> Result<bool, QueueError> {
+    let report = app.queue().cancel_tenant(tenant).await?;
+    for kept in [Kept::Discarded, Kept::Quarantined] {
+        app.queue().purge_where(tenant, kept, &JobFilter::default()).await?;
+    }
+    let free = TenantShare {
+        only_these_type_caps: true,
+        paused: Some(false),
+        suspended: Some(false),
+        draining: Some(false),
+        ..TenantShare::usual()
+    };
+    app.queue().tenant_set(tenant, free).await?;
+    app.queue().tenant_queue_set(tenant, DeprovisionTenant::QUEUE, Flow::Open).await?;
+    Ok(report.stopping > 0)
 }

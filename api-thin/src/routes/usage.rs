@@ -1,6 +1,8 @@
+//! How much of each quota a tenant uses.
+
 use std::collections::BTreeMap;
 
-use axum::Json as Answering;
+use axum::Json as JsonAnswer;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::plan::Quota;
@@ -10,20 +12,20 @@ use serde::Serialize;
 use stores::TenantStores;
 use stores::model::{GraphCounts, Usage};
 
-use crate::extract::{Anyone, TenantCaller};
 use crate::problem::Problem;
-use crate::server::ApiState;
+use crate::request::{AnyMember, TenantCaller};
+use crate::state::ApiState;
 
 /// `GET …/usage`: of each quota how much is used, how much there may be, and when it begins anew.
 pub(super) async fn show(
     State(app): State<ApiState>,
-    TenantCaller(who): TenantCaller<Anyone>,
-) -> Result<Answering<UsageView>, Problem> {
+    who: TenantCaller<AnyMember>,
+) -> Result<JsonAnswer<UsageView>, Problem> {
     let (catalog, now) = (who.stores.catalog(), app.clock().now());
     let tenant = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
     let limits = app.plans().limits(&tenant.plan, &tenant.limits);
-    app.meter().settle(&tenant.id).await;
-    let recent = app.meter().recent(&who.stores, &limits, now).await;
+    app.request_quotas().settle(&tenant.id).await;
+    let recent = app.request_quotas().recent(&who.stores, &limits, now).await;
     let used = Used {
         usage: catalog.usage(now).await?,
         fullest: fullest_graph(&who.stores).await?,
@@ -40,7 +42,7 @@ pub(super) async fn show(
     };
     let quotas = Quota::ALL.into_iter().map(row).collect();
     let derived_bytes = used.usage.derived_bytes;
-    Ok(Answering(UsageView { id: tenant.id, plan: tenant.plan, derived_bytes, quotas }))
+    Ok(JsonAnswer(UsageView { id: tenant.id, plan: tenant.plan, derived_bytes, quotas }))
 }
 
 /// What a tenant uses.

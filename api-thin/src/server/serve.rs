@@ -3,9 +3,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::state::ApiState;
-use crate::accept::make_only_tenant;
+use super::middleware::router;
+use crate::accept::create_only_tenant;
 use crate::connections::listen;
+use crate::state::ApiState;
 
 /// How long requests that are being answered may go on after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -13,13 +14,13 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// Answers requests on `listener` until `shutdown`, then finishes those that are being answered, but no
 /// longer than 20 s. Requests that were counted by then are written down.
 pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
-    if let Err(problem) = make_only_tenant(&app).await {
+    if let Err(problem) = create_only_tenant(&app).await {
         tracing::error!(code = %problem.code(), "the only tenant cannot be made, requests will find none");
     }
     let counting = CancellationToken::new();
     let counter = tokio::spawn({
         let (app, counting) = (app.clone(), counting.clone());
-        async move { app.meter().run(counting).await }
+        async move { app.request_quotas().run(counting).await }
     });
     let watch = tokio::spawn(app.queue().clone().watch_memory(counting.clone()));
     serve_until(listener, app.clone(), shutdown).await;
@@ -27,12 +28,12 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
     // A write that is under way is not broken off: what it counted would be counted again.
     let _ = counter.await;
     watch.abort();
-    app.meter().finish().await;
+    app.request_quotas().finish().await;
 }
 
 async fn serve_until(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
     let connections = app.connections();
-    let served = listen(listener, crate::router(app), connections, shutdown.clone());
+    let served = listen(listener, router(app), connections, shutdown.clone());
     let drained = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;

@@ -1,4 +1,4 @@
-use api_thin::documents::Limits;
+use api_thin::RequestLimits;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ const BATCH: &str = "/kbs/default/documents/batch";
 
 /// An API whose documents have at most 1,000 bytes and whose requests have at most 4,000.
 async fn small() -> (Api, ApiTenant) {
-    let limits = Limits { document_bytes: 1_000, request_bytes: 4_000, ..Limits::default() };
+    let limits = RequestLimits { document_bytes: 1_000, request_bytes: 4_000, ..RequestLimits::default() };
     let api = Api::with(ApiOptions { limits, ..ApiOptions::default() }).await;
     let acme = api.tenant("acme").await;
     (api, acme)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_thin::accounts::AccountRules;
+use api_thin::config::AccountRules;
 use api_thin::{IdentityConfig, Resolution};
 use reqwest::Method;
 use serde_json::json;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use api_thin::documents::Limits;
+use api_thin::RequestLimits;
 use api_thin::{ApiConfig, ConnectionLimits};
 use reqwest::{Client, Method};
 use serde_json::json;
@@ -15,7 +15,7 @@ fn connections(most: usize, per_address: usize) -> ConnectionLimits {
     ConnectionLimits { connections: Some(most), per_address, ..ConnectionLimits::default() }
 }
 
-async fn api(connections: ConnectionLimits, limits: Limits) -> Api {
+async fn api(connections: ConnectionLimits, limits: RequestLimits) -> Api {
     Api::with(ApiOptions { connections, limits, ..ApiOptions::default() }).await
 }
 
@@ -49,7 +49,7 @@ async fn everybody_is_served(api: &Api, acme: &ApiTenant, round: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_say_nothing_or_little_keep_no_one_out() {
-    let api = api(connections(60, 20), Limits::default()).await;
+    let api = api(connections(60, 20), RequestLimits::default()).await;
     let acme = api.tenant("acme").await;
     let mut silent = Vec::new();
     for round in 0..4 {
@@ -73,7 +73,7 @@ async fn clients_that_say_nothing_or_little_keep_no_one_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_has_its_share_and_callers_at_work_keep_theirs() {
-    let api = api(connections(60, 3), Limits::default()).await;
+    let api = api(connections(60, 3), RequestLimits::default()).await;
     let acme = api.tenant("acme").await;
     let mut elsewhere = api.connect_from(8).await;
     let mut clients = Vec::new();
@@ -98,7 +98,7 @@ async fn an_address_has_its_share_and_callers_at_work_keep_theirs() {
 #[tokio::test]
 async fn headers_that_do_not_come_end_the_connection() {
     let limits = ConnectionLimits { header_time: Duration::from_millis(300), ..ConnectionLimits::default() };
-    let api = api(limits, Limits::default()).await;
+    let api = api(limits, RequestLimits::default()).await;
     for begin in
         ["", "G", "GET / HTTP/1.1\r\nHost:", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
@@ -123,7 +123,7 @@ async fn headers_that_do_not_come_end_the_connection() {
 #[tokio::test]
 async fn a_connection_without_requests_ends() {
     let limits = ConnectionLimits { idle_time: Duration::from_millis(300), ..ConnectionLimits::default() };
-    let api = api(limits, Limits::default()).await;
+    let api = api(limits, RequestLimits::default()).await;
     let mut client = api.connect().await;
     for _ in 0..3 {
         assert!(client.send(GET).await);
@@ -135,7 +135,7 @@ async fn a_connection_without_requests_ends() {
 
 #[tokio::test]
 async fn bodies_that_do_not_come_end_the_request() {
-    let limits = Limits { body_idle_time: Duration::from_millis(300), ..Limits::default() };
+    let limits = RequestLimits { body_idle_time: Duration::from_millis(300), ..RequestLimits::default() };
     let api = api(ConnectionLimits::default(), limits).await;
     let acme = api.tenant("acme").await;
     let mut stalled = api.connect().await;
@@ -152,7 +152,7 @@ async fn bodies_that_do_not_come_end_the_request() {
 
 #[tokio::test]
 async fn what_is_only_announced_takes_no_memory() {
-    let limits = Limits { uploads_bytes: 1, request_bytes: 100_000, ..Limits::default() };
+    let limits = RequestLimits { uploads_bytes: 1, request_bytes: 100_000, ..RequestLimits::default() };
     let api = api(ConnectionLimits::default(), limits).await;
     let (acme, other) = (api.tenant("acme").await, api.tenant("other").await);
     let mut open = Vec::new();
@@ -173,11 +173,11 @@ async fn what_is_only_announced_takes_no_memory() {
 
 #[tokio::test]
 async fn the_half_uploads_of_one_tenant_are_in_no_other_tenants_way() {
-    let limits = Limits {
+    let limits = RequestLimits {
         uploads_bytes: 600_000,
         request_bytes: 200_000,
         upload_wait: Duration::from_millis(400),
-        ..Limits::default()
+        ..RequestLimits::default()
     };
     let api = api(ConnectionLimits::default(), limits).await;
     let (acme, other) = (api.tenant("acme").await, api.tenant("other").await);
@@ -210,7 +210,7 @@ async fn the_half_uploads_of_one_tenant_are_in_no_other_tenants_way() {
 /// Head and body in two packets, as many clients send them.
 #[tokio::test]
 async fn after_a_refusal_the_connection_goes_on_or_is_said_to_end() {
-    let limits = Limits { request_bytes: 300_000, ..Limits::default() };
+    let limits = RequestLimits { request_bytes: 300_000, ..RequestLimits::default() };
     let api = api(ConnectionLimits::default(), limits).await;
     let acme = api.tenant("acme").await;
     let viewer =
@@ -257,7 +257,7 @@ async fn refuse_and_go_on(api: &Api, status: u16, head: &str, length: usize) {
 
 #[tokio::test]
 async fn a_client_that_asks_first_is_refused_before_it_sends() {
-    let api = api(ConnectionLimits::default(), Limits::default()).await;
+    let api = api(ConnectionLimits::default(), RequestLimits::default()).await;
     let acme = api.tenant("acme").await;
     for (status, path) in [(401, TEXT), (413, LOGIN), (404, "/api/v1/nowhere")] {
         let mut client = api.connect().await;
@@ -277,7 +277,7 @@ async fn a_client_that_asks_first_is_refused_before_it_sends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_without_credentials_are_few_and_end() {
-    let limits = Limits { body_idle_time: Duration::from_millis(500), ..Limits::default() };
+    let limits = RequestLimits { body_idle_time: Duration::from_millis(500), ..RequestLimits::default() };
     let api = api(connections(60, 20), limits).await;
     let acme = api.tenant("acme").await;
     let client = Client::builder().http2_prior_knowledge().build().unwrap();
@@ -311,7 +311,7 @@ async fn more_connections_than_the_process_may_open_files_stop_the_start() {
     assert_eq!(error.setting, "TENANTRY_MAX_CONNECTIONS");
     assert!(error.to_string().contains("LimitNOFILE"), "{error}");
     let config = ApiConfig::new("o".repeat(32).into(), "j".repeat(32).into(), "k".repeat(32).into());
-    assert_eq!(config.connections, ConnectionLimits::default());
+    assert_eq!(config.rules.connections, ConnectionLimits::default());
     let address: SocketAddr = api.url.trim_start_matches("http://").parse().unwrap();
     let mut client = RawClient::connect(address, 1).await;
     assert!(client.send(GET).await);

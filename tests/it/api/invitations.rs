@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api_thin::IdentityConfig;
-use api_thin::accounts::{AccountRules, Switch};
+use api_thin::config::{AccountRules, Switch};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use api_thin::IdentityConfig;
-use api_thin::accounts::AccountRules;
+use api_thin::config::AccountRules;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;

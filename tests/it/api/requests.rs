@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use api_thin::documents::Limits;
+use api_thin::RequestLimits;
 use reqwest::Method;
 use tests::api::{Api, ApiOptions, Written, problem, send};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,7 +22,7 @@ async fn every_answer_has_an_id_and_is_not_to_be_kept() {
 
 #[tokio::test]
 async fn a_request_that_never_ends_is_ended() {
-    let limits = Limits { request_time: Duration::from_millis(300), ..Limits::default() };
+    let limits = RequestLimits { request_time: Duration::from_millis(300), ..RequestLimits::default() };
     let api = Api::with(ApiOptions { limits, ..ApiOptions::default() }).await;
     let acme = api.tenant("acme").await;
     let before = Written::of(&api, &acme).await;
@@ -42,7 +42,7 @@ async fn a_request_that_never_ends_is_ended() {
 
 #[tokio::test]
 async fn uploads_beyond_the_memory_limit_wait_for_their_turn() {
-    let limits = Limits { uploads_bytes: 1, request_bytes: 100_000, ..Limits::default() };
+    let limits = RequestLimits { uploads_bytes: 1, request_bytes: 100_000, ..RequestLimits::default() };
     let api = Api::with(ApiOptions { limits, ..ApiOptions::default() }).await;
     let acme = api.tenant("acme").await;
     let text = "x ".repeat(30_000);

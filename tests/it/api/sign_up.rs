@@ -1,7 +1,7 @@
 //! Making a user and a tenant of one's own.
 
 use api_thin::IdentityConfig;
-use api_thin::accounts::{AccountRules, Switch};
+use api_thin::config::{AccountRules, Switch};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::api::{Api, ApiOptions, PASSWORD, Reply, problem, send};

@@ -1,7 +1,7 @@
 //! Users who may do what the operator may.
 
 use api_thin::IdentityConfig;
-use api_thin::accounts::AccountRules;
+use api_thin::config::AccountRules;
 use reqwest::Method;
 use serde_json::json;
 use tests::api::{Api, ApiOptions, Claims, Issuer, problem, send};

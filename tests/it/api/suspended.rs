@@ -1,6 +1,6 @@
 //! A suspended tenant is closed to all of its own credentials, on every route, and open to whoever can bring it back.
 
-use api_thin::{IdentityConfig, accounts::AccountRules, routes::Access};
+use api_thin::{IdentityConfig, config::AccountRules, routes::Access};
 use reqwest::Method;
 use serde_json::json;
 use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, send};

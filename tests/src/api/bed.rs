@@ -2,8 +2,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_thin::documents::Limits;
-use api_thin::{ApiConfig, ApiParts, ApiState, ConnectionLimits, IdentityConfig, Resolution, serve};
+use api_thin::{
+    ApiConfig, ApiParts, ApiRules, ApiState, ConnectionLimits, IdentityConfig, RequestLimits, Resolution,
+    serve,
+};
 use chrono::{DateTime, Utc};
 use jobs::Job;
 use jobs::clock::ManualClock;
@@ -28,7 +30,7 @@ use crate::services::{ServerUrls, shared_redis_url};
 #[derive(Debug, Clone, Default)]
 pub struct ApiOptions {
     /// How much one request may ask for.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// How many connections there may be, and how long they may take.
     pub connections: ConnectionLimits,
     /// The Redis to use, if not the one that tests share.
@@ -89,7 +91,11 @@ impl Api {
         };
         let opened = stores::open(&stores, Arc::new(clock.clone())).await.expect("the stores open");
         let ApiOptions { limits, connections, plans, identity, resolution, .. } = options;
-        let config = ApiConfig { limits, connections, plans, identity, resolution, ..credentials::config() };
+        let config = ApiConfig {
+            plans,
+            rules: ApiRules { limits, connections, identity, resolution },
+            ..credentials::config()
+        };
         let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),

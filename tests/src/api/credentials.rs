@@ -1,5 +1,4 @@
-use api_thin::documents::Limits;
-use api_thin::{ApiConfig, ConnectionLimits, IdentityConfig, Resolution};
+use api_thin::{ApiConfig, ApiRules};
 use jobs::plan::Plans;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
@@ -15,11 +14,8 @@ pub(super) fn config() -> ApiConfig {
         key_secret: "key-secret-of-the-tests-0123456789ab".into(),
         operator_key: Some(OPERATOR_KEY.into()),
         jwt_secret: Some(JWT_SECRET.into()),
-        limits: Limits::default(),
-        connections: ConnectionLimits::default(),
         plans: Plans::default(),
-        identity: IdentityConfig::default(),
-        resolution: Resolution::default(),
+        rules: ApiRules::default(),
     }
 }
 

@@ -1,13 +1,9 @@
 //! Tokens (JWT): our own, signed with one secret, and those of an issuer that the installation trusts.
 
-mod claims;
-mod external;
-mod issuer_keys;
+mod issuer;
 mod own;
 mod tokens;
 
-pub use claims::{InvalidToken, LEEWAY_S, NumericDate, TokenClaims};
-pub use external::{ExternalIssuer, InvalidIssuer};
-pub use issuer_keys::IssuerAway;
+pub use issuer::{ExternalIssuer, InvalidIssuer, IssuerAway};
 pub use own::{Grant, OwnTokens, TokenNames};
-pub use tokens::{Origin, Tokens, UnverifiedToken};
+pub use tokens::{InvalidToken, LEEWAY_S, NumericDate, Origin, TokenClaims, Tokens, UnverifiedToken};

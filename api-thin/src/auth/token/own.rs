@@ -1,3 +1,5 @@
+//! Tokens that this installation or the product signs with its secret.
+
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::clock::SharedClock;
 use jobs::tenant::{Role, TenantId};
@@ -6,7 +8,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::claims::{InvalidToken, TokenClaims};
+use super::tokens::{InvalidToken, TokenClaims};
 use crate::auth::secret::ShortSecret;
 
 /// Whom our tokens are from and for. What is given is put into tokens and demanded of them.
@@ -69,7 +71,7 @@ impl OwnTokens {
         let secret = ShortSecret::check(secret)?;
         let (signing, key) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
         let mut validation = validation(Algorithm::HS256, names.issuer.as_ref(), names.audience.as_ref());
-        // Who else a token is meant for is not our business, unless somebody made it ours.
+        // Who else a token is meant for does not matter, unless an audience is configured.
         validation.validate_aud = names.audience.is_some();
         Ok(Self { signing, key, validation, names, clock })
     }
@@ -128,4 +130,155 @@ pub(super) fn validation(
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::sync::Arc;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use jobs::clock::ManualClock;
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::{Value, json};
+
+    use super::super::tokens::{LEEWAY_S, NumericDate};
+    use super::*;
+
+    const SECRET: &str = "a secret of at least thirty-two bytes";
+    const NOW_S: i64 = 1_700_000_000;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(NOW_S, 0).unwrap()
+    }
+
+    fn tokens(names: TokenNames) -> OwnTokens {
+        OwnTokens::new(&SECRET.into(), names, Arc::new(ManualClock::at(now()))).unwrap()
+    }
+
+    fn verify(token: &str) -> Result<TokenClaims, InvalidToken> {
+        tokens(TokenNames::default()).verify(token)
+    }
+
+    fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+        encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    }
+
+    fn claims() -> Value {
+        json!({"sub": "ann", "tenant_id": "acme", "role": "EDITOR", "exp": NOW_S + 1, "aud": "elsewhere"})
+    }
+
+    #[test]
+    fn a_good_token_says_who_and_where() {
+        let claims = verify(&signed(Algorithm::HS256, SECRET, &claims())).unwrap();
+        assert_eq!(claims.sub, "ann");
+        assert_eq!((claims.tenant_id.unwrap().as_str(), claims.role), ("acme", Some(Role::Editor)));
+    }
+
+    #[test]
+    fn an_issued_token_says_what_was_granted() {
+        let tokens = tokens(TokenNames::default());
+        let (tenant, session) = ("acme".parse().unwrap(), Uuid::now_v7());
+        let grant = Grant { user: "ann", session, tenant: Some((&tenant, Role::Viewer)) };
+        let claims = tokens.verify(&tokens.issue(&grant, now())).unwrap();
+        assert_eq!(
+            (claims.sub.as_str(), claims.sid, claims.role),
+            ("ann", Some(session), Some(Role::Viewer))
+        );
+        let date = NumericDate::from_s;
+        assert_eq!((claims.tenant_id, claims.nbf), (Some(tenant.clone()), Some(date(NOW_S))));
+        assert_eq!(claims.exp, date(NOW_S + 24 * 3_600));
+        let earlier = now() - OwnTokens::LIFE - TimeDelta::seconds(LEEWAY_S);
+        assert_eq!(tokens.verify(&tokens.issue(&grant, earlier)), Err(InvalidToken::Expired));
+        assert_ne!(tokens.issue(&grant, now()), tokens.issue(&grant, now()), "each has a jti of its own");
+    }
+
+    #[test]
+    fn other_algorithms_and_secrets_are_refused() {
+        let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
+        let body = URL_SAFE_NO_PAD.encode(claims().to_string());
+        for bad in [
+            format!("{none}.{body}."),
+            signed(Algorithm::HS512, SECRET, &claims()),
+            signed(Algorithm::HS256, "another secret of at least 32 bytes", &claims()),
+            "a.b.c".to_owned(),
+        ] {
+            assert_eq!(verify(&bad), Err(InvalidToken::Refused), "{bad}");
+        }
+    }
+
+    #[test]
+    fn claims_that_we_need_are_required_and_checked() {
+        for (name, value) in [
+            ("exp", Value::Null),
+            ("sub", Value::Null),
+            ("tenant_id", json!("NOT A LABEL")),
+            ("tenant_id", json!({ "$ne": "" })),
+            ("role", json!("ROOT")),
+            ("sid", json!("*")),
+            ("exp", json!("tomorrow")),
+            ("exp", json!(true)),
+            ("nbf", json!("1700000000")),
+            ("iat", json!([])),
+        ] {
+            let mut changed = claims();
+            if value.is_null() {
+                changed.as_object_mut().unwrap().remove(name);
+            } else {
+                changed[name] = value.clone();
+            }
+            let token = signed(Algorithm::HS256, SECRET, &changed);
+            assert_eq!(verify(&token), Err(InvalidToken::Refused), "{name} = {value}");
+        }
+    }
+
+    #[test]
+    fn time_is_that_of_the_clock() {
+        let at = |name: &str, value: Value| {
+            let mut changed = claims();
+            changed[name] = value;
+            verify(&signed(Algorithm::HS256, SECRET, &changed)).map(|_| ())
+        };
+        let (past, future) = (NOW_S - LEEWAY_S, NOW_S + LEEWAY_S);
+        #[expect(clippy::cast_precision_loss, reason = "of seconds in this century nothing is lost")]
+        let (past_s, future_s) = (past as f64, future as f64);
+        for (name, value, expected) in [
+            ("exp", json!(past), Err(InvalidToken::Expired)),
+            ("exp", json!(past + 1), Ok(())),
+            // Dates may have a fraction (RFC 7519, 2).
+            ("exp", json!(past_s - 0.001), Err(InvalidToken::Expired)),
+            ("exp", json!(past_s + 0.5), Ok(())),
+            ("exp", json!(f64::MAX), Ok(())),
+            ("exp", json!(u64::MAX), Ok(())),
+            ("exp", json!(-1.5), Err(InvalidToken::Expired)),
+            ("exp", json!(i64::MIN), Err(InvalidToken::Expired)),
+            ("nbf", json!(future), Ok(())),
+            ("nbf", json!(future + 1), Err(InvalidToken::NotYet)),
+            ("nbf", json!(future_s + 0.5), Err(InvalidToken::NotYet)),
+            ("iat", json!(future_s), Ok(())),
+            ("iat", json!(future + 1), Err(InvalidToken::NotYet)),
+            ("iat", json!(0), Ok(())),
+        ] {
+            assert_eq!(at(name, value.clone()), expected, "{name} = {value}");
+        }
+    }
+
+    #[test]
+    fn issuer_and_audience_are_demanded_once_they_are_configured() {
+        let names = TokenNames { issuer: Some("us".into()), audience: Some("api".into()) };
+        let tokens = tokens(names);
+        let with = |iss: Value, aud: Value| {
+            let mut changed = claims();
+            changed["iss"] = iss;
+            changed["aud"] = aud;
+            tokens.verify(&signed(Algorithm::HS256, SECRET, &changed)).map(|claims| claims.sub)
+        };
+        assert_eq!(with("us".into(), "api".into()), Ok("ann".into()));
+        assert_eq!(with("us".into(), json!(["else", "api"])), Ok("ann".into()));
+        for iss in [json!("them"), json!("us2"), json!(""), Value::Null] {
+            assert_eq!(with(iss.clone(), "api".into()), Err(InvalidToken::Issuer), "{iss}");
+        }
+        for aud in [json!("else"), json!(["else"]), json!([]), Value::Null] {
+            assert_eq!(with("us".into(), aud.clone()), Err(InvalidToken::Audience), "{aud}");
+        }
+        let grant = Grant { user: "ann", session: Uuid::now_v7(), tenant: None };
+        assert!(tokens.verify(&tokens.issue(&grant, now())).is_ok(), "what we issue we take");
+    }
+}

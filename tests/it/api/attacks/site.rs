@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use api_thin::accounts::{AccountRules, Switch};
+use api_thin::config::{AccountRules, Switch};
 use api_thin::routes::{Access, Scope};
 use api_thin::{IdentityConfig, Route};
 use jobs::plan::Plans;

@@ -1,0 +1,228 @@
+//! How a tenant comes to be: asked for by the operator, a sign-up or the settings. Depends on nothing that reads
+//! requests, so that authorizing a request may create one.
+
+use std::time::Duration;
+
+use jobs::JobId;
+use jobs::error::report;
+use jobs::plan::Plans;
+use jobs::tenant::{ApiKeyId, Identity, Role, TenantId, TenantStatus};
+use jobs::types::{FirstApiKey, ProvisionTenant};
+use schemars::JsonSchema;
+use serde::Serialize;
+use stores::TenantStores;
+use stores::model::{Acceptance, NewTenant, User};
+
+use super::submission::{Fingerprint, IdempotencyKey, Submission};
+use crate::answer::{Answer, tenant_location};
+use crate::auth::{ApiKey, KeyDerivation};
+use crate::authority::TenantMaker;
+use crate::problem::{Code, Problem};
+use crate::state::ApiState;
+
+/// A tenant to be made.
+#[derive(Debug, Clone)]
+pub struct TenantRequest {
+    /// Its id, if the caller chose one.
+    pub id: Option<TenantId>,
+    /// What people call it.
+    pub name: String,
+    /// The plan that sets its share and limits.
+    pub plan: String,
+    /// The user to be made as its first ADMIN.
+    pub founder: Option<User>,
+    /// Its first member, if that is a person who has credentials already.
+    pub member: Option<(Identity, Role)>,
+}
+
+/// A tenant that is being prepared.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AcceptedTenant {
+    tenant: NamedTenant,
+    /// The job that prepares it.
+    job_id: JobId,
+    /// Where the tenant is shown.
+    location: String,
+    api_key_id: ApiKeyId,
+    /// The tenant's first API key. It is shown here and nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<String>,
+    /// Its first ADMIN, if this is a sign-up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+}
+
+/// A tenant in short.
+#[derive(Debug, Serialize, JsonSchema)]
+struct NamedTenant {
+    id: TenantId,
+    /// What people call it.
+    name: String,
+    /// The label of its subdomain.
+    slug: String,
+    plan: String,
+    status: TenantStatus,
+}
+
+/// Registers the tenant as provisioning and enqueues its `tenant.provision`. The answer holds its first API
+/// key: it is derived, not stored, so the same request under the same idempotency key gets it again.
+///
+/// # Errors
+/// When the tenant exists, the idempotency key stands for another request, or a store is away.
+pub async fn accept_tenant(
+    app: &ApiState,
+    who: &TenantMaker,
+    key: &IdempotencyKey,
+    request: TenantRequest,
+) -> Result<Answer<AcceptedTenant>, Problem> {
+    let tenant = tenant_id(app, key, &request);
+    let context = who.context_for_new(tenant.clone());
+    let stores = app.stores().scoped(&context);
+    let fingerprint = Fingerprint::of("tenants", [tenant.as_str(), &request.name, &request.plan]);
+    let submission = Submission { app, stores: &stores, key, fingerprint };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(with_api_key(app, &tenant, answer));
+    }
+    let api_key_id = fresh_key_id();
+    let secret_sha256 = ApiKey::derived(app.key_derivation(), &tenant, &api_key_id).secret_hash().to_hex();
+    let job = ProvisionTenant { api_key: FirstApiKey { id: api_key_id.clone(), secret_sha256 } };
+    let job_id = JobId::generate(app.clock().now());
+    let stamped = who.stamp(app.stamper(), &context, job_id, &job)?;
+    let body = body(&tenant, &request, &api_key_id, job_id);
+    let new = NewTenant { name: request.name, plan: request.plan };
+    let (founder, member) = (request.founder, request.member);
+    let acceptance =
+        Acceptance { tenant: Some(new), founder, member, jobs: vec![stamped], ..Acceptance::default() };
+    let answer = submission.accept_once(acceptance, body).await?;
+    // The directory may remember that there was no such tenant.
+    app.directory().invalidate(&tenant).await;
+    if !answer.replayed {
+        apply_settings(app, &stores).await?;
+    }
+    Ok(with_api_key(app, &tenant, answer))
+}
+
+/// A request that comes again must mean the same tenant, so the id comes from the idempotency key if there is
+/// one.
+fn tenant_id(app: &ApiState, key: &IdempotencyKey, request: &TenantRequest) -> TenantId {
+    let fresh = || JobId::generate(app.clock().now()).to_string();
+    match (&request.id, &key.0) {
+        (Some(id), _) => id.clone(),
+        (None, Some(key)) => derived_id(app.key_derivation(), key),
+        (None, None) => derived_id(app.key_derivation(), &fresh()),
+    }
+}
+
+/// The same each time for the same idempotency key.
+fn derived_id(keys: &KeyDerivation, idempotency_key: &str) -> TenantId {
+    let digits = &keys.derive("tenant id", &[idempotency_key])[..20];
+    format!("t-{digits}").parse().expect("a letter, a dash and hexadecimal digits are a label")
+}
+
+/// Random, so that a tenant made again under the id of one that is gone does not get the old one's key.
+fn fresh_key_id() -> ApiKeyId {
+    let random = uuid::Uuid::now_v7().simple().to_string();
+    random[16..].parse().expect("hexadecimal digits are an API key id")
+}
+
+fn body(tenant: &TenantId, request: &TenantRequest, key: &ApiKeyId, job_id: JobId) -> AcceptedTenant {
+    let (id, name, plan) = (tenant.clone(), request.name.clone(), request.plan.clone());
+    AcceptedTenant {
+        tenant: NamedTenant { id, name, slug: tenant.to_string(), plan, status: TenantStatus::Provisioning },
+        job_id,
+        location: tenant_location(tenant),
+        api_key_id: key.clone(),
+        // Put in when it is answered: what is kept of an answer holds no secrets.
+        api_key: None,
+        username: request.founder.as_ref().map(|founder| founder.name.as_str().to_owned()),
+    }
+}
+
+fn with_api_key(
+    app: &ApiState,
+    tenant: &TenantId,
+    mut answer: Answer<AcceptedTenant>,
+) -> Answer<AcceptedTenant> {
+    let id = answer.body["api_key_id"].as_str().and_then(|id| id.parse::<ApiKeyId>().ok());
+    if let Some(id) = id {
+        answer.body["api_key"] = ApiKey::derived(app.key_derivation(), tenant, &id).reveal().into();
+    }
+    answer
+}
+
+/// Creates `tenant` because the settings say so, with the usual plan and its first member, unless it exists. Its first
+/// API key is not shown.
+///
+/// # Errors
+/// When a store is away.
+pub(crate) async fn create_by_settings(
+    app: &ApiState,
+    tenant: &TenantId,
+    member: Option<(Identity, Role)>,
+) -> Result<(), Problem> {
+    let request = TenantRequest {
+        id: Some(tenant.clone()),
+        name: tenant.as_str().to_owned(),
+        plan: Plans::USUAL.to_owned(),
+        founder: None,
+        member,
+    };
+    match accept_tenant(app, &TenantMaker::of_installation(), &IdempotencyKey(None), request).await {
+        Err(problem) if problem.code() != Code::TenantExists => Err(problem),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the tenant of an installation that has one only.
+///
+/// # Errors
+/// When a store is away.
+pub(crate) async fn create_only_tenant(app: &ApiState) -> Result<(), Problem> {
+    match app.resolution().only_tenant.clone() {
+        Some(tenant) => create_by_settings(app, &tenant, None).await,
+        None => Ok(()),
+    }
+}
+
+/// How long an answer waits for the queue. Workers tell it what it was not told here.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
+/// How often the settings may change in between before the rest is left to the workers.
+const TRIES: u32 = 8;
+
+/// Tells the queue the tenant's share and flows. `false` when it does not answer within a second: then a worker tells
+/// it later.
+pub(crate) async fn apply_settings(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
+    let told = tokio::time::timeout(QUEUE_PATIENCE, tell_queue(app, stores)).await;
+    told.unwrap_or(Ok(false))
+}
+
+/// Repeats until the catalog still says what the queue was told, so that of two changes at once the later one wins.
+async fn tell_queue(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
+    let catalog = stores.catalog();
+    for _ in 0..TRIES {
+        let Some(tenant) = catalog.tenant().await? else { return Ok(false) };
+        let share = app.plans().share(&tenant.plan, &tenant.limits, tenant.status);
+        let share = share.with_flows(&tenant.flows);
+        if let Err(error) = app.queue().tenant_set(&tenant.id, share).await {
+            tracing::warn!(tenant.id = %tenant.id, error = report(&error),
+                "the queue is away: a worker tells it the tenant's settings later");
+            return Ok(false);
+        }
+        if catalog.tenant_settings_applied(tenant.revision).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_derived_id_repeats_and_differs_by_idempotency_key() {
+        let keys = KeyDerivation::new("0123456789abcdef0123456789abcdef".into()).unwrap();
+        assert_eq!(derived_id(&keys, "k1"), derived_id(&keys, "k1"));
+        assert_ne!(derived_id(&keys, "k1"), derived_id(&keys, "k2"));
+    }
+}

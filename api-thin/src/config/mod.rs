@@ -1,0 +1,14 @@
+//! Settings of the API: what they are called as flags and environment variables, what they may be, and what they mean
+//! together.
+
+mod api;
+mod connection_limits;
+mod identity;
+mod request_limits;
+mod resolution;
+
+pub use api::{ApiConfig, ApiRules, ApiSettings, InvalidConfig, SecretSettings};
+pub use connection_limits::{ConnectionLimits, ConnectionSettings};
+pub use identity::{AccountRules, IdentityConfig, IdentitySettings, Switch};
+pub use request_limits::{LimitSettings, RequestLimits};
+pub use resolution::{Resolution, ResolutionSettings, TenantSource};

@@ -1,0 +1,360 @@
+//! Who is connected, and who has to leave when all places are taken.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ipnet::IpNet;
+use tokio::sync::Notify;
+
+use super::client_address::{ClientAddress, is_trusted};
+use crate::config::{ConnectionLimits, InvalidConfig};
+
+/// The connections of one listener.
+#[derive(Debug)]
+pub struct Connections {
+    most: usize,
+    limits: ConnectionLimits,
+    trusted: Vec<IpNet>,
+    table: Mutex<Table>,
+}
+
+impl Connections {
+    /// No connections yet. Those from `trusted` proxies are not counted by address.
+    ///
+    /// # Errors
+    /// When more connections are asked for than the process may open files.
+    pub fn new(limits: ConnectionLimits, trusted: Vec<IpNet>) -> Result<Self, InvalidConfig> {
+        let most = limits.fit()?;
+        let table = Mutex::new(Table::new(most, limits.per_address));
+        Ok(Self { most, limits, trusted, table })
+    }
+
+    /// How many there may be.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    pub(super) fn limits(&self) -> &ConnectionLimits {
+        &self.limits
+    }
+
+    /// Whether the address is a proxy's, whose connections carry the requests of many.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        is_trusted(address, &self.trusted)
+    }
+
+    /// A place for a connection from `address`; `None` when all are taken by callers with good credentials.
+    pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
+        let is_proxy = self.is_proxy(address);
+        self.table().enter(address, is_proxy)
+    }
+
+    /// Closes the connection that matters least, if there is one.
+    pub(super) fn make_room(&self) {
+        self.table().make_room();
+    }
+
+    /// A request with good credentials began.
+    pub(super) fn authenticated(&self, id: ConnectionId) {
+        self.table().authenticated(id);
+    }
+
+    /// A request with good credentials ended.
+    pub(super) fn rest(&self, id: ConnectionId) {
+        self.table().rest(id);
+    }
+
+    pub(super) fn leave(&self, id: ConnectionId) {
+        self.table().remove(id);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // No call leaves the table half changed: none can panic in between.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Numbered in the order in which they were made.
+pub(super) type ConnectionId = u64;
+
+/// A place in the table.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) id: ConnectionId,
+    /// Says that the connection is to be closed at once.
+    pub(super) close: Arc<Notify>,
+}
+
+/// Whose share a connection counts towards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Source {
+    Address(ClientAddress),
+    /// Each of a proxy's connections counts alone: it says nothing about who sent what comes through it.
+    Proxy(ConnectionId),
+}
+
+#[derive(Debug)]
+struct Entry {
+    source: Source,
+    standing: Standing,
+    close: Arc<Notify>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// No request had good credentials yet.
+    Unauthenticated,
+    /// None has any right now; since which turn.
+    Resting(u64),
+    /// So many have.
+    Busy(u32),
+}
+
+/// A source's strangers, ordered so that the last is the one to lose a connection: the most first, then the oldest.
+type Crowd = (usize, Reverse<ConnectionId>, Source);
+
+#[derive(Debug)]
+struct Table {
+    most: usize,
+    per_address: usize,
+    /// Counts connections and the ends of requests.
+    turn: u64,
+    entries: HashMap<ConnectionId, Entry>,
+    counts: HashMap<Source, usize>,
+    strangers: HashMap<Source, BTreeSet<ConnectionId>>,
+    crowds: BTreeSet<Crowd>,
+    resting: BTreeSet<(u64, ConnectionId)>,
+}
+
+impl Table {
+    fn new(most: usize, per_address: usize) -> Self {
+        let (entries, counts, strangers) = Default::default();
+        let (crowds, resting) = Default::default();
+        Self { most, per_address, turn: 0, entries, counts, strangers, crowds, resting }
+    }
+
+    fn enter(&mut self, address: IpAddr, is_proxy: bool) -> Option<Place> {
+        let id = self.next_turn();
+        let source = if is_proxy { Source::Proxy(id) } else { Source::Address(ClientAddress::of(address)) };
+        let has_room = if self.counts.get(&source).is_some_and(|count| *count >= self.per_address) {
+            self.make_room_of(source)
+        } else {
+            self.entries.len() < self.most || self.make_room()
+        };
+        if !has_room {
+            return None;
+        }
+        let close = Arc::new(Notify::new());
+        let entry = Entry { source, standing: Standing::Unauthenticated, close: Arc::clone(&close) };
+        self.entries.insert(id, entry);
+        *self.counts.entry(source).or_default() += 1;
+        self.change_strangers(source, |ids| ids.insert(id));
+        Some(Place { id, close })
+    }
+
+    /// Closes the oldest stranger of the largest crowd, or else the connection that rests longest.
+    fn make_room(&mut self) -> bool {
+        let stranger = self.crowds.last().map(|(_, Reverse(oldest), _)| *oldest);
+        let victim = stranger.or_else(|| self.resting.first().map(|(_, id)| *id));
+        victim.is_some_and(|id| self.close(id))
+    }
+
+    /// The same among the connections of one source.
+    fn make_room_of(&mut self, source: Source) -> bool {
+        let stranger = self.strangers.get(&source).and_then(|ids| ids.first().copied());
+        let resting = || {
+            let of_source = |(_, id): &&(u64, ConnectionId)| {
+                self.entries.get(id).is_some_and(|entry| entry.source == source)
+            };
+            self.resting.iter().find(of_source).map(|(_, id)| *id)
+        };
+        let victim = stranger.or_else(resting);
+        victim.is_some_and(|id| self.close(id))
+    }
+
+    fn close(&mut self, id: ConnectionId) -> bool {
+        let closed = self.remove(id);
+        if let Some(entry) = &closed {
+            entry.close.notify_one();
+        }
+        closed.is_some()
+    }
+
+    fn remove(&mut self, id: ConnectionId) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.forget_standing(id, entry.source, entry.standing);
+        if let Some(count) = self.counts.get_mut(&entry.source) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&entry.source);
+            }
+        }
+        Some(entry)
+    }
+
+    fn authenticated(&mut self, id: ConnectionId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let (source, before) = (entry.source, entry.standing);
+        entry.standing = match before {
+            Standing::Busy(requests) => Standing::Busy(requests + 1),
+            Standing::Unauthenticated | Standing::Resting(_) => Standing::Busy(1),
+        };
+        self.forget_standing(id, source, before);
+    }
+
+    fn rest(&mut self, id: ConnectionId) {
+        let turn = self.next_turn();
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        match entry.standing {
+            Standing::Busy(requests) if requests > 1 => entry.standing = Standing::Busy(requests - 1),
+            Standing::Busy(_) => {
+                entry.standing = Standing::Resting(turn);
+                self.resting.insert((turn, id));
+            }
+            Standing::Unauthenticated | Standing::Resting(_) => {}
+        }
+    }
+
+    fn forget_standing(&mut self, id: ConnectionId, source: Source, standing: Standing) {
+        match standing {
+            Standing::Unauthenticated => self.change_strangers(source, |ids| ids.remove(&id)),
+            Standing::Resting(turn) => {
+                self.resting.remove(&(turn, id));
+            }
+            Standing::Busy(_) => {}
+        }
+    }
+
+    fn change_strangers(&mut self, source: Source, change: impl FnOnce(&mut BTreeSet<ConnectionId>) -> bool) {
+        let ids = self.strangers.entry(source).or_default();
+        let crowd =
+            |ids: &BTreeSet<ConnectionId>| ids.first().map(|oldest| (ids.len(), Reverse(*oldest), source));
+        if let Some(before) = crowd(ids) {
+            self.crowds.remove(&before);
+        }
+        change(ids);
+        match crowd(ids) {
+            Some(after) => {
+                self.crowds.insert(after);
+            }
+            None => {
+                self.strangers.remove(&source);
+            }
+        }
+    }
+
+    fn next_turn(&mut self) -> u64 {
+        self.turn += 1;
+        self.turn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: usize = 6;
+
+    fn table() -> Table {
+        Table::new(MOST, 4)
+    }
+
+    fn enter(table: &mut Table, address: &str) -> ConnectionId {
+        table.enter(address.parse().unwrap(), false).expect("there is a place").id
+    }
+
+    fn open(table: &Table) -> Vec<ConnectionId> {
+        let mut ids: Vec<_> = table.entries.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    #[test]
+    fn the_oldest_of_the_largest_crowd_makes_room() {
+        let mut table = table();
+        let lonely = enter(&mut table, "192.0.2.1");
+        let crowd: Vec<_> = (0..3).map(|_| enter(&mut table, "192.0.2.2")).collect();
+        let pair: Vec<_> = (0..2).map(|_| enter(&mut table, "192.0.2.3")).collect();
+        let newcomer = enter(&mut table, "192.0.2.4");
+        assert_eq!(open(&table), [vec![lonely], crowd[1..].to_vec(), pair.clone(), vec![newcomer]].concat());
+        // Two crowds of two: the one whose oldest is older.
+        let next = enter(&mut table, "192.0.2.5");
+        assert_eq!(open(&table), [vec![lonely, crowd[2]], pair, vec![newcomer, next]].concat());
+    }
+
+    #[test]
+    fn who_has_good_credentials_stays_and_rests_before_it_leaves() {
+        let mut table = table();
+        let ids: Vec<_> = (1..=MOST).map(|last| enter(&mut table, &format!("192.0.2.{last}"))).collect();
+        for id in &ids {
+            table.authenticated(*id);
+        }
+        assert!(table.enter("198.51.100.1".parse().unwrap(), false).is_none(), "all are busy");
+        table.authenticated(ids[3]);
+        table.rest(ids[3]);
+        assert!(table.enter("198.51.100.1".parse().unwrap(), false).is_none(), "one of its requests goes on");
+        table.rest(ids[4]);
+        table.rest(ids[3]);
+        let stranger = enter(&mut table, "198.51.100.1");
+        assert!(!open(&table).contains(&ids[4]), "it rested longest");
+        let second = enter(&mut table, "198.51.100.2");
+        assert!(!open(&table).contains(&stranger), "strangers leave before callers that rest");
+        table.authenticated(second);
+        enter(&mut table, "198.51.100.3");
+        assert!(!open(&table).contains(&ids[3]));
+    }
+
+    #[test]
+    fn an_address_makes_room_for_itself() {
+        let mut table = table();
+        let other = enter(&mut table, "192.0.2.1");
+        let own: Vec<_> = (0..4).map(|_| enter(&mut table, "192.0.2.2")).collect();
+        let fifth = enter(&mut table, "192.0.2.2");
+        assert_eq!(open(&table), [vec![other], own[1..].to_vec(), vec![fifth]].concat());
+        own[1..].iter().chain([&fifth]).for_each(|id| table.authenticated(*id));
+        assert!(table.enter("192.0.2.2".parse().unwrap(), false).is_none());
+        table.rest(own[2]);
+        enter(&mut table, "192.0.2.2");
+        assert!(!open(&table).contains(&own[2]));
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one() {
+        let mut table = table();
+        (1..=5).for_each(|last| {
+            enter(&mut table, &format!("2001:db8::{last}"));
+        });
+        assert_eq!(table.entries.len(), 4);
+    }
+
+    #[test]
+    fn a_proxys_connections_are_not_counted_together() {
+        let mut table = table();
+        let proxy: IpAddr = "10.0.0.1".parse().unwrap();
+        let own: Vec<_> = (0..5).map(|_| table.enter(proxy, true).expect("no limit by address").id).collect();
+        let stranger = enter(&mut table, "192.0.2.2");
+        enter(&mut table, "192.0.2.2");
+        // All crowds have one connection: the oldest leaves.
+        assert_eq!(open(&table)[..5], [own[1..].to_vec(), vec![stranger]].concat());
+    }
+
+    #[test]
+    fn what_left_is_forgotten() {
+        let mut table = table();
+        let ids: Vec<_> = (0..4).map(|_| enter(&mut table, "192.0.2.2")).collect();
+        table.authenticated(ids[0]);
+        table.authenticated(ids[1]);
+        table.rest(ids[1]);
+        for id in &ids {
+            table.remove(*id);
+            table.remove(*id);
+            table.authenticated(*id);
+            table.rest(*id);
+        }
+        assert!(table.entries.is_empty() && table.counts.is_empty() && table.strangers.is_empty());
+        assert!(table.crowds.is_empty() && table.resting.is_empty());
+        assert!(!table.make_room());
+    }
+}

@@ -1,0 +1,103 @@
+//! Originals between being stored and being registered.
+
+use jobs::error::report;
+use jobs::tenant::KbId;
+use stores::{StoreError, TenantStores};
+
+use super::upload::Upload;
+
+/// The originals of one request.
+struct Originals {
+    stores: TenantStores,
+    kb: KbId,
+    uploads: Vec<Upload>,
+}
+
+/// Originals whose documents are not registered yet: they are stored before, so that a registered document has its
+/// original. Dropped before [`Unregistered::registered`], they go again, however the request ended: refused, failed,
+/// late, or left by its client. What a process leaves that dies in between, the workers remove.
+pub(crate) struct Unregistered(Option<Originals>);
+
+impl Unregistered {
+    /// Stores the originals.
+    ///
+    /// # Errors
+    /// When the blob store is away.
+    pub(crate) async fn store(
+        stores: &TenantStores,
+        kb: &KbId,
+        uploads: &[Upload],
+    ) -> Result<Self, StoreError> {
+        let originals = Originals { stores: stores.clone(), kb: kb.clone(), uploads: uploads.to_vec() };
+        // Before the first is stored: what is stored when another fails has to go too.
+        let unregistered = Self(Some(originals));
+        let blobs = stores.blobs();
+        for upload in uploads {
+            let id = upload.name.document_id();
+            blobs.original_put(kb, &id, &upload.sha256, upload.bytes.clone()).await?;
+        }
+        Ok(unregistered)
+    }
+
+    /// The documents are registered: earlier revisions' originals go, in the background.
+    pub(crate) fn registered(mut self) {
+        if let Some(originals) = self.0.take() {
+            tokio::spawn(look_after(originals, true));
+        }
+    }
+}
+
+impl Drop for Unregistered {
+    fn drop(&mut self) {
+        if let Some(originals) = self.0.take() {
+            tokio::spawn(look_after(originals, false));
+        }
+    }
+}
+
+/// Looks after originals one by one, in the background.
+async fn look_after(originals: Originals, is_registered: bool) {
+    let (stores, kb) = (&originals.stores, &originals.kb);
+    for upload in &originals.uploads {
+        let done =
+            if is_registered { settle(stores, kb, upload).await } else { forget(stores, kb, upload).await };
+        if let Err(error) = done {
+            tracing::warn!(error = report(&error), "an original stays until the workers look for leftovers");
+        }
+    }
+}
+
+/// Removes an original unless a document names it. Another request with the same content may be registered at this
+/// very moment: then it looks for its original afterwards, and so do we.
+async fn forget(stores: &TenantStores, kb: &KbId, upload: &Upload) -> Result<(), StoreError> {
+    if is_named(stores, kb, upload).await? {
+        return Ok(());
+    }
+    let (id, blobs) = (upload.name.document_id(), stores.blobs());
+    let mut stored = blobs.originals(kb, &id).await?;
+    stored.retain(|original| original.sha256 == upload.sha256);
+    blobs.originals_delete(kb, &id, &stored).await?;
+    if is_named(stores, kb, upload).await? {
+        blobs.original_put(kb, &id, &upload.sha256, upload.bytes.clone()).await?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the original of a registered document is there, and that no earlier one is.
+async fn settle(stores: &TenantStores, kb: &KbId, upload: &Upload) -> Result<(), StoreError> {
+    let (id, blobs) = (upload.name.document_id(), stores.blobs());
+    let stored = blobs.originals(kb, &id).await?;
+    let is_there = stored.iter().any(|original| original.sha256 == upload.sha256);
+    if !is_there && is_named(stores, kb, upload).await? {
+        blobs.original_put(kb, &id, &upload.sha256, upload.bytes.clone()).await?;
+    }
+    if stored.len() > 1 {
+        blobs.originals_forget(kb, &id, Some(&upload.sha256)).await?;
+    }
+    Ok(())
+}
+
+async fn is_named(stores: &TenantStores, kb: &KbId, upload: &Upload) -> Result<bool, StoreError> {
+    let named = stores.catalog().document_digests(kb, &[upload.name.document_id()]).await?;
+    Ok(named.iter().any(|(_, sha256)| *sha256 == upload.sha256))
+}

@@ -1,0 +1,238 @@
+//! What the extractors take and the handlers answer, in the description.
+
+use aide::generate::GenContext;
+use aide::openapi::{
+    Header, HeaderStyle, Operation, Parameter, ParameterSchemaOrContent, ReferenceOr, RequestBody, Response,
+};
+use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
+use aide::{OperationInput, OperationOutput};
+use schemars::{JsonSchema, Schema, json_schema};
+use serde_json::Value;
+
+use super::document::{content, shape};
+use crate::accept::IdempotencyKey;
+use crate::answer::{Answer, Created, Secret, Versioned};
+use crate::connections::ClientAddress;
+use crate::problem::{Problem, ProblemBody};
+use crate::request::{
+    AuthenticatedCaller, Caller, Files, IfMatch, Json, MergePatch, OperatorCaller, OptionalJson, Person,
+    Query, Reach, RequiredPermission, SignUpCaller, TenantOperator, UploadJson,
+};
+use crate::routes::{Document, Home, Page, Welcome};
+
+impl<P: RequiredPermission, R: Reach> OperationInput for Caller<P, R> {}
+impl OperationInput for TenantOperator {}
+impl OperationInput for OperatorCaller {}
+impl OperationInput for SignUpCaller {}
+impl OperationInput for AuthenticatedCaller {}
+impl OperationInput for Person {}
+impl OperationInput for ClientAddress {}
+
+impl<T: JsonSchema> OperationInput for Query<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        let mut parameters = parameters_from_schema(context, schema, ParamLocation::Query);
+        parameters.iter_mut().for_each(never_null);
+        add_parameters(context, operation, parameters);
+    }
+}
+
+/// What may be left out of a query is not null where it is there.
+fn never_null(parameter: &mut Parameter) {
+    let Parameter::Query { parameter_data, .. } = parameter else { return };
+    let ParameterSchemaOrContent::Schema(schema) = &mut parameter_data.format else { return };
+    let schema = &mut schema.json_schema;
+    if let Some(types) = schema.get("type").and_then(Value::as_array)
+        && let Some(only) = types.iter().find(|kind| *kind != "null").cloned()
+    {
+        schema.insert("type".to_owned(), only);
+    }
+    if let Some(choices) = schema.ensure_object().get_mut("anyOf").and_then(Value::as_array_mut) {
+        choices.retain(|choice| choice["type"] != "null");
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Json<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        set_body(context, operation, body("application/json", schema, true));
+    }
+}
+
+impl<T: JsonSchema> OperationInput for UploadJson<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        Json::<T>::operation_input(context, operation);
+    }
+}
+
+impl<T: JsonSchema> OperationInput for OptionalJson<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        set_body(context, operation, body("application/json", schema, false));
+    }
+}
+
+impl<T: JsonSchema> OperationInput for MergePatch<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        Json::<T>::operation_input(context, operation);
+    }
+}
+
+impl OperationInput for Files {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({
+            "type": "object",
+            "properties": {
+                "file": {
+                    "description": "The documents. Each part has a file name, which names the document.",
+                    "type": "array",
+                    "items": { "type": "string", "format": "binary" },
+                    "minItems": 1,
+                },
+            },
+            "required": ["file"],
+            "additionalProperties": false,
+        });
+        set_body(context, operation, body("multipart/form-data", schema, true));
+    }
+}
+
+fn body(media_type: &str, schema: Schema, required: bool) -> RequestBody {
+    RequestBody { description: None, content: content(media_type, schema), required, extensions: [].into() }
+}
+
+impl OperationInput for IdempotencyKey {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({ "properties": { "Idempotency-Key": {
+            "description": "Names this request: sent again, it is answered again and done once. Kept for a day.",
+            "type": "string",
+            "pattern": "^[!-~]{1,255}$",
+        } } });
+        headers(context, operation, schema);
+    }
+}
+
+impl OperationInput for IfMatch {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({ "properties": { "If-Match": {
+            "description": "The `ETag` that the thing must still have.",
+            "type": "string",
+        } } });
+        headers(context, operation, schema);
+    }
+}
+
+fn headers(context: &mut GenContext, operation: &mut Operation, schema: Schema) {
+    let parameters = parameters_from_schema(context, schema, ParamLocation::Header);
+    add_parameters(context, operation, parameters);
+}
+
+/// Refusals are described for each route alike. What is done here is that their body becomes a component.
+impl OperationOutput for Problem {
+    type Inner = Self;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        context.schema.subschema_for::<ProblemBody<'static>>();
+        Vec::new()
+    }
+}
+
+impl<T: JsonSchema, const STATUS: u16> OperationOutput for Answer<T, STATUS> {
+    type Inner = T;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let description =
+            if STATUS == 202 { "Accepted: the work happens in the background." } else { "Made." };
+        let headers = [
+            ("location", "Where to look: the job, or what was made."),
+            ("idempotent-replayed", "`true` when the same request was answered before."),
+        ];
+        vec![(Some(STATUS), json::<T>(context, description, &headers))]
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Versioned<T> {
+    type Inner = T;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        vec![(Some(200), json::<T>(context, "It is so.", &[ETAG]))]
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Created<T> {
+    type Inner = T;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let headers = [ETAG, ("location", "Where it is shown.")];
+        vec![(Some(201), json::<T>(context, "Made.", &headers))]
+    }
+}
+
+impl<A: OperationOutput> OperationOutput for Secret<A> {
+    type Inner = A::Inner;
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        A::inferred_responses(context, operation)
+    }
+}
+
+const ETAG: (&str, &str) = ("etag", "Its revision, for `If-Match`.");
+
+fn json<T: JsonSchema>(context: &mut GenContext, description: &str, headers: &[(&str, &str)]) -> Response {
+    Response {
+        description: description.to_owned(),
+        headers: headers.iter().map(|(name, says)| ((*name).to_owned(), header_of(says))).collect(),
+        content: content("application/json", context.schema.subschema_for::<T>()),
+        ..Response::default()
+    }
+}
+
+fn header_of(description: &str) -> ReferenceOr<Header> {
+    ReferenceOr::Item(Header {
+        description: Some(description.to_owned()),
+        style: HeaderStyle::Simple,
+        required: false,
+        deprecated: None,
+        format: ParameterSchemaOrContent::Schema(shape(json_schema!({ "type": "string" }))),
+        example: None,
+        examples: [].into(),
+        extensions: [].into(),
+    })
+}
+
+impl OperationOutput for Document {
+    type Inner = Self;
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        axum::Json::<serde_json::Value>::inferred_responses(context, operation)
+    }
+}
+
+impl OperationOutput for Welcome {
+    type Inner = Home;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let mut response = json::<Home>(context, "In the form that `Accept` asks for; text otherwise.", &[]);
+        for media_type in ["text/html", "text/plain"] {
+            response.content.extend(content::<Vec<_>>(media_type, json_schema!({ "type": "string" })));
+        }
+        vec![(Some(200), response)]
+    }
+}
+
+impl OperationOutput for Page {
+    type Inner = Self;
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        axum::response::Html::<()>::inferred_responses(context, operation)
+    }
+}

@@ -1,0 +1,156 @@
+//! Where queue, stores and plans are: the same for API and workers.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::RangedI64ValueParser;
+use jobs::plan::Plans;
+use jobs::queue::{Queue, QueueConfig, RedisAddress};
+use secrecy::SecretString;
+use stores::{Backends, DataDirLock, Holder, InvalidStores, StoresConfig};
+
+use crate::config::InvalidConfig;
+
+/// Where tenants' data lives: the same for API and workers. Without server URLs everything is kept in files of the data
+/// directory.
+#[derive(Debug, Clone, Args)]
+pub struct StorageSettings {
+    /// Directory for embedded stores and local originals.
+    #[arg(long, env = "TENANTRY_DATA_DIR", default_value = ".data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Postgres for the catalog and chunks, as a role that neither owns the tables nor bypasses row level
+    /// security.
+    #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_name = "URL")]
+    pub postgres_url: Option<String>,
+    /// `MongoDB` for texts and extractions.
+    #[arg(long, env = "MONGO_URL", hide_env_values = true, value_name = "URL")]
+    pub mongo_url: Option<String>,
+    /// Neo4j for entities and relations, `bolt://user:password@host:port`.
+    #[arg(long, env = "NEO4J_URL", hide_env_values = true, value_name = "URL")]
+    pub neo4j_url: Option<String>,
+    /// Where uploaded originals go: `s3://bucket/prefix`, configured by the `S3_*` variables. Local files by
+    /// default.
+    #[arg(long, env = "TENANTRY_BLOBS_URL", value_name = "URL")]
+    pub blobs_url: Option<String>,
+}
+
+impl StorageSettings {
+    /// Where in the data directory `worker dev` reaches its Redis.
+    pub const DEV_SOCKET: &'static str = "redis/redis.sock";
+
+    /// Embedded stores in `data_dir`.
+    #[must_use]
+    pub fn embedded(data_dir: PathBuf) -> Self {
+        Self { data_dir, postgres_url: None, mongo_url: None, neo4j_url: None, blobs_url: None }
+    }
+
+    /// Takes the data directory for `program`, which uses it beside others, if embedded stores live there.
+    ///
+    /// All programs on the embedded stores of one directory share a Redis: the jobs of one catalog belong into one
+    /// queue.
+    /// So a `worker dev` with a Redis of its own is alone in its directory, but for programs that are told to use that
+    /// Redis.
+    ///
+    /// # Errors
+    /// When such a `worker dev` uses the directory, which the error names, or it is no directory that this user may
+    /// write
+    /// to.
+    pub fn take(
+        &self,
+        redis_url: &SecretString,
+        program: Holder<'_>,
+    ) -> Result<Option<DataDirLock>, InvalidStores> {
+        let servers = self.postgres_url.is_some() || self.mongo_url.is_some() || self.neo4j_url.is_some();
+        if servers || self.is_own_redis(redis_url) {
+            return Ok(None);
+        }
+        DataDirLock::shared(&self.data_dir, program).map(Some)
+    }
+
+    /// Whether the Redis is the one that `worker dev` runs in the data directory.
+    fn is_own_redis(&self, url: &SecretString) -> bool {
+        let Ok(address) = RedisAddress::parse(url) else { return false };
+        let own = self.data_dir.join(Self::DEV_SOCKET).canonicalize().ok();
+        own.is_some() && own == address.socket().and_then(|socket| socket.canonicalize().ok())
+    }
+
+    /// The configuration of the stores.
+    ///
+    /// # Errors
+    /// When some of the three servers are named and others are not.
+    pub fn stores(&self, redis_url: SecretString) -> Result<StoresConfig, InvalidStores> {
+        let (postgres, mongo, neo4j) =
+            (self.postgres_url.clone(), self.mongo_url.clone(), self.neo4j_url.clone());
+        let backends = Backends::from_urls(postgres, mongo, neo4j)?;
+        let (blobs_url, data_dir) = (self.blobs_url.clone(), self.data_dir.clone());
+        Ok(StoresConfig { backends, blobs_url, data_dir, redis_url })
+    }
+}
+
+/// Where the queue is: the same for API and workers.
+#[derive(Debug, Clone, Args)]
+pub struct QueueSettings {
+    /// Redis 7 or newer with maxmemory-policy noeviction; a cluster is `redis+cluster://host:port,host:port`, a socket
+    /// `redis+unix:///path/redis.sock`.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: String,
+    /// How many parts the queue has: 1 unless set, on a cluster 16. Every program on the queue needs the same
+    /// number; `worker shards` changes it.
+    #[arg(long, env = "TENANTRY_SHARDS", value_parser = shard_count())]
+    pub shards: Option<u16>,
+}
+
+impl QueueSettings {
+    /// [`QueueSettings::redis_url`]
+    #[must_use]
+    pub fn url(&self) -> SecretString {
+        self.redis_url.clone().into()
+    }
+
+    /// The queue with these settings.
+    #[must_use]
+    pub fn config(&self) -> QueueConfig {
+        let config = QueueConfig::new(self.url());
+        QueueConfig { shards: self.shards.unwrap_or(config.shards), ..config }
+    }
+}
+
+/// Connects to the queue.
+///
+/// # Errors
+/// When its Redis cannot be used. The error names the setting, the address and the fix.
+pub async fn connect(config: QueueConfig) -> Result<Queue, InvalidConfig> {
+    let url = config.url.clone();
+    let connected = Queue::connect(config).await;
+    connected.map_err(|error| InvalidConfig::new("REDIS_URL", error.refusal(&url)))
+}
+
+/// How many parts a queue may have.
+#[must_use]
+pub fn shard_count() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into())
+}
+
+/// Which plans there are: the same for API and workers.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PlanSettings {
+    /// TOML file with a table [plan.NAME] for each plan. Without it there are free, pro, enterprise, and standard,
+    /// which
+    /// has no limits.
+    #[arg(long = "plans", env = "TENANTRY_PLANS", value_name = "FILE")]
+    pub plans_file: Option<PathBuf>,
+}
+
+impl PlanSettings {
+    /// Reads the plans.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a plan in it cannot be used. The error names the setting and the file.
+    pub fn plans(&self) -> Result<Plans, InvalidConfig> {
+        let Some(path) = &self.plans_file else { return Ok(Plans::default()) };
+        Plans::load(path).map_err(|error| {
+            let problem = format!("{}: {}", path.display(), jobs::error::sentence(&error));
+            InvalidConfig::new(Plans::SETTING, problem)
+        })
+    }
+}

@@ -1,0 +1,309 @@
+//! The one way from a request to a [`TenantContext`]: credentials, names, tenant, state, quota, permission, knowledge
+//! base, in that order (see [`authorize_member`]). What the caller may not know about is the same 404.
+
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+use jobs::plan::Limits as TenantLimits;
+use jobs::tenant::{
+    Actor, Identity, KbId, Permission, Permissions, TenantContext, TenantId, TenantRecord, TenantStatus,
+};
+use stores::model::Kb;
+
+use super::tenant_name::named_kb;
+use crate::accept::create_by_settings;
+use crate::auth::{AuthError, Member, Presented, Principal, SuperAdmin, Unreadable, UnverifiedToken};
+use crate::authority::{OPERATOR_PERMISSIONS, member_context, operator_context};
+use crate::connections::OpenRequest;
+use crate::problem::{Code, Problem};
+use crate::state::ApiState;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// What authorizing a request found out.
+pub(super) struct Authorization {
+    pub(super) context: TenantContext,
+    /// The knowledge base that the request names.
+    pub(super) kb: Option<Kb>,
+    /// The only knowledge base that the credentials reach.
+    pub(super) only_kb: Option<KbId>,
+    /// Whether the caller may do what the operator may, whatever they are in the tenant.
+    pub(super) is_operator: bool,
+    /// What the tenant may use; `None` for the operator, whose requests are not counted.
+    pub(super) limits: Option<TenantLimits>,
+}
+
+/// Checks the credentials of a request. Where they are good its connection stays open, and its body may be larger.
+pub(super) async fn identify(parts: &Parts, app: &ApiState) -> Result<Principal, Problem> {
+    let identity = check_credentials(parts, app).await?;
+    if let Some(open) = parts.extensions.get::<Arc<OpenRequest>>() {
+        open.authenticated();
+    }
+    Ok(identity)
+}
+
+async fn check_credentials(parts: &Parts, app: &ApiState) -> Result<Principal, Problem> {
+    let presented = match presented(parts)? {
+        Ok(presented) => presented,
+        Err(error) => {
+            let anonymous = anonymous(app).filter(|_| error == Unreadable::Missing);
+            return anonymous.ok_or_else(|| Problem::new(Code::CredentialsMissing, error.to_string()));
+        }
+    };
+    app.authenticator().identify(&presented).await.map_err(problem_of)
+}
+
+/// The person whose token a request shows, if it shows credentials.
+pub(super) async fn person(parts: &Parts, app: &ApiState) -> Result<Option<Identity>, Problem> {
+    let presented = match presented(parts)? {
+        Ok(presented) => presented,
+        Err(Unreadable::Missing) => return Ok(None),
+        Err(error) => return Err(Problem::new(Code::CredentialsMissing, error.to_string())),
+    };
+    match app.authenticator().identity(&presented).await.map_err(problem_of)? {
+        Some(identity) => Ok(Some(identity)),
+        None => Err(Problem::new(Code::Forbidden, "only a person can do this: send the token of one")),
+    }
+}
+
+fn presented(parts: &Parts) -> Result<Result<Presented, Unreadable>, Problem> {
+    let authorization = only(&parts.headers, &header::AUTHORIZATION)?;
+    let api_key = only(&parts.headers, &API_KEY)?;
+    Ok(Presented::from_headers(authorization, api_key))
+}
+
+/// The caller without credentials, in an installation that asks for none.
+fn anonymous(app: &ApiState) -> Option<Principal> {
+    let tenant = app.resolution().only_tenant.clone().filter(|_| app.resolution().anonymous)?;
+    Some(Principal::Member(Member::anonymous(tenant)))
+}
+
+/// Lets a caller in who has `required`: the principal, and the tenant that the request names.
+pub(super) async fn authorize(
+    parts: &mut Parts,
+    app: &ApiState,
+    (principal, tenant): (Principal, Option<String>),
+    required: Option<Permission>,
+) -> Result<Authorization, Problem> {
+    let kb = named_kb(parts).await?;
+    let is_operator = principal.is_operator();
+    let authorization = match principal {
+        Principal::Member(member) => authorize_member(parts, app, member, (tenant, kb), required).await,
+        Principal::SuperAdmin(SuperAdmin { member: Some(member), .. })
+            if tenant.as_ref().is_none_or(|named| named == member.tenant.as_str()) =>
+        {
+            let own = member.tenant.clone();
+            match authorize_member(parts, app, member, (tenant, kb), required).await {
+                // Suspending is undone by the operator, who therefore must see a suspended tenant.
+                Err(problem) if problem.code() == Code::TenantSuspended => {
+                    authorize_operator(app, Some(own.as_str().to_owned()), required).await
+                }
+                authorization => authorization,
+            }
+        }
+        Principal::Operator | Principal::SuperAdmin(_) => authorize_operator(app, tenant, required).await,
+    };
+    authorization.map(|authorization| Authorization { is_operator, ..authorization })
+}
+
+/// The steps in their order. The directory is asked for each fact once; what a handler needs of it is carried in the
+/// [`Authorization`].
+async fn authorize_member(
+    parts: &Parts,
+    app: &ApiState,
+    member: Member,
+    (tenant, kb): (Option<String>, Option<String>),
+    required: Option<Permission>,
+) -> Result<Authorization, Problem> {
+    // 1. The credentials are for the tenant that is named.
+    check_tenant(app, &member, tenant.as_deref())?;
+    // 2. It exists. Where the settings say so, a person's valid token creates it, and is answered "not ready".
+    let Some(record) = app.directory().tenant(&member.tenant).await? else {
+        return Err(create_or_refuse(app, &member).await);
+    };
+    // 3. It is open to its members.
+    check_open(record.status)?;
+    // 4. The request counts, whatever becomes of it: who sent it, and that it is about their own tenant, is known.
+    let limits = app.limits_of(&member.tenant).await?;
+    count_request(parts, app, &member, &record, &limits).await?;
+    // 5. The caller may do this.
+    let permissions = match required {
+        None => {
+            check_belongs(app, &member).await?;
+            Permissions::NONE
+        }
+        Some(required) => {
+            check_ready(record.status)?;
+            let allowed = permissions(app, &member).await?.intersection(member.role.permissions());
+            if !allowed.contains(required) {
+                return Err(Problem::forbidden(required));
+            }
+            allowed
+        }
+    };
+    // 6. The knowledge base that is named exists, and the credentials reach it.
+    let kb = match kb {
+        None => None,
+        Some(named) => Some(reachable_kb(app, &member, &named, required).await?),
+    };
+    let context = member_context(&member, record.epoch, kb.as_ref().map(|kb| kb.id.clone()), permissions);
+    note_key_use(app, &context);
+    Ok(Authorization { context, kb, only_kb: member.kb, is_operator: false, limits: Some(limits) })
+}
+
+/// The credentials are for the tenant that the request names. Whether another one exists makes no difference.
+pub(super) fn check_tenant(app: &ApiState, member: &Member, named: Option<&str>) -> Result<(), Problem> {
+    match named {
+        Some(named) if named != member.tenant.as_str() => Err(Problem::new(
+            Code::TenantMismatch,
+            "the credentials are not for the tenant that the request names",
+        )),
+        None if !app.resolution().claim_suffices() => {
+            let detail = "name the tenant: its credentials alone are not enough here";
+            Err(Problem::new(Code::TenantRequired, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What to answer about a tenant that does not exist. Where `auto_provision` is on, a person's token creates it, and
+/// the person becomes its first member.
+async fn create_or_refuse(app: &ApiState, member: &Member) -> Problem {
+    let Actor::User(identity) = &member.actor else { return Problem::not_found() };
+    if !app.resolution().auto_provision {
+        return Problem::not_found();
+    }
+    let first = Some((identity.clone(), member.role));
+    // Rare and large: boxed, so that the futures of all handlers are not as large.
+    let created = Box::pin(create_by_settings(app, &member.tenant, first)).await;
+    created.map_or_else(|problem| problem, |()| not_ready())
+}
+
+/// What a member may do in what their credentials reach: as the authenticator read it with the credentials, or else as
+/// the directory says.
+async fn permissions(app: &ApiState, member: &Member) -> Result<Permissions, Problem> {
+    let Member { tenant, actor, role, kb, permissions, .. } = member;
+    match permissions {
+        Some(permissions) => Ok(*permissions),
+        None => Ok(app.directory().permissions(tenant, kb.as_ref(), actor, *role).await?),
+    }
+}
+
+/// A person may have been removed since their token was made; a key was looked up just now.
+async fn check_belongs(app: &ApiState, member: &Member) -> Result<(), Problem> {
+    let person = matches!(member.actor, Actor::User(_));
+    if person && permissions(app, member).await? == Permissions::NONE {
+        let detail = "the person of this token is no member of the tenant any more";
+        return Err(Problem::new(Code::NoMembership, detail));
+    }
+    Ok(())
+}
+
+/// Records that an API key is in use, once a minute and beside the request.
+fn note_key_use(app: &ApiState, context: &TenantContext) {
+    let (Actor::ApiKey(key), now) = (context.actor(), app.clock().now()) else { return };
+    if !app.key_usage().is_due(context.tenant_id(), key, now) {
+        return;
+    }
+    let (catalog, key) = (app.stores().scoped(context).catalog(), key.clone());
+    tokio::spawn(async move {
+        if let Err(error) = catalog.api_key_used(&key, now).await {
+            tracing::warn!(error = jobs::error::report(&error), "the use of an API key was not recorded");
+        }
+    });
+}
+
+/// Counts the request against the tenant's rate and its calls of the month.
+async fn count_request(
+    parts: &Parts,
+    app: &ApiState,
+    member: &Member,
+    record: &TenantRecord,
+    limits: &TenantLimits,
+) -> Result<(), Problem> {
+    let context = member_context(member, record.epoch, None, Permissions::NONE);
+    let (stores, now) = (app.stores().scoped(&context), app.clock().now());
+    app.request_quotas().request(&stores, &member.tenant, limits, &parts.extensions, now).await
+}
+
+/// The operator is a member of no tenant: sees how a tenant and its jobs are, and manages it, but never sees its
+/// data.
+pub(super) async fn authorize_operator(
+    app: &ApiState,
+    tenant: Option<String>,
+    required: Option<Permission>,
+) -> Result<Authorization, Problem> {
+    if let Some(required) = required.filter(|required| !OPERATOR_PERMISSIONS.contains(*required)) {
+        return Err(Problem::forbidden(required));
+    }
+    let named = tenant
+        .ok_or_else(|| Problem::new(Code::TenantRequired, "name the tenant in the path or in X-Tenant-ID"))?;
+    let tenant: TenantId = named.parse().map_err(|_| Problem::not_found())?;
+    let record = app.directory().tenant(&tenant).await?.ok_or_else(Problem::not_found)?;
+    let context = operator_context(tenant, record.epoch);
+    Ok(Authorization { context, kb: None, only_kb: None, is_operator: true, limits: None })
+}
+
+/// A knowledge base that is being deleted does not exist any more, except for a caller who may delete it once more.
+async fn reachable_kb(
+    app: &ApiState,
+    member: &Member,
+    named: &str,
+    required: Option<Permission>,
+) -> Result<Kb, Problem> {
+    let kb: KbId = named.parse().map_err(|_| Problem::not_found())?;
+    if member.kb.as_ref().is_some_and(|only| *only != kb) {
+        return Err(Problem::not_found());
+    }
+    let found = app.directory().kb(&member.tenant, &kb).await?;
+    let may_see = |kb: &Kb| !kb.is_closed || required == Some(Permission::KbDelete);
+    found.filter(may_see).ok_or_else(Problem::not_found)
+}
+
+/// The value of a header that may occur once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let (first, second) = (values.next(), values.next());
+    let unreadable = || Problem::new(Code::CredentialsInvalid, format!("the header {name} cannot be read"));
+    if second.is_some() {
+        return Err(unreadable());
+    }
+    first.map(|value| value.to_str().map_err(|_| unreadable())).transpose()
+}
+
+fn problem_of(error: AuthError) -> Problem {
+    match error {
+        AuthError::Token(UnverifiedToken::Away(error)) => Problem::unavailable(&error),
+        AuthError::Key | AuthError::Token(_) => Problem::new(Code::CredentialsInvalid, error.to_string()),
+        AuthError::NoMember => Problem::new(Code::NoMembership, error.to_string()),
+        AuthError::Store(error) => error.into(),
+        AuthError::Directory(error) => error.into(),
+    }
+}
+
+/// When to look again whether a tenant was provisioned.
+const PROVISIONING_RETRY_S: u32 = 2;
+
+/// Refuses everything in a tenant that is closed to its members. One that is being provisioned is not: they see how
+/// far it is.
+pub(super) fn check_open(status: TenantStatus) -> Result<(), Problem> {
+    match status {
+        TenantStatus::Active | TenantStatus::Provisioning => Ok(()),
+        TenantStatus::Suspended => {
+            Err(Problem::new(Code::TenantSuspended, "the tenant is suspended: ask the operator"))
+        }
+        TenantStatus::Deprovisioning => Err(Problem::not_found()),
+    }
+}
+
+/// Refuses what needs a tenant that is in use.
+pub(super) fn check_ready(status: TenantStatus) -> Result<(), Problem> {
+    check_open(status)?;
+    if status == TenantStatus::Provisioning { Err(not_ready()) } else { Ok(()) }
+}
+
+pub(super) fn not_ready() -> Problem {
+    let detail = "the tenant is being provisioned: try again in a moment";
+    Problem::new(Code::TenantNotReady, detail).retry_after_s(PROVISIONING_RETRY_S)
+}

@@ -1,0 +1,374 @@
+//! Who asks. A handler names what it demands in the type of its first argument, so that no handler can forget it:
+//!
+//! | type | lets in |
+//! |---|---|
+//! | [`Caller`] | who has a permission in a tenant; [`KbCaller`] and [`TenantCaller`] demand more of the reach |
+//! | [`TenantOperator`] | the operator, about one tenant |
+//! | [`OperatorCaller`] | the operator, about the installation |
+//! | [`AuthenticatedCaller`] | who has valid credentials; no tenant is looked at |
+//!
+//! [`Person`] and [`SignUpCaller`] belong to the two routes that requests without credentials may use.
+
+use std::marker::PhantomData;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::request::Parts;
+use jobs::envelope::{EnqueueOptions, StampedJob};
+use jobs::plan::Limits as TenantLimits;
+use jobs::tenant::{Identity, KbId, Permission, Permissions, TenantContext, TenantId};
+use jobs::{Job, JobId};
+use stores::TenantStores;
+use stores::model::Kb;
+
+use super::authorize::{Authorization, authorize, authorize_operator, check_tenant, identify, person};
+use super::body::Uploader;
+use super::headers::request_trace;
+use super::tenant_name::named_tenant;
+use crate::auth::Principal;
+use crate::authority::{RequestTrace, TenantMaker, operator_context, schedule_context};
+use crate::config::Switch;
+use crate::connections::ClientAddress;
+use crate::problem::{Code, Problem};
+use crate::state::ApiState;
+
+/// The permission that a route demands of its caller, as a type: `Caller<ReadDocuments>`.
+pub trait RequiredPermission: Send + Sync + 'static {
+    /// The permission. `None`: every member of the tenant, also while it is provisioned, and the operator.
+    /// The operator has `TenantManage` in every tenant.
+    const PERMISSION: Option<Permission>;
+}
+
+macro_rules! required_permissions {
+    ($($name:ident = $permission:expr;)+) => {$(
+        #[doc = concat!("Demands `", stringify!($permission), "`.")]
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl RequiredPermission for $name {
+            const PERMISSION: Option<Permission> = $permission;
+        }
+    )+};
+}
+
+required_permissions! {
+    AnyMember = None;
+    ReadDocuments = Some(Permission::DocumentRead);
+    CreateDocuments = Some(Permission::DocumentCreate);
+    UpdateDocuments = Some(Permission::DocumentUpdate);
+    DeleteDocuments = Some(Permission::DocumentDelete);
+    CreateKbs = Some(Permission::KbCreate);
+    DeleteKbs = Some(Permission::KbDelete);
+    ManageJobs = Some(Permission::JobManage);
+    ManageTenant = Some(Permission::TenantManage);
+    ManageMembers = Some(Permission::TenantManageMembers);
+}
+
+/// How far the caller's credentials have to reach, as a type.
+pub trait Reach: Send + Sync + 'static {
+    /// What a handler is given of the knowledge base that the request names.
+    type Kb: Send + Sync;
+
+    /// Checks the knowledge base that the request names, and the only one that the credentials reach.
+    ///
+    /// # Errors
+    /// When they do not reach far enough.
+    fn check(named: Option<Kb>, only_kb: Option<&KbId>) -> Result<Self::Kb, Problem>;
+}
+
+/// What the credentials reach, be it the tenant or one of its knowledge bases. The handler asks [`Caller::reaches`].
+pub struct AnyReach;
+
+/// The knowledge base that the request names.
+pub struct OneKb;
+
+/// The whole tenant: credentials of one knowledge base are refused.
+pub struct WholeTenant;
+
+impl Reach for AnyReach {
+    type Kb = ();
+
+    fn check(_: Option<Kb>, _: Option<&KbId>) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
+impl Reach for OneKb {
+    type Kb = Kb;
+
+    fn check(named: Option<Kb>, _: Option<&KbId>) -> Result<Kb, Problem> {
+        named.ok_or_else(Problem::not_found)
+    }
+}
+
+impl Reach for WholeTenant {
+    type Kb = ();
+
+    fn check(_: Option<Kb>, only_kb: Option<&KbId>) -> Result<(), Problem> {
+        if only_kb.is_some() {
+            let detail = "these credentials reach one knowledge base, and this concerns the whole tenant";
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
+        Ok(())
+    }
+}
+
+/// A caller with the permission that `P` names, whose credentials reach as far as `R` demands, and the stores of their
+/// tenant.
+pub struct Caller<P: RequiredPermission, R: Reach = AnyReach> {
+    /// The authority to act.
+    pub context: TenantContext,
+    /// The tenant's stores.
+    pub stores: TenantStores,
+    /// The knowledge base of a [`KbCaller`].
+    pub kb: R::Kb,
+    /// The only knowledge base that the credentials reach, if they are limited to one.
+    pub only_kb: Option<KbId>,
+    /// Whether they may do what the operator may, whatever they are in the tenant.
+    pub is_operator: bool,
+    limits: Option<TenantLimits>,
+    trace: RequestTrace,
+    demands: PhantomData<(P, R)>,
+}
+
+/// A [`Caller`] whose request names a knowledge base.
+pub type KbCaller<P> = Caller<P, OneKb>;
+
+/// A [`Caller`] about all of the tenant. `Option<TenantCaller<P>>` is `None` for an operator who names no tenant.
+pub type TenantCaller<P> = Caller<P, WholeTenant>;
+
+impl<P: RequiredPermission, R: Reach> Caller<P, R> {
+    /// The tenant.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        self.context.tenant_id()
+    }
+
+    /// Whether the credentials reach what belongs to the knowledge base `kb`, or to none of them.
+    #[must_use]
+    pub fn reaches(&self, kb: Option<&KbId>) -> bool {
+        self.only_kb.as_ref().is_none_or(|only| kb == Some(only))
+    }
+
+    /// What the tenant may use, as the authorization of the request found it.
+    ///
+    /// # Errors
+    /// When the catalog does not answer; it is asked for the operator only, whose requests are not counted.
+    pub async fn limits(&self, app: &ApiState) -> Result<TenantLimits, Problem> {
+        match &self.limits {
+            Some(limits) => Ok(limits.clone()),
+            None => app.limits_of(self.tenant()).await,
+        }
+    }
+
+    /// Checks that the caller may grant `permissions`: only those that the caller has.
+    ///
+    /// # Errors
+    /// When the caller lacks one of them; the problem names it.
+    pub fn may_give(&self, permissions: Permissions) -> Result<(), Problem> {
+        self.context
+            .permissions()
+            .lacking(permissions)
+            .map_or(Ok(()), |lacking| Err(Problem::forbidden(lacking)))
+    }
+
+    /// Stamps a job for the tenant, in the trace of the request.
+    ///
+    /// # Errors
+    /// When the caller may not ask for such a job.
+    pub fn stamp<J: Job>(&self, app: &ApiState, id: JobId, job: &J) -> Result<StampedJob, Problem> {
+        self.stamp_as(app, &self.context, id, job)
+    }
+
+    /// Stamps the template of the caller's schedule called `name`.
+    ///
+    /// # Errors
+    /// When the caller may not ask for such a job.
+    pub fn stamp_for_schedule<J: Job>(
+        &self,
+        app: &ApiState,
+        name: &str,
+        id: JobId,
+        job: &J,
+    ) -> Result<StampedJob, Problem> {
+        self.stamp_as(app, &schedule_context(&self.context, name), id, job)
+    }
+
+    fn stamp_as<J: Job>(
+        &self,
+        app: &ApiState,
+        context: &TenantContext,
+        id: JobId,
+        job: &J,
+    ) -> Result<StampedJob, Problem> {
+        let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
+        self.trace.stamp(app.stamper(), context, options, job)
+    }
+
+    async fn authorized(
+        parts: &mut Parts,
+        app: &ApiState,
+        who: (Principal, Option<String>),
+    ) -> Result<Self, Problem> {
+        let authorization = authorize(parts, app, who, P::PERMISSION).await?;
+        let Authorization { context, kb, only_kb, is_operator, limits } = authorization;
+        let kb = R::check(kb, only_kb.as_ref())?;
+        let stores = app.stores().scoped(&context);
+        parts.extensions.insert(Uploader(context.tenant_id().clone()));
+        let trace = request_trace(parts);
+        Ok(Self { context, stores, kb, only_kb, is_operator, limits, trace, demands: PhantomData })
+    }
+}
+
+impl<P: RequiredPermission, R: Reach> FromRequestParts<ApiState> for Caller<P, R> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        let who = (identify(parts, app).await?, named_tenant(parts, app).await?);
+        Self::authorized(parts, app, who).await
+    }
+}
+
+impl<P: RequiredPermission, R: Reach> OptionalFromRequestParts<ApiState> for Caller<P, R> {
+    type Rejection = Problem;
+
+    /// `None` for an operator who names no tenant: what is asked for concerns all tenants.
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Option<Self>, Problem> {
+        let (principal, tenant) = (identify(parts, app).await?, named_tenant(parts, app).await?);
+        let is_operator = match &principal {
+            Principal::Operator => true,
+            Principal::SuperAdmin(who) => who.member.is_none(),
+            Principal::Member(_) => false,
+        };
+        if is_operator && tenant.is_none() {
+            return Ok(None);
+        }
+        Self::authorized(parts, app, (principal, tenant)).await.map(Some)
+    }
+}
+
+/// The operator, about one tenant.
+pub struct TenantOperator {
+    /// The authority to manage the tenant.
+    pub context: TenantContext,
+    /// The tenant's stores.
+    pub stores: TenantStores,
+    trace: RequestTrace,
+}
+
+impl TenantOperator {
+    /// Stamps a job for the tenant under `epoch`, in the trace of the request.
+    ///
+    /// # Errors
+    /// When the operator may not ask for such a job.
+    pub fn stamp_under<J: Job>(
+        &self,
+        app: &ApiState,
+        epoch: u64,
+        job: &J,
+        options: EnqueueOptions,
+    ) -> Result<StampedJob, Problem> {
+        let context = operator_context(self.context.tenant_id().clone(), epoch);
+        self.trace.stamp(app.stamper(), &context, options, job)
+    }
+}
+
+impl FromRequestParts<ApiState> for TenantOperator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        let principal = identify(parts, app).await?;
+        let named = named_tenant(parts, app).await?;
+        if let Principal::Member(member) = principal {
+            check_tenant(app, &member, named.as_deref())?;
+            return Err(Problem::new(Code::Forbidden, "only the operator's key may do this"));
+        }
+        let Authorization { context, .. } = authorize_operator(app, named, ManageTenant::PERMISSION).await?;
+        Ok(Self { stores: app.stores().scoped(&context), context, trace: request_trace(parts) })
+    }
+}
+
+/// The operator of the installation.
+pub struct OperatorCaller {
+    /// The tenant that the headers name, if they name one.
+    pub named_tenant: Option<String>,
+    /// The authority to create tenants.
+    pub maker: TenantMaker,
+}
+
+impl FromRequestParts<ApiState> for OperatorCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        match identify(parts, app).await? {
+            Principal::Operator | Principal::SuperAdmin(_) => Ok(Self {
+                named_tenant: named_tenant(parts, app).await?,
+                maker: TenantMaker::of_request(request_trace(parts)),
+            }),
+            Principal::Member(_) => Err(Problem::new(Code::Forbidden, "only the operator's key may do this")),
+        }
+    }
+}
+
+/// A caller with valid credentials, about themselves or about what is the same for all: no tenant is looked at.
+pub struct AuthenticatedCaller(pub Principal);
+
+impl FromRequestParts<ApiState> for AuthenticatedCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        identify(parts, app).await.map(Self)
+    }
+}
+
+/// A person with a valid token, wherever they are a member; `None` for a request without credentials.
+pub struct Person(pub Option<Identity>);
+
+impl FromRequestParts<ApiState> for Person {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        person(parts, app).await.map(Self)
+    }
+}
+
+/// A caller without credentials, where the installation lets people sign up.
+pub struct SignUpCaller {
+    /// The authority to create one tenant.
+    pub maker: TenantMaker,
+    /// Where the request comes from.
+    pub from: ClientAddress,
+}
+
+impl FromRequestParts<ApiState> for SignUpCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        if app.accounts().rules().sign_up == Switch::Off {
+            return Err(Problem::new(Code::UnknownRoute, "sign-up is off here: ask the operator"));
+        }
+        let Ok(from) = ClientAddress::from_request_parts(parts, app).await;
+        Ok(Self { maker: TenantMaker::of_request(request_trace(parts)), from })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs::tenant::{Permission, Role};
+
+    fn table() -> String {
+        let roles = Role::ALL.map(|role| format!(" `{role}` |")).concat();
+        let mut lines =
+            vec![format!("| permission |{roles}"), format!("|---|{}", "---|".repeat(Role::ALL.len()))];
+        for permission in Permission::ALL {
+            let may = |role: Role| if role.permissions().contains(*permission) { " yes |" } else { " |" };
+            lines.push(format!("| `{permission}` |{}", Role::ALL.map(may).concat()));
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn the_readme_says_what_each_role_may_do() {
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&table()), "put this table into api-thin/README.md:\n{}", table());
+    }
+}

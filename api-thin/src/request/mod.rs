@@ -1,0 +1,24 @@
+//! From the parts of a request to checked values: who asks, for which tenant, and what is in headers, query and body.
+//! No handler reads a header or a body by itself.
+
+mod authorize;
+mod body;
+mod caller;
+mod headers;
+mod multipart;
+mod query;
+mod strict;
+mod tenant_name;
+
+pub(crate) use body::merge_patch;
+pub use body::{Distinct, Json, MergePatch, OptionalJson, UploadJson};
+pub use caller::{
+    AnyMember, AnyReach, AuthenticatedCaller, Caller, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs,
+    KbCaller, ManageJobs, ManageMembers, ManageTenant, OneKb, OperatorCaller, Person, Reach, ReadDocuments,
+    RequiredPermission, SignUpCaller, TenantCaller, TenantOperator, UpdateDocuments, WholeTenant,
+};
+pub use headers::IfMatch;
+pub use multipart::Files;
+pub use query::Query;
+pub(crate) use strict::{Misfit, read};
+pub use tenant_name::{Conflict, one_name};

@@ -1,0 +1,267 @@
+//! Cancelling jobs: one, those that match a filter, all. Their documents are marked as failed, because a job that is
+//! cancelled while it waits never reaches a worker.
+
+use std::collections::HashSet;
+
+use axum::extract::{Path, State};
+use jobs::queue::{Cancelled, Inspected, JobFilter};
+use jobs::tenant::{KbId, TenantId};
+use jobs::types::{BuildGraph, ExtractEntities};
+use jobs::{DocumentId, Job as _, JobId, queue};
+use schemars::JsonSchema;
+use serde::Serialize;
+use stores::TenantStores;
+use stores::model::{DocumentFault, JobMark};
+
+use super::job_filter::{Filter, OPEN, reach};
+use super::jobs::{Shown, check_reach};
+use crate::answer::{Answer, job_location};
+use crate::problem::{Code, Problem};
+use crate::request::{Caller, Json, ManageJobs, ManageTenant, Reach, RequiredPermission, TenantCaller};
+use crate::state::ApiState;
+
+/// How many jobs one request cancels by a filter. For more it is sent again.
+const AT_ONCE: usize = 5_000;
+
+fn cancellation<P: RequiredPermission, R: Reach>(app: ApiState, who: &Caller<P, R>) -> Cancellation {
+    Cancellation { app, stores: who.stores.clone(), tenant: who.tenant().clone() }
+}
+
+/// `DELETE …/jobs/{job}`: cancels one job.
+pub(super) async fn one(
+    State(app): State<ApiState>,
+    who: Caller<ManageJobs>,
+    Path(shown): Path<Shown>,
+) -> Result<Answer<CancelledJob>, Problem> {
+    let id = shown.id()?;
+    check_reach(&app, &who, id).await?;
+    let outcome = cancel(&app, &who, id).await?;
+    let location = job_location(who.tenant(), id);
+    Ok(Answer::new(CancelledJob { job_id: id, location, outcome }))
+}
+
+async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<Outcome, Problem> {
+    let work = cancellation(app.clone(), who);
+    let asked = work.jobs(vec![id]).await;
+    match asked.as_ref().map(|done| done.first().copied()) {
+        Ok(Some(Cancelled::Now)) => return Ok(Outcome::Cancelled),
+        Ok(Some(Cancelled::Stopping)) => return Ok(Outcome::Stopping),
+        Ok(Some(Cancelled::Kept)) => return Ok(Outcome::Kept),
+        Ok(Some(Cancelled::NotFound) | None) | Err(_) => {}
+    }
+    if work.undelivered(id).await? {
+        return Ok(Outcome::Cancelled);
+    }
+    asked?;
+    let ended = app.queue().lookup(who.tenant(), id).await?.is_some()
+        || who.stores.catalog().history(id).await?.is_some();
+    if ended { Ok(Outcome::Ended) } else { Err(Problem::not_found()) }
+}
+
+/// `POST …/jobs/cancel`: cancels the jobs that match a filter.
+pub(super) async fn matching(
+    State(app): State<ApiState>,
+    who: Caller<ManageJobs>,
+    Json(filter): Json<Filter>,
+) -> Result<Answer<CancelReport>, Problem> {
+    let filter = filter.read(&app, &who, OPEN).await?;
+    if filter == JobFilter::default() {
+        let detail = "say which jobs: types, queues, states, kb_id, created_before or created_after; \
+                      /jobs/cancel-all cancels everything";
+        return Err(Problem::new(Code::InvalidField, detail));
+    }
+    let filter = reach(filter, &who);
+    let (jobs, more) = app.queue().first_matching(who.tenant(), &filter, AT_ONCE).await?;
+    let done = cancellation(app, &who).jobs(jobs.into_iter().map(|job| job.id).collect()).await?;
+    let count = |wanted| done.iter().map(|done| u64::from(*done == wanted)).sum();
+    let (cancelled, stopping) = (count(Cancelled::Now), count(Cancelled::Stopping));
+    Ok(Answer::new(CancelReport { cancelled, stopping, more: Some(more) }))
+}
+
+/// `POST …/jobs/cancel-all`: cancels everything of the tenant, however much it is.
+pub(super) async fn everything(
+    State(app): State<ApiState>,
+    who: TenantCaller<ManageTenant>,
+) -> Result<Answer<CancelReport>, Problem> {
+    let report = cancellation(app, &who).everything().await?;
+    let (cancelled, stopping) = (report.cancelled, report.stopping);
+    Ok(Answer::new(CancelReport { cancelled, stopping, more: None }))
+}
+
+/// What became of a job that was to be cancelled.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CancelledJob {
+    job_id: JobId,
+    /// Where the job is shown.
+    location: String,
+    outcome: Outcome,
+}
+
+/// What cancelling a job means for it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "CancelOutcome")]
+enum Outcome {
+    /// It will not run.
+    Cancelled,
+    /// It runs, and is told to stop.
+    Stopping,
+    /// It is a dead letter or in quarantine: throw it away there.
+    Kept,
+    /// It was over already.
+    Ended,
+}
+
+/// How many jobs were cancelled.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CancelReport {
+    /// Those that will not run.
+    cancelled: u64,
+    /// Those that run, and are told to stop.
+    stopping: u64,
+    /// Whether more match than one request cancels: send it again then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<bool>,
+}
+
+/// How many jobs are cancelled in one step.
+const STEP: usize = 200;
+
+/// Cancels work of one tenant.
+#[derive(Clone)]
+pub(crate) struct Cancellation {
+    pub(crate) app: ApiState,
+    pub(crate) stores: TenantStores,
+    pub(crate) tenant: TenantId,
+}
+
+impl Cancellation {
+    /// Cancels jobs; the answer says what became of each, in order. Goes on when the client hangs up.
+    ///
+    /// # Errors
+    /// When queue or catalog fail. Some may be cancelled then.
+    pub(crate) async fn jobs(&self, ids: Vec<JobId>) -> Result<Vec<Cancelled>, Problem> {
+        let work = self.clone();
+        spawned(async move {
+            let mut done = Vec::with_capacity(ids.len());
+            for ids in ids.chunks(STEP) {
+                done.extend(work.step(ids).await?);
+            }
+            Ok(done)
+        })
+        .await
+    }
+
+    async fn step(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Problem> {
+        // Before: a job that is cancelled leaves nothing behind.
+        let said = self.app.queue().inspect(&self.tenant, ids).await?;
+        // First where it cannot get lost: a job that comes up again is known to be cancelled then.
+        let there: Vec<JobId> =
+            ids.iter().zip(&said).filter(|(_, said)| said.is_some()).map(|(id, _)| *id).collect();
+        self.mark(&there).await?;
+        let done = self.app.queue().cancel_ids(&self.tenant, ids).await?;
+        // Dead letters may be started again.
+        let kept = ids.iter().zip(&done).filter(|(_, done)| **done == Cancelled::Kept).map(|(id, _)| *id);
+        let kept: Vec<JobId> = kept.collect();
+        if !kept.is_empty() {
+            self.stores.catalog().jobs_unmark(&kept).await?;
+        }
+        let gone = |at: &usize| done[*at] == Cancelled::Now;
+        let at: Vec<usize> = (0..done.len()).filter(gone).collect();
+        self.documents_of(&at.iter().map(|&at| ids[at]).collect::<Vec<_>>()).await?;
+        self.documents_on_their_way(at.iter().filter_map(|&at| said[at].as_ref())).await?;
+        Ok(done)
+    }
+
+    async fn mark(&self, jobs: &[JobId]) -> Result<(), Problem> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let now = self.app.clock().now();
+        self.stores.catalog().jobs_mark(jobs, JobMark::Cancelled, now).await?;
+        Ok(())
+    }
+
+    /// A job that was accepted and that the queue does not have yet. `false` when there is none.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub(crate) async fn undelivered(&self, id: JobId) -> Result<bool, Problem> {
+        if self.stores.catalog().outbox_job(id).await?.is_none() {
+            return Ok(false);
+        }
+        let work = self.clone();
+        spawned(async move {
+            work.mark(&[id]).await?;
+            work.stores.catalog().outbox_delete(&[id]).await?;
+            // It may have been delivered while we looked.
+            if let Err(error) = work.app.queue().cancel(&work.tenant, id).await {
+                tracing::info!(error = jobs::error::report(&error), "the queue was not asked about a job");
+            }
+            work.documents_of(&[id]).await
+        })
+        .await?;
+        Ok(true)
+    }
+
+    /// Cancels everything: what is not delivered yet, what waits, and what runs.
+    ///
+    /// # Errors
+    /// When queue or catalog fail. Call it again then.
+    pub(crate) async fn everything(&self) -> Result<queue::CancelReport, Problem> {
+        let work = self.clone();
+        spawned(async move {
+            let now = work.app.clock().now();
+            let undelivered = work.stores.catalog().cancel_everything(&fault(), now).await?;
+            let mut report = work.app.queue().cancel_tenant(&work.tenant).await?;
+            report.cancelled += undelivered;
+            Ok(report)
+        })
+        .await
+    }
+
+    /// Documents that one of `jobs` was to ingest.
+    async fn documents_of(&self, jobs: &[JobId]) -> Result<(), Problem> {
+        if !jobs.is_empty() {
+            self.stores.catalog().documents_failed(jobs, &fault(), self.app.clock().now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Documents that were ingested and for which a later step will not come.
+    async fn documents_on_their_way(&self, said: impl Iterator<Item = &Inspected>) -> Result<(), Problem> {
+        let documents: HashSet<_> = said.filter_map(document).collect();
+        for (kb, id, revision) in documents {
+            let now = self.app.clock().now();
+            self.stores.catalog().document_failed(&kb, &id, revision, &fault(), now).await?;
+        }
+        Ok(())
+    }
+}
+
+fn document(said: &Inspected) -> Option<(KbId, DocumentId, u64)> {
+    let (kb, envelope) = (said.kb.clone()?, &said.envelope);
+    match envelope.kind.as_str() {
+        ExtractEntities::TYPE => {
+            let job: ExtractEntities = envelope.payload().ok()?;
+            Some((kb, job.document_id, job.revision))
+        }
+        BuildGraph::TYPE => {
+            let job: BuildGraph = envelope.payload().ok()?;
+            Some((kb, job.document_id, job.revision))
+        }
+        _ => None,
+    }
+}
+
+fn fault() -> DocumentFault {
+    let detail = "its job was cancelled; upload the document again, or reindex, to try again";
+    DocumentFault { code: "cancelled".to_owned(), detail: detail.to_owned() }
+}
+
+/// A task of its own: a client that hangs up must not leave jobs cancelled and their documents waiting.
+async fn spawned<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Problem::internal(&error)))
+}

@@ -1,0 +1,184 @@
+//! What every handler is given.
+
+use std::sync::Arc;
+
+use jobs::clock::SharedClock;
+use jobs::envelope::Stamper;
+use jobs::plan::{Limits as TenantLimits, Plans};
+use jobs::queue::Queue;
+use jobs::tenant::TenantId;
+use stores::{Directory, Identities, Stores};
+
+use crate::accounts::{Accounts, AccountsParts};
+use crate::auth::{Authenticator, KeyDerivation, KeyUsage, OwnTokens, SecretHash, Sessions, Tokens};
+use crate::config::{ApiConfig, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
+use crate::connections::Connections;
+use crate::documents::UploadBudget;
+use crate::problem::Problem;
+use crate::rate_limit::RequestQuotas;
+
+/// What the API works with. Built by the caller: the `api-thin` binary, `worker dev`, or a test.
+pub struct ApiParts {
+    /// The stores of tenants.
+    pub stores: Stores,
+    /// Who exists and who may do what.
+    pub directory: Arc<dyn Directory>,
+    /// People who log in.
+    pub identities: Arc<Identities>,
+    /// Takes the jobs.
+    pub queue: Queue,
+    /// Signs the jobs.
+    pub stamper: Stamper,
+    /// Tells the time.
+    pub clock: SharedClock,
+    /// Secrets and limits.
+    pub config: ApiConfig,
+}
+
+/// The parts, ready to serve. Cloning is cheap.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    stores: Stores,
+    queue: Queue,
+    stamper: Stamper,
+    authenticator: Authenticator,
+    key_usage: KeyUsage,
+    accounts: Accounts,
+    request_limits: RequestLimits,
+    plans: Plans,
+    budget: UploadBudget,
+    request_quotas: RequestQuotas,
+    resolution: Resolution,
+    connections: Arc<Connections>,
+}
+
+impl ApiState {
+    /// Checks the secrets and puts the parts together. Raises the process's limit of open files as far as it may.
+    ///
+    /// # Errors
+    /// When a setting cannot be used. The error names it and the fix.
+    pub fn new(parts: ApiParts) -> Result<Self, InvalidConfig> {
+        let ApiParts { stores, directory, identities, queue, stamper, clock, config } = parts;
+        config.check()?;
+        let tokens = tokens(&config, &clock)?;
+        let sessions = Sessions::new(Arc::clone(&identities), Arc::clone(&clock));
+        let keys =
+            KeyDerivation::new(config.key_secret).map_err(InvalidConfig::short(ApiConfig::KEY_SECRET))?;
+        let super_admins = config.rules.identity.rules.super_admins.clone();
+        let accounts = Accounts::new(AccountsParts {
+            identities,
+            sessions: sessions.clone(),
+            tokens: tokens.own().cloned(),
+            keys: keys.clone(),
+            rules: config.rules.identity.rules,
+            clock: Arc::clone(&clock),
+        });
+        let operator = config.operator_key.as_ref().map(SecretHash::of);
+        let authenticator = Authenticator {
+            directory,
+            clock,
+            keys,
+            tokens,
+            sessions,
+            operator,
+            super_admins,
+            tokens_without_membership: config.rules.identity.tokens_without_membership,
+            auto_provision: config.rules.resolution.auto_provision,
+        };
+        let budget = UploadBudget::new(&config.rules.limits);
+        let (request_limits, plans, resolution) =
+            (config.rules.limits, config.plans, config.rules.resolution);
+        let connections = Connections::new(config.rules.connections, resolution.trusted_proxies.clone())?;
+        Ok(Self(Arc::new(Inner {
+            stores,
+            queue,
+            stamper,
+            authenticator,
+            key_usage: KeyUsage::default(),
+            accounts,
+            request_limits,
+            plans,
+            budget,
+            request_quotas: RequestQuotas::default(),
+            resolution,
+            connections: Arc::new(connections),
+        })))
+    }
+
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.0.stores
+    }
+
+    pub(crate) fn directory(&self) -> &dyn Directory {
+        self.0.authenticator.directory.as_ref()
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.0.queue
+    }
+
+    pub(crate) fn stamper(&self) -> &Stamper {
+        &self.0.stamper
+    }
+
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.0.authenticator.clock
+    }
+
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.0.authenticator
+    }
+
+    pub(crate) fn key_usage(&self) -> &KeyUsage {
+        &self.0.key_usage
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
+    pub(crate) fn key_derivation(&self) -> &KeyDerivation {
+        &self.0.authenticator.keys
+    }
+
+    pub(crate) fn request_limits(&self) -> &RequestLimits {
+        &self.0.request_limits
+    }
+
+    pub(crate) fn resolution(&self) -> &Resolution {
+        &self.0.resolution
+    }
+
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.0.plans
+    }
+
+    /// What the tenant may use: its plan's limits and its own.
+    pub(crate) async fn limits_of(&self, tenant: &TenantId) -> Result<TenantLimits, Problem> {
+        let own = self.directory().plan(tenant).await?.ok_or_else(Problem::not_found)?;
+        Ok(self.plans().limits(&own.plan, &own.limits))
+    }
+
+    pub(crate) fn request_quotas(&self) -> &RequestQuotas {
+        &self.0.request_quotas
+    }
+
+    pub(crate) fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.0.connections)
+    }
+
+    pub(crate) fn budget(&self) -> &UploadBudget {
+        &self.0.budget
+    }
+}
+
+fn tokens(config: &ApiConfig, clock: &SharedClock) -> Result<Tokens, InvalidConfig> {
+    let (names, issuer) = (&config.rules.identity.tokens, config.rules.identity.issuer.clone());
+    let own = config.jwt_secret.as_ref();
+    let own = own.map(|secret| OwnTokens::new(secret, names.clone(), Arc::clone(clock))).transpose();
+    let own = own.map_err(InvalidConfig::short(ApiConfig::JWT_SECRET))?;
+    Tokens::new(own, issuer, clock)
+        .map_err(|error| InvalidConfig::new(IdentityConfig::JWKS_URL, jobs::error::report(&error)))
+}
