@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use redis::{Cmd, ToRedisArgs, Value};
 
-use super::client::Queue;
-use super::connection::Resend;
-use super::error::QueueError;
-use super::lane::Lane;
-use super::library::Operation;
+use crate::queue::error::QueueError;
+use crate::queue::job::Lane;
+use crate::queue::queue::Queue;
+use crate::queue::redis::connection::Resend;
+use crate::queue::script::Operation;
 
 /// How many keys a look for forgotten tenants goes through at a time.
 const SCAN_KEYS: usize = 100;

@@ -5,11 +5,11 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::client::{Queue, moment};
-use super::error::QueueError;
-use super::library::Operation;
-use super::status::{JobState, JobStatus};
 use crate::id::JobId;
+use crate::queue::answers::{JobState, JobStatus};
+use crate::queue::error::QueueError;
+use crate::queue::queue::{Queue, moment};
+use crate::queue::script::Operation;
 use crate::tenant::TenantId;
 
 /// Where a job is, and everything that keeps it from running, at one moment.

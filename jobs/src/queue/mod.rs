@@ -9,77 +9,56 @@
 //! queue delays its own jobs and nobody else's. A claim has a lease and a fence: whoever lost the lease
 //! cannot finish any more.
 
-mod address;
-mod answer;
+mod answers;
+mod apalis;
 mod cancel;
-mod charge;
 mod claim;
-mod client;
-mod cluster;
+mod coalesce;
 mod config;
-mod connection;
-mod dead_letters;
+mod encode;
 mod error;
 mod explain;
 mod finish;
-mod finishing;
-mod heartbeat;
 mod inspect;
-mod kept_settings;
-mod lane;
-mod lanes;
-mod layout;
-mod library;
+mod job;
 mod limits;
-mod list;
-#[cfg(feature = "test-support")]
-mod memory;
-mod memory_watch;
-#[cfg(feature = "test-support")]
-mod patched;
 mod preflight;
 mod push;
-mod push_line;
-mod pushing;
-mod record;
-mod resharding;
-mod room;
-mod routes;
-mod servers;
+mod queue;
+mod redis;
+mod reshard;
+mod script;
 mod shards;
-mod slot;
-mod status;
-mod turn;
+#[cfg(feature = "test-support")]
+mod testing;
+mod verdict;
 mod worker;
 
-pub use address::RedisAddress;
-pub use cancel::{CancelReport, Cancelled};
-pub use charge::WorkerTime;
-pub use claim::{Ceiling, Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};
-pub use client::Queue;
-pub use config::QueueConfig;
-pub use dead_letters::Redriven;
-pub use error::QueueError;
-pub use explain::{Explanation, WaitsFor};
-pub use finish::{Finish, OnFailure, OpenGroup, Verdict};
-pub use finishing::FinishedJob;
-pub use inspect::Inspected;
-pub use kept_settings::KeptSettings;
-pub use lane::Lane;
-pub use lanes::LaneStatus;
-#[cfg(feature = "test-support")]
-pub use library::LibraryPatch;
-pub use limits::{Flow, LimitReached, TenantShare};
-pub use list::{InvalidCursor, JobFilter, JobPage, JobSummary, KeptEntry, KeptPage, ListCursor};
-#[cfg(feature = "test-support")]
-pub use memory::MemoryQueue;
-pub use resharding::{ReshardError, Resharded, reshard};
-pub use status::{
+pub use self::redis::RedisAddress;
+pub use answers::{
     ConflictDone, JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats, Reason, UniqueConflict,
 };
+pub use apalis::JobBackend;
 #[cfg(feature = "test-support")]
-pub use worker::run_for_tests;
+pub use apalis::run_for_tests;
+pub use cancel::{CancelReport, Cancelled, Redriven};
+pub use claim::{Ceiling, Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};
+pub use config::QueueConfig;
+pub use error::QueueError;
+pub use explain::{Explanation, WaitsFor};
+pub use finish::{FinishedJob, WorkerTime};
+pub use inspect::{
+    Inspected, InvalidCursor, JobFilter, JobPage, JobSummary, KeptEntry, KeptPage, ListCursor,
+};
+pub use job::Lane;
+pub use limits::{Flow, KeptSettings, LimitReached, TenantShare};
+pub use queue::{LaneStatus, Queue};
+pub use reshard::{ReshardError, Resharded, reshard};
+#[cfg(feature = "test-support")]
+pub use script::LibraryPatch;
+#[cfg(feature = "test-support")]
+pub use testing::MemoryQueue;
+pub use verdict::{Finish, OnFailure, OpenGroup, Verdict};
 pub use worker::{
-    FetchedJob, JobBackend, NextShard, QuarantinedJob, ShardOrder, StopReport, WorkerObserver, WorkerOptions,
-    WorkerQueue,
+    FetchedJob, NextShard, QuarantinedJob, ShardOrder, StopReport, WorkerObserver, WorkerOptions, WorkerQueue,
 };

@@ -1,128 +1,182 @@
-//! Jobs as arguments of the enqueue function.
+//! Bringing jobs into the queue.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
 
-use super::finish::{OnFailure, OpenGroup};
-use super::record;
-use super::shards::Shards;
-use crate::envelope::{OnConflict, StampedJob, UniquePolicy, Until};
+use futures::future::join_all;
 
-/// Most jobs in one call, because a script has to end soon.
-const CALL_JOBS: usize = 200;
-/// Most bytes of envelopes in one call.
-const CALL_BYTES: usize = 1 << 20;
+use crate::envelope::{Chain, StampedJob};
+use crate::queue::answers::{ConflictDone, PushOutcome, UniqueConflict};
+use crate::queue::encode;
+use crate::queue::error::QueueError;
+use crate::queue::limits::LimitReached;
+use crate::queue::queue::Queue;
+use crate::queue::redis::connection::Resend;
+use crate::queue::script::Operation;
+use crate::queue::verdict::{Finish, OnFailure, OpenGroup};
 
-type Route<'a> = (&'a str, &'a str, u8, i64, String);
-
-/// `jobs` apart by shard, each part in order.
-pub(super) fn by_shard<'a>(jobs: &'a [StampedJob], shards: &Shards) -> BTreeMap<u16, Vec<&'a StampedJob>> {
-    let mut parts: BTreeMap<u16, Vec<&StampedJob>> = BTreeMap::new();
-    for job in jobs {
-        parts.entry(shards.home(job.tenant.as_str())).or_default().push(job);
-    }
-    parts
+/// Whether the limits of the tenants hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limits {
+    Hold,
+    /// The work was accepted before, and a promise was given.
+    Waived,
 }
 
-/// The blocks of the calls that push `jobs`, in order, and how many jobs are in each.
-pub(super) fn calls<J: Borrow<StampedJob>>(jobs: &[J]) -> impl Iterator<Item = (Vec<String>, usize)> + '_ {
-    let mut rest = jobs;
-    std::iter::from_fn(move || {
-        let (now, later) = rest.split_at(call_len(rest));
-        rest = later;
-        (!now.is_empty()).then(|| (blocks_of(now), now.len()))
-    })
+/// What one call did.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    accepted: usize,
+    conflicts: Vec<String>,
+    /// Tenant, limit, current, maximum, time to wait: each refused tenant with all its jobs.
+    pub(super) refused: Vec<String>,
+    /// Ids of jobs without a unique key that the queue had, or whose cancellation it remembers.
+    pub(super) left_out: Vec<String>,
 }
 
-/// What one call still takes.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    jobs: usize,
-    size_bytes: usize,
-}
-
-impl Room {
-    /// Whether the call takes `job` as well. It takes a first one of any size.
-    pub(super) fn take(&mut self, job: &StampedJob) -> bool {
-        self.size_bytes += job.wire.len();
-        self.jobs += 1;
-        self.jobs == 1 || (self.jobs <= CALL_JOBS && self.size_bytes <= CALL_BYTES)
+impl Pushed {
+    /// For whoever pushed all `count` jobs of the call.
+    pub(super) fn outcome(&self, count: usize) -> Result<PushOutcome, QueueError> {
+        if !self.refused.is_empty() {
+            return Err(QueueError::LimitReached(LimitReached::read(&self.refused)?));
+        }
+        Ok(PushOutcome {
+            accepted: self.accepted,
+            duplicates: count.saturating_sub(self.accepted),
+            conflicts: read_conflicts(&self.conflicts)?,
+        })
     }
 }
 
-fn call_len<J: Borrow<StampedJob>>(jobs: &[J]) -> usize {
-    let mut room = Room::default();
-    jobs.iter().take_while(|job| room.take((*job).borrow())).count()
-}
-
-/// The blocks of jobs: those that go to the same place share one, those with a unique key have one each.
-pub(super) fn blocks_of<J: Borrow<StampedJob>>(jobs: &[J]) -> Vec<String> {
-    let mut arguments = Vec::with_capacity(8 + 2 * jobs.len());
-    let mut routes: BTreeMap<Route<'_>, Vec<&StampedJob>> = BTreeMap::new();
-    for job in jobs.iter().map(Borrow::borrow) {
-        match &job.unique {
-            None => routes.entry(route(job)).or_default().push(job),
-            Some(unique) => push_unique(job, unique, &mut arguments),
+impl Queue {
+    /// Adds jobs. A job whose id is in the queue already, waiting, running or dead, is left as it is, so a
+    /// caller that got no answer may push again. Single jobs that many tasks push at the same time share calls.
+    ///
+    /// # Errors
+    /// [`QueueError::LimitReached`] when a tenant may not add that much: of up to 200 jobs, none of that tenant is
+    /// enqueued then, while those of other tenants are. Otherwise when Redis fails; some of the jobs may be in
+    /// the queue then.
+    pub async fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
+        match jobs {
+            // What a unique key has met is told by the call, not by the job.
+            [job] if job.unique.is_none() => self.push_in_line(job).await,
+            _ => self.push_limited(jobs, Limits::Hold).await,
         }
     }
-    for (route, members) in routes {
-        push_block(route, &members, &mut arguments);
+
+    /// Adds jobs that were accepted before, whatever the limits of their tenants are by now: those of an outbox,
+    /// whose callers were told that they will run.
+    ///
+    /// # Errors
+    /// When Redis fails. Some of the jobs may be in the queue then.
+    pub async fn push_accepted(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
+        self.push_limited(jobs, Limits::Waived).await
     }
-    arguments
-}
 
-/// `'e' tenant lane queue level due group count (id record)*count`
-fn push_block(
-    (tenant, lane, level, due_ms, group): Route<'_>,
-    members: &[&StampedJob],
-    arguments: &mut Vec<String>,
-) {
-    arguments.extend(["e".to_owned(), tenant.to_owned(), lane.to_owned(), members[0].queue.clone()]);
-    arguments.extend([level.to_string(), due_ms.to_string(), group, members.len().to_string()]);
-    for job in members {
-        arguments.extend([job.id.to_string(), record::fresh(job)]);
+    /// Adds a group: `members` that carry its id, and the job that runs when the last of them has ended.
+    ///
+    /// # Errors
+    /// When members are of another tenant than the continuation or too many; else as for [`Queue::push`].
+    pub async fn push_group(
+        &self,
+        group: &OpenGroup,
+        members: &[StampedJob],
+    ) -> Result<PushOutcome, QueueError> {
+        if members.len() > Finish::MAX_CHILDREN {
+            return Err(QueueError::TooManyChildren { count: members.len() });
+        }
+        if members.iter().any(|member| member.tenant != group.continuation.tenant) {
+            return Err(QueueError::ForeignChild);
+        }
+        let mut blocks = Vec::new();
+        encode::push_group(group, &mut blocks);
+        blocks.extend(encode::blocks_of(members));
+        let home = self.home(&group.continuation.tenant);
+        self.enqueue(home, blocks, Limits::Hold).await?.outcome(members.len())
+    }
+
+    /// Adds jobs that run one after the other.
+    ///
+    /// # Errors
+    /// As for [`Queue::push`].
+    pub async fn push_chain(&self, chain: &Chain<'_>) -> Result<PushOutcome, QueueError> {
+        let jobs = chain.jobs();
+        let Some((first, rest)) = jobs.split_first() else { return Ok(PushOutcome::default()) };
+        let mut blocks = Vec::new();
+        // From the end, because a group is there before its member is named.
+        for (job, next) in jobs.iter().zip(rest).rev() {
+            let Some(id) = job.group else { continue };
+            let group = OpenGroup { id, continuation: next.clone(), on_failure: OnFailure::Cancel };
+            encode::push_group(&group, &mut blocks);
+        }
+        blocks.extend(encode::blocks_of(std::slice::from_ref(first)));
+        self.enqueue(self.home(&first.tenant), blocks, Limits::Hold).await?.outcome(1)
+    }
+
+    async fn push_limited(&self, jobs: &[StampedJob], limits: Limits) -> Result<PushOutcome, QueueError> {
+        if self.shards().len() == 1 {
+            return self.push_to(0, jobs, limits).await;
+        }
+        let parts = encode::by_shard(jobs, self.layout());
+        let pushes = parts.iter().map(|(shard, jobs)| self.push_to(*shard, jobs, limits));
+        together(join_all(pushes).await)
+    }
+
+    /// Call after call, so that each tenant's jobs stay in order.
+    async fn push_to<J: Borrow<StampedJob>>(
+        &self,
+        shard: u16,
+        jobs: &[J],
+        limits: Limits,
+    ) -> Result<PushOutcome, QueueError> {
+        let mut outcomes = Vec::new();
+        for (blocks, count) in encode::calls(jobs) {
+            match self.enqueue(shard, blocks, limits).await.and_then(|pushed| pushed.outcome(count)) {
+                Err(error) if !matches!(error, QueueError::LimitReached(_)) => return Err(error),
+                outcome => outcomes.push(outcome),
+            }
+        }
+        together(outcomes)
+    }
+
+    pub(super) async fn enqueue(
+        &self,
+        shard: u16,
+        blocks: Vec<String>,
+        limits: Limits,
+    ) -> Result<Pushed, QueueError> {
+        self.refuse_eviction()?;
+        let mut arguments = vec![u8::from(limits == Limits::Hold).to_string()];
+        arguments.extend(blocks);
+        let (accepted, conflicts, refused, left_out) =
+            self.call(shard, Operation::Enqueue, Resend::Safe, arguments).await?;
+        Ok(Pushed { accepted, conflicts, refused, left_out })
     }
 }
 
-/// `'n' tenant lane queue level due group scope key period_ms on_conflict id record`
-fn push_unique(job: &StampedJob, unique: &UniquePolicy, arguments: &mut Vec<String>) {
-    let (tenant, lane, level, due_ms, group) = route(job);
-    let scope = match unique.until {
-        Until::Started => "s",
-        Until::Finished => "f",
-        Until::Period => "p",
-    };
-    let on_conflict = match unique.on_conflict {
-        OnConflict::Keep => "k",
-        OnConflict::Replace => "r",
-        OnConflict::Reschedule => "t",
-    };
-    let period_ms = unique.period.map_or(0, |period| period.0.as_millis());
-    arguments.extend(["n".to_owned(), tenant.to_owned(), lane.to_owned(), job.queue.clone()]);
-    arguments.extend([level.to_string(), due_ms.to_string(), group, scope.to_owned()]);
-    arguments.extend([unique.digest.clone(), period_ms.to_string(), on_conflict.to_owned()]);
-    arguments.extend([job.id.to_string(), record::fresh(job)]);
+/// One outcome of many. Limits that were reached count only when nothing worse happened.
+fn together(outcomes: Vec<Result<PushOutcome, QueueError>>) -> Result<PushOutcome, QueueError> {
+    let (mut whole, mut refused) = (PushOutcome::default(), Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            Ok(part) => {
+                whole.accepted += part.accepted;
+                whole.duplicates += part.duplicates;
+                whole.conflicts.extend(part.conflicts);
+            }
+            Err(QueueError::LimitReached(limits)) => refused.extend(limits),
+            Err(error) => return Err(error),
+        }
+    }
+    if refused.is_empty() { Ok(whole) } else { Err(QueueError::LimitReached(refused)) }
 }
 
-/// `'g' tenant group policy id due group-of-id queue record`
-pub(super) fn push_group(group: &OpenGroup, arguments: &mut Vec<String>) {
-    let job = &group.continuation;
-    let policy = match group.on_failure {
-        OnFailure::Continue => "a",
-        OnFailure::Cancel => "c",
+fn read_conflicts(conflicts: &[String]) -> Result<Vec<UniqueConflict>, QueueError> {
+    let read = |entry: &[String]| {
+        Some(UniqueConflict {
+            id: entry[0].parse().ok()?,
+            existing: entry[1].parse().ok()?,
+            done: ConflictDone::from_name(&entry[2])?,
+        })
     };
-    let outer = job.group.map_or_else(String::new, |group| group.to_string());
-    arguments.extend(["g".to_owned(), job.tenant.to_string(), group.id.to_string(), policy.to_owned()]);
-    arguments.extend([job.id.to_string(), due_ms(job).to_string(), outer, job.queue.clone()]);
-    arguments.push(record::fresh(job));
-}
-
-fn route(job: &StampedJob) -> Route<'_> {
-    let group = job.group.map_or_else(String::new, |group| group.to_string());
-    (job.tenant.as_str(), &job.lane, job.priority.level(), due_ms(job), group)
-}
-
-/// 0 for a job that is due at once.
-pub(super) fn due_ms(job: &StampedJob) -> i64 {
-    job.due.map_or(0, |due| due.timestamp_millis().max(0))
+    conflicts.chunks_exact(3).map(read).collect::<Option<_>>().ok_or(QueueError::Answer("enqueue"))
 }

@@ -1,4 +1,12 @@
-//! Which shard a tenant's jobs are in.
+//! Which shard a tenant's jobs are in, which slot of a cluster a shard is in, and the number of shards that a queue
+//! was made with, which each of them remembers.
+
+use futures::future::join_all;
+use redis::{Cmd, RedisError};
+
+use crate::queue::error::QueueError;
+use crate::queue::redis::cluster::Servers;
+use crate::queue::redis::connection::Resend;
 
 /// The shards of one queue. Everything of a tenant is in one of them, so no call ever needs two.
 #[derive(Debug)]
@@ -68,6 +76,104 @@ const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// Which of the 16384 slots has the keys of a shard, all of which begin with `prefix`.
+pub(super) fn slot(prefix: &str) -> u16 {
+    let tagged = prefix.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    crc16(tagged.filter(|tag| !tag.is_empty()).unwrap_or(prefix).as_bytes()) % 16_384
+}
+
+/// CRC-16/XMODEM.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, &byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc: u16, _| {
+            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+        })
+    })
+}
+
+/// Refuses a queue of another number of shards; a new queue takes ours.
+pub(super) async fn check_layout(servers: &Servers, shards: &Shards) -> Result<(), QueueError> {
+    let stored = join_all(shards.all().map(|shard| stored(servers, shards, shard))).await;
+    let stored: Vec<Option<String>> = stored.into_iter().collect::<Result<_, _>>()?;
+    for known in stored.iter().flatten() {
+        compare(known, shards.count())?;
+    }
+    for (shard, _) in shards.all().zip(&stored).filter(|(_, known)| known.is_none()) {
+        let mut claim = redis::cmd("SET");
+        claim.arg(key(shards, shard)).arg(shards.count()).arg("NX").arg("GET");
+        let before: Option<String> = servers.query(shard, &claim, Resend::Safe).await?;
+        before.map_or(Ok(()), |known| compare(&known, shards.count()))?;
+    }
+    Ok(())
+}
+
+/// Where a shard remembers the number.
+fn key(shards: &Shards, shard: u16) -> String {
+    format!("{}:shards", shards.prefix(shard))
+}
+
+async fn stored(servers: &Servers, shards: &Shards, shard: u16) -> Result<Option<String>, QueueError> {
+    let known: Option<String> =
+        servers.query(shard, redis::cmd("GET").arg(key(shards, shard)), Resend::Safe).await?;
+    if known.is_some() || shard > 0 {
+        return Ok(known);
+    }
+    // Queues had one shard before they could have several.
+    let mut lanes = Cmd::new();
+    lanes.arg("EXISTS").arg(format!("{}:L", shards.prefix(shard)));
+    let used: bool = servers.query(shard, &lanes, Resend::Safe).await?;
+    Ok(used.then(|| "1".to_owned()))
+}
+
+/// What a shard remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// The queue has so many shards.
+    Of(u16),
+    /// The number is being changed; and whether everything that moves has been copied.
+    Changing { from: u16, to: u16, copied: bool },
+}
+
+impl Layout {
+    /// The form in which it is remembered.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Of(count) => count.to_string(),
+            Self::Changing { from, to, copied } => format!("{from}>{to}{}", if copied { "!" } else { "" }),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, QueueError> {
+        let number = |text: &str| text.parse().map_err(|_| QueueError::Answer("the number of shards"));
+        let Some((from, to)) = text.split_once('>') else { return number(text).map(Self::Of) };
+        let (from, copied) = (number(from)?, to.ends_with('!'));
+        Ok(Self::Changing { from, to: number(to.trim_end_matches('!'))?, copied })
+    }
+}
+
+/// What the first shard remembers, which decides. A new queue has one shard.
+pub(super) async fn read_layout(servers: &Servers, shards: &Shards) -> Result<Layout, QueueError> {
+    stored(servers, shards, 0).await?.map_or(Ok(Layout::Of(1)), |text| Layout::parse(&text))
+}
+
+/// Compares what a shard remembers with the number wanted.
+fn compare(known: &str, wanted: u16) -> Result<(), QueueError> {
+    match Layout::parse(known)? {
+        Layout::Of(stored) if stored == wanted => Ok(()),
+        Layout::Of(stored) => Err(QueueError::Shards { stored, wanted }),
+        Layout::Changing { from, to, .. } => Err(QueueError::Resharding { from, to }),
+    }
+}
+
+/// What a function says that was called under another number.
+pub(super) fn explained(error: QueueError, wanted: u16) -> QueueError {
+    let known = match &error {
+        QueueError::Redis(redis) if redis.code() == Some("SHARDS") => RedisError::detail(redis),
+        _ => None,
+    };
+    known.and_then(|known| compare(known, wanted).err()).unwrap_or(error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +199,27 @@ mod tests {
             assert!(after == before || after == 4, "{name} moved from {before} to {after}");
         }
         assert!(counts.iter().all(|count| (1_100..1_400).contains(count)), "{counts:?}");
+    }
+
+    /// As `CLUSTER KEYSLOT` answers.
+    #[test]
+    fn slots_are_those_of_redis() {
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+        assert_eq!(slot("tenantry:{q.0}"), 15_490);
+        assert_eq!(slot("tenantry:{q.1}:T"), 11_427);
+        assert_eq!(slot("{user1000}.following"), slot("{user1000}.followers"));
+        assert_eq!(slot("foo{}{bar}"), crc16(b"foo{}{bar}") % 16_384);
+    }
+
+    #[test]
+    fn a_layout_is_remembered_as_it_is() {
+        let changing = |copied| Layout::Changing { from: 4, to: 16, copied };
+        for (layout, text) in [(Layout::Of(4), "4"), (changing(false), "4>16"), (changing(true), "4>16!")] {
+            assert_eq!(layout.text(), text);
+            assert_eq!(Layout::parse(text).unwrap(), layout);
+        }
+        for damaged in ["", "x", "4>", ">4", "4>!", "70000"] {
+            assert!(Layout::parse(damaged).is_err(), "{damaged}");
+        }
     }
 }

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use apalis_core::task::Task;
+use apalis_core::task::builder::TaskBuilder;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::asked::{Asked, SHORTEST};
-use super::backoff::{Backoff, jittered};
-use super::delivery;
-use super::reserve::Reserve;
-use super::shard_order::{NextShard, ShardOrder};
-use super::shared::Shared;
-use super::watchers::{POLL, Wanted, Watchers, pop_marker};
-use crate::queue::claim::{Claim, FetchRequest, Fetched, Turn, VirtualTime};
+use crate::error::report;
+use crate::queue::claim::{Claim, ClaimedJob, FetchRequest, Fetched, Turn, VirtualTime};
+use crate::queue::encode;
 use crate::queue::error::QueueError;
-use crate::queue::servers::Servers;
+use crate::queue::redis::cluster::Servers;
+use crate::queue::verdict::Verdict;
+use crate::queue::worker::claims::{ClaimId, Ticket, TicketGuard};
+use crate::queue::worker::shard_order::{NextShard, ShardOrder};
+use crate::queue::worker::watchers::{POLL, Wanted, Watchers, pop_marker};
+use crate::queue::worker::worker_queue::{Backoff, FetchedJob, Shared, jittered};
 
 /// Most jobs in one claim.
 const CLAIM_JOBS: usize = 200;
@@ -240,8 +242,7 @@ impl Feeder {
     async fn deliver(&mut self, claim: Claim, slots: OwnedSemaphorePermit, lease_end: Instant) {
         self.delivered().await;
         let shared = Arc::clone(&self.shared);
-        self.delivery =
-            Some(tokio::spawn(async move { delivery::deliver(&shared, claim, slots, lease_end).await }));
+        self.delivery = Some(tokio::spawn(async move { deliver(&shared, claim, slots, lease_end).await }));
     }
 
     async fn delivered(&mut self) {
@@ -296,4 +297,178 @@ impl Feeder {
 /// Until the next timer, and never longer than the fallback poll.
 fn idle_wait(next_in: Option<Duration>) -> Duration {
     next_in.unwrap_or(POLL).clamp(SHORTEST, jittered(POLL))
+}
+
+/// The shortest wait.
+pub(super) const SHORTEST: Duration = Duration::from_millis(2);
+
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// Number of the request that is to be answered next.
+    pub(super) attempt: u64,
+    /// How often in a row it said "ask again".
+    pub(super) again: u32,
+    /// How often in a row it did not answer.
+    pub(super) failures: u32,
+    pub(super) lanes: Vec<u64>,
+}
+
+impl Asked {
+    /// It said "ask again": when to do so. Usually it says that once or twice, but a damaged index could say so for
+    /// ever,
+    /// and that must not become a busy loop.
+    pub(super) fn ask_again_in(&mut self) -> Duration {
+        self.again += 1;
+        SHORTEST * 2_u32.pow((self.again - 1).min(8))
+    }
+}
+
+/// How long nobody looks for newcomers after the last look.
+const NEWCOMERS_LOOK: Duration = Duration::from_micros(500);
+/// The longest wait, as a power of two of [`NEWCOMERS_LOOK`], when those that were seen could not be had.
+const LONGEST_LOOK: u32 = 6;
+
+/// A tenant with a long backlog takes every slot that it can get, and whoever comes next waits until one of its jobs
+/// ends: minutes, when these are long jobs, and when they are of the same length all end at once, again and again. The
+/// last free slots are therefore for tenants that have nothing running.
+#[derive(Debug)]
+pub(super) struct Reserve {
+    size: usize,
+    /// How often in a row a newcomer was gone, or could not be served, when its job was fetched.
+    missed: u32,
+}
+
+impl Reserve {
+    pub(super) const fn of(size: usize) -> Self {
+        Self { size, missed: 0 }
+    }
+
+    /// How many of `free` slots anybody may have.
+    pub(super) const fn open(&self, free: usize) -> usize {
+        free.saturating_sub(self.size)
+    }
+
+    /// What came of fetching a newcomer's job.
+    pub(super) fn fetched(&mut self, found: bool) {
+        self.missed = if found { 0 } else { (self.missed + 1).min(LONGEST_LOOK) };
+    }
+
+    /// Waits until a newcomer has work, and says in which shard; `None` when there is room for everybody again, or the
+    /// worker stops. `held` of the free slots are the caller's.
+    pub(super) async fn newcomer(&self, shared: &Shared, held: usize) -> Option<u16> {
+        tokio::select! {
+            () = shared.stopping.cancelled() => None,
+            () = self.room(shared, held) => None,
+            shard = self.look(shared) => Some(shard),
+        }
+    }
+
+    async fn room(&self, shared: &Shared, held: usize) {
+        let missing = u32::try_from((self.size + 1).saturating_sub(held)).unwrap_or(u32::MAX);
+        drop(shared.slots.acquire_many(missing).await);
+    }
+
+    /// Looks now and then: a marker would be taken from workers that have room for everybody.
+    async fn look(&self, shared: &Shared) -> u16 {
+        loop {
+            tokio::time::sleep(NEWCOMERS_LOOK * 2_u32.pow(self.missed)).await;
+            for shard in shared.queue.shards() {
+                match shared.queue.newcomers(shard, &shared.options.lanes).await {
+                    Ok(true) => return shard,
+                    Ok(false) => shared.polled(),
+                    Err(error) => tracing::debug!(queue.shard = shard, %error, "cannot look for newcomers"),
+                }
+            }
+        }
+    }
+}
+
+/// Reads what claimed jobs are, and hands them to apalis, each with its slot. A claim whose records cannot be read
+/// for long is left to its lease.
+pub(super) async fn deliver(
+    shared: &Shared,
+    mut claim: Claim,
+    mut slots: OwnedSemaphorePermit,
+    lease_end: Instant,
+) {
+    let lease = shared.queue.config().lease;
+    let mut backoff = Backoff::new();
+    while let Err(error) = shared.queue.read_records(&mut claim).await {
+        tracing::warn!(error = report(&error), queue.shard = claim.shard, "cannot read jobs, trying again");
+        if shared.stopping.is_cancelled() || Instant::now() + lease * 2 / 3 > lease_end {
+            return;
+        }
+        backoff.wait().await;
+    }
+    let mut tasks = Vec::with_capacity(claim.jobs.len());
+    let id = ClaimId { shard: claim.shard, fence: claim.fence };
+    for (place, job) in claim.jobs.iter().enumerate() {
+        let place = (id, place);
+        // An answer that got lost may bring more than there are slots now.
+        let Some(slot) = slots.split(1) else {
+            give_back(shared, job, place, lease_end).await;
+            continue;
+        };
+        match admit(shared, job, place, slot, lease_end) {
+            Ok(task) => tasks.push(task),
+            Err((ticket, code)) => quarantine(shared, &ticket, code).await,
+        }
+    }
+    // Dropping a task gives its job back.
+    drop(shared.buffer.add(tasks));
+}
+
+async fn give_back(shared: &Shared, job: &ClaimedJob, place: (ClaimId, usize), lease_end: Instant) {
+    let ticket = Arc::new(Ticket::new(job, place, 0, None, None));
+    shared.claims.add(&ticket, lease_end);
+    if ticket.settle() {
+        let request = ticket.request(Verdict::Released.into());
+        shared.finishes(job.shard).send(request).await.ok();
+    }
+}
+
+/// The job as a task; or, when the queue's own record of it cannot be used, why.
+fn admit(
+    shared: &Shared,
+    job: &ClaimedJob,
+    place: (ClaimId, usize),
+    slot: OwnedSemaphorePermit,
+    lease_end: Instant,
+) -> Result<Task<FetchedJob>, (Arc<Ticket>, &'static str)> {
+    let record = job.record.as_deref();
+    let read = record.and_then(encode::parse).filter(|record| record.tenant == &*job.tenant);
+    let ids = job.tenant.parse().ok().zip(job.id.parse().ok());
+    let (Some(read), Some((tenant_id, job_id))) = (read, ids) else {
+        let code = if record.is_some() { "record_damaged" } else { "record_missing" };
+        let ticket = Arc::new(Ticket::new(job, place, 0, None, Some(slot)));
+        shared.claims.add(&ticket, lease_end);
+        return Err((ticket, code));
+    };
+    let wire: Arc<str> = read.wire.into();
+    let ticket = Arc::new(Ticket::new(job, place, read.attempts, Some(Arc::clone(&wire)), Some(slot)));
+    shared.claims.add(&ticket, lease_end);
+    let fetched = FetchedJob {
+        tenant: tenant_id,
+        id: job_id,
+        wire,
+        attempts: read.attempts,
+        deaths: read.deaths,
+        interruptions: read.interruptions,
+        parks: read.parks,
+        redriven: read.redriven,
+        fence: ticket.claim.fence,
+        cancel: ticket.cancel.clone(),
+        called_off: Arc::clone(&ticket.called_off),
+    };
+    let guard = TicketGuard { ticket, finishes: shared.finishes(job.shard).clone() };
+    Ok(TaskBuilder::new(fetched).data(Arc::new(guard)).build())
+}
+
+async fn quarantine(shared: &Shared, ticket: &Arc<Ticket>, code: &'static str) {
+    let reason = "the queue's own record of the job cannot be used".to_owned();
+    if ticket.settle() {
+        let request = ticket.request(Verdict::Quarantined { code, reason }.into());
+        shared.finishes(ticket.claim.shard).send(request).await.ok();
+        shared.report_quarantined(&ticket.tenant, &ticket.id, None, code);
+    }
 }

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::backoff::Backoff;
-use super::shared::Shared;
-use super::ticket::{FinishRequest, Ticket};
 use crate::error::report;
-use crate::queue::charge::Charges;
 use crate::queue::error::QueueError;
-use crate::queue::finish::{Finish, Verdict};
-use crate::queue::finishing::FinishedJob;
+use crate::queue::finish::{Charges, FinishedJob};
+use crate::queue::verdict::{Finish, Verdict};
+use crate::queue::worker::claims::{FinishRequest, Ticket};
+use crate::queue::worker::worker_queue::{Backoff, Shared};
 
 /// Most jobs in one call.
 const BATCH_JOBS: usize = 200;

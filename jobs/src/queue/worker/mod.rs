@@ -2,35 +2,16 @@
 //!
 //! apalis calls a backend only when it has nothing better to do, never during a drain, and ends the worker at
 //! the first error. So nothing that must happen in time happens there: feeder, finisher, renewer, watchdog,
-//! reaper and heartbeat are tasks of their own, which outlive any absence of Redis; [`JobBackend`] merely
-//! empties a buffer.
+//! reaper and heartbeat are tasks of their own, which outlive any absence of Redis;
+//! [`JobBackend`](crate::queue::JobBackend) merely empties a buffer.
 
-mod acker;
-mod asked;
-mod backend;
-mod backoff;
-mod buffer;
-mod claims;
-mod delivery;
+pub(crate) mod claims;
 mod feeder;
 mod finisher;
-mod job;
-mod presence;
-mod reaper;
-mod renewer;
-mod reserve;
-#[cfg(feature = "test-support")]
-mod run_for_tests;
+mod leases;
 mod shard_order;
-mod shared;
-mod signals;
-mod ticket;
 mod watchers;
-mod worker_queue;
+pub(crate) mod worker_queue;
 
-pub use backend::JobBackend;
-pub use job::{FetchedJob, QuarantinedJob};
-#[cfg(feature = "test-support")]
-pub use run_for_tests::run_for_tests;
 pub use shard_order::{NextShard, ShardOrder};
-pub use worker_queue::{StopReport, WorkerObserver, WorkerOptions, WorkerQueue};
+pub use worker_queue::{FetchedJob, QuarantinedJob, StopReport, WorkerObserver, WorkerOptions, WorkerQueue};

@@ -7,12 +7,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use super::backoff::{Backoff, jittered};
-use super::shared::Shared;
-use crate::queue::client::Queue;
-use crate::queue::connection::Resend;
 use crate::queue::error::QueueError;
-use crate::queue::servers::Servers;
+use crate::queue::queue::Queue;
+use crate::queue::redis::cluster::Servers;
+use crate::queue::redis::connection::Resend;
+use crate::queue::worker::worker_queue::{Backoff, Shared, jittered};
 
 /// How long a wait on the wake-up markers lasts at most, on average.
 pub(super) const POLL: Duration = Duration::from_millis(1_500);

@@ -1,19 +1,25 @@
-//! Starting and stopping the tasks behind a backend.
+//! Starting and stopping the tasks behind a backend, and what they share.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use apalis_core::task::Task;
 use futures::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use super::backend::JobBackend;
-use super::job::QuarantinedJob;
-use super::shared::Shared;
-use super::{feeder, finisher, presence, reaper, renewer, signals};
-use crate::queue::client::Queue;
-use crate::queue::finish::Verdict;
-use crate::queue::lane::Lane;
+use crate::id::JobId;
+use crate::queue::apalis::JobBackend;
+use crate::queue::job::Lane;
+use crate::queue::queue::Queue;
+use crate::queue::verdict::Verdict;
+use crate::queue::worker::claims::{Claims, FinishRequest};
+use crate::queue::worker::{feeder, finisher, leases};
+use crate::tenant::TenantId;
 
 /// What a worker can do.
 #[derive(Debug, Clone)]
@@ -77,11 +83,11 @@ impl WorkerQueue {
                 .map(|requests| tokio::spawn(finisher::run(Arc::clone(&shared), requests)))
                 .collect(),
             others: vec![
-                tokio::spawn(renewer::run(Arc::clone(&shared))),
-                tokio::spawn(renewer::watch(Arc::clone(&shared))),
-                tokio::spawn(signals::run(Arc::clone(&shared))),
-                tokio::spawn(reaper::run(Arc::clone(&shared))),
-                tokio::spawn(presence::run(Arc::clone(&shared))),
+                tokio::spawn(leases::renew_at_intervals(Arc::clone(&shared))),
+                tokio::spawn(leases::watch_leases(Arc::clone(&shared))),
+                tokio::spawn(leases::stop_cancelled(Arc::clone(&shared))),
+                tokio::spawn(leases::reap_at_intervals(Arc::clone(&shared))),
+                tokio::spawn(leases::declare_at_intervals(Arc::clone(&shared))),
             ],
             shared,
             quarantined: Some(quarantined),
@@ -186,7 +192,7 @@ impl WorkerObserver {
     /// is lost. They hold their slots; anything but 0 for long is a handler that never yields.
     #[must_use]
     pub fn stuck(&self) -> usize {
-        self.shared.claims.stuck(signals::STUCK)
+        self.shared.claims.stuck(leases::STUCK)
     }
 
     /// As [`crate::queue::Queue::eviction_policy`].
@@ -200,4 +206,208 @@ impl WorkerObserver {
     pub fn oldest_running(&self) -> Option<Duration> {
         self.shared.claims.oldest()
     }
+}
+
+/// A job that this process has claimed. Its bytes were not checked yet: [`crate::envelope::Verifier::verify`]
+/// does.
+#[derive(Debug, Clone)]
+pub struct FetchedJob {
+    /// In whose queue it was: what `verify` compares the stamp with.
+    pub tenant: TenantId,
+    /// Its id, as the queue knows it.
+    pub id: JobId,
+    /// The signed bytes.
+    pub wire: Arc<str>,
+    /// How often its handler failed before.
+    pub attempts: u32,
+    /// How often a worker vanished while it ran.
+    pub deaths: u32,
+    /// How often it was given back at a shutdown.
+    pub interruptions: u32,
+    /// How often it came when its tenant could not run.
+    pub parks: u32,
+    /// Whether it was a dead letter or in quarantine, and was started again.
+    pub redriven: bool,
+    /// Grows with every claim: a store can refuse a writer that comes with a smaller one than it has seen.
+    pub fence: u64,
+    /// Fires when the handler must stop: the claim is lost or about to be, or the process shuts down.
+    pub cancel: CancellationToken,
+    pub(in crate::queue) called_off: Arc<AtomicBool>,
+}
+
+impl FetchedJob {
+    /// Whether [`FetchedJob::cancel`] fired because somebody cancelled the job: then it does not come back.
+    #[must_use]
+    pub fn was_cancelled(&self) -> bool {
+        self.called_off.load(Ordering::Acquire)
+    }
+}
+
+/// A job that the queue itself put in quarantine, so that whoever waits for it can be told.
+#[derive(Debug, Clone)]
+pub struct QuarantinedJob {
+    /// In whose queue it was.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: JobId,
+    /// Its signed bytes, if they are still there. Unchecked.
+    pub wire: Option<String>,
+    /// Why: `worker_died`, `record_damaged` or `record_missing`.
+    pub code: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) options: WorkerOptions,
+    /// Random, so that two replicas never share it.
+    pub(crate) name: String,
+    pub(crate) buffer: Buffer,
+    pub(crate) claims: Claims,
+    /// One permit for each job that may be claimed.
+    pub(crate) slots: Arc<Semaphore>,
+    /// One channel for each shard: one that cannot be reached delays only its own jobs.
+    finishes: Vec<mpsc::Sender<FinishRequest>>,
+    pub(crate) quarantined: mpsc::Sender<QuarantinedJob>,
+    /// No more jobs.
+    pub(crate) stopping: CancellationToken,
+    /// No more anything.
+    pub(crate) ending: CancellationToken,
+    last_poll: Mutex<Instant>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        queue: Queue,
+        options: WorkerOptions,
+        finishes: Vec<mpsc::Sender<FinishRequest>>,
+        quarantined: mpsc::Sender<QuarantinedJob>,
+    ) -> Self {
+        Self {
+            name: hex::encode(rand::random::<[u8; 8]>()),
+            slots: Arc::new(Semaphore::new(options.concurrency.max(1))),
+            buffer: Buffer::default(),
+            claims: Claims::default(),
+            stopping: CancellationToken::new(),
+            ending: CancellationToken::new(),
+            last_poll: Mutex::new(Instant::now()),
+            queue,
+            options,
+            finishes,
+            quarantined,
+        }
+    }
+
+    pub(crate) fn finishes(&self, shard: u16) -> &mpsc::Sender<FinishRequest> {
+        &self.finishes[usize::from(shard)]
+    }
+
+    pub(crate) fn polled(&self) {
+        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(crate) fn last_poll(&self) -> Instant {
+        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever listens. Nobody has to.
+    pub(crate) fn report_quarantined(
+        &self,
+        tenant: &str,
+        id: &str,
+        wire: Option<String>,
+        code: &'static str,
+    ) {
+        tracing::warn!(tenant.id = tenant, job.id = id, code, "job quarantined by the queue");
+        if let (Ok(tenant), Ok(id)) = (tenant.parse(), id.parse()) {
+            self.quarantined.try_send(QuarantinedJob { tenant, id, wire, code }).ok();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    tasks: VecDeque<Task<FetchedJob>>,
+    wakers: Vec<Waker>,
+    closed: bool,
+}
+
+impl Buffer {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the tasks back when the buffer is closed.
+    pub(crate) fn add(&self, tasks: Vec<Task<FetchedJob>>) -> Result<(), Vec<Task<FetchedJob>>> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(tasks);
+        }
+        inner.tasks.extend(tasks);
+        let wakers = std::mem::take(&mut inner.wakers);
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// The next task; `None` when there will be no more.
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Option<Task<FetchedJob>>> {
+        let mut inner = self.lock();
+        if let Some(task) = inner.tasks.pop_front() {
+            return Poll::Ready(Some(task));
+        }
+        if inner.closed {
+            return Poll::Ready(None);
+        }
+        if !inner.wakers.iter().any(|known| known.will_wake(waker)) {
+            inner.wakers.push(waker.clone());
+        }
+        Poll::Pending
+    }
+
+    /// Ends every worker that polls, and hands out what none of them took.
+    pub(crate) fn close(&self) -> Vec<Task<FetchedJob>> {
+        let mut inner = self.lock();
+        inner.closed = true;
+        let wakers = std::mem::take(&mut inner.wakers);
+        let tasks = inner.tasks.drain(..).collect();
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        tasks
+    }
+}
+
+/// Exponential backoff with full jitter.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    pub(super) const fn new() -> Self {
+        Self { next: Self::FIRST }
+    }
+
+    pub(super) const fn reset(&mut self) {
+        self.next = Self::FIRST;
+    }
+
+    pub(super) async fn wait(&mut self) {
+        let longest = self.next;
+        self.next = (self.next * 2).min(Self::LONGEST);
+        tokio::time::sleep(longest.mul_f64(rand::random_range(0.5..1.0))).await;
+    }
+}
+
+/// A period of about `mean`, different each time.
+pub(super) fn jittered(mean: Duration) -> Duration {
+    mean.mul_f64(rand::random_range(0.8..1.2))
 }
