@@ -48,7 +48,7 @@ fuzz: toolchain ## Try the API with requests made out of its own description; EX
 
 model: toolchain redis ## Try the queue against its model at length: SEEDS=10000 random scripts from seed FIRST=0 on
 	@TENANTRY_MODEL_SEEDS=$(SEEDS) TENANTRY_MODEL_FIRST_SEED=$(FIRST) \
-		cargo test --locked --package tests --test it -- queue::model --nocapture
+		cargo test --locked --package fair-queue --test it -- model:: --nocapture
 
 bench: toolchain redis ## Measure the queue beside its peers; ONLY=drain for one figure, QUICK=1 for fewer runs
 	@cargo run --release --locked --quiet --package benches --bin bench

@@ -4,82 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+pub use fair_queue::{GroupId, JobId};
 use md5::Digest as _;
 use serde::{Deserialize, Serialize};
-use uuid::{Builder, Uuid};
 
 use crate::tenant::InvalidId;
-
-/// Names one job for ever: a UUID version 7 (RFC 9562), so ids sort by creation time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JobId(Uuid);
-
-impl JobId {
-    /// A fresh id, created at `now`.
-    #[must_use]
-    pub fn generate(now: DateTime<Utc>) -> Self {
-        Self::from_parts(now, rand::random())
-    }
-
-    /// The id that everyone computes for the same `seed` and moment.
-    ///
-    /// Whoever makes the job again after a crash or beside another replica makes the same id, so the queue
-    /// keeps one.
-    #[must_use]
-    pub fn derived(at: DateTime<Utc>, seed: &str) -> Self {
-        let digest = sha2::Sha256::digest(seed.as_bytes());
-        let mut tail = [0; 10];
-        tail.copy_from_slice(&digest[..10]);
-        Self::from_parts(at, tail)
-    }
-
-    /// When the job was made, as its id tells; `None` for an id that is not of version 7.
-    #[must_use]
-    pub fn created_at(&self) -> Option<DateTime<Utc>> {
-        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
-        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
-    }
-
-    fn from_parts(at: DateTime<Utc>, tail: [u8; 10]) -> Self {
-        let ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);
-        Self(Builder::from_unix_timestamp_millis(ms, &tail).into_uuid())
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for JobId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Uuid::try_parse(text).map(Self).map_err(|_| InvalidId::new("job id", "a UUID"))
-    }
-}
-
-/// Names a group: a set of jobs with one continuation that starts when the last of them is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct GroupId(JobId);
-
-impl GroupId {
-    /// The group that `parent` opens. A job opens at most one group, so a second run names the same one.
-    #[must_use]
-    pub fn of(parent: JobId) -> Self {
-        Self(parent)
-    }
-}
-
-impl fmt::Display for GroupId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Names a document inside its knowledge base: `doc-` and the MD5 of its name, as `LightRAG` does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -151,17 +80,6 @@ mod tests {
             DocumentId::of_name("curie.md").chunk_id(7),
             "doc-8273fb29cbb3ee401f1b7b71aa4a5661-chunk-007"
         );
-    }
-
-    #[test]
-    fn a_derived_id_is_version_7_and_repeats() {
-        let at = DateTime::from_timestamp_millis(1_700_000_000_123).unwrap();
-        let id = JobId::derived(at, "nightly|acme");
-        assert_eq!(id, JobId::derived(at, "nightly|acme"));
-        assert_ne!(id, JobId::derived(at, "nightly|acme2"));
-        assert_eq!(id.0.get_version_num(), 7);
-        assert_eq!(id.created_at(), Some(at));
-        assert!(id.to_string().starts_with("018bcfe5-687b-7"));
     }
 
     #[test]

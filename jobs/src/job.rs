@@ -2,60 +2,11 @@
 
 use std::time::Duration;
 
+pub use fair_queue::Priority;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::tenant::{Permission, TenantStatus};
-
-/// Which of a tenant's waiting jobs goes first. Between tenants priority means nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Priority {
-    /// Somebody is waiting for it.
-    High = 0,
-    /// The usual.
-    #[default]
-    Normal = 1,
-    /// When there is nothing better to do.
-    Low = 2,
-    /// Maintenance.
-    Background = 3,
-}
-
-impl Priority {
-    /// The list of the tenant's queue that holds the job: 0 is served first.
-    #[must_use]
-    pub const fn level(self) -> u8 {
-        self as u8
-    }
-
-    /// The priority of a list.
-    #[must_use]
-    pub const fn from_level(level: u32) -> Self {
-        match level {
-            0 => Self::High,
-            1 => Self::Normal,
-            2 => Self::Low,
-            _ => Self::Background,
-        }
-    }
-
-    /// The Open Job Spec `priority`: a higher number goes first, 0 is normal.
-    #[must_use]
-    pub const fn number(self) -> i32 {
-        1 - self as i32
-    }
-
-    /// The priority whose Open Job Spec number is nearest to `number`.
-    #[must_use]
-    pub const fn from_number(number: i32) -> Self {
-        match number {
-            1.. => Self::High,
-            0 => Self::Normal,
-            -1 => Self::Low,
-            _ => Self::Background,
-        }
-    }
-}
 
 /// A kind of work: a payload with a name and a policy. Only the name has to be said.
 ///
@@ -135,18 +86,5 @@ impl JobPolicy {
             max_attempts: J::MAX_ATTEMPTS,
             timeout: J::TIMEOUT,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn priorities_survive_the_wire() {
-        for priority in [Priority::High, Priority::Normal, Priority::Low, Priority::Background] {
-            assert_eq!(Priority::from_number(priority.number()), priority);
-        }
-        assert_eq!(Priority::default().number(), 0);
     }
 }

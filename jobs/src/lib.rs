@@ -3,10 +3,9 @@
 //! The road of a job leads through this crate in one direction:
 //! [`tenant`] says who asks, [`envelope`] stamps the job with it, [`queue`] carries the stamped bytes,
 //! and [`envelope::Verifier`] is the only way from those bytes back to a [`tenant::TenantContext`].
-//! No database driver is named here; Redis is reached only from [`queue`].
+//! No database driver is named here; Redis is reached only by [`fair_queue`], behind [`queue`].
 
 mod as_text;
-pub mod clock;
 pub mod cron;
 pub mod enqueuer;
 pub mod envelope;
@@ -20,7 +19,8 @@ pub mod queue;
 mod schema;
 pub mod tenant;
 pub mod types;
-pub mod url;
+
+pub use fair_queue::{clock, url};
 
 pub use enqueuer::{EnqueueError, Enqueuer};
 pub use error::JobError;

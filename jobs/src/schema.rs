@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::id::{DocumentId, JobId};
+use crate::id::DocumentId;
 use crate::tenant::{Actor, ApiKeyId, Identity, KbId, Subject, TenantId};
 
 macro_rules! texts {
@@ -35,8 +35,6 @@ texts! {
         "pattern" = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "acme";
     KbId: "Names a knowledge base inside its tenant: a DNS label.",
         "pattern" = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "default";
-    JobId: "Names a job: a UUID, of version 7 where we made it.",
-        "format" = "uuid", "0190b5a8-7c00-7000-8000-000000000000";
     DocumentId: "Names a document: `doc-` and the MD5 of its name.",
         "pattern" = "^doc-[0-9a-f]{32}$", "doc-d41d8cd98f00b204e9800998ecf8427e";
     ApiKeyId: "Names an API key. Not secret.",

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use fair_queue::testing::shared_redis_url;
 use jobs::envelope::StampKeys;
 use jobs::queue::{JobState, Queue, QueueConfig};
 use jobs::tenant::{Actor, Identity, Role, TenantContext, TenantId};
 use jobs::{Job, JobError, JobId};
 use serde::{Deserialize, Serialize};
 use stores::StoresConfig;
-use tests::services::shared_redis_url;
 use tests::wait::wait_for;
 use worker::compute::{Stopped, Turn};
 use worker::{Handler, JobContext, Worker};
@@ -87,7 +87,7 @@ async fn completes(queue: &Queue, who: &TenantContext, job: JobId) {
 async fn work_without_end_delays_no_lease_and_no_other_tenant() {
     let (data, state) = (tempfile::tempdir().unwrap(), State::default());
     let prefix = format!("busy-{}", uuid::Uuid::now_v7());
-    let config = QueueConfig { prefix, lease: LEASE, ..QueueConfig::new(shared_redis_url().into()) };
+    let config = QueueConfig { prefix, lease: LEASE, ..jobs::queue::config(shared_redis_url().into()) };
     let keys = StampKeys::parse(&StampKeys::generate("test")).unwrap();
     let stores = StoresConfig::embedded(data.path().to_owned(), config.url.clone());
     let queue = Queue::connect(config.clone()).await.unwrap();

@@ -4,13 +4,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fair_queue::testing::shared_redis_url;
 use jobs::envelope::StampKeys;
 use jobs::queue::{Cancelled, JobState, Queue, QueueConfig};
 use jobs::tenant::{Actor, Role, TenantId};
 use jobs::{Job, JobError};
 use serde::{Deserialize, Serialize};
 use stores::StoresConfig;
-use tests::services::shared_redis_url;
 use tests::wait::wait_for;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,7 @@ impl Handler for Endless {
 async fn start(data: &std::path::Path, notes: &Notes) -> (Worker, Queue) {
     let queue = QueueConfig {
         prefix: format!("cancelled-{}", uuid::Uuid::now_v7()),
-        ..QueueConfig::new(shared_redis_url().into())
+        ..jobs::queue::config(shared_redis_url().into())
     };
     let keys = StampKeys::parse(&StampKeys::generate("test")).unwrap();
     let stores = StoresConfig::embedded(data.to_owned(), queue.url.clone());

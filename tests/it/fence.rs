@@ -23,6 +23,24 @@ fn drivers_by_member() -> BTreeMap<String, Vec<String>> {
     metadata.packages.iter().map(named).collect()
 }
 
+/// Who depends on `fair-queue` could push what was not stamped for a tenant; everyone else has the door in
+/// `jobs::queue`.
+#[test]
+fn only_jobs_and_tests_depend_on_the_queue() {
+    let metadata = MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo metadata describes the workspace");
+    let depends = |package: &&cargo_metadata::Package| {
+        package.dependencies.iter().any(|dependency| dependency.name == "fair-queue")
+    };
+    let mut found: Vec<_> =
+        metadata.packages.iter().filter(depends).map(|package| package.name.to_string()).collect();
+    found.sort_unstable();
+    assert_eq!(found, ["fair-queue", "jobs", "tests"], "push through jobs::queue::Queue instead");
+}
+
 #[test]
 fn only_stores_depends_on_a_driver() {
     let members = drivers_by_member();

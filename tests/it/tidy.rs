@@ -51,10 +51,9 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     if inner && text.lines().any(|line| line.contains("fn ") && !line.trim_start().starts_with("//")) {
         faults.push(format!("{path}: mod.rs and lib.rs hold no logic: move it to a file with a name"));
     }
-    let apalis =
-        path.starts_with("jobs/src/queue/") || path == "worker/src/run.rs" || path.starts_with("tests/");
+    let apalis = path.starts_with("jobs/queue/") || path == "worker/src/run.rs" || path.starts_with("tests/");
     if !apalis && text.lines().any(|line| line.trim_start().starts_with(&["use ", "apalis"].concat())) {
-        faults.push(format!("{path}: only jobs/src/queue and worker/src/run.rs name apalis"));
+        faults.push(format!("{path}: only jobs/queue and worker/src/run.rs name apalis"));
     }
     faults
 }

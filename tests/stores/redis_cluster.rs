@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fair_queue::testing::RedisCluster;
 use jobs::clock::SystemClock;
 use jobs::tenant::TenantContext;
 use stores::{Opened, StoresConfig};
-use tests::services::RedisCluster;
 use tests::wait::wait_for;
 
 const MASTERS: usize = 3;

@@ -46,7 +46,7 @@ use crate::tools::Tools;
 /// }
 ///
 /// # async fn example(keys: StampKeys) -> anyhow::Result<()> {
-/// let queue = QueueConfig::new("redis://127.0.0.1".into());
+/// let queue = jobs::queue::config("redis://127.0.0.1".into());
 /// let stores = stores::StoresConfig::embedded("data".into(), queue.url.clone());
 /// let worker = Worker::builder(queue, keys, stores);
 /// let worker = worker.register::<SendInvoice>().concurrency(32).start().await?;

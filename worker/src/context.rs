@@ -211,7 +211,8 @@ impl JobContext {
             leaves.children.push(member);
         }
         let continuation = self.child(continuation, leaves.count(), None)?;
-        leaves.group = Some(OpenGroup { id, continuation, on_failure: OnFailure::Continue });
+        let (continuation, on_failure) = (continuation.into(), OnFailure::Continue);
+        leaves.group = Some(OpenGroup { id, continuation, on_failure });
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jobs::error::report;
 use jobs::plan::Plans;
 use jobs::queue::{Flow, Queue, QueueError, TenantShare};
-use jobs::tenant::TenantStatus;
+use jobs::tenant::{TenantId, TenantStatus};
 use stores::model::Tenant;
 use stores::{SettingsRelay, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -134,7 +134,8 @@ impl LimitsKeeper {
         let cursor = self.cursors().get(&shard).cloned().unwrap_or_else(|| "0".to_owned());
         let kept = self.queue.kept_settings(shard, &cursor).await?;
         self.cursors().insert(shard, kept.cursor);
-        let kept: BTreeMap<_, _> = kept.tenants.into_iter().collect();
+        let kept = kept.tenants.into_iter().map(|(partition, fields)| (TenantId::from(partition), fields));
+        let kept: BTreeMap<_, _> = kept.collect();
         let (names, mut told) = (kept.keys().cloned().collect::<Vec<_>>(), 0);
         for names in names.chunks(BATCH as usize) {
             for tenant in self.settings.settings_of(names).await? {

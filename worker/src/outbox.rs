@@ -75,7 +75,7 @@ impl Relay {
                 );
                 // Those of other tenants were taken: a tenant whose keys are damaged must not keep them here.
                 let QueueError::LimitReached(refused) = error else { return Ok(0) };
-                let refused = |row: &OutboxRow| refused.iter().any(|limit| limit.tenant == row.tenant_id);
+                let refused = |row: &OutboxRow| refused.iter().any(|limit| limit.tenant == *row.tenant_id);
                 rows.into_iter().filter(|row| !refused(row)).collect()
             }
         };

@@ -79,7 +79,8 @@ impl Processor {
         let mut finish = match result {
             Ok(()) => {
                 let leaves = cx.take_leaves();
-                Finish { verdict: Verdict::Completed, children: leaves.children, group: leaves.group }
+                let children = leaves.children.into_iter().map(Into::into).collect();
+                Finish { verdict: Verdict::Completed, children, group: leaves.group }
             }
             // However it failed: nobody wants it any more.
             Err(_) if job.was_cancelled() => Verdict::Dropped { reason: CANCELLED.to_owned() }.into(),

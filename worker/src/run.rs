@@ -138,6 +138,7 @@ impl Worker {
         ];
 
         let options = WorkerOptions::new(registry.lanes(), usize::from(pool.concurrency));
+        let options = WorkerOptions { retry: jobs::queue::retry_rule(), ..options };
         let mut worker_queue = WorkerQueue::start(queue, options);
         let history = History::start(stores.clone());
         let (state, plans) = (Arc::new(state), Arc::new(plans));
@@ -149,7 +150,7 @@ impl Worker {
             // Ends by itself when the queue is gone.
             tokio::spawn(async move {
                 while let Some(job) = quarantined.recv().await {
-                    processor.put_aside(job).await;
+                    processor.put_aside(job.into()).await;
                 }
             });
         }

@@ -110,7 +110,7 @@ impl QueueSettings {
     /// The queue with these settings.
     #[must_use]
     pub fn config(&self) -> QueueConfig {
-        let config = QueueConfig::new(self.url());
+        let config = jobs::queue::config(self.url());
         QueueConfig { shards: self.shards.unwrap_or(config.shards), ..config }
     }
 }

@@ -47,7 +47,7 @@ impl<'a> Chain<'a> {
     /// As for [`Stamper::stamp`].
     pub fn then_with<J: Job>(mut self, job: &J, options: EnqueueOptions) -> Result<Self, StampError> {
         let id = options.id.unwrap_or_else(|| JobId::generate(self.stamper.now()));
-        let options = EnqueueOptions { id: Some(id), group: Some(link(id)), ..options };
+        let options = EnqueueOptions { id: Some(id), group: Some(GroupId::after(id)), ..options };
         self.jobs.push(self.stamper.stamp(self.tenant, job, options)?);
         Ok(self)
     }
@@ -57,9 +57,4 @@ impl<'a> Chain<'a> {
     pub fn jobs(&self) -> &[StampedJob] {
         &self.jobs
     }
-}
-
-/// The group of one job that the next in the chain waits for. Another one than the job itself may open.
-fn link(id: JobId) -> GroupId {
-    GroupId::of(JobId::derived(id.created_at().unwrap_or_default(), &format!("the link after {id}")))
 }

@@ -23,7 +23,6 @@ pub use chain::Chain;
 pub use fields::{Envelope, Meta};
 pub use keys::{InvalidKeys, StampKeys};
 pub use policy::{IsoDuration, RetryPolicy};
-pub(crate) use stamper::lane;
 pub use stamper::{EnqueueOptions, StampError, StampedJob, Stamper};
 pub use trace::TraceParent;
 pub use unique::{OnConflict, Unique, UniqueKey, UniquePolicy, UniqueScope, Until};

@@ -125,12 +125,19 @@ impl RetryPolicy {
     /// The wait after failure number `failures` (1 for the first). `random` is uniform in 0..1.
     #[must_use]
     pub fn wait(&self, failures: u32, random: f64) -> Duration {
-        let exponent = f64::from(failures.saturating_sub(1).min(64));
-        let longest = self.max_interval.0.as_secs_f64();
-        let full = (self.initial_interval.0.as_secs_f64() * self.backoff_coefficient.max(1.0).powf(exponent))
-            .min(longest);
-        let wait = if self.jitter { full * (0.5 + 0.5 * random.clamp(0.0, 1.0)) } else { full };
-        Duration::from_secs_f64(wait)
+        fair_queue::RetryPolicy::from(self).wait(failures, random)
+    }
+}
+
+impl From<&RetryPolicy> for fair_queue::RetryPolicy {
+    fn from(policy: &RetryPolicy) -> Self {
+        Self {
+            max_attempts: policy.max_attempts,
+            initial_interval: policy.initial_interval.0,
+            backoff_coefficient: policy.backoff_coefficient,
+            max_interval: policy.max_interval.0,
+            jitter: policy.jitter,
+        }
     }
 }
 

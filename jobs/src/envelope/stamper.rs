@@ -1,6 +1,9 @@
 //! From a job and a context to bytes that can be enqueued.
 
+use std::borrow::Borrow;
+
 use chrono::{DateTime, Utc};
+use fair_queue::{Lane, NewJob, PartitionId};
 use serde_json::value::to_raw_value;
 
 use super::fields::{Envelope, Meta};
@@ -15,26 +18,19 @@ use crate::id::{GroupId, JobId};
 use crate::job::{Job, Priority};
 use crate::tenant::{TenantContext, TenantId};
 
-/// A job that was signed for a tenant: the only thing the queue accepts. Its fields are where it goes, read
-/// from what was signed, so they cannot disagree with it.
+/// A job that was signed for a tenant: the only thing the queue accepts. Where it goes was read from what was signed,
+/// so the two cannot disagree.
 #[derive(Debug, Clone)]
 pub struct StampedJob {
-    pub(crate) id: JobId,
-    pub(crate) tenant: TenantId,
-    pub(crate) lane: String,
-    pub(crate) queue: String,
-    pub(crate) priority: Priority,
-    pub(crate) due: Option<DateTime<Utc>>,
-    pub(crate) group: Option<GroupId>,
-    pub(crate) unique: Option<UniquePolicy>,
-    pub(crate) wire: String,
+    tenant: TenantId,
+    job: NewJob,
 }
 
 impl StampedJob {
     /// The job's id.
     #[must_use]
     pub fn id(&self) -> JobId {
-        self.id
+        self.job.id
     }
 
     /// Whose job it is.
@@ -46,27 +42,33 @@ impl StampedJob {
     /// The signed bytes: JSON of a [`super::WireEnvelope`].
     #[must_use]
     pub fn wire(&self) -> &str {
-        &self.wire
+        std::str::from_utf8(&self.job.payload).unwrap_or_default()
     }
 
     pub(super) fn route(claims: &Claims, envelope: &Envelope, wire: String) -> Self {
-        Self {
+        let job = NewJob {
             id: claims.jti,
-            tenant: claims.tenant.clone(),
-            lane: lane(&envelope.kind, envelope.meta.version),
-            queue: envelope.queue.clone(),
+            partition: PartitionId::clone(&claims.tenant),
+            lane: Lane::new(&envelope.kind, envelope.meta.version, &envelope.queue),
             priority: Priority::from_number(envelope.priority),
             due: envelope.scheduled_at,
             group: envelope.meta.group,
-            unique: envelope.unique.clone(),
-            wire,
-        }
+            unique: envelope.unique.as_ref().map(UniquePolicy::in_queue),
+            payload: wire.into(),
+        };
+        Self { tenant: claims.tenant.clone(), job }
+    }
+
+    pub(crate) fn into_new_job(self) -> NewJob {
+        self.job
     }
 }
 
-/// The name under which jobs of one type and payload version wait: workers fetch by lane.
-pub(crate) fn lane(kind: &str, version: u32) -> String {
-    format!("{kind}@{version}")
+/// So that stamped jobs can be pushed as they are.
+impl Borrow<NewJob> for StampedJob {
+    fn borrow(&self) -> &NewJob {
+        &self.job
+    }
 }
 
 /// How one job differs from the usual of its type.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use fair_queue::{OnConflict, UniqueScope};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -39,32 +40,6 @@ impl UniqueKey {
         short.copy_from_slice(&Sha256::digest(key.as_bytes())[..16]);
         Self::Named(short)
     }
-}
-
-/// How long a unique job keeps others out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UniqueScope {
-    /// Until a worker takes it: one may wait while another runs.
-    UntilStarted,
-    /// Until it has ended: completed, cancelled, discarded or quarantined.
-    UntilFinished,
-    /// For this time from its enqueue, whatever becomes of it. Counted in milliseconds.
-    Period(Duration),
-}
-
-/// What happens to a job whose key is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnConflict {
-    /// The job that is there stays; the new one is not enqueued.
-    #[default]
-    Keep,
-    /// The new one takes the other's place, and its time, if that still waits; else as `Keep`. So the last
-    /// arguments win. The place is kept among the first and the last thousand of a list; from the middle of a
-    /// longer one, the job goes to the end.
-    Replace,
-    /// The job that is there gets the new one's time, if it waits for a time; else as `Keep`.
-    Reschedule,
 }
 
 impl Unique {
@@ -151,6 +126,18 @@ pub struct UniquePolicy {
     pub period: Option<IsoDuration>,
     /// What to do with the second job.
     pub on_conflict: OnConflict,
+}
+
+impl UniquePolicy {
+    /// The same in the words of the queue.
+    pub(super) fn in_queue(&self) -> fair_queue::Unique {
+        let scope = match self.until {
+            Until::Started => UniqueScope::UntilStarted,
+            Until::Finished => UniqueScope::UntilFinished,
+            Until::Period => UniqueScope::Period(self.period.map_or(Duration::ZERO, |period| period.0)),
+        };
+        fair_queue::Unique { key: self.digest.clone(), scope, on_conflict: self.on_conflict }
+    }
 }
 
 /// What frees a unique key.

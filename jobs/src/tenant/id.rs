@@ -1,41 +1,19 @@
 //! Ids of tenants and knowledge bases.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
-use std::sync::Arc;
+
+pub use fair_queue::InvalidId;
+use fair_queue::PartitionId;
 
 use crate::as_text::serde_as_text;
-
-/// A text that is not an id of the kind asked for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a {what}: expected {expected}")]
-pub struct InvalidId {
-    what: &'static str,
-    expected: &'static str,
-}
-
-impl InvalidId {
-    pub(crate) fn new(what: &'static str, expected: &'static str) -> Self {
-        Self { what, expected }
-    }
-}
-
-const LABEL: &str = "1 to 63 of a-z, 0-9 and -, neither first nor last a -";
-
-/// A DNS label (RFC 1123): short, lower case, safe in a host name, a key, a path and a log line.
-fn is_label(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len())
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
 
 macro_rules! label_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+        pub struct $name(PartitionId);
 
         serde_as_text!($name);
 
@@ -43,7 +21,7 @@ macro_rules! label_id {
             /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
@@ -51,7 +29,8 @@ macro_rules! label_id {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                if is_label(text) { Ok(Self(text.into())) } else { Err(InvalidId::new($what, LABEL)) }
+                let label = text.parse().map(Self);
+                label.map_err(|_| InvalidId::new($what, PartitionId::EXPECTED))
             }
         }
 
@@ -65,13 +44,13 @@ macro_rules! label_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0.as_ref().to_owned()
+                id.as_str().to_owned()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
     };
@@ -94,6 +73,21 @@ label_id!(
     "knowledge base id"
 );
 
+/// A tenant's jobs are a partition of the queue, of the same name.
+impl Deref for TenantId {
+    type Target = PartitionId;
+
+    fn deref(&self) -> &PartitionId {
+        &self.0
+    }
+}
+
+impl From<PartitionId> for TenantId {
+    fn from(partition: PartitionId) -> Self {
+        Self(partition)
+    }
+}
+
 impl KbId {
     /// The knowledge base that every tenant is provisioned with.
     ///
@@ -101,7 +95,7 @@ impl KbId {
     /// Never: `default` is a valid label.
     #[must_use]
     pub fn first() -> Self {
-        Self("default".into())
+        Self("default".parse().expect("it is a valid label"))
     }
 }
 

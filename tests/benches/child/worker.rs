@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use jobs::clock::{Clock as _, SystemClock};
 use jobs::envelope::{StampKeys, Verifier};
-use jobs::queue::{
-    FetchedJob, Finish, Lane, Queue, QueueConfig, Verdict, WorkerOptions, WorkerQueue, run_for_tests,
-};
+use jobs::queue::{FetchedJob, Finish, Queue, Verdict, WorkerOptions, WorkerQueue, run_for_tests};
 use jobs::tenant::TenantId;
 use jobs::{Job as _, JobId, JobPolicy};
 use serde::{Deserialize, Serialize};
@@ -57,7 +55,7 @@ struct Bench {
 
 pub(crate) async fn run(spec: WorkerSpec) -> Result<()> {
     let mut lines = listen();
-    let queue = Queue::connect(QueueConfig::new(spec.url.into())).await?;
+    let queue = Queue::connect(jobs::queue::config(spec.url.into())).await?;
     let clock = Arc::new(SystemClock);
     let keys = StampKeys::parse(&spec.keys.into())?;
     let bench = Arc::new(Bench {
@@ -70,7 +68,8 @@ pub(crate) async fn run(spec: WorkerSpec) -> Result<()> {
     ensure!(lines.recv().await.as_deref() == Some("go"), "the parent did not say go");
 
     let (start, cpu) = (Instant::now(), cpu_seconds());
-    let worker = WorkerQueue::start(queue, WorkerOptions::new([Lane::of::<Wait>()], spec.concurrency));
+    let worker =
+        WorkerQueue::start(queue, WorkerOptions::new([jobs::queue::lane_of::<Wait>()], spec.concurrency));
     let handler = {
         let bench = Arc::clone(&bench);
         move |job: FetchedJob| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jobs::JobId;
-use jobs::queue::{FetchRequest, Fetched, Lane, Queue, QueueConfig, TenantShare};
+use jobs::queue::{FetchRequest, Fetched, Queue, QueueConfig, TenantShare};
 
 use super::drain::CONCURRENCY;
 use super::drained::{Drained, drain};
@@ -124,7 +124,7 @@ async fn beside_capped(bench: &Bench, server: &RedisChild, source: &Source) -> R
     let of_capped = |n: u64| (free + usize::try_from(n % capped).unwrap_or(0), Wait::new(n, 0));
     source.fill_with(stuck, of_capped).await?;
     let lease = Duration::from_secs(600);
-    let queue = Queue::connect(QueueConfig { lease, ..QueueConfig::new(server.url().into()) }).await?;
+    let queue = Queue::connect(QueueConfig { lease, ..jobs::queue::config(server.url().into()) }).await?;
     let queue = Arc::new(queue);
     hold(&queue, capped).await?;
     let of_free = |n: u64| (usize::try_from(n).unwrap_or(0) % free, Wait::new(n, 0));
@@ -135,7 +135,7 @@ async fn beside_capped(bench: &Bench, server: &RedisChild, source: &Source) -> R
 /// Claims `jobs` jobs for good.
 async fn hold(queue: &Queue, jobs: u64) -> Result<()> {
     let (mut held, mut attempt) = (0, 0);
-    let lanes = [Lane::of::<Wait>()];
+    let lanes = [jobs::queue::lane_of::<Wait>()];
     while held < jobs {
         attempt += 1;
         let request = FetchRequest {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jobs::clock::SystemClock;
 use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
-use jobs::queue::{Queue, QueueConfig, TenantShare};
+use jobs::queue::{Queue, TenantShare};
 use jobs::tenant::{Permission, TenantContext, TenantId};
 use jobs::{Job, JobId};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) async fn connect(url: String, keys: &str, tenants: usize) -> Result<Self> {
-        let queue = Queue::connect(QueueConfig::new(url.into())).await?;
+        let queue = Queue::connect(jobs::queue::config(url.into())).await?;
         let stamper = Stamper::new(StampKeys::parse(&keys.to_owned().into())?, Arc::new(SystemClock));
         let contexts = (0..tenants).map(|index| TenantContext::for_tests(tenant(index).as_str())).collect();
         Ok(Self { queue, stamper, contexts })

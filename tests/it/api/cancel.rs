@@ -1,3 +1,4 @@
+use fair_queue::testing::RedisServer;
 use jobs::envelope::{EnqueueOptions, StampKeys, Stamper};
 use jobs::queue::Verdict;
 use jobs::tenant::TenantContext;
@@ -7,7 +8,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, send};
-use tests::services::RedisServer;
 
 async fn delete(tenant: &ApiTenant, job: &str) -> Reply {
     send(tenant.request(Method::DELETE, &format!("/jobs/{job}"))).await

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
+use fair_queue::testing::RedisServer;
 use jobs::DocumentId;
 use jobs::plan::Plans;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, send};
-use tests::services::RedisServer;
 use tests::wait::wait_for;
 use worker::limits::LimitsKeeper;
 

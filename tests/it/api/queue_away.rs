@@ -1,6 +1,6 @@
+use fair_queue::testing::RedisServer;
 use reqwest::Method;
 use tests::api::{Api, ApiOptions, problem};
-use tests::services::RedisServer;
 
 #[tokio::test]
 async fn what_is_accepted_while_the_queue_is_away_is_kept_and_shown() {

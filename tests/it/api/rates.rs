@@ -1,12 +1,12 @@
 use std::time::Duration;
 
+use fair_queue::testing::RedisServer;
 use futures::future::join_all;
 use jobs::clock::Clock as _;
 use jobs::plan::Plans;
 use reqwest::Method;
 use serde_json::json;
 use tests::api::{Api, ApiOptions, ApiTenant, problem, send};
-use tests::services::RedisServer;
 use tests::wait::wait_for;
 
 async fn api(redis: Option<&RedisServer>) -> Api {

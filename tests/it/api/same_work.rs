@@ -6,11 +6,11 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use api_thin::Route;
+use fair_queue::testing::RedisServer;
 use redis::aio::MultiplexedConnection;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use tests::api::{Api, ApiOptions, ApiTenant, Reply, send};
-use tests::services::RedisServer;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 

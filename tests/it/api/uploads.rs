@@ -124,7 +124,7 @@ async fn tenants_do_not_share_documents_of_one_name() {
 
 #[tokio::test]
 async fn the_trace_of_the_request_goes_on_in_the_job() {
-    let mut redis = tests::services::RedisServer::start(&[]).unwrap();
+    let mut redis = fair_queue::testing::RedisServer::start(&[]).unwrap();
     let options = tests::api::ApiOptions { redis_url: Some(redis.url()), ..Default::default() };
     let api = Api::with(options).await;
     let acme = api.tenant("acme").await;

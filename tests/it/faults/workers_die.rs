@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fair_queue::testing::shared_redis_url;
 use jobs::envelope::{EnqueueOptions, StampKeys, Stamper};
-use jobs::queue::{FetchRequest, Fetched, JobState, Lane, Queue, QueueConfig};
+use jobs::queue::{FetchRequest, Fetched, JobState, Queue, QueueConfig};
 use jobs::tenant::{Actor, Role, TenantId};
 use jobs::{Job, JobError};
 use serde::{Deserialize, Serialize};
-use tests::services::shared_redis_url;
 use tests::wait::wait_for;
 use worker::stores::StoresConfig;
 use worker::{Handler, JobContext, Worker};
@@ -45,7 +45,7 @@ async fn dies_with_the_job(queue: &Queue, attempt: u64) {
             attempt,
             shard: 0,
             turn: None,
-            lanes: &[Lane::of::<Poison>()],
+            lanes: &[jobs::queue::lane_of::<Poison>()],
             limit: 1,
             quantum: 1,
         };
@@ -65,7 +65,7 @@ async fn a_job_that_killed_three_workers_is_put_aside_and_its_handler_is_told_on
     let data = tempfile::tempdir().unwrap();
     let prefix = format!("die-{}-{:08x}", std::process::id(), rand::random::<u32>());
     let lease = QueueConfig::SHORTEST_LEASE;
-    let config = QueueConfig { prefix, lease, ..QueueConfig::new(shared_redis_url().into()) };
+    let config = QueueConfig { prefix, lease, ..jobs::queue::config(shared_redis_url().into()) };
     let keys = StampKeys::parse(&StampKeys::generate("test")).unwrap();
     let stores = || StoresConfig::embedded(data.path().to_owned(), config.url.clone());
     let start = async |told: &Told| {

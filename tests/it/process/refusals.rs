@@ -4,8 +4,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
+use fair_queue::testing::RedisServer;
 use tests::program::output;
-use tests::services::RedisServer;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const STAMP_KEY: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

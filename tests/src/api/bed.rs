@@ -11,7 +11,7 @@ use jobs::Job;
 use jobs::clock::ManualClock;
 use jobs::envelope::{EnqueueOptions, StampKeys, Stamper};
 use jobs::plan::Plans;
-use jobs::queue::{Claim, ClaimedJob, FetchRequest, Fetched, FinishedJob, Lane, Queue, QueueConfig, Verdict};
+use jobs::queue::{Claim, ClaimedJob, FetchRequest, Fetched, FinishedJob, Queue, Verdict};
 use jobs::tenant::{Permission, TenantContext};
 use jobs::types::IngestDocument;
 use reqwest::{Client, Method, RequestBuilder};
@@ -24,7 +24,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::credentials;
 use super::reply::{Reply, send};
 use super::tenant::ApiTenant;
-use crate::services::{ServerUrls, shared_redis_url};
+use crate::services::ServerUrls;
+use fair_queue::testing::shared_redis_url;
 
 /// How an [`Api`] differs from the usual.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +82,7 @@ impl Api {
         let redis_url = options.redis_url.unwrap_or_else(shared_redis_url);
         let clock = ManualClock::at(Self::start_time());
         let data = tempfile::tempdir().expect("a temporary directory");
-        let mut queue = QueueConfig::new(redis_url.clone().into());
+        let mut queue = jobs::queue::config(redis_url.clone().into());
         queue.prefix = format!("api-{}", uuid::Uuid::now_v7());
         queue.call_deadline = Duration::from_secs(2);
         let queue = Queue::connect(queue).await.expect("the queue answers");
@@ -189,7 +190,7 @@ impl Api {
     /// # Panics
     /// When the queue does not answer, or nothing waits.
     pub async fn claim(&self) -> Claim {
-        let lanes = [Lane::of::<IngestDocument>()];
+        let lanes = [jobs::queue::lane_of::<IngestDocument>()];
         let attempt = rand::random();
         let request = FetchRequest {
             worker: "test",

@@ -21,8 +21,8 @@ use worker::system::{System, SystemOptions};
 
 use super::tenant::TestTenant;
 use crate::bed::Http;
-use crate::services::shared_redis_url;
 use crate::wait::wait_for;
+use fair_queue::testing::shared_redis_url;
 
 static BEDS: AtomicU32 = AtomicU32::new(0);
 static TENANTS: AtomicU32 = AtomicU32::new(0);
@@ -237,7 +237,7 @@ async fn launch(
 ) -> System {
     let system = System::start(SystemOptions {
         listen: ([127, 0, 0, 1], 0).into(),
-        queue: QueueConfig { prefix: queue_prefix, ..QueueConfig::new(stores.redis_url.clone()) },
+        queue: QueueConfig { prefix: queue_prefix, ..jobs::queue::config(stores.redis_url.clone()) },
         stores,
         secrets,
         pool: PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10, ..PoolSettings::default() },

@@ -1,7 +1,7 @@
 use api_thin::InvalidConfig;
 use api_thin::program::{print, shard_count, start_log};
 use clap::Args;
-use jobs::queue::{QueueConfig, ReshardError, reshard};
+use jobs::queue::{ReshardError, reshard};
 use secrecy::SecretString;
 
 /// Changes the number of shards of the queue.
@@ -27,7 +27,7 @@ impl Shards {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         start_log("info");
         let url = SecretString::from(self.redis_url);
-        let done = reshard(QueueConfig::new(url.clone()), self.to).await;
+        let done = reshard(jobs::queue::config(url.clone()), self.to).await;
         let done = done.map_err(|error| match error {
             ReshardError::Queue(error) => InvalidConfig::new("REDIS_URL", error.refusal(&url)).into(),
             error => anyhow::Error::from(error),

@@ -71,7 +71,7 @@ impl DevSystem {
             let url = redis.url();
             (Some(redis), url)
         };
-        let queue = QueueConfig::new(redis_url.clone());
+        let queue = jobs::queue::config(redis_url.clone());
         let storage =
             StorageSettings { blobs_url: options.blobs_url, ..StorageSettings::embedded(data_dir.clone()) };
         let system = System::start(SystemOptions {

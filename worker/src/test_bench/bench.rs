@@ -4,7 +4,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use jobs::clock::{ManualClock, SharedClock};
 use jobs::envelope::{EnqueueOptions, Envelope, StampKeys, Stamper, Verifier, WireEnvelope};
-use jobs::queue::{FetchedJob, Finish, Lane, MemoryQueue, QueueConfig};
+use jobs::queue::{FetchedJob, Finish, Lane, MemoryQueue};
 use jobs::tenant::{Actor, Identity, Role, TenantContext};
 use jobs::{Enqueuer, Job, JobId};
 use stores::{Opened, StoresConfig};
@@ -76,7 +76,7 @@ impl TestBench {
         let manual = ManualClock::at(DateTime::from_timestamp_millis(START_MS).unwrap_or_default());
         let clock: SharedClock = Arc::new(manual.clone());
         let keys = StampKeys::parse(&StampKeys::generate("bench")).expect("a generated key is a key");
-        let nowhere = QueueConfig::new(String::new().into());
+        let nowhere = jobs::queue::config(String::new().into());
         let files = StoresConfig::embedded(data.path().to_owned(), String::new().into());
         let (registry, layers, state, extraction) =
             equip(WorkerBuilder::new(nowhere, keys.clone(), files)).equipment();
@@ -156,9 +156,9 @@ impl TestBench {
         self.queue.declare(&self.lanes);
         while let Some(job) = self.queue.claim(&self.lanes, 1, 1).pop() {
             assert!(runs.len() < ENDLESS, "the queue is not empty after {ENDLESS} attempts");
-            let finish = self.processor.process(job.clone()).await;
+            let finish = self.processor.process(job.clone().into()).await;
             self.queue.finish(&job, &finish).expect("a handler leaves children of its own tenant");
-            runs.push(run(&job, finish));
+            runs.push(run(&job.into(), finish));
         }
         Report { runs, next_in: self.queue.next_in() }
     }
@@ -188,7 +188,7 @@ impl TestBench {
         let mut aside = Vec::new();
         for job in self.queue.reap() {
             aside.push(job.id);
-            self.processor.put_aside(job).await;
+            self.processor.put_aside(job.into()).await;
         }
         aside
     }
@@ -223,7 +223,7 @@ fn run(job: &FetchedJob, finish: Finish) -> Run {
         tenant: job.tenant.clone(),
         kind: kind(&job.wire).unwrap_or_default(),
         attempt: job.attempts + 1,
-        children: finish.children.iter().map(jobs::envelope::StampedJob::id).collect(),
+        children: finish.children.iter().map(|child| child.id).collect(),
         verdict: finish.verdict,
     }
 }

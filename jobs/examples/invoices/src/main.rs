@@ -16,7 +16,7 @@ async fn main() -> anyhow::Result<()> {
         let url = redis.url();
         (Some(redis), url)
     };
-    let queue = QueueConfig { prefix: "invoices-example".to_owned(), ..QueueConfig::new(url) };
+    let queue = QueueConfig { prefix: "invoices-example".to_owned(), ..jobs::queue::config(url) };
     print(&run(queue, &data.path().join("stores")).await?);
     if let Some(redis) = own {
         redis.stop().await;

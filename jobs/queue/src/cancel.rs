@@ -1,0 +1,215 @@
+//! Cancelling work, and jobs that will not run by themselves: dead letters and quarantine.
+
+use crate::answers::Kept;
+use crate::error::QueueError;
+use crate::id::PartitionId;
+use crate::id::{GroupId, JobId};
+use crate::inspect::{PAGE, Select};
+use crate::queue::Queue;
+use crate::script::Operation;
+
+/// What became of a request to cancel a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It waited, and has left the queue.
+    Now,
+    /// It runs. Its handler's token fires within a second; however the handler ends, short of success, the job
+    /// is cancelled.
+    Stopping,
+    /// It is a dead letter or in quarantine: nothing of it will run. [`Queue::purge`] removes it.
+    Kept,
+    /// The tenant has no such job, or it has ended.
+    NotFound,
+}
+
+/// What became of a request to cancel many jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CancelReport {
+    /// Jobs that waited and have left the queue.
+    pub cancelled: u64,
+    /// Jobs that run and were told to stop.
+    pub stopping: u64,
+}
+
+impl Queue {
+    /// Cancels a job.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn cancel(&self, tenant: &PartitionId, id: JobId) -> Result<Cancelled, QueueError> {
+        let answer = self.cancel_ids(tenant, &[id]).await?;
+        answer.first().copied().ok_or(QueueError::Answer("cancel"))
+    }
+
+    /// Cancels jobs; the answer says what became of each, in order.
+    ///
+    /// # Errors
+    /// When Redis fails. Some may be cancelled then.
+    pub async fn cancel_ids(
+        &self,
+        tenant: &PartitionId,
+        ids: &[JobId],
+    ) -> Result<Vec<Cancelled>, QueueError> {
+        let mut done = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(PAGE) {
+            let mut arguments = vec![tenant.to_string()];
+            arguments.extend(ids.iter().map(JobId::to_string));
+            let letters: String = self.call_for(tenant, Operation::Cancel, arguments).await?;
+            for letter in letters.chars() {
+                done.push(match letter {
+                    'c' => Cancelled::Now,
+                    'r' => Cancelled::Stopping,
+                    'k' => Cancelled::Kept,
+                    'n' => Cancelled::NotFound,
+                    _ => return Err(QueueError::Answer("cancel")),
+                });
+            }
+        }
+        Ok(done)
+    }
+
+    /// Cancels the open jobs of a tenant that match `filter`: those that are there when it is called. For all
+    /// of them, [`Queue::cancel_tenant`] is much faster.
+    ///
+    /// # Errors
+    /// When Redis fails. Some may be cancelled then; cancel again.
+    pub async fn cancel_where<S: Select>(
+        &self,
+        tenant: &PartitionId,
+        filter: &S,
+    ) -> Result<CancelReport, QueueError> {
+        let mut report = CancelReport::default();
+        let ids = self.open_where(tenant, filter).await?;
+        for done in self.cancel_ids(tenant, &ids).await? {
+            match done {
+                Cancelled::Now => report.cancelled += 1,
+                Cancelled::Stopping => report.stopping += 1,
+                Cancelled::Kept | Cancelled::NotFound => {}
+            }
+        }
+        Ok(report)
+    }
+
+    /// Calls off everything of a tenant: a few steps in Redis, however much it is. What waits counts as cancelled
+    /// at once, what runs is told to stop and does not come back. Dead letters and quarantine stay. What is
+    /// pushed afterwards runs.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn cancel_tenant(&self, tenant: &PartitionId) -> Result<CancelReport, QueueError> {
+        let arguments = vec![tenant.to_string()];
+        let (cancelled, stopping) = self.call_for(tenant, Operation::CancelTenant, arguments).await?;
+        Ok(CancelReport { cancelled, stopping })
+    }
+
+    /// Calls a group off: its continuation and every member that has not ended. The number of those members;
+    /// `None` when there is no such group, because it was closed or never opened.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn cancel_group(
+        &self,
+        tenant: &PartitionId,
+        group: GroupId,
+    ) -> Result<Option<u64>, QueueError> {
+        let arguments = vec![tenant.to_string(), group.to_string()];
+        let members: i64 = self.call_for(tenant, Operation::CancelGroup, arguments).await?;
+        Ok(u64::try_from(members).ok())
+    }
+}
+
+/// What became of a request to start a dead letter again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redriven {
+    /// It waits for a worker, with all its attempts.
+    Started,
+    /// Another job has its unique key now; it stays where it is.
+    KeyTaken,
+    /// It is neither a dead letter nor in quarantine.
+    NotFound,
+}
+
+impl Queue {
+    /// Starts a dead letter or a quarantined job again, with all its attempts. Its stamp is the one it always
+    /// had, and is checked again when it runs.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn redrive(&self, tenant: &PartitionId, id: JobId) -> Result<Redriven, QueueError> {
+        let answer = self.redrive_ids(tenant, &[id]).await?;
+        answer.first().copied().ok_or(QueueError::Answer("redrive"))
+    }
+
+    /// Starts every dead letter, or quarantined job, that matches `filter` again. How many it were.
+    ///
+    /// # Errors
+    /// When Redis fails. Some run again then; redrive again.
+    pub async fn redrive_where<S: Select>(
+        &self,
+        tenant: &PartitionId,
+        kept: Kept,
+        filter: &S,
+    ) -> Result<u64, QueueError> {
+        let ids = self.kept_where(tenant, kept, filter).await?;
+        let done = self.redrive_ids(tenant, &ids).await?;
+        Ok(done.iter().filter(|done| **done == Redriven::Started).count() as u64)
+    }
+
+    /// As [`Queue::redrive`], for many; the answer says what became of each, in order.
+    ///
+    /// # Errors
+    /// When Redis fails. Some run again then; redrive again.
+    pub async fn redrive_ids(
+        &self,
+        tenant: &PartitionId,
+        ids: &[JobId],
+    ) -> Result<Vec<Redriven>, QueueError> {
+        let mut done = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(PAGE) {
+            let letters: String = self.call_for(tenant, Operation::Redrive, arguments(tenant, ids)).await?;
+            for letter in letters.chars() {
+                done.push(match letter {
+                    'o' => Redriven::Started,
+                    'u' => Redriven::KeyTaken,
+                    'n' => Redriven::NotFound,
+                    _ => return Err(QueueError::Answer("redrive")),
+                });
+            }
+        }
+        Ok(done)
+    }
+
+    /// Throws a dead letter or a quarantined job away. `false` when it is neither.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn purge(&self, tenant: &PartitionId, id: JobId) -> Result<bool, QueueError> {
+        Ok(self.purge_ids(tenant, &[id]).await? == 1)
+    }
+
+    /// Throws every dead letter, or quarantined job, that matches `filter` away. How many it were.
+    ///
+    /// # Errors
+    /// When Redis fails. Some are gone then; purge again.
+    pub async fn purge_where<S: Select>(
+        &self,
+        tenant: &PartitionId,
+        kept: Kept,
+        filter: &S,
+    ) -> Result<u64, QueueError> {
+        let ids = self.kept_where(tenant, kept, filter).await?;
+        self.purge_ids(tenant, &ids).await
+    }
+
+    async fn purge_ids(&self, tenant: &PartitionId, ids: &[JobId]) -> Result<u64, QueueError> {
+        let mut purged = 0;
+        for ids in ids.chunks(PAGE) {
+            purged += self.call_for::<u64>(tenant, Operation::Purge, arguments(tenant, ids)).await?;
+        }
+        Ok(purged)
+    }
+}
+
+fn arguments(tenant: &PartitionId, ids: &[JobId]) -> Vec<String> {
+    std::iter::once(tenant.to_string()).chain(ids.iter().map(JobId::to_string)).collect()
+}

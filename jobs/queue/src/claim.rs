@@ -1,0 +1,376 @@
+//! Taking jobs, keeping them, and noticing that somebody vanished with some.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, ToRedisArgs, Value};
+
+use crate::error::QueueError;
+use crate::job::Lane;
+use crate::queue::Queue;
+use crate::redis::connection::Resend;
+use crate::script::Operation;
+
+/// How many keys a look for forgotten tenants goes through at a time.
+const SCAN_KEYS: usize = 100;
+/// Length of a job's id.
+const ID_BYTES: usize = 36;
+
+/// Who asks for jobs, and for which.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchRequest<'a> {
+    /// Names the asking process; random, so that two replicas never share it.
+    pub worker: &'a str,
+    /// Number of this request. Asking again with the same number, after an answer got lost, yields the same
+    /// claim.
+    pub attempt: u64,
+    /// Which shard is asked.
+    pub shard: u16,
+    /// Whose turn it is; `None` when there is only one shard and everybody may come.
+    pub turn: Option<Turn>,
+    /// The lanes it can serve.
+    pub lanes: &'a [Lane],
+    /// The most jobs it can take, at most 500.
+    pub limit: usize,
+    /// The most jobs that one tenant gets in a row while others wait. Small is fairer, large is faster.
+    pub quantum: u32,
+}
+
+/// What keeps shares in step across shards that know nothing of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The shard had no work: its virtual clock, which stood still meanwhile, is put forward to this. Else 0.
+    pub floor: u64,
+    /// Who must wait.
+    pub ceiling: Ceiling,
+}
+
+/// Who must wait although there is room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ceiling {
+    /// Tenants behind this start tag, which is that of whoever is next in another shard; but not the first.
+    Tag(u64),
+    /// Tenants that have jobs running. Newcomers, who have none, are looked for among the first 16 tenants.
+    Busy,
+}
+
+/// How far a shard is in serving its tenants; comparable between shards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VirtualTime {
+    /// Its virtual clock: the start tag of the tenant that was served last.
+    pub now: u64,
+    /// The start tag of the tenant that would be served next; `None` when there is none, or without a
+    /// [`FetchRequest::turn`].
+    pub next: Option<u64>,
+}
+
+/// The answer to a [`FetchRequest`].
+#[derive(Debug)]
+pub enum Fetched {
+    /// Jobs that nobody else has until the lease ends.
+    Claim(Claim),
+    /// Nothing may run now.
+    Nothing {
+        /// How long until a delayed or rate-limited job may become available.
+        next_in: Option<Duration>,
+        /// Whether asking again at once may find something: one call does only so much.
+        more: bool,
+        /// Numbers of the lanes, which name the markers to wait on.
+        lane_numbers: Vec<u64>,
+        /// How far the shard is.
+        virtual_time: VirtualTime,
+    },
+}
+
+/// Some jobs under one lease and one fence.
+#[derive(Debug)]
+pub struct Claim {
+    /// Where the jobs are.
+    pub shard: u16,
+    /// Grows with every claim of the shard. A finish with another fence than the job's present one changes nothing.
+    pub fence: u64,
+    /// The jobs.
+    pub jobs: Vec<ClaimedJob>,
+    /// How far the shard is.
+    pub virtual_time: VirtualTime,
+}
+
+/// One claimed job, just as Redis has it. Nothing about it was checked.
+#[derive(Debug, Clone)]
+pub struct ClaimedJob {
+    /// The shard it is in.
+    pub shard: u16,
+    /// In whose queue it was.
+    pub tenant: Arc<str>,
+    /// Its id.
+    pub id: Arc<str>,
+    /// The queue's record; `None` when somebody removed it.
+    pub record: Option<Vec<u8>>,
+    /// The worker time that its tenant was charged for it, an estimate.
+    pub charged: Duration,
+}
+
+/// What one sweep for lost claims did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reaped {
+    /// Claims whose worker vanished.
+    pub claims: usize,
+    /// Jobs that went back to their queue.
+    pub returned: usize,
+    /// Tenant and id of jobs that went to quarantine.
+    pub quarantined: Vec<(String, String)>,
+}
+
+/// What one look at some tenants has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Healed {
+    /// Where to go on; `0` at the start and when all were seen.
+    pub cursor: String,
+    /// Claims whose lease was gone. They have a new one: if their worker lives it goes on, else they are reaped.
+    pub claims: usize,
+    /// Damage that operations have met since the last report: of what, and what was done about it.
+    pub damages: Vec<(String, String)>,
+}
+
+impl Queue {
+    /// Compares what is kept of some tenants with what there is: leases, timers, lists, the ready index, of which
+    /// some may have been deleted or damaged; and removes what is kept of tenants that have nothing in the queue
+    /// and no settings.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn heal(&self, shard: u16, cursor: &str, tenants: u32) -> Result<Healed, QueueError> {
+        self.heal_with(shard, cursor, tenants, &[]).await
+    }
+
+    /// As [`Queue::heal`], and looks at the tenants called `names` as well, whether or not anything is kept of them.
+    pub(super) async fn heal_with(
+        &self,
+        shard: u16,
+        cursor: &str,
+        tenants: u32,
+        names: &[Vec<u8>],
+    ) -> Result<Healed, QueueError> {
+        let lease_ms = self.config().lease.as_millis();
+        let mut arguments = vec![self.now(), lease_ms.to_string(), cursor.to_owned(), tenants.to_string()]
+            .into_iter()
+            .map(String::into_bytes)
+            .collect::<Vec<_>>();
+        arguments.extend_from_slice(names);
+        let (cursor, claims, damages): (_, _, Vec<Vec<u8>>) =
+            self.call_as_is(shard, Operation::Heal, Resend::Safe, arguments).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let damages = damages.chunks_exact(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
+        Ok(Healed { cursor, claims, damages })
+    }
+
+    /// Logs what a look at tenants has found.
+    pub(super) fn report(&self, healed: &Healed) {
+        if healed.claims > 0 {
+            tracing::warn!(claims = healed.claims, "claims had lost their leases and have new ones");
+        }
+        for (what, done) in &healed.damages {
+            tracing::warn!(
+                redis.prefix = self.config().prefix,
+                redis.key = what,
+                "damage in Redis: {done}; find out what else writes to this Redis"
+            );
+        }
+    }
+
+    /// Names of tenants that have keys in a shard, a page of them: what is left of a tenant whose row was deleted.
+    pub(super) async fn tenants_with_keys(
+        &self,
+        shard: u16,
+        cursor: &str,
+    ) -> Result<(String, Vec<Vec<u8>>), QueueError> {
+        let keys = self.key(shard, "t:");
+        let mut scan = Cmd::new();
+        let pattern = keys.replace(['*', '?', '[', ']', '\\'], "?") + "*";
+        scan.arg("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN_KEYS);
+        let (cursor, found): (String, Vec<Vec<u8>>) =
+            self.servers().query(shard, &scan, Resend::Safe).await?;
+        let tenant =
+            |key: &Vec<u8>| Some(key.get(keys.len()..)?.split(|byte| *byte == b':').next()?.to_vec());
+        let names: std::collections::BTreeSet<_> = found.iter().filter_map(tenant).collect();
+        Ok((cursor, names.into_iter().filter(|name| !name.is_empty()).collect()))
+    }
+
+    /// Removes at most `limit` jobs that were called off by the thousand. How many heaps of them are left.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn sweep(&self, shard: u16, limit: u32) -> Result<usize, QueueError> {
+        self.call(shard, Operation::Sweep, Resend::Never, vec![limit.to_string()]).await
+    }
+
+    /// Claims jobs.
+    ///
+    /// # Errors
+    /// When Redis fails. The claim may have been made: ask again with the same [`FetchRequest::attempt`].
+    pub async fn fetch(&self, request: FetchRequest<'_>) -> Result<Fetched, QueueError> {
+        let mut fetched = self.fetch_ids(request).await?;
+        if let Fetched::Claim(claim) = &mut fetched {
+            self.read_records(claim).await?;
+        }
+        Ok(fetched)
+    }
+
+    /// As [`Queue::fetch`], without the jobs' records.
+    pub(super) async fn fetch_ids(&self, request: FetchRequest<'_>) -> Result<Fetched, QueueError> {
+        let FetchRequest { worker, attempt, shard, turn, lanes, limit, quantum } = request;
+        let lease_ms = self.config().lease.as_millis();
+        let limit = limit.clamp(1, 500);
+        let mut arguments = vec![limit.to_string(), lease_ms.to_string(), quantum.max(1).to_string()];
+        arguments.extend([worker.to_owned(), attempt.to_string()]);
+        arguments.extend(match turn {
+            None => [String::new(), String::new()],
+            Some(Turn { floor, ceiling: Ceiling::Tag(tag) }) => [floor.to_string(), tag.to_string()],
+            Some(Turn { floor, ceiling: Ceiling::Busy }) => [floor.to_string(), "I".to_owned()],
+        });
+        arguments.extend(lanes.iter().flat_map(|lane| [lane.to_string(), lane.queue().to_owned()]));
+        let answer: Vec<Value> = self.call(shard, Operation::Fetch, Resend::Safe, arguments).await?;
+        match answer.as_slice() {
+            [Value::Int(0), timer, more, lanes, now, next] => {
+                nothing(timer, more, lanes, virtual_time(now, next)?)
+            }
+            [Value::Int(fence), claimed, charges, now, next] => {
+                let fence = u64::try_from(*fence).map_err(|_| QueueError::Answer("a negative fence"))?;
+                let jobs = claimed_jobs(shard, &read::<Vec<u8>>(claimed)?, &read::<String>(charges)?);
+                Ok(Fetched::Claim(Claim { shard, fence, jobs, virtual_time: virtual_time(now, next)? }))
+            }
+            _ => Err(QueueError::Answer("fetch")),
+        }
+    }
+
+    /// Reads the records of claimed jobs.
+    pub(super) async fn read_records(&self, claim: &mut Claim) -> Result<(), QueueError> {
+        let ids: Vec<&str> = claim.jobs.iter().map(|job| &*job.id).collect();
+        let records = self.records(claim.shard, &ids).await?;
+        for (job, record) in claim.jobs.iter_mut().zip(records) {
+            job.record = record;
+        }
+        Ok(())
+    }
+
+    /// Whether a newcomer waits in one of the lanes, who would be served with [`Ceiling::Busy`]. Much cheaper than
+    /// trying.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn newcomers(&self, shard: u16, lanes: &[Lane]) -> Result<bool, QueueError> {
+        let lanes = lanes.iter().map(ToString::to_string).collect();
+        self.call(shard, Operation::Newcomers, Resend::Safe, lanes).await
+    }
+
+    /// The records of jobs, past Lua: through it they would cost three times as much.
+    pub(super) async fn records(
+        &self,
+        shard: u16,
+        ids: &[impl ToRedisArgs],
+    ) -> Result<Vec<Option<Vec<u8>>>, QueueError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = Cmd::new();
+        command.arg("HMGET").arg(self.key(shard, "e")).arg(ids);
+        self.servers().query(shard, &command, Resend::Safe).await
+    }
+
+    /// Extends claims of a shard by another lease from now. `false` for a claim that is lost: its jobs must not go on.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn renew(&self, shard: u16, fences: &[u64]) -> Result<Vec<bool>, QueueError> {
+        self.renew_charged(shard, fences, &[]).await
+    }
+
+    /// As [`Queue::renew`], and charges tenants for worker time, in microseconds, that their running jobs have
+    /// used beyond what they were charged.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn renew_charged(
+        &self,
+        shard: u16,
+        fences: &[u64],
+        charges: &[(Arc<str>, i64)],
+    ) -> Result<Vec<bool>, QueueError> {
+        if fences.is_empty() && charges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut arguments = vec![self.config().lease.as_millis().to_string(), fences.len().to_string()];
+        arguments.extend(fences.iter().map(u64::to_string));
+        arguments.extend(charges.iter().flat_map(|(tenant, us)| [tenant.to_string(), us.to_string()]));
+        self.call(shard, Operation::Renew, Resend::Safe, arguments).await
+    }
+
+    /// Puts the jobs of at most `max_claims` lapsed claims of a shard back, or in quarantine when too many workers
+    /// vanished with them.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn reap(&self, shard: u16, max_claims: u32) -> Result<Reaped, QueueError> {
+        let arguments = vec![max_claims.to_string(), self.config().max_deaths.to_string()];
+        let (claims, returned, flat): (usize, usize, Vec<Vec<u8>>) =
+            self.call(shard, Operation::Reap, Resend::Never, arguments).await?;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        let quarantined =
+            flat.chunks_exact(2).filter_map(|pair| text(&pair[0]).zip(text(&pair[1]))).collect();
+        Ok(Reaped { claims, returned, quarantined })
+    }
+}
+
+/// Reads `claimed`, a line with a tenant, one with how many jobs it has, and a line of [`ID_BYTES`] with the id of
+/// each,
+/// then the next tenant; and `charges`, a number of microseconds for each tenant, which is that of each of its jobs.
+///
+/// Ids come from lists that others can write to, and the lines may have been damaged since. What is no id is left to
+/// its lease, after which the reaper drops it.
+fn claimed_jobs(shard: u16, mut claimed: &[u8], charges: &str) -> Vec<ClaimedJob> {
+    let mut jobs = Vec::with_capacity(claimed.len() / (ID_BYTES + 1));
+    let mut charges = charges.split_ascii_whitespace();
+    while let (Some(tenant), Some(count)) = (line(&mut claimed), line(&mut claimed)) {
+        let Some(count) = count.parse::<usize>().ok() else { break };
+        let tenant: Arc<str> = tenant.into();
+        let charged = charges.next().and_then(|us| us.parse().ok()).unwrap_or(0);
+        for _ in 0..count {
+            let Some((id, rest)) = claimed.split_at_checked(ID_BYTES) else { break };
+            claimed = rest.strip_prefix(b"\n").unwrap_or(rest);
+            let Ok(id) = std::str::from_utf8(id) else {
+                tracing::warn!(tenant.id = &*tenant, "a list holds what is no id of a job");
+                continue;
+            };
+            let (tenant, charged) = (Arc::clone(&tenant), Duration::from_micros(charged));
+            jobs.push(ClaimedJob { shard, tenant, id: id.into(), record: None, charged });
+        }
+    }
+    jobs
+}
+
+/// Takes the first line off `bytes`.
+fn line<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let (line, rest) = bytes.split_at(end);
+    *bytes = &rest[1..];
+    std::str::from_utf8(line).ok()
+}
+
+fn nothing(
+    timer: &Value,
+    more: &Value,
+    lanes: &Value,
+    virtual_time: VirtualTime,
+) -> Result<Fetched, QueueError> {
+    let timer: String = read(timer)?;
+    let next_in = timer.parse().ok().map(Duration::from_millis);
+    Ok(Fetched::Nothing { next_in, more: read(more)?, lane_numbers: read(lanes)?, virtual_time })
+}
+
+fn virtual_time(now: &Value, next: &Value) -> Result<VirtualTime, QueueError> {
+    Ok(VirtualTime { now: read(now)?, next: read::<String>(next)?.parse().ok() })
+}
+
+fn read<T: redis::FromRedisValue>(value: &Value) -> Result<T, QueueError> {
+    T::from_redis_value_ref(value).map_err(|_| QueueError::Answer("fetch"))
+}

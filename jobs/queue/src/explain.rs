@@ -1,0 +1,218 @@
+//! Why a job does not run yet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::answers::{JobState, JobStatus};
+use crate::error::QueueError;
+use crate::id::JobId;
+use crate::id::PartitionId;
+use crate::queue::{Queue, moment};
+use crate::script::Operation;
+
+/// Where a job is, and everything that keeps it from running, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Where it is.
+    pub status: JobStatus,
+    /// What keeps it. Empty for a job that runs or has ended.
+    pub waits_for: Vec<WaitsFor>,
+}
+
+impl Explanation {
+    /// The same without numbers of other jobs, for a caller that may not know of them.
+    #[must_use]
+    pub fn without_counts(self) -> Self {
+        Self { waits_for: self.waits_for.into_iter().map(WaitsFor::without_counts).collect(), ..self }
+    }
+}
+
+/// One thing that keeps a job from running. Its text is for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// Its time, set by whoever enqueued it.
+    Time(DateTime<Utc>),
+    /// Its next attempt.
+    Retry(DateTime<Utc>),
+    /// Its tenant was not allowed to run when it came up; it comes up again then.
+    Parked(DateTime<Utc>),
+    /// Its tenant is suspended.
+    TenantSuspended,
+    /// Its tenant is paused.
+    TenantPaused,
+    /// Its queue is paused for all tenants.
+    QueuePaused(String),
+    /// Its queue is paused for its tenant.
+    TenantQueuePaused(String),
+    /// No live worker runs its type and version.
+    Worker {
+        /// Type and version.
+        lane: String,
+    },
+    /// Its tenant has as many jobs running as it may.
+    Cap {
+        /// How many run.
+        running: u64,
+        /// How many may.
+        cap: u64,
+    },
+    /// Its tenant has as many jobs of its type running as it may.
+    TypeCap {
+        /// The type.
+        kind: String,
+        /// How many run.
+        running: u64,
+        /// How many may.
+        cap: u64,
+    },
+    /// Its tenant's rate.
+    Rate(DateTime<Utc>),
+    /// Other jobs of its tenant that go first. 10,000 may mean more.
+    Jobs(u64),
+    /// Other jobs of its tenant, without how many: the code of what they keep it from.
+    Uncounted(&'static str),
+    /// Other tenants whose turn it is first.
+    Tenants(u64),
+    /// A free worker: it is next.
+    FreeWorker,
+}
+
+impl fmt::Display for WaitsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(at) => write!(f, "scheduled for {}", at.to_rfc3339()),
+            Self::Retry(at) => write!(f, "its next attempt is due at {}", at.to_rfc3339()),
+            Self::Parked(at) => write!(f, "parked, comes up again at {}", at.to_rfc3339()),
+            Self::TenantSuspended => f.write_str("the tenant is suspended"),
+            Self::TenantPaused => f.write_str("the tenant is paused"),
+            Self::QueuePaused(queue) => write!(f, "the queue {queue} is paused"),
+            Self::TenantQueuePaused(queue) => write!(f, "the tenant's queue {queue} is paused"),
+            Self::Worker { lane } => write!(f, "no live worker declares {lane}"),
+            Self::Cap { running, cap } => write!(f, "the tenant runs {running} of {cap} jobs"),
+            Self::TypeCap { kind, running, cap } => {
+                write!(f, "the tenant runs {running} of {cap} jobs of type {kind}")
+            }
+            Self::Rate(until) => write!(f, "the tenant's rate allows no start before {}", until.to_rfc3339()),
+            Self::Jobs(count) => write!(f, "behind {count} jobs of the same tenant"),
+            Self::Uncounted("cap") => f.write_str("the tenant runs as many jobs as it may"),
+            Self::Uncounted("type_cap") => f.write_str("the tenant runs as many jobs of its type as it may"),
+            Self::Uncounted(_) => f.write_str("behind earlier jobs of the same tenant"),
+            Self::Tenants(count) => write!(f, "behind {count} other tenants"),
+            Self::FreeWorker => f.write_str("next, as soon as a worker is free"),
+        }
+    }
+}
+
+impl WaitsFor {
+    fn without_counts(self) -> Self {
+        match self {
+            Self::Cap { .. } | Self::TypeCap { .. } | Self::Jobs(_) => Self::Uncounted(self.code()),
+            other => other,
+        }
+    }
+
+    /// Stable code, `snake_case`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Time(_) => "scheduled",
+            Self::Retry(_) => "retry",
+            Self::Parked(_) => "parked",
+            Self::TenantSuspended => "tenant_suspended",
+            Self::TenantPaused => "tenant_paused",
+            Self::QueuePaused(_) => "queue_paused",
+            Self::TenantQueuePaused(_) => "tenant_queue_paused",
+            Self::Worker { .. } => "no_worker",
+            Self::Cap { .. } => "cap",
+            Self::TypeCap { .. } => "type_cap",
+            Self::Rate(_) => "rate",
+            Self::Jobs(_) => "jobs_ahead",
+            Self::Uncounted(code) => code,
+            Self::Tenants(_) => "tenants_ahead",
+            Self::FreeWorker => "free_worker",
+        }
+    }
+}
+
+impl Queue {
+    /// Why a job does not run yet. `None` when the tenant has no such job.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn explain(&self, tenant: &PartitionId, id: JobId) -> Result<Option<Explanation>, QueueError> {
+        let Some(status) = self.lookup(tenant, id).await? else { return Ok(None) };
+        let arguments = vec![tenant.to_string(), id.to_string()];
+        let facts: Vec<String> = self.call_for(tenant, Operation::Explain, arguments).await?;
+        let facts = facts.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
+        let waits_for = waits_for(&status, &Facts(facts));
+        Ok(Some(Explanation { status, waits_for }))
+    }
+}
+
+struct Facts<'a>(BTreeMap<&'a str, &'a str>);
+
+impl Facts<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(|&value| value.to_owned())
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.0.get(name)?.parse().ok()
+    }
+
+    fn moment(&self, name: &str) -> Option<DateTime<Utc>> {
+        moment(self.0.get(name)?).ok()
+    }
+}
+
+fn waits_for(status: &JobStatus, facts: &Facts<'_>) -> Vec<WaitsFor> {
+    use JobState::{Active, Available, Parked, Retryable, Scheduled};
+    if !matches!(status.state, Available | Scheduled | Retryable | Parked) || facts.0.is_empty() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    found.extend(status.at.and_then(|at| match status.state {
+        Scheduled => Some(WaitsFor::Time(at)),
+        Retryable => Some(WaitsFor::Retry(at)),
+        Parked => Some(WaitsFor::Parked(at)),
+        Active
+        | Available
+        | JobState::Completed
+        | JobState::Cancelled
+        | JobState::Discarded
+        | JobState::Quarantined => None,
+    }));
+    found.extend(facts.number("tenant_suspended").map(|_| WaitsFor::TenantSuspended));
+    found.extend(facts.number("tenant_paused").map(|_| WaitsFor::TenantPaused));
+    found.extend(facts.text("queue_paused").map(WaitsFor::QueuePaused));
+    found.extend(facts.text("tenant_queue_paused").map(WaitsFor::TenantQueuePaused));
+    if !status.lane_declared {
+        found.push(WaitsFor::Worker { lane: status.lane.clone() });
+    }
+    found.extend(caps(facts));
+    if !found.iter().any(|reason| matches!(reason, WaitsFor::Parked(_))) {
+        found.extend(facts.moment("held_until").map(WaitsFor::Parked));
+    }
+    found.extend(facts.moment("rate_until").map(WaitsFor::Rate));
+    found.extend(facts.number("jobs_ahead").filter(|&count| count > 0).map(WaitsFor::Jobs));
+    found.extend(facts.number("tenants_ahead").filter(|&count| count > 0).map(WaitsFor::Tenants));
+    if found.is_empty() {
+        found.push(WaitsFor::FreeWorker);
+    }
+    found
+}
+
+fn caps(facts: &Facts<'_>) -> Vec<WaitsFor> {
+    let mut found = Vec::new();
+    if let (Some(running), Some(cap)) = (facts.number("in_flight"), facts.number("cap")) {
+        found.push(WaitsFor::Cap { running, cap });
+    }
+    if let (Some(running), Some(cap)) = (facts.number("type_in_flight"), facts.number("type_cap"))
+        && running >= cap
+    {
+        found.push(WaitsFor::TypeCap { kind: facts.text("type").unwrap_or_default(), running, cap });
+    }
+    found
+}

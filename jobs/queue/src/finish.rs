@@ -1,0 +1,265 @@
+//! Ends of jobs as arguments of the finish function, and what tenants pay for them: worker time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::claim::ClaimedJob;
+use crate::encode::{self, Arguments, add_texts, reason_line};
+use crate::error::QueueError;
+use crate::queue::Queue;
+use crate::redis::connection::Resend;
+use crate::script::Operation;
+use crate::verdict::{Finish, Verdict};
+
+/// Most jobs in one call.
+const CALL_JOBS: usize = 200;
+
+/// One job that is at its end.
+#[derive(Debug, Clone)]
+pub struct FinishedJob {
+    /// In whose queue it was.
+    pub tenant: Arc<str>,
+    /// Its id.
+    pub id: Arc<str>,
+    /// The shard it was claimed in.
+    pub shard: u16,
+    /// The fence it was claimed with.
+    pub fence: u64,
+    /// What becomes of it.
+    pub finish: Finish,
+    /// Size of the queue's record of it, for the tenant's quota.
+    pub record_bytes: usize,
+    /// What it cost; `None` leaves the estimate as it is.
+    pub time: Option<WorkerTime>,
+}
+
+impl FinishedJob {
+    /// The end of a claimed job.
+    #[must_use]
+    pub fn new(job: &ClaimedJob, fence: u64, finish: impl Into<Finish>) -> Self {
+        Self {
+            tenant: Arc::clone(&job.tenant),
+            id: Arc::clone(&job.id),
+            shard: job.shard,
+            fence,
+            finish: finish.into(),
+            record_bytes: job.record.as_ref().map_or(0, Vec::len),
+            time: None,
+        }
+    }
+
+    /// With the worker time it took.
+    #[must_use]
+    pub fn took(self, job: &ClaimedJob, took: Duration) -> Self {
+        Self { time: Some(WorkerTime { charged: job.charged, took }), ..self }
+    }
+
+    /// Checks what the scripts take for granted.
+    ///
+    /// # Errors
+    /// When the job leaves too many children behind, or one of another tenant.
+    pub fn check(&self) -> Result<(), QueueError> {
+        self.finish.check(&self.tenant)
+    }
+
+    /// Completed with nothing else to do: the usual case, of which many share one block.
+    fn is_plain(&self) -> bool {
+        self.finish.verdict == Verdict::Completed
+            && self.finish.children.is_empty()
+            && self.finish.group.is_none()
+    }
+
+    fn push_blocks(&self, arguments: &mut Arguments) {
+        let operation = operation(&self.finish.verdict).to_owned();
+        add_texts(arguments, [operation, self.fence.to_string(), self.tenant.to_string()]);
+        match &self.finish.verdict {
+            Verdict::Completed => {
+                add_texts(arguments, ["1".to_owned(), self.record_bytes.to_string(), self.id.to_string()]);
+            }
+            Verdict::Discarded { code, reason } | Verdict::Quarantined { code, reason } => {
+                add_texts(arguments, [self.id.to_string(), reason_line(code, '\n', reason)]);
+            }
+            Verdict::Retry { after, error } => {
+                let texts =
+                    [self.id.to_string(), after.as_millis().to_string(), reason_line("retry", ' ', error)];
+                add_texts(arguments, texts);
+            }
+            Verdict::Parked { reason } => {
+                let jitter_ms: u32 = rand::random_range(0..250);
+                let texts = [self.id.to_string(), jitter_ms.to_string(), reason_line("parked", ' ', reason)];
+                add_texts(arguments, texts);
+            }
+            Verdict::Dropped { .. } | Verdict::Released => add_texts(arguments, [self.id.to_string()]),
+        }
+        if self.finish.verdict.is_final() {
+            self.push_children(arguments);
+        }
+    }
+
+    fn push_children(&self, arguments: &mut Arguments) {
+        if let Some(group) = &self.finish.group {
+            encode::push_group(group, arguments);
+        }
+        arguments.extend(encode::blocks_of(&self.finish.children));
+    }
+}
+
+const fn operation(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Completed => "c",
+        Verdict::Retry { .. } => "r",
+        Verdict::Discarded { .. } => "x",
+        Verdict::Quarantined { .. } => "q",
+        Verdict::Parked { .. } => "p",
+        Verdict::Dropped { .. } => "d",
+        Verdict::Released => "u",
+    }
+}
+
+impl Queue {
+    /// Ends jobs, with their children. The answer says for each, in order, whether it was applied: `false`
+    /// means that the job had been claimed by somebody else or ended before, and that nothing was changed.
+    ///
+    /// # Errors
+    /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails. Finish again then;
+    /// what was applied the first time is refused the second.
+    pub async fn finish(&self, jobs: &[FinishedJob]) -> Result<Vec<bool>, QueueError> {
+        self.finish_charged(jobs, &Charges::of(jobs)).await
+    }
+
+    /// As [`Queue::finish`], with other charges than those of the jobs.
+    pub(super) async fn finish_charged(
+        &self,
+        jobs: &[FinishedJob],
+        charges: &Charges,
+    ) -> Result<Vec<bool>, QueueError> {
+        jobs.iter().try_for_each(FinishedJob::check)?;
+        let mut applied = vec![true; jobs.len()];
+        let mut rest = 0..jobs.len();
+        while !rest.is_empty() {
+            let call = rest.start..rest.start + call_len(&jobs[rest.clone()]);
+            rest.start = call.end;
+            let (order, mut arguments) = arguments(&jobs[call.clone()]);
+            let shard = jobs[call.start].shard;
+            // Once for each shard.
+            if jobs[..call.start].iter().all(|job| job.shard != shard) {
+                charges.push_to(shard, &mut arguments);
+            }
+            let refused: Vec<usize> = self.call(shard, Operation::Finish, Resend::Never, arguments).await?;
+            for number in refused {
+                let index = order.get(number.wrapping_sub(1)).ok_or(QueueError::Answer("finish"))?;
+                applied[call.start + index] = false;
+            }
+        }
+        Ok(applied)
+    }
+}
+
+/// How many of the first jobs go in one call: those of one shard, and not too many.
+fn call_len(jobs: &[FinishedJob]) -> usize {
+    let mut children = 0;
+    let fits = |job: &&FinishedJob| {
+        children += job.finish.children.len();
+        children <= Finish::MAX_CHILDREN && job.shard == jobs[0].shard
+    };
+    jobs.iter().take(CALL_JOBS).take_while(fits).count().max(1)
+}
+
+/// The arguments, and which job is number 1, 2, ... in them.
+fn arguments(jobs: &[FinishedJob]) -> (Vec<usize>, Arguments) {
+    let (mut order, mut arguments) = (Vec::with_capacity(jobs.len()), Vec::new());
+    let mut plain: BTreeMap<(u64, &str), Vec<usize>> = BTreeMap::new();
+    for (index, job) in jobs.iter().enumerate() {
+        if job.is_plain() {
+            plain.entry((job.fence, &job.tenant)).or_default().push(index);
+        } else {
+            order.push(index);
+            job.push_blocks(&mut arguments);
+        }
+    }
+    for ((fence, tenant), indices) in plain {
+        let bytes: usize = indices.iter().map(|&index| jobs[index].record_bytes).sum();
+        let (count, bytes) = (indices.len().to_string(), bytes.to_string());
+        add_texts(&mut arguments, ["c".to_owned(), fence.to_string(), tenant.to_owned(), count, bytes]);
+        arguments.extend(indices.iter().map(|&index| jobs[index].id.as_bytes().to_vec()));
+        order.extend(indices);
+    }
+    (order, arguments)
+}
+
+/// The least that a job costs, for the work it makes beside its handler's.
+pub(super) const LEAST: Duration = Duration::from_micros(100);
+
+/// What one job cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerTime {
+    /// What was charged so far: an estimate at the claim, and more at each renewal of the lease.
+    pub charged: Duration,
+    /// How long a worker had it.
+    pub took: Duration,
+}
+
+impl WorkerTime {
+    /// How much more than charged it cost; negative when it was less. Microseconds.
+    pub(super) fn delta_us(self) -> i64 {
+        micros(self.took.max(LEAST)) - micros(self.charged)
+    }
+}
+
+pub(super) fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+/// Corrections of what tenants were charged, by shard.
+#[derive(Debug, Default)]
+pub(super) struct Charges(BTreeMap<u16, BTreeMap<Arc<str>, Charge>>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Charge {
+    delta_us: i64,
+    jobs: u32,
+    total_us: i64,
+}
+
+impl Charges {
+    pub(super) fn of(jobs: &[FinishedJob]) -> Self {
+        let mut charges = Self::default();
+        for job in jobs {
+            charges.add(job);
+        }
+        charges
+    }
+
+    pub(super) fn add(&mut self, job: &FinishedJob) {
+        let Some(time) = job.time else { return };
+        let tenants = self.0.entry(job.shard).or_default();
+        let charge = tenants.entry(Arc::clone(&job.tenant)).or_default();
+        charge.delta_us += time.delta_us();
+        charge.jobs += 1;
+        charge.total_us += micros(time.took.max(LEAST));
+    }
+
+    /// Takes out the charges that matter: those of at least `least`, in either direction. Small ones wait until
+    /// they add up, because each costs Redis a rewrite of the tenant's row.
+    pub(super) fn take_large(&mut self, least: Duration) -> Self {
+        let (least, mut all) = (micros(least), Self::default());
+        for (&shard, tenants) in &mut self.0 {
+            let (large, small) =
+                std::mem::take(tenants).into_iter().partition(|(_, charge)| charge.delta_us.abs() >= least);
+            *tenants = small;
+            all.0.insert(shard, large);
+        }
+        all
+    }
+
+    /// `'w' tenant delta_us count total_us`, for each tenant of the shard.
+    pub(super) fn push_to(&self, shard: u16, arguments: &mut Arguments) {
+        for (tenant, charge) in self.0.get(&shard).into_iter().flatten() {
+            let Charge { delta_us, jobs, total_us } = charge;
+            let numbers = [delta_us.to_string(), jobs.to_string(), total_us.to_string()];
+            add_texts(arguments, ["w".to_owned(), tenant.to_string()]);
+            add_texts(arguments, numbers);
+        }
+    }
+}

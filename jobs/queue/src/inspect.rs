@@ -1,0 +1,569 @@
+//! Looking through a partition's jobs, page by page.
+//!
+//! A page ends at a job, not at a number, and the next one begins after it, whatever has become of it. So every job
+//! that stays where it is during a whole walk is shown exactly once; one that moves meanwhile (its time comes, it
+//! starts, it is tried again) may be shown twice or not at all. Places are looked through in the direction in which
+//! jobs move, so that twice is the usual case.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::answers::{self, JobState, Kept, KeptJob, Reason};
+use crate::encode;
+use crate::error::QueueError;
+use crate::id::{JobId, PartitionId};
+use crate::job::{Priority, kind_of};
+use crate::queue::{Queue, moment};
+use crate::script::Operation;
+
+/// Most jobs in one call, because a script has to end soon.
+pub(crate) const PAGE: usize = 200;
+
+/// Which jobs of a partition are wanted, and what is made of each. [`JobFilter`] is the one for programs that do not
+/// look into payloads.
+pub trait Select: Sync {
+    /// What is shown of a job that has not ended.
+    type Open: Send;
+    /// What is shown of a dead letter or a quarantined job.
+    type Kept: Send;
+
+    /// In one of these states; when empty, in any that is open, or, for dead letters, in any of theirs.
+    fn states(&self) -> &[JobState];
+
+    /// Kept for a reason with this code: for dead letters and quarantine only.
+    fn reason_code(&self) -> Option<&str>;
+
+    /// Whether it takes more than a job's state to tell. More jobs are read at a time then, because fewer are wanted.
+    fn reads_records(&self) -> bool;
+
+    /// What is shown of an open job; `None` leaves it out.
+    fn open(&self, partition: &PartitionId, job: OpenJob<'_>) -> Option<Self::Open>;
+
+    /// What is shown of a dead letter or a quarantined job; `None` leaves it out. Its lane and payload are `None` when
+    /// the record is damaged or gone.
+    fn kept(
+        &self,
+        partition: &PartitionId,
+        job: KeptJob,
+        record: Option<KeptRecord<'_>>,
+    ) -> Option<Self::Kept>;
+
+    /// Whether it wants jobs in `state`.
+    fn wants(&self, state: JobState) -> bool {
+        self.states().is_empty() || self.states().contains(&state)
+    }
+}
+
+/// A job that has not ended, as the queue has it.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenJob<'a> {
+    /// Its id.
+    pub id: JobId,
+    /// The lane it waits in.
+    pub lane: &'a str,
+    /// Where it is.
+    pub state: JobState,
+    /// Its place among the partition's jobs.
+    pub priority: Priority,
+    /// How often its handler failed.
+    pub attempts: u32,
+    /// What was pushed.
+    pub payload: &'a [u8],
+}
+
+/// What the queue has of a dead letter or a quarantined job.
+#[derive(Debug, Clone, Copy)]
+pub struct KeptRecord<'a> {
+    /// The lane it waited in.
+    pub lane: &'a str,
+    /// What was pushed.
+    pub payload: &'a [u8],
+}
+
+/// Jobs by type, state and reason. An empty filter matches every open job: scheduled, available, active, retryable and
+/// parked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Of one of these types; of any when empty.
+    pub kinds: Vec<String>,
+    /// In one of these states; when empty, in any that is open, or, for dead letters, in any of theirs.
+    pub states: Vec<JobState>,
+    /// Made before this moment, as its id tells.
+    pub created_before: Option<DateTime<Utc>>,
+    /// Made at this moment or later, as its id tells.
+    pub created_after: Option<DateTime<Utc>>,
+    /// Kept for a reason with this code: for dead letters and quarantine only.
+    pub reason_code: Option<String>,
+}
+
+impl JobFilter {
+    fn matches(&self, id: JobId, lane: &str) -> bool {
+        let created_at = id.created_at();
+        (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == kind_of(lane)))
+            && self.created_before.is_none_or(|moment| created_at.is_some_and(|at| at < moment))
+            && self.created_after.is_none_or(|moment| created_at.is_some_and(|at| at >= moment))
+    }
+}
+
+impl Select for JobFilter {
+    type Open = JobSummary;
+    type Kept = KeptJob;
+
+    fn states(&self) -> &[JobState] {
+        &self.states
+    }
+
+    fn reason_code(&self) -> Option<&str> {
+        self.reason_code.as_deref()
+    }
+
+    fn reads_records(&self) -> bool {
+        !self.kinds.is_empty() || self.created_before.is_some() || self.created_after.is_some()
+    }
+
+    fn open(&self, _: &PartitionId, job: OpenJob<'_>) -> Option<JobSummary> {
+        self.matches(job.id, job.lane).then(|| JobSummary {
+            id: job.id,
+            lane: job.lane.to_owned(),
+            state: job.state,
+            priority: job.priority,
+            attempts: job.attempts,
+            payload: Bytes::copy_from_slice(job.payload),
+        })
+    }
+
+    fn kept(&self, _: &PartitionId, job: KeptJob, record: Option<KeptRecord<'_>>) -> Option<KeptJob> {
+        let wanted = match record {
+            Some(record) => self.matches(job.id, record.lane),
+            // What is damaged can be thrown away, too, as long as nothing is asked about it.
+            None => !self.reads_records(),
+        };
+        wanted.then_some(job)
+    }
+}
+
+/// A job in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSummary {
+    /// Its id.
+    pub id: JobId,
+    /// The lane it waits in: its type and payload version.
+    pub lane: String,
+    /// Where it is.
+    pub state: JobState,
+    /// Its place among the partition's jobs.
+    pub priority: Priority,
+    /// How often its handler failed.
+    pub attempts: u32,
+    /// What was pushed.
+    pub payload: Bytes,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The jobs. Fewer than asked for, even none, do not mean that there are no more.
+    pub jobs: Vec<T>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<ListCursor>,
+}
+
+/// Where a page ended. Its text is for [`FromStr`], and names jobs that a filter may have left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListCursor {
+    place: String,
+    /// The last job that was looked at.
+    last: String,
+    /// What else it takes to find its place again: its time, or the last job of its list.
+    mark: String,
+    /// How many jobs were behind it, up to the one in `mark`.
+    behind: u64,
+}
+
+/// A text that is no [`ListCursor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is not where a page ended")]
+pub struct InvalidCursor;
+
+impl fmt::Display for ListCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = (&self.place, &self.last, &self.mark, self.behind);
+        f.write_str(&serde_json::to_string(&parts).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl FromStr for ListCursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (place, last, mark, behind) = serde_json::from_str(text).map_err(|_| InvalidCursor)?;
+        Ok(Self { place, last, mark, behind })
+    }
+}
+
+/// Where some of a tenant's jobs are, as `lua/list.lua` takes it, and their state there.
+struct Place {
+    name: String,
+    state: JobState,
+}
+
+impl Place {
+    /// Its turn in a walk.
+    fn turn(name: &str) -> (u8, &str) {
+        let class = match name {
+            "s" => 0,
+            "y" => 1,
+            "k" => 2,
+            "a" => 4,
+            _ => 3,
+        };
+        (class, name)
+    }
+}
+
+/// A job in a place.
+struct Row {
+    id: String,
+    /// When it is due or since when it is kept; of a waiting one, whether it was cancelled.
+    of: String,
+    why: String,
+}
+
+/// Some jobs of a place, in their order there.
+struct Part {
+    rows: Vec<Row>,
+    mark: String,
+    behind: u64,
+}
+
+impl Part {
+    fn read(place: &str, answer: Vec<String>) -> Result<Self, QueueError> {
+        let mut words = answer.into_iter();
+        let behind = words.next().and_then(|word| word.parse().ok());
+        let (Some(behind), Some(mark)) = (behind, words.next()) else {
+            return Err(QueueError::Answer("list"));
+        };
+        let mut rows = Vec::new();
+        while let (Some(id), Some(of)) = (words.next(), words.next()) {
+            let why = if is_kept(place) { words.next().unwrap_or_default() } else { String::new() };
+            rows.push(Row { id, of, why });
+        }
+        Ok(Self { rows, mark, behind })
+    }
+
+    fn cursor(&self, place: &str, at: usize) -> ListCursor {
+        let row = &self.rows[at];
+        let (mark, behind) = if place.len() == 1 {
+            (row.of.clone(), 0)
+        } else {
+            (self.mark.clone(), self.behind + (self.rows.len() - 1 - at) as u64)
+        };
+        ListCursor { place: place.to_owned(), last: row.id.clone(), mark, behind }
+    }
+}
+
+fn is_kept(place: &str) -> bool {
+    matches!(place, "x" | "q")
+}
+
+/// How much a page may hold and how much may be looked at for it.
+#[derive(Clone, Copy)]
+struct Bounds {
+    items: usize,
+    looked_at: usize,
+    /// Jobs in one call to Redis.
+    step: usize,
+}
+
+impl Queue {
+    /// Most jobs that are looked at for one page.
+    pub const LOOKED_AT: usize = 5_000;
+
+    /// One page of a partition's open jobs that match `filter`: at most `limit`, after what `after` says. What cannot be
+    /// read is not among them.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn list<S: Select>(
+        &self,
+        partition: &PartitionId,
+        filter: &S,
+        after: Option<&ListCursor>,
+        limit: usize,
+    ) -> Result<Page<S::Open>, QueueError> {
+        let read = |job: OpenJob<'_>| filter.open(partition, job);
+        self.list_looking_at(Self::LOOKED_AT, partition, filter, after, limit, read).await
+    }
+
+    async fn list_looking_at<S: Select, T: Send>(
+        &self,
+        looked_at: usize,
+        partition: &PartitionId,
+        filter: &S,
+        after: Option<&ListCursor>,
+        limit: usize,
+        read: impl Fn(OpenJob<'_>) -> Option<T> + Send + Sync,
+    ) -> Result<Page<T>, QueueError> {
+        let places = self.places(partition, filter).await?;
+        let step = if filter.reads_records() { PAGE } else { limit.saturating_add(1).min(PAGE) };
+        let bounds = Bounds { items: limit, looked_at, step };
+        let read = |row: &Row, record: Option<&[u8]>, state| {
+            let record = encode::parse(record?).filter(|record| record.partition == partition.as_str())?;
+            read(OpenJob {
+                id: row.id.parse().ok()?,
+                lane: record.lane,
+                state,
+                priority: Priority::from_level(record.level),
+                attempts: record.attempts,
+                payload: record.payload,
+            })
+        };
+        let (jobs, next) = self.walk(partition, &places, after, bounds, read).await?;
+        Ok(Page { jobs, next })
+    }
+
+    /// The first `most` open jobs of a partition that match `filter`, and whether there are more. For one answer; a
+    /// list is read with [`Queue::list`].
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn first_matching<S: Select>(
+        &self,
+        partition: &PartitionId,
+        filter: &S,
+        most: usize,
+    ) -> Result<(Vec<S::Open>, bool), QueueError> {
+        let read = |job: OpenJob<'_>| filter.open(partition, job);
+        let page = self.list_looking_at(usize::MAX, partition, filter, None, most, read).await?;
+        Ok((page.jobs, page.next.is_some()))
+    }
+
+    /// All open jobs that match `filter`, by id.
+    pub(crate) async fn open_where<S: Select>(
+        &self,
+        partition: &PartitionId,
+        filter: &S,
+    ) -> Result<Vec<JobId>, QueueError> {
+        let read = |job: OpenJob<'_>| filter.open(partition, job).map(|_| job.id);
+        let all = self.list_looking_at(usize::MAX, partition, filter, None, usize::MAX, read).await?;
+        Ok(all.jobs)
+    }
+
+    /// Looks through places in their turn, from where `after` says.
+    async fn walk<T: Send>(
+        &self,
+        tenant: &PartitionId,
+        places: &[Place],
+        after: Option<&ListCursor>,
+        bounds: Bounds,
+        read: impl Fn(&Row, Option<&[u8]>, JobState) -> Option<T> + Send + Sync,
+    ) -> Result<(Vec<T>, Option<ListCursor>), QueueError> {
+        let (mut found, mut looked_at, mut last) = (Vec::new(), 0, after.cloned());
+        let begun =
+            |place: &&Place| after.is_none_or(|after| Place::turn(&place.name) >= Place::turn(&after.place));
+        for Place { name, state } in places.iter().filter(begun) {
+            loop {
+                if looked_at >= bounds.looked_at {
+                    return Ok((found, last));
+                }
+                let from = last.as_ref().filter(|last| last.place == *name);
+                let part = self.part(tenant, name, from, bounds.step).await?;
+                let ids: Vec<&str> = part.rows.iter().map(|row| row.id.as_str()).collect();
+                let records = self.records(self.home(tenant), &ids).await?;
+                for (at, (row, record)) in part.rows.iter().zip(&records).enumerate() {
+                    let cancelled = name.len() > 1 && !row.of.is_empty();
+                    let record = record.as_deref().filter(|_| !cancelled);
+                    if let Some(item) = read(row, record, *state) {
+                        if found.len() >= bounds.items {
+                            return Ok((found, last));
+                        }
+                        found.push(item);
+                    }
+                    last = Some(part.cursor(name, at));
+                }
+                looked_at += part.rows.len();
+                if part.behind == 0 || part.rows.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok((found, None))
+    }
+
+    async fn part(
+        &self,
+        tenant: &PartitionId,
+        place: &str,
+        from: Option<&ListCursor>,
+        step: usize,
+    ) -> Result<Part, QueueError> {
+        let mut arguments = vec![tenant.to_string(), place.to_owned(), step.to_string()];
+        if let Some(ListCursor { last, mark, behind, .. }) = from {
+            arguments.extend([last.clone(), mark.clone(), behind.to_string()]);
+        }
+        let answer: Vec<redis::Value> = self.read_for(tenant, Operation::List, arguments).await?;
+        Part::read(place, answers::texts(&answer)?)
+    }
+
+    /// Where jobs of the wanted states are, in the order of their turns.
+    async fn places<S: Select>(&self, tenant: &PartitionId, filter: &S) -> Result<Vec<Place>, QueueError> {
+        let others = [
+            ("s", JobState::Scheduled),
+            ("y", JobState::Retryable),
+            ("k", JobState::Parked),
+            ("a", JobState::Active),
+        ];
+        let mut places: Vec<Place> =
+            others.map(|(name, state)| Place { name: name.to_owned(), state }).into();
+        if filter.wants(JobState::Available) || filter.wants(JobState::Parked) {
+            let answer: Vec<String> =
+                self.read_for(tenant, Operation::Places, vec![tenant.to_string()]).await?;
+            let mut words = answer.into_iter();
+            let state = words.next().and_then(|state| JobState::from_name(&state));
+            let state = state.ok_or(QueueError::Answer("places"))?;
+            places.extend(words.map(|name| Place { name, state }));
+        }
+        places.retain(|place| filter.wants(place.state));
+        places.sort_by(|one, other| Place::turn(&one.name).cmp(&Place::turn(&other.name)));
+        Ok(places)
+    }
+
+    /// One page of a partition's dead letters or quarantined jobs that match `filter`, newest first: at most `limit`,
+    /// after what `after` says.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn kept_page<S: Select>(
+        &self,
+        partition: &PartitionId,
+        kept: Kept,
+        filter: &S,
+        after: Option<&ListCursor>,
+        limit: usize,
+    ) -> Result<Page<S::Kept>, QueueError> {
+        let read = |job, record: Option<KeptRecord<'_>>| filter.kept(partition, job, record);
+        let page = self.kept_looking_at(Self::LOOKED_AT, partition, kept, filter, after, limit, read);
+        page.await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the bounds of a walk, in one private place")]
+    async fn kept_looking_at<S: Select, T: Send>(
+        &self,
+        looked_at: usize,
+        partition: &PartitionId,
+        kept: Kept,
+        filter: &S,
+        after: Option<&ListCursor>,
+        limit: usize,
+        read: impl Fn(KeptJob, Option<KeptRecord<'_>>) -> Option<T> + Send + Sync,
+    ) -> Result<Page<T>, QueueError> {
+        let place = match kept {
+            Kept::Discarded => Place { name: "x".to_owned(), state: JobState::Discarded },
+            Kept::Quarantined => Place { name: "q".to_owned(), state: JobState::Quarantined },
+        };
+        let places = if filter.wants(place.state) { vec![place] } else { Vec::new() };
+        let chooses = filter.reads_records() || filter.reason_code().is_some();
+        let step = if chooses { PAGE } else { limit.saturating_add(1).min(PAGE) };
+        let bounds = Bounds { items: limit, looked_at, step };
+        let read = |row: &Row, record: Option<&[u8]>, _| {
+            let job = kept_job(row)?;
+            if filter.reason_code().is_some_and(|wanted| wanted != job.reason.code) {
+                return None;
+            }
+            let record = record.and_then(encode::parse);
+            let record = record.filter(|record| record.partition == partition.as_str());
+            read(job, record.map(|record| KeptRecord { lane: record.lane, payload: record.payload }))
+        };
+        let (jobs, next) = self.walk(partition, &places, after, bounds, read).await?;
+        Ok(Page { jobs, next })
+    }
+
+    /// The newest dead letters or quarantined jobs of a partition.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn kept(
+        &self,
+        partition: &PartitionId,
+        kept: Kept,
+        limit: usize,
+    ) -> Result<Vec<KeptJob>, QueueError> {
+        Ok(self.kept_page(partition, kept, &JobFilter::default(), None, limit).await?.jobs)
+    }
+
+    /// Dead letters or quarantined jobs that match `filter`: the oldest first, all that are there.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn kept_where<S: Select>(
+        &self,
+        partition: &PartitionId,
+        kept: Kept,
+        filter: &S,
+    ) -> Result<Vec<JobId>, QueueError> {
+        let read = |job: KeptJob, record: Option<KeptRecord<'_>>| {
+            let id = job.id;
+            filter.kept(partition, job, record).map(|_| id)
+        };
+        let all = self.kept_looking_at(usize::MAX, partition, kept, filter, None, usize::MAX, read).await?;
+        Ok(all.jobs.into_iter().rev().collect())
+    }
+
+    /// The payloads of jobs of a partition, in order; `None` for one that the partition does not have in the queue, or
+    /// whose record is damaged.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn payloads(
+        &self,
+        partition: &PartitionId,
+        ids: &[JobId],
+    ) -> Result<Vec<Option<Bytes>>, QueueError> {
+        let ids: Vec<String> = ids.iter().map(JobId::to_string).collect();
+        let records = self.records(self.home(partition), &ids).await?;
+        let read = |bytes: Option<Vec<u8>>| {
+            let bytes = bytes?;
+            let record = encode::parse(&bytes).filter(|record| record.partition == partition.as_str())?;
+            Some(Bytes::copy_from_slice(record.payload))
+        };
+        Ok(records.into_iter().map(read).collect())
+    }
+}
+
+/// `None` for an entry that is no id: a program that wrote it there did not write a job.
+fn kept_job(row: &Row) -> Option<KeptJob> {
+    let id = row.id.parse().ok()?;
+    let unknown = || Reason { code: "unknown".to_owned(), text: String::new() };
+    let reason = answers::reason(&row.why).unwrap_or_else(unknown);
+    Some(KeptJob { id, since: moment(&row.of).unwrap_or(DateTime::UNIX_EPOCH), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_shown() {
+        let cursor = ListCursor {
+            place: "test.ping@1.0".into(),
+            last: "a \"b\"\n".into(),
+            mark: String::new(),
+            behind: 7,
+        };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for bad in ["", "7", "[]", "[\"s\",\"\",\"\",-1]", "[\"s\",\"\",\"\",1,2]"] {
+            assert_eq!(bad.parse::<ListCursor>(), Err(InvalidCursor), "{bad}");
+        }
+    }
+
+    #[test]
+    fn places_are_looked_through_as_jobs_move() {
+        let mut names = ["a", "b@1.0", "y", "a@2.3", "s", "k"];
+        names.sort_by_key(|name| Place::turn(name));
+        assert_eq!(names, ["s", "y", "k", "a@2.3", "b@1.0", "a"]);
+    }
+}

@@ -1,0 +1,287 @@
+//! What is to be done, for whom, and when.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GroupId, JobId, PartitionId};
+
+/// A job that is not in the queue yet.
+///
+/// Under an id that the queue has already, waiting, running or dead, it is left out: a push that got no answer is
+/// simply repeated.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// Whose turn it takes.
+    pub partition: PartitionId,
+    /// Where it waits: workers fetch by lane.
+    pub lane: Lane,
+    /// Which of its partition's jobs goes first.
+    pub priority: Priority,
+    /// Not before this moment; `None` for at once.
+    pub due: Option<DateTime<Utc>>,
+    /// The group that waits for it.
+    pub group: Option<GroupId>,
+    /// What it must not be enqueued beside.
+    pub unique: Option<Unique>,
+    /// What its handler gets: the queue never looks into it. The whole record has to fit in a call of at most 1 MiB.
+    pub payload: Bytes,
+}
+
+impl NewJob {
+    /// A job of `lane` for `partition`, due at once, under a fresh id that is made at `now`.
+    #[must_use]
+    pub fn new(partition: PartitionId, lane: Lane, payload: impl Into<Bytes>, now: DateTime<Utc>) -> Self {
+        Self {
+            id: JobId::generate(now),
+            partition,
+            lane,
+            priority: Priority::default(),
+            due: None,
+            group: None,
+            unique: None,
+            payload: payload.into(),
+        }
+    }
+}
+
+/// The jobs of one type and payload version, such as `document.ingest@1`. A worker fetches only from the
+/// lanes it declares, so a job that it does not know waits for one that does, and stands in nobody's way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    name: Arc<str>,
+    queue: Arc<str>,
+}
+
+impl Lane {
+    /// The lane of jobs of type `kind` whose payload has this `version`. A `queue` is what several lanes belong to, and
+    /// can be paused or drained. Control characters in either name become spaces, because names are written as lines.
+    #[must_use]
+    pub fn new(kind: &str, version: u32, queue: &str) -> Self {
+        let line = |text: String| -> Arc<str> {
+            if text.contains(char::is_control) {
+                text.replace(char::is_control, " ").into()
+            } else {
+                text.into()
+            }
+        };
+        Self { name: line(format!("{kind}@{version}")), queue: line(queue.to_owned()) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    /// The queue that its type belongs to.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// The type in the name of a lane.
+pub(crate) fn kind_of(lane: &str) -> &str {
+    lane.rsplit_once('@').map_or(lane, |(kind, _)| kind)
+}
+
+/// Which of a partition's waiting jobs goes first. Between partitions priority means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Priority {
+    /// Somebody is waiting for it.
+    High = 0,
+    /// The usual.
+    #[default]
+    Normal = 1,
+    /// When there is nothing better to do.
+    Low = 2,
+    /// Maintenance.
+    Background = 3,
+}
+
+impl Priority {
+    /// The list of the partition that holds the job: 0 is served first.
+    #[must_use]
+    pub const fn level(self) -> u8 {
+        self as u8
+    }
+
+    /// The priority of a list.
+    #[must_use]
+    pub const fn from_level(level: u32) -> Self {
+        match level {
+            0 => Self::High,
+            1 => Self::Normal,
+            2 => Self::Low,
+            _ => Self::Background,
+        }
+    }
+
+    /// The Open Job Spec `priority`: a higher number goes first, 0 is normal.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        1 - self as i32
+    }
+
+    /// The priority whose Open Job Spec number is nearest to `number`.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Self {
+        match number {
+            1.. => Self::High,
+            0 => Self::Normal,
+            -1 => Self::Low,
+            _ => Self::Background,
+        }
+    }
+}
+
+/// Keeps a second job with the same key out of the partition. The key belongs to the job: it is free again when the
+/// job ends in whatever way, and a dead letter takes it again when it is redriven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unique {
+    /// What makes two jobs of a partition the same: any text. Long ones cost memory; take a hash.
+    pub key: String,
+    /// For how long.
+    pub scope: UniqueScope,
+    /// What to do with the second.
+    pub on_conflict: OnConflict,
+}
+
+/// How long a unique job keeps others out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UniqueScope {
+    /// Until a worker takes it: one may wait while another runs.
+    UntilStarted,
+    /// Until it has ended: completed, cancelled, discarded or quarantined.
+    UntilFinished,
+    /// For this time from its enqueue, whatever becomes of it. Counted in milliseconds.
+    Period(Duration),
+}
+
+/// What happens to a job whose key is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// The job that is there stays; the new one is not enqueued.
+    #[default]
+    Keep,
+    /// The new one takes the other's place, and its time, if that still waits; else as `Keep`. So the last
+    /// arguments win. The place is kept among the first and the last thousand of a list; from the middle of a
+    /// longer one, the job goes to the end.
+    Replace,
+    /// The job that is there gets the new one's time, if it waits for a time; else as `Keep`.
+    Reschedule,
+}
+
+/// When a failed job is tried again: exponential backoff with full jitter between half and the whole of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryPolicy {
+    /// How often the handler may fail before the job is discarded.
+    pub max_attempts: u32,
+    /// The wait after the first failure.
+    pub initial_interval: Duration,
+    /// By how much each wait exceeds the one before.
+    pub backoff_coefficient: f64,
+    /// The longest wait.
+    pub max_interval: Duration,
+    /// Whether to spread the waits of jobs that failed together.
+    pub jitter: bool,
+}
+
+impl RetryPolicy {
+    /// The usual backoff (1 s, doubling, at most 5 min) with the given number of attempts.
+    #[must_use]
+    pub const fn attempts(max_attempts: u32) -> Self {
+        Self {
+            max_attempts,
+            initial_interval: Duration::from_secs(1),
+            backoff_coefficient: 2.0,
+            max_interval: Duration::from_secs(300),
+            jitter: true,
+        }
+    }
+
+    /// The wait after failure number `failures` (1 for the first). `random` is uniform in 0..1.
+    #[must_use]
+    pub fn wait(&self, failures: u32, random: f64) -> Duration {
+        let exponent = f64::from(failures.saturating_sub(1).min(64));
+        let longest = self.max_interval.as_secs_f64();
+        let full = (self.initial_interval.as_secs_f64() * self.backoff_coefficient.max(1.0).powf(exponent))
+            .min(longest);
+        let wait = if self.jitter { full * (0.5 + 0.5 * random.clamp(0.0, 1.0)) } else { full };
+        Duration::from_secs_f64(wait)
+    }
+}
+
+/// How a job is tried again whose handler broke down: it panicked, or the service around it failed. Read from the
+/// payload, because the queue itself keeps no policies. By default the usual backoff with 8 attempts.
+#[derive(Clone)]
+pub struct RetryRule(Arc<dyn Fn(&[u8]) -> RetryPolicy + Send + Sync>);
+
+impl RetryRule {
+    /// The rule that `policy_of` tells out of a payload.
+    pub fn new(policy_of: impl Fn(&[u8]) -> RetryPolicy + Send + Sync + 'static) -> Self {
+        Self(Arc::new(policy_of))
+    }
+
+    pub(crate) fn policy(&self, payload: &[u8]) -> RetryPolicy {
+        (self.0)(payload)
+    }
+}
+
+impl Default for RetryRule {
+    fn default() -> Self {
+        Self::new(|_| RetryPolicy::attempts(8))
+    }
+}
+
+impl fmt::Debug for RetryRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RetryRule")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_survive_the_wire() {
+        for priority in [Priority::High, Priority::Normal, Priority::Low, Priority::Background] {
+            assert_eq!(Priority::from_number(priority.number()), priority);
+            assert_eq!(Priority::from_level(priority.level().into()), priority);
+        }
+        assert_eq!(Priority::default().number(), 0);
+    }
+
+    #[test]
+    fn a_lane_is_one_line() {
+        let lane = Lane::new("mail\nsend", 2, "a\tb");
+        assert_eq!(
+            (lane.as_str(), lane.queue(), kind_of(lane.as_str())),
+            ("mail send@2", "a b", "mail send")
+        );
+    }
+
+    #[test]
+    fn waits_grow_to_the_longest_and_stay_there() {
+        let policy = RetryPolicy::attempts(8);
+        assert_eq!(policy.wait(1, 1.0), Duration::from_secs(1));
+        assert_eq!(policy.wait(1, 0.0), Duration::from_millis(500));
+        assert_eq!(policy.wait(4, 1.0), Duration::from_secs(8));
+        assert_eq!(policy.wait(u32::MAX, 1.0), Duration::from_secs(300));
+    }
+}

@@ -1,0 +1,52 @@
+#![doc = include_str!("../README.md")]
+
+mod answers;
+mod apalis;
+mod cancel;
+mod claim;
+pub mod clock;
+mod coalesce;
+mod config;
+pub mod describe;
+mod encode;
+mod error;
+mod explain;
+mod finish;
+mod id;
+mod inspect;
+mod job;
+mod limits;
+mod preflight;
+mod push;
+mod queue;
+mod redis;
+mod reshard;
+mod script;
+mod shards;
+#[cfg(feature = "test-support")]
+pub mod testing;
+pub mod url;
+mod verdict;
+mod worker;
+
+pub use self::redis::RedisAddress;
+pub use answers::{
+    ConflictDone, JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats, Reason, UniqueConflict,
+};
+pub use apalis::JobBackend;
+pub use cancel::{CancelReport, Cancelled, Redriven};
+pub use claim::{Ceiling, Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};
+pub use config::{QueueConfig, Wording};
+pub use error::QueueError;
+pub use explain::{Explanation, WaitsFor};
+pub use finish::{FinishedJob, WorkerTime};
+pub use id::{GroupId, InvalidId, JobId, PartitionId};
+pub use inspect::{InvalidCursor, JobFilter, JobSummary, KeptRecord, ListCursor, OpenJob, Page, Select};
+pub use job::{Lane, NewJob, OnConflict, Priority, RetryPolicy, RetryRule, Unique, UniqueScope};
+pub use limits::{Flow, KeptSettings, LimitReached, TenantShare};
+pub use queue::{LaneStatus, Queue};
+pub use reshard::{ReshardError, Resharded, reshard};
+pub use verdict::{Finish, OnFailure, OpenGroup, Verdict};
+pub use worker::{
+    FetchedJob, NextShard, QuarantinedJob, ShardOrder, StopReport, WorkerObserver, WorkerOptions, WorkerQueue,
+};

@@ -1,0 +1,228 @@
+//! Which shard a tenant's jobs are in, which slot of a cluster a shard is in, and the number of shards that a queue
+//! was made with, which each of them remembers.
+
+use futures::future::join_all;
+use redis::{Cmd, RedisError};
+
+use crate::config::Wording;
+use crate::error::QueueError;
+use crate::redis::cluster::Servers;
+use crate::redis::connection::Resend;
+
+/// The shards of one queue. Everything of a tenant is in one of them, so no call ever needs two.
+#[derive(Debug)]
+pub(super) struct Shards {
+    prefixes: Vec<String>,
+    wording: Wording,
+}
+
+impl Shards {
+    /// At least one.
+    pub(super) fn new(prefix: &str, count: u16, wording: Wording) -> Self {
+        Self { prefixes: (0..count.max(1)).map(|shard| shard_prefix(prefix, shard)).collect(), wording }
+    }
+
+    pub(super) fn count(&self) -> u16 {
+        u16::try_from(self.prefixes.len()).expect("they were counted with a u16")
+    }
+
+    pub(super) fn all(&self) -> std::ops::Range<u16> {
+        0..self.count()
+    }
+
+    /// The shard that has everything of `tenant`.
+    pub(super) fn home(&self, tenant: &str) -> u16 {
+        home(tenant, self.count())
+    }
+
+    /// What the keys of a shard begin with.
+    pub(super) fn prefix(&self, shard: u16) -> &str {
+        &self.prefixes[usize::from(shard)]
+    }
+}
+
+/// Everything of one shard lives in one slot of a cluster, hence the hash tag.
+pub(super) fn shard_prefix(prefix: &str, shard: u16) -> String {
+    format!("{prefix}:{{q.{shard}}}")
+}
+
+/// Rendezvous hashing: the shard with the highest score has the tenant. When the number of shards grows, tenants
+/// move only to the new ones; when it shrinks, only those of the shards that go away move.
+///
+/// The score of shard `i` is `mix(fnv1a64(tenant) + (i + 1) * 0x9e3779b97f4a7c15)` modulo 2^64, with the finalizer
+/// of `SplitMix64` as `mix`. Of equal scores the first wins. It must never change: the keys are where it says.
+pub(super) fn home(tenant: &str, count: u16) -> u16 {
+    if count == 1 {
+        return 0;
+    }
+    let name = fnv1a64(tenant.as_bytes());
+    let (mut best, mut best_score) = (0, 0);
+    for shard in 0..count {
+        let score = mix(name.wrapping_add((u64::from(shard) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        if shard == 0 || score > best_score {
+            (best, best_score) = (shard, score);
+        }
+    }
+    best
+}
+
+fn fnv1a64(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+const fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Which of the 16384 slots has the keys of a shard, all of which begin with `prefix`.
+pub(super) fn slot(prefix: &str) -> u16 {
+    let tagged = prefix.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    crc16(tagged.filter(|tag| !tag.is_empty()).unwrap_or(prefix).as_bytes()) % 16_384
+}
+
+/// CRC-16/XMODEM.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, &byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc: u16, _| {
+            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+        })
+    })
+}
+
+/// Refuses a queue of another number of shards; a new queue takes ours.
+pub(super) async fn check_layout(servers: &Servers, shards: &Shards) -> Result<(), QueueError> {
+    let stored = join_all(shards.all().map(|shard| stored(servers, shards, shard))).await;
+    let stored: Vec<Option<String>> = stored.into_iter().collect::<Result<_, _>>()?;
+    for known in stored.iter().flatten() {
+        compare(known, shards)?;
+    }
+    for (shard, _) in shards.all().zip(&stored).filter(|(_, known)| known.is_none()) {
+        let mut claim = redis::cmd("SET");
+        claim.arg(key(shards, shard)).arg(shards.count()).arg("NX").arg("GET");
+        let before: Option<String> = servers.query(shard, &claim, Resend::Safe).await?;
+        before.map_or(Ok(()), |known| compare(&known, shards))?;
+    }
+    Ok(())
+}
+
+/// Where a shard remembers the number.
+fn key(shards: &Shards, shard: u16) -> String {
+    format!("{}:shards", shards.prefix(shard))
+}
+
+async fn stored(servers: &Servers, shards: &Shards, shard: u16) -> Result<Option<String>, QueueError> {
+    let known: Option<String> =
+        servers.query(shard, redis::cmd("GET").arg(key(shards, shard)), Resend::Safe).await?;
+    if known.is_some() || shard > 0 {
+        return Ok(known);
+    }
+    // Queues had one shard before they could have several.
+    let mut lanes = Cmd::new();
+    lanes.arg("EXISTS").arg(format!("{}:L", shards.prefix(shard)));
+    let used: bool = servers.query(shard, &lanes, Resend::Safe).await?;
+    Ok(used.then(|| "1".to_owned()))
+}
+
+/// What a shard remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// The queue has so many shards.
+    Of(u16),
+    /// The number is being changed; and whether everything that moves has been copied.
+    Changing { from: u16, to: u16, copied: bool },
+}
+
+impl Layout {
+    /// The form in which it is remembered.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Of(count) => count.to_string(),
+            Self::Changing { from, to, copied } => format!("{from}>{to}{}", if copied { "!" } else { "" }),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, QueueError> {
+        let number = |text: &str| text.parse().map_err(|_| QueueError::Answer("the number of shards"));
+        let Some((from, to)) = text.split_once('>') else { return number(text).map(Self::Of) };
+        let (from, copied) = (number(from)?, to.ends_with('!'));
+        Ok(Self::Changing { from, to: number(to.trim_end_matches('!'))?, copied })
+    }
+}
+
+/// What the first shard remembers, which decides. A new queue has one shard.
+pub(super) async fn read_layout(servers: &Servers, shards: &Shards) -> Result<Layout, QueueError> {
+    stored(servers, shards, 0).await?.map_or(Ok(Layout::Of(1)), |text| Layout::parse(&text))
+}
+
+/// Compares what a shard remembers with the number wanted.
+fn compare(known: &str, shards: &Shards) -> Result<(), QueueError> {
+    let (wanted, wording) = (shards.count(), shards.wording);
+    match Layout::parse(known)? {
+        Layout::Of(stored) if stored == wanted => Ok(()),
+        Layout::Of(stored) => Err(QueueError::Shards { stored, wanted, wording }),
+        Layout::Changing { from, to, .. } => Err(QueueError::Resharding { from, to, wording }),
+    }
+}
+
+/// What a function says that was called under another number.
+pub(super) fn explained(error: QueueError, shards: &Shards) -> QueueError {
+    let known = match &error {
+        QueueError::Redis(redis) if redis.code() == Some("SHARDS") => RedisError::detail(redis),
+        _ => None,
+    };
+    known.and_then(|known| compare(known, shards).err()).unwrap_or(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written down once. A change would leave every tenant's jobs where nobody looks for them.
+    #[test]
+    fn a_tenant_is_in_the_same_shard_for_ever() {
+        assert_eq!(fnv1a64(b"foobar"), 0x8594_4171_f739_67e8);
+        let homes = |tenant| [1, 2, 3, 4, 16, 64].map(|count| home(tenant, count));
+        assert_eq!(homes("acme"), [0, 1, 1, 1, 1, 25]);
+        assert_eq!(homes("globex"), [0, 1, 1, 1, 14, 54]);
+        assert_eq!(homes("initech"), [0, 1, 2, 3, 7, 21]);
+        assert_eq!(homes("tenant-000042"), [0, 0, 2, 3, 11, 11]);
+    }
+
+    #[test]
+    fn tenants_are_spread_evenly_and_move_no_more_than_they_must() {
+        let names: Vec<String> = (0..20_000).map(|n| format!("tenant-{n}")).collect();
+        let mut counts = [0_u32; 16];
+        for name in &names {
+            counts[usize::from(home(name, 16))] += 1;
+            let (before, after) = (home(name, 4), home(name, 5));
+            assert!(after == before || after == 4, "{name} moved from {before} to {after}");
+        }
+        assert!(counts.iter().all(|count| (1_100..1_400).contains(count)), "{counts:?}");
+    }
+
+    /// As `CLUSTER KEYSLOT` answers.
+    #[test]
+    fn slots_are_those_of_redis() {
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+        assert_eq!(slot("tenantry:{q.0}"), 15_490);
+        assert_eq!(slot("tenantry:{q.1}:T"), 11_427);
+        assert_eq!(slot("{user1000}.following"), slot("{user1000}.followers"));
+        assert_eq!(slot("foo{}{bar}"), crc16(b"foo{}{bar}") % 16_384);
+    }
+
+    #[test]
+    fn a_layout_is_remembered_as_it_is() {
+        let changing = |copied| Layout::Changing { from: 4, to: 16, copied };
+        for (layout, text) in [(Layout::Of(4), "4"), (changing(false), "4>16"), (changing(true), "4>16!")] {
+            assert_eq!(layout.text(), text);
+            assert_eq!(Layout::parse(text).unwrap(), layout);
+        }
+        for damaged in ["", "x", "4>", ">4", "4>!", "70000"] {
+            assert!(Layout::parse(damaged).is_err(), "{damaged}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Tells Redis how jobs ended: all that wait at a time in one call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::describe::report;
+use crate::error::QueueError;
+use crate::finish::{Charges, FinishedJob};
+use crate::verdict::{Finish, Verdict};
+use crate::worker::claims::{FinishRequest, Ticket};
+use crate::worker::worker_queue::{Backoff, Shared};
+
+/// Most jobs in one call.
+const BATCH_JOBS: usize = 200;
+/// Corrections of a tenant's charge smaller than this wait until they add up.
+const LEAST_CHARGE: Duration = Duration::from_millis(2);
+
+pub(super) async fn run(shared: Arc<Shared>, mut requests: mpsc::Receiver<FinishRequest>) {
+    let (mut backoff, mut charges) = (Backoff::new(), Charges::default());
+    loop {
+        let mut batch = Vec::with_capacity(BATCH_JOBS);
+        let received = tokio::select! {
+            biased;
+            received = requests.recv_many(&mut batch, BATCH_JOBS) => received,
+            () = shared.ending.cancelled() => 0,
+        };
+        if received == 0 {
+            return;
+        }
+        batch.iter_mut().for_each(refuse_impossible);
+        for request in &batch {
+            charges.add(&request.job);
+        }
+        let (tickets, jobs) = batch.into_iter().map(|request| (request.ticket, request.job)).unzip();
+        apply(&shared, Batch { tickets, jobs }, charges.take_large(LEAST_CHARGE), &mut backoff).await;
+    }
+}
+
+/// A handler that asks for something the queue never does has failed for good.
+fn refuse_impossible(request: &mut FinishRequest) {
+    let Err(error) = request.job.check() else { return };
+    let code = match error {
+        QueueError::TooManyChildren { .. } => "too_many_children",
+        _ => "foreign_child",
+    };
+    let FinishedJob { tenant, id, .. } = &request.job;
+    tracing::error!(tenant.id = %tenant, job.id = %id, %error, "impossible finish, job discarded");
+    request.job.finish = Finish::of(Verdict::Discarded { code, reason: error.to_string() });
+}
+
+/// Jobs at their ends, each with the ticket at the same place.
+struct Batch {
+    tickets: Vec<Arc<Ticket>>,
+    jobs: Vec<FinishedJob>,
+}
+
+impl Batch {
+    /// Takes the second half out.
+    fn split(&mut self) -> Self {
+        let at = self.jobs.len() / 2;
+        Self { tickets: self.tickets.split_off(at), jobs: self.jobs.split_off(at) }
+    }
+}
+
+/// Tries until Redis has answered. The jobs keep their slots meanwhile, so a Redis that is away stops the worker
+/// rather than filling the memory.
+async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff: &mut Backoff) {
+    let mut resent = false;
+    while !batch.jobs.is_empty() {
+        let Batch { tickets, jobs } = &mut batch;
+        match shared.queue.finish_charged(jobs, &charges).await {
+            Ok(applied) => {
+                backoff.reset();
+                for ((ticket, job), applied) in tickets.iter().zip(jobs.iter()).zip(applied) {
+                    if !applied && !resent {
+                        warn_stale(job);
+                    }
+                    release_locally(shared, ticket);
+                }
+                return;
+            }
+            Err(error) if !error.is_passing() && jobs.len() > 1 => {
+                // One of them is at fault. Alone, it cannot hold up the others.
+                let half = batch.split();
+                Box::pin(apply(shared, half, std::mem::take(&mut charges), backoff)).await;
+            }
+            Err(error) if !error.is_passing() => {
+                tracing::error!(
+                    error = report(&error),
+                    job.id = %jobs[0].id,
+                    "finish refused, its lease will end"
+                );
+                for ticket in tickets.iter() {
+                    release_locally(shared, ticket);
+                }
+                return;
+            }
+            Err(error) => {
+                resent = true;
+                tracing::warn!(error = report(&error), jobs = jobs.len(), "cannot finish jobs, trying again");
+                if shared.ending.is_cancelled() {
+                    return;
+                }
+                backoff.wait().await;
+            }
+        }
+    }
+}
+
+fn warn_stale(job: &FinishedJob) {
+    let FinishedJob { tenant, id, fence, .. } = job;
+    tracing::warn!(
+        tenant.id = %tenant,
+        job.id = %id,
+        job.fence = fence,
+        "stale finish: the claim was lost before"
+    );
+}
+
+fn release_locally(shared: &Shared, ticket: &Ticket) {
+    shared.claims.remove(ticket);
+    ticket.free_slot();
+}

@@ -1,0 +1,290 @@
+//! Tasks beside the feeder: they renew leases, take back those of workers that vanished, tell that this worker is
+//! there, and stop the work of jobs that were cancelled.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use redis::Cmd;
+
+use crate::claim::Reaped;
+use crate::describe::report;
+use crate::encode;
+use crate::error::QueueError;
+use crate::redis::connection::Resend;
+use crate::worker::claims::ClaimId;
+use crate::worker::worker_queue::{Shared, jittered};
+
+/// Most claims in one call.
+const RENEW_CLAIMS: usize = 500;
+
+/// Renews every claim at a third of its lease, sooner after a failure.
+pub(super) async fn renew_at_intervals(shared: Arc<Shared>) {
+    let lease = shared.queue.config().lease;
+    let mut wait = lease / 3;
+    loop {
+        tokio::select! {
+            () = shared.ending.cancelled() => return,
+            () = tokio::time::sleep(jittered(wait)) => {}
+        }
+        wait = if renew(&shared, lease).await { lease / 3 } else { lease / 12 };
+    }
+}
+
+/// Every shard at once: one that cannot be reached must not delay the others.
+async fn renew(shared: &Shared, lease: Duration) -> bool {
+    let shards = shared.queue.shards().map(|shard| renew_shard(shared, shard, lease));
+    join_all(shards).await.into_iter().all(|renewed| renewed)
+}
+
+async fn renew_shard(shared: &Shared, shard: u16, lease: Duration) -> bool {
+    let mut charges = shared.claims.take_uncharged_us(shard);
+    for fences in shared.claims.fences(shard).chunks(RENEW_CLAIMS) {
+        // The lease counts from when we asked: the answer may have taken its time.
+        let asked = Instant::now();
+        match shared.queue.renew_charged(shard, fences, &std::mem::take(&mut charges)).await {
+            Ok(held) => {
+                for (&fence, held) in fences.iter().zip(held) {
+                    let id = ClaimId { shard, fence };
+                    if held {
+                        shared.claims.confirm(id, asked + lease);
+                    } else {
+                        report_lost(shared.claims.lose(id), "lost a claim, its jobs are cancelled");
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    queue.shard = shard,
+                    error = report(&error),
+                    "cannot renew claims, trying again"
+                );
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Cancels the work of claims that could not be confirmed in time, while they still hold.
+pub(super) async fn watch_leases(shared: Arc<Shared>) {
+    let lease = shared.queue.config().lease;
+    loop {
+        tokio::select! {
+            () = shared.ending.cancelled() => return,
+            () = tokio::time::sleep(lease / 24) => {}
+        }
+        let stopped = shared.claims.lose_unconfirmed(Instant::now() + lease / 6);
+        report_lost(stopped, "could not confirm a claim before its end, its jobs are cancelled");
+    }
+}
+
+fn report_lost(jobs: usize, what: &str) {
+    if jobs > 0 {
+        tracing::warn!(jobs, "{what}");
+    }
+}
+
+/// Most claims in one call, because a script has to end soon.
+const REAP_CLAIMS: u32 = 2;
+/// Most jobs that are swept in one call.
+const SWEEP_JOBS: u32 = 200;
+/// How many tenants are looked at in one call, and how many calls are made at a time.
+const HEAL_TENANTS: u32 = 50;
+const HEAL_CALLS: usize = 10;
+/// Most calls in a row.
+const REAP_CALLS: usize = 50;
+
+/// How far the look at a shard's tenants has come.
+struct Place {
+    /// Of those that have rows.
+    rows: String,
+    /// Of all keys, for those whose row was deleted.
+    keys: String,
+}
+
+pub(super) async fn reap_at_intervals(shared: Arc<Shared>) {
+    let start = || Place { rows: "0".to_owned(), keys: "0".to_owned() };
+    let mut places: Vec<Place> = shared.queue.shards().map(|_| start()).collect();
+    let period = (shared.queue.config().lease / 6).clamp(Duration::from_millis(50), Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            () = shared.ending.cancelled() => return,
+            () = tokio::time::sleep(jittered(period)) => {}
+        }
+        let shards = places.iter_mut().zip(0..);
+        join_all(shards.map(|(place, shard)| look_after(&shared, shard, place))).await;
+    }
+}
+
+async fn look_after(shared: &Shared, shard: u16, place: &mut Place) {
+    let swept =
+        sweep(shared, shard).await.map_err(|error| ("cannot look for lost claims, trying again", error));
+    let removed = remove(shared, shard).await.map_err(|error| ("cannot remove what was cancelled", error));
+    let healed = heal(shared, shard, place).await.map_err(|error| ("cannot tidy up, trying again", error));
+    for (what, error) in [swept, removed, healed].into_iter().filter_map(Result::err) {
+        tracing::warn!(queue.shard = shard, error = report(&error), "{what}");
+    }
+}
+
+async fn sweep(shared: &Shared, shard: u16) -> Result<(), QueueError> {
+    for _ in 0..REAP_CALLS {
+        let reaped = shared.queue.reap(shard, REAP_CLAIMS).await?;
+        if reaped.claims > 0 {
+            let Reaped { claims, returned, quarantined } = &reaped;
+            tracing::warn!(
+                claims,
+                returned,
+                quarantined = quarantined.len(),
+                "took back the jobs of lost claims"
+            );
+        }
+        announce(shared, shard, &reaped.quarantined).await?;
+        if reaped.claims < REAP_CLAIMS as usize {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the batches that cancelled tenants left behind.
+async fn remove(shared: &Shared, shard: u16) -> Result<(), QueueError> {
+    for _ in 0..REAP_CALLS {
+        if shared.queue.sweep(shard, SWEEP_JOBS).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Compares what is kept of some tenants with what there is.
+async fn heal(shared: &Shared, shard: u16, place: &mut Place) -> Result<(), QueueError> {
+    let (keys, mut names) = shared.queue.tenants_with_keys(shard, &place.keys).await?;
+    place.keys = keys;
+    for _ in 0..HEAL_CALLS {
+        let healed = shared.queue.heal_with(shard, &place.rows, HEAL_TENANTS, &names).await?;
+        shared.queue.report(&healed);
+        names.clear();
+        place.rows = healed.cursor;
+        if place.rows == "0" {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn announce(shared: &Shared, shard: u16, quarantined: &[(String, String)]) -> Result<(), QueueError> {
+    let ids: Vec<String> = quarantined.iter().map(|(_, id)| id.clone()).collect();
+    let records = shared.queue.records(shard, &ids).await?;
+    for ((tenant, id), record) in quarantined.iter().zip(records) {
+        let read = record.as_deref().and_then(encode::parse);
+        let code = if read.is_some() { "worker_died" } else { "record_damaged" };
+        shared.report_quarantined(
+            tenant,
+            id,
+            read.map(|record| Bytes::copy_from_slice(record.payload)),
+            code,
+        );
+    }
+    Ok(())
+}
+
+const HEARTBEAT: Duration = Duration::from_secs(4);
+const HEARTBEAT_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Every how many heartbeats a worker looks for lanes that nobody serves.
+const HEARTBEATS_PER_LOOK: u32 = 8;
+
+pub(super) async fn declare_at_intervals(shared: Arc<Shared>) {
+    let mut unserved = BTreeSet::new();
+    for beat in 1.. {
+        let wait = match shared.queue.heartbeat(&shared.name, &shared.options.lanes, true).await {
+            Ok(()) => HEARTBEAT,
+            Err(error) => {
+                tracing::warn!(error = report(&error), "cannot tell which lanes are served, trying again");
+                HEARTBEAT_AFTER_FAILURE
+            }
+        };
+        if beat % HEARTBEATS_PER_LOOK == 0
+            && let Err(error) = look_for_unserved(&shared, &mut unserved).await
+        {
+            tracing::debug!(error = report(&error), "cannot see which lanes are served");
+        }
+        tokio::select! {
+            () = shared.ending.cancelled() => return,
+            () = tokio::time::sleep(jittered(wait)) => {}
+        }
+    }
+}
+
+/// Jobs of a type or version that no live worker declares wait, and are never failed. Somebody has to know.
+async fn look_for_unserved(shared: &Shared, unserved: &mut BTreeSet<String>) -> Result<(), QueueError> {
+    let lanes = shared.queue.lanes().await?;
+    let alone = lanes.into_iter().filter(|lane| lane.ready_tenants > 0 && lane.workers == 0);
+    let now: BTreeSet<String> = alone.map(|lane| lane.lane).collect();
+    for lane in now.difference(unserved) {
+        tracing::warn!(
+            job.lane = lane,
+            "jobs wait that no live worker declares: deploy a worker that runs them"
+        );
+    }
+    *unserved = now;
+    Ok(())
+}
+
+/// How often a worker that runs something looks. A poll, because a message can get lost.
+const CANCELLED_LOOK: Duration = Duration::from_millis(400);
+/// Most requests that are read at once. They leave when the jobs end.
+const CANCEL_REQUESTS: isize = 1_000;
+/// Work that goes on for this long after it was told to stop is stuck.
+pub(super) const STUCK: Duration = Duration::from_secs(5);
+
+pub(super) async fn stop_cancelled(shared: Arc<Shared>) {
+    let mut stuck_before = 0;
+    loop {
+        tokio::select! {
+            () = shared.ending.cancelled() => return,
+            () = tokio::time::sleep(jittered(CANCELLED_LOOK)) => {}
+        }
+        if !shared.claims.is_empty() {
+            join_all(shared.queue.shards().map(|shard| look_for_cancelled(&shared, shard))).await;
+        }
+        let stuck = shared.claims.stuck(STUCK);
+        if stuck > stuck_before {
+            tracing::error!(
+                jobs = stuck,
+                "jobs do not stop although they were told to; they hold their slots"
+            );
+        }
+        stuck_before = stuck;
+    }
+}
+
+async fn look_for_cancelled(shared: &Shared, shard: u16) {
+    if let Err(error) = call_off(shared, shard).await {
+        tracing::warn!(
+            queue.shard = shard,
+            error = report(&error),
+            "cannot see which jobs were cancelled, trying again"
+        );
+    }
+}
+
+async fn call_off(shared: &Shared, shard: u16) -> Result<(), QueueError> {
+    let mut command = Cmd::new();
+    command.arg("ZREVRANGE").arg(shared.queue.key(shard, "s")).arg(0).arg(CANCEL_REQUESTS);
+    let requests: Vec<Vec<u8>> = shared.queue.servers().query(shard, &command, Resend::Safe).await?;
+    let claim = |fence: &str| ClaimId { shard, fence: fence.parse().unwrap_or(0) };
+    for request in requests {
+        // A damaged entry must not hide the others.
+        let Ok(request) = String::from_utf8(request) else { continue };
+        let mut words = request.split(' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some("*"), Some(tenant), Some(fence)) => shared.claims.call_off_tenant(tenant, claim(fence)),
+            (Some(fence), Some(id), None) => shared.claims.call_off(claim(fence), id),
+            _ => {}
+        }
+    }
+    Ok(())
+}

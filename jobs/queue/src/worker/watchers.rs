@@ -1,0 +1,181 @@
+//! Waiting for several shards at once: one task and one connection for each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::error::QueueError;
+use crate::queue::Queue;
+use crate::redis::cluster::Servers;
+use crate::redis::connection::Resend;
+use crate::worker::worker_queue::{Backoff, Shared, jittered};
+
+/// How long a wait on the wake-up markers lasts at most, on average.
+pub(super) const POLL: Duration = Duration::from_millis(1_500);
+
+/// What the feeder wants to know of a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Nothing: it asks by itself.
+    Nothing,
+    /// When there may be work in one of these lanes.
+    Work { lanes: Vec<u64> },
+    /// When it answers again; not to be asked before `wait` is over.
+    Life { wait: Duration },
+}
+
+/// The watchers of all shards. They end with this value.
+#[derive(Debug)]
+pub(super) struct Watchers {
+    wanted: Vec<watch::Sender<Wanted>>,
+    hungry: watch::Sender<bool>,
+    bells: Arc<Bells>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Bells {
+    rung: Vec<AtomicBool>,
+    any: Notify,
+}
+
+impl Bells {
+    fn ring(&self, shard: u16) {
+        self.rung[usize::from(shard)].store(true, Ordering::Release);
+        self.any.notify_one();
+    }
+}
+
+impl Watchers {
+    /// Starts one for each shard.
+    pub(super) fn start(shared: &Arc<Shared>) -> Self {
+        let (hungry, is_hungry) = watch::channel(true);
+        let rung = shared.queue.shards().map(|_| AtomicBool::new(false)).collect();
+        let bells = Arc::new(Bells { rung, any: Notify::new() });
+        let (mut wanted, mut tasks) = (Vec::new(), JoinSet::new());
+        for shard in shared.queue.shards() {
+            let (want, wants) = watch::channel(Wanted::Nothing);
+            wanted.push(want);
+            let (shared, bells, is_hungry) = (Arc::clone(shared), Arc::clone(&bells), is_hungry.clone());
+            let connection = shared.queue.servers().separate();
+            let watcher =
+                Watcher { shared, shard, connection, bells, wants, is_hungry, backoff: Backoff::new() };
+            tasks.spawn(watcher.run());
+        }
+        Self { wanted, hungry, bells, _tasks: tasks }
+    }
+
+    pub(super) fn want(&self, shard: u16, wanted: Wanted) {
+        self.wanted[usize::from(shard)].send_replace(wanted);
+    }
+
+    /// Whether there is a slot for a job. A marker that is found without one is left to another worker.
+    pub(super) fn set_hungry(&self, hungry: bool) {
+        self.hungry.send_if_modified(|was| std::mem::replace(was, hungry) != hungry);
+    }
+
+    /// Shards where something happened since the last call.
+    pub(super) fn rung(&self) -> impl Iterator<Item = u16> + '_ {
+        let rung = |(bell, shard): (&AtomicBool, u16)| bell.swap(false, Ordering::AcqRel).then_some(shard);
+        self.bells.rung.iter().zip(0..).filter_map(rung)
+    }
+
+    /// Waits until something happens in a shard, or did since the last wait.
+    pub(super) async fn any(&self) {
+        self.bells.any.notified().await;
+    }
+}
+
+/// Waits until there may be work in one of a shard's lanes, and takes the marker that says so: its key, or `None` when
+/// `wait` is over.
+pub(super) async fn pop_marker(
+    queue: &Queue,
+    connection: &Servers,
+    (shard, lanes): (u16, &[u64]),
+    wait: Duration,
+) -> Result<Option<String>, QueueError> {
+    let mut command = redis::cmd("BZPOPMIN");
+    for lane in lanes {
+        command.arg(queue.key(shard, &format!("mk:{lane}")));
+    }
+    command.arg(wait.as_secs_f64());
+    let deadline = wait + queue.config().call_deadline;
+    let popped: Option<(String, String, f64)> =
+        connection.query_within(shard, &command, Resend::Never, deadline).await?;
+    Ok(popped.map(|(key, _, _)| key))
+}
+
+struct Watcher {
+    shared: Arc<Shared>,
+    shard: u16,
+    connection: Servers,
+    bells: Arc<Bells>,
+    wants: watch::Receiver<Wanted>,
+    is_hungry: watch::Receiver<bool>,
+    backoff: Backoff,
+}
+
+impl Watcher {
+    async fn run(mut self) {
+        loop {
+            let wanted = self.wants.borrow_and_update().clone();
+            let told = match wanted {
+                Wanted::Nothing => false,
+                Wanted::Work { lanes } => self.work(&lanes).await,
+                Wanted::Life { wait } => self.life(wait).await,
+            };
+            // The bell is rung once for each wish.
+            if told || *self.wants.borrow() == Wanted::Nothing {
+                if told {
+                    self.bells.ring(self.shard);
+                }
+                if self.wants.changed().await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn life(&mut self, wait: Duration) -> bool {
+        tokio::time::sleep(wait).await;
+        while self.shared.queue.ping_shard(self.shard).await.is_err() {
+            self.backoff.wait().await;
+        }
+        self.backoff.reset();
+        true
+    }
+
+    /// Whether a marker was there. The feeder asks now and then by itself, so an error is no more than a delay.
+    async fn work(&mut self, lanes: &[u64]) -> bool {
+        if self.is_hungry.wait_for(|hungry| *hungry).await.is_err() {
+            return true;
+        }
+        let marker =
+            match pop_marker(&self.shared.queue, &self.connection, (self.shard, lanes), jittered(POLL)).await
+            {
+                Ok(marker) => marker,
+                Err(error) => {
+                    tracing::debug!(queue.shard = self.shard, %error, "cannot wait for jobs, trying again");
+                    self.backoff.wait().await;
+                    return false;
+                }
+            };
+        self.backoff.reset();
+        let Some(marker) = marker else { return false };
+        if !*self.is_hungry.borrow()
+            && let Err(error) = self.put_back(&marker).await
+        {
+            tracing::debug!(queue.shard = self.shard, %error, "a marker is lost, the poll will do");
+        }
+        true
+    }
+
+    async fn put_back(&self, marker: &str) -> Result<(), QueueError> {
+        let mut command = redis::cmd("ZADD");
+        command.arg(marker).arg(0).arg("0");
+        self.connection.query(self.shard, &command, Resend::Safe).await
+    }
+}

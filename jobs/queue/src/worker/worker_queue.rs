@@ -1,0 +1,423 @@
+//! Starting and stopping the tasks behind a backend, and what they share.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use apalis_core::task::Task;
+use bytes::Bytes;
+use futures::future::join_all;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::apalis::JobBackend;
+use crate::id::JobId;
+use crate::id::PartitionId;
+use crate::job::{Lane, RetryRule};
+use crate::queue::Queue;
+use crate::verdict::Verdict;
+use crate::worker::claims::{Claims, FinishRequest};
+use crate::worker::{feeder, finisher, leases};
+
+/// What a worker can do.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// The lanes it serves. Jobs of other lanes wait for a worker that serves them.
+    pub lanes: Vec<Lane>,
+    /// How many jobs it runs at once.
+    pub concurrency: usize,
+    /// The most jobs that one tenant gets in a row while others wait. Small is fairer, large is faster.
+    pub quantum: u32,
+    /// How many of the jobs that run at once can only be those of newcomers: of tenants that had nothing running when
+    /// the job started, so that they need not wait for a slot behind somebody's long backlog. With 0 everybody may
+    /// have every slot.
+    pub reserve: usize,
+    /// How jobs are tried again whose handlers break down.
+    pub retry: RetryRule,
+}
+
+impl WorkerOptions {
+    /// A worker for `lanes` that runs `concurrency` jobs at once. A tenant gets a fiftieth of that in a row, though
+    /// from 10 to 40, and a twentieth is kept for newcomers.
+    #[must_use]
+    pub fn new(lanes: impl IntoIterator<Item = Lane>, concurrency: usize) -> Self {
+        let quantum = u32::try_from(concurrency / 50).unwrap_or(u32::MAX).clamp(10, 40);
+        Self {
+            lanes: lanes.into_iter().collect(),
+            concurrency,
+            quantum,
+            reserve: concurrency / 20,
+            retry: RetryRule::default(),
+        }
+    }
+}
+
+/// The worker's end of the queue. It takes jobs in the background from [`WorkerQueue::start`] to
+/// [`WorkerQueue::stop`], whatever happens to Redis meanwhile.
+///
+/// Dropping it without a stop ends the background tasks; the jobs it holds come back when their leases end.
+#[derive(Debug)]
+pub struct WorkerQueue {
+    shared: Arc<Shared>,
+    feeder: JoinHandle<()>,
+    finishers: Vec<JoinHandle<()>>,
+    others: Vec<JoinHandle<()>>,
+    quarantined: Option<mpsc::Receiver<QuarantinedJob>>,
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopReport {
+    /// Jobs given back before they had started.
+    pub unstarted: usize,
+    /// Jobs whose handlers did not end in time; they were given back as well.
+    pub interrupted: usize,
+}
+
+impl WorkerQueue {
+    /// Starts taking jobs. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn start(queue: impl Into<Queue>, options: WorkerOptions) -> Self {
+        let queue = queue.into();
+        let capacity = options.concurrency.max(1) * 2 + 64;
+        let (finishes, requests): (_, Vec<_>) = queue.shards().map(|_| mpsc::channel(capacity)).unzip();
+        let (report, quarantined) = mpsc::channel(1_024);
+        let shared = Arc::new(Shared::new(queue, options, finishes, report));
+        Self {
+            feeder: tokio::spawn(feeder::run(Arc::clone(&shared))),
+            finishers: requests
+                .into_iter()
+                .map(|requests| tokio::spawn(finisher::run(Arc::clone(&shared), requests)))
+                .collect(),
+            others: vec![
+                tokio::spawn(leases::renew_at_intervals(Arc::clone(&shared))),
+                tokio::spawn(leases::watch_leases(Arc::clone(&shared))),
+                tokio::spawn(leases::stop_cancelled(Arc::clone(&shared))),
+                tokio::spawn(leases::reap_at_intervals(Arc::clone(&shared))),
+                tokio::spawn(leases::declare_at_intervals(Arc::clone(&shared))),
+            ],
+            shared,
+            quarantined: Some(quarantined),
+        }
+    }
+
+    /// The backend to build an apalis worker on. The worker ends by itself when this queue stops. Its tasks are jobs as
+    /// they were claimed, or whatever can be made of one.
+    #[must_use]
+    pub fn backend<J: From<FetchedJob>>(&self) -> JobBackend<J> {
+        JobBackend::new(Arc::clone(&self.shared))
+    }
+
+    /// A view that outlives this value.
+    #[must_use]
+    pub fn observer(&self) -> WorkerObserver {
+        WorkerObserver { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Jobs that the queue itself quarantined, as this process finds them. Can be taken once.
+    pub const fn take_quarantined(&mut self) -> Option<mpsc::Receiver<QuarantinedJob>> {
+        self.quarantined.take()
+    }
+
+    /// Stops: no new jobs; those that did not start go back; running ones have until shortly before
+    /// `deadline`, then their tokens fire; what still runs at `deadline` goes back. Nothing of this counts as
+    /// an attempt.
+    pub async fn stop(mut self, deadline: Duration) -> StopReport {
+        let end = Instant::now() + deadline;
+        let grace = (deadline / 4).min(Duration::from_secs(2));
+        self.shared.stopping.cancel();
+        // The feeder may be in the middle of a claim, which would be lost.
+        let patience = self.shared.queue.config().call_deadline * 2;
+        tokio::time::timeout(patience, &mut self.feeder).await.ok();
+        let unstarted = self.shared.buffer.close();
+        let report = StopReport { unstarted: unstarted.len(), interrupted: 0 };
+        drop(unstarted);
+        let rest = end.saturating_duration_since(Instant::now());
+        if self.shared.claims.drained(rest.saturating_sub(grace)).await {
+            return self.end(report).await;
+        }
+        self.shared.claims.cancel_all();
+        self.shared.claims.drained(grace).await;
+        let interrupted = self.give_back().await;
+        self.end(StopReport { interrupted, ..report }).await
+    }
+
+    async fn give_back(&self) -> usize {
+        let mut count = 0;
+        for ticket in self.shared.claims.tickets() {
+            if ticket.settle() {
+                count += 1;
+                let request = ticket.request(Verdict::Released.into());
+                let finishes = self.shared.finishes(ticket.claim.shard);
+                tokio::time::timeout(Duration::from_secs(1), finishes.send(request)).await.ok();
+            }
+        }
+        count
+    }
+
+    async fn end(mut self, report: StopReport) -> StopReport {
+        // Until Redis knows of the last finish, or is evidently away.
+        self.shared.claims.drained(self.shared.queue.config().call_deadline).await;
+        self.shared.ending.cancel();
+        let left = self.shared.queue.heartbeat(&self.shared.name, &self.shared.options.lanes, false);
+        tokio::time::timeout(Duration::from_secs(1), left).await.ok();
+        tokio::time::timeout(Duration::from_secs(1), join_all(&mut self.finishers)).await.ok();
+        report
+    }
+}
+
+impl Drop for WorkerQueue {
+    fn drop(&mut self) {
+        self.shared.stopping.cancel();
+        self.shared.ending.cancel();
+        self.feeder.abort();
+        self.finishers.iter().chain(&self.others).for_each(JoinHandle::abort);
+        drop(self.shared.buffer.close());
+    }
+}
+
+/// Watches a [`WorkerQueue`].
+#[derive(Debug, Clone)]
+pub struct WorkerObserver {
+    shared: Arc<Shared>,
+}
+
+impl WorkerObserver {
+    /// When Redis last answered the task that fetches jobs. A worker whose last poll is long ago is not
+    /// healthy, whatever else it says.
+    #[must_use]
+    pub fn last_poll(&self) -> Instant {
+        self.shared.last_poll()
+    }
+
+    /// Jobs this process holds now.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.shared.claims.job_count()
+    }
+
+    /// Jobs that go on although they were told to stop more than 5 s ago: somebody cancelled them, or their claim
+    /// is lost. They hold their slots; anything but 0 for long is a handler that never yields.
+    #[must_use]
+    pub fn stuck(&self) -> usize {
+        self.shared.claims.stuck(leases::STUCK)
+    }
+
+    /// As [`crate::Queue::eviction_policy`].
+    #[must_use]
+    pub fn eviction_policy(&self) -> Option<Arc<str>> {
+        self.shared.queue.eviction_policy()
+    }
+
+    /// How long the job that runs longest has been running.
+    #[must_use]
+    pub fn oldest_running(&self) -> Option<Duration> {
+        self.shared.claims.oldest()
+    }
+}
+
+/// A job that this process has claimed.
+#[derive(Debug, Clone)]
+pub struct FetchedJob {
+    /// In whose partition it was.
+    pub partition: PartitionId,
+    /// Its id.
+    pub id: JobId,
+    /// What was pushed. Anybody who can write to Redis can have written it.
+    pub payload: Bytes,
+    /// How often its handler failed before.
+    pub attempts: u32,
+    /// How often a worker vanished while it ran.
+    pub deaths: u32,
+    /// How often it was given back at a shutdown.
+    pub interruptions: u32,
+    /// How often it came when its partition could not run.
+    pub parks: u32,
+    /// Whether it was a dead letter or in quarantine, and was started again.
+    pub redriven: bool,
+    /// Grows with every claim: a store can refuse a writer that comes with a smaller one than it has seen.
+    pub fence: u64,
+    /// Fires when the handler must stop: the claim is lost or about to be, or the process shuts down.
+    pub cancel: CancellationToken,
+    pub(crate) called_off: Arc<AtomicBool>,
+}
+
+impl FetchedJob {
+    /// Whether [`FetchedJob::cancel`] fired because the job was cancelled: then it does not come back.
+    #[must_use]
+    pub fn was_cancelled(&self) -> bool {
+        self.called_off.load(Ordering::Acquire)
+    }
+}
+
+/// A job that the queue itself put in quarantine, so that a program that waits for it can be told.
+#[derive(Debug, Clone)]
+pub struct QuarantinedJob {
+    /// In whose partition it was.
+    pub partition: PartitionId,
+    /// Its id.
+    pub id: JobId,
+    /// What was pushed, if it is still there.
+    pub payload: Option<Bytes>,
+    /// Why: `worker_died`, `record_damaged` or `record_missing`.
+    pub code: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) options: WorkerOptions,
+    /// Random, so that two replicas never share it.
+    pub(crate) name: String,
+    pub(crate) buffer: Buffer,
+    pub(crate) claims: Claims,
+    /// One permit for each job that may be claimed.
+    pub(crate) slots: Arc<Semaphore>,
+    /// One channel for each shard: one that cannot be reached delays only its own jobs.
+    finishes: Vec<mpsc::Sender<FinishRequest>>,
+    pub(crate) quarantined: mpsc::Sender<QuarantinedJob>,
+    /// No more jobs.
+    pub(crate) stopping: CancellationToken,
+    /// No more anything.
+    pub(crate) ending: CancellationToken,
+    last_poll: Mutex<Instant>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        queue: Queue,
+        options: WorkerOptions,
+        finishes: Vec<mpsc::Sender<FinishRequest>>,
+        quarantined: mpsc::Sender<QuarantinedJob>,
+    ) -> Self {
+        Self {
+            name: hex::encode(rand::random::<[u8; 8]>()),
+            slots: Arc::new(Semaphore::new(options.concurrency.max(1))),
+            buffer: Buffer::default(),
+            claims: Claims::default(),
+            stopping: CancellationToken::new(),
+            ending: CancellationToken::new(),
+            last_poll: Mutex::new(Instant::now()),
+            queue,
+            options,
+            finishes,
+            quarantined,
+        }
+    }
+
+    pub(crate) fn finishes(&self, shard: u16) -> &mpsc::Sender<FinishRequest> {
+        &self.finishes[usize::from(shard)]
+    }
+
+    pub(crate) fn polled(&self) {
+        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(crate) fn last_poll(&self) -> Instant {
+        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever listens. Nobody has to.
+    pub(crate) fn report_quarantined(
+        &self,
+        tenant: &str,
+        id: &str,
+        payload: Option<Bytes>,
+        code: &'static str,
+    ) {
+        tracing::warn!(tenant.id = tenant, job.id = id, code, "job quarantined by the queue");
+        if let (Ok(partition), Ok(id)) = (tenant.parse(), id.parse()) {
+            self.quarantined.try_send(QuarantinedJob { partition, id, payload, code }).ok();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    tasks: VecDeque<Task<FetchedJob>>,
+    wakers: Vec<Waker>,
+    closed: bool,
+}
+
+impl Buffer {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the tasks back when the buffer is closed.
+    pub(crate) fn add(&self, tasks: Vec<Task<FetchedJob>>) -> Result<(), Vec<Task<FetchedJob>>> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(tasks);
+        }
+        inner.tasks.extend(tasks);
+        let wakers = std::mem::take(&mut inner.wakers);
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// The next task; `None` when there will be no more.
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Option<Task<FetchedJob>>> {
+        let mut inner = self.lock();
+        if let Some(task) = inner.tasks.pop_front() {
+            return Poll::Ready(Some(task));
+        }
+        if inner.closed {
+            return Poll::Ready(None);
+        }
+        if !inner.wakers.iter().any(|known| known.will_wake(waker)) {
+            inner.wakers.push(waker.clone());
+        }
+        Poll::Pending
+    }
+
+    /// Ends every worker that polls, and hands out what none of them took.
+    pub(crate) fn close(&self) -> Vec<Task<FetchedJob>> {
+        let mut inner = self.lock();
+        inner.closed = true;
+        let wakers = std::mem::take(&mut inner.wakers);
+        let tasks = inner.tasks.drain(..).collect();
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        tasks
+    }
+}
+
+/// Exponential backoff with full jitter.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    pub(super) const fn new() -> Self {
+        Self { next: Self::FIRST }
+    }
+
+    pub(super) const fn reset(&mut self) {
+        self.next = Self::FIRST;
+    }
+
+    pub(super) async fn wait(&mut self) {
+        let longest = self.next;
+        self.next = (self.next * 2).min(Self::LONGEST);
+        tokio::time::sleep(longest.mul_f64(rand::random_range(0.5..1.0))).await;
+    }
+}
+
+/// A period of about `mean`, different each time.
+pub(super) fn jittered(mean: Duration) -> Duration {
+    mean.mul_f64(rand::random_range(0.8..1.2))
+}

@@ -1,0 +1,27 @@
+//! The queue on a real Redis. One binary, so that it is linked once.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod basics;
+mod cancel;
+mod coalesce;
+mod conformance;
+mod damage;
+mod fairness;
+mod group_policy;
+mod groups;
+mod healing;
+mod incidents;
+mod layout;
+mod leases;
+mod limits;
+mod lists;
+mod model;
+mod mutations;
+
+mod resharding;
+mod robustness;
+mod shares;
+mod simulation;
+mod support;
+mod unique;
+mod worker_queue;

@@ -1,0 +1,95 @@
+//! A tenant's row, as `00_tenants.lua` packs it.
+
+const ROW_BYTES: usize = 87;
+const HELD: u8 = 16 + 32;
+
+#[derive(Debug, Clone, Default)]
+pub(in crate::model) struct Row {
+    pub(in crate::model) virtual_time: f64,
+    pub(in crate::model) tat: f64,
+    pub(in crate::model) hold: f64,
+    pub(in crate::model) credit: f64,
+    pub(in crate::model) weight: f64,
+    pub(in crate::model) cap: f64,
+    pub(in crate::model) emit: f64,
+    pub(in crate::model) burst: f64,
+    pub(in crate::model) estimate: f64,
+    pub(in crate::model) bytes: f64,
+    /// Visits of fetches.
+    pub(in crate::model) visits: u16,
+    pub(in crate::model) epoch: u16,
+    pub(in crate::model) flags: u16,
+    pub(in crate::model) state: State,
+    /// Lane -> levels with jobs, and why none of them may start.
+    pub(in crate::model) lanes: Vec<(usize, u8)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::model) enum State {
+    #[default]
+    Idle,
+    Ready,
+    Capped,
+    Limited,
+    Paused,
+}
+
+impl Row {
+    /// Flags, in the order of their bits.
+    pub(in crate::model) const FLAGS: [&'static str; 12] = [
+        "paused",
+        "suspended",
+        "draining",
+        "ghosts",
+        "cancels",
+        "groups",
+        "unique",
+        "quotas",
+        "caps",
+        "queues",
+        "garbage",
+        "bytes",
+    ];
+
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < ROW_BYTES || !(bytes.len() - ROW_BYTES).is_multiple_of(3) {
+            return None;
+        }
+        let float = |at: usize| bytes[8 * at..8 * at + 8].try_into().map_or(f64::NAN, f64::from_le_bytes);
+        let short = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let lanes = bytes[ROW_BYTES..].chunks_exact(3);
+        Some(Self {
+            virtual_time: float(0),
+            tat: float(1),
+            hold: float(2),
+            credit: float(3),
+            weight: float(4),
+            cap: float(5),
+            emit: float(6),
+            burst: float(7),
+            estimate: float(8),
+            bytes: float(9),
+            visits: short(80),
+            epoch: short(82),
+            flags: short(84),
+            state: [State::Idle, State::Ready, State::Capped, State::Limited, State::Paused]
+                .get(usize::from(bytes[86]))
+                .copied()?,
+            lanes: lanes.map(|lane| (usize::from(u16::from_le_bytes([lane[0], lane[1]])), lane[2])).collect(),
+        })
+    }
+
+    pub(in crate::model) fn has(&self, flag: &str) -> bool {
+        let bit = Self::FLAGS.iter().position(|name| *name == flag);
+        bit.is_some_and(|bit| self.flags & (1 << bit) != 0)
+    }
+
+    pub(in crate::model) fn lane(&self, lane: usize) -> u8 {
+        self.lanes.iter().find(|(number, _)| *number == lane).map_or(0, |(_, bits)| *bits)
+    }
+
+    /// Whether jobs of a lane may start, as far as the lane is concerned.
+    pub(in crate::model) fn is_open(bits: u8) -> bool {
+        bits != 0 && bits & HELD == 0
+    }
+}

@@ -1,0 +1,230 @@
+//! Reads everything in one round trip.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, Pipeline, Value};
+
+use super::row::Row;
+use crate::model::plain::Model;
+use crate::model::world::{LANES, TENANTS, TYPES};
+use crate::support::Harness;
+
+pub(in crate::model) type Scores = Vec<(String, f64)>;
+pub(in crate::model) type Hash = BTreeMap<String, String>;
+
+/// What the queue has stored, at one moment.
+#[derive(Debug, Default)]
+pub(in crate::model) struct Snapshot {
+    pub(in crate::model) virtual_clock: u64,
+    pub(in crate::model) rows: BTreeMap<String, Vec<u8>>,
+    pub(in crate::model) records: BTreeMap<String, Vec<u8>>,
+    /// Lanes by their numbers.
+    pub(in crate::model) lanes: Hash,
+    pub(in crate::model) queues: Hash,
+    pub(in crate::model) timers: BTreeMap<String, f64>,
+    pub(in crate::model) leases: BTreeMap<String, f64>,
+    pub(in crate::model) left: Hash,
+    pub(in crate::model) signals: BTreeMap<String, f64>,
+    pub(in crate::model) litter: Vec<String>,
+    /// By number of lane.
+    pub(in crate::model) ready: Vec<BTreeMap<String, f64>>,
+    pub(in crate::model) tenants: Vec<TenantKeys>,
+    /// By fence.
+    pub(in crate::model) claims: BTreeMap<u64, Option<String>>,
+    /// By tenant and group.
+    pub(in crate::model) groups: BTreeMap<(usize, String), Hash>,
+    /// What is in the heaps that `litter` names.
+    pub(in crate::model) heaps: Vec<Vec<String>>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::model) struct TenantKeys {
+    /// By lane and level.
+    pub(in crate::model) lists: Vec<Vec<String>>,
+    pub(in crate::model) ghosts: Hash,
+    pub(in crate::model) active: Hash,
+    pub(in crate::model) cancels: Hash,
+    /// Scheduled, retryable, parked, dead letters, quarantine.
+    pub(in crate::model) sets: Vec<Scores>,
+    pub(in crate::model) why: Hash,
+    pub(in crate::model) member_of: Hash,
+    pub(in crate::model) keys: Hash,
+    pub(in crate::model) key_of: Hash,
+    pub(in crate::model) expiries: BTreeMap<String, f64>,
+    pub(in crate::model) settings: Hash,
+    pub(in crate::model) ended: Vec<String>,
+    pub(in crate::model) outcomes: Hash,
+    /// By type.
+    pub(in crate::model) slots: Vec<BTreeSet<String>>,
+}
+
+/// Kinds of sets of jobs with scores.
+pub(in crate::model) const SETS: [&str; 5] = ["s", "y", "k", "x", "q"];
+
+impl Snapshot {
+    pub(in crate::model) fn row(&self, tenant: usize) -> Result<Option<Row>, String> {
+        let Some(bytes) = self.rows.get(TENANTS[tenant]) else { return Ok(None) };
+        Row::read(bytes).map(Some).ok_or_else(|| format!("the row of {} cannot be read", TENANTS[tenant]))
+    }
+
+    /// The queue's number of a lane.
+    pub(in crate::model) fn lane_number(&self, lane: usize) -> Option<usize> {
+        self.lanes.get(LANES[lane].name)?.parse().ok()
+    }
+}
+
+pub(in crate::model) struct Reader {
+    pub(in crate::model) redis: MultiplexedConnection,
+    prefix: String,
+}
+
+struct Answers(std::vec::IntoIter<Value>);
+
+impl Answers {
+    fn next<T: FromRedisValue>(&mut self) -> T {
+        let value = self.0.next().expect("there is an answer to each question");
+        T::from_redis_value(value).expect("keys have the types that they should have")
+    }
+}
+
+impl Reader {
+    pub(in crate::model) async fn new(h: &Harness) -> Self {
+        Self { redis: h.redis().await, prefix: h.key("") }
+    }
+
+    pub(in crate::model) fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    pub(in crate::model) async fn read(&mut self, model: &Model) -> Snapshot {
+        let mut pipeline = Pipeline::new();
+        self.ask_for_shard(&mut pipeline);
+        for tenant in TENANTS {
+            self.ask_for_tenant(&mut pipeline, tenant);
+        }
+        let fences: Vec<u64> = model.claims.iter().map(|claim| claim.fence).collect();
+        for fence in &fences {
+            pipeline.get(self.key(&format!("c:{fence}")));
+        }
+        let groups: Vec<(usize, String)> =
+            model.groups.keys().map(|(tenant, group)| (*tenant, group.to_string())).collect();
+        for (tenant, group) in &groups {
+            pipeline.hgetall(self.key(&format!("t:{}:g:{group}", TENANTS[*tenant])));
+        }
+        let answers: Vec<Value> = pipeline.query_async(&mut self.redis).await.expect("Redis answers");
+        let mut answers = Answers(answers.into_iter());
+        let mut found = shard(&mut answers);
+        found.tenants = (0..TENANTS.len()).map(|_| tenant_keys(&mut answers)).collect();
+        found.claims = fences.into_iter().map(|fence| (fence, answers.next())).collect();
+        found.groups = groups.into_iter().map(|group| (group, answers.next())).collect();
+        if !found.litter.is_empty() {
+            found.heaps = self.heaps(&found.litter).await;
+        }
+        found
+    }
+
+    fn ask_for_shard(&self, pipeline: &mut Pipeline) {
+        pipeline.get(self.key("V"));
+        for hash in ["T", "e", "L", "P", "n"] {
+            pipeline.hgetall(self.key(hash));
+        }
+        for set in ["w", "l", "s"] {
+            pipeline.zrange_withscores(self.key(set), 0, -1);
+        }
+        pipeline.lrange(self.key("gc"), 0, -1);
+        for lane in 0..LANES.len() {
+            pipeline.zrange_withscores(self.key(&format!("r:{lane}")), 0, -1);
+        }
+    }
+
+    fn ask_for_tenant(&self, pipeline: &mut Pipeline, tenant: &str) {
+        let key = |name: &str| self.key(&format!("t:{tenant}:{name}"));
+        for lane in 0..LANES.len() {
+            for level in 0..4 {
+                pipeline.lrange(key(&format!("{lane}.{level}")), 0, -1);
+            }
+        }
+        for hash in ["H", "a", "c", "z", "m", "u", "U", "S", "o"] {
+            pipeline.hgetall(key(hash));
+        }
+        for set in SETS {
+            pipeline.zrange_withscores(key(set), 0, -1);
+        }
+        pipeline.zrange_withscores(key("v"), 0, -1);
+        pipeline.lrange(key("f"), 0, -1);
+        for kind in TYPES {
+            pipeline.smembers(key(&format!("a:{kind}")));
+        }
+    }
+
+    /// What is in the heaps that wait for the sweeper, in the order in which it goes through them.
+    async fn heaps(&mut self, litter: &[String]) -> Vec<Vec<String>> {
+        let keys: Vec<&str> = litter.iter().filter_map(|entry| Some(entry.split_once('\n')?.1)).collect();
+        let mut pipeline = Pipeline::new();
+        for key in &keys {
+            pipeline.cmd("TYPE").arg(key);
+        }
+        let types: Vec<String> = pipeline.query_async(&mut self.redis).await.expect("Redis answers");
+        let mut pipeline = Pipeline::new();
+        for (key, kind) in keys.iter().zip(&types) {
+            if kind == "zset" {
+                pipeline.zrange(key, 0, -1)
+            } else {
+                pipeline.lrange(key, 0, -1)
+            };
+        }
+        pipeline.query_async(&mut self.redis).await.expect("Redis answers")
+    }
+}
+
+fn shard(answers: &mut Answers) -> Snapshot {
+    let virtual_clock = answers.next::<Option<u64>>().unwrap_or(0);
+    let (rows, records) = (answers.next(), answers.next());
+    let (lanes, queues, left) = (answers.next(), answers.next(), answers.next());
+    let mut scores = || answers.next::<Scores>().into_iter().collect();
+    let (timers, leases, signals) = (scores(), scores(), scores());
+    let litter = answers.next();
+    let ready = LANES.iter().map(|_| answers.next::<Scores>().into_iter().collect()).collect();
+    Snapshot {
+        virtual_clock,
+        rows,
+        records,
+        lanes,
+        queues,
+        timers,
+        leases,
+        left,
+        signals,
+        litter,
+        ready,
+        ..Snapshot::default()
+    }
+}
+
+fn tenant_keys(answers: &mut Answers) -> TenantKeys {
+    let lists = (0..LANES.len() * 4).map(|_| answers.next()).collect();
+    let ghosts = answers.next();
+    let (active, cancels, why, member_of) = (answers.next(), answers.next(), answers.next(), answers.next());
+    let (keys, key_of, settings, outcomes) = (answers.next(), answers.next(), answers.next(), answers.next());
+    let sets = SETS.iter().map(|_| answers.next()).collect();
+    let expiries = answers.next::<Scores>().into_iter().collect();
+    let ended = answers.next();
+    let slots = TYPES.iter().map(|_| answers.next()).collect();
+    TenantKeys {
+        lists,
+        ghosts,
+        active,
+        cancels,
+        sets,
+        why,
+        member_of,
+        keys,
+        key_of,
+        expiries,
+        settings,
+        ended,
+        outcomes,
+        slots,
+    }
+}

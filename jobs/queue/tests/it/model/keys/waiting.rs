@@ -1,0 +1,97 @@
+//! Lists, ghosts, timers and what waits for the sweeper.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::same;
+use super::snapshot::{SETS, Snapshot};
+use crate::model::plain::{Flow, Id, Litter, Model, Timer};
+use crate::model::world::{LANES, QUEUES, TENANTS};
+
+pub(super) fn check(now: &Snapshot, model: &mut Model) -> Result<(), String> {
+    adopt_litter(now, model)?;
+    for tenant in 0..TENANTS.len() {
+        for lane in 0..LANES.len() {
+            for level in 0..4 {
+                list(now, model, tenant, lane, level)?;
+            }
+        }
+        let expected = model
+            .ghosts
+            .iter()
+            .filter(|&(_, &of)| of == tenant)
+            .map(|(id, _)| (id.to_string(), LANES[model.jobs[id].spec.lane].name.to_owned()));
+        same("ghosts", &now.tenants[tenant].ghosts, &expected.collect())?;
+        for timer in Timer::ALL {
+            let at = SETS.iter().position(|set| *set == timer.letter()).unwrap_or(0);
+            let expected = model.in_timer(tenant, timer).into_iter().map(|(due, id)| (id.to_string(), due));
+            let found = now.tenants[tenant].sets[at].iter().map(|(id, due)| (id.clone(), whole(*due)));
+            same(timer.letter(), &found.collect::<BTreeMap<_, _>>(), &expected.collect())?;
+        }
+    }
+    model.taken.clear();
+    let flows = model.queues.iter().map(|(queue, flow)| {
+        (QUEUES[*queue].to_owned(), if *flow == Flow::Paused { "paused" } else { "draining" }.to_owned())
+    });
+    same("queues", &now.queues, &flows.collect())?;
+    let expected = model.timers.iter().map(|((kind, of), at)| (format!("{kind}{}", TENANTS[*of]), *at));
+    let timers = now.timers.iter().filter(|(name, _)| !name.starts_with('r'));
+    let found: BTreeMap<String, u64> = timers.map(|(name, at)| (name.clone(), whole(*at))).collect();
+    same("timers", &found, &expected.collect())
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
+pub(super) fn whole(score: f64) -> u64 {
+    score as u64
+}
+
+pub(super) fn parse(ids: &[String]) -> Result<VecDeque<Id>, String> {
+    ids.iter().map(|id| id.parse().map_err(|_| format!("{id} is no id"))).collect()
+}
+
+/// What a fetch took, and ghosts that it met, left from the head; nothing else moved.
+fn list(now: &Snapshot, model: &mut Model, tenant: usize, lane: usize, level: u8) -> Result<(), String> {
+    let what = || format!("{}'s list {}.{level}", TENANTS[tenant], LANES[lane].name);
+    let found = match now.lane_number(lane) {
+        Some(number) => parse(&now.tenants[tenant].lists[4 * number + usize::from(level)])?,
+        None => VecDeque::new(),
+    };
+    let expected = model.lists.entry((tenant, lane, level)).or_default();
+    while expected.len() > found.len()
+        && let Some(head) = expected.front().copied()
+    {
+        if !model.taken.contains(&head) && model.ghosts.remove(&head).is_none() {
+            break;
+        }
+        expected.pop_front();
+    }
+    if let Some(id) = expected.iter().find(|id| model.taken.contains(id)) {
+        return Err(format!("{}: {id} was taken and is still there", what()));
+    }
+    same(&what(), &found, expected)
+}
+
+/// The order in which something called off is swept is the queue's own affair.
+fn adopt_litter(now: &Snapshot, model: &mut Model) -> Result<(), String> {
+    let known = model.litter.len();
+    let mut found = VecDeque::new();
+    for (entry, ids) in now.litter.iter().zip(&now.heaps) {
+        let owner = entry.split_once('\n').map_or("", |(owner, _)| owner);
+        let tenant = TENANTS.iter().position(|name| owner == format!("d{name}"));
+        let tenant = tenant.ok_or_else(|| format!("unexpected litter {entry:?}"))?;
+        found.push_back(Litter { tenant, ids: parse(ids)? });
+    }
+    let kept: Vec<_> = found.iter().take(known).map(|heap| &heap.ids).collect();
+    same("litter", &kept, &model.litter.iter().map(|heap| &heap.ids).collect())?;
+    if let Some((tenant, ids)) = model.called_off.take() {
+        let new = found.iter().skip(known);
+        let swept: BTreeSet<Id> = new.clone().flat_map(|heap| heap.ids.iter().copied()).collect();
+        same("called off", &swept, &ids)?;
+        if new.clone().any(|heap| heap.tenant != tenant) {
+            return Err("called off for another tenant".into());
+        }
+    } else {
+        same("heaps to sweep", &found.len(), &known)?;
+    }
+    model.litter = found;
+    Ok(())
+}

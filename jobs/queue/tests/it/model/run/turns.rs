@@ -1,0 +1,151 @@
+//! Whose turn it was: the smallest start tag first, and inside a tenant the highest priority, but for every
+//! eighth visit.
+
+use super::call::Request;
+use crate::model::keys::{Snapshot, same};
+use crate::model::plain::{Id, Model};
+use crate::model::world::TENANTS;
+
+/// A fetch while it is looked at.
+pub(super) struct Turns {
+    request: Request,
+    /// Start tags, as far as they are known.
+    tags: Vec<f64>,
+    clock: f64,
+    current: Option<usize>,
+    left: u32,
+    /// Ghosts and caps of types make visits that find less than they could.
+    is_plain: bool,
+    levels: Vec<Vec<u8>>,
+    waiting: Vec<Vec<u8>>,
+}
+
+/// A fetch that was looked at.
+pub(super) struct Fetched {
+    is_plain: bool,
+    clock: f64,
+    last_tag: f64,
+    payments: f64,
+    /// By tenant: levels of the jobs that were taken, that could have been, and that were left.
+    levels: Vec<Vec<u8>>,
+    waiting: Vec<Vec<u8>>,
+    left: Vec<Vec<u8>>,
+}
+
+impl Turns {
+    pub(super) fn begin(before: &Snapshot, model: &Model, request: Request) -> Result<Self, String> {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let clock = before.virtual_clock as f64;
+        let mut tags = Vec::new();
+        for tenant in 0..TENANTS.len() {
+            tags.push(before.row(tenant)?.map_or(clock, |row| row.virtual_time.max(clock)));
+        }
+        let is_plain =
+            model.ghosts.is_empty() && model.tenants.iter().all(|tenant| tenant.type_caps.is_empty());
+        let waiting = levels(model, &model.startable(request.lanes));
+        let levels = vec![Vec::new(); TENANTS.len()];
+        Ok(Self { request, tags, clock, current: None, left: 0, is_plain, levels, waiting })
+    }
+
+    /// The next job is one of this tenant's.
+    pub(super) fn next(&mut self, model: &Model, tenant: usize) -> Result<(), String> {
+        if self.current != Some(tenant) || self.left == 0 {
+            let mine = self.tags[tenant].max(self.clock);
+            if self.request.newcomers {
+                return self.out_of_turn(model, tenant);
+            }
+            let others = model.startable(self.request.lanes);
+            let passed =
+                others.iter().map(|&id| model.tenant_of(id)).find(|&other| self.tags[other] + 9.0 < mine);
+            if let Some(other) = passed.filter(|_| self.is_plain) {
+                let (name, other) = (TENANTS[tenant], TENANTS[other]);
+                return Err(format!("{name} was served before {other}, tags {:?}", self.tags));
+            }
+            (self.current, self.left) = (Some(tenant), self.request.quantum);
+            (self.clock, self.tags[tenant]) = (mine, mine);
+        }
+        self.left -= 1;
+        Ok(())
+    }
+
+    /// It does not move the clock, which would cost those who are passed over.
+    fn out_of_turn(&mut self, model: &Model, tenant: usize) -> Result<(), String> {
+        if model.active(tenant) > 0 {
+            return Err(format!("{} is no newcomer", TENANTS[tenant]));
+        }
+        (self.current, self.left) = (Some(tenant), 0);
+        Ok(())
+    }
+
+    /// A tenant that has nothing running and whose jobs may start.
+    pub(super) fn newcomer(&self, model: &Model) -> Option<&'static str> {
+        let startable = model.startable(self.request.lanes);
+        let mut tenants = startable.iter().map(|&id| model.tenant_of(id));
+        let newcomer = tenants.find(|&tenant| self.is_plain && model.active(tenant) == 0)?;
+        Some(TENANTS[newcomer])
+    }
+
+    pub(super) fn started(&mut self, model: &Model, id: Id) {
+        let job = model.job(id);
+        let tenant = job.spec.tenant;
+        self.levels[tenant].push(job.spec.level);
+        self.tags[tenant] += model.last_payment(tenant);
+    }
+
+    pub(super) fn end(self, model: &Model) -> Fetched {
+        let left = levels(model, &model.startable(self.request.lanes));
+        let Self { is_plain, clock, levels, waiting, .. } = self;
+        let in_turn = !self.request.newcomers;
+        let last_tag = self.tags.iter().copied().filter(|_| in_turn).fold(clock, f64::max);
+        let payments = levels.iter().map(Vec::len).filter(|_| in_turn).sum::<usize>();
+        let payments = f64::from(u32::try_from(payments).unwrap_or(u32::MAX));
+        Fetched { is_plain, clock, last_tag, payments, levels, waiting, left }
+    }
+}
+
+fn levels(model: &Model, ids: &[Id]) -> Vec<Vec<u8>> {
+    let of = |tenant| ids.iter().map(|&id| &model.job(id).spec).filter(move |spec| spec.tenant == tenant);
+    (0..TENANTS.len()).map(|tenant| of(tenant).map(|spec| spec.level).collect()).collect()
+}
+
+impl Fetched {
+    pub(super) fn check(&self, before: &Snapshot, now: &Snapshot) -> Result<(), String> {
+        if !self.is_plain {
+            return Ok(());
+        }
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let clock = now.virtual_clock as f64;
+        // A last visit that finds nothing may move it up to where that tenant would start next.
+        let (least, most) = (self.clock - self.payments - 1.0, self.last_tag + self.payments + 1.0);
+        if clock < least || clock > most {
+            return Err(format!(
+                "the virtual clock is at {clock}, expected {} to {}",
+                self.clock, self.last_tag
+            ));
+        }
+        (0..TENANTS.len()).try_for_each(|tenant| self.priorities(before, now, tenant))
+    }
+
+    fn priorities(&self, before: &Snapshot, now: &Snapshot, tenant: usize) -> Result<(), String> {
+        let taken = &self.levels[tenant];
+        let visits = |snapshot: &Snapshot| Ok::<_, String>(snapshot.row(tenant)?.map_or(0, |row| row.visits));
+        let (from, to) = (visits(before)?, visits(now)?);
+        let reserved = (from + 1..=to).find(|visit| visit % 8 == 0);
+        match (reserved, taken.first()) {
+            (None, Some(_)) => {
+                let lowest = taken.iter().max();
+                let passed = self.left[tenant].iter().find(|&level| Some(level) < lowest);
+                passed.map_or(Ok(()), |passed| Err(format!("level {passed} was passed over for {taken:?}")))
+            }
+            (Some(visit), Some(first)) if to - from == 1 => {
+                let wanted = u8::try_from(visit / 8 % 3).unwrap_or(0) + 1;
+                if self.waiting[tenant].contains(&wanted) {
+                    same("reserved level", first, &wanted)
+                } else {
+                    Ok(())
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A queue and workers on it, in real time.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use fair_queue::clock::{Clock as _, SystemClock};
+use fair_queue::testing::{run_for_tests, shared_redis_url};
+use fair_queue::{FetchedJob, Finish, NewJob, Queue, QueueConfig, StopReport, WorkerOptions, WorkerQueue};
+use tokio::task::JoinHandle;
+
+use crate::support::{EnqueueOptions, Ping, config_at, lane_of, make};
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Patience for whatever a loaded machine may take its time with.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < PATIENCE, "still not: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) queue: Queue,
+}
+
+impl Site {
+    pub(crate) async fn new(config: QueueConfig) -> Self {
+        Self { queue: Queue::connect(config).await.unwrap() }
+    }
+
+    pub(crate) async fn shared() -> Self {
+        Self::new(config_at(shared_redis_url())).await
+    }
+
+    pub(crate) fn ping(&self, name: &str, n: u32) -> NewJob {
+        make(name, &Ping { n }, EnqueueOptions::default(), SystemClock.now())
+    }
+
+    pub(crate) fn work<F>(
+        &self,
+        concurrency: usize,
+        handler: impl Fn(FetchedJob) -> F + Clone + Send + 'static,
+    ) -> Work
+    where
+        F: Future<Output = Result<Finish, Failure>> + Send + 'static,
+    {
+        self.work_with(WorkerOptions::new([lane_of::<Ping>()], concurrency), handler)
+    }
+
+    pub(crate) fn work_with<F>(
+        &self,
+        options: WorkerOptions,
+        handler: impl Fn(FetchedJob) -> F + Clone + Send + 'static,
+    ) -> Work
+    where
+        F: Future<Output = Result<Finish, Failure>> + Send + 'static,
+    {
+        let queue = WorkerQueue::start(self.queue.clone(), options);
+        let running = tokio::spawn(run_for_tests(queue.backend(), handler));
+        Work { queue, running }
+    }
+}
+
+pub(crate) struct Work {
+    pub(crate) queue: WorkerQueue,
+    pub(crate) running: JoinHandle<Result<(), Failure>>,
+}
+
+/// A lease that a test can wait for.
+pub(crate) fn quick(mut config: QueueConfig) -> QueueConfig {
+    config.lease = Duration::from_millis(2_400);
+    config.call_deadline = Duration::from_millis(800);
+    config
+}
+
+impl Work {
+    pub(crate) async fn stop(self) -> StopReport {
+        let report = self.queue.stop(PATIENCE).await;
+        tokio::time::timeout(PATIENCE, self.running)
+            .await
+            .expect("the worker ends with its queue")
+            .unwrap()
+            .unwrap();
+        report
+    }
+}
+
+/// Ids of jobs whose handler ran, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Ran(Arc<Mutex<Vec<String>>>);
+
+impl Ran {
+    pub(crate) fn add(&self, job: &FetchedJob) {
+        self.0.lock().unwrap().push(job.id.to_string());
+    }
+
+    pub(crate) fn list(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}

@@ -1,0 +1,420 @@
+//! The stamped door to the queue: what goes in was signed for a tenant, what comes out was not checked yet.
+//!
+//! [`fair_queue`] carries bytes for partitions and knows neither tenants nor stamps. Here a tenant's partition has the
+//! tenant's name, only a [`StampedJob`] can be pushed, and what a worker claims is bytes for
+//! [`Verifier::verify`](crate::envelope::Verifier::verify).
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+#[cfg(feature = "test-support")]
+pub use fair_queue::testing::{MemoryQueue, run_for_tests};
+pub use fair_queue::{
+    CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Explanation, FetchRequest, Fetched, Finish,
+    FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane, LaneStatus,
+    LimitReached, ListCursor, OnFailure, OpenGroup, PushOutcome, QueueConfig, QueueError, QueueStats, Reason,
+    RedisAddress, Redriven, ReshardError, Resharded, StopReport, TenantShare, UniqueConflict, Verdict,
+    WaitsFor, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
+};
+use fair_queue::{KeptRecord, NewJob, OpenJob, PartitionId, Priority, RetryRule, Select, Wording};
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::envelope::{Chain, Envelope, RetryPolicy, StampedJob, WireEnvelope};
+use crate::id::JobId;
+use crate::job::{Job, JobPolicy};
+use crate::tenant::{KbId, TenantId};
+
+/// Hands claimed jobs to an apalis worker.
+pub type JobBackend = fair_queue::JobBackend<FetchedJob>;
+
+/// The usual settings for the product's queue on the Redis at `url`.
+#[must_use]
+pub fn config(url: SecretString) -> QueueConfig {
+    let wording = Wording { shards: "TENANTRY_SHARDS", reshard: "worker shards --to" };
+    QueueConfig { wording, ..QueueConfig::new(url, "tenantry") }
+}
+
+/// The lane of `J`.
+#[must_use]
+pub fn lane_of<J: Job>() -> Lane {
+    Lane::from(&JobPolicy::of::<J>())
+}
+
+impl From<&JobPolicy> for Lane {
+    fn from(policy: &JobPolicy) -> Self {
+        Self::new(policy.kind, policy.version, policy.queue)
+    }
+}
+
+/// How a job is tried again whose handler broke down: as its envelope says. That is read without a check: it decides
+/// how often to try, not whether the job may run.
+#[must_use]
+pub fn retry_rule() -> RetryRule {
+    let stamped = |payload: &[u8]| -> Option<RetryPolicy> {
+        let wire: WireEnvelope = serde_json::from_slice(payload).ok()?;
+        let envelope: Envelope = serde_json::from_str(wire.job.get()).ok()?;
+        Some(envelope.retry)
+    };
+    RetryRule::new(move |payload| fair_queue::RetryPolicy::from(&stamped(payload).unwrap_or_default()))
+}
+
+/// The queue, as code that acts for tenants sees it. Clones share one connection.
+///
+/// What does not push is that of [`fair_queue::Queue`], with a tenant's id as the partition.
+#[derive(Debug, Clone)]
+pub struct Queue(fair_queue::Queue);
+
+impl Deref for Queue {
+    type Target = fair_queue::Queue;
+
+    fn deref(&self) -> &fair_queue::Queue {
+        &self.0
+    }
+}
+
+impl From<Queue> for fair_queue::Queue {
+    fn from(queue: Queue) -> Self {
+        queue.0
+    }
+}
+
+impl Queue {
+    /// As [`fair_queue::Queue::connect`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn connect(config: QueueConfig) -> Result<Self, QueueError> {
+        fair_queue::Queue::connect(config).await.map(Self)
+    }
+
+    /// As [`fair_queue::Queue::push`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
+        self.0.push(jobs).await
+    }
+
+    /// As [`fair_queue::Queue::push_accepted`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn push_accepted(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
+        self.0.push_accepted(jobs).await
+    }
+
+    /// As [`fair_queue::Queue::push_group`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn push_group(
+        &self,
+        group: &OpenGroup,
+        members: &[StampedJob],
+    ) -> Result<PushOutcome, QueueError> {
+        self.0.push_group(group, members).await
+    }
+
+    /// As [`fair_queue::Queue::push_chain`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn push_chain(&self, chain: &Chain<'_>) -> Result<PushOutcome, QueueError> {
+        self.0.push_chain(chain.jobs()).await
+    }
+
+    /// As [`fair_queue::Queue::room_for`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn room_for(&self, jobs: &[StampedJob]) -> Result<(), QueueError> {
+        self.0.room_for(jobs).await
+    }
+
+    /// As [`fair_queue::Queue::watch_memory`].
+    pub async fn watch_memory(self, stop: CancellationToken) {
+        self.0.watch_memory(stop).await;
+    }
+
+    /// What jobs of a tenant say, in order; `None` for one that the tenant does not have in the queue, whose record is
+    /// damaged, or that is stamped for another tenant.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn inspect(
+        &self,
+        tenant: &TenantId,
+        ids: &[JobId],
+    ) -> Result<Vec<Option<Inspected>>, QueueError> {
+        let payloads = self.0.payloads(tenant, ids).await?;
+        let read = |payload: Option<bytes::Bytes>| Said::of(tenant, &payload?).own();
+        Ok(payloads.into_iter().map(read).collect())
+    }
+
+    /// How many jobs of one knowledge base of a tenant are where. The queue does not count by knowledge base, so all
+    /// of the tenant's jobs are looked at: `None` when those are more than [`fair_queue::Queue::LOOKED_AT`]. How many
+    /// have ended is not known.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn stats_of_kb(&self, tenant: &TenantId, kb: &KbId) -> Result<Option<QueueStats>, QueueError> {
+        const MOST: usize = fair_queue::Queue::LOOKED_AT;
+        let all = self.stats(tenant).await?;
+        if all.open() + all.discarded + all.quarantined > MOST as u64 {
+            return Ok(None);
+        }
+        let filter = JobFilter { kb: Some(kb.clone()), ..JobFilter::default() };
+        let mut stats = QueueStats::default();
+        for job in self.list(tenant, &filter, None, MOST).await?.jobs {
+            match job.state {
+                JobState::Available => stats.available += 1,
+                JobState::Active => stats.active += 1,
+                JobState::Scheduled => stats.scheduled += 1,
+                JobState::Retryable => stats.retryable += 1,
+                JobState::Parked => stats.parked += 1,
+                JobState::Completed | JobState::Cancelled | JobState::Discarded | JobState::Quarantined => {}
+            }
+            if job.state == JobState::Available && all.undeclared.contains_key(&job.lane) {
+                *stats.undeclared.entry(job.lane).or_default() += 1;
+            }
+        }
+        for (kept, count) in
+            [(Kept::Discarded, &mut stats.discarded), (Kept::Quarantined, &mut stats.quarantined)]
+        {
+            *count = self.kept_page(tenant, kept, &filter, None, MOST).await?.jobs.len() as u64;
+        }
+        Ok(Some(stats))
+    }
+}
+
+/// A job that this process has claimed. Its bytes were not checked yet:
+/// [`Verifier::verify`](crate::envelope::Verifier::verify) does. The rest is what the queue knows of it.
+#[derive(Debug, Clone)]
+pub struct FetchedJob {
+    /// In whose queue it was: what `verify` compares the stamp with.
+    pub tenant: TenantId,
+    /// The signed bytes.
+    pub wire: Arc<str>,
+    job: fair_queue::FetchedJob,
+}
+
+impl From<fair_queue::FetchedJob> for FetchedJob {
+    fn from(job: fair_queue::FetchedJob) -> Self {
+        // What is not UTF-8 was not signed by us, and is refused as such.
+        let wire = String::from_utf8_lossy(&job.payload).into();
+        Self { tenant: job.partition.clone().into(), wire, job }
+    }
+}
+
+impl Deref for FetchedJob {
+    type Target = fair_queue::FetchedJob;
+
+    fn deref(&self) -> &fair_queue::FetchedJob {
+        &self.job
+    }
+}
+
+/// A job that the queue itself put in quarantine, so that its handler can be told.
+#[derive(Debug, Clone)]
+pub struct QuarantinedJob {
+    /// In whose queue it was.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: JobId,
+    /// Its signed bytes, if they are still there. Unchecked.
+    pub wire: Option<String>,
+    /// Why: `worker_died`, `record_damaged` or `record_missing`.
+    pub code: &'static str,
+}
+
+impl From<fair_queue::QuarantinedJob> for QuarantinedJob {
+    fn from(job: fair_queue::QuarantinedJob) -> Self {
+        let wire = job.payload.map(|payload| String::from_utf8_lossy(&payload).into_owned());
+        Self { tenant: job.partition.into(), id: job.id, wire, code: job.code }
+    }
+}
+
+/// What a job in the queue says of itself. Good enough to look at, not to run: its signature was not checked, and its
+/// stamp stays where it is.
+#[derive(Debug, Clone)]
+pub struct Inspected {
+    /// What it says.
+    pub envelope: Envelope,
+    /// The knowledge base that its stamp names.
+    pub kb: Option<KbId>,
+}
+
+impl Inspected {
+    /// Reads signed bytes in the queue of `tenant`; `None` when they are damaged, or stamped for another tenant.
+    #[must_use]
+    pub fn read(tenant: &TenantId, wire: &str) -> Option<Self> {
+        Said::of(tenant, wire.as_bytes()).own()
+    }
+}
+
+/// What signed bytes in a tenant's queue say, as far as that is the tenant's business.
+enum Said {
+    /// A job of the tenant's.
+    Own(Box<Inspected>),
+    /// A job that is stamped for another tenant, with its id if that can be read.
+    Foreign(Option<JobId>),
+    /// Neither can be read, or the job is not the one that was stamped: its contents may be anybody's.
+    Damaged,
+}
+
+impl Said {
+    fn of(partition: &PartitionId, wire: &[u8]) -> Self {
+        let Ok(wire) = serde_json::from_slice::<WireEnvelope>(wire) else { return Self::Damaged };
+        let Some(claimed) = wire.claimed() else { return Self::Damaged };
+        if claimed.tenant != partition.as_str() {
+            return Self::Foreign(claimed.id.parse().ok());
+        }
+        let envelope = serde_json::from_str(wire.job.get()).ok().filter(|_| claimed.is_of(&wire.job));
+        envelope.map_or(Self::Damaged, |envelope| Self::Own(Box::new(Inspected { envelope, kb: claimed.kb })))
+    }
+
+    fn own(self) -> Option<Inspected> {
+        match self {
+            Self::Own(said) => Some(*said),
+            Self::Foreign(_) | Self::Damaged => None,
+        }
+    }
+}
+
+/// Which jobs. An empty filter matches every open job: scheduled, available, active, retryable and parked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Of one of these types; of any when empty.
+    pub kinds: Vec<String>,
+    /// Of one of these Open Job Spec queues; of any when empty.
+    pub queues: Vec<String>,
+    /// In one of these states; when empty, in any that is open, or, for dead letters, in any of theirs.
+    pub states: Vec<JobState>,
+    /// Enqueued before this moment.
+    pub created_before: Option<DateTime<Utc>>,
+    /// Enqueued at this moment or later.
+    pub created_after: Option<DateTime<Utc>>,
+    /// Kept for a reason with this code: for dead letters and quarantine only.
+    pub reason_code: Option<String>,
+    /// Whose stamp names this knowledge base.
+    pub kb: Option<KbId>,
+}
+
+/// A job in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSummary {
+    /// Its id.
+    pub id: JobId,
+    /// Its type.
+    pub kind: String,
+    /// The Open Job Spec queue it waits in.
+    pub queue: String,
+    /// The lane it waits in: its type and payload version.
+    pub lane: String,
+    /// The knowledge base that its stamp names.
+    pub kb: Option<KbId>,
+    /// Where it is.
+    pub state: JobState,
+    /// Its place among the tenant's jobs.
+    pub priority: Priority,
+    /// How often its handler failed.
+    pub attempts: u32,
+    /// When it was enqueued first, as its envelope says.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A dead letter or a quarantined job in a list.
+#[derive(Debug, Clone)]
+pub struct KeptEntry {
+    /// Where it is, and why.
+    pub job: KeptJob,
+    /// What it says; `None` when that is damaged or another tenant's.
+    pub said: Option<Inspected>,
+    /// Whether its very id is that of another tenant's job.
+    pub has_foreign_id: bool,
+}
+
+impl JobFilter {
+    fn matches(&self, said: &Inspected) -> bool {
+        let envelope = &said.envelope;
+        (self.kinds.is_empty() || self.kinds.contains(&envelope.kind))
+            && (self.queues.is_empty() || self.queues.contains(&envelope.queue))
+            && self.created_before.is_none_or(|moment| envelope.meta.created_at < moment)
+            && self.created_after.is_none_or(|moment| envelope.meta.created_at >= moment)
+            && self.kb.as_ref().is_none_or(|kb| said.kb.as_ref() == Some(kb))
+    }
+}
+
+/// Reads what records say without checking their signatures: good enough to find a job, not to run it. What is stamped
+/// for another tenant is not listed, and of a kept one only the reason is told.
+impl Select for JobFilter {
+    type Open = JobSummary;
+    type Kept = KeptEntry;
+
+    fn states(&self) -> &[JobState] {
+        &self.states
+    }
+
+    fn reason_code(&self) -> Option<&str> {
+        self.reason_code.as_deref()
+    }
+
+    fn reads_records(&self) -> bool {
+        let times = [self.created_before, self.created_after];
+        let named = self.kb.is_some() || !self.kinds.is_empty() || !self.queues.is_empty();
+        named || times.iter().any(Option::is_some)
+    }
+
+    fn open(&self, partition: &PartitionId, job: OpenJob<'_>) -> Option<JobSummary> {
+        let said = Said::of(partition, job.payload).own().filter(|said| self.matches(said))?;
+        let Inspected { envelope, kb } = said;
+        Some(JobSummary {
+            id: job.id,
+            kind: envelope.kind,
+            queue: envelope.queue,
+            lane: job.lane.to_owned(),
+            kb,
+            state: job.state,
+            priority: job.priority,
+            attempts: job.attempts,
+            created_at: envelope.meta.created_at,
+        })
+    }
+
+    fn kept(
+        &self,
+        partition: &PartitionId,
+        job: KeptJob,
+        record: Option<KeptRecord<'_>>,
+    ) -> Option<KeptEntry> {
+        let said = record.map_or(Said::Damaged, |record| Said::of(partition, record.payload));
+        let has_foreign_id = matches!(said, Said::Foreign(Some(claimed)) if claimed == job.id);
+        let said = said.own();
+        // What is damaged can be thrown away, too, as long as nothing is asked about its contents.
+        if self.reads_records() && !said.as_ref().is_some_and(|said| self.matches(said)) {
+            return None;
+        }
+        Some(KeptEntry { job, said, has_foreign_id })
+    }
+}
+
+/// Only what was stamped gets out of the door as a job for the queue.
+impl From<StampedJob> for NewJob {
+    fn from(job: StampedJob) -> Self {
+        job.into_new_job()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::ReindexKb;
+
+    #[test]
+    fn a_lane_is_named_as_stamped_jobs_say() {
+        assert_eq!(lane_of::<ReindexKb>().as_str(), format!("{}@{}", ReindexKb::TYPE, ReindexKb::VERSION));
+        assert_eq!(lane_of::<ReindexKb>().queue(), ReindexKb::QUEUE);
+    }
+}
