@@ -11,12 +11,12 @@ use jobs::tenant::TenantDirectory;
 use stores::{InvalidStores, StoresConfig};
 use tower::{Layer, Service};
 
+use crate::context::State;
 use crate::handler::Handler;
 use crate::layer::{JobRequest, JobService, Stack};
 use crate::registry::Registry;
 use crate::run::{Parts, Worker};
 use crate::settings::{ExtractionSettings, PoolSettings};
-use crate::state::State;
 use crate::tools::Tools;
 
 /// A worker to be started. Made by [`Worker::builder`]; only job types have to be added.

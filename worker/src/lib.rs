@@ -14,7 +14,7 @@ pub mod extract;
 pub mod handler;
 pub mod health;
 pub mod layer;
-pub mod limits;
+pub mod limits_sync;
 pub mod outbox;
 pub mod registry;
 pub mod run;
@@ -30,11 +30,9 @@ pub mod users;
 
 mod handlers;
 mod history;
-mod leftovers;
-mod pace;
+mod periodic;
 mod process;
 mod retry;
-mod state;
 
 pub use builder::{StartError, WorkerBuilder};
 pub use context::JobContext;

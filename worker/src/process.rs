@@ -15,9 +15,10 @@ use tracing::Instrument;
 
 use crate::context::{JobContext, Shared};
 use crate::history::History;
-use crate::layer::{self, JobRequest, JobService};
+use crate::layer::{JobRequest, JobService};
 use crate::registry::{Entry, LastWords, Registry};
-use crate::retry::{self, Failure};
+use crate::retry::Failure;
+use crate::{layer, retry};
 
 /// Why a job ended that somebody cancelled while it ran: its reason on the queue, and its code elsewhere.
 const CANCELLED: &str = "cancelled";

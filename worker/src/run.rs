@@ -23,17 +23,16 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::builder::WorkerBuilder;
-use crate::context::Shared;
+use crate::context::{Shared, State};
 use crate::history::History;
 use crate::layer::Stack;
-use crate::leftovers::Sweeper;
-use crate::limits::LimitsKeeper;
+use crate::limits_sync::LimitsKeeper;
 use crate::outbox::Relay;
+use crate::periodic::Sweeper;
 use crate::process::Processor;
 use crate::registry::Registry;
 use crate::schedule::Scheduler;
 use crate::settings::{ExtractionSettings, PoolSettings};
-use crate::state::State;
 use crate::tenants::Tenants;
 use crate::tools::Tools;
 

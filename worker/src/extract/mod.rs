@@ -9,7 +9,6 @@ mod answer;
 mod extractor;
 mod names;
 mod openai;
-mod prompt;
 mod records;
 mod rules;
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use stores::model::{ExtractedEntity, ExtractedRelation, Extraction};
 
-use super::names::{self, SEPARATOR};
+use super::names;
+use super::names::SEPARATOR;
 
 /// Entities per chunk.
 pub(super) const ENTITIES_MAX: usize = 40;

@@ -12,16 +12,12 @@ mod blocks;
 mod chunk;
 mod html;
 mod markdown;
-mod media_type;
 mod parse;
-mod sanitise;
 mod segments;
-mod tokens;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use blocks::sanitise_plain;
 pub use chunk::{ChunkSize, ChunkSizeError, Chunker, TextChunk};
-pub use media_type::{is_supported, media_type_of};
-pub use parse::{ParseError, ParsedText, parse};
-pub(crate) use sanitise::sanitise_plain;
+pub use parse::{ParseError, ParsedText, is_supported, media_type_of, parse};

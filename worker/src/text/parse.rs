@@ -1,11 +1,12 @@
 //! One entry point for every supported format, and everything that can be wrong with a document.
+//!
+//! Which kinds of document we read, by media type or by file name.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::blocks::BlockWriter;
-use super::media_type::{Format, format_of};
-use super::{html, markdown, sanitise};
+use super::blocks::{BlockWriter, clean, sanitise_document};
+use super::{html, markdown};
 use crate::compute::{Stopped, Turn};
 
 /// A text has NUL bytes by accident, UTF-16 and binary files by nature: one in this many.
@@ -101,7 +102,7 @@ fn read(format: Format, source: &str, turn: &Turn) -> Result<ParsedText, Stopped
     let mut blocks = BlockWriter::new(turn);
     let title = match format {
         Format::Plain => {
-            return Ok(ParsedText { title: None, text: sanitise::sanitise_document(source, turn)? });
+            return Ok(ParsedText { title: None, text: sanitise_document(source, turn)? });
         }
         Format::Markdown => {
             markdown::write_blocks(source, &mut blocks)?;
@@ -113,9 +114,9 @@ fn read(format: Format, source: &str, turn: &Turn) -> Result<ParsedText, Stopped
     let (text, first_heading) = blocks.finish();
     let title = title.or(first_heading).map(|title| {
         let start: String = title.chars().take(2 * TITLE_CHARS_MAX).collect();
-        sanitise::clean(start, turn).map(|title| title.chars().take(TITLE_CHARS_MAX).collect())
+        clean(start, turn).map(|title| title.chars().take(TITLE_CHARS_MAX).collect())
     });
-    Ok(ParsedText { title: title.transpose()?, text: sanitise::clean(text, turn)? })
+    Ok(ParsedText { title: title.transpose()?, text: clean(text, turn)? })
 }
 
 /// UTF-8 with or without a byte order mark. A stray NUL byte is dropped as other control characters are, before a
@@ -129,4 +130,59 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, ParseError> {
         return Err(ParseError::NulBytes { count, offset });
     }
     Ok(Cow::Owned(text.replace('\0', "")))
+}
+
+/// How a document is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Format {
+    Plain,
+    Markdown,
+    Html,
+    Xhtml,
+}
+
+const EXTENSIONS: [(&str, &str); 12] = [
+    ("adoc", "text/plain"),
+    ("htm", "text/html"),
+    ("html", "text/html"),
+    ("log", "text/plain"),
+    ("markdown", "text/markdown"),
+    ("md", "text/markdown"),
+    ("mdown", "text/markdown"),
+    ("mkd", "text/markdown"),
+    ("rst", "text/plain"),
+    ("text", "text/plain"),
+    ("txt", "text/plain"),
+    ("xhtml", "application/xhtml+xml"),
+];
+
+/// The media type a file name stands for, or `None` when we cannot read such files.
+#[must_use]
+pub fn media_type_of(name: &str) -> Option<&'static str> {
+    let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let (stem, extension) = file.rsplit_once('.')?;
+    if stem.is_empty() {
+        return None;
+    }
+    let known = |(known, _): &&(&str, &str)| known.eq_ignore_ascii_case(extension);
+    EXTENSIONS.iter().find(known).map(|(_, media_type)| *media_type)
+}
+
+/// Whether [`parse`](crate::text::parse()) knows how to read such a document.
+#[must_use]
+pub fn is_supported(media_type: &str, name: &str) -> bool {
+    format_of(media_type, name).is_some()
+}
+
+/// The declared media type wins; a missing or meaningless one gives way to the file name.
+pub(super) fn format_of(media_type: &str, name: &str) -> Option<Format> {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "text/plain" | "text/x-rst" | "text/prs.fallenstein.rst" => Some(Format::Plain),
+        "text/markdown" | "text/x-markdown" => Some(Format::Markdown),
+        "text/html" => Some(Format::Html),
+        "application/xhtml+xml" => Some(Format::Xhtml),
+        "" | "application/octet-stream" => format_of(media_type_of(name)?, ""),
+        _ => None,
+    }
 }

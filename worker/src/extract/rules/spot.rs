@@ -1,12 +1,13 @@
 //! Spots names in a sentence by their capitals and identifiers by their shape.
+//!
+//! How a chunk uses its words: the evidence for what is a name.
+//!
+//! Word lists.
 
-use super::sentence::{Role, Sentence};
-use super::token::{Gap, Shape, Token};
-use super::usage::Usage;
-use super::words::{
-    CALENDAR, COMMON, COMPOUND_FIRST, COMPOUND_LAST, COMPOUND_TECHNICAL, CONNECTORS, FUNCTION, GIVEN_NAMES,
-    PLACES, VERBS, technology,
-};
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use super::sentence::{Gap, Role, Sentence, Shape, Token};
 
 /// Words in a name; longer runs are headlines.
 const NAME_WORDS_MAX: usize = 6;
@@ -202,4 +203,149 @@ fn is_compound(token: &Token, usage: &Usage) -> bool {
         || parts().next_back().is_some_and(|part| COMPOUND_LAST.contains(part));
     let is_technical = parts().any(|part| COMPOUND_TECHNICAL.contains(part));
     is_technical && !is_ordinary && (usage.count(&token.key) > 1 || parts().all(|part| part.len() > 1))
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    /// Written small.
+    lower: usize,
+    /// Written with a capital where only a name has one.
+    capital: usize,
+    /// Written with a capital where every word has one.
+    initial: usize,
+}
+
+/// Counts of every word of a chunk, by its lower-case form.
+#[derive(Debug, Default)]
+pub(super) struct Usage(HashMap<String, Use>);
+
+impl Usage {
+    pub(super) fn of(sentences: &[Sentence]) -> Self {
+        let mut usage = Self::default();
+        for sentence in sentences.iter().filter(|sentence| sentence.role != Role::Code) {
+            for (index, token) in sentence.tokens.iter().enumerate() {
+                let counts = usage.0.entry(token.key.clone()).or_default();
+                match token.shape {
+                    Shape::Lower => counts.lower += 1,
+                    _ if sentence.is_initial(index) => counts.initial += 1,
+                    _ => counts.capital += 1,
+                }
+            }
+        }
+        usage
+    }
+
+    /// Whether a word written with a capital at the start of a sentence is a name nevertheless.
+    pub(super) fn is_name(&self, key: &str) -> bool {
+        let counts = self.get(key);
+        counts.capital > counts.lower || (counts.lower == 0 && counts.initial > 1)
+    }
+
+    pub(super) fn is_ever_lower(&self, key: &str) -> bool {
+        self.get(key).lower > 0
+    }
+
+    pub(super) fn count(&self, key: &str) -> usize {
+        let counts = self.get(key);
+        counts.lower + counts.capital + counts.initial
+    }
+
+    fn get(&self, key: &str) -> Use {
+        self.0.get(key).copied().unwrap_or_default()
+    }
+}
+
+impl Sentence {
+    /// Whether a capital at this place says nothing: in a heading, at the start, and behind `:`, `|` and
+    /// quotes.
+    pub(super) fn is_initial(&self, index: usize) -> bool {
+        self.role == Role::Heading
+            || index == 0
+            || (self.tokens[index].gap == Gap::Break && self.opens(index))
+    }
+
+    fn opens(&self, index: usize) -> bool {
+        let next = self.tokens[index - 1].next;
+        next.is_some_and(|mark| matches!(mark, ':' | '|' | '.' | '!' | '?' | '"' | '“' | '(' | ')' | ']'))
+            || self.text.contains(" | ")
+    }
+}
+
+/// A set of words from a file.
+pub(super) struct Words(LazyLock<HashSet<&'static str>>);
+
+impl Words {
+    pub(super) fn contains(&self, word: &str) -> bool {
+        self.0.contains(word)
+    }
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
+        $($(#[$doc])* pub(super) static $name: Words =
+            Words(LazyLock::new(|| {
+                include_str!(concat!("words/", $file, ".txt")).split_whitespace().collect()
+            }));)*
+    };
+}
+
+words! {
+    /// English words that carry grammar, not content.
+    FUNCTION = "function";
+    /// The same for other languages; some are parts of English names ("Los").
+    FUNCTION_OTHER = "function_other";
+    /// Words that often begin English sentences and headings and name nothing.
+    COMMON = "common";
+    CALENDAR = "calendar";
+    /// Verbs and the like that only a name has before it: "Redis is", "Acme builds".
+    VERBS = "verbs";
+    /// First parts of ordinary hyphenated words.
+    COMPOUND_FIRST = "compound_first";
+    /// Last parts of ordinary hyphenated words.
+    COMPOUND_LAST = "compound_last";
+    /// Parts that ordinary hyphenated words do not have.
+    COMPOUND_TECHNICAL = "compound_technical";
+    GIVEN_NAMES = "given_names";
+    PLACES = "places";
+}
+
+static TECHNOLOGIES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
+    include_str!("words/technologies.txt")
+        .split_whitespace()
+        .map(|name| (name.to_lowercase(), name))
+        .collect()
+});
+
+/// The usual spelling of a well-known technology, by its lower-case form.
+pub(super) fn technology(key: &str) -> Option<&'static str> {
+    TECHNOLOGIES.get(key).copied()
+}
+
+static HEADS: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+    let mut kind = "";
+    let words =
+        include_str!("words/heads.txt").split_whitespace().filter_map(|word| match word.strip_suffix(':') {
+            Some(name) => {
+                kind = name;
+                None
+            }
+            None => Some((word, kind)),
+        });
+    words.collect()
+});
+
+/// The type of what such a word names: a "bank" is an "organization".
+pub(super) fn head_of_kind(word: &str) -> Option<&'static str> {
+    HEADS.get(word).copied()
+}
+
+/// Lower-case words inside a name: "University of the Arts", "Ludwig van Beethoven".
+pub(super) const CONNECTORS: [&str; 21] = [
+    "al", "and", "bin", "da", "de", "del", "della", "den", "der", "di", "dos", "du", "el", "ibn", "la", "le",
+    "of", "the", "van", "von", "y",
+];
+
+/// Whether a lower-case word says something by itself.
+pub(super) fn is_content(word: &str) -> bool {
+    !FUNCTION.contains(word) && !FUNCTION_OTHER.contains(word)
 }

@@ -5,10 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::{Range, RangeInclusive};
 
 use super::candidate::Mention;
-use super::sentence::{Role, Sentence};
-use super::spot::Span;
-use super::token::{Gap, Shape, Token};
-use super::words::{CALENDAR, COMMON, is_content};
+use super::sentence::{Gap, Role, Sentence, Shape, Token};
+use super::spot::{CALENDAR, COMMON, Span, is_content};
 use crate::compute::{Stopped, Turn};
 
 /// Characters per term, where one writes a syllable or a word, and where one writes a sound.
@@ -283,8 +281,8 @@ fn shares_edge(a: &str, b: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::sentence::sentences;
     use super::*;
+    use crate::extract::rules::sentence::sentences;
 
     /// The obvious way: every sequence with all its mentions. Takes memory for each.
     fn counted(sentences: &[Sentence], least: usize) -> Vec<(String, Vec<Mention>)> {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use stores::model::Extraction;
 
 use super::rules::extract;
+
 fn check(extraction: &Extraction) -> Result<(), String> {
     let (entities, relations) = (&extraction.entities, &extraction.relations);
     if entities.len() < 2 || relations.is_empty() {

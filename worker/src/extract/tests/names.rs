@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::extract::answer::lines::repair_delimiters;
+use crate::extract::answer::repair_delimiters;
 use crate::extract::names::{description, entity_name, entity_type, keywords};
 
 #[derive(Deserialize)]

@@ -1,3 +1,6 @@
+use super::{ParseError, ParsedText};
+use crate::compute::Turn;
+
 mod chunk;
 mod formats;
 mod hostile;
@@ -5,9 +8,6 @@ mod html;
 mod markdown;
 mod memory;
 mod segments;
-
-use super::{ParseError, ParsedText};
-use crate::compute::Turn;
 
 fn parse(media_type: &str, name: &str, bytes: &[u8]) -> Result<ParsedText, ParseError> {
     super::parse(media_type, name, bytes, &Turn::unlimited())

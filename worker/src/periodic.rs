@@ -1,3 +1,5 @@
+//! The beat of everything periodic.
+//!
 //! Removes what requests left behind that were cut short.
 
 use std::time::Duration;
@@ -9,8 +11,28 @@ use jobs::queue::Queue;
 use stores::{Leftovers, Swept};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::KeepError;
-use crate::pace::Pace;
+use crate::limits_sync::KeepError;
+
+/// A beat with jitter: replicas that start together must not act together for ever.
+pub(crate) struct Pace {
+    every: Duration,
+}
+
+impl Pace {
+    pub(crate) fn every(every: Duration) -> Self {
+        Self { every }
+    }
+
+    /// Waits between half and one and a half of the interval. `false` when `stop` fired.
+    pub(crate) async fn next(&mut self, stop: &CancellationToken) -> bool {
+        let wait = self.every.mul_f64(0.5 + rand::random::<f64>());
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => false,
+            () = tokio::time::sleep(wait) => true,
+        }
+    }
+}
 
 /// How old a leftover is at least. No request takes nearly as long.
 const AGE: TimeDelta = TimeDelta::hours(1);

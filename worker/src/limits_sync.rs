@@ -12,7 +12,7 @@ use stores::model::Tenant;
 use stores::{SettingsRelay, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::pace::Pace;
+use crate::periodic::Pace;
 
 /// How many tenants are read at a time.
 const BATCH: u32 = 200;

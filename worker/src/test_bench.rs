@@ -1,16 +1,22 @@
+//! Jobs and layers under test: no servers, no waiting, and a clock that the test holds.
+//!
+//! A [`TestBench`] has a queue in memory and embedded stores in a directory that goes with it. Its jobs go
+//! the way of every job: stamped, fetched, verified against the directory, through the layers to the handler,
+//! finished. Only the servers are missing, and the chance: one job at a time, in an order that depends on
+//! nothing but the calls.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
 use jobs::clock::{ManualClock, SharedClock};
 use jobs::envelope::{EnqueueOptions, Envelope, StampKeys, Stamper, Verifier, WireEnvelope};
-use jobs::queue::{FetchedJob, Finish, Lane, MemoryQueue, QueueConfig};
-use jobs::tenant::{Actor, Identity, Role, TenantContext};
+use jobs::queue::{FetchedJob, Finish, Lane, MemoryQueue, QueueConfig, Verdict};
+use jobs::tenant::{Actor, Identity, Role, TenantContext, TenantId};
 use jobs::{Enqueuer, Job, JobId};
 use stores::{Opened, StoresConfig};
 use tempfile::TempDir;
 
-use super::report::{Report, Run};
 use crate::builder::WorkerBuilder;
 use crate::compute::ComputeLimits;
 use crate::context::Shared;
@@ -233,4 +239,75 @@ fn kind(wire: &str) -> Option<String> {
     let wire: WireEnvelope = serde_json::from_str(wire).ok()?;
     let envelope: Envelope = serde_json::from_str(wire.job.get()).ok()?;
     Some(envelope.kind)
+}
+
+/// One attempt at a job and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The job.
+    pub id: JobId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its type; empty when its envelope cannot be read.
+    pub kind: String,
+    /// Which attempt it was, 1 for the first.
+    pub attempt: u32,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Jobs that were enqueued when it ended, without the continuation of a group.
+    pub children: Vec<JobId>,
+}
+
+/// What a bench did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Every attempt, in order.
+    pub runs: Vec<Run>,
+    /// How long until time alone makes another job available. `None` when nothing waits for the clock.
+    pub next_in: Option<Duration>,
+}
+
+impl Report {
+    /// The jobs that are done.
+    #[must_use]
+    pub fn completed(&self) -> Vec<JobId> {
+        self.of(|verdict| matches!(verdict, Verdict::Completed).then_some(()))
+            .into_iter()
+            .map(|(id, ())| id)
+            .collect()
+    }
+
+    /// The jobs that will be tried again, and why. One that failed twice is in it twice.
+    #[must_use]
+    pub fn retried(&self) -> Vec<(JobId, String)> {
+        self.of(|verdict| match verdict {
+            Verdict::Retry { error, .. } => Some(error.clone()),
+            _ => None,
+        })
+    }
+
+    /// The jobs that were given up, each with a code and the reason.
+    #[must_use]
+    pub fn discarded(&self) -> Vec<(JobId, &'static str, String)> {
+        let given_up = self.of(|verdict| match verdict {
+            Verdict::Discarded { code, reason } => Some((*code, reason.clone())),
+            _ => None,
+        });
+        given_up.into_iter().map(|(id, (code, reason))| (id, code, reason)).collect()
+    }
+
+    /// The jobs that were refused before any layer or handler saw them, each with the reason: quarantined,
+    /// parked or dropped.
+    #[must_use]
+    pub fn refused(&self) -> Vec<(JobId, String)> {
+        self.of(|verdict| match verdict {
+            Verdict::Quarantined { code, reason } => Some(format!("{code}: {reason}")),
+            Verdict::Parked { reason } | Verdict::Dropped { reason } => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    fn of<T>(&self, pick: impl Fn(&Verdict) -> Option<T>) -> Vec<(JobId, T)> {
+        self.runs.iter().filter_map(|run| Some((run.id, pick(&run.verdict)?))).collect()
+    }
 }
