@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::policy::IsoDuration;
+use super::fields::IsoDuration;
 use crate::tenant::KbId;
 
 /// Keeps a second job with the same key out of the tenant's queue. The key belongs to the job: it is free again
