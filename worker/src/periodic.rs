@@ -1,17 +1,52 @@
-//! The beat of everything periodic.
-//!
-//! Removes what requests left behind that were cut short.
+//! What a worker does again and again beside running jobs, and at which pace.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use jobs::clock::SharedClock;
 use jobs::error::report;
+use jobs::plan::Plans;
 use jobs::queue::Queue;
-use stores::{Leftovers, Swept};
+use stores::{Leftovers, Opened, Swept};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits_sync::KeepError;
+use crate::limits_sync::{KeepError, LimitsKeeper};
+use crate::outbox::Relay;
+use crate::process::Processor;
+use crate::schedule::Scheduler;
+
+/// Starts everything periodic. The tasks end when `stop` fires.
+pub(crate) fn start(
+    opened: Opened,
+    queue: &Queue,
+    processor: &Processor,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let Processor { verifier, registry, shared, .. } = processor;
+    let clock = || Arc::clone(&shared.clock);
+    let relay =
+        Relay { outbox: opened.outbox, queue: queue.clone(), verifier: verifier.clone(), clock: clock() };
+    let scheduler = Scheduler {
+        schedules: opened.schedules,
+        verifier: verifier.clone(),
+        stamper: shared.stamper.clone(),
+        registry: Arc::clone(registry),
+        stores: shared.stores.clone(),
+        plans: Arc::clone(&shared.plans),
+        clock: clock(),
+    };
+    let keeper = LimitsKeeper::new(opened.settings, queue.clone(), Plans::clone(&shared.plans));
+    let sweeper = Sweeper { leftovers: opened.leftovers, queue: queue.clone(), clock: clock() };
+    vec![
+        tokio::spawn(relay.run(stop.clone())),
+        tokio::spawn(scheduler.run(stop.clone())),
+        tokio::spawn(keeper.run(stop.clone())),
+        tokio::spawn(queue.clone().watch_memory(stop.clone())),
+        tokio::spawn(sweeper.run(stop.clone())),
+    ]
+}
 
 /// A beat with jitter: replicas that start together must not act together for ever.
 pub(crate) struct Pace {
@@ -42,15 +77,15 @@ const TURN: &str = "leftovers";
 
 /// Removes originals that no document names, and files of uploads that were interrupted. Of many workers one does
 /// it for all.
-pub(crate) struct Sweeper {
-    pub(crate) leftovers: Leftovers,
-    pub(crate) queue: Queue,
-    pub(crate) clock: SharedClock,
+struct Sweeper {
+    leftovers: Leftovers,
+    queue: Queue,
+    clock: SharedClock,
 }
 
 impl Sweeper {
     /// Sweeps until `stop` fires.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    async fn run(self, stop: CancellationToken) {
         let mut pace = Pace::every(Duration::from_secs(60));
         while pace.next(&stop).await {
             let swept = tokio::select! {

@@ -10,20 +10,16 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use jobs::clock::{ManualClock, SharedClock};
-use jobs::envelope::{EnqueueOptions, Envelope, StampKeys, Stamper, Verifier, WireEnvelope};
-use jobs::queue::{FetchedJob, Finish, Lane, MemoryQueue, QueueConfig, Verdict};
+use jobs::envelope::{EnqueueOptions, Envelope, StampKeys, WireEnvelope};
+use jobs::queue::{FetchedJob, Finish, MemoryQueue, QueueConfig, Verdict};
 use jobs::tenant::{Actor, Identity, Role, TenantContext, TenantId};
 use jobs::{Enqueuer, Job, JobId};
 use stores::{Opened, StoresConfig};
 use tempfile::TempDir;
 
 use crate::builder::WorkerBuilder;
-use crate::compute::ComputeLimits;
-use crate::context::Shared;
-use crate::history::History;
 use crate::process::Processor;
 use crate::tenants::Tenants;
-use crate::tools::Tools;
 
 /// When a bench's clock starts: 2026-01-01, midnight UTC.
 const START_MS: i64 = 1_767_225_600_000;
@@ -62,11 +58,9 @@ const ENDLESS: usize = 100_000;
 pub struct TestBench {
     queue: MemoryQueue,
     clock: ManualClock,
-    stamper: Stamper,
     opened: Opened,
     tenants: Tenants,
     processor: Processor,
-    lanes: Vec<Lane>,
     // Removed with everything in it when the bench goes.
     _data: TempDir,
 }
@@ -84,33 +78,12 @@ impl TestBench {
         let keys = StampKeys::parse(&StampKeys::generate("bench")).expect("a generated key is a key");
         let nowhere = QueueConfig::new(String::new().into());
         let files = StoresConfig::embedded(data.path().to_owned(), String::new().into());
-        let (registry, layers, state, extraction) =
-            equip(WorkerBuilder::new(nowhere, keys.clone(), files)).equipment();
         let opened = stores::open_without_redis(data.path().to_owned(), Arc::clone(&clock)).await;
         let opened = opened.expect("stores in a temporary directory");
-        let stamper = Stamper::new(keys.clone(), Arc::clone(&clock));
-        let tools = Tools::new(&extraction, ComputeLimits::default());
-        let tools = tools.expect("extraction settings that fit together");
-        let directory: Arc<dyn jobs::tenant::TenantDirectory> = Arc::clone(&opened.directory) as _;
-        let stores = opened.stores.clone();
-        let lanes = registry.lanes();
-        let processor = Processor {
-            registry: Arc::new(registry),
-            verifier: Verifier::new(keys, Arc::clone(&directory), Arc::clone(&clock)),
-            history: History::start(stores.clone()),
-            service: layers.service(),
-            shared: Shared {
-                tools,
-                state: Arc::new(state),
-                clock: Arc::clone(&clock),
-                stamper: stamper.clone(),
-                stores: stores.clone(),
-                plans: Arc::default(),
-            },
-        };
+        let worker = equip(WorkerBuilder::new(nowhere, keys, files)).clock(Arc::clone(&clock));
+        let (processor, tenants) = worker.wire(&opened);
         let queue = MemoryQueue::new(Arc::clone(&clock));
-        let tenants = Tenants { stores, directory, clock };
-        Self { queue, clock: manual, stamper, opened, tenants, processor, lanes, _data: data }
+        Self { queue, clock: manual, opened, tenants, processor, _data: data }
     }
 
     /// An administrator of the tenant `id`, which is provisioned if it is not there.
@@ -150,7 +123,7 @@ impl TestBench {
     /// For code under test that enqueues by itself.
     #[must_use]
     pub fn enqueuer(&self) -> Enqueuer {
-        Enqueuer::for_tests(self.stamper.clone(), self.queue.clone())
+        Enqueuer::for_tests(self.processor.shared.stamper.clone(), self.queue.clone())
     }
 
     /// Runs jobs, and those that they enqueue, until none may run. What is due later waits for the clock.
@@ -159,8 +132,9 @@ impl TestBench {
     /// After 100,000 attempts: some job comes back for ever.
     pub async fn run_until_empty(&self) -> Report {
         let mut runs = Vec::new();
-        self.queue.declare(&self.lanes);
-        while let Some(job) = self.queue.claim(&self.lanes, 1, 1).pop() {
+        let lanes = self.processor.registry.lanes();
+        self.queue.declare(&lanes);
+        while let Some(job) = self.queue.claim(&lanes, 1, 1).pop() {
             assert!(runs.len() < ENDLESS, "the queue is not empty after {ENDLESS} attempts");
             let finish = self.processor.process(job.clone()).await;
             self.queue.finish(&job, &finish).expect("a handler leaves children of its own tenant");
@@ -187,14 +161,14 @@ impl TestBench {
     }
 
     /// A worker claims all that may run now, vanishes, and its lease ends. Jobs to which that happened three
-    /// times are put aside, as in production, and named.
+    /// times are quarantined, as in production, and named.
     pub async fn crash(&self) -> Vec<JobId> {
-        drop(self.queue.claim(&self.lanes, usize::MAX, usize::MAX));
+        drop(self.queue.claim(&self.processor.registry.lanes(), usize::MAX, usize::MAX));
         self.advance(MemoryQueue::LEASE + Duration::from_millis(1));
         let mut aside = Vec::new();
         for job in self.queue.reap() {
             aside.push(job.id);
-            self.processor.put_aside(job).await;
+            self.processor.discard_quarantined(job).await;
         }
         aside
     }

@@ -1,6 +1,7 @@
-//! What the programs `api-thin` and `worker` have in common: the settings of both, how they are read, where lines go,
+//! What the programs `api-thin` and `tenantry` have in common: the settings of both, how they are read, where lines go,
 //! and how a program ends.
 
+mod api_command;
 mod arguments;
 mod console;
 mod listen;
@@ -11,6 +12,7 @@ mod run;
 mod storage;
 mod variables;
 
+pub use api_command::ApiCommand;
 pub use arguments::parse;
 pub use console::{print, say};
 pub use listen::{bind, listen_address};

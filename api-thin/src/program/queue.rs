@@ -13,7 +13,7 @@ pub struct QueueSettings {
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: String,
     /// How many parts the queue has: 1 unless set, on a cluster 16. Every program on the queue needs the same
-    /// number; `worker shards` changes it.
+    /// number; `tenantry shards` changes it.
     #[arg(long, env = "TENANTRY_SHARDS", value_parser = shard_count())]
     pub shards: Option<u16>,
 }

@@ -29,7 +29,7 @@ pub struct StorageSettings {
 }
 
 impl StorageSettings {
-    /// Where in the data directory `worker dev` reaches its Redis.
+    /// Where in the data directory `tenantry dev` reaches its Redis.
     pub const DEV_SOCKET: &'static str = "redis/redis.sock";
 
     /// Embedded stores in `data_dir`.
@@ -42,11 +42,11 @@ impl StorageSettings {
     ///
     /// All programs on the embedded stores of one directory share a Redis: the jobs of one catalog belong into one
     /// queue.
-    /// So a `worker dev` with a Redis of its own is alone in its directory, but for programs that are told to use that
+    /// So a `tenantry dev` with a Redis of its own is alone in its directory, but for programs that are told to use that
     /// Redis.
     ///
     /// # Errors
-    /// When such a `worker dev` uses the directory, which the error names, or it is no directory that this user may
+    /// When such a `tenantry dev` uses the directory, which the error names, or it is no directory that this user may
     /// write
     /// to.
     pub fn take(
@@ -61,7 +61,7 @@ impl StorageSettings {
         DataDirLock::shared(&self.data_dir, program).map(Some)
     }
 
-    /// Whether the Redis is the one that `worker dev` runs in the data directory.
+    /// Whether the Redis is the one that `tenantry dev` runs in the data directory.
     fn is_own_redis(&self, url: &SecretString) -> bool {
         let Ok(address) = RedisAddress::parse(url) else { return false };
         let own = self.data_dir.join(Self::DEV_SOCKET).canonicalize().ok();

@@ -132,7 +132,7 @@ pub enum InvalidKeys {
     Id(usize),
     /// The part after the colon.
     #[error(
-        "the secret of key {0} is not at least 32 bytes of unpadded base64url (make one with `worker keygen`)"
+        "the secret of key {0} is not at least 32 bytes of unpadded base64url (make one with `tenantry keygen`)"
     )]
     Secret(usize),
     /// Twice the same id.

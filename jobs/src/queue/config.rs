@@ -14,7 +14,7 @@ pub struct QueueConfig {
     /// First part of every key. Two installations on one Redis differ in it.
     pub prefix: String,
     /// How many parts the queue has, each in one slot of a cluster. A tenant is in one of them. The queue remembers
-    /// the number; another one is refused until `worker shards` has moved what has to move.
+    /// the number; another one is refused until `tenantry shards` has moved what has to move.
     pub shards: u16,
     /// How long a claim lasts unless it is renewed. A worker that vanishes is noticed after this time.
     pub lease: Duration,

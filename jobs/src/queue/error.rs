@@ -43,7 +43,7 @@ pub enum QueueError {
     #[error(
         "TENANTRY_SHARDS is {wanted}, but this queue has {stored}, and under another number its jobs would be \
          looked for in the wrong places: set TENANTRY_SHARDS={stored}, or stop all programs on the queue and run \
-         `worker shards --to {wanted}`"
+         `tenantry shards --to {wanted}`"
     )]
     Shards {
         /// How many it has.
@@ -53,7 +53,7 @@ pub enum QueueError {
     },
     /// The number of shards is being changed.
     #[error(
-        "the number of shards of this queue is being changed from {from} to {to}: let `worker shards --to {to}` \
+        "the number of shards of this queue is being changed from {from} to {to}: let `tenantry shards --to {to}` \
          end, or run it again, then start with TENANTRY_SHARDS={to}"
     )]
     Resharding {

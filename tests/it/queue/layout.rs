@@ -18,7 +18,7 @@ async fn another_number_of_shards_is_refused_with_the_way_out() {
         let error = Queue::connect(with(wanted, &config)).await.unwrap_err();
         assert!(matches!(error, QueueError::Shards { stored: 4, .. }), "{error}");
         let text = error.to_string();
-        let fix = format!("worker shards --to {wanted}");
+        let fix = format!("tenantry shards --to {wanted}");
         for part in [&format!("TENANTRY_SHARDS is {wanted}"), "TENANTRY_SHARDS=4", &fix] {
             assert!(text.contains(part), "{text}");
         }
