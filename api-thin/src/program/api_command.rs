@@ -1,7 +1,6 @@
 //! The API as a program, `api-thin` or `tenantry api`: its settings, environment variables and flags of the same
 //! meaning, and its way from start to end. Secrets belong in the environment.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
@@ -12,7 +11,7 @@ use stores::Holder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{PlanSettings, QueueSettings, StorageSettings, bind, connect, listen_address, start_log};
+use super::{ListenSettings, PlanSettings, QueueSettings, StorageSettings, bind, connect, start_log};
 use crate::server::{
     ApiConfig, ApiParts, ApiRules, ApiSettings, ApiState, InvalidConfig, SecretSettings, serve,
 };
@@ -20,9 +19,8 @@ use crate::server::{
 /// Answers HTTP requests and enqueues what they ask for.
 #[derive(Debug, Args)]
 pub struct ApiCommand {
-    /// Address and port to answer on.
-    #[arg(long, env = Self::LISTEN, default_value = "127.0.0.1:8080", value_parser = listen_address, value_name = "ADDRESS")]
-    listen: SocketAddr,
+    #[command(flatten)]
+    listen: ListenSettings,
     #[command(flatten)]
     secrets: SecretSettings,
     #[command(flatten)]
@@ -36,8 +34,6 @@ pub struct ApiCommand {
 }
 
 impl ApiCommand {
-    const LISTEN: &str = "TENANTRY_LISTEN";
-
     /// Answers requests until the process is asked to end. `program` is how others on the same data directory are told
     /// who uses it.
     ///
@@ -45,11 +41,11 @@ impl ApiCommand {
     /// When a setting cannot be used or a server does not answer; the text names the setting and the fix.
     pub async fn run(self, program: &str) -> anyhow::Result<()> {
         start_log("info");
-        let listen = self.listen;
+        let listen = self.listen.listen;
         let holder = Holder { program, since: SystemClock.now() };
         let _lock = self.storage.take(&self.queue.url(), holder)?;
         let state = self.open().await?;
-        let listener = bind(Self::LISTEN, listen).await?;
+        let listener = bind(ListenSettings::SETTING, listen).await?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "the API is answering");
         let shutdown = CancellationToken::new();

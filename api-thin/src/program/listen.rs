@@ -3,9 +3,23 @@
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 
+use clap::Args;
 use tokio::net::TcpListener;
 
 use crate::server::InvalidConfig;
+
+/// Where the API answers.
+#[derive(Debug, Clone, Args)]
+pub struct ListenSettings {
+    /// Address and port to answer on.
+    #[arg(long, env = Self::SETTING, default_value = "127.0.0.1:8080", value_parser = listen_address, value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+}
+
+impl ListenSettings {
+    /// The variable's name.
+    pub const SETTING: &'static str = "TENANTRY_LISTEN";
+}
 
 /// Reads an address to listen on. `localhost` is 127.0.0.1.
 ///

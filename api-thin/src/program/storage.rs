@@ -5,27 +5,43 @@ use jobs::queue::RedisAddress;
 use secrecy::SecretString;
 use stores::{Backends, DataDirLock, Holder, InvalidStores, StoresConfig};
 
-/// Where tenants' data lives: the same for API and workers. Without server URLs everything is kept in files of the data
-/// directory.
+/// Where files are kept.
 #[derive(Debug, Clone, Args)]
-pub struct StorageSettings {
+pub struct FileSettings {
     /// Directory for embedded stores and local originals.
     #[arg(long, env = "TENANTRY_DATA_DIR", default_value = ".data", value_name = "DIR")]
     pub data_dir: PathBuf,
+    /// Where uploaded originals go: `s3://bucket/prefix`, configured by the `S3_*` variables. Local files by
+    /// default.
+    #[arg(long, env = "TENANTRY_BLOBS_URL", value_name = "URL")]
+    pub blobs_url: Option<String>,
+}
+
+/// Postgres as API and workers reach it. A command that needs it says so with `mut_arg`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PostgresSettings {
     /// Postgres for the catalog and chunks, as a role that neither owns the tables nor bypasses row level
     /// security.
     #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_name = "URL")]
     pub postgres_url: Option<String>,
+}
+
+/// Where tenants' data lives: the same for API and workers. Without server URLs everything is kept in files of the data
+/// directory.
+#[derive(Debug, Clone, Args)]
+pub struct StorageSettings {
+    /// Files.
+    #[command(flatten)]
+    pub files: FileSettings,
+    /// Postgres.
+    #[command(flatten)]
+    pub postgres: PostgresSettings,
     /// `MongoDB` for texts and extractions.
     #[arg(long, env = "MONGO_URL", hide_env_values = true, value_name = "URL")]
     pub mongo_url: Option<String>,
     /// Neo4j for entities and relations, `bolt://user:password@host:port`.
     #[arg(long, env = "NEO4J_URL", hide_env_values = true, value_name = "URL")]
     pub neo4j_url: Option<String>,
-    /// Where uploaded originals go: `s3://bucket/prefix`, configured by the `S3_*` variables. Local files by
-    /// default.
-    #[arg(long, env = "TENANTRY_BLOBS_URL", value_name = "URL")]
-    pub blobs_url: Option<String>,
 }
 
 impl StorageSettings {
@@ -35,7 +51,8 @@ impl StorageSettings {
     /// Embedded stores in `data_dir`.
     #[must_use]
     pub fn embedded(data_dir: PathBuf) -> Self {
-        Self { data_dir, postgres_url: None, mongo_url: None, neo4j_url: None, blobs_url: None }
+        let files = FileSettings { data_dir, blobs_url: None };
+        Self { files, postgres: PostgresSettings::default(), mongo_url: None, neo4j_url: None }
     }
 
     /// Takes the data directory for `program`, which uses it beside others, if embedded stores live there.
@@ -54,17 +71,18 @@ impl StorageSettings {
         redis_url: &SecretString,
         program: Holder<'_>,
     ) -> Result<Option<DataDirLock>, InvalidStores> {
-        let servers = self.postgres_url.is_some() || self.mongo_url.is_some() || self.neo4j_url.is_some();
+        let servers =
+            self.postgres.postgres_url.is_some() || self.mongo_url.is_some() || self.neo4j_url.is_some();
         if servers || self.is_own_redis(redis_url) {
             return Ok(None);
         }
-        DataDirLock::shared(&self.data_dir, program).map(Some)
+        DataDirLock::shared(&self.files.data_dir, program).map(Some)
     }
 
     /// Whether the Redis is the one that `tenantry dev` runs in the data directory.
     fn is_own_redis(&self, url: &SecretString) -> bool {
         let Ok(address) = RedisAddress::parse(url) else { return false };
-        let own = self.data_dir.join(Self::DEV_SOCKET).canonicalize().ok();
+        let own = self.files.data_dir.join(Self::DEV_SOCKET).canonicalize().ok();
         own.is_some() && own == address.socket().and_then(|socket| socket.canonicalize().ok())
     }
 
@@ -74,9 +92,9 @@ impl StorageSettings {
     /// When some of the three servers are named and others are not.
     pub fn stores(&self, redis_url: SecretString) -> Result<StoresConfig, InvalidStores> {
         let (postgres, mongo, neo4j) =
-            (self.postgres_url.clone(), self.mongo_url.clone(), self.neo4j_url.clone());
+            (self.postgres.postgres_url.clone(), self.mongo_url.clone(), self.neo4j_url.clone());
         let backends = Backends::from_urls(postgres, mongo, neo4j)?;
-        let (blobs_url, data_dir) = (self.blobs_url.clone(), self.data_dir.clone());
+        let (blobs_url, data_dir) = (self.files.blobs_url.clone(), self.files.data_dir.clone());
         Ok(StoresConfig { backends, blobs_url, data_dir, redis_url })
     }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
-use api_thin::program::{PlanSettings, StorageSettings, listen_address, say, shard_count, start_log};
+use api_thin::program::{
+    FileSettings, ListenSettings, PlanSettings, QueueSettings, StorageSettings, say, start_log,
+};
 use api_thin::{ApiRules, ApiSettings, SecretSettings};
 use clap::Args;
 use ingest::ExtractionSettings;
@@ -80,8 +82,10 @@ impl DevSystem {
             (Some(redis), url)
         };
         let queue = QueueConfig::new(redis_url.clone());
-        let storage =
-            StorageSettings { blobs_url: options.blobs_url, ..StorageSettings::embedded(data_dir.clone()) };
+        let storage = StorageSettings {
+            files: FileSettings { data_dir: data_dir.clone(), blobs_url: options.blobs_url },
+            ..StorageSettings::embedded(data_dir.clone())
+        };
         let system = System::start(SystemOptions {
             listen,
             stores: storage.stores(redis_url)?,
@@ -150,29 +154,19 @@ const SERVERS: [&str; 3] = ["POSTGRES_URL", "MONGO_URL", "NEO4J_URL"];
 
 /// Runs the whole system in this process.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("data_dir", |arg| arg.help(
+        "Directory for everything: Redis, SQLite files, originals, secrets. One program at a time uses it"
+    )),
+    mut_arg("redis_url", |arg| arg.required(false).help("Use this Redis instead of starting one"))
+)]
 pub(crate) struct Dev {
-    /// Where the API listens.
-    #[arg(
-        long,
-        env = "TENANTRY_LISTEN",
-        default_value = "127.0.0.1:8080",
-        value_name = "ADDRESS",
-        value_parser = listen_address
-    )]
-    listen: SocketAddr,
-    /// Directory for everything: Redis, SQLite files, originals, secrets. One program at a time uses it.
-    #[arg(long, env = "TENANTRY_DATA_DIR", default_value = ".data", value_name = "DIR")]
-    data_dir: PathBuf,
-    /// Use this Redis instead of starting one.
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
-    redis_url: Option<String>,
-    /// How many parts the queue has: 1 unless set, on a cluster 16.
-    #[arg(long, env = "TENANTRY_SHARDS", value_parser = shard_count())]
-    shards: Option<u16>,
-    /// Where uploaded originals go: `s3://bucket/prefix`, configured by the `S3_*` variables. Local files by
-    /// default.
-    #[arg(long, env = "TENANTRY_BLOBS_URL", value_name = "URL")]
-    blobs_url: Option<String>,
+    #[command(flatten)]
+    listen: ListenSettings,
+    #[command(flatten)]
+    files: FileSettings,
+    #[command(flatten)]
+    queue: QueueSettings,
     #[command(flatten)]
     secrets: SecretSettings,
     #[command(flatten)]
@@ -197,11 +191,11 @@ impl Dev {
         }
         let options = DevOptions {
             program: "tenantry dev",
-            listen: self.listen,
-            data_dir: self.data_dir,
-            blobs_url: self.blobs_url,
-            redis_url: self.redis_url.map(SecretString::from),
-            shards: self.shards,
+            listen: self.listen.listen,
+            data_dir: self.files.data_dir,
+            blobs_url: self.files.blobs_url,
+            redis_url: self.queue.redis.given(),
+            shards: self.queue.shards,
             secrets: self.secrets,
             pool: self.pool,
             extraction: self.extraction,

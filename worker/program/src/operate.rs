@@ -1,11 +1,15 @@
 //! Commands of an operator that do one thing and end.
 
 use api_thin::InvalidConfig;
-use api_thin::program::{print, shard_count, start_log};
+#[cfg(feature = "postgres")]
+use api_thin::program::PostgresSettings;
+use api_thin::program::{RedisSettings, print, shard_count, start_log};
 use clap::Args;
 use jobs::envelope::StampKeys;
 use jobs::queue::{QueueConfig, ReshardError, reshard};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
+#[cfg(feature = "postgres")]
+use secrecy::SecretString;
 
 /// Prints a new key for `TENANTRY_STAMP_KEYS`.
 #[derive(Debug, Args)]
@@ -26,21 +30,23 @@ impl Keygen {
 /// Creates or updates the Postgres tables and roles.
 #[cfg(feature = "postgres")]
 #[derive(Debug, Args)]
+#[command(mut_arg("postgres_url", |arg| arg.required(true).help(
+    "Postgres as the role that the API and the workers use. It is created if absent"
+)))]
 pub(crate) struct Migrate {
     /// Postgres as the role that owns the tables. It may create roles; it need not be a superuser.
     #[arg(long, env = "POSTGRES_ADMIN_URL", hide_env_values = true, value_name = "URL")]
     postgres_admin_url: String,
-    /// Postgres as the role that the API and the workers use. It is created if absent.
-    #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_name = "URL")]
-    postgres_url: String,
+    #[command(flatten)]
+    app: PostgresSettings,
 }
 
 #[cfg(feature = "postgres")]
 impl Migrate {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         start_log("info");
-        let (admin, app) =
-            (SecretString::from(self.postgres_admin_url), SecretString::from(self.postgres_url));
+        let app = SecretString::from(self.app.postgres_url.unwrap_or_default());
+        let admin = SecretString::from(self.postgres_admin_url);
         Ok(stores::migrate(&admin, &app).await?)
     }
 }
@@ -56,9 +62,8 @@ impl Migrate {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Shards {
-    /// Redis 7 or newer, or a cluster, `redis+cluster://host:port,host:port`.
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
-    redis_url: String,
+    #[command(flatten)]
+    redis: RedisSettings,
     /// How many shards the queue is to have.
     #[arg(long, value_name = "N", value_parser = shard_count())]
     to: u16,
@@ -67,7 +72,7 @@ pub(crate) struct Shards {
 impl Shards {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         start_log("info");
-        let url = SecretString::from(self.redis_url);
+        let url = self.redis.url();
         let done = reshard(QueueConfig::new(url.clone()), self.to).await;
         let done = done.map_err(|error| match error {
             ReshardError::Queue(error) => InvalidConfig::new("REDIS_URL", error.refusal(&url)).into(),

@@ -137,6 +137,6 @@ pub(crate) async fn connect(
     worker.connect().await.map_err(|error| match error {
         StartError::Queue(error) => InvalidConfig::new("REDIS_URL", error.refusal(redis_url)).into(),
         StartError::Stores(error) => error.into(),
-        error => error.into(),
+        error @ StartError::NothingToDo => error.into(),
     })
 }
