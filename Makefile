@@ -5,7 +5,10 @@ SHELL := bash
 .PHONY: help demo dev test fuzz model bench lint fmt services-up services-down clean-data toolchain redis
 
 SERVICES := docker/services
-CARGO_RUN := cargo run --quiet --locked --package worker --bin worker --
+# The program with embedded stores alone: no drivers of servers are built, which is most of a first build. Where
+# originals go to S3, its driver is.
+EMBEDDED := --package tenantry --no-default-features $(if $(TENANTRY_BLOBS_URL),--features s3)
+CARGO_RUN := cargo run --quiet --locked $(EMBEDDED) --
 
 # Where rustup puts Rust, for a shell that was open before the installation.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -30,11 +33,11 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: toolchain redis ## Two tenants, two graphs, live; DOCS=folder for your own, ONESHOT=1 to exit at the end
-	@cargo build --locked --package worker >&2
+	@cargo build --locked $(EMBEDDED) >&2
 	@exec $(CARGO_RUN) demo $(ONESHOT_FLAG) $${DOCS:+--docs "$$DOCS"}
 
 dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one process, data in .data
-	@cargo build --locked --package worker >&2
+	@cargo build --locked $(EMBEDDED) >&2
 	@exec $(CARGO_RUN) dev
 
 test: lint ## Format, lints, documentation, then all tests on real servers (installed and started if need be)
@@ -43,7 +46,7 @@ test: lint ## Format, lints, documentation, then all tests on real servers (inst
 	@$(FUZZ)
 
 fuzz: toolchain ## Try the API with requests made out of its own description; EXAMPLES=50 for more of them
-	cargo build --locked --package worker
+	cargo build --locked --package tenantry
 	@$(FUZZ)
 
 model: toolchain redis ## Try the queue against its model at length: SEEDS=10000 random scripts from seed FIRST=0 on

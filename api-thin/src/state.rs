@@ -17,7 +17,7 @@ use crate::documents::UploadBudget;
 use crate::problem::Problem;
 use crate::rate_limit::RequestQuotas;
 
-/// What the API works with. Built by the caller: the `api-thin` binary, `worker dev`, or a test.
+/// What the API works with. Built by the caller: the `api-thin` binary, `tenantry dev`, or a test.
 pub struct ApiParts {
     /// The stores of tenants.
     pub stores: Stores,

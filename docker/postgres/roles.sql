@@ -9,6 +9,6 @@ create extension if not exists vector;
 create role tenantry_owner login createrole createdb nosuperuser nobypassrls password :'owner_password';
 create database tenantry owner tenantry_owner;
 
--- Created by the owner, so that `worker migrate` can administer it. Row level security applies to it.
+-- Created by the owner, so that `tenantry migrate` can administer it. Row level security applies to it.
 set role tenantry_owner;
 create role tenantry_app login nosuperuser nocreaterole nocreatedb nobypassrls password :'app_password';

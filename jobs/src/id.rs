@@ -1,4 +1,4 @@
-//! Ids of jobs, groups and documents.
+//! Ids of jobs, groups and documents, and serde for everything that is written as text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,6 +9,37 @@ use md5::Digest as _;
 use serde::{Deserialize, Serialize};
 
 use crate::tenant::InvalidId;
+
+/// Writes a type by its `Display` and reads it by its `FromStr`.
+macro_rules! serde_as_text {
+    ($name:ty) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl serde::de::Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("text")
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
+            }
+        }
+    };
+}
+
+pub(crate) use serde_as_text;
 
 /// Names a document inside its knowledge base: `doc-` and the MD5 of its name, as `LightRAG` does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

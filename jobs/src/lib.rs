@@ -5,7 +5,6 @@
 //! and [`envelope::Verifier`] is the only way from those bytes back to a [`tenant::TenantContext`].
 //! No database driver is named here; Redis is reached only by [`fair_queue`], behind [`queue`].
 
-mod as_text;
 pub mod cron;
 pub mod enqueuer;
 pub mod envelope;

@@ -32,7 +32,7 @@ pub type JobBackend = fair_queue::JobBackend<FetchedJob>;
 /// The usual settings for the product's queue on the Redis at `url`.
 #[must_use]
 pub fn config(url: SecretString) -> QueueConfig {
-    let wording = Wording { shards: "TENANTRY_SHARDS", reshard: "worker shards --to" };
+    let wording = Wording { shards: "TENANTRY_SHARDS", reshard: "tenantry shards --to" };
     QueueConfig { wording, ..QueueConfig::new(url, "tenantry") }
 }
 

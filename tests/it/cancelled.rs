@@ -99,7 +99,7 @@ async fn a_worker_tells_how_it_is() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
-    tokio::spawn(worker::health::serve(listener, worker.observer(), stop.clone()));
+    tokio::spawn(tenantry::health::serve(listener, worker.observer(), stop.clone()));
     let get = async |path: &str| {
         let reply = reqwest::get(format!("{url}{path}")).await.unwrap();
         (reply.status().as_u16(), reply.text().await.unwrap())

@@ -1,26 +1,62 @@
-//! Only `worker/stores` may name a database driver: the compiler then keeps every other crate away from raw
-//! connections.
+//! Which crates may use which. Only `worker/stores` may name a database driver: the compiler then keeps every other
+//! crate away from raw connections. No arrow runs back up, so that a crate can be used, and built, without those above.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
-use cargo_metadata::{CargoOpt, MetadataCommand};
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 
 const DRIVERS: [&str; 4] = ["sqlx", "mongodb", "neo4rs", "object_store"];
 
-/// Which workspace member lists which driver in its manifest, under any kind of dependency.
-fn drivers_by_member() -> BTreeMap<String, Vec<String>> {
-    let metadata = MetadataCommand::new()
+/// Each crate of ours, the others of ours that it may name, and why no more.
+const EDGES: [(&str, &[&str], &str); 10] = [
+    ("fair-queue", &[], "a queue of bytes on Redis that knows no tenants: usable by itself"),
+    ("jobs", &["fair-queue"], "what a job is, and the only door to the queue"),
+    ("stores", &["fair-queue", "jobs"], "a tenant's data, for whoever holds a context of jobs"),
+    ("worker", &["fair-queue", "jobs", "stores"], "runs any registered type: it knows no API and no product"),
+    (
+        "ingest",
+        &["fair-queue", "jobs", "stores", "worker"],
+        "the product's types, on a worker as any program's",
+    ),
+    ("api-thin", &["fair-queue", "jobs", "stores"], "stamps and enqueues: it runs nothing"),
+    (
+        "tenantry",
+        &["fair-queue", "jobs", "stores", "worker", "ingest", "api-thin"],
+        "the program, the only one that sees API and worker together",
+    ),
+    ("invoices", &["jobs", "worker"], "shows what embedding a worker takes"),
+    ("benches", &["fair-queue", "jobs"], "measures the queue alone"),
+    (
+        "tests",
+        &["fair-queue", "jobs", "stores", "worker", "ingest", "api-thin", "tenantry"],
+        "tests the whole, and is used by nothing",
+    ),
+];
+
+/// What a program with one job type of its own must not have to build: the crates above the worker, and what only
+/// they need.
+const NOT_EMBEDDED: [&str; 8] =
+    ["api-thin", "ingest", "tenantry", "aide", "axum", "clap", "indicatif", "tiktoken-rs"];
+/// How many crates the embedding example is built of, at most. It was 548 when the worker used the API.
+const EMBEDDED_MOST: usize = 300;
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
         .features(CargoOpt::AllFeatures)
         .no_deps()
         .exec()
-        .expect("cargo metadata describes the workspace");
+        .expect("cargo metadata describes the workspace")
+}
+
+/// What each workspace member lists in its manifest, under any kind of dependency.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let named = |package: &cargo_metadata::Package| {
         let names = package.dependencies.iter().map(|dependency| dependency.name.clone());
-        let drivers = names.filter(|name| DRIVERS.iter().any(|driver| name.starts_with(driver)));
-        (package.name.to_string(), drivers.collect())
+        (package.name.to_string(), names.collect())
     };
-    metadata.packages.iter().map(named).collect()
+    metadata().packages.iter().map(named).collect()
 }
 
 /// Who depends on `fair-queue` could push what was not stamped for a tenant; everyone else has the door in
@@ -43,12 +79,62 @@ fn only_jobs_and_tests_depend_on_the_queue() {
 
 #[test]
 fn only_stores_depends_on_a_driver() {
-    let members = drivers_by_member();
-    assert!(members["stores"].len() >= DRIVERS.len(), "the fence guards nothing: {members:?}");
-    for (member, drivers) in &members {
-        assert!(
-            member == "stores" || drivers.is_empty(),
-            "{member} depends on {drivers:?}: reach the data through stores::Stores instead"
-        );
+    let is_driver = |name: &&String| DRIVERS.iter().any(|driver| name.starts_with(driver));
+    for (member, names) in dependencies() {
+        let drivers: Vec<_> = names.iter().filter(is_driver).collect();
+        if member == "stores" {
+            assert!(drivers.len() >= DRIVERS.len(), "the fence guards nothing: {drivers:?}");
+        } else {
+            let instead = "reach the data through stores::Stores instead";
+            assert!(drivers.is_empty(), "{member} depends on {drivers:?}: {instead}");
+        }
     }
+}
+
+#[test]
+fn no_crate_of_ours_uses_one_above_it() {
+    let members = dependencies();
+    for (member, names) in &members {
+        let (_, allowed, why) = EDGES.iter().find(|(name, ..)| name == member).unwrap_or_else(|| {
+            panic!("{member} is not in EDGES: say there which of our crates it may use, and why")
+        });
+        // A crate may name itself, with the features that its tests need.
+        let ours = names.iter().filter(|name| members.contains_key(*name) && *name != member);
+        let others: Vec<_> = ours.filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(others.is_empty(), "{member} uses {others:?}, and may use {allowed:?} alone: {why}");
+    }
+}
+
+#[test]
+fn embedding_the_worker_builds_neither_the_api_nor_the_product() {
+    let cargo = option_env!("CARGO").unwrap_or("cargo");
+    let output = Command::new(cargo)
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--package",
+            "invoices",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        // What the example asks for by itself, not what all members together do.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    let crates: BTreeSet<_> =
+        text.lines().filter_map(|line| Some(line.split_once(" v")?.0.to_owned())).collect();
+    let above: Vec<_> = NOT_EMBEDDED.iter().filter(|name| crates.contains(**name)).collect();
+    assert!(above.is_empty(), "a program with one job type of its own builds {above:?}");
+    assert!(crates.contains("worker"), "the example embeds nothing: {crates:?}");
+    assert!(
+        crates.len() <= EMBEDDED_MOST,
+        "{} crates, more than {EMBEDDED_MOST}: what came with the last change is not the worker's",
+        crates.len()
+    );
 }

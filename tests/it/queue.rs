@@ -124,7 +124,7 @@ async fn another_number_of_shards_is_refused_with_the_way_out() {
     for wanted in [1, 3, 5] {
         let error = Queue::connect(QueueConfig { shards: wanted, ..config.clone() }).await.unwrap_err();
         let text = error.to_string();
-        let fix = format!("worker shards --to {wanted}");
+        let fix = format!("tenantry shards --to {wanted}");
         for part in [&format!("TENANTRY_SHARDS is {wanted}"), "TENANTRY_SHARDS=4", &fix] {
             assert!(text.contains(part), "{text}");
         }

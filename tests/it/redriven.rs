@@ -16,8 +16,8 @@ use stores::TenantStores;
 use stores::model::{Acceptance, Accepted, Document, DocumentStatus, NewDocument};
 use tests::bed::Snapshot;
 use tests::texts;
+use worker::TestBench;
 use worker::layer::{JobRequest, Next, from_fn};
-use worker::{Registry, TestBench};
 
 const NAME: &str = "heron.md";
 
@@ -59,7 +59,11 @@ impl Site {
                 next.run(request).await
             }
         });
-        let bench = TestBench::start(|builder| builder.registry(Registry::product()).layer(layer)).await;
+        let bench = TestBench::start(|worker| {
+            let worker = ingest::equip(worker, &ingest::ExtractionSettings::default());
+            worker.unwrap().layer(layer)
+        })
+        .await;
         Self { bench, broken }
     }
 

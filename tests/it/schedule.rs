@@ -10,7 +10,6 @@ use reqwest::Method;
 use serde_json::json;
 use tests::bed::{Answer, send};
 use tests::bed::{Bed, TestTenant};
-use worker::registry::Registry;
 use worker::schedule::Scheduler;
 
 fn noon() -> ManualClock {
@@ -28,7 +27,7 @@ fn scheduler(bed: &Bed, clock: &SharedClock) -> Scheduler {
         schedules: Arc::clone(&bed.opened().schedules),
         verifier: Verifier::new(keys.clone(), Arc::clone(&bed.opened().directory) as _, Arc::clone(clock)),
         stamper: Stamper::new(keys, Arc::clone(clock)),
-        registry: Arc::new(Registry::product()),
+        registry: Arc::new(ingest::registry()),
         stores: bed.stores().clone(),
         plans: Arc::default(),
         clock: Arc::clone(clock),

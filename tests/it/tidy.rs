@@ -88,7 +88,7 @@ fn the_rules_bite() {
 fn every_job_type_has_its_twins() {
     for kind in jobs::JobKind::ALL {
         let file = kind.as_str().replace('.', "_");
-        for place in ["jobs/src/types", "worker/src/handlers", "tests/it/jobs"] {
+        for place in ["jobs/src/types", "worker/ingest/src/handlers", "tests/it/jobs"] {
             let path = root().join(place).join(format!("{file}.rs"));
             assert!(path.exists(), "{kind} has no {place}/{file}.rs");
         }

@@ -1,9 +1,9 @@
-//! `worker users import`: users from elsewhere log in with the passwords that they had.
+//! `tenantry users import`: users from elsewhere log in with the passwords that they had.
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tenantry::users::{Import, InvalidUsers, Refused, Said, UsersFile};
 use tests::api::{Api, PASSWORD, problem, send};
-use worker::users::{Import, InvalidUsers, Refused, Said, UsersFile};
 
 use api_thin::accounts::Passwords;
 use jobs::clock::Clock as _;

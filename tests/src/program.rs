@@ -11,7 +11,7 @@ use crate::wait::wait_for;
 /// Variables of the machine that runs the tests that a program under test must not see.
 const FOREIGN: [&str; 5] = ["REDIS_URL", "POSTGRES_URL", "POSTGRES_ADMIN_URL", "MONGO_URL", "NEO4J_URL"];
 
-/// A running `worker dev`.
+/// A running `tenantry dev`.
 pub struct Program {
     child: Child,
     said: Arc<Mutex<String>>,
@@ -22,7 +22,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `worker dev` on a data directory and waits until it says where it listens. It starts a Redis of
+    /// Starts `tenantry dev` on a data directory and waits until it says where it listens. It starts a Redis of
     /// its own.
     ///
     /// # Panics
@@ -42,7 +42,7 @@ impl Program {
             .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the worker program starts");
+            .expect("the program starts");
         let said = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
         let (mut url, mut operator_key) = (None, None);
@@ -73,7 +73,7 @@ impl Program {
         }
     }
 
-    /// Starts `worker dev` with standard error as given, and waits until it is ready.
+    /// Starts `tenantry dev` with standard error as given, and waits until it is ready.
     ///
     /// # Panics
     /// When it does not get ready.
@@ -81,7 +81,7 @@ impl Program {
         let address = free_address();
         let mut command = dev(&address, data_dir);
         let child = command.envs(settings.iter().copied()).stderr(stderr).spawn();
-        let child = child.expect("the worker program starts");
+        let child = child.expect("the program starts");
         let url = format!("http://{address}");
         wait_for("the program to be ready", async || {
             let answer = reqwest::get(format!("{url}/readyz")).await.map_err(|error| error.to_string())?;
@@ -134,7 +134,7 @@ impl Drop for Program {
 }
 
 fn dev(address: &str, data_dir: &Path) -> Command {
-    let mut command = command("worker");
+    let mut command = command("tenantry");
     command
         .args(["dev", "--listen", address, "--lease-s", "2", "--concurrency", "2", "--data-dir"])
         .arg(data_dir)
@@ -142,7 +142,7 @@ fn dev(address: &str, data_dir: &Path) -> Command {
     command
 }
 
-/// A program, `worker` or `api-thin`, without settings.
+/// A program, `tenantry` or `api-thin`, without settings.
 ///
 /// # Panics
 /// When it was not built.
@@ -185,7 +185,7 @@ fn binary(name: &str) -> PathBuf {
     let binary = folder.expect("tests run from target/*/deps").join(name);
     assert!(
         binary.exists(),
-        "{} is missing: run `cargo build --package worker --package api-thin` first, as `make test` does",
+        "{} is missing: run `cargo build --package tenantry --package api-thin` first, as `make test` does",
         binary.display()
     );
     binary

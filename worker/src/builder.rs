@@ -4,25 +4,28 @@ use std::sync::Arc;
 
 use jobs::JobError;
 use jobs::clock::{SharedClock, SystemClock};
-use jobs::envelope::StampKeys;
+use jobs::envelope::{StampKeys, Stamper, Verifier};
 use jobs::plan::Plans;
 use jobs::queue::{Queue, QueueConfig, QueueError};
 use jobs::tenant::TenantDirectory;
-use stores::{InvalidStores, StoresConfig};
+use stores::{InvalidStores, Opened, StoresConfig};
 use tower::{Layer, Service};
 
+use crate::compute::Compute;
+use crate::context::{Shared, State};
 use crate::handler::Handler;
+use crate::history::History;
 use crate::layer::{JobRequest, JobService, Stack};
+use crate::process::Processor;
 use crate::registry::Registry;
-use crate::run::{Parts, Worker};
-use crate::settings::{ExtractionSettings, PoolSettings};
-use crate::state::State;
-use crate::tools::Tools;
+use crate::run::{ConnectedWorker, Worker};
+use crate::settings::PoolSettings;
+use crate::tenants::Tenants;
 
 /// A worker to be started. Made by [`Worker::builder`]; only job types have to be added.
 ///
 /// ```no_run
-/// use jobs::envelope::StampKeys;
+/// use jobs::envelope::{StampKeys, Stamper, Verifier};
 /// use jobs::queue::QueueConfig;
 /// use jobs::tenant::{Actor, Identity, Role};
 /// use jobs::{Job, JobError};
@@ -68,15 +71,15 @@ pub struct WorkerBuilder {
     layers: Stack,
     state: State,
     directory: Option<Arc<dyn TenantDirectory>>,
-    extraction: ExtractionSettings,
     pool: PoolSettings,
+    plans: Plans,
     clock: SharedClock,
 }
 
 /// A worker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Nobody told the worker what to do.
+    /// No call of [`WorkerBuilder::register`] or [`WorkerBuilder::registry`] named a type.
     #[error("no job type is registered")]
     NothingToDo,
     /// Redis does not answer, or is not set up for a queue.
@@ -85,9 +88,6 @@ pub enum StartError {
     /// A store does not answer, or is not set up.
     #[error("the stores cannot be opened")]
     Stores(#[from] InvalidStores),
-    /// The extraction settings do not fit together.
-    #[error("the tools cannot be made")]
-    Tools(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl WorkerBuilder {
@@ -100,8 +100,8 @@ impl WorkerBuilder {
             layers: Stack::default(),
             state: State::default(),
             directory: None,
-            extraction: ExtractionSettings::default(),
             pool: PoolSettings::default(),
+            plans: Plans::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -112,8 +112,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts from these types, in place of those registered so far: [`Registry::product`] for a worker that
-    /// does the product's work as well.
+    /// Starts from these types, in place of those registered so far: crate `ingest` has a registry of the
+    /// product's own types, for a worker that does the product's work as well.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
         self
@@ -151,9 +151,17 @@ impl WorkerBuilder {
         self
     }
 
-    /// Who finds entities, for handlers that use [`crate::JobContext::tools`].
-    pub fn extraction(mut self, settings: ExtractionSettings) -> Self {
-        self.extraction = settings;
+    /// How much the worker takes on at a time, in place of [`WorkerBuilder::concurrency`], and for how long
+    /// the queue leaves a job with it.
+    pub fn pool(mut self, settings: PoolSettings) -> Self {
+        self.queue.lease = settings.lease();
+        self.pool = settings;
+        self
+    }
+
+    /// What the plans mean that the catalog gives to tenants; the built-in ones unless said otherwise.
+    pub fn plans(mut self, plans: Plans) -> Self {
+        self.plans = plans;
         self
     }
 
@@ -164,36 +172,50 @@ impl WorkerBuilder {
         self
     }
 
-    /// What a test bench takes over: types, layers, state, and who finds entities.
-    #[cfg(feature = "test-support")]
-    pub(crate) fn equipment(self) -> (Registry, Stack, State, ExtractionSettings) {
-        (self.registry, self.layers, self.state, self.extraction)
-    }
-
     /// Connects to everything and starts to run jobs.
     ///
     /// # Errors
     /// When no type is registered, or something does not answer or is not set up; the text says what to do.
     pub async fn start(self) -> Result<Worker, StartError> {
+        Ok(self.connect().await?.start())
+    }
+
+    /// Connects to everything without taking a job yet, for a program that uses the queue and the stores of
+    /// its worker too.
+    ///
+    /// # Errors
+    /// As for [`WorkerBuilder::start`].
+    pub async fn connect(self) -> Result<ConnectedWorker, StartError> {
         if self.registry.is_empty() {
             return Err(StartError::NothingToDo);
         }
-        let queue = Queue::connect(self.queue).await?;
+        let queue = Queue::connect(self.queue.clone()).await?;
         let opened = stores::open(&self.stores, Arc::clone(&self.clock)).await?;
-        let tools = Tools::new(&self.extraction, self.pool.compute());
-        let tools = tools.map_err(|error| StartError::Tools(error.into()))?;
-        let parts = Parts {
-            directory: self.directory.unwrap_or_else(|| Arc::clone(&opened.directory) as _),
-            queue,
-            opened,
-            keys: self.keys,
-            tools,
-            registry: self.registry,
-            clock: self.clock,
-            plans: Plans::default(),
-            layers: self.layers,
-            state: self.state,
+        let pool = self.pool.clone();
+        let (processor, tenants) = self.wire(&opened);
+        Ok(ConnectedWorker { queue, opened, processor, tenants, pool })
+    }
+
+    /// Puts together what jobs run in: the same for a worker on a queue and for a test bench.
+    pub(crate) fn wire(self, opened: &Opened) -> (Processor, Tenants) {
+        let directory = self.directory.unwrap_or_else(|| Arc::clone(&opened.directory) as _);
+        let (stores, clock) = (opened.stores.clone(), self.clock);
+        let tenants =
+            Tenants { stores: stores.clone(), directory: Arc::clone(&directory), clock: Arc::clone(&clock) };
+        let processor = Processor {
+            registry: Arc::new(self.registry),
+            verifier: Verifier::new(self.keys.clone(), directory, Arc::clone(&clock)),
+            history: History::start(stores.clone()),
+            service: self.layers.service(),
+            shared: Shared {
+                compute: Compute::new(self.pool.compute()),
+                state: Arc::new(self.state),
+                stamper: Stamper::new(self.keys, Arc::clone(&clock)),
+                clock,
+                stores,
+                plans: Arc::new(self.plans),
+            },
         };
-        Ok(Worker::start(parts, &self.pool))
+        (processor, tenants)
     }
 }

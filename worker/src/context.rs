@@ -1,5 +1,9 @@
 //! What a handler holds while it runs.
+//!
+//! The embedding program's own things, for its handlers.
 
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -13,25 +17,23 @@ use jobs::{GroupId, Job, JobError, JobId};
 use stores::TenantStores;
 use tokio_util::sync::CancellationToken;
 
-use crate::compute::TenantCompute;
-use crate::state::State;
-use crate::tools::Tools;
+use crate::compute::{Compute, TenantCompute};
 
 /// How long a progress report stays readable after the last one.
 const PROGRESS_TTL: Duration = Duration::from_secs(3600);
 
-/// Everything a handler may touch: the stores of one tenant, the tools, and the job's own end.
+/// Everything a handler may touch: the stores of one tenant, what the program gave its worker, and the job's own end.
 pub struct JobContext {
     tenant: TenantContext,
     stores: TenantStores,
-    tools: Tools,
+    compute: Compute,
     state: Arc<State>,
     plans: Arc<Plans>,
     clock: SharedClock,
     stamper: Stamper,
     cancel: CancellationToken,
     job: JobFacts,
-    leaves: Mutex<Leaves>,
+    outputs: Mutex<Outputs>,
     nothing_to_do: OnceLock<&'static str>,
 }
 
@@ -44,14 +46,14 @@ struct JobFacts {
     traceparent: jobs::envelope::TraceParent,
 }
 
-/// What the job leaves behind when it completes.
+/// What the job outputs behind when it completes.
 #[derive(Default)]
-pub(crate) struct Leaves {
+pub(crate) struct Outputs {
     pub(crate) children: Vec<StampedJob>,
     pub(crate) group: Option<OpenGroup>,
 }
 
-impl Leaves {
+impl Outputs {
     /// How many jobs there are, which numbers the next one.
     fn count(&self) -> usize {
         self.children.len() + usize::from(self.group.is_some())
@@ -61,7 +63,7 @@ impl Leaves {
 /// What the run loop lends to every job.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) tools: Tools,
+    pub(crate) compute: Compute,
     pub(crate) state: Arc<State>,
     pub(crate) clock: SharedClock,
     pub(crate) stamper: Stamper,
@@ -75,7 +77,7 @@ impl JobContext {
         Self {
             tenant: verified.tenant.clone(),
             stores: shared.stores.scoped(&verified.tenant),
-            tools: shared.tools.clone(),
+            compute: shared.compute.clone(),
             state: Arc::clone(&shared.state),
             plans: Arc::clone(&shared.plans),
             clock: shared.clock.clone(),
@@ -88,7 +90,7 @@ impl JobContext {
                 parent: meta.parent,
                 traceparent: meta.traceparent,
             },
-            leaves: Mutex::default(),
+            outputs: Mutex::default(),
             nothing_to_do: OnceLock::new(),
         }
     }
@@ -123,17 +125,11 @@ impl JobContext {
         Ok(tenant.map(|tenant| self.plans.limits(&tenant.plan, &tenant.limits)).unwrap_or_default())
     }
 
-    /// Parser, chunker and extractor.
-    #[must_use]
-    pub fn tools(&self) -> &Tools {
-        &self.tools
-    }
-
     /// Where to do what keeps a core busy for more than a millisecond: other jobs, and the lease of this one, wait for
     /// a handler that does it here.
     #[must_use]
     pub fn compute(&self) -> TenantCompute {
-        self.tools.compute.of(self.tenant.tenant_id())
+        self.compute.of(self.tenant.tenant_id())
     }
 
     /// What the embedding program gave the worker: its connection pool, its mailer
@@ -151,8 +147,9 @@ impl JobContext {
         self.job.id
     }
 
-    /// The job that left this one behind.
-    pub(crate) fn parent(&self) -> Option<JobId> {
+    /// The job that enqueued this one.
+    #[must_use]
+    pub fn parent(&self) -> Option<JobId> {
         self.job.parent
     }
 
@@ -189,10 +186,10 @@ impl JobContext {
     /// # Errors
     /// When the actor lacks the permission that the child needs.
     pub fn enqueue<J: Job>(&self, child: &J) -> Result<JobId, JobError> {
-        let mut leaves = self.leaves();
-        let child = self.child(child, leaves.count(), None)?;
+        let mut outputs = self.outputs();
+        let child = self.child(child, outputs.count(), None)?;
         let id = child.id();
-        leaves.children.push(child);
+        outputs.children.push(child);
         Ok(id)
     }
 
@@ -202,17 +199,17 @@ impl JobContext {
     /// As for [`JobContext::enqueue`], and when the job opened a group already.
     pub fn open_group<J: Job, K: Job>(&self, members: &[J], continuation: &K) -> Result<(), JobError> {
         let id = GroupId::of(self.job.id);
-        let mut leaves = self.leaves();
-        if leaves.group.is_some() {
+        let mut outputs = self.outputs();
+        if outputs.group.is_some() {
             return Err(JobError::fail("group_open", "a job may open one group"));
         }
         for member in members {
-            let member = self.child(member, leaves.count(), Some(id))?;
-            leaves.children.push(member);
+            let member = self.child(member, outputs.count(), Some(id))?;
+            outputs.children.push(member);
         }
-        let continuation = self.child(continuation, leaves.count(), None)?;
+        let continuation = self.child(continuation, outputs.count(), None)?;
         let (continuation, on_failure) = (continuation.into(), OnFailure::Continue);
-        leaves.group = Some(OpenGroup { id, continuation, on_failure });
+        outputs.group = Some(OpenGroup { id, continuation, on_failure });
         Ok(())
     }
 
@@ -241,12 +238,48 @@ impl JobContext {
         self.stamper.stamp(&self.tenant, child, options).map_err(refused)
     }
 
-    pub(crate) fn take_leaves(&self) -> Leaves {
-        std::mem::take(&mut *self.leaves())
+    pub(crate) fn take_outputs(&self) -> Outputs {
+        std::mem::take(&mut *self.outputs())
     }
 
-    fn leaves(&self) -> std::sync::MutexGuard<'_, Leaves> {
-        // A panic while the lock is held leaves a list of whole jobs behind, so the data is sound.
-        self.leaves.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn outputs(&self) -> std::sync::MutexGuard<'_, Outputs> {
+        // A panic while the lock is held outputs a list of whole jobs behind, so the data is sound.
+        self.outputs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// One value of each type, shared by all jobs of a worker: connection pools, clients, configuration. Never a
+/// tenant's data: a job of another tenant holds the same values.
+#[derive(Default)]
+pub(crate) struct State {
+    values: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+}
+
+impl State {
+    /// Adds a value, in place of one of the same type.
+    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
+        self.values.insert(TypeId::of::<T>(), Box::new(value));
+    }
+
+    /// The value of type `T`. A worker that was started without it is at fault, not the job: it is tried
+    /// again.
+    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Result<&T, JobError> {
+        let value = self.values.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref());
+        value.ok_or_else(|| JobError::retry(format!("the worker was started without a {}", type_name::<T>())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_by_its_type_and_a_missing_one_is_named() {
+        let mut state = State::default();
+        state.insert(7_u8);
+        state.insert(8_u8);
+        assert_eq!(*state.get::<u8>().unwrap(), 8);
+        let missing = jobs::error::report(&state.get::<u16>().unwrap_err());
+        assert!(missing.contains("u16"), "{missing}");
     }
 }

@@ -7,7 +7,10 @@ use crate::context::JobContext;
 /// The work of a job type. Implemented on the job itself, so a job has one handler or does not register.
 ///
 /// Delivery is at least once: handling a job twice must have the effect of handling it once.
-pub trait Handler: Job {
+///
+/// `Owner` is of no concern to a handler of a job type of its own crate. A crate with handlers for another crate's job
+/// types names a type of its own there, because Rust asks for one in such an implementation.
+pub trait Handler<Owner = ()>: Job {
     /// Does the work. Everything it may touch hangs on `cx`.
     ///
     /// # Errors
@@ -47,9 +50,9 @@ pub trait Handler: Job {
     }
 }
 
-/// What starting a job again means that was given up: a dead letter, or one in quarantine. Every type of the product
-/// answers that, and one without an answer does not compile ([`crate::Registry::product`]); other types just run again.
-pub(crate) trait Reopen: Handler {
+/// What starting a job again means that was given up: a dead letter, or one in quarantine. A type that is registered
+/// with [`crate::Registry::with_reopen`] prepares its run here; other types just run again.
+pub trait Reopen<Owner = ()>: Handler<Owner> {
     /// Prepares what the job is about for its run. Called before each attempt of a job that was started again.
     ///
     /// # Errors
@@ -59,7 +62,7 @@ pub(crate) trait Reopen: Handler {
 
 /// Whether a job that was started again still has something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reopened {
+pub enum Reopened {
     /// It runs.
     Run,
     /// It completes without having run: why.

@@ -1,63 +1,41 @@
-//! How a worker is, for orchestrators and for Prometheus.
+//! How a worker is, for orchestrators and for Prometheus. Serving it over HTTP is the program's affair.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
-use api_thin::{ConnectionLimits, Connections, listen};
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
 use jobs::queue::{QueueError, WorkerObserver};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// A worker whose queue was silent for longer is not ready: it polls every 1.5 s.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Serves `/healthz` (the process is alive), `/readyz` (the queue answered lately and keeps what it is given) and
-/// `/metrics` until `stop`. Silent clients are closed to make room for others, so that they do not make the worker look
-/// dead.
-pub async fn serve(listener: TcpListener, worker: WorkerObserver, stop: CancellationToken) {
-    match Connections::new(ConnectionLimits::of_health_checks(), Vec::new()) {
-        Ok(connections) => listen(listener, router(worker), Arc::new(connections), stop).await,
-        Err(error) => tracing::error!("health is not served: {error}"),
-    }
-}
-
-/// The routes.
-pub fn router(worker: WorkerObserver) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(worker)
-}
-
-async fn readyz(State(worker): State<WorkerObserver>) -> impl IntoResponse {
+/// Whether the worker can do its work: the queue answered within 15 s, and its Redis evicts nothing.
+///
+/// # Errors
+/// The reason why not, one line for people.
+pub fn ready(worker: &WorkerObserver) -> Result<(), String> {
     if let Some(policy) = worker.eviction_policy() {
-        let text = format!("{}\n", QueueError::Eviction(policy.to_string()));
-        return (StatusCode::SERVICE_UNAVAILABLE, text);
+        return Err(QueueError::Eviction(policy.to_string()).to_string());
     }
     let silent = worker.last_poll().elapsed();
     if silent <= SILENCE {
-        return (StatusCode::OK, "ready\n".to_owned());
+        return Ok(());
     }
-    let text = format!("the queue has not answered for {} s\n", silent.as_secs());
-    (StatusCode::SERVICE_UNAVAILABLE, text)
+    Err(format!("the queue has not answered for {} s", silent.as_secs()))
 }
 
-async fn metrics(State(worker): State<WorkerObserver>) -> impl IntoResponse {
+/// The worker's gauges in Prometheus' text format, of media type [`METRICS_TYPE`].
+pub fn metrics(worker: &WorkerObserver) -> String {
     let now = Metrics {
         in_flight: worker.in_flight(),
         stuck: worker.stuck(),
         oldest: worker.oldest_running().unwrap_or_default(),
         poll_age: worker.last_poll().elapsed(),
     };
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], now.text())
+    now.text()
 }
+
+/// The media type of [`metrics`].
+pub const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What there is to say, under OpenTelemetry's names as Prometheus writes them.
 struct Metrics {

@@ -10,7 +10,7 @@ use stores::OutboxRow;
 use stores::{OutboxRelay, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::pace::Pace;
+use crate::periodic::Pace;
 
 /// A row younger than this is left to the request that wrote it.
 const AGE: Duration = Duration::from_secs(2);

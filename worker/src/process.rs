@@ -15,9 +15,10 @@ use tracing::Instrument;
 
 use crate::context::{JobContext, Shared};
 use crate::history::History;
-use crate::layer::{self, JobRequest, JobService};
-use crate::registry::{Entry, LastWords, Registry};
-use crate::retry::{self, Failure};
+use crate::layer::{JobRequest, JobService};
+use crate::registry::{Entry, OnDiscard, Registry};
+use crate::retry::Failure;
+use crate::{layer, retry};
 
 /// Why a job ended that somebody cancelled while it ran: its reason on the queue, and its code elsewhere.
 const CANCELLED: &str = "cancelled";
@@ -48,7 +49,7 @@ impl Processor {
                     self.cancelled(&job).await;
                 }
                 if matches!(refusal, Refusal::Forbidden(_)) {
-                    self.will_not_happen(&job.wire, &job.tenant, |entry| entry.refused, (code, &why)).await;
+                    self.discard_unrun(&job.wire, &job.tenant, |entry| entry.refused, (code, &why)).await;
                 }
                 return retry::after_refusal(&refusal).into();
             }
@@ -78,9 +79,9 @@ impl Processor {
         let failure = Failure { failures, now: self.shared.clock.now(), random: rand::random() };
         let mut finish = match result {
             Ok(()) => {
-                let leaves = cx.take_leaves();
-                let children = leaves.children.into_iter().map(Into::into).collect();
-                Finish { verdict: Verdict::Completed, children, group: leaves.group }
+                let outputs = cx.take_outputs();
+                let children = outputs.children.into_iter().map(Into::into).collect();
+                Finish { verdict: Verdict::Completed, children, group: outputs.group }
             }
             // However it failed: nobody wants it any more.
             Err(_) if job.was_cancelled() => Verdict::Dropped { reason: CANCELLED.to_owned() }.into(),
@@ -148,29 +149,29 @@ impl Processor {
         }
     }
 
-    /// Tells the handler of a job that the queue itself put aside, because its workers died, so that whoever
-    /// waits for the result learns that there will be none.
-    pub(crate) async fn put_aside(&self, job: QuarantinedJob) {
-        tracing::error!(tenant.id = %job.tenant, job.id = %job.id, code = job.code, "job put aside by the queue");
+    /// Runs the on-discard hook of a job that the queue itself quarantined because its workers died, so that a
+    /// document which waits for the result is marked as failed.
+    pub(crate) async fn discard_quarantined(&self, job: QuarantinedJob) {
+        tracing::error!(tenant.id = %job.tenant, job.id = %job.id, code = job.code, "job quarantined by the queue");
         let Some(wire) = job.wire else { return };
         let reason =
-            "the job was put aside because the workers that ran it died; ask the operator to look at it";
-        self.will_not_happen(&wire, &job.tenant, |entry| entry.discarded, (job.code, reason)).await;
+            "the job was quarantined because the workers that ran it died; ask the operator to look at it";
+        self.discard_unrun(&wire, &job.tenant, |entry| entry.discarded, (job.code, reason)).await;
     }
 
-    /// Lets the handler of a job have its last words whose actor may have gone meanwhile.
-    async fn will_not_happen(
+    /// Runs a hook of a job that gets no attempt. The stamp is checked but for the actor, who may have gone meanwhile.
+    async fn discard_unrun(
         &self,
         wire: &str,
         tenant: &TenantId,
-        last_words: impl FnOnce(&Entry) -> LastWords,
+        hook: impl FnOnce(&Entry) -> OnDiscard,
         (code, reason): (&str, &str),
     ) {
         let policy = |kind: &str, version| self.registry.policy(kind, version);
         let Ok(verified) = self.verifier.verify_without_actor(wire, tenant, policy).await else { return };
         let Some(entry) = self.registry.entry(&verified.envelope.kind) else { return };
         let cx = JobContext::new(&self.shared, &verified, 0, CancellationToken::new());
-        let _ = tidy(last_words(entry), entry, &verified, &cx, (code, reason)).await;
+        let _ = tidy(hook(entry), entry, &verified, &cx, (code, reason)).await;
     }
 
     async fn record(
@@ -208,13 +209,13 @@ impl Processor {
 
 /// Lets the handler tidy up after a job that is given up, for as long as its type may run. A failure is logged.
 async fn tidy(
-    last_words: LastWords,
+    hook: OnDiscard,
     entry: &Entry,
     verified: &Verified,
     cx: &JobContext,
     (code, reason): (&str, &str),
 ) -> Result<(), JobError> {
-    let tidy = AssertUnwindSafe(last_words(&verified.envelope, cx, code, reason)).catch_unwind();
+    let tidy = AssertUnwindSafe(hook(&verified.envelope, cx, code, reason)).catch_unwind();
     let limit = entry.policy.timeout;
     let error = match tokio::time::timeout(limit, tidy).await {
         Ok(Ok(Ok(()))) => return Ok(()),

@@ -14,7 +14,7 @@ use stores::model::{DueSchedule, Firing, OverQuota};
 use stores::{DueSchedules, StoreError, Stores};
 use tokio_util::sync::CancellationToken;
 
-use crate::pace::Pace;
+use crate::periodic::Pace;
 use crate::registry::Registry;
 
 /// How many due schedules are looked at in one beat.

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
 use jobs::plan::Plans;
 use jobs::tenant::{
     Actor, Authenticated, DirectoryError, KbId, Role, TenantContext, TenantDirectory, TenantId, TenantStatus,
 };
-use stores::model::{Acceptance, NewTenant};
-use stores::{StoreError, Stores};
-
-use crate::handlers::prepare_stores;
+use stores::model::{Acceptance, NewTenant, WorkspaceId};
+use stores::{StoreError, Stores, TenantStores};
 
 /// Makes tenants, and contexts for actors whose credentials the embedding program has checked.
 #[derive(Clone)]
@@ -100,4 +99,16 @@ fn operator(tenant: &TenantId) -> TenantContext {
 )]
 fn context(who: Authenticated) -> TenantContext {
     TenantContext::for_request(who)
+}
+
+/// Makes the tenant's first knowledge base and prepares every store for it. Every step is "create if absent".
+///
+/// # Errors
+/// When a store is away; call it again then.
+pub async fn prepare_stores(stores: &TenantStores, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let workspace = WorkspaceId::generate(now, rand::random());
+    let kb = stores.catalog().kb_ensure(&KbId::first(), "Default", &workspace, now).await?;
+    stores.documents().provision().await?;
+    // Before anything is written into the workspace: the constraint cannot be added afterwards.
+    stores.index().provision(&kb).await
 }

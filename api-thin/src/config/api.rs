@@ -126,12 +126,12 @@ impl ApiSettings {
     }
 }
 
-/// Keys and secrets, as flags and environment variables. `worker dev` makes those that are not set and keeps them in
+/// Keys and secrets, as flags and environment variables. `tenantry dev` makes those that are not set and keeps them in
 /// its
 /// data directory.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SecretSettings {
-    /// One or two keys that sign jobs, `kid:secret`, the newest first; API and workers need the same. See `worker
+    /// One or two keys that sign jobs, `kid:secret`, the newest first; API and workers need the same. See `tenantry
     /// keygen`.
     #[arg(long, env = "TENANTRY_STAMP_KEYS", hide_env_values = true, value_name = "KEYS")]
     stamp_keys: Option<String>,

@@ -11,48 +11,65 @@ use stores::{Backends, DataDirLock, Holder, InvalidStores, StoresConfig};
 
 use crate::config::InvalidConfig;
 
-/// Where tenants' data lives: the same for API and workers. Without server URLs everything is kept in files of the data
-/// directory.
+/// Where files are kept.
 #[derive(Debug, Clone, Args)]
-pub struct StorageSettings {
+pub struct FileSettings {
     /// Directory for embedded stores and local originals.
     #[arg(long, env = "TENANTRY_DATA_DIR", default_value = ".data", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Postgres for the catalog and chunks, as a role that neither owns the tables nor bypasses row level
-    /// security.
-    #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_name = "URL")]
-    pub postgres_url: Option<String>,
-    /// `MongoDB` for texts and extractions.
-    #[arg(long, env = "MONGO_URL", hide_env_values = true, value_name = "URL")]
-    pub mongo_url: Option<String>,
-    /// Neo4j for entities and relations, `bolt://user:password@host:port`.
-    #[arg(long, env = "NEO4J_URL", hide_env_values = true, value_name = "URL")]
-    pub neo4j_url: Option<String>,
     /// Where uploaded originals go: `s3://bucket/prefix`, configured by the `S3_*` variables. Local files by
     /// default.
     #[arg(long, env = "TENANTRY_BLOBS_URL", value_name = "URL")]
     pub blobs_url: Option<String>,
 }
 
+/// Postgres as API and workers reach it. A command that needs it says so with `mut_arg`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PostgresSettings {
+    /// Postgres for the catalog and chunks, as a role that neither owns the tables nor bypasses row level
+    /// security.
+    #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_name = "URL")]
+    pub postgres_url: Option<String>,
+}
+
+/// Where tenants' data lives: the same for API and workers. Without server URLs everything is kept in files of the data
+/// directory.
+#[derive(Debug, Clone, Args)]
+pub struct StorageSettings {
+    /// Files.
+    #[command(flatten)]
+    pub files: FileSettings,
+    /// Postgres.
+    #[command(flatten)]
+    pub postgres: PostgresSettings,
+    /// `MongoDB` for texts and extractions.
+    #[arg(long, env = "MONGO_URL", hide_env_values = true, value_name = "URL")]
+    pub mongo_url: Option<String>,
+    /// Neo4j for entities and relations, `bolt://user:password@host:port`.
+    #[arg(long, env = "NEO4J_URL", hide_env_values = true, value_name = "URL")]
+    pub neo4j_url: Option<String>,
+}
+
 impl StorageSettings {
-    /// Where in the data directory `worker dev` reaches its Redis.
+    /// Where in the data directory `tenantry dev` reaches its Redis.
     pub const DEV_SOCKET: &'static str = "redis/redis.sock";
 
     /// Embedded stores in `data_dir`.
     #[must_use]
     pub fn embedded(data_dir: PathBuf) -> Self {
-        Self { data_dir, postgres_url: None, mongo_url: None, neo4j_url: None, blobs_url: None }
+        let files = FileSettings { data_dir, blobs_url: None };
+        Self { files, postgres: PostgresSettings::default(), mongo_url: None, neo4j_url: None }
     }
 
     /// Takes the data directory for `program`, which uses it beside others, if embedded stores live there.
     ///
     /// All programs on the embedded stores of one directory share a Redis: the jobs of one catalog belong into one
     /// queue.
-    /// So a `worker dev` with a Redis of its own is alone in its directory, but for programs that are told to use that
+    /// So a `tenantry dev` with a Redis of its own is alone in its directory, but for programs that are told to use that
     /// Redis.
     ///
     /// # Errors
-    /// When such a `worker dev` uses the directory, which the error names, or it is no directory that this user may
+    /// When such a `tenantry dev` uses the directory, which the error names, or it is no directory that this user may
     /// write
     /// to.
     pub fn take(
@@ -60,17 +77,18 @@ impl StorageSettings {
         redis_url: &SecretString,
         program: Holder<'_>,
     ) -> Result<Option<DataDirLock>, InvalidStores> {
-        let servers = self.postgres_url.is_some() || self.mongo_url.is_some() || self.neo4j_url.is_some();
+        let servers =
+            self.postgres.postgres_url.is_some() || self.mongo_url.is_some() || self.neo4j_url.is_some();
         if servers || self.is_own_redis(redis_url) {
             return Ok(None);
         }
-        DataDirLock::shared(&self.data_dir, program).map(Some)
+        DataDirLock::shared(&self.files.data_dir, program).map(Some)
     }
 
-    /// Whether the Redis is the one that `worker dev` runs in the data directory.
+    /// Whether the Redis is the one that `tenantry dev` runs in the data directory.
     fn is_own_redis(&self, url: &SecretString) -> bool {
         let Ok(address) = RedisAddress::parse(url) else { return false };
-        let own = self.data_dir.join(Self::DEV_SOCKET).canonicalize().ok();
+        let own = self.files.data_dir.join(Self::DEV_SOCKET).canonicalize().ok();
         own.is_some() && own == address.socket().and_then(|socket| socket.canonicalize().ok())
     }
 
@@ -80,31 +98,53 @@ impl StorageSettings {
     /// When some of the three servers are named and others are not.
     pub fn stores(&self, redis_url: SecretString) -> Result<StoresConfig, InvalidStores> {
         let (postgres, mongo, neo4j) =
-            (self.postgres_url.clone(), self.mongo_url.clone(), self.neo4j_url.clone());
+            (self.postgres.postgres_url.clone(), self.mongo_url.clone(), self.neo4j_url.clone());
         let backends = Backends::from_urls(postgres, mongo, neo4j)?;
-        let (blobs_url, data_dir) = (self.blobs_url.clone(), self.data_dir.clone());
+        let (blobs_url, data_dir) = (self.files.blobs_url.clone(), self.files.data_dir.clone());
         Ok(StoresConfig { backends, blobs_url, data_dir, redis_url })
     }
 }
 
-/// Where the queue is: the same for API and workers.
-#[derive(Debug, Clone, Args)]
-pub struct QueueSettings {
+/// Which Redis holds the queue. A command that does without one says so with `mut_arg`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RedisSettings {
     /// Redis 7 or newer with maxmemory-policy noeviction; a cluster is `redis+cluster://host:port,host:port`, a socket
     /// `redis+unix:///path/redis.sock`.
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
-    pub redis_url: String,
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL", required = true)]
+    pub redis_url: Option<String>,
+}
+
+/// Where the queue is: the same for every command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct QueueSettings {
+    /// Its Redis.
+    #[command(flatten)]
+    pub redis: RedisSettings,
     /// How many parts the queue has: 1 unless set, on a cluster 16. Every program on the queue needs the same
-    /// number; `worker shards` changes it.
+    /// number; `tenantry shards` changes it.
     #[arg(long, env = "TENANTRY_SHARDS", value_parser = shard_count())]
     pub shards: Option<u16>,
 }
 
-impl QueueSettings {
-    /// [`QueueSettings::redis_url`]
+impl RedisSettings {
+    /// The URL that was given.
+    #[must_use]
+    pub fn given(&self) -> Option<SecretString> {
+        self.redis_url.clone().map(SecretString::from)
+    }
+
+    /// The URL; an empty one, to which nothing connects, where a command may do without and none was given.
     #[must_use]
     pub fn url(&self) -> SecretString {
-        self.redis_url.clone().into()
+        self.given().unwrap_or_default()
+    }
+}
+
+impl QueueSettings {
+    /// [`RedisSettings::url`]
+    #[must_use]
+    pub fn url(&self) -> SecretString {
+        self.redis.url()
     }
 
     /// The queue with these settings.

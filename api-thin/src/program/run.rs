@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Args;
 use tokio::net::TcpListener;
 
 use super::console::{flush, say};
@@ -32,6 +33,19 @@ pub fn run(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     };
     flush(LAST_LINES);
     code
+}
+
+/// Where the API answers.
+#[derive(Debug, Clone, Args)]
+pub struct ListenSettings {
+    /// Address and port to answer on.
+    #[arg(long, env = Self::SETTING, default_value = "127.0.0.1:8080", value_parser = listen_address, value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+}
+
+impl ListenSettings {
+    /// The variable's name.
+    pub const SETTING: &'static str = "TENANTRY_LISTEN";
 }
 
 /// Reads an address to listen on. `localhost` is 127.0.0.1.

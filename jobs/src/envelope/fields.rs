@@ -1,13 +1,21 @@
-//! The job in the words of the Open Job Spec.
+//! The job in the words of the Open Job Spec, with its durations and retries, and its bytes on Redis.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::policy::RetryPolicy;
+use super::stamp::digest_is;
 use super::trace::TraceParent;
 use super::unique::UniquePolicy;
-use crate::id::{GroupId, JobId};
+use crate::id::{GroupId, JobId, serde_as_text};
+use crate::tenant::{InvalidId, KbId};
 
 /// A job as the [Open Job Spec](https://openjobspec.org) 1.0 writes it. Says what to do; proves nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -77,5 +85,274 @@ impl Envelope {
             [only] => serde_json::from_str(only.get()),
             other => Err(serde_json::Error::custom(format!("expected one argument, found {}", other.len()))),
         }
+    }
+}
+
+/// What lies on Redis: a job and the stamp over its exact bytes. It carries no authority; anybody who can
+/// write to Redis can write one. [`crate::envelope::Verifier::verify`] is the only way out of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WireEnvelope {
+    /// Compact JWS (RFC 7515) whose claims name the tenant and the digest of `job`.
+    pub stamp: String,
+    /// The [`crate::envelope::Envelope`], byte for byte as it was signed.
+    pub job: Box<RawValue>,
+}
+
+impl WireEnvelope {
+    /// What the stamp claims, for people to look at: whether it is genuine is not checked.
+    pub(crate) fn claimed(&self) -> Option<Claimed> {
+        let claims = self.stamp.split('.').nth(1)?;
+        let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+        serde_json::from_slice(&claims).ok()
+    }
+}
+
+/// Claims of a stamp whose signature was not checked.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Claimed {
+    /// Whose job it is.
+    pub(crate) tenant: String,
+    /// The job's id.
+    #[serde(rename = "jti")]
+    pub(crate) id: String,
+    /// The knowledge base, if there is one.
+    pub(crate) kb: Option<KbId>,
+    dig: String,
+}
+
+impl Claimed {
+    /// Whether these bytes are the job that was stamped.
+    pub(crate) fn is_of(&self, job: &RawValue) -> bool {
+        digest_is(job.get(), &self.dig)
+    }
+}
+
+/// A [`WireEnvelope`] that is looked at in place.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BorrowedWire<'a> {
+    #[serde(borrow)]
+    stamp: Cow<'a, str>,
+    #[serde(borrow)]
+    job: &'a RawValue,
+}
+
+/// The stamp and the job in `wire`. As [`write`] lays them out they are found without reading the JSON: whatever is cut
+/// out wrongly has another digest than the stamp says. `None` when `wire` is no envelope in any layout.
+pub(super) fn split(wire: &str) -> Option<(Cow<'_, str>, &str)> {
+    let as_written = || {
+        let (stamp, rest) = wire.strip_prefix(BEFORE_STAMP)?.split_once('"')?;
+        let job = rest.strip_prefix(BEFORE_JOB)?.strip_suffix('}')?;
+        (!stamp.contains('\\')).then_some((Cow::Borrowed(stamp), job))
+    };
+    as_written().or_else(|| {
+        let BorrowedWire { stamp, job } = serde_json::from_str(wire).ok()?;
+        Some((stamp, job.get()))
+    })
+}
+
+const BEFORE_STAMP: &str = r#"{"stamp":""#;
+const BEFORE_JOB: &str = r#","job":"#;
+
+/// The JSON of a [`WireEnvelope`] of `stamp`, which is base64url with dots, and `job`, which is JSON.
+pub(super) fn write(stamp: &str, job: &str) -> String {
+    [BEFORE_STAMP, stamp, "\"", BEFORE_JOB, job, "}"].concat()
+}
+
+/// A duration written as ISO 8601 (`PT1H30M`, `PT0.5S`), whole milliseconds, up to days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IsoDuration(pub Duration);
+
+impl fmt::Display for IsoDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, ms) = (self.0.as_secs(), self.0.subsec_millis());
+        if ms == 0 {
+            write!(f, "PT{seconds}S")
+        } else {
+            let fraction = format!("{ms:03}");
+            write!(f, "PT{seconds}.{}S", fraction.trim_end_matches('0'))
+        }
+    }
+}
+
+impl FromStr for IsoDuration {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = InvalidId::new("duration", "ISO 8601 such as PT30S, PT5M or P1DT2H");
+        parse_ms(text).map(|ms| Self(Duration::from_millis(ms))).ok_or(invalid)
+    }
+}
+
+fn parse_ms(text: &str) -> Option<u64> {
+    let (days, time) = text.strip_prefix('P')?.split_once('T').unwrap_or((text.strip_prefix('P')?, ""));
+    if days.is_empty() && time.is_empty() {
+        return None;
+    }
+    let day_ms = sum_units(days, &[('D', 86_400_000)])?;
+    let time_ms = sum_units(time, &[('H', 3_600_000), ('M', 60_000), ('S', 1_000)])?;
+    day_ms.checked_add(time_ms)
+}
+
+/// Adds up `12H30M`-like text whose units appear in the given order, each at most once.
+fn sum_units(mut text: &str, units: &[(char, u64)]) -> Option<u64> {
+    let mut total: u64 = 0;
+    for &(unit, unit_ms) in units {
+        if let Some((number, rest)) = text.split_once(unit) {
+            total = total.checked_add(scaled(number, unit_ms)?)?;
+            text = rest;
+        }
+    }
+    text.is_empty().then_some(total)
+}
+
+/// `number` units in milliseconds. Only seconds may have a fraction, as in ISO 8601's last unit.
+fn scaled(number: &str, unit_ms: u64) -> Option<u64> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if !digits(whole) || !digits(fraction) || (number.contains('.') && unit_ms != 1_000) {
+        return None;
+    }
+    let fraction_ms: u64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(unit_ms)?.checked_add(fraction_ms)
+}
+
+impl TryFrom<String> for IsoDuration {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<IsoDuration> for String {
+    fn from(duration: IsoDuration) -> Self {
+        duration.to_string()
+    }
+}
+
+serde_as_text!(IsoDuration);
+
+/// When a failed job is tried again: exponential backoff with full jitter between half and the whole of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// How often the handler may fail before the job is discarded.
+    pub max_attempts: u32,
+    /// The wait after the first failure.
+    pub initial_interval: IsoDuration,
+    /// By how much each wait exceeds the one before.
+    pub backoff_coefficient: f64,
+    /// The longest wait.
+    pub max_interval: IsoDuration,
+    /// Whether to spread the waits of jobs that failed together.
+    pub jitter: bool,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::attempts(8)
+    }
+}
+
+impl RetryPolicy {
+    pub(super) fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The usual backoff (1 s, doubling, at most 5 min) with the given number of attempts.
+    #[must_use]
+    pub fn attempts(max_attempts: u32) -> Self {
+        Self {
+            max_attempts,
+            initial_interval: IsoDuration(Duration::from_secs(1)),
+            backoff_coefficient: 2.0,
+            max_interval: IsoDuration(Duration::from_secs(300)),
+            jitter: true,
+        }
+    }
+
+    /// The wait after failure number `failures` (1 for the first). `random` is uniform in 0..1.
+    #[must_use]
+    pub fn wait(&self, failures: u32, random: f64) -> Duration {
+        fair_queue::RetryPolicy::from(self).wait(failures, random)
+    }
+}
+
+impl From<&RetryPolicy> for fair_queue::RetryPolicy {
+    fn from(policy: &RetryPolicy) -> Self {
+        Self {
+            max_attempts: policy.max_attempts,
+            initial_interval: policy.initial_interval.0,
+            backoff_coefficient: policy.backoff_coefficient,
+            max_interval: policy.max_interval.0,
+            jitter: policy.jitter,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_by_hand_is_what_serde_writes() {
+        let wire = write("a.b.c", r#"{"id":"x"}"#);
+        let read: WireEnvelope = serde_json::from_str(&wire).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), wire);
+    }
+
+    #[test]
+    fn any_layout_of_the_two_fields_is_read() {
+        let job = r#"{"id":"}\"x"}"#;
+        let split_of = |wire: &str| split(wire).map(|(stamp, job)| (stamp.into_owned(), job.to_owned()));
+        let expected = Some(("a.b.c".to_owned(), job.to_owned()));
+        assert_eq!(split_of(&write("a.b.c", job)), expected);
+        assert_eq!(split_of(&format!(r#"{{ "job" : {job} , "stamp" : "a.b.\u0063" }}"#)), expected);
+        for bad in ["", "{}", r#"{"stamp":"a"}"#, r#"{"stamp":"a","job":1"#, r#"{"stamp":"a","x":1,"job":1}"#]
+        {
+            assert_eq!(split_of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_written() {
+        for (text, ms) in [
+            ("PT0S", 0),
+            ("PT1S", 1_000),
+            ("PT42M30S", 2_550_000),
+            ("P1DT2H", 93_600_000),
+            ("PT0.25S", 250),
+            ("P2D", 172_800_000),
+        ] {
+            let duration: IsoDuration = text.parse().unwrap();
+            assert_eq!(duration.0, Duration::from_millis(ms), "{text}");
+            assert_eq!(duration.to_string().parse::<IsoDuration>().unwrap(), duration);
+        }
+        for bad in [
+            "",
+            "P",
+            "PT",
+            "1S",
+            "PT1",
+            "PT1S1M",
+            "PT-1S",
+            "PT1.5M",
+            "PTS",
+            "PT1.S",
+            "PT99999999999999999999S",
+        ] {
+            assert!(bad.parse::<IsoDuration>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn waits_grow_to_the_longest_and_stay_there() {
+        let policy = RetryPolicy::attempts(8);
+        assert_eq!(policy.wait(1, 1.0), Duration::from_secs(1));
+        assert_eq!(policy.wait(1, 0.0), Duration::from_millis(500));
+        assert_eq!(policy.wait(4, 1.0), Duration::from_secs(8));
+        assert_eq!(policy.wait(u32::MAX, 1.0), Duration::from_secs(300));
     }
 }

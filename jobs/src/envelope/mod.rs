@@ -5,26 +5,19 @@
 //! a [`WireEnvelope`]: bytes without authority. [`Verifier::verify`] is the only way back to a
 //! [`crate::tenant::TenantContext`].
 
-mod chain;
 mod fields;
-mod keys;
-mod policy;
 mod stamp;
 mod stamper;
 mod trace;
 mod unique;
 mod verifier;
-mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use chain::Chain;
-pub use fields::{Envelope, Meta};
-pub use keys::{InvalidKeys, StampKeys};
-pub use policy::{IsoDuration, RetryPolicy};
-pub use stamper::{EnqueueOptions, StampError, StampedJob, Stamper};
+pub use fields::{Envelope, IsoDuration, Meta, RetryPolicy, WireEnvelope};
+pub use stamp::{InvalidKeys, StampKeys};
+pub use stamper::{Chain, EnqueueOptions, StampError, StampedJob, Stamper};
 pub use trace::TraceParent;
 pub use unique::{OnConflict, Unique, UniqueKey, UniquePolicy, UniqueScope, Until};
 pub use verifier::{Refusal, Verified, Verifier};
-pub use wire::WireEnvelope;

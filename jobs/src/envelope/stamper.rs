@@ -1,4 +1,4 @@
-//! From a job and a context to bytes that can be enqueued.
+//! From a job and a context to bytes that can be enqueued: one job, or a chain of jobs that run one after the other.
 
 use std::borrow::Borrow;
 
@@ -6,13 +6,11 @@ use chrono::{DateTime, Utc};
 use fair_queue::{Lane, NewJob, PartitionId};
 use serde_json::value::to_raw_value;
 
-use super::fields::{Envelope, Meta};
-use super::keys::StampKeys;
-use super::policy::RetryPolicy;
-use super::stamp::{self, Claims};
+use super::fields::{Envelope, Meta, RetryPolicy};
+use super::stamp::{Claims, StampKeys};
 use super::trace::TraceParent;
 use super::unique::{Unique, UniquePolicy};
-use super::wire;
+use super::{fields, stamp};
 use crate::clock::SharedClock;
 use crate::id::{GroupId, JobId};
 use crate::job::{Job, Priority};
@@ -211,10 +209,65 @@ impl Stamper {
             epoch: context.epoch(),
             iat: self.clock.now().timestamp(),
         };
-        let wire = wire::write(&stamp::sign(&self.keys, &claims)?, job.get());
+        let wire = fields::write(&stamp::sign(&self.keys, &claims)?, job.get());
         if wire.len() > Self::MAX_WIRE_BYTES {
             return Err(StampError::TooLarge { size_bytes: wire.len() });
         }
         Ok(StampedJob::route(&claims, envelope, wire))
     }
 }
+
+/// Jobs of one tenant, each of which starts when the one before has completed. When one fails for good or is
+/// cancelled, the rest is cancelled.
+///
+/// ```
+/// # use jobs::envelope::{Chain, Stamper, StampError};
+/// # use jobs::tenant::TenantContext;
+/// # fn example<A: jobs::Job, B: jobs::Job>(
+/// #     stamper: &Stamper, tenant: &TenantContext, first: A, second: B,
+/// # ) -> Result<(), StampError> {
+/// let chain = Chain::of(stamper, tenant).then(&first)?.then(&second)?;
+/// // queue.push_chain(&chain).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Chain<'a> {
+    stamper: &'a Stamper,
+    tenant: &'a TenantContext,
+    jobs: Vec<StampedJob>,
+}
+
+impl<'a> Chain<'a> {
+    /// A chain without jobs.
+    #[must_use]
+    pub const fn of(stamper: &'a Stamper, tenant: &'a TenantContext) -> Self {
+        Self { stamper, tenant, jobs: Vec::new() }
+    }
+
+    /// Adds a job to the end.
+    ///
+    /// # Errors
+    /// As for [`Stamper::stamp`].
+    pub fn then<J: Job>(self, job: &J) -> Result<Self, StampError> {
+        self.then_with(job, EnqueueOptions::default())
+    }
+
+    /// Adds a job that differs from the usual of its type. Its group is the chain's affair.
+    ///
+    /// # Errors
+    /// As for [`Stamper::stamp`].
+    pub fn then_with<J: Job>(mut self, job: &J, options: EnqueueOptions) -> Result<Self, StampError> {
+        let id = options.id.unwrap_or_else(|| JobId::generate(self.stamper.now()));
+        let options = EnqueueOptions { id: Some(id), group: Some(GroupId::after(id)), ..options };
+        self.jobs.push(self.stamper.stamp(self.tenant, job, options)?);
+        Ok(self)
+    }
+
+    /// The jobs, the first to run first.
+    #[must_use]
+    pub fn jobs(&self) -> &[StampedJob] {
+        &self.jobs
+    }
+}
+

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::as_text::serde_as_text;
+use crate::id::serde_as_text;
 use crate::tenant::InvalidId;
 
 /// A W3C [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header), version 00. Kept as it is written:

@@ -5,8 +5,6 @@
 
 mod limits;
 mod plans;
-mod quota;
 
-pub use limits::{InvalidLimit, Limits};
+pub use limits::{InvalidLimit, Isolation, Limits, Quota};
 pub use plans::{InvalidPlans, Plans};
-pub use quota::{Isolation, Quota};

@@ -136,8 +136,8 @@ impl Plans {
 
 #[cfg(test)]
 mod tests {
-    use super::super::quota::Quota;
     use super::*;
+    use crate::plan::limits::Quota;
 
     const TEXT: &str = "
         [plan.free]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub use fair_queue::InvalidId;
 use fair_queue::PartitionId;
 
-use crate::as_text::serde_as_text;
+use crate::id::serde_as_text;
 
 macro_rules! label_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {

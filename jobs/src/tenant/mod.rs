@@ -4,14 +4,10 @@ mod actor;
 mod context;
 mod directory;
 mod id;
-mod identity;
 mod role;
-mod subject;
 
-pub use actor::{Actor, ApiKeyId};
+pub use actor::{Actor, ApiKeyId, Identity, Provider, Subject};
 pub use context::{Authenticated, TenantContext};
 pub use directory::{DirectoryError, TenantDirectory, TenantRecord, TenantStatus};
 pub use id::{InvalidId, KbId, TenantId};
-pub use identity::{Identity, Provider};
 pub use role::{Permission, Permissions, Role};
-pub use subject::Subject;

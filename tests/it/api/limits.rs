@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, send};
 use tests::wait::wait_for;
-use worker::limits::LimitsKeeper;
+use worker::limits_sync::LimitsKeeper;
 
 fn plans() -> Plans {
     // The provisioning job waits too: no worker runs here.

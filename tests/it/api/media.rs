@@ -1,6 +1,6 @@
 use api_thin::documents::{MEDIA_TYPES, media_type};
+use ingest::text::{is_supported, media_type_of, parse};
 use worker::compute::Turn;
-use worker::text::{is_supported, media_type_of, parse};
 
 #[test]
 fn the_worker_reads_what_the_api_accepts() {

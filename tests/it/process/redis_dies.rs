@@ -1,4 +1,4 @@
-//! The `redis-server` of `worker dev` dies.
+//! The `redis-server` of `tenantry dev` dies.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

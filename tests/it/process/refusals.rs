@@ -24,7 +24,7 @@ fn dev<'a>(data: &'a Path, more: &[&'a str]) -> Start<'a> {
         arguments.extend(["--listen", "127.0.0.1:0"]);
     }
     arguments.extend(more);
-    Start { program: "worker", arguments, settings: Vec::new() }
+    Start { program: "tenantry", arguments, settings: Vec::new() }
 }
 
 impl<'a> Start<'a> {
@@ -64,7 +64,7 @@ fn addresses() {
     let address = taken.local_addr().unwrap().to_string();
     let expected = "cannot be used: expected an address and a port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for every \
                     network";
-    let start = Start { program: "worker", arguments: vec!["dev"], settings: Vec::new() };
+    let start = Start { program: "tenantry", arguments: vec!["dev"], settings: Vec::new() };
     assert_eq!(
         start.with(&[("TENANTRY_LISTEN", "here:18103")]).sentence(),
         format!("TENANTRY_LISTEN: \"here:18103\" {expected}")
@@ -115,7 +115,7 @@ fn keys() {
     let data = tempfile::tempdir().unwrap();
     let with = |name, value| api(data.path(), "redis://127.0.0.1:1").with(&[(name, value)]).sentence();
     let short = with("TENANTRY_STAMP_KEYS", "k1:short");
-    assert!(short.starts_with("TENANTRY_STAMP_KEYS: ") && short.contains("worker keygen"), "{short}");
+    assert!(short.starts_with("TENANTRY_STAMP_KEYS: ") && short.contains("tenantry keygen"), "{short}");
     let made = dev(data.path(), &[]).with(&[("TENANTRY_OPERATOR_KEY", "short")]).sentence();
     assert!(made.starts_with("TENANTRY_OPERATOR_KEY: ") && made.contains("openssl rand -hex 32"), "{made}");
     fs::write(data.path().join("secrets.env"), "TENANTRY_STAMP_KEYS=\n").unwrap();
@@ -226,7 +226,7 @@ fn servers_of_data() {
         start(&[("TENANTRY_BLOBS_URL", "ftp://bucket")]),
         "TENANTRY_BLOBS_URL: ftp://bucket is no place: expected s3://bucket or s3://bucket/prefix"
     );
-    let migrate = Start { program: "worker", arguments: vec!["migrate"], settings: Vec::new() };
+    let migrate = Start { program: "tenantry", arguments: vec!["migrate"], settings: Vec::new() };
     let admin = format!("postgres://owner:{PASSWORD}@127.0.0.1:1/tenantry");
     assert_eq!(
         migrate.with(&[("POSTGRES_URL", &postgres), ("POSTGRES_ADMIN_URL", &admin)]).sentence(),
@@ -256,13 +256,13 @@ fn files() {
         "{said}"
     );
     let demo =
-        Start { program: "worker", arguments: vec!["demo", "--docs", "/nowhere"], settings: Vec::new() };
+        Start { program: "tenantry", arguments: vec!["demo", "--docs", "/nowhere"], settings: Vec::new() };
     let said = demo.sentence();
     assert!(said.starts_with("--samples: docker/demo cannot be read"), "{said}");
     let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../docker/demo");
     let arguments = vec!["demo", "--samples", samples, "--docs", "/nowhere"];
     assert_eq!(
-        Start { program: "worker", arguments, settings: Vec::new() }.sentence(),
+        Start { program: "tenantry", arguments, settings: Vec::new() }.sentence(),
         "--docs: /nowhere does not exist: name a folder with text, Markdown or HTML files"
     );
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use api_thin::program::WORKER_VARIABLES;
 use tests::program::output;
 
-/// `worker dev` keeps data in files.
+/// `tenantry dev` keeps data in files.
 const NOT_FOR_DEV: [&str; 3] = ["MONGO_URL", "NEO4J_URL", "POSTGRES_URL"];
 
 fn help(program: &str, command: &[&str]) -> BTreeSet<String> {
@@ -26,9 +26,14 @@ fn table(readme: &str) -> BTreeSet<String> {
 
 #[test]
 fn dev_reads_every_setting_of_the_api() {
-    let (api, dev) = (help("api-thin", &[]), help("worker", &["dev"]));
+    let (api, dev) = (help("api-thin", &[]), help("tenantry", &["dev"]));
     let missing: Vec<_> = api.difference(&dev).map(String::as_str).collect();
     assert_eq!(missing, NOT_FOR_DEV, "a setting of the API belongs into `ApiSettings`");
+}
+
+#[test]
+fn tenantry_api_reads_the_settings_of_api_thin() {
+    assert_eq!(help("tenantry", &["api"]), help("api-thin", &[]));
 }
 
 #[test]
@@ -40,8 +45,8 @@ fn the_readme_has_every_setting_of_the_api_and_no_other() {
 #[test]
 fn a_setting_of_the_worker_is_known_to_the_api() {
     let mut worker: BTreeSet<String> = BTreeSet::new();
-    for command in [["run"].as_slice(), &["dev"], &["demo"], &["shards"], &["users", "import"]] {
-        worker.extend(help("worker", command));
+    for command in [["worker"].as_slice(), &["dev"], &["demo"], &["shards"], &["users", "import"]] {
+        worker.extend(help("tenantry", command));
     }
     let api = help("api-thin", &[]);
     let own: Vec<_> = worker.difference(&api).filter(|name| name.starts_with("TENANTRY_")).collect();
@@ -52,9 +57,9 @@ fn a_setting_of_the_worker_is_known_to_the_api() {
 fn a_variable_that_is_no_setting_is_named_with_the_nearest_one() {
     let mistyped = [("TENANTRY_SIGN_UP", "on"), ("TENANTRY_CONCURENCY", "4")];
     for (program, arguments) in [
-        ("worker", ["dev", "--listen", "192.0.2.1:1"].as_slice()),
-        ("worker", &["demo", "--docs", "/nowhere"]),
-        ("worker", &["keygen"]),
+        ("tenantry", ["dev", "--listen", "192.0.2.1:1"].as_slice()),
+        ("tenantry", &["demo", "--docs", "/nowhere"]),
+        ("tenantry", &["keygen"]),
         ("api-thin", &[]),
     ] {
         let data = tempfile::tempdir().unwrap();

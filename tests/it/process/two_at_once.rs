@@ -8,7 +8,7 @@ async fn the_second_is_refused_and_the_first_goes_on() {
     let data = tempfile::tempdir().unwrap();
     let directory = data.path().to_str().unwrap();
     let first = Program::dev(data.path());
-    let who = format!("another `worker dev` (process {}, since ", first.id());
+    let who = format!("another `tenantry dev` (process {}, since ", first.id());
     let keys = [
         ("TENANTRY_STAMP_KEYS", "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
         ("TENANTRY_KEY_SECRET", "0123456789abcdef0123456789abcdef"),
@@ -16,15 +16,16 @@ async fn the_second_is_refused_and_the_first_goes_on() {
         ("TENANTRY_DATA_DIR", directory),
     ];
     for (program, arguments, settings) in [
-        ("worker", ["dev", "--listen", "127.0.0.1:0", "--data-dir", directory].as_slice(), &[][..]),
-        ("worker", &["run"], &keys),
+        ("tenantry", ["dev", "--listen", "127.0.0.1:0", "--data-dir", directory].as_slice(), &[][..]),
+        ("tenantry", &["worker"], &keys),
+        ("tenantry", &["api", "--listen", "127.0.0.1:0"], &keys),
         ("api-thin", &["--listen", "127.0.0.1:0"], &keys),
     ] {
         let second = output(program, arguments, settings);
         let said = String::from_utf8(second.stderr).unwrap();
         assert_eq!(second.status.code(), Some(1), "{said}");
         let last = said.lines().last().unwrap_or_default();
-        assert!(last.starts_with("error: TENANTRY_DATA_DIR: another `worker dev`"), "{said}");
+        assert!(last.starts_with("error: TENANTRY_DATA_DIR: another `tenantry dev`"), "{said}");
         assert!(last.contains(&who) && last.contains("--data-dir"), "{said}");
     }
     let ready = Http::new(&first.url, "").get("/readyz").await;

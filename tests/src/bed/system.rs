@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use api_thin::program::StorageSettings;
 use chrono::{DateTime, Utc};
+use ingest::ExtractionSettings;
 use jobs::clock::{SharedClock, SystemClock};
 use jobs::envelope::{EnqueueOptions, Stamper};
 use jobs::plan::Plans;
@@ -14,10 +16,10 @@ use jobs::{Job, JobId};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use stores::{Opened, Stores, StoresConfig};
+use tenantry::dev_secrets::DevSecrets;
+use tenantry::system::{System, SystemOptions};
 use walkdir::WalkDir;
-use worker::dev::DevSecrets;
-use worker::settings::{ExtractionSettings, PoolSettings, StorageSettings};
-use worker::system::{System, SystemOptions};
+use worker::settings::PoolSettings;
 
 use super::tenant::TestTenant;
 use crate::bed::Http;

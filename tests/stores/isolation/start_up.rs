@@ -74,7 +74,7 @@ async fn one_role_for_both_is_refused() {
 async fn an_empty_database_is_refused_with_the_command_to_run() {
     let scratch = Scratch::create().await;
     let refused = report(&refusal(&scratch.urls).await);
-    assert!(refused.contains("worker migrate"), "{refused}");
+    assert!(refused.contains("tenantry migrate"), "{refused}");
     scratch.drop().await;
 }
 

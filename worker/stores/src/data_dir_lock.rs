@@ -19,7 +19,7 @@ const FILE: &str = "lock";
 /// A program that uses a data directory, for the message to the next one.
 #[derive(Debug, Clone, Copy)]
 pub struct Holder<'a> {
-    /// The program, such as `worker dev`.
+    /// The program, such as `tenantry dev`.
     pub program: &'a str,
     /// When it started.
     pub since: DateTime<Utc>,
@@ -110,25 +110,25 @@ mod tests {
     fn one_program_is_alone_and_the_next_is_told_who_is_there() {
         let base = tempfile::tempdir().unwrap();
         let directory = base.path().join("data");
-        let first = DataDirLock::alone(&directory, holder("worker dev")).unwrap();
+        let first = DataDirLock::alone(&directory, holder("tenantry dev")).unwrap();
         let expected = format!(
-            "TENANTRY_DATA_DIR: another `worker dev` (process {}, since 2023-11-14T22:13:20Z) uses {}: stop it, or \
+            "TENANTRY_DATA_DIR: another `tenantry dev` (process {}, since 2023-11-14T22:13:20Z) uses {}: stop it, or \
              choose another directory with --data-dir",
             std::process::id(),
             directory.display()
         );
         for second in [
-            DataDirLock::alone(&directory, holder("worker demo")),
+            DataDirLock::alone(&directory, holder("tenantry demo")),
             DataDirLock::shared(&directory, holder("api-thin")),
         ] {
             assert_eq!(second.unwrap_err().to_string(), expected);
         }
         drop(first);
-        let some = [(); 2].map(|()| DataDirLock::shared(&directory, holder("worker run")).unwrap());
-        let alone = DataDirLock::alone(&directory, holder("worker dev")).unwrap_err().to_string();
-        assert!(alone.contains("another `worker run` (process "), "{alone}");
+        let some = [(); 2].map(|()| DataDirLock::shared(&directory, holder("tenantry worker")).unwrap());
+        let alone = DataDirLock::alone(&directory, holder("tenantry dev")).unwrap_err().to_string();
+        assert!(alone.contains("another `tenantry worker` (process "), "{alone}");
         drop(some);
-        DataDirLock::alone(&directory, holder("worker dev")).unwrap();
+        DataDirLock::alone(&directory, holder("tenantry dev")).unwrap();
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let file = base.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error = DataDirLock::alone(&file, holder("worker dev")).unwrap_err().to_string();
+        let error = DataDirLock::alone(&file, holder("tenantry dev")).unwrap_err().to_string();
         let expected = format!("TENANTRY_DATA_DIR: {} is a file: name a directory", file.display());
         assert_eq!(error, expected);
     }

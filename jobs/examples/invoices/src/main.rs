@@ -4,7 +4,7 @@ use std::env;
 
 use invoices::program::{Summary, run};
 use jobs::queue::QueueConfig;
-use worker::dev::LocalRedis;
+use worker::local_redis::LocalRedis;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

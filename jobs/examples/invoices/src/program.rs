@@ -33,7 +33,7 @@ pub struct Summary {
 /// When Redis is away or the data directory cannot be used.
 pub async fn run(queue: QueueConfig, data: &Path) -> anyhow::Result<Summary> {
     let (mailer, timing) = (Mailer::default(), Timing::default());
-    let keys = StampKeys::parse(&StampKeys::generate("example"))?; // yours: from the environment, `worker keygen`
+    let keys = StampKeys::parse(&StampKeys::generate("example"))?; // yours: from the environment, `tenantry keygen`
     let stores = StoresConfig::embedded(data.to_owned(), queue.url.clone());
     let worker = equip(Worker::builder(queue, keys, stores), &mailer, &timing).start().await?;
     for tenant in TENANTS {

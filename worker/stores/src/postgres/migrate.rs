@@ -1,4 +1,4 @@
-//! Making and changing the tables: `worker migrate`, as the owner.
+//! Making and changing the tables: `tenantry migrate`, as the owner.
 
 use jobs::error::root;
 use jobs::url::without_credentials;

@@ -48,19 +48,18 @@ impl Postgres {
             (_, true) => "the role owns the tables, so it could lift row level security",
             (false, false) => return Ok(()),
         };
-        let problem = format!("{problem}; use the role that `worker migrate` prepares, not the owner");
+        let problem = format!("{problem}; use the role that `tenantry migrate` prepares, not the owner");
         Err(InvalidStores::Setting { setting: APP_URL, problem })
     }
 
     async fn is_migrated(&self) -> Result<(), InvalidStores> {
-        let hint =
-            "run `worker migrate` with POSTGRES_ADMIN_URL set, because the tables are not there or not ours";
+        let hint = "run `tenantry migrate` with POSTGRES_ADMIN_URL set, because the tables are not there or not ours";
         let sql = sqlx::query("select coalesce(max(version), 0) from tenantry.migrations where success");
         let mut tx = self.no_tenant_tx(READY).await.map_err(unreachable(hint))?;
         let found: i64 = tx.one(sql, |row| row.try_get(0)).await.map_err(unreachable(hint))?;
         let known = migrator().iter().map(|migration| migration.version).max().unwrap_or(0);
         if found < known {
-            let problem = format!("the tables are at version {found} of {known}: run `worker migrate`");
+            let problem = format!("the tables are at version {found} of {known}: run `tenantry migrate`");
             return Err(InvalidStores::Setting { setting: APP_URL, problem });
         }
         if found > known {
@@ -92,7 +91,7 @@ impl Postgres {
     /// The self-test of the stores asks through queries that name their tenant. This one does not, so that
     /// nothing but row level security stands between the row and the question. It leaves nothing behind.
     async fn rows_are_isolated(&self) -> Result<(), InvalidStores> {
-        let hint = "let the role use the tables, which `worker migrate` does";
+        let hint = "let the role use the tables, which `tenantry migrate` does";
         let enter = || sqlx::query("select set_config('app.tenant_id', $1, true)");
         let insert = sqlx::query(
             "insert into idempotency (tenant_id, key, fingerprint, status, body, created_at) \

@@ -48,7 +48,7 @@ fn unreachable(port: &str, setting: &'static str, error: &StoreError) -> Invalid
         "TENANTRY_DATA_DIR" => {
             "see that this user may write there and that the disk has room, or restore a copy"
         }
-        "POSTGRES_URL" => "run `worker migrate`, or correct the setting",
+        "POSTGRES_URL" => "run `tenantry migrate`, or correct the setting",
         _ => "correct the setting, or see that this user may read and write there",
     };
     InvalidStores::Unreachable { setting, problem: format!("{port} failed the self-test ({cause}): {fix}") }

@@ -1,0 +1,101 @@
+//! The API as a program, `api-thin` or `tenantry api`: its settings, environment variables and flags of the same
+//! meaning, and its way from start to end. Secrets belong in the environment.
+
+use std::sync::Arc;
+
+use clap::Args;
+use jobs::clock::{Clock as _, SharedClock, SystemClock};
+use jobs::envelope::{StampKeys, Stamper};
+use secrecy::SecretString;
+use stores::Holder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{ListenSettings, PlanSettings, QueueSettings, StorageSettings, bind, connect, start_log};
+use crate::config::{ApiConfig, ApiSettings, InvalidConfig, SecretSettings};
+use crate::server::serve;
+use crate::state::{ApiParts, ApiState};
+
+/// Answers HTTP requests and enqueues what they ask for.
+#[derive(Debug, Args)]
+pub struct ApiCommand {
+    #[command(flatten)]
+    listen: ListenSettings,
+    #[command(flatten)]
+    secrets: SecretSettings,
+    #[command(flatten)]
+    plans: PlanSettings,
+    #[command(flatten)]
+    api: ApiSettings,
+    #[command(flatten)]
+    queue: QueueSettings,
+    #[command(flatten)]
+    storage: StorageSettings,
+}
+
+impl ApiCommand {
+    /// Answers requests until the process is asked to end. `program` is how others on the same data directory are told
+    /// who uses it.
+    ///
+    /// # Errors
+    /// When a setting cannot be used or a server does not answer; the text names the setting and the fix.
+    pub async fn run(self, program: &str) -> anyhow::Result<()> {
+        start_log("info");
+        let listen = self.listen.listen;
+        let holder = Holder { program, since: SystemClock.now() };
+        let _lock = self.storage.take(&self.queue.url(), holder)?;
+        let state = self.open().await?;
+        let listener = bind(ListenSettings::SETTING, listen).await?;
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "the API is answering");
+        let shutdown = CancellationToken::new();
+        tokio::spawn(cancel_when_asked(shutdown.clone()));
+        serve(listener, state, shutdown).await;
+        Ok(())
+    }
+
+    async fn open(self) -> anyhow::Result<ApiState> {
+        let config = self.api()?;
+        let keys = self.stamp_keys()?;
+        let stores = self.storage.stores(self.queue.url())?;
+        let clock: SharedClock = Arc::new(SystemClock);
+        let queue = connect(self.queue.config()).await?;
+        let opened = stores::open(&stores, Arc::clone(&clock)).await?;
+        let stamper = Stamper::new(keys, Arc::clone(&clock));
+        let (stores, directory, identities) = (opened.stores, opened.directory, opened.identities);
+        Ok(ApiState::new(ApiParts { stores, directory, identities, queue, stamper, clock, config })?)
+    }
+
+    fn stamp_keys(&self) -> Result<StampKeys, InvalidConfig> {
+        let fix = "make a key with `tenantry keygen`, the same for the workers";
+        let keys = required(StampKeys::SETTING, self.secrets.stamp_keys(), fix)?;
+        StampKeys::parse(&keys).map_err(|error| InvalidConfig::new(StampKeys::SETTING, error.to_string()))
+    }
+
+    fn api(&self) -> Result<ApiConfig, InvalidConfig> {
+        let fix = "make a secret with `openssl rand -hex 32` and keep it";
+        let key_secret = required(ApiConfig::KEY_SECRET, self.secrets.key_secret(), fix)?;
+        let (operator_key, jwt_secret) = (self.secrets.operator_key(), self.secrets.jwt_secret());
+        let (rules, plans) = (self.api.rules()?, self.plans.plans()?);
+        Ok(ApiConfig { key_secret, operator_key, jwt_secret, plans, rules })
+    }
+}
+
+fn required(
+    setting: &'static str,
+    value: Option<SecretString>,
+    fix: &str,
+) -> Result<SecretString, InvalidConfig> {
+    value.ok_or_else(|| InvalidConfig::new(setting, format!("not set: {fix}")))
+}
+
+async fn cancel_when_asked(shutdown: CancellationToken) {
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping: requests that are being answered may finish");
+        shutdown.cancel();
+    }
+}

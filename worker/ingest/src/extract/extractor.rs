@@ -1,0 +1,92 @@
+//! What every extractor offers.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stores::model::Extraction;
+use worker::compute::{Stopped, TenantCompute};
+
+/// Finds the entities and relations of a chunk.
+#[async_trait]
+pub trait Extractor: Send + Sync {
+    /// What the chunk names, within LightRAG's limits: at most 40 entities, 100 records in all. What keeps a core
+    /// busy is done in `compute`, never on the thread that polls this.
+    ///
+    /// # Errors
+    /// [`ExtractError`] says whether trying again can help.
+    async fn extract(&self, chunk: &str, compute: &TenantCompute) -> Result<Extraction, ExtractError>;
+
+    /// A stable name, such as `rules`.
+    fn name(&self) -> &'static str;
+}
+
+/// Why a chunk was not extracted.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ExtractError {
+    /// The same request may succeed later.
+    #[error("{reason}")]
+    Retry {
+        /// A stable name in `snake_case`.
+        code: &'static str,
+        /// What happened, without the text of the chunk.
+        reason: String,
+        /// How long the endpoint asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The same request fails again until somebody changes something.
+    #[error("{reason}")]
+    Fail {
+        /// A stable name in `snake_case`.
+        code: &'static str,
+        /// What to change.
+        reason: String,
+    },
+}
+
+impl ExtractError {
+    pub(super) fn retry(code: &'static str, reason: impl Into<String>) -> Self {
+        Self::Retry { code, reason: reason.into(), retry_after: None }
+    }
+
+    pub(super) fn fail(code: &'static str, reason: impl Into<String>) -> Self {
+        Self::Fail { code, reason: reason.into() }
+    }
+
+    /// A stable name in `snake_case`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Retry { code, .. } | Self::Fail { code, .. } => code,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Retry { .. })
+    }
+
+    /// How long to wait at least before trying again, if the endpoint said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Retry { retry_after, .. } => *retry_after,
+            Self::Fail { .. } => None,
+        }
+    }
+}
+
+impl From<Stopped> for ExtractError {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Cancelled => Self::retry("interrupted", "the extraction was interrupted"),
+            Stopped::TooLong(_) => {
+                Self::fail("too_complex", format!("extracting from a chunk of the document: {stopped}"))
+            }
+            Stopped::Panicked => Self::fail(
+                "extraction_failed",
+                "a chunk of the document could not be read; report it as a bug",
+            ),
+        }
+    }
+}

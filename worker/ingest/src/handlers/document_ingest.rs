@@ -1,0 +1,138 @@
+//! `document.ingest`: from an uploaded original to chunks, and to the jobs that extract from them.
+
+use bytes::Bytes;
+use jobs::JobError;
+use jobs::types::IngestDocument;
+use stores::model::{Chunk, Derived, Document, DocumentStatus, Kb, ParsedDocument};
+use worker::compute::{Stopped, Turn};
+use worker::context::JobContext;
+use worker::handler::{Handler, Reopen, Reopened};
+
+use super::{document, extraction};
+use crate::registry::Product;
+use crate::text;
+use crate::text::{ChunkSize, ChunkSizeError, Chunker, ParseError, ParsedText};
+use crate::tools::Tools;
+
+/// How often an original is looked for. A refused upload of the same content may have removed it, and the accepted one
+/// brings it back.
+const ORIGINAL_ATTEMPTS: u32 = 3;
+/// How much of a document the Markdown parser keeps as a tree, and what that takes at worst.
+const TREE_SOURCE_BYTES: u64 = 128 * 1024;
+const TREE_FACTOR: u64 = 256;
+
+impl Handler<Product> for IngestDocument {
+    #[tracing::instrument(name = "document.ingest", skip_all, fields(document.id = %self.document_id))]
+    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+        let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
+            return Ok(());
+        };
+        // Held until everything is written.
+        let _memory = cx.compute().reserve(memory_for(document.size_bytes)).await;
+        let Some(original) = original(self, cx, &kb, &document).await? else {
+            return Ok(());
+        };
+        let (parsed, chunks) = read(cx, &document, original).await?;
+        let count = u32::try_from(chunks.len()).map_err(JobError::retry)?;
+
+        let bytes = Derived::Text(document::text_bytes(&parsed.text, &chunks));
+        if !document::count(cx, &kb, &document.id, self.revision, bytes).await? {
+            return document::forget_if_deleted(cx, &kb, &document.id).await;
+        }
+        let (documents, index) = (cx.stores().documents(), cx.stores().index());
+        let parsed = ParsedDocument { revision: self.revision, title: parsed.title, text: parsed.text };
+        documents.parsed_put(&kb.id, &document.id, &parsed).await?;
+        // Whatever was extracted before, from another revision or by another extractor, is made anew.
+        documents.extractions_forget(&kb.id, &document.id, None).await?;
+        index.chunks_replace(&kb, &document.id, &document.name, &chunks).await?;
+
+        let catalog = cx.stores().catalog();
+        let work = (cx.job_id(), count);
+        if catalog.document_processing(&kb.id, &document.id, self.revision, work, cx.now()).await? {
+            return extraction::open(cx, &document.id, self.revision, count);
+        }
+        document::forget_if_deleted(cx, &kb, &document.id).await
+    }
+
+    async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        document::mark_failed(cx, &self.document_id, self.revision, code, reason).await
+    }
+
+    async fn refused(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        document::mark_refused(cx, &self.document_id, self.revision, code, reason).await
+    }
+}
+
+impl Reopen<Product> for IngestDocument {
+    async fn reopen(&self, cx: &JobContext) -> Result<Reopened, JobError> {
+        document::reopen(cx, &self.document_id, self.revision, DocumentStatus::Pending).await
+    }
+}
+
+/// The bytes to read; `None` when the document was deleted while they were looked for.
+async fn original(
+    ingest: &IngestDocument,
+    cx: &JobContext,
+    kb: &Kb,
+    document: &Document,
+) -> Result<Option<Bytes>, JobError> {
+    let original = cx.stores().blobs().original(&kb.id, &document.id, &document.sha256).await?;
+    if original.is_none() && document::current(cx, &document.id, ingest.revision).await?.is_some() {
+        if cx.attempt() < ORIGINAL_ATTEMPTS {
+            return Err(JobError::retry("the uploaded original is not there"));
+        }
+        return Err(JobError::fail("original_missing", "the uploaded original is gone: upload it again"));
+    }
+    Ok(original)
+}
+
+/// Cuts as the tenant wants it.
+async fn chunker(cx: &JobContext) -> Result<Chunker, JobError> {
+    let settings = cx.stores().catalog().rag_settings().await?;
+    let (settings, _) = settings.unwrap_or_default();
+    let tokens = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let size = ChunkSize {
+        tokens: tokens(settings.chunk_size_tokens),
+        overlap: tokens(settings.chunk_overlap_tokens),
+    };
+    let unusable = |error: ChunkSizeError| JobError::fail("chunk_size_unusable", error.to_string());
+    cx.state::<Tools>()?.chunker.sized(size).map_err(unusable)
+}
+
+/// How many bytes a document takes until it is chunks: the original, its text, and the text again in chunks that
+/// overlap by half at most, with the room that texts are given to grow; a part of it as the parser's tree.
+fn memory_for(size_bytes: u64) -> u64 {
+    size_bytes.saturating_mul(8).saturating_add(size_bytes.min(TREE_SOURCE_BYTES) * TREE_FACTOR)
+}
+
+async fn read(
+    cx: &JobContext,
+    document: &Document,
+    original: Bytes,
+) -> Result<(ParsedText, Vec<Chunk>), JobError> {
+    let chunker = chunker(cx).await?;
+    let (media_type, name) = (document.media_type.clone(), document.name.clone());
+    let work = move |turn: &Turn| parse_and_cut(&chunker, &media_type, &name, original, turn);
+    let read = cx.compute().run(work).await.map_err(ParseError::from).flatten();
+    read.map_err(|error| match error {
+        ParseError::Stopped(Stopped::Cancelled) => JobError::Interrupted,
+        // A bug of ours, not something that the user can mend.
+        ParseError::ParseFailed => JobError::fail(error.code(), error.to_string()),
+        _ => JobError::unusable(error.code(), error.to_string()),
+    })
+}
+
+fn parse_and_cut(
+    chunker: &Chunker,
+    media_type: &str,
+    name: &str,
+    original: Bytes,
+    turn: &Turn,
+) -> Result<(ParsedText, Vec<Chunk>), ParseError> {
+    let parsed = text::parse(media_type, name, &original, turn)?;
+    drop(original);
+    let chunks = chunker.chunks(&parsed.text, turn)?;
+    let chunk =
+        |chunk: text::TextChunk| Chunk { order: chunk.order, tokens: chunk.tokens, content: chunk.content };
+    Ok((parsed, chunks.into_iter().map(chunk).collect()))
+}

@@ -1,0 +1,171 @@
+//! `graph.build`: from what the chunks say to the knowledge base's graph.
+
+use jobs::plan::Quota;
+use jobs::types::BuildGraph;
+use jobs::{DocumentId, JobError};
+use stores::model::{
+    Derived, Document, DocumentCounts, DocumentStatus, ExtractedRelation, Extraction, Kb, Mention,
+    MentionKind, OverQuota,
+};
+use worker::context::JobContext;
+use worker::handler::{Handler, Reopen, Reopened};
+
+use super::extraction::READ_AT_ONCE;
+use super::{document, extraction};
+use crate::registry::Product;
+
+/// What a chunk may say, with the copy that the index makes of it.
+const CHUNK_BYTES: u64 = 64 * 1024;
+/// What a mention takes beside its description: its names and the bookkeeping of its texts.
+const MENTION_BYTES: usize = 256;
+/// More of a document is not put into a graph.
+const MENTIONS_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+impl Handler<Product> for BuildGraph {
+    #[tracing::instrument(name = "graph.build", skip_all, fields(document.id = %self.document_id))]
+    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
+        let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
+            return Ok(());
+        };
+        if document.status == DocumentStatus::Failed {
+            tracing::info!("the document failed before, its graph is not built");
+            return Ok(());
+        }
+        // One that is in the graph is built once more where another revision was written meanwhile.
+        if !document::works_on(cx, &document) && document.status != DocumentStatus::Processed {
+            tracing::info!("another job works on the document now, nothing to do");
+            return Ok(());
+        }
+        // Held until the graph is written.
+        let _memory = cx.compute().reserve(u64::from(document.counts.chunks) * CHUNK_BYTES).await;
+        let Some(mentions) = mentions(cx, &kb, &document).await? else { return Ok(()) };
+        let bytes = Derived::Graph(document::graph_bytes(&mentions));
+        match document::count(cx, &kb, &document.id, self.revision, bytes).await {
+            Ok(true) => {}
+            Ok(false) => return overtaken(cx, &kb, &document.id).await,
+            Err(error) => {
+                // They are stored already, and are not counted.
+                if matches!(error, JobError::Fail { .. }) {
+                    let documents = cx.stores().documents();
+                    documents.extractions_forget(&kb.id, &document.id, None).await?;
+                }
+                return Err(error);
+            }
+        }
+        let (index, limits) = (cx.stores().index(), cx.limits().await?);
+        let replaced =
+            index.graph_replace_within(&kb, &document.id, &document.name, &mentions, &limits).await?;
+        let delta = replaced.map_err(|over| too_much(&over))?;
+
+        let counts = DocumentCounts {
+            chunks: document.counts.chunks,
+            entities: delta.entities,
+            relations: delta.relations,
+        };
+        let catalog = cx.stores().catalog();
+        if catalog.document_processed(&kb.id, &document.id, self.revision, counts, cx.now()).await? {
+            cx.stores().blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
+            return Ok(());
+        }
+        overtaken(cx, &kb, &document.id).await
+    }
+
+    async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        let (id, revision) = (&self.document_id, self.revision);
+        let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
+        if found.is_some_and(|document| document.status == DocumentStatus::Processed) {
+            // What an earlier revision said may stand in the graph still.
+            return document::fail(cx, id, revision, code, reason).await;
+        }
+        document::mark_failed(cx, id, revision, code, reason).await
+    }
+
+    async fn refused(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
+        document::mark_refused(cx, &self.document_id, self.revision, code, reason).await
+    }
+}
+
+impl Reopen<Product> for BuildGraph {
+    async fn reopen(&self, cx: &JobContext) -> Result<Reopened, JobError> {
+        document::reopen(cx, &self.document_id, self.revision, DocumentStatus::Processing).await
+    }
+}
+
+/// One mention for each thing that each chunk says; `None` when that is not known of all, and there is nothing to
+/// build:
+/// the document was deleted while they were read, or what is missing is extracted first.
+async fn mentions(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Option<Vec<Mention>>, JobError> {
+    let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
+    let (mut mentions, mut read, mut bytes) = (Vec::new(), 0, 0);
+    for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
+        let orders = first..chunks.min(first + READ_AT_ONCE);
+        for (order, extraction) in
+            documents.extractions(&kb.id, &document.id, document.revision, orders).await?
+        {
+            read += 1;
+            bytes += add_mentions(&mut mentions, &document.id.chunk_id(order), extraction);
+        }
+        if bytes > MENTIONS_BYTES_MAX {
+            let reason =
+                "the document says more than 256 MiB of names and relations; split it into smaller files";
+            return Err(JobError::unusable("too_complex", reason));
+        }
+    }
+    if read == chunks {
+        return Ok(Some(mentions));
+    }
+    if document.job_id == cx.job_id() {
+        extraction::open_rest(cx, kb, document).await?;
+        return Ok(None);
+    }
+    if document::current(cx, &document.id, document.revision).await?.is_some() {
+        return Err(JobError::fail("extractions_missing", "some chunks were never extracted: reindex"));
+    }
+    Ok(None)
+}
+
+/// While a graph was being written, the document was uploaded again, or deleted.
+async fn overtaken(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
+    match cx.stores().catalog().document(&kb.id, id).await? {
+        // The later revision was built meanwhile: its graph has to have the last word.
+        Some(newer) if newer.status == DocumentStatus::Processed => {
+            cx.enqueue(&BuildGraph { document_id: newer.id, revision: newer.revision }).map(drop)
+        }
+        Some(_) => Ok(()),
+        None => document::forget_if_deleted(cx, kb, id).await,
+    }
+}
+
+fn too_much(over: &OverQuota) -> JobError {
+    let OverQuota { quota, current, maximum } = over;
+    let code =
+        if *quota == Quota::EntitiesPerKb { "entities_limit_reached" } else { "relations_limit_reached" };
+    let reason = format!(
+        "the knowledge base has {current} of {maximum} {} and the document adds more: \
+         delete documents or ask the operator for more, and then reindex",
+        quota.unit()
+    );
+    JobError::unusable(code, reason)
+}
+
+/// Adds what a chunk says. How many bytes that takes.
+fn add_mentions(mentions: &mut Vec<Mention>, chunk_id: &str, extraction: Extraction) -> usize {
+    let Extraction { entities, relations } = extraction;
+    let entities = entities.into_iter().map(|entity| {
+        let kind = MentionKind::Entity { name: entity.name, entity_type: entity.kind };
+        Mention { kind, chunk_id: chunk_id.to_owned(), description: entity.description }
+    });
+    let relations = relations.into_iter().map(|relation| {
+        let ExtractedRelation { source, target, keywords, weight, description } = relation;
+        let (source, target) = sorted(source, target);
+        let kind = MentionKind::Relation { source, target, keywords, weight };
+        Mention { kind, chunk_id: chunk_id.to_owned(), description }
+    });
+    let before = mentions.len();
+    mentions.extend(entities.chain(relations));
+    mentions[before..].iter().map(|mention| MENTION_BYTES + mention.description.len()).sum()
+}
+
+fn sorted(one: String, other: String) -> (String, String) {
+    if one <= other { (one, other) } else { (other, one) }
+}

@@ -1,0 +1,13 @@
+//! What the product's jobs do. One file for each type, named like its payload in `jobs`.
+
+mod document_delete;
+mod document_ingest;
+mod entities_extract;
+mod graph_build;
+mod kb_delete;
+mod kb_reindex;
+mod tenant_deprovision;
+mod tenant_provision;
+
+mod document;
+mod extraction;

@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+pub mod extract;
+pub mod registry;
+pub mod text;
+pub mod tools;
+
+mod handlers;
+
+pub use registry::{equip, registry};
+pub use tools::{ExtractionSettings, Tools};

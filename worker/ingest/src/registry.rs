@@ -1,0 +1,63 @@
+//! The product's job types, each with its handler.
+
+use jobs::JobKind;
+use jobs::types::{
+    BuildGraph, DeleteDocument, DeleteKb, DeprovisionTenant, ExtractEntities, IngestDocument,
+    ProvisionTenant, ReindexKb,
+};
+use worker::{Registry, WorkerBuilder};
+
+use crate::tools::{ExtractionSettings, Tools};
+
+/// Owner of the handlers in this crate, whose job types are those of crate `jobs`: the API enqueues them too.
+#[derive(Debug)]
+pub enum Product {}
+
+/// The product's own types. A [`JobKind`] without an arm here does not compile, and an arm whose type has
+/// no [`worker::Handler`], or no answer to what starting it again means ([`worker::Reopen`]), does not either.
+#[must_use]
+pub fn registry() -> Registry {
+    JobKind::ALL.iter().fold(Registry::empty(), |registry, kind| match kind {
+        JobKind::ProvisionTenant => registry.with_reopen::<ProvisionTenant, Product>(),
+        JobKind::IngestDocument => registry.with_reopen::<IngestDocument, Product>(),
+        JobKind::ExtractEntities => registry.with_reopen::<ExtractEntities, Product>(),
+        JobKind::BuildGraph => registry.with_reopen::<BuildGraph, Product>(),
+        JobKind::ReindexKb => registry.with_reopen::<ReindexKb, Product>(),
+        JobKind::DeleteDocument => registry.with_reopen::<DeleteDocument, Product>(),
+        JobKind::DeleteKb => registry.with_reopen::<DeleteKb, Product>(),
+        JobKind::DeprovisionTenant => registry.with_reopen::<DeprovisionTenant, Product>(),
+    })
+}
+
+/// Gives a worker the product's job types, in place of those registered so far, and the [`Tools`] that their handlers
+/// need.
+///
+/// # Errors
+/// When the settings of the language model do not fit together.
+pub fn equip(worker: WorkerBuilder, extraction: &ExtractionSettings) -> anyhow::Result<WorkerBuilder> {
+    Ok(worker.registry(registry()).state(Tools::new(extraction)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_product_type_is_registered_under_its_name() {
+        let registry = registry();
+        for kind in JobKind::ALL {
+            assert_eq!(registry.policy(kind.as_str(), kind.policy().version).unwrap().kind, kind.as_str());
+        }
+        assert_eq!(registry.lanes().len(), JobKind::ALL.len());
+        assert!(registry.policy("document.ingest", 99).is_none());
+    }
+
+    #[test]
+    fn the_readme_shows_the_permission_of_every_product_type() {
+        let readme = include_str!("../README.md");
+        let rows = JobKind::ALL.iter().map(|kind| format!("| `{kind}` | `{}` |", kind.policy().permission));
+        let table =
+            format!("| job type | permission |\n|---|---|\n{}\n\n", rows.collect::<Vec<_>>().join("\n"));
+        assert!(readme.contains(&table), "worker/ingest/README.md does not show this table:\n{table}");
+    }
+}

@@ -1,0 +1,113 @@
+//! The commands of the program, and when it is asked to end.
+
+use api_thin::program::ApiCommand;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::demo::Demo;
+use crate::dev::Dev;
+#[cfg(feature = "postgres")]
+use crate::operate::Migrate;
+use crate::operate::{Keygen, Shards};
+use crate::users::Users;
+use crate::worker_command::WorkerCommand;
+
+/// Tenantry: background jobs for many tenants, with an HTTP API in front of them.
+///
+/// `dev` and `demo` need nothing but redis-server. In production `api` and `worker` run against the same servers, as
+/// many of each as you like, after `migrate` and with keys from `keygen`. Every setting is a flag and an environment
+/// variable; `tenantry COMMAND --help` lists them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tenantry",
+    version,
+    after_help = "Start with `tenantry dev`: it needs nothing but redis-server."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the whole system in this process: API, worker and scheduler on embedded stores and a Redis of its
+    /// own.
+    Dev(Box<Dev>),
+    /// Shows the system at work on sample documents or on a folder of yours.
+    Demo(Demo),
+    /// Answers HTTP requests and enqueues what they ask for, against the configured servers.
+    Api(Box<ApiCommand>),
+    /// Runs jobs, schedules and the outbox relay against the configured servers.
+    Worker(Box<WorkerCommand>),
+    /// Creates or updates the Postgres tables and roles.
+    #[cfg(feature = "postgres")]
+    Migrate(Migrate),
+    /// Changes the number of shards of the queue, and moves what has to move.
+    Shards(Shards),
+    /// Prints a new key for `TENANTRY_STAMP_KEYS`.
+    Keygen(Keygen),
+    /// Takes over users from a file.
+    Users(Users),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever keeps the command from doing its work, with the setting to change where one is to blame.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Dev(dev) => dev.run().await,
+            Command::Demo(demo) => demo.run().await,
+            Command::Api(api) => api.run("tenantry api").await,
+            Command::Worker(worker) => worker.run().await,
+            #[cfg(feature = "postgres")]
+            Command::Migrate(migrate) => migrate.run().await,
+            Command::Shards(shards) => shards.run().await,
+            Command::Keygen(keygen) => keygen.run(),
+            Command::Users(users) => users.run().await,
+        }
+    }
+}
+
+/// Returns at the first Ctrl-C or `SIGTERM`.
+///
+/// # Errors
+/// When the operating system does not let us listen.
+pub(crate) async fn asked_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_and_variables_do_not_clash() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_every_variable_of_worker() {
+        let mut cli = Cli::command();
+        let worker = cli.find_subcommand_mut("worker").unwrap();
+        let help = worker.render_long_help().to_string();
+        for name in [
+            "REDIS_URL",
+            "TENANTRY_SHARDS",
+            "TENANTRY_STAMP_KEYS",
+            "POSTGRES_URL",
+            "MONGO_URL",
+            "NEO4J_URL",
+            "OPENAI_BASE_URL",
+        ] {
+            assert!(help.contains(name), "{name} is not in the help");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The command `tenantry demo`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use api_thin::program::{listen_address, print, say, start_log};
+use api_thin::{ApiRules, SecretSettings};
+use clap::Args;
+use ingest::ExtractionSettings;
+use jobs::plan::Plans;
+use secrecy::ExposeSecret;
+use worker::settings::PoolSettings;
+
+use super::{Client, DemoOptions, Summary};
+use crate::cli::asked_to_stop;
+use crate::dev::{DevOptions, DevSystem};
+
+/// Shows the system at work: two tenants, their documents, two graphs.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Ingest this folder for the first tenant, in place of its sample documents.
+    #[arg(long, value_name = "DIR")]
+    docs: Option<PathBuf>,
+    /// Folder with one subfolder of sample documents for each tenant.
+    #[arg(long, default_value = "docker/demo", value_name = "DIR")]
+    samples: PathBuf,
+    /// End when done, with one JSON line on standard output.
+    #[arg(long)]
+    oneshot: bool,
+    /// Where the API listens; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS", value_parser = listen_address)]
+    listen: SocketAddr,
+    #[command(flatten)]
+    extraction: ExtractionSettings,
+}
+
+impl Demo {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        start_log("error");
+        let options = DemoOptions { samples: self.samples.clone(), docs: self.docs.clone() };
+        options.check()?;
+        // A directory of its own, so that a demo always starts empty and leaves nothing behind.
+        let data =
+            tempfile::Builder::new().prefix("tenantry-demo-").tempdir().context("no temporary directory")?;
+        let system = DevSystem::start(self.dev_options(data.path())).await?;
+        let operator = Client::new(&system.url(), system.secrets().operator_key.clone());
+        let (summary, keys) = tokio::select! {
+            result = super::run(&operator, &options) => result?,
+            stop = asked_to_stop() => { stop?; system.stop().await; return Ok(()) }
+            reason = system.broken() => { system.abandon().await; bail!("{reason}") }
+        };
+        show(&summary);
+        if self.oneshot {
+            print(&serde_json::to_string(&summary)?)?;
+        } else {
+            invite(&system, &keys);
+            tokio::select! {
+                stop = asked_to_stop() => stop?,
+                reason = system.broken() => { system.abandon().await; bail!("{reason}") }
+            }
+        }
+        system.stop().await;
+        if summary.ok { Ok(()) } else { bail!("not everything ended as it should: see the table above") }
+    }
+
+    fn dev_options(&self, data_dir: &Path) -> DevOptions {
+        DevOptions {
+            program: "tenantry demo",
+            listen: self.listen,
+            data_dir: data_dir.to_owned(),
+            blobs_url: None,
+            redis_url: None,
+            shards: None,
+            secrets: SecretSettings::default(),
+            pool: PoolSettings::default(),
+            extraction: self.extraction.clone(),
+            plans: Plans::default(),
+            api: ApiRules::default(),
+        }
+    }
+}
+
+fn show(summary: &Summary) {
+    say(format!("\n{}\n", summary.table()));
+    for report in &summary.tenants {
+        for (name, reason) in &report.left_out {
+            say(format!("left out of {}: {name} ({reason})", report.tenant));
+        }
+        for (name, reason) in &report.failed {
+            say(format!("failed in {}: {name} ({reason})", report.tenant));
+        }
+    }
+    let read = &summary.cross_tenant_read;
+    let verdict = if read.refused { "refused, as it must be" } else { "NOT REFUSED" };
+    say(format!("{}\n  -> {} {} ({verdict})\n", read.request, read.status, read.code));
+}
+
+fn invite(system: &DevSystem, keys: &[(String, String)]) {
+    say("The system stays up until Ctrl-C. Look around:");
+    for (tenant, key) in keys {
+        let url = format!("{}/api/v1/tenants/{tenant}/kbs/default", system.url());
+        say(format!("  curl -s -H 'Authorization: Bearer {key}' '{url}/graph?limit=5'"));
+        say(format!("  curl -s -H 'Authorization: Bearer {key}' '{url}/documents'"));
+    }
+    say(format!("  operator key: {}", system.secrets().operator_key.expose_secret()));
+}

@@ -1,0 +1,221 @@
+//! The command `tenantry dev`: the whole system in one process, on embedded stores and a Redis of its own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::bail;
+use api_thin::program::{
+    FileSettings, ListenSettings, PlanSettings, QueueSettings, StorageSettings, say, start_log,
+};
+use api_thin::{ApiRules, ApiSettings, SecretSettings};
+use clap::Args;
+use ingest::ExtractionSettings;
+use jobs::clock::{Clock as _, SystemClock};
+use jobs::plan::Plans;
+use jobs::queue::QueueConfig;
+use secrecy::{ExposeSecret, SecretString};
+use stores::{DataDirLock, Holder};
+use worker::local_redis::LocalRedis;
+use worker::settings::PoolSettings;
+
+use crate::cli::asked_to_stop;
+use crate::dev_secrets::DevSecrets;
+use crate::system::{System, SystemOptions};
+
+/// How to run the development system.
+#[derive(Debug, Clone)]
+pub struct DevOptions {
+    /// What the program is called in the message to one that wants the same directory.
+    pub program: &'static str,
+    /// Where the API listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Directory for everything.
+    pub data_dir: PathBuf,
+    /// Where originals go; into the directory unless set.
+    pub blobs_url: Option<String>,
+    /// Use this Redis instead of starting one.
+    pub redis_url: Option<SecretString>,
+    /// How many parts the queue has.
+    pub shards: Option<u16>,
+    /// Keys that are not to be made.
+    pub secrets: SecretSettings,
+    /// How much the worker takes on.
+    pub pool: PoolSettings,
+    /// Who finds entities.
+    pub extraction: ExtractionSettings,
+    /// What tenants may use.
+    pub plans: Plans,
+    /// How the API behaves.
+    pub api: ApiRules,
+}
+
+/// A running development system.
+pub struct DevSystem {
+    system: System,
+    redis: Option<LocalRedis>,
+    secrets: DevSecrets,
+    data_dir: PathBuf,
+    // Given up last: until then the directory is in use.
+    _lock: DataDirLock,
+}
+
+impl DevSystem {
+    /// Takes the data directory, starts Redis, if none was named, and then everything else.
+    ///
+    /// # Errors
+    /// When another program uses the data directory, before anything in it was touched; when `redis-server` is missing,
+    /// the address is taken, or the data directory cannot be used.
+    pub async fn start(options: DevOptions) -> anyhow::Result<Self> {
+        let DevOptions { program, listen, data_dir, redis_url, pool, extraction, plans, api, .. } = options;
+        let holder = Holder { program, since: SystemClock.now() };
+        let lock = match &redis_url {
+            Some(_) => DataDirLock::shared(&data_dir, holder)?,
+            None => DataDirLock::alone(&data_dir, holder)?,
+        };
+        let secrets = DevSecrets::load_or_create(&data_dir)?.or_given(&options.secrets);
+        let (redis, redis_url) = if let Some(url) = redis_url {
+            (None, url)
+        } else {
+            let redis = LocalRedis::start(&data_dir.join("redis")).await?;
+            let url = redis.url();
+            (Some(redis), url)
+        };
+        let queue = jobs::queue::config(redis_url.clone());
+        let storage = StorageSettings {
+            files: FileSettings { data_dir: data_dir.clone(), blobs_url: options.blobs_url },
+            ..StorageSettings::embedded(data_dir.clone())
+        };
+        let system = System::start(SystemOptions {
+            listen,
+            stores: storage.stores(redis_url)?,
+            queue: QueueConfig { shards: options.shards.unwrap_or(queue.shards), ..queue },
+            secrets: secrets.clone(),
+            pool,
+            extraction,
+            plans,
+            api,
+            clock: Arc::new(SystemClock),
+        })
+        .await?;
+        Ok(Self { system, redis, secrets, data_dir, _lock: lock })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.system.url()
+    }
+
+    /// The system's keys.
+    #[must_use]
+    pub fn secrets(&self) -> &DevSecrets {
+        &self.secrets
+    }
+
+    /// Where everything is kept.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// How to look into Redis.
+    #[must_use]
+    pub fn redis_display(&self) -> String {
+        let own = self.redis.as_ref().map(|redis| format!("redis-cli -s {}", redis.socket().display()));
+        own.unwrap_or_else(|| "as in REDIS_URL".to_owned())
+    }
+
+    /// Returns when the system cannot go on, because its own Redis died for good, and says why.
+    pub async fn broken(&self) -> String {
+        match &self.redis {
+            Some(redis) => redis.gone().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops everything, Redis last.
+    pub async fn stop(self) {
+        self.system.stop().await;
+        if let Some(redis) = self.redis {
+            redis.stop().await;
+        }
+    }
+
+    /// Stops everything without waiting for jobs, which have no queue to go back to. They run again after the next
+    /// start.
+    pub async fn abandon(self) {
+        self.system.abandon().await;
+    }
+}
+
+/// Settings of the other programs that this one has no use for.
+const SERVERS: [&str; 3] = ["POSTGRES_URL", "MONGO_URL", "NEO4J_URL"];
+
+/// Runs the whole system in this process.
+#[derive(Debug, Args)]
+#[command(
+    mut_arg("data_dir", |arg| arg.help(
+        "Directory for everything: Redis, SQLite files, originals, secrets. One program at a time uses it"
+    )),
+    mut_arg("redis_url", |arg| arg.required(false).help("Use this Redis instead of starting one"))
+)]
+pub(crate) struct Dev {
+    #[command(flatten)]
+    listen: ListenSettings,
+    #[command(flatten)]
+    files: FileSettings,
+    #[command(flatten)]
+    queue: QueueSettings,
+    #[command(flatten)]
+    secrets: SecretSettings,
+    #[command(flatten)]
+    pool: PoolSettings,
+    #[command(flatten)]
+    plans: PlanSettings,
+    #[command(flatten)]
+    extraction: ExtractionSettings,
+    #[command(flatten)]
+    api: ApiSettings,
+}
+
+impl Dev {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        start_log("warn,tenantry=info,worker=info,ingest=info,api_thin=info");
+        for name in
+            SERVERS.into_iter().filter(|name| std::env::var_os(name).is_some_and(|url| !url.is_empty()))
+        {
+            tracing::warn!(
+                "{name} is not used: `tenantry dev` keeps data in files; `tenantry worker` and `tenantry api` use it"
+            );
+        }
+        let options = DevOptions {
+            program: "tenantry dev",
+            listen: self.listen.listen,
+            data_dir: self.files.data_dir,
+            blobs_url: self.files.blobs_url,
+            redis_url: self.queue.redis.given(),
+            shards: self.queue.shards,
+            secrets: self.secrets,
+            pool: self.pool,
+            extraction: self.extraction,
+            plans: self.plans.plans()?,
+            api: self.api.rules()?,
+        };
+        let system = DevSystem::start(options).await?;
+        say(format!("API           {}", system.url()));
+        say(format!("operator key  {}", system.secrets().operator_key.expose_secret()));
+        say(format!("data          {}", system.data_dir().display()));
+        say(format!("Redis         {}", system.redis_display()));
+        say("Ctrl-C stops everything; the data stays.");
+        tokio::select! {
+            stop = asked_to_stop() => stop?,
+            reason = system.broken() => {
+                system.abandon().await;
+                bail!("{reason}");
+            }
+        }
+        system.stop().await;
+        Ok(())
+    }
+}

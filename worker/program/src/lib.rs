@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+pub mod cli;
+pub mod demo;
+pub mod dev;
+pub mod dev_secrets;
+pub mod health;
+pub mod system;
+pub mod users;
+
+mod operate;
+mod worker_command;

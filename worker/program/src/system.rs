@@ -1,0 +1,142 @@
+//! API, worker and scheduler in one process: what `tenantry dev`, the demo and the tests run.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use api_thin::program::bind;
+use api_thin::{ApiConfig, ApiParts, ApiRules, ApiState, InvalidConfig};
+use ingest::ExtractionSettings;
+use jobs::clock::SharedClock;
+use jobs::envelope::{StampKeys, Stamper};
+use jobs::plan::Plans;
+use jobs::queue::{Queue, QueueConfig};
+use secrecy::SecretString;
+use stores::{Opened, StoresConfig};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use worker::settings::PoolSettings;
+use worker::{ConnectedWorker, StartError, Worker, WorkerBuilder};
+
+use crate::dev_secrets::DevSecrets;
+
+/// What a system is made of.
+#[derive(Debug, Clone)]
+pub struct SystemOptions {
+    /// Where the API listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where data lives.
+    pub stores: StoresConfig,
+    /// Where jobs wait: systems that share a Redis differ in the prefix of its keys.
+    pub queue: QueueConfig,
+    /// Keys and tokens.
+    pub secrets: DevSecrets,
+    /// How much the worker takes on.
+    pub pool: PoolSettings,
+    /// Who finds entities.
+    pub extraction: ExtractionSettings,
+    /// What tenants may use.
+    pub plans: Plans,
+    /// How the API behaves.
+    pub api: ApiRules,
+    /// Tells the time.
+    pub clock: SharedClock,
+}
+
+/// A running system.
+pub struct System {
+    address: SocketAddr,
+    queue: Queue,
+    opened: Opened,
+    stamper: Stamper,
+    worker: Worker,
+    api: JoinHandle<()>,
+    stop_api: CancellationToken,
+    stop_deadline: Duration,
+}
+
+impl System {
+    /// Starts everything. When it returns, the API answers.
+    ///
+    /// # Errors
+    /// When something does not answer or is not set up; the text names the setting and the fix.
+    pub async fn start(options: SystemOptions) -> anyhow::Result<Self> {
+        let SystemOptions { listen, stores, queue, secrets, pool, extraction, .. } = options;
+        let SystemOptions { plans, api, clock, .. } = options;
+        let keys = StampKeys::parse(&secrets.stamp_keys).context(StampKeys::SETTING)?;
+        let redis_url = queue.url.clone();
+        let worker = Worker::builder(queue, keys, stores).pool(pool.clone()).plans(plans.clone());
+        let worker = ingest::equip(worker.clock(Arc::clone(&clock)), &extraction)?;
+        let worker = connect(worker, &redis_url).await?;
+        let (queue, opened, stamper) =
+            (worker.queue().clone(), worker.opened().clone(), worker.stamper().clone());
+        let config = ApiConfig::new(secrets.operator_key, secrets.jwt_secret, secrets.key_secret);
+        let state = ApiState::new(ApiParts {
+            stores: opened.stores.clone(),
+            directory: Arc::clone(&opened.directory),
+            identities: Arc::clone(&opened.identities),
+            queue: queue.clone(),
+            stamper: stamper.clone(),
+            clock,
+            config: ApiConfig { plans, rules: api, ..config },
+        })?;
+        let listener = bind("TENANTRY_LISTEN", listen).await?;
+        let address = listener.local_addr()?;
+        let stop_api = CancellationToken::new();
+        let worker = worker.start();
+        let api = tokio::spawn(api_thin::serve(listener, state, stop_api.clone()));
+        let stop_deadline = pool.stop();
+        Ok(Self { address, queue, opened, stamper, worker, api, stop_api, stop_deadline })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The stores.
+    #[must_use]
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Signs with this system's keys.
+    #[must_use]
+    pub fn stamper(&self) -> &Stamper {
+        &self.stamper
+    }
+
+    /// Stops without waiting for anything that runs.
+    pub async fn abandon(self) {
+        self.stop_api.cancel();
+        self.api.abort();
+        self.worker.stop(Duration::ZERO).await;
+    }
+
+    /// Stops the API first, so that nothing new comes in, and then the worker.
+    pub async fn stop(self) {
+        self.stop_api.cancel();
+        let _ = self.api.await;
+        self.worker.stop(self.stop_deadline).await;
+    }
+}
+
+/// Connects a worker. What keeps it from that is named by its setting.
+pub(crate) async fn connect(
+    worker: WorkerBuilder,
+    redis_url: &SecretString,
+) -> anyhow::Result<ConnectedWorker> {
+    worker.connect().await.map_err(|error| match error {
+        StartError::Queue(error) => InvalidConfig::new("REDIS_URL", error.refusal(redis_url)).into(),
+        StartError::Stores(error) => error.into(),
+        error @ StartError::NothingToDo => error.into(),
+    })
+}

@@ -1,0 +1,192 @@
+//! Keeps the queue's copy of what tenants may use as the catalog says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jobs::error::report;
+use jobs::plan::Plans;
+use jobs::queue::{Flow, Queue, QueueError, TenantShare};
+use jobs::tenant::{TenantId, TenantStatus};
+use stores::model::Tenant;
+use stores::{SettingsRelay, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::periodic::Pace;
+
+/// How many tenants are read at a time.
+const BATCH: u32 = 200;
+/// How often one of the workers goes through all tenants.
+const ROUND: Duration = Duration::from_secs(300);
+const TURN: &str = "limits";
+/// How often one of the workers compares.
+const COMPARED: Duration = Duration::from_secs(2);
+const COMPARE: &str = "settings";
+
+/// Tells the queue what tenants may use and whether their work flows: each change that the API could not pass on, and
+/// every few minutes all of it. A Redis that lost its data has lost the turn to do so as well, so that it is told again
+/// within seconds. What was changed or deleted there of single tenants is found by comparing, every few seconds: those
+/// that are served next, and a page of all others.
+///
+/// A tenant whose plan is not defined and that has no limits of its own is left alone: a program that embeds the
+/// worker may set its limits by itself. So is a queue without a decision.
+pub struct LimitsKeeper {
+    settings: Arc<SettingsRelay>,
+    queue: Queue,
+    plans: Plans,
+    /// How far the comparison has come in each shard.
+    cursors: Mutex<BTreeMap<u16, String>>,
+}
+
+/// The limits could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The catalog is not available.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue is not available.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl LimitsKeeper {
+    /// Tells `queue` what `settings` say, by `plans`.
+    #[must_use]
+    pub fn new(settings: Arc<SettingsRelay>, queue: Queue, plans: Plans) -> Self {
+        Self { settings, queue, plans, cursors: Mutex::default() }
+    }
+
+    /// Keeps limits until `stop` fires.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut pace = Pace::every(Duration::from_secs(2));
+        while pace.next(&stop).await {
+            if let Err(error) = self.keep().await {
+                tracing::warn!("limits of tenants were not passed on: {}", report(&error));
+            }
+            if let Err(error) = self.compare().await {
+                tracing::warn!("limits of tenants were not compared: {}", report(&error));
+            }
+        }
+    }
+
+    /// Tells the queue what changed, and everything when it is this process's turn. Returns how many tenants it was
+    /// told about.
+    ///
+    /// # Errors
+    /// When catalog or queue are not available.
+    pub async fn keep(&self) -> Result<usize, KeepError> {
+        let changed = self.changes().await?;
+        let shards = self.queue.turns(TURN, ROUND).await?;
+        if shards.is_empty() {
+            return Ok(changed);
+        }
+        let round = self.round(&shards).await;
+        if round.is_err()
+            && let Err(error) = self.queue.turns_end(TURN, &shards).await
+        {
+            tracing::debug!(error = report(&error), "the turn stays taken until its time is over");
+        }
+        Ok(changed + round?)
+    }
+
+    async fn changes(&self) -> Result<usize, KeepError> {
+        let tenants = self.settings.settings_unapplied(BATCH).await?;
+        for tenant in &tenants {
+            let share = self.plans.share(&tenant.plan, &tenant.limits, tenant.status);
+            self.queue.tenant_set(&tenant.id, with_flows(share, tenant)).await?;
+            // If they have changed again meanwhile, they come again.
+            self.settings.settings_applied(tenant).await?;
+        }
+        Ok(tenants.len())
+    }
+
+    async fn round(&self, shards: &[u16]) -> Result<usize, KeepError> {
+        let (mut after, mut told) = (None, 0);
+        loop {
+            let tenants = self.settings.settings_all(after.as_ref(), BATCH).await?;
+            for tenant in tenants.iter().filter(|tenant| shards.contains(&self.queue.home(&tenant.id))) {
+                if let Some(share) = self.decided(tenant) {
+                    self.queue.tenant_set(&tenant.id, share).await?;
+                    told += 1;
+                }
+            }
+            match tenants.last() {
+                Some(last) if tenants.len() == BATCH as usize => after = Some(last.id.clone()),
+                _ => return Ok(told),
+            }
+        }
+    }
+
+    /// Compares what the queue keeps of some tenants, and of queues, with what was decided, when it is this process's
+    /// turn. Returns how many tenants and queues were told again.
+    ///
+    /// # Errors
+    /// When catalog or queue are not available.
+    pub async fn compare(&self) -> Result<usize, KeepError> {
+        let mut told = 0;
+        for shard in self.queue.turns(COMPARE, COMPARED).await? {
+            told += self.compare_tenants(shard).await? + self.compare_queues(shard).await?;
+        }
+        Ok(told)
+    }
+
+    async fn compare_tenants(&self, shard: u16) -> Result<usize, KeepError> {
+        let cursor = self.cursors().get(&shard).cloned().unwrap_or_else(|| "0".to_owned());
+        let kept = self.queue.kept_settings(shard, &cursor).await?;
+        self.cursors().insert(shard, kept.cursor);
+        let kept = kept.tenants.into_iter().map(|(partition, fields)| (TenantId::from(partition), fields));
+        let kept: BTreeMap<_, _> = kept.collect();
+        let (names, mut told) = (kept.keys().cloned().collect::<Vec<_>>(), 0);
+        for names in names.chunks(BATCH as usize) {
+            for tenant in self.settings.settings_of(names).await? {
+                let Some(share) = self.decided(&tenant) else { continue };
+                if !kept.get(&tenant.id).is_some_and(|kept| share.differs(kept)) {
+                    continue;
+                }
+                tracing::warn!(tenant.id = %tenant.id, "the queue had other settings of a tenant: they are set again");
+                self.queue.tenant_set(&tenant.id, share).await?;
+                told += 1;
+            }
+        }
+        Ok(told)
+    }
+
+    async fn compare_queues(&self, shard: u16) -> Result<usize, KeepError> {
+        let (wanted, kept) = (self.settings.queue_flows().await?, self.queue.kept_flows(shard).await?);
+        let mut told = 0;
+        for (queue, flow) in wanted {
+            if kept.get(&queue).copied().unwrap_or(Flow::Open) != flow {
+                tracing::warn!(
+                    job.queue = queue,
+                    flow = flow.as_str(),
+                    "a queue flowed otherwise: it is set again"
+                );
+                self.queue.queue_set(&queue, flow).await?;
+                told += 1;
+            }
+        }
+        Ok(told)
+    }
+
+    fn cursors(&self) -> MutexGuard<'_, BTreeMap<u16, String>> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was decided about a tenant.
+    fn decided(&self, tenant: &Tenant) -> Option<TenantShare> {
+        let share = if self.plans.decide(&tenant.plan, &tenant.limits) {
+            self.plans.share(&tenant.plan, &tenant.limits, tenant.status)
+        } else if tenant.status == TenantStatus::Suspended {
+            TenantShare { suspended: Some(true), ..TenantShare::default() }
+        } else {
+            TenantShare::default()
+        };
+        let share = with_flows(share, tenant);
+        (share != TenantShare::default()).then_some(share)
+    }
+}
+
+/// Nothing may hold back the end of a tenant.
+fn with_flows(share: TenantShare, tenant: &Tenant) -> TenantShare {
+    if tenant.status == TenantStatus::Deprovisioning { share } else { share.with_flows(&tenant.flows) }
+}

@@ -1,0 +1,469 @@
+//! A `redis-server` of our own, with its own data directory: it is started again when it dies, and ends when we do.
+//!
+//! The socket on which only the owner of a data directory reaches its `redis-server`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How long the server may take to listen. Loading its data may take longer.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+const END_DEADLINE: Duration = Duration::from_secs(10);
+/// How long to wait before each attempt to start it again.
+const WAITS_MS: [u64; 7] = [0, 100, 200, 400, 800, 1_600, 3_200];
+/// A server that ran for so long may be started again as often as one that never died.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// There is no `redis-server` on this machine.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "redis-server is not installed: install it with `sudo apt-get install redis-server` (Debian, Ubuntu) or \
+     `brew install redis` (macOS), or set REDIS_URL to a Redis 7 or newer with maxmemory-policy noeviction"
+)]
+pub struct RedisMissing;
+
+/// A running server. It ends when this value is dropped or this process dies, however it dies.
+#[derive(Debug)]
+pub struct LocalRedis {
+    url: SecretString,
+    path: PathBuf,
+    gone: watch::Receiver<Option<String>>,
+    keeper: JoinHandle<()>,
+    stop: DropGuard,
+}
+
+impl LocalRedis {
+    /// Starts a server whose data lives in `dir`, which no other program uses. It listens on a socket that only the
+    /// owner
+    /// of `dir` can reach. A server that an earlier run left behind there is ended first, since two servers on one
+    /// directory
+    /// would destroy each other's files.
+    ///
+    /// # Errors
+    /// When `redis-server` is missing ([`RedisMissing`]) or does not answer in time.
+    pub async fn start(dir: &Path) -> anyhow::Result<Self> {
+        let server = Server { socket: RedisSocket::prepare(dir)?, log: dir.join("redis.log") };
+        let _ = fs::remove_file(&server.log);
+        let running = server.start().await?;
+        let (stop, (say_gone, gone)) = (CancellationToken::new(), watch::channel(None));
+        let (url, path) = (server.socket.url(), server.socket.path.clone());
+        let keeper = tokio::spawn(server.keep(running, stop.clone(), say_gone));
+        Ok(Self { url, path, gone, keeper, stop: stop.drop_guard() })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> SecretString {
+        self.url.clone()
+    }
+
+    /// The socket on which it listens.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns when the server died and could not be started again, and says why.
+    pub async fn gone(&self) -> String {
+        let mut gone = self.gone.clone();
+        match gone.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+            Ok(reason) => reason.unwrap_or_default(),
+            // It was stopped.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Lets the server write everything down and waits for its end.
+    pub async fn stop(self) {
+        drop(self.stop);
+        let _ = self.keeper.await;
+    }
+}
+
+/// A process that runs.
+struct Running {
+    child: Child,
+    /// Closing it ends the server. Kept apart from the child, whose `wait` would close it.
+    pipe: Option<ChildStdin>,
+}
+
+/// How to start a server, again and again.
+struct Server {
+    socket: RedisSocket,
+    log: PathBuf,
+}
+
+/// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and stops it. Ends
+/// with the server.
+const KEEPER: &str = r#"
+    exec 3<&0
+    redis-server "$@" 3<&- </dev/null & server=$!
+    { read -r _ <&3; kill $server; } 2>/dev/null & reader=$!
+    exec 3<&-
+    wait $server; status=$?
+    while kill -0 $server 2>/dev/null; do wait $server; status=$?; done
+    kill $reader 2>/dev/null
+    exit $status
+"#;
+
+impl Server {
+    /// Keeps the server alive until `stop`. Says why it cannot, if so.
+    async fn keep(self, mut running: Running, stop: CancellationToken, gone: watch::Sender<Option<String>>) {
+        let mut attempt = 0;
+        loop {
+            let started = Instant::now();
+            let ended = tokio::select! {
+                () = stop.cancelled() => return self.end(running).await,
+                ended = running.child.wait() => ended,
+            };
+            let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+            tracing::error!(redis.log = %self.log.display(), "redis-server ended ({status}): starting it again");
+            attempt = if started.elapsed() > STEADY { 0 } else { attempt };
+            let restarted = tokio::select! {
+                () = stop.cancelled() => None,
+                restarted = self.restart(&mut attempt) => Some(restarted),
+            };
+            match restarted {
+                // Its keeper lost the pipe and ends it; nothing of it may be left when the caller goes on.
+                None => return self.end_started().await,
+                Some(Ok(again)) => {
+                    tracing::warn!("redis-server runs again, with its data");
+                    running = again;
+                }
+                Some(Err(error)) => {
+                    let reason = jobs::error::sentence(error.as_ref());
+                    let log = self.log.display();
+                    let reason =
+                        format!("redis-server ended ({status}) and cannot be started again: {reason}");
+                    let reason = if reason.contains("redis.log") {
+                        reason
+                    } else {
+                        format!("{reason}; its log is {log}")
+                    };
+                    gone.send_replace(Some(reason));
+                    // Dropping the sender would say that the server was stopped.
+                    return stop.cancelled().await;
+                }
+            }
+        }
+    }
+
+    async fn restart(&self, attempt: &mut usize) -> anyhow::Result<Running> {
+        let mut failed = anyhow::anyhow!("it ended {} times within a short time", WAITS_MS.len());
+        while let Some(wait_ms) = WAITS_MS.get(*attempt) {
+            *attempt += 1;
+            tokio::time::sleep(Duration::from_millis(*wait_ms)).await;
+            match self.start().await {
+                Ok(running) => return Ok(running),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Ends the server that listens on the socket, if there is one.
+    async fn end_listening(&self) -> anyhow::Result<()> {
+        let (path, directory) = (self.socket.path.clone(), self.socket.directory.clone());
+        tokio::task::spawn_blocking(move || end_leftover(&path, &directory)).await?
+    }
+
+    async fn end_started(&self) {
+        if let Err(error) = self.end_listening().await {
+            tracing::warn!("redis-server may still run: {error:#}");
+        }
+    }
+
+    async fn start(&self) -> anyhow::Result<Running> {
+        // The keeper may have died without its server.
+        self.end_listening().await?;
+        let mut child = self.spawn()?;
+        let pipe = child.stdin.take();
+        self.wait_until_ready(&mut child).await?;
+        Ok(Running { child, pipe })
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let installed =
+            std::process::Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+        installed.map_err(|_| RedisMissing)?;
+        let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.log);
+        let log = log.with_context(|| format!("{} cannot be written", self.log.display()))?;
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", KEEPER, "redis-keeper", "--port", "0", "--unixsocketperm", "700", "--unixsocket"])
+            .arg(&self.socket.path)
+            .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
+            .args(["--maxmemory-policy", "noeviction", "--daemonize", "no", "--dir"])
+            .arg(&self.socket.directory)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A process group of its own: Ctrl-C is for us, and the worker needs Redis to give its jobs back.
+            .process_group(0);
+        command.spawn().context("redis-server cannot be started")
+    }
+
+    async fn wait_until_ready(&self, child: &mut Child) -> anyhow::Result<()> {
+        let mut start = Instant::now();
+        loop {
+            match self.socket.ask("PING").as_deref() {
+                Some("+PONG\r\n") => return Ok(()),
+                Some(loading) if loading.starts_with("-LOADING") => start = Instant::now(),
+                _ => {}
+            }
+            let log = self.log.display();
+            if let Some(status) = child.try_wait()? {
+                bail!("redis-server ended with {status}{}; its log is {log}", self.last_words());
+            }
+            if start.elapsed() > START_DEADLINE {
+                bail!("redis-server did not answer within {} s; its log is {log}", START_DEADLINE.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What the server wrote last, without the time and the process in front.
+    fn last_words(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty());
+        last.map_or_else(String::new, |line| {
+            let words =
+                line.split_once(" # ").or_else(|| line.split_once(" * ")).map_or(line, |(_, words)| words);
+            format!(" ({})", words.trim())
+        })
+    }
+
+    async fn end(&self, Running { mut child, pipe }: Running) {
+        drop(pipe);
+        if tokio::time::timeout(END_DEADLINE, child.wait()).await.is_err() {
+            tracing::warn!("redis-server is slow to end; its log is {}", self.log.display());
+        }
+    }
+}
+
+const NAME: &str = "redis.sock";
+/// The longest path that every system takes for a socket.
+const LONGEST_PATH: usize = 103;
+const SHORT_PREFIX: &str = "tenantry-redis-";
+const ANSWER: Duration = Duration::from_secs(1);
+/// How long a server that was told to end may take to write everything down.
+const END: Duration = Duration::from_secs(30);
+
+/// Where a server listens.
+#[derive(Debug)]
+pub(super) struct RedisSocket {
+    /// The server's own directory: absolute, without links.
+    pub(super) directory: PathBuf,
+    /// Below the directory, or, when that path is too long for a socket, in a short one of its own.
+    pub(super) path: PathBuf,
+    _short: Option<TempDir>,
+}
+
+impl RedisSocket {
+    /// Makes `directory` one that only its owner may enter, ends the server that a killed run left there, and chooses a
+    /// path. The caller holds the lock of the data directory, so that server can only be a leftover.
+    pub(super) fn prepare(directory: &Path) -> anyhow::Result<Self> {
+        let cannot = || format!("{} cannot be made a directory of this user alone", directory.display());
+        fs::create_dir_all(directory).with_context(cannot)?;
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).with_context(cannot)?;
+        let directory = directory.canonicalize().with_context(cannot)?;
+        let usual = directory.join(NAME);
+        let before = fs::read_link(&usual).unwrap_or_else(|_| usual.clone());
+        end_leftover(&before, &directory)?;
+        remove(&usual, &before);
+        if usual.as_os_str().len() <= LONGEST_PATH {
+            return Ok(Self { directory, path: usual, _short: None });
+        }
+        let only_owner = fs::Permissions::from_mode(0o700);
+        let short = tempfile::Builder::new().prefix(SHORT_PREFIX).permissions(only_owner).tempdir();
+        let short = short.context("no temporary directory for the socket of redis-server")?;
+        let path = short.path().join(NAME);
+        ensure!(
+            path.as_os_str().len() <= LONGEST_PATH,
+            "TMPDIR: {} is too long for a socket: set TMPDIR to a shorter path",
+            path.display()
+        );
+        // Says where it is, to people and to the next start.
+        symlink(&path, &usual).with_context(|| format!("cannot link {}", usual.display()))?;
+        Ok(Self { directory, path, _short: Some(short) })
+    }
+
+    pub(super) fn url(&self) -> SecretString {
+        let mut url = "redis+unix://".to_owned();
+        for &byte in self.path.as_os_str().as_bytes() {
+            if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+                url.push(byte.into());
+            } else {
+                let _ = write!(url, "%{byte:02X}");
+            }
+        }
+        url.into()
+    }
+
+    /// What the server says of one command.
+    pub(super) fn ask(&self, command: &str) -> Option<String> {
+        ask(&self.path, command)
+    }
+}
+
+/// One inline command of the Redis protocol. The client library is for the queue; this only asks "are you there?".
+pub(super) fn ask(path: &Path, command: &str) -> Option<String> {
+    let mut stream = UnixStream::connect(path).ok()?;
+    stream.set_read_timeout(Some(ANSWER)).ok()?;
+    stream.set_write_timeout(Some(ANSWER)).ok()?;
+    stream.write_all(format!("{command}\r\n").as_bytes()).ok()?;
+    let mut buffer = [0; 4096];
+    let length = stream.read(&mut buffer).ok()?;
+    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// Ends the server that listens on `socket`, if it is the one of `directory`: two servers on one directory would
+/// destroy
+/// each other's files.
+pub(super) fn end_leftover(socket: &Path, directory: &Path) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while UnixStream::connect(socket).is_ok() {
+        let answer = ask(socket, "CONFIG GET dir").unwrap_or_default();
+        let own = answer.lines().any(|line| Path::new(line.trim()) == directory);
+        // A server that loads or is about to end says other things.
+        ensure!(
+            own || !answer.starts_with('*'),
+            "{} is the socket of another server: remove it",
+            socket.display()
+        );
+        if own {
+            ask(socket, "SHUTDOWN");
+        }
+        if start.elapsed() > END {
+            bail!(
+                "the redis-server of an earlier run still uses {} and does not end: end it yourself",
+                directory.display()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Removes what an earlier run left, as far as it is ours.
+fn remove(usual: &Path, before: &Path) {
+    let _ = fs::remove_file(usual);
+    let short = before.parent().filter(|_| before != usual);
+    let named = |short: &&Path| {
+        short.file_name().is_some_and(|name| name.as_bytes().starts_with(SHORT_PREFIX.as_bytes()))
+    };
+    if let Some(short) = short.filter(named) {
+        let _ = fs::remove_file(before);
+        let _ = fs::remove_dir(short);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs::queue::RedisAddress;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn process(redis: &LocalRedis) -> Option<String> {
+        let info = ask(redis.socket(), "INFO server")?;
+        info.lines().find_map(|line| line.strip_prefix("process_id:")).map(|id| id.trim().to_owned())
+    }
+
+    /// Waits for another process than `first`.
+    async fn another(redis: &LocalRedis, first: &str) -> String {
+        let start = Instant::now();
+        loop {
+            match process(redis) {
+                Some(process) if process != first => return process,
+                _ => assert!(start.elapsed() < Duration::from_secs(60), "it does not come back"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn signal(name: &str, process: &str) -> bool {
+        Command::new("kill").args([name, process]).stderr(Stdio::null()).status().await.unwrap().success()
+    }
+
+    /// A process that has ended and waits to be collected does not run.
+    async fn runs(process: &str) -> bool {
+        let state = Command::new("ps").args(["-o", "stat=", "-p", process]).output().await.unwrap().stdout;
+        state.first().is_some_and(|state| *state != b'Z')
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_killed_is_started_again_with_its_data() {
+        let dir = tempfile::tempdir().unwrap();
+        let redis = LocalRedis::start(&dir.path().join("redis")).await.unwrap();
+        let socket = redis.socket().to_owned();
+        assert_eq!(ask(&socket, "SET key value").as_deref(), Some("+OK\r\n"));
+        let first = process(&redis).unwrap();
+        assert!(signal("-9", &first).await);
+        let second = another(&redis, &first).await;
+        assert_eq!(ask(&socket, "GET key").as_deref(), Some("$5\r\nvalue\r\n"));
+        redis.stop().await;
+        assert!(!socket.exists());
+        assert!(!runs(&second).await, "it ended with its owner");
+    }
+
+    #[tokio::test]
+    async fn a_server_without_a_keeper_is_ended_by_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let redis = LocalRedis::start(&dir.path().join("redis")).await.unwrap();
+        let first = process(&redis).unwrap();
+        let parent = std::process::Command::new("ps").args(["-o", "ppid=", "-p", &first]).output().unwrap();
+        let keeper = String::from_utf8(parent.stdout).unwrap().trim().to_owned();
+        assert!(signal("-9", &keeper).await);
+        another(&redis, &first).await;
+        assert!(!runs(&first).await, "two servers would destroy each other's files");
+        redis.stop().await;
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_socket_is_below_a_directory_that_only_its_owner_enters() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = base.path().join("a, b%c/redis");
+        fs::create_dir_all(&directory).unwrap();
+        let socket = RedisSocket::prepare(&directory).unwrap();
+        assert_eq!(socket.path, directory.canonicalize().unwrap().join("redis.sock"));
+        assert_eq!(mode(&directory), 0o700);
+        assert!(socket.url().expose_secret().ends_with("/a%2C%20b%25c/redis/redis.sock"));
+        let address = RedisAddress::parse(&socket.url()).unwrap();
+        assert!(address.nodes()[0].addr().to_string().ends_with("/a, b%c/redis/redis.sock"));
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_replaced_and_linked_to() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = base.path().join("d".repeat(100)).join("redis");
+        let first = RedisSocket::prepare(&directory).unwrap();
+        assert!(first.path.as_os_str().len() <= LONGEST_PATH);
+        assert_eq!(mode(first.path.parent().unwrap()), 0o700);
+        assert_eq!(fs::read_link(directory.join("redis.sock")).unwrap(), first.path);
+        // As if the process had been killed: the temporary directory is still there.
+        let second = RedisSocket::prepare(&directory).unwrap();
+        assert_ne!(second.path, first.path);
+        assert!(!first.path.parent().unwrap().exists(), "the next start removes it");
+    }
+}

@@ -1,0 +1,113 @@
+//! What a worker does again and again beside running jobs, and at which pace.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use jobs::clock::SharedClock;
+use jobs::error::report;
+use jobs::plan::Plans;
+use jobs::queue::Queue;
+use stores::{Leftovers, Opened, Swept};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::limits_sync::{KeepError, LimitsKeeper};
+use crate::outbox::Relay;
+use crate::process::Processor;
+use crate::schedule::Scheduler;
+
+/// Starts everything periodic. The tasks end when `stop` fires.
+pub(crate) fn start(
+    opened: Opened,
+    queue: &Queue,
+    processor: &Processor,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let Processor { verifier, registry, shared, .. } = processor;
+    let clock = || Arc::clone(&shared.clock);
+    let relay =
+        Relay { outbox: opened.outbox, queue: queue.clone(), verifier: verifier.clone(), clock: clock() };
+    let scheduler = Scheduler {
+        schedules: opened.schedules,
+        verifier: verifier.clone(),
+        stamper: shared.stamper.clone(),
+        registry: Arc::clone(registry),
+        stores: shared.stores.clone(),
+        plans: Arc::clone(&shared.plans),
+        clock: clock(),
+    };
+    let keeper = LimitsKeeper::new(opened.settings, queue.clone(), Plans::clone(&shared.plans));
+    let sweeper = Sweeper { leftovers: opened.leftovers, queue: queue.clone(), clock: clock() };
+    vec![
+        tokio::spawn(relay.run(stop.clone())),
+        tokio::spawn(scheduler.run(stop.clone())),
+        tokio::spawn(keeper.run(stop.clone())),
+        tokio::spawn(queue.clone().watch_memory(stop.clone())),
+        tokio::spawn(sweeper.run(stop.clone())),
+    ]
+}
+
+/// A beat with jitter: replicas that start together must not act together for ever.
+pub(crate) struct Pace {
+    every: Duration,
+}
+
+impl Pace {
+    pub(crate) fn every(every: Duration) -> Self {
+        Self { every }
+    }
+
+    /// Waits between half and one and a half of the interval. `false` when `stop` fired.
+    pub(crate) async fn next(&mut self, stop: &CancellationToken) -> bool {
+        let wait = self.every.mul_f64(0.5 + rand::random::<f64>());
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => false,
+            () = tokio::time::sleep(wait) => true,
+        }
+    }
+}
+
+/// How old a leftover is at least. No request takes nearly as long.
+const AGE: TimeDelta = TimeDelta::hours(1);
+/// How often one of the workers looks.
+const ROUND: Duration = Duration::from_secs(900);
+const TURN: &str = "leftovers";
+
+/// Removes originals that no document names, and files of uploads that were interrupted. Of many workers one does
+/// it for all.
+struct Sweeper {
+    leftovers: Leftovers,
+    queue: Queue,
+    clock: SharedClock,
+}
+
+impl Sweeper {
+    /// Sweeps until `stop` fires.
+    async fn run(self, stop: CancellationToken) {
+        let mut pace = Pace::every(Duration::from_secs(60));
+        while pace.next(&stop).await {
+            let swept = tokio::select! {
+                swept = self.sweep() => swept,
+                () = stop.cancelled() => return,
+            };
+            match swept {
+                Ok(Swept { originals: 0, interrupted: 0 }) => {}
+                Ok(Swept { originals, interrupted }) => {
+                    tracing::info!(originals, interrupted, "removed what uploads left behind");
+                }
+                Err(error) => tracing::warn!("leftovers were not removed: {}", report(&error)),
+            }
+        }
+    }
+
+    async fn sweep(&self) -> Result<Swept, KeepError> {
+        let shards = self.queue.turns(TURN, ROUND).await?;
+        if shards.is_empty() {
+            return Ok(Swept::default());
+        }
+        let before = self.clock.now() - AGE;
+        Ok(self.leftovers.sweep(before, &|tenant| shards.contains(&self.queue.home(tenant))).await?)
+    }
+}
