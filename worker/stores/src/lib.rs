@@ -13,20 +13,17 @@ pub mod direct;
 pub mod model;
 pub mod ports;
 
-mod backend;
 mod blobs;
 mod cache;
 mod config;
 mod data_dir;
-mod data_dir_lock;
 mod deadline;
 mod directory;
+mod documents;
 mod embedded;
 mod error;
 mod flows;
-mod graph;
-mod graph_fold;
-mod mongo;
+mod index;
 mod open;
 mod page;
 mod percent;
@@ -34,13 +31,12 @@ mod postgres;
 mod retention;
 mod scoped;
 mod self_test;
-mod servers;
 
 pub use blobs::{Leftovers, Swept};
 pub use config::{Backends, InvalidStores, StoresConfig};
-pub use data_dir_lock::{DataDirLock, Holder};
+pub use data_dir::{DataDirLock, Holder};
 pub use error::StoreError;
-pub use graph::TenantCypher;
+pub use index::neo4j::TenantCypher;
 #[cfg(feature = "test-support")]
 pub use open::open_without_redis;
 pub use open::{Opened, open};

@@ -3,15 +3,21 @@
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
+use secrecy::SecretString;
 
-use crate::backend::Backend;
 use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
 use crate::config::{Backends, InvalidStores, StoresConfig};
-use crate::directory::{Answers, CachedDirectory, DirectoryNews};
-use crate::ports::{Directory, DueSchedules, Identities, OutboxRelay, SettingsRelay};
-use crate::scoped::{Ports, Stores};
-use crate::{embedded, self_test, servers};
+use crate::directory::{Answers, CachedDirectory, DirectoryNews, DirectoryRows};
+use crate::documents::mongo::{Mongo, MongoDocuments};
+use crate::index::neo4j::Neo4j;
+use crate::index::server::ServerIndexes;
+use crate::ports::{
+    Catalog, Directory, Documents, DueSchedules, Identities, Index, Lifecycle, OutboxRelay, SettingsRelay,
+};
+use crate::postgres::{PgCatalogs, PgDirectory, PgIdentities, PgOutbox, PgSchedules, PgSettings, Postgres};
+use crate::scoped::{Ports, Scope, Stores};
+use crate::{embedded, self_test};
 
 /// The stores, opened.
 #[derive(Clone)]
@@ -112,7 +118,7 @@ async fn open_backend(
     match &config.backends {
         Backends::Embedded => embedded::open(&config.data_dir, clock, news).await,
         Backends::Servers { postgres_url, mongo_url, neo4j_url } => {
-            servers::open(postgres_url, mongo_url, neo4j_url, clock, news).await
+            open_servers(postgres_url, mongo_url, neo4j_url, clock, news).await
         }
     }
 }
@@ -120,4 +126,47 @@ async fn open_backend(
 /// Chooses the TLS implementation for every client in this process; a choice made before stays.
 fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Catalog, documents and index of one kind, opened. Blobs, cache and the directory's cache are the same for
+/// all kinds.
+pub(crate) struct Backend {
+    pub(crate) catalog: Box<dyn Scope<dyn Catalog>>,
+    pub(crate) lifecycle: Box<dyn Scope<dyn Lifecycle>>,
+    pub(crate) documents: Box<dyn Scope<dyn Documents>>,
+    pub(crate) index: Box<dyn Scope<dyn Index>>,
+    pub(crate) rows: Arc<dyn DirectoryRows>,
+    pub(crate) outbox: Arc<dyn OutboxRelay>,
+    pub(crate) schedules: Arc<dyn DueSchedules>,
+    pub(crate) settings: Arc<dyn SettingsRelay>,
+    pub(crate) identities: Arc<dyn Identities>,
+}
+
+/// Connects to the servers.
+///
+/// # Errors
+/// When one does not answer, or is not set up.
+async fn open_servers(
+    postgres_url: &SecretString,
+    mongo_url: &SecretString,
+    neo4j_url: &SecretString,
+    clock: SharedClock,
+    news: DirectoryNews,
+) -> Result<Backend, InvalidStores> {
+    let postgres = Postgres::open(postgres_url).await?;
+    let mongo = Mongo::open(mongo_url).await?;
+    let neo4j = Neo4j::new(neo4j_url)?;
+    neo4j.answers().await?;
+    let catalogs = PgCatalogs::new(postgres.clone(), news, Arc::clone(&clock));
+    Ok(Backend {
+        catalog: Box::new(catalogs.clone()),
+        lifecycle: Box::new(catalogs),
+        documents: Box::new(MongoDocuments::new(mongo)),
+        index: Box::new(ServerIndexes::new(postgres.clone(), Arc::new(neo4j), clock)),
+        rows: Arc::new(PgDirectory::new(postgres.clone())),
+        outbox: Arc::new(PgOutbox::new(postgres.clone())),
+        schedules: Arc::new(PgSchedules::new(postgres.clone())),
+        settings: Arc::new(PgSettings::new(postgres.clone())),
+        identities: Arc::new(PgIdentities::new(postgres)),
+    })
 }

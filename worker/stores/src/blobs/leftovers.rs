@@ -10,9 +10,7 @@ use jobs::tenant::{KbId, TenantId};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::fault::fault;
-use super::local;
-use super::tenant_blobs::{ObjectBlobs, delete_as_of};
+use super::{ObjectBlobs, delete_as_of, fault, local};
 use crate::deadline::{BULK, CALL, within};
 use crate::directory::DirectoryRows;
 use crate::error::{FaultKind, StoreError};

@@ -16,10 +16,10 @@ use super::index::SqliteIndex;
 use super::outbox::SqliteOutbox;
 use super::settings::SqliteSettings;
 use super::tenant_files::TenantFiles;
-use crate::backend::Backend;
 use crate::config::InvalidStores;
 use crate::data_dir;
 use crate::directory::DirectoryNews;
+use crate::open::Backend;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/catalog");
 /// What was accepted has to outlive a power cut.

@@ -5,19 +5,14 @@ mod api_key;
 mod cancellation;
 mod document;
 mod gate;
-mod graph;
 mod history;
 mod identity;
 mod invitation;
 mod member;
-mod original;
 mod rag_settings;
-mod rate;
-mod relation_cursor;
 mod schedule;
 mod tenant;
 mod tenant_filter;
-mod text;
 mod usage;
 mod workspace;
 
@@ -28,7 +23,6 @@ pub use cancellation::{Cancellations, JobMark};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
 pub use gate::GateRule;
 pub(crate) use gate::GateState;
-pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
 pub use history::{JobRecord, Redrives};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, Place, PlaceChange, Renewal, Session, User,
@@ -36,14 +30,16 @@ pub use identity::{
 };
 pub use invitation::{Invitation, InvitationAccepted, InvitationSecret, Invited, Invitee};
 pub use member::{Member, MemberAdded, MemberChange, Standing};
-pub use original::StoredOriginal;
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
-pub use rate::{RateTaken, RateWindow};
-pub use relation_cursor::{InvalidRelationCursor, RelationCursor};
 pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
 pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantPlan, TenantSettings};
 pub use tenant_filter::TenantFilter;
-pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
 pub use usage::{Derived, Growth, OverQuota, Usage};
 pub use workspace::WorkspaceId;
+
+pub use crate::blobs::StoredOriginal;
+pub use crate::cache::{RateTaken, RateWindow};
+pub use crate::documents::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+pub use crate::index::{Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, Relation};
+pub use crate::page::{InvalidRelationCursor, Page, RelationCursor};

@@ -1,4 +1,4 @@
-//! Entities and relations as their mentions make them. The rules are [`crate::graph_fold`]'s; this reads what
+//! Entities and relations as their mentions make them. The rules are [`crate::index::fold`]'s; this reads what
 //! it needs, for many keys in one statement, and of each key no more than a bounded number of mentions.
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::tx::Tx;
-use crate::graph_fold::{self, EntityRow, GraphKeys, MENTIONS_READ, RelationRow};
+use crate::index::fold::{self, EntityRow, GraphKeys, MENTIONS_READ, RelationRow};
 use crate::model::{Entity, Relation, WorkspaceId};
 use crate::ports::StoreResult;
 
@@ -61,7 +61,7 @@ impl Reading<'_> {
         for name in names {
             // A fold reads up to 200 mentions.
             tokio::task::yield_now().await;
-            match graph_fold::entity(name, mentions.remove(*name).unwrap_or_default()) {
+            match fold::entity(name, mentions.remove(*name).unwrap_or_default()) {
                 Some(entity) => change.entities.push(entity),
                 None => unmentioned.push(*name),
             }
@@ -72,7 +72,7 @@ impl Reading<'_> {
         let mut mentions = grouped(self.end_rows(&unmentioned).await?);
         for name in unmentioned {
             tokio::task::yield_now().await;
-            match graph_fold::unknown_entity(name, mentions.remove(name).unwrap_or_default()) {
+            match fold::unknown_entity(name, mentions.remove(name).unwrap_or_default()) {
                 Some(entity) => change.entities.push(entity),
                 None => change.entities_gone.push(name.to_owned()),
             }
@@ -119,7 +119,7 @@ impl Reading<'_> {
             let (source, target) = pair;
             let weight = weights.remove(*pair).unwrap_or_default().iter().sum();
             let mentions = mentions.remove(*pair).unwrap_or_default();
-            match graph_fold::relation(source, target, mentions, weight) {
+            match fold::relation(source, target, mentions, weight) {
                 Some(relation) => change.relations.push(relation),
                 None => change.relations_gone.push((*pair).clone()),
             }

@@ -5,7 +5,7 @@ use jobs::DocumentId;
 use sha2::{Digest as _, Sha256};
 
 use super::tx::Tx;
-use crate::graph_fold::GraphKeys;
+use crate::index::fold::GraphKeys;
 use crate::model::WorkspaceId;
 use crate::ports::StoreResult;
 

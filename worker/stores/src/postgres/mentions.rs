@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 
 use super::pool::TenantDb;
 use super::tx::Tx;
-use crate::graph_fold::{Breaks, DocumentMentions, EntityMention, GraphKeys, RelationMention};
+use crate::index::fold::{Breaks, DocumentMentions, EntityMention, GraphKeys, RelationMention};
 use crate::model::{Kb, WorkspaceId};
 use crate::ports::StoreResult;
 

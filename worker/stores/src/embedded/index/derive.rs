@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 
 use crate::embedded::fault::Fault;
-use crate::graph_fold::{self, EntityRow, MENTIONS_READ, RelationRow};
+use crate::index::fold::{self, EntityRow, MENTIONS_READ, RelationRow};
 use crate::model::{Entity, Relation};
 
 /// How many rows of the log one fold reads.
@@ -12,9 +12,9 @@ const READ: i64 = MENTIONS_READ as i64;
 
 pub(super) async fn entity(tx: &mut SqliteConnection, workspace: &str, name: &str) -> Result<(), Fault> {
     let rows = entity_rows(tx, workspace, name).await?;
-    let derived = match graph_fold::entity(name, rows) {
+    let derived = match fold::entity(name, rows) {
         Some(entity) => Some(entity),
-        None => graph_fold::unknown_entity(name, end_rows(tx, workspace, name).await?),
+        None => fold::unknown_entity(name, end_rows(tx, workspace, name).await?),
     };
     match derived {
         Some(entity) => entity_put(tx, workspace, &entity).await,
@@ -38,7 +38,7 @@ pub(super) async fn relation(
     .bind(target)
     .fetch_one(&mut *tx)
     .await?;
-    match graph_fold::relation(source, target, rows, weight_milli) {
+    match fold::relation(source, target, rows, weight_milli) {
         Some(relation) => relation_put(tx, workspace, &relation).await,
         None => relation_delete(tx, workspace, source, target).await,
     }

@@ -8,7 +8,7 @@ use super::pages;
 use super::port::Place;
 use crate::embedded::fault::Fault;
 use crate::embedded::file::SqliteFile;
-use crate::graph_fold::DocumentMentions;
+use crate::index::fold::DocumentMentions;
 use crate::model::{GraphDelta, OverQuota, graph_refused};
 
 /// Sets the document's part of the mention log to exactly `new`, and derives everything anew that gained or

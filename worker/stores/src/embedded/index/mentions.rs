@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::port::Place;
 use crate::embedded::fault::Fault;
-use crate::graph_fold::{Breaks, DocumentMentions, GraphKeys};
+use crate::index::fold::{Breaks, DocumentMentions, GraphKeys};
 
 /// Removes a document's mentions, and returns what they were about.
 pub(super) async fn take(tx: &mut SqliteConnection, place: &Place<'_>) -> Result<GraphKeys, Fault> {

@@ -10,7 +10,7 @@ use crate::deadline::{BULK, CALL};
 use crate::embedded::fault::{Fault, call};
 use crate::embedded::file::SqliteFile;
 use crate::embedded::tenant_files::TenantFiles;
-use crate::graph_fold::DocumentMentions;
+use crate::index::fold::DocumentMentions;
 use crate::model::{
     Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, OverQuota, Page, Relation, RelationCursor,
 };
