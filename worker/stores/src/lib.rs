@@ -15,6 +15,8 @@ pub mod ports;
 
 mod blobs;
 mod cache;
+#[expect(dead_code, unused_imports, reason = "the stores move onto it one after the other")]
+mod catalog;
 mod config;
 mod data_dir;
 mod deadline;

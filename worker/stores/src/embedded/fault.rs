@@ -62,7 +62,7 @@ pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     }
 }
 
-pub(super) fn sqlx_kind(error: &sqlx::Error) -> FaultKind {
+pub(crate) fn sqlx_kind(error: &sqlx::Error) -> FaultKind {
     match error {
         sqlx::Error::Database(refusal) => {
             let code = refusal.code().and_then(|code| code.parse::<i32>().ok());

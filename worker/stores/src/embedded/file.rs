@@ -33,7 +33,7 @@ pub(super) struct Usage {
 
 /// An open file with one connection that writes and some that read. Dropping it closes them once their calls
 /// are over.
-pub(super) struct SqliteFile {
+pub(crate) struct SqliteFile {
     writer: SqlitePool,
     readers: SqlitePool,
     scrubber: Scrubber,
@@ -59,7 +59,7 @@ impl SqliteFile {
     }
 
     /// As [`SqliteFile::scrub`], after a transaction that noted it ([`super::scrub::note`]).
-    pub(super) fn scrub_noted(&self) {
+    pub(crate) fn scrub_noted(&self) {
         self.scrubber.start(&self.writer);
     }
 
@@ -68,11 +68,11 @@ impl SqliteFile {
     /// # Errors
     /// When the file cannot be written.
     pub(super) async fn scrub(&self) -> Result<(), Fault> {
-        self.scrubber.deleted(&self.writer).await
+        Ok(self.scrubber.deleted(&self.writer).await?)
     }
 
     /// Connections that read.
-    pub(super) fn read(&self) -> &SqlitePool {
+    pub(crate) fn read(&self) -> &SqlitePool {
         &self.readers
     }
 
@@ -89,7 +89,7 @@ impl SqliteFile {
     }
 
     /// The connection that writes, for a single statement.
-    pub(super) fn write(&self) -> &SqlitePool {
+    pub(crate) fn write(&self) -> &SqlitePool {
         &self.writer
     }
 }

@@ -20,4 +20,7 @@ mod settings;
 mod tenant_files;
 mod tenant_tables;
 
+pub(crate) use fault::sqlx_kind as sqlite_error_kind;
+pub(crate) use file::SqliteFile;
 pub(crate) use open::open;
+pub(crate) use scrub::note as note_deletion;

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor, SqlitePool};
 
-use super::fault::Fault;
-
 /// `user_version` of a file in which nothing is left. Each deletion adds one; 0 is a file from before all this.
 const CLEAN: i64 = 1;
 /// How long to wait for more deletions.
@@ -33,7 +31,7 @@ pub(super) struct Scrubber {
 impl Scrubber {
     /// The scrubber of a file that was opened just now and is not migrated yet. Goes on with what an earlier process
     /// had to do.
-    pub(super) async fn of(writer: &SqlitePool) -> Result<Self, Fault> {
+    pub(super) async fn of(writer: &SqlitePool) -> sqlx::Result<Self> {
         let scrubber = Self::default();
         let version = user_version(writer).await?;
         let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(writer).await?;
@@ -47,7 +45,7 @@ impl Scrubber {
     }
 
     /// Notes that something was deleted, and cleans soon.
-    pub(super) async fn deleted(&self, writer: &SqlitePool) -> Result<(), Fault> {
+    pub(super) async fn deleted(&self, writer: &SqlitePool) -> sqlx::Result<()> {
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         note(&mut tx).await?;
         tx.commit().await?;
@@ -76,7 +74,7 @@ impl Scrubber {
 }
 
 /// Notes in a transaction that it deletes something that shall be in no part of the file.
-pub(super) async fn note(tx: &mut SqliteConnection) -> Result<(), Fault> {
+pub(crate) async fn note(tx: &mut SqliteConnection) -> sqlx::Result<()> {
     let version = user_version(&mut *tx).await?;
     let next = if version < i64::from(i32::MAX) { version.max(CLEAN) + 1 } else { CLEAN + 1 };
     user_version_set(tx, next).await
@@ -103,7 +101,7 @@ async fn scrub_patiently(writer: &SqlitePool) -> Option<i64> {
 }
 
 /// One pass. `None` when something was deleted meanwhile, or a reader kept the log from being emptied.
-async fn scrub(writer: &SqlitePool) -> Result<Option<i64>, Fault> {
+async fn scrub(writer: &SqlitePool) -> sqlx::Result<Option<i64>> {
     let mut connection = writer.acquire().await?;
     let before = user_version(&mut *connection).await?;
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *connection).await?;
@@ -121,11 +119,11 @@ async fn scrub(writer: &SqlitePool) -> Result<Option<i64>, Fault> {
     Ok((busy == 0).then_some(now))
 }
 
-async fn user_version(reader: impl SqliteExecutor<'_>) -> Result<i64, Fault> {
-    Ok(sqlx::query_scalar("PRAGMA user_version").fetch_one(reader).await?)
+async fn user_version(reader: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar("PRAGMA user_version").fetch_one(reader).await
 }
 
-async fn user_version_set(writer: impl SqliteExecutor<'_>, version: i64) -> Result<(), Fault> {
+async fn user_version_set(writer: impl SqliteExecutor<'_>, version: i64) -> sqlx::Result<()> {
     // A pragma takes no parameters.
     sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {version}"))).execute(writer).await?;
     Ok(())

@@ -9,7 +9,8 @@ pub(super) fn fault(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreErr
     move |error| StoreError::of(kind(&error), operation, error)
 }
 
-fn kind(error: &sqlx::Error) -> FaultKind {
+/// What a failure says about the next try.
+pub(crate) fn kind(error: &sqlx::Error) -> FaultKind {
     match error {
         sqlx::Error::Database(error) => error.code().map_or(FaultKind::Permanent, |code| code_kind(&code)),
         sqlx::Error::Io(error) => FaultKind::of_io(error),

@@ -25,6 +25,7 @@ mod tx;
 pub(crate) use catalog::PgCatalogs;
 pub(crate) use derive::GraphChange;
 pub(crate) use directory::PgDirectory;
+pub(crate) use fault::kind as postgres_error_kind;
 pub(crate) use identities::PgIdentities;
 pub(crate) use mentions::Mentioner;
 pub use migrate::migrate;

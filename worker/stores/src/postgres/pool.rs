@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jobs::tenant::TenantId;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Transaction};
 
-use super::tx::{Sql, Tx};
+use super::tx::Tx;
+pub(super) use crate::catalog::Reader;
+use crate::catalog::Whose;
 use crate::deadline::{BULK, CALL};
 use crate::ports::StoreResult;
 
@@ -21,19 +23,9 @@ pub(crate) struct Postgres {
     pool: PgPool,
 }
 
-/// A role that sees some tables of every tenant, or tables of none.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Reader {
-    /// Who exists and who may do what.
-    Directory,
-    /// What waits for the queue, and what is due.
-    Relay,
-    /// Users and their sessions, and where they are members.
-    Identity,
-}
-
 impl Reader {
-    pub(super) const fn set_role(self) -> &'static str {
+    /// The statement that makes a transaction read as this purpose's role.
+    pub(crate) const fn set_role(self) -> &'static str {
         match self {
             Self::Directory => "set local role tenantry_directory",
             Self::Relay => "set local role tenantry_relay",
@@ -51,6 +43,8 @@ impl Postgres {
                 ("statement_timeout", CALL.as_millis().to_string()),
                 ("lock_timeout", CALL.as_millis().to_string()),
                 ("idle_in_transaction_session_timeout", BULK.as_millis().to_string()),
+                // Tables of people and of all queues are in the schema of the bookkeeping.
+                ("search_path", "public,tenantry".to_owned()),
             ])
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2));
         let pool = PgPoolOptions::new()
@@ -68,28 +62,66 @@ impl Postgres {
 
     /// The rows of one tenant.
     pub(crate) fn tenant(&self, tenant: &TenantId) -> TenantDb {
-        TenantDb { pool: self.pool.clone(), tenant: tenant.clone() }
+        TenantDb { postgres: self.clone(), tenant: tenant.clone() }
+    }
+
+    /// Begins a transaction named `operation` that sees the rows of `whose` and no others. Each of its statements, and
+    /// each wait for a lock, may take `limit`.
+    pub(crate) async fn begin(
+        &self,
+        whose: &Whose,
+        operation: &'static str,
+        limit: Duration,
+    ) -> sqlx::Result<Transaction<'static, sqlx::Postgres>> {
+        let mut transaction = self.pool.begin().await?;
+        match whose {
+            Whose::Tenant(tenant) => enter(&mut transaction, tenant, operation, limit).await?,
+            // On its own, after BEGIN is known to have worked: otherwise a call that is dropped half-way could
+            // hand on a connection that has the role for good.
+            Whose::Reader(reader) => {
+                sqlx::query(reader.set_role()).execute(&mut *transaction).await?;
+            }
+            Whose::Nobody => {}
+        }
+        Ok(transaction)
     }
 
     /// A transaction named `operation` that reads what `reader` may read of every tenant.
     pub(super) async fn reader_tx(&self, reader: Reader, operation: &'static str) -> StoreResult<Tx> {
-        let mut tx = Tx::begin(&self.pool, operation, CALL).await?;
-        // On its own, after BEGIN is known to have worked: otherwise a call that is dropped half-way could
-        // hand on a connection that has the role for good.
-        tx.execute(sqlx::query(reader.set_role())).await?;
-        Ok(tx)
+        Tx::begin(self, &Whose::Reader(reader), operation, CALL).await
     }
 
     /// A transaction named `operation` that belongs to nobody and so sees no row of a tenant.
     pub(super) async fn nobody_tx(&self, operation: &'static str) -> StoreResult<Tx> {
-        Tx::begin(&self.pool, operation, CALL).await
+        Tx::begin(self, &Whose::Nobody, operation, CALL).await
     }
+}
+
+/// The only place that says which tenant's rows a transaction sees. The operation's name goes along, so that the
+/// server's log and `pg_stat_activity` show what a connection is doing.
+async fn enter(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    operation: &'static str,
+    limit: Duration,
+) -> sqlx::Result<()> {
+    let enter = sqlx::query(
+        "select set_config('app.tenant_id', $1, true), set_config('application_name', $2, true), \
+         set_config('statement_timeout', $3, true), set_config('lock_timeout', $3, true)",
+    );
+    enter
+        .bind(tenant.as_str())
+        .bind(operation)
+        .bind(limit.as_millis().to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// The rows of one tenant.
 #[derive(Clone)]
 pub(crate) struct TenantDb {
-    pool: PgPool,
+    postgres: Postgres,
     tenant: TenantId,
 }
 
@@ -101,27 +133,11 @@ impl TenantDb {
 
     /// A transaction named `operation` that sees the tenant's rows and no others.
     pub(crate) async fn tx(&self, operation: &'static str) -> StoreResult<Tx> {
-        let mut tx = Tx::begin(&self.pool, operation, CALL).await?;
-        self.enter(&mut tx, operation, CALL).await?;
-        Ok(tx)
+        Tx::begin(&self.postgres, &Whose::Tenant(self.tenant.clone()), operation, CALL).await
     }
 
     /// As [`TenantDb::tx`], for work that moves a whole document.
     pub(crate) async fn tx_bulk(&self, operation: &'static str) -> StoreResult<Tx> {
-        let mut tx = Tx::begin(&self.pool, operation, BULK).await?;
-        self.enter(&mut tx, operation, BULK).await?;
-        Ok(tx)
-    }
-
-    /// The only place that says whose rows a transaction sees. The operation's name goes along, so that the
-    /// server's log and `pg_stat_activity` show what a connection is doing.
-    async fn enter(&self, tx: &mut Tx, operation: &'static str, limit: Duration) -> StoreResult<()> {
-        let limit_ms = limit.as_millis().to_string();
-        let enter: Sql<'_> = sqlx::query(
-            "select set_config('app.tenant_id', $1, true), set_config('application_name', $2, true), \
-             set_config('statement_timeout', $3, true), set_config('lock_timeout', $3, true)",
-        );
-        tx.execute(enter.bind(self.tenant.as_str()).bind(operation).bind(limit_ms)).await?;
-        Ok(())
+        Tx::begin(&self.postgres, &Whose::Tenant(self.tenant.clone()), operation, BULK).await
     }
 }

@@ -2,24 +2,26 @@
 
 use std::time::Duration;
 
+use sqlx::Transaction;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::Instant;
 
 use super::fault::fault;
+use super::pool::Postgres;
+use crate::catalog::Whose;
 use crate::deadline::late;
 use crate::ports::StoreResult;
 
 /// A statement with its arguments.
-pub(super) type Sql<'q> = Query<'q, Postgres, PgArguments>;
+pub(super) type Sql<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
 /// Reads one row.
 pub(super) type Read<T> = fn(&PgRow) -> sqlx::Result<T>;
 
 /// A transaction. Dropped without [`Tx::commit`], it never happened.
 pub(crate) struct Tx {
-    inner: Transaction<'static, Postgres>,
+    inner: Transaction<'static, sqlx::Postgres>,
     operation: &'static str,
     deadline: Instant,
     limit: Duration,
@@ -27,13 +29,14 @@ pub(crate) struct Tx {
 
 impl Tx {
     /// Begins a transaction that ends within `limit` or fails.
-    pub(super) async fn begin(pool: &PgPool, operation: &'static str, limit: Duration) -> StoreResult<Self> {
+    pub(super) async fn begin(
+        postgres: &Postgres,
+        whose: &Whose,
+        operation: &'static str,
+        limit: Duration,
+    ) -> StoreResult<Self> {
         let deadline = Instant::now() + limit;
-        let begin = tokio::time::timeout_at(deadline, pool.begin());
-        let inner = match begin.await {
-            Ok(connection) => connection.map_err(fault(operation))?,
-            Err(_) => return Err(late(operation, limit)),
-        };
+        let inner = within(deadline, limit, operation, postgres.begin(whose, operation, limit)).await?;
         Ok(Self { inner, operation, deadline, limit })
     }
 

@@ -1,0 +1,389 @@
+//! The two databases as one: transactions with a name, a deadline, and rows of one tenant or for one purpose.
+//!
+//! On PostgreSQL a transaction says whose rows it sees, and row level security holds it to that. In a SQLite file every
+//! statement has to name its tenant; a transaction that writes holds the file's write lock from its beginning
+//! (`BEGIN IMMEDIATE`), so that what it reads stays true until it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::tenant::TenantId;
+#[cfg(feature = "postgres")]
+use sqlx::Transaction;
+use sqlx::pool::PoolConnection;
+use sqlx::{Sqlite, SqliteConnection};
+use tokio::time::Instant;
+
+use super::sql::{Read, Row, Sql, sql};
+use crate::deadline::{BULK, CALL, late};
+use crate::embedded::{SqliteFile, sqlite_error_kind};
+use crate::error::{FaultKind, StoreError};
+use crate::ports::StoreResult;
+#[cfg(feature = "postgres")]
+use crate::postgres::{Postgres, postgres_error_kind};
+
+/// A database.
+#[derive(Clone)]
+pub(crate) enum Db {
+    /// A server that other processes use too.
+    #[cfg(feature = "postgres")]
+    Postgres(Postgres),
+    /// A file of this process.
+    Sqlite(Arc<SqliteFile>),
+}
+
+/// A purpose for which some tables are read of every tenant, or tables of no tenant. A role of its own in PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// Who exists and who may do what.
+    Directory,
+    /// What waits for the queue, and what is due.
+    Relay,
+    /// Users and their sessions, and where they are members.
+    Identity,
+}
+
+/// On whose behalf rows are read and written.
+#[derive(Debug, Clone)]
+pub(crate) enum Whose {
+    /// A tenant's own rows and no others.
+    Tenant(TenantId),
+    /// What a purpose needs of every tenant.
+    Reader(Reader),
+    /// No tenant's rows: for statements about the database itself.
+    Nobody,
+}
+
+impl Db {
+    /// The rows of one tenant.
+    pub(crate) fn tenant(&self, tenant: &TenantId) -> View {
+        View { db: self.clone(), whose: Whose::Tenant(tenant.clone()) }
+    }
+
+    /// What a purpose needs of every tenant.
+    pub(crate) fn reader(&self, reader: Reader) -> View {
+        View { db: self.clone(), whose: Whose::Reader(reader) }
+    }
+}
+
+/// A database as seen on somebody's behalf.
+#[derive(Clone)]
+pub(crate) struct View {
+    db: Db,
+    whose: Whose,
+}
+
+impl View {
+    /// A transaction that writes.
+    pub(crate) async fn write(&self, operation: &'static str) -> StoreResult<Tx> {
+        self.begin(operation, CALL).await
+    }
+
+    /// As [`View::write`], for work that takes longer than a small call may: it moves a whole document or more.
+    pub(crate) async fn write_bulk(&self, operation: &'static str) -> StoreResult<Tx> {
+        self.begin(operation, BULK).await
+    }
+
+    async fn begin(&self, operation: &'static str, limit: Duration) -> StoreResult<Tx> {
+        let call = Call::new(operation, limit);
+        let inner = match &self.db {
+            #[cfg(feature = "postgres")]
+            Db::Postgres(postgres) => {
+                let begin = Box::pin(postgres.begin(&self.whose, operation, limit));
+                Inner::Postgres(call.within(begin, postgres_error_kind).await?)
+            }
+            Db::Sqlite(file) => {
+                let transaction =
+                    call.within(file.write().begin_with("BEGIN IMMEDIATE"), sqlite_error_kind).await?;
+                Inner::Sqlite { transaction, file: Arc::clone(file), leaves_traces: false }
+            }
+        };
+        Ok(Tx { inner, call })
+    }
+
+    /// For statements that only read. In a file each of them sees what is committed when it begins.
+    pub(crate) async fn read(&self, operation: &'static str) -> StoreResult<Tx> {
+        match &self.db {
+            #[cfg(feature = "postgres")]
+            Db::Postgres(_) => self.begin(operation, CALL).await,
+            Db::Sqlite(file) => {
+                let call = Call::new(operation, CALL);
+                let reader = call.within(file.read().acquire(), sqlite_error_kind).await?;
+                Ok(Tx { inner: Inner::SqliteReader(reader), call })
+            }
+        }
+    }
+
+    /// The only row of a single statement that reads, if there is one.
+    pub(crate) async fn optional<T>(
+        &self,
+        operation: &'static str,
+        sql: Sql<'_>,
+        read: Read<T>,
+    ) -> StoreResult<Option<T>> {
+        let mut tx = self.read(operation).await?;
+        let row = tx.optional(sql, read).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+
+    /// The only row of a single statement that reads.
+    pub(crate) async fn one<T>(
+        &self,
+        operation: &'static str,
+        sql: Sql<'_>,
+        read: Read<T>,
+    ) -> StoreResult<T> {
+        let mut tx = self.read(operation).await?;
+        let row = tx.one(sql, read).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+
+    /// All rows of a single statement that reads.
+    pub(crate) async fn all<T>(
+        &self,
+        operation: &'static str,
+        sql: Sql<'_>,
+        read: Read<T>,
+    ) -> StoreResult<Vec<T>> {
+        let mut tx = self.read(operation).await?;
+        let rows = tx.all(sql, read).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// Runs a single statement that writes. Returns how many rows it touched.
+    pub(crate) async fn execute(&self, operation: &'static str, sql: Sql<'_>) -> StoreResult<u64> {
+        match &self.db {
+            #[cfg(feature = "postgres")]
+            Db::Postgres(_) => {
+                let mut tx = self.begin(operation, CALL).await?;
+                let rows = tx.execute(sql).await?;
+                tx.commit().await?;
+                Ok(rows)
+            }
+            // A single statement is a transaction by itself.
+            Db::Sqlite(file) => {
+                let done = sql.sqlite().execute(file.write());
+                Ok(Call::new(operation, CALL).within(done, sqlite_error_kind).await?.rows_affected())
+            }
+        }
+    }
+}
+
+/// The name and the deadline of a call.
+#[derive(Clone, Copy)]
+struct Call {
+    operation: &'static str,
+    deadline: Instant,
+    limit: Duration,
+}
+
+impl Call {
+    fn new(operation: &'static str, limit: Duration) -> Self {
+        Self { operation, deadline: Instant::now() + limit, limit }
+    }
+
+    async fn within<T>(
+        self,
+        work: impl Future<Output = sqlx::Result<T>>,
+        kind: fn(&sqlx::Error) -> FaultKind,
+    ) -> StoreResult<T> {
+        match tokio::time::timeout_at(self.deadline, work).await {
+            Ok(done) => done.map_err(|error| StoreError::of(kind(&error), self.operation, error)),
+            Err(_) => Err(late(self.operation, self.limit)),
+        }
+    }
+
+    fn unreadable(self, error: sqlx::Error) -> StoreError {
+        StoreError::permanent(self.operation, error)
+    }
+}
+
+enum Inner {
+    #[cfg(feature = "postgres")]
+    Postgres(Transaction<'static, sqlx::Postgres>),
+    Sqlite {
+        transaction: sqlx::Transaction<'static, Sqlite>,
+        file: Arc<SqliteFile>,
+        leaves_traces: bool,
+    },
+    SqliteReader(PoolConnection<Sqlite>),
+}
+
+impl Inner {
+    /// The connection to a file; `None` on PostgreSQL.
+    fn sqlite(&mut self) -> Option<&mut SqliteConnection> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
+            Self::Sqlite { transaction, .. } => Some(&mut *transaction),
+            Self::SqliteReader(reader) => Some(&mut *reader),
+        }
+    }
+}
+
+/// A transaction. Dropped without [`Tx::commit`], it never happened.
+pub(crate) struct Tx {
+    inner: Inner,
+    call: Call,
+}
+
+/// Runs a statement by one of the driver's methods, under the deadline of the call.
+macro_rules! run {
+    ($self:ident, $sql:ident, $method:ident, $row:expr) => {{
+        let call = $self.call;
+        match &mut $self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(transaction) => {
+                let work = $sql.postgres().$method(&mut **transaction);
+                call.within(Box::pin(work), postgres_error_kind).await.map($row(Row::Postgres))
+            }
+            Inner::Sqlite { transaction, .. } => {
+                let work = $sql.sqlite().$method(&mut **transaction);
+                call.within(Box::pin(work), sqlite_error_kind).await.map($row(Row::Sqlite))
+            }
+            Inner::SqliteReader(reader) => {
+                let work = $sql.sqlite().$method(&mut **reader);
+                call.within(Box::pin(work), sqlite_error_kind).await.map($row(Row::Sqlite))
+            }
+        }
+    }};
+}
+
+fn of_one<R>(row: fn(R) -> Row) -> impl Fn(R) -> Row {
+    row
+}
+
+fn of_optional<R>(row: fn(R) -> Row) -> impl Fn(Option<R>) -> Option<Row> {
+    move |found| found.map(row)
+}
+
+fn of_all<R>(row: fn(R) -> Row) -> impl Fn(Vec<R>) -> Vec<Row> {
+    move |found| found.into_iter().map(row).collect()
+}
+
+impl Tx {
+    /// The name of the operation, such as `catalog.accept`.
+    pub(crate) const fn operation(&self) -> &'static str {
+        self.call.operation
+    }
+
+    /// Runs a statement and returns how many rows it touched.
+    pub(crate) async fn execute(&mut self, sql: Sql<'_>) -> StoreResult<u64> {
+        let call = self.call;
+        match &mut self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(transaction) => {
+                let work = sql.postgres().execute(&mut **transaction);
+                call.within(Box::pin(work), postgres_error_kind).await.map(|done| done.rows_affected())
+            }
+            Inner::Sqlite { transaction, .. } => {
+                let work = sql.sqlite().execute(&mut **transaction);
+                call.within(Box::pin(work), sqlite_error_kind).await.map(|done| done.rows_affected())
+            }
+            Inner::SqliteReader(reader) => {
+                let work = sql.sqlite().execute(&mut **reader);
+                call.within(Box::pin(work), sqlite_error_kind).await.map(|done| done.rows_affected())
+            }
+        }
+    }
+
+    /// The only row, if there is one.
+    pub(crate) async fn optional<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<Option<T>> {
+        let row = run!(self, sql, fetch_optional, of_optional)?;
+        row.as_ref().map(read).transpose().map_err(|error| self.call.unreadable(error))
+    }
+
+    /// The only row.
+    pub(crate) async fn one<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<T> {
+        let row = run!(self, sql, fetch_one, of_one)?;
+        read(&row).map_err(|error| self.call.unreadable(error))
+    }
+
+    /// All rows.
+    pub(crate) async fn all<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<Vec<T>> {
+        let rows = run!(self, sql, fetch_all, of_all)?;
+        rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(|error| self.call.unreadable(error))
+    }
+
+    /// Makes it happen.
+    pub(crate) async fn commit(self) -> StoreResult<()> {
+        match self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(transaction) => {
+                self.call.within(Box::pin(transaction.commit()), postgres_error_kind).await
+            }
+            Inner::Sqlite { transaction, file, leaves_traces } => {
+                self.call.within(Box::pin(transaction.commit()), sqlite_error_kind).await?;
+                if leaves_traces {
+                    file.scrub_noted();
+                }
+                Ok(())
+            }
+            Inner::SqliteReader(_) => Ok(()),
+        }
+    }
+
+    /// Goes on as another role of PostgreSQL, which reaches other tables; `None` goes back to the role that it began as.
+    pub(crate) async fn become_reader(&mut self, reader: Option<Reader>) -> StoreResult<()> {
+        #[cfg(feature = "postgres")]
+        if let Inner::Postgres(_) = self.inner {
+            let role = reader.map_or("set local role none", Reader::set_role);
+            return self.execute(sql(role)).await.map(drop);
+        }
+        let _ = reader;
+        Ok(())
+    }
+
+    /// Says that this transaction deletes what shall be in no part of the database any more. PostgreSQL sees to that by
+    /// itself (`VACUUM`); a file is cleaned soon after the commit.
+    pub(crate) async fn leave_no_traces(&mut self) -> StoreResult<()> {
+        let call = self.call;
+        if let Inner::Sqlite { transaction, leaves_traces, .. } = &mut self.inner {
+            call.within(crate::embedded::note_deletion(transaction), sqlite_error_kind).await?;
+            *leaves_traces = true;
+        }
+        Ok(())
+    }
+
+    /// Deletes the tenant's rows from every table that has a `tenant_id` but `tenants` itself. Which tables those are
+    /// says the database, so that one that is added later is not forgotten.
+    pub(crate) async fn tenant_rows_delete(&mut self, tenant: &TenantId) -> StoreResult<()> {
+        match &self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(_) => {
+                for table in self.all(sql(TABLES_POSTGRES), |row| row.text("name")).await? {
+                    self.table_rows_delete(&format!("public.{table}"), tenant).await?;
+                }
+            }
+            _ => {
+                // Rows refer to rows that go in the same transaction.
+                self.execute(sql("pragma defer_foreign_keys = on")).await?;
+                for table in self.all(sql(TABLES_SQLITE), |row| row.text("name")).await? {
+                    self.table_rows_delete(&format!("\"{table}\""), tenant).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `table` is a name as the database quotes it.
+    async fn table_rows_delete(&mut self, table: &str, tenant: &TenantId) -> StoreResult<()> {
+        let text = format!("delete from {table} where tenant_id = $1");
+        self.execute(Sql::of_table(text).bind(tenant.as_str())).await.map(drop)
+    }
+}
+
+/// Those that others refer to come last.
+#[cfg(feature = "postgres")]
+const TABLES_POSTGRES: &str = "
+select quote_ident(c.relname) as name from pg_class c
+join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> 'tenants'
+order by exists (select from pg_constraint where contype = 'f' and confrelid = c.oid), 1";
+
+const TABLES_SQLITE: &str = "
+select name from sqlite_master as found where type = 'table' and name <> 'tenants'
+    and exists (select 1 from pragma_table_info(found.name) where name = 'tenant_id')";
