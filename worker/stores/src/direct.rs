@@ -1,22 +1,30 @@
 //! The servers read and written directly, past every port and every scope, for tests that compare what a
 //! tenant is shown with what is there.
 
+#[cfg(feature = "mongo")]
 use mongodb::bson::{Document, doc};
+#[cfg(feature = "mongo")]
 use mongodb::{Client, Database};
+#[cfg(feature = "neo4j")]
 use neo4rs::{Graph, Query};
+#[cfg(any(feature = "postgres", feature = "mongo", feature = "neo4j"))]
 use serde_json::Value;
+#[cfg(feature = "postgres")]
 use sqlx::postgres::PgPoolOptions;
+#[cfg(feature = "postgres")]
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
 /// What a driver said.
 pub type DirectError = Box<dyn std::error::Error + Send + Sync>;
 
+#[cfg(feature = "postgres")]
 /// PostgreSQL as any role.
 #[derive(Clone)]
 pub struct DirectPostgres {
     pool: PgPool,
 }
 
+#[cfg(feature = "postgres")]
 impl DirectPostgres {
     /// Connects as the role of `url`.
     pub async fn connect(url: &str) -> Result<Self, DirectError> {
@@ -53,12 +61,14 @@ impl DirectPostgres {
     }
 }
 
+#[cfg(feature = "mongo")]
 /// The database of texts and extractions.
 #[derive(Clone)]
 pub struct DirectMongo {
     database: Database,
 }
 
+#[cfg(feature = "mongo")]
 impl DirectMongo {
     /// Connects to the database of `url`.
     pub async fn connect(url: &str) -> Result<Self, DirectError> {
@@ -101,12 +111,14 @@ impl DirectMongo {
     }
 }
 
+#[cfg(feature = "neo4j")]
 /// The graph server.
 #[derive(Clone)]
 pub struct DirectNeo4j {
     graph: Graph,
 }
 
+#[cfg(feature = "neo4j")]
 impl DirectNeo4j {
     /// Connects to the server of `url`, which asks for no password.
     pub async fn connect(url: &str) -> Result<Self, DirectError> {

@@ -18,6 +18,7 @@ mod cache;
 #[expect(dead_code, unused_imports, reason = "the stores move onto it one after the other")]
 mod catalog;
 mod config;
+mod content_db;
 mod data_dir;
 mod deadline;
 mod directory;
@@ -35,9 +36,10 @@ mod scoped;
 mod self_test;
 
 pub use blobs::{Leftovers, Swept};
-pub use config::{Backends, InvalidStores, StoresConfig};
+pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};
 pub use error::StoreError;
+#[cfg(feature = "neo4j")]
 pub use index::neo4j::TenantCypher;
 #[cfg(feature = "test-support")]
 pub use open::open_without_redis;

@@ -3,18 +3,29 @@
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
+#[cfg(feature = "postgres")]
 use secrecy::SecretString;
 
 use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
+#[cfg(feature = "postgres")]
+use crate::catalog::Db;
 use crate::config::{Backends, InvalidStores, StoresConfig};
+#[cfg(feature = "postgres")]
+use crate::content_db::ContentDb;
 use crate::directory::{Answers, CachedDirectory, DirectoryNews, DirectoryRows};
+#[cfg(feature = "mongo")]
 use crate::documents::mongo::{Mongo, MongoDocuments};
+#[cfg(feature = "postgres")]
+use crate::documents::sql::SqlDocuments;
+#[cfg(feature = "neo4j")]
 use crate::index::neo4j::Neo4j;
-use crate::index::server::ServerIndexes;
+#[cfg(feature = "postgres")]
+use crate::index::sql::{Graph, SqlIndex};
 use crate::ports::{
     Catalog, Directory, Documents, DueSchedules, Identities, Index, Lifecycle, OutboxRelay, SettingsRelay,
 };
+#[cfg(feature = "postgres")]
 use crate::postgres::{PgCatalogs, PgDirectory, PgIdentities, PgOutbox, PgSchedules, PgSettings, Postgres};
 use crate::scoped::{Ports, Scope, Stores};
 use crate::{embedded, self_test};
@@ -117,9 +128,12 @@ async fn open_backend(
     let (clock, news) = (Arc::clone(clock), news.clone());
     match &config.backends {
         Backends::Embedded => embedded::open(&config.data_dir, clock, news).await,
+        #[cfg(feature = "postgres")]
         Backends::Servers { postgres_url, mongo_url, neo4j_url } => {
-            open_servers(postgres_url, mongo_url, neo4j_url, clock, news).await
+            open_servers(postgres_url, mongo_url.as_ref(), neo4j_url.as_ref(), clock, news).await
         }
+        #[cfg(not(feature = "postgres"))]
+        Backends::Servers { .. } => Err(InvalidStores::not_compiled_in("POSTGRES_URL", "postgres")),
     }
 }
 
@@ -146,27 +160,62 @@ pub(crate) struct Backend {
 ///
 /// # Errors
 /// When one does not answer, or is not set up.
+#[cfg(feature = "postgres")]
 async fn open_servers(
     postgres_url: &SecretString,
-    mongo_url: &SecretString,
-    neo4j_url: &SecretString,
+    mongo_url: Option<&SecretString>,
+    neo4j_url: Option<&SecretString>,
     clock: SharedClock,
     news: DirectoryNews,
 ) -> Result<Backend, InvalidStores> {
     let postgres = Postgres::open(postgres_url).await?;
-    let mongo = Mongo::open(mongo_url).await?;
-    let neo4j = Neo4j::new(neo4j_url)?;
-    neo4j.answers().await?;
-    let catalogs = PgCatalogs::new(postgres.clone(), news, Arc::clone(&clock));
+    let content = ContentDb::Postgres(Db::Postgres(postgres.clone()));
+    let documents = open_documents(mongo_url, &content).await?;
+    let graph = open_graph(neo4j_url, &clock).await?;
+    let catalogs = PgCatalogs::new(postgres.clone(), news, clock);
     Ok(Backend {
         catalog: Box::new(catalogs.clone()),
         lifecycle: Box::new(catalogs),
-        documents: Box::new(MongoDocuments::new(mongo)),
-        index: Box::new(ServerIndexes::new(postgres.clone(), Arc::new(neo4j), clock)),
+        documents,
+        index: Box::new(SqlIndex::new(content, graph)),
         rows: Arc::new(PgDirectory::new(postgres.clone())),
         outbox: Arc::new(PgOutbox::new(postgres.clone())),
         schedules: Arc::new(PgSchedules::new(postgres.clone())),
         settings: Arc::new(PgSettings::new(postgres.clone())),
         identities: Arc::new(PgIdentities::new(postgres)),
     })
+}
+
+/// Texts and extractions: in MongoDB if it is named.
+#[cfg(feature = "postgres")]
+async fn open_documents(
+    mongo_url: Option<&SecretString>,
+    content: &ContentDb,
+) -> Result<Box<dyn Scope<dyn Documents>>, InvalidStores> {
+    match mongo_url {
+        None => Ok(Box::new(SqlDocuments::new(content.clone()))),
+        #[cfg(feature = "mongo")]
+        Some(url) => Ok(Box::new(MongoDocuments::new(Mongo::open(url).await?))),
+        #[cfg(not(feature = "mongo"))]
+        Some(_) => Err(InvalidStores::not_compiled_in("MONGO_URL", "mongo")),
+    }
+}
+
+/// Entities and relations: in Neo4j if it is named.
+#[cfg(feature = "postgres")]
+async fn open_graph(neo4j_url: Option<&SecretString>, clock: &SharedClock) -> Result<Graph, InvalidStores> {
+    match neo4j_url {
+        None => Ok(Graph::Sql),
+        #[cfg(feature = "neo4j")]
+        Some(url) => {
+            let neo4j = Neo4j::new(url)?;
+            neo4j.answers().await?;
+            Ok(Graph::Neo4j(Arc::new(neo4j), Arc::clone(clock)))
+        }
+        #[cfg(not(feature = "neo4j"))]
+        Some(_) => {
+            let _ = clock;
+            Err(InvalidStores::not_compiled_in("NEO4J_URL", "neo4j"))
+        }
+    }
 }

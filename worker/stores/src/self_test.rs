@@ -194,8 +194,13 @@ impl Settings {
                 let setting = "TENANTRY_DATA_DIR";
                 Self { catalog: setting, documents: setting, index: setting }
             }
-            Backends::Servers { .. } => {
-                Self { catalog: "POSTGRES_URL", documents: "MONGO_URL", index: "NEO4J_URL" }
+            Backends::Servers { mongo_url, neo4j_url, .. } => {
+                let catalog = "POSTGRES_URL";
+                Self {
+                    catalog,
+                    documents: mongo_url.as_ref().map_or(catalog, |_| "MONGO_URL"),
+                    index: neo4j_url.as_ref().map_or(catalog, |_| "NEO4J_URL"),
+                }
             }
         }
     }

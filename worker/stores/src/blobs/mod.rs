@@ -2,8 +2,9 @@
 
 mod leftovers;
 mod local;
+#[cfg(feature = "s3")]
 mod s3;
-#[cfg(test)]
+#[cfg(all(test, feature = "s3"))]
 mod s3_server;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 
+#[cfg(feature = "s3")]
 use self::s3::S3Settings;
 use crate::config::{InvalidStores, StoresConfig};
 use crate::deadline::{BULK, within};
@@ -93,7 +95,13 @@ impl ObjectBlobs {
         let Some(url) = &config.blobs_url else {
             return Self::local(&config.data_dir);
         };
-        Self::remote(&S3Settings::read(url, |name| std::env::var(name).ok())?)
+        #[cfg(feature = "s3")]
+        return Self::remote(&S3Settings::read(url, |name| std::env::var(name).ok())?);
+        #[cfg(not(feature = "s3"))]
+        {
+            let _ = url;
+            Err(InvalidStores::not_compiled_in("TENANTRY_BLOBS_URL", "s3"))
+        }
     }
 
     fn local(data: &std::path::Path) -> Result<Self, InvalidStores> {
@@ -101,6 +109,7 @@ impl ObjectBlobs {
         Ok(Self { store, root: Path::default(), folder })
     }
 
+    #[cfg(feature = "s3")]
     fn remote(settings: &S3Settings) -> Result<Self, InvalidStores> {
         let root = Path::from(settings.prefix.as_str());
         Ok(Self { store: s3::client(settings)?, root, folder: None })
@@ -335,6 +344,7 @@ fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io
 #[cfg(test)]
 mod tenant_blobs_tests {
     use super::*;
+    #[cfg(feature = "s3")]
     use crate::blobs::s3_server;
 
     #[tokio::test]
@@ -362,6 +372,7 @@ mod tenant_blobs_tests {
         }
     }
 
+    #[cfg(feature = "s3")]
     fn s3(endpoint: &str) -> ObjectBlobs {
         let variable = |name| match name {
             "S3_ENDPOINT" => Some(endpoint.to_owned()),
@@ -373,6 +384,7 @@ mod tenant_blobs_tests {
         ObjectBlobs::remote(&S3Settings::read("s3://originals/eu", variable).unwrap()).unwrap()
     }
 
+    #[cfg(feature = "s3")]
     #[tokio::test]
     async fn originals_in_s3_are_kept_and_forgotten_like_local_ones() {
         // A TLS choice is made when the stores are opened; this test makes a client without opening them.
@@ -400,6 +412,7 @@ mod tenant_blobs_tests {
         }
     }
 
+    #[cfg(feature = "s3")]
     #[tokio::test]
     async fn an_s3_that_does_not_answer_is_a_passing_fault() {
         let _ = rustls::crypto::ring::default_provider().install_default();

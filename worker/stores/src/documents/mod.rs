@@ -1,6 +1,8 @@
 //! Texts of documents, and what was extracted from their chunks.
 
+#[cfg(feature = "mongo")]
 pub(crate) mod mongo;
+pub(crate) mod sql;
 
 use std::ops::Range;
 

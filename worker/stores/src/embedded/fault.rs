@@ -11,7 +11,7 @@ use crate::ports::StoreResult;
 
 /// A fault below the port, before it is known which operation met it.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     #[error(transparent)]
     Sqlite(#[from] sqlx::Error),
     #[error(transparent)]
@@ -100,7 +100,7 @@ fn code_kind(code: i32) -> FaultKind {
 }
 
 /// Runs one call of a port under its deadline and says which operation failed.
-pub(super) async fn call<T>(
+pub(crate) async fn call<T>(
     operation: &'static str,
     limit: Duration,
     call: impl Future<Output = Result<T, Fault>> + Send,

@@ -7,12 +7,10 @@
 mod catalog;
 mod column;
 mod directory;
-mod documents;
 mod due_schedules;
 mod fault;
 mod file;
 mod identities;
-mod index;
 mod open;
 mod outbox;
 mod scrub;
@@ -20,7 +18,8 @@ mod settings;
 mod tenant_files;
 mod tenant_tables;
 
-pub(crate) use fault::sqlx_kind as sqlite_error_kind;
+pub(crate) use fault::{call, sqlx_kind as sqlite_error_kind};
 pub(crate) use file::SqliteFile;
 pub(crate) use open::open;
 pub(crate) use scrub::note as note_deletion;
+pub(crate) use tenant_files::TenantFiles;

@@ -7,18 +7,19 @@ use sqlx::sqlite::SqliteSynchronous;
 
 use super::catalog::SqliteCatalog;
 use super::directory::SqliteDirectory;
-use super::documents::SqliteDocuments;
 use super::due_schedules::SqliteDueSchedules;
 use super::fault::{Fault, is_damage};
 use super::file::{SqliteFile, Usage};
 use super::identities::SqliteIdentities;
-use super::index::SqliteIndex;
 use super::outbox::SqliteOutbox;
 use super::settings::SqliteSettings;
 use super::tenant_files::TenantFiles;
 use crate::config::InvalidStores;
+use crate::content_db::ContentDb;
 use crate::data_dir;
 use crate::directory::DirectoryNews;
+use crate::documents::sql::SqlDocuments;
+use crate::index::sql::{Graph, SqlIndex};
 use crate::open::Backend;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/catalog");
@@ -64,7 +65,7 @@ pub(crate) async fn open(
     news: DirectoryNews,
 ) -> Result<Backend, InvalidStores> {
     data_dir::ensure(data)?;
-    let tenants = TenantFiles::new(data_dir::private_dir(&data.join("tenants"))?);
+    let content = ContentDb::Files(TenantFiles::new(data_dir::private_dir(&data.join("tenants"))?));
     let path = data.join("catalog.db");
     let catalog = SqliteFile::open(&path, &USAGE).await.map_err(|fault| refused(&path, &fault))?;
     let catalog = Arc::new(catalog);
@@ -72,8 +73,8 @@ pub(crate) async fn open(
     Ok(Backend {
         catalog: Box::new(catalogs.clone()),
         lifecycle: Box::new(catalogs),
-        documents: Box::new(SqliteDocuments::new(tenants.clone())),
-        index: Box::new(SqliteIndex::new(tenants)),
+        documents: Box::new(SqlDocuments::new(content.clone())),
+        index: Box::new(SqlIndex::new(content, Graph::Sql)),
         rows: Arc::new(SqliteDirectory::new(Arc::clone(&catalog))),
         outbox: Arc::new(SqliteOutbox::new(Arc::clone(&catalog))),
         schedules: Arc::new(SqliteDueSchedules::new(Arc::clone(&catalog))),

@@ -118,7 +118,7 @@ fn distinct<'a>(texts: impl Iterator<Item = &'a str>, limit: usize) -> Vec<&'a s
 }
 
 /// Thousandths as a number: exact, since both parts are whole numbers that an `f64` holds.
-fn weight(milli: i64) -> f64 {
+pub(super) fn weight(milli: i64) -> f64 {
     let whole = u32::try_from(milli / 1_000).unwrap_or(if milli < 0 { 0 } else { u32::MAX });
     let rest = u32::try_from(milli % 1_000).unwrap_or(0);
     f64::from(whole) + f64::from(rest) / 1_000.0
@@ -243,6 +243,12 @@ impl GraphKeys {
 
 fn is_pair(source: &str, target: &str) -> bool {
     source != target && !source.is_empty() && !target.is_empty()
+}
+
+/// A sum of weights in thousandths, as [`weight`] made it.
+#[expect(clippy::cast_possible_truncation, reason = "no weight is near what an i64 holds")]
+pub(super) fn milli(weight: f64) -> i64 {
+    (weight * 1_000.0).round() as i64
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped to a range that an i64 holds")]

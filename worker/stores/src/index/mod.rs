@@ -1,8 +1,10 @@
 //! The index: what queries read. Chunks of text, and the graph of entities and relations that they mention.
 
-pub(crate) mod fold;
+mod fold;
+mod log;
+#[cfg(feature = "neo4j")]
 pub(crate) mod neo4j;
-pub(crate) mod server;
+pub(crate) mod sql;
 
 use std::ops::Range;
 

@@ -1,18 +1,14 @@
-//! PostgreSQL: the catalog, and the part of the index that is not the graph.
+//! PostgreSQL: the catalog.
 //!
-//! There are few ways to a connection, each a transaction with a name: as one tenant ([`TenantDb::tx`]), and
+//! There are few ways to a connection, each a transaction with a name: as one tenant ([`pool::TenantDb::tx`]), and
 //! as the reader of the directory, the relay of the outbox, or the keeper of users
 //! ([`Postgres::reader_tx`]). Every table has forced row level security, so a transaction that forgot to say
 //! whose it is sees nothing.
 
 mod catalog;
-mod chunks;
-mod derive;
 mod directory;
 mod fault;
 mod identities;
-mod locks;
-mod mentions;
 mod migrate;
 mod outbox;
 mod pool;
@@ -23,13 +19,11 @@ mod settings;
 mod tx;
 
 pub(crate) use catalog::PgCatalogs;
-pub(crate) use derive::GraphChange;
 pub(crate) use directory::PgDirectory;
 pub(crate) use fault::kind as postgres_error_kind;
 pub(crate) use identities::PgIdentities;
-pub(crate) use mentions::Mentioner;
 pub use migrate::migrate;
 pub(crate) use outbox::PgOutbox;
-pub(crate) use pool::{Postgres, TenantDb};
+pub(crate) use pool::Postgres;
 pub(crate) use schedules::PgSchedules;
 pub(crate) use settings::PgSettings;

@@ -1,6 +1,7 @@
 //! What is written to and read from the graph of a knowledge base.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::plan::{Limits, Quota};
@@ -9,13 +10,14 @@ use neo4rs::{BoltType, Query};
 
 use super::Neo4j;
 use super::cypher::TenantCypher;
+use crate::catalog::Tx;
 use crate::deadline::BULK;
 use crate::error::StoreError;
+use crate::index::log::GraphChange;
 use crate::model::{
     Entity, GraphCounts, Kb, OverQuota, Page, Relation, RelationCursor, WorkspaceId, graph_refused,
 };
 use crate::ports::StoreResult;
-use crate::postgres::GraphChange;
 use crate::{page, tenant_cypher};
 
 const PROVISION: &str = "graph.provision";
@@ -162,6 +164,33 @@ const ENTITIES_DELETE: TenantCypher = tenant_cypher!(
 type Row = HashMap<&'static str, BoltType>;
 
 impl Neo4j {
+    /// Makes the graph agree with `change`, unless it would then have more than `limits` allow, and commits `tx`, which
+    /// holds the mention log and its locks.
+    ///
+    /// Log and graph change together as far as two servers can: the graph is written while PostgreSQL holds the locks,
+    /// and the log is committed last. If that commit fails the graph is ahead of the log, until the same call is made
+    /// again: it derives everything anew that it touches.
+    pub(crate) async fn apply_and_commit(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        kb: &Kb,
+        change: GraphChange,
+        limits: &Limits,
+        (tx, now_s): (Tx, i64),
+    ) -> StoreResult<Result<(), OverQuota>> {
+        if let Some(over) = self.refused(tenant, &kb.workspace, &change, limits).await? {
+            return Ok(Err(over));
+        }
+        // A caller that gives up from here on leaves a task behind that keeps the locks to its end: Neo4j would carry
+        // out the statement that it has already, and do it after whatever the next attempt writes.
+        let (neo4j, tenant, kb) = (Arc::clone(self), tenant.clone(), kb.clone());
+        let write = tokio::spawn(async move {
+            neo4j.apply(&tenant, &kb, &change, now_s).await?;
+            tx.commit().await.map(Ok)
+        });
+        write.await.unwrap_or_else(|error| Err(StoreError::transient("index.graph_replace", error)))
+    }
+
     /// Makes the graph of a knowledge base agree with `change`, in one transaction. `now_s` is the time in
     /// seconds.
     pub(crate) async fn apply(
