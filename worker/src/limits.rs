@@ -31,7 +31,7 @@ const COMPARE: &str = "settings";
 /// A tenant whose plan is not defined and that has no limits of its own is left alone: a program that embeds the
 /// worker may set its limits by itself. So is a queue without a decision.
 pub struct LimitsKeeper {
-    settings: Arc<dyn SettingsRelay>,
+    settings: Arc<SettingsRelay>,
     queue: Queue,
     plans: Plans,
     /// How far the comparison has come in each shard.
@@ -52,7 +52,7 @@ pub enum KeepError {
 impl LimitsKeeper {
     /// Tells `queue` what `settings` say, by `plans`.
     #[must_use]
-    pub fn new(settings: Arc<dyn SettingsRelay>, queue: Queue, plans: Plans) -> Self {
+    pub fn new(settings: Arc<SettingsRelay>, queue: Queue, plans: Plans) -> Self {
         Self { settings, queue, plans, cursors: Mutex::default() }
     }
 

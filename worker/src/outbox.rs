@@ -6,7 +6,7 @@ use std::time::Duration;
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampedJob, Verifier};
 use jobs::queue::{Queue, QueueError};
-use stores::ports::OutboxRow;
+use stores::OutboxRow;
 use stores::{OutboxRelay, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ const BATCH: u32 = 100;
 /// each job.
 pub struct Relay {
     /// The rows.
-    pub outbox: Arc<dyn OutboxRelay>,
+    pub outbox: Arc<OutboxRelay>,
     /// Where they go.
     pub queue: Queue,
     /// Reads where an envelope goes; it grants nothing.

@@ -26,7 +26,7 @@ const BATCH: u32 = 100;
 /// tenant or of a removed member does not fire, and the job keeps the tenant, actor and role of the template.
 pub struct Scheduler {
     /// What is due.
-    pub schedules: Arc<dyn DueSchedules>,
+    pub schedules: Arc<DueSchedules>,
     /// Checks templates.
     pub verifier: Verifier,
     /// Signs the copies.

@@ -23,7 +23,7 @@ use crate::auth::{Grant, InvitationToken, KeyMint, OwnTokens};
 /// What [`Accounts`] works with.
 pub struct AccountsParts {
     /// Users and sessions.
-    pub identities: Arc<dyn Identities>,
+    pub identities: Arc<Identities>,
     /// Whether sessions go on; the authenticator asks the same.
     pub sessions: Sessions,
     /// Issues tokens, if the installation has a secret for them.

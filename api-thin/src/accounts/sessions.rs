@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// Whether sessions go on, asked once in a while for each.
 #[derive(Clone)]
 pub struct Sessions {
-    identities: Arc<dyn Identities>,
+    identities: Arc<Identities>,
     clock: SharedClock,
     live: Cache<Uuid, bool>,
 }
@@ -21,7 +21,7 @@ impl Sessions {
 
     /// The sessions that `identities` knows.
     #[must_use]
-    pub fn new(identities: Arc<dyn Identities>, clock: SharedClock) -> Self {
+    pub fn new(identities: Arc<Identities>, clock: SharedClock) -> Self {
         let live = Cache::builder().max_capacity(Self::REMEMBERED).time_to_live(Self::BELIEVED).build();
         Self { identities, clock, live }
     }

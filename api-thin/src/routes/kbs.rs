@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use stores::Catalog;
 use stores::model::{DocumentStatus, Kb};
-use stores::ports::Catalog;
 
 use super::page::Paging;
 use super::text::{invalid, text};
@@ -33,7 +33,7 @@ pub(super) async fn list(
     let (page, next) = asked.cut(reached.collect(), |kb: &Kb| kb.id.to_string())?;
     let mut kbs = Vec::with_capacity(page.len());
     for kb in &page {
-        kbs.push(view(kb, catalog.as_ref()).await?);
+        kbs.push(view(kb, &catalog).await?);
     }
     Ok(Answering(KbList { kbs, next }))
 }
@@ -114,11 +114,11 @@ async fn now<N: Need>(who: &KbCaller<N>) -> Result<Kb, Problem> {
 }
 
 async fn versioned<N: Need>(who: &KbCaller<N>, kb: &Kb) -> Result<Versioned<KbView>, Problem> {
-    let body = view(kb, who.caller.stores.catalog().as_ref()).await?;
+    let body = view(kb, &who.caller.stores.catalog()).await?;
     Ok(Versioned { revision: kb.revision, body })
 }
 
-async fn view(kb: &Kb, catalog: &dyn Catalog) -> Result<KbView, Problem> {
+async fn view(kb: &Kb, catalog: &Catalog) -> Result<KbView, Problem> {
     let totals = catalog.document_totals(&kb.id).await?;
     let documents = DocumentStatus::ALL.iter().map(ToString::to_string).zip(totals).collect();
     Ok(KbView { id: kb.id.clone(), name: kb.name.clone(), created_at: kb.created_at, documents })

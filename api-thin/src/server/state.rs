@@ -24,7 +24,7 @@ pub struct ApiParts {
     /// Who exists and who may do what.
     pub directory: Arc<dyn Directory>,
     /// People who log in.
-    pub identities: Arc<dyn Identities>,
+    pub identities: Arc<Identities>,
     /// Takes the jobs.
     pub queue: Queue,
     /// Signs the jobs.

@@ -105,7 +105,7 @@ async fn seed_catalog(
 /// Nothing in a port makes this row but the relay.
 async fn reject_one(servers: &Servers, context: &TenantContext, now: DateTime<Utc>) {
     let job = job(context);
-    let row = stores::ports::OutboxRow {
+    let row = stores::OutboxRow {
         tenant_id: context.tenant_id().clone(),
         job_id: job.id(),
         wire: job.wire().to_owned(),

@@ -15,7 +15,6 @@ pub mod ports;
 
 mod blobs;
 mod cache;
-#[expect(dead_code, unused_imports, reason = "the stores move onto it one after the other")]
 mod catalog;
 mod config;
 mod content_db;
@@ -25,17 +24,19 @@ mod directory;
 mod documents;
 mod embedded;
 mod error;
-mod flows;
 mod index;
 mod open;
 mod page;
+#[cfg(feature = "postgres")]
 mod percent;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod retention;
 mod scoped;
 mod self_test;
 
 pub use blobs::{Leftovers, Swept};
+pub use catalog::{Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay};
 pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};
 pub use error::StoreError;
@@ -44,6 +45,7 @@ pub use index::neo4j::TenantCypher;
 #[cfg(feature = "test-support")]
 pub use open::open_without_redis;
 pub use open::{Opened, open};
-pub use ports::{Directory, DueSchedules, Identities, OutboxRelay, SettingsRelay};
+pub use ports::Directory;
+#[cfg(feature = "postgres")]
 pub use postgres::migrate;
 pub use scoped::{Stores, TenantStores};

@@ -10,10 +10,11 @@ use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
 #[cfg(feature = "postgres")]
 use crate::catalog::Db;
+use crate::catalog::{Catalogs, DueSchedules, Identities, OutboxRelay, SettingsRelay};
 use crate::config::{Backends, InvalidStores, StoresConfig};
 #[cfg(feature = "postgres")]
 use crate::content_db::ContentDb;
-use crate::directory::{Answers, CachedDirectory, DirectoryNews, DirectoryRows};
+use crate::directory::{Answers, CachedDirectory, DirectoryNews};
 #[cfg(feature = "mongo")]
 use crate::documents::mongo::{Mongo, MongoDocuments};
 #[cfg(feature = "postgres")]
@@ -22,11 +23,9 @@ use crate::documents::sql::SqlDocuments;
 use crate::index::neo4j::Neo4j;
 #[cfg(feature = "postgres")]
 use crate::index::sql::{Graph, SqlIndex};
-use crate::ports::{
-    Catalog, Directory, Documents, DueSchedules, Identities, Index, Lifecycle, OutboxRelay, SettingsRelay,
-};
+use crate::ports::{Directory, Documents, Index};
 #[cfg(feature = "postgres")]
-use crate::postgres::{PgCatalogs, PgDirectory, PgIdentities, PgOutbox, PgSchedules, PgSettings, Postgres};
+use crate::postgres::Postgres;
 use crate::scoped::{Ports, Scope, Stores};
 use crate::{embedded, self_test};
 
@@ -38,13 +37,13 @@ pub struct Opened {
     /// Who exists and who may do what.
     pub directory: Arc<dyn Directory>,
     /// Accepted jobs on their way to the queue.
-    pub outbox: Arc<dyn OutboxRelay>,
+    pub outbox: Arc<OutboxRelay>,
     /// Schedules whose time has come.
-    pub schedules: Arc<dyn DueSchedules>,
+    pub schedules: Arc<DueSchedules>,
     /// What the queue has to know of tenants.
-    pub settings: Arc<dyn SettingsRelay>,
+    pub settings: Arc<SettingsRelay>,
     /// People who log in.
-    pub identities: Arc<dyn Identities>,
+    pub identities: Arc<Identities>,
     /// What requests left behind that were cut short.
     pub leftovers: Leftovers,
 }
@@ -63,8 +62,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let blobs = ObjectBlobs::open(config)?;
     let own_redis = matches!(config.backends, Backends::Embedded).then(|| config.data_dir.join("redis"));
     let ports = Ports {
-        catalog: backend.catalog,
-        lifecycle: backend.lifecycle,
+        catalogs: backend.catalogs.clone(),
         documents: backend.documents,
         index: backend.index,
         blobs: Box::new(blobs.clone()),
@@ -72,15 +70,16 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     };
     self_test::run(&ports, &config.backends, &clock).await?;
     let stores = Stores::new(ports);
-    let leftovers = Leftovers::new(blobs, stores.clone(), Arc::clone(&backend.rows));
-    let directory = CachedDirectory::start(backend.rows, answers, news, redis.nodes, clock);
+    let rows = backend.catalogs.directory_rows();
+    let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
+    let directory = CachedDirectory::start(rows, answers, news, redis.nodes, clock);
     Ok(Opened {
         stores,
         directory: Arc::new(directory),
-        outbox: backend.outbox,
-        schedules: backend.schedules,
-        settings: backend.settings,
-        identities: backend.identities,
+        outbox: Arc::new(backend.catalogs.outbox()),
+        schedules: Arc::new(backend.catalogs.schedules()),
+        settings: Arc::new(backend.catalogs.settings()),
+        identities: Arc::new(backend.catalogs.identities()),
         leftovers,
     })
 }
@@ -101,21 +100,21 @@ pub async fn open_without_redis(
     let backend = open_backend(&config, &clock, &news).await?;
     let blobs = ObjectBlobs::open(&config)?;
     let stores = Stores::new(Ports {
-        catalog: backend.catalog,
-        lifecycle: backend.lifecycle,
+        catalogs: backend.catalogs.clone(),
         documents: backend.documents,
         index: backend.index,
         blobs: Box::new(blobs.clone()),
         cache: Box::new(cache::MemoryCache::new(Arc::clone(&clock))),
     });
-    let leftovers = Leftovers::new(blobs, stores.clone(), Arc::clone(&backend.rows));
+    let rows = backend.catalogs.directory_rows();
+    let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
     Ok(Opened {
         stores,
-        directory: Arc::new(CachedDirectory::alone(backend.rows, answers, news, clock)),
-        outbox: backend.outbox,
-        schedules: backend.schedules,
-        settings: backend.settings,
-        identities: backend.identities,
+        directory: Arc::new(CachedDirectory::alone(rows, answers, news, clock)),
+        outbox: Arc::new(backend.catalogs.outbox()),
+        schedules: Arc::new(backend.catalogs.schedules()),
+        settings: Arc::new(backend.catalogs.settings()),
+        identities: Arc::new(backend.catalogs.identities()),
         leftovers,
     })
 }
@@ -145,15 +144,9 @@ fn install_tls() {
 /// Catalog, documents and index of one kind, opened. Blobs, cache and the directory's cache are the same for
 /// all kinds.
 pub(crate) struct Backend {
-    pub(crate) catalog: Box<dyn Scope<dyn Catalog>>,
-    pub(crate) lifecycle: Box<dyn Scope<dyn Lifecycle>>,
+    pub(crate) catalogs: Catalogs,
     pub(crate) documents: Box<dyn Scope<dyn Documents>>,
     pub(crate) index: Box<dyn Scope<dyn Index>>,
-    pub(crate) rows: Arc<dyn DirectoryRows>,
-    pub(crate) outbox: Arc<dyn OutboxRelay>,
-    pub(crate) schedules: Arc<dyn DueSchedules>,
-    pub(crate) settings: Arc<dyn SettingsRelay>,
-    pub(crate) identities: Arc<dyn Identities>,
 }
 
 /// Connects to the servers.
@@ -172,18 +165,8 @@ async fn open_servers(
     let content = ContentDb::Postgres(Db::Postgres(postgres.clone()));
     let documents = open_documents(mongo_url, &content).await?;
     let graph = open_graph(neo4j_url, &clock).await?;
-    let catalogs = PgCatalogs::new(postgres.clone(), news, clock);
-    Ok(Backend {
-        catalog: Box::new(catalogs.clone()),
-        lifecycle: Box::new(catalogs),
-        documents,
-        index: Box::new(SqlIndex::new(content, graph)),
-        rows: Arc::new(PgDirectory::new(postgres.clone())),
-        outbox: Arc::new(PgOutbox::new(postgres.clone())),
-        schedules: Arc::new(PgSchedules::new(postgres.clone())),
-        settings: Arc::new(PgSettings::new(postgres.clone())),
-        identities: Arc::new(PgIdentities::new(postgres)),
-    })
+    let catalogs = Catalogs::new(Db::Postgres(postgres), news, clock);
+    Ok(Backend { catalogs, documents, index: Box::new(SqlIndex::new(content, graph)) })
 }
 
 /// Texts and extractions: in MongoDB if it is named.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jobs::tenant::{TenantContext, TenantId};
 
-use crate::ports::{Blobs, Cache, Catalog, Documents, Index, Lifecycle};
+use crate::catalog::{Catalog, Catalogs, Lifecycle};
+use crate::ports::{Blobs, Cache, Documents, Index};
 
 /// Makes the stores of one tenant. One implementation for each port and kind of server.
 pub(crate) trait Scope<P: ?Sized>: Send + Sync {
@@ -13,8 +14,7 @@ pub(crate) trait Scope<P: ?Sized>: Send + Sync {
 }
 
 pub(crate) struct Ports {
-    pub(crate) catalog: Box<dyn Scope<dyn Catalog>>,
-    pub(crate) lifecycle: Box<dyn Scope<dyn Lifecycle>>,
+    pub(crate) catalogs: Catalogs,
     pub(crate) documents: Box<dyn Scope<dyn Documents>>,
     pub(crate) index: Box<dyn Scope<dyn Index>>,
     pub(crate) blobs: Box<dyn Scope<dyn Blobs>>,
@@ -40,8 +40,8 @@ impl Stores {
     }
 
     /// The catalog of a tenant, for what looks across tenants inside this crate.
-    pub(crate) fn catalog_of(&self, tenant: &TenantId) -> Arc<dyn Catalog> {
-        self.ports.catalog.scope(tenant)
+    pub(crate) fn catalog_of(&self, tenant: &TenantId) -> Catalog {
+        self.ports.catalogs.of(tenant)
     }
 
     /// The stores of the context's tenant.
@@ -61,14 +61,14 @@ pub struct TenantStores {
 impl TenantStores {
     /// What exists, what was asked for, and what became of it.
     #[must_use]
-    pub fn catalog(&self) -> Arc<dyn Catalog> {
-        self.ports.catalog.scope(&self.tenant)
+    pub fn catalog(&self) -> Catalog {
+        self.ports.catalogs.of(&self.tenant)
     }
 
     /// How what is in the catalog comes to its end.
     #[must_use]
-    pub fn lifecycle(&self) -> Arc<dyn Lifecycle> {
-        self.ports.lifecycle.scope(&self.tenant)
+    pub fn lifecycle(&self) -> Lifecycle {
+        Lifecycle::new(self.catalog())
     }
 
     /// Texts of documents, and what was extracted from them.

@@ -14,12 +14,13 @@ use jobs::tenant::{KbId, TenantId};
 use jobs::{DocumentId, JobId};
 use sha2::{Digest as _, Sha256};
 
+use crate::catalog::Catalog;
 use crate::config::{Backends, InvalidStores};
 use crate::error::StoreError;
 use crate::model::{
     Acceptance, Chunk, Extraction, GraphCounts, Idempotency, Kb, Mention, MentionKind, NewKb, WorkspaceId,
 };
-use crate::ports::{Blobs, Cache, Catalog, Documents, Index, StoreResult};
+use crate::ports::{Blobs, Cache, Documents, Index, StoreResult};
 use crate::scoped::{Ports, Scope};
 
 /// Whose rows are written. Look-alikes, so that a comparison by prefix shows.
@@ -60,7 +61,7 @@ impl Canary {
         Self { now, document: DocumentId::of_name(&name), name, kb }
     }
 
-    async fn catalog(&self, (canary, probe): Pair<dyn Catalog>) -> StoreResult<Seen> {
+    async fn catalog(&self, (canary, probe): Pair<Catalog>) -> StoreResult<Seen> {
         let idempotency = Idempotency {
             key: self.name.clone(),
             fingerprint: self.name.clone(),
@@ -144,7 +145,7 @@ pub(crate) async fn run(
     let canary = Canary::hatch(clock.now());
     let settings = Settings::of(backends);
     let checks = [
-        ("the catalog", settings.catalog, canary.catalog(pair(&*ports.catalog)).await),
+        ("the catalog", settings.catalog, canary.catalog(pair(&ports.catalogs)).await),
         ("the documents", settings.documents, canary.documents(pair(&*ports.documents)).await),
         ("the index", settings.index, canary.index(pair(&*ports.index)).await),
         ("the blobs", "TENANTRY_BLOBS_URL", canary.blobs(pair(&*ports.blobs)).await),
@@ -302,7 +303,7 @@ mod tests {
         let canary = Canary::hatch(SystemClock.now());
         let anyone = "anyone".parse().unwrap();
         for seen in [
-            canary.catalog(pair(&*backend.catalog)).await,
+            canary.catalog(pair(&backend.catalogs)).await,
             canary.documents(pair(&*backend.documents)).await,
             canary.index(pair(&*backend.index)).await,
             canary.blobs(pair(&blobs)).await,
@@ -312,7 +313,7 @@ mod tests {
         judge("the cache", "SETTING", canary.cache(pair(&Separate)).await).unwrap();
 
         let canary = Canary::hatch(SystemClock.now());
-        leaks("catalog", canary.catalog(pair(&Shared(backend.catalog.scope(&anyone)))).await);
+        leaks("catalog", canary.catalog(pair(&Shared(backend.catalogs.scope(&anyone)))).await);
         leaks("documents", canary.documents(pair(&Shared(backend.documents.scope(&anyone)))).await);
         leaks("index", canary.index(pair(&Shared(backend.index.scope(&anyone)))).await);
         leaks("blobs", canary.blobs(pair(&Shared(blobs.scope(&anyone)))).await);

@@ -1,7 +1,6 @@
 //! Originals that no document names, and files of writes that never ended.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
@@ -11,8 +10,8 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::{ObjectBlobs, delete_as_of, fault, local};
+use crate::catalog::DirectoryRows;
 use crate::deadline::{BULK, CALL, within};
-use crate::directory::DirectoryRows;
 use crate::error::{FaultKind, StoreError};
 use crate::ports::StoreResult;
 use crate::scoped::Stores;
@@ -28,7 +27,7 @@ const BATCH: usize = 500;
 pub struct Leftovers {
     blobs: ObjectBlobs,
     stores: Stores,
-    rows: Arc<dyn DirectoryRows>,
+    rows: DirectoryRows,
 }
 
 /// What was removed.
@@ -41,7 +40,7 @@ pub struct Swept {
 }
 
 impl Leftovers {
-    pub(crate) fn new(blobs: ObjectBlobs, stores: Stores, rows: Arc<dyn DirectoryRows>) -> Self {
+    pub(crate) fn new(blobs: ObjectBlobs, stores: Stores, rows: DirectoryRows) -> Self {
         Self { blobs, stores, rows }
     }
 

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::tenant::TenantId;
-#[cfg(feature = "postgres")]
-use sqlx::Transaction;
 use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqliteConnection};
+use sqlx::{Sqlite, Transaction};
 use tokio::time::Instant;
 
 use super::sql::{Read, Row, Sql, sql};
@@ -45,6 +43,7 @@ pub(crate) enum Reader {
 
 /// On whose behalf rows are read and written.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "a file knows no roles"))]
 pub(crate) enum Whose {
     /// A tenant's own rows and no others.
     Tenant(TenantId),
@@ -70,6 +69,7 @@ impl Db {
 #[derive(Clone)]
 pub(crate) struct View {
     db: Db,
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "a file knows no roles"))]
     whose: Whose,
 }
 
@@ -205,23 +205,11 @@ enum Inner {
     #[cfg(feature = "postgres")]
     Postgres(Transaction<'static, sqlx::Postgres>),
     Sqlite {
-        transaction: sqlx::Transaction<'static, Sqlite>,
+        transaction: Transaction<'static, Sqlite>,
         file: Arc<SqliteFile>,
         leaves_traces: bool,
     },
     SqliteReader(PoolConnection<Sqlite>),
-}
-
-impl Inner {
-    /// The connection to a file; `None` on PostgreSQL.
-    fn sqlite(&mut self) -> Option<&mut SqliteConnection> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => None,
-            Self::Sqlite { transaction, .. } => Some(&mut *transaction),
-            Self::SqliteReader(reader) => Some(&mut *reader),
-        }
-    }
 }
 
 /// A transaction. Dropped without [`Tx::commit`], it never happened.
@@ -336,7 +324,8 @@ impl Tx {
         }
     }
 
-    /// Goes on as another role of PostgreSQL, which reaches other tables; `None` goes back to the role that it began as.
+    /// Goes on as another role of PostgreSQL, which reaches other tables; `None` goes back to the role that it began
+    /// as.
     pub(crate) async fn become_reader(&mut self, reader: Option<Reader>) -> StoreResult<()> {
         #[cfg(feature = "postgres")]
         if let Inner::Postgres(_) = self.inner {

@@ -1,7 +1,33 @@
 //! The catalog: what exists, what was asked for, and what became of it; in PostgreSQL or in a SQLite file.
+//!
+//! Each rule stands once, beside its statements, as a method of one of a few types: [`Catalog`] and [`Lifecycle`] for
+//! one tenant, [`Identities`] for people, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`] and [`DirectoryRows`]
+//! for one purpose across tenants.
 
+mod accept;
+mod api_keys;
+mod cancel;
 mod db;
+mod directory;
+mod documents;
+mod history;
+mod identities;
+mod kbs;
+mod lifecycle;
+mod members;
+mod relays;
+mod schedules;
 mod sql;
+mod tenant_catalog;
+mod tenants;
+mod usage;
 
 pub(crate) use db::{Db, Reader, Tx, View, Whose};
+pub(crate) use directory::{DirectoryRows, MemberRecord};
+pub use identities::Identities;
+pub use lifecycle::Lifecycle;
+pub use relays::{OutboxRelay, OutboxRow, SettingsRelay};
+pub use schedules::DueSchedules;
 pub(crate) use sql::{Read, Row, Sql, Value, sql};
+pub use tenant_catalog::Catalog;
+pub(crate) use tenant_catalog::Catalogs;

@@ -16,7 +16,9 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+#[cfg(feature = "postgres")]
+use chrono::SecondsFormat;
+use chrono::{DateTime, Utc};
 use jobs::JobId;
 use serde::de::DeserializeOwned;
 use serde_json::Map;

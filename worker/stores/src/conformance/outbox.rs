@@ -5,8 +5,8 @@ use jobs::JobId;
 
 use super::fixture::{Pair, Party};
 use crate::Opened;
+use crate::OutboxRow;
 use crate::model::Acceptance;
-use crate::ports::OutboxRow;
 
 /// Puts a job into the tenant's outbox at `now`.
 async fn put(party: &Party, now: DateTime<Utc>) -> OutboxRow {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jobs::tenant::{ApiKeyId, Identity, KbId, TenantId, TenantRecord};
 use moka::sync::Cache;
 
-use super::MemberRecord;
+use crate::catalog::MemberRecord;
 use crate::model::{ApiKeyRecord, Cancellations, Kb, TenantPlan};
 use crate::ports::StoreResult;
 

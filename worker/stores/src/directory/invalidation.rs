@@ -1,7 +1,6 @@
 //! Telling every process that a tenant changed, and hearing of it.
 
-use super::{Answers, DirectoryRows};
-use std::sync::Arc;
+use super::Answers;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -10,6 +9,7 @@ use redis::Cmd;
 use redis::aio::{PubSubSink, PubSubStream};
 
 use crate::cache::Commands;
+use crate::catalog::DirectoryRows;
 use crate::deadline::{CALL, within};
 use crate::ports::StoreResult;
 
@@ -91,11 +91,7 @@ impl Slugs {
     }
 
     /// The tenant that is called `slug`.
-    pub(crate) async fn tenant(
-        &self,
-        rows: &Arc<dyn DirectoryRows>,
-        slug: &str,
-    ) -> StoreResult<Option<TenantId>> {
+    pub(crate) async fn tenant(&self, rows: &DirectoryRows, slug: &str) -> StoreResult<Option<TenantId>> {
         if let Some(known) = self.known(slug).await {
             return Ok(known.parse().ok());
         }

@@ -14,12 +14,6 @@ use crate::ports::StoreResult;
 pub(crate) enum Fault {
     #[error(transparent)]
     Sqlite(#[from] sqlx::Error),
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    #[error("the column {0} holds what cannot be read")]
-    Column(&'static str),
-    #[error("{0}")]
-    Conflict(&'static str),
     #[error("the file belongs to another tenant")]
     ForeignFile,
     #[error("the file cannot be made")]
@@ -35,15 +29,12 @@ impl Fault {
             Self::Sqlite(error) => sqlx_kind(error),
             Self::File(error) => FaultKind::of_io(error),
             Self::Open(fault) => fault.kind(),
-            Self::Json(_) | Self::Column(_) | Self::Conflict(_) | Self::ForeignFile => FaultKind::Permanent,
+            Self::ForeignFile => FaultKind::Permanent,
         }
     }
 
     fn met_by(self, operation: &'static str) -> StoreError {
-        match self {
-            Self::Conflict(what) => StoreError::Conflict { operation, what },
-            fault => StoreError::of(fault.kind(), operation, fault),
-        }
+        StoreError::of(self.kind(), operation, self)
     }
 }
 
@@ -144,11 +135,11 @@ mod tests {
 
     #[test]
     fn a_busy_pool_passes_and_a_missing_row_stays() {
-        assert!(Fault::from(sqlx::Error::PoolTimedOut).met_by("catalog.kb").is_transient());
+        assert!(Fault::from(sqlx::Error::PoolTimedOut).met_by("documents.parsed").is_transient());
         assert!(
             Fault::Open(Arc::new(sqlx::Error::PoolTimedOut.into())).met_by("index.counts").is_transient()
         );
-        assert!(!Fault::from(sqlx::Error::RowNotFound).met_by("catalog.kb").is_transient());
+        assert!(!Fault::from(sqlx::Error::RowNotFound).met_by("documents.parsed").is_transient());
         assert!(!Fault::ForeignFile.met_by("documents.parsed").is_transient());
     }
 }

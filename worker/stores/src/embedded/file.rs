@@ -58,17 +58,9 @@ impl SqliteFile {
         Ok(Self { writer, readers, scrubber })
     }
 
-    /// As [`SqliteFile::scrub`], after a transaction that noted it ([`super::scrub::note`]).
+    /// Removes soon what is left in the file of what a transaction deleted that noted it ([`super::scrub::note`]).
     pub(crate) fn scrub_noted(&self) {
         self.scrubber.start(&self.writer);
-    }
-
-    /// Something was deleted that shall be in no part of the file: removes what is left of it soon.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub(super) async fn scrub(&self) -> Result<(), Fault> {
-        Ok(self.scrubber.deleted(&self.writer).await?)
     }
 
     /// Connections that read.

@@ -4,19 +4,11 @@
 //! writers of this process wait in a queue and only other processes can make it busy. Readers never wait for
 //! it.
 
-mod catalog;
-mod column;
-mod directory;
-mod due_schedules;
 mod fault;
 mod file;
-mod identities;
 mod open;
-mod outbox;
 mod scrub;
-mod settings;
 mod tenant_files;
-mod tenant_tables;
 
 pub(crate) use fault::{call, sqlx_kind as sqlite_error_kind};
 pub(crate) use file::SqliteFile;

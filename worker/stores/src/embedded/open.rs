@@ -5,15 +5,10 @@ use jobs::clock::SharedClock;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteSynchronous;
 
-use super::catalog::SqliteCatalog;
-use super::directory::SqliteDirectory;
-use super::due_schedules::SqliteDueSchedules;
 use super::fault::{Fault, is_damage};
 use super::file::{SqliteFile, Usage};
-use super::identities::SqliteIdentities;
-use super::outbox::SqliteOutbox;
-use super::settings::SqliteSettings;
 use super::tenant_files::TenantFiles;
+use crate::catalog::{Catalogs, Db};
 use crate::config::InvalidStores;
 use crate::content_db::ContentDb;
 use crate::data_dir;
@@ -68,17 +63,9 @@ pub(crate) async fn open(
     let content = ContentDb::Files(TenantFiles::new(data_dir::private_dir(&data.join("tenants"))?));
     let path = data.join("catalog.db");
     let catalog = SqliteFile::open(&path, &USAGE).await.map_err(|fault| refused(&path, &fault))?;
-    let catalog = Arc::new(catalog);
-    let catalogs = SqliteCatalog::new(Arc::clone(&catalog), clock, news);
     Ok(Backend {
-        catalog: Box::new(catalogs.clone()),
-        lifecycle: Box::new(catalogs),
+        catalogs: Catalogs::new(Db::Sqlite(Arc::new(catalog)), news, clock),
         documents: Box::new(SqlDocuments::new(content.clone())),
         index: Box::new(SqlIndex::new(content, Graph::Sql)),
-        rows: Arc::new(SqliteDirectory::new(Arc::clone(&catalog))),
-        outbox: Arc::new(SqliteOutbox::new(Arc::clone(&catalog))),
-        schedules: Arc::new(SqliteDueSchedules::new(Arc::clone(&catalog))),
-        settings: Arc::new(SqliteSettings::new(Arc::clone(&catalog))),
-        identities: Arc::new(SqliteIdentities::new(catalog)),
     })
 }

@@ -109,9 +109,8 @@ impl TenantIndex {
         change: &GraphChange,
         limits: &Limits,
     ) -> StoreResult<Option<OverQuota>> {
-        let is_limited = [Quota::EntitiesPerKb, Quota::RelationsPerKb]
-            .iter()
-            .any(|quota| limits.maximum(*quota).is_some());
+        let is_limited =
+            limits.maximum(Quota::EntitiesPerKb).is_some() || limits.maximum(Quota::RelationsPerKb).is_some();
         let before =
             if is_limited { tx.one(self.counts_sql(kb), counts).await? } else { GraphCounts::default() };
         self.graph_delete(tx, kb, change).await?;

@@ -19,7 +19,7 @@ pub struct Acceptance {
     /// The knowledge base to close: nobody sees it, nor its documents and schedules, any more, and the job
     /// that empties it is among `jobs`. It may be closed already.
     pub kb_close: Option<KbId>,
-    /// The epoch of a tenant that was closed ([`crate::ports::Lifecycle::tenant_close`]) and whose end `jobs` are
+    /// The epoch of a tenant that was closed ([`crate::Lifecycle::tenant_close`]) and whose end `jobs` are
     /// to bring about. Nothing else is accepted of a closed tenant.
     pub tenant_closed: Option<u64>,
     /// The documents to register as pending (or again as pending, when the name is known), in one knowledge

@@ -113,7 +113,7 @@ pub struct NewDocument {
     pub id: DocumentId,
     /// Its (relative) file name.
     pub name: String,
-    /// The revision this upload makes: one more than [`crate::ports::Catalog::document_revision`].
+    /// The revision this upload makes: one more than [`crate::Catalog::document_revision`].
     pub revision: u64,
     /// The media type of the original.
     pub media_type: String,

@@ -2,38 +2,35 @@
 
 mod accept;
 mod api_key;
-mod cancellation;
 mod document;
 mod gate;
-mod history;
 mod identity;
-mod invitation;
+mod job;
 mod member;
 mod rag_settings;
 mod schedule;
 mod tenant;
-mod tenant_filter;
 mod usage;
 mod workspace;
 
 pub use accept::{Acceptance, Accepted, Idempotency, Replay};
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
-pub use cancellation::{Cancellations, JobMark};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
 pub use gate::GateRule;
 pub(crate) use gate::GateState;
-pub use history::{JobRecord, Redrives};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, Place, PlaceChange, Renewal, Session, User,
     UserChange, UserName,
 };
-pub use invitation::{Invitation, InvitationAccepted, InvitationSecret, Invited, Invitee};
-pub use member::{Member, MemberAdded, MemberChange, Standing};
+pub use job::{Cancellations, JobMark, JobRecord, Redrives};
+pub use member::{
+    Invitation, InvitationAccepted, InvitationSecret, Invited, Invitee, Member, MemberAdded, MemberChange,
+    Standing,
+};
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
-pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantPlan, TenantSettings};
-pub use tenant_filter::TenantFilter;
+pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantFilter, TenantPlan, TenantSettings};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
 pub use usage::{Derived, Growth, OverQuota, Usage};
 pub use workspace::WorkspaceId;

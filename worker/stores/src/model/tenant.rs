@@ -112,3 +112,12 @@ impl NewKb {
         Kb { id, name, workspace, revision: 1, is_closed: false, created_at: now }
     }
 }
+
+/// Which tenants to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantFilter {
+    /// Only those in this state.
+    pub status: Option<TenantStatus>,
+    /// Only those of this plan.
+    pub plan: Option<String>,
+}

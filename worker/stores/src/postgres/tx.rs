@@ -47,13 +47,6 @@ impl Tx {
         Ok(done.rows_affected())
     }
 
-    /// The only row, if there is one.
-    pub(super) async fn optional<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<Option<T>> {
-        let (deadline, limit, operation) = (self.deadline, self.limit, self.operation);
-        let row = within(deadline, limit, operation, sql.fetch_optional(&mut *self.inner)).await?;
-        row.as_ref().map(read).transpose().map_err(fault(operation))
-    }
-
     /// The only row.
     pub(super) async fn one<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<T> {
         let (deadline, limit, operation) = (self.deadline, self.limit, self.operation);

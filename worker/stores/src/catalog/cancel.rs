@@ -1,0 +1,89 @@
+//! Work that was cancelled: its documents, what the queue does not have yet, and what is remembered of single jobs.
+
+use chrono::{DateTime, Utc};
+use jobs::JobId;
+
+use super::{Catalog, Value};
+use crate::model::{DocumentFault, JobMark};
+use crate::ports::StoreResult;
+use crate::retention::{HISTORY_KEPT, HISTORY_PRUNED};
+
+impl Catalog {
+    /// Marks the documents as failed that one of `jobs` was to ingest and that are still on their way. How many
+    /// there were.
+    pub async fn documents_failed(
+        &self,
+        jobs: &[JobId],
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<u64> {
+        let update = self.sql(
+            "update documents set status = 'failed', updated_at = $2, fault_code = $3, fault_detail = $4
+             where tenant_id = $1 and job_id {in $5 uuid} and status in ('pending', 'processing')",
+        );
+        let update = update.bind(now).bind(&fault.code).bind(&fault.detail).bind_list(jobs);
+        self.rows.execute("catalog.documents_failed", update).await
+    }
+
+    /// Takes all of the tenant's jobs out of the outbox, because its work is called off. How many there were.
+    pub async fn outbox_clear(&self) -> StoreResult<u64> {
+        let delete = self.sql("delete from outbox where tenant_id = $1");
+        self.rows.execute("catalog.outbox_clear", delete).await
+    }
+
+    /// Cancels all of the tenant's work that was made before `now`, at once: it does not run any more wherever it is,
+    /// what was not delivered is forgotten, and documents that are on their way have failed. How many jobs were not
+    /// delivered.
+    pub async fn cancel_everything(&self, fault: &DocumentFault, now: DateTime<Utc>) -> StoreResult<u64> {
+        // In one transaction: what is cancelled is cancelled wherever it is, whatever happens next.
+        let mut tx = self.rows.write("catalog.cancel_everything").await?;
+        let all = self.sql(
+            "update tenants set cancelled_at = case when cancelled_at > $2 then cancelled_at else $2 end
+             where tenant_id = $1",
+        );
+        tx.execute(all.bind(now)).await?;
+        // Everything that was said about single jobs before is said of all of them now.
+        tx.execute(self.sql("delete from job_marks where tenant_id = $1 and marked_at < $2").bind(now))
+            .await?;
+        let undelivered = tx.execute(self.sql("delete from outbox where tenant_id = $1")).await?;
+        let documents = self.sql(
+            "update documents set status = 'failed', updated_at = $2, fault_code = $3, fault_detail = $4
+             where tenant_id = $1 and status in ('pending', 'processing') and updated_at <= $2",
+        );
+        tx.execute(documents.bind(now).bind(&fault.code).bind(&fault.detail)).await?;
+        tx.commit().await?;
+        Ok(self.announced(undelivered).await)
+    }
+
+    /// Notes that jobs are cancelled, or shall run although they were; the last mark counts.
+    pub async fn jobs_mark(&self, jobs: &[JobId], mark: JobMark, now: DateTime<Utc>) -> StoreResult<()> {
+        let mut tx = self.rows.write("catalog.jobs_mark").await?;
+        let marks = self.sql(
+            "insert into job_marks (tenant_id, job_id, mark, marked_at)
+             select distinct $1, id, $3, $4 from {rows $2 as new (id uuid)} where true order by id
+             on conflict (tenant_id, job_id) do update set mark = excluded.mark, marked_at = excluded.marked_at",
+        );
+        let rows = jobs.iter().map(|job| [("id", Value::from(*job))]);
+        tx.execute(marks.bind_rows(rows).bind(mark.as_str()).bind(now)).await?;
+        let last = self.sql(
+            "update tenants set marked_at = case when marked_at > $2 then marked_at else $2 end
+             where tenant_id = $1",
+        );
+        tx.execute(last.bind(now)).await?;
+        let old = self.sql(
+            "delete from job_marks where tenant_id = $1 and job_id in (
+                 select job_id from job_marks where tenant_id = $1 and marked_at < $2 limit $3
+                 {for update skip locked})",
+        );
+        tx.execute(old.bind(now - HISTORY_KEPT).bind(HISTORY_PRUNED)).await?;
+        tx.commit().await?;
+        self.announced(()).await;
+        Ok(())
+    }
+
+    /// Forgets marks of jobs.
+    pub async fn jobs_unmark(&self, jobs: &[JobId]) -> StoreResult<()> {
+        let delete = self.sql("delete from job_marks where tenant_id = $1 and job_id {in $2 uuid}");
+        self.rows.execute("catalog.jobs_unmark", delete.bind_list(jobs)).await.map(drop)
+    }
+}

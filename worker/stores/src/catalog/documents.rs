@@ -1,0 +1,264 @@
+//! Documents: what they are, where they are on their way, and their end.
+
+use chrono::{DateTime, Utc};
+use jobs::tenant::KbId;
+use jobs::{DocumentId, JobId};
+
+use super::{Catalog, Row, Sql, Tx};
+use crate::model::{Document, DocumentCounts, DocumentFault, DocumentStatus, Page};
+use crate::page;
+use crate::ports::StoreResult;
+
+fn read_document(row: &Row) -> sqlx::Result<Document> {
+    let fault = row.text_or_null("fault_code")?.zip(row.text_or_null("fault_detail")?);
+    Ok(Document {
+        id: row.parsed("document_id")?,
+        name: row.text("name")?,
+        revision: row.number("revision")?,
+        media_type: row.text("media_type")?,
+        size_bytes: row.number("size_bytes")?,
+        sha256: row.text("sha256")?,
+        status: row.parsed("status")?,
+        fault: fault.map(|(code, detail)| DocumentFault { code, detail }),
+        counts: DocumentCounts {
+            chunks: row.number("chunks")?,
+            entities: row.number("entities")?,
+            relations: row.number("relations")?,
+        },
+        job_id: row.parsed("job_id")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+impl Catalog {
+    /// One document. One that is being deleted is not there, nor in lists and totals.
+    pub async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>> {
+        let select = self.sql(
+            "select * from documents
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and deleting_at is null",
+        );
+        let select = select.bind(kb.as_str()).bind(id.as_str());
+        self.rows.optional("catalog.document", select, read_document).await
+    }
+
+    /// The revision that the next upload of a document follows: that of the document, also while it is being
+    /// deleted, and else one as high as any document of the tenant had that is gone.
+    pub async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<u64> {
+        let select = self.sql(
+            "select coalesce(
+                 (select revision from documents where tenant_id = $1 and kb_id = $2 and document_id = $3),
+                 (select gone_revision from tenants where tenant_id = $1), 0) as revision",
+        );
+        let select = select.bind(kb.as_str()).bind(id.as_str());
+        self.rows.one("catalog.document_revision", select, |row| row.number("revision")).await
+    }
+
+    /// Documents by id, beginning after `after`, of one status if given. At most `limit` (1 to 1,000).
+    pub async fn documents(
+        &self,
+        kb: &KbId,
+        status: Option<DocumentStatus>,
+        after: Option<&DocumentId>,
+        limit: u32,
+    ) -> StoreResult<Page<Document>> {
+        // Two statements, so that each has its index.
+        let select = match status {
+            None => self.sql(
+                "select * from documents
+                 where tenant_id = $1 and kb_id = $2 and document_id > $3 and deleting_at is null
+                 order by document_id limit $4",
+            ),
+            Some(_) => self.sql(
+                "select * from documents
+                 where tenant_id = $1 and kb_id = $2 and document_id > $3 and status = $5
+                   and deleting_at is null order by document_id limit $4",
+            ),
+        };
+        let select = select.bind(kb.as_str()).bind(after.map_or("", DocumentId::as_str));
+        let select = select.bind(page::rows_for(limit));
+        let select = match status {
+            None => select,
+            Some(status) => select.bind(status.as_str()),
+        };
+        let found = self.rows.all("catalog.documents", select, read_document).await?;
+        Ok(page::cut(found, limit, |document| document.id.to_string()))
+    }
+
+    /// The digests of the originals of those of `ids` that are there, a few hundred at most. A document that is being
+    /// deleted is not.
+    pub async fn document_digests(
+        &self,
+        kb: &KbId,
+        ids: &[DocumentId],
+    ) -> StoreResult<Vec<(DocumentId, String)>> {
+        let select = self.sql(
+            "select document_id, sha256 from documents
+             where tenant_id = $1 and kb_id = $2 and document_id {in $3} and deleting_at is null",
+        );
+        let read = |row: &Row| Ok((row.parsed("document_id")?, row.text("sha256")?));
+        self.rows.all("catalog.document_digests", select.bind(kb.as_str()).bind_list(ids), read).await
+    }
+
+    /// How many documents there are of each status, in the order of [`DocumentStatus::ALL`].
+    pub async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]> {
+        let select = self.sql(
+            "select status, count(*) as total from documents
+             where tenant_id = $1 and kb_id = $2 and deleting_at is null group by status",
+        );
+        let read = |row: &Row| Ok((row.parsed::<DocumentStatus>("status")?, row.number("total")?));
+        let found = self.rows.all("catalog.document_totals", select.bind(kb.as_str()), read).await?;
+        let of = |status| found.iter().find(|(found, _)| *found == status).map_or(0, |(_, total)| *total);
+        Ok(DocumentStatus::ALL.map(of))
+    }
+
+    /// A statement about one revision of a document, and when it changed: `$1` to `$5`.
+    fn change<'q>(
+        &'q self,
+        text: &'static str,
+        (kb, id, revision): (&'q KbId, &'q DocumentId, u64),
+        now: DateTime<Utc>,
+    ) -> Sql<'q> {
+        self.sql(text).bind(kb.as_str()).bind(id.as_str()).bind(revision).bind(now)
+    }
+
+    /// Whether the revision was the document's; if not, nothing changed.
+    async fn changed(&self, operation: &'static str, change: Sql<'_>) -> StoreResult<bool> {
+        Ok(self.rows.execute(operation, change).await? == 1)
+    }
+
+    /// Marks revision `revision` of a document as being processed, with the number of its chunks, by the jobs that
+    /// `job` leaves behind. Returns whether that is (still) the document's revision; if not, nothing changes.
+    pub async fn document_processing(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        (job, chunks): (JobId, u32),
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let update = "update documents set status = 'processing', fault_code = null, fault_detail = null,
+                          updated_at = $5, job_id = $6, chunks = $7
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
+        let change = self.change(update, (kb, id, revision), now).bind(job).bind(chunks);
+        self.changed("catalog.document_processing", change).await
+    }
+
+    /// Marks revision `revision` as processed. Returns as [`Catalog::document_processing`].
+    pub async fn document_processed(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        counts: DocumentCounts,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let update = "update documents set status = 'processed', fault_code = null, fault_detail = null,
+                          updated_at = $5, chunks = $6, entities = $7, relations = $8
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
+        let change = self.change(update, (kb, id, revision), now);
+        let change = change.bind(counts.chunks).bind(counts.entities).bind(counts.relations);
+        self.changed("catalog.document_processed", change).await
+    }
+
+    /// Marks revision `revision` as failed. Returns as [`Catalog::document_processing`].
+    pub async fn document_failed(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        fault: &DocumentFault,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let update =
+            "update documents set status = 'failed', updated_at = $5, fault_code = $6, fault_detail = $7
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
+        let change = self.change(update, (kb, id, revision), now);
+        let change = change.bind(&fault.code).bind(&fault.detail);
+        self.changed("catalog.document_failed", change).await
+    }
+
+    /// Puts a document back to pending under the same revision with a new job: how a reindex begins.
+    /// Returns whether the revision is still current; if not, nothing changes.
+    pub async fn document_pending(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        job: JobId,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let update = "update documents set status = 'pending', fault_code = null, fault_detail = null,
+                          updated_at = $5, job_id = $6
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
+        let change = self.change(update, (kb, id, revision), now).bind(job);
+        self.changed("catalog.document_pending", change).await
+    }
+
+    /// Puts a document that failed back to `status` under the same revision, for `job` to continue the work. Of
+    /// several jobs that ask for it, one gets it, and gets it again until the document is processed. Returns whether
+    /// `job` has it.
+    pub async fn document_reopen(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        (job, status): (JobId, DocumentStatus),
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let update = "update documents set status = $7, fault_code = null, fault_detail = null,
+                          updated_at = $5, job_id = $6
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+                        and deleting_at is null
+                        and (status = 'failed' or (job_id = $6 and status <> 'processed'))";
+        let change = self.change(update, (kb, id, revision), now).bind(job).bind(status.as_str());
+        self.changed("catalog.document_reopen", change).await
+    }
+
+    /// Marks a document as being deleted. Each call raises the revision, so that an upload that looked at the document
+    /// before has to look again.
+    pub(super) async fn document_deletion_begin(
+        &self,
+        operation: &'static str,
+        document: (&KbId, &DocumentId, u64),
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<u64>> {
+        let update = "update documents set deleting_at = coalesce(deleting_at, $5), revision = revision + 1
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3
+                        and (revision = $4 or (deleting_at is not null and revision > $4))
+                      returning revision";
+        let mut tx = self.rows.write(operation).await?;
+        let begun = tx.optional(self.change(update, document, now), |row| row.number("revision")).await?;
+        tx.commit().await?;
+        Ok(begun)
+    }
+
+    /// Removes the row of a document that is being deleted. Returns whether it was there.
+    pub(super) async fn document_delete(
+        &self,
+        operation: &'static str,
+        (kb, id, revision): (&KbId, &DocumentId, u64),
+    ) -> StoreResult<bool> {
+        let mut tx = self.rows.write(operation).await?;
+        self.lock(&mut tx).await?;
+        let delete = self.sql(
+            "delete from documents where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+               and deleting_at is not null",
+        );
+        if tx.execute(delete.bind(kb.as_str()).bind(id.as_str()).bind(revision)).await? == 0 {
+            return Ok(false);
+        }
+        self.revisions_gone(&mut tx, revision).await?;
+        tx.leave_no_traces().await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Lets no document that comes have one of the revisions up to `last`, nor the next one: an upload that counted on
+    /// from what is gone has to look again. The transaction has the tenant's lock.
+    pub(super) async fn revisions_gone(&self, tx: &mut Tx, last: u64) -> StoreResult<()> {
+        let update =
+            self.sql("update tenants set gone_revision = $2 where tenant_id = $1 and gone_revision < $2");
+        tx.execute(update.bind(last.saturating_add(1))).await.map(drop)
+    }
+}

@@ -1,0 +1,122 @@
+//! How jobs ended, and which were started again.
+
+use chrono::{DateTime, Utc};
+use jobs::JobId;
+use jobs::tenant::KbId;
+
+use super::{Catalog, Row, Tx, Value};
+use crate::model::{JobRecord, Redrives};
+use crate::ports::StoreResult;
+use crate::retention::{HISTORY_KEPT, HISTORY_KEPT_MAX, HISTORY_PRUNED};
+
+/// Of a tenant that is gone nothing is kept, not even that it went. Only what was started again ends twice.
+const INSERT: &str = "
+insert into job_history as known (tenant_id, job_id, kind, queue, state, attempts, error_code, error_detail,
+    created_at, started_at, finished_at, kb_id)
+select $1, id, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at, kb
+from {rows $2 as new (id uuid, kind text, queue text, state text, attempts bigint, code text, detail text, \
+created_at timestamptz, started_at timestamptz, finished_at timestamptz, kb text)}
+where not exists (select 1 from tenants where tenant_id = $1 and deleted_at is not null)
+order by id
+on conflict (tenant_id, job_id) do update set state = excluded.state, attempts = excluded.attempts,
+    error_code = excluded.error_code, error_detail = excluded.error_detail,
+    started_at = excluded.started_at, finished_at = excluded.finished_at
+where known.state = 'discarded' and excluded.finished_at >= known.finished_at";
+
+impl Catalog {
+    /// Stores how jobs ended. A job that is known already keeps its first record, unless it was discarded and started
+    /// again since.
+    pub async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()> {
+        let now = self.clock.now();
+        let rows = records.iter().map(|record| {
+            let (code, detail) = record.error.as_ref().map(|(code, text)| (&**code, &**text)).unzip();
+            [
+                ("id", Value::from(record.id)),
+                ("kind", record.kind.as_str().into()),
+                ("queue", record.queue.as_str().into()),
+                ("state", record.state.as_str().into()),
+                ("attempts", record.attempts.into()),
+                ("code", code.into()),
+                ("detail", detail.into()),
+                ("created_at", record.created_at.into()),
+                ("started_at", record.started_at.into()),
+                ("finished_at", record.finished_at.into()),
+                ("kb", record.kb.as_ref().map(KbId::as_str).into()),
+            ]
+        });
+        let mut tx = self.rows.write("catalog.history_insert").await?;
+        if tx.execute(self.sql(INSERT).bind_rows(rows)).await? > 0 {
+            self.history_prune(&mut tx, now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Removes some records that are too old or too many: more than one call adds. Those that another call is removing
+    /// are left to it.
+    async fn history_prune(&self, tx: &mut Tx, now: DateTime<Utc>) -> StoreResult<()> {
+        let too_old = self.sql(
+            "delete from job_history where tenant_id = $1 and job_id in (
+                 select job_id from job_history where tenant_id = $1 and finished_at < $2
+                 order by finished_at limit $3 {for update skip locked})",
+        );
+        tx.execute(too_old.bind(now - HISTORY_KEPT).bind(HISTORY_PRUNED)).await?;
+        let too_many = self.sql(
+            "delete from job_history where tenant_id = $1 and job_id in (
+                 select job_id from job_history where tenant_id = $1
+                 order by finished_at desc, job_id desc limit $3 offset $2 {for update skip locked})",
+        );
+        tx.execute(too_many.bind(HISTORY_KEPT_MAX).bind(HISTORY_PRUNED)).await.map(drop)
+    }
+
+    /// How a job ended, if it ended lately.
+    pub async fn history(&self, id: JobId) -> StoreResult<Option<JobRecord>> {
+        let select = self.sql("select * from job_history where tenant_id = $1 and job_id = $2").bind(id);
+        self.rows.optional("catalog.history", select, read_record).await
+    }
+
+    /// Notes that jobs were started again after they had been given up.
+    pub async fn job_redriven(&self, jobs: &[JobId], by: &str, now: DateTime<Utc>) -> StoreResult<()> {
+        let note = self.sql(
+            "insert into job_redrives as known (tenant_id, job_id, times, last_at, last_by)
+             select distinct $1, id, 1, $3, $4 from {rows $2 as new (id uuid)} where true order by id
+             on conflict (tenant_id, job_id) do update set times = known.times + 1,
+                 last_at = excluded.last_at, last_by = excluded.last_by",
+        );
+        let rows = jobs.iter().map(|job| [("id", Value::from(*job))]);
+        let mut tx = self.rows.write("catalog.job_redriven").await?;
+        tx.execute(note.bind_rows(rows).bind(now).bind(by)).await?;
+        let too_old = self.sql(
+            "delete from job_redrives where tenant_id = $1 and job_id in (
+                 select job_id from job_redrives where tenant_id = $1 and last_at < $2
+                 order by last_at limit $3 {for update skip locked})",
+        );
+        tx.execute(too_old.bind(now - HISTORY_KEPT).bind(HISTORY_PRUNED)).await?;
+        tx.commit().await
+    }
+
+    /// How often a job was started again, if it was lately.
+    pub async fn job_redrives(&self, id: JobId) -> StoreResult<Option<Redrives>> {
+        let select =
+            self.sql("select times, last_at, last_by from job_redrives where tenant_id = $1 and job_id = $2");
+        let read = |row: &Row| {
+            let (last_at, last_by) = (row.time("last_at")?, row.text("last_by")?);
+            Ok(Redrives { times: row.number("times")?, last_at, last_by })
+        };
+        self.rows.optional("catalog.job_redrives", select.bind(id), read).await
+    }
+}
+
+fn read_record(row: &Row) -> sqlx::Result<JobRecord> {
+    Ok(JobRecord {
+        id: row.parsed("job_id")?,
+        kb: row.parsed_or_null("kb_id")?,
+        kind: row.text("kind")?,
+        queue: row.text("queue")?,
+        state: row.text("state")?,
+        attempts: row.number("attempts")?,
+        error: row.text_or_null("error_code")?.zip(row.text_or_null("error_detail")?),
+        created_at: row.time("created_at")?,
+        started_at: row.time("started_at")?,
+        finished_at: row.time("finished_at")?,
+    })
+}

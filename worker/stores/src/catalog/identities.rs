@@ -1,0 +1,332 @@
+//! People who log in: accounts, sessions, login throttles, and what they are in tenants.
+//!
+//! They belong to no tenant. On PostgreSQL their tables are in the schema `tenantry` and reached as the role
+//! `tenantry_identity`; what a person is in a tenant is that tenant's row and written as the tenant.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use jobs::tenant::{ApiKeyId, Identity, TenantId};
+use uuid::Uuid;
+
+use super::{Catalog, Catalogs, Reader, Row, Tx, View, sql};
+use crate::model::{
+    GateRule, GateState, Invitation, InvitationAccepted, InvitationSecret, Invitee, KeyPlaced, MemberPlaced,
+    Membership, NewApiKey, OverQuota, Place, PlaceChange, Renewal, Session, User, UserChange, UserName,
+};
+use crate::ports::StoreResult;
+use crate::retention::GATES_KEPT;
+
+/// People who log in, their sessions, and how often they tried. They belong to no tenant; of what does, this port knows
+/// the memberships of one named person, and the invitation whose secret they have.
+pub struct Identities {
+    catalogs: Catalogs,
+}
+
+/// Makes an account, in a transaction that reaches those. Returns whether the name was free.
+pub(super) async fn user_insert(tx: &mut Tx, user: &User, now: DateTime<Utc>) -> StoreResult<bool> {
+    let insert = sql("insert into users (name, password_hash, created_at) values ($1, $2, $3)
+         on conflict (name) do nothing");
+    Ok(tx.execute(insert.bind(user.name.as_str()).bind(&user.password_hash).bind(now)).await? == 1)
+}
+
+impl Identities {
+    pub(crate) const fn new(catalogs: Catalogs) -> Self {
+        Self { catalogs }
+    }
+
+    fn people(&self) -> View {
+        self.catalogs.db.reader(Reader::Identity)
+    }
+
+    /// A person.
+    pub async fn user(&self, name: &UserName) -> StoreResult<Option<User>> {
+        let select = sql("select name, password_hash from users where name = $1").bind(name.as_str());
+        let read =
+            |row: &Row| Ok(User { name: row.parsed("name")?, password_hash: row.text("password_hash")? });
+        self.people().optional("identities.user", select, read).await
+    }
+
+    /// Makes a user, or gives one another password, which ends their sessions.
+    pub async fn user_put(&self, user: &User, now: DateTime<Utc>) -> StoreResult<UserChange> {
+        let mut tx = self.people().write("identities.user_put").await?;
+        if user_insert(&mut tx, user, now).await? {
+            tx.commit().await?;
+            return Ok(UserChange::Made);
+        }
+        let change = sql("update users set password_hash = $2 where name = $1 and password_hash <> $2");
+        if tx.execute(change.bind(user.name.as_str()).bind(&user.password_hash)).await? == 0 {
+            return Ok(UserChange::Same);
+        }
+        let end = sql("update sessions set ended_at = $2 where user_name = $1 and ended_at is null");
+        tx.execute(end.bind(user.name.as_str()).bind(now)).await?;
+        tx.commit().await?;
+        Ok(UserChange::PasswordChanged)
+    }
+
+    /// Gives a user another password, which ends their sessions but `kept`. Returns whether there is such a user.
+    pub async fn password_put(&self, user: &User, kept: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
+        let mut tx = self.people().write("identities.password_put").await?;
+        let change = sql("update users set password_hash = $2 where name = $1");
+        let change = change.bind(user.name.as_str()).bind(&user.password_hash);
+        let known = tx.execute(change).await? == 1;
+        let end = sql("update sessions set ended_at = $2
+             where user_name = $1 and session_id <> $3 and ended_at is null");
+        tx.execute(end.bind(user.name.as_str()).bind(now).bind(kept)).await?;
+        tx.commit().await?;
+        Ok(known)
+    }
+
+    /// Where a person is a member, by tenant id; without tenants that are being deleted.
+    pub async fn memberships(&self, identity: &Identity) -> StoreResult<Vec<Membership>> {
+        // A membership from before identities named their provider counts where there is none of the identity's own.
+        let select =
+            sql("select tenant_id, tenants.name, members.role from members join tenants using (tenant_id)
+             where removed_at is null and tenants.status <> 'deprovisioning' and (identity = $1
+                 or identity = $2 and tenant_id not in (select tenant_id from members where identity = $1))
+             order by tenant_id");
+        let legacy = identity.legacy().map(|legacy| legacy.to_string());
+        let read = |row: &Row| {
+            let (tenant, tenant_name) = (row.parsed("tenant_id")?, row.text("name")?);
+            Ok(Membership { tenant, tenant_name, role: row.parsed("role")? })
+        };
+        self.people()
+            .all("identities.memberships", select.bind(identity.to_string()).bind(legacy), read)
+            .await
+    }
+
+    /// The tenant's invitation that is open and has this secret, while the tenant takes members.
+    pub async fn invitation_of(
+        &self,
+        tenant: &TenantId,
+        secret: &InvitationSecret,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<Invitation>> {
+        let catalog = self.catalogs.of(tenant);
+        let mut tx = catalog.rows.read("identities.invitation_of").await?;
+        let found = catalog.invitation_of_secret(&mut tx, secret, now).await?;
+        tx.commit().await?;
+        Ok(found)
+    }
+
+    /// Makes a person a member and uses their invitation up, if the tenant has fewer than `maximum` members (if there
+    /// is
+    /// one): exactly once, also when several accept it at once. With [`Invitee::New`] their account is made too.
+    pub async fn invitation_accept(
+        &self,
+        tenant: &TenantId,
+        secret: &InvitationSecret,
+        who: &Invitee,
+        maximum: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<InvitationAccepted> {
+        let catalog = self.catalogs.of(tenant);
+        let mut tx = catalog.rows.write("identities.invitation_accept").await?;
+        // Others that accept, invite, or close the tenant wait here, so that it happens once.
+        catalog.lock(&mut tx).await?;
+        let Some(invitation) = catalog.invitation_of_secret(&mut tx, secret, now).await? else {
+            return Ok(InvitationAccepted::Unknown);
+        };
+        let identity = who.identity();
+        if catalog.member_in(&mut tx, &identity).await?.is_some() {
+            return Ok(InvitationAccepted::MemberExists);
+        }
+        // The invitation itself has its place already.
+        let members = catalog.member_total(&mut tx).await?;
+        if let Some(over) = maximum.and_then(|maximum| OverQuota::members(members, maximum)) {
+            return Ok(InvitationAccepted::OverQuota(over));
+        }
+        if let Invitee::New(user) = who {
+            tx.become_reader(Some(Reader::Identity)).await?;
+            let made = user_insert(&mut tx, user, now).await?;
+            tx.become_reader(None).await?;
+            if !made {
+                return Ok(InvitationAccepted::UserExists);
+            }
+        }
+        let member = catalog.member_put(&mut tx, &identity, invitation.role, now).await?;
+        tx.execute(catalog.invitation_delete_sql(invitation.id)).await?;
+        tx.commit().await?;
+        Ok(InvitationAccepted::Member(member))
+    }
+
+    /// Gives a person a place in a tenant that exists and may have at most `maximum` members; who was a member before,
+    /// or is no longer, stays what they are.
+    pub async fn place_ensure(
+        &self,
+        name: &UserName,
+        place: &Place,
+        maximum: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<PlaceChange> {
+        let catalog = self.catalogs.of(&place.tenant);
+        let mut tx = catalog.rows.write("identities.place_ensure").await?;
+        // Transactions that change members or names of keys wait here.
+        catalog.lock(&mut tx).await?;
+        let member = member_place(&catalog, &mut tx, name, place, (maximum, now)).await?;
+        let api_key = match &place.api_key {
+            Some(key) if !matches!(member, MemberPlaced::OverQuota(_)) => {
+                Some(key_place(&catalog, &mut tx, name, place, key, now).await?)
+            }
+            _ => None,
+        };
+        tx.commit().await?;
+        Ok(PlaceChange { member, api_key })
+    }
+
+    /// Begins a session.
+    pub async fn session_insert(&self, session: &Session, now: DateTime<Utc>) -> StoreResult<()> {
+        let mut tx = self.people().write("identities.session_insert").await?;
+        let prune = sql("delete from sessions where session_id in (
+                 select session_id from sessions where expires_at <= $1 limit 100
+                 {for update skip locked})");
+        tx.execute(prune.bind(now)).await?;
+        let insert =
+            sql("insert into sessions (session_id, user_name, tenant_id, generation, created_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6)");
+        let insert = insert.bind(session.id).bind(session.user.as_str());
+        let insert = insert.bind(session.tenant.as_ref().map(TenantId::as_str)).bind(session.generation);
+        tx.execute(insert.bind(now).bind(session.expires_at)).await?;
+        tx.commit().await
+    }
+
+    /// Whether a session goes on.
+    pub async fn session_is_live(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
+        let select = sql("select 1 as found from sessions
+             where session_id = $1 and ended_at is null and expires_at > $2");
+        let select = select.bind(id).bind(now);
+        let found = self.people().optional("identities.session_is_live", select, |_| Ok(())).await?;
+        Ok(found.is_some())
+    }
+
+    /// Renews a session until `expires_at` if `generation` is still its own. If it is not, the session ends.
+    pub async fn session_renew(
+        &self,
+        id: Uuid,
+        generation: u32,
+        expires_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Renewal> {
+        let mut tx = self.people().write("identities.session_renew").await?;
+        let renew = sql("update sessions set generation = generation + 1, expires_at = $4
+             where session_id = $1 and generation = $2 and ended_at is null and expires_at > $3
+             returning session_id, user_name, tenant_id, generation, expires_at");
+        let renew = renew.bind(id).bind(generation).bind(now).bind(expires_at);
+        let renewal = match tx.optional(renew, read_session).await? {
+            Some(session) => Renewal::Renewed(session),
+            None if session_end_in(&mut tx, id, now).await? => Renewal::Reused,
+            None => Renewal::Ended,
+        };
+        tx.commit().await?;
+        Ok(renewal)
+    }
+
+    /// Ends a session. Returns whether it was live.
+    pub async fn session_end(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
+        let mut tx = self.people().write("identities.session_end").await?;
+        let ended = session_end_in(&mut tx, id, now).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Counts a try at the gate called `key`. Returns for how long the gate is closed, if it is; then nothing is
+    /// counted.
+    pub async fn gate_enter(
+        &self,
+        key: &str,
+        rule: GateRule,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<Duration>> {
+        let mut tx = self.people().write("identities.gate_enter").await?;
+        let prune = sql("delete from gates where key in (
+                 select key from gates where last_at < $1 limit 100 {for update skip locked})");
+        tx.execute(prune.bind(now - GATES_KEPT)).await?;
+        // A row that is there can be locked, so that two tries at once are counted as two.
+        let ensure = sql("insert into gates (key, tries, last_at, open_at) values ($1, 0, $2, $2)
+             on conflict (key) do nothing");
+        tx.execute(ensure.bind(key).bind(now)).await?;
+        let select = sql("select tries, last_at, open_at from gates where key = $1 {for update}");
+        let before = tx.one(select.bind(key), read_gate).await?;
+        let after = match rule.enter(Some(before), now) {
+            Ok(after) => after,
+            Err(wait) => return Ok(Some(wait)),
+        };
+        let update = sql("update gates set tries = $2, last_at = $3, open_at = $4 where key = $1");
+        tx.execute(update.bind(key).bind(after.tries).bind(after.last_at).bind(after.open_at)).await?;
+        tx.commit().await?;
+        Ok(None)
+    }
+
+    /// Forgets the tries at a gate, because one was good.
+    pub async fn gate_reset(&self, key: &str) -> StoreResult<()> {
+        let delete = sql("delete from gates where key = $1").bind(key);
+        self.people().execute("identities.gate_reset", delete).await.map(drop)
+    }
+}
+
+/// Ends a session that has not ended. Returns whether it had not.
+async fn session_end_in(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
+    let end = sql("update sessions set ended_at = $2
+         where session_id = $1 and ended_at is null and expires_at > $2");
+    Ok(tx.execute(end.bind(id).bind(now)).await? == 1)
+}
+
+/// Makes an imported account a member that never was one.
+async fn member_place(
+    catalog: &Catalog,
+    tx: &mut Tx,
+    name: &UserName,
+    place: &Place,
+    (maximum, now): (Option<u64>, DateTime<Utc>),
+) -> StoreResult<MemberPlaced> {
+    let identity = name.identity();
+    let known = catalog.sql("select 1 as found from members where tenant_id = $1 and identity = $2");
+    if tx.optional(known.bind(identity.to_string()), |_| Ok(())).await?.is_some() {
+        return Ok(MemberPlaced::Known);
+    }
+    if let Some(over) = catalog.members_refused(tx, maximum, now).await? {
+        return Ok(MemberPlaced::OverQuota(over));
+    }
+    catalog.member_put(tx, &identity, place.role, now).await?;
+    Ok(MemberPlaced::New)
+}
+
+/// Stores the API key of an imported account.
+async fn key_place(
+    catalog: &Catalog,
+    tx: &mut Tx,
+    name: &UserName,
+    place: &Place,
+    (id, secret_sha256): &(ApiKeyId, String),
+    now: DateTime<Utc>,
+) -> StoreResult<KeyPlaced> {
+    let key = NewApiKey {
+        id: id.clone(),
+        name: name.as_str().to_owned(),
+        secret_sha256: secret_sha256.clone(),
+        role: place.role,
+        kb_id: None,
+        permissions: None,
+        created_by: None,
+        expires_at: None,
+    };
+    catalog.key_place(tx, &key, now).await
+}
+
+fn read_session(row: &Row) -> sqlx::Result<Session> {
+    Ok(Session {
+        id: row.parsed("session_id")?,
+        user: row.parsed("user_name")?,
+        tenant: row.parsed_or_null("tenant_id")?,
+        generation: row.number("generation")?,
+        expires_at: row.time("expires_at")?,
+    })
+}
+
+fn read_gate(row: &Row) -> sqlx::Result<GateState> {
+    Ok(GateState {
+        tries: row.number("tries")?,
+        last_at: row.time("last_at")?,
+        open_at: row.time("open_at")?,
+    })
+}

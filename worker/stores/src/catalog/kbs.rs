@@ -1,0 +1,156 @@
+//! Knowledge bases.
+
+use chrono::{DateTime, Utc};
+use jobs::tenant::KbId;
+
+use super::{Catalog, Row, Tx};
+use crate::model::{Kb, NewKb, WorkspaceId};
+use crate::ports::StoreResult;
+
+/// A knowledge base of a tenant, closed or not.
+pub(super) const KB: &str =
+    "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 and kb_id = $2";
+
+/// A row of [`KB`], or of a query that selects the same columns.
+pub(super) fn read_kb(row: &Row) -> sqlx::Result<Kb> {
+    Ok(Kb {
+        id: row.parsed("kb_id")?,
+        name: row.text("name")?,
+        workspace: row.parsed("workspace")?,
+        revision: row.number("revision")?,
+        is_closed: row.flag("is_closed")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+impl Catalog {
+    /// Makes a knowledge base unless it exists, and returns it as it is.
+    pub async fn kb_ensure(
+        &self,
+        id: &KbId,
+        name: &str,
+        workspace: &WorkspaceId,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Kb> {
+        let mut tx = self.rows.write("catalog.kb_ensure").await?;
+        let new = NewKb { id: id.clone(), name: name.to_owned(), workspace: workspace.clone() };
+        self.kb_insert(&mut tx, &new, now).await?;
+        let kb = tx.one(self.sql(KB).bind(id.as_str()), read_kb).await?;
+        tx.commit().await?;
+        Ok(self.announced(kb).await)
+    }
+
+    /// Makes a knowledge base. Returns whether its id was free.
+    pub(super) async fn kb_insert(&self, tx: &mut Tx, new: &NewKb, now: DateTime<Utc>) -> StoreResult<bool> {
+        let insert = self.sql(
+            "insert into kbs (tenant_id, kb_id, name, workspace, created_at) values ($1, $2, $3, $4, $5)
+             on conflict (tenant_id, kb_id) do nothing",
+        );
+        let insert = insert.bind(new.id.as_str()).bind(&new.name).bind(new.workspace.as_str());
+        Ok(tx.execute(insert.bind(now)).await? == 1)
+    }
+
+    /// Gives a knowledge base another name if `revision` is still its own. Returns whether it was.
+    pub async fn kb_rename(&self, id: &KbId, name: &str, revision: u64) -> StoreResult<bool> {
+        let update = self.sql(
+            "update kbs set name = $4, revision = revision + 1
+             where tenant_id = $1 and kb_id = $2 and revision = $3 and deleting_at is null",
+        );
+        let update = update.bind(id.as_str()).bind(revision).bind(name);
+        let current = self.rows.execute("catalog.kb_rename", update).await? == 1;
+        Ok(self.announced(current).await)
+    }
+
+    /// One knowledge base. One that is being deleted is not there, nor in lists.
+    pub async fn kb(&self, id: &KbId) -> StoreResult<Option<Kb>> {
+        Ok(self.kb_as("catalog.kb", id).await?.filter(|kb| !kb.is_closed))
+    }
+
+    /// A knowledge base, closed or not.
+    pub(super) async fn kb_as(&self, operation: &'static str, id: &KbId) -> StoreResult<Option<Kb>> {
+        self.rows.optional(operation, self.sql(KB).bind(id.as_str()), read_kb).await
+    }
+
+    /// All knowledge bases, by id.
+    pub async fn kbs(&self) -> StoreResult<Vec<Kb>> {
+        let select = self.sql(
+            "select *, false as is_closed from kbs
+             where tenant_id = $1 and deleting_at is null order by kb_id",
+        );
+        self.rows.all("catalog.kbs", select, read_kb).await
+    }
+
+    /// All knowledge bases, by id, closed ones too.
+    pub(super) async fn kbs_all(&self, operation: &'static str) -> StoreResult<Vec<Kb>> {
+        let select = self.sql(
+            "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 order by kb_id",
+        );
+        self.rows.all(operation, select, read_kb).await
+    }
+
+    /// Whether documents may be put into a knowledge base. It cannot be closed before the transaction ends.
+    pub(super) async fn kb_is_open(&self, tx: &mut Tx, kb: &KbId) -> StoreResult<bool> {
+        let select = self.sql(
+            "select 1 as found from kbs
+             where tenant_id = $1 and kb_id = $2 and deleting_at is null {for share}",
+        );
+        Ok(tx.optional(select.bind(kb.as_str()), |_| Ok(())).await?.is_some())
+    }
+
+    /// Closes a knowledge base, its documents with it. Returns whether there is one.
+    pub(super) async fn kb_close(&self, tx: &mut Tx, kb: &KbId, now: DateTime<Utc>) -> StoreResult<bool> {
+        let close = self.sql(
+            "update kbs set deleting_at = coalesce(deleting_at, $3), revision = revision + 1
+             where tenant_id = $1 and kb_id = $2",
+        );
+        let closed = tx.execute(close.bind(kb.as_str()).bind(now)).await? == 1;
+        // Their revisions too: a job that works on one finds that it is gone.
+        let documents = self.sql(
+            "update documents set deleting_at = coalesce(deleting_at, $3), revision = revision + 1
+             where tenant_id = $1 and kb_id = $2",
+        );
+        tx.execute(documents.bind(kb.as_str()).bind(now)).await?;
+        let schedules = self.sql("delete from schedules where tenant_id = $1 and kb_id = $2");
+        tx.execute(schedules.bind(kb.as_str())).await?;
+        Ok(closed)
+    }
+
+    /// Removes the rows of a knowledge base that was closed, and revokes the keys that reach it alone. Returns whether
+    /// it was there.
+    pub(super) async fn kb_delete(
+        &self,
+        operation: &'static str,
+        kb: &KbId,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let mut tx = self.rows.write_bulk(operation).await?;
+        self.lock(&mut tx).await?;
+        let closed = self.sql(
+            "select 1 as found from kbs
+             where tenant_id = $1 and kb_id = $2 and deleting_at is not null {for update}",
+        );
+        if tx.optional(closed.bind(kb.as_str()), |_| Ok(())).await?.is_none() {
+            return Ok(self.announced(false).await);
+        }
+        let last = self.sql(
+            "select coalesce(max(revision), 0) as last from documents where tenant_id = $1 and kb_id = $2",
+        );
+        let last = tx.one(last.bind(kb.as_str()), |row| row.number("last")).await?;
+        self.revisions_gone(&mut tx, last).await?;
+        let revoke = self.sql(
+            "update api_keys set revoked_at = $3, revision = revision + 1
+             where tenant_id = $1 and kb_id = $2 and revoked_at is null",
+        );
+        tx.execute(revoke.bind(kb.as_str()).bind(now)).await?;
+        for delete in [
+            "delete from documents where tenant_id = $1 and kb_id = $2",
+            "delete from schedules where tenant_id = $1 and kb_id = $2",
+            "delete from kbs where tenant_id = $1 and kb_id = $2",
+        ] {
+            tx.execute(self.sql(delete).bind(kb.as_str())).await?;
+        }
+        tx.leave_no_traces().await?;
+        tx.commit().await?;
+        Ok(self.announced(true).await)
+    }
+}

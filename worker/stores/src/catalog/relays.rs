@@ -1,0 +1,137 @@
+//! What waits for the queue: accepted jobs, and what it has to know of tenants.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::JobId;
+use jobs::queue::Flow;
+use jobs::tenant::TenantId;
+
+use super::tenants::read_tenant;
+use super::{Catalogs, Db, Reader, Row, Sql, Value, sql};
+use crate::model::Tenant;
+use crate::ports::StoreResult;
+
+/// A job that was accepted and that the queue may not have yet. Bytes without authority: the relay passes
+/// them on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// The job.
+    pub job_id: JobId,
+    /// The job as it is pushed.
+    pub wire: String,
+}
+
+fn read_outbox(row: &Row) -> sqlx::Result<OutboxRow> {
+    Ok(OutboxRow {
+        tenant_id: row.parsed("tenant_id")?,
+        job_id: row.parsed("job_id")?,
+        wire: row.text("wire")?,
+    })
+}
+
+/// Reads every tenant's outbox and nothing else of theirs.
+pub struct OutboxRelay {
+    db: Db,
+}
+
+impl OutboxRelay {
+    pub(crate) const fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Rows that have lain for at least `age`, oldest first. At most `limit`.
+    pub async fn outbox_due(
+        &self,
+        now: DateTime<Utc>,
+        age: Duration,
+        limit: u32,
+    ) -> StoreResult<Vec<OutboxRow>> {
+        let before = now - TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+        let select = sql("select tenant_id, job_id, wire from outbox where created_at <= $1
+             order by created_at, job_id limit $2");
+        let rows = self.db.reader(Reader::Relay);
+        rows.all("outbox.outbox_due", select.bind(before).bind(limit), read_outbox).await
+    }
+
+    /// Removes rows because the queue has them.
+    pub async fn outbox_done(&self, rows: &[OutboxRow]) -> StoreResult<()> {
+        let delete = sql("delete from outbox where (tenant_id, job_id) in (
+                 select tenant_id, job_id from {rows $1 as done (tenant_id text, job_id uuid)})");
+        let done = rows.iter().map(|row| {
+            [("tenant_id", Value::from(row.tenant_id.as_str())), ("job_id", Value::from(row.job_id))]
+        });
+        let relay = self.db.reader(Reader::Relay);
+        relay.execute("outbox.outbox_done", delete.bind_rows(done)).await.map(drop)
+    }
+
+    /// Removes a row that the queue will never take, and keeps it with the reason for people to look at.
+    pub async fn outbox_reject(&self, row: &OutboxRow, reason: &str, now: DateTime<Utc>) -> StoreResult<()> {
+        let mut tx = self.db.reader(Reader::Relay).write("outbox.outbox_reject").await?;
+        let keep = sql("insert into outbox_rejected (tenant_id, job_id, wire, reason, rejected_at)
+             values ($1, $2, $3, $4, $5) on conflict do nothing");
+        let keep = keep.bind(row.tenant_id.as_str()).bind(row.job_id).bind(&row.wire);
+        tx.execute(keep.bind(reason).bind(now)).await?;
+        let delete = sql("delete from outbox where tenant_id = $1 and job_id = $2");
+        tx.execute(delete.bind(row.tenant_id.as_str()).bind(row.job_id)).await?;
+        tx.commit().await
+    }
+}
+
+/// Reads what the queue has to know of every tenant, and nothing else of theirs.
+pub struct SettingsRelay {
+    catalogs: Catalogs,
+}
+
+impl SettingsRelay {
+    pub(crate) const fn new(catalogs: Catalogs) -> Self {
+        Self { catalogs }
+    }
+
+    async fn all(&self, operation: &'static str, select: Sql<'_>) -> StoreResult<Vec<Tenant>> {
+        self.catalogs.db.reader(Reader::Directory).all(operation, select, read_tenant).await
+    }
+
+    /// Tenants whose settings changed since the queue was told, by id. At most `limit`.
+    pub async fn settings_unapplied(&self, limit: u32) -> StoreResult<Vec<Tenant>> {
+        let select = sql("select tenants.*, slug from tenants join slugs using (tenant_id)
+             where is_current and applied_revision < revision order by tenant_id limit $1");
+        self.all("settings.settings_unapplied", select.bind(limit)).await
+    }
+
+    /// All tenants, by id, beginning after `after`. At most `limit`.
+    pub async fn settings_all(&self, after: Option<&TenantId>, limit: u32) -> StoreResult<Vec<Tenant>> {
+        let select = sql("select tenants.*, slug from tenants join slugs using (tenant_id)
+             where tenant_id > $1 and is_current and deleted_at is null order by tenant_id limit $2");
+        self.all("settings.settings_all", select.bind(after.map_or("", TenantId::as_str)).bind(limit)).await
+    }
+
+    /// Those of `tenants` that there are.
+    pub async fn settings_of(&self, tenants: &[TenantId]) -> StoreResult<Vec<Tenant>> {
+        let select = sql("select tenants.*, slug from tenants join slugs using (tenant_id)
+             where tenant_id {in $1} and is_current and deleted_at is null");
+        self.all("settings.settings_of", select.bind_list(tenants)).await
+    }
+
+    /// What was decided about the flow of queues, for all tenants.
+    pub async fn queue_flows(&self) -> StoreResult<BTreeMap<String, Flow>> {
+        let rows = self.catalogs.db.reader(Reader::Identity);
+        let select = sql("select queue, flow from queue_flows");
+        Ok(rows.all("settings.queue_flows", select, read_flow).await?.into_iter().collect())
+    }
+
+    /// Notes that the queue knows these settings. Returns whether they are still the tenant's; if not, nothing
+    /// changes.
+    pub async fn settings_applied(&self, tenant: &Tenant) -> StoreResult<bool> {
+        self.catalogs.of(&tenant.id).tenant_settings_applied(tenant.revision).await
+    }
+}
+
+fn read_flow(row: &Row) -> sqlx::Result<(String, Flow)> {
+    let flow = Flow::from_name(&row.text("flow")?);
+    let flow = flow.ok_or_else(|| sqlx::Error::Decode("queue_flows.flow is none that there is".into()))?;
+    Ok((row.text("queue")?, flow))
+}

@@ -1,0 +1,168 @@
+//! Recurring jobs of a knowledge base, and which of any tenant are due.
+
+use chrono::{DateTime, Utc};
+use jobs::envelope::StampedJob;
+use jobs::plan::{Limits, Quota};
+use jobs::tenant::KbId;
+
+use super::{Catalog, Catalogs, Reader, Row, Sql, sql};
+use crate::error::StoreError;
+use crate::model::{DueSchedule, Firing, NewSchedule, OverQuota, Schedule};
+use crate::ports::StoreResult;
+
+fn read_schedule(row: &Row) -> sqlx::Result<Schedule> {
+    Ok(Schedule {
+        name: row.text("name")?,
+        kb_id: row.parsed("kb_id")?,
+        cron: row.text("cron")?,
+        time_zone: row.text("time_zone")?,
+        kind: row.text("kind")?,
+        next_fire_at: row.time("next_fire_at")?,
+        last_fire_at: row.time_or_null("last_fire_at")?,
+    })
+}
+
+impl Catalog {
+    /// Makes or replaces a schedule; or says which of `limits` stands against one more, and changes nothing.
+    pub async fn schedule_put(
+        &self,
+        schedule: &NewSchedule,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<OverQuota>> {
+        let stored = self.schedule_store(schedule, limits, now).await;
+        // Also after an error: it may have happened.
+        self.announced(stored).await
+    }
+
+    async fn schedule_store(
+        &self,
+        new: &NewSchedule,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<OverQuota>> {
+        const PUT: &str = "catalog.schedule_put";
+        if new.template.tenant_id() != &self.tenant {
+            let what = "the template was stamped for another tenant";
+            return Err(StoreError::Conflict { operation: PUT, what });
+        }
+        let kind = new.kind().map_err(|error| StoreError::permanent(PUT, error))?;
+        let mut tx = self.rows.write(PUT).await?;
+        self.lock(&mut tx).await?;
+        let known = self.sql(
+            "select exists (select 1 from schedules
+                            where tenant_id = $1 and kb_id = $2 and name = $3) as found",
+        );
+        let known = known.bind(new.kb_id.as_str()).bind(&new.name);
+        let is_known = tx.one(known, |row| row.flag("found")).await?;
+        let put = self.sql(
+            "insert into schedules (tenant_id, kb_id, name, cron, time_zone, kind, template, created_by,
+                 next_fire_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             on conflict (tenant_id, kb_id, name) do update set cron = excluded.cron,
+                 time_zone = excluded.time_zone, kind = excluded.kind, template = excluded.template,
+                 created_by = excluded.created_by, next_fire_at = excluded.next_fire_at",
+        );
+        let put = put.bind(new.kb_id.as_str()).bind(&new.name).bind(&new.cron).bind(&new.time_zone);
+        let put = put.bind(kind).bind(new.template.wire()).bind(&new.created_by).bind(new.next_fire_at);
+        tx.execute(put).await?;
+        if !is_known && let Some(over) = self.last_refused(&mut tx, limits, Quota::MaxSchedules, now).await? {
+            return Ok(Some(over));
+        }
+        tx.commit().await?;
+        Ok(None)
+    }
+
+    /// The schedules of a knowledge base, by name.
+    pub async fn schedules(&self, kb: &KbId) -> StoreResult<Vec<Schedule>> {
+        let select = self.sql("select * from schedules where tenant_id = $1 and kb_id = $2 order by name");
+        self.rows.all("catalog.schedules", select.bind(kb.as_str()), read_schedule).await
+    }
+
+    /// Removes a schedule. Returns whether there was one.
+    pub async fn schedule_delete(&self, kb: &KbId, name: &str) -> StoreResult<bool> {
+        let delete = self.sql("delete from schedules where tenant_id = $1 and kb_id = $2 and name = $3");
+        let delete = delete.bind(kb.as_str()).bind(name);
+        let gone = self.rows.execute("catalog.schedule_delete", delete).await? == 1;
+        Ok(self.announced(gone).await)
+    }
+
+    /// Moves a schedule to `next` if it still waits for the moment that `due` saw.
+    fn schedule_move<'q>(
+        &'q self,
+        due: &'q DueSchedule,
+        next: DateTime<Utc>,
+        fired_at: Option<DateTime<Utc>>,
+    ) -> Sql<'q> {
+        let update = self.sql(
+            "update schedules set next_fire_at = $5, last_fire_at = coalesce($6, last_fire_at)
+             where tenant_id = $1 and kb_id = $2 and name = $3 and next_fire_at = $4",
+        );
+        let update = update.bind(due.kb_id.as_str()).bind(&due.name).bind(due.fire_at);
+        update.bind(next).bind(fired_at)
+    }
+}
+
+/// Reads which schedules of any tenant are due, and moves one on when it has fired.
+pub struct DueSchedules {
+    catalogs: Catalogs,
+}
+
+impl DueSchedules {
+    pub(crate) const fn new(catalogs: Catalogs) -> Self {
+        Self { catalogs }
+    }
+
+    /// Schedules whose time has come, earliest first. At most `limit`.
+    pub async fn schedules_due(&self, now: DateTime<Utc>, limit: u32) -> StoreResult<Vec<DueSchedule>> {
+        let select =
+            sql("select tenant_id, kb_id, name, cron, time_zone, next_fire_at, template from schedules
+             where next_fire_at <= $1 order by next_fire_at, tenant_id, kb_id, name limit $2");
+        let rows = self.catalogs.db.reader(Reader::Relay);
+        rows.all("schedules.schedules_due", select.bind(now).bind(limit), read_due).await
+    }
+
+    /// Puts `job` into the tenant's outbox, counts it for the day, and moves the schedule to `next`, in one
+    /// transaction, if it still waits for `due.fire_at`: of many workers that see the same due schedule, one fires it.
+    /// Where `limits` stand against one more job today, the schedule moves on without it.
+    pub async fn schedule_fire(
+        &self,
+        due: &DueSchedule,
+        (job, limits): (&StampedJob, &Limits),
+        next: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Firing> {
+        let catalog = self.catalogs.of(&due.tenant_id);
+        let mut tx = catalog.rows.write("schedules.schedule_fire").await?;
+        if tx.execute(catalog.schedule_move(due, next, Some(due.fire_at))).await? == 0 {
+            return Ok(Firing::NotDue);
+        }
+        catalog.outbox_insert(&mut tx, std::slice::from_ref(job), now).await?;
+        if let Some(over) = catalog.jobs_count(&mut tx, limits, 1, now).await? {
+            drop(tx);
+            let skipped = self.schedule_skip(due, next).await?;
+            return Ok(if skipped { Firing::OverQuota(over) } else { Firing::NotDue });
+        }
+        tx.commit().await?;
+        Ok(Firing::Fired)
+    }
+
+    /// Moves a schedule whose template was refused on to `next` without firing, under the same condition.
+    pub async fn schedule_skip(&self, due: &DueSchedule, next: DateTime<Utc>) -> StoreResult<bool> {
+        let catalog = self.catalogs.of(&due.tenant_id);
+        let skip = catalog.schedule_move(due, next, None);
+        Ok(catalog.rows.execute("schedules.schedule_skip", skip).await? == 1)
+    }
+}
+
+fn read_due(row: &Row) -> sqlx::Result<DueSchedule> {
+    Ok(DueSchedule {
+        tenant_id: row.parsed("tenant_id")?,
+        kb_id: row.parsed("kb_id")?,
+        name: row.text("name")?,
+        cron: row.text("cron")?,
+        time_zone: row.text("time_zone")?,
+        fire_at: row.time("next_fire_at")?,
+        template: row.text("template")?,
+    })
+}

@@ -1,0 +1,226 @@
+//! The tenant itself: its settings, what it is called, and its end.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use jobs::queue::Flow;
+use jobs::tenant::TenantStatus;
+
+use super::{Catalog, Row, Tx};
+use crate::error::StoreError;
+use crate::model::{NewTenant, RagSettings, Tenant, TenantChange, TenantSettings};
+use crate::ports::StoreResult;
+
+/// A whole row of `tenants`, with what the tenant is called.
+pub(super) fn read_tenant(row: &Row) -> sqlx::Result<Tenant> {
+    Ok(Tenant {
+        id: row.parsed("tenant_id")?,
+        name: row.text("name")?,
+        slug: row.text("slug")?,
+        plan: row.text("plan")?,
+        status: row.parsed("status")?,
+        epoch: row.number("epoch")?,
+        limits: row.json("limits")?,
+        flows: row.json("flows")?,
+        revision: row.number("revision")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+impl Catalog {
+    /// The tenant itself; `None` when it is gone.
+    pub async fn tenant(&self) -> StoreResult<Option<Tenant>> {
+        self.tenant_as("catalog.tenant").await
+    }
+
+    pub(super) async fn tenant_as(&self, operation: &'static str) -> StoreResult<Option<Tenant>> {
+        let select = self.sql(
+            "select tenants.*, slug from tenants join slugs using (tenant_id)
+             where tenant_id = $1 and is_current and deleted_at is null",
+        );
+        self.rows.optional(operation, select, read_tenant).await
+    }
+
+    /// Makes the tenant. Returns whether it is new.
+    pub(super) async fn tenant_insert(
+        &self,
+        tx: &mut Tx,
+        new: &NewTenant,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let insert = self.sql(
+            "insert into tenants (tenant_id, name, plan, status, epoch, created_at)
+             values ($1, $2, $3, $4, 0, $5) on conflict (tenant_id) do nothing",
+        );
+        let insert = insert.bind(&new.name).bind(&new.plan).bind(TenantStatus::Provisioning.as_str());
+        Ok(tx.execute(insert.bind(now)).await? == 1)
+    }
+
+    /// Moves the tenant to `to` if it is in `from`. Returns whether it was.
+    pub async fn tenant_status_move(&self, from: TenantStatus, to: TenantStatus) -> StoreResult<bool> {
+        let update = self.sql(
+            "update tenants set status = $3, revision = revision + 1 where tenant_id = $1 and status = $2",
+        );
+        let update = update.bind(from.as_str()).bind(to.as_str());
+        let moved = self.rows.execute("catalog.tenant_status_move", update).await? == 1;
+        if moved { Ok(self.announced(moved).await) } else { Ok(moved) }
+    }
+
+    /// Replaces the settings of the tenant if `revision` is still theirs.
+    pub async fn tenant_settings_put(
+        &self,
+        settings: &TenantSettings,
+        revision: u64,
+    ) -> StoreResult<TenantChange> {
+        let (change, slug_before) = self.settings_put(settings, revision).await?;
+        self.news.tenant_put(&self.tenant, slug_before.as_deref(), &settings.slug).await;
+        Ok(change)
+    }
+
+    /// What became of it, and what the tenant was called before if it is called otherwise now.
+    async fn settings_put(
+        &self,
+        settings: &TenantSettings,
+        revision: u64,
+    ) -> StoreResult<(TenantChange, Option<String>)> {
+        let mut tx = self.rows.write("catalog.tenant_settings_put").await?;
+        let update = self.sql(
+            "update tenants set plan = $3, limits = $4, status = $5, name = $6, revision = revision + 1
+             where tenant_id = $1 and revision = $2",
+        );
+        let limits = json(tx.operation(), &settings.limits)?;
+        let update = update.bind(revision).bind(&settings.plan).bind(limits);
+        if tx.execute(update.bind(settings.status.as_str()).bind(&settings.name)).await? == 0 {
+            return Ok((TenantChange::Stale, None));
+        }
+        let slug = self.sql("select slug from slugs where tenant_id = $1 and is_current");
+        let before = tx.optional(slug, |row| row.text("slug")).await?;
+        let before = before.filter(|before| *before != settings.slug);
+        if before.is_some() && !self.slug_put(&mut tx, &settings.slug).await? {
+            return Ok((TenantChange::SlugTaken, None));
+        }
+        tx.commit().await?;
+        Ok((TenantChange::Done, before))
+    }
+
+    /// Calls the tenant by another slug. Returns whether it was free. The slug that is its id stays its own.
+    async fn slug_put(&self, tx: &mut Tx, slug: &str) -> StoreResult<bool> {
+        tx.execute(self.sql("delete from slugs where tenant_id = $1 and slug <> $1")).await?;
+        let choose = self.sql("update slugs set is_current = (slug = $2) where tenant_id = $1");
+        tx.execute(choose.bind(slug)).await?;
+        if slug == self.tenant.as_str() { Ok(true) } else { self.slug_insert(tx, slug).await }
+    }
+
+    /// Calls the tenant by a slug. Returns whether it was free: the row of the tenant that has it is not visible here,
+    /// so it is tried rather than looked up.
+    pub(super) async fn slug_insert(&self, tx: &mut Tx, slug: &str) -> StoreResult<bool> {
+        let insert = self.sql(
+            "insert into slugs (tenant_id, slug, is_current) values ($1, $2, true) on conflict do nothing",
+        );
+        Ok(tx.execute(insert.bind(slug)).await? == 1)
+    }
+
+    /// Notes that the queue knows the settings of `revision`. Returns whether they are still the tenant's; if not,
+    /// nothing changes.
+    pub async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool> {
+        let update =
+            self.sql("update tenants set applied_revision = $2 where tenant_id = $1 and revision = $2");
+        Ok(self.rows.execute("catalog.tenant_settings_applied", update.bind(revision)).await? == 1)
+    }
+
+    /// How the tenant wants its documents read, and the revision of that; `None` when the tenant is gone.
+    pub async fn rag_settings(&self) -> StoreResult<Option<(RagSettings, u64)>> {
+        let select = self.sql("select rag_settings, rag_revision from tenants where tenant_id = $1");
+        let read = |row: &Row| Ok((row.json("rag_settings")?, row.number("rag_revision")?));
+        self.rows.optional("catalog.rag_settings", select, read).await
+    }
+
+    /// Replaces these settings if `revision` is still theirs. Returns whether it was.
+    pub async fn rag_settings_put(&self, settings: &RagSettings, revision: u64) -> StoreResult<bool> {
+        const PUT: &str = "catalog.rag_settings_put";
+        let update = self.sql(
+            "update tenants set rag_settings = $3, rag_revision = rag_revision + 1
+             where tenant_id = $1 and rag_revision = $2",
+        );
+        let update = update.bind(revision).bind(json(PUT, settings)?);
+        Ok(self.rows.execute(PUT, update).await? == 1)
+    }
+
+    /// Decides whether the tenant's jobs of `queue`, or of all queues, flow. Whether there is the tenant.
+    pub async fn flow_put(&self, queue: Option<&str>, flow: Flow) -> StoreResult<bool> {
+        let mut tx = self.rows.write("catalog.flow_put").await?;
+        let select = self
+            .sql("select flows from tenants where tenant_id = $1 and deleted_at is null {for no key update}");
+        let known: Option<BTreeMap<String, Flow>> = tx.optional(select, |row| row.json("flows")).await?;
+        let Some(known) = known else { return Ok(false) };
+        let flows = json(tx.operation(), &flows_with(known, queue, flow))?;
+        let update = self.sql("update tenants set flows = $2, revision = revision + 1 where tenant_id = $1");
+        tx.execute(update.bind(flows)).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Whether something may be accepted: of a closed tenant only what ends it, under the epoch `closed`. That stays so
+    /// until the transaction ends.
+    pub(super) async fn may_accept(&self, tx: &mut Tx, closed: Option<u64>) -> StoreResult<bool> {
+        let select = self.sql("select epoch, status from tenants where tenant_id = $1 {for share}");
+        let read = |row: &Row| {
+            let is_closed = row.parsed::<TenantStatus>("status")? == TenantStatus::Deprovisioning;
+            Ok(if is_closed { Some(row.number("epoch")?) } else { None })
+        };
+        Ok(tx.optional(select, read).await?.flatten() == closed)
+    }
+
+    /// Closes the tenant for good. Its new epoch; `None` when it is gone.
+    pub(super) async fn tenant_close(&self, operation: &'static str) -> StoreResult<Option<u64>> {
+        let mut tx = self.rows.write(operation).await?;
+        let update = self.sql(
+            "update tenants set status = 'deprovisioning', epoch = epoch + 1, revision = revision + 1
+             where tenant_id = $1 and deleted_at is null returning epoch",
+        );
+        let epoch = tx.optional(update, |row| row.number("epoch")).await?;
+        tx.commit().await?;
+        Ok(self.announced(epoch).await)
+    }
+
+    /// Removes every row of a closed tenant and empties its own. Returns whether it was closed and not gone yet.
+    pub(super) async fn tenant_delete(
+        &self,
+        operation: &'static str,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let tenant = self.tenant_as(operation).await?;
+        let mut tx = self.rows.write_bulk(operation).await?;
+        let bury = self.sql(
+            "update tenants set name = '', plan = '', limits = '{}', rag_settings = '{}',
+                 applied_revision = revision, deleted_at = $2
+             where tenant_id = $1 and status = 'deprovisioning' and deleted_at is null",
+        );
+        let gone = tx.execute(bury.bind(now)).await? == 1;
+        if gone {
+            tx.tenant_rows_delete(&self.tenant).await?;
+            tx.leave_no_traces().await?;
+            tx.commit().await?;
+            self.news.slugs().changed(tenant.as_ref().map(|tenant| tenant.slug.as_str()), None).await;
+        }
+        Ok(self.announced(gone).await)
+    }
+}
+
+/// How many queues are remembered that flow again.
+const OPEN_MAX: usize = 100;
+
+/// `flows` after one more decision: of `queue`, or of all queues. That a queue flows again is remembered as well: the
+/// queue's copy may say otherwise.
+fn flows_with(mut flows: BTreeMap<String, Flow>, queue: Option<&str>, flow: Flow) -> BTreeMap<String, Flow> {
+    if flows.len() > OPEN_MAX {
+        flows.retain(|_, flow| *flow != Flow::Open);
+    }
+    flows.insert(queue.unwrap_or_default().to_owned(), flow);
+    flows
+}
+
+/// What is kept as JSON.
+fn json(operation: &'static str, value: &impl serde::Serialize) -> StoreResult<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::permanent(operation, error))
+}
