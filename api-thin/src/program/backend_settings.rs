@@ -7,7 +7,7 @@ use clap::builder::RangedI64ValueParser;
 use jobs::plan::Plans;
 use jobs::queue::{Queue, QueueConfig, RedisAddress};
 use secrecy::SecretString;
-use stores::{Backends, DataDirLock, Holder, InvalidStores, StoresConfig};
+use stores::{DataDirLock, Holder, InvalidStores, ServerSettings, StoresConfig};
 
 use crate::config::InvalidConfig;
 
@@ -48,6 +48,14 @@ pub struct StorageSettings {
     /// Neo4j for entities and relations, `bolt://user:password@host:port`.
     #[arg(long, env = "NEO4J_URL", hide_env_values = true, value_name = "URL")]
     pub neo4j_url: Option<String>,
+    /// Where texts and extractions are: in the database of the catalog (`sql`), or on the server of `MONGO_URL`
+    /// (`mongo`), which is used if its URL is given.
+    #[arg(long, env = "TENANTRY_DOCUMENTS", value_name = "STORE", value_parser = ["sql", "mongo"])]
+    pub documents: Option<String>,
+    /// Where entities and relations are: in the database of the catalog (`sql`), or on the server of `NEO4J_URL`
+    /// (`neo4j`), which is used if its URL is given.
+    #[arg(long, env = "TENANTRY_GRAPH", value_name = "STORE", value_parser = ["sql", "neo4j"])]
+    pub graph: Option<String>,
 }
 
 impl StorageSettings {
@@ -58,7 +66,8 @@ impl StorageSettings {
     #[must_use]
     pub fn embedded(data_dir: PathBuf) -> Self {
         let files = FileSettings { data_dir, blobs_url: None };
-        Self { files, postgres: PostgresSettings::default(), mongo_url: None, neo4j_url: None }
+        let postgres = PostgresSettings::default();
+        Self { files, postgres, mongo_url: None, neo4j_url: None, documents: None, graph: None }
     }
 
     /// Takes the data directory for `program`, which uses it beside others, if embedded stores live there.
@@ -77,9 +86,7 @@ impl StorageSettings {
         redis_url: &SecretString,
         program: Holder<'_>,
     ) -> Result<Option<DataDirLock>, InvalidStores> {
-        let servers =
-            self.postgres.postgres_url.is_some() || self.mongo_url.is_some() || self.neo4j_url.is_some();
-        if servers || self.is_own_redis(redis_url) {
+        if self.servers().is_any() || self.is_own_redis(redis_url) {
             return Ok(None);
         }
         DataDirLock::shared(&self.files.data_dir, program).map(Some)
@@ -92,14 +99,22 @@ impl StorageSettings {
         own.is_some() && own == address.socket().and_then(|socket| socket.canonicalize().ok())
     }
 
+    fn servers(&self) -> ServerSettings {
+        ServerSettings {
+            postgres_url: self.postgres.postgres_url.clone(),
+            mongo_url: self.mongo_url.clone(),
+            neo4j_url: self.neo4j_url.clone(),
+            documents: self.documents.clone(),
+            graph: self.graph.clone(),
+        }
+    }
+
     /// The configuration of the stores.
     ///
     /// # Errors
-    /// When some of the three servers are named and others are not.
+    /// When a server is named without PostgreSQL, or a URL and a choice contradict each other.
     pub fn stores(&self, redis_url: SecretString) -> Result<StoresConfig, InvalidStores> {
-        let (postgres, mongo, neo4j) =
-            (self.postgres.postgres_url.clone(), self.mongo_url.clone(), self.neo4j_url.clone());
-        let backends = Backends::from_urls(postgres, mongo, neo4j)?;
+        let backends = self.servers().backends()?;
         let (blobs_url, data_dir) = (self.files.blobs_url.clone(), self.files.data_dir.clone());
         Ok(StoresConfig { backends, blobs_url, data_dir, redis_url })
     }

@@ -10,7 +10,8 @@ mod run;
 pub use api_command::ApiCommand;
 pub use arguments::{WORKER_VARIABLES, parse};
 pub use backend_settings::{
-    FileSettings, PlanSettings, PostgresSettings, QueueSettings, RedisSettings, StorageSettings, connect, shard_count,
+    FileSettings, PlanSettings, PostgresSettings, QueueSettings, RedisSettings, StorageSettings, connect,
+    shard_count,
 };
 pub use console::{print, say, start_log};
 pub use run::{ListenSettings, bind, listen_address, run};

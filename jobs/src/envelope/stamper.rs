@@ -270,4 +270,3 @@ impl<'a> Chain<'a> {
         &self.jobs
     }
 }
-

@@ -214,8 +214,17 @@ fn servers_of_data() {
     let url = redis.url();
     let start = |settings: &[(&'static str, &str)]| api(data.path(), &url).with(settings).sentence();
     assert_eq!(
-        start(&[("POSTGRES_URL", &postgres)]),
-        "MONGO_URL: not set: set POSTGRES_URL, MONGO_URL and NEO4J_URL, or none of them for embedded stores"
+        start(&[("MONGO_URL", &mongo), ("NEO4J_URL", &neo4j)]),
+        "POSTGRES_URL: not set: set it, because MONGO_URL and NEO4J_URL name servers beside PostgreSQL, or unset those \
+         two for embedded stores"
+    );
+    assert_eq!(
+        start(&[("POSTGRES_URL", &postgres), ("TENANTRY_DOCUMENTS", "mongo")]),
+        "MONGO_URL: not set: set it, because TENANTRY_DOCUMENTS is mongo"
+    );
+    assert_eq!(
+        start(&[("POSTGRES_URL", &postgres), ("NEO4J_URL", &neo4j), ("TENANTRY_GRAPH", "sql")]),
+        "TENANTRY_GRAPH: is sql, but NEO4J_URL is set: unset one of them"
     );
     assert_eq!(
         start(&[("POSTGRES_URL", &postgres), ("MONGO_URL", &mongo), ("NEO4J_URL", &neo4j)]),

@@ -6,7 +6,8 @@ use api_thin::program::WORKER_VARIABLES;
 use tests::program::output;
 
 /// `tenantry dev` keeps data in files.
-const NOT_FOR_DEV: [&str; 3] = ["MONGO_URL", "NEO4J_URL", "POSTGRES_URL"];
+const NOT_FOR_DEV: [&str; 5] =
+    ["MONGO_URL", "NEO4J_URL", "POSTGRES_URL", "TENANTRY_DOCUMENTS", "TENANTRY_GRAPH"];
 
 fn help(program: &str, command: &[&str]) -> BTreeSet<String> {
     let arguments = [command, &["--help"]].concat();

@@ -44,13 +44,24 @@ impl ServerUrls {
         StoresConfig {
             backends: Backends::Servers {
                 postgres_url: secret(&self.postgres),
-                mongo_url: secret(&self.mongo),
-                neo4j_url: secret(&self.neo4j),
+                mongo_url: Some(secret(&self.mongo)),
+                neo4j_url: Some(secret(&self.neo4j)),
             },
             blobs_url: None,
             data_dir: data_dir.to_owned(),
             redis_url: secret(&self.redis),
         }
+    }
+
+    /// As [`ServerUrls::stores`], with everything that is neither in Redis nor a blob in PostgreSQL.
+    #[must_use]
+    pub fn stores_on_postgres_alone(&self, data_dir: &Path) -> StoresConfig {
+        let backends = Backends::Servers {
+            postgres_url: self.postgres.clone().into(),
+            mongo_url: None,
+            neo4j_url: None,
+        };
+        StoresConfig { backends, ..self.stores(data_dir) }
     }
 }
 

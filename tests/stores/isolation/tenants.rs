@@ -18,6 +18,8 @@ use tests::services::ServerUrls;
 pub(super) struct Servers {
     pub(super) urls: ServerUrls,
     pub(super) opened: Opened,
+    /// The same PostgreSQL with the documents and the graph in it as well.
+    on_postgres_alone: Opened,
     _data: tempfile::TempDir,
 }
 
@@ -25,7 +27,9 @@ pub(super) async fn servers() -> Servers {
     let urls = tests::services::migrated().await;
     let data = tempfile::tempdir().unwrap();
     let opened = stores::open(&urls.stores(data.path()), Arc::new(SystemClock)).await.unwrap();
-    Servers { urls, opened, _data: data }
+    let alone = urls.stores_on_postgres_alone(data.path());
+    let on_postgres_alone = stores::open(&alone, Arc::new(SystemClock)).await.unwrap();
+    Servers { urls, opened, on_postgres_alone, _data: data }
 }
 
 /// A tenant of its own for each test, with look-alike content.
@@ -42,6 +46,12 @@ pub(super) async fn seed(servers: &Servers, prefix: &str) -> Seeded {
     let context = TenantContext::for_tests(&id);
     let stores = servers.opened.stores.scoped(&context);
     let kb = seed_catalog(servers, &stores, &context, now).await;
+    seed_content(&stores, &kb).await;
+    seed_content(&servers.on_postgres_alone.stores.scoped(&context), &kb).await;
+    Seeded { id, kb, stores }
+}
+
+async fn seed_content(stores: &TenantStores, kb: &Kb) {
     let name = "plan.md";
     let document = DocumentId::of_name(name);
     let documents = stores.documents();
@@ -50,11 +60,10 @@ pub(super) async fn seed(servers: &Servers, prefix: &str) -> Seeded {
     documents.parsed_put(&kb.id, &document, &parsed).await.unwrap();
     documents.extractions_put(&kb.id, &document, 1, &[(0, Extraction::default())]).await.unwrap();
     let index = stores.index();
-    index.provision(&kb).await.unwrap();
+    index.provision(kb).await.unwrap();
     let chunk = Chunk { order: 0, tokens: 5, content: "Ada builds the engine.".into() };
-    index.chunks_replace(&kb, &document, name, &[chunk]).await.unwrap();
-    index.graph_replace(&kb, &document, name, &mentions(&document)).await.unwrap();
-    Seeded { id, kb, stores }
+    index.chunks_replace(kb, &document, name, &[chunk]).await.unwrap();
+    index.graph_replace(kb, &document, name, &mentions(&document)).await.unwrap();
 }
 
 async fn seed_catalog(

@@ -25,50 +25,90 @@ impl StoresConfig {
     }
 }
 
-/// The servers that hold catalog, documents and index.
+/// What holds catalog, documents and index.
 #[derive(Debug, Clone)]
 pub enum Backends {
     /// SQLite files in the data directory: one for the catalog, one for each tenant.
     Embedded,
-    /// Servers.
+    /// Servers: PostgreSQL alone, or with others beside it.
     Servers {
-        /// Catalog and chunks. The role must neither own the tables nor bypass row level security.
+        /// The catalog, chunks, and what no other server has. The role must neither own the tables nor bypass row
+        /// level security.
         postgres_url: SecretString,
-        /// Texts and extractions.
-        mongo_url: SecretString,
-        /// Entities and relations: `bolt://user:password@host:port`, the user part being optional.
-        neo4j_url: SecretString,
+        /// Texts and extractions; `None`: in PostgreSQL.
+        mongo_url: Option<SecretString>,
+        /// Entities and relations: `bolt://user:password@host:port`, the user part being optional; `None`: in
+        /// PostgreSQL.
+        neo4j_url: Option<SecretString>,
     },
 }
 
-impl Backends {
-    /// Servers when all three are named, embedded stores when none is.
+/// What the settings say about servers, as they were given.
+#[derive(Debug, Clone, Default)]
+pub struct ServerSettings {
+    /// `POSTGRES_URL`
+    pub postgres_url: Option<String>,
+    /// `MONGO_URL`
+    pub mongo_url: Option<String>,
+    /// `NEO4J_URL`
+    pub neo4j_url: Option<String>,
+    /// `TENANTRY_DOCUMENTS`: `sql` or `mongo`; unset, `mongo` if its URL is given.
+    pub documents: Option<String>,
+    /// `TENANTRY_GRAPH`: `sql` or `neo4j`; unset, `neo4j` if its URL is given.
+    pub graph: Option<String>,
+}
+
+impl ServerSettings {
+    /// Whether a server is named.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        self.postgres_url.is_some() || self.mongo_url.is_some() || self.neo4j_url.is_some()
+    }
+
+    /// Embedded stores when no server is named, else PostgreSQL with the servers that are named beside it.
     ///
     /// # Errors
-    /// When some are named and others are not.
-    pub fn from_urls(
-        postgres: Option<String>,
-        mongo: Option<String>,
-        neo4j: Option<String>,
-    ) -> Result<Self, InvalidStores> {
-        let missing = |setting| InvalidStores::Setting {
-            setting,
-            problem:
-                "not set: set POSTGRES_URL, MONGO_URL and NEO4J_URL, or none of them for embedded stores"
-                    .to_owned(),
-        };
-        match (postgres, mongo, neo4j) {
-            (None, None, None) => Ok(Self::Embedded),
-            (Some(postgres), Some(mongo), Some(neo4j)) => Ok(Self::Servers {
-                postgres_url: postgres.into(),
-                mongo_url: mongo.into(),
-                neo4j_url: neo4j.into(),
-            }),
-            (None, _, _) => Err(missing("POSTGRES_URL")),
-            (_, None, _) => Err(missing("MONGO_URL")),
-            (_, _, None) => Err(missing("NEO4J_URL")),
+    /// When a server is named without PostgreSQL, or a URL and a choice contradict each other.
+    pub fn backends(&self) -> Result<Backends, InvalidStores> {
+        let mongo_url =
+            chosen(("TENANTRY_DOCUMENTS", &self.documents), "mongo", ("MONGO_URL", &self.mongo_url))?;
+        let neo4j_url = chosen(("TENANTRY_GRAPH", &self.graph), "neo4j", ("NEO4J_URL", &self.neo4j_url))?;
+        match &self.postgres_url {
+            Some(url) => Ok(Backends::Servers { postgres_url: url.clone().into(), mongo_url, neo4j_url }),
+            None if mongo_url.is_none() && neo4j_url.is_none() => Ok(Backends::Embedded),
+            None => Err(setting(
+                "POSTGRES_URL",
+                "not set: set it, because MONGO_URL and NEO4J_URL name servers beside PostgreSQL, or unset those two \
+                 for embedded stores",
+            )),
         }
     }
+}
+
+/// The URL of the server that is chosen; `None` when SQL is.
+fn chosen(
+    (choice_name, choice): (&'static str, &Option<String>),
+    server: &str,
+    (url_name, url): (&'static str, &Option<String>),
+) -> Result<Option<SecretString>, InvalidStores> {
+    match (choice.as_deref(), url) {
+        (Some("sql") | None, None) => Ok(None),
+        (Some(chosen), Some(url)) if chosen == server => Ok(Some(url.clone().into())),
+        (None, Some(url)) => Ok(Some(url.clone().into())),
+        (Some("sql"), Some(_)) => {
+            Err(setting(choice_name, &format!("is sql, but {url_name} is set: unset one of them")))
+        }
+        (Some(chosen), None) if chosen == server => {
+            Err(setting(url_name, &format!("not set: set it, because {choice_name} is {server}")))
+        }
+        (Some(other), _) => {
+            Err(setting(choice_name, &format!("{other:?} is no choice: expected sql or {server}")))
+        }
+    }
+}
+
+fn setting(setting: &'static str, problem: &str) -> InvalidStores {
+    InvalidStores::Setting { setting, problem: problem.to_owned() }
 }
 
 /// Stores that cannot be opened: one sentence that says which setting, its value without credentials, and what to do.
@@ -98,4 +138,57 @@ pub enum InvalidStores {
         /// What leaked.
         what: String,
     },
+}
+
+impl InvalidStores {
+    /// A setting that asks for what was not compiled in.
+    #[cfg(not(all(feature = "mongo", feature = "neo4j", feature = "postgres", feature = "s3")))]
+    pub(crate) fn not_compiled_in(name: &'static str, feature: &str) -> Self {
+        let problem = format!(
+            "this program was built without the feature `{feature}` of the crate `stores`, which this needs: build it \
+             with that feature, or unset the setting"
+        );
+        setting(name, &problem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(urls: [bool; 3], documents: Option<&str>, graph: Option<&str>) -> ServerSettings {
+        let [postgres_url, mongo_url, neo4j_url] = urls.map(|is_set| is_set.then(|| "url".to_owned()));
+        let (documents, graph) = (documents.map(str::to_owned), graph.map(str::to_owned));
+        ServerSettings { postgres_url, mongo_url, neo4j_url, documents, graph }
+    }
+
+    #[test]
+    fn each_supported_set_can_be_chosen() {
+        let servers = |settings: ServerSettings| match settings.backends().unwrap() {
+            Backends::Embedded => None,
+            Backends::Servers { mongo_url, neo4j_url, .. } => {
+                Some((mongo_url.is_some(), neo4j_url.is_some()))
+            }
+        };
+        assert_eq!(servers(settings([false; 3], None, None)), None);
+        assert_eq!(servers(settings([false; 3], Some("sql"), Some("sql"))), None);
+        assert_eq!(servers(settings([true, false, false], None, None)), Some((false, false)));
+        assert_eq!(servers(settings([true, true, false], Some("mongo"), Some("sql"))), Some((true, false)));
+        assert_eq!(servers(settings([true, false, true], None, None)), Some((false, true)));
+        assert_eq!(servers(settings([true; 3], Some("mongo"), Some("neo4j"))), Some((true, true)));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_named() {
+        let named = |settings: ServerSettings| match settings.backends().unwrap_err() {
+            InvalidStores::Setting { setting, .. } => setting,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(named(settings([false, true, true], None, None)), "POSTGRES_URL");
+        assert_eq!(named(settings([true, true, false], Some("sql"), None)), "TENANTRY_DOCUMENTS");
+        assert_eq!(named(settings([true, false, true], None, Some("sql"))), "TENANTRY_GRAPH");
+        assert_eq!(named(settings([true, false, false], Some("mongo"), None)), "MONGO_URL");
+        assert_eq!(named(settings([true, false, false], None, Some("neo4j"))), "NEO4J_URL");
+        assert_eq!(named(settings([true; 3], Some("neo4j"), None)), "TENANTRY_DOCUMENTS");
+    }
 }

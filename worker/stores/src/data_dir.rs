@@ -1,9 +1,14 @@
-//! The data directory: readable to its owner only.
+//! The data directory: readable to its owner only, and who uses it.
+//!
+//! A program with a Redis of its own must be alone in its directory: the jobs of a catalog that two programs with two
+//! queues share would be lost to either. Programs that share a Redis may share the directory too.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, ErrorKind};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::config::InvalidStores;
 
@@ -58,8 +63,93 @@ pub(crate) fn unusable(path: &Path, error: &io::Error) -> InvalidStores {
     InvalidStores::Unreachable { setting: SETTING, problem: format!("{} {fix}", path.display()) }
 }
 
+/// Holds the lock. No process is started with this name.
+const FILE: &str = "lock";
+
+/// A program that uses a data directory, for the message to the next one.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// The program, such as `tenantry dev`.
+    pub program: &'a str,
+    /// When it started.
+    pub since: DateTime<Utc>,
+}
+
+/// A data directory in use. It is free again when this value is dropped, or the process ends in whatever way.
+#[derive(Debug)]
+pub struct DataDirLock {
+    _file: File,
+}
+
+impl DataDirLock {
+    /// Takes the directory for one program alone, and makes it if needed.
+    ///
+    /// # Errors
+    /// When another program uses it, which the error names, or when it is no directory that this user may write to.
+    pub fn alone(directory: &Path, holder: Holder<'_>) -> Result<Self, InvalidStores> {
+        Self::take(directory, holder, File::try_lock)
+    }
+
+    /// Takes the directory for one of several programs that share a Redis, and makes it if needed.
+    ///
+    /// # Errors
+    /// When a program that must be alone uses it, which the error names, or when it is no directory that this user may
+    /// write to.
+    pub fn shared(directory: &Path, holder: Holder<'_>) -> Result<Self, InvalidStores> {
+        Self::take(directory, holder, File::try_lock_shared)
+    }
+
+    fn take(
+        directory: &Path,
+        holder: Holder<'_>,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Self, InvalidStores> {
+        ensure(directory)?;
+        let path = directory.join(FILE);
+        let unusable = |error: io::Error| unusable(&path, &error);
+        let options = OpenOptions::new().read(true).write(true).create(true).mode(0o600).clone();
+        let mut file = options.open(&path).map_err(unusable)?;
+        match lock(&file) {
+            Ok(()) => {
+                write(&mut file, holder).map_err(unusable)?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => Err(InvalidStores::Setting {
+                setting: SETTING,
+                problem: format!(
+                    "{} uses {}: stop it, or choose another directory with --data-dir",
+                    read(&mut file),
+                    directory.display()
+                ),
+            }),
+            Err(TryLockError::Error(error)) => Err(InvalidStores::Setting {
+                setting: SETTING,
+                problem: format!(
+                    "{} cannot be locked ({}): choose a directory on a local disk",
+                    path.display(),
+                    jobs::error::plain_io(&error)
+                ),
+            }),
+        }
+    }
+}
+
+fn write(file: &mut File, holder: Holder<'_>) -> io::Result<()> {
+    let since = holder.since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "`{}` (process {}, since {since})", holder.program, std::process::id())
+}
+
+/// The holder, as it wrote itself down. It may be about to.
+fn read(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.take(1_000).read_to_string(&mut text));
+    if read.is_ok() && !text.is_empty() { format!("another {text}") } else { "another program".to_owned() }
+}
+
 #[cfg(test)]
-mod tests {
+mod data_dir_tests {
     use super::*;
 
     #[test]
@@ -75,5 +165,49 @@ mod tests {
         private_file(&dir.join("f")).unwrap();
         private_file(&dir.join("f")).unwrap();
         assert_eq!(mode(&dir.join("f")), 0o600);
+    }
+}
+
+#[cfg(test)]
+mod data_dir_lock_tests {
+    use super::*;
+
+    fn holder(program: &str) -> Holder<'_> {
+        Holder { program, since: DateTime::from_timestamp(1_700_000_000, 0).unwrap() }
+    }
+
+    #[test]
+    fn one_program_is_alone_and_the_next_is_told_who_is_there() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = base.path().join("data");
+        let first = DataDirLock::alone(&directory, holder("tenantry dev")).unwrap();
+        let expected = format!(
+            "TENANTRY_DATA_DIR: another `tenantry dev` (process {}, since 2023-11-14T22:13:20Z) uses {}: stop it, or \
+             choose another directory with --data-dir",
+            std::process::id(),
+            directory.display()
+        );
+        for second in [
+            DataDirLock::alone(&directory, holder("tenantry demo")),
+            DataDirLock::shared(&directory, holder("api-thin")),
+        ] {
+            assert_eq!(second.unwrap_err().to_string(), expected);
+        }
+        drop(first);
+        let some = [(); 2].map(|()| DataDirLock::shared(&directory, holder("tenantry worker")).unwrap());
+        let alone = DataDirLock::alone(&directory, holder("tenantry dev")).unwrap_err().to_string();
+        assert!(alone.contains("another `tenantry worker` (process "), "{alone}");
+        drop(some);
+        DataDirLock::alone(&directory, holder("tenantry dev")).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_directory_is_said_to_be_none() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = DataDirLock::alone(&file, holder("tenantry dev")).unwrap_err().to_string();
+        let expected = format!("TENANTRY_DATA_DIR: {} is a file: name a directory", file.display());
+        assert_eq!(error, expected);
     }
 }

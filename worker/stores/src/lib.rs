@@ -13,37 +13,35 @@ pub mod direct;
 pub mod model;
 pub mod ports;
 
-mod backend;
 mod blobs;
 mod cache;
 mod catalog;
 mod config;
+mod content_db;
 mod data_dir;
-mod data_dir_lock;
 mod deadline;
 mod directory;
+mod documents;
 mod embedded;
 mod error;
-mod graph;
-mod graph_fold;
-mod mongo;
+mod index;
 mod open;
 mod page;
+#[cfg(feature = "postgres")]
 mod percent;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod retention;
 mod scoped;
 mod self_test;
-#[cfg(feature = "postgres")]
-mod servers;
 
 pub use blobs::{Leftovers, Swept};
 pub use catalog::{Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay};
-pub use config::{Backends, InvalidStores, StoresConfig};
-pub use data_dir_lock::{DataDirLock, Holder};
+pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
+pub use data_dir::{DataDirLock, Holder};
 pub use error::StoreError;
-pub use graph::TenantCypher;
+#[cfg(feature = "neo4j")]
+pub use index::neo4j::TenantCypher;
 #[cfg(feature = "test-support")]
 pub use open::open_without_redis;
 pub use open::{Opened, open};

@@ -3,17 +3,30 @@
 use std::sync::Arc;
 
 use jobs::clock::SharedClock;
+#[cfg(feature = "postgres")]
+use secrecy::SecretString;
 
-use crate::backend::Backend;
 use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
-use crate::catalog::{DueSchedules, Identities, OutboxRelay, SettingsRelay};
-use crate::config::{Backends, InvalidStores, StoresConfig};
-use crate::directory::{Answers, CachedDirectory, DirectoryNews};
-use crate::ports::Directory;
-use crate::scoped::{Ports, Stores};
 #[cfg(feature = "postgres")]
-use crate::servers;
+use crate::catalog::Db;
+use crate::catalog::{Catalogs, DueSchedules, Identities, OutboxRelay, SettingsRelay};
+use crate::config::{Backends, InvalidStores, StoresConfig};
+#[cfg(feature = "postgres")]
+use crate::content_db::ContentDb;
+use crate::directory::{Answers, CachedDirectory, DirectoryNews};
+#[cfg(feature = "mongo")]
+use crate::documents::mongo::{Mongo, MongoDocuments};
+#[cfg(feature = "postgres")]
+use crate::documents::sql::SqlDocuments;
+#[cfg(feature = "neo4j")]
+use crate::index::neo4j::Neo4j;
+#[cfg(feature = "postgres")]
+use crate::index::sql::{Graph, SqlIndex};
+use crate::ports::{Directory, Documents, Index};
+#[cfg(feature = "postgres")]
+use crate::postgres::Postgres;
+use crate::scoped::{Ports, Scope, Stores};
 use crate::{embedded, self_test};
 
 /// The stores, opened.
@@ -116,17 +129,76 @@ async fn open_backend(
         Backends::Embedded => embedded::open(&config.data_dir, clock, news).await,
         #[cfg(feature = "postgres")]
         Backends::Servers { postgres_url, mongo_url, neo4j_url } => {
-            servers::open(postgres_url, mongo_url, neo4j_url, clock, news).await
+            open_servers(postgres_url, mongo_url.as_ref(), neo4j_url.as_ref(), clock, news).await
         }
         #[cfg(not(feature = "postgres"))]
-        Backends::Servers { .. } => Err(InvalidStores::Setting {
-            setting: "POSTGRES_URL",
-            problem: "this program was built without PostgreSQL (the feature `postgres`)".to_owned(),
-        }),
+        Backends::Servers { .. } => Err(InvalidStores::not_compiled_in("POSTGRES_URL", "postgres")),
     }
 }
 
 /// Chooses the TLS implementation for every client in this process; a choice made before stays.
 fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Catalog, documents and index of one kind, opened. Blobs, cache and the directory's cache are the same for
+/// all kinds.
+pub(crate) struct Backend {
+    pub(crate) catalogs: Catalogs,
+    pub(crate) documents: Box<dyn Scope<dyn Documents>>,
+    pub(crate) index: Box<dyn Scope<dyn Index>>,
+}
+
+/// Connects to the servers.
+///
+/// # Errors
+/// When one does not answer, or is not set up.
+#[cfg(feature = "postgres")]
+async fn open_servers(
+    postgres_url: &SecretString,
+    mongo_url: Option<&SecretString>,
+    neo4j_url: Option<&SecretString>,
+    clock: SharedClock,
+    news: DirectoryNews,
+) -> Result<Backend, InvalidStores> {
+    let postgres = Postgres::open(postgres_url).await?;
+    let content = ContentDb::Postgres(Db::Postgres(postgres.clone()));
+    let documents = open_documents(mongo_url, &content).await?;
+    let graph = open_graph(neo4j_url, &clock).await?;
+    let catalogs = Catalogs::new(Db::Postgres(postgres), news, clock);
+    Ok(Backend { catalogs, documents, index: Box::new(SqlIndex::new(content, graph)) })
+}
+
+/// Texts and extractions: in MongoDB if it is named.
+#[cfg(feature = "postgres")]
+async fn open_documents(
+    mongo_url: Option<&SecretString>,
+    content: &ContentDb,
+) -> Result<Box<dyn Scope<dyn Documents>>, InvalidStores> {
+    match mongo_url {
+        None => Ok(Box::new(SqlDocuments::new(content.clone()))),
+        #[cfg(feature = "mongo")]
+        Some(url) => Ok(Box::new(MongoDocuments::new(Mongo::open(url).await?))),
+        #[cfg(not(feature = "mongo"))]
+        Some(_) => Err(InvalidStores::not_compiled_in("MONGO_URL", "mongo")),
+    }
+}
+
+/// Entities and relations: in Neo4j if it is named.
+#[cfg(feature = "postgres")]
+async fn open_graph(neo4j_url: Option<&SecretString>, clock: &SharedClock) -> Result<Graph, InvalidStores> {
+    match neo4j_url {
+        None => Ok(Graph::Sql),
+        #[cfg(feature = "neo4j")]
+        Some(url) => {
+            let neo4j = Neo4j::new(url)?;
+            neo4j.answers().await?;
+            Ok(Graph::Neo4j(Arc::new(neo4j), Arc::clone(clock)))
+        }
+        #[cfg(not(feature = "neo4j"))]
+        Some(_) => {
+            let _ = clock;
+            Err(InvalidStores::not_compiled_in("NEO4J_URL", "neo4j"))
+        }
+    }
 }

@@ -1,6 +1,16 @@
-//! Cutting long lists into pages.
+//! Pages of long lists, and where they end.
 
-use crate::model::Page;
+use std::fmt;
+use std::str::FromStr;
+
+/// Some items, and where the next page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The items, in a fixed order.
+    pub items: Vec<T>,
+    /// What to pass as `after` for the next page; `None` at the end.
+    pub next: Option<String>,
+}
 
 /// The largest page.
 const LIMIT_MAX: u32 = 1_000;
@@ -19,8 +29,37 @@ pub(crate) fn cut<T>(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> Strin
     Page { items, next }
 }
 
+/// Where a page of relations ends: two names that may contain any character, as one text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelationCursor {
+    /// The end of the last relation whose name sorts first.
+    pub source: String,
+    /// The other end.
+    pub target: String,
+}
+
+/// A text that is not where a page of relations ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the `next` of a page of relations")]
+pub struct InvalidRelationCursor;
+
+impl fmt::Display for RelationCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        serde_json::json!([self.source, self.target]).fmt(f)
+    }
+}
+
+impl FromStr for RelationCursor {
+    type Err = InvalidRelationCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRelationCursor> {
+        let (source, target) = serde_json::from_str(text).map_err(|_| InvalidRelationCursor)?;
+        Ok(Self { source, target })
+    }
+}
+
 #[cfg(test)]
-mod tests {
+mod page_tests {
     use super::*;
 
     #[test]
@@ -34,5 +73,21 @@ mod tests {
         assert_eq!(page(vec![], 2), (vec![], None));
         assert_eq!(page(vec![1, 2], 0), (vec![1], Some("1".into())));
         assert_eq!((rows_for(0), rows_for(2), rows_for(u32::MAX)), (2, 3, 1_001));
+    }
+}
+
+#[cfg(test)]
+mod relation_cursor_tests {
+    use super::*;
+
+    #[test]
+    fn any_two_names_survive() {
+        for (source, target) in [("a", "b"), ("a,b\"", "<SEP>\n"), ("", "é")] {
+            let cursor = RelationCursor { source: source.into(), target: target.into() };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for bad in ["", "a<SEP>b", "[\"a\"]", "no cursor"] {
+            assert_eq!(bad.parse::<RelationCursor>(), Err(InvalidRelationCursor), "{bad}");
+        }
     }
 }

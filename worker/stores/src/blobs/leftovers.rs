@@ -9,9 +9,7 @@ use jobs::tenant::{KbId, TenantId};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::fault::fault;
-use super::local;
-use super::tenant_blobs::{ObjectBlobs, delete_as_of};
+use super::{ObjectBlobs, delete_as_of, fault, local};
 use crate::catalog::DirectoryRows;
 use crate::deadline::{BULK, CALL, within};
 use crate::error::{FaultKind, StoreError};

@@ -278,6 +278,16 @@ impl Tx {
         }
     }
 
+    /// Runs a statement that takes advisory locks of PostgreSQL, which are held until the transaction ends. In a file a
+    /// transaction that writes is alone from its beginning.
+    pub(crate) async fn lock(&mut self, sql: Sql<'_>) -> StoreResult<()> {
+        match &self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(_) => self.execute(sql).await.map(drop),
+            Inner::Sqlite { .. } | Inner::SqliteReader(_) => Ok(()),
+        }
+    }
+
     /// The only row, if there is one.
     pub(crate) async fn optional<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<Option<T>> {
         let row = run!(self, sql, fetch_optional, of_optional)?;

@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::fixture::Pair;
-use super::wait;
+use super::fixture::{Pair, wait_until};
 use crate::Opened;
 use crate::model::{RateTaken, RateWindow};
 
@@ -34,7 +33,7 @@ pub(super) async fn lifetime(opened: &Opened) {
     cache.put("none", "x", Duration::ZERO).await.unwrap();
     cache.put("ever", "x", Duration::MAX).await.unwrap();
     for key in ["short", "none"] {
-        wait::until("the value is gone", async || cache.get(key).await.unwrap().is_none()).await;
+        wait_until("the value is gone", async || cache.get(key).await.unwrap().is_none()).await;
     }
     assert_eq!(cache.get("ever").await.unwrap().as_deref(), Some("x"));
     cache.delete("ever").await.unwrap();

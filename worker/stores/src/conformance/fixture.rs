@@ -1,5 +1,7 @@
 //! Two look-alike tenants, and what the checks give them.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, SubsecRound as _, Utc};
 use jobs::clock::{Clock as _, SystemClock};
 use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
@@ -91,7 +93,7 @@ impl Party {
     /// The jobs of this tenant that lie in the outbox.
     pub(super) async fn outbox(&self, opened: &Opened) -> Vec<JobId> {
         let later = now() + chrono::TimeDelta::hours(1);
-        let rows = opened.outbox.outbox_due(later, std::time::Duration::ZERO, 10_000).await.unwrap();
+        let rows = opened.outbox.outbox_due(later, Duration::ZERO, 10_000).await.unwrap();
         rows.into_iter().filter(|row| row.tenant_id == *self.id()).map(|row| row.job_id).collect()
     }
 }
@@ -113,5 +115,17 @@ pub(super) fn upload(name: &str, revision: u64, now: DateTime<Utc>) -> NewDocume
         size_bytes: 5_000_000_000 + revision,
         sha256: format!("{revision:064x}"),
         job_id: JobId::generate(now),
+    }
+}
+
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
+const WAIT_STEP: Duration = Duration::from_millis(20);
+
+/// Asks again and again until the answer is yes.
+pub(super) async fn wait_until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+    let start = Instant::now();
+    while !ask().await {
+        assert!(start.elapsed() < WAIT_LIMIT, "still not so after {WAIT_LIMIT:?}: {what}");
+        tokio::time::sleep(WAIT_STEP).await;
     }
 }

@@ -5,7 +5,7 @@ use jobs::{DocumentId, JobId};
 use sha2::{Digest as _, Sha256};
 
 use super::fixture::{Pair, Party, now, upload, workspace};
-use super::graph::{entity, relation, say};
+use super::index::{entity, relation, say};
 use super::schedules::schedule;
 use crate::Opened;
 use crate::model::{

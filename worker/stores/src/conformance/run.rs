@@ -1,7 +1,7 @@
 use super::{
-    accept, api_keys, blobs, cache, called_off, chunks, closing, deletion, directory, documents, graph,
-    graph_merge, history, identities, invitations, kbs, members, outbox, rag_settings, registry, schedules,
-    settings, slugs, tenants, usage,
+    accept, api_keys, blobs, cache, called_off, closing, deletion, directory, documents, history, identities,
+    index, invitations, kbs, members, outbox, rag_settings, registry, schedules, settings, slugs, tenants,
+    usage,
 };
 use crate::Opened;
 
@@ -55,9 +55,10 @@ pub async fn exercise(opened: &Opened) {
             users, founders, places, places_are_limited, sessions, another_password, racing_renewals, gates,
         }
         documents { texts, extractions }
-        chunks { replaced_as_a_whole, kept_apart }
-        graph { folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited }
-        graph_merge { removal_leaves_no_trace, side_by_side, many_mentions, twins_apart }
+        index {
+            replaced_as_a_whole, kept_apart, folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited,
+            removal_leaves_no_trace, side_by_side, many_mentions, twins_apart,
+        }
         blobs { originals, forgotten, left_over }
         cache { values, lifetime, rates, racing_rates }
     }

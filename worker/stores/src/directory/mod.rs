@@ -1,16 +1,341 @@
 //! Who exists and who may do what: the one reader across tenants.
 //!
-//! What the rows mean and how long an answer is kept is decided here, once. Whoever changes a row that the directory answers from says so through [`DirectoryNews`], so
-//! that every process forgets.
+//! What the rows mean and how long an answer is kept is decided here, once. What changes a row that the directory
+//! answers from says so through [`DirectoryNews`], so that every process forgets.
 
 mod answers;
-mod cached;
-mod news;
-mod permissions;
-mod slugs;
-mod subscriber;
+mod invalidation;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use jobs::JobId;
+use jobs::clock::SharedClock;
+use jobs::queue::Flow;
+use jobs::tenant::{
+    Actor, ApiKeyId, DirectoryError, Identity, KbId, Permissions, Provider, Role, TenantDirectory, TenantId,
+    TenantRecord,
+};
+use tokio::task::JoinHandle;
+
+use self::answers::{Answer, Question};
+use crate::catalog::{DirectoryRows, MemberRecord};
+use crate::deadline::{CALL, within};
+use crate::error::StoreError;
+use crate::model::{ApiKeyRecord, Cancellations, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
+use crate::page;
+use crate::ports::{Directory, StoreResult};
 
 pub(crate) use answers::Answers;
-pub(crate) use cached::CachedDirectory;
-pub(crate) use news::DirectoryNews;
-pub(crate) use slugs::Slugs;
+pub(crate) use invalidation::DirectoryNews;
+
+const PING_LIMIT: Duration = Duration::from_secs(3);
+
+/// Answers from what it was told lately, else from the rows.
+pub(crate) struct CachedDirectory {
+    rows: DirectoryRows,
+    answers: Answers,
+    news: DirectoryNews,
+    clock: SharedClock,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Drop for CachedDirectory {
+    fn drop(&mut self) {
+        self.listener.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Asks the rows under a deadline and wraps the answer; unwraps it again. The question decides the kind of
+/// answer.
+macro_rules! ask {
+    ($self:ident, $tenant:ident, $question:expr, $kind:ident, $method:ident($($arg:expr),*)) => {{
+        let operation = concat!("directory.", stringify!($method));
+        let rows = async { $self.rows.$method($tenant $(, $arg)*).await.map(Answer::$kind) };
+        match $self.answers.get($tenant, $question, within(operation, CALL, rows)).await? {
+            Answer::$kind(found) => Ok(found),
+            other => Err(StoreError::permanent(operation, format!("answered with {other:?}"))),
+        }
+    }};
+}
+
+impl CachedDirectory {
+    /// A directory over `rows`, and its task that hears of changes.
+    pub(crate) fn start(
+        rows: DirectoryRows,
+        answers: Answers,
+        news: DirectoryNews,
+        nodes: Vec<redis::Client>,
+        clock: SharedClock,
+    ) -> Self {
+        let listener = tokio::spawn(invalidation::listen(nodes, answers.clone()));
+        Self { rows, answers, news, clock, listener: Some(listener) }
+    }
+
+    /// A directory that is the only process to change its rows.
+    #[cfg(feature = "test-support")]
+    pub(crate) fn alone(
+        rows: DirectoryRows,
+        answers: Answers,
+        news: DirectoryNews,
+        clock: SharedClock,
+    ) -> Self {
+        Self { rows, answers, news, clock, listener: None }
+    }
+
+    async fn record(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {
+        ask!(self, tenant, Question::Tenant, Tenant, tenant())
+    }
+
+    async fn cancellations(&self, tenant: &TenantId) -> StoreResult<Option<Cancellations>> {
+        ask!(self, tenant, Question::Cancellations, Cancellations, cancellations())
+    }
+
+    async fn member(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Option<MemberRecord>> {
+        ask!(self, tenant, Question::Member(identity.clone()), Member, member(identity))
+    }
+
+    /// Rows from before identities named their provider count where the identity has no row of its own, and stamps from
+    /// then where the row was given to an account.
+    async fn member_known_as(
+        &self,
+        tenant: &TenantId,
+        identity: &Identity,
+    ) -> StoreResult<Option<MemberRecord>> {
+        let found = self.member(tenant, identity).await?;
+        match (found, identity.legacy(), identity.provider()) {
+            (None, Some(legacy), _) => self.member(tenant, &legacy).await,
+            (Some(row), _, Provider::Legacy) if row.is_accounts_now => {
+                let Ok(name) = identity.subject().parse() else { return Ok(Some(row)) };
+                self.member(tenant, &Identity::local(&name)).await
+            }
+            (found, ..) => Ok(found),
+        }
+    }
+
+    async fn schedule_creator(
+        &self,
+        tenant: &TenantId,
+        kb: &KbId,
+        name: &Arc<str>,
+    ) -> StoreResult<Option<String>> {
+        let question = Question::ScheduleCreator(kb.clone(), Arc::clone(name));
+        ask!(self, tenant, question, ScheduleCreator, schedule_creator(kb, name))
+    }
+
+    /// What an actor may do who is no schedule.
+    async fn direct(
+        &self,
+        tenant: &TenantId,
+        kb: Option<&KbId>,
+        actor: &Actor,
+        role: Role,
+    ) -> StoreResult<Permissions> {
+        match actor {
+            Actor::Operator => Ok(Role::Admin.permissions()),
+            Actor::ApiKey(id) => {
+                let key = Directory::api_key(self, tenant, id).await?;
+                Ok(of_api_key(key.as_ref(), kb, self.clock.now()))
+            }
+            Actor::User(identity) => {
+                let standing = self.standing(tenant, identity).await?;
+                Ok(of_person(identity, standing, role))
+            }
+            // A schedule made by a schedule: nobody answers for it.
+            Actor::Schedule(_) => Ok(Permissions::NONE),
+        }
+    }
+
+    /// What whoever made the schedule may do now.
+    async fn of_schedule(
+        &self,
+        tenant: &TenantId,
+        kb: Option<&KbId>,
+        name: &Arc<str>,
+        role: Role,
+    ) -> StoreResult<Permissions> {
+        // Every schedule belongs to a knowledge base.
+        let Some(kb) = kb else { return Ok(Permissions::NONE) };
+        let creator = self.schedule_creator(tenant, kb, name).await?;
+        match creator.and_then(|creator| creator.parse().ok()) {
+            Some(actor) => {
+                let allowed = self.direct(tenant, Some(kb), &actor, role).await?;
+                Ok(allowed.intersection(role.permissions()))
+            }
+            None => Ok(Permissions::NONE),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl TenantDirectory for CachedDirectory {
+    async fn tenant(&self, tenant: &TenantId) -> Result<Option<TenantRecord>, DirectoryError> {
+        self.record(tenant).await.map_err(unanswered)
+    }
+
+    async fn kb_exists(&self, tenant: &TenantId, kb: &KbId) -> Result<bool, DirectoryError> {
+        let found = Directory::kb(self, tenant, kb).await.map_err(unanswered)?;
+        Ok(found.is_some_and(|kb| !kb.is_closed))
+    }
+
+    async fn is_cancelled(
+        &self,
+        tenant: &TenantId,
+        job: JobId,
+        created_at: DateTime<Utc>,
+    ) -> Result<bool, DirectoryError> {
+        let known = self.cancellations(tenant).await.map_err(unanswered)?.unwrap_or_default();
+        // Nearly all jobs are made after the tenant's last cancellation.
+        if !known.concern(created_at) {
+            return Ok(false);
+        }
+        let mark = within("directory.job_mark", CALL, self.rows.job_mark(tenant, job)).await;
+        Ok(known.cancelled(created_at, mark.map_err(unanswered)?))
+    }
+
+    async fn permissions(
+        &self,
+        tenant: &TenantId,
+        kb: Option<&KbId>,
+        actor: &Actor,
+        role: Role,
+    ) -> Result<Permissions, DirectoryError> {
+        let allowed = match actor {
+            Actor::Schedule(name) => self.of_schedule(tenant, kb, name, role).await,
+            _ => self.direct(tenant, kb, actor, role).await,
+        };
+        allowed.map_err(unanswered)
+    }
+}
+
+#[async_trait::async_trait]
+impl Directory for CachedDirectory {
+    async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>> {
+        ask!(self, tenant, Question::Plan, Plan, plan())
+    }
+
+    async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>> {
+        ask!(self, tenant, Question::ApiKey(key.clone()), ApiKey, api_key(key))
+    }
+
+    async fn standing(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Standing> {
+        Ok(match self.member_known_as(tenant, identity).await? {
+            Some(MemberRecord { removed: true, .. }) => Standing::Removed,
+            Some(MemberRecord { role, .. }) => Standing::Member(role),
+            None => Standing::Stranger,
+        })
+    }
+
+    async fn kb(&self, tenant: &TenantId, kb: &KbId) -> StoreResult<Option<Kb>> {
+        ask!(self, tenant, Question::Kb(kb.clone()), Kb, kb(kb))
+    }
+
+    async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>> {
+        self.news.slugs().tenant(&self.rows, slug).await
+    }
+
+    async fn tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> StoreResult<Page<Tenant>> {
+        let rows = self.rows.tenants(filter, after, page::rows_for(limit));
+        let rows = within("directory.tenants", CALL, rows).await?;
+        Ok(page::cut(rows, limit, |tenant| tenant.id.to_string()))
+    }
+
+    async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()> {
+        within("directory.queue_flow_put", CALL, self.rows.queue_flow_put(queue, flow)).await
+    }
+
+    async fn invalidate(&self, tenant: &TenantId) {
+        self.news.tenant_changed(tenant).await;
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        within("directory.ping", PING_LIMIT, self.rows.ping()).await
+    }
+}
+
+fn unanswered(error: StoreError) -> DirectoryError {
+    DirectoryError(Box::new(error))
+}
+
+/// What the holder of a key may do in a knowledge base, or in all of the tenant: nothing out of its reach, nor
+/// once it is revoked, expired or gone.
+fn of_api_key(record: Option<&ApiKeyRecord>, kb: Option<&KbId>, now: DateTime<Utc>) -> Permissions {
+    let works = |key: &&ApiKeyRecord| key.is_live(now) && key.reaches(kb);
+    record.filter(works).map_or(Permissions::NONE, |key| key.permissions)
+}
+
+/// What a person may do: what the membership says, and no more than the token said. Without a membership only whom a
+/// program of the operator's vouches for may do anything: the API stamps nothing for a stranger unless its settings say
+/// so, and a program that embeds the worker has a sign-in of its own.
+fn of_person(identity: &Identity, standing: Standing, role_in_stamp: Role) -> Permissions {
+    match standing {
+        Standing::Member(role) => role.permissions().intersection(role_in_stamp.permissions()),
+        Standing::Stranger if identity.is_vouched_for() => role_in_stamp.permissions(),
+        Standing::Removed | Standing::Stranger => Permissions::NONE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> ApiKeyRecord {
+        ApiKeyRecord {
+            secret_sha256: String::new(),
+            previous: None,
+            role: Role::Editor,
+            kb_id: None,
+            permissions: Role::Editor.permissions(),
+            expires_at: None,
+            revoked_at: None,
+        }
+    }
+
+    #[test]
+    fn a_key_ends_with_its_time_or_its_revocation() {
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let second = chrono::TimeDelta::seconds(1);
+        let key = |expires_at, revoked_at| ApiKeyRecord { expires_at, revoked_at, ..key() };
+        let all = Role::Editor.permissions();
+        assert_eq!(of_api_key(Some(&key(None, None)), None, now), all);
+        assert_eq!(of_api_key(Some(&key(Some(now + second), None)), None, now), all);
+        assert_eq!(of_api_key(Some(&key(Some(now), None)), None, now), Permissions::NONE);
+        assert_eq!(of_api_key(Some(&key(None, Some(now - second))), None, now), Permissions::NONE);
+        assert_eq!(of_api_key(None, None, now), Permissions::NONE);
+    }
+
+    #[test]
+    fn a_key_for_one_knowledge_base_reaches_neither_another_nor_the_tenant() {
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let (mine, other): (KbId, KbId) = ("papers".parse().unwrap(), "papers-2".parse().unwrap());
+        let key = ApiKeyRecord { kb_id: Some(mine.clone()), ..key() };
+        assert_eq!(of_api_key(Some(&key), Some(&mine), now), key.permissions);
+        assert_eq!(of_api_key(Some(&key), Some(&other), now), Permissions::NONE);
+        assert_eq!(of_api_key(Some(&key), None, now), Permissions::NONE);
+    }
+
+    #[test]
+    fn only_members_and_whom_the_product_vouches_for_may_do_anything() {
+        for (text, is_vouched_for) in [
+            ("local:ann", false),
+            ("issuer:https://id.example.com/#ann", false),
+            ("product:ann", true),
+            ("user:ann", true),
+        ] {
+            let of = |standing, role| of_person(&text.parse().unwrap(), standing, role);
+            let member = Standing::Member(Role::Viewer);
+            assert_eq!(of(Standing::Removed, Role::Admin), Permissions::NONE, "{text}");
+            assert_eq!(of(member, Role::Admin), Role::Viewer.permissions(), "{text}");
+            let narrow = Role::ViewerReadonly;
+            assert_eq!(of(member, narrow), narrow.permissions(), "{text}: the token says less");
+            let believed = if is_vouched_for { Role::Editor.permissions() } else { Permissions::NONE };
+            assert_eq!(of(Standing::Stranger, Role::Editor), believed, "{text}");
+        }
+    }
+}

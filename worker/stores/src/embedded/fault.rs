@@ -11,13 +11,9 @@ use crate::ports::StoreResult;
 
 /// A fault below the port, before it is known which operation met it.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     #[error(transparent)]
     Sqlite(#[from] sqlx::Error),
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    #[error("the column {0} holds what cannot be read")]
-    Column(&'static str),
     #[error("the file belongs to another tenant")]
     ForeignFile,
     #[error("the file cannot be made")]
@@ -33,7 +29,7 @@ impl Fault {
             Self::Sqlite(error) => sqlx_kind(error),
             Self::File(error) => FaultKind::of_io(error),
             Self::Open(fault) => fault.kind(),
-            Self::Json(_) | Self::Column(_) | Self::ForeignFile => FaultKind::Permanent,
+            Self::ForeignFile => FaultKind::Permanent,
         }
     }
 
@@ -95,7 +91,7 @@ fn code_kind(code: i32) -> FaultKind {
 }
 
 /// Runs one call of a port under its deadline and says which operation failed.
-pub(super) async fn call<T>(
+pub(crate) async fn call<T>(
     operation: &'static str,
     limit: Duration,
     call: impl Future<Output = Result<T, Fault>> + Send,

@@ -58,17 +58,9 @@ impl SqliteFile {
         Ok(Self { writer, readers, scrubber })
     }
 
-    /// As [`SqliteFile::scrub`], after a transaction that noted it ([`super::scrub::note`]).
+    /// Removes soon what is left in the file of what a transaction deleted that noted it ([`super::scrub::note`]).
     pub(crate) fn scrub_noted(&self) {
         self.scrubber.start(&self.writer);
-    }
-
-    /// Something was deleted that shall be in no part of the file: removes what is left of it soon.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub(super) async fn scrub(&self) -> Result<(), Fault> {
-        Ok(self.scrubber.deleted(&self.writer).await?)
     }
 
     /// Connections that read.
@@ -166,7 +158,7 @@ mod tests {
     use crate::embedded::tenant_files::USAGE;
 
     async fn fill(tx: &mut SqliteConnection, document: &str) -> sqlx::Result<()> {
-        let sql = "INSERT INTO parsed (kb_id, document_id, revision, text) VALUES ('default', ?, 1, ?)";
+        let sql = "INSERT INTO document_texts (tenant_id, kb_id, document_id, revision, text) VALUES ('acme', 'default', ?, 1, ?)";
         sqlx::query(sql).bind(document).bind("text ".repeat(4_000)).execute(tx).await.map(drop)
     }
 
@@ -193,10 +185,11 @@ mod tests {
             fill(&mut tx, &format!("after {round}")).await.unwrap();
             tx.commit().await.unwrap();
         }
-        let found: Vec<String> = sqlx::query_scalar("SELECT document_id FROM parsed ORDER BY document_id")
-            .fetch_all(file.read())
-            .await
-            .unwrap();
+        let found: Vec<String> =
+            sqlx::query_scalar("SELECT document_id FROM document_texts ORDER BY document_id")
+                .fetch_all(file.read())
+                .await
+                .unwrap();
         assert_eq!(found, ["after 0", "after 1", "after 2", "before"]);
     }
 }

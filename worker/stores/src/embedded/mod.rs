@@ -4,16 +4,14 @@
 //! writers of this process wait in a queue and only other processes can make it busy. Readers never wait for
 //! it.
 
-mod column;
-mod documents;
 mod fault;
 mod file;
-mod index;
 mod open;
 mod scrub;
 mod tenant_files;
 
-pub(crate) use fault::sqlx_kind as sqlite_error_kind;
+pub(crate) use fault::{call, sqlx_kind as sqlite_error_kind};
 pub(crate) use file::SqliteFile;
 pub(crate) use open::open;
 pub(crate) use scrub::note as note_deletion;
+pub(crate) use tenant_files::TenantFiles;

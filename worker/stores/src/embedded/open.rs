@@ -5,16 +5,17 @@ use jobs::clock::SharedClock;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteSynchronous;
 
-use super::documents::SqliteDocuments;
 use super::fault::{Fault, is_damage};
 use super::file::{SqliteFile, Usage};
-use super::index::SqliteIndex;
 use super::tenant_files::TenantFiles;
-use crate::backend::Backend;
 use crate::catalog::{Catalogs, Db};
 use crate::config::InvalidStores;
+use crate::content_db::ContentDb;
 use crate::data_dir;
 use crate::directory::DirectoryNews;
+use crate::documents::sql::SqlDocuments;
+use crate::index::sql::{Graph, SqlIndex};
+use crate::open::Backend;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/catalog");
 /// What was accepted has to outlive a power cut.
@@ -59,12 +60,12 @@ pub(crate) async fn open(
     news: DirectoryNews,
 ) -> Result<Backend, InvalidStores> {
     data_dir::ensure(data)?;
-    let tenants = TenantFiles::new(data_dir::private_dir(&data.join("tenants"))?);
+    let content = ContentDb::Files(TenantFiles::new(data_dir::private_dir(&data.join("tenants"))?));
     let path = data.join("catalog.db");
     let catalog = SqliteFile::open(&path, &USAGE).await.map_err(|fault| refused(&path, &fault))?;
     Ok(Backend {
         catalogs: Catalogs::new(Db::Sqlite(Arc::new(catalog)), news, clock),
-        documents: Box::new(SqliteDocuments::new(tenants.clone())),
-        index: Box::new(SqliteIndex::new(tenants)),
+        documents: Box::new(SqlDocuments::new(content.clone())),
+        index: Box::new(SqlIndex::new(content, Graph::Sql)),
     })
 }

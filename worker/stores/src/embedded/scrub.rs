@@ -44,15 +44,6 @@ impl Scrubber {
         Ok(scrubber)
     }
 
-    /// Notes that something was deleted, and cleans soon.
-    pub(super) async fn deleted(&self, writer: &SqlitePool) -> sqlx::Result<()> {
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        note(&mut tx).await?;
-        tx.commit().await?;
-        self.start(writer);
-        Ok(())
-    }
-
     /// Cleans soon, if there is something to do.
     pub(super) fn start(&self, writer: &SqlitePool) {
         if self.is_running.swap(true, Ordering::AcqRel) {
@@ -163,7 +154,8 @@ mod tests {
             let key = format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let secret = if number % 3 == 0 { SECRET } else { "nothing" };
             let text = format!("{key} {}", format!("{secret} ").repeat((number * 37 % 40) as usize));
-            let sql = "INSERT INTO parsed (kb_id, document_id, revision, title, text) VALUES (?, ?, 1, ?, ?)";
+            let sql = "INSERT INTO document_texts (tenant_id, kb_id, document_id, revision, title, text)
+                       VALUES ('acme', ?, ?, 1, ?, ?)";
             let kb = if number % 3 == 0 { "gone" } else { "kept" };
             sqlx::query(sql).bind(kb).bind(key).bind(secret).bind(text).execute(&mut *tx).await.unwrap();
         }
@@ -177,11 +169,14 @@ mod tests {
         let file = SqliteFile::open(&path, &USAGE).await.unwrap();
         fill(&file).await;
         assert!(is_in(&path));
-        sqlx::query("DELETE FROM parsed WHERE kb_id = 'gone'").execute(file.write()).await.unwrap();
-        file.scrub().await.unwrap();
+        let mut tx = file.begin().await.unwrap();
+        sqlx::query("DELETE FROM document_texts WHERE kb_id = 'gone'").execute(&mut *tx).await.unwrap();
+        note(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        file.scrub_noted();
         wait_until_gone(&path).await;
         let kept: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM parsed").fetch_one(file.read()).await.unwrap();
+            sqlx::query_scalar("SELECT count(*) FROM document_texts").fetch_one(file.read()).await.unwrap();
         assert_eq!(kept, 400);
     }
 
@@ -191,7 +186,7 @@ mod tests {
         let path = directory.path().join("acme.db");
         let file = SqliteFile::open(&path, &USAGE).await.unwrap();
         fill(&file).await;
-        for old in ["PRAGMA secure_delete = off", "DELETE FROM parsed WHERE kb_id = 'gone'"] {
+        for old in ["PRAGMA secure_delete = off", "DELETE FROM document_texts WHERE kb_id = 'gone'"] {
             sqlx::query(old).execute(file.write()).await.unwrap();
         }
         user_version_set(file.write(), 0).await.unwrap();

@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// All tenants' files, of which a bounded number is open. A file that is closed while a call still uses it
 /// stays open for that call.
 #[derive(Clone)]
-pub(super) struct TenantFiles {
+pub(crate) struct TenantFiles {
     directory: PathBuf,
     open: Cache<TenantId, Arc<SqliteFile>>,
 }
@@ -42,7 +42,7 @@ impl TenantFiles {
     }
 
     /// The tenant's file.
-    pub(super) async fn of(&self, tenant: &TenantId) -> Result<Arc<SqliteFile>, Fault> {
+    pub(crate) async fn of(&self, tenant: &TenantId) -> Result<Arc<SqliteFile>, Fault> {
         if let Some(file) = self.open.get(tenant).await {
             return Ok(file);
         }
@@ -52,7 +52,7 @@ impl TenantFiles {
     }
 
     /// Removes the tenant's file. Another process that has it open writes into what is gone already.
-    pub(super) async fn remove(&self, tenant: &TenantId) -> Result<(), Fault> {
+    pub(crate) async fn remove(&self, tenant: &TenantId) -> Result<(), Fault> {
         if let Some(file) = self.open.remove(tenant).await {
             // A connection that is closed later would put a new file beside the one that is gone.
             file.close().await;

@@ -4,17 +4,12 @@ mod accept;
 mod api_key;
 mod document;
 mod gate;
-mod graph;
 mod identity;
 mod job;
 mod member;
-mod original;
 mod rag_settings;
-mod rate;
-mod relation_cursor;
 mod schedule;
 mod tenant;
-mod text;
 mod usage;
 mod workspace;
 
@@ -24,7 +19,6 @@ pub(crate) use api_key::{allowed, scope_text};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
 pub use gate::GateRule;
 pub(crate) use gate::GateState;
-pub use graph::{Entity, GraphCounts, GraphDelta, Mention, MentionKind, Page, Relation};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, Place, PlaceChange, Renewal, Session, User,
     UserChange, UserName,
@@ -34,13 +28,15 @@ pub use member::{
     Invitation, InvitationAccepted, InvitationSecret, Invited, Invitee, Member, MemberAdded, MemberChange,
     Standing,
 };
-pub use original::StoredOriginal;
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
-pub use rate::{RateTaken, RateWindow};
-pub use relation_cursor::{InvalidRelationCursor, RelationCursor};
 pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
 pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantFilter, TenantPlan, TenantSettings};
-pub use text::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
 pub use usage::{Derived, Growth, OverQuota, Usage};
 pub use workspace::WorkspaceId;
+
+pub use crate::blobs::StoredOriginal;
+pub use crate::cache::{RateTaken, RateWindow};
+pub use crate::documents::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+pub use crate::index::{Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, Relation};
+pub use crate::page::{InvalidRelationCursor, Page, RelationCursor};

@@ -59,11 +59,6 @@ impl Postgres {
         Self { pool }
     }
 
-    /// The rows of one tenant.
-    pub(crate) fn tenant(&self, tenant: &TenantId) -> TenantDb {
-        TenantDb { postgres: self.clone(), tenant: tenant.clone() }
-    }
-
     /// Begins a transaction named `operation` that sees the rows of `whose` and no others. Each of its statements, and
     /// each wait for a lock, may take `limit`.
     pub(crate) async fn begin(
@@ -110,28 +105,4 @@ async fn enter(
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// The rows of one tenant.
-#[derive(Clone)]
-pub(crate) struct TenantDb {
-    postgres: Postgres,
-    tenant: TenantId,
-}
-
-impl TenantDb {
-    /// Whose rows these are.
-    pub(crate) fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    /// A transaction named `operation` that sees the tenant's rows and no others.
-    pub(crate) async fn tx(&self, operation: &'static str) -> StoreResult<Tx> {
-        Tx::begin(&self.postgres, &Whose::Tenant(self.tenant.clone()), operation, CALL).await
-    }
-
-    /// As [`TenantDb::tx`], for work that moves a whole document.
-    pub(crate) async fn tx_bulk(&self, operation: &'static str) -> StoreResult<Tx> {
-        Tx::begin(&self.postgres, &Whose::Tenant(self.tenant.clone()), operation, BULK).await
-    }
 }

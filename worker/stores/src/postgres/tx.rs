@@ -54,13 +54,6 @@ impl Tx {
         read(&row).map_err(fault(operation))
     }
 
-    /// All rows.
-    pub(super) async fn all<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<Vec<T>> {
-        let (deadline, limit, operation) = (self.deadline, self.limit, self.operation);
-        let rows = within(deadline, limit, operation, sql.fetch_all(&mut *self.inner)).await?;
-        rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(fault(operation))
-    }
-
     /// Makes it happen.
     pub(crate) async fn commit(self) -> StoreResult<()> {
         within(self.deadline, self.limit, self.operation, self.inner.commit()).await

@@ -1,0 +1,363 @@
+//! MongoDB, or what speaks its protocol: texts of documents, and what was extracted from them.
+//!
+//! All tenants share the collections. A [`TenantCollection`](TenantCollection) adds `tenant_id`
+//! to every filter and every document. No transactions and no arrays inside arrays, so that `FerretDB` will
+//! do.
+
+mod collection;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use jobs::DocumentId;
+use jobs::tenant::{KbId, TenantId};
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, doc};
+use serde::{Deserialize, Serialize};
+
+use self::collection::TenantCollection;
+use crate::deadline::{BULK, CALL, within};
+use crate::error::StoreError;
+use crate::model::{Extraction, ParsedDocument};
+use crate::ports::{Documents, StoreResult};
+use crate::scoped::Scope;
+
+pub(crate) use collection::Mongo;
+
+/// Makes the documents of one tenant.
+pub(crate) struct MongoDocuments {
+    mongo: Mongo,
+}
+
+impl MongoDocuments {
+    pub(crate) fn new(mongo: Mongo) -> Self {
+        Self { mongo }
+    }
+}
+
+impl Scope<dyn Documents> for MongoDocuments {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Documents> {
+        Arc::new(TenantDocuments { mongo: self.mongo.clone(), tenant: tenant.clone() })
+    }
+}
+
+struct TenantDocuments {
+    mongo: Mongo,
+    tenant: TenantId,
+}
+
+impl TenantDocuments {
+    fn parsed_texts(&self) -> Parsed {
+        let collection = |name| self.mongo.tenant(name, &self.tenant);
+        Parsed { heads: collection(PARSED), parts: collection(PARTS) }
+    }
+
+    /// Removes what a filter lets through, of every kind.
+    async fn forget(&self, operation: &'static str, filter: &Document) -> StoreResult<()> {
+        for name in [PARSED, PARTS, EXTRACTIONS] {
+            let collection = self.mongo.tenant(name, &self.tenant);
+            within(operation, BULK, collection.delete(operation, filter.clone())).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Documents for TenantDocuments {
+    async fn provision(&self) -> StoreResult<()> {
+        const PROVISION: &str = "documents.provision";
+        let indexes: [(_, &[&str]); 3] =
+            [(PARSED, &PARSED_INDEX), (PARTS, &PARSED_INDEX), (EXTRACTIONS, &EXTRACTIONS_INDEX)];
+        for (name, fields) in indexes {
+            let collection = self.mongo.tenant(name, &self.tenant);
+            within(PROVISION, CALL, collection.provision(PROVISION, fields)).await?;
+        }
+        Ok(())
+    }
+
+    async fn parsed_put(&self, kb: &KbId, id: &DocumentId, parsed: &ParsedDocument) -> StoreResult<()> {
+        within("documents.parsed_put", BULK, self.parsed_texts().put(kb, id, parsed)).await
+    }
+
+    async fn parsed(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>> {
+        within("documents.parsed", BULK, self.parsed_texts().get(kb, id)).await
+    }
+
+    async fn parsed_forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()> {
+        within("documents.parsed_forget", CALL, self.parsed_texts().forget(kb, id)).await
+    }
+
+    async fn extractions_put(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        extractions: &[(u32, Extraction)],
+    ) -> StoreResult<()> {
+        let collection = self.mongo.tenant(EXTRACTIONS, &self.tenant);
+        let put = extractions_put(&collection, kb, id, revision, extractions);
+        within("documents.extractions_put", BULK, put).await
+    }
+
+    async fn extractions(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        orders: Range<u32>,
+    ) -> StoreResult<Vec<(u32, Extraction)>> {
+        let collection = self.mongo.tenant(EXTRACTIONS, &self.tenant);
+        within("documents.extractions", BULK, extractions_of_revision(&collection, kb, id, revision, orders))
+            .await
+    }
+
+    async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()> {
+        let collection = self.mongo.tenant(EXTRACTIONS, &self.tenant);
+        within("documents.extractions_forget", CALL, extractions_forget(&collection, kb, id, keep)).await
+    }
+
+    async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
+        self.forget("documents.kb_forget", &doc! { "kb_id": kb.as_str() }).await
+    }
+
+    async fn tenant_forget(&self) -> StoreResult<()> {
+        self.forget("documents.tenant_forget", &doc! {}).await
+    }
+}
+
+/// The name of the collection of heads.
+const PARSED: &str = "parsed";
+/// The name of the collection of parts.
+const PARTS: &str = "parsed_parts";
+/// What the indexes of both cover beside the tenant.
+const PARSED_INDEX: [&str; 2] = ["kb_id", "document_id"];
+
+const PUT: &str = "documents.parsed_put";
+const GET: &str = "documents.parsed";
+const FORGET: &str = "documents.parsed_forget";
+/// The longest piece of text in one document.
+const PART_BYTES: usize = 4 * 1024 * 1024;
+/// Parts that come in one message, which may have 48 MB.
+const PARTS_FETCHED: u32 = 8;
+/// How often a text is read when it is being replaced meanwhile.
+const ATTEMPTS: u32 = 5;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    kb_id: String,
+    document_id: String,
+    revision: i64,
+    title: Option<String>,
+    /// The text, unless it is in parts.
+    text: String,
+    /// How many parts there are.
+    parts: u32,
+    /// Which parts: those of this put.
+    put: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Part {
+    kb_id: String,
+    document_id: String,
+    revision: i64,
+    put: String,
+    place: u32,
+    text: String,
+}
+
+/// The collections of one tenant.
+struct Parsed {
+    heads: TenantCollection,
+    parts: TenantCollection,
+}
+
+impl Parsed {
+    async fn put(&self, kb: &KbId, id: &DocumentId, parsed: &ParsedDocument) -> StoreResult<()> {
+        let put = ObjectId::new().to_hex();
+        let revision = wide(parsed.revision);
+        let texts = cut(&parsed.text, PART_BYTES);
+        let in_parts = texts.len() > 1;
+        if in_parts {
+            let part = |(place, text): (u32, &&str)| {
+                let part = Part {
+                    kb_id: kb.to_string(),
+                    document_id: id.to_string(),
+                    revision,
+                    put: put.clone(),
+                    place,
+                    text: (*text).to_owned(),
+                };
+                (format!("{kb}/{id}/{put}/{place}"), part)
+            };
+            for part in (0..).zip(&texts).map(part) {
+                self.parts.put_all(PUT, &[part]).await?;
+            }
+        }
+        let head = Head {
+            kb_id: kb.to_string(),
+            document_id: id.to_string(),
+            revision,
+            title: parsed.title.clone(),
+            text: if in_parts { String::new() } else { parsed.text.clone() },
+            parts: if in_parts { u32::try_from(texts.len()).unwrap_or(u32::MAX) } else { 0 },
+            put,
+        };
+        let before = self.heads.swap(PUT, &format!("{kb}/{id}"), &head).await?;
+        self.parts_forget(&head, before).await
+    }
+
+    /// Removes the parts of the put before this one, and what puts of older revisions left behind when they
+    /// died.
+    async fn parts_forget(&self, head: &Head, before: Option<Head>) -> StoreResult<()> {
+        let before = before.filter(|before| before.parts > 0);
+        if head.parts == 0 && before.is_none() {
+            return Ok(());
+        }
+        let older = doc! {
+            "kb_id": head.kb_id.as_str(),
+            "document_id": head.document_id.as_str(),
+            "revision": { "$lt": head.revision },
+        };
+        self.parts.delete(PUT, older).await?;
+        match before {
+            None => Ok(()),
+            Some(before) => {
+                let filter =
+                    doc! { "kb_id": before.kb_id, "document_id": before.document_id, "put": before.put };
+                self.parts.delete(PUT, filter).await
+            }
+        }
+    }
+
+    /// The head first, which is what makes the text visible.
+    async fn forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()> {
+        let filter = doc! { "kb_id": kb.as_str(), "document_id": id.as_str() };
+        self.heads.delete(FORGET, filter.clone()).await?;
+        self.parts.delete(FORGET, filter).await
+    }
+
+    async fn get(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>> {
+        for _ in 0..ATTEMPTS {
+            let Some(head) = self.heads.get::<Head>(GET, &format!("{kb}/{id}")).await? else {
+                return Ok(None);
+            };
+            let Some(text) = self.text(&head).await? else { continue };
+            let revision = u64::try_from(head.revision).unwrap_or(0);
+            return Ok(Some(ParsedDocument { revision, title: head.title, text }));
+        }
+        Err(StoreError::transient(GET, "the text is being replaced again and again"))
+    }
+
+    /// The text of a head; `None` when its parts are gone because the next put is done with it.
+    async fn text(&self, head: &Head) -> StoreResult<Option<String>> {
+        if head.parts == 0 {
+            return Ok(Some(head.text.clone()));
+        }
+        let filter = doc! {
+            "kb_id": head.kb_id.as_str(),
+            "document_id": head.document_id.as_str(),
+            "put": head.put.as_str(),
+        };
+        let parts: Vec<Part> = self.parts.find(GET, filter, "place", PARTS_FETCHED).await?;
+        let complete = parts.len() == head.parts as usize;
+        Ok(complete.then(|| parts.into_iter().map(|part| part.text).collect()))
+    }
+}
+
+/// Cuts between characters into pieces of at most `size` bytes; one empty piece for an empty text.
+fn cut(text: &str, size: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.len() > size {
+        let (piece, tail) = rest.split_at(rest.floor_char_boundary(size));
+        pieces.push(piece);
+        rest = tail;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// The name of the collection.
+const EXTRACTIONS: &str = "extractions";
+/// What its index covers beside the tenant.
+const EXTRACTIONS_INDEX: [&str; 4] = ["kb_id", "document_id", "revision", "order"];
+
+/// Extractions that come in one message: of one chunk each, some kilobytes.
+const FETCHED: u32 = 200;
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    kb_id: String,
+    document_id: String,
+    revision: i64,
+    order: u32,
+    extraction: Extraction,
+}
+
+async fn extractions_put(
+    collection: &TenantCollection,
+    kb: &KbId,
+    id: &DocumentId,
+    revision: u64,
+    extractions: &[(u32, Extraction)],
+) -> StoreResult<()> {
+    let stored = |(order, extraction): &(u32, Extraction)| {
+        let stored = Stored {
+            kb_id: kb.to_string(),
+            document_id: id.to_string(),
+            revision: wide(revision),
+            order: *order,
+            extraction: extraction.clone(),
+        };
+        (format!("{kb}/{id}/{revision}/{order}"), stored)
+    };
+    let values: Vec<_> = extractions.iter().map(stored).collect();
+    collection.put_all("documents.extractions_put", &values).await
+}
+
+async fn extractions_of_revision(
+    collection: &TenantCollection,
+    kb: &KbId,
+    id: &DocumentId,
+    revision: u64,
+    orders: Range<u32>,
+) -> StoreResult<Vec<(u32, Extraction)>> {
+    let filter = doc! {
+        "kb_id": kb.as_str(),
+        "document_id": id.as_str(),
+        "revision": wide(revision),
+        "order": { "$gte": i64::from(orders.start), "$lt": i64::from(orders.end) },
+    };
+    let found: Vec<Stored> = collection.find("documents.extractions", filter, "order", FETCHED).await?;
+    Ok(found.into_iter().map(|stored| (stored.order, stored.extraction)).collect())
+}
+
+async fn extractions_forget(
+    collection: &TenantCollection,
+    kb: &KbId,
+    id: &DocumentId,
+    keep: Option<u64>,
+) -> StoreResult<()> {
+    let mut filter = doc! { "kb_id": kb.as_str(), "document_id": id.as_str() };
+    if let Some(revision) = keep {
+        filter.insert("revision", doc! { "$ne": wide(revision) });
+    }
+    collection.delete("documents.extractions_forget", filter).await
+}
+
+fn wide(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut("", 4), [""]);
+        assert_eq!(cut("abcd", 4), ["abcd"]);
+        assert_eq!(cut("abcé€x", 4), ["abc", "é", "€x"]);
+    }
+}

@@ -1,0 +1,173 @@
+//! Texts and extractions in PostgreSQL or in a tenant's SQLite file.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use jobs::DocumentId;
+use jobs::tenant::{KbId, TenantId};
+
+use super::{Documents, Extraction, ParsedDocument};
+use crate::catalog::{Row, Tx, Value, View, sql};
+use crate::content_db::ContentDb;
+use crate::error::StoreError;
+use crate::ports::StoreResult;
+use crate::scoped::Scope;
+
+/// Extractions written in one statement: of one chunk each, some kilobytes.
+const BATCH: usize = 500;
+
+/// The documents of all tenants.
+pub(crate) struct SqlDocuments {
+    db: ContentDb,
+}
+
+impl SqlDocuments {
+    pub(crate) const fn new(db: ContentDb) -> Self {
+        Self { db }
+    }
+}
+
+impl Scope<dyn Documents> for SqlDocuments {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Documents> {
+        Arc::new(TenantDocuments { db: self.db.clone(), tenant: tenant.clone() })
+    }
+}
+
+struct TenantDocuments {
+    db: ContentDb,
+    tenant: TenantId,
+}
+
+impl TenantDocuments {
+    async fn view(&self, operation: &'static str) -> StoreResult<View> {
+        self.db.view(&self.tenant, operation).await
+    }
+
+    /// Deletes the texts and extractions that stand below `kb`, or all of the tenant's.
+    async fn delete(&self, tx: &mut Tx, kb: Option<&KbId>) -> StoreResult<()> {
+        for delete in [
+            "delete from document_texts where tenant_id = $1 and ($2 is null or kb_id = $2)",
+            "delete from document_extractions where tenant_id = $1 and ($2 is null or kb_id = $2)",
+        ] {
+            tx.execute(sql(delete).bind(self.tenant.as_str()).bind(kb.map(KbId::as_str))).await?;
+        }
+        tx.leave_no_traces().await
+    }
+}
+
+#[async_trait::async_trait]
+impl Documents for TenantDocuments {
+    async fn provision(&self) -> StoreResult<()> {
+        self.view("documents.provision").await.map(drop)
+    }
+
+    async fn parsed_put(&self, kb: &KbId, id: &DocumentId, parsed: &ParsedDocument) -> StoreResult<()> {
+        const OPERATION: &str = "documents.parsed_put";
+        let put = sql("insert into document_texts (tenant_id, kb_id, document_id, revision, title, text)
+             values ($1, $2, $3, $4, $5, $6)
+             on conflict (tenant_id, kb_id, document_id) do update set
+                 revision = excluded.revision, title = excluded.title, text = excluded.text");
+        let put = put.bind(self.tenant.as_str()).bind(kb.as_str()).bind(id.as_str());
+        let put = put.bind(parsed.revision).bind(parsed.title.as_deref()).bind(parsed.text.as_str());
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        tx.execute(put).await?;
+        tx.commit().await
+    }
+
+    async fn parsed(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>> {
+        const OPERATION: &str = "documents.parsed";
+        let find = sql("select revision, title, text from document_texts
+             where tenant_id = $1 and kb_id = $2 and document_id = $3");
+        let find = find.bind(self.tenant.as_str()).bind(kb.as_str()).bind(id.as_str());
+        let read = |row: &Row| {
+            Ok(ParsedDocument {
+                revision: row.number("revision")?,
+                title: row.text_or_null("title")?,
+                text: row.text("text")?,
+            })
+        };
+        self.view(OPERATION).await?.optional(OPERATION, find, read).await
+    }
+
+    async fn parsed_forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()> {
+        const OPERATION: &str = "documents.parsed_forget";
+        let delete =
+            sql("delete from document_texts where tenant_id = $1 and kb_id = $2 and document_id = $3");
+        let mut tx = self.view(OPERATION).await?.write(OPERATION).await?;
+        tx.execute(delete.bind(self.tenant.as_str()).bind(kb.as_str()).bind(id.as_str())).await?;
+        tx.leave_no_traces().await?;
+        tx.commit().await
+    }
+
+    async fn extractions_put(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        extractions: &[(u32, Extraction)],
+    ) -> StoreResult<()> {
+        const OPERATION: &str = "documents.extractions_put";
+        let unwritable = |error: serde_json::Error| StoreError::permanent(OPERATION, error);
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        for batch in extractions.chunks(BATCH) {
+            let mut rows = Vec::with_capacity(batch.len());
+            for (order, extraction) in batch {
+                let json = serde_json::to_string(extraction).map_err(unwritable)?;
+                rows.push([("chunk_order", Value::from(*order)), ("extraction", Value::from(json))]);
+            }
+            let put = sql("insert into document_extractions
+                     (tenant_id, kb_id, document_id, revision, chunk_order, extraction)
+                 select $1, $2, $3, $4, new.chunk_order, new.extraction
+                 from {rows $5 as new (chunk_order bigint, extraction text)} where true
+                 on conflict (tenant_id, kb_id, document_id, revision, chunk_order)
+                     do update set extraction = excluded.extraction");
+            let put = put.bind(self.tenant.as_str()).bind(kb.as_str()).bind(id.as_str()).bind(revision);
+            tx.execute(put.bind_rows(rows)).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn extractions(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        orders: Range<u32>,
+    ) -> StoreResult<Vec<(u32, Extraction)>> {
+        const OPERATION: &str = "documents.extractions";
+        let find = sql("select chunk_order, extraction from document_extractions
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+               and chunk_order >= $5 and chunk_order < $6 order by chunk_order");
+        let find = find.bind(self.tenant.as_str()).bind(kb.as_str()).bind(id.as_str()).bind(revision);
+        let find = find.bind(orders.start).bind(orders.end);
+        let read = |row: &Row| Ok((row.number("chunk_order")?, row.json("extraction")?));
+        self.view(OPERATION).await?.all(OPERATION, find, read).await
+    }
+
+    async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()> {
+        const OPERATION: &str = "documents.extractions_forget";
+        let delete = sql("delete from document_extractions
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and ($4 is null or revision <> $4)");
+        let keep = Value::Number(keep.map(|revision| i64::try_from(revision).unwrap_or(i64::MAX)));
+        let delete = delete.bind(self.tenant.as_str()).bind(kb.as_str()).bind(id.as_str()).bind(keep);
+        self.view(OPERATION).await?.execute(OPERATION, delete).await.map(drop)
+    }
+
+    async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
+        const OPERATION: &str = "documents.kb_forget";
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        self.delete(&mut tx, Some(kb)).await?;
+        tx.commit().await
+    }
+
+    /// A file holds the tenant's part of the index too, which goes with it.
+    async fn tenant_forget(&self) -> StoreResult<()> {
+        const OPERATION: &str = "documents.tenant_forget";
+        if self.db.file_remove(&self.tenant, OPERATION).await? {
+            return Ok(());
+        }
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        self.delete(&mut tx, None).await?;
+        tx.commit().await
+    }
+}

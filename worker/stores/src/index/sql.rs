@@ -1,0 +1,427 @@
+//! The index in PostgreSQL or in a tenant's SQLite file: chunks, the mention log, and the graph, unless Neo4j has it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::DocumentId;
+#[cfg(feature = "neo4j")]
+use jobs::clock::SharedClock;
+use jobs::plan::{Limits, Quota};
+use jobs::tenant::TenantId;
+
+use super::fold::{self, DocumentMentions};
+use super::log::{self, GraphChange, Log};
+#[cfg(feature = "neo4j")]
+use super::neo4j::Neo4j;
+use super::{Chunk, Entity, GraphCounts, GraphDelta, Index, Mention, Relation};
+use crate::catalog::{Row, Sql, Tx, Value, View, sql};
+use crate::content_db::ContentDb;
+use crate::model::{Kb, OverQuota, graph_refused};
+use crate::page::{self, Page, RelationCursor};
+use crate::ports::StoreResult;
+use crate::scoped::Scope;
+
+/// Chunks sent in one statement: of 1,200 tokens each, some megabytes.
+const CHUNKS_SENT: usize = 1_000;
+/// Entities or relations sent in one statement.
+const KEYS_SENT: usize = 1_000;
+/// How often a replacement is tried that a deadlock or a lost connection undid.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Where entities and relations are.
+#[derive(Clone)]
+pub(crate) enum Graph {
+    /// Beside the mention log.
+    Sql,
+    /// On a server of their own.
+    #[cfg(feature = "neo4j")]
+    Neo4j(Arc<Neo4j>, SharedClock),
+}
+
+/// The indexes of all tenants.
+pub(crate) struct SqlIndex {
+    db: ContentDb,
+    graph: Graph,
+}
+
+impl SqlIndex {
+    pub(crate) const fn new(db: ContentDb, graph: Graph) -> Self {
+        Self { db, graph }
+    }
+}
+
+impl Scope<dyn Index> for SqlIndex {
+    fn scope(&self, tenant: &TenantId) -> Arc<dyn Index> {
+        Arc::new(TenantIndex { db: self.db.clone(), graph: self.graph.clone(), tenant: tenant.clone() })
+    }
+}
+
+struct TenantIndex {
+    db: ContentDb,
+    graph: Graph,
+    tenant: TenantId,
+}
+
+impl TenantIndex {
+    async fn view(&self, operation: &'static str) -> StoreResult<View> {
+        self.db.view(&self.tenant, operation).await
+    }
+
+    /// A statement about one workspace of the tenant.
+    fn of_workspace<'q>(&self, text: &'static str, kb: &Kb) -> Sql<'q> {
+        sql(text).bind(self.tenant.to_string()).bind(kb.workspace.to_string())
+    }
+
+    async fn graph_replace_once(
+        &self,
+        kb: &Kb,
+        (document, name): (&DocumentId, &str),
+        mentions: &DocumentMentions,
+        limits: &Limits,
+    ) -> StoreResult<Result<(), OverQuota>> {
+        const OPERATION: &str = "index.graph_replace";
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        let change = Log { tx: &mut tx, tenant: &self.tenant, kb, document, name }.replace(mentions).await?;
+        match &self.graph {
+            Graph::Sql => {
+                if let Some(over) = self.graph_apply(&mut tx, kb, &change, limits).await? {
+                    return Ok(Err(over));
+                }
+                tx.commit().await.map(Ok)
+            }
+            #[cfg(feature = "neo4j")]
+            Graph::Neo4j(neo4j, clock) => {
+                let now_s = clock.now().timestamp();
+                neo4j.apply_and_commit(&self.tenant, kb, change, limits, (tx, now_s)).await
+            }
+        }
+    }
+
+    /// Makes the graph agree with `change`, unless it would then have more than `limits` allow: then the transaction
+    /// must not be committed. Documents that are built at the same moment are not seen by PostgreSQL: together they can
+    /// pass the limit by what they add.
+    async fn graph_apply(
+        &self,
+        tx: &mut Tx,
+        kb: &Kb,
+        change: &GraphChange,
+        limits: &Limits,
+    ) -> StoreResult<Option<OverQuota>> {
+        let is_limited =
+            limits.maximum(Quota::EntitiesPerKb).is_some() || limits.maximum(Quota::RelationsPerKb).is_some();
+        let before =
+            if is_limited { tx.one(self.counts_sql(kb), counts).await? } else { GraphCounts::default() };
+        self.graph_delete(tx, kb, change).await?;
+        for batch in change.entities.chunks(KEYS_SENT) {
+            self.entities_put(tx, kb, batch).await?;
+        }
+        for batch in change.relations.chunks(KEYS_SENT) {
+            self.relations_put(tx, kb, batch).await?;
+        }
+        if !is_limited {
+            return Ok(None);
+        }
+        let after = tx.one(self.counts_sql(kb), counts).await?;
+        Ok(graph_refused(limits, &before, &after))
+    }
+
+    async fn graph_delete(&self, tx: &mut Tx, kb: &Kb, change: &GraphChange) -> StoreResult<()> {
+        for batch in change.relations_gone.chunks(KEYS_SENT) {
+            let delete = self.of_workspace(
+                "delete from index_relations where tenant_id = $1 and workspace = $2 and (source, target) in (
+                     select gone.source, gone.target from {rows $3 as gone (source text, target text)})",
+                kb,
+            );
+            tx.execute(delete.bind_rows(log::pairs_as_rows(batch))).await?;
+        }
+        for batch in change.entities_gone.chunks(KEYS_SENT) {
+            let delete = self.of_workspace(
+                "delete from index_entities where tenant_id = $1 and workspace = $2 and name {in $3}",
+                kb,
+            );
+            tx.execute(delete.bind_list(batch)).await?;
+        }
+        Ok(())
+    }
+
+    async fn entities_put(&self, tx: &mut Tx, kb: &Kb, entities: &[Entity]) -> StoreResult<()> {
+        let put = self.of_workspace(
+            "insert into index_entities
+                 (tenant_id, workspace, kb_id, name, entity_type, description, source_id, file_path)
+             select $1, $2, $3, new.name, new.entity_type, new.description, new.source_id, new.file_path
+             from {rows $4 as new (name text, entity_type text, description text, source_id text, \
+                                   file_path text)}
+             where true
+             on conflict (tenant_id, workspace, name) do update set
+                 entity_type = excluded.entity_type, description = excluded.description,
+                 source_id = excluded.source_id, file_path = excluded.file_path",
+            kb,
+        );
+        let rows = entities.iter().map(|entity| {
+            [
+                ("name", Value::from(&entity.name)),
+                ("entity_type", Value::from(&entity.entity_type)),
+                ("description", Value::from(&entity.description)),
+                ("source_id", Value::from(&entity.source_id)),
+                ("file_path", Value::from(&entity.file_path)),
+            ]
+        });
+        tx.execute(put.bind(kb.id.as_str()).bind_rows(rows)).await.map(drop)
+    }
+
+    async fn relations_put(&self, tx: &mut Tx, kb: &Kb, relations: &[Relation]) -> StoreResult<()> {
+        let put = self.of_workspace(
+            "insert into index_relations
+                 (tenant_id, workspace, kb_id, source, target, keywords, description, weight_milli,
+                  source_id, file_path)
+             select $1, $2, $3, new.source, new.target, new.keywords, new.description, new.weight_milli,
+                    new.source_id, new.file_path
+             from {rows $4 as new (source text, target text, keywords text, description text, weight_milli bigint, \
+                                   source_id text, file_path text)}
+             where true
+             on conflict (tenant_id, workspace, source, target) do update set
+                 keywords = excluded.keywords, description = excluded.description,
+                 weight_milli = excluded.weight_milli, source_id = excluded.source_id,
+                 file_path = excluded.file_path",
+            kb,
+        );
+        let rows = relations.iter().map(|relation| {
+            [
+                ("source", Value::from(&relation.source)),
+                ("target", Value::from(&relation.target)),
+                ("keywords", Value::from(&relation.keywords)),
+                ("description", Value::from(&relation.description)),
+                ("weight_milli", Value::from(fold::milli(relation.weight))),
+                ("source_id", Value::from(&relation.source_id)),
+                ("file_path", Value::from(&relation.file_path)),
+            ]
+        });
+        tx.execute(put.bind(kb.id.as_str()).bind_rows(rows)).await.map(drop)
+    }
+
+    async fn chunks_insert(
+        &self,
+        tx: &mut Tx,
+        kb: &Kb,
+        (document, name): (&DocumentId, &str),
+        chunks: &[Chunk],
+    ) -> StoreResult<()> {
+        let insert = self.of_workspace(
+            "insert into lightrag_doc_chunks
+                 (tenant_id, workspace, kb_id, full_doc_id, file_path, id, chunk_order_index, tokens, content)
+             select $1, $2, $3, $4, $5, new.id, new.place, new.tokens, new.content
+             from {rows $6 as new (id text, place integer, tokens integer, content text)}",
+            kb,
+        );
+        let rows = chunks.iter().map(|chunk| {
+            [
+                ("id", Value::from(document.chunk_id(chunk.order))),
+                ("place", Value::from(int(chunk.order))),
+                ("tokens", Value::from(int(chunk.tokens))),
+                ("content", Value::from(&chunk.content)),
+            ]
+        });
+        let insert = insert.bind(kb.id.as_str()).bind(document.as_str()).bind(name).bind_rows(rows);
+        tx.execute(insert).await.map(drop)
+    }
+
+    fn counts_sql<'q>(&self, kb: &Kb) -> Sql<'q> {
+        self.of_workspace(
+            "select
+                 (select count(*) from lightrag_doc_chunks where tenant_id = $1 and workspace = $2) as chunks,
+                 (select count(*) from index_entities where tenant_id = $1 and workspace = $2) as entities,
+                 (select count(*) from index_relations where tenant_id = $1 and workspace = $2) as relations",
+            kb,
+        )
+    }
+}
+
+#[async_trait::async_trait]
+impl Index for TenantIndex {
+    async fn provision(&self, kb: &Kb) -> StoreResult<()> {
+        self.view("index.provision").await?;
+        match &self.graph {
+            Graph::Sql => {
+                let _ = kb;
+                Ok(())
+            }
+            #[cfg(feature = "neo4j")]
+            Graph::Neo4j(neo4j, _) => neo4j.provision(&kb.workspace).await,
+        }
+    }
+
+    async fn chunks_replace(
+        &self,
+        kb: &Kb,
+        document: &DocumentId,
+        name: &str,
+        chunks: &[Chunk],
+    ) -> StoreResult<()> {
+        const OPERATION: &str = "index.chunks_replace";
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        // Two that replace the same document's chunks at once would both insert them.
+        log::lock_document(&mut tx, kb, document).await?;
+        let delete = self.of_workspace(
+            "delete from lightrag_doc_chunks where tenant_id = $1 and workspace = $2 and full_doc_id = $3",
+            kb,
+        );
+        tx.execute(delete.bind(document.as_str())).await?;
+        for batch in chunks.chunks(CHUNKS_SENT) {
+            self.chunks_insert(&mut tx, kb, (document, name), batch).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn chunks(&self, kb: &Kb, document: &DocumentId, orders: Range<u32>) -> StoreResult<Vec<Chunk>> {
+        const OPERATION: &str = "index.chunks";
+        let find = self.of_workspace(
+            "select chunk_order_index, tokens, content from lightrag_doc_chunks
+             where tenant_id = $1 and workspace = $2 and full_doc_id = $3
+               and chunk_order_index >= $4 and chunk_order_index < $5 order by chunk_order_index",
+            kb,
+        );
+        let find = find.bind(document.as_str()).bind(orders.start).bind(orders.end);
+        let read = |row: &Row| {
+            Ok(Chunk {
+                order: row.number("chunk_order_index")?,
+                tokens: row.number("tokens")?,
+                content: row.text("content")?,
+            })
+        };
+        self.view(OPERATION).await?.all(OPERATION, find, read).await
+    }
+
+    async fn graph_replace_within(
+        &self,
+        kb: &Kb,
+        document: &DocumentId,
+        name: &str,
+        mentions: &[Mention],
+        limits: &Limits,
+    ) -> StoreResult<Result<GraphDelta, OverQuota>> {
+        let mentions = DocumentMentions::of(mentions).await;
+        let mut attempt = 1;
+        loop {
+            match self.graph_replace_once(kb, (document, name), &mentions, limits).await {
+                Err(error) if error.is_transient() && attempt < ATTEMPTS => {
+                    tokio::time::sleep(PAUSE * attempt).await;
+                    attempt += 1;
+                }
+                done => {
+                    let delta = mentions.keys().await.delta();
+                    return Ok(done?.map(|()| delta));
+                }
+            }
+        }
+    }
+
+    async fn kb_forget(&self, kb: &Kb) -> StoreResult<()> {
+        const OPERATION: &str = "index.kb_forget";
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        for delete in [
+            "delete from index_relation_mentions where tenant_id = $1 and workspace = $2",
+            "delete from index_entity_mentions where tenant_id = $1 and workspace = $2",
+            "delete from index_relations where tenant_id = $1 and workspace = $2",
+            "delete from index_entities where tenant_id = $1 and workspace = $2",
+            "delete from lightrag_doc_chunks where tenant_id = $1 and workspace = $2",
+        ] {
+            tx.execute(self.of_workspace(delete, kb)).await?;
+        }
+        tx.commit().await?;
+        match &self.graph {
+            Graph::Sql => Ok(()),
+            #[cfg(feature = "neo4j")]
+            Graph::Neo4j(neo4j, _) => neo4j.forget(&self.tenant, &kb.workspace).await,
+        }
+    }
+
+    async fn counts(&self, kb: &Kb) -> StoreResult<GraphCounts> {
+        const OPERATION: &str = "index.counts";
+        let found = self.view(OPERATION).await?.one(OPERATION, self.counts_sql(kb), counts).await?;
+        match &self.graph {
+            Graph::Sql => Ok(found),
+            #[cfg(feature = "neo4j")]
+            Graph::Neo4j(neo4j, _) => {
+                let (entities, relations) = neo4j.counts(&self.tenant, &kb.workspace).await?;
+                Ok(GraphCounts { entities, relations, ..found })
+            }
+        }
+    }
+
+    async fn entities(&self, kb: &Kb, after: Option<&str>, limit: u32) -> StoreResult<Page<Entity>> {
+        const OPERATION: &str = "index.entities";
+        #[cfg(feature = "neo4j")]
+        if let Graph::Neo4j(neo4j, _) = &self.graph {
+            return neo4j.entities(&self.tenant, &kb.workspace, after, limit).await;
+        }
+        let find = self.of_workspace(
+            "select name, entity_type, description, source_id, file_path from index_entities
+             where tenant_id = $1 and workspace = $2 and name > $3 order by name limit $4",
+            kb,
+        );
+        // No name sorts before the empty one, and none is empty.
+        let find = find.bind(after.unwrap_or_default()).bind(page::rows_for(limit));
+        let found = self.view(OPERATION).await?.all(OPERATION, find, entity).await?;
+        Ok(page::cut(found, limit, |entity| entity.name.clone()))
+    }
+
+    async fn relations(
+        &self,
+        kb: &Kb,
+        after: Option<&RelationCursor>,
+        limit: u32,
+    ) -> StoreResult<Page<Relation>> {
+        const OPERATION: &str = "index.relations";
+        #[cfg(feature = "neo4j")]
+        if let Graph::Neo4j(neo4j, _) = &self.graph {
+            return neo4j.relations(&self.tenant, &kb.workspace, after, limit).await;
+        }
+        let (source, target) = after.map_or(("", ""), |after| (after.source.as_str(), after.target.as_str()));
+        let find = self.of_workspace(
+            "select source, target, keywords, description, weight_milli, source_id, file_path from index_relations
+             where tenant_id = $1 and workspace = $2 and (source, target) > ($3, $4)
+             order by source, target limit $5",
+            kb,
+        );
+        let find = find.bind(source).bind(target).bind(page::rows_for(limit));
+        let found = self.view(OPERATION).await?.all(OPERATION, find, relation).await?;
+        Ok(page::cut(found, limit, |relation: &Relation| relation.cursor().to_string()))
+    }
+}
+
+fn counts(row: &Row) -> sqlx::Result<GraphCounts> {
+    Ok(GraphCounts {
+        chunks: row.number("chunks")?,
+        entities: row.number("entities")?,
+        relations: row.number("relations")?,
+    })
+}
+
+fn entity(row: &Row) -> sqlx::Result<Entity> {
+    Ok(Entity {
+        name: row.text("name")?,
+        entity_type: row.text("entity_type")?,
+        description: row.text("description")?,
+        source_id: row.text("source_id")?,
+        file_path: row.text("file_path")?,
+    })
+}
+
+fn relation(row: &Row) -> sqlx::Result<Relation> {
+    Ok(Relation {
+        source: row.text("source")?,
+        target: row.text("target")?,
+        keywords: row.text("keywords")?,
+        description: row.text("description")?,
+        weight: fold::weight(row.number("weight_milli")?),
+        source_id: row.text("source_id")?,
+        file_path: row.text("file_path")?,
+    })
+}
+
+/// `LightRAG`'s columns are 32 bits wide and signed.
+fn int(count: u32) -> i64 {
+    count.min(i32::MAX.unsigned_abs()).into()
+}
