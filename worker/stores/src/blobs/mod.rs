@@ -4,7 +4,8 @@ mod leftovers;
 mod local;
 #[cfg(feature = "s3")]
 mod s3;
-#[cfg(all(test, feature = "s3"))]
+#[cfg(test)]
+#[cfg(feature = "s3")]
 mod s3_server;
 
 use std::path::PathBuf;

@@ -284,7 +284,10 @@ impl Tx {
         match &self.inner {
             #[cfg(feature = "postgres")]
             Inner::Postgres(_) => self.execute(sql).await.map(drop),
-            Inner::Sqlite { .. } | Inner::SqliteReader(_) => Ok(()),
+            Inner::Sqlite { .. } | Inner::SqliteReader(_) => {
+                drop(sql);
+                Ok(())
+            }
         }
     }
 

@@ -22,7 +22,9 @@ mod tenant_catalog;
 mod tenants;
 mod usage;
 
-pub(crate) use db::{Db, Reader, Tx, View, Whose};
+#[cfg(feature = "postgres")]
+pub(crate) use db::Whose;
+pub(crate) use db::{Db, Reader, Tx, View};
 pub(crate) use directory::{DirectoryRows, MemberRecord};
 pub use identities::Identities;
 pub use lifecycle::Lifecycle;
