@@ -16,11 +16,3 @@ struct Program {
 fn main() -> ExitCode {
     parse().map_or_else(|code| code, |program: Program| run(program.api.run("api-thin")))
 }
-
-fn required(
-    setting: &'static str,
-    value: Option<SecretString>,
-    fix: &str,
-) -> Result<SecretString, InvalidConfig> {
-    value.ok_or_else(|| InvalidConfig::new(setting, format!("not set: {fix}")))
-}
