@@ -11,6 +11,7 @@ mod fence;
 mod fuzz;
 mod isolation;
 mod jobs;
+mod pages;
 mod process;
 mod queue;
 mod readme;
