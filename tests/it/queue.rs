@@ -77,10 +77,9 @@ impl Harness {
             limit,
             quantum: 2,
         };
-        match self.queue.fetch(request).await.unwrap() {
-            Fetched::Claim(claim) => claim,
-            nothing @ Fetched::Nothing { .. } => panic!("nothing waits: {nothing:?}"),
-        }
+        let fetched = self.queue.fetch(request).await.unwrap();
+        let Fetched::Claim(claim) = fetched else { unreachable!("nothing waits: {fetched:?}") };
+        claim
     }
 
     async fn finish(&self, claim: &Claim, index: usize, verdict: Verdict) {

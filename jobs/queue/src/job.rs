@@ -229,7 +229,9 @@ impl RetryPolicy {
 /// How a job is tried again whose handler broke down: it panicked, or the service around it failed. Read from the
 /// payload, because the queue itself keeps no policies. By default the usual backoff with 8 attempts.
 #[derive(Clone)]
-pub struct RetryRule(Arc<dyn Fn(&[u8]) -> RetryPolicy + Send + Sync>);
+pub struct RetryRule(Arc<PolicyOf>);
+
+type PolicyOf = dyn Fn(&[u8]) -> RetryPolicy + Send + Sync;
 
 impl RetryRule {
     /// The rule that `policy_of` tells out of a payload.

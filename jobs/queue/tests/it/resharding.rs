@@ -231,7 +231,7 @@ async fn a_change_is_refused_while_somebody_works_and_waits_for_who_vanished() {
     .await;
     let error = reshard(config.clone(), 4).await.unwrap_err();
     assert!(matches!(error, ReshardError::WorkersAlive { count: 1 }), "{error}");
-    site.queue.push(&[site.ping("acme", 0)]).await.unwrap();
+    site.queue.push(&[super::worker_queue::site::ping("acme", 0)]).await.unwrap();
     work.stop().await;
     let done = reshard(config.clone(), 4).await.unwrap();
     assert_eq!((done.from, done.to), (1, 4));

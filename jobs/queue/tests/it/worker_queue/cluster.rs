@@ -6,7 +6,7 @@ use std::time::Duration;
 use fair_queue::testing::RedisCluster;
 use fair_queue::{Flow, Kept, NewJob, Queue, QueueConfig, QueueError, TenantShare, Verdict, reshard};
 
-use super::site::{Ran, Site, Work, quick, until};
+use super::site::{Ran, Site, Work, ping, quick, until};
 use crate::support::{config_at, tenant};
 
 fn config(cluster: &RedisCluster) -> QueueConfig {
@@ -33,7 +33,7 @@ fn worker(site: &Site, ran: &Ran) -> Work {
 
 async fn push(site: &Site, count: u32) -> Vec<NewJob> {
     let names = names();
-    let jobs: Vec<_> = (0..count).map(|n| site.ping(&names[n as usize % names.len()], n)).collect();
+    let jobs: Vec<_> = (0..count).map(|n| ping(&names[n as usize % names.len()], n)).collect();
     // What was not answered is pushed again: an id that is there already is left alone.
     until("all are accepted", async || site.queue.push(&jobs).await.is_ok()).await;
     jobs
@@ -74,7 +74,7 @@ async fn case_28_35_36_a_cluster_is_used_like_a_server() {
 
     let paused = TenantShare { paused: Some(true), ..TenantShare::default() };
     for name in names() {
-        let (tenant, job) = (tenant(&name), site.ping(&name, 0));
+        let (tenant, job) = (tenant(&name), ping(&name, 0));
         site.queue.tenant_set(&tenant, paused.clone()).await.unwrap();
         site.queue.push(std::slice::from_ref(&job)).await.unwrap();
         assert!(site.queue.lookup(&tenant, job.id).await.unwrap().is_some());
@@ -140,7 +140,7 @@ async fn a_slot_on_the_move_is_waited_for() {
     let site = Site::new(config(&cluster)).await;
     let ran = Ran::default();
     let name = names().into_iter().find(|name| site.queue.home(&tenant(name)) == 0).unwrap();
-    let before = site.ping(&name, 0);
+    let before = ping(&name, 0);
     site.queue.push(std::slice::from_ref(&before)).await.unwrap();
     let key = format!("{}:{{q.0}}", site.queue.config().prefix);
     let from = cluster.master_of(&key).unwrap();
@@ -151,7 +151,7 @@ async fn a_slot_on_the_move_is_waited_for() {
     cluster.ask::<()>(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &ids[0]]).unwrap();
     cluster.ask::<()>(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &ids[1]]).unwrap();
 
-    let meanwhile = site.ping(&name, 1);
+    let meanwhile = ping(&name, 1);
     let error = site.queue.push(std::slice::from_ref(&meanwhile)).await.unwrap_err();
     assert!(error.is_passing(), "{error}");
     loop {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fair_queue::testing::{RedisServer, shared_redis_url};
 use fair_queue::{QueueConfig, Verdict};
 
-use super::site::{PATIENCE, Ran, Site, quick, until};
+use super::site::{PATIENCE, Ran, Site, ping, quick, until};
 use crate::support::{config_at, plain_connection, tenant};
 
 /// Cases 4 and 6: the token fires before anybody else can have the job.
@@ -28,7 +28,7 @@ async fn case_6_a_job_whose_lease_cannot_be_confirmed_is_cancelled_before_the_le
             Ok(Verdict::Released.into())
         }
     });
-    site.queue.push(&[site.ping("acme", 0)]).await.unwrap();
+    site.queue.push(&[ping("acme", 0)]).await.unwrap();
     tokio::time::timeout(PATIENCE, started.notified()).await.unwrap();
     tokio::time::sleep(site.queue.config().lease * 2).await;
     assert!(cancelled.lock().unwrap().is_none(), "a lease that is renewed does not end");
@@ -51,7 +51,7 @@ async fn a_worker_survives_a_restart_of_redis() {
         Ok(Verdict::Completed.into())
     });
     let acme = tenant("acme");
-    let jobs: Vec<_> = (0..200).map(|n| site.ping("acme", n)).collect();
+    let jobs: Vec<_> = (0..200).map(|n| ping("acme", n)).collect();
     site.queue.push(&jobs).await.unwrap();
     for _ in 0..2 {
         server.stop().unwrap();
@@ -84,7 +84,7 @@ async fn stopped_for(absence: Duration, shards: u16) {
         }
     });
     let names = ["acme", "globex", "initech", "umbrella"];
-    let jobs: Vec<_> = (0..400).map(|n| site.ping(names[n as usize % 4], n)).collect();
+    let jobs: Vec<_> = (0..400).map(|n| ping(names[n as usize % 4], n)).collect();
     site.queue.push(&jobs).await.unwrap();
     until("it is busy", async || ran.list().len() > 20).await;
     server.stop().unwrap();
@@ -128,7 +128,7 @@ async fn case_27_28_a_worker_survives_flushed_scripts_and_functions() {
     let work = site.work(4, |_| async { Ok(Verdict::Completed.into()) });
     let mut flusher = plain_connection(&server.url()).await;
     for n in 0..60 {
-        site.queue.push(&[site.ping("acme", n)]).await.unwrap();
+        site.queue.push(&[ping("acme", n)]).await.unwrap();
         let what = if n % 2 == 0 { "SCRIPT" } else { "FUNCTION" };
         redis::cmd(what).arg("FLUSH").query_async::<()>(&mut flusher).await.unwrap();
     }
@@ -145,7 +145,7 @@ async fn a_worker_survives_cut_connections() {
     let site = Site::new(quick(config_at(server.url()))).await;
     let work = site.work(4, |_| async { Ok(Verdict::Completed.into()) });
     for n in 0..100 {
-        let job = site.ping("acme", n);
+        let job = ping("acme", n);
         until("it is accepted", async || site.queue.push(std::slice::from_ref(&job)).await.is_ok()).await;
         if n % 10 == 0 {
             let mut cutter = plain_connection(&server.url()).await;
@@ -181,7 +181,7 @@ async fn the_jobs_of_a_worker_that_vanished_run_elsewhere() {
         });
         std::future::pending::<()>().await;
     });
-    let jobs: Vec<_> = (0..3).map(|n| site.ping("acme", n)).collect();
+    let jobs: Vec<_> = (0..3).map(|n| ping("acme", n)).collect();
     site.queue.push(&jobs).await.unwrap();
     tokio::time::timeout(PATIENCE, started.notified()).await.unwrap();
     machine.shutdown_background();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fair_queue::{Verdict, WorkerOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::site::{Ran, Site, until};
+use super::site::{Ran, Site, ping, until};
 use crate::support::{Ping, lane_of, tenant};
 
 /// Jobs of `acme` hold every slot they get until the end.
@@ -27,7 +27,7 @@ async fn occupied(
             Ok(Verdict::Completed.into())
         }
     });
-    let jobs: Vec<_> = (0..30).map(|n| site.ping("acme", n)).collect();
+    let jobs: Vec<_> = (0..30).map(|n| ping("acme", n)).collect();
     site.queue.push(&jobs).await.unwrap();
     let acme = tenant("acme");
     let active = async || site.queue.stats(&acme).await.unwrap().active;
@@ -42,7 +42,7 @@ async fn a_newcomer_need_not_wait_for_a_slot_behind_a_long_backlog() {
     let (work, ran, end) = occupied(&site, options, 8).await;
     for n in 0..20 {
         let newcomer = ["globex", "initech"][n % 2];
-        site.queue.push(&[site.ping(newcomer, 100)]).await.unwrap();
+        site.queue.push(&[ping(newcomer, 100)]).await.unwrap();
         until("the newcomer ran", async || ran.list().len() == 9 + n).await;
     }
     let acme = site.queue.stats(&tenant("acme")).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_newcomer_with_many_jobs_gets_one_slot_of_the_reserve_at_a_time() {
         }
     });
     for name in ["acme", "globex", "initech"] {
-        let jobs: Vec<_> = (0..10).map(|n| site.ping(name, n)).collect();
+        let jobs: Vec<_> = (0..10).map(|n| ping(name, n)).collect();
         site.queue.push(&jobs).await.unwrap();
         until("it has a slot", async || site.queue.stats(&tenant(name)).await.unwrap().active > 0).await;
     }

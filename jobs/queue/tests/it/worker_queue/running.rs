@@ -9,7 +9,7 @@ use fair_queue::testing::shared_redis_url;
 use fair_queue::{Cancelled, JobState, Verdict};
 use tokio_util::sync::CancellationToken;
 
-use super::site::{PATIENCE, Ran, Site, until};
+use super::site::{PATIENCE, Ran, Site, ping, until};
 use crate::support::{Job as _, Ping, plain_connection, tenant};
 
 #[tokio::test]
@@ -21,8 +21,7 @@ async fn every_job_runs_once_and_the_worker_stops_when_told() {
         log.add(&job);
         async { Ok(Verdict::Completed.into()) }
     });
-    let jobs: Vec<_> =
-        (0..300).map(|n| site.ping(["acme", "globex", "initech"][n as usize % 3], n)).collect();
+    let jobs: Vec<_> = (0..300).map(|n| ping(["acme", "globex", "initech"][n as usize % 3], n)).collect();
     site.queue.push(&jobs).await.unwrap();
     until("all ran", async || ran.list().len() >= 300).await;
     let report = work.stop().await;
@@ -47,7 +46,7 @@ async fn an_idle_worker_starts_a_job_long_before_its_poll() {
     for n in 0..20 {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let pushed = Instant::now();
-        site.queue.push(&[site.ping("acme", n)]).await.unwrap();
+        site.queue.push(&[ping("acme", n)]).await.unwrap();
         until("it ran", async || ran.list().len() > n as usize).await;
         waits.push(pushed.elapsed());
     }
@@ -74,7 +73,7 @@ async fn errors_and_panics_spend_an_attempt_and_say_why() {
             }
         }
     });
-    let (panics, fails) = (site.ping("acme", 1), site.ping("acme", 2));
+    let (panics, fails) = (ping("acme", 1), ping("acme", 2));
     site.queue.push(&[panics.clone(), fails.clone()]).await.unwrap();
     let acme = tenant("acme");
     for (job, text) in [(&panics, "the handler panicked"), (&fails, "the service failed")] {
@@ -103,7 +102,7 @@ async fn a_stop_gives_back_what_it_cannot_finish() {
             std::future::pending().await
         }
     });
-    let jobs: Vec<_> = (0..5).map(|n| site.ping("acme", n)).collect();
+    let jobs: Vec<_> = (0..5).map(|n| ping("acme", n)).collect();
     site.queue.push(&jobs).await.unwrap();
     until("two run", async || ran.list().len() == 2).await;
     let running = work.running;
@@ -125,7 +124,7 @@ async fn a_job_that_the_queue_quarantines_is_reported() {
     let site = Site::shared().await;
     let mut work = site.work(1, |_| async { Ok(Verdict::Completed.into()) });
     let mut reports = work.queue.take_quarantined().unwrap();
-    let job = site.ping("acme", 0);
+    let job = ping("acme", 0);
     let mut redis = plain_connection(&shared_redis_url()).await;
     let prefix = format!("{}:{{q.0}}", site.queue.config().prefix);
     // A job in the list whose record is gone.
@@ -137,7 +136,7 @@ async fn a_job_that_the_queue_quarantines_is_reported() {
         known.is_some()
     })
     .await;
-    let keep = site.ping("acme", 1);
+    let keep = ping("acme", 1);
     let mut pipe = redis::pipe();
     pipe.atomic()
         .cmd("LPUSH")
@@ -160,7 +159,7 @@ async fn a_job_that_the_queue_quarantines_is_reported() {
 async fn a_lane_is_declared_while_its_worker_lives() {
     let site = Site::shared().await;
     let work = site.work(1, |_| std::future::pending());
-    let (acme, job) = (tenant("acme"), site.ping("acme", 0));
+    let (acme, job) = (tenant("acme"), ping("acme", 0));
     site.queue.push(std::slice::from_ref(&job)).await.unwrap();
     let declared = async || site.queue.lookup(&acme, job.id).await.unwrap().unwrap().lane_declared;
     until("it is declared", declared).await;
@@ -186,7 +185,7 @@ async fn a_running_job_is_told_to_stop() {
         }
     });
     for whole_tenant in [false, true] {
-        let job = site.ping("acme", 0);
+        let job = ping("acme", 0);
         site.queue.push(std::slice::from_ref(&job)).await.unwrap();
         until("it runs", async || {
             site.queue.lookup(&acme, job.id).await.unwrap().is_some_and(|job| job.state == JobState::Active)
@@ -221,7 +220,7 @@ async fn case_24_a_handler_that_does_not_stop_is_seen() {
             Ok(Verdict::Completed.into())
         }
     });
-    let job = site.ping("acme", 0);
+    let job = ping("acme", 0);
     site.queue.push(std::slice::from_ref(&job)).await.unwrap();
     let observer = work.queue.observer();
     until("it runs", async || observer.in_flight() == 1 && observer.oldest_running().is_some()).await;
@@ -256,7 +255,7 @@ async fn case_29_a_lost_wake_up_delays_a_job_and_no_more() {
     });
     let mut pushed = 0;
     while stolen.load(Ordering::Relaxed) < 3 {
-        site.queue.push(&[site.ping("acme", pushed)]).await.unwrap();
+        site.queue.push(&[ping("acme", pushed)]).await.unwrap();
         pushed += 1;
         until("it ran", async || ran.list().len() >= pushed as usize).await;
     }

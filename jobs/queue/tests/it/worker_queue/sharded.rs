@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fair_queue::testing::shared_redis_url;
 use fair_queue::{QueueConfig, Verdict};
 
-use super::site::{Ran, Site, until};
+use super::site::{Ran, Site, ping, until};
 use crate::support::{config_at, tenant};
 
 fn config(shards: u16) -> QueueConfig {
@@ -26,7 +26,7 @@ async fn every_job_of_every_shard_runs_once_and_the_worker_stops_when_told() {
         log.add(&job);
         async { Ok(Verdict::Completed.into()) }
     });
-    let jobs: Vec<_> = (0..800).map(|n| site.ping(&names[n as usize % 40], n)).collect();
+    let jobs: Vec<_> = (0..800).map(|n| ping(&names[n as usize % 40], n)).collect();
     assert_eq!(site.queue.push(&jobs).await.unwrap().accepted, 800);
     until("all ran", async || ran.list().len() >= 800).await;
     let report = work.stop().await;
@@ -53,7 +53,7 @@ async fn an_idle_worker_starts_a_job_of_any_shard_long_before_its_poll() {
     for n in 0..30 {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let pushed = Instant::now();
-        site.queue.push(&[site.ping(&format!("tenant-{n}"), n)]).await.unwrap();
+        site.queue.push(&[ping(&format!("tenant-{n}"), n)]).await.unwrap();
         until("it ran", async || ran.list().len() > n as usize).await;
         waits.push(pushed.elapsed());
     }
@@ -70,7 +70,7 @@ async fn a_shard_that_was_idle_gets_no_credit() {
         (0..100).map(|n| format!("t{n}")).find(|name| site.queue.home(&tenant(name)) == shard).unwrap()
     };
     let (busy, late) = (of(0), of(1));
-    let jobs = |name: &str, count| (0..count).map(|n| site.ping(name, n)).collect::<Vec<_>>();
+    let jobs = |name: &str, count| (0..count).map(|n| ping(name, n)).collect::<Vec<_>>();
     site.queue.push(&jobs(&busy, 3_000)).await.unwrap();
     let served = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&served);

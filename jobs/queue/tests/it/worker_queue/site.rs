@@ -23,6 +23,11 @@ pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
     }
 }
 
+/// A job of the type that the sites' workers run.
+pub(crate) fn ping(name: &str, n: u32) -> NewJob {
+    make(name, &Ping { n }, EnqueueOptions::default(), SystemClock.now())
+}
+
 pub(crate) struct Site {
     pub(crate) queue: Queue,
 }
@@ -34,10 +39,6 @@ impl Site {
 
     pub(crate) async fn shared() -> Self {
         Self::new(config_at(shared_redis_url())).await
-    }
-
-    pub(crate) fn ping(&self, name: &str, n: u32) -> NewJob {
-        make(name, &Ping { n }, EnqueueOptions::default(), SystemClock.now())
     }
 
     pub(crate) fn work<F>(

@@ -47,7 +47,6 @@ impl Run {
             priority,
             group,
             unique: unique.map(unique_of),
-            ..EnqueueOptions::default()
         };
         let job = world::job(&self.h, tenant, lane, options);
         let wire_bytes = job.payload.len();
