@@ -3,11 +3,11 @@
 mod actor;
 mod context;
 mod directory;
-mod id;
 mod role;
+mod tenant_id;
 
 pub use actor::{Actor, ApiKeyId, Identity, Provider, Subject};
 pub use context::{Authenticated, TenantContext};
 pub use directory::{DirectoryError, TenantDirectory, TenantRecord, TenantStatus};
-pub use id::{InvalidId, KbId, TenantId};
 pub use role::{Permission, Permissions, Role};
+pub use tenant_id::{InvalidId, KbId, TenantId};

@@ -31,7 +31,6 @@ mod page;
 mod percent;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod retention;
 mod scoped;
 mod self_test;
 

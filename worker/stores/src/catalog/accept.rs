@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::JobId;
 use jobs::envelope::StampedJob;
 use jobs::plan::Quota;
@@ -13,7 +13,11 @@ use super::{Catalog, Reader, Row, Tx, Value};
 use crate::error::StoreError;
 use crate::model::{Acceptance, Accepted, Idempotency, NewDocument, NewTenant, Replay, User};
 use crate::ports::StoreResult;
-use crate::retention::{IDEMPOTENCY_KEPT, IDEMPOTENCY_PRUNED};
+
+/// How long the answer to a request is given again under its idempotency key.
+pub(super) const IDEMPOTENCY_KEPT: TimeDelta = TimeDelta::hours(24);
+/// How many answers that are too old one request removes: more than it adds.
+const IDEMPOTENCY_PRUNED: i64 = 20;
 
 /// One acceptance being written.
 struct Accepting<'a> {

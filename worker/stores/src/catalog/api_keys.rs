@@ -10,7 +10,11 @@ use crate::model::{
 };
 use crate::page;
 use crate::ports::StoreResult;
-use crate::retention::{REVOKED_KEPT_MAX, REVOKED_PRUNED};
+
+/// How many API keys that were revoked a tenant keeps; they show who did something long ago.
+const REVOKED_KEPT_MAX: i64 = 1_000;
+/// How many of the older ones go when a key is made: more than it adds.
+const REVOKED_PRUNED: i64 = 20;
 
 const SELECT: &str = "select * from api_keys where tenant_id = $1 and key_id = $2 and revoked_at is null";
 /// As [`SELECT`], until the end of the transaction.

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use jobs::JobId;
 
+use super::history::{HISTORY_KEPT, HISTORY_PRUNED};
 use super::{Catalog, Value};
 use crate::model::{DocumentFault, JobMark};
 use crate::ports::StoreResult;
-use crate::retention::{HISTORY_KEPT, HISTORY_PRUNED};
 
 impl Catalog {
     /// Marks the documents as failed that one of `jobs` was to ingest and that are still on their way. How many

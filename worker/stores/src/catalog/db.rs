@@ -12,7 +12,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, Transaction};
 use tokio::time::Instant;
 
-use super::sql::{Read, Row, Sql, sql};
+use super::dialect::{Read, Row, Sql, sql};
 use crate::deadline::{BULK, CALL, late};
 use crate::embedded::{SqliteFile, sqlite_error_kind};
 use crate::error::{FaultKind, StoreError};

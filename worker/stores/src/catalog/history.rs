@@ -1,13 +1,19 @@
 //! How jobs ended, and which were started again.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::JobId;
 use jobs::tenant::KbId;
 
 use super::{Catalog, Row, Tx, Value};
 use crate::model::{JobRecord, Redrives};
 use crate::ports::StoreResult;
-use crate::retention::{HISTORY_KEPT, HISTORY_KEPT_MAX, HISTORY_PRUNED};
+
+/// How long the record of a job is kept.
+pub(super) const HISTORY_KEPT: TimeDelta = TimeDelta::days(30);
+/// How many records of jobs a tenant keeps.
+const HISTORY_KEPT_MAX: i64 = 10_000;
+/// How many records that are too old or too many one call removes: more than it adds.
+pub(super) const HISTORY_PRUNED: i64 = 500;
 
 /// Of a tenant that is gone nothing is kept, not even that it went. Only what was started again ends twice.
 const INSERT: &str = "

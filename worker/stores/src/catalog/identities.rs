@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::tenant::{ApiKeyId, Identity, TenantId};
 use uuid::Uuid;
 
@@ -15,7 +15,9 @@ use crate::model::{
     Membership, NewApiKey, OverQuota, Place, PlaceChange, Renewal, Session, User, UserChange, UserName,
 };
 use crate::ports::StoreResult;
-use crate::retention::GATES_KEPT;
+
+/// How long tries at a gate are remembered, at most.
+const GATES_KEPT: TimeDelta = TimeDelta::days(2);
 
 /// People who log in, their sessions, and how often they tried. They belong to no tenant; of what does, this port knows
 /// the memberships of one named person, and the invitation whose secret they have.

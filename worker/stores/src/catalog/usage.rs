@@ -9,10 +9,10 @@ use jobs::DocumentId;
 use jobs::plan::{Limits, Quota};
 use jobs::tenant::KbId;
 
+use super::accept::IDEMPOTENCY_KEPT;
 use super::{Catalog, Row, Tx};
 use crate::model::{self, Counter, Derived, Growth, NewDocument, OverQuota, Usage};
 use crate::ports::StoreResult;
-use crate::retention::IDEMPOTENCY_KEPT;
 
 /// What an acceptance counts from rows: documents, and knowledge bases.
 const DOCUMENTS: [Quota; 2] = [Quota::MaxDocuments, Quota::StorageBytes];

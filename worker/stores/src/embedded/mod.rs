@@ -6,12 +6,12 @@
 
 mod fault;
 mod file;
-mod open;
+mod open_files;
 mod scrub;
 mod tenant_files;
 
 pub(crate) use fault::{call, sqlx_kind as sqlite_error_kind};
 pub(crate) use file::SqliteFile;
-pub(crate) use open::open;
+pub(crate) use open_files::open;
 pub(crate) use scrub::note as note_deletion;
 pub(crate) use tenant_files::TenantFiles;
