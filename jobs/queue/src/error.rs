@@ -29,7 +29,7 @@ pub enum QueueError {
          maxmemory-policy noeviction` and put `maxmemory-policy noeviction` in redis.conf"
     )]
     Eviction(String),
-    /// Redis is too old for what the queue needs.
+    /// Redis is older than the version the queue requires.
     #[error("Redis {0} is too old: the queue needs 7.0 or newer (it uses FUNCTION)")]
     TooOld(String),
     /// No master of the cluster has the slot of one of our shards, for now.
@@ -50,7 +50,7 @@ pub enum QueueError {
     Shards {
         /// How many it has.
         stored: u16,
-        /// How many we were told it has.
+        /// The number of shards in the caller's configuration.
         wanted: u16,
         /// How to name what can be done about it.
         wording: Wording,
@@ -87,9 +87,8 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Why the Redis at `url` cannot be used, and what to do: one sentence for people who start a program. Never
-    /// repeats
-    /// credentials.
+    /// Why the Redis at `url` cannot be used and how to fix it: one sentence for the operator who starts a program.
+    /// Never repeats credentials.
     #[must_use]
     pub fn refusal(&self, url: &SecretString) -> String {
         let at = without_credentials(url.expose_secret());
@@ -119,7 +118,7 @@ impl QueueError {
         }
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without any change to its arguments or the configuration.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -134,7 +133,7 @@ fn is_wrong_password(error: &redis::RedisError) -> bool {
     error.kind() == redis::ErrorKind::AuthenticationFailed || error.code() == Some("WRONGPASS")
 }
 
-/// Errors that describe what the server is going through, not what it was asked.
+/// Whether an error describes the server's state rather than a problem with the command.
 fn is_state_of_server(error: &redis::RedisError) -> bool {
     let code = error.code().unwrap_or_default();
     matches!(

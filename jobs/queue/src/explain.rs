@@ -32,7 +32,7 @@ impl Explanation {
 /// One thing that keeps a job from running. Its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// Its time, set by whoever enqueued it.
+    /// Its due time, set by the caller that enqueued it.
     Time(DateTime<Utc>),
     /// Its next attempt.
     Retry(DateTime<Utc>),
@@ -73,7 +73,7 @@ pub enum WaitsFor {
     Jobs(u64),
     /// Other jobs of its tenant, without how many: the code of what they keep it from.
     Uncounted(&'static str),
-    /// Other tenants whose turn it is first.
+    /// The number of tenants that are served first.
     Tenants(u64),
     /// A free worker: it is next.
     FreeWorker,

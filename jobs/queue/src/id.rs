@@ -87,7 +87,7 @@ impl JobId {
         Self::from_parts(now, rand::random())
     }
 
-    /// The id that everyone computes for the same `seed` and moment.
+    /// A deterministic id: every caller gets the same one for the same `seed` and moment.
     ///
     /// A program that makes the job again after a crash, or beside another replica, makes the same id, so the queue
     /// keeps one.

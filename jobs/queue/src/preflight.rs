@@ -1,5 +1,5 @@
-//! What a Redis must be like before the queue trusts it with jobs, and whether it stays so: anybody may change it
-//! while programs run.
+//! Checks that a Redis is safe for jobs (version, eviction policy, cluster mode) at connect and again later, because an
+//! administrator may change it while programs run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

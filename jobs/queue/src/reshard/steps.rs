@@ -18,7 +18,7 @@ pub struct Resharded {
     pub from: u16,
     /// How many there are.
     pub to: u16,
-    /// Tenants that were moved by this run. (One that was interrupted after its copies has none left to move.)
+    /// Tenants that were moved by this run. (A run that was interrupted after its copies has none left to move.)
     pub tenants: u64,
     /// Jobs of theirs.
     pub jobs: u64,
@@ -30,7 +30,7 @@ pub enum ReshardError {
     /// Redis failed, or the queue is on the way to another number.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// Somebody works on the queue.
+    /// Live workers use the queue.
     #[error(
         "{count} workers are alive: stop all workers, wait 15 s, and run this again; nothing was changed \
          (the API may run on: what it accepts meanwhile is enqueued afterwards)"
@@ -58,7 +58,7 @@ pub enum ReshardError {
     },
 }
 
-/// Who goes where.
+/// Which tenant moves to which shard.
 pub(super) struct Plan {
     pub(super) queue: Queue,
     pub(super) from: u16,
@@ -119,8 +119,8 @@ impl Plan {
     }
 }
 
-/// Changes the number of shards of the queue at `config`, whatever [`QueueConfig::shards`] says, to `to`. May be
-/// run again after it was interrupted at any point; until it ends, the queue refuses everything.
+/// Changes the number of shards of the queue at `config` to `to`; [`QueueConfig::shards`] is ignored. May be run again
+/// after an interruption at any point; until it ends, the queue refuses all operations.
 ///
 /// # Errors
 /// When workers are alive, when Redis fails, or when the queue is on the way to another number.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::claim::{Ceiling, Turn, VirtualTime};
 
-/// What a worker knows of the shards.
+/// A worker's view of the shards, which decides the shard to fetch from next.
 ///
 /// Start tags of all shards are on one scale: a tenant's tag grows by what it got, divided by its weight. Asking the
 /// shard whose next tag is the smallest, for no more than what comes before the next tag of any other, therefore
@@ -43,9 +43,9 @@ pub enum NextShard {
         /// What to ask with; `None` when there is only one shard.
         turn: Option<Turn>,
     },
-    /// Nobody has work.
+    /// No shard has work.
     Wait {
-        /// When one is to be asked all the same; `None` when nobody answers.
+        /// When to ask a shard all the same; `None` when no shard answers.
         until: Option<Instant>,
     },
 }

@@ -127,7 +127,7 @@ impl Watcher {
                 Wanted::Work { lanes } => self.work(&lanes).await,
                 Wanted::Life { wait } => self.life(wait).await,
             };
-            // The bell is rung once for each wish.
+            // The wake-up is sent once for each request.
             if told || *self.wants.borrow() == Wanted::Nothing {
                 if told {
                     self.bells.ring(self.shard);

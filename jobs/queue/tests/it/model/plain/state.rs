@@ -70,7 +70,7 @@ pub(crate) enum Place {
     Timer(Timer, u64),
     Active(usize),
     Kept(Keeping, u64),
-    /// Called off with all its tenant's work, and not swept yet.
+    /// Cancelled with all its tenant's work, and not swept yet.
     Garbage,
     Gone,
 }
@@ -102,7 +102,7 @@ pub(crate) struct Job {
     pub(crate) why: &'static str,
     /// Its record cannot be read any more.
     pub(crate) damaged: bool,
-    /// Somebody cancelled it while it ran: the fence of the claim.
+    /// The fence of the claim that ran it when its cancellation was requested.
     pub(crate) wanted: Option<u64>,
     /// The group it is in.
     pub(crate) group: Option<GroupId>,
@@ -291,7 +291,7 @@ pub(crate) struct Model {
     /// Key -> until and holder; and when keys with a period expire.
     pub(crate) keys: BTreeMap<(usize, String), (Option<u64>, Id)>,
     pub(crate) expiries: BTreeMap<(usize, String), u64>,
-    /// Running work that was told to stop, since when.
+    /// Running jobs that received a stop signal, and when.
     pub(crate) signals: BTreeMap<String, u64>,
     pub(crate) litter: VecDeque<Litter>,
     /// What a call cancelled for whole tenants and the order of which only the queue knows: jobs by tenant.
