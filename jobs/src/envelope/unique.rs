@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::fields::IsoDuration;
 use crate::tenant::KbId;
 
-/// Keeps a second job with the same key out of the tenant's queue. The key belongs to the job: it is free again
-/// when the job ends in whatever way, and a dead letter takes it again when it is redriven.
+/// Keeps a second job with the same key out of the tenant's queue. The key is free again when the job ends, however it
+/// ends; redriving a dead letter takes the key again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unique {
     /// What makes two jobs the same.
@@ -28,7 +28,7 @@ pub enum UniqueKey {
     Kind,
     /// The job type and the payload.
     Args,
-    /// A key of the caller's, whatever the type.
+    /// A key chosen by the caller, across all job types.
     Named([u8; 16]),
 }
 

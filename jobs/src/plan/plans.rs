@@ -40,7 +40,7 @@ pub enum InvalidPlans {
     Limit {
         /// Which plan.
         plan: String,
-        /// Which limit, and what is expected.
+        /// The limit, and the values that are expected.
         limit: InvalidLimit,
     },
 }
@@ -59,7 +59,7 @@ impl Default for Plans {
 }
 
 impl Plans {
-    /// The plan of tenants for which nobody chose one.
+    /// The plan of tenants for which none was chosen.
     pub const USUAL: &'static str = "standard";
     /// The setting that names the file with the plans.
     pub const SETTING: &'static str = "TENANTRY_PLANS";
@@ -126,8 +126,8 @@ impl Plans {
         TenantShare { suspended, ..self.limits(plan, own).share() }
     }
 
-    /// Whether somebody decided what such a tenant may use. If not, what the queue has may have been set by a
-    /// program with rules of its own.
+    /// Whether the plan or the tenant's own limits set anything. If not, the queue's settings are left alone: a
+    /// program with rules of its own may have set them.
     #[must_use]
     pub fn decide(&self, plan: &str, own: &Limits) -> bool {
         self.plans.contains_key(plan) || !own.is_empty()

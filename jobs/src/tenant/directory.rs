@@ -59,8 +59,8 @@ impl FromStr for TenantStatus {
 pub struct TenantRecord {
     /// Where the tenant is in its life.
     pub status: TenantStatus,
-    /// Grows when all of the tenant's queued work is called off at once: jobs stamped under an older epoch
-    /// are dropped.
+    /// Raised when all of the tenant's queued work is cancelled at once: jobs stamped under an older epoch are
+    /// dropped.
     pub epoch: u64,
 }
 

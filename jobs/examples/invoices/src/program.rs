@@ -1,4 +1,4 @@
-//! The program: a worker for [`SendInvoice`] in the same process as whoever enqueues.
+//! The program: a worker for [`SendInvoice`] in the process that also enqueues the jobs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub fn equip(worker: WorkerBuilder, mailer: &Mailer, timing: &Timing) -> WorkerB
     worker.register::<SendInvoice>().layer(timing.clone()).state(mailer.clone())
 }
 
-/// What your product does when a customer asks for something: who is it, may they, enqueue.
+/// What your product does when a customer asks for something: authenticate, authorize, enqueue.
 async fn enqueue(worker: &Worker, tenant: &str) -> anyhow::Result<()> {
     let tenant: TenantId = tenant.parse()?;
     worker.tenants().ensure(&tenant, "A customer").await?;

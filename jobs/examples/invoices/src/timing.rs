@@ -22,7 +22,7 @@ pub struct Timing {
 /// What was measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timings {
-    /// Whose jobs.
+    /// The tenant that the measured jobs belong to.
     pub tenant: String,
     /// Of which type.
     pub kind: &'static str,
