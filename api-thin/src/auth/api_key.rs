@@ -14,7 +14,7 @@ use super::secret::SecretHash;
 /// An API key: `tk_{tenant}_{key id}_{secret}`. Neither a tenant nor a key id contains `_`.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
-    /// Whose key it claims to be.
+    /// The tenant that the key claims to belong to.
     pub tenant: TenantId,
     /// The part that finds its row.
     pub id: ApiKeyId,

@@ -1,4 +1,4 @@
-//! The body of a refusal, and which errors of ours become which.
+//! The body of an error answer, and which of our errors become which.
 
 use std::borrow::Cow;
 
@@ -51,7 +51,7 @@ struct Limit {
     maximum: u64,
 }
 
-/// What is wrong with a request (RFC 9457).
+/// A problem with a request (RFC 9457).
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub(crate) struct ProblemBody<'a> {
@@ -160,7 +160,7 @@ impl Problem {
         self.code
     }
 
-    /// What is wrong and what to do, for people.
+    /// The problem and how to fix it, for people.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
@@ -219,13 +219,13 @@ impl IntoResponse for Problem {
 const RETRY_AFTER_S: u32 = 2;
 
 impl Problem {
-    /// A fault on our side that stays.
+    /// A permanent error on our side. The cause is logged, not sent.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = report(error), "request failed");
         Self::new(Code::Internal, "the fault was logged; name the X-Request-Id when you report it")
     }
 
-    /// A fault on our side that passes.
+    /// A transient error on our side. The cause is logged, not sent.
     pub(crate) fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(error = report(error), "request failed because a server is away");
         Self::new(Code::Unavailable, "try again in a moment").retry_after_s(RETRY_AFTER_S)

@@ -102,7 +102,7 @@ async fn new_key(
     })
 }
 
-/// What of `role` a key may do whose maker listed `names`.
+/// The permissions of a key with `role` for which `names` were requested.
 fn scope(role: Role, names: &[String]) -> Result<Permissions, Problem> {
     let listed = names.iter().map(|name| name.parse::<Permission>());
     let listed: Permissions = listed.collect::<Result<_, _>>().map_err(|_| {
@@ -169,7 +169,7 @@ pub(super) struct Change {
     /// What people call it, 1 to 100 printable characters: no two keys of the tenant have one name.
     #[schemars(length(min = 1, max = 100))]
     name: Option<String>,
-    /// When it stops working; null is never. One that has expired comes back.
+    /// When it expires; null for never. Extending an expired key makes it valid again.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<DateTime<Utc>>")]
     expires_at: Option<Value>,
@@ -187,7 +187,7 @@ pub(super) async fn edit(
     let end = expires_at.map(|wanted| another_end(&wanted, app.clock().now())).transpose()?;
     let row = found(&who, &named).await?;
     if end.is_some() {
-        // Extending a key grants once more what it may do.
+        // Extending a key grants its permissions once more.
         who.may_give(row.permissions)?;
     }
     let edit = ApiKeyEdit::Details { name, end };
@@ -294,9 +294,9 @@ pub(super) struct ApiKeyView {
     role: Role,
     /// The only knowledge base that it reaches; null for all of them.
     kb_id: Option<KbId>,
-    /// What it may do.
+    /// Its permissions.
     permissions: Vec<Permission>,
-    /// Who made it.
+    /// The actor that created it.
     created_by: Option<String>,
     revision: u64,
     created_at: DateTime<Utc>,

@@ -64,7 +64,7 @@ pub(super) async fn log_out(
     Ok(NoContent)
 }
 
-/// Who asks, and the session of their log-in.
+/// The user, and the session of their log-in.
 fn logged_in(who: AuthenticatedCaller) -> Result<(UserName, Uuid), Problem> {
     let found = match who.0 {
         Principal::Member(Member { actor: Actor::User(identity), session, .. })

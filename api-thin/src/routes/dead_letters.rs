@@ -178,7 +178,7 @@ pub(crate) struct Redrive {
     pub(crate) app: ApiState,
     pub(crate) stores: TenantStores,
     pub(crate) tenant: TenantId,
-    /// Who starts them.
+    /// The actor that starts them.
     pub(crate) by: String,
 }
 
@@ -265,13 +265,13 @@ pub(super) struct KeptView {
     since: Option<DateTime<Utc>>,
     /// Attempts that were begun and not interrupted.
     attempts: u32,
-    /// Attempts whose worker died.
+    /// Attempts that ended with the loss of the worker.
     deaths: u32,
     /// Attempts that ended because a worker was stopped.
     interruptions: u32,
     error: Option<Fault>,
     kb_id: Option<KbId>,
-    /// What it was to do, in the words of the Open Job Spec.
+    /// The job, in the vocabulary of the Open Job Spec.
     #[schemars(with = "Option<Map<String, Value>>")]
     job: Option<Envelope>,
 }
@@ -304,7 +304,7 @@ pub(super) struct Redelivery {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RedriveReport {
     pub(super) started: usize,
-    /// Those that were not, because another job has their unique key.
+    /// Jobs that were not, because another job has their unique key.
     pub(super) unique_key_taken: usize,
 }
 

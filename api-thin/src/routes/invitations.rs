@@ -40,7 +40,7 @@ pub(super) struct NewInvitation {
     expires_in_s: Option<u32>,
 }
 
-/// `POST …/members`: an invitation. It makes a member only of the person who accepts it.
+/// `POST …/members`: an invitation. Only the person who accepts it becomes a member.
 pub(super) async fn invite(
     State(app): State<ApiState>,
     who: TenantCaller<ManageMembers>,
@@ -84,7 +84,7 @@ pub(super) async fn invite(
     Ok(Secret(Created { location, thing: Versioned { revision, body } }))
 }
 
-/// `GET …/invitations`: a page of those that are open, the oldest first.
+/// `GET …/invitations`: a page of the open ones, the oldest first.
 pub(super) async fn list(
     State(app): State<ApiState>,
     who: TenantCaller<ManageMembers>,
@@ -177,7 +177,7 @@ pub(super) async fn accept(
     Ok(JsonAnswer(Joined { identity, tenant_id: token.tenant, role }))
 }
 
-/// Who wants to accept an invitation, before it is known that there is one.
+/// The person who wants to accept an invitation, before it is known whether there is one.
 enum Claim {
     Person(Identity),
     Account(UserName, SecretString),
@@ -223,7 +223,7 @@ async fn open_invitation(app: &ApiState, secret: &SecretString) -> Result<Invita
     }
 }
 
-/// One answer, whatever is wrong with the invitation.
+/// The same answer for every problem with an invitation, so that it does not reveal which exist.
 fn not_open() -> Problem {
     let detail = "the invitation is not known, has expired, or was withdrawn or used: ask for another";
     Problem::new(Code::InvitationInvalid, detail)
@@ -243,7 +243,7 @@ pub(super) struct InvitationView {
     /// Whom it is meant for, as its maker wrote it.
     subject: Subject,
     role: Role,
-    /// Who made it.
+    /// The actor that created it.
     created_by: String,
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,

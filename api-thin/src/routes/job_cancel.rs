@@ -1,5 +1,5 @@
-//! Cancelling jobs: one, those that match a filter, all. Their documents are marked as failed, because a job that is
-//! cancelled while it waits never reaches a worker.
+//! Cancelling jobs: a single job, all that match a filter, or all. Their documents are marked as failed here, because
+//! a job that is cancelled while it waits never reaches a worker.
 
 use std::collections::HashSet;
 
@@ -104,7 +104,7 @@ pub(super) struct CancelledJob {
 enum Outcome {
     /// It will not run.
     Cancelled,
-    /// It runs, and is told to stop.
+    /// It runs and received a stop signal.
     Stopping,
     /// It is a dead letter or in quarantine: throw it away there.
     Kept,
@@ -115,9 +115,9 @@ enum Outcome {
 /// How many jobs were cancelled.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CancelReport {
-    /// Those that will not run.
+    /// Jobs that will not run.
     cancelled: u64,
-    /// Those that run, and are told to stop.
+    /// Running jobs that received a stop signal.
     stopping: u64,
     /// Whether more match than one request cancels: send it again then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,7 +153,7 @@ impl Cancellation {
     }
 
     async fn step(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Problem> {
-        // Before: a job that is cancelled leaves nothing behind.
+        // Read before the cancellation: the queue forgets the contents of a cancelled job.
         let said = self.app.queue().inspect(&self.tenant, ids).await?;
         // First where it cannot get lost: a job that comes up again is known to be cancelled then.
         let there: Vec<JobId> =
@@ -204,7 +204,7 @@ impl Cancellation {
         Ok(true)
     }
 
-    /// Cancels everything: what is not delivered yet, what waits, and what runs.
+    /// Cancels everything: jobs in the outbox, waiting jobs and running jobs.
     ///
     /// # Errors
     /// When queue or catalog fail. Call it again then.

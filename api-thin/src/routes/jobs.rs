@@ -1,4 +1,4 @@
-//! Jobs: where one is and what it waits for, how many there are, and those that will still run.
+//! Jobs: the state of one and the reason it waits, counts by state, and a list of the open ones.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ impl Shown {
     }
 }
 
-/// `GET …/jobs/{job}`: where a job is, from the queue while it has it, else from what is kept of it.
+/// `GET …/jobs/{job}`: the state of a job, from the queue while it has it, else from the history.
 /// A job that was accepted while the queue is away is found in the outbox.
 pub(super) async fn show(
     State(app): State<ApiState>,
@@ -57,8 +57,8 @@ pub(super) async fn show(
     Err(queued.map_or_else(Problem::from, |_| Problem::not_found()))
 }
 
-/// What the queue knows of a job that the caller's credentials reach. About a job of another knowledge base it is
-/// asked no more than about one that does not exist.
+/// The queue's state of a job within the reach of the caller's credentials. A job of another knowledge base causes the
+/// same reads as a job that does not exist.
 async fn explained(
     app: &ApiState,
     who: &Caller<AnyMember>,
@@ -142,7 +142,7 @@ impl Listing {
     }
 }
 
-/// `GET …/jobs`: how many jobs are in which state, and a page of those that will still run.
+/// `GET …/jobs`: the number of jobs by state, and a page of the open ones.
 pub(super) async fn list(
     State(app): State<ApiState>,
     who: Caller<AnyMember>,
@@ -160,7 +160,7 @@ pub(super) async fn list(
     Ok(Json(JobPage { counts, jobs: page.jobs.into_iter().map(JobRow::from).collect(), next }))
 }
 
-/// How many jobs are in which state, and some of those that will still run.
+/// The number of jobs by state, and some of the open ones.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct JobPage {
     #[serde(flatten)]
@@ -188,7 +188,7 @@ pub(super) struct JobView {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     error: Option<Fault>,
-    /// Why a job that completed had nothing to do, such as one that was started again in vain.
+    /// Why a completed job had nothing to do, such as a redriven job whose work was done already.
     note: Option<Fault>,
     /// That it was started again after it had been given up.
     redriven: Option<RedrivenView>,

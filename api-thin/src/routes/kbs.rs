@@ -205,7 +205,7 @@ async fn accept_kb(
     answer
 }
 
-/// An attempt whose answer was lost may have made it.
+/// An attempt whose answer was lost may have created it.
 async fn forget_unless_made(stores: &TenantStores, kb: &Kb) -> Result<(), Problem> {
     let found = stores.catalog().kb(&kb.id).await?;
     if found.is_none_or(|found| found.workspace != kb.workspace) {

@@ -75,7 +75,7 @@ pub(super) async fn put(
     if *identity.provider() == Provider::Legacy {
         return Err(Problem::not_found());
     }
-    // Else the membership would wait for the first who takes the name.
+    // Without the account, the membership would go to the first person who takes the name.
     if let Some(name) = identity.account()
         && !app.accounts().exists(name).await?
     {

@@ -121,7 +121,7 @@ pub(super) fn refused_slug(field: &str, fault: SlugFault) -> Problem {
     Problem::new(code, fault.to_string()).field(field)
 }
 
-/// The body of a request that needs to say nothing: an empty object.
+/// The body of a request without fields: an empty object.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}

@@ -58,7 +58,7 @@ pub(super) async fn resume_all(
     change_all(&app, &who, Flow::Open).await
 }
 
-/// `POST …/jobs/drain`: what is there runs; new jobs are refused.
+/// `POST …/jobs/drain`: jobs in the queue run; new jobs are refused.
 pub(super) async fn drain_all(
     State(app): State<ApiState>,
     who: TenantCaller<ManageJobs>,
@@ -156,7 +156,7 @@ fn check_name(queue: &str) -> Result<(), Problem> {
     Err(Problem::new(Code::InvalidField, "a queue has 1 to 100 of a-z, 0-9, ., _ and -").field("queue"))
 }
 
-/// `GET /api/v1/lanes`: which types and versions of jobs there are, those that no live worker runs first.
+/// `GET /api/v1/lanes`: the types and versions of jobs, those without a live worker first.
 pub(super) async fn lanes(
     State(app): State<ApiState>,
     _: OperatorCaller,

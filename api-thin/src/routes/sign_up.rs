@@ -26,7 +26,7 @@ pub(super) struct SignUp {
     /// What people call the tenant: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: String,
-    /// Who becomes its first ADMIN.
+    /// The user who becomes its first ADMIN.
     #[schemars(with = "Subject")]
     username: String,
     #[schemars(with = "String")]

@@ -133,7 +133,7 @@ pub(super) async fn delete(
 
 /// How often others may close the same tenant in between before we give up.
 const TRIES: u32 = 8;
-/// How long the end waits for jobs that run and were told to stop.
+/// How long a tenant's deletion waits for running jobs that received a stop signal.
 const STOPPING: Duration = Duration::from_secs(3);
 
 /// A tenant that was closed and is being emptied.
@@ -153,11 +153,11 @@ struct TenantInStatus {
     status: TenantStatus,
 }
 
-/// Closes the tenant at once, cancels its work, and enqueues the `tenant.deprovision` that empties every store
-/// of it. A tenant that is closed already gets one more job, whatever became of the one before.
+/// Closes the tenant at once, cancels its work, and enqueues the `tenant.deprovision` that empties every store of it.
+/// For a tenant that is closed already, one more job is enqueued, whatever the state of the earlier one.
 ///
 /// # Errors
-/// When the tenant is gone, or the catalog is away: ask again then.
+/// When the tenant does not exist any more, or the catalog does not answer; the call may be repeated.
 async fn accept_tenant_delete(app: &ApiState, who: TenantOperator) -> Result<Answer<ClosedTenant>, Problem> {
     let app = app.clone();
     // A task of its own: a client that hangs up must not leave a closed tenant behind that no job empties.
@@ -200,8 +200,8 @@ async fn end(app: &ApiState, who: &TenantOperator) -> Result<Option<Answer<Close
     })))
 }
 
-/// Cancels what the queue has of the tenant and lets nothing hold back what is to come. Returns whether some of
-/// it runs.
+/// Cancels the tenant's jobs in the queue and removes limits that would hold back its deprovisioning. Returns whether
+/// some jobs still run.
 async fn cancel_work(app: &ApiState, tenant: &TenantId) -> Result<bool, QueueError> {
     let report = app.queue().cancel_tenant(tenant).await?;
     for kept in [Kept::Discarded, Kept::Quarantined] {

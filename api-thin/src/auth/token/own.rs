@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::tokens::{InvalidToken, TokenClaims};
 use crate::auth::secret::ShortSecret;
 
-/// Whom our tokens are from and for. What is given is put into tokens and demanded of them.
+/// Issuer and audience of our tokens. A value that is set is written into tokens and required of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenNames {
     /// The claim `iss`.
@@ -27,7 +27,7 @@ pub struct Grant<'a> {
     pub user: &'a str,
     /// The session that it ends with.
     pub session: Uuid,
-    /// The tenant and what the person is in it; `None` for a super-admin who acts in none.
+    /// The tenant and the person's role in it; `None` for a super-admin who acts in none.
     pub tenant: Option<(&'a TenantId, Role)>,
 }
 
@@ -71,7 +71,7 @@ impl OwnTokens {
         let secret = ShortSecret::check(secret)?;
         let (signing, key) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
         let mut validation = validation(Algorithm::HS256, names.issuer.as_ref(), names.audience.as_ref());
-        // Who else a token is meant for does not matter, unless an audience is configured.
+        // Other audiences in a token do not matter, unless an audience is configured.
         validation.validate_aud = names.audience.is_some();
         Ok(Self { signing, key, validation, names, clock })
     }

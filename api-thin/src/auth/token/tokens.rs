@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::issuer::{ExternalIssuer, ExternalTokens, IssuerAway};
 use super::own::OwnTokens;
 
-/// Who signed a token.
+/// The signer of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin<'a> {
     /// A log-in here, or the program that has our secret.
@@ -33,7 +33,7 @@ pub enum UnverifiedToken {
         "this installation takes no such tokens: it has no TENANTRY_JWT_SECRET or no TENANTRY_OIDC_ISSUER"
     )]
     NotTaken,
-    /// It cannot be told now.
+    /// The issuer does not answer, so the token cannot be checked now.
     #[error(transparent)]
     Away(#[from] IssuerAway),
 }
@@ -65,11 +65,11 @@ impl Tokens {
         self.own.as_ref()
     }
 
-    /// Checks a token. Its algorithm decides who must have signed it, so that no public key is ever
-    /// taken for a secret.
+    /// Verifies a token. Its algorithm decides which key must have signed it, so that no public key is ever used as an
+    /// HMAC secret.
     ///
     /// # Errors
-    /// When it is worth nothing, and why.
+    /// When the token is not valid, with the reason.
     pub async fn verify(&self, token: &str) -> Result<(TokenClaims, Origin<'_>), UnverifiedToken> {
         let header = jsonwebtoken::decode_header(token).map_err(InvalidToken::from)?;
         // An extension that must be understood, and is not (RFC 7515, 4.1.11).
