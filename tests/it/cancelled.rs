@@ -34,7 +34,7 @@ impl Notes {
     }
 }
 
-/// Goes on until it is told to stop.
+/// Runs until its token fires.
 #[derive(Serialize, Deserialize)]
 struct Endless {}
 
@@ -105,7 +105,7 @@ async fn a_worker_tells_how_it_is() {
         (reply.status().as_u16(), reply.text().await.unwrap())
     };
     assert_eq!(get("/healthz").await.0, 200);
-    // Those who say nothing do not make the worker look dead.
+    // Silent connections must not make the worker look dead.
     let address = url.trim_start_matches("http://").parse().unwrap();
     let silent = (0..200).map(|_| tests::api::RawClient::connect(address, 1));
     let _silent = futures::future::join_all(silent).await;

@@ -28,7 +28,7 @@ fn sources() -> Vec<(String, String)> {
     sources
 }
 
-/// What is wrong with one file.
+/// The style problems of one file.
 fn faults(path: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let lines = text.lines().count();

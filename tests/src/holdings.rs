@@ -18,7 +18,7 @@ pub struct Holdings {
 }
 
 impl Holdings {
-    /// What there is now. `names` are those of the documents whose texts, chunks and originals are looked for, in
+    /// The current contents. `names` are those of the documents whose texts, chunks and originals are looked for, in
     /// every knowledge base, also in one that is being deleted.
     ///
     /// # Panics

@@ -32,7 +32,7 @@ pub(crate) enum Way {
     Bulk { jobs: u64 },
     /// As fast as it goes, one job in a call, from so many tasks.
     Single { jobs: u64, tasks: u64 },
-    /// One job in a call, at so many a second for so long. `first_tenant` leaves tenants before it out.
+    /// Single jobs, at this rate for this time. Tenants before `first_tenant` get none.
     Steady { per_second: f64, seconds: f64, work_ms: u32, first_tenant: usize },
 }
 

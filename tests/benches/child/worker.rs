@@ -94,7 +94,7 @@ pub(crate) async fn run(spec: WorkerSpec) -> Result<()> {
     answer(&"stopped")
 }
 
-/// An empty vector whose memory the system has given out already, so that this is not measured.
+/// An empty vector whose memory is allocated and touched already, so that this is not measured.
 fn touched(capacity: usize) -> Vec<Note> {
     let note = || Note {
         id: JobId::generate(SystemClock.now()),

@@ -66,7 +66,8 @@ async fn backlog(bench: &mut Bench, persistence: Persistence, tenants: usize, go
     Ok(median)
 }
 
-/// The median of a peer's jobs a second. One that cannot be measured is a row that says why: it is not our failure.
+/// The median of a peer's jobs a second. A peer that cannot be measured is a row with the reason: it is not our
+/// failure.
 async fn beside(bench: &mut Bench, peer: &Peer, persistence: Persistence, ours: f64) -> Option<f64> {
     let place = ("drain", persistence.name());
     let what = format!("{} (concurrency {})", peer.name, peer.concurrency);

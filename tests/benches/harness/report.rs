@@ -60,7 +60,7 @@ impl Report {
         self.push(Row { figure, what, persistence, unit, sample, median, target, met, failed: None });
     }
 
-    /// A figure that there is none of, and why: on one line, in the place where it would stand.
+    /// A figure that could not be taken, and why: on one line, in the place of the figure.
     pub(crate) fn failed(
         &mut self,
         (figure, persistence): (&'static str, &'static str),
@@ -134,7 +134,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Says what is being done, beside the table.
+/// Reports progress, beside the table.
 pub(crate) fn progress(what: &str) {
     eprintln!("bench: {what}");
 }

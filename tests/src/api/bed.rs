@@ -40,7 +40,7 @@ pub struct ApiOptions {
     pub servers: Option<ServerUrls>,
     /// What tenants may use.
     pub plans: Plans,
-    /// Who may log in, and whose tokens are taken.
+    /// Which accounts may log in, and which issuers' tokens are accepted.
     pub identity: IdentityConfig,
     /// How requests say which tenant they are about.
     pub resolution: Resolution,
@@ -121,7 +121,7 @@ impl Api {
         self.data.path()
     }
 
-    /// Stops answering, as when the process is told to end. Stores and clock stay.
+    /// Stops answering, as after a stop signal. Stores and clock stay.
     pub fn stop(&mut self) {
         self.serving = None;
     }

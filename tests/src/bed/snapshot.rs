@@ -3,8 +3,8 @@ use jobs::tenant::{KbId, TenantContext};
 use stores::Stores;
 use stores::model::{Chunk, DocumentCounts, DocumentStatus, Entity, Extraction, Relation};
 
-/// Everything that a tenant's first knowledge base holds, as the stores hold it, without times and random
-/// ids: two snapshots are equal when nobody could tell the knowledge bases apart.
+/// Everything that a tenant's first knowledge base holds, as the stores hold it, without times and random ids: two
+/// snapshots are equal when the knowledge bases cannot be told apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The documents, by id.
