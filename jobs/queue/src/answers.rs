@@ -84,12 +84,12 @@ pub struct Reason {
     pub text: String,
 }
 
-/// What the queue knows of one job.
+/// The queue's view of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobStatus {
     /// The job's id.
     pub id: JobId,
-    /// Where it is.
+    /// The state of the job.
     pub state: JobState,
     /// The lane it waits in; empty when the job is forgotten but for its outcome.
     pub lane: String,
@@ -109,7 +109,7 @@ pub struct JobStatus {
     pub reason: Option<Reason>,
 }
 
-/// How many jobs of a tenant are where.
+/// The number of a tenant's jobs by state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueStats {
     /// Waiting for a worker.
@@ -166,14 +166,14 @@ pub struct KeptJob {
     pub reason: Reason,
 }
 
-/// What became of a push.
+/// The result of a push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PushOutcome {
     /// Jobs that are in the queue now and were not before.
     pub accepted: usize,
     /// Jobs that were not enqueued because the queue has them, or one with the same unique key, already.
     pub duplicates: usize,
-    /// What met another job with its unique key.
+    /// Jobs whose unique key was taken by another job.
     pub conflicts: Vec<UniqueConflict>,
 }
 
@@ -184,7 +184,7 @@ pub struct UniqueConflict {
     pub id: JobId,
     /// The job that was there.
     pub existing: JobId,
-    /// What was done.
+    /// How the conflict was resolved.
     pub done: ConflictDone,
 }
 

@@ -8,10 +8,10 @@ use crate::inspect::{PAGE, Select};
 use crate::queue::Queue;
 use crate::script::Operation;
 
-/// What became of a request to cancel a job.
+/// The result of a request to cancel a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancelled {
-    /// It waited, and has left the queue.
+    /// It waited, and was removed from the queue.
     Now,
     /// It runs. Its handler's token fires within a second; however the handler ends, short of success, the job
     /// is cancelled.
@@ -22,7 +22,7 @@ pub enum Cancelled {
     NotFound,
 }
 
-/// What became of a request to cancel many jobs.
+/// The result of a request to cancel many jobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CancelReport {
     /// Jobs that waited and have left the queue.

@@ -24,7 +24,7 @@ pub struct FetchRequest<'a> {
     /// Number of this request. Asking again with the same number, after an answer got lost, yields the same
     /// claim.
     pub attempt: u64,
-    /// Which shard is asked.
+    /// The shard to fetch from.
     pub shard: u16,
     /// The turn this shard was chosen for; `None` when there is only one shard and all tenants may be served.
     pub turn: Option<Turn>,
@@ -87,7 +87,7 @@ pub enum Fetched {
 /// Some jobs under one lease and one fence.
 #[derive(Debug)]
 pub struct Claim {
-    /// Where the jobs are.
+    /// The shard of the jobs.
     pub shard: u16,
     /// Grows with every claim of the shard. A finish with another fence than the job's present one changes nothing.
     pub fence: u64,
@@ -112,7 +112,7 @@ pub struct ClaimedJob {
     pub charged: Duration,
 }
 
-/// What one sweep for lost claims did.
+/// The result of reaping lost claims.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reaped {
     /// Claims whose lease has expired because their worker vanished.
@@ -123,7 +123,7 @@ pub struct Reaped {
     pub quarantined: Vec<(String, String)>,
 }
 
-/// What one look at some tenants has found.
+/// The result of repairing a page of tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Healed {
     /// Where to go on; `0` at the start and when all were seen.

@@ -49,7 +49,7 @@ pub(crate) fn calls<J: Borrow<NewJob>>(jobs: &[J]) -> impl Iterator<Item = (Argu
     })
 }
 
-/// What one call still takes.
+/// Counts what one call has taken, up to its limits in jobs and bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     jobs: usize,

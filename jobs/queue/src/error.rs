@@ -23,7 +23,7 @@ pub enum QueueError {
     /// Redis did not answer in time. The call may or may not have been carried out.
     #[error("Redis did not answer within {} ms", .0.as_millis())]
     Deadline(Duration),
-    /// Redis may throw jobs away when its memory is full.
+    /// Redis may evict jobs when its memory is full.
     #[error(
         "Redis has maxmemory-policy {0}, under which it may throw jobs away: run `redis-cli config set \
          maxmemory-policy noeviction` and put `maxmemory-policy noeviction` in redis.conf"
@@ -48,7 +48,7 @@ pub enum QueueError {
         wording.shards, wording.shards, wording.reshard
     )]
     Shards {
-        /// How many it has.
+        /// The number of shards that Redis has stored.
         stored: u16,
         /// The number of shards in the caller's configuration.
         wanted: u16,
@@ -62,9 +62,9 @@ pub enum QueueError {
         wording.reshard, wording.shards
     )]
     Resharding {
-        /// How many there were.
+        /// The number of shards before the change.
         from: u16,
-        /// How many there will be.
+        /// The number of shards after the change.
         to: u16,
         /// How to name what can be done about it.
         wording: Wording,
@@ -75,7 +75,7 @@ pub enum QueueError {
     /// A finish asks for more children than one call may enqueue.
     #[error("{count} children in one finish, more than {} allowed", crate::Finish::MAX_CHILDREN)]
     TooManyChildren {
-        /// How many there were.
+        /// The number of children in the finish.
         count: usize,
     },
     /// Tenants may not add as much as was pushed for them.

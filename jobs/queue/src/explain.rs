@@ -15,7 +15,7 @@ use crate::script::Operation;
 /// Where a job is, and everything that keeps it from running, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// Where it is.
+    /// The state of the job.
     pub status: JobStatus,
     /// What keeps it. Empty for a job that runs or has ended.
     pub waits_for: Vec<WaitsFor>,
@@ -53,18 +53,18 @@ pub enum WaitsFor {
     },
     /// Its tenant has as many jobs running as it may.
     Cap {
-        /// How many run.
+        /// Number of running jobs of the tenant.
         running: u64,
-        /// How many may.
+        /// Maximum number of running jobs.
         cap: u64,
     },
     /// Its tenant has as many jobs of its type running as it may.
     TypeCap {
         /// The type.
         kind: String,
-        /// How many run.
+        /// Number of running jobs of this type.
         running: u64,
-        /// How many may.
+        /// Maximum number of running jobs of this type.
         cap: u64,
     },
     /// Its tenant's rate.

@@ -26,7 +26,7 @@ pub struct FinishedJob {
     pub shard: u16,
     /// The fence it was claimed with.
     pub fence: u64,
-    /// What becomes of it.
+    /// The verdict and the children to enqueue.
     pub finish: Finish,
     /// Size of the queue's record of it, for the tenant's quota.
     pub record_bytes: usize,

@@ -40,7 +40,7 @@ impl InvalidId {
 pub struct PartitionId(Arc<str>);
 
 impl PartitionId {
-    /// What a name has to be, in words.
+    /// The rule for names, in words.
     pub const EXPECTED: &'static str = "1 to 63 of a-z, 0-9 and -, neither first nor last a -";
 
     /// The name as text.

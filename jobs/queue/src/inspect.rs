@@ -65,13 +65,13 @@ pub struct OpenJob<'a> {
     pub id: JobId,
     /// The lane it waits in.
     pub lane: &'a str,
-    /// Where it is.
+    /// The state of the job.
     pub state: JobState,
     /// Its priority among the partition's jobs.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
-    /// What was pushed.
+    /// The pushed payload.
     pub payload: &'a [u8],
 }
 
@@ -80,7 +80,7 @@ pub struct OpenJob<'a> {
 pub struct KeptRecord<'a> {
     /// The lane it waited in.
     pub lane: &'a str,
-    /// What was pushed.
+    /// The pushed payload.
     pub payload: &'a [u8],
 }
 
@@ -153,13 +153,13 @@ pub struct JobSummary {
     pub id: JobId,
     /// The lane it waits in: its type and payload version.
     pub lane: String,
-    /// Where it is.
+    /// The state of the job.
     pub state: JobState,
     /// Its priority among the partition's jobs.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
-    /// What was pushed.
+    /// The pushed payload.
     pub payload: Bytes,
 }
 
@@ -168,7 +168,7 @@ pub struct JobSummary {
 pub struct Page<T> {
     /// The jobs. Fewer than asked for, even none, do not mean that there are no more.
     pub jobs: Vec<T>,
-    /// Where the next page begins; `None` at the end.
+    /// The cursor of the next page; `None` at the end.
     pub next: Option<ListCursor>,
 }
 

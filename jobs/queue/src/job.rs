@@ -20,9 +20,9 @@ pub struct NewJob {
     pub id: JobId,
     /// The partition that the job belongs to and is charged to.
     pub partition: PartitionId,
-    /// Where it waits: workers fetch by lane.
+    /// The lane in which it waits: workers fetch by lane.
     pub lane: Lane,
-    /// Which of its partition's jobs goes first.
+    /// Its priority among its partition's jobs.
     pub priority: Priority,
     /// Not before this moment; `None` for at once.
     pub due: Option<DateTime<Utc>>,
@@ -155,9 +155,9 @@ impl Priority {
 pub struct Unique {
     /// What makes two jobs of a partition the same: any text. Long ones cost memory; take a hash.
     pub key: String,
-    /// For how long.
+    /// How long the key is held.
     pub scope: UniqueScope,
-    /// What to do with the second.
+    /// What to do with the second job.
     pub on_conflict: OnConflict,
 }
 

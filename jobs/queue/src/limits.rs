@@ -21,7 +21,7 @@ use crate::script::Operation;
 pub struct TenantShare {
     /// Share of the workers' time compared with other tenants, 1 to 100.
     pub weight: Option<u32>,
-    /// How many of its jobs may run at once.
+    /// Maximum number of running jobs.
     pub cap: Option<u32>,
     /// How many jobs of a type may run at once, by job type; `None` ends a limit.
     pub type_caps: BTreeMap<String, Option<u32>>,
@@ -29,7 +29,7 @@ pub struct TenantShare {
     pub only_these_type_caps: bool,
     /// The shortest mean distance between two starts, in milliseconds; 0 for no limit.
     pub interval_ms: Option<u32>,
-    /// How many may start at once when it was idle.
+    /// Burst: how many jobs may start at once after an idle time.
     pub burst: Option<u32>,
     /// Maximum number of waiting jobs, scheduled ones included; 0 for no limit.
     pub backlog_jobs: Option<u64>,
@@ -127,7 +127,7 @@ impl TenantShare {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flow {
-    /// As usual.
+    /// No restriction.
     Open,
     /// Nothing starts; new jobs are accepted and wait.
     Paused,

@@ -23,7 +23,7 @@ pub(super) enum Limits {
     Waived,
 }
 
-/// What one call did.
+/// The result of one call.
 #[derive(Debug)]
 pub(super) struct Pushed {
     accepted: usize,

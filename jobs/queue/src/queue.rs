@@ -92,7 +92,7 @@ impl Queue {
         answers::status(id, &answer)
     }
 
-    /// How many of the tenant's jobs are where.
+    /// The number of the tenant's jobs by state.
     ///
     /// # Errors
     /// When Redis fails.

@@ -114,7 +114,7 @@ impl Library {
 #[cfg(feature = "test-support")]
 #[derive(Debug, Clone, Copy)]
 pub struct LibraryPatch {
-    /// Which file, without its ending.
+    /// The name of the file, without its extension.
     pub file: &'static str,
     /// The text to replace; it must occur exactly once.
     pub find: &'static str,

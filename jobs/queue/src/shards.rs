@@ -35,7 +35,7 @@ impl Shards {
         home(tenant, self.count())
     }
 
-    /// What the keys of a shard begin with.
+    /// The common prefix of a shard's keys.
     pub(super) fn prefix(&self, shard: u16) -> &str {
         &self.prefixes[usize::from(shard)]
     }
@@ -109,7 +109,7 @@ pub(super) async fn check_layout(servers: &Servers, shards: &Shards) -> Result<(
     Ok(())
 }
 
-/// Where a shard remembers the number.
+/// The key in which a shard stores the number of shards.
 fn key(shards: &Shards, shard: u16) -> String {
     format!("{}:shards", shards.prefix(shard))
 }
@@ -127,7 +127,7 @@ async fn stored(servers: &Servers, shards: &Shards, shard: u16) -> Result<Option
     Ok(used.then(|| "1".to_owned()))
 }
 
-/// What a shard remembers.
+/// The number of shards as stored by a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// The queue has so many shards.

@@ -15,14 +15,14 @@ pub enum Verdict {
     Retry {
         /// How long to wait first.
         after: Duration,
-        /// What went wrong, for people.
+        /// The error, for people.
         error: String,
     },
     /// The handler failed for good: the job becomes a dead letter.
     Discarded {
         /// Stable code, `snake_case`.
         code: &'static str,
-        /// What went wrong, for people.
+        /// The reason, for people.
         reason: String,
     },
     /// The job must never run: forged, damaged, or it killed its workers.
@@ -85,7 +85,7 @@ pub enum OnFailure {
 /// late, because the claim was lost, nothing of it happens.
 #[derive(Debug, Clone)]
 pub struct Finish {
-    /// What becomes of the job.
+    /// The end of the job.
     pub verdict: Verdict,
     /// Jobs of the same tenant to enqueue.
     pub children: Vec<NewJob>,

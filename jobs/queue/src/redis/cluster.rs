@@ -106,7 +106,7 @@ pub(crate) struct Cluster {
     deadline: Duration,
 }
 
-/// What to do about an error.
+/// How to recover from an error.
 enum Remedy {
     /// The command was not carried out, and the shard is at this node.
     Go(Node),

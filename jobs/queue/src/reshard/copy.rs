@@ -231,7 +231,7 @@ const KNOWN_KINDS: [&str; 7] = ["r:", "mk:", "c:", "W:", "u:", "t:", "turn:"];
 /// How long leases of vanished workers are waited for.
 const PATIENCE: Duration = Duration::from_secs(3_900);
 
-/// How many workers said lately that they are there.
+/// Number of workers with a recent heartbeat.
 pub(super) async fn live_workers(queue: &Queue, shards: u16) -> Result<u64, QueueError> {
     let mut most = 0;
     for shard in 0..shards {
@@ -361,7 +361,7 @@ async fn remove(
     Ok(())
 }
 
-/// How many entries are asked for at once.
+/// Page size of a scan.
 pub(super) const PAGE: usize = 500;
 
 /// Sends a command about one shard.

@@ -11,12 +11,12 @@ use crate::reshard::copy::{ask, copy_clocks, copy_shard, remove_copied};
 use crate::script::{Library, Operation};
 use crate::shards::{Layout, home, read_layout};
 
-/// What a change of the number of shards did.
+/// The result of a change of the number of shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resharded {
-    /// How many shards there were.
+    /// The old number of shards.
     pub from: u16,
-    /// How many there are.
+    /// The new number of shards.
     pub to: u16,
     /// Tenants that were moved by this run. (A run that was interrupted after its copies has none left to move.)
     pub tenants: u64,
@@ -36,13 +36,13 @@ pub enum ReshardError {
          (the API may run on: what it accepts meanwhile is enqueued afterwards)"
     )]
     WorkersAlive {
-        /// How many.
+        /// Number of live workers.
         count: u64,
     },
     /// Leases do not end.
     #[error("{claims} claims are still held, although no worker says that it is alive: run this again later")]
     JobsRunning {
-        /// How many.
+        /// Number of claims with a live lease.
         claims: u64,
     },
     /// Something in the queue that this version does not know.
@@ -53,7 +53,7 @@ pub enum ReshardError {
     /// Not a number of shards.
     #[error("{number} is not a number of shards: choose 1 to {}", QueueConfig::MOST_SHARDS)]
     Number {
-        /// What was asked for.
+        /// The requested number of shards.
         number: u16,
     },
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::redis_server::RedisServer;
 
-/// How many masters; as many replicas follow them.
+/// Number of masters; each has one replica.
 const MASTERS: usize = 3;
 /// How long a node is silent until the others think that it failed.
 const NODE_TIMEOUT_MS: &str = "1000";

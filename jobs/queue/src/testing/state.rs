@@ -136,7 +136,7 @@ pub(super) const STRIDE: u64 = 10_000;
 const RECENT: usize = 200;
 const RECENT_MS: i64 = 3_600_000;
 
-/// What the queue knows of one tenant.
+/// The state of one tenant.
 #[derive(Debug)]
 pub(super) struct Tenant {
     /// Virtual time: how much it was served, by its weight.
@@ -150,7 +150,7 @@ pub(super) struct Tenant {
     pub(super) paused: bool,
     pub(super) suspended: bool,
     pub(super) draining: bool,
-    /// How many jobs of a type may run at once.
+    /// Maximum number of running jobs by type.
     pub(super) type_caps: BTreeMap<String, usize>,
     pub(super) quotas: Quotas,
     /// Queues of this tenant that are paused or drain.
@@ -180,7 +180,7 @@ pub(super) struct Quotas {
     pub(super) scheduled: u64,
 }
 
-/// How many jobs ended in which way.
+/// The number of ended jobs by outcome.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) completed: u64,
@@ -425,7 +425,7 @@ impl Job {
 /// The levels of priority.
 const LEVELS: u8 = 4;
 
-/// What one claim is to hold.
+/// The parameters of one fetch, and its free slots.
 pub(super) struct Serving<'a> {
     pub(super) lanes: &'a [String],
     pub(super) quantum: usize,
@@ -503,7 +503,7 @@ fn order(visit: u64, lanes: usize) -> (Vec<u8>, usize) {
     (std::iter::once(begin).chain(others).collect(), usize::try_from(first).unwrap_or(0))
 }
 
-/// What one fetch took.
+/// The result of one fetch.
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) lease_end_ms: i64,

@@ -201,7 +201,7 @@ pub(crate) struct Ticket {
     pub(crate) tenant: Arc<str>,
     pub(crate) id: Arc<str>,
     pub(crate) claim: ClaimId,
-    /// Which job of its claim it is.
+    /// The index of the job in its claim.
     pub(crate) place: usize,
     pub(crate) attempts: u32,
     pub(crate) payload: Option<Bytes>,

@@ -187,7 +187,7 @@ impl Feeder {
     }
 
     /// Marks the shard as failed. Other shards must not wait for it, nor find out one by one that a server they share
-    /// is away.
+    /// does not answer.
     fn give_up(&mut self, shard: u16, error: &QueueError) {
         tracing::warn!(
             queue.shard = shard,
@@ -353,7 +353,7 @@ impl Reserve {
         free.saturating_sub(self.size)
     }
 
-    /// What came of fetching a newcomer's job.
+    /// Records the result of fetching a newcomer's job.
     pub(super) fn fetched(&mut self, found: bool) {
         self.missed = if found { 0 } else { (self.missed + 1).min(LONGEST_LOOK) };
     }

@@ -33,7 +33,7 @@ enum View {
     Away,
 }
 
-/// What to do next.
+/// The next step of a worker that has free slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextShard {
     /// Ask this shard.
@@ -57,7 +57,7 @@ impl ShardOrder {
         Self { views: vec![View::Unknown { was_idle: false }; usize::from(shards)], latest: 0 }
     }
 
-    /// Which one it is at `now`.
+    /// The shard to ask at `now`, or how long to wait.
     #[must_use]
     pub fn next(&self, now: Instant) -> NextShard {
         let mut first: Option<(u64, u16)> = None;
@@ -117,7 +117,7 @@ impl ShardOrder {
             View::Unknown { was_idle: matches!(view, View::Idle { .. } | View::Unknown { was_idle: true }) };
     }
 
-    /// It does not answer.
+    /// Marks a shard that does not answer.
     pub fn away(&mut self, shard: u16) {
         self.views[usize::from(shard)] = View::Away;
     }

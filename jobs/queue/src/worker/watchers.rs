@@ -16,7 +16,7 @@ use crate::worker::worker_queue::{Backoff, Shared, jittered};
 /// How long a wait on the wake-up markers lasts at most, on average.
 pub(super) const POLL: Duration = Duration::from_millis(1_500);
 
-/// What the feeder wants to know of a shard.
+/// What a watcher has to wait for in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Nothing: it asks by itself.

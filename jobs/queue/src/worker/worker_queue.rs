@@ -22,12 +22,12 @@ use crate::verdict::Verdict;
 use crate::worker::claims::{Claims, FinishRequest};
 use crate::worker::{feeder, finisher, leases};
 
-/// What a worker can do.
+/// The options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
     /// The lanes it serves. Jobs of other lanes wait for a worker that serves them.
     pub lanes: Vec<Lane>,
-    /// How many jobs it runs at once.
+    /// Number of slots: how many jobs run at once.
     pub concurrency: usize,
     /// The most jobs that one tenant gets in a row while others wait. Small is fairer, large is faster.
     pub quantum: u32,
@@ -259,7 +259,7 @@ pub struct QuarantinedJob {
     pub partition: PartitionId,
     /// Its id.
     pub id: JobId,
-    /// What was pushed, if it is still there.
+    /// The pushed payload, unless the record is missing.
     pub payload: Option<Bytes>,
     /// Why: `worker_died`, `record_damaged` or `record_missing`.
     pub code: &'static str,

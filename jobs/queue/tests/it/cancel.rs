@@ -156,7 +156,7 @@ async fn a_whole_tenant_is_called_off_in_one_step() {
     h.push(std::slice::from_ref(&fresh)).await;
     let ids_now = ids(&h.fetch(10).await);
     assert_eq!(ids_now.iter().filter(|id| **id == fresh.id.to_string()).count(), 1);
-    // What runs ends, and does not come back.
+    // Running jobs end, and are not retried.
     for index in 0..running.jobs.len() {
         let verdict = Verdict::Retry { after: Duration::ZERO, error: reason() };
         assert!(h.finish(&running, index, verdict).await);

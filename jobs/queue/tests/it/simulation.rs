@@ -172,7 +172,7 @@ impl<'a> Simulation<'a> {
         assert!(applied.into_iter().all(|applied| applied));
     }
 
-    /// How many workers each customer had, on average.
+    /// The average number of workers of each customer.
     fn shares(&mut self) -> BTreeMap<&'static str, f64> {
         for Running { job, started, .. } in self.workers.iter().flatten() {
             let name = self.customers.iter().find(|customer| customer.name == &*job.tenant).unwrap().name;

@@ -13,7 +13,7 @@ use crate::support::Harness;
 pub(in crate::model) type Scores = Vec<(String, f64)>;
 pub(in crate::model) type Hash = BTreeMap<String, String>;
 
-/// What the queue has stored, at one moment.
+/// Everything that the queue has stored, at one moment.
 #[derive(Debug, Default)]
 pub(in crate::model) struct Snapshot {
     pub(in crate::model) virtual_clock: u64,

@@ -13,7 +13,7 @@ pub(crate) struct Ended {
     pub(crate) claim: usize,
     pub(crate) id: Id,
     pub(crate) end: End,
-    /// What the queue chose for a parked job.
+    /// The jitter that the queue chose for a parked job.
     pub(crate) jitter_ms: u64,
     pub(crate) children: Vec<Block>,
     /// Charged and taken, in microseconds.

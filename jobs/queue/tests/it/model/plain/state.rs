@@ -9,7 +9,7 @@ use crate::model::world::{LANES, TENANTS};
 
 pub(crate) type Id = JobId;
 
-/// What never changes about a job.
+/// The constant attributes of a job.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     pub(crate) tenant: usize,
@@ -97,7 +97,7 @@ pub(crate) struct Job {
     pub(crate) parks: u32,
     pub(crate) epoch: u32,
     pub(crate) note: &'static str,
-    /// It was kept and started again.
+    /// It was a dead letter and was redriven.
     pub(crate) redriven: bool,
     pub(crate) why: &'static str,
     /// Its record cannot be read any more.
@@ -144,7 +144,7 @@ impl Job {
     }
 }
 
-/// What a damaged record says.
+/// The contents of a damaged record.
 pub(crate) const DAMAGED: &str = "garbage";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +194,7 @@ pub(crate) struct Tenant {
     pub(crate) bytes: i64,
     pub(crate) epoch: u32,
     pub(crate) cost: Cost,
-    /// What was paid in advance, in microseconds.
+    /// The charge paid in advance, in microseconds.
     pub(crate) credit: f64,
     /// What was added to its virtual time since the keys were looked at, in how many steps.
     pub(crate) paid: f64,
@@ -268,7 +268,7 @@ pub(crate) struct Group {
     pub(crate) failed: u64,
 }
 
-/// What `sweep` has to look at.
+/// The cancelled batches for `sweep`.
 #[derive(Debug, Clone)]
 pub(crate) struct Litter {
     pub(crate) tenant: usize,
@@ -296,7 +296,7 @@ pub(crate) struct Model {
     pub(crate) litter: VecDeque<Litter>,
     /// What a call cancelled for whole tenants and the order of which only the queue knows: jobs by tenant.
     pub(crate) called_off: Option<(usize, BTreeSet<Id>)>,
-    /// What the last fetch took.
+    /// The result of the last fetch.
     pub(crate) taken: BTreeSet<Id>,
     pub(crate) workers: BTreeMap<(usize, usize), u64>,
 }

@@ -3,7 +3,7 @@
 use super::state::{Id, Model, Place};
 use crate::model::commands::Scope;
 
-/// What sets a key free.
+/// The event that frees a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
     Started,
