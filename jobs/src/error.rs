@@ -17,12 +17,12 @@ pub enum JobError {
     RetryAfter {
         /// How long to wait.
         after: Duration,
-        /// What happened.
+        /// The error.
         #[source]
         source: Source,
     },
-    /// A server that the job requires is away or full: the job waits until it is back, and no attempt is counted for a
-    /// day. After that it is treated as [`JobError::Retry`].
+    /// A server that the job requires does not answer or is full: the job waits until it is back, and no attempt is
+    /// counted for a day. After that it is treated as [`JobError::Retry`].
     #[error("a server that the job needs is not available")]
     Unavailable(#[source] Source),
     /// Trying again cannot help: the job is discarded with this reason.
@@ -58,7 +58,7 @@ impl JobError {
         Self::RetryAfter { after, source: source.into() }
     }
 
-    /// A server that the job requires is away or full.
+    /// A server that the job requires does not answer or is full.
     pub fn unavailable(source: impl Into<Source>) -> Self {
         Self::Unavailable(source.into())
     }
@@ -68,7 +68,7 @@ impl JobError {
         Self::Fail { code, reason: reason.into() }
     }
 
-    /// What a user gave cannot be used.
+    /// The user's input cannot be used: a permanent error that the user can fix.
     pub fn unusable(code: &'static str, reason: impl Into<String>) -> Self {
         Self::Unusable { code, reason: reason.into() }
     }

@@ -47,7 +47,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     const MAX_ATTEMPTS: u32 = 8;
     /// How long one attempt may take. There is no way to say "for ever".
     const TIMEOUT: Duration = Duration::from_secs(60);
-    /// Which of the tenant's jobs goes first.
+    /// Its priority among the tenant's jobs.
     const PRIORITY: Priority = Priority::Normal;
 }
 

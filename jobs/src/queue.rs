@@ -316,7 +316,7 @@ pub struct JobSummary {
     pub lane: String,
     /// The knowledge base that its stamp names.
     pub kb: Option<KbId>,
-    /// Where it is.
+    /// The state of the job.
     pub state: JobState,
     /// Its priority among the tenant's jobs.
     pub priority: Priority,
@@ -329,7 +329,7 @@ pub struct JobSummary {
 /// A dead letter or a quarantined job in a list.
 #[derive(Debug, Clone)]
 pub struct KeptEntry {
-    /// Where it is, and why.
+    /// Its state, and the reason for it.
     pub job: KeptJob,
     /// Its envelope, not verified; `None` when that is damaged or another tenant's.
     pub said: Option<Inspected>,

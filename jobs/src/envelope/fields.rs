@@ -32,7 +32,7 @@ pub struct Envelope {
     pub queue: String,
     /// Positional arguments. Ours is always one object: the payload.
     pub args: Vec<Box<RawValue>>,
-    /// What travels beside the arguments.
+    /// Metadata beside the arguments.
     pub meta: Meta,
     /// A higher number goes first; 0 is normal.
     pub priority: i32,
@@ -53,7 +53,7 @@ pub struct Envelope {
     pub unique: Option<UniquePolicy>,
 }
 
-/// What travels beside a job's arguments.
+/// Metadata beside a job's arguments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Meta {

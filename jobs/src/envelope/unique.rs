@@ -13,11 +13,11 @@ use crate::tenant::KbId;
 /// ends; redriving a dead letter takes the key again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unique {
-    /// What makes two jobs the same.
+    /// The fields or the name that make two jobs duplicates.
     pub key: UniqueKey,
-    /// For how long.
+    /// How long the key is held.
     pub scope: UniqueScope,
-    /// What to do with the second.
+    /// What to do with the second job.
     pub on_conflict: OnConflict,
 }
 
@@ -115,11 +115,11 @@ impl Unique {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UniquePolicy {
-    /// Which fields make two jobs the same.
+    /// The fields that make two jobs duplicates.
     pub keys: Vec<String>,
     /// Their digest.
     pub digest: String,
-    /// What frees the key.
+    /// The event that frees the key.
     pub until: Until,
     /// For how long, counted from the enqueue, when that is what frees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,7 +140,7 @@ impl UniquePolicy {
     }
 }
 
-/// What frees a unique key.
+/// The event that frees a unique key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Until {

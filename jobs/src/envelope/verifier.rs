@@ -84,7 +84,7 @@ impl Refusal {
 pub struct Verified {
     /// For whom the job may act.
     pub tenant: TenantContext,
-    /// What the job says.
+    /// The verified envelope.
     pub envelope: Envelope,
 }
 

@@ -17,7 +17,7 @@ pub struct Limits {
     /// Share of the workers' time compared with other tenants, 1 to 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// How many jobs may run at once.
+    /// Maximum number of running jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cap: Option<u32>,
     /// How many jobs of a type may run at once, by job type.
@@ -35,16 +35,16 @@ pub struct Limits {
     /// How many bytes the jobs that wait or run may have together in the queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog_bytes: Option<u64>,
-    /// How many jobs may wait for their time.
+    /// Maximum number of scheduled jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_jobs: Option<u64>,
     /// How many documents there may be, in all knowledge bases together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_documents: Option<u64>,
-    /// How many bytes their originals may have together.
+    /// Maximum size of the documents' originals together, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_bytes: Option<u64>,
-    /// How many queries may run at once.
+    /// Maximum number of concurrent queries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrent_queries: Option<u64>,
     /// How many requests are answered in a calendar month (UTC).
@@ -53,28 +53,28 @@ pub struct Limits {
     /// How many requests are answered within any 60 seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
-    /// How many knowledge bases there may be.
+    /// Maximum number of knowledge bases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kbs: Option<u64>,
-    /// How many entities one knowledge base may have.
+    /// Maximum number of entities in one knowledge base.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entities_per_kb: Option<u64>,
-    /// How many relations one knowledge base may have.
+    /// Maximum number of relations in one knowledge base.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relations_per_kb: Option<u64>,
-    /// How many people may be members.
+    /// Maximum number of members.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<u64>,
     /// How many jobs requests and schedules may ask for in a day (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daily_jobs: Option<u64>,
-    /// How many schedules there may be, in all knowledge bases together; 1000 unless it is said.
+    /// How many schedules there may be, in all knowledge bases together; 1000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_schedules: Option<u64>,
-    /// How many API keys there may be; 1000 unless it is said.
+    /// How many API keys there may be; 1000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_api_keys: Option<u64>,
-    /// How many Idempotency-Keys may be kept at once; 20000 unless it is said.
+    /// How many Idempotency-Keys may be kept at once; 20000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_keys: Option<u64>,
     /// How the tenant's data is kept apart. Recorded only.

@@ -20,16 +20,16 @@ pub enum InvalidPlans {
     /// The file cannot be read.
     #[error("the file cannot be read ({}): name a TOML file that this process may read", crate::error::plain_io(.0))]
     File(std::io::Error),
-    /// It does not say plans.
+    /// The text is not a table of plans.
     #[error(
         "line {line}: {text}: {message}: write a table [plan.NAME] for each plan, its limits whole numbers, 0 for no limit"
     )]
     Syntax {
-        /// Where it stops making sense.
+        /// The number of the line with the error.
         line: usize,
-        /// That line.
+        /// The text of the line.
         text: String,
-        /// What stands there.
+        /// The parser's message.
         message: String,
     },
     /// A name cannot be used.
@@ -38,7 +38,7 @@ pub enum InvalidPlans {
     /// A limit cannot be used.
     #[error("plan {plan}: {limit}")]
     Limit {
-        /// Which plan.
+        /// The name of the plan.
         plan: String,
         /// The limit, and the values that are expected.
         limit: InvalidLimit,

@@ -126,7 +126,7 @@ impl TenantContext {
         self.role
     }
 
-    /// What the actor may do here.
+    /// The actor's permissions here.
     #[must_use]
     pub fn permissions(&self) -> Permissions {
         self.permissions

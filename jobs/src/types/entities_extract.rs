@@ -18,7 +18,7 @@ pub struct ExtractEntities {
     pub revision: u64,
     /// The first chunk, counted from zero.
     pub first: u32,
-    /// How many chunks.
+    /// Number of chunks.
     pub count: u32,
 }
 

@@ -9,7 +9,7 @@ use crate::Mailer;
 /// Sends one invoice. The payload holds only an id; the stamp says which tenant the invoice belongs to.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SendInvoice {
-    /// Which one.
+    /// The id of the invoice.
     pub invoice_id: u64,
 }
 
