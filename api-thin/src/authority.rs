@@ -8,7 +8,7 @@ use jobs::{Job, JobId};
 use crate::auth::Member;
 use crate::problem::Problem;
 
-/// What the operator may do in every tenant.
+/// The operator's permissions in every tenant.
 pub(crate) const OPERATOR_PERMISSIONS: Permissions = Permissions::of(&[Permission::TenantManage]);
 
 /// The authority of a member of the tenant, whose `epoch` was read from the directory.

@@ -214,9 +214,9 @@ struct Calls {
     at: DateTime<Utc>,
     /// How many the catalog had at the last write; `None` before it was asked.
     written: Option<u64>,
-    /// How many are being written.
+    /// Calls in the write that is under way.
     writing: u64,
-    /// How many are to be written.
+    /// Calls counted since, not written yet.
     pending: u64,
     idle: u8,
 }

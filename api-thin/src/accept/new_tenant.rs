@@ -25,7 +25,7 @@ use crate::state::ApiState;
 pub struct TenantRequest {
     /// Its id, if the caller chose one.
     pub id: Option<TenantId>,
-    /// What people call it.
+    /// Display name.
     pub name: String,
     /// The plan that sets its share and limits.
     pub plan: String,
@@ -41,7 +41,7 @@ pub struct AcceptedTenant {
     tenant: NamedTenant,
     /// The job that prepares it.
     job_id: JobId,
-    /// Where the tenant is shown.
+    /// URL of the tenant.
     location: String,
     api_key_id: ApiKeyId,
     /// The tenant's first API key. It is shown here and nowhere else.
@@ -56,7 +56,7 @@ pub struct AcceptedTenant {
 #[derive(Debug, Serialize, JsonSchema)]
 struct NamedTenant {
     id: TenantId,
-    /// What people call it.
+    /// Display name.
     name: String,
     /// The label of its subdomain.
     slug: String,
@@ -68,7 +68,7 @@ struct NamedTenant {
 /// key: it is derived, not stored, so the same request under the same idempotency key gets it again.
 ///
 /// # Errors
-/// When the tenant exists, the idempotency key stands for another request, or a store is away.
+/// When the tenant exists, the idempotency key was used for another request, or a store does not answer.
 pub async fn accept_tenant(
     app: &ApiState,
     who: &TenantMaker,
@@ -154,7 +154,7 @@ fn with_api_key(
 /// API key is not shown.
 ///
 /// # Errors
-/// When a store is away.
+/// When a store does not answer.
 pub(crate) async fn create_by_settings(
     app: &ApiState,
     tenant: &TenantId,
@@ -176,7 +176,7 @@ pub(crate) async fn create_by_settings(
 /// Makes the tenant of an installation that has one only.
 ///
 /// # Errors
-/// When a store is away.
+/// When a store does not answer.
 pub(crate) async fn create_only_tenant(app: &ApiState) -> Result<(), Problem> {
     match app.resolution().only_tenant.clone() {
         Some(tenant) => create_by_settings(app, &tenant, None).await,

@@ -22,7 +22,7 @@ use crate::config::AccountRules;
 use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
 
-/// What [`Accounts`] works with.
+/// The dependencies of [`Accounts`].
 pub struct AccountsParts {
     /// Users and sessions.
     pub identities: Arc<Identities>,
@@ -89,7 +89,7 @@ impl Accounts {
         &self.passwords
     }
 
-    /// Where a person is a member.
+    /// The memberships of a person, over all tenants.
     ///
     /// # Errors
     /// When the catalog does not answer.

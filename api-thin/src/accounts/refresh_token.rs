@@ -10,7 +10,7 @@ use crate::auth::{KeyDerivation, SecretHash};
 pub struct RefreshToken {
     /// The session that it renews.
     pub session: Uuid,
-    /// Which of the session's tokens it is.
+    /// The number of the token in its session. Each renewal raises it by one.
     pub generation: u32,
 }
 

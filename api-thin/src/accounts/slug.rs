@@ -6,7 +6,7 @@ pub enum SlugFault {
     /// It could not be part of a host name, or looks like an encoded name.
     #[error("expected 3 to 63 of a-z, 0-9 and -, neither first nor last a -, and not -- as third and fourth")]
     Shape,
-    /// It is kept for the installation.
+    /// It is reserved for the installation.
     #[error("this name is reserved: choose another")]
     Reserved,
 }

@@ -27,7 +27,7 @@ pub struct ApiKey {
 pub struct InvalidApiKey;
 
 impl ApiKey {
-    /// What every API key begins with.
+    /// The prefix of every API key.
     pub const PREFIX: &'static str = "tk_";
 
     /// A key with a random id and secret.
@@ -77,7 +77,7 @@ impl FromStr for ApiKey {
     }
 }
 
-/// How many keys are remembered.
+/// Maximum number of cached keys.
 const KEYS_MAX: usize = 10_000;
 /// How often the use of one key is written down.
 const EVERY: TimeDelta = TimeDelta::minutes(1);

@@ -264,7 +264,7 @@ pub struct Member {
     pub tenant: TenantId,
     /// The actor that the credentials belong to.
     pub actor: Actor,
-    /// What they are in the tenant.
+    /// Their role in the tenant.
     pub role: Role,
     /// What they may do now in what the credentials reach, where the row that proved the credentials says so; else the
     /// directory is to be asked.

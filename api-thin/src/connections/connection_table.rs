@@ -31,7 +31,7 @@ impl Connections {
         Ok(Self { most, limits, trusted, table })
     }
 
-    /// How many there may be.
+    /// Maximum number of open connections.
     pub(super) fn most(&self) -> usize {
         self.most
     }

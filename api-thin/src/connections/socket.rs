@@ -132,7 +132,7 @@ pub(super) struct Activity(Mutex<Moments>);
 
 #[derive(Debug)]
 struct Moments {
-    /// How many requests are being answered.
+    /// Number of requests in progress.
     requests: usize,
     protocol: Protocol,
     /// When the last request ended, or the last bytes of an answer were taken.

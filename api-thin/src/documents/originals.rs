@@ -23,7 +23,7 @@ impl Unregistered {
     /// Stores the originals.
     ///
     /// # Errors
-    /// When the blob store is away.
+    /// When the blob store does not answer.
     pub(crate) async fn store(
         stores: &TenantStores,
         kb: &KbId,

@@ -253,7 +253,7 @@ pub enum UnsupportedMedia {
          text/plain, text/markdown, text/html or application/xhtml+xml"
     )]
     Name(String),
-    /// It declares another encoding than UTF-8.
+    /// The declared encoding is not UTF-8.
     #[error("the declared charset `{0}` is not UTF-8: convert the document to UTF-8")]
     Charset(String),
 }

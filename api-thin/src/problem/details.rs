@@ -42,7 +42,7 @@ pub struct Problem {
 /// A limit that was reached.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Limit {
-    /// Which.
+    /// The name of the limit.
     #[serde(rename = "limit")]
     name: String,
     /// How much there is.
@@ -62,7 +62,7 @@ pub(crate) struct ProblemBody<'a> {
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What happened, and what to do.
+    /// What happened, and how to fix it.
     detail: &'a str,
     /// Stable: for programs.
     #[schemars(schema_with = "codes")]
@@ -70,10 +70,10 @@ pub(crate) struct ProblemBody<'a> {
     /// Which field, parameter or part of the request is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
-    /// Which permission the credentials lack.
+    /// The permission that the credentials lack.
     #[serde(skip_serializing_if = "Option::is_none")]
     permission: Option<Permission>,
-    /// Which limit is reached.
+    /// The limit that is reached.
     #[serde(flatten)]
     limit: Option<&'a Limit>,
 }
@@ -142,7 +142,7 @@ impl Problem {
         Self { limit: Some(limit), retry_after_s, ..Self::new(Code::of_quota(quota), detail) }
     }
 
-    /// Which field of the request is meant.
+    /// The field of the request that the problem is about.
     #[must_use]
     pub fn field(self, field: impl Into<String>) -> Self {
         Self { field: Some(field.into()), ..self }

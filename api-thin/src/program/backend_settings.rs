@@ -178,7 +178,7 @@ pub async fn connect(config: QueueConfig) -> Result<Queue, InvalidConfig> {
     connected.map_err(|error| InvalidConfig::new("REDIS_URL", error.refusal(&url)))
 }
 
-/// How many parts a queue may have.
+/// The largest number of shards of a queue.
 #[must_use]
 pub fn shard_count() -> RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into())

@@ -21,7 +21,7 @@ use crate::state::ApiState;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What authorizing a request found out.
+/// The result of authorizing a request.
 pub(super) struct Authorization {
     pub(super) context: TenantContext,
     /// The knowledge base that the request names.

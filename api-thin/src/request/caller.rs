@@ -336,7 +336,7 @@ impl FromRequestParts<ApiState> for Person {
 pub struct SignUpCaller {
     /// The authority to create one tenant.
     pub maker: TenantMaker,
-    /// Where the request comes from.
+    /// The address of the client.
     pub from: ClientAddress,
 }
 

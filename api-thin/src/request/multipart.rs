@@ -130,7 +130,7 @@ fn malformed(error: &MultipartError) -> Problem {
     )
 }
 
-/// What a part is, read from its header.
+/// The parameters of a part's `Content-Disposition` header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Disposition {
     /// The form's field.

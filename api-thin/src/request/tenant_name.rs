@@ -65,13 +65,13 @@ async fn in_host(parts: &Parts, app: &ApiState) -> Result<Option<String>, Proble
     tenant.map(|tenant| Some(tenant.as_str().to_owned())).ok_or_else(Problem::not_found)
 }
 
-/// What the parameter `name` of the path says.
+/// The value of the path parameter `name`.
 async fn names_in_path(parts: &mut Parts, name: &str) -> Result<Vec<String>, Problem> {
     let path = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| Problem::not_found())?;
     Ok(path.iter().filter(|(found, _)| *found == name).map(|(_, value)| value.to_owned()).collect())
 }
 
-/// What all headers called `name` say.
+/// The values of all headers called `name`.
 fn names_in_header(parts: &Parts, name: &HeaderName) -> Vec<String> {
     let values = parts.headers.get_all(name).iter();
     values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()

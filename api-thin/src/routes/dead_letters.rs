@@ -33,7 +33,7 @@ pub(super) struct Listing {
     kb_id: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
@@ -170,7 +170,7 @@ pub(super) async fn purge_matching(
     Ok(JsonAnswer(PurgeReport { purged }))
 }
 
-/// How many jobs are started in one step.
+/// How many jobs are redriven in one step.
 const STEP: usize = 200;
 
 /// Dead letters or quarantined jobs of one tenant.
@@ -296,11 +296,11 @@ impl KeptView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Redelivery {
     pub(super) job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     pub(super) location: String,
 }
 
-/// How many jobs were started again.
+/// How many jobs were redriven.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RedriveReport {
     pub(super) started: usize,
@@ -308,7 +308,7 @@ pub(super) struct RedriveReport {
     pub(super) unique_key_taken: usize,
 }
 
-/// How many jobs were thrown away.
+/// How many jobs were deleted.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PurgeReport {
     pub(super) purged: u64,

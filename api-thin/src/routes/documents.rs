@@ -40,7 +40,7 @@ pub(super) struct TextDocument {
     #[schemars(length(min = 1))]
     name: String,
     text: String,
-    /// Read off the name unless it is said.
+    /// Derived from the name if absent.
     media_type: Option<String>,
 }
 
@@ -93,7 +93,7 @@ pub(super) struct Listing {
     status: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
@@ -147,7 +147,7 @@ const TRIES: u32 = 8;
 pub(super) struct AcceptedDocuments {
     /// The job that does the work.
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
     documents: Vec<AcceptedDocument>,
 }
@@ -162,7 +162,7 @@ struct AcceptedDocument {
     revision: u64,
     /// The job that ingests it.
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
 }
 
@@ -170,8 +170,8 @@ struct AcceptedDocument {
 /// none.
 ///
 /// # Errors
-/// When the tenant may not have more documents or work in the queue, the idempotency key stands for another
-/// request, others keep uploading the same documents, or a store is away.
+/// When the tenant may not have more documents or work in the queue, the idempotency key was used for another
+/// request, others keep uploading the same documents, or a store does not answer.
 async fn accept_documents(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
@@ -285,10 +285,10 @@ pub(super) async fn ensure_quota(
 pub(super) struct DocumentJob {
     /// The job that does the work.
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
     document_id: DocumentId,
-    /// Which of the document's revisions is meant.
+    /// The document's revision that the job is for.
     revision: u64,
 }
 

@@ -21,7 +21,7 @@ use crate::problem::{Code, Problem};
 use crate::request::{Json, ManageMembers, Person, Query, TenantCaller};
 use crate::state::ApiState;
 
-/// For how long an invitation is open, in seconds: unless it is said, at least, and at most.
+/// For how long an invitation is open, in seconds: by default, at least, and at most.
 const USUAL_S: u32 = 7 * 24 * 60 * 60;
 const SHORTEST_S: u32 = 60;
 const LONGEST_S: u32 = 30 * 24 * 60 * 60;
@@ -32,10 +32,10 @@ pub(super) struct NewInvitation {
     /// Whom it is meant for: a note for people, which decides nothing. There is one open invitation for a subject.
     #[schemars(with = "Subject")]
     subject: String,
-    /// What the person becomes.
+    /// The role that the person gets.
     #[schemars(with = "Role")]
     role: String,
-    /// For how many seconds it is open: 60 to 2592000, 604800 (a week) unless it is said.
+    /// For how many seconds it is open: 60 to 2592000, 604800 (a week) by default.
     #[schemars(range(min = 60, max = 2_592_000))]
     expires_in_s: Option<u32>,
 }
@@ -119,7 +119,7 @@ pub(super) async fn show(
     found.map(shown).ok_or_else(Problem::not_found)
 }
 
-/// `DELETE …/invitations/{invitation}`: it is worth nothing from now on.
+/// `DELETE …/invitations/{invitation}`: it is not valid any more.
 pub(super) async fn withdraw(
     who: TenantCaller<ManageMembers>,
     Path(named): Path<Named>,

@@ -92,12 +92,12 @@ pub(super) async fn everything(
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CancelledJob {
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
     outcome: Outcome,
 }
 
-/// What cancelling a job means for it.
+/// The effect of a cancellation on a job.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "CancelOutcome")]
@@ -108,7 +108,7 @@ enum Outcome {
     Stopping,
     /// It is a dead letter or in quarantine: throw it away there.
     Kept,
-    /// It was over already.
+    /// It had ended already.
     Ended,
 }
 
@@ -194,7 +194,7 @@ impl Cancellation {
         spawned(async move {
             work.mark(&[id]).await?;
             work.stores.catalog().outbox_delete(&[id]).await?;
-            // It may have been delivered while we looked.
+            // It may have been delivered to the queue since the outbox was read.
             if let Err(error) = work.app.queue().cancel(&work.tenant, id).await {
                 tracing::info!(error = jobs::error::report(&error), "the queue was not asked about a job");
             }

@@ -104,7 +104,7 @@ pub(super) fn states_of<'a>(
         .collect()
 }
 
-/// What a name is of.
+/// The kind of a name in a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameOf {
     /// A job type.

@@ -35,7 +35,7 @@ impl Shown {
 }
 
 /// `GET …/jobs/{job}`: the state of a job, from the queue while it has it, else from the history.
-/// A job that was accepted while the queue is away is found in the outbox.
+/// A job that was accepted while the queue does not answer is found in the outbox.
 pub(super) async fn show(
     State(app): State<ApiState>,
     who: Caller<AnyMember>,
@@ -115,7 +115,7 @@ pub(super) struct Listing {
     kb_id: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
@@ -192,11 +192,11 @@ pub(super) struct JobView {
     note: Option<Fault>,
     /// That it was started again after it had been given up.
     redriven: Option<RedrivenView>,
-    /// What keeps it from running.
+    /// The error that keeps it from running.
     waits_for: Vec<Wait>,
 }
 
-/// That a job was started again.
+/// Notes that a job was redriven.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Redriven")]
 struct RedrivenView {
@@ -350,7 +350,7 @@ pub(super) struct JobCounts {
     waiting_for_a_worker: BTreeMap<String, u64>,
 }
 
-/// How many jobs are in which state.
+/// The number of jobs by state.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ByState {
     scheduled: u64,
@@ -372,7 +372,7 @@ struct Totals {
 }
 
 impl JobCounts {
-    /// Those of the whole tenant.
+    /// The counts of the whole tenant.
     pub(super) fn of_tenant(stats: QueueStats) -> Self {
         let totals = Totals {
             completed: stats.completed_total,

@@ -25,7 +25,7 @@ pub(super) struct Listing {
     role: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }

@@ -132,7 +132,7 @@ async fn change_queue(
     Ok(Json(FlowView { tenant, queue: Some(queue.to_owned()), flow: flow.as_str(), applied }))
 }
 
-/// Tells the queue. `false` when it is away: then a worker tells it later.
+/// Sends a `flow` for all tenants to the queue. `false` when it does not answer: then a worker sends it later.
 async fn apply_to_all(app: &ApiState, queue: &str, flow: Flow) -> bool {
     match tokio::time::timeout(PATIENCE, app.queue().queue_set(queue, flow)).await {
         Ok(Ok(())) => true,
@@ -176,7 +176,7 @@ struct LaneView {
     lane: String,
     /// The queue that its jobs wait in.
     queue: String,
-    /// How many live workers run it.
+    /// Number of live workers that run it.
     workers: u64,
     /// How many tenants have such a job that could start now.
     ready_tenants: u64,

@@ -21,7 +21,7 @@ pub struct Route {
     pub method: &'static str,
     /// The path inside its scope, with `{kb}`-like parameters.
     pub path: &'static str,
-    /// Where the path begins.
+    /// The prefix of the path.
     pub scope: Scope,
     /// The required access.
     pub access: Access,
@@ -61,7 +61,7 @@ const fn may<N: RequiredPermission>() -> Access {
     Access::Members(N::PERMISSION)
 }
 
-/// Where a route's path begins.
+/// The prefix of a route's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// At the root; needs no credentials.

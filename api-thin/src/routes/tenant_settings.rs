@@ -26,7 +26,7 @@ use crate::state::ApiState;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TenantChange")]
 pub(super) struct Change {
-    /// What people call it: 1 to 200 printable characters.
+    /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: Option<String>,
     /// Its slug, the label of its subdomain: 3 to 63 of a-z, 0-9 and -, not another tenant's.
@@ -137,7 +137,7 @@ pub(super) async fn limits(
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TenantSettingsView {
     id: TenantId,
-    /// What people call it.
+    /// Display name.
     name: String,
     /// The label of its subdomain.
     slug: String,
@@ -145,7 +145,7 @@ pub(super) struct TenantSettingsView {
     status: TenantStatus,
     /// Its limits.
     limits: Limits,
-    /// What of that is not as its plan says.
+    /// The limits that differ from the plan's.
     beyond_plan: Limits,
 }
 
@@ -174,7 +174,7 @@ pub(super) struct TenantLimits {
     pub(super) usage: QueueUse,
 }
 
-/// What a tenant's jobs use.
+/// The current usage by a tenant's jobs.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct QueueUse {
     /// Jobs that run.
@@ -207,7 +207,7 @@ pub(super) struct SettingsChange {
 /// the tenant, and whether the queue knows.
 ///
 /// # Errors
-/// When a setting cannot be used, the tenant is not in use or not as `if_match` says, or the catalog is away.
+/// When a setting cannot be used, the tenant is not in use or not as `if_match` says, or the catalog does not answer.
 async fn change_settings(
     app: &ApiState,
     stores: &TenantStores,

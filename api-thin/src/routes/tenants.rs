@@ -27,13 +27,13 @@ use crate::state::ApiState;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTenant {
-    /// A fresh one unless it is said.
+    /// Generated if absent.
     #[schemars(with = "Option<TenantId>")]
     id: Option<String>,
-    /// What people call it: 1 to 200 printable characters.
+    /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: String,
-    /// One of `/api/v1/plans`; `free` unless it is said.
+    /// One of `/api/v1/plans`; `free` by default.
     plan: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Listing {
     plan: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
@@ -99,7 +99,7 @@ pub(super) async fn show(who: Caller<AnyMember>) -> Result<Versioned<TenantView>
 #[schemars(rename = "Tenant")]
 pub(super) struct TenantView {
     id: TenantId,
-    /// What people call it.
+    /// Display name.
     name: String,
     /// The label of its subdomain.
     slug: String,
@@ -141,12 +141,12 @@ const STOPPING: Duration = Duration::from_secs(3);
 pub(super) struct ClosedTenant {
     /// The job that empties every store of it.
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
     tenant: TenantInStatus,
 }
 
-/// Where a tenant is in its life.
+/// The lifecycle state of a tenant.
 #[derive(Debug, Serialize, JsonSchema)]
 struct TenantInStatus {
     id: TenantId,

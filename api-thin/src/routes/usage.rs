@@ -45,7 +45,7 @@ pub(super) async fn show(
     Ok(JsonAnswer(UsageView { id: tenant.id, plan: tenant.plan, derived_bytes, quotas }))
 }
 
-/// What a tenant uses.
+/// A tenant's usage.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Usage")]
 pub(super) struct UsageView {

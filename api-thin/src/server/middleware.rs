@@ -94,7 +94,7 @@ fn request_id(headers: &HeaderMap) -> String {
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-/// Where nothing is.
+/// The fallback for unknown paths.
 pub(super) async fn unknown_route() -> Problem {
     Problem::new(Code::UnknownRoute, "see api-thin/README.md for the routes")
 }
@@ -189,7 +189,7 @@ async fn read_little(mut body: BodyDataStream) -> bool {
     }
 }
 
-/// Where a body comes back to.
+/// The slot into which a body is put back when its reader is dropped.
 #[derive(Clone, Default)]
 struct Rest(Arc<Mutex<Option<Body>>>);
 

@@ -23,7 +23,7 @@ pub struct ExternalIssuer {
     pub issuer: String,
     /// The claim `aud` of tokens that are meant for us.
     pub audience: String,
-    /// Where its keys are.
+    /// URL of its keys (JWKS).
     pub jwks_url: Url,
 }
 

@@ -20,7 +20,7 @@ pub struct TokenNames {
     pub audience: Option<String>,
 }
 
-/// What a token is issued for.
+/// The contents of a token to issue.
 #[derive(Debug, Clone)]
 pub struct Grant<'a> {
     /// The person.
@@ -58,7 +58,7 @@ pub struct OwnTokens {
 }
 
 impl OwnTokens {
-    /// How long a token is good for.
+    /// How long a token is valid.
     pub const LIFE: TimeDelta = TimeDelta::hours(24);
     /// `iss` and `aud` unless they were configured.
     const USUAL_NAME: &'static str = "tenantry";
@@ -76,7 +76,7 @@ impl OwnTokens {
         Ok(Self { signing, key, validation, names, clock })
     }
 
-    /// A token that is good from now on.
+    /// A token that is valid from now on.
     #[must_use]
     pub fn issue(&self, grant: &Grant<'_>, now: DateTime<Utc>) -> String {
         let name = |given: &Option<String>| given.clone().unwrap_or_else(|| Self::USUAL_NAME.to_owned());
@@ -99,7 +99,7 @@ impl OwnTokens {
     /// Checks a token.
     ///
     /// # Errors
-    /// When it is worth nothing, and why.
+    /// When it is not valid, with the reason.
     pub fn verify(&self, token: &str) -> Result<TokenClaims, InvalidToken> {
         let decoded = jsonwebtoken::decode::<TokenClaims>(token, &self.key, &self.validation)?;
         decoded.claims.in_time(self.clock.now())

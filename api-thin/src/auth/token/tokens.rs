@@ -25,7 +25,7 @@ pub enum Origin<'a> {
 /// Why a token was not verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnverifiedToken {
-    /// It is worth nothing.
+    /// The token is not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidToken),
     /// This installation takes no tokens.
@@ -133,9 +133,9 @@ pub struct TokenClaims {
     /// The session that it belongs to, if our own log-in issued it.
     #[serde(default)]
     pub sid: Option<Uuid>,
-    /// From when on the token is worth nothing.
+    /// When the token expires (`exp`).
     pub exp: NumericDate,
-    /// Before when it is worth nothing yet.
+    /// When the token becomes valid (`nbf`).
     #[serde(default)]
     pub nbf: Option<NumericDate>,
     /// When it was issued.
@@ -159,7 +159,7 @@ impl TokenClaims {
     }
 }
 
-/// Why a token is worth nothing. Never repeats the token.
+/// Why a token is not valid. Never repeats the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
     /// Malformed, signed by another, by another algorithm, or without a claim that we need.
@@ -171,7 +171,7 @@ pub enum InvalidToken {
     /// Another issuer made it.
     #[error("the token's iss is not the issuer that this installation trusts")]
     Issuer,
-    /// It is meant for another audience.
+    /// The token is meant for another audience.
     #[error("the token's aud is not this installation")]
     Audience,
     /// Its time is over.
