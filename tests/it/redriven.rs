@@ -21,13 +21,13 @@ use worker::layer::{JobRequest, Next, from_fn};
 
 const NAME: &str = "heron.md";
 
-/// What does not work for now.
+/// The part that fails for now.
 #[derive(Clone, Copy)]
 enum Broken {
     Nothing,
     /// Jobs of a type.
     Type(&'static str),
-    /// Those of a type that were never started again.
+    /// Jobs of a type that were never redriven.
     Fresh(&'static str),
 }
 

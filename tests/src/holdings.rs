@@ -11,7 +11,7 @@ use stores::{Stores, TenantStores};
 /// was written.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Holdings {
-    /// What the stores hold.
+    /// The contents of the stores.
     pub stored: String,
     /// How much there is of everything, in the catalog and in the queue.
     pub counted: String,

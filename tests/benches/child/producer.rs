@@ -22,13 +22,13 @@ pub(crate) struct ProducerSpec {
     pub(crate) keys: String,
     pub(crate) tenants: usize,
     pub(crate) way: Way,
-    /// Where to write the ids.
+    /// The file to write the ids to.
     pub(crate) records: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Way {
-    /// As fast as it goes, in slices.
+    /// At full speed, in slices.
     Bulk { jobs: u64 },
     /// As fast as it goes, one job in a call, from so many tasks.
     Single { jobs: u64, tasks: u64 },

@@ -26,7 +26,7 @@ pub(crate) struct WorkerSpec {
     pub(crate) concurrency: usize,
     /// After so many jobs the time is taken; 0 for never.
     pub(crate) expect: u64,
-    /// Where to write what ran, at the end.
+    /// The file to write the executed jobs to, at the end.
     pub(crate) records: PathBuf,
 }
 

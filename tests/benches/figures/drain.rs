@@ -13,7 +13,7 @@ use crate::peers::{PEERS, Peer};
 const JOBS: u64 = 100_000;
 /// Jobs that the benched worker runs at once.
 pub(super) const CONCURRENCY: usize = 1_000;
-/// What the issue asks for, over the best peer.
+/// The required ratio to the best peer.
 const RATIO: f64 = 6.0;
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<()> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::conditions::Conditions;
 use super::sample::Sample;
 
-/// What a figure is held to.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {

@@ -38,7 +38,7 @@ pub struct ApiOptions {
     pub redis_url: Option<String>,
     /// The servers to use instead of embedded stores.
     pub servers: Option<ServerUrls>,
-    /// What tenants may use.
+    /// The limits of tenants.
     pub plans: Plans,
     /// Which accounts may log in, and which issuers' tokens are accepted.
     pub identity: IdentityConfig,
@@ -48,7 +48,7 @@ pub struct ApiOptions {
 
 /// An API that answers on a port of its own until it is dropped.
 pub struct Api {
-    /// Where it answers, without a final slash.
+    /// The base URL, without a final slash.
     pub url: String,
     /// Its stores.
     pub opened: Opened,

@@ -24,7 +24,7 @@ pub struct DocumentSnapshot {
     pub name: String,
     /// Digest of its original.
     pub sha256: String,
-    /// Where it is on its way.
+    /// The document's status.
     pub status: DocumentStatus,
     /// How much of it is in the index.
     pub counts: DocumentCounts,
@@ -32,7 +32,7 @@ pub struct DocumentSnapshot {
     pub text: Option<String>,
     /// Its chunks.
     pub chunks: Vec<Chunk>,
-    /// What was extracted from them.
+    /// The extractions from them.
     pub extractions: Vec<(u32, Extraction)>,
 }
 

@@ -130,7 +130,7 @@ impl Bed {
         self.system.stamper()
     }
 
-    /// Where the API listens.
+    /// The address that the API listens on.
     #[must_use]
     pub fn url(&self) -> String {
         self.system.url()

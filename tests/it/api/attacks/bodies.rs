@@ -62,7 +62,7 @@ async fn a_list_in_place_of_an_object_is_refused() {
     site.assert_theirs_untouched("a list in place of an object").await;
 }
 
-/// Which of two counts would be a matter of luck.
+/// A doubled field must be refused, because which of its values counts would depend on the parser.
 #[tokio::test]
 async fn what_comes_twice_is_refused() {
     let site = Site::open().await;

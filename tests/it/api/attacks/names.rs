@@ -53,7 +53,7 @@ pub(super) async fn hostile_names(site: &Site) {
                     request = request.json(&body);
                 }
                 let reply = site.attack(request, &mine, &shown).await;
-                // What people may call their own things.
+                // Names that callers choose for their own resources.
                 let own = matches!(parameter, "{queue}" | "{schedule}");
                 assert!(own || reply.status >= 400, "{shown}: {reply:?}");
             }

@@ -104,7 +104,7 @@ impl Site {
     }
 }
 
-/// Where the route is for a tenant.
+/// The route's path for a tenant.
 pub(super) fn path(route: &Route, mine: &Mine) -> String {
     match route.scope {
         Scope::Open => route.path.to_owned(),

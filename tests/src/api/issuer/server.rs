@@ -14,7 +14,7 @@ use crate::api::Api;
 
 /// An `OpenID` issuer with one RSA key and one of P-256.
 pub struct Issuer {
-    /// Where its keys are.
+    /// URL of its keys (JWKS).
     pub jwks_url: String,
     keys: Arc<Mutex<Option<Value>>>,
     reads: Arc<AtomicUsize>,
