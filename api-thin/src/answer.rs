@@ -62,17 +62,17 @@ impl<T, const STATUS: u16> IntoResponse for Answer<T, STATUS> {
     }
 }
 
-/// Where a tenant is shown.
+/// URL of a tenant.
 pub(crate) fn tenant_location(tenant: &TenantId) -> String {
     format!("/api/v1/tenants/{tenant}")
 }
 
-/// Where a knowledge base is shown.
+/// URL of a knowledge base.
 pub(crate) fn kb_location(tenant: &TenantId, kb: &KbId) -> String {
     format!("/api/v1/tenants/{tenant}/kbs/{kb}")
 }
 
-/// Where a job is shown.
+/// URL of a job.
 pub(crate) fn job_location(tenant: &TenantId, job: JobId) -> String {
     format!("/api/v1/tenants/{tenant}/jobs/{job}")
 }
@@ -94,7 +94,7 @@ impl<T: Serialize> IntoResponse for Versioned<T> {
 
 /// The answer to a request that made a thing.
 pub(crate) struct Created<T> {
-    /// Where it is shown.
+    /// The `Location` header: the URL of the new resource.
     pub(crate) location: String,
     pub(crate) thing: Versioned<T>,
 }

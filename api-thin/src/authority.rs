@@ -1,5 +1,5 @@
-//! The one place that makes a [`TenantContext`], from credentials that were checked. Only `request`, which checks them,
-//! and `accept`, which creates tenants, may name it: a test below reads the handlers for it.
+//! The only module that makes a [`TenantContext`] from checked credentials. Only `request`, which checks them, and
+//! `accept`, which creates tenants, may use it: a test below reads the handlers for it.
 
 use jobs::envelope::{EnqueueOptions, StampedJob, Stamper, TraceParent};
 use jobs::tenant::{Actor, Authenticated, KbId, Permission, Permissions, Role, TenantContext, TenantId};
@@ -8,7 +8,7 @@ use jobs::{Job, JobId};
 use crate::auth::Member;
 use crate::problem::Problem;
 
-/// What the operator may do in every tenant.
+/// The operator's permissions in every tenant.
 pub(crate) const OPERATOR_PERMISSIONS: Permissions = Permissions::of(&[Permission::TenantManage]);
 
 /// The authority of a member of the tenant, whose `epoch` was read from the directory.
@@ -66,7 +66,7 @@ fn context_of(who: Authenticated) -> TenantContext {
 pub(crate) struct RequestTrace(Option<TraceParent>);
 
 impl RequestTrace {
-    /// Reads a `traceparent` header. One that cannot be read is no trace (W3C Trace Context, 3.2.2).
+    /// Reads a `traceparent` header. An unreadable one is ignored (W3C Trace Context, 3.2.2).
     pub(crate) fn read(header: Option<&str>) -> Self {
         Self(header.and_then(|text| text.parse().ok()))
     }

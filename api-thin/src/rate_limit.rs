@@ -1,7 +1,7 @@
-//! How often tenants ask: how fast, and how often in a month.
+//! Request limits of tenants: rate and monthly quota.
 //!
-//! Only requests whose credentials belong to the tenant are counted, so that no caller uses up what is another's. The
-//! operator's are not counted.
+//! Only requests with the tenant's own credentials are counted, so that no caller uses up another tenant's limit. The
+//! operator's requests are not counted.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +86,7 @@ impl RequestQuotas {
         }
     }
 
-    /// Writes what is left, when no more requests come.
+    /// Writes the remaining counts. Call it when no more requests come.
     pub(crate) async fn finish(&self) {
         if tokio::time::timeout(LAST_FLUSH, self.calls.flush(None)).await.is_err() {
             tracing::warn!("the catalog is slow: the last requests were not counted");
@@ -214,14 +214,14 @@ struct Calls {
     at: DateTime<Utc>,
     /// How many the catalog had at the last write; `None` before it was asked.
     written: Option<u64>,
-    /// How many are being written.
+    /// Calls in the write that is under way.
     writing: u64,
-    /// How many are to be written.
+    /// Calls counted since, not written yet.
     pending: u64,
     idle: u8,
 }
 
-/// What is written at once.
+/// The counts of one write.
 struct Batch {
     key: (TenantId, Month),
     stores: TenantStores,
@@ -285,7 +285,7 @@ impl CallCounter {
             all.retain(|_, calls| calls.is_of_use());
         }
         let chosen = all.iter_mut().filter(|(key, calls)| {
-            // What is being written already is waited for: its outcome says how many there are.
+            // A write that is under way is waited for: its outcome decides how many calls remain.
             only.is_none_or(|only| key.0 == *only) && calls.pending > 0 && calls.writing == 0
         });
         chosen
@@ -312,7 +312,7 @@ impl CallCounter {
     }
 
     fn calls(&self) -> MutexGuard<'_, HashMap<(TenantId, Month), Calls>> {
-        // Every change leaves whole numbers behind, also after a panic.
+        // Every change leaves whole numbers, so that a poisoned lock is harmless.
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,9 +21,9 @@ use crate::rate_limit::RequestQuotas;
 pub struct ApiParts {
     /// The stores of tenants.
     pub stores: Stores,
-    /// Who exists and who may do what.
+    /// Tenants, knowledge bases and permissions.
     pub directory: Arc<dyn Directory>,
-    /// People who log in.
+    /// User accounts.
     pub identities: Arc<Identities>,
     /// Takes the jobs.
     pub queue: Queue,

@@ -19,7 +19,7 @@ pub enum InvalidCron {
     Never,
 }
 
-/// The first moment after `after` at which `cron`, read in `time_zone`, comes true.
+/// The first moment after `after` that matches `cron` in `time_zone`.
 ///
 /// Daylight saving follows Vixie cron. Times are fixed unless the minute or the hour says `*`: lists and ranges are
 /// fixed
@@ -56,7 +56,7 @@ fn moment_of(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
 }
 
 fn parse(cron: &str) -> Result<Cron, InvalidCron> {
-    // A schedule makes documents be read again: nobody wants that every second.
+    // A schedule can re-ingest documents, which must not happen every second.
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
     parser.parse(cron).map_err(|error| InvalidCron::Expression(error.to_string()))
 }

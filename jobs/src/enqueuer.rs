@@ -1,4 +1,4 @@
-//! Enqueueing, for whoever has something to be done.
+//! Enqueueing for programs that do not run jobs themselves.
 
 use crate::envelope::{EnqueueOptions, StampError, StampedJob, Stamper};
 use crate::id::JobId;
@@ -53,7 +53,7 @@ impl Enqueuer {
         Self { stamper, target: Target::Redis(queue) }
     }
 
-    /// Pushes to a queue in memory, for tests of whoever enqueues.
+    /// Pushes to a queue in memory, for tests of code that enqueues.
     #[cfg(feature = "test-support")]
     #[must_use]
     pub const fn for_tests(stamper: Stamper, queue: crate::queue::MemoryQueue) -> Self {
@@ -63,7 +63,7 @@ impl Enqueuer {
     /// Enqueues a job for the tenant of `context`, due at once. Returns its id.
     ///
     /// # Errors
-    /// When the actor lacks the permission that the job needs, or the queue is away.
+    /// When the actor lacks the permission that the job requires, or the queue does not answer.
     pub async fn enqueue<J: Job>(&self, context: &TenantContext, job: &J) -> Result<JobId, EnqueueError> {
         self.enqueue_with(context, job, EnqueueOptions::default()).await
     }

@@ -9,20 +9,20 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 /// Why an attempt failed, and so what happens next. The `?` in a handler decides by the type of the error.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// A passing fault: try again after the usual backoff.
+    /// A transient error: retry after the usual backoff.
     #[error("a passing fault")]
     Retry(#[source] Source),
-    /// A passing fault with a known end, such as a rate limit: try again after that time.
+    /// A transient error with a known end, such as a rate limit: retry after that time.
     #[error("a passing fault, to be tried again in {} s", after.as_secs())]
     RetryAfter {
         /// How long to wait.
         after: Duration,
-        /// What happened.
+        /// The error.
         #[source]
         source: Source,
     },
-    /// A server that the job needs is away or full: the job waits until it is back, and no attempt is counted for a
-    /// day. Then it is as [`JobError::Retry`].
+    /// A server that the job requires does not answer or is full: the job waits until it is back, and no attempt is
+    /// counted for a day. After that it is treated as [`JobError::Retry`].
     #[error("a server that the job needs is not available")]
     Unavailable(#[source] Source),
     /// Trying again cannot help: the job is discarded with this reason.
@@ -39,7 +39,7 @@ pub enum JobError {
     Unusable {
         /// Stable code, `snake_case`, for programs.
         code: &'static str,
-        /// What is wrong with it and what to do, for the user. Never document text or secrets.
+        /// The cause and how to fix it, shown to the user. Never document text or secrets.
         reason: String,
     },
     /// The work was cut short by a shutdown or a lost lease; it was not the handler's failure.
@@ -48,27 +48,27 @@ pub enum JobError {
 }
 
 impl JobError {
-    /// A passing fault.
+    /// A transient error.
     pub fn retry(source: impl Into<Source>) -> Self {
         Self::Retry(source.into())
     }
 
-    /// A passing fault that ends in `after`.
+    /// A transient error that ends in `after`.
     pub fn retry_after(after: Duration, source: impl Into<Source>) -> Self {
         Self::RetryAfter { after, source: source.into() }
     }
 
-    /// A server that the job needs is away or full.
+    /// A server that the job requires does not answer or is full.
     pub fn unavailable(source: impl Into<Source>) -> Self {
         Self::Unavailable(source.into())
     }
 
-    /// A fault that stays.
+    /// A permanent error: the job is not retried.
     pub fn fail(code: &'static str, reason: impl Into<String>) -> Self {
         Self::Fail { code, reason: reason.into() }
     }
 
-    /// What a user gave cannot be used.
+    /// The user's input cannot be used: a permanent error that the user can fix.
     pub fn unusable(code: &'static str, reason: impl Into<String>) -> Self {
         Self::Unusable { code, reason: reason.into() }
     }
@@ -86,8 +86,8 @@ impl JobError {
     }
 }
 
-/// A fault of unknown kind is taken for a passing one. A [`JobError`] in a box stays what it is, so that
-/// tower's own layers, which box what they pass on, do not change a verdict.
+/// An error of unknown kind counts as transient. A boxed [`JobError`] keeps its kind, so that tower's own layers,
+/// which box the errors they pass on, do not change a verdict.
 impl From<Source> for JobError {
     fn from(source: Source) -> Self {
         source.downcast::<Self>().map_or_else(Self::Retry, |error| *error)

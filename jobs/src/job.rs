@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::tenant::{Permission, TenantStatus};
 
-/// A kind of work: a payload with a name and a policy. Only the name has to be said.
+/// A job type: a payload with a name and a policy. Only the name is required.
 ///
 /// ```
 /// use jobs::Job;
@@ -24,8 +24,8 @@ use crate::tenant::{Permission, TenantStatus};
 /// }
 /// ```
 ///
-/// The payload holds ids, never rows: the handler reads what it needs when it runs, so a job that waited sees
-/// the world as it is then. It never holds the tenant: the stamp does.
+/// The payload holds ids, never rows: the handler reads the current rows when it runs, however long the job waited. It
+/// never holds the tenant: the stamp does.
 ///
 /// Running a job twice must have the effect of running it once, because delivery is at least once.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
@@ -47,7 +47,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     const MAX_ATTEMPTS: u32 = 8;
     /// How long one attempt may take. There is no way to say "for ever".
     const TIMEOUT: Duration = Duration::from_secs(60);
-    /// Which of the tenant's jobs goes first.
+    /// Its priority among the tenant's jobs.
     const PRIORITY: Priority = Priority::Normal;
 }
 

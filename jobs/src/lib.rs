@@ -1,8 +1,8 @@
-//! What a job is: whose it is, how it travels, and how the queue on Redis hands it out.
+//! What a job is: its tenant, its signed envelope, and its way through the queue on Redis.
 //!
-//! The road of a job leads through this crate in one direction:
-//! [`tenant`] says who asks, [`envelope`] stamps the job with it, [`queue`] carries the stamped bytes,
-//! and [`envelope::Verifier`] is the only way from those bytes back to a [`tenant::TenantContext`].
+//! Data flows through this crate in one direction: [`tenant`] is the authenticated caller, [`envelope`] stamps the job
+//! with it, [`queue`] carries the stamped bytes, and [`envelope::Verifier`] is the only way from those bytes back to a
+//! [`tenant::TenantContext`].
 //! No database driver is named here; Redis is reached only by [`fair_queue`], behind [`queue`].
 
 pub mod cron;

@@ -1,4 +1,4 @@
-//! The stamped door to the queue: what goes in was signed for a tenant, what comes out was not checked yet.
+//! The typed interface to the queue: only stamped jobs go in, and claimed bytes come out unverified.
 //!
 //! [`fair_queue`] carries bytes for partitions and knows neither tenants nor stamps. Here a tenant's partition has the
 //! tenant's name, only a [`StampedJob`] can be pushed, and what a worker claims is bytes for
@@ -48,8 +48,8 @@ impl From<&JobPolicy> for Lane {
     }
 }
 
-/// How a job is tried again whose handler broke down: as its envelope says. That is read without a check: it decides
-/// how often to try, not whether the job may run.
+/// The retry policy of a job whose handler panicked or failed without a verdict: the one in its envelope. It is read
+/// without verification, because it decides only how often to retry, not whether the job may run.
 #[must_use]
 pub fn retry_rule() -> RetryRule {
     let stamped = |payload: &[u8]| -> Option<RetryPolicy> {
@@ -138,8 +138,8 @@ impl Queue {
         self.0.watch_memory(stop).await;
     }
 
-    /// What jobs of a tenant say, in order; `None` for one that the tenant does not have in the queue, whose record is
-    /// damaged, or that is stamped for another tenant.
+    /// The envelopes of a tenant's jobs, in the order of the ids; `None` for a job that the tenant does not have in
+    /// the queue, whose record is damaged, or that is stamped for another tenant.
     ///
     /// # Errors
     /// When Redis fails.
@@ -193,7 +193,7 @@ impl Queue {
 /// [`Verifier::verify`](crate::envelope::Verifier::verify) does. The rest is what the queue knows of it.
 #[derive(Debug, Clone)]
 pub struct FetchedJob {
-    /// In whose queue it was: what `verify` compares the stamp with.
+    /// The tenant whose queue the job was in; `verify` compares the stamp with it.
     pub tenant: TenantId,
     /// The signed bytes.
     pub wire: Arc<str>,
@@ -202,7 +202,7 @@ pub struct FetchedJob {
 
 impl From<fair_queue::FetchedJob> for FetchedJob {
     fn from(job: fair_queue::FetchedJob) -> Self {
-        // What is not UTF-8 was not signed by us, and is refused as such.
+        // We sign only UTF-8, so other bytes are refused by `verify`.
         let wire = String::from_utf8_lossy(&job.payload).into();
         Self { tenant: job.partition.clone().into(), wire, job }
     }
@@ -216,10 +216,10 @@ impl Deref for FetchedJob {
     }
 }
 
-/// A job that the queue itself put in quarantine, so that its handler can be told.
+/// A job that the queue itself quarantined, so that its handler's on-discard hook can run.
 #[derive(Debug, Clone)]
 pub struct QuarantinedJob {
-    /// In whose queue it was.
+    /// The tenant whose queue the job was in.
     pub tenant: TenantId,
     /// Its id.
     pub id: JobId,
@@ -240,7 +240,7 @@ impl From<fair_queue::QuarantinedJob> for QuarantinedJob {
 /// stamp stays where it is.
 #[derive(Debug, Clone)]
 pub struct Inspected {
-    /// What it says.
+    /// The envelope, not verified.
     pub envelope: Envelope,
     /// The knowledge base that its stamp names.
     pub kb: Option<KbId>,
@@ -260,7 +260,8 @@ enum Said {
     Own(Box<Inspected>),
     /// A job that is stamped for another tenant, with its id if that can be read.
     Foreign(Option<JobId>),
-    /// Neither can be read, or the job is not the one that was stamped: its contents may be anybody's.
+    /// Neither can be read, or the job is not the stamped one: its contents may have been written by anyone with
+    /// access to Redis.
     Damaged,
 }
 
@@ -298,7 +299,7 @@ pub struct JobFilter {
     pub created_after: Option<DateTime<Utc>>,
     /// Kept for a reason with this code: for dead letters and quarantine only.
     pub reason_code: Option<String>,
-    /// Whose stamp names this knowledge base.
+    /// Only jobs whose stamp names this knowledge base.
     pub kb: Option<KbId>,
 }
 
@@ -315,9 +316,9 @@ pub struct JobSummary {
     pub lane: String,
     /// The knowledge base that its stamp names.
     pub kb: Option<KbId>,
-    /// Where it is.
+    /// The state of the job.
     pub state: JobState,
-    /// Its place among the tenant's jobs.
+    /// Its priority among the tenant's jobs.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -328,9 +329,9 @@ pub struct JobSummary {
 /// A dead letter or a quarantined job in a list.
 #[derive(Debug, Clone)]
 pub struct KeptEntry {
-    /// Where it is, and why.
+    /// Its state, and the reason for it.
     pub job: KeptJob,
-    /// What it says; `None` when that is damaged or another tenant's.
+    /// Its envelope, not verified; `None` when that is damaged or another tenant's.
     pub said: Option<Inspected>,
     /// Whether its very id is that of another tenant's job.
     pub has_foreign_id: bool,
@@ -347,8 +348,8 @@ impl JobFilter {
     }
 }
 
-/// Reads what records say without checking their signatures: good enough to find a job, not to run it. What is stamped
-/// for another tenant is not listed, and of a kept one only the reason is told.
+/// Reads records without verifying their signatures: enough to find a job, not to run it. Open jobs stamped for
+/// another tenant are not listed; of a kept one only the reason is shown.
 impl Select for JobFilter {
     type Open = JobSummary;
     type Kept = KeptEntry;
@@ -392,7 +393,7 @@ impl Select for JobFilter {
         let said = record.map_or(Said::Damaged, |record| Said::of(partition, record.payload));
         let has_foreign_id = matches!(said, Said::Foreign(Some(claimed)) if claimed == job.id);
         let said = said.own();
-        // What is damaged can be thrown away, too, as long as nothing is asked about its contents.
+        // A job with a damaged record can be purged too, as long as the filter does not read its contents.
         if self.reads_records() && !said.as_ref().is_some_and(|said| self.matches(said)) {
             return None;
         }
@@ -400,7 +401,7 @@ impl Select for JobFilter {
     }
 }
 
-/// Only what was stamped gets out of the door as a job for the queue.
+/// Only a stamped job becomes a job for the queue.
 impl From<StampedJob> for NewJob {
     fn from(job: StampedJob) -> Self {
         job.into_new_job()

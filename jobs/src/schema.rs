@@ -1,4 +1,4 @@
-//! JSON schemas of what is written as text, for those who describe an API with it.
+//! JSON schemas of types that serialize as text, for crates that describe an API with them.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Who queued a job may not do it any more when its turn comes.
+//! Actors who lost their permission between enqueueing a job and its run.
 
 use jobs::envelope::EnqueueOptions;
 use jobs::tenant::{Actor, KbId, TenantStatus};
@@ -40,8 +40,8 @@ async fn stored(bed: &Bed, tenant: &TestTenant) -> String {
     format!("{before}{after}")
 }
 
-/// The request with which a person asks for a job of this type; none where only the operator asks for it, or
-/// another job leaves it behind.
+/// The request with which a person enqueues a job of this type; none where only the operator does, or another job
+/// enqueues it.
 fn request(kind: JobKind, tenant: &TestTenant) -> Option<(Method, String, Value)> {
     let heron = format!("documents/{}", DocumentId::of_name("heron.md"));
     match kind {
@@ -61,9 +61,9 @@ fn request(kind: JobKind, tenant: &TestTenant) -> Option<(Method, String, Value)
     }
 }
 
-/// Goal: what a person asked for does not happen once they are no member any more, whatever it is.
-/// Method: ask with the token of a log-in while the queue is held, remove the person, let the queue go. A document that
-/// waited for its job is told so; nothing else changes.
+/// Goal: a person's jobs do not run once they are not a member any more, whatever their type.
+/// Method: enqueue with the token of a log-in while the queue is paused, remove the person, resume the queue. A
+/// document that waited for its job is marked; nothing else changes.
 #[tokio::test]
 async fn nothing_happens_that_a_removed_person_asked_for() {
     let bed = Bed::embedded().await;
@@ -115,7 +115,7 @@ async fn nor_what_follows_from_it() {
         key: "intruder1".parse().unwrap(),
     };
     for kind in JobKind::ALL {
-        // Nobody's job ends a tenant that is in use.
+        // No actor's job ends a tenant that is in use.
         if kind.policy().runs_while == TenantStatus::Deprovisioning {
             continue;
         }

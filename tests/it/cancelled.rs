@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{Handler, JobContext, Worker};
 
-/// What the handlers noted.
+/// The notes of the handlers.
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<String>>>);
 
@@ -34,7 +34,7 @@ impl Notes {
     }
 }
 
-/// Goes on until it is told to stop.
+/// Runs until its token fires.
 #[derive(Serialize, Deserialize)]
 struct Endless {}
 
@@ -105,7 +105,7 @@ async fn a_worker_tells_how_it_is() {
         (reply.status().as_u16(), reply.text().await.unwrap())
     };
     assert_eq!(get("/healthz").await.0, 200);
-    // Those who say nothing do not make the worker look dead.
+    // Silent connections must not make the worker look dead.
     let address = url.trim_start_matches("http://").parse().unwrap();
     let silent = (0..200).map(|_| tests::api::RawClient::connect(address, 1));
     let _silent = futures::future::join_all(silent).await;

@@ -59,7 +59,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     metadata().packages.iter().map(named).collect()
 }
 
-/// Who depends on `fair-queue` could push what was not stamped for a tenant; everyone else has the door in
+/// A crate that depends on `fair-queue` could push jobs that were not stamped for a tenant; all others use
 /// `jobs::queue`.
 #[test]
 fn only_jobs_and_tests_depend_on_the_queue() {

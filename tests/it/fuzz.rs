@@ -8,7 +8,7 @@ use serde_json::json;
 use tests::bed::{Bed, Http, Snapshot, TestTenant, servers};
 use tokio::process::Command;
 
-/// How many requests are made up for each operation, beside those that try out each limit in its schema.
+/// How many requests are generated for each operation, beside those that test each limit in its schema.
 const EXAMPLES: &str = "5";
 
 /// Whether a good request was refused, or a bad one with the right one of two codes, is for tests of ours.
@@ -32,7 +32,7 @@ async fn servers_withstand_it() {
     withstands(servers().await).await;
 }
 
-/// No request makes the API fail, or answer anything that it does not say it answers; and nobody else notices.
+/// No request makes the API fail or answer outside its description, and other tenants are not affected.
 async fn withstands(bed: &Bed) {
     let (mine, theirs) = bed.look_alikes().await;
     let operator = bed.operator();

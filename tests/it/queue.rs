@@ -1,4 +1,4 @@
-//! The stamped door to the queue: what only signed jobs of tenants can show. The queue's own tests are in
+//! The typed interface to the queue: behaviour that only signed jobs of tenants can show. The queue's own tests are in
 //! `jobs/queue/tests`.
 
 use std::cell::Cell;

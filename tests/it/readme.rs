@@ -1,4 +1,4 @@
-//! What the README tells to type does what it says, as it stands there.
+//! The commands in the README do what it says, exactly as they stand there.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn block(words: &str) -> &'static str {
     found[0]
 }
 
-/// Types the commands, and then the one that lists documents until one is processed. What was answered.
+/// Runs the commands, and then the one that lists documents until one is processed. Returns the answers.
 fn typed(commands: &str, program: &Program, folder: &Path) -> Vec<Value> {
     let listing = commands.lines().find(|line| line.starts_with("curl $API") && line.contains("/documents "));
     let listing = listing.expect("the README lists the documents");

@@ -1,4 +1,4 @@
-//! A dead letter that is started again continues its work to the end, whatever its type.
+//! A redriven dead letter continues its work to the end, for every job type.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,13 +21,13 @@ use worker::layer::{JobRequest, Next, from_fn};
 
 const NAME: &str = "heron.md";
 
-/// What does not work for now.
+/// The part that fails for now.
 #[derive(Clone, Copy)]
 enum Broken {
     Nothing,
     /// Jobs of a type.
     Type(&'static str),
-    /// Those of a type that were never started again.
+    /// Jobs of a type that were never redriven.
     Fresh(&'static str),
 }
 
@@ -75,7 +75,7 @@ impl Site {
         self.bench.opened().stores.scoped(tenant)
     }
 
-    /// A tenant whose documents are cut into so many chunks that one extraction job does not do.
+    /// A tenant whose documents have more chunks than one extraction job takes.
     async fn tenant(&self, id: &str) -> TenantContext {
         let tenant = self.bench.tenant(id).await;
         let catalog = self.stores(&tenant).catalog();
@@ -213,7 +213,7 @@ async fn one_extraction_started_again_brings_its_document_to_the_end() {
     assert_eq!((site.snapshot(&acme).await, site.dead(&acme)), (expected, vec![]));
 }
 
-/// What it left behind fails: the document says so, and starting that again goes on from there.
+/// A job that it enqueued fails: the document shows that, and redriving that job continues the work.
 #[tokio::test]
 async fn a_chain_that_fails_again_can_be_started_again() {
     let site = Site::start().await;

@@ -30,7 +30,7 @@ async fn ingest_both(bed: &Bed) -> [(TestTenant, &'static str); 2] {
     [(acme, "Quietwater"), (other, "Stillbrook")]
 }
 
-/// `records` are (whose, what). Each tenant's secret must be found, in that tenant's records only.
+/// `records` are (tenant, text). Each tenant's secret must be found, in that tenant's records only.
 fn assert_apart(store: &str, tenants: &[(TestTenant, &str); 2], records: &[(String, String)]) {
     for (tenant, secret) in tenants {
         let owners: BTreeSet<_> = records
@@ -42,14 +42,14 @@ fn assert_apart(store: &str, tenants: &[(TestTenant, &str); 2], records: &[(Stri
     }
 }
 
-/// Rows as records: whose they are says their `tenant_id`.
+/// Rows as records: their `tenant_id` names the tenant.
 fn records(rows: Vec<Value>, tenants: &[(TestTenant, &str); 2]) -> Vec<(String, String)> {
     let whose = |row: &Value| row["tenant_id"].as_str().unwrap_or("nobody").to_owned();
     let known = |owner: &String| tenants.iter().any(|(tenant, _)| tenant.id == *owner) || owner == "nobody";
     rows.into_iter().map(|row| (whose(&row), row.to_string())).filter(|(owner, _)| known(owner)).collect()
 }
 
-/// Every file of the data directory: each tenant has files of its own, and their paths say whose.
+/// Every file of the data directory: each tenant has files of its own, and their paths name it.
 #[tokio::test]
 async fn no_file_holds_what_is_another_tenants() {
     let bed = Bed::embedded().await;
@@ -97,8 +97,7 @@ async fn no_row_document_or_node_holds_what_is_another_tenants() {
     for table in postgres.rows("", tables).await.unwrap() {
         let table = table["name"].as_str().unwrap().to_owned();
         for (tenant, _) in &tenants {
-            // Row level security lets nobody see all rows at once; what a tenant sees is asked as that
-            // tenant.
+            // Row level security never shows all rows at once; each tenant's rows are read as that tenant.
             let enter = format!("select set_config('app.tenant_id', '{}', true)", tenant.id);
             let seen = postgres.rows(&enter, &format!("select * from {table}")).await.unwrap();
             assert!(seen.iter().all(|row| row["tenant_id"] == tenant.id.as_str()), "{table}: a foreign row");

@@ -112,7 +112,7 @@ async fn a_tenant_gets_no_more_members_and_no_second_key_of_a_name() {
     let eves = users[2]["api_key"].as_str().unwrap();
     let list = api.bearer(Method::GET, "/api/v1/tenants/acme/kbs/default/documents", eves);
     problem(&send(list).await, 401, "credentials_invalid");
-    // Who is in is in: only those without room are told again.
+    // Existing members stay: only users without room are reported again.
     let again = import_under(&api, &plans, &users).await.unwrap();
     assert_eq!(again.iter().map(|said| said.refused).collect::<Vec<_>>(), [false, true, true]);
 }

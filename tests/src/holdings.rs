@@ -11,14 +11,14 @@ use stores::{Stores, TenantStores};
 /// was written.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Holdings {
-    /// What the stores hold.
+    /// The contents of the stores.
     pub stored: String,
     /// How much there is of everything, in the catalog and in the queue.
     pub counted: String,
 }
 
 impl Holdings {
-    /// What there is now. `names` are those of the documents whose texts, chunks and originals are looked for, in
+    /// The current contents. `names` are those of the documents whose texts, chunks and originals are looked for, in
     /// every knowledge base, also in one that is being deleted.
     ///
     /// # Panics

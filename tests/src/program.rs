@@ -94,7 +94,7 @@ impl Program {
         Self { child, said: Arc::default(), url, operator_key }
     }
 
-    /// What it said on standard error since it listens.
+    /// Its output on standard error since it listens.
     #[must_use]
     pub fn said(&self) -> String {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -127,7 +127,7 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         let pid = self.child.id().to_string();
-        // Ctrl-C, so that it stops its Redis too; a killed one is gone already.
+        // Ctrl-C, so that it stops its Redis too; a killed process is gone already.
         let _ = Command::new("kill").args(["-INT", &pid]).stderr(Stdio::null()).status();
         let _ = self.child.wait();
     }

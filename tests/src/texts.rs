@@ -1,4 +1,4 @@
-//! Documents whose names are the same and whose facts are not, so that a leak would show.
+//! Documents with the same names but different facts, so that a leak would show.
 
 /// A short text about the same people and products, true for one tenant only: `secret` is in it and nowhere
 /// else.

@@ -1,5 +1,4 @@
-//! The stores on real servers, without a worker: one that ran beside these tests would relay their outbox
-//! rows.
+//! The stores on real servers, without a worker: a worker beside these tests would relay their outbox rows.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 

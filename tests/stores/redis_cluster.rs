@@ -38,7 +38,7 @@ async fn the_stores_conform() {
     stores::conformance::exercise(&open(&cluster, &directory).await).await;
 }
 
-/// Goal: nothing of a tenant that is gone is left on any node, and a look-alike keeps everything.
+/// Goal: nothing of a deleted tenant is left on any node, and a tenant with a similar id keeps everything.
 /// Method: values on every master, before and after a replica has taken its master's place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenants_values_are_cleared_on_every_node() {

@@ -1,5 +1,6 @@
 //! Accepting a request: everything it means is written in one transaction, under its `Idempotency-Key`, and only then
-//! handed to the queue. If the queue is away the request is accepted all the same: the outbox relay delivers later.
+//! handed to the queue. If the queue does not answer, the request is accepted all the same: the outbox relay delivers
+//! later.
 
 mod new_tenant;
 mod submission;

@@ -25,13 +25,13 @@ use crate::state::ApiState;
 pub struct TenantRequest {
     /// Its id, if the caller chose one.
     pub id: Option<TenantId>,
-    /// What people call it.
+    /// Display name.
     pub name: String,
     /// The plan that sets its share and limits.
     pub plan: String,
     /// The user to be made as its first ADMIN.
     pub founder: Option<User>,
-    /// Its first member, if that is a person who has credentials already.
+    /// Its first member, if a person with valid credentials created it.
     pub member: Option<(Identity, Role)>,
 }
 
@@ -41,7 +41,7 @@ pub struct AcceptedTenant {
     tenant: NamedTenant,
     /// The job that prepares it.
     job_id: JobId,
-    /// Where the tenant is shown.
+    /// URL of the tenant.
     location: String,
     api_key_id: ApiKeyId,
     /// The tenant's first API key. It is shown here and nowhere else.
@@ -56,7 +56,7 @@ pub struct AcceptedTenant {
 #[derive(Debug, Serialize, JsonSchema)]
 struct NamedTenant {
     id: TenantId,
-    /// What people call it.
+    /// Display name.
     name: String,
     /// The label of its subdomain.
     slug: String,
@@ -68,7 +68,7 @@ struct NamedTenant {
 /// key: it is derived, not stored, so the same request under the same idempotency key gets it again.
 ///
 /// # Errors
-/// When the tenant exists, the idempotency key stands for another request, or a store is away.
+/// When the tenant exists, the idempotency key was used for another request, or a store does not answer.
 pub async fn accept_tenant(
     app: &ApiState,
     who: &TenantMaker,
@@ -119,7 +119,7 @@ fn derived_id(keys: &KeyDerivation, idempotency_key: &str) -> TenantId {
     format!("t-{digits}").parse().expect("a letter, a dash and hexadecimal digits are a label")
 }
 
-/// Random, so that a tenant made again under the id of one that is gone does not get the old one's key.
+/// Random, so that a tenant created again under a deleted tenant's id does not get the old key.
 fn fresh_key_id() -> ApiKeyId {
     let random = uuid::Uuid::now_v7().simple().to_string();
     random[16..].parse().expect("hexadecimal digits are an API key id")
@@ -132,7 +132,7 @@ fn body(tenant: &TenantId, request: &TenantRequest, key: &ApiKeyId, job_id: JobI
         job_id,
         location: tenant_location(tenant),
         api_key_id: key.clone(),
-        // Put in when it is answered: what is kept of an answer holds no secrets.
+        // Added when the answer is sent: the stored answer holds no secrets.
         api_key: None,
         username: request.founder.as_ref().map(|founder| founder.name.as_str().to_owned()),
     }
@@ -154,7 +154,7 @@ fn with_api_key(
 /// API key is not shown.
 ///
 /// # Errors
-/// When a store is away.
+/// When a store does not answer.
 pub(crate) async fn create_by_settings(
     app: &ApiState,
     tenant: &TenantId,
@@ -176,7 +176,7 @@ pub(crate) async fn create_by_settings(
 /// Makes the tenant of an installation that has one only.
 ///
 /// # Errors
-/// When a store is away.
+/// When a store does not answer.
 pub(crate) async fn create_only_tenant(app: &ApiState) -> Result<(), Problem> {
     match app.resolution().only_tenant.clone() {
         Some(tenant) => create_by_settings(app, &tenant, None).await,
@@ -184,7 +184,7 @@ pub(crate) async fn create_only_tenant(app: &ApiState) -> Result<(), Problem> {
     }
 }
 
-/// How long an answer waits for the queue. Workers tell it what it was not told here.
+/// How long an answer waits for the queue. Limits that the queue did not receive by then are sent by the workers.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 /// How often the settings may change in between before the rest is left to the workers.
 const TRIES: u32 = 8;
@@ -196,7 +196,8 @@ pub(crate) async fn apply_settings(app: &ApiState, stores: &TenantStores) -> Res
     told.unwrap_or(Ok(false))
 }
 
-/// Repeats until the catalog still says what the queue was told, so that of two changes at once the later one wins.
+/// Repeats until the catalog still has the limits that the queue was given, so that of two concurrent changes the
+/// later one is in force.
 async fn tell_queue(app: &ApiState, stores: &TenantStores) -> Result<bool, Problem> {
     let catalog = stores.catalog();
     for _ in 0..TRIES {

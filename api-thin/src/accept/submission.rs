@@ -1,4 +1,4 @@
-//! The way of a request that causes work: replay under its `Idempotency-Key`, room in the queue, one transaction that
+//! Accepting a request that causes work: replay under its `Idempotency-Key`, room in the queue, one transaction that
 //! writes everything, delivery to the queue.
 
 use std::time::Duration;
@@ -28,23 +28,23 @@ pub(crate) struct Submission<'a> {
     pub(crate) fingerprint: Fingerprint,
 }
 
-/// Returned when other requests changed the same thing each time that this one was tried.
+/// Returned when the retries of an upload are exhausted, because other requests changed its documents each time.
 pub(crate) fn retries_exhausted() -> Problem {
     Problem::new(Code::UploadConflict, "try again in a moment").retry_after_s(1)
 }
 
 impl Submission<'_> {
-    /// The answer that the same request got before. Saves the work of a request that is not new; that no
-    /// request is accepted twice is ensured by [`Submission::accept`].
+    /// The stored answer to an earlier request with the same `Idempotency-Key`. Only saves work:
+    /// [`Submission::accept`] checks the key again in its transaction, so that no request is accepted twice.
     pub(crate) async fn earlier<T, const STATUS: u16>(&self) -> Result<Option<Answer<T, STATUS>>, Problem> {
         let Some(key) = &self.key.0 else { return Ok(None) };
         let replay = self.stores.catalog().replay(key).await?;
         replay.map(|replay| self.again(replay)).transpose()
     }
 
-    /// Writes everything that the request means, or nothing, and hands its jobs to the queue. `body` is its answer.
-    /// `None` when another request uploaded one of the documents since its revision was read: read it again and try
-    /// again.
+    /// Writes everything that the request changes in one transaction, then hands its jobs to the queue. `body` is its
+    /// answer. `None` on a conflict: another request uploaded one of the documents since its revision was read. The
+    /// caller reads the revision again and retries.
     pub(crate) async fn accept<T: Serialize, const STATUS: u16>(
         &self,
         acceptance: Acceptance,
@@ -54,6 +54,7 @@ impl Submission<'_> {
         let acceptance = Acceptance { idempotency: self.idempotency(&answer), ..acceptance };
         let now = self.app.clock().now();
         match self.stores.catalog().accept(&acceptance, now).await? {
+            // Delivered after the commit. If that fails, the jobs stay in the outbox and the relay delivers them.
             Accepted::New => {
                 deliver(self.app, self.stores, acceptance.jobs).await;
                 Ok(Some(answer))
@@ -98,9 +99,9 @@ impl Submission<'_> {
     }
 }
 
-/// Digest of what a request asks for, so that an `Idempotency-Key` cannot be used for something else.
+/// Digest of a request's contents, so that an `Idempotency-Key` cannot be used for another request.
 ///
-/// It covers what was asked, not how: the same documents as multipart or as JSON are the same request.
+/// It covers the meaning, not the encoding: the same documents as multipart or as JSON are the same request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint(String);
 
@@ -124,11 +125,12 @@ impl Fingerprint {
     }
 }
 
-/// How long an answer waits for the queue. What is not delivered by then goes on in the background, and what
-/// is not delivered at all stays in the outbox.
+/// How long an answer waits for the queue. A slower delivery goes on in the background, and undelivered jobs stay in
+/// the outbox.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Hands accepted jobs to the queue and takes them out of the outbox. Never fails: they are accepted already.
+/// Pushes accepted jobs to the queue and deletes them from the outbox. Never fails: what cannot be pushed stays in the
+/// outbox, from where the relay delivers it.
 pub(crate) async fn deliver(app: &ApiState, stores: &TenantStores, jobs: Vec<StampedJob>) {
     let (app, stores) = (app.clone(), stores.clone());
     // A task of its own: a client that hangs up shall not stop the delivery halfway.
@@ -159,8 +161,8 @@ async fn push(app: &ApiState, stores: &TenantStores, jobs: &[StampedJob]) {
 /// How long an answer waits for the queue to say whether there is room.
 const LIMITS_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Refuses jobs for which their tenant has no room, before anything of them is written. A queue that is away
-/// refuses nothing: what is accepted then is delivered later.
+/// Refuses jobs for which their tenant has no room in the queue, before anything is written. When the queue does not
+/// answer, nothing is refused: the accepted jobs are delivered later.
 ///
 /// # Errors
 /// When a limit is reached.

@@ -22,7 +22,7 @@ use crate::config::AccountRules;
 use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
 
-/// What [`Accounts`] works with.
+/// The dependencies of [`Accounts`].
 pub struct AccountsParts {
     /// Users and sessions.
     pub identities: Arc<Identities>,
@@ -32,7 +32,7 @@ pub struct AccountsParts {
     pub tokens: Option<OwnTokens>,
     /// Derives refresh tokens.
     pub keys: KeyDerivation,
-    /// Who may try what how often.
+    /// The rules for accounts and the login throttle.
     pub rules: AccountRules,
     /// Tells the time.
     pub clock: SharedClock,
@@ -57,9 +57,9 @@ pub struct Credentials {
 
 /// A session that has begun, and its tokens.
 pub struct LoggedIn {
-    /// Who.
+    /// The user that logged in.
     pub user: UserName,
-    /// Where, and as what; `None` for a super-admin who acts in no tenant.
+    /// The tenant and the user's role in it; `None` for a super-admin who acts in no tenant.
     pub tenant: Option<(TenantId, Role)>,
     /// Good for [`OwnTokens::LIFE`].
     pub access_token: String,
@@ -89,7 +89,7 @@ impl Accounts {
         &self.passwords
     }
 
-    /// Where a person is a member.
+    /// The memberships of a person, over all tenants.
     ///
     /// # Errors
     /// When the catalog does not answer.
@@ -120,10 +120,10 @@ impl Accounts {
         self.parts.identities.invitation_of(&token.tenant, &token.stored(), now).await
     }
 
-    /// The account that accepts an invitation: the one that is there, if this is its password, or a new one.
+    /// The account that accepts an invitation: the existing one, if the password is correct, or a new one.
     ///
     /// # Errors
-    /// When it is there and the password is another, or no account can have this name or password.
+    /// When the account exists and the password is wrong, or the name or password is not allowed for a new one.
     pub async fn invitee(&self, name: UserName, password: SecretString) -> Result<Invitee, LogInRefused> {
         if self.parts.tokens.is_none() {
             return Err(LogInRefused::NoTokens);
@@ -178,10 +178,10 @@ impl Accounts {
         Ok(self.logged_in(tokens, session, tenant))
     }
 
-    /// Goes on with a session: the refresh token is worth nothing afterwards, whatever comes of it.
+    /// Renews a session. The refresh token is used up afterwards, also when this fails.
     ///
     /// # Errors
-    /// When the session does not go on, and why.
+    /// When the session is not renewed, with the reason.
     pub async fn renew(&self, refresh_token: &str) -> Result<LoggedIn, LogInRefused> {
         let tokens = self.parts.tokens.as_ref().ok_or(LogInRefused::NoTokens)?;
         let token = RefreshToken::read(refresh_token, &self.parts.keys)?;
@@ -254,8 +254,8 @@ impl Accounts {
         self.parts.rules.super_admins.contains(&user.identity())
     }
 
-    /// The user whose password this is. Whether the user exists makes no difference, neither in what is said
-    /// nor in how long it takes nor in what is counted.
+    /// Checks a password and returns its user. An unknown user and a wrong password cannot be told apart: same error,
+    /// same duration, same counting.
     async fn check(&self, username: &str, password: SecretString) -> Result<UserName, LogInRefused> {
         let Ok(name) = username.parse::<UserName>() else {
             self.passwords.verify(password, None).await?;
@@ -274,7 +274,7 @@ impl Accounts {
         Ok(name)
     }
 
-    /// The tenant that a user acts in: the one that is named, or else the only one.
+    /// The tenant that a user acts in: the named one, or else the only one the user is a member of.
     async fn choose(
         &self,
         user: &UserName,
@@ -324,7 +324,7 @@ impl Turns {
     }
 }
 
-/// Why a log-in, or what else needs a password, is refused.
+/// Why a log-in, or another request with a password, is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LogInRefused {
     /// There is no such user, or the password is another. One text for both.
@@ -333,7 +333,7 @@ pub enum LogInRefused {
     /// Too many tries.
     #[error("too many attempts: wait, then try again")]
     TooMany(Duration),
-    /// The user is a member of no tenant, or not of the one that they named.
+    /// The user is a member of no tenant, or not of the named one.
     #[error("the user is not a member of {}", .0.as_ref().map_or("any tenant", |_| "this tenant"))]
     NoMember(Option<TenantId>),
     /// The user has to say which of their tenants they mean.
@@ -348,7 +348,7 @@ pub enum LogInRefused {
     /// This installation issues no tokens.
     #[error("this installation issues no tokens: it has no TENANTRY_JWT_SECRET")]
     NoTokens,
-    /// The name is kept for those who run the installation.
+    /// The name is reserved for the operator.
     #[error("choose another username")]
     Reserved,
     /// No account can have this password.

@@ -1,4 +1,4 @@
-//! People who log in: passwords, sessions, and how often a caller may try.
+//! User accounts: passwords, sessions, and the login throttle.
 
 mod log_in;
 mod password;

@@ -28,7 +28,7 @@ pub enum Hashing {
 #[error("expected {} to {} characters", Passwords::MIN_CHARS, Passwords::MAX_CHARS)]
 pub struct PasswordFault;
 
-/// As expensive as a real one, so that a user who does not exist takes as long as a wrong password.
+/// A hash at full cost, checked for unknown users so that they take as long as a wrong password.
 const DECOY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$BDpxh3TFcr2KJa2+sb/NXA$qqlAJmTxpB9A67xSyZk+tmrrNmYClY/fqig7ceZNsSM";
 
@@ -55,7 +55,7 @@ impl Passwords {
         if (Self::MIN_CHARS..=Self::MAX_CHARS).contains(&chars) { Ok(()) } else { Err(PasswordFault) }
     }
 
-    /// Whether `hash` is one that passwords can be checked against: a PHC string of argon2 whose cost is sane.
+    /// Whether `hash` can be checked against: a PHC string of argon2 whose cost is within bounds.
     #[must_use]
     pub fn takes(hash: &str) -> bool {
         let Ok(hash) = PasswordHash::new(hash) else { return false };

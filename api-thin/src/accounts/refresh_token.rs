@@ -4,13 +4,13 @@ use uuid::Uuid;
 
 use crate::auth::{KeyDerivation, SecretHash};
 
-/// A refresh token: `rt_{session}_{generation}_{secret}`. Its secret is derived, so that nothing is stored from
-/// which one could be made, and a guess is told from a token that was used before.
+/// A refresh token: `rt_{session}_{generation}_{secret}`. The secret is derived from a key: nothing is stored from
+/// which a token could be made, and a guessed token can be told from one that was used before.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken {
     /// The session that it renews.
     pub session: Uuid,
-    /// Which of the session's tokens it is.
+    /// The number of the token in its session. Each renewal raises it by one.
     pub generation: u32,
 }
 

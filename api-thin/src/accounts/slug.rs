@@ -3,10 +3,10 @@ use jobs::tenant::TenantId;
 /// Why a text cannot be the id of a tenant that signs up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SlugFault {
-    /// It could not be part of a host name, or looks like one that is encoded.
+    /// It could not be part of a host name, or looks like an encoded name.
     #[error("expected 3 to 63 of a-z, 0-9 and -, neither first nor last a -, and not -- as third and fourth")]
     Shape,
-    /// It is kept for the installation.
+    /// It is reserved for the installation.
     #[error("this name is reserved: choose another")]
     Reserved,
 }

@@ -14,7 +14,7 @@ use super::secret::SecretHash;
 /// An API key: `tk_{tenant}_{key id}_{secret}`. Neither a tenant nor a key id contains `_`.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
-    /// Whose key it claims to be.
+    /// The tenant that the key claims to belong to.
     pub tenant: TenantId,
     /// The part that finds its row.
     pub id: ApiKeyId,
@@ -27,7 +27,7 @@ pub struct ApiKey {
 pub struct InvalidApiKey;
 
 impl ApiKey {
-    /// What every API key begins with.
+    /// The prefix of every API key.
     pub const PREFIX: &'static str = "tk_";
 
     /// A key with a random id and secret.
@@ -77,7 +77,7 @@ impl FromStr for ApiKey {
     }
 }
 
-/// How many keys are remembered.
+/// Maximum number of cached keys.
 const KEYS_MAX: usize = 10_000;
 /// How often the use of one key is written down.
 const EVERY: TimeDelta = TimeDelta::minutes(1);

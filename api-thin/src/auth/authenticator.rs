@@ -20,7 +20,7 @@ use super::key_derivation::KeyDerivation;
 use super::secret::SecretHash;
 use super::token::{InvalidToken, Origin, TokenClaims, Tokens, UnverifiedToken};
 
-/// Why credentials do not tell who asks.
+/// Why credentials do not authenticate a caller.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// They are not valid. One text for every reason that a guesser could learn from.
@@ -55,15 +55,15 @@ pub struct Authenticator {
     pub sessions: Sessions,
     /// The operator's key, if there is one.
     pub operator: Option<SecretHash>,
-    /// People who may do what the operator may.
+    /// People with the operator's permissions.
     pub super_admins: BTreeSet<Identity>,
-    /// Whether a token that the product signed counts for a person who is no member.
+    /// Whether a token that the product signed is valid for a person who is not a member.
     pub tokens_without_membership: bool,
     /// Whether a token for a tenant that does not exist creates it.
     pub auto_provision: bool,
 }
 
-/// A person whose token is good, wherever they are a member.
+/// A person with a valid token, wherever they are a member.
 struct Person {
     identity: Identity,
     /// The session that the token ends with, if it came from a log-in here.
@@ -112,8 +112,8 @@ impl Authenticator {
         Ok(Principal::SuperAdmin(SuperAdmin { identity, member, session }))
     }
 
-    /// Whose token it is, wherever they are a member. A session is what tells an account from a person that another
-    /// program, which signs with the same secret, calls by the same name.
+    /// Checks a token and returns its person, wherever they are a member. The session in the token tells an account
+    /// from a person of the same name in another program that signs with the same secret.
     async fn person(&self, token: &str) -> Result<Person, AuthError> {
         let (claims, origin) = self.tokens.verify(token).await?;
         let session = claims.sid.filter(|_| origin == Origin::Own);
@@ -131,10 +131,10 @@ impl Authenticator {
         Ok(Person { identity, session, claims })
     }
 
-    /// The person whose token was presented, wherever they are a member; `None` for credentials of no person.
+    /// The person of the presented token, wherever they are a member; `None` for other credentials.
     ///
     /// # Errors
-    /// When the token is not valid, or a server that knows does not answer.
+    /// When the token is not valid, or the issuer or the catalog does not answer.
     pub async fn identity(&self, presented: &Presented) -> Result<Option<Identity>, AuthError> {
         match presented {
             Presented::Token(token) if self.by_operator_key(&token.as_str().into()).is_err() => {
@@ -146,8 +146,8 @@ impl Authenticator {
         }
     }
 
-    /// What the tenant says that the person is, or less if the token says less: a signer is trusted about who a person
-    /// is, not about what they may do here.
+    /// The person's role in the tenant, or less if the token says less: a signer is trusted about the person's
+    /// identity, not about their permissions here.
     async fn member(&self, person: &Person) -> Result<Member, AuthError> {
         let Person { identity, session, claims } = person;
         let tenant = claims.tenant_id.clone().ok_or(refused(InvalidToken::Refused))?;
@@ -163,8 +163,8 @@ impl Authenticator {
         Ok(Member { tenant, actor, role, permissions, kb, session: *session })
     }
 
-    /// A person who is no member has a role only where the operator chose so: that of a token which the product signed,
-    /// or, in a tenant that does not exist yet, that of the person who creates it.
+    /// The role of a person who is not a member, if the operator allowed one: that of a token which the product
+    /// signed, or, in a tenant that does not exist yet, that of the person who creates it.
     async fn role_of_non_member(&self, person: &Person, tenant: &TenantId) -> Result<Role, AuthError> {
         let Person { identity, claims, .. } = person;
         let signed_by_product = *identity.provider() == Provider::Product;
@@ -196,9 +196,8 @@ impl Authenticator {
         }
     }
 
-    /// The first key of a tenant has no row until the provisioning job stores it. Its holder is to be
-    /// told that the tenant is not ready rather than that their key is wrong; only we could have derived its
-    /// secret.
+    /// The first key of a tenant has no row until the provisioning job stores it. Its holder is told that the tenant
+    /// is not ready rather than that the key is wrong; only this installation could have derived its secret.
     async fn holder_of_first_key(&self, key: &ApiKey) -> Result<Member, AuthError> {
         let derived = ApiKey::derived(&self.keys, &key.tenant, &key.id).secret_hash();
         if derived != key.secret_hash() {
@@ -228,14 +227,14 @@ fn refused(token: InvalidToken) -> AuthError {
     AuthError::Token(token.into())
 }
 
-/// Who asks, as far as their credentials prove it.
+/// The authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// Runs the installation: makes tenants and watches them, and is a member of none.
     Operator,
     /// Belongs to one tenant.
     Member(Member),
-    /// A person who may also do what the operator may.
+    /// A person with the operator's permissions as well.
     SuperAdmin(SuperAdmin),
 }
 
@@ -247,10 +246,10 @@ impl Principal {
     }
 }
 
-/// A person who may do what the operator may, and in their own tenant what they are there.
+/// A person with the operator's permissions and, in their own tenant, those of their membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuperAdmin {
-    /// Who.
+    /// The person.
     pub identity: Identity,
     /// What they are in the tenant that their token names, if it names one.
     pub member: Option<Member>,
@@ -263,9 +262,9 @@ pub struct SuperAdmin {
 pub struct Member {
     /// The only tenant that the credentials reach.
     pub tenant: TenantId,
-    /// Whose credentials they are.
+    /// The actor that the credentials belong to.
     pub actor: Actor,
-    /// What they are in the tenant.
+    /// Their role in the tenant.
     pub role: Role,
     /// What they may do now in what the credentials reach, where the row that proved the credentials says so; else the
     /// directory is to be asked.
@@ -285,7 +284,7 @@ impl Member {
     }
 }
 
-/// What a request shows to say who it is. Nothing of it is checked yet.
+/// The credentials of a request, not verified yet.
 #[derive(Clone)]
 pub enum Presented {
     /// An API key of a tenant.

@@ -38,7 +38,7 @@ impl InvitationToken {
         format!("{}{}_{}_{}", Self::PREFIX, self.tenant, self.id.simple(), self.secret.expose_secret())
     }
 
-    /// What finds the row of the invitation.
+    /// The id and the hash under which the invitation's row is stored.
     #[must_use]
     pub fn stored(&self) -> InvitationSecret {
         InvitationSecret { id: self.id, sha256: SecretHash::of(&self.secret).to_hex() }

@@ -11,7 +11,7 @@ use super::secret::ShortSecret;
 
 /// Of the tag that a sealed text begins with.
 const TAG_BYTES: usize = 16;
-/// What one HMAC hides.
+/// Bytes of key stream from one HMAC.
 const BLOCK_BYTES: usize = 32;
 
 /// Derives secrets from one secret of the installation, so that an answer which holds one can be given again without

@@ -1,5 +1,5 @@
-//! Who asks, and what they may reach. Nothing here knows of HTTP frameworks: headers come in as text, and
-//! what goes out is a [`Principal`] or a reason why not.
+//! Authentication: from header values as text to a [`Principal`], or the reason for its refusal. Independent of HTTP
+//! frameworks.
 
 mod api_key;
 mod authenticator;

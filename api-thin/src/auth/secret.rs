@@ -22,7 +22,7 @@ impl ShortSecret {
     }
 }
 
-/// SHA-256 of a secret. Comparing two takes the same time whatever is in them.
+/// SHA-256 of a secret. Comparing takes the same time for all values, so that timing reveals nothing.
 #[derive(Clone)]
 pub struct SecretHash(CtOutput<Sha256>);
 

@@ -31,12 +31,12 @@ pub struct ApiConfig {
 pub struct InvalidConfig {
     /// The environment variable.
     pub setting: &'static str,
-    /// What is wrong and what to do.
+    /// The problem and how to fix it.
     pub problem: String,
 }
 
 impl InvalidConfig {
-    /// A setting and what is wrong with it.
+    /// A setting and its problem.
     pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self { setting, problem: problem.into() }
     }
@@ -105,7 +105,7 @@ pub struct ApiRules {
     pub limits: RequestLimits,
     /// How many connections there may be, and how long each may be silent.
     pub connections: ConnectionLimits,
-    /// Who may log in, and whose tokens are taken.
+    /// Which accounts and issuers may authenticate callers.
     pub identity: IdentityConfig,
     /// How requests say which tenant they are about.
     pub resolution: Resolution,
@@ -126,9 +126,8 @@ impl ApiSettings {
     }
 }
 
-/// Keys and secrets, as flags and environment variables. `tenantry dev` makes those that are not set and keeps them in
-/// its
-/// data directory.
+/// Keys and secrets, as flags and environment variables. `tenantry dev` makes those that are not set and keeps
+/// them in its data directory.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SecretSettings {
     /// One or two keys that sign jobs, `kid:secret`, the newest first; API and workers need the same. See `tenantry

@@ -31,12 +31,12 @@ pub struct ConnectionLimits {
 impl ConnectionLimits {
     /// The most connections where nothing is set and the process may open enough.
     pub const USUAL_CONNECTIONS: usize = 10_000;
-    /// What is kept for stores, originals and Redis: 64 open tenants of embedded stores take about 500.
+    /// Handles reserved for stores, originals and Redis: 64 open tenants of embedded stores take about 500.
     pub const USUAL_RESERVE: usize = 1_024;
     /// With fewer the API is of no use.
     const LEAST: usize = 16;
 
-    /// For a listener that few should reach, such as a health check: with so few handles it needs no reserve.
+    /// For a listener with few clients, such as a health check: with so few handles it needs no reserve.
     #[must_use]
     pub fn of_health_checks() -> Self {
         Self {
@@ -137,7 +137,7 @@ impl ConnectionSettings {
 pub(crate) fn raise_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
-    // Refused where the system's own limit is lower than what it calls the hard one: the limit of before stays.
+    // The system may refuse the limit that it reports as the hard one: the current limit stays then.
     let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised.current } else { limit.current };
     limit.map_or(usize::MAX, |handles| usize::try_from(handles).unwrap_or(usize::MAX))
 }

@@ -1,4 +1,4 @@
-//! Who may log in and sign up, and whose tokens are taken.
+//! Settings for accounts, sign-up and token issuers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use stores::model::{GateRule, UserName};
 use super::api::InvalidConfig;
 use crate::auth::{ExternalIssuer, TokenNames};
 
-/// Who may log in, and whose tokens are taken.
+/// Which accounts may log in, and which issuers' tokens are accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IdentityConfig {
     /// Whom our own tokens are from and for.
     pub tokens: TokenNames,
-    /// Another issuer whose tokens are taken.
+    /// An external issuer whose tokens are accepted.
     pub issuer: Option<ExternalIssuer>,
-    /// Who may make an account, and how often a log-in may be tried.
+    /// The rules for new accounts, and the login throttle.
     pub rules: AccountRules,
-    /// Whether a token that is signed with our secret counts for a person who is no member.
+    /// Whether a token that is signed with our secret is valid for a person who is not a member.
     pub tokens_without_membership: bool,
 }
 
@@ -28,7 +28,7 @@ impl IdentityConfig {
     pub(crate) const JWKS_URL: &'static str = "TENANTRY_OIDC_JWKS_URL";
 }
 
-/// Who may make an account, and how often a log-in may be tried.
+/// The rules for new accounts, and the login throttle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRules {
     /// How often in a row a password may be wrong, and how long the user is locked then.
@@ -39,7 +39,7 @@ pub struct AccountRules {
     pub sign_up: Switch,
     /// How often one address may sign up; `None`: as often as it likes.
     pub sign_ups_per_address: Option<GateRule>,
-    /// People who may do what the operator may.
+    /// People with the operator's permissions.
     pub super_admins: BTreeSet<Identity>,
 }
 
@@ -209,7 +209,7 @@ fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-/// An empty variable is one that is not set.
+/// An empty variable counts as not set.
 fn given(value: Option<&String>) -> Option<String> {
     value.filter(|value| !value.is_empty()).cloned()
 }

@@ -31,7 +31,7 @@ use super::socket::{Activity, Socket};
 use crate::config::ConnectionLimits;
 use crate::problem::{Code, Problem};
 
-/// How many connections that were told to close may still hold their handles.
+/// How many connections that are being closed may still hold their handles.
 const CLOSING: usize = 32;
 /// How long to wait after the system has refused a connection for want of something.
 const WAIT: Duration = Duration::from_millis(100);
@@ -66,7 +66,7 @@ pub async fn listen(
     while open.join_next().await.is_some() {}
 }
 
-/// Finds a place for a connection, or says that there is none.
+/// Enters a connection into the table, or refuses it when the table is full.
 fn enter(
     connections: &Connections,
     stream: TcpStream,
@@ -76,12 +76,12 @@ fn enter(
         return Some((stream, peer, place));
     }
     tracing::warn!(%peer, "a connection was refused: all places are taken by callers with credentials");
-    // One that cannot even be told sees its connection close.
+    // If even the refusal cannot be written, the client sees its connection close.
     let _ = refuse(stream);
     None
 }
 
-/// Says without waiting for anything that there is no place.
+/// Writes the refusal without waiting for the client.
 fn refuse(stream: TcpStream) -> io::Result<()> {
     static BUSY: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let problem = Problem::new(Code::Busy, "too many connections at once").retry_after_s(1);
@@ -104,7 +104,7 @@ fn refuse(stream: TcpStream) -> io::Result<()> {
 
 /// Goes on after the system failed to accept a connection.
 async fn withstand(error: &io::Error, connections: &Connections) {
-    // The client was gone before we came to it.
+    // The client had gone before its connection was accepted.
     let is_clients = matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
@@ -116,7 +116,7 @@ async fn withstand(error: &io::Error, connections: &Connections) {
     }
 }
 
-/// How long a connection whose time is over may take to end in order.
+/// How long a connection past its time limit may take to close in order.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How many requests a connection that never showed good credentials may have at once.
 const UNAUTHENTICATED_REQUESTS: usize = 8;

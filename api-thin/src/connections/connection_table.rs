@@ -1,4 +1,4 @@
-//! Who is connected, and who has to leave when all places are taken.
+//! The open connections, and which of them is closed when the table is full.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -31,7 +31,7 @@ impl Connections {
         Ok(Self { most, limits, trusted, table })
     }
 
-    /// How many there may be.
+    /// Maximum number of open connections.
     pub(super) fn most(&self) -> usize {
         self.most
     }
@@ -40,12 +40,12 @@ impl Connections {
         &self.limits
     }
 
-    /// Whether the address is a proxy's, whose connections carry the requests of many.
+    /// Whether the address is a proxy's, whose connections carry the requests of many clients.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         is_trusted(address, &self.trusted)
     }
 
-    /// A place for a connection from `address`; `None` when all are taken by callers with good credentials.
+    /// Enters a connection from `address`; `None` when all places are taken by callers with valid credentials.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
         let is_proxy = self.is_proxy(address);
         self.table().enter(address, is_proxy)
@@ -71,7 +71,7 @@ impl Connections {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        // No call leaves the table half changed: none can panic in between.
+        // No method panics between its changes, so that a poisoned table is still consistent.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,7 +79,7 @@ impl Connections {
 /// Numbered in the order in which they were made.
 pub(super) type ConnectionId = u64;
 
-/// A place in the table.
+/// The entry of one connection in the table; dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) id: ConnectionId,
@@ -87,11 +87,11 @@ pub(super) struct Place {
     pub(super) close: Arc<Notify>,
 }
 
-/// Whose share a connection counts towards.
+/// The share that a connection counts towards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Source {
     Address(ClientAddress),
-    /// Each of a proxy's connections counts alone: it says nothing about who sent what comes through it.
+    /// Each of a proxy's connections counts alone: the address does not tell which client sent the request.
     Proxy(ConnectionId),
 }
 
@@ -279,7 +279,7 @@ mod tests {
         let pair: Vec<_> = (0..2).map(|_| enter(&mut table, "192.0.2.3")).collect();
         let newcomer = enter(&mut table, "192.0.2.4");
         assert_eq!(open(&table), [vec![lonely], crowd[1..].to_vec(), pair.clone(), vec![newcomer]].concat());
-        // Two crowds of two: the one whose oldest is older.
+        // Two addresses with two connections each: the one with the oldest connection loses it.
         let next = enter(&mut table, "192.0.2.5");
         assert_eq!(open(&table), [vec![lonely, crowd[2]], pair, vec![newcomer, next]].concat());
     }
@@ -336,7 +336,7 @@ mod tests {
         let own: Vec<_> = (0..5).map(|_| table.enter(proxy, true).expect("no limit by address").id).collect();
         let stranger = enter(&mut table, "192.0.2.2");
         enter(&mut table, "192.0.2.2");
-        // All crowds have one connection: the oldest leaves.
+        // All addresses have one connection: the oldest is closed.
         assert_eq!(open(&table)[..5], [own[1..].to_vec(), vec![stranger]].concat());
     }
 

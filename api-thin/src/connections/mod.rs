@@ -1,9 +1,9 @@
-//! Connections before anything is known of who is at their other end: how many there may be, how long each may
-//! take, and which one is closed to make room.
+//! Connections before their callers are authenticated: how many there may be, how long each may take, and which one is
+//! closed to make room.
 //!
-//! A connection whose request brought no good credentials yet is a stranger's. Strangers cost a bounded number of
-//! handles and a bounded time, and never keep others out: when all places are taken, the address with the most
-//! strangers' connections loses its oldest.
+//! A connection is a stranger's until one of its requests has valid credentials. Strangers cost a bounded number of
+//! handles and a bounded time, and never keep authenticated callers out: when the table is full, the address with the
+//! most strangers' connections loses its oldest.
 
 mod client_address;
 mod connection;

@@ -1,4 +1,4 @@
-//! A connection's socket, and what it did when.
+//! A connection's socket, with the times of its reads and writes.
 
 use std::io;
 use std::io::IoSlice;
@@ -15,12 +15,12 @@ use crate::config::ConnectionLimits;
 
 /// How long a client may take nothing of an answer.
 const STALL: Duration = Duration::from_secs(30);
-/// How long, and how much, is read of a body whose request was refused already. Closing at once would make the
-/// system send a reset, upon which clients throw the answer away that they did not read yet.
+/// How long a body is read on after its request was refused. Closing at once would make the system send a reset, and
+/// clients then discard an answer that they have not read yet.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 << 20;
 
-/// A connection's socket. Notes what comes and goes, gives up clients that take no answer, and reads on for a
+/// A connection's socket. Records reads and writes, gives up clients that do not read their answer, and reads on for a
 /// while after a refusal.
 pub(super) struct Socket {
     stream: TcpStream,
@@ -132,7 +132,7 @@ pub(super) struct Activity(Mutex<Moments>);
 
 #[derive(Debug)]
 struct Moments {
-    /// How many requests are being answered.
+    /// Number of requests in progress.
     requests: usize,
     protocol: Protocol,
     /// When the last request ended, or the last bytes of an answer were taken.
@@ -143,7 +143,7 @@ struct Moments {
     has_unread: bool,
 }
 
-/// What is known of the protocol.
+/// The protocol of the connection, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     /// No request came yet.
@@ -215,7 +215,7 @@ impl Activity {
     }
 
     fn moments(&self) -> MutexGuard<'_, Moments> {
-        // Each field is right by itself, whatever a panic left behind.
+        // Each field is valid by itself, so that a poisoned lock is harmless.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,23 +13,24 @@ struct Originals {
     uploads: Vec<Upload>,
 }
 
-/// Originals whose documents are not registered yet: they are stored before, so that a registered document has its
-/// original. Dropped before [`Unregistered::registered`], they go again, however the request ended: refused, failed,
-/// late, or left by its client. What a process leaves that dies in between, the workers remove.
+/// Originals whose documents are not registered yet: they are stored before, so that a registered document always has
+/// its original. Dropped before [`Unregistered::registered`], they are deleted again, however the request ended:
+/// refused, failed, timed out, or abandoned by its client. Originals left by a process that dies in between are
+/// removed by the workers.
 pub(crate) struct Unregistered(Option<Originals>);
 
 impl Unregistered {
     /// Stores the originals.
     ///
     /// # Errors
-    /// When the blob store is away.
+    /// When the blob store does not answer.
     pub(crate) async fn store(
         stores: &TenantStores,
         kb: &KbId,
         uploads: &[Upload],
     ) -> Result<Self, StoreError> {
         let originals = Originals { stores: stores.clone(), kb: kb.clone(), uploads: uploads.to_vec() };
-        // Before the first is stored: what is stored when another fails has to go too.
+        // Created before the first is stored: originals that are stored when a later one fails have to be deleted too.
         let unregistered = Self(Some(originals));
         let blobs = stores.blobs();
         for upload in uploads {

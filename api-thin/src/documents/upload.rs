@@ -20,7 +20,7 @@ const NULS: usize = 20;
 /// A document as the caller sent it.
 #[derive(Debug)]
 pub struct RawDocument {
-    /// Where it stands in the request, for refusals: `documents[3]`.
+    /// Its path in the request, for error messages: `documents[3]`.
     pub place: String,
     /// Its name, unchecked.
     pub name: String,
@@ -45,10 +45,10 @@ pub struct Upload {
     pub sha256: String,
 }
 
-/// Checks all documents of a request. One that is refused refuses them all.
+/// Checks all documents of a request. If one is refused, none is accepted.
 ///
 /// # Errors
-/// The first thing that is wrong, with its place in the request.
+/// The first problem, with its path in the request.
 pub async fn check_uploads(raw: Vec<RawDocument>, limits: &RequestLimits) -> Result<Vec<Upload>, Problem> {
     let limit = limits.document_bytes;
     // Digests of many megabytes would stall the other requests of this thread.
@@ -253,7 +253,7 @@ pub enum UnsupportedMedia {
          text/plain, text/markdown, text/html or application/xhtml+xml"
     )]
     Name(String),
-    /// It declares another encoding than UTF-8.
+    /// The declared encoding is not UTF-8.
     #[error("the declared charset `{0}` is not UTF-8: convert the document to UTF-8")]
     Charset(String),
 }

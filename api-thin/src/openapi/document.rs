@@ -19,7 +19,7 @@ pub(super) const API_KEY: &str = "api_key";
 #[must_use]
 pub fn document() -> OpenApi {
     let mut api = OpenApi { info: info(), tags: tags().into_iter().map(tag).collect(), ..OpenApi::default() };
-    // Only what it writes down is wanted: these routes have no state to serve anything with.
+    // Only the description is used: these routes have no state to serve requests with.
     let _ = documented_routes().finish_api(&mut api);
     let components = api.components.get_or_insert_with(Components::default);
     components.security_schemes.insert(BEARER.to_owned(), ReferenceOr::Item(bearer()));
@@ -114,7 +114,7 @@ fn complete(operation: &mut Operation, route: &Route, place: &str) {
     responses.responses.extend(refusals_of(route));
 }
 
-/// Who may ask, in words.
+/// The access rule of a route, in words.
 fn who(access: Access) -> Option<String> {
     match access {
         Access::Everybody => None,
@@ -130,7 +130,7 @@ fn tag_of(route: &Route, named_elsewhere: bool) -> String {
     if named_elsewhere { format!("{module}, of the caller's tenant") } else { module }
 }
 
-/// The groups of operations, in the order of the table; those that name the tenant in the path first.
+/// The groups of operations, in the order of the table; groups with the tenant in the path first.
 pub(super) fn tags() -> Vec<String> {
     let mut tags = Vec::new();
     for named_elsewhere in [false, true] {
@@ -144,7 +144,7 @@ pub(super) fn tags() -> Vec<String> {
     tags
 }
 
-/// The parameters of a path that its handler leaves to the extractors that let the caller in.
+/// The path parameters that a handler does not read itself, because the authorizing extractors do.
 fn missing_parameters(operation: &Operation, place: &str) -> Vec<ReferenceOr<Parameter>> {
     let known = |name: &str| {
         let data = |parameter: &ReferenceOr<Parameter>| {
@@ -207,7 +207,7 @@ const REFUSALS: &[(u16, &str, &str)] = &[
     ),
 ];
 
-/// The refusals as components.
+/// The error answers as components.
 pub(super) fn refusals() -> impl Iterator<Item = (String, ReferenceOr<Response>)> {
     REFUSALS
         .iter()
@@ -222,7 +222,7 @@ fn problem_response(description: &str) -> Response {
     }
 }
 
-/// The refusals that a route may answer with.
+/// The error answers of a route.
 pub(super) fn refusals_of(route: &Route) -> impl Iterator<Item = (StatusCode, ReferenceOr<Response>)> {
     let writes = route.method != "get";
     let asks_who = route.access != Access::Everybody;

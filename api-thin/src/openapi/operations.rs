@@ -127,7 +127,7 @@ fn headers(context: &mut GenContext, operation: &mut Operation, schema: Schema) 
     add_parameters(context, operation, parameters);
 }
 
-/// Refusals are described for each route alike. What is done here is that their body becomes a component.
+/// Error answers are described for each route alike; this only makes their body a component.
 impl OperationOutput for Problem {
     type Inner = Self;
 

@@ -1,4 +1,4 @@
-//! The body of a refusal, and which errors of ours become which.
+//! The body of an error answer, and which of our errors become which.
 
 use std::borrow::Cow;
 
@@ -42,7 +42,7 @@ pub struct Problem {
 /// A limit that was reached.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Limit {
-    /// Which.
+    /// The name of the limit.
     #[serde(rename = "limit")]
     name: String,
     /// How much there is.
@@ -51,7 +51,7 @@ struct Limit {
     maximum: u64,
 }
 
-/// What is wrong with a request (RFC 9457).
+/// A problem with a request (RFC 9457).
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub(crate) struct ProblemBody<'a> {
@@ -62,7 +62,7 @@ pub(crate) struct ProblemBody<'a> {
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What happened, and what to do.
+    /// What happened, and how to fix it.
     detail: &'a str,
     /// Stable: for programs.
     #[schemars(schema_with = "codes")]
@@ -70,10 +70,10 @@ pub(crate) struct ProblemBody<'a> {
     /// Which field, parameter or part of the request is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
-    /// Which permission the credentials lack.
+    /// The permission that the credentials lack.
     #[serde(skip_serializing_if = "Option::is_none")]
     permission: Option<Permission>,
-    /// Which limit is reached.
+    /// The limit that is reached.
     #[serde(flatten)]
     limit: Option<&'a Limit>,
 }
@@ -142,7 +142,7 @@ impl Problem {
         Self { limit: Some(limit), retry_after_s, ..Self::new(Code::of_quota(quota), detail) }
     }
 
-    /// Which field of the request is meant.
+    /// The field of the request that the problem is about.
     #[must_use]
     pub fn field(self, field: impl Into<String>) -> Self {
         Self { field: Some(field.into()), ..self }
@@ -160,7 +160,7 @@ impl Problem {
         self.code
     }
 
-    /// What is wrong and what to do, for people.
+    /// The problem and how to fix it, for people.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
@@ -219,13 +219,13 @@ impl IntoResponse for Problem {
 const RETRY_AFTER_S: u32 = 2;
 
 impl Problem {
-    /// A fault on our side that stays.
+    /// A permanent error on our side. The cause is logged, not sent.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = report(error), "request failed");
         Self::new(Code::Internal, "the fault was logged; name the X-Request-Id when you report it")
     }
 
-    /// A fault on our side that passes.
+    /// A transient error on our side. The cause is logged, not sent.
     pub(crate) fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(error = report(error), "request failed because a server is away");
         Self::new(Code::Unavailable, "try again in a moment").retry_after_s(RETRY_AFTER_S)

@@ -34,8 +34,8 @@ pub struct ApiCommand {
 }
 
 impl ApiCommand {
-    /// Answers requests until the process is asked to end. `program` is how others on the same data directory are told
-    /// who uses it.
+    /// Serves requests until the process receives a stop signal. `program` is the name that other programs on the same
+    /// data directory show for this one.
     ///
     /// # Errors
     /// When a setting cannot be used or a server does not answer; the text names the setting and the fix.

@@ -14,8 +14,8 @@ use super::console::{flush, say};
 /// The exit code of a program that was started in a way it does not know.
 const USAGE: u8 = 2;
 
-/// Reads the flags and variables of a program. A variable that is empty is one that is not set. What cannot be used
-/// is shown as one line that names the setting, its value and what is expected.
+/// Reads the flags and variables of a program. An empty variable counts as not set. A value that cannot be used is
+/// reported on one line that names the setting, its value and the expected values.
 ///
 /// # Errors
 /// With the code to exit with, after help, version or the line was shown.

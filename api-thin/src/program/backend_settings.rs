@@ -70,17 +70,15 @@ impl StorageSettings {
         Self { files, postgres, mongo_url: None, neo4j_url: None, documents: None, graph: None }
     }
 
-    /// Takes the data directory for `program`, which uses it beside others, if embedded stores live there.
+    /// Locks the data directory for `program`, which shares it with other programs, if embedded stores are in it.
     ///
     /// All programs on the embedded stores of one directory share a Redis: the jobs of one catalog belong into one
-    /// queue.
-    /// So a `tenantry dev` with a Redis of its own is alone in its directory, but for programs that are told to use that
-    /// Redis.
+    /// queue. So a `tenantry dev` with a Redis of its own is alone in its directory, except for programs that are
+    /// configured to use that Redis.
     ///
     /// # Errors
     /// When such a `tenantry dev` uses the directory, which the error names, or it is no directory that this user may
-    /// write
-    /// to.
+    /// write to.
     pub fn take(
         &self,
         redis_url: &SecretString,
@@ -180,7 +178,7 @@ pub async fn connect(config: QueueConfig) -> Result<Queue, InvalidConfig> {
     connected.map_err(|error| InvalidConfig::new("REDIS_URL", error.refusal(&url)))
 }
 
-/// How many parts a queue may have.
+/// The largest number of shards of a queue.
 #[must_use]
 pub fn shard_count() -> RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into())

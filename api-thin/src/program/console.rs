@@ -1,5 +1,5 @@
-//! Standard error, written by a thread of its own: a reader that is gone, slow or full costs lines, never a request
-//! or a job.
+//! Standard error, written by its own thread: when the reader is gone, slow or full, log lines are lost, but no
+//! request or job is delayed.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::VecDeque;
@@ -90,7 +90,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Vec<u8>>,
-    /// Of the lines that wait and of the one that is being written.
+    /// Size of the waiting lines and of the line that is being written.
     bytes: usize,
     writing: bool,
     lost: u64,
@@ -103,7 +103,7 @@ impl State {
 }
 
 impl Console {
-    /// `report` is told how many lines were lost, as soon as the sink has caught up.
+    /// `report` receives the number of lost lines as soon as the sink has caught up.
     fn start(
         sink: impl Write + Send + 'static,
         room_bytes: usize,
@@ -187,14 +187,13 @@ fn write_line(sink: &mut impl Write, mut rest: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Chooses what is logged.
+/// The variable with the log filter.
 const SETTING: &str = "RUST_LOG";
 
-/// Logs to standard error: JSON lines for machines, text at a terminal. `RUST_LOG` chooses what is shown, else
-/// `filter`.
-/// Warns of variables that are no settings.
+/// Logs to standard error: JSON lines for machines, text at a terminal. `RUST_LOG` sets the filter, else `filter`
+/// does. Warns of variables that are no settings.
 ///
-/// Logging never waits for standard error and never fails: lines that it does not take are lost and counted.
+/// Logging never blocks on standard error and never fails: lines that cannot be written are dropped and counted.
 pub fn start_log(filter: &str) {
     let chosen = std::env::var(SETTING).ok().filter(|text| !text.is_empty());
     let chosen = chosen.map(|text| EnvFilter::builder().parse(&text).map_err(|error| (text, error)));
@@ -206,7 +205,7 @@ pub fn start_log(filter: &str) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| LogLine)
-        // It would print to standard error what it could not write to standard error, and panic.
+        // tracing would report an error in writing to standard error on standard error, and panic.
         .log_internal_errors(false);
     // A second start in one process (tests) keeps the first.
     let started = if std::io::stderr().is_terminal() {
@@ -226,7 +225,7 @@ pub fn start_log(filter: &str) {
     warn_of_unknown_variables();
 }
 
-/// Warnings about settings are shown whatever else is.
+/// Adds warnings about settings to any filter.
 fn usual(filter: &str) -> EnvFilter {
     EnvFilter::new(format!("{filter},{SETTINGS_TARGET}=warn"))
 }

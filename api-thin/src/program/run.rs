@@ -35,7 +35,7 @@ pub fn run(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     code
 }
 
-/// Where the API answers.
+/// The address that the API listens on.
 #[derive(Debug, Clone, Args)]
 pub struct ListenSettings {
     /// Address and port to answer on.

@@ -21,16 +21,16 @@ use crate::state::ApiState;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What authorizing a request found out.
+/// The result of authorizing a request.
 pub(super) struct Authorization {
     pub(super) context: TenantContext,
     /// The knowledge base that the request names.
     pub(super) kb: Option<Kb>,
     /// The only knowledge base that the credentials reach.
     pub(super) only_kb: Option<KbId>,
-    /// Whether the caller may do what the operator may, whatever they are in the tenant.
+    /// Whether the caller has the operator's permissions, besides those in the tenant.
     pub(super) is_operator: bool,
-    /// What the tenant may use; `None` for the operator, whose requests are not counted.
+    /// The tenant's limits; `None` for the operator, whose requests are not counted.
     pub(super) limits: Option<TenantLimits>,
 }
 
@@ -54,7 +54,7 @@ async fn check_credentials(parts: &Parts, app: &ApiState) -> Result<Principal, P
     app.authenticator().identify(&presented).await.map_err(problem_of)
 }
 
-/// The person whose token a request shows, if it shows credentials.
+/// The person of the request's token; `None` without credentials.
 pub(super) async fn person(parts: &Parts, app: &ApiState) -> Result<Option<Identity>, Problem> {
     let presented = match presented(parts)? {
         Ok(presented) => presented,
@@ -79,7 +79,7 @@ fn anonymous(app: &ApiState) -> Option<Principal> {
     Some(Principal::Member(Member::anonymous(tenant)))
 }
 
-/// Lets a caller in who has `required`: the principal, and the tenant that the request names.
+/// Authorizes a caller for `required`: the authenticated principal, and the tenant that the request names.
 pub(super) async fn authorize(
     parts: &mut Parts,
     app: &ApiState,
@@ -95,7 +95,7 @@ pub(super) async fn authorize(
         {
             let own = member.tenant.clone();
             match authorize_member(parts, app, member, (tenant, kb), required).await {
-                // Suspending is undone by the operator, who therefore must see a suspended tenant.
+                // Only the operator can resume a suspended tenant, so a super-admin must still see it.
                 Err(problem) if problem.code() == Code::TenantSuspended => {
                     authorize_operator(app, Some(own.as_str().to_owned()), required).await
                 }
@@ -107,8 +107,7 @@ pub(super) async fn authorize(
     authorization.map(|authorization| Authorization { is_operator, ..authorization })
 }
 
-/// The steps in their order. The directory is asked for each fact once; what a handler needs of it is carried in the
-/// [`Authorization`].
+/// The steps in their order. Each fact is read from the directory once; handlers get it from the [`Authorization`].
 async fn authorize_member(
     parts: &Parts,
     app: &ApiState,
@@ -116,7 +115,8 @@ async fn authorize_member(
     (tenant, kb): (Option<String>, Option<String>),
     required: Option<Permission>,
 ) -> Result<Authorization, Problem> {
-    // 1. The credentials are for the tenant that is named.
+    // 1. The credentials are for the named tenant. Checked before the tenant is read, so that a caller learns nothing
+    // about other tenants.
     check_tenant(app, &member, tenant.as_deref())?;
     // 2. It exists. Where the settings say so, a person's valid token creates it, and is answered "not ready".
     let Some(record) = app.directory().tenant(&member.tenant).await? else {
@@ -124,10 +124,10 @@ async fn authorize_member(
     };
     // 3. It is open to its members.
     check_open(record.status)?;
-    // 4. The request counts, whatever becomes of it: who sent it, and that it is about their own tenant, is known.
+    // The request counts, even if a later step refuses it: by now its caller and tenant are known.
     let limits = app.limits_of(&member.tenant).await?;
     count_request(parts, app, &member, &record, &limits).await?;
-    // 5. The caller may do this.
+    // 5. The caller has the required permission.
     let permissions = match required {
         None => {
             check_belongs(app, &member).await?;
@@ -142,7 +142,7 @@ async fn authorize_member(
             allowed
         }
     };
-    // 6. The knowledge base that is named exists, and the credentials reach it.
+    // 6. The named knowledge base exists, and the credentials reach it.
     let kb = match kb {
         None => None,
         Some(named) => Some(reachable_kb(app, &member, &named, required).await?),
@@ -152,7 +152,8 @@ async fn authorize_member(
     Ok(Authorization { context, kb, only_kb: member.kb, is_operator: false, limits: Some(limits) })
 }
 
-/// The credentials are for the tenant that the request names. Whether another one exists makes no difference.
+/// Checks that the credentials are for the named tenant. Reads nothing, so that the answer does not tell whether
+/// another tenant exists.
 pub(super) fn check_tenant(app: &ApiState, member: &Member, named: Option<&str>) -> Result<(), Problem> {
     match named {
         Some(named) if named != member.tenant.as_str() => Err(Problem::new(
@@ -167,7 +168,7 @@ pub(super) fn check_tenant(app: &ApiState, member: &Member, named: Option<&str>)
     }
 }
 
-/// What to answer about a tenant that does not exist. Where `auto_provision` is on, a person's token creates it, and
+/// The answer for a tenant that does not exist. Where `auto_provision` is on, a person's token creates it, and
 /// the person becomes its first member.
 async fn create_or_refuse(app: &ApiState, member: &Member) -> Problem {
     let Actor::User(identity) = &member.actor else { return Problem::not_found() };
@@ -180,8 +181,8 @@ async fn create_or_refuse(app: &ApiState, member: &Member) -> Problem {
     created.map_or_else(|problem| problem, |()| not_ready())
 }
 
-/// What a member may do in what their credentials reach: as the authenticator read it with the credentials, or else as
-/// the directory says.
+/// The member's permissions within the reach of their credentials: those that the authenticator read with the
+/// credentials, or else those in the directory.
 async fn permissions(app: &ApiState, member: &Member) -> Result<Permissions, Problem> {
     let Member { tenant, actor, role, kb, permissions, .. } = member;
     match permissions {
@@ -190,7 +191,7 @@ async fn permissions(app: &ApiState, member: &Member) -> Result<Permissions, Pro
     }
 }
 
-/// A person may have been removed since their token was made; a key was looked up just now.
+/// A person may have been removed since their token was issued; a key was looked up during authentication.
 async fn check_belongs(app: &ApiState, member: &Member) -> Result<(), Problem> {
     let person = matches!(member.actor, Actor::User(_));
     if person && permissions(app, member).await? == Permissions::NONE {
@@ -227,8 +228,8 @@ async fn count_request(
     app.request_quotas().request(&stores, &member.tenant, limits, &parts.extensions, now).await
 }
 
-/// The operator is a member of no tenant: sees how a tenant and its jobs are, and manages it, but never sees its
-/// data.
+/// Authorizes the operator, who is a member of no tenant: sees the state of a tenant and its jobs, and manages it, but
+/// never sees its data.
 pub(super) async fn authorize_operator(
     app: &ApiState,
     tenant: Option<String>,
@@ -245,7 +246,7 @@ pub(super) async fn authorize_operator(
     Ok(Authorization { context, kb: None, only_kb: None, is_operator: true, limits: None })
 }
 
-/// A knowledge base that is being deleted does not exist any more, except for a caller who may delete it once more.
+/// A knowledge base that is being deleted is 404, except for a caller who may delete it: the deletion can be repeated.
 async fn reachable_kb(
     app: &ApiState,
     member: &Member,
@@ -285,8 +286,8 @@ fn problem_of(error: AuthError) -> Problem {
 /// When to look again whether a tenant was provisioned.
 const PROVISIONING_RETRY_S: u32 = 2;
 
-/// Refuses everything in a tenant that is closed to its members. One that is being provisioned is not: they see how
-/// far it is.
+/// Refuses every request in a tenant that is closed to its members. A tenant that is being provisioned is open, so
+/// that they can see its status.
 pub(super) fn check_open(status: TenantStatus) -> Result<(), Problem> {
     match status {
         TenantStatus::Active | TenantStatus::Provisioning => Ok(()),
@@ -297,7 +298,7 @@ pub(super) fn check_open(status: TenantStatus) -> Result<(), Problem> {
     }
 }
 
-/// Refuses what needs a tenant that is in use.
+/// Refuses requests that require an active tenant.
 pub(super) fn check_ready(status: TenantStatus) -> Result<(), Problem> {
     check_open(status)?;
     if status == TenantStatus::Provisioning { Err(not_ready()) } else { Ok(()) }

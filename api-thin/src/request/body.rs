@@ -33,14 +33,14 @@ pub struct Json<T>(pub T);
 pub struct UploadJson<T> {
     /// The body.
     pub body: T,
-    /// What it takes of the memory for uploads, as long as this lives.
+    /// The reserved memory for uploads, held until this is dropped.
     pub room: Option<UploadRoom>,
 }
 
 /// A JSON body that may be left out.
 pub struct OptionalJson<T>(pub T);
 
-/// A JSON merge patch (RFC 7396) of a `T`: what it does not name stays.
+/// A JSON merge patch (RFC 7396) of a `T`: fields that are absent keep their values.
 pub struct MergePatch<T> {
     /// The patch.
     pub value: Value,
@@ -105,7 +105,7 @@ fn content_type(headers: &HeaderMap) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-/// Returned for a body whose Content-Type is not the one that a route takes.
+/// Returned for a body whose Content-Type is not the route's.
 pub(super) fn unsupported(headers: &HeaderMap, wanted: &str) -> Problem {
     not_taken(&content_type(headers), wanted)
 }
@@ -229,7 +229,7 @@ impl<'de> Visitor<'de> for Walk {
     }
 }
 
-/// RFC 7396: what `patch` does not name stays, and what it says is `null` is gone.
+/// RFC 7396: fields that `patch` does not name stay, fields that it sets to `null` are removed.
 pub(crate) fn merge_patch(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -254,8 +254,8 @@ const STEP: usize = 64 << 10;
 const LEAST_RATE: u32 = 1 << 10;
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Whose upload a request is. Inserted by the extractor that authorises the caller: without it no body takes memory of
-/// uploads.
+/// The tenant that uploads. Inserted by the extractor that authorizes the caller: without it no body reserves memory
+/// for uploads.
 #[derive(Debug, Clone)]
 pub(super) struct Uploader(pub(super) TenantId);
 
@@ -285,10 +285,10 @@ impl Incoming {
         Self::open(request, most, Pace::new(idle, is_authenticated), None)
     }
 
-    /// The body of an upload of a caller who was let in.
+    /// The body of an upload, after its caller was authorized.
     ///
     /// # Errors
-    /// When it is announced to be too large.
+    /// When its Content-Length is too large.
     pub(super) fn upload(request: Request, app: &ApiState) -> Result<Self, Problem> {
         let Some(Uploader(tenant)) = request.extensions().get().cloned() else {
             tracing::error!("an upload is read before its caller was let in");

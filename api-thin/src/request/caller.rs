@@ -1,11 +1,12 @@
-//! Who asks. A handler names what it demands in the type of its first argument, so that no handler can forget it:
+//! The authenticated caller. A handler declares what it requires in the type of its first argument, so that no handler
+//! can omit the check:
 //!
-//! | type | lets in |
+//! | type | admits |
 //! |---|---|
-//! | [`Caller`] | who has a permission in a tenant; [`KbCaller`] and [`TenantCaller`] demand more of the reach |
+//! | [`Caller`] | a caller with a permission in a tenant; [`KbCaller`] and [`TenantCaller`] also check the reach |
 //! | [`TenantOperator`] | the operator, about one tenant |
 //! | [`OperatorCaller`] | the operator, about the installation |
-//! | [`AuthenticatedCaller`] | who has valid credentials; no tenant is looked at |
+//! | [`AuthenticatedCaller`] | a caller with valid credentials; no tenant is looked up |
 //!
 //! [`Person`] and [`SignUpCaller`] belong to the two routes that requests without credentials may use.
 
@@ -68,7 +69,7 @@ pub trait Reach: Send + Sync + 'static {
     /// What a handler is given of the knowledge base that the request names.
     type Kb: Send + Sync;
 
-    /// Checks the knowledge base that the request names, and the only one that the credentials reach.
+    /// Checks the named knowledge base against the only one that the credentials reach.
     ///
     /// # Errors
     /// When they do not reach far enough.
@@ -112,8 +113,7 @@ impl Reach for WholeTenant {
     }
 }
 
-/// A caller with the permission that `P` names, whose credentials reach as far as `R` demands, and the stores of their
-/// tenant.
+/// A caller with the permission `P` and credentials with the reach `R`, and the stores of their tenant.
 pub struct Caller<P: RequiredPermission, R: Reach = AnyReach> {
     /// The authority to act.
     pub context: TenantContext,
@@ -123,7 +123,7 @@ pub struct Caller<P: RequiredPermission, R: Reach = AnyReach> {
     pub kb: R::Kb,
     /// The only knowledge base that the credentials reach, if they are limited to one.
     pub only_kb: Option<KbId>,
-    /// Whether they may do what the operator may, whatever they are in the tenant.
+    /// Whether they have the operator's permissions, besides those in the tenant.
     pub is_operator: bool,
     limits: Option<TenantLimits>,
     trace: RequestTrace,
@@ -149,10 +149,10 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         self.only_kb.as_ref().is_none_or(|only| kb == Some(only))
     }
 
-    /// What the tenant may use, as the authorization of the request found it.
+    /// The tenant's limits, as read by the request's authorization.
     ///
     /// # Errors
-    /// When the catalog does not answer; it is asked for the operator only, whose requests are not counted.
+    /// When the catalog does not answer; it is read here only for the operator, whose requests are not counted.
     pub async fn limits(&self, app: &ApiState) -> Result<TenantLimits, Problem> {
         match &self.limits {
             Some(limits) => Ok(limits.clone()),
@@ -160,7 +160,7 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         }
     }
 
-    /// Checks that the caller may grant `permissions`: only those that the caller has.
+    /// Checks that the caller may grant `permissions`: only permissions that the caller has.
     ///
     /// # Errors
     /// When the caller lacks one of them; the problem names it.
@@ -231,7 +231,7 @@ impl<P: RequiredPermission, R: Reach> FromRequestParts<ApiState> for Caller<P, R
 impl<P: RequiredPermission, R: Reach> OptionalFromRequestParts<ApiState> for Caller<P, R> {
     type Rejection = Problem;
 
-    /// `None` for an operator who names no tenant: what is asked for concerns all tenants.
+    /// `None` for an operator who names no tenant: the request concerns all tenants.
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Option<Self>, Problem> {
         let (principal, tenant) = (identify(parts, app).await?, named_tenant(parts, app).await?);
         let is_operator = match &principal {
@@ -309,7 +309,8 @@ impl FromRequestParts<ApiState> for OperatorCaller {
     }
 }
 
-/// A caller with valid credentials, about themselves or about what is the same for all: no tenant is looked at.
+/// A caller with valid credentials, for requests about themselves or about data that all callers share: no tenant is
+/// looked up.
 pub struct AuthenticatedCaller(pub Principal);
 
 impl FromRequestParts<ApiState> for AuthenticatedCaller {
@@ -335,7 +336,7 @@ impl FromRequestParts<ApiState> for Person {
 pub struct SignUpCaller {
     /// The authority to create one tenant.
     pub maker: TenantMaker,
-    /// Where the request comes from.
+    /// The address of the client.
     pub from: ClientAddress,
 }
 

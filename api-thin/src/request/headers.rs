@@ -59,7 +59,7 @@ impl IfMatch {
         }
     }
 
-    /// Returned for a change whose `If-Match` does not hold, or does not hold any more.
+    /// Returned for a change whose `If-Match` does not match the current version.
     #[must_use]
     pub fn failed() -> Problem {
         let detail = "it is not as If-Match says: get it again and send its ETag";

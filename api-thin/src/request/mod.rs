@@ -1,5 +1,5 @@
-//! From the parts of a request to checked values: who asks, for which tenant, and what is in headers, query and body.
-//! No handler reads a header or a body by itself.
+//! From the parts of a request to checked values: the caller, the tenant, headers, query and body. No handler reads a
+//! header or a body by itself.
 
 mod authorize;
 mod body;

@@ -130,7 +130,7 @@ fn malformed(error: &MultipartError) -> Problem {
     )
 }
 
-/// What a part is, read from its header.
+/// The parameters of a part's `Content-Disposition` header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Disposition {
     /// The form's field.
@@ -230,9 +230,8 @@ fn after(bytes: &[u8], mark: u8) -> &[u8] {
     at.map_or(&[], |at| &bytes[at + 1..])
 }
 
-/// Up to the closing quote, and what is behind it. Only quotes and backslashes are escaped: browsers send the
-/// backslashes
-/// of a Windows path as they are.
+/// Splits at the closing quote. Only quotes and backslashes are unescaped: browsers send the backslashes of a Windows
+/// path as they are.
 fn unquoted(quoted: &[u8]) -> (Vec<u8>, &[u8]) {
     let (mut value, mut rest) = (Vec::with_capacity(quoted.len()), quoted);
     loop {

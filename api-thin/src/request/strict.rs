@@ -1,8 +1,7 @@
-//! Reads bodies and queries as they are described: a struct is an object and nothing else, and what does not fit is
-//! named with its place.
+//! Reads bodies and queries strictly: a struct is an object and nothing else, and errors name the path of the value.
 //!
-//! serde takes a list in place of any struct, its values in the order of the fields. Unknown and doubled fields could
-//! not be refused that way, and a field more would change what such a body means.
+//! serde accepts a list instead of any struct, with the values in the order of the fields. Unknown and duplicate
+//! fields could not be refused that way, and adding a field would change the meaning of such a body.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -17,7 +17,7 @@ use crate::state::ApiState;
 const TENANT: HeaderName = HeaderName::from_static("x-tenant-id");
 const KB: HeaderName = HeaderName::from_static("x-kb-id");
 
-/// The tenant that the request names; `None` when it leaves that to its credentials.
+/// The tenant that the request names; `None` when its credentials decide.
 pub(super) async fn named_tenant(parts: &mut Parts, app: &ApiState) -> Result<Option<String>, Problem> {
     let mut names = names_in_path(parts, "tenant").await?;
     let resolution = app.resolution();
@@ -65,13 +65,13 @@ async fn in_host(parts: &Parts, app: &ApiState) -> Result<Option<String>, Proble
     tenant.map(|tenant| Some(tenant.as_str().to_owned())).ok_or_else(Problem::not_found)
 }
 
-/// What the parameter `name` of the path says.
+/// The value of the path parameter `name`.
 async fn names_in_path(parts: &mut Parts, name: &str) -> Result<Vec<String>, Problem> {
     let path = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| Problem::not_found())?;
     Ok(path.iter().filter(|(found, _)| *found == name).map(|(_, value)| value.to_owned()).collect())
 }
 
-/// What all headers called `name` say.
+/// The values of all headers called `name`.
 fn names_in_header(parts: &Parts, name: &HeaderName) -> Vec<String> {
     let values = parts.headers.get_all(name).iter();
     values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
@@ -82,12 +82,12 @@ fn names_in_header(parts: &Parts, name: &HeaderName) -> Vec<String> {
 #[error("path and headers name different things")]
 pub struct Conflict;
 
-/// The one name that all places agree on, `None` when no place names anything.
+/// The one name that path, header and host agree on; `None` when none of them names a tenant.
 ///
-/// It compares texts and looks nothing up, so that a conflict says nothing about which names exist.
+/// It compares texts and looks nothing up, so that a conflict does not reveal which names exist.
 ///
 /// # Errors
-/// When two places disagree.
+/// When two of them disagree.
 pub fn one_name<'a>(places: impl IntoIterator<Item = &'a str>) -> Result<Option<&'a str>, Conflict> {
     let mut places = places.into_iter();
     let first = places.next();
@@ -100,10 +100,10 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host(String);
 
-/// Why it cannot be told which host was asked for.
+/// Why the requested host cannot be determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HostFault {
-    /// There are two, or one that is not text.
+    /// There are two, or the value is not text.
     #[error("the request names no host, or several: send one Host header")]
     Unreadable,
     /// Any client could name another tenant this way.

@@ -40,16 +40,16 @@ pub(super) struct Wanted {
     /// 1 to 100 printable characters; no other key of the tenant has it.
     #[schemars(length(min = 1, max = 100))]
     name: String,
-    /// EDITOR unless it is said.
+    /// EDITOR by default.
     #[schemars(with = "Option<Role>")]
     role: Option<String>,
-    /// The only knowledge base that the key reaches; all of them unless it is said.
+    /// The only knowledge base that the key reaches; all of them by default.
     #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
-    /// What of its role the key may do; all of it unless it is said.
+    /// What of its role the key may do; all of it by default.
     #[schemars(with = "Option<Vec<Permission>>")]
     permissions: Option<Vec<String>>,
-    /// When it is worth nothing any more; never unless it is said.
+    /// When it expires; never by default.
     #[schemars(with = "Option<DateTime<Utc>>")]
     expires_at: Option<String>,
 }
@@ -102,7 +102,7 @@ async fn new_key(
     })
 }
 
-/// What of `role` a key may do whose maker listed `names`.
+/// The permissions of a key with `role` for which `names` were requested.
 fn scope(role: Role, names: &[String]) -> Result<Permissions, Problem> {
     let listed = names.iter().map(|name| name.parse::<Permission>());
     let listed: Permissions = listed.collect::<Result<_, _>>().map_err(|_| {
@@ -166,10 +166,10 @@ pub(super) async fn show(
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ApiKeyChange")]
 pub(super) struct Change {
-    /// What people call it, 1 to 100 printable characters: no two keys of the tenant have one name.
+    /// Display name, 1 to 100 printable characters: no two keys of the tenant have one name.
     #[schemars(length(min = 1, max = 100))]
     name: Option<String>,
-    /// When it stops working; null is never. One that has expired comes back.
+    /// When it expires; null for never. Extending an expired key makes it valid again.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<DateTime<Utc>>")]
     expires_at: Option<Value>,
@@ -187,7 +187,7 @@ pub(super) async fn edit(
     let end = expires_at.map(|wanted| another_end(&wanted, app.clock().now())).transpose()?;
     let row = found(&who, &named).await?;
     if end.is_some() {
-        // Extending a key grants once more what it may do.
+        // Extending a key grants its permissions once more.
         who.may_give(row.permissions)?;
     }
     let edit = ApiKeyEdit::Details { name, end };
@@ -202,7 +202,7 @@ fn another_end(wanted: &Value, now: DateTime<Utc>) -> Result<KeyEnd, Problem> {
     expiry(wanted.as_str().unwrap_or_default(), now).map(KeyEnd::At)
 }
 
-/// `DELETE …/api-keys/{key}`: it is worth nothing from now on.
+/// `DELETE …/api-keys/{key}`: it is not valid any more.
 pub(super) async fn revoke(
     app: State<ApiState>,
     who: TenantCaller<ManageTenant>,
@@ -218,7 +218,7 @@ pub(super) async fn revoke(
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ApiKeyRotation")]
 pub(super) struct Rotation {
-    /// For how many seconds the old secret goes on to work: 0 to 86400, 0 unless it is said.
+    /// For how many seconds the old secret goes on to work: 0 to 86400, 0 by default.
     #[schemars(range(min = 0, max = 86_400))]
     grace_s: Option<u32>,
 }
@@ -294,9 +294,9 @@ pub(super) struct ApiKeyView {
     role: Role,
     /// The only knowledge base that it reaches; null for all of them.
     kb_id: Option<KbId>,
-    /// What it may do.
+    /// Its permissions.
     permissions: Vec<Permission>,
-    /// Who made it.
+    /// The actor that created it.
     created_by: Option<String>,
     revision: u64,
     created_at: DateTime<Utc>,

@@ -64,7 +64,7 @@ pub(super) async fn log_out(
     Ok(NoContent)
 }
 
-/// Who asks, and the session of their log-in.
+/// The user, and the session of their log-in.
 fn logged_in(who: AuthenticatedCaller) -> Result<(UserName, Uuid), Problem> {
     let found = match who.0 {
         Principal::Member(Member { actor: Actor::User(identity), session, .. })
@@ -133,9 +133,9 @@ pub(super) struct TokenSet {
     access_token: String,
     /// `Bearer`.
     token_type: &'static str,
-    /// How long the access token is good, in seconds.
+    /// Lifetime of the access token, in seconds.
     expires_in: i64,
-    /// It is good once, for fresh tokens.
+    /// Can be used once, for new tokens.
     refresh_token: String,
     /// How long the session lasts at most, in seconds.
     refresh_expires_in: i64,
@@ -170,7 +170,7 @@ pub(super) struct Me {
     pub(super) operator: bool,
     /// The tenant that the credentials are for.
     pub(super) tenant_id: Option<TenantId>,
-    /// What the credentials are in the tenant.
+    /// The role of the credentials in the tenant.
     pub(super) role: Option<Role>,
     /// The only knowledge base that the credentials reach.
     pub(super) kb_id: Option<KbId>,
@@ -178,7 +178,7 @@ pub(super) struct Me {
     pub(super) memberships: Vec<MembershipView>,
 }
 
-/// What a person is in a tenant.
+/// A person's membership in a tenant.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Membership")]
 pub(super) struct MembershipView {

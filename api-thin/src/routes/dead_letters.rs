@@ -33,7 +33,7 @@ pub(super) struct Listing {
     kb_id: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
@@ -170,7 +170,7 @@ pub(super) async fn purge_matching(
     Ok(JsonAnswer(PurgeReport { purged }))
 }
 
-/// How many jobs are started in one step.
+/// How many jobs are redriven in one step.
 const STEP: usize = 200;
 
 /// Dead letters or quarantined jobs of one tenant.
@@ -178,7 +178,7 @@ pub(crate) struct Redrive {
     pub(crate) app: ApiState,
     pub(crate) stores: TenantStores,
     pub(crate) tenant: TenantId,
-    /// Who starts them.
+    /// The actor that starts them.
     pub(crate) by: String,
 }
 
@@ -265,13 +265,13 @@ pub(super) struct KeptView {
     since: Option<DateTime<Utc>>,
     /// Attempts that were begun and not interrupted.
     attempts: u32,
-    /// Attempts whose worker died.
+    /// Attempts that ended with the loss of the worker.
     deaths: u32,
     /// Attempts that ended because a worker was stopped.
     interruptions: u32,
     error: Option<Fault>,
     kb_id: Option<KbId>,
-    /// What it was to do, in the words of the Open Job Spec.
+    /// The job, in the vocabulary of the Open Job Spec.
     #[schemars(with = "Option<Map<String, Value>>")]
     job: Option<Envelope>,
 }
@@ -296,19 +296,19 @@ impl KeptView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Redelivery {
     pub(super) job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     pub(super) location: String,
 }
 
-/// How many jobs were started again.
+/// How many jobs were redriven.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RedriveReport {
     pub(super) started: usize,
-    /// Those that were not, because another job has their unique key.
+    /// Jobs that were not, because another job has their unique key.
     pub(super) unique_key_taken: usize,
 }
 
-/// How many jobs were thrown away.
+/// How many jobs were deleted.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PurgeReport {
     pub(super) purged: u64,

@@ -40,7 +40,7 @@ pub(super) struct TextDocument {
     #[schemars(length(min = 1))]
     name: String,
     text: String,
-    /// Read off the name unless it is said.
+    /// Derived from the name if absent.
     media_type: Option<String>,
 }
 
@@ -93,7 +93,7 @@ pub(super) struct Listing {
     status: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
@@ -147,7 +147,7 @@ const TRIES: u32 = 8;
 pub(super) struct AcceptedDocuments {
     /// The job that does the work.
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
     documents: Vec<AcceptedDocument>,
 }
@@ -162,7 +162,7 @@ struct AcceptedDocument {
     revision: u64,
     /// The job that ingests it.
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
 }
 
@@ -170,8 +170,8 @@ struct AcceptedDocument {
 /// none.
 ///
 /// # Errors
-/// When the tenant may not have more documents or work in the queue, the idempotency key stands for another
-/// request, others keep uploading the same documents, or a store is away.
+/// When the tenant may not have more documents or work in the queue, the idempotency key was used for another
+/// request, others keep uploading the same documents, or a store does not answer.
 async fn accept_documents(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
@@ -187,8 +187,8 @@ async fn accept_documents(
         let (acceptance, body, growth) = acceptance_of(app, who, uploads).await?;
         ensure_quota(app, who, &acceptance, growth).await?;
         ensure_room(app, &acceptance.jobs).await?;
-        // After the revisions were read and before they are raised: the job of an earlier revision then sees
-        // that these originals are newer than its own and leaves them.
+        // After the revisions were read and before they are raised: the job of an earlier revision then sees that
+        // these originals are newer than its own and does not delete them.
         let originals = Unregistered::store(&who.stores, &who.kb.id, uploads).await?;
         if let Some(answer) = submission.accept(acceptance, body).await? {
             if !answer.replayed {
@@ -260,11 +260,11 @@ fn body(tenant: &TenantId, documents: &[NewDocument]) -> Result<AcceptedDocument
     Ok(AcceptedDocuments { job_id: first.job_id, location, documents: documents.iter().map(row).collect() })
 }
 
-/// Refuses documents that the tenant has no room for before their originals are stored, so that a tenant which
-/// is full cannot fill the blob store. Requests that pass this together are told apart when they are accepted.
+/// Refuses documents that the tenant has no room for before their originals are stored, so that a tenant at its quota
+/// cannot fill the blob store. Concurrent requests that pass this check are checked again when they are accepted.
 ///
 /// # Errors
-/// When a quota is used up, or the catalog is away.
+/// When a quota is used up, or the catalog does not answer.
 pub(super) async fn ensure_quota(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
@@ -285,18 +285,18 @@ pub(super) async fn ensure_quota(
 pub(super) struct DocumentJob {
     /// The job that does the work.
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
     document_id: DocumentId,
-    /// Which of the document's revisions is meant.
+    /// The document's revision that the job is for.
     revision: u64,
 }
 
-/// Enqueues one `document.delete` for a document as it is now. What is uploaded later under its name stays.
+/// Enqueues one `document.delete` for the document's current revision. A later upload under its name stays.
 ///
 /// # Errors
-/// When there is no such document, the tenant may not have more work in the queue, the idempotency key stands
-/// for another request, or a store is away.
+/// When there is no such document, the tenant may not have more jobs in the queue, the idempotency key was used for
+/// another request, or a store does not answer.
 async fn accept_document_delete(
     app: &ApiState,
     who: &KbCaller<DeleteDocuments>,
@@ -335,7 +335,7 @@ pub(super) struct DocumentView {
     size_bytes: u64,
     /// SHA-256 of the original, in hexadecimal.
     sha256: String,
-    /// What is in the index of it.
+    /// The document's counts in the index.
     counts: DocumentCounts,
     /// The job that ingests this revision.
     job_id: JobId,

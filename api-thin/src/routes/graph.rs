@@ -17,7 +17,7 @@ pub(super) struct Listing {
     entities_after: Option<String>,
     /// The `relations_next` of the page before.
     relations_after: Option<String>,
-    /// How many of each to show: 1 to 1000, 100 unless it is said.
+    /// How many of each to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }

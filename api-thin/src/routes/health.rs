@@ -26,7 +26,7 @@ pub(super) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// The queue and the catalog answer, and the queue keeps what it is given.
+/// Ready when the queue and the catalog answer, and Redis does not evict jobs.
 pub(super) async fn readyz(State(app): State<ApiState>) -> Result<Json<Health>, Problem> {
     let queue = answers("queue", app.queue().ping());
     let catalog = answers("catalog", app.directory().ping());

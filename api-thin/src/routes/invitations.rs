@@ -21,7 +21,7 @@ use crate::problem::{Code, Problem};
 use crate::request::{Json, ManageMembers, Person, Query, TenantCaller};
 use crate::state::ApiState;
 
-/// For how long an invitation is open, in seconds: unless it is said, at least, and at most.
+/// For how long an invitation is open, in seconds: by default, at least, and at most.
 const USUAL_S: u32 = 7 * 24 * 60 * 60;
 const SHORTEST_S: u32 = 60;
 const LONGEST_S: u32 = 30 * 24 * 60 * 60;
@@ -32,15 +32,15 @@ pub(super) struct NewInvitation {
     /// Whom it is meant for: a note for people, which decides nothing. There is one open invitation for a subject.
     #[schemars(with = "Subject")]
     subject: String,
-    /// What the person becomes.
+    /// The role that the person gets.
     #[schemars(with = "Role")]
     role: String,
-    /// For how many seconds it is open: 60 to 2592000, 604800 (a week) unless it is said.
+    /// For how many seconds it is open: 60 to 2592000, 604800 (a week) by default.
     #[schemars(range(min = 60, max = 2_592_000))]
     expires_in_s: Option<u32>,
 }
 
-/// `POST …/members`: an invitation. It makes a member only of the person who accepts it.
+/// `POST …/members`: an invitation. Only the person who accepts it becomes a member.
 pub(super) async fn invite(
     State(app): State<ApiState>,
     who: TenantCaller<ManageMembers>,
@@ -84,7 +84,7 @@ pub(super) async fn invite(
     Ok(Secret(Created { location, thing: Versioned { revision, body } }))
 }
 
-/// `GET …/invitations`: a page of those that are open, the oldest first.
+/// `GET …/invitations`: a page of the open ones, the oldest first.
 pub(super) async fn list(
     State(app): State<ApiState>,
     who: TenantCaller<ManageMembers>,
@@ -119,7 +119,7 @@ pub(super) async fn show(
     found.map(shown).ok_or_else(Problem::not_found)
 }
 
-/// `DELETE …/invitations/{invitation}`: it is worth nothing from now on.
+/// `DELETE …/invitations/{invitation}`: it is not valid any more.
 pub(super) async fn withdraw(
     who: TenantCaller<ManageMembers>,
     Path(named): Path<Named>,
@@ -177,7 +177,7 @@ pub(super) async fn accept(
     Ok(JsonAnswer(Joined { identity, tenant_id: token.tenant, role }))
 }
 
-/// Who wants to accept an invitation, before it is known that there is one.
+/// The person who wants to accept an invitation, before it is known whether there is one.
 enum Claim {
     Person(Identity),
     Account(UserName, SecretString),
@@ -223,7 +223,7 @@ async fn open_invitation(app: &ApiState, secret: &SecretString) -> Result<Invita
     }
 }
 
-/// One answer, whatever is wrong with the invitation.
+/// The same answer for every problem with an invitation, so that it does not reveal which exist.
 fn not_open() -> Problem {
     let detail = "the invitation is not known, has expired, or was withdrawn or used: ask for another";
     Problem::new(Code::InvitationInvalid, detail)
@@ -243,7 +243,7 @@ pub(super) struct InvitationView {
     /// Whom it is meant for, as its maker wrote it.
     subject: Subject,
     role: Role,
-    /// Who made it.
+    /// The actor that created it.
     created_by: String,
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,

@@ -1,5 +1,5 @@
-//! Cancelling jobs: one, those that match a filter, all. Their documents are marked as failed, because a job that is
-//! cancelled while it waits never reaches a worker.
+//! Cancelling jobs: a single job, all that match a filter, or all. Their documents are marked as failed here, because
+//! a job that is cancelled while it waits never reaches a worker.
 
 use std::collections::HashSet;
 
@@ -92,32 +92,32 @@ pub(super) async fn everything(
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CancelledJob {
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
     outcome: Outcome,
 }
 
-/// What cancelling a job means for it.
+/// The effect of a cancellation on a job.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "CancelOutcome")]
 enum Outcome {
     /// It will not run.
     Cancelled,
-    /// It runs, and is told to stop.
+    /// It runs and received a stop signal.
     Stopping,
     /// It is a dead letter or in quarantine: throw it away there.
     Kept,
-    /// It was over already.
+    /// It had ended already.
     Ended,
 }
 
 /// How many jobs were cancelled.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CancelReport {
-    /// Those that will not run.
+    /// Jobs that will not run.
     cancelled: u64,
-    /// Those that run, and are told to stop.
+    /// Running jobs that received a stop signal.
     stopping: u64,
     /// Whether more match than one request cancels: send it again then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,7 +153,7 @@ impl Cancellation {
     }
 
     async fn step(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Problem> {
-        // Before: a job that is cancelled leaves nothing behind.
+        // Read before the cancellation: the queue forgets the contents of a cancelled job.
         let said = self.app.queue().inspect(&self.tenant, ids).await?;
         // First where it cannot get lost: a job that comes up again is known to be cancelled then.
         let there: Vec<JobId> =
@@ -194,7 +194,7 @@ impl Cancellation {
         spawned(async move {
             work.mark(&[id]).await?;
             work.stores.catalog().outbox_delete(&[id]).await?;
-            // It may have been delivered while we looked.
+            // It may have been delivered to the queue since the outbox was read.
             if let Err(error) = work.app.queue().cancel(&work.tenant, id).await {
                 tracing::info!(error = jobs::error::report(&error), "the queue was not asked about a job");
             }
@@ -204,7 +204,7 @@ impl Cancellation {
         Ok(true)
     }
 
-    /// Cancels everything: what is not delivered yet, what waits, and what runs.
+    /// Cancels everything: jobs in the outbox, waiting jobs and running jobs.
     ///
     /// # Errors
     /// When queue or catalog fail. Call it again then.

@@ -15,7 +15,7 @@ use crate::state::ApiState;
 pub(super) const OPEN: &[JobState] =
     &[JobState::Scheduled, JobState::Available, JobState::Active, JobState::Retryable, JobState::Parked];
 
-/// Which jobs a request means. Each list is met by any of its members; what is left out is met by all.
+/// Which jobs a request selects. A job matches a list if it matches one of its members; an absent list matches all.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "JobFilter")]
@@ -67,7 +67,8 @@ pub(super) async fn check_names(
     unknown.map_or(Ok(()), |problem| Err(refuse(problem)))
 }
 
-/// The knowledge base that a filter names. One that the credentials do not reach is like one that does not exist.
+/// The knowledge base that a filter names. One outside the reach of the credentials is answered like one that does not
+/// exist.
 pub(super) async fn asked_kb<N: RequiredPermission>(
     app: &ApiState,
     who: &Caller<N>,
@@ -103,7 +104,7 @@ pub(super) fn states_of<'a>(
         .collect()
 }
 
-/// What a name is of.
+/// The kind of a name in a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameOf {
     /// A job type.
@@ -134,10 +135,10 @@ impl NameOf {
         }
     }
 
-    /// What is wrong with `names`; `None` when all of them are known.
+    /// The problem with `names`; `None` when all of them are known.
     ///
     /// # Errors
-    /// When the queue does not answer. It is asked only about names that are not the product's.
+    /// When the queue does not answer. It is read only for names that are not the product's.
     pub(crate) async fn unknown<'a>(
         self,
         app: &ApiState,

@@ -1,4 +1,4 @@
-//! Jobs: where one is and what it waits for, how many there are, and those that will still run.
+//! Jobs: the state of one and the reason it waits, counts by state, and a list of the open ones.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +34,8 @@ impl Shown {
     }
 }
 
-/// `GET …/jobs/{job}`: where a job is, from the queue while it has it, else from what is kept of it.
-/// A job that was accepted while the queue is away is found in the outbox.
+/// `GET …/jobs/{job}`: the state of a job, from the queue while it has it, else from the history.
+/// A job that was accepted while the queue does not answer is found in the outbox.
 pub(super) async fn show(
     State(app): State<ApiState>,
     who: Caller<AnyMember>,
@@ -57,8 +57,8 @@ pub(super) async fn show(
     Err(queued.map_or_else(Problem::from, |_| Problem::not_found()))
 }
 
-/// What the queue knows of a job that the caller's credentials reach. About a job of another knowledge base it is
-/// asked no more than about one that does not exist.
+/// The queue's state of a job within the reach of the caller's credentials. A job of another knowledge base causes the
+/// same reads as a job that does not exist.
 async fn explained(
     app: &ApiState,
     who: &Caller<AnyMember>,
@@ -115,7 +115,7 @@ pub(super) struct Listing {
     kb_id: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
@@ -142,7 +142,7 @@ impl Listing {
     }
 }
 
-/// `GET …/jobs`: how many jobs are in which state, and a page of those that will still run.
+/// `GET …/jobs`: the number of jobs by state, and a page of the open ones.
 pub(super) async fn list(
     State(app): State<ApiState>,
     who: Caller<AnyMember>,
@@ -160,7 +160,7 @@ pub(super) async fn list(
     Ok(Json(JobPage { counts, jobs: page.jobs.into_iter().map(JobRow::from).collect(), next }))
 }
 
-/// How many jobs are in which state, and some of those that will still run.
+/// The number of jobs by state, and some of the open ones.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct JobPage {
     #[serde(flatten)]
@@ -188,15 +188,15 @@ pub(super) struct JobView {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     error: Option<Fault>,
-    /// Why a job that completed had nothing to do, such as one that was started again in vain.
+    /// Why a completed job had nothing to do, such as a redriven job whose work was done already.
     note: Option<Fault>,
     /// That it was started again after it had been given up.
     redriven: Option<RedrivenView>,
-    /// What keeps it from running.
+    /// The error that keeps it from running.
     waits_for: Vec<Wait>,
 }
 
-/// That a job was started again.
+/// Notes that a job was redriven.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Redriven")]
 struct RedrivenView {
@@ -350,7 +350,7 @@ pub(super) struct JobCounts {
     waiting_for_a_worker: BTreeMap<String, u64>,
 }
 
-/// How many jobs are in which state.
+/// The number of jobs by state.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ByState {
     scheduled: u64,
@@ -372,7 +372,7 @@ struct Totals {
 }
 
 impl JobCounts {
-    /// Those of the whole tenant.
+    /// The counts of the whole tenant.
     pub(super) fn of_tenant(stats: QueueStats) -> Self {
         let totals = Totals {
             completed: stats.completed_total,

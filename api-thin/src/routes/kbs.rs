@@ -45,10 +45,10 @@ pub(super) async fn list(
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewKb")]
 pub(super) struct Wanted {
-    /// A fresh one unless it is said.
+    /// Generated if absent.
     #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
-    /// What people call it: 1 to 200 printable characters.
+    /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: String,
 }
@@ -132,10 +132,10 @@ async fn view(kb: &Kb, catalog: &Catalog) -> Result<KbView, Problem> {
 #[schemars(rename = "Kb")]
 pub(super) struct KbView {
     id: KbId,
-    /// What people call it.
+    /// Display name.
     name: String,
     created_at: DateTime<Utc>,
-    /// How many of its documents are in which status.
+    /// The number of its documents by status.
     documents: BTreeMap<String, u64>,
 }
 
@@ -151,10 +151,10 @@ pub(super) struct KbList {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct MadeKb {
     id: KbId,
-    /// What people call it.
+    /// Display name.
     name: String,
     created_at: DateTime<Utc>,
-    /// Where it is shown.
+    /// URL of the knowledge base.
     location: String,
 }
 
@@ -163,7 +163,7 @@ pub(super) struct MadeKb {
 pub(super) struct KbJob {
     /// The job that does the work.
     pub(super) job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     pub(super) location: String,
     pub(super) kb_id: KbId,
 }
@@ -171,7 +171,7 @@ pub(super) struct KbJob {
 /// Makes a knowledge base, its index first: what keeps two nodes of one name apart cannot be added later.
 ///
 /// # Errors
-/// When the id is taken, the idempotency key stands for another request, or a store is away.
+/// When the id is taken, the idempotency key was used for another request, or a store does not answer.
 async fn accept_kb(
     app: &ApiState,
     who: &TenantCaller<CreateKbs>,
@@ -205,7 +205,7 @@ async fn accept_kb(
     answer
 }
 
-/// An attempt whose answer was lost may have made it.
+/// An attempt whose answer was lost may have created it.
 async fn forget_unless_made(stores: &TenantStores, kb: &Kb) -> Result<(), Problem> {
     let found = stores.catalog().kb(&kb.id).await?;
     if found.is_none_or(|found| found.workspace != kb.workspace) {
@@ -217,8 +217,8 @@ async fn forget_unless_made(stores: &TenantStores, kb: &Kb) -> Result<(), Proble
 /// Closes a knowledge base at once and enqueues the `kb.delete` that empties it.
 ///
 /// # Errors
-/// When the tenant may not have more work in the queue, the idempotency key stands for another request, or a
-/// store is away.
+/// When the tenant may not have more work in the queue, the idempotency key was used for another request, or a
+/// store does not answer.
 async fn accept_kb_delete(
     app: &ApiState,
     who: &KbCaller<DeleteKbs>,
@@ -263,8 +263,8 @@ pub(super) async fn reindex(
 /// Enqueues one `kb.reindex`.
 ///
 /// # Errors
-/// When the tenant may not have more work in the queue, the idempotency key stands for another request, or a store
-/// is away.
+/// When the tenant may not have more work in the queue, the idempotency key was used for another request, or a store
+/// does not answer.
 async fn accept_reindex(
     app: &ApiState,
     who: &KbCaller<UpdateDocuments>,

@@ -25,7 +25,7 @@ pub(super) struct Listing {
     role: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
@@ -75,7 +75,7 @@ pub(super) async fn put(
     if *identity.provider() == Provider::Legacy {
         return Err(Problem::not_found());
     }
-    // Else the membership would wait for the first who takes the name.
+    // Without the account, the membership would go to the first person who takes the name.
     if let Some(name) = identity.account()
         && !app.accounts().exists(name).await?
     {

@@ -17,7 +17,7 @@ use crate::state::ApiState;
 
 const USUAL: u32 = 100;
 
-/// How many items a page has.
+/// The number of items on a page.
 pub(super) fn page_limit(asked: Option<&str>) -> Result<u32, Problem> {
     let Some(asked) = asked else { return Ok(USUAL) };
     let limit = asked.parse().ok().filter(|limit| (1..=RequestLimits::PAGE).contains(limit));
@@ -45,14 +45,14 @@ pub(super) fn invalid_parameter(parameter: &str, problem: &str) -> Problem {
     Problem::new(Code::InvalidQuery, format!("`{parameter}`: {problem}")).field(parameter)
 }
 
-/// Which part of a list a request asks for.
+/// The page that a request asks for.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(super) struct Paging {
     /// The `next` of the page before.
     pub(super) after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     pub(super) limit: Option<String>,
 }
@@ -121,7 +121,7 @@ pub(super) fn refused_slug(field: &str, fault: SlugFault) -> Problem {
     Problem::new(code, fault.to_string()).field(field)
 }
 
-/// The body of a request that needs to say nothing: an empty object.
+/// The body of a request without fields: an empty object.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}

@@ -58,7 +58,7 @@ pub(super) async fn resume_all(
     change_all(&app, &who, Flow::Open).await
 }
 
-/// `POST …/jobs/drain`: what is there runs; new jobs are refused.
+/// `POST …/jobs/drain`: jobs in the queue run; new jobs are refused.
 pub(super) async fn drain_all(
     State(app): State<ApiState>,
     who: TenantCaller<ManageJobs>,
@@ -132,7 +132,7 @@ async fn change_queue(
     Ok(Json(FlowView { tenant, queue: Some(queue.to_owned()), flow: flow.as_str(), applied }))
 }
 
-/// Tells the queue. `false` when it is away: then a worker tells it later.
+/// Sends a `flow` for all tenants to the queue. `false` when it does not answer: then a worker sends it later.
 async fn apply_to_all(app: &ApiState, queue: &str, flow: Flow) -> bool {
     match tokio::time::timeout(PATIENCE, app.queue().queue_set(queue, flow)).await {
         Ok(Ok(())) => true,
@@ -156,7 +156,7 @@ fn check_name(queue: &str) -> Result<(), Problem> {
     Err(Problem::new(Code::InvalidField, "a queue has 1 to 100 of a-z, 0-9, ., _ and -").field("queue"))
 }
 
-/// `GET /api/v1/lanes`: which types and versions of jobs there are, those that no live worker runs first.
+/// `GET /api/v1/lanes`: the types and versions of jobs, those without a live worker first.
 pub(super) async fn lanes(
     State(app): State<ApiState>,
     _: OperatorCaller,
@@ -176,7 +176,7 @@ struct LaneView {
     lane: String,
     /// The queue that its jobs wait in.
     queue: String,
-    /// How many live workers run it.
+    /// Number of live workers that run it.
     workers: u64,
     /// How many tenants have such a job that could start now.
     ready_tenants: u64,

@@ -31,7 +31,7 @@ const TRIES: u32 = 8;
 /// its revision.
 ///
 /// # Errors
-/// When a setting cannot be used, the settings are not as `if_match` says, or the catalog is away.
+/// When a setting cannot be used, the settings are not as `if_match` says, or the catalog does not answer.
 async fn change_rag_settings(
     stores: &TenantStores,
     if_match: &IfMatch,

@@ -117,7 +117,7 @@ fn check_name(name: &str) -> Result<(), Problem> {
     }
 }
 
-/// When the schedule fires first, if it can be read and leaves enough time between two firings.
+/// When the schedule fires first, if it is valid and leaves enough time between two firings.
 fn first_fire(wanted: &Wanted, now: DateTime<Utc>, interval: Duration) -> Result<DateTime<Utc>, Problem> {
     if wanted.kind != ReindexKb::TYPE {
         return Err(invalid_field("type", format!("only {} can be scheduled", ReindexKb::TYPE)));

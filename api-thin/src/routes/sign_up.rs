@@ -23,10 +23,10 @@ pub(super) struct SignUp {
     /// 3 to 63 of a-z, 0-9 and -; it becomes the subdomain too.
     #[schemars(with = "TenantId")]
     tenant_id: String,
-    /// What people call the tenant: 1 to 200 printable characters.
+    /// The tenant's display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: String,
-    /// Who becomes its first ADMIN.
+    /// The user who becomes its first ADMIN.
     #[schemars(with = "Subject")]
     username: String,
     #[schemars(with = "String")]

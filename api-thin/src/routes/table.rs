@@ -1,4 +1,5 @@
-//! Every route: method, path, handler, who may use it. Router, description and isolation tests are made of this table.
+//! Every route: method, path, handler, access. Router, OpenAPI description and isolation tests are made from this
+//! table.
 
 use ::jobs::tenant::Permission;
 use aide::axum::ApiRouter;
@@ -20,11 +21,11 @@ pub struct Route {
     pub method: &'static str,
     /// The path inside its scope, with `{kb}`-like parameters.
     pub path: &'static str,
-    /// Where the path begins.
+    /// The prefix of the path.
     pub scope: Scope,
-    /// Who may ask.
+    /// The required access.
     pub access: Access,
-    /// What it does, in a few words.
+    /// A summary in a few words.
     pub summary: &'static str,
     /// Names the operation in the description of the API, `group::operation`. Stable: clients are generated from it.
     pub operation: &'static str,
@@ -43,7 +44,7 @@ impl Route {
     }
 }
 
-/// Who may ask for something.
+/// The access that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Requests without credentials too.
@@ -60,7 +61,7 @@ const fn may<N: RequiredPermission>() -> Access {
     Access::Members(N::PERMISSION)
 }
 
-/// Where a route's path begins.
+/// The prefix of a route's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// At the root; needs no credentials.
@@ -72,7 +73,7 @@ pub enum Scope {
     Tenant,
 }
 
-/// An operation is called as its handler, unless the handler has moved since the name was published.
+/// The operation id is the handler's path, unless the handler has been moved since the id was published.
 macro_rules! operation {
     ($handler:path) => {
         stringify!($handler)

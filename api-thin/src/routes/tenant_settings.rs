@@ -26,7 +26,7 @@ use crate::state::ApiState;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TenantChange")]
 pub(super) struct Change {
-    /// What people call it: 1 to 200 printable characters.
+    /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: Option<String>,
     /// Its slug, the label of its subdomain: 3 to 63 of a-z, 0-9 and -, not another tenant's.
@@ -61,7 +61,7 @@ pub(super) async fn change(
     change_to(&app, &who.stores, &if_match, SettingsChange { name, slug, plan, limits, status }).await
 }
 
-/// A tenant may always be called by its id, even by one that could not be chosen any more.
+/// A tenant's own id is always allowed as its slug, even if the rules would refuse it now.
 fn chosen_slug(who: &TenantCaller<ManageTenant>, chosen: String) -> Result<String, Problem> {
     if chosen != who.tenant().as_str() {
         slug(&chosen).map_err(|fault| refused_slug("slug", fault))?;
@@ -133,19 +133,19 @@ pub(super) async fn limits(
     Ok(JsonAnswer(TenantLimits { tenant: TenantSettingsView::of(&app, tenant), usage }))
 }
 
-/// A tenant and what it may use.
+/// A tenant and its limits.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TenantSettingsView {
     id: TenantId,
-    /// What people call it.
+    /// Display name.
     name: String,
     /// The label of its subdomain.
     slug: String,
     plan: String,
     status: TenantStatus,
-    /// What it may use.
+    /// Its limits.
     limits: Limits,
-    /// What of that is not as its plan says.
+    /// The limits that differ from the plan's.
     beyond_plan: Limits,
 }
 
@@ -166,7 +166,7 @@ pub(super) struct ChangedTenant {
     pub(super) applied: bool,
 }
 
-/// A tenant, what it may use, and how much of that its jobs use.
+/// A tenant, its limits, and how much of them its jobs use.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TenantLimits {
     #[serde(flatten)]
@@ -174,12 +174,12 @@ pub(super) struct TenantLimits {
     pub(super) usage: QueueUse,
 }
 
-/// What a tenant's jobs use.
+/// The current usage by a tenant's jobs.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct QueueUse {
     /// Jobs that run.
     pub(super) active: u64,
-    /// Jobs that wait, those that wait for their time included.
+    /// Waiting jobs, scheduled ones included.
     pub(super) backlog_jobs: u64,
     /// Jobs that wait for their time.
     pub(super) scheduled_jobs: u64,
@@ -188,7 +188,7 @@ pub(super) struct QueueUse {
 /// How often others may change the same tenant in between before we give up.
 const TRIES: u32 = 8;
 
-/// What is to be changed of a tenant.
+/// A change to a tenant's settings.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SettingsChange {
     /// Another name.
@@ -207,7 +207,7 @@ pub(super) struct SettingsChange {
 /// the tenant, and whether the queue knows.
 ///
 /// # Errors
-/// When a setting cannot be used, the tenant is not in use or not as `if_match` says, or the catalog is away.
+/// When a setting cannot be used, the tenant is not in use or not as `if_match` says, or the catalog does not answer.
 async fn change_settings(
     app: &ApiState,
     stores: &TenantStores,
@@ -262,7 +262,7 @@ fn changed(app: &ApiState, before: &Tenant, change: &SettingsChange) -> Result<T
     Ok(TenantSettings { name, slug, plan, limits, status })
 }
 
-/// Refuses caps for job types that there are not. Those that a tenant has already may be ended.
+/// Refuses caps for unknown job types. Existing caps of the tenant may always be removed.
 async fn check_types(app: &ApiState, patch: &Value) -> Result<(), Problem> {
     let caps = patch.get("type_caps").and_then(Value::as_object);
     let named = caps.into_iter().flatten().filter(|(_, cap)| !cap.is_null()).map(|(kind, _)| kind.as_str());

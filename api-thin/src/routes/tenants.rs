@@ -27,13 +27,13 @@ use crate::state::ApiState;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTenant {
-    /// A fresh one unless it is said.
+    /// Generated if absent.
     #[schemars(with = "Option<TenantId>")]
     id: Option<String>,
-    /// What people call it: 1 to 200 printable characters.
+    /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: String,
-    /// One of `/api/v1/plans`; `free` unless it is said.
+    /// One of `/api/v1/plans`; `free` by default.
     plan: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Listing {
     plan: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
-    /// How many to show: 1 to 1000, 100 unless it is said.
+    /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
@@ -99,7 +99,7 @@ pub(super) async fn show(who: Caller<AnyMember>) -> Result<Versioned<TenantView>
 #[schemars(rename = "Tenant")]
 pub(super) struct TenantView {
     id: TenantId,
-    /// What people call it.
+    /// Display name.
     name: String,
     /// The label of its subdomain.
     slug: String,
@@ -133,7 +133,7 @@ pub(super) async fn delete(
 
 /// How often others may close the same tenant in between before we give up.
 const TRIES: u32 = 8;
-/// How long the end waits for jobs that run and were told to stop.
+/// How long a tenant's deletion waits for running jobs that received a stop signal.
 const STOPPING: Duration = Duration::from_secs(3);
 
 /// A tenant that was closed and is being emptied.
@@ -141,23 +141,23 @@ const STOPPING: Duration = Duration::from_secs(3);
 pub(super) struct ClosedTenant {
     /// The job that empties every store of it.
     job_id: JobId,
-    /// Where the job is shown.
+    /// URL of the job.
     location: String,
     tenant: TenantInStatus,
 }
 
-/// Where a tenant is in its life.
+/// The lifecycle state of a tenant.
 #[derive(Debug, Serialize, JsonSchema)]
 struct TenantInStatus {
     id: TenantId,
     status: TenantStatus,
 }
 
-/// Closes the tenant at once, cancels its work, and enqueues the `tenant.deprovision` that empties every store
-/// of it. A tenant that is closed already gets one more job, whatever became of the one before.
+/// Closes the tenant at once, cancels its work, and enqueues the `tenant.deprovision` that empties every store of it.
+/// For a tenant that is closed already, one more job is enqueued, whatever the state of the earlier one.
 ///
 /// # Errors
-/// When the tenant is gone, or the catalog is away: ask again then.
+/// When the tenant does not exist any more, or the catalog does not answer; the call may be repeated.
 async fn accept_tenant_delete(app: &ApiState, who: TenantOperator) -> Result<Answer<ClosedTenant>, Problem> {
     let app = app.clone();
     // A task of its own: a client that hangs up must not leave a closed tenant behind that no job empties.
@@ -200,8 +200,8 @@ async fn end(app: &ApiState, who: &TenantOperator) -> Result<Option<Answer<Close
     })))
 }
 
-/// Cancels what the queue has of the tenant and lets nothing hold back what is to come. Returns whether some of
-/// it runs.
+/// Cancels the tenant's jobs in the queue and removes limits that would hold back its deprovisioning. Returns whether
+/// some jobs still run.
 async fn cancel_work(app: &ApiState, tenant: &TenantId) -> Result<bool, QueueError> {
     let report = app.queue().cancel_tenant(tenant).await?;
     for kept in [Kept::Discarded, Kept::Quarantined] {

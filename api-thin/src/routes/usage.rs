@@ -45,7 +45,7 @@ pub(super) async fn show(
     Ok(JsonAnswer(UsageView { id: tenant.id, plan: tenant.plan, derived_bytes, quotas }))
 }
 
-/// What a tenant uses.
+/// A tenant's usage.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Usage")]
 pub(super) struct UsageView {
@@ -63,7 +63,7 @@ struct QuotaUse {
     current: u64,
     /// Null when there is no limit.
     maximum: Option<u64>,
-    /// What is counted.
+    /// The unit of the count.
     unit: &'static str,
     /// When it begins anew; null when it is not counted by the calendar.
     resets_at: Option<DateTime<Utc>>,
@@ -96,7 +96,7 @@ impl Used {
     }
 }
 
-/// What is said of "each knowledge base" is said of the fullest one: it is the first to be full.
+/// A quota for each knowledge base is reported for the fullest one, which reaches it first.
 async fn fullest_graph(stores: &TenantStores) -> Result<GraphCounts, Problem> {
     let mut fullest = GraphCounts::default();
     for kb in stores.catalog().kbs().await? {

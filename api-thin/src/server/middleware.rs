@@ -80,7 +80,7 @@ fn add_headers(headers: &mut HeaderMap, request_id: &str) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let policy = "default-src 'none'; frame-ancestors 'none'";
-    // A page says itself what it may load.
+    // A page sets its own policy.
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
 }
 
@@ -94,12 +94,12 @@ fn request_id(headers: &HeaderMap) -> String {
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-/// Where nothing is.
+/// The fallback for unknown paths.
 pub(super) async fn unknown_route() -> Problem {
     Problem::new(Code::UnknownRoute, "see api-thin/README.md for the routes")
 }
 
-/// Puts a problem in place of any other body of a refusal. Headers such as `Allow` stay.
+/// Replaces the body of every other error answer by a problem. Headers such as `Allow` stay.
 pub(super) async fn as_problem(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let refused = response.status().is_client_error() || response.status().is_server_error();
@@ -130,19 +130,19 @@ fn meaning(status: StatusCode) -> (Code, &'static str) {
     }
 }
 
-/// A handler that panicked. What it said goes to the log through the panic hook, never to the caller.
+/// Answers for a handler that panicked. The panic message goes to the log through the panic hook, never to the caller.
 pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request handler panicked");
     Problem::new(Code::Internal, "the fault was logged; name the X-Request-Id when you report it")
         .into_response()
 }
 
-/// What is left of a body is read, so that the connection can go on, if it is so little and comes so soon.
+/// A remaining body up to this size is read, if it arrives soon, so that the connection can be reused.
 const LITTLE: usize = 64 << 10;
 const SOON: Duration = Duration::from_millis(250);
 
-/// Answers that were given before the body was read say so: what is little is read then, and otherwise the answer says
-/// `Connection: close`. A client that is not told would send its next request into a connection that is gone.
+/// For answers given before the body was read: a short rest of the body is read, otherwise the answer says
+/// `Connection: close`. Without that the client would send its next request into a connection that is being closed.
 pub(super) async fn leave_nothing_unread(request: Request, next: Next) -> Response {
     // Streams of HTTP/2 end one by one.
     if request.version() > Version::HTTP_11 || request.body().is_end_stream() {
@@ -189,7 +189,7 @@ async fn read_little(mut body: BodyDataStream) -> bool {
     }
 }
 
-/// Where a body comes back to.
+/// The slot into which a body is put back when its reader is dropped.
 #[derive(Clone, Default)]
 struct Rest(Arc<Mutex<Option<Body>>>);
 

@@ -1,5 +1,4 @@
-//! The server around the routes: what it is built from, what surrounds every request, and how it starts and
-//! stops.
+//! The HTTP server around the routes: router, middleware, start and shutdown.
 
 mod middleware;
 mod serve;

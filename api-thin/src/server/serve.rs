@@ -11,8 +11,8 @@ use crate::state::ApiState;
 /// How long requests that are being answered may go on after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Answers requests on `listener` until `shutdown`, then finishes those that are being answered, but no
-/// longer than 20 s. Requests that were counted by then are written down.
+/// Serves requests on `listener` until `shutdown`, then waits up to 20 s for those in progress. Requests that were
+/// counted by then are written to the catalog.
 pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
     if let Err(problem) = create_only_tenant(&app).await {
         tracing::error!(code = %problem.code(), "the only tenant cannot be made, requests will find none");
@@ -25,7 +25,7 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
     let watch = tokio::spawn(app.queue().clone().watch_memory(counting.clone()));
     serve_until(listener, app.clone(), shutdown).await;
     counting.cancel();
-    // A write that is under way is not broken off: what it counted would be counted again.
+    // A write in progress is waited for: cancelling it would count its requests twice.
     let _ = counter.await;
     watch.abort();
     app.request_quotas().finish().await;

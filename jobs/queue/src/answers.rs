@@ -24,7 +24,7 @@ pub enum JobState {
     Retryable,
     /// Done, not long ago. Older ones are forgotten.
     Completed,
-    /// Called off, not long ago. Older ones are forgotten.
+    /// Cancelled recently. The queue forgets cancelled jobs after a while.
     Cancelled,
     /// A dead letter: its attempts are used up or trying again cannot help.
     Discarded,
@@ -84,18 +84,18 @@ pub struct Reason {
     pub text: String,
 }
 
-/// What the queue knows of one job.
+/// The queue's view of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobStatus {
     /// The job's id.
     pub id: JobId,
-    /// Where it is.
+    /// The state of the job.
     pub state: JobState,
     /// The lane it waits in; empty when the job is forgotten but for its outcome.
     pub lane: String,
     /// Whether a live worker declares that lane. If not, the job waits for one.
     pub lane_declared: bool,
-    /// Its place among the tenant's jobs.
+    /// The priority level that decides its list among the tenant's jobs.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -109,7 +109,7 @@ pub struct JobStatus {
     pub reason: Option<Reason>,
 }
 
-/// How many jobs of a tenant are where.
+/// The number of a tenant's jobs by state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueStats {
     /// Waiting for a worker.
@@ -120,7 +120,7 @@ pub struct QueueStats {
     pub scheduled: u64,
     /// Waiting for their next attempt.
     pub retryable: u64,
-    /// Waiting until the tenant may run; of a suspended tenant, whatever would be available.
+    /// Waiting until the tenant may run; for a suspended tenant, everything that would otherwise be available.
     pub parked: u64,
     /// Dead letters kept.
     pub discarded: u64,
@@ -128,7 +128,7 @@ pub struct QueueStats {
     pub quarantined: u64,
     /// Completed since the queue knows the tenant.
     pub completed_total: u64,
-    /// Called off since then.
+    /// Jobs cancelled since then.
     pub cancelled_total: u64,
     /// Discarded since then, redriven ones included.
     pub discarded_total: u64,
@@ -166,14 +166,14 @@ pub struct KeptJob {
     pub reason: Reason,
 }
 
-/// What became of a push.
+/// The result of a push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PushOutcome {
     /// Jobs that are in the queue now and were not before.
     pub accepted: usize,
     /// Jobs that were not enqueued because the queue has them, or one with the same unique key, already.
     pub duplicates: usize,
-    /// What met another job with its unique key.
+    /// Jobs whose unique key was taken by another job.
     pub conflicts: Vec<UniqueConflict>,
 }
 
@@ -184,7 +184,7 @@ pub struct UniqueConflict {
     pub id: JobId,
     /// The job that was there.
     pub existing: JobId,
-    /// What was done.
+    /// How the conflict was resolved.
     pub done: ConflictDone,
 }
 
@@ -193,7 +193,7 @@ pub struct UniqueConflict {
 pub enum ConflictDone {
     /// The job that was there stays as it was.
     Kept,
-    /// The pushed job took its place; the other is cancelled.
+    /// The pushed job replaced the waiting one, which is cancelled.
     Replaced,
     /// The job that was there has the pushed one's time now.
     Rescheduled,
@@ -210,8 +210,8 @@ impl ConflictDone {
     }
 }
 
-/// An array that mixes texts and numbers, as texts. What is not UTF-8 is no id of ours, and must not hide those that
-/// are.
+/// Converts an array of texts and numbers to texts. Values that are not UTF-8 cannot be ids of this queue; they are
+/// left out so that they do not hide the valid ones.
 pub(super) fn texts(values: &[Value]) -> Result<Vec<String>, QueueError> {
     values.iter().map(text).collect()
 }

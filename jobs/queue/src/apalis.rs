@@ -29,8 +29,8 @@ use crate::worker::worker_queue::{FetchedJob, Shared, WorkerOptions};
 /// Jobs that start in a row.
 const BURST: usize = 16;
 
-/// Hands claimed jobs to an apalis worker, whose service must answer with a [`crate::Finish`]. What the service gets is
-/// made of the job by `J`, which must not fail: an error here would end the worker.
+/// Hands claimed jobs to an apalis worker, whose service must return a [`crate::Finish`]. `J` converts the claimed job
+/// into the service's argument; the conversion must not fail, because an error here would end the worker.
 #[derive(Debug, Clone)]
 pub struct JobBackend<J = FetchedJob> {
     shared: Arc<Shared>,

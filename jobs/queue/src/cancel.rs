@@ -8,10 +8,10 @@ use crate::inspect::{PAGE, Select};
 use crate::queue::Queue;
 use crate::script::Operation;
 
-/// What became of a request to cancel a job.
+/// The result of a request to cancel a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancelled {
-    /// It waited, and has left the queue.
+    /// It waited, and was removed from the queue.
     Now,
     /// It runs. Its handler's token fires within a second; however the handler ends, short of success, the job
     /// is cancelled.
@@ -22,12 +22,12 @@ pub enum Cancelled {
     NotFound,
 }
 
-/// What became of a request to cancel many jobs.
+/// The result of a request to cancel many jobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CancelReport {
     /// Jobs that waited and have left the queue.
     pub cancelled: u64,
-    /// Jobs that run and were told to stop.
+    /// Running jobs that received a stop signal.
     pub stopping: u64,
 }
 
@@ -68,11 +68,11 @@ impl Queue {
         Ok(done)
     }
 
-    /// Cancels the open jobs of a tenant that match `filter`: those that are there when it is called. For all
-    /// of them, [`Queue::cancel_tenant`] is much faster.
+    /// Cancels the partition's open jobs that match `filter`, as of the call. To cancel all of them,
+    /// [`Queue::cancel_tenant`] is much faster.
     ///
     /// # Errors
-    /// When Redis fails. Some may be cancelled then; cancel again.
+    /// When Redis fails. Some of the jobs may be cancelled by then; call it again.
     pub async fn cancel_where<S: Select>(
         &self,
         tenant: &PartitionId,
@@ -90,9 +90,9 @@ impl Queue {
         Ok(report)
     }
 
-    /// Calls off everything of a tenant: a few steps in Redis, however much it is. What waits counts as cancelled
-    /// at once, what runs is told to stop and does not come back. Dead letters and quarantine stay. What is
-    /// pushed afterwards runs.
+    /// Cancels all work of a tenant in a constant number of Redis calls. Waiting jobs count as cancelled at once,
+    /// running jobs receive a stop signal and are not retried. Dead letters and quarantined jobs stay. Jobs pushed
+    /// afterwards run.
     ///
     /// # Errors
     /// When Redis fails.
@@ -187,10 +187,10 @@ impl Queue {
         Ok(self.purge_ids(tenant, &[id]).await? == 1)
     }
 
-    /// Throws every dead letter, or quarantined job, that matches `filter` away. How many it were.
+    /// Deletes every dead letter or quarantined job that matches `filter`. Returns how many were deleted.
     ///
     /// # Errors
-    /// When Redis fails. Some are gone then; purge again.
+    /// When Redis fails. Some may be deleted by then; call it again.
     pub async fn purge_where<S: Select>(
         &self,
         tenant: &PartitionId,

@@ -1,4 +1,4 @@
-//! Taking jobs, keeping them, and noticing that somebody vanished with some.
+//! Claiming jobs, renewing their leases, and reaping the claims of vanished workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const SCAN_KEYS: usize = 100;
 /// Length of a job's id.
 const ID_BYTES: usize = 36;
 
-/// Who asks for jobs, and for which.
+/// Which worker asks for jobs, and from which lanes.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchRequest<'a> {
     /// Names the asking process; random, so that two replicas never share it.
@@ -24,9 +24,9 @@ pub struct FetchRequest<'a> {
     /// Number of this request. Asking again with the same number, after an answer got lost, yields the same
     /// claim.
     pub attempt: u64,
-    /// Which shard is asked.
+    /// The shard to fetch from.
     pub shard: u16,
-    /// Whose turn it is; `None` when there is only one shard and everybody may come.
+    /// The turn this shard was chosen for; `None` when there is only one shard and all tenants may be served.
     pub turn: Option<Turn>,
     /// The lanes it can serve.
     pub lanes: &'a [Lane],
@@ -41,16 +41,18 @@ pub struct FetchRequest<'a> {
 pub struct Turn {
     /// The shard had no work: its virtual clock, which stood still meanwhile, is put forward to this. Else 0.
     pub floor: u64,
-    /// Who must wait.
+    /// The limit on which tenants this fetch may serve.
     pub ceiling: Ceiling,
 }
 
-/// Who must wait although there is room.
+/// Which tenants a fetch passes over although there are free slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ceiling {
-    /// Tenants behind this start tag, which is that of whoever is next in another shard; but not the first.
+    /// Tenants behind this start tag, which is the next tenant's tag in another shard. The first tenant is served
+    /// anyway.
     Tag(u64),
-    /// Tenants that have jobs running. Newcomers, who have none, are looked for among the first 16 tenants.
+    /// Tenants that have jobs running. Only newcomers, which have none, are served; the fetch looks for them among the
+    /// first 16 tenants.
     Busy,
 }
 
@@ -67,7 +69,7 @@ pub struct VirtualTime {
 /// The answer to a [`FetchRequest`].
 #[derive(Debug)]
 pub enum Fetched {
-    /// Jobs that nobody else has until the lease ends.
+    /// Jobs that no other worker has until the lease ends.
     Claim(Claim),
     /// Nothing may run now.
     Nothing {
@@ -85,7 +87,7 @@ pub enum Fetched {
 /// Some jobs under one lease and one fence.
 #[derive(Debug)]
 pub struct Claim {
-    /// Where the jobs are.
+    /// The shard of the jobs.
     pub shard: u16,
     /// Grows with every claim of the shard. A finish with another fence than the job's present one changes nothing.
     pub fence: u64,
@@ -100,20 +102,20 @@ pub struct Claim {
 pub struct ClaimedJob {
     /// The shard it is in.
     pub shard: u16,
-    /// In whose queue it was.
+    /// The tenant whose queue the job was in.
     pub tenant: Arc<str>,
     /// Its id.
     pub id: Arc<str>,
-    /// The queue's record; `None` when somebody removed it.
+    /// The queue's record; `None` when it was deleted from Redis.
     pub record: Option<Vec<u8>>,
     /// The worker time that its tenant was charged for it, an estimate.
     pub charged: Duration,
 }
 
-/// What one sweep for lost claims did.
+/// The result of reaping lost claims.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reaped {
-    /// Claims whose worker vanished.
+    /// Claims whose lease has expired because their worker vanished.
     pub claims: usize,
     /// Jobs that went back to their queue.
     pub returned: usize,
@@ -121,21 +123,21 @@ pub struct Reaped {
     pub quarantined: Vec<(String, String)>,
 }
 
-/// What one look at some tenants has found.
+/// The result of repairing a page of tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Healed {
     /// Where to go on; `0` at the start and when all were seen.
     pub cursor: String,
-    /// Claims whose lease was gone. They have a new one: if their worker lives it goes on, else they are reaped.
+    /// Claims whose lease key was missing. Each gets a new lease: a live worker goes on, otherwise the reaper takes
+    /// it.
     pub claims: usize,
     /// Damage that operations have met since the last report: of what, and what was done about it.
     pub damages: Vec<(String, String)>,
 }
 
 impl Queue {
-    /// Compares what is kept of some tenants with what there is: leases, timers, lists, the ready index, of which
-    /// some may have been deleted or damaged; and removes what is kept of tenants that have nothing in the queue
-    /// and no settings.
+    /// Repairs the state of a page of tenants: rebuilds leases, timers, lists and ready-index entries that were
+    /// deleted or damaged, and removes the rows of tenants that have nothing in the queue and no settings.
     ///
     /// # Errors
     /// When Redis fails.
@@ -178,7 +180,7 @@ impl Queue {
         }
     }
 
-    /// Names of tenants that have keys in a shard, a page of them: what is left of a tenant whose row was deleted.
+    /// A page of the names of tenants that have keys in a shard. Finds tenants whose row was deleted.
     pub(super) async fn tenants_with_keys(
         &self,
         shard: u16,
@@ -196,7 +198,7 @@ impl Queue {
         Ok((cursor, names.into_iter().filter(|name| !name.is_empty()).collect()))
     }
 
-    /// Removes at most `limit` jobs that were called off by the thousand. How many heaps of them are left.
+    /// Deletes up to `limit` jobs left behind by `cancel_tenant`. Returns the number of remaining batches.
     ///
     /// # Errors
     /// When Redis fails.
@@ -253,8 +255,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether a newcomer waits in one of the lanes, who would be served with [`Ceiling::Busy`]. Much cheaper than
-    /// trying.
+    /// Whether one of the lanes has a newcomer that [`Ceiling::Busy`] would serve. Much cheaper than a fetch.
     ///
     /// # Errors
     /// When Redis fails.
@@ -321,12 +322,12 @@ impl Queue {
     }
 }
 
-/// Reads `claimed`, a line with a tenant, one with how many jobs it has, and a line of [`ID_BYTES`] with the id of
-/// each,
-/// then the next tenant; and `charges`, a number of microseconds for each tenant, which is that of each of its jobs.
+/// Reads `claimed`: for each tenant a line with its name, a line with the number of its jobs, and a line of
+/// [`ID_BYTES`] with the id of each. `charges` holds a number of microseconds for each tenant, charged for each of its
+/// jobs.
 ///
-/// Ids come from lists that others can write to, and the lines may have been damaged since. What is no id is left to
-/// its lease, after which the reaper drops it.
+/// Other clients of Redis can write to the lists, so ids may be invalid or damaged. An invalid id is skipped here;
+/// when the lease ends, the reaper drops it.
 fn claimed_jobs(shard: u16, mut claimed: &[u8], charges: &str) -> Vec<ClaimedJob> {
     let mut jobs = Vec::with_capacity(claimed.len() / (ID_BYTES + 1));
     let mut charges = charges.split_ascii_whitespace();

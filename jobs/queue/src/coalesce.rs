@@ -1,5 +1,5 @@
-//! Single pushes that meet are sent together: while calls are under way, those that come join the next one. A lone
-//! push is sent at once.
+//! The write coalescer: single pushes made while a call to Redis is in flight are sent together in the next call. A
+//! push with no call in flight is sent at once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -38,7 +38,8 @@ struct Waiting {
 }
 
 impl Line {
-    /// Whether somebody else must send.
+    /// Adds a push. Returns whether the caller must start a task that sends: none is sending, or the waiting pushes are
+    /// enough for one more call.
     fn add(&mut self, waiting: Waiting) -> bool {
         self.waiting.push(waiting);
         let more = self.serving == 0 || (self.serving < CALLS && self.waiting.len() >= CROWD);
@@ -56,7 +57,7 @@ impl PushLines {
         self.0[usize::from(shard)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what fits in one call; `None` when nothing waits, and then whoever asks has ended.
+    /// Takes as many pushes as fit in one call. `None` when none wait; the sending task has then ended its turn.
     fn next(&self, shard: u16) -> Option<Vec<Waiting>> {
         let mut line = self.lock(shard);
         // A part, so that the next call is under way before this one is answered.
@@ -75,8 +76,8 @@ impl PushLines {
 }
 
 impl Queue {
-    /// Pushes one job together with those that others push now. The call is made even if the caller goes away
-    /// meanwhile, as it may be anyway by a call that was sent.
+    /// Pushes one job together with those that other tasks push now. The call is made even if the caller is dropped
+    /// meanwhile, just as a call already sent to Redis cannot be taken back.
     pub(super) async fn push_in_line(&self, job: &NewJob) -> Answer {
         let shard = self.home(&job.partition);
         let (answer, answered) = oneshot::channel();
@@ -98,7 +99,7 @@ struct Serving {
 impl Serving {
     async fn run(mut self) {
         loop {
-            // Whoever is about to push at this moment does so first.
+            // Tasks that are ready to push join this call first, which makes the batch larger.
             tokio::task::yield_now().await;
             match self.queue.push_lines().next(self.shard) {
                 Some(batch) => self.send(batch).await,
@@ -135,7 +136,7 @@ impl Serving {
 }
 
 impl Drop for Serving {
-    /// A task that is dropped with its runtime leaves the line to the next that comes.
+    /// A sending task that is dropped with its runtime frees the line, so that the next push starts to send.
     fn drop(&mut self) {
         if !self.ended {
             self.queue.push_lines().lock(self.shard).serving -= 1;

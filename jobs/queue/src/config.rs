@@ -13,8 +13,8 @@ pub struct QueueConfig {
     pub url: SecretString,
     /// First part of every key. Two installations on one Redis differ in it.
     pub prefix: String,
-    /// How many parts the queue has, each in one slot of a cluster. A tenant is in one of them. The queue remembers
-    /// the number; another one is refused until [`reshard`](crate::reshard) has moved what has to move.
+    /// Number of shards, each in one hash slot of a cluster. All keys of a tenant are in one shard. Redis stores the
+    /// number; connecting with another one is refused until [`reshard`](crate::reshard) has moved the keys.
     pub shards: u16,
     /// How long a claim lasts unless it is renewed. A worker that vanishes is noticed after this time.
     pub lease: Duration,
@@ -22,7 +22,7 @@ pub struct QueueConfig {
     pub call_deadline: Duration,
     /// How many workers may vanish under a job before it goes to quarantine.
     pub max_deaths: u32,
-    /// Who tells the queue the time. `None`, as it should be outside tests, asks Redis itself.
+    /// The clock of the queue. `None`, as it should be outside tests, uses the time of Redis.
     pub clock: Option<SharedClock>,
     /// How messages to people name what they can change.
     pub wording: Wording,
@@ -47,7 +47,7 @@ impl QueueConfig {
     /// A shorter lease would be spent on renewing it; it is raised to this.
     pub const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 
-    /// How many shards a queue on a cluster has unless somebody says otherwise.
+    /// Default number of shards of a queue on a cluster.
     pub const CLUSTER_SHARDS: u16 = 16;
 
     /// Each shard has a wake-up connection in every worker.

@@ -1,4 +1,4 @@
-//! Errors as text, for logs and for people who start a program.
+//! Errors as text, for logs and for operators who start a program.
 
 /// Prints an error with everything that caused it, outermost first.
 #[must_use]
@@ -13,8 +13,8 @@ pub fn report(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// [`report`] as one sentence for people who start a program: on one line, no cause twice, no numbers of the operating
-/// system.
+/// [`report`] as one sentence for the operator who starts a program: on one line, each cause once, without the numbers
+/// of the operating system.
 #[must_use]
 pub fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = plain(&error.to_string());
@@ -29,7 +29,7 @@ pub fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// What an error comes from in the end, in the same plain words: the operating system's word if it has one.
+/// The root cause of an error in the same plain words; the operating system's text if it has one.
 #[must_use]
 pub fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;

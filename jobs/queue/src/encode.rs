@@ -49,7 +49,7 @@ pub(crate) fn calls<J: Borrow<NewJob>>(jobs: &[J]) -> impl Iterator<Item = (Argu
     })
 }
 
-/// What one call still takes.
+/// Counts what one call has taken, up to its limits in jobs and bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     jobs: usize,
@@ -70,7 +70,8 @@ fn call_len<J: Borrow<NewJob>>(jobs: &[J]) -> usize {
     jobs.iter().take_while(|job| room.take((*job).borrow())).count()
 }
 
-/// The blocks of jobs: those that go to the same place share one, those with a unique key have one each.
+/// Groups jobs into blocks for the push script: jobs with the same partition, lane, priority, due time and group share
+/// a block, each job with a unique key has its own.
 pub(crate) fn blocks_of<J: Borrow<NewJob>>(jobs: &[J]) -> Arguments {
     let mut arguments = Vec::with_capacity(8 + 2 * jobs.len());
     let mut routes: BTreeMap<Route<'_>, Vec<&NewJob>> = BTreeMap::new();

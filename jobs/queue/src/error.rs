@@ -23,13 +23,13 @@ pub enum QueueError {
     /// Redis did not answer in time. The call may or may not have been carried out.
     #[error("Redis did not answer within {} ms", .0.as_millis())]
     Deadline(Duration),
-    /// Redis may throw jobs away when its memory is full.
+    /// Redis may evict jobs when its memory is full.
     #[error(
         "Redis has maxmemory-policy {0}, under which it may throw jobs away: run `redis-cli config set \
          maxmemory-policy noeviction` and put `maxmemory-policy noeviction` in redis.conf"
     )]
     Eviction(String),
-    /// Redis is too old for what the queue needs.
+    /// Redis is older than the version the queue requires.
     #[error("Redis {0} is too old: the queue needs 7.0 or newer (it uses FUNCTION)")]
     TooOld(String),
     /// No master of the cluster has the slot of one of our shards, for now.
@@ -48,9 +48,9 @@ pub enum QueueError {
         wording.shards, wording.shards, wording.reshard
     )]
     Shards {
-        /// How many it has.
+        /// The number of shards that Redis has stored.
         stored: u16,
-        /// How many we were told it has.
+        /// The number of shards in the caller's configuration.
         wanted: u16,
         /// How to name what can be done about it.
         wording: Wording,
@@ -62,9 +62,9 @@ pub enum QueueError {
         wording.reshard, wording.shards
     )]
     Resharding {
-        /// How many there were.
+        /// The number of shards before the change.
         from: u16,
-        /// How many there will be.
+        /// The number of shards after the change.
         to: u16,
         /// How to name what can be done about it.
         wording: Wording,
@@ -75,7 +75,7 @@ pub enum QueueError {
     /// A finish asks for more children than one call may enqueue.
     #[error("{count} children in one finish, more than {} allowed", crate::Finish::MAX_CHILDREN)]
     TooManyChildren {
-        /// How many there were.
+        /// The number of children in the finish.
         count: usize,
     },
     /// Tenants may not add as much as was pushed for them.
@@ -87,9 +87,8 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Why the Redis at `url` cannot be used, and what to do: one sentence for people who start a program. Never
-    /// repeats
-    /// credentials.
+    /// Why the Redis at `url` cannot be used and how to fix it: one sentence for the operator who starts a program.
+    /// Never repeats credentials.
     #[must_use]
     pub fn refusal(&self, url: &SecretString) -> String {
         let at = without_credentials(url.expose_secret());
@@ -119,7 +118,7 @@ impl QueueError {
         }
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without any change to its arguments or the configuration.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -134,7 +133,7 @@ fn is_wrong_password(error: &redis::RedisError) -> bool {
     error.kind() == redis::ErrorKind::AuthenticationFailed || error.code() == Some("WRONGPASS")
 }
 
-/// Errors that describe what the server is going through, not what it was asked.
+/// Whether an error describes the server's state rather than a problem with the command.
 fn is_state_of_server(error: &redis::RedisError) -> bool {
     let code = error.code().unwrap_or_default();
     matches!(

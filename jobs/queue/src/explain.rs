@@ -15,7 +15,7 @@ use crate::script::Operation;
 /// Where a job is, and everything that keeps it from running, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// Where it is.
+    /// The state of the job.
     pub status: JobStatus,
     /// What keeps it. Empty for a job that runs or has ended.
     pub waits_for: Vec<WaitsFor>,
@@ -32,7 +32,7 @@ impl Explanation {
 /// One thing that keeps a job from running. Its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// Its time, set by whoever enqueued it.
+    /// Its due time, set by the caller that enqueued it.
     Time(DateTime<Utc>),
     /// Its next attempt.
     Retry(DateTime<Utc>),
@@ -53,18 +53,18 @@ pub enum WaitsFor {
     },
     /// Its tenant has as many jobs running as it may.
     Cap {
-        /// How many run.
+        /// Number of running jobs of the tenant.
         running: u64,
-        /// How many may.
+        /// Maximum number of running jobs.
         cap: u64,
     },
     /// Its tenant has as many jobs of its type running as it may.
     TypeCap {
         /// The type.
         kind: String,
-        /// How many run.
+        /// Number of running jobs of this type.
         running: u64,
-        /// How many may.
+        /// Maximum number of running jobs of this type.
         cap: u64,
     },
     /// Its tenant's rate.
@@ -73,7 +73,7 @@ pub enum WaitsFor {
     Jobs(u64),
     /// Other jobs of its tenant, without how many: the code of what they keep it from.
     Uncounted(&'static str),
-    /// Other tenants whose turn it is first.
+    /// The number of tenants that are served first.
     Tenants(u64),
     /// A free worker: it is next.
     FreeWorker,

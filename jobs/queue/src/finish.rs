@@ -18,7 +18,7 @@ const CALL_JOBS: usize = 200;
 /// One job that is at its end.
 #[derive(Debug, Clone)]
 pub struct FinishedJob {
-    /// In whose queue it was.
+    /// The tenant whose queue the job was in.
     pub tenant: Arc<str>,
     /// Its id.
     pub id: Arc<str>,
@@ -26,11 +26,11 @@ pub struct FinishedJob {
     pub shard: u16,
     /// The fence it was claimed with.
     pub fence: u64,
-    /// What becomes of it.
+    /// The verdict and the children to enqueue.
     pub finish: Finish,
     /// Size of the queue's record of it, for the tenant's quota.
     pub record_bytes: usize,
-    /// What it cost; `None` leaves the estimate as it is.
+    /// Worker time that the job took; `None` keeps the estimate that was charged at its start.
     pub time: Option<WorkerTime>,
 }
 
@@ -55,10 +55,10 @@ impl FinishedJob {
         Self { time: Some(WorkerTime { charged: job.charged, took }), ..self }
     }
 
-    /// Checks what the scripts take for granted.
+    /// Checks the conditions that the scripts rely on without checking them.
     ///
     /// # Errors
-    /// When the job leaves too many children behind, or one of another tenant.
+    /// When the job has too many children, or a child of another tenant.
     pub fn check(&self) -> Result<(), QueueError> {
         self.finish.check(&self.tenant)
     }
@@ -118,12 +118,12 @@ const fn operation(verdict: &Verdict) -> &'static str {
 }
 
 impl Queue {
-    /// Ends jobs, with their children. The answer says for each, in order, whether it was applied: `false`
-    /// means that the job had been claimed by somebody else or ended before, and that nothing was changed.
+    /// Finishes jobs and enqueues their children. The answer says for each, in order, whether it was applied: `false`
+    /// means that another worker had claimed the job or it had ended before; nothing was changed for it.
     ///
     /// # Errors
-    /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails. Finish again then;
-    /// what was applied the first time is refused the second.
+    /// When a job fails [`FinishedJob::check`] (nothing is done then), or Redis fails. Calling again is safe: the
+    /// fence of a claim lets each finish be applied once, and the second one returns `false`.
     pub async fn finish(&self, jobs: &[FinishedJob]) -> Result<Vec<bool>, QueueError> {
         self.finish_charged(jobs, &Charges::of(jobs)).await
     }
@@ -142,7 +142,7 @@ impl Queue {
             rest.start = call.end;
             let (order, mut arguments) = arguments(&jobs[call.clone()]);
             let shard = jobs[call.start].shard;
-            // Once for each shard.
+            // Charges go with the first call of each shard: applied twice, they would count twice.
             if jobs[..call.start].iter().all(|job| job.shard != shard) {
                 charges.push_to(shard, &mut arguments);
             }
@@ -156,7 +156,8 @@ impl Queue {
     }
 }
 
-/// How many of the first jobs go in one call: those of one shard, and not too many.
+/// How many of the first jobs fit in one call: jobs of one shard, with a bounded number of jobs and children, because
+/// a script blocks Redis while it runs.
 fn call_len(jobs: &[FinishedJob]) -> usize {
     let mut children = 0;
     let fits = |job: &&FinishedJob| {
@@ -166,7 +167,8 @@ fn call_len(jobs: &[FinishedJob]) -> usize {
     jobs.iter().take(CALL_JOBS).take_while(fits).count().max(1)
 }
 
-/// The arguments, and which job is number 1, 2, ... in them.
+/// The arguments of a call, and the index of job number 1, 2, ... in them: plain jobs are grouped, which changes their
+/// order.
 fn arguments(jobs: &[FinishedJob]) -> (Vec<usize>, Arguments) {
     let (mut order, mut arguments) = (Vec::with_capacity(jobs.len()), Vec::new());
     let mut plain: BTreeMap<(u64, &str), Vec<usize>> = BTreeMap::new();
@@ -188,10 +190,10 @@ fn arguments(jobs: &[FinishedJob]) -> (Vec<usize>, Arguments) {
     (order, arguments)
 }
 
-/// The least that a job costs, for the work it makes beside its handler's.
+/// The minimum worker time charged for a job, for the work it causes outside its handler.
 pub(super) const LEAST: Duration = Duration::from_micros(100);
 
-/// What one job cost.
+/// The worker time of one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerTime {
     /// What was charged so far: an estimate at the claim, and more at each renewal of the lease.
@@ -201,7 +203,7 @@ pub struct WorkerTime {
 }
 
 impl WorkerTime {
-    /// How much more than charged it cost; negative when it was less. Microseconds.
+    /// Time taken minus time charged, in microseconds; negative when too much was charged.
     pub(super) fn delta_us(self) -> i64 {
         micros(self.took.max(LEAST)) - micros(self.charged)
     }

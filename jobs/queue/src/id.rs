@@ -40,7 +40,7 @@ impl InvalidId {
 pub struct PartitionId(Arc<str>);
 
 impl PartitionId {
-    /// What a name has to be, in words.
+    /// The rule for names, in words.
     pub const EXPECTED: &'static str = "1 to 63 of a-z, 0-9 and -, neither first nor last a -";
 
     /// The name as text.
@@ -87,7 +87,7 @@ impl JobId {
         Self::from_parts(now, rand::random())
     }
 
-    /// The id that everyone computes for the same `seed` and moment.
+    /// A deterministic id: every caller gets the same one for the same `seed` and moment.
     ///
     /// A program that makes the job again after a crash, or beside another replica, makes the same id, so the queue
     /// keeps one.

@@ -1,8 +1,8 @@
-//! Looking through a partition's jobs, page by page.
+//! Listing a partition's jobs, page by page.
 //!
-//! A page ends at a job, not at a number, and the next one begins after it, whatever has become of it. So every job
-//! that stays where it is during a whole walk is shown exactly once; one that moves meanwhile (its time comes, it
-//! starts, it is tried again) may be shown twice or not at all. Places are looked through in the direction in which
+//! A page ends at a job, not at an offset, and the next page begins after that job, even if it has moved since. So
+//! every job that stays in the same state during a whole walk is shown exactly once; a job that moves meanwhile (its
+//! time comes, it starts, it is retried) may be shown twice or not at all. States are walked in the direction in which
 //! jobs move, so that twice is the usual case.
 
 use std::fmt;
@@ -23,12 +23,12 @@ use crate::script::Operation;
 /// Most jobs in one call, because a script has to end soon.
 pub(crate) const PAGE: usize = 200;
 
-/// Which jobs of a partition are wanted, and what is made of each. [`JobFilter`] is the one for programs that do not
-/// look into payloads.
+/// Which jobs of a partition to list, and how to convert each. [`JobFilter`] is the implementation for programs that
+/// do not read payloads.
 pub trait Select: Sync {
-    /// What is shown of a job that has not ended.
+    /// The result for a job that has not ended.
     type Open: Send;
-    /// What is shown of a dead letter or a quarantined job.
+    /// The result for a dead letter or a quarantined job.
     type Kept: Send;
 
     /// In one of these states; when empty, in any that is open, or, for dead letters, in any of theirs.
@@ -40,11 +40,11 @@ pub trait Select: Sync {
     /// Whether it takes more than a job's state to tell. More jobs are read at a time then, because fewer are wanted.
     fn reads_records(&self) -> bool;
 
-    /// What is shown of an open job; `None` leaves it out.
+    /// Converts an open job; `None` leaves it out.
     fn open(&self, partition: &PartitionId, job: OpenJob<'_>) -> Option<Self::Open>;
 
-    /// What is shown of a dead letter or a quarantined job; `None` leaves it out. Its lane and payload are `None` when
-    /// the record is damaged or gone.
+    /// Converts a dead letter or a quarantined job; `None` leaves it out. Its lane and payload are `None` when the
+    /// record is damaged or missing.
     fn kept(
         &self,
         partition: &PartitionId,
@@ -65,13 +65,13 @@ pub struct OpenJob<'a> {
     pub id: JobId,
     /// The lane it waits in.
     pub lane: &'a str,
-    /// Where it is.
+    /// The state of the job.
     pub state: JobState,
-    /// Its place among the partition's jobs.
+    /// Its priority among the partition's jobs.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
-    /// What was pushed.
+    /// The pushed payload.
     pub payload: &'a [u8],
 }
 
@@ -80,7 +80,7 @@ pub struct OpenJob<'a> {
 pub struct KeptRecord<'a> {
     /// The lane it waited in.
     pub lane: &'a str,
-    /// What was pushed.
+    /// The pushed payload.
     pub payload: &'a [u8],
 }
 
@@ -139,7 +139,7 @@ impl Select for JobFilter {
     fn kept(&self, _: &PartitionId, job: KeptJob, record: Option<KeptRecord<'_>>) -> Option<KeptJob> {
         let wanted = match record {
             Some(record) => self.matches(job.id, record.lane),
-            // What is damaged can be thrown away, too, as long as nothing is asked about it.
+            // A job with a damaged record can be purged too, as long as the filter does not read records.
             None => !self.reads_records(),
         };
         wanted.then_some(job)
@@ -153,13 +153,13 @@ pub struct JobSummary {
     pub id: JobId,
     /// The lane it waits in: its type and payload version.
     pub lane: String,
-    /// Where it is.
+    /// The state of the job.
     pub state: JobState,
-    /// Its place among the partition's jobs.
+    /// Its priority among the partition's jobs.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
-    /// What was pushed.
+    /// The pushed payload.
     pub payload: Bytes,
 }
 
@@ -168,7 +168,7 @@ pub struct JobSummary {
 pub struct Page<T> {
     /// The jobs. Fewer than asked for, even none, do not mean that there are no more.
     pub jobs: Vec<T>,
-    /// Where the next page begins; `None` at the end.
+    /// The cursor of the next page; `None` at the end.
     pub next: Option<ListCursor>,
 }
 
@@ -178,7 +178,7 @@ pub struct ListCursor {
     place: String,
     /// The last job that was looked at.
     last: String,
-    /// What else it takes to find its place again: its time, or the last job of its list.
+    /// The rest of the cursor: the job's time, or the last job of its list.
     mark: String,
     /// How many jobs were behind it, up to the one in `mark`.
     behind: u64,
@@ -225,7 +225,7 @@ impl Place {
     }
 }
 
-/// A job in a place.
+/// One job in one of the lists or sets that are walked.
 struct Row {
     id: String,
     /// When it is due or since when it is kept; of a waiting one, whether it was cancelled.
@@ -233,7 +233,7 @@ struct Row {
     why: String,
 }
 
-/// Some jobs of a place, in their order there.
+/// Consecutive jobs of one list or set.
 struct Part {
     rows: Vec<Row>,
     mark: String,
@@ -513,8 +513,8 @@ impl Queue {
         Ok(all.jobs.into_iter().rev().collect())
     }
 
-    /// The payloads of jobs of a partition, in order; `None` for one that the partition does not have in the queue, or
-    /// whose record is damaged.
+    /// The payloads of a partition's jobs, in the order of `ids`; `None` for a job that the partition does not have in
+    /// the queue, or whose record is damaged.
     ///
     /// # Errors
     /// When Redis fails.

@@ -1,4 +1,4 @@
-//! What is to be done, for whom, and when.
+//! A job to push: its payload, partition, lane and due time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::id::{GroupId, JobId, PartitionId};
 pub struct NewJob {
     /// Its id.
     pub id: JobId,
-    /// Whose turn it takes.
+    /// The partition that the job belongs to and is charged to.
     pub partition: PartitionId,
-    /// Where it waits: workers fetch by lane.
+    /// The lane in which it waits: workers fetch by lane.
     pub lane: Lane,
-    /// Which of its partition's jobs goes first.
+    /// Its priority among its partition's jobs.
     pub priority: Priority,
     /// Not before this moment; `None` for at once.
     pub due: Option<DateTime<Utc>>,
     /// The group that waits for it.
     pub group: Option<GroupId>,
-    /// What it must not be enqueued beside.
+    /// The unique key that keeps a duplicate out.
     pub unique: Option<Unique>,
     /// What its handler gets: the queue never looks into it. The whole record has to fit in a call of at most 1 MiB.
     pub payload: Bytes,
@@ -51,8 +51,9 @@ impl NewJob {
     }
 }
 
-/// The jobs of one type and payload version, such as `document.ingest@1`. A worker fetches only from the
-/// lanes it declares, so a job that it does not know waits for one that does, and stands in nobody's way.
+/// The jobs of one type and payload version, such as `document.ingest@1`. A worker fetches only from the lanes it
+/// declares, so a job of an unknown type or version waits for a worker that declares its lane and does not delay other
+/// jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane {
     name: Arc<str>,
@@ -101,7 +102,7 @@ pub(crate) fn kind_of(lane: &str) -> &str {
 /// Which of a partition's waiting jobs goes first. Between partitions priority means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Priority {
-    /// Somebody is waiting for it.
+    /// A user is waiting for the result.
     High = 0,
     /// The usual.
     #[default]
@@ -148,15 +149,15 @@ impl Priority {
     }
 }
 
-/// Keeps a second job with the same key out of the partition. The key belongs to the job: it is free again when the
-/// job ends in whatever way, and a dead letter takes it again when it is redriven.
+/// Keeps a second job with the same key out of the partition. The key is free again when the job ends, however it
+/// ends; redriving a dead letter takes the key again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unique {
     /// What makes two jobs of a partition the same: any text. Long ones cost memory; take a hash.
     pub key: String,
-    /// For how long.
+    /// How long the key is held.
     pub scope: UniqueScope,
-    /// What to do with the second.
+    /// What to do with the second job.
     pub on_conflict: OnConflict,
 }
 
@@ -167,7 +168,7 @@ pub enum UniqueScope {
     UntilStarted,
     /// Until it has ended: completed, cancelled, discarded or quarantined.
     UntilFinished,
-    /// For this time from its enqueue, whatever becomes of it. Counted in milliseconds.
+    /// For this time from its enqueue, even if the job ends earlier. In milliseconds.
     Period(Duration),
 }
 
@@ -178,9 +179,9 @@ pub enum OnConflict {
     /// The job that is there stays; the new one is not enqueued.
     #[default]
     Keep,
-    /// The new one takes the other's place, and its time, if that still waits; else as `Keep`. So the last
-    /// arguments win. The place is kept among the first and the last thousand of a list; from the middle of a
-    /// longer one, the job goes to the end.
+    /// The new job takes the position and due time of the existing one if that still waits; else as `Keep`. So the
+    /// last arguments win. The position is kept among the first and the last thousand jobs of a list; from the middle
+    /// of a longer list, the job goes to the end.
     Replace,
     /// The job that is there gets the new one's time, if it waits for a time; else as `Keep`.
     Reschedule,
@@ -226,8 +227,8 @@ impl RetryPolicy {
     }
 }
 
-/// How a job is tried again whose handler broke down: it panicked, or the service around it failed. Read from the
-/// payload, because the queue itself keeps no policies. By default the usual backoff with 8 attempts.
+/// The retry policy of a job whose handler panicked or whose service failed without a verdict. It is read from the
+/// payload, because the queue itself stores no policies. By default the usual backoff with 8 attempts.
 #[derive(Clone)]
 pub struct RetryRule(Arc<PolicyOf>);
 

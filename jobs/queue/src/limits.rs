@@ -16,13 +16,12 @@ use crate::queue::Queue;
 use crate::redis::connection::Resend;
 use crate::script::Operation;
 
-/// What may be changed of a tenant's share. `None` leaves a setting as it is. Changes apply to queued work at
-/// once.
+/// A change to a tenant's settings. `None` leaves a setting as it is. Changes apply to queued work at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantShare {
     /// Share of the workers' time compared with other tenants, 1 to 100.
     pub weight: Option<u32>,
-    /// How many of its jobs may run at once.
+    /// Maximum number of running jobs.
     pub cap: Option<u32>,
     /// How many jobs of a type may run at once, by job type; `None` ends a limit.
     pub type_caps: BTreeMap<String, Option<u32>>,
@@ -30,12 +29,12 @@ pub struct TenantShare {
     pub only_these_type_caps: bool,
     /// The shortest mean distance between two starts, in milliseconds; 0 for no limit.
     pub interval_ms: Option<u32>,
-    /// How many may start at once when it was idle.
+    /// Burst: how many jobs may start at once after an idle time.
     pub burst: Option<u32>,
-    /// How many jobs may wait, those that wait for their time included; 0 for no limit.
+    /// Maximum number of waiting jobs, scheduled ones included; 0 for no limit.
     pub backlog_jobs: Option<u64>,
-    /// How many bytes the queue's records of open jobs may have together; 0 for no limit. Counted from the
-    /// moment when the limit is set: what is open then is guessed.
+    /// Maximum size in bytes of the queue's records of open jobs together; 0 for no limit. Counting starts when the
+    /// limit is set; the size of jobs open at that moment is estimated.
     pub backlog_bytes: Option<u64>,
     /// How many jobs may wait for their time; 0 for no limit.
     pub scheduled_jobs: Option<u64>,
@@ -43,7 +42,7 @@ pub struct TenantShare {
     pub paused: Option<bool>,
     /// Whether the tenant is suspended: as paused, and its jobs say that they are parked.
     pub suspended: Option<bool>,
-    /// Whether the tenant drains: what is there runs, nothing new comes in.
+    /// Whether the tenant is draining: jobs in the queue run, new ones are refused.
     pub draining: Option<bool>,
     /// Whether the tenant's jobs of a queue flow, by queue.
     pub queues: BTreeMap<String, Flow>,
@@ -128,11 +127,11 @@ impl TenantShare {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flow {
-    /// As usual.
+    /// No restriction.
     Open,
     /// Nothing starts; new jobs are accepted and wait.
     Paused,
-    /// What is there runs; new jobs are refused.
+    /// Jobs in the queue run; new jobs are refused.
     Draining,
 }
 
@@ -166,7 +165,7 @@ impl Flow {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("tenant {tenant}: {limit} is {current} of {maximum}, try again in {} s", .retry_after.as_secs())]
 pub struct LimitReached {
-    /// Whose.
+    /// The tenant that the limits apply to.
     pub tenant: PartitionId,
     /// Which limit: `backlog_jobs`, `backlog_bytes`, `scheduled_jobs`; or, with 0 of 0, `tenant_draining`,
     /// `queue_draining`, `tenant_queue_draining`.
@@ -254,7 +253,7 @@ impl Queue {
     }
 }
 
-/// What is to be added to one queue of one tenant.
+/// The jobs and bytes that a call adds to one queue of one tenant.
 #[derive(Default)]
 struct Wanted {
     jobs: usize,
@@ -263,8 +262,8 @@ struct Wanted {
 }
 
 impl Queue {
-    /// Whether [`Queue::push`] would take these jobs now. Nothing is reserved: of several that ask at once, all may
-    /// be told that there is room.
+    /// Checks that [`Queue::push`] would accept these jobs now. Nothing is reserved: concurrent callers may all be
+    /// told that there is room.
     ///
     /// # Errors
     /// [`QueueError::LimitReached`] with the limit; otherwise when Redis fails.
@@ -285,11 +284,11 @@ impl Queue {
 
 /// How many tenants that have something in the queue or settings are looked at in one step.
 const PAGE: usize = 200;
-/// How many tenants, of those that are to be served next, in each lane.
+/// How many of the tenants to be served next are read in each lane.
 const NEXT: isize = 50;
 const LANES_MAX: u16 = 64;
 
-/// What is kept of some tenants.
+/// The settings that Redis keeps for some tenants.
 #[derive(Debug)]
 pub struct KeptSettings {
     /// Where to go on; `0` at the start and when all were seen.
@@ -299,9 +298,9 @@ pub struct KeptSettings {
 }
 
 impl Queue {
-    /// What a shard keeps of the settings of a page of tenants, and of those that it serves next: active tenants are
-    /// looked at in each call, idle ones page by page, so that their number does not matter.
-    ///
+    /// Reads what a shard keeps of the settings of a page of tenants, and of those it serves next. Active tenants are
+    /// thus checked in each call and idle ones page by page, so that the cost does not grow with the number of
+    /// tenants.
     /// # Errors
     /// When Redis fails.
     pub async fn kept_settings(&self, shard: u16, cursor: &str) -> Result<KeptSettings, QueueError> {

@@ -1,5 +1,5 @@
-//! What a Redis must be like before the queue trusts it with jobs, and whether it stays so: anybody may change it
-//! while programs run.
+//! Checks that a Redis is safe for jobs (version, eviction policy, cluster mode) at connect and again later, because an
+//! administrator may change it while programs run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -46,12 +46,12 @@ fn check_cluster(info: &str, expected: bool) -> Result<(), QueueError> {
 /// How often a program looks, give or take half of it.
 const PERIOD: Duration = Duration::from_secs(3);
 
-/// What the last look has found.
+/// The result of the last check.
 #[derive(Debug, Default)]
 pub(super) struct MemoryWatch {
-    /// The policy under which a server may throw jobs away, while one has such a policy.
+    /// The policy under which a server may evict jobs, while one has such a policy.
     policy: RwLock<Option<Arc<str>>>,
-    /// How many keys all servers had evicted.
+    /// Keys evicted so far, over all servers.
     evicted: AtomicU64,
 }
 
@@ -63,14 +63,14 @@ struct Found {
 }
 
 impl Queue {
-    /// The policy under which Redis may throw jobs away, if it had one when it was last looked at. Nothing is pushed
+    /// The policy under which Redis may evict jobs, if it had one when it was last looked at. Nothing is pushed
     /// then.
     #[must_use]
     pub fn eviction_policy(&self) -> Option<Arc<str>> {
         self.memory_watch().policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What to answer to a push while Redis may throw jobs away.
+    /// What to answer to a push while Redis may evict jobs.
     pub(super) fn refuse_eviction(&self) -> Result<(), QueueError> {
         self.eviction_policy().map_or(Ok(()), |policy| Err(QueueError::Eviction(policy.to_string())))
     }

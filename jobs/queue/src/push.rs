@@ -23,19 +23,19 @@ pub(super) enum Limits {
     Waived,
 }
 
-/// What one call did.
+/// The result of one call.
 #[derive(Debug)]
 pub(super) struct Pushed {
     accepted: usize,
     conflicts: Vec<String>,
     /// Tenant, limit, current, maximum, time to wait: each refused tenant with all its jobs.
     pub(super) refused: Vec<String>,
-    /// Ids of jobs without a unique key that the queue had, or whose cancellation it remembers.
+    /// Ids of jobs without a unique key that are in the queue already, or whose cancellation it remembers.
     pub(super) left_out: Vec<String>,
 }
 
 impl Pushed {
-    /// For whoever pushed all `count` jobs of the call.
+    /// The result for a caller that pushed all `count` jobs of the call.
     pub(super) fn outcome(&self, count: usize) -> Result<PushOutcome, QueueError> {
         if !self.refused.is_empty() {
             return Err(QueueError::LimitReached(LimitReached::read(&self.refused)?));
@@ -59,7 +59,7 @@ impl Queue {
     pub async fn push<J: Borrow<NewJob> + Sync>(&self, jobs: &[J]) -> Result<PushOutcome, QueueError> {
         if let [job] = jobs {
             let job: &NewJob = job.borrow();
-            // What a unique key has met is told by the call, not by the job.
+            // A unique job's conflict is reported by the call, not by its id in `left_out`.
             if job.unique.is_none() {
                 return self.push_in_line(job).await;
             }
@@ -67,8 +67,8 @@ impl Queue {
         self.push_limited(jobs, Limits::Hold).await
     }
 
-    /// Adds jobs that were accepted before, whatever the limits of their tenants are by now: those of an outbox,
-    /// whose callers were told that they will run.
+    /// Adds jobs that were accepted before, without checking the current limits of their tenants: those of an outbox,
+    /// whose callers were promised that they will run.
     ///
     /// # Errors
     /// When Redis fails. Some of the jobs may be in the queue then.

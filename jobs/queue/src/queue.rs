@@ -24,7 +24,7 @@ use crate::script::{Library, Operation};
 use crate::shards::{Shards, check_layout, explained};
 use crate::{answers, preflight};
 
-/// How often one call loads the library. Somebody may flush it again meanwhile.
+/// How often one call reloads the function library. Another client may flush it in between.
 const LOADS: usize = 3;
 
 /// The queue on Redis. Clones share one connection.
@@ -44,7 +44,7 @@ struct Inner {
 }
 
 impl Queue {
-    /// Connects and checks that this Redis will keep what it is given.
+    /// Connects and checks that this Redis does not lose jobs.
     ///
     /// # Errors
     /// When Redis cannot be reached, is older than 7.0, or may evict keys (`maxmemory-policy` other than
@@ -92,7 +92,7 @@ impl Queue {
         answers::status(id, &answer)
     }
 
-    /// How many of the tenant's jobs are where.
+    /// The number of the tenant's jobs by state.
     ///
     /// # Errors
     /// When Redis fails.
@@ -160,8 +160,8 @@ impl Queue {
         format!("{}:{name}", self.inner.shards.prefix(shard))
     }
 
-    /// Calls a function that changes or reads what is one tenant's, and whose first argument is the time. Doing it
-    /// twice is doing it once.
+    /// Calls a function on one tenant's state whose first argument is the time. The function must be idempotent,
+    /// because the call may be resent.
     pub(super) async fn call_for<T: FromRedisValue>(
         &self,
         tenant: &PartitionId,
@@ -173,7 +173,7 @@ impl Queue {
         self.call_mending(tenant, operation, arguments).await
     }
 
-    /// Calls a function that reads what is one tenant's and does not ask for the time.
+    /// Calls a read-only function on one tenant's state that does not take the time.
     pub(super) async fn read_for<T: FromRedisValue>(
         &self,
         tenant: &PartitionId,
@@ -183,8 +183,8 @@ impl Queue {
         self.call_mending(tenant, operation, arguments).await
     }
 
-    /// A function that only reads cannot remove a key of a type that it cannot have: it is called again after the
-    /// tenant was looked at by one that can.
+    /// A read-only function cannot delete a key that has the wrong type. When it meets one, a writing function repairs
+    /// the tenant and the read is repeated.
     async fn call_mending<T: FromRedisValue>(
         &self,
         tenant: &PartitionId,
@@ -302,8 +302,8 @@ pub struct LaneStatus {
     pub queue: String,
     /// Tenants that have such jobs and may run now. Those at their caps, or paused, are not among them.
     pub ready_tenants: u64,
-    /// Live workers that run them. With 0, such jobs wait for a worker that does: nothing is lost, but somebody
-    /// should look.
+    /// Live workers that declare the lane. With 0, its jobs wait until such a worker starts: nothing is lost, but an
+    /// operator should look.
     pub workers: u64,
 }
 
@@ -329,12 +329,12 @@ impl Queue {
 }
 
 impl Queue {
-    /// The shards for which it is this process's turn to do the work called `name`: of all that ask within `period`,
-    /// one gets each shard. A Redis that lost its data has forgotten whose turn it was, so that work is done again
-    /// at once.
+    /// Leader election by shard: returns the shards whose periodic work `name` this process has to do. Of all
+    /// processes that ask within `period`, one gets each shard. A Redis that lost its data has forgotten the turns, so
+    /// that the work is done again at once.
     ///
     /// # Errors
-    /// When Redis fails. Turns may be taken then, until `period` is over.
+    /// When Redis fails. Some turns may be taken by then, until `period` is over.
     pub async fn turns(&self, name: &str, period: Duration) -> Result<Vec<u16>, QueueError> {
         let period_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut turns = Vec::new();

@@ -54,8 +54,8 @@ operations! {
     Adopt = "adopt",
 }
 
-/// Those that work on whatever is in the shard, and must go on while its tenants are being moved. All others begin
-/// by comparing numbers of shards, because a tenant's keys are elsewhere under another.
+/// Functions that work on the shard's current keys and must go on while tenants are moved. All others first compare
+/// the number of shards, because a tenant's keys are in another shard under another number.
 const IN_ANY_LAYOUT: &[&str] =
     &["finish", "renew", "reap", "heal", "sweep", "heartbeat", "lanes", "lane", "adopt"];
 
@@ -114,11 +114,11 @@ impl Library {
 #[cfg(feature = "test-support")]
 #[derive(Debug, Clone, Copy)]
 pub struct LibraryPatch {
-    /// Which file, without its ending.
+    /// The name of the file, without its extension.
     pub file: &'static str,
-    /// What is there, once.
+    /// The text to replace; it must occur exactly once.
     pub find: &'static str,
-    /// What is to be there instead.
+    /// The replacement.
     pub replace: &'static str,
 }
 
@@ -156,7 +156,7 @@ fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a s
     files.iter().map(|(name, source)| (*name, source.as_str())).collect()
 }
 
-/// A queue whose scripts are wrong on purpose, for tests that have to notice it.
+/// A queue with scripts that are wrong on purpose, for mutation tests that have to detect it.
 #[cfg(feature = "test-support")]
 impl Queue {
     /// Connects a queue with a changed library. Every change makes a library of another name, so others on the

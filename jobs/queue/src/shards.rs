@@ -9,7 +9,7 @@ use crate::error::QueueError;
 use crate::redis::cluster::Servers;
 use crate::redis::connection::Resend;
 
-/// The shards of one queue. Everything of a tenant is in one of them, so no call ever needs two.
+/// The shards of one queue. All keys of a tenant are in one of them, so no call ever needs two.
 #[derive(Debug)]
 pub(super) struct Shards {
     prefixes: Vec<String>,
@@ -35,7 +35,7 @@ impl Shards {
         home(tenant, self.count())
     }
 
-    /// What the keys of a shard begin with.
+    /// The common prefix of a shard's keys.
     pub(super) fn prefix(&self, shard: u16) -> &str {
         &self.prefixes[usize::from(shard)]
     }
@@ -109,7 +109,7 @@ pub(super) async fn check_layout(servers: &Servers, shards: &Shards) -> Result<(
     Ok(())
 }
 
-/// Where a shard remembers the number.
+/// The key in which a shard stores the number of shards.
 fn key(shards: &Shards, shard: u16) -> String {
     format!("{}:shards", shards.prefix(shard))
 }
@@ -127,7 +127,7 @@ async fn stored(servers: &Servers, shards: &Shards, shard: u16) -> Result<Option
     Ok(used.then(|| "1".to_owned()))
 }
 
-/// What a shard remembers.
+/// The number of shards as stored by a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// The queue has so many shards.
@@ -181,7 +181,8 @@ pub(super) fn explained(error: QueueError, shards: &Shards) -> QueueError {
 mod tests {
     use super::*;
 
-    /// Written down once. A change would leave every tenant's jobs where nobody looks for them.
+    /// The mapping is fixed for ever: after a change, every tenant's existing jobs would be in a shard that is not
+    /// read for it.
     #[test]
     fn a_tenant_is_in_the_same_shard_for_ever() {
         assert_eq!(fnv1a64(b"foobar"), 0x8594_4171_f739_67e8);

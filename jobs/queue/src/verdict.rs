@@ -1,4 +1,4 @@
-//! How a job ends, and what it leaves behind.
+//! How a job ends, and which children it enqueues.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::job::NewJob;
 /// What becomes of a job that ran, or that was refused before it could.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Done. The job leaves the queue.
+    /// Success. The job is removed from the queue.
     Completed,
     /// The handler failed; try again.
     Retry {
         /// How long to wait first.
         after: Duration,
-        /// What went wrong, for people.
+        /// The error, for people.
         error: String,
     },
     /// The handler failed for good: the job becomes a dead letter.
     Discarded {
         /// Stable code, `snake_case`.
         code: &'static str,
-        /// What went wrong, for people.
+        /// The reason, for people.
         reason: String,
     },
     /// The job must never run: forged, damaged, or it killed its workers.
@@ -37,12 +37,12 @@ pub enum Verdict {
         /// Why, for people.
         reason: String,
     },
-    /// Nobody wants the job any more. It leaves the queue as cancelled.
+    /// The job is not needed any more. It is removed from the queue as cancelled.
     Dropped {
         /// Why, for people.
         reason: String,
     },
-    /// Given back at a shutdown: goes first when somebody has time, no attempt is counted.
+    /// Returned to the queue at a shutdown: it is the next to run, and no attempt is counted.
     Released,
 }
 
@@ -85,7 +85,7 @@ pub enum OnFailure {
 /// late, because the claim was lost, nothing of it happens.
 #[derive(Debug, Clone)]
 pub struct Finish {
-    /// What becomes of the job.
+    /// The end of the job.
     pub verdict: Verdict,
     /// Jobs of the same tenant to enqueue.
     pub children: Vec<NewJob>,
@@ -97,7 +97,7 @@ impl Finish {
     /// The most children that one job may leave behind, because a script has to end soon.
     pub const MAX_CHILDREN: usize = 500;
 
-    /// The end of a job that leaves nothing behind.
+    /// The end of a job that enqueues no children.
     #[must_use]
     pub fn of(verdict: Verdict) -> Self {
         Self { verdict, children: Vec::new(), group: None }

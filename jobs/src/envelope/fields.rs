@@ -32,7 +32,7 @@ pub struct Envelope {
     pub queue: String,
     /// Positional arguments. Ours is always one object: the payload.
     pub args: Vec<Box<RawValue>>,
-    /// What travels beside the arguments.
+    /// Metadata beside the arguments.
     pub meta: Meta,
     /// A higher number goes first; 0 is normal.
     pub priority: i32,
@@ -48,12 +48,12 @@ pub struct Envelope {
     /// carry through Redis.
     #[serde(default, skip_serializing_if = "RetryPolicy::is_usual")]
     pub retry: RetryPolicy,
-    /// What it must not be enqueued beside.
+    /// The unique policy that keeps a duplicate out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<UniquePolicy>,
 }
 
-/// What travels beside a job's arguments.
+/// Metadata beside a job's arguments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Meta {
@@ -88,8 +88,8 @@ impl Envelope {
     }
 }
 
-/// What lies on Redis: a job and the stamp over its exact bytes. It carries no authority; anybody who can
-/// write to Redis can write one. [`crate::envelope::Verifier::verify`] is the only way out of it.
+/// The stored form on Redis: a job and the stamp over its exact bytes. It carries no authority; every client with
+/// access to Redis can write one. [`crate::envelope::Verifier::verify`] is the only way out of it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WireEnvelope {
@@ -108,10 +108,10 @@ impl WireEnvelope {
     }
 }
 
-/// Claims of a stamp whose signature was not checked.
+/// Claims of a stamp whose signature has not been verified.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Claimed {
-    /// Whose job it is.
+    /// The tenant that the stamp names.
     pub(crate) tenant: String,
     /// The job's id.
     #[serde(rename = "jti")]
@@ -128,7 +128,7 @@ impl Claimed {
     }
 }
 
-/// A [`WireEnvelope`] that is looked at in place.
+/// A [`WireEnvelope`] that borrows its text.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BorrowedWire<'a> {
@@ -138,8 +138,9 @@ struct BorrowedWire<'a> {
     job: &'a RawValue,
 }
 
-/// The stamp and the job in `wire`. As [`write`] lays them out they are found without reading the JSON: whatever is cut
-/// out wrongly has another digest than the stamp says. `None` when `wire` is no envelope in any layout.
+/// Splits `wire` into the stamp and the job. Text in the layout of [`write`] is split without parsing JSON; a wrong
+/// split is detected later, because its digest differs from that in the stamp. `None` when `wire` is no envelope in
+/// any layout.
 pub(super) fn split(wire: &str) -> Option<(Cow<'_, str>, &str)> {
     let as_written = || {
         let (stamp, rest) = wire.strip_prefix(BEFORE_STAMP)?.split_once('"')?;
@@ -195,7 +196,7 @@ fn parse_ms(text: &str) -> Option<u64> {
     day_ms.checked_add(time_ms)
 }
 
-/// Adds up `12H30M`-like text whose units appear in the given order, each at most once.
+/// Sums text such as `12H30M`, whose units appear in the given order, each at most once.
 fn sum_units(mut text: &str, units: &[(char, u64)]) -> Option<u64> {
     let mut total: u64 = 0;
     for &(unit, unit_ms) in units {

@@ -1,9 +1,8 @@
-//! The envelope: how a job travels, and how it proves whose it is.
+//! The envelope: the stored form of a job, and the proof of the tenant it belongs to.
 //!
-//! [`Envelope`] is the job in the vocabulary of the [Open Job Spec](https://openjobspec.org) 1.0. [`Stamper`]
-//! signs it for a tenant and yields a [`StampedJob`], the only thing the queue accepts. What lies on Redis is
-//! a [`WireEnvelope`]: bytes without authority. [`Verifier::verify`] is the only way back to a
-//! [`crate::tenant::TenantContext`].
+//! [`Envelope`] is the job in the vocabulary of the [Open Job Spec](https://openjobspec.org) 1.0. [`Stamper`] signs it
+//! for a tenant and returns a [`StampedJob`], the only type the queue accepts. Redis stores it as a [`WireEnvelope`]:
+//! bytes without authority. [`Verifier::verify`] is the only way back to a [`crate::tenant::TenantContext`].
 
 mod fields;
 mod stamp;

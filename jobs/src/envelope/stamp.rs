@@ -65,10 +65,10 @@ pub(super) fn sign(keys: &StampKeys, claims: &Claims) -> Result<String, serde_js
     Ok(stamp)
 }
 
-/// Checks signature and digest: the stamp was made by us, for exactly these bytes.
+/// Verifies signature and digest: the stamp was made with one of our keys, for exactly these bytes.
 ///
-/// There is nothing to negotiate: the header must be the very one that our key writes. A stamp has no expiry of
-/// its own: a job may wait for days. What ends it is the tenant's epoch.
+/// There is no algorithm negotiation: the header must be exactly the one that our key writes. A stamp has no expiry of
+/// its own, because a job may wait for days; raising the tenant's epoch invalidates it.
 pub(super) fn open(keys: &StampKeys, stamp: &str, job: &str) -> Result<Claims, Refusal> {
     let (signed, signature) = stamp.rsplit_once('.').ok_or(Refusal::BadSignature)?;
     let (header, claims) = signed.split_once('.').ok_or(Refusal::BadSignature)?;
@@ -176,7 +176,7 @@ impl StampKeys {
         &self.keys[0]
     }
 
-    /// The key whose stamps begin with `header`.
+    /// The key whose stamps begin with `header`, if there is one.
     pub(super) fn find(&self, header: &str) -> Option<&StampKey> {
         self.keys.iter().find(|key| key.header == header)
     }

@@ -31,7 +31,7 @@ impl StampedJob {
         self.job.id
     }
 
-    /// Whose job it is.
+    /// The tenant that the job is stamped for.
     #[must_use]
     pub fn tenant_id(&self) -> &TenantId {
         &self.tenant
@@ -86,7 +86,7 @@ pub struct EnqueueOptions {
     pub group: Option<GroupId>,
     /// The job that enqueued this one.
     pub parent: Option<JobId>,
-    /// What it must not be enqueued beside.
+    /// The unique key that keeps a duplicate out.
     pub unique: Option<Unique>,
 }
 
@@ -127,7 +127,7 @@ impl Stamper {
     /// Stamps `job` for the tenant of `context`. There is no argument for another tenant.
     ///
     /// # Errors
-    /// When the actor lacks the permission that the job needs, or the payload is too large.
+    /// When the actor lacks the permission that the job requires, or the payload is too large.
     pub fn stamp<J: Job>(
         &self,
         context: &TenantContext,

@@ -117,7 +117,7 @@ async fn refusal(wire: &str, directory: OneTenant) -> &'static str {
     verify(wire, directory).await.expect_err("the envelope should have been refused").code()
 }
 
-/// An envelope that was written in version 1.0 is read for ever: what lies on somebody's Redis outlives our
+/// An envelope written in version 1.0 must stay readable for ever: records in an installation's Redis outlive our
 /// code.
 #[tokio::test]
 async fn the_golden_envelope_is_still_read() {
@@ -129,8 +129,8 @@ async fn the_golden_envelope_is_still_read() {
     assert_eq!(verified.envelope.kind, IngestDocument::TYPE);
 }
 
-/// What we write today has the fields, in the order, of the golden file; ids of traces differ. A usual retry policy
-/// is left out by now, and means what it says in the file.
+/// Today's output has the fields of the golden file in the same order; only trace ids differ. The default retry policy
+/// is omitted now, and means what the file spells out.
 #[test]
 fn what_is_written_has_the_golden_shape() {
     let shape = |wire: &str| {
@@ -233,7 +233,7 @@ async fn without_its_actor_a_job_may_do_nothing_and_is_checked_all_the_same() {
     let removed = OneTenant { permissions: Permissions::NONE, ..OneTenant::default() };
     let verified = check(removed, acme().as_str()).await.unwrap();
     assert_eq!((verified.tenant.tenant_id(), verified.tenant.permissions()), (&acme(), Permissions::NONE));
-    // An actor who may do everything makes no difference.
+    // The actor's permissions make no difference, even if it has all of them.
     assert_eq!(check(OneTenant::default(), "acme").await.unwrap().tenant.permissions(), Permissions::NONE);
     assert_eq!(check(OneTenant::default(), "acme-2").await.unwrap_err().code(), "foreign_queue");
     let no_kb = OneTenant { kb_exists: false, ..OneTenant::default() };

@@ -9,15 +9,15 @@ use sha2::{Digest as _, Sha256};
 use super::fields::IsoDuration;
 use crate::tenant::KbId;
 
-/// Keeps a second job with the same key out of the tenant's queue. The key belongs to the job: it is free again
-/// when the job ends in whatever way, and a dead letter takes it again when it is redriven.
+/// Keeps a second job with the same key out of the tenant's queue. The key is free again when the job ends, however it
+/// ends; redriving a dead letter takes the key again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unique {
-    /// What makes two jobs the same.
+    /// The fields or the name that make two jobs duplicates.
     pub key: UniqueKey,
-    /// For how long.
+    /// How long the key is held.
     pub scope: UniqueScope,
-    /// What to do with the second.
+    /// What to do with the second job.
     pub on_conflict: OnConflict,
 }
 
@@ -28,7 +28,7 @@ pub enum UniqueKey {
     Kind,
     /// The job type and the payload.
     Args,
-    /// A key of the caller's, whatever the type.
+    /// A key chosen by the caller, across all job types.
     Named([u8; 16]),
 }
 
@@ -115,11 +115,11 @@ impl Unique {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UniquePolicy {
-    /// Which fields make two jobs the same.
+    /// The fields that make two jobs duplicates.
     pub keys: Vec<String>,
     /// Their digest.
     pub digest: String,
-    /// What frees the key.
+    /// The event that frees the key.
     pub until: Until,
     /// For how long, counted from the enqueue, when that is what frees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,7 +140,7 @@ impl UniquePolicy {
     }
 }
 
-/// What frees a unique key.
+/// The event that frees a unique key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Until {

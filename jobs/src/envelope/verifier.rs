@@ -40,7 +40,7 @@ pub enum Refusal {
     /// The actor may no longer do this.
     #[error("the actor no longer has the permission {0}")]
     Forbidden(Permission),
-    /// All of the tenant's work was called off after this job was stamped.
+    /// All of the tenant's work was cancelled after this job was stamped.
     #[error("the tenant's work was called off")]
     StaleEpoch,
     /// The job was cancelled after it was stamped, alone or with all of the tenant's work.
@@ -84,7 +84,7 @@ impl Refusal {
 pub struct Verified {
     /// For whom the job may act.
     pub tenant: TenantContext,
-    /// What the job says.
+    /// The verified envelope.
     pub envelope: Envelope,
 }
 
@@ -103,13 +103,13 @@ impl Verifier {
         Self { keys, directory, clock }
     }
 
-    /// Turns bytes that were fetched from `queue_of`'s queue into a checked envelope.
+    /// Verifies bytes that were fetched from the queue of `queue_of` and returns the envelope.
     ///
-    /// `policy_of` tells the policy of a job type; an envelope of a type it does not know is malformed,
-    /// because workers fetch only what they declare.
+    /// `policy_of` returns the policy of a job type; an envelope of an unknown type is malformed, because workers
+    /// fetch only the types they declare.
     ///
     /// # Errors
-    /// A [`Refusal`] that says what to do with the job: quarantine, drop, or let it wait.
+    /// A [`Refusal`] that says what to do with the job: quarantine it, drop it, or let it wait.
     pub async fn verify(
         &self,
         wire: &str,
@@ -123,8 +123,8 @@ impl Verifier {
         self.permitted(claims, envelope, &policy).await
     }
 
-    /// Like [`Self::verify`], for an envelope that never runs itself: jobs are made out of it. Cancelling work leaves
-    /// it as it is.
+    /// Like [`Self::verify`], for a template that never runs itself but from which jobs are made. Cancelling the
+    /// tenant's work does not invalidate it.
     ///
     /// # Errors
     /// As for [`Self::verify`], but never [`Refusal::Cancelled`].
@@ -152,8 +152,8 @@ impl Verifier {
         Ok(verified(claims, envelope, permissions))
     }
 
-    /// Like [`Self::verify`], whatever the actor may do by now: for saying that the job will not happen. The context
-    /// has no permission.
+    /// Like [`Self::verify`], without checking the actor's current permissions: for the on-discard hook, which reports
+    /// that the job will not run. The context has no permission.
     ///
     /// # Errors
     /// As for [`Self::verify`], but never [`Refusal::Forbidden`].
@@ -185,7 +185,8 @@ impl Verifier {
         Ok((claims, envelope, policy))
     }
 
-    /// Reads where signed bytes go, for whoever stored them to enqueue them later. Grants no authority.
+    /// Reads the destination of signed bytes, for an outbox that stored them to enqueue them later. Grants no
+    /// authority.
     ///
     /// # Errors
     /// When the bytes were not stamped by one of our keys, or were changed since.

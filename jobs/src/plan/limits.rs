@@ -1,4 +1,4 @@
-//! What a tenant may use: how many jobs of which kind at what rate, and how much of what it stores.
+//! The limits of a tenant: concurrency and rates of its jobs, and quotas of what it stores.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ pub struct Limits {
     /// Share of the workers' time compared with other tenants, 1 to 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// How many jobs may run at once.
+    /// Maximum number of running jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cap: Option<u32>,
     /// How many jobs of a type may run at once, by job type.
@@ -29,22 +29,22 @@ pub struct Limits {
     /// How many jobs may start at once after a pause, where `interval_ms` limits the rate; at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
-    /// How many jobs may wait, those that wait for their time included.
+    /// Maximum number of waiting jobs, scheduled ones included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog_jobs: Option<u64>,
     /// How many bytes the jobs that wait or run may have together in the queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog_bytes: Option<u64>,
-    /// How many jobs may wait for their time.
+    /// Maximum number of scheduled jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_jobs: Option<u64>,
     /// How many documents there may be, in all knowledge bases together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_documents: Option<u64>,
-    /// How many bytes their originals may have together.
+    /// Maximum size of the documents' originals together, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_bytes: Option<u64>,
-    /// How many queries may run at once.
+    /// Maximum number of concurrent queries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrent_queries: Option<u64>,
     /// How many requests are answered in a calendar month (UTC).
@@ -53,28 +53,28 @@ pub struct Limits {
     /// How many requests are answered within any 60 seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
-    /// How many knowledge bases there may be.
+    /// Maximum number of knowledge bases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kbs: Option<u64>,
-    /// How many entities one knowledge base may have.
+    /// Maximum number of entities in one knowledge base.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entities_per_kb: Option<u64>,
-    /// How many relations one knowledge base may have.
+    /// Maximum number of relations in one knowledge base.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relations_per_kb: Option<u64>,
-    /// How many people may be members.
+    /// Maximum number of members.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<u64>,
     /// How many jobs requests and schedules may ask for in a day (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daily_jobs: Option<u64>,
-    /// How many schedules there may be, in all knowledge bases together; 1000 unless it is said.
+    /// How many schedules there may be, in all knowledge bases together; 1000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_schedules: Option<u64>,
-    /// How many API keys there may be; 1000 unless it is said.
+    /// How many API keys there may be; 1000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_api_keys: Option<u64>,
-    /// How many Idempotency-Keys may be kept at once; 20000 unless it is said.
+    /// How many Idempotency-Keys may be kept at once; 20000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_keys: Option<u64>,
     /// How the tenant's data is kept apart. Recorded only.
@@ -86,9 +86,9 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct InvalidLimit {
-    /// Which.
+    /// The name of the limit.
     pub field: String,
-    /// What is expected.
+    /// The values that are expected.
     pub problem: String,
 }
 
@@ -96,13 +96,13 @@ pub struct InvalidLimit {
 const MOST: u64 = 1 << 53;
 
 impl Limits {
-    /// Whether nothing is said.
+    /// Whether no limit is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Checks what a type cannot.
+    /// Checks ranges that the types do not express.
     ///
     /// # Errors
     /// The first limit that cannot be used.
@@ -189,7 +189,7 @@ impl Limits {
         }
     }
 
-    /// The limits as the queue takes them: all of them, so that one which ended ends there too.
+    /// The limits in the queue's terms. All of them are set, so that a limit that was removed ends in the queue too.
     #[must_use]
     pub fn share(&self) -> TenantShare {
         let some = |number: u32| Some(number).filter(|&number| number > 0);
@@ -220,7 +220,7 @@ fn is_kind(kind: &str) -> bool {
 pub enum Quota {
     /// Documents, in all knowledge bases together.
     MaxDocuments,
-    /// Bytes of the documents' originals and of what is made of them.
+    /// Bytes of the documents' originals and of the data derived from them.
     StorageBytes,
     /// Queries at once.
     ConcurrentQueries,
@@ -242,7 +242,7 @@ pub enum Quota {
     MaxSchedules,
     /// API keys that were not revoked.
     MaxApiKeys,
-    /// Idempotency-Keys whose answers are kept.
+    /// Idempotency-Keys whose answers are stored.
     IdempotencyKeys,
 }
 
@@ -284,7 +284,7 @@ impl Quota {
         }
     }
 
-    /// What is counted.
+    /// The unit in which the quota counts.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
@@ -303,7 +303,7 @@ impl Quota {
         }
     }
 
-    /// The largest limit that is taken: what is more is a slip of the hand, for which 0 says "no limit".
+    /// The largest limit that is accepted: a larger one is taken for a mistake; 0 means "no limit".
     #[must_use]
     pub const fn most(self) -> u64 {
         match self {
@@ -317,9 +317,8 @@ impl Quota {
         }
     }
 
-    /// The limit where neither plan nor tenant says one: nobody needs more of these, and without any a tenant could
-    /// fill
-    /// the catalog with them.
+    /// The default limit where neither plan nor tenant sets one. It is far above normal use; without it a tenant could
+    /// fill the catalog with such rows.
     #[must_use]
     pub const fn usual(self) -> Option<u64> {
         match self {
@@ -329,7 +328,7 @@ impl Quota {
         }
     }
 
-    /// When the count begins anew, for what is counted by the calendar.
+    /// When the count starts again at 0, for quotas by calendar month.
     #[must_use]
     pub fn resets_at(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let today = now.date_naive();

@@ -20,16 +20,16 @@ pub enum InvalidPlans {
     /// The file cannot be read.
     #[error("the file cannot be read ({}): name a TOML file that this process may read", crate::error::plain_io(.0))]
     File(std::io::Error),
-    /// It does not say plans.
+    /// The text is not a table of plans.
     #[error(
         "line {line}: {text}: {message}: write a table [plan.NAME] for each plan, its limits whole numbers, 0 for no limit"
     )]
     Syntax {
-        /// Where it stops making sense.
+        /// The number of the line with the error.
         line: usize,
-        /// That line.
+        /// The text of the line.
         text: String,
-        /// What stands there.
+        /// The parser's message.
         message: String,
     },
     /// A name cannot be used.
@@ -38,9 +38,9 @@ pub enum InvalidPlans {
     /// A limit cannot be used.
     #[error("plan {plan}: {limit}")]
     Limit {
-        /// Which plan.
+        /// The name of the plan.
         plan: String,
-        /// Which limit, and what is expected.
+        /// The limit, and the values that are expected.
         limit: InvalidLimit,
     },
 }
@@ -59,7 +59,7 @@ impl Default for Plans {
 }
 
 impl Plans {
-    /// The plan of tenants for which nobody chose one.
+    /// The plan of tenants for which none was chosen.
     pub const USUAL: &'static str = "standard";
     /// The setting that names the file with the plans.
     pub const SETTING: &'static str = "TENANTRY_PLANS";
@@ -126,8 +126,8 @@ impl Plans {
         TenantShare { suspended, ..self.limits(plan, own).share() }
     }
 
-    /// Whether somebody decided what such a tenant may use. If not, what the queue has may have been set by a
-    /// program with rules of its own.
+    /// Whether the plan or the tenant's own limits set anything. If not, the queue's settings are left alone: a
+    /// program with rules of its own may have set them.
     #[must_use]
     pub fn decide(&self, plan: &str, own: &Limits) -> bool {
         self.plans.contains_key(plan) || !own.is_empty()

@@ -1,4 +1,5 @@
-//! Who caused a job: an account, a person that an issuer or the product names, an API key, a schedule or the operator.
+//! The actor that caused a job: an account, a person named by an issuer or the product, an API key, a schedule or the
+//! operator.
 
 use std::fmt;
 use std::str::FromStr;
@@ -52,16 +53,16 @@ impl fmt::Display for ApiKeyId {
     }
 }
 
-/// Who caused a job: the answer to "why does this run?" in the stamp, the audit log and the traces.
+/// The actor that caused a job: the answer to "why does this run?" in the stamp, the audit log and the traces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Actor {
     /// A person.
     User(Identity),
     /// A program that holds an API key of the tenant.
     ApiKey(ApiKeyId),
-    /// A schedule of the tenant, by name. It may do what the person who made it may still do.
+    /// A schedule of the tenant, by name. It has the current permissions of the person who created it.
     Schedule(Arc<str>),
-    /// Whoever runs the installation. May create tenants; is not a member of any.
+    /// The operator of the installation. May create tenants; is not a member of any.
     Operator,
 }
 
@@ -115,7 +116,7 @@ impl From<Actor> for String {
 serde_as_text!(ApiKeyId);
 serde_as_text!(Actor);
 
-/// A person, told apart by who vouches for the name: the same name from two providers is two people.
+/// A person, identified by provider and name: the same name from two providers is two people.
 ///
 /// The text form is the key of memberships and the actor in stamps:
 ///
@@ -139,7 +140,7 @@ pub struct Identity {
     subject: Arc<str>,
 }
 
-/// Who gave a person their name.
+/// The provider that named a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Provider {
     /// This installation: the name is that of an account.
@@ -202,7 +203,7 @@ impl Identity {
         is_name(iss) && !iss.contains(['#', ' '])
     }
 
-    /// Who gave the name.
+    /// The provider that gave the name.
     #[must_use]
     pub fn provider(&self) -> &Provider {
         &self.provider
@@ -220,8 +221,8 @@ impl Identity {
         (self.provider == Provider::Local).then_some(&*self.subject)
     }
 
-    /// Under which identity a membership from before may be this one's. Never for an account: who makes one later
-    /// chooses its name.
+    /// The identity without a provider under which an older membership of this person may be stored. Never for an
+    /// account: its name can be chosen by a stranger later.
     #[must_use]
     pub fn legacy(&self) -> Option<Self> {
         match self.provider {
@@ -269,8 +270,8 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Names an account, or whom an invitation is for. It never changes, and it is lower case, so that two people cannot be
-/// told apart by case alone.
+/// The name of an account, or of the person an invitation is for. It never changes, and it is lower case, so that no
+/// two names differ by case alone.
 ///
 /// ```
 /// use jobs::tenant::Subject;

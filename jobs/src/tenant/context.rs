@@ -1,8 +1,8 @@
-//! The proof that somebody may act for a tenant.
+//! The proof that an authenticated caller may act for a tenant.
 //!
-//! **Why a value.** Every store call takes its tenant from a [`TenantContext`] that the caller holds. A
-//! thread-local or task-local would be set by whoever ran before and forgotten by whoever comes next; one job
-//! would then run with the previous job's tenant. A parameter cannot be forgotten: the compiler asks for it.
+//! **Why a value.** Every store call takes its tenant from a [`TenantContext`] that the caller holds. A thread-local
+//! or task-local could keep the tenant of the previous job; the next job would then run with the wrong tenant. A
+//! parameter cannot be forgotten: the compiler requires it.
 //!
 //! **Why it cannot be made.** The fields are private and there is no `Deserialize`, no `Default` and no
 //! setter. A context comes from a request whose credentials were checked ([`TenantContext::for_request`]),
@@ -25,9 +25,9 @@ pub struct Authenticated {
     pub tenant_id: TenantId,
     /// The tenant's epoch at the time of the check; see [`super::TenantRecord::epoch`].
     pub epoch: u64,
-    /// The knowledge base that the request names, if it names one that exists.
+    /// The knowledge base that the request names, if it exists.
     pub kb_id: Option<KbId>,
-    /// Whose credentials they are.
+    /// The actor that the credentials belong to.
     pub actor: Actor,
     /// The actor's role in the tenant.
     pub role: Role,
@@ -61,7 +61,7 @@ pub struct TenantContext {
 }
 
 impl TenantContext {
-    /// The context of a request whose credentials were checked. Only the API's extractor calls this.
+    /// The context of a request whose credentials were checked. Only the API's authorization calls this.
     #[must_use]
     pub fn for_request(who: Authenticated) -> Self {
         Self::from_authenticated(who)
@@ -96,7 +96,7 @@ impl TenantContext {
         })
     }
 
-    /// Whose data this context reaches.
+    /// The tenant whose data this context reaches.
     #[must_use]
     pub fn tenant_id(&self) -> &TenantId {
         &self.tenant_id
@@ -114,7 +114,7 @@ impl TenantContext {
         self.kb_id.as_ref()
     }
 
-    /// Who acts.
+    /// The actor that caused the request or job.
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
@@ -126,7 +126,7 @@ impl TenantContext {
         self.role
     }
 
-    /// What the actor may do here.
+    /// The actor's permissions here.
     #[must_use]
     pub fn permissions(&self) -> Permissions {
         self.permissions

@@ -10,7 +10,7 @@ use crate::id::JobId;
 
 use super::{Actor, InvalidId, KbId, Permissions, Role, TenantId};
 
-/// Where a tenant is in its life.
+/// The lifecycle state of a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -54,13 +54,13 @@ impl FromStr for TenantStatus {
     }
 }
 
-/// What the directory knows of a tenant.
+/// The directory's record of a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TenantRecord {
-    /// Where the tenant is in its life.
+    /// The lifecycle state of the tenant.
     pub status: TenantStatus,
-    /// Grows when all of the tenant's queued work is called off at once: jobs stamped under an older epoch
-    /// are dropped.
+    /// Raised when all of the tenant's queued work is cancelled at once: jobs stamped under an older epoch are
+    /// dropped.
     pub epoch: u64,
 }
 

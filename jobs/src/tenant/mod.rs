@@ -1,4 +1,4 @@
-//! Who asks, for which tenant, and what they may do.
+//! The authenticated actor, its tenant, and its permissions.
 
 mod actor;
 mod context;

@@ -83,7 +83,7 @@ impl Permissions {
         self.0 & (1 << permission as u32) != 0
     }
 
-    /// What both sets allow.
+    /// The intersection of both sets.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
@@ -107,7 +107,7 @@ impl FromIterator<Permission> for Permissions {
     }
 }
 
-/// What a member is in a tenant.
+/// A member's role in a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -126,7 +126,7 @@ impl Role {
     /// Every role there is, strongest first.
     pub const ALL: [Self; 4] = [Self::Admin, Self::Editor, Self::Viewer, Self::ViewerReadonly];
 
-    /// What the role allows.
+    /// The permissions of the role.
     #[must_use]
     pub const fn permissions(self) -> Permissions {
         use Permission::{

@@ -8,7 +8,7 @@ use crate::tenant::Permission;
 
 /// Removes a document from every store.
 ///
-/// A document that is gone is success. One that was uploaded again since it was to be deleted stays.
+/// A document that does not exist any more is success. A document uploaded again after the request stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteDocument {
@@ -23,6 +23,6 @@ impl Job for DeleteDocument {
     const QUEUE: &'static str = "documents";
     const PERMISSION: Permission = Permission::DocumentDelete;
     const TIMEOUT: Duration = Duration::from_secs(300);
-    // What is still to be done for the document is then not done in vain.
+    // Runs before the document's other jobs, which then stop early.
     const PRIORITY: Priority = Priority::High;
 }

@@ -8,7 +8,7 @@ use crate::tenant::Permission;
 
 /// Turns an uploaded original into text chunks and opens the group of [`super::ExtractEntities`] jobs.
 ///
-/// A document deleted since is success. One that cannot be parsed ends `failed` with its reason.
+/// A document deleted since is success. A document that cannot be parsed ends `failed` with its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IngestDocument {

@@ -14,11 +14,11 @@ use crate::tenant::Permission;
 pub struct ExtractEntities {
     /// The document of the stamp's knowledge base.
     pub document_id: DocumentId,
-    /// The revision whose chunks are meant; a later upload makes this job a no-op.
+    /// The revision that the chunks belong to; a later upload makes this job a no-op.
     pub revision: u64,
     /// The first chunk, counted from zero.
     pub first: u32,
-    /// How many chunks.
+    /// Number of chunks.
     pub count: u32,
 }
 

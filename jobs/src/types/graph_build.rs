@@ -13,7 +13,7 @@ use crate::tenant::Permission;
 pub struct BuildGraph {
     /// The document of the stamp's knowledge base.
     pub document_id: DocumentId,
-    /// The revision whose extractions are meant; a later upload makes this job a no-op.
+    /// The revision that the extractions belong to; a later upload makes this job a no-op.
     pub revision: u64,
 }
 

@@ -7,7 +7,7 @@ use crate::tenant::Permission;
 
 /// Empties every store of the stamp's knowledge base and removes it.
 ///
-/// One that is gone is success, and one that nobody closed stays.
+/// A knowledge base that does not exist any more is success; one not marked for deletion stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteKb {}

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::job::{Job, Priority};
 use crate::tenant::{Permission, TenantStatus};
 
-/// Empties every store of the tenant. What stays is its id, so that nobody gets it again.
+/// Empties every store of the tenant. Its id stays reserved, so that no later tenant can get it.
 ///
-/// Every step removes what is there, so the job may stop anywhere and run again.
+/// Every step is idempotent, so the job may be interrupted anywhere and run again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeprovisionTenant {}

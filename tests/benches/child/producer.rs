@@ -22,17 +22,17 @@ pub(crate) struct ProducerSpec {
     pub(crate) keys: String,
     pub(crate) tenants: usize,
     pub(crate) way: Way,
-    /// Where to write the ids.
+    /// The file to write the ids to.
     pub(crate) records: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Way {
-    /// As fast as it goes, in slices.
+    /// At full speed, in slices.
     Bulk { jobs: u64 },
     /// As fast as it goes, one job in a call, from so many tasks.
     Single { jobs: u64, tasks: u64 },
-    /// One job in a call, at so many a second for so long. `first_tenant` leaves tenants before it out.
+    /// Single jobs, at this rate for this time. Tenants before `first_tenant` get none.
     Steady { per_second: f64, seconds: f64, work_ms: u32, first_tenant: usize },
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct WorkerSpec {
     pub(crate) concurrency: usize,
     /// After so many jobs the time is taken; 0 for never.
     pub(crate) expect: u64,
-    /// Where to write what ran, at the end.
+    /// The file to write the executed jobs to, at the end.
     pub(crate) records: PathBuf,
 }
 
@@ -94,7 +94,7 @@ pub(crate) async fn run(spec: WorkerSpec) -> Result<()> {
     answer(&"stopped")
 }
 
-/// An empty vector whose memory the system has given out already, so that this is not measured.
+/// An empty vector whose memory is allocated and touched already, so that this is not measured.
 fn touched(capacity: usize) -> Vec<Note> {
     let note = || Note {
         id: JobId::generate(SystemClock.now()),

@@ -13,7 +13,7 @@ use crate::peers::{PEERS, Peer};
 const JOBS: u64 = 100_000;
 /// Jobs that the benched worker runs at once.
 pub(super) const CONCURRENCY: usize = 1_000;
-/// What the issue asks for, over the best peer.
+/// The required ratio to the best peer.
 const RATIO: f64 = 6.0;
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
@@ -66,7 +66,8 @@ async fn backlog(bench: &mut Bench, persistence: Persistence, tenants: usize, go
     Ok(median)
 }
 
-/// The median of a peer's jobs a second. One that cannot be measured is a row that says why: it is not our failure.
+/// The median of a peer's jobs a second. A peer that cannot be measured is a row with the reason: it is not our
+/// failure.
 async fn beside(bench: &mut Bench, peer: &Peer, persistence: Persistence, ours: f64) -> Option<f64> {
     let place = ("drain", persistence.name());
     let what = format!("{} (concurrency {})", peer.name, peer.concurrency);

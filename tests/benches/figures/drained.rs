@@ -12,7 +12,7 @@ use crate::harness::redis_child::RedisChild;
 use crate::harness::sample::length;
 use crate::harness::server_time::ServerTime;
 
-/// What one drain cost.
+/// The measurements of one drain.
 pub(super) struct Drained {
     pub(super) per_second: f64,
     pub(super) redis_cpu_us: f64,

@@ -111,7 +111,7 @@ async fn once(bench: &Bench, beside: Beside) -> Result<Drained> {
     }
 }
 
-/// Tenants from number 50 on have a cap of one, one job that somebody holds, and four that wait behind it.
+/// Tenants from number 50 on have a cap of one, a running job, and four that wait behind it.
 async fn beside_capped(bench: &Bench, server: &RedisChild, source: &Source) -> Result<Drained> {
     let (free, all) = (50, 10_000);
     source.share().await?;

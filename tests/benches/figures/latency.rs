@@ -17,7 +17,7 @@ use crate::harness::workload::Source;
 
 const TENANTS: usize = 100;
 const CONCURRENCY: usize = 100;
-/// Between two jobs that find everybody idle.
+/// Jobs a second, slow enough that each finds all workers idle.
 const IDLE_PER_SECOND: f64 = 20.0;
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<()> {

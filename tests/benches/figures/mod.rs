@@ -15,7 +15,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::harness::bench::{Bench, FIGURES};
 
-/// Takes every figure that was asked for. One that fails is a row that says why; the others are taken all the same.
+/// Takes every requested figure. A failed figure is a row with the reason; the others are taken all the same.
 ///
 /// # Errors
 /// When a figure failed, after all were tried.

@@ -50,7 +50,7 @@ impl Worker {
         self.process.hear()
     }
 
-    /// What ran.
+    /// The executed jobs.
     pub(super) fn stop(mut self) -> Result<Vec<Ran>> {
         self.process.say("stop")?;
         self.process.hear::<String>()?;

@@ -9,7 +9,7 @@ use super::cores::Cores;
 use super::redis_child::Persistence;
 use super::report::Report;
 
-/// What `ONLY` may name.
+/// The names that `ONLY` accepts.
 pub(crate) const FIGURES: [&str; 8] =
     ["drain", "enqueue", "latency", "flatness", "neighbour", "shares", "memory", "scale_out"];
 

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place {
-    /// Core 0, which nobody else is put on.
+    /// Core 0, which only Redis uses.
     Redis,
     /// Core 1: one worker, one producer, or one peer.
     Worker,

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::cores::{Cores, Place};
 
-/// What the server writes to disk.
+/// The persistence of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Persistence {
     Off,
@@ -98,7 +98,7 @@ impl RedisChild {
         Ok(user + self.info_number("cpu", "used_cpu_sys").await?)
     }
 
-    /// How many jobs the queue still knows.
+    /// Number of jobs that the queue still has.
     pub(crate) async fn jobs_left(&self) -> Result<u64> {
         let mut left = 0;
         for key in self.record_keys().await? {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::conditions::Conditions;
 use super::sample::Sample;
 
-/// What a figure is held to.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
@@ -60,7 +60,7 @@ impl Report {
         self.push(Row { figure, what, persistence, unit, sample, median, target, met, failed: None });
     }
 
-    /// A figure that there is none of, and why: on one line, in the place where it would stand.
+    /// A figure that could not be taken, and why: on one line, in the place of the figure.
     pub(crate) fn failed(
         &mut self,
         (figure, persistence): (&'static str, &'static str),
@@ -134,7 +134,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Says what is being done, beside the table.
+/// Reports progress, beside the table.
 pub(crate) fn progress(what: &str) {
     eprintln!("bench: {what}");
 }

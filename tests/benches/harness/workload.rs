@@ -51,7 +51,7 @@ pub(crate) fn tenant_index(tenant: &TenantId) -> u32 {
     tenant.as_str().strip_prefix("tenant-").and_then(|digits| digits.parse().ok()).unwrap_or(u32::MAX)
 }
 
-/// Who enqueues.
+/// The producer of jobs.
 pub(crate) struct Source {
     pub(crate) queue: Queue,
     stamper: Stamper,
@@ -87,8 +87,8 @@ impl Source {
         stream::iter(calls).buffer_unordered(64).try_collect().await
     }
 
-    /// Pushes `jobs` equal jobs over all tenants, evenly. Their ids. A slice is one tenant's, as far as each has
-    /// that many: who enqueues in bulk does so for one tenant.
+    /// Pushes `jobs` equal jobs over all tenants, evenly. Returns their ids. Each slice belongs to one tenant, as far
+    /// as each has that many: a program that enqueues in bulk does so for one tenant.
     pub(crate) async fn fill(&self, jobs: u64, work_ms: u32) -> Result<Vec<JobId>> {
         let tenants = self.contexts.len();
         let in_a_row = usize::try_from(jobs)?.div_euclid(tenants).clamp(1, SLICE);

@@ -70,7 +70,7 @@ async fn an_end_that_cannot_be_one_changes_nothing() {
     assert_eq!(Written::of(&api, &acme).await, before);
 }
 
-/// It would give whoever knows an old secret more than its giver has.
+/// A caller who knows an old secret would get more permissions than the one who extends the key has.
 #[tokio::test]
 async fn nobody_extends_a_key_that_may_do_more_than_they_may() {
     let api = Api::start().await;

@@ -16,7 +16,7 @@ async fn small() -> (Api, ApiTenant) {
     (api, acme)
 }
 
-/// Sends what is to be refused and checks that it left nothing behind.
+/// Sends a request that must be refused and checks that it left nothing behind.
 async fn refused(api: &Api, acme: &ApiTenant, request: RequestBuilder, status: u16, code: &str) -> Reply {
     let before = Written::of(api, acme).await;
     let reply = send(request).await;
@@ -156,7 +156,7 @@ async fn pages_and_routes_that_do_not_exist() {
     assert_eq!(reply.header("allow"), "GET,HEAD,POST");
 }
 
-/// One sentence that says what was sent and what is expected, and the field it is about.
+/// One sentence with the value that was sent, the expected one, and the field.
 #[tokio::test]
 async fn what_cannot_be_used_is_named_with_its_place() {
     let (api, acme) = small().await;

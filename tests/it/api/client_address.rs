@@ -1,4 +1,4 @@
-//! Limits by address count clients, also behind a proxy, and nobody chooses under which address they count.
+//! Limits by address count clients, also behind a proxy, and no client can choose the address it counts under.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn api(trusted: &[&str]) -> Api {
     Api::with(ApiOptions { identity, resolution, ..ApiOptions::default() }).await
 }
 
-/// Logs in as somebody else each time, as the one whom `forwarded` names.
+/// Logs in as another user each time, from the address in `forwarded`.
 async fn log_in(api: &Api, forwarded: &str) -> Reply {
     let body = json!({ "username": uuid::Uuid::now_v7().to_string(), "password": "guess" });
     let request = api.request(Method::POST, "/api/v1/auth/login").json(&body);

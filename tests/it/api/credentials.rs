@@ -20,7 +20,7 @@ async fn no_credentials_are_401_with_a_challenge() {
     let reply = api.get(DOCUMENTS).await;
     problem(&reply, 401, "credentials_missing");
     assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"tenantry\"");
-    // Without credentials nobody learns which tenants exist.
+    // Without credentials a caller does not learn which tenants exist.
     let other = api.get("/api/v1/tenants/nobody/kbs/default/documents").await;
     assert_eq!(reply.bytes, other.bytes);
 }

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tests::api::{Api, ApiTenant, Written, problem, send};
 
-/// An upload whose job ends as `verdict` says.
+/// An upload whose job ends with `verdict`.
 async fn ended(api: &Api, tenant: &ApiTenant, name: &str, verdict: Verdict) -> String {
     let job = tenant.upload_text(name, "text").await.text("/job_id");
     assert_eq!(api.work(tenant, |_| verdict.clone()).await, 1);
@@ -84,7 +84,7 @@ async fn many_are_started_or_thrown_away_by_reason() {
     problem(&gone, 404, "not_found");
 }
 
-/// A person with access to Redis has put another tenant's job in the place of one of ours.
+/// A person with access to Redis has replaced one of our jobs by another tenant's.
 #[tokio::test]
 async fn a_foreign_envelope_in_quarantine_shows_its_reason_and_nothing_else() {
     let api = Api::start().await;

@@ -1,4 +1,4 @@
-//! A membership is offered, and belongs to the person who accepts it.
+//! A membership is offered, and only the person who accepts it becomes a member.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn members(tenant: &ApiTenant) -> Vec<String> {
     members.iter().map(|member| member["identity"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Goal: a name that a tenant invites is of no use to a stranger who takes it.
+/// Goal: a stranger who takes an invited name gains nothing.
 /// Method: an ADMIN invites `ann@example.com`; accounts and tokens of that name come from everywhere else, before and
 /// after.
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_name_that_was_invited_is_not_for_the_taking() {
     assert_eq!(me["memberships"].as_array().unwrap().len(), 1, "{me}");
     assert_eq!(members(&acme).await, Vec::<String>::new());
 
-    // Its receiver is who has the secret, under whatever name.
+    // The receiver is the holder of the secret, under any name.
     let joined = accept_with(&api, "ann", PASSWORD, &secret).await;
     assert_eq!((joined.status, joined.text("/identity")), (200, "local:ann".into()), "{joined:?}");
     assert_eq!(log_in_to(&api, "ann", "acme").await.text("/role"), "ADMIN");
@@ -118,7 +118,7 @@ async fn people_of_every_kind_accept() {
     let issuer = Issuer::start().await;
     let api = api(&issuer).await;
     let acme = api.tenant("acme").await;
-    // Whose tokens name no tenant yet, or another.
+    // The tokens name no tenant yet, or another.
     let mut claims = Issuer::claims("Ann", "elsewhere");
     claims["tenant_id"] = Value::Null;
     let issued = Issuer::token(jsonwebtoken::Algorithm::ES256, Some("ec"), &claims);

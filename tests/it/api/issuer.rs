@@ -1,4 +1,4 @@
-//! Tokens of somebody else, whose keys are read over HTTP.
+//! Tokens of an external issuer, whose keys are read over HTTP.
 
 use std::time::Duration;
 

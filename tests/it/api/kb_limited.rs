@@ -1,5 +1,5 @@
-//! What credentials that reach one knowledge base learn about the others: nothing, whatever they ask. Generated from
-//! the API's own table of routes.
+//! Credentials that reach one knowledge base reveal nothing about the others, with any request. Generated from the
+//! API's own table of routes.
 
 use api_thin::Route;
 use jobs::clock::Clock as _;
@@ -76,7 +76,7 @@ impl Site {
         Self { theirs: [waiting, dead, bad, over.id.to_string()], api, acme, mine, keys }
     }
 
-    /// The route's path with the names of what is in `papers`, or with ids that exist nowhere.
+    /// The route's path with names that exist in `papers`, or with ids that exist nowhere.
     fn path(route: &Route, job: &str, kb: &str) -> String {
         let document = DocumentId::of_name(DOCUMENT);
         let path = route
@@ -255,7 +255,7 @@ async fn a_filter_names_a_knowledge_base_that_the_caller_reaches() {
     assert_eq!(left.text("/state"), "available");
 }
 
-/// What the next page needs to know is not for the client to read, nor for another tenant to use.
+/// The cursor of a page cannot be read by the client, nor used by another tenant.
 #[tokio::test]
 async fn where_a_page_ends_is_sealed() {
     let api = Api::start().await;

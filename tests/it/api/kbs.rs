@@ -102,6 +102,6 @@ async fn a_closed_one_is_there_for_nobody_and_may_be_deleted_once_more() {
     problem(&rename(&acme, None, "Mine").await, 404, "not_found");
     assert_eq!(acme.get("/kbs").await.body()["kbs"].as_array().unwrap().len(), 1);
     problem(&create(&acme, None, &json!({ "kb_id": "papers", "name": "Papers" })).await, 409, "kb_exists");
-    // Whoever asked first may be gone before the job runs; then somebody else asks again.
+    // The first caller may have been removed before the job runs; then another one can repeat the request.
     assert_eq!(delete().await.status, 202);
 }

@@ -181,7 +181,7 @@ async fn a_redis_that_was_away_or_lost_its_data_is_told_again() {
     assert_eq!(wait_for("the queue to answer", keep).await, 1, "it is told what it missed");
     problem(&acme.upload_text("b.md", "text").await, 429, "limit_reached");
 
-    // It loses what it had: limits, suspensions, and that somebody told it.
+    // Redis loses its data: limits, suspensions, and the marker that they were sent.
     let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
     redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
     assert_eq!(keeper.keep().await.unwrap(), 1);

@@ -79,7 +79,7 @@ async fn an_unknown_user_takes_as_long_as_a_wrong_password() {
         start.elapsed()
     };
     // Other work on the machine only adds to a time: the shortest ones come near each other sooner or later, but never
-    // if one of the two answers needs no hash.
+    // if one of the two answers computes no hash.
     let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
     for _ in 0..50 {
         known = known.min(answered("ann").await);
@@ -164,7 +164,7 @@ async fn a_refresh_token_is_good_once() {
     assert_eq!(second.status, 200, "{second:?}");
     assert_eq!(api.me(&second.text("/access_token")).await.status, 200);
 
-    // Whoever uses the old one again has it from somewhere: the session ends for both.
+    // A second use of the old token means that it was stolen: the session ends for both.
     problem(&refresh(&api, &first.text("/refresh_token")).await, 401, "credentials_invalid");
     problem(&refresh(&api, &second.text("/refresh_token")).await, 401, "credentials_invalid");
     problem(&api.me(&second.text("/access_token")).await, 401, "credentials_invalid");

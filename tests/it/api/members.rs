@@ -63,7 +63,7 @@ async fn members_are_added_listed_changed_and_removed() {
 async fn a_member_is_an_identity_and_no_bare_name() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
-    // For an account that is not there the membership would wait for the first who takes the name.
+    // For a missing account the membership would go to the first person who takes the name.
     problem(&put(&api, &acme, "local:ann", &json!({ "role": "VIEWER" })).await, 404, "not_found");
     api.tenant("other").await.founder(&api, "ann").await;
     let issued = "issuer:https:%2F%2Fid.example.com%2F%23Ann";
@@ -150,8 +150,8 @@ async fn a_change_of_role_and_a_removal_count_at_once() {
     problem(&read().await, 403, "no_membership");
 }
 
-/// Whose name a token has that is signed with the installation's own secret is for the product to say, who is a member
-/// is for the tenant.
+/// With a token that is signed with the installation's own secret, the product vouches for the person's name; the
+/// tenant decides about the membership.
 #[tokio::test]
 async fn a_signed_token_of_a_stranger_is_refused_unless_the_operator_chose_otherwise() {
     let requests = |api: &Api, token: &str| {

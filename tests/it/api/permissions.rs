@@ -26,7 +26,7 @@ async fn each_route_demands_the_permission_that_the_table_names() {
         let tenant = api.tenant(&format!("acme-{number}")).await;
         tenant.member(&api, "product:somebody", "ADMIN").await;
         let bait = bait(&api, &tenant).await;
-        // The weakest first: who is refused changes nothing.
+        // The weakest first: a refused request changes nothing.
         for role in Role::ALL.into_iter().rev() {
             let reply = as_role(&api, route, (&tenant, &bait), role).await;
             let allowed = role.permissions().contains(permission);
@@ -61,7 +61,7 @@ async fn no_role_does_what_the_operator_does_and_every_role_does_what_everybody_
     }
 }
 
-/// Whoever adds a route says who may use it: only these are for everybody.
+/// Every new route must declare its access: only these are open to all.
 #[test]
 fn what_is_open_to_everybody_is_known() {
     let open: Vec<_> = ROUTES.iter().filter(|route| route.access == Access::Everybody).collect();

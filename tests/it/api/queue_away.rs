@@ -27,7 +27,7 @@ async fn what_is_accepted_while_the_queue_is_away_is_kept_and_shown() {
     assert!(!counts.text("/detail").contains("refused"), "the cause is not for the caller");
 }
 
-/// The policy changes while the API runs: what is accepted is kept where it is safe, until it is changed back.
+/// The eviction policy changes while the API runs: accepted jobs stay in the outbox until it is changed back.
 #[tokio::test]
 async fn a_redis_that_may_throw_jobs_away_gets_none_and_is_not_ready() {
     let redis = RedisServer::start(&[]).unwrap();

@@ -42,7 +42,7 @@ async fn of_a_hundred_uploads_at_once_ten_are_taken_where_ten_have_room() {
     assert_eq!(listed["documents"].as_array().map(Vec::len), Some(10));
     assert_eq!(twin.upload_text("a.md", "text").await.status, 202, "the twin has room of its own");
 
-    // One that is there can be replaced, and more room helps at once.
+    // An existing document can be replaced, and a raised quota helps at once.
     let known = listed["documents"][0]["name"].as_str().unwrap();
     assert_eq!(acme.upload_text(known, "another text").await.status, 202);
     let before = Written::of(&api, &acme).await;
@@ -83,7 +83,7 @@ async fn the_original_of_a_document_without_room_is_not_kept() {
     let (kb, id) = ("default".parse().unwrap(), jobs::DocumentId::of_name("b.md"));
     let sha256 = "8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c923adc6c92";
     assert_eq!(acme.stores.blobs().original(&kb, &id, sha256).await.unwrap(), None);
-    // In place of the one that is there it fits.
+    // As a replacement of the existing one it fits.
     assert_eq!(acme.upload_files(&files("a.md")).await.status, 202);
     assert_eq!(acme.upload_text("b.md", "1234").await.status, 202);
     problem(&acme.upload_text("c.md", "1").await, 429, "storage_limit_reached");

@@ -22,7 +22,7 @@ async fn on_plan(api: &Api, id: &str, plan: &str) -> ApiTenant {
     tenant
 }
 
-/// Nobody else may have used the name: what is in Redis outlives a test.
+/// A name that no other test run has used: values in Redis outlive a test.
 fn fresh(name: &str) -> String {
     format!("{name}-{}", uuid::Uuid::now_v7().simple())
 }

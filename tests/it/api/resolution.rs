@@ -16,7 +16,7 @@ fn by_subdomain() -> Resolution {
     Resolution { base_domain: Some("example.test".into()), ..Resolution::default() }
 }
 
-/// A word that no other test uses: names are remembered in the Redis that tests share.
+/// A name that no other test uses: names are cached in the Redis that tests share.
 fn unique(word: &str) -> String {
     let id = uuid::Uuid::now_v7().simple().to_string();
     format!("{word}-{}", &id[20..])
@@ -104,7 +104,7 @@ async fn an_installation_without_tenancy_has_one_tenant_that_nobody_names() {
     let resolution =
         Resolution { only_tenant: Some(only.parse().unwrap()), anonymous: true, ..Resolution::default() };
     let api = api(resolution).await;
-    // Nobody is answered before the tenant is there.
+    // No request is served before the tenant exists.
     assert_eq!(api.get("/healthz").await.status, 200);
     let stores = api.opened.stores.scoped(&TenantContext::for_tests(&only));
     let kb =
@@ -146,7 +146,7 @@ async fn a_token_may_bring_its_tenant_into_being() {
     refused(&send(unknown).await, StatusCode::FORBIDDEN, "no_membership");
 }
 
-/// Of several who bring one tenant into being at the same time, one is its member.
+/// Of several people who create one tenant at the same time, one becomes its member.
 #[tokio::test]
 async fn one_of_many_brings_a_tenant_into_being() {
     let api = api(Resolution { auto_provision: true, ..Resolution::default() }).await;

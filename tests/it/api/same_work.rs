@@ -1,5 +1,5 @@
-//! How long an answer takes says nothing about what is another's: the same is done about it as about what exists
-//! nowhere. Time is not measured, work is: statements of the catalog, and commands to Redis.
+//! The time of an answer reveals nothing about other tenants: an id of another tenant causes the same work as one that
+//! exists nowhere. Work is measured, not time: statements of the catalog, and commands to Redis.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -96,8 +96,8 @@ impl Site {
         calls.filter(|(command, _)| command != "info").collect()
     }
 
-    /// What is done for one request. What is done beside it, such as writing down how many there were, comes now and
-    /// then: the least of a few is the request's own.
+    /// The work for one request. Background work, such as writing down counts, comes now and then: the minimum of a
+    /// few is the request's own.
     async fn work(&mut self, cold: bool, request: impl Fn(&Self) -> RequestBuilder) -> (Reply, Work) {
         let mut least: Option<(Reply, Work)> = None;
         for _ in 0..4 {
@@ -171,7 +171,7 @@ async fn in_a_process_of_its_own() {
     assert!(site.differences.is_empty(), "{}", site.differences.join("\n"));
 }
 
-/// A user who does not exist is a wrong password: that the hash costs as much is for the tests of `Passwords`.
+/// An unknown user is answered like a wrong password: that the hash costs as much is tested with `Passwords`.
 async fn log_ins(site: &mut Site) {
     let mut logged_in = Vec::new();
     for name in ["zoe", "eve"] {

@@ -10,7 +10,7 @@ async fn api() -> Api {
     Api::with(ApiOptions { resolution, ..ApiOptions::default() }).await
 }
 
-/// A word that no other test uses: names are remembered in the Redis that tests share.
+/// A name that no other test uses: names are cached in the Redis that tests share.
 fn unique(word: &str) -> String {
     let id = uuid::Uuid::now_v7().simple().to_string();
     format!("{word}-{}", &id[20..])

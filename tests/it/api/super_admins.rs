@@ -1,4 +1,4 @@
-//! Users who may do what the operator may.
+//! Users with the operator's permissions.
 
 use api_thin::IdentityConfig;
 use api_thin::config::AccountRules;
@@ -49,7 +49,7 @@ async fn nobody_else_is_one() {
     let issuer = Issuer::start().await;
     let api = api(&issuer).await;
     let ann = api.log_in("ann").await.text("/access_token");
-    // The product calls its people what it likes.
+    // The product may give its people any name.
     let named = |sub: &str| Claims { sub: sub.into(), ..Claims::of("acme", "ADMIN") }.token();
     // An issuer has names of its own.
     let claims = Issuer::claims("root", "acme");

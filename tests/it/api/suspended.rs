@@ -1,4 +1,5 @@
-//! A suspended tenant is closed to all of its own credentials, on every route, and open to whoever can bring it back.
+//! A suspended tenant is closed to all of its own credentials, on every route, and open to the operator, who can
+//! resume it.
 
 use api_thin::{IdentityConfig, config::AccountRules, routes::Access};
 use reqwest::Method;

@@ -20,7 +20,7 @@ async fn a_new_tenant_gets_a_job_and_a_key() {
     let view = send(api.operator(Method::GET, &job)).await.body();
     assert_eq!(view["type"], JobKind::ProvisionTenant.as_str());
     assert_eq!(view["state"], "available");
-    // The key is of no use yet, but it is known: its holder is told to wait, not that it is wrong.
+    // The key does not work yet, but it is known: its holder is told to wait, not that it is wrong.
     let key = reply.text("/api_key");
     let early = api.request(Method::GET, "/api/v1/tenants/acme/kbs/default/documents").bearer_auth(&key);
     let early = send(early).await;
@@ -139,7 +139,7 @@ async fn a_deleted_tenant_is_closed_at_once_and_its_work_is_called_off() {
     let job = acme.upload_text("a.md", "text").await.text("/job_id");
     problem(&send(acme.request(Method::DELETE, "")).await, 403, "forbidden");
     let before = Written::of(&api, &twin).await;
-    // Whatever holds work back does not hold this back.
+    // Limits and suspensions of the tenant do not hold this back.
     send(api.operator(Method::POST, "/api/v1/tenants/acme/suspend")).await;
     for _ in 0..2 {
         let reply = send(api.operator(Method::DELETE, "/api/v1/tenants/acme")).await;

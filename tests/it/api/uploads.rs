@@ -128,7 +128,7 @@ async fn the_trace_of_the_request_goes_on_in_the_job() {
     let options = tests::api::ApiOptions { redis_url: Some(redis.url()), ..Default::default() };
     let api = Api::with(options).await;
     let acme = api.tenant("acme").await;
-    // The outbox shows the envelope as long as the queue is away.
+    // The outbox shows the envelope as long as the queue does not answer.
     redis.stop().unwrap();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let body = json!({ "name": "a.md", "text": "x" });

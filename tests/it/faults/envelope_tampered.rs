@@ -1,5 +1,5 @@
-//! Somebody with access to Redis changes, forges or moves jobs. None reaches a handler, each is put aside
-//! with the reason, and the next job runs.
+//! An attacker with access to Redis changes, forges or moves jobs. None reaches a handler, each is quarantined with
+//! the reason, and the next job runs.
 
 use chrono::Duration;
 use jobs::clock::{Clock, SystemClock};
@@ -82,7 +82,7 @@ async fn for_a_tenant_that_is_gone() {
     next_job_runs(&acme).await;
 }
 
-/// A type that no worker declares waits, where everybody can see it, and stands in nobody's way.
+/// A job whose type no worker declares waits visibly and does not delay other jobs.
 #[tokio::test]
 async fn of_a_type_that_no_worker_declares() {
     #[derive(serde::Serialize, serde::Deserialize)]

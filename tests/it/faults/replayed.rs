@@ -29,7 +29,7 @@ async fn later(bed: &Bed, tenant: &TestTenant) -> (StampedJob, Vec<u8>) {
     (job, record)
 }
 
-/// Puts the record back, due at once, as it was: of whatever epoch the queue has now.
+/// Puts the record back unchanged, due at once, in the queue's current epoch.
 async fn put_back(bed: &Bed, tenant: &TestTenant, job: &StampedJob, record: &[u8]) {
     let (mut redis, key) = (redis(bed).await, |name: &str| format!("{}:{{q.0}}:{name}", bed.queue_prefix()));
     let epoch: Option<u32> = redis.hget(key(&format!("t:{}:S", tenant.id)), "ep").await.unwrap();

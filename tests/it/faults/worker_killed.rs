@@ -31,9 +31,9 @@ async fn processed(tenant: &TestTenant) -> usize {
     answer.body["documents"].as_array().map_or(0, Vec::len)
 }
 
-/// Goal: a worker that dies without a word loses nothing and doubles nothing.
-/// Method: kill the whole process while some documents are done and others are not, start it again on the
-/// same data, and compare the graph with that of a system that nobody killed.
+/// Goal: a worker that is killed loses nothing and doubles nothing.
+/// Method: kill the whole process while some documents are done and others are not, start it again on the same data,
+/// and compare the graph with that of a system that was not killed.
 #[tokio::test]
 async fn kill_9_in_the_middle_ends_in_the_same_graph() {
     let undisturbed = Bed::embedded().await;

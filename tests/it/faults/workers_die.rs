@@ -1,4 +1,4 @@
-//! A job that kills its workers is put aside by the queue, and its handler is told, on a real Redis.
+//! A job that kills its workers is quarantined by the queue, and its on-discard hook runs, on a real Redis.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use worker::{Handler, JobContext, Worker};
 #[derive(Serialize, Deserialize)]
 struct Poison;
 
-/// Whom the handler was told about, and why.
+/// The tenants whose on-discard hook ran, and the reasons.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<String>>>);
 
@@ -57,9 +57,9 @@ async fn dies_with_the_job(queue: &Queue, attempt: u64) {
     .await;
 }
 
-/// Goal: whoever waits for the result of a job that killed three workers learns that there will be none.
-/// Method: two workers die with the job and a third holds it when a real worker starts, which finds the lapsed
-/// lease, has the job put aside and tells its handler.
+/// Goal: a user who waits for the result of a job that killed three workers learns that there will be none.
+/// Method: two workers die with the job and a third holds it when a real worker starts, which finds the lapsed lease,
+/// has the job quarantined and runs its on-discard hook.
 #[tokio::test]
 async fn a_job_that_killed_three_workers_is_put_aside_and_its_handler_is_told_once() {
     let data = tempfile::tempdir().unwrap();

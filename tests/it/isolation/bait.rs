@@ -11,12 +11,12 @@ use tests::wait::wait_for;
 
 use super::described::Ids;
 
-/// A document that was processed, and one whose ingest waits.
+/// A document that was processed, and a document whose ingest waits.
 const NAMES: [&str; 2] = ["heron.md", "pending.md"];
-/// A knowledge base that only this tenant has, and one that is about to be deleted.
+/// A knowledge base that only this tenant has, and one about to be deleted.
 const KBS: [&str; 2] = ["secrets", "closing"];
 
-/// Fills `tenant` and holds its jobs back, so that nobody but an intruder changes anything.
+/// Fills `tenant` and holds its jobs back, so that every later change is an intruder's.
 pub(super) async fn lay(tenant: &TestTenant) {
     tenant.ingest(NAMES[0], &texts::long("Quietwater")).await;
     for kb in KBS {

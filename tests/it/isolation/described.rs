@@ -17,7 +17,7 @@ pub(crate) struct Ids {
     pub(crate) key: ApiKeyId,
 }
 
-/// Who asks for a job, and under which epoch of the tenant.
+/// The actor that enqueues a job, and the tenant's epoch in its stamp.
 pub(crate) struct Asker<'a> {
     pub(crate) tenant: &'a str,
     pub(crate) actor: Actor,

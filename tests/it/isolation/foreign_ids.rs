@@ -1,4 +1,4 @@
-//! Jobs of every type that are stamped for one tenant and name what is another's.
+//! Jobs of every type that are stamped for one tenant and name ids of another.
 
 use jobs::envelope::EnqueueOptions;
 use jobs::queue::{JobState, Reason};

@@ -1,4 +1,4 @@
-//! Every type of job, tried on what is another tenant's. Generated from the list of job types.
+//! Every type of job, tried on another tenant's data. Generated from the list of job types.
 
 mod bait;
 mod described;

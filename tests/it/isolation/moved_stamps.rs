@@ -1,4 +1,4 @@
-//! Jobs of every type whose stamp somebody with access to Redis turns into one of another tenant.
+//! Jobs of every type whose stamp an attacker with access to Redis turns into another tenant's.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +17,7 @@ use tests::wait::wait_for;
 use super::bait;
 use super::described::{Asker, stamped};
 
-/// Jobs of every type about what is the tenant's, that start in a moment: there is time to change them.
+/// Jobs of every type on the tenant's own data, that start in a moment: there is time to change them.
 async fn in_a_moment(bed: &Bed, tenant: &TestTenant) -> Vec<StampedJob> {
     let options =
         EnqueueOptions { scheduled_at: Some(bed.now() + Duration::seconds(3)), ..EnqueueOptions::default() };
@@ -100,7 +100,7 @@ async fn an_edited_claim_is_put_aside() {
     assert_eq!(Snapshot::of(bed.stores(), &twin.id).await, before);
 }
 
-/// The whole job, stamp and all, in the place of one of the other tenant's.
+/// The whole job with its stamp, in the place of another tenant's.
 #[tokio::test]
 async fn a_job_in_another_tenants_queue_is_put_aside() {
     let bed = Bed::embedded().await;

@@ -35,7 +35,7 @@ async fn assert_nothing_left(bed: &Bed, tenant: &TestTenant, name: &str) {
     assert_eq!(stores.blobs().originals(&kb, &id).await.unwrap(), []);
 }
 
-/// What is left is what there would be if the document had never been uploaded.
+/// The result is the same as if the document had never been uploaded.
 #[tokio::test]
 async fn happy_path() {
     let bed = Bed::embedded().await;
@@ -108,7 +108,7 @@ async fn other_tenant_untouched() {
     assert_nothing_left(&bed, &acme, "heron.md").await;
 }
 
-/// Only the revision that was there when somebody asked is deleted.
+/// Only the revision at the time of the request is deleted.
 #[tokio::test]
 async fn a_later_upload_stays() {
     let bed = Bed::embedded().await;
@@ -124,7 +124,7 @@ async fn a_later_upload_stays() {
     assert_eq!(kept, fresh);
 }
 
-/// Goal: no job of a document that is gone takes a later upload of the same name for it.
+/// Goal: no job of a deleted document takes a later upload of the same name for it.
 /// Method: the deletion's own job, once more.
 #[tokio::test]
 async fn what_is_uploaded_again_afterwards_stays() {
@@ -141,7 +141,7 @@ async fn what_is_uploaded_again_afterwards_stays() {
     assert_eq!(Snapshot::of(bed.stores(), &acme.id).await, before);
 }
 
-/// Deleted while it is being ingested, and then whatever step of the ingest comes late: nothing comes back.
+/// Deleted while it is being ingested, and then each step of the ingest comes late: nothing comes back.
 #[tokio::test]
 async fn an_ingest_on_its_way_brings_nothing_back() {
     let bed = Bed::embedded().await;

@@ -77,7 +77,7 @@ async fn a_document_without_text_fails_alone() {
     bed.run_until_empty(&acme).await;
 }
 
-/// Uploading a name again replaces the document: what only the old text said leaves the graph.
+/// Uploading a name again replaces the document: facts that only the old text had leave the graph.
 #[tokio::test]
 async fn a_new_upload_replaces_the_old_one() {
     let bed = Bed::embedded().await;
@@ -124,7 +124,7 @@ async fn chunks_are_as_large_as_the_tenant_wants() {
     assert_eq!(chunks(&other).await, usual);
 }
 
-/// What is made of a document counts as its original does, and is refused before it is stored.
+/// Data derived from a document counts towards the quota like its original, and is refused before it is stored.
 #[tokio::test]
 async fn what_is_made_of_a_document_counts() {
     let bed = Bed::embedded().await;

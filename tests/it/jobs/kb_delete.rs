@@ -18,7 +18,7 @@ async fn kb(bed: &Bed, tenant: &TestTenant) -> Kb {
     stores.catalog().kb(&KbId::first()).await.unwrap().unwrap()
 }
 
-/// The row goes last, so nothing may be left when it is gone.
+/// The row is deleted last, so nothing may be left when it is gone.
 async fn assert_nothing_left(bed: &Bed, tenant: &TestTenant, kb: &Kb, names: &[&str]) {
     let stores = bed.stores().scoped(&TenantContext::for_tests(&tenant.id));
     assert_eq!(stores.lifecycle().kb_closed(&kb.id).await.unwrap(), None);
@@ -33,7 +33,8 @@ async fn assert_nothing_left(bed: &Bed, tenant: &TestTenant, kb: &Kb, names: &[&
     }
 }
 
-/// Closed at once, emptied soon, and then its id is free: what is made under it has nothing of the old one.
+/// Closed at once, emptied soon, and then its id is free: a knowledge base created under it has nothing of the old
+/// one.
 #[tokio::test]
 async fn happy_path() {
     let bed = Bed::embedded().await;
@@ -86,7 +87,7 @@ async fn gone_is_ok() {
     assert_eq!(delete(&acme).await.status, 404);
 }
 
-/// A key for the knowledge base alone may ask for its end, and does not reach what is made later under its id.
+/// A key limited to the knowledge base may delete it, and does not reach a later one with the same id.
 #[tokio::test]
 async fn its_own_key_ends_with_it() {
     let bed = Bed::embedded().await;
@@ -121,7 +122,7 @@ async fn other_tenant_untouched() {
     assert_eq!(other.document("heron.md").await.status, 200);
 }
 
-/// What was queued for it is dropped, and puts nothing aside for people to look at.
+/// Its queued jobs are dropped, and none is quarantined.
 #[tokio::test]
 async fn jobs_of_a_deleted_knowledge_base_are_dropped() {
     let bed = Bed::embedded().await;

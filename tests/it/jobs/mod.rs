@@ -1,5 +1,5 @@
-//! One file for each job type, named like its payload. Each asks the same four questions: does it work, is
-//! twice once, is gone fine, is the other tenant untouched.
+//! One file for each job type, named like its payload. Each asks the same four questions: does it work, is it
+//! idempotent, is missing data success, is the other tenant untouched.
 
 mod document_delete;
 mod document_ingest;

@@ -41,7 +41,7 @@ fn found(bed: &Bed, word: &str) -> Vec<String> {
     held.map(|entry| entry.path().display().to_string()).collect()
 }
 
-/// Closed at once, emptied soon: no file and no key is left, and nobody gets its id.
+/// Closed at once, emptied soon: no file and no key is left, and its id stays reserved.
 #[tokio::test]
 async fn happy_path() {
     let bed = Bed::embedded().await;
@@ -53,7 +53,7 @@ async fn happy_path() {
     assert_eq!(answer.status, 202, "{answer:?}");
     for path in ["", "/kbs", "/jobs", "/limits"] {
         let path = format!("/api/v1/tenants/{}{path}", acme.id);
-        // Once the key is gone nobody is known by it.
+        // Once the key is deleted it authenticates no caller.
         assert!(matches!(acme.http.get(&path).await.status, 401 | 404), "{path}");
     }
     gone(&bed, &acme).await;
@@ -97,7 +97,7 @@ async fn twice_is_once() {
     assert_eq!(found(&bed, &acme.id), Vec::<String>::new());
 }
 
-/// A job of the tenant that comes late is dropped: it was called off.
+/// A late job of the tenant is dropped: it was cancelled.
 #[tokio::test]
 async fn gone_is_ok() {
     let bed = Bed::embedded().await;
@@ -125,7 +125,7 @@ async fn other_tenant_untouched() {
     other.ingest("kestrel.md", &texts::short("Nightjar")).await;
 }
 
-/// A job that nobody asked for does not run while the tenant is in use.
+/// A job without a request does not run while the tenant is in use.
 #[tokio::test]
 async fn a_tenant_in_use_is_not_emptied() {
     let bed = Bed::embedded().await;

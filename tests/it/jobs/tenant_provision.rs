@@ -8,7 +8,7 @@ fn provision() -> ProvisionTenant {
     ProvisionTenant { api_key }
 }
 
-/// A tenant goes from `provisioning` to `active`, and its first key opens its own door and no other.
+/// A tenant goes from `provisioning` to `active`, and its first key is valid for it and for no other.
 #[tokio::test]
 async fn happy_path() {
     let bed = Bed::embedded().await;
@@ -29,7 +29,7 @@ async fn twice_is_once() {
     assert_eq!(acme.http.get(&acme.kb("documents")).await.status, 200, "the first key still works");
 }
 
-/// A tenant that does not exist never reaches the handler: the job is put aside with the reason.
+/// A job for a tenant that does not exist never reaches the handler: it is quarantined with the reason.
 #[tokio::test]
 async fn gone_is_put_aside() {
     let bed = Bed::embedded().await;

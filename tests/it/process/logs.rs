@@ -62,7 +62,7 @@ async fn standard_error_is_a_pipe_that_nothing_reads() {
     let (reader, writer) = pipe().unwrap();
     let mut filler = writer.try_clone().unwrap();
     let program = Program::dev_with_stderr(data.path(), &TALKATIVE, Stdio::from(writer)).await;
-    // Fills what is left; ends when the reader is gone.
+    // Fills the rest of the pipe; ends when the reader is gone.
     let filling = std::thread::spawn(move || {
         use std::io::Write as _;
         while filler.write_all(&[b'x'; 4096]).is_ok() {}

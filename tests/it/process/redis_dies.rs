@@ -50,7 +50,7 @@ async fn it_is_started_again_and_the_jobs_go_on() {
     assert!(program.said().contains("redis-server ended"), "{}", program.said());
 }
 
-/// The program does not stay up as one that cannot work.
+/// The program ends instead of running on without being able to work.
 #[tokio::test]
 async fn the_program_ends_when_there_is_no_redis_server_any_more() {
     let data = tempfile::tempdir().unwrap();

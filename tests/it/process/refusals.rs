@@ -102,7 +102,7 @@ fn values_that_are_none() {
         start.with(settings).sentence()
     };
     let redis = ("REDIS_URL", "redis://127.0.0.1:1");
-    // An empty variable is one that is not set.
+    // An empty variable counts as not set.
     assert_eq!(api(&[("REDIS_URL", "")]), "REDIS_URL is not set: set it, or give --redis-url <URL>");
     assert_eq!(
         api(&[redis, ("TENANTRY_DATA_DIR", data.path().to_str().unwrap().to_owned().leak())]),

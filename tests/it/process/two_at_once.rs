@@ -32,7 +32,7 @@ async fn the_second_is_refused_and_the_first_goes_on() {
     assert_eq!(ready.status, 200, "{ready:?}");
 }
 
-/// Killed or not, the directory is free when its program is gone, and the Redis that it left behind is ended.
+/// Killed or not, the directory is free when its program has ended, and the Redis that it left behind is ended.
 #[tokio::test]
 async fn the_next_may_have_it_when_the_first_is_gone() {
     let data = tempfile::tempdir().unwrap();

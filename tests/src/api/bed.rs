@@ -38,9 +38,9 @@ pub struct ApiOptions {
     pub redis_url: Option<String>,
     /// The servers to use instead of embedded stores.
     pub servers: Option<ServerUrls>,
-    /// What tenants may use.
+    /// The limits of tenants.
     pub plans: Plans,
-    /// Who may log in, and whose tokens are taken.
+    /// Which accounts may log in, and which issuers' tokens are accepted.
     pub identity: IdentityConfig,
     /// How requests say which tenant they are about.
     pub resolution: Resolution,
@@ -48,7 +48,7 @@ pub struct ApiOptions {
 
 /// An API that answers on a port of its own until it is dropped.
 pub struct Api {
-    /// Where it answers, without a final slash.
+    /// The base URL, without a final slash.
     pub url: String,
     /// Its stores.
     pub opened: Opened,
@@ -121,7 +121,7 @@ impl Api {
         self.data.path()
     }
 
-    /// Stops answering, as when the process is told to end. Stores and clock stay.
+    /// Stops answering, as after a stop signal. Stores and clock stay.
     pub fn stop(&mut self) {
         self.serving = None;
     }

@@ -26,7 +26,7 @@ pub struct Claims {
     pub sub: String,
     /// The tenant.
     pub tenant_id: String,
-    /// What they are in it.
+    /// Their role in it.
     pub role: String,
     /// When it ends, in seconds since the Unix epoch.
     pub exp: i64,

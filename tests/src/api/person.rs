@@ -56,7 +56,7 @@ impl Api {
         self.post("/api/v1/auth/login", body).await
     }
 
-    /// Who the holder of a token is.
+    /// The answer of `/auth/me` to the holder of a token.
     pub async fn me(&self, token: &str) -> Reply {
         send(self.bearer(Method::GET, "/api/v1/auth/me", token)).await
     }

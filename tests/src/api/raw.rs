@@ -100,7 +100,7 @@ impl RawClient {
         Some(RawReply { status: status.expect("a status"), head, body })
     }
 
-    /// Waits until the server closes, and throws away what it sends before.
+    /// Waits until the server closes, and discards everything it sends before.
     pub async fn closed(&mut self) {
         let mut buffer = [0; 4096];
         while self.read(&mut buffer).await > 0 {}

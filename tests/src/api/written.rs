@@ -8,7 +8,7 @@ use crate::holdings::rows;
 pub struct Written(String);
 
 impl Written {
-    /// What there is now.
+    /// The current contents.
     ///
     /// # Panics
     /// When a store or the queue does not answer.

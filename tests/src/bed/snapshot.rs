@@ -3,8 +3,8 @@ use jobs::tenant::{KbId, TenantContext};
 use stores::Stores;
 use stores::model::{Chunk, DocumentCounts, DocumentStatus, Entity, Extraction, Relation};
 
-/// Everything that a tenant's first knowledge base holds, as the stores hold it, without times and random
-/// ids: two snapshots are equal when nobody could tell the knowledge bases apart.
+/// Everything that a tenant's first knowledge base holds, as the stores hold it, without times and random ids: two
+/// snapshots are equal when the knowledge bases cannot be told apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The documents, by id.
@@ -24,7 +24,7 @@ pub struct DocumentSnapshot {
     pub name: String,
     /// Digest of its original.
     pub sha256: String,
-    /// Where it is on its way.
+    /// The document's status.
     pub status: DocumentStatus,
     /// How much of it is in the index.
     pub counts: DocumentCounts,
@@ -32,7 +32,7 @@ pub struct DocumentSnapshot {
     pub text: Option<String>,
     /// Its chunks.
     pub chunks: Vec<Chunk>,
-    /// What was extracted from them.
+    /// The extractions from them.
     pub extractions: Vec<(u32, Extraction)>,
 }
 

@@ -29,7 +29,7 @@ use fair_queue::testing::shared_redis_url;
 static BEDS: AtomicU32 = AtomicU32::new(0);
 static TENANTS: AtomicU32 = AtomicU32::new(0);
 
-/// A system with API, worker and scheduler, and what a test needs to look behind it.
+/// A system with API, worker and scheduler, and access to its stores for tests.
 pub struct Bed {
     system: System,
     secrets: DevSecrets,
@@ -130,7 +130,7 @@ impl Bed {
         self.system.stamper()
     }
 
-    /// Where the API listens.
+    /// The address that the API listens on.
     #[must_use]
     pub fn url(&self) -> String {
         self.system.url()

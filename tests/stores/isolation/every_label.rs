@@ -67,8 +67,7 @@ async fn names_are_unique_in_a_provisioned_workspace() {
     assert_eq!(serde_json::Value::Array(neo4j.rows(&constraints).await.unwrap()), expected);
 }
 
-/// A knowledge base is what the catalog says it is, but even one that names another tenant's workspace shows
-/// nothing.
+/// The catalog decides which knowledge bases there are; even one that names another tenant's workspace shows nothing.
 #[tokio::test]
 async fn a_foreign_workspace_shows_nothing_and_takes_nothing() {
     let servers = servers().await;

@@ -16,14 +16,14 @@ use tokio::sync::Mutex;
 use super::own::validation;
 use super::tokens::{InvalidToken, TokenClaims, UnverifiedToken};
 
-/// Another issuer whose tokens (`OpenID` Connect, RS256 or ES256) say who a person is.
+/// An external issuer whose tokens (`OpenID` Connect, RS256 or ES256) identify a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalIssuer {
     /// The claim `iss` of its tokens.
     pub issuer: String,
     /// The claim `aud` of tokens that are meant for us.
     pub audience: String,
-    /// Where its keys are.
+    /// URL of its keys (JWKS).
     pub jwks_url: Url,
 }
 
@@ -70,7 +70,7 @@ impl ExternalTokens {
         Ok(Self { issuer, keys, clock })
     }
 
-    /// The algorithm is one of those that [`ExternalTokens::takes`].
+    /// The algorithm is among those that [`ExternalTokens::takes`].
     pub(super) async fn verify(&self, token: &str, header: &Header) -> Result<TokenClaims, UnverifiedToken> {
         let key = self.keys.key(header.kid.as_deref(), header.alg).await?.ok_or(InvalidToken::Refused)?;
         let ExternalIssuer { issuer, audience, .. } = &self.issuer;
@@ -80,7 +80,7 @@ impl ExternalTokens {
         Ok(claims.in_time(self.clock.now())?)
     }
 
-    /// Whose tokens these are: their `iss`.
+    /// The name of the issuer: `iss` in its tokens.
     pub(super) fn name(&self) -> &str {
         &self.issuer.issuer
     }
@@ -95,7 +95,7 @@ impl ExternalTokens {
 #[error("the issuer's keys cannot be read")]
 pub struct IssuerAway;
 
-/// The keys of an issuer (JWKS), kept and read again when they are old or a token names one that is not known.
+/// The keys of an issuer (JWKS), cached, and read again when they are old or a token names an unknown key.
 pub(super) struct IssuerKeys {
     url: Url,
     client: Client,
@@ -139,7 +139,7 @@ impl IssuerKeys {
     pub(super) fn new(url: Url, clock: SharedClock) -> Result<Self, reqwest::Error> {
         // Fails only when a provider is installed already, which is what we want.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // A redirect would lead to a place that was not configured.
+        // A redirect could lead to a host that was not configured.
         let client = Client::builder().timeout(Self::DEADLINE).redirect(redirect::Policy::none()).build()?;
         Ok(Self { url, client, clock, known: RwLock::default(), fetching: Mutex::new(()) })
     }

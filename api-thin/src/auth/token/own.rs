@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::tokens::{InvalidToken, TokenClaims};
 use crate::auth::secret::ShortSecret;
 
-/// Whom our tokens are from and for. What is given is put into tokens and demanded of them.
+/// Issuer and audience of our tokens. A value that is set is written into tokens and required of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenNames {
     /// The claim `iss`.
@@ -20,14 +20,14 @@ pub struct TokenNames {
     pub audience: Option<String>,
 }
 
-/// What a token is issued for.
+/// The contents of a token to issue.
 #[derive(Debug, Clone)]
 pub struct Grant<'a> {
     /// The person.
     pub user: &'a str,
     /// The session that it ends with.
     pub session: Uuid,
-    /// The tenant and what the person is in it; `None` for a super-admin who acts in none.
+    /// The tenant and the person's role in it; `None` for a super-admin who acts in none.
     pub tenant: Option<(&'a TenantId, Role)>,
 }
 
@@ -58,7 +58,7 @@ pub struct OwnTokens {
 }
 
 impl OwnTokens {
-    /// How long a token is good for.
+    /// How long a token is valid.
     pub const LIFE: TimeDelta = TimeDelta::hours(24);
     /// `iss` and `aud` unless they were configured.
     const USUAL_NAME: &'static str = "tenantry";
@@ -71,12 +71,12 @@ impl OwnTokens {
         let secret = ShortSecret::check(secret)?;
         let (signing, key) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
         let mut validation = validation(Algorithm::HS256, names.issuer.as_ref(), names.audience.as_ref());
-        // Who else a token is meant for does not matter, unless an audience is configured.
+        // Other audiences in a token do not matter, unless an audience is configured.
         validation.validate_aud = names.audience.is_some();
         Ok(Self { signing, key, validation, names, clock })
     }
 
-    /// A token that is good from now on.
+    /// A token that is valid from now on.
     #[must_use]
     pub fn issue(&self, grant: &Grant<'_>, now: DateTime<Utc>) -> String {
         let name = |given: &Option<String>| given.clone().unwrap_or_else(|| Self::USUAL_NAME.to_owned());
@@ -99,7 +99,7 @@ impl OwnTokens {
     /// Checks a token.
     ///
     /// # Errors
-    /// When it is worth nothing, and why.
+    /// When it is not valid, with the reason.
     pub fn verify(&self, token: &str) -> Result<TokenClaims, InvalidToken> {
         let decoded = jsonwebtoken::decode::<TokenClaims>(token, &self.key, &self.validation)?;
         decoded.claims.in_time(self.clock.now())

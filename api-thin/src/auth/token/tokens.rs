@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::issuer::{ExternalIssuer, ExternalTokens, IssuerAway};
 use super::own::OwnTokens;
 
-/// Who signed a token.
+/// The signer of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin<'a> {
     /// A log-in here, or the program that has our secret.
@@ -25,7 +25,7 @@ pub enum Origin<'a> {
 /// Why a token was not verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnverifiedToken {
-    /// It is worth nothing.
+    /// The token is not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidToken),
     /// This installation takes no tokens.
@@ -33,7 +33,7 @@ pub enum UnverifiedToken {
         "this installation takes no such tokens: it has no TENANTRY_JWT_SECRET or no TENANTRY_OIDC_ISSUER"
     )]
     NotTaken,
-    /// It cannot be told now.
+    /// The issuer does not answer, so the token cannot be checked now.
     #[error(transparent)]
     Away(#[from] IssuerAway),
 }
@@ -65,11 +65,11 @@ impl Tokens {
         self.own.as_ref()
     }
 
-    /// Checks a token. Its algorithm decides who must have signed it, so that no public key is ever
-    /// taken for a secret.
+    /// Verifies a token. Its algorithm decides which key must have signed it, so that no public key is ever used as an
+    /// HMAC secret.
     ///
     /// # Errors
-    /// When it is worth nothing, and why.
+    /// When the token is not valid, with the reason.
     pub async fn verify(&self, token: &str) -> Result<(TokenClaims, Origin<'_>), UnverifiedToken> {
         let header = jsonwebtoken::decode_header(token).map_err(InvalidToken::from)?;
         // An extension that must be understood, and is not (RFC 7515, 4.1.11).
@@ -133,9 +133,9 @@ pub struct TokenClaims {
     /// The session that it belongs to, if our own log-in issued it.
     #[serde(default)]
     pub sid: Option<Uuid>,
-    /// From when on the token is worth nothing.
+    /// When the token expires (`exp`).
     pub exp: NumericDate,
-    /// Before when it is worth nothing yet.
+    /// When the token becomes valid (`nbf`).
     #[serde(default)]
     pub nbf: Option<NumericDate>,
     /// When it was issued.
@@ -159,7 +159,7 @@ impl TokenClaims {
     }
 }
 
-/// Why a token is worth nothing. Never repeats the token.
+/// Why a token is not valid. Never repeats the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
     /// Malformed, signed by another, by another algorithm, or without a claim that we need.
@@ -171,7 +171,7 @@ pub enum InvalidToken {
     /// Another issuer made it.
     #[error("the token's iss is not the issuer that this installation trusts")]
     Issuer,
-    /// It is meant for another audience.
+    /// The token is meant for another audience.
     #[error("the token's aud is not this installation")]
     Audience,
     /// Its time is over.

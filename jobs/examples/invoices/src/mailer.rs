@@ -35,7 +35,7 @@ impl Mailer {
         Ok(())
     }
 
-    /// What was sent so far, as `tenant/invoice`.
+    /// The mails sent so far, as `tenant/invoice`.
     #[must_use]
     pub fn sent(&self) -> watch::Receiver<Vec<String>> {
         self.sent.subscribe()

@@ -1,4 +1,4 @@
-//! The program: a worker for [`SendInvoice`] in the same process as whoever enqueues.
+//! The program: a worker for [`SendInvoice`] in the process that also enqueues the jobs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,12 +17,12 @@ const INVOICES: u64 = 5;
 /// Long enough for any machine; the program ends as soon as the work is done.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Summary {
     /// The invoices that were sent, as `tenant/invoice`, in order.
     pub sent: Vec<String>,
-    /// What the timing layer measured.
+    /// The measurements of the timing layer.
     pub timings: Vec<Timings>,
 }
 
@@ -30,7 +30,7 @@ pub struct Summary {
 /// last.
 ///
 /// # Errors
-/// When Redis is away or the data directory cannot be used.
+/// When Redis does not answer or the data directory cannot be used.
 pub async fn run(queue: QueueConfig, data: &Path) -> anyhow::Result<Summary> {
     let (mailer, timing) = (Mailer::default(), Timing::default());
     let keys = StampKeys::parse(&StampKeys::generate("example"))?; // yours: from the environment, `tenantry keygen`
@@ -51,7 +51,7 @@ pub fn equip(worker: WorkerBuilder, mailer: &Mailer, timing: &Timing) -> WorkerB
     worker.register::<SendInvoice>().layer(timing.clone()).state(mailer.clone())
 }
 
-/// What your product does when a customer asks for something: who is it, may they, enqueue.
+/// What your product does when a customer asks for something: authenticate, authorize, enqueue.
 async fn enqueue(worker: &Worker, tenant: &str) -> anyhow::Result<()> {
     let tenant: TenantId = tenant.parse()?;
     worker.tenants().ensure(&tenant, "A customer").await?;

@@ -6,10 +6,10 @@ use worker::{Handler, JobContext};
 
 use crate::Mailer;
 
-/// Sends one invoice. The payload holds an id; whose invoice it is says the stamp.
+/// Sends one invoice. The payload holds only an id; the stamp says which tenant the invoice belongs to.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SendInvoice {
-    /// Which one.
+    /// The id of the invoice.
     pub invoice_id: u64,
 }
 

@@ -19,16 +19,16 @@ pub struct Timing {
     totals: Arc<Mutex<Totals>>,
 }
 
-/// What was measured.
+/// The measurements of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timings {
-    /// Whose jobs.
+    /// The tenant that the measured jobs belong to.
     pub tenant: String,
     /// Of which type.
     pub kind: &'static str,
-    /// How many attempts.
+    /// Number of attempts.
     pub attempts: u32,
-    /// How many of them failed.
+    /// Number of failed attempts.
     pub failed: u32,
     /// How long they took together.
     pub took: Duration,

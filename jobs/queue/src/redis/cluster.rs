@@ -106,15 +106,15 @@ pub(crate) struct Cluster {
     deadline: Duration,
 }
 
-/// What to do about an error.
+/// How to recover from an error.
 enum Remedy {
     /// The command was not carried out, and the shard is at this node.
     Go(Node),
     /// The command was not carried out; the cluster may be in the middle of a failover.
     Again,
-    /// Nobody knows whether the command was carried out.
+    /// The connection failed, so it is unknown whether the command was executed.
     Lost,
-    /// The command is at fault.
+    /// The command itself is wrong; resending it does not help.
     None,
 }
 
@@ -156,7 +156,7 @@ impl Cluster {
         last: &mut Option<QueueError>,
     ) -> Result<T, QueueError> {
         let (mut pause, mut hops) = (FIRST_PAUSE, 0);
-        // A node that is gone without a word must leave time for its successor.
+        // A node that vanished silently must leave enough time to try the node that replaces it.
         let patience = if resend == Resend::Safe { deadline / 2 } else { deadline };
         loop {
             let asked = Instant::now();
@@ -207,9 +207,9 @@ fn remedy(error: &QueueError, node: &Node) -> Remedy {
         QueueError::Deadline(_) => Remedy::Lost,
         QueueError::Redis(error) => match error.code() {
             Some("MOVED") => redirect(error, node).map_or(Remedy::Again, Remedy::Go),
-            // A slot on the move is in two places, and the scripts are right in neither. They name the shard's
-            // prefix as their key, which is never there: the old node therefore refuses them from the first key
-            // that leaves to the last, and we wait rather than follow.
+            // A migrating slot is on two nodes, and the scripts are correct on neither. They name the shard's prefix
+            // as their key, which never exists: the old node therefore answers with a redirect from the first migrated
+            // key to the last. We wait for the end of the migration instead of following the redirect.
             Some("ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN" | "LOADING") => Remedy::Again,
             _ if is_broken(error) => Remedy::Lost,
             _ => Remedy::None,
@@ -269,7 +269,7 @@ impl Routes {
             .collect()
     }
 
-    /// A node said that `shard` has moved to another.
+    /// Records a redirect: `shard` is on another node now.
     pub(crate) fn moved(&self, shard: u16, to: Node) {
         self.lock()[usize::from(shard)] = Some(to);
     }
@@ -285,7 +285,7 @@ impl Routes {
         Ok(Client::open(self.template.clone().set_addr(address))?)
     }
 
-    /// Asks the nodes that we know of who has what, unless somebody did since `before`.
+    /// Asks the known nodes for the slot map, unless another task has refreshed it since `before`.
     pub(crate) async fn refresh(&self, before: Instant) -> Result<(), QueueError> {
         let mut asked = self.asked.lock().await;
         if asked.is_some_and(|asked| asked > before) {

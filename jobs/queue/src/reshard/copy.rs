@@ -1,5 +1,5 @@
-//! Counts what is there, copies what changes its shard, and removes what was copied. Doing it again is doing it once:
-//! the queue is frozen, and a copy replaces what is at its target.
+//! Counts the keys, copies those whose shard changes, and removes what was copied. Each step is idempotent: the queue
+//! is frozen, and a copy replaces the key at its target.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,8 +19,7 @@ pub(super) const DRAFT: &str = "~copy.";
 /// A lane where jobs come from: its name and its queue. Numbers differ between shards.
 type Lanes = BTreeMap<u64, (String, String)>;
 
-/// Makes all shards agree on what is theirs as a whole: how far virtual time and fences are, which queues are
-/// paused.
+/// Gives all shards the same shard-wide state: virtual time, fences and the paused queues.
 pub(super) async fn copy_clocks(plan: &Plan) -> Result<(), QueueError> {
     for name in ["V", "F"] {
         let mut latest = 0;
@@ -110,8 +109,8 @@ async fn name_there(plan: &Plan, to: u16, name: &str, lanes: &Lanes) -> Result<S
     Ok(format!("{number}.{level}"))
 }
 
-/// Builds a copy under a name of this run and then puts it in place at once: what an earlier run may still have had
-/// on the way cannot be added to it.
+/// Builds the copy under a temporary name of this run and renames it into place, so that a delayed write of an earlier
+/// run cannot add to it.
 async fn copy_key(
     plan: &Plan,
     (from, key): (u16, &[u8]),
@@ -232,7 +231,7 @@ const KNOWN_KINDS: [&str; 7] = ["r:", "mk:", "c:", "W:", "u:", "t:", "turn:"];
 /// How long leases of vanished workers are waited for.
 const PATIENCE: Duration = Duration::from_secs(3_900);
 
-/// How many workers said lately that they are there.
+/// Number of workers with a recent heartbeat.
 pub(super) async fn live_workers(queue: &Queue, shards: u16) -> Result<u64, QueueError> {
     let mut most = 0;
     for shard in 0..shards {
@@ -262,7 +261,8 @@ pub(super) async fn check_keys(queue: &Queue, shards: u16) -> Result<(), Reshard
     Ok(())
 }
 
-/// Puts back what vanished workers had, and sweeps what was called off. Then nothing but us changes a frozen queue.
+/// Returns the jobs of vanished workers to their queues and sweeps cancelled batches. Afterwards only this program
+/// changes the frozen queue.
 pub(super) async fn settle(queue: &Queue, shards: u16) -> Result<(), ReshardError> {
     let patience = Instant::now() + PATIENCE;
     for shard in 0..shards {
@@ -302,7 +302,7 @@ async fn leases(queue: &Queue, shard: u16) -> Result<u64, QueueError> {
     ask(queue, shard, &[b"ZCARD", queue.key(shard, "l").as_bytes()]).await
 }
 
-/// Removes from one shard what is elsewhere now: everything, when the shard is no more.
+/// Deletes from one shard the keys that were copied elsewhere; all keys when the shard is removed.
 pub(super) async fn remove_copied(plan: &Plan, shard: u16) -> Result<(), QueueError> {
     let gone = shard >= plan.to;
     let mut walk = Walk::over_keys(&plan.queue, shard, if gone { "" } else { "t:" });
@@ -361,7 +361,7 @@ async fn remove(
     Ok(())
 }
 
-/// How many entries are asked for at once.
+/// Page size of a scan.
 pub(super) const PAGE: usize = 500;
 
 /// Sends a command about one shard.
@@ -391,7 +391,7 @@ impl Walk {
         Self { command, key: key.into(), cursor: Some("0".to_owned()) }
     }
 
-    /// Over all keys of a shard whose names begin with `name`.
+    /// Iterates over all keys of a shard whose names begin with `name`.
     pub(super) fn over_keys(queue: &Queue, shard: u16, name: &str) -> Self {
         let escaped: String = queue.key(shard, name).chars().flat_map(escape).collect();
         Self::over("SCAN", format!("{escaped}*"))
@@ -423,7 +423,7 @@ fn escape(character: char) -> impl Iterator<Item = char> {
     special.then_some('\\').into_iter().chain([character])
 }
 
-/// The tenant, and what is left of the name, in a key under `p:t:`.
+/// Splits a key under `p:t:` into the tenant and the rest of the name.
 pub(super) fn tenant_of<'a>(queue: &Queue, shard: u16, key: &'a [u8]) -> Option<(&'a str, &'a str)> {
     let key = std::str::from_utf8(key).ok()?;
     key.strip_prefix(queue.key(shard, "t:").as_str())?.split_once(':')

@@ -11,14 +11,14 @@ use crate::reshard::copy::{ask, copy_clocks, copy_shard, remove_copied};
 use crate::script::{Library, Operation};
 use crate::shards::{Layout, home, read_layout};
 
-/// What a change of the number of shards did.
+/// The result of a change of the number of shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resharded {
-    /// How many shards there were.
+    /// The old number of shards.
     pub from: u16,
-    /// How many there are.
+    /// The new number of shards.
     pub to: u16,
-    /// Tenants that were moved by this run. (One that was interrupted after its copies has none left to move.)
+    /// Tenants that were moved by this run. (A run that was interrupted after its copies has none left to move.)
     pub tenants: u64,
     /// Jobs of theirs.
     pub jobs: u64,
@@ -30,19 +30,19 @@ pub enum ReshardError {
     /// Redis failed, or the queue is on the way to another number.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// Somebody works on the queue.
+    /// Live workers use the queue.
     #[error(
         "{count} workers are alive: stop all workers, wait 15 s, and run this again; nothing was changed \
          (the API may run on: what it accepts meanwhile is enqueued afterwards)"
     )]
     WorkersAlive {
-        /// How many.
+        /// Number of live workers.
         count: u64,
     },
     /// Leases do not end.
     #[error("{claims} claims are still held, although no worker says that it is alive: run this again later")]
     JobsRunning {
-        /// How many.
+        /// Number of claims with a live lease.
         claims: u64,
     },
     /// Something in the queue that this version does not know.
@@ -53,12 +53,12 @@ pub enum ReshardError {
     /// Not a number of shards.
     #[error("{number} is not a number of shards: choose 1 to {}", QueueConfig::MOST_SHARDS)]
     Number {
-        /// What was asked for.
+        /// The requested number of shards.
         number: u16,
     },
 }
 
-/// Who goes where.
+/// Which tenant moves to which shard.
 pub(super) struct Plan {
     pub(super) queue: Queue,
     pub(super) from: u16,
@@ -119,8 +119,8 @@ impl Plan {
     }
 }
 
-/// Changes the number of shards of the queue at `config`, whatever [`QueueConfig::shards`] says, to `to`. May be
-/// run again after it was interrupted at any point; until it ends, the queue refuses everything.
+/// Changes the number of shards of the queue at `config` to `to`; [`QueueConfig::shards`] is ignored. May be run again
+/// after an interruption at any point; until it ends, the queue refuses all operations.
 ///
 /// # Errors
 /// When workers are alive, when Redis fails, or when the queue is on the way to another number.

@@ -15,7 +15,7 @@ use crate::verdict::{Finish, OnFailure, OpenGroup, Verdict};
 use crate::worker::worker_queue::FetchedJob;
 
 impl State {
-    /// Adds jobs; one that is there is left alone.
+    /// Adds jobs; a job that is there already is left unchanged.
     pub(super) fn add(&mut self, jobs: &[NewJob], now_ms: i64) -> PushOutcome {
         let (unique, mut plain): (Vec<_>, Vec<_>) = jobs.iter().partition(|job| job.unique.is_some());
         // The order in which they go to Redis: by where they go.
@@ -84,7 +84,7 @@ impl State {
         done == ConflictDone::Replaced
     }
 
-    /// A job that waits for its time waits for another one. One that waits for a worker is not put off.
+    /// Changes the due time of a scheduled job. A job that waits for a worker is not postponed.
     fn reschedule(&mut self, id: JobId, due_ms: i64, now_ms: i64) -> bool {
         match self.jobs.get_mut(&id).map(|job| &mut job.place) {
             Some(Place::Timer(JobState::Scheduled | JobState::Retryable, due)) => {
@@ -95,7 +95,7 @@ impl State {
         }
     }
 
-    /// The new job takes the place of the one that has its key, if that still waits.
+    /// The new job takes the position of the job that holds its key, if that still waits.
     fn replace(&mut self, old: JobId, job: &NewJob, now_ms: i64) -> bool {
         let Some(known) = self.jobs.get(&old) else { return false };
         let same_list = known.lane == job.lane.as_str() && known.priority == job.priority;
@@ -221,7 +221,7 @@ impl State {
 }
 
 impl State {
-    /// What waits leaves at once; what runs is told to stop.
+    /// Cancels a job: a waiting job is removed at once, a running job receives a stop signal.
     pub(super) fn cancel_one(&mut self, tenant: &PartitionId, id: JobId, now_ms: i64) -> Cancelled {
         let Some(job) = self.jobs.get_mut(&id).filter(|job| job.tenant == *tenant) else {
             return Cancelled::NotFound;
@@ -241,7 +241,7 @@ impl State {
         }
     }
 
-    /// A job leaves the queue as cancelled.
+    /// Removes a job as cancelled.
     pub(super) fn called_off(&mut self, name: &PartitionId, id: JobId, now_ms: i64) {
         self.tenant(name).remember(id, false, now_ms);
         self.remove(name, id);
@@ -274,7 +274,7 @@ impl State {
             }
         }
         report.cancelled = waiting.len() as u64;
-        // All of them are gone before any of their groups hears of it. Nobody remembers them: there may be many.
+        // All of them are removed before their groups are notified. Their ids are not remembered: there may be many.
         for id in &waiting {
             self.remove(name, *id);
         }
@@ -285,13 +285,13 @@ impl State {
     }
 }
 
-/// Jobs, and the one that starts when they are done.
+/// Member jobs, and the continuation that starts when they are done.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) members: BTreeSet<JobId>,
     pub(super) continuation: NewJob,
     on_failure: OnFailure,
-    /// Everything of its tenant was called off after it had been opened.
+    /// All work of its tenant was cancelled after it had been opened.
     pub(super) called_off: bool,
 }
 
@@ -336,7 +336,7 @@ impl State {
         }
     }
 
-    /// Enqueues the continuation when nobody is left. The group is gone then, so it cannot happen twice.
+    /// Enqueues the continuation when no member is left. The group is removed then, so this cannot happen twice.
     pub(super) fn close_if_empty(&mut self, name: &PartitionId, group: GroupId, now_ms: i64) {
         let groups = &mut self.tenant(name).groups;
         if groups.get(&group).is_none_or(|open| !open.members.is_empty()) {
@@ -350,7 +350,7 @@ impl State {
         }
         match self.jobs.get(&continuation.id).map(|job| &job.place) {
             None => self.insert(&continuation, now_ms),
-            // It was there before, and has ended for whoever waits for it.
+            // It was there before and has ended; for the outer group it counts as done.
             Some(Place::Kept { .. }) => self.leave(name, continuation.id, true, now_ms),
             Some(_) => {}
         }
@@ -377,7 +377,7 @@ impl State {
     }
 }
 
-/// Who has a unique key, and until when if it does not depend on the job.
+/// The job that holds a unique key, and until when if the key outlives the job.
 #[derive(Debug)]
 pub(super) struct KeyHolder {
     job: JobId,
@@ -385,7 +385,7 @@ pub(super) struct KeyHolder {
 }
 
 impl State {
-    /// The job that has a key. What was called off with its tenant has nothing any more.
+    /// The job that holds a key. A job cancelled with its whole tenant holds none any more.
     pub(super) fn key_holder(&self, tenant: &PartitionId, key: &str, now_ms: i64) -> Option<JobId> {
         let holder = self.tenants.get(tenant)?.keys.get(key)?;
         let holds = match holder.until_ms {
@@ -408,7 +408,7 @@ impl State {
         self.tenant(&name).keys.insert(unique.key.clone(), KeyHolder { job: id, until_ms });
     }
 
-    /// A job has ended, in whatever way: its key is free, unless it was taken for a period.
+    /// Frees the key of a job that has ended, unless it was taken for a period.
     pub(super) fn free_key(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let Some((scope, key)) = job.key.clone() else { return };
@@ -453,7 +453,7 @@ impl State {
 }
 
 impl State {
-    /// Why a tenant may not add what it has in `jobs`. What the queue has already is not added.
+    /// The limit that keeps a tenant from adding its part of `jobs`. Jobs that the queue has already do not count.
     pub(super) fn refusal(&self, tenant: &PartitionId, jobs: &[NewJob], now_ms: i64) -> Option<LimitReached> {
         let known = self.tenants.get(tenant);
         let mine = || jobs.iter().filter(|job| job.partition == *tenant);
@@ -500,7 +500,7 @@ impl State {
         (jobs > 0).then(|| limit_reached(tenant, limit, current, maximum))
     }
 
-    /// The lanes that flow, of those that a worker serves.
+    /// The lanes whose queue is not paused, of those that a worker serves.
     pub(super) fn flowing(&self, lanes: Vec<String>) -> Vec<String> {
         let paused = |lane: &String| {
             self.queue_of.get(lane).is_some_and(|queue| self.flows.get(queue) == Some(&Flow::Paused))

@@ -164,18 +164,17 @@ impl MemoryQueue {
         self.state().renew(fence, lease_ms(), self.clock.now_ms())
     }
 
-    /// Ends a job. `false` when it had been claimed by somebody else or ended before, and nothing was
-    /// changed.
+    /// Ends a job. `false` when another worker has claimed it or it had ended before; nothing was changed then.
     ///
     /// # Errors
-    /// When it leaves too many children behind, or one of another tenant. Nothing is done then.
+    /// When the job has too many children, or a child of another tenant. Nothing is done then.
     pub fn finish(&self, job: &FetchedJob, finish: &Finish) -> Result<bool, QueueError> {
         finish.check(job.partition.as_str())?;
         Ok(self.state().finish(job, finish, self.clock.now_ms()))
     }
 
-    /// Takes the jobs of workers that let their leases end away from them. Returns those that had that too
-    /// often.
+    /// Returns the jobs of expired leases to their queues. The result lists those that lost their worker too often and
+    /// are quarantined.
     pub fn reap(&self) -> Vec<QuarantinedJob> {
         let mut state = self.state();
         let quarantined = state.reap(Self::MAX_DEATHS, self.clock.now_ms());
@@ -231,7 +230,7 @@ impl MemoryQueue {
         self.state().declared_ms.extend(seen);
     }
 
-    /// Changes something, and lets whoever may run now begin at the present.
+    /// Applies a change, then sets the virtual time of tenants that may run now to the present.
     fn changed<T>(&self, change: impl FnOnce(&mut State, i64) -> T) -> T {
         let now_ms = self.clock.now_ms();
         let mut state = self.state();

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::redis_server::RedisServer;
 
-/// How many masters; as many replicas follow them.
+/// Number of masters; each has one replica.
 const MASTERS: usize = 3;
 /// How long a node is silent until the others think that it failed.
 const NODE_TIMEOUT_MS: &str = "1000";
@@ -25,7 +25,7 @@ impl RedisCluster {
     /// # Errors
     /// When `redis-server` is not installed, or the nodes do not find each other.
     pub fn start() -> Result<Self> {
-        // A free port may be taken by somebody else before the server has it.
+        // Another process may take a free port before the server binds it.
         let mut started = Self::start_once();
         for _ in 0..4 {
             started = started.or_else(|_| Self::start_once());
@@ -92,10 +92,10 @@ impl RedisCluster {
         Ok(call.arg(&command[1..]).query(&mut connection)?)
     }
 
-    /// The node that is the master of `key`, as most of those alive say.
+    /// The node that is the master of `key`, according to most of the live nodes.
     ///
     /// # Errors
-    /// When nobody says.
+    /// When no live node answers.
     pub fn master_of(&self, key: &str) -> Result<usize> {
         for asked in 0..self.nodes.len() {
             let Ok(slot) = self.ask::<u16>(asked, &["CLUSTER", "KEYSLOT", key]) else { continue };
@@ -123,7 +123,7 @@ impl RedisCluster {
         })
     }
 
-    /// Kills a node in the middle of whatever it does.
+    /// Kills a node with SIGKILL, in the middle of its work.
     ///
     /// # Errors
     /// When it is still there after 30 s.

@@ -42,7 +42,7 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// Where it listens on this machine.
+    /// The address that it listens on.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port

@@ -69,7 +69,7 @@ impl State {
         if first { list.push_front(id) } else { list.push_back(id) }
     }
 
-    /// Whoever may run again, or for the first time, begins at the present: no credit for idle time.
+    /// Tenants that may run again, or for the first time, begin at the present virtual time: no credit for idle time.
     pub(super) fn settle(&mut self, now_ms: i64) {
         for tenant in self.tenants.values_mut() {
             let waits = tenant.lists.values().any(|list| !list.is_empty());
@@ -79,7 +79,7 @@ impl State {
         }
     }
 
-    /// Moves what is due into its list.
+    /// Moves jobs that are due into their lists.
     pub(super) fn promote(&mut self, now_ms: i64) {
         let mut due: BTreeMap<(&str, &PartitionId), Vec<(i64, JobId)>> = BTreeMap::new();
         for (id, job) in &self.jobs {
@@ -93,7 +93,7 @@ impl State {
         for timer in &mut timers {
             timer.sort_unstable();
         }
-        // The one that went off first; those of one moment by kind and tenant.
+        // By due time; those of the same moment by kind and tenant.
         timers.sort_by_key(|timer| timer.first().map(|(due_ms, _)| *due_ms));
         for (_, id) in timers.concat() {
             self.put_in_line(id, false);
@@ -136,7 +136,7 @@ pub(super) const STRIDE: u64 = 10_000;
 const RECENT: usize = 200;
 const RECENT_MS: i64 = 3_600_000;
 
-/// What the queue knows of one tenant.
+/// The state of one tenant.
 #[derive(Debug)]
 pub(super) struct Tenant {
     /// Virtual time: how much it was served, by its weight.
@@ -150,7 +150,7 @@ pub(super) struct Tenant {
     pub(super) paused: bool,
     pub(super) suspended: bool,
     pub(super) draining: bool,
-    /// How many jobs of a type may run at once.
+    /// Maximum number of running jobs by type.
     pub(super) type_caps: BTreeMap<String, usize>,
     pub(super) quotas: Quotas,
     /// Queues of this tenant that are paused or drain.
@@ -180,7 +180,7 @@ pub(super) struct Quotas {
     pub(super) scheduled: u64,
 }
 
-/// How many jobs ended in which way.
+/// The number of ended jobs by outcome.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) completed: u64,
@@ -297,7 +297,7 @@ impl Tenant {
         self.recent_until_ms = now_ms + RECENT_MS;
     }
 
-    /// Whether the job completed lately (`true`) or was called off (`false`).
+    /// Whether the job completed recently (`true`) or was cancelled (`false`).
     pub(super) fn remembered(&self, id: JobId, now_ms: i64) -> Option<bool> {
         let recent = self.recent.iter().filter(|_| now_ms < self.recent_until_ms);
         recent.filter(|(known, _)| *known == id).map(|(_, completed)| *completed).max()
@@ -322,13 +322,13 @@ pub(super) struct Job {
     /// The unique key that it has, or takes again when it is redriven.
     pub(super) key: Option<(UniqueScope, String)>,
     pub(super) place: Place,
-    /// What somebody wanted while it runs.
+    /// The stop that was requested while it runs.
     pub(super) stop: Stop,
     token: CancellationToken,
     called_off: Arc<AtomicBool>,
 }
 
-/// Where a job is: in exactly one place.
+/// The state of a job: exactly one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Waiting,
@@ -349,7 +349,7 @@ pub(super) enum Place {
 pub(super) struct Stop {
     /// It was cancelled.
     pub(super) cancelled: bool,
-    /// Everything of its tenant was called off.
+    /// Cancelled together with all work of its tenant.
     pub(super) with_tenant: bool,
 }
 
@@ -415,7 +415,7 @@ impl Job {
         }
     }
 
-    /// Tells whoever runs it to stop.
+    /// Sends the stop signal to the worker that runs it.
     pub(super) fn tell_to_stop(&mut self) {
         self.called_off.store(true, Ordering::Release);
         self.token.cancel();
@@ -425,7 +425,7 @@ impl Job {
 /// The levels of priority.
 const LEVELS: u8 = 4;
 
-/// What one claim is to hold.
+/// The parameters of one fetch, and its free slots.
 pub(super) struct Serving<'a> {
     pub(super) lanes: &'a [String],
     pub(super) quantum: usize,
@@ -503,11 +503,11 @@ fn order(visit: u64, lanes: usize) -> (Vec<u8>, usize) {
     (std::iter::once(begin).chain(others).collect(), usize::try_from(first).unwrap_or(0))
 }
 
-/// What one fetch took.
+/// The result of one fetch.
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) lease_end_ms: i64,
-    /// By visit: whose, and which.
+    /// For each visit, the tenant and its jobs.
     jobs: Vec<(PartitionId, Vec<JobId>)>,
 }
 
@@ -559,7 +559,7 @@ impl State {
         held.map(|claim| claim.lease_end_ms = now_ms + lease_ms).is_some()
     }
 
-    /// A claim whose jobs have all ended has no lease.
+    /// Removes a claim, and with it its lease, when all its jobs have ended.
     pub(super) fn forget_if_done(&mut self, fence: u64) {
         let held = |id: &JobId| self.jobs.get(id).is_some_and(|job| job.place == Place::Active(fence));
         let done = |claim: &Claim| !claim.jobs.iter().flat_map(|(_, ids)| ids).any(held);
@@ -591,8 +591,8 @@ impl State {
         quarantined
     }
 
-    /// The job's worker vanished. The first time it goes back at once; later ones come back apart from each
-    /// other, so that the one that kills workers does not take its neighbours along. `true` when it was once
+    /// The job lost its worker. The first time it goes back at once; later it comes back with a delay that differs
+    /// from job to job, so that a job that kills workers does not take its neighbours along. `true` when this was once
     /// too often.
     fn dies(
         &mut self,

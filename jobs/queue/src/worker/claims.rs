@@ -32,7 +32,7 @@ pub(crate) struct Claims {
 struct LiveClaim {
     confirmed_until: Instant,
     lost: bool,
-    /// Each at its [`Ticket::place`].
+    /// The tickets, each at its [`Ticket::place`].
     jobs: Vec<Option<Arc<Ticket>>>,
     left: usize,
 }
@@ -83,7 +83,7 @@ impl Claims {
         self.changed.notify_waiters();
     }
 
-    /// Fences of a shard's claims that are worth renewing.
+    /// Fences of a shard's claims to renew: all but the lost ones, whose jobs another worker may have.
     pub(crate) fn fences(&self, shard: u16) -> Vec<u64> {
         let live = self.lock();
         let worth = live.iter().filter(|(id, claim)| id.shard == shard && !claim.lost);
@@ -92,11 +92,12 @@ impl Claims {
 
     pub(crate) fn confirm(&self, id: ClaimId, until: Instant) {
         if let Some(claim) = self.lock().get_mut(&id) {
+            // An answer that arrives late must not shorten what a newer one has confirmed.
             claim.confirmed_until = claim.confirmed_until.max(until);
         }
     }
 
-    /// Stops the work of a claim that somebody else has now. The number of jobs stopped.
+    /// Stops the work of a claim that another worker has now. Returns the number of jobs stopped.
     pub(crate) fn lose(&self, id: ClaimId) -> usize {
         let mut live = self.lock();
         let Some(claim) = live.get_mut(&id).filter(|claim| !claim.lost) else { return 0 };
@@ -104,7 +105,8 @@ impl Claims {
         claim.left
     }
 
-    /// Stops the work of claims whose lease was not confirmed beyond `moment`.
+    /// Stops the work of claims whose lease is not confirmed beyond `moment`: another worker may claim these jobs
+    /// then.
     pub(crate) fn lose_unconfirmed(&self, moment: Instant) -> usize {
         let mut stopped = 0;
         for claim in self.lock().values_mut().filter(|claim| !claim.lost && claim.confirmed_until <= moment) {
@@ -114,7 +116,7 @@ impl Claims {
         stopped
     }
 
-    /// Stops one job that somebody cancelled.
+    /// Stops one job that was cancelled.
     pub(crate) fn call_off(&self, claim: ClaimId, id: &str) {
         let live = self.lock();
         if let Some(ticket) =
@@ -124,7 +126,8 @@ impl Claims {
         }
     }
 
-    /// Stops a tenant's jobs that were claimed up to `last`.
+    /// Stops a tenant's jobs that were claimed up to `last`. Later claims hold jobs pushed after the cancellation,
+    /// which must run.
     pub(crate) fn call_off_tenant(&self, tenant: &str, last: ClaimId) {
         let of_shard = |id: &ClaimId| id.shard == last.shard && id.fence <= last.fence;
         for (_, claim) in self.lock().iter().filter(|(id, _)| of_shard(id)) {
@@ -144,7 +147,7 @@ impl Claims {
         charges.into_iter().collect()
     }
 
-    /// Jobs that have been running for longer than `patience` after they were told to stop.
+    /// The number of jobs that still run more than `patience` after their stop signal.
     pub(crate) fn stuck(&self, patience: Duration) -> usize {
         let live = self.lock();
         let tickets = live.values().flat_map(LiveClaim::tickets);
@@ -198,12 +201,12 @@ pub(crate) struct Ticket {
     pub(crate) tenant: Arc<str>,
     pub(crate) id: Arc<str>,
     pub(crate) claim: ClaimId,
-    /// Which job of its claim it is.
+    /// The index of the job in its claim.
     pub(crate) place: usize,
     pub(crate) attempts: u32,
     pub(crate) payload: Option<Bytes>,
     pub(crate) cancel: CancellationToken,
-    /// Somebody cancelled the job, as opposed to its claim being lost or its worker stopping.
+    /// Set when the job was cancelled, as opposed to its claim being lost or its worker stopping.
     pub(crate) called_off: Arc<AtomicBool>,
     record_bytes: usize,
     /// Worker time its tenant has paid for it, in microseconds.
@@ -258,13 +261,13 @@ impl Ticket {
         self.started.get().map(Instant::elapsed)
     }
 
-    /// Somebody cancelled it.
+    /// Marks the job as cancelled and fires its token.
     pub(crate) fn call_off(&self) {
         self.called_off.store(true, Ordering::Release);
         self.cancel.cancel();
     }
 
-    /// For how long it has been running although it was told to stop.
+    /// For how long it has been running since its stop signal.
     pub(crate) fn overdue(&self) -> Option<Duration> {
         let told = self.cancel.is_cancelled() && self.started.get().is_some();
         told.then(|| self.told_to_stop.get_or_init(Instant::now).elapsed())

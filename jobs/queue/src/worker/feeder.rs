@@ -109,7 +109,7 @@ impl Feeder {
         }
     }
 
-    /// Asks the shard whose turn it is, or waits until it is one's.
+    /// Fetches from the shard whose turn it is, or waits until one is due.
     async fn step(&mut self, slots: OwnedSemaphorePermit) {
         if let Some(watchers) = &self.watchers {
             watchers.rung().for_each(|shard| self.order.woken(shard));
@@ -127,12 +127,14 @@ impl Feeder {
         }
     }
 
-    /// Fetches for the last slots. A claim whose answer gets lost comes with the next one.
+    /// Fetches for the reserved slots, from newcomers only. A claim whose answer is lost is returned by the next
+    /// fetch.
     async fn serve_newcomers(&mut self, slots: OwnedSemaphorePermit) {
         self.set_hungry(false);
         let shard = self.reserve.newcomer(&self.shared, slots.num_permits()).await;
         self.set_hungry(true);
         let Some(shard) = shard else { return };
+        // Counted from before the call, so that the worker never believes in the lease for longer than Redis does.
         let lease_end = Instant::now() + self.shared.queue.config().lease;
         let turn = Some(self.order.turn_of_newcomers(shard));
         match self.shared.queue.fetch_ids(self.request((shard, turn), slots.num_permits(), 1)).await {
@@ -159,8 +161,8 @@ impl Feeder {
         }
     }
 
-    /// Asks a single shard until there is an answer, one of several once. A claim whose answer got lost is asked for
-    /// again rather than left to its lease.
+    /// Fetches from a single shard until it answers; with several shards, once. A claim whose answer was lost is
+    /// requested again with the same number, because leaving it to its lease would delay its jobs.
     async fn feed(&mut self, (shard, turn): (u16, Option<Turn>), open: usize, slots: OwnedSemaphorePermit) {
         if let Some(watchers) = &self.watchers {
             watchers.want(shard, Wanted::Nothing);
@@ -184,7 +186,8 @@ impl Feeder {
         }
     }
 
-    /// The other shards must not wait for this one, nor find out one by one that its server is away.
+    /// Marks the shard as failed. Other shards must not wait for it, nor find out one by one that a server they share
+    /// does not answer.
     fn give_up(&mut self, shard: u16, error: &QueueError) {
         tracing::warn!(
             queue.shard = shard,
@@ -223,7 +226,7 @@ impl Feeder {
         match answer {
             Fetched::Claim(claim) => {
                 self.asked(shard).again = 0;
-                // A single shard is asked as long as it has something.
+                // A single shard is asked again at once, until it answers with nothing.
                 let at_once = Instant::now();
                 self.order.answered(shard, claim.virtual_time, at_once);
                 self.deliver(claim, slots, lease_end).await;
@@ -239,7 +242,8 @@ impl Feeder {
         }
     }
 
-    /// In the background, so that Redis can make the next claim meanwhile; one claim after the other.
+    /// Reads the claimed records in the background, so that Redis can make the next claim meanwhile. Waits for the
+    /// previous delivery first, so that there is one at a time.
     async fn deliver(&mut self, claim: Claim, slots: OwnedSemaphorePermit, lease_end: Instant) {
         self.delivered().await;
         let shared = Arc::clone(&self.shared);
@@ -252,7 +256,7 @@ impl Feeder {
         }
     }
 
-    /// Waits for a marker of the single shard, or leaves that to the shard's watcher.
+    /// Waits for a wake-up marker of a single shard; with several shards, their watchers do that.
     async fn watch(&mut self, shard: u16, wait: Duration, more: bool) {
         let lanes = std::mem::take(&mut self.asked(shard).lanes);
         if !more {
@@ -266,7 +270,7 @@ impl Feeder {
         }
     }
 
-    /// Until a watcher rings, `until`, or the stop.
+    /// Waits for a wake-up by a watcher, for `until`, or for the stop.
     async fn wait_for_any(&self, until: Option<Instant>) {
         let wait = until.map_or(POLL, |until| until.saturating_duration_since(Instant::now()));
         let ring = async {
@@ -295,7 +299,7 @@ impl Feeder {
     }
 }
 
-/// Until the next timer, and never longer than the fallback poll.
+/// The wait until the next timer, limited to the fallback poll.
 fn idle_wait(next_in: Option<Duration>) -> Duration {
     next_in.unwrap_or(POLL).clamp(SHORTEST, jittered(POLL))
 }
@@ -305,37 +309,37 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    /// Number of the request that is to be answered next.
+    /// Number of the next request. It stays the same until the request is answered, so that a repeated request returns
+    /// the same claim.
     pub(super) attempt: u64,
-    /// How often in a row it said "ask again".
+    /// Answers "ask again" in a row.
     pub(super) again: u32,
-    /// How often in a row it did not answer.
+    /// Calls without an answer in a row.
     pub(super) failures: u32,
     pub(super) lanes: Vec<u64>,
 }
 
 impl Asked {
-    /// It said "ask again": when to do so. Usually it says that once or twice, but a damaged index could say so for
-    /// ever,
-    /// and that must not become a busy loop.
+    /// How long to wait after an answer "ask again". Usually there are one or two in a row, but with a damaged index
+    /// they might never end, which must not become a busy loop.
     pub(super) fn ask_again_in(&mut self) -> Duration {
         self.again += 1;
         SHORTEST * 2_u32.pow((self.again - 1).min(8))
     }
 }
 
-/// How long nobody looks for newcomers after the last look.
+/// Minimum time between two looks for newcomers.
 const NEWCOMERS_LOOK: Duration = Duration::from_micros(500);
-/// The longest wait, as a power of two of [`NEWCOMERS_LOOK`], when those that were seen could not be had.
+/// The longest wait, as a power of two of [`NEWCOMERS_LOOK`], after newcomers that were seen but could not be fetched.
 const LONGEST_LOOK: u32 = 6;
 
-/// A tenant with a long backlog takes every slot that it can get, and whoever comes next waits until one of its jobs
-/// ends: minutes, when these are long jobs, and when they are of the same length all end at once, again and again. The
-/// last free slots are therefore for tenants that have nothing running.
+/// Keeps free slots for newcomers, tenants that have nothing running. Without it, a tenant with a long backlog takes
+/// every slot, and the next tenant waits until one of its jobs ends: minutes, when the jobs are long, and jobs of the
+/// same length all end at once, again and again.
 #[derive(Debug)]
 pub(super) struct Reserve {
     size: usize,
-    /// How often in a row a newcomer was gone, or could not be served, when its job was fetched.
+    /// How often in a row a newcomer was gone or could not be served when its job was fetched.
     missed: u32,
 }
 
@@ -344,18 +348,18 @@ impl Reserve {
         Self { size, missed: 0 }
     }
 
-    /// How many of `free` slots anybody may have.
+    /// How many of `free` slots are open to all tenants.
     pub(super) const fn open(&self, free: usize) -> usize {
         free.saturating_sub(self.size)
     }
 
-    /// What came of fetching a newcomer's job.
+    /// Records the result of fetching a newcomer's job.
     pub(super) fn fetched(&mut self, found: bool) {
         self.missed = if found { 0 } else { (self.missed + 1).min(LONGEST_LOOK) };
     }
 
-    /// Waits until a newcomer has work, and says in which shard; `None` when there is room for everybody again, or the
-    /// worker stops. `held` of the free slots are the caller's.
+    /// Waits until a newcomer has work, and returns its shard; `None` when there are slots for all tenants again, or
+    /// the worker stops. `held` of the free slots are the caller's.
     pub(super) async fn newcomer(&self, shared: &Shared, held: usize) -> Option<u16> {
         tokio::select! {
             () = shared.stopping.cancelled() => None,
@@ -369,7 +373,8 @@ impl Reserve {
         drop(shared.slots.acquire_many(missing).await);
     }
 
-    /// Looks now and then: a marker would be taken from workers that have room for everybody.
+    /// Polls instead of waiting for a marker: taking a marker would keep it from a worker that has slots for all
+    /// tenants.
     async fn look(&self, shared: &Shared) -> u16 {
         loop {
             tokio::time::sleep(NEWCOMERS_LOOK * 2_u32.pow(self.missed)).await;
@@ -384,8 +389,8 @@ impl Reserve {
     }
 }
 
-/// Reads what claimed jobs are, and hands them to apalis, each with its slot. A claim whose records cannot be read
-/// for long is left to its lease.
+/// Reads the records of claimed jobs and hands them to apalis, each with its slot. When the records cannot be read for
+/// long, the claim is left to expire with its lease.
 pub(super) async fn deliver(
     shared: &Shared,
     mut claim: Claim,

@@ -50,7 +50,7 @@ fn refuse_impossible(request: &mut FinishRequest) {
     request.job.finish = Finish::of(Verdict::Discarded { code, reason: error.to_string() });
 }
 
-/// Jobs at their ends, each with the ticket at the same place.
+/// Finished jobs, each with the ticket at the same index.
 struct Batch {
     tickets: Vec<Arc<Ticket>>,
     jobs: Vec<FinishedJob>,
@@ -64,8 +64,8 @@ impl Batch {
     }
 }
 
-/// Tries until Redis has answered. The jobs keep their slots meanwhile, so a Redis that is away stops the worker
-/// rather than filling the memory.
+/// Retries until Redis answers. The jobs keep their slots meanwhile, so that during an outage of Redis the worker stops
+/// fetching instead of collecting finished jobs in memory.
 async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff: &mut Backoff) {
     let mut resent = false;
     while !batch.jobs.is_empty() {
@@ -82,7 +82,7 @@ async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff:
                 return;
             }
             Err(error) if !error.is_passing() && jobs.len() > 1 => {
-                // One of them is at fault. Alone, it cannot hold up the others.
+                // One job of the batch is invalid. Splitting isolates it, so that it cannot hold up the others.
                 let half = batch.split();
                 Box::pin(apply(shared, half, std::mem::take(&mut charges), backoff)).await;
             }
@@ -98,6 +98,7 @@ async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff:
                 return;
             }
             Err(error) => {
+                // The lost answer may have been "applied", so that a refusal of the resend proves no stale claim.
                 resent = true;
                 tracing::warn!(error = report(&error), jobs = jobs.len(), "cannot finish jobs, trying again");
                 if shared.ending.is_cancelled() {

@@ -1,5 +1,5 @@
-//! Tasks beside the feeder: they renew leases, take back those of workers that vanished, tell that this worker is
-//! there, and stop the work of jobs that were cancelled.
+//! Background tasks beside the feeder: renew leases, reap those of vanished workers, send this worker's heartbeat, and
+//! stop jobs that were cancelled.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) async fn renew_at_intervals(shared: Arc<Shared>) {
     }
 }
 
-/// Every shard at once: one that cannot be reached must not delay the others.
+/// All shards concurrently: one that cannot be reached must not delay the renewal in the others.
 async fn renew(shared: &Shared, lease: Duration) -> bool {
     let shards = shared.queue.shards().map(|shard| renew_shard(shared, shard, lease));
     join_all(shards).await.into_iter().all(|renewed| renewed)
@@ -42,7 +42,8 @@ async fn renew(shared: &Shared, lease: Duration) -> bool {
 async fn renew_shard(shared: &Shared, shard: u16, lease: Duration) -> bool {
     let mut charges = shared.claims.take_uncharged_us(shard);
     for fences in shared.claims.fences(shard).chunks(RENEW_CLAIMS) {
-        // The lease counts from when we asked: the answer may have taken its time.
+        // Redis extends the lease when it runs the call, so counting from before the call never believes in a lease
+        // for longer than Redis does, however late the answer is.
         let asked = Instant::now();
         match shared.queue.renew_charged(shard, fences, &std::mem::take(&mut charges)).await {
             Ok(held) => {
@@ -68,7 +69,8 @@ async fn renew_shard(shared: &Shared, shard: u16, lease: Duration) -> bool {
     true
 }
 
-/// Cancels the work of claims that could not be confirmed in time, while they still hold.
+/// Stops the jobs of claims that could not be confirmed in time, before their leases end: afterwards another worker may
+/// run the same jobs.
 pub(super) async fn watch_leases(shared: Arc<Shared>) {
     let lease = shared.queue.config().lease;
     loop {
@@ -91,17 +93,17 @@ fn report_lost(jobs: usize, what: &str) {
 const REAP_CLAIMS: u32 = 2;
 /// Most jobs that are swept in one call.
 const SWEEP_JOBS: u32 = 200;
-/// How many tenants are looked at in one call, and how many calls are made at a time.
+/// How many tenants are repaired in one call, and how many calls are made at a time.
 const HEAL_TENANTS: u32 = 50;
 const HEAL_CALLS: usize = 10;
 /// Most calls in a row.
 const REAP_CALLS: usize = 50;
 
-/// How far the look at a shard's tenants has come.
+/// Cursors of the repair of a shard's tenants.
 struct Place {
-    /// Of those that have rows.
+    /// Cursor over tenants that have rows.
     rows: String,
-    /// Of all keys, for those whose row was deleted.
+    /// Cursor over all keys, to find tenants whose row was deleted.
     keys: String,
 }
 
@@ -159,7 +161,7 @@ async fn remove(shared: &Shared, shard: u16) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// Compares what is kept of some tenants with what there is.
+/// Repairs the state of a page of tenants, see `Queue::heal`.
 async fn heal(shared: &Shared, shard: u16, place: &mut Place) -> Result<(), QueueError> {
     let (keys, mut names) = shared.queue.tenants_with_keys(shard, &place.keys).await?;
     place.keys = keys;
@@ -193,7 +195,7 @@ async fn announce(shared: &Shared, shard: u16, quarantined: &[(String, String)])
 
 const HEARTBEAT: Duration = Duration::from_secs(4);
 const HEARTBEAT_AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Every how many heartbeats a worker looks for lanes that nobody serves.
+/// A worker looks for lanes without a worker once in this many heartbeats.
 const HEARTBEATS_PER_LOOK: u32 = 8;
 
 pub(super) async fn declare_at_intervals(shared: Arc<Shared>) {
@@ -218,7 +220,8 @@ pub(super) async fn declare_at_intervals(shared: Arc<Shared>) {
     }
 }
 
-/// Jobs of a type or version that no live worker declares wait, and are never failed. Somebody has to know.
+/// Warns of lanes that no live worker declares. Their jobs wait and are never failed, so only this warning tells the
+/// operator.
 async fn look_for_unserved(shared: &Shared, unserved: &mut BTreeSet<String>) -> Result<(), QueueError> {
     let lanes = shared.queue.lanes().await?;
     let alone = lanes.into_iter().filter(|lane| lane.ready_tenants > 0 && lane.workers == 0);
@@ -237,7 +240,7 @@ async fn look_for_unserved(shared: &Shared, unserved: &mut BTreeSet<String>) -> 
 const CANCELLED_LOOK: Duration = Duration::from_millis(400);
 /// Most requests that are read at once. They leave when the jobs end.
 const CANCEL_REQUESTS: isize = 1_000;
-/// Work that goes on for this long after it was told to stop is stuck.
+/// A job that still runs this long after its stop signal counts as stuck.
 pub(super) const STUCK: Duration = Duration::from_secs(5);
 
 pub(super) async fn stop_cancelled(shared: Arc<Shared>) {

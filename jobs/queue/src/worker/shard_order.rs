@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::claim::{Ceiling, Turn, VirtualTime};
 
-/// What a worker knows of the shards.
+/// A worker's view of the shards, which decides the shard to fetch from next.
 ///
 /// Start tags of all shards are on one scale: a tenant's tag grows by what it got, divided by its weight. Asking the
 /// shard whose next tag is the smallest, for no more than what comes before the next tag of any other, therefore
@@ -33,7 +33,7 @@ enum View {
     Away,
 }
 
-/// What to do next.
+/// The next step of a worker that has free slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextShard {
     /// Ask this shard.
@@ -43,9 +43,9 @@ pub enum NextShard {
         /// What to ask with; `None` when there is only one shard.
         turn: Option<Turn>,
     },
-    /// Nobody has work.
+    /// No shard has work.
     Wait {
-        /// When one is to be asked all the same; `None` when nobody answers.
+        /// When to ask a shard all the same; `None` when no shard answers.
         until: Option<Instant>,
     },
 }
@@ -57,7 +57,7 @@ impl ShardOrder {
         Self { views: vec![View::Unknown { was_idle: false }; usize::from(shards)], latest: 0 }
     }
 
-    /// Which one it is at `now`.
+    /// The shard to ask at `now`, or how long to wait.
     #[must_use]
     pub fn next(&self, now: Instant) -> NextShard {
         let mut first: Option<(u64, u16)> = None;
@@ -117,7 +117,7 @@ impl ShardOrder {
             View::Unknown { was_idle: matches!(view, View::Idle { .. } | View::Unknown { was_idle: true }) };
     }
 
-    /// It does not answer.
+    /// Marks a shard that does not answer.
     pub fn away(&mut self, shard: u16) {
         self.views[usize::from(shard)] = View::Away;
     }

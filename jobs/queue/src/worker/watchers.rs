@@ -16,7 +16,7 @@ use crate::worker::worker_queue::{Backoff, Shared, jittered};
 /// How long a wait on the wake-up markers lasts at most, on average.
 pub(super) const POLL: Duration = Duration::from_millis(1_500);
 
-/// What the feeder wants to know of a shard.
+/// What a watcher has to wait for in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Nothing: it asks by itself.
@@ -127,7 +127,7 @@ impl Watcher {
                 Wanted::Work { lanes } => self.work(&lanes).await,
                 Wanted::Life { wait } => self.life(wait).await,
             };
-            // The bell is rung once for each wish.
+            // The wake-up is sent once for each request.
             if told || *self.wants.borrow() == Wanted::Nothing {
                 if told {
                     self.bells.ring(self.shard);

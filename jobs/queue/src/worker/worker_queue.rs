@@ -22,20 +22,19 @@ use crate::verdict::Verdict;
 use crate::worker::claims::{Claims, FinishRequest};
 use crate::worker::{feeder, finisher, leases};
 
-/// What a worker can do.
+/// The options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
     /// The lanes it serves. Jobs of other lanes wait for a worker that serves them.
     pub lanes: Vec<Lane>,
-    /// How many jobs it runs at once.
+    /// Number of slots: how many jobs run at once.
     pub concurrency: usize,
     /// The most jobs that one tenant gets in a row while others wait. Small is fairer, large is faster.
     pub quantum: u32,
-    /// How many of the jobs that run at once can only be those of newcomers: of tenants that had nothing running when
-    /// the job started, so that they need not wait for a slot behind somebody's long backlog. With 0 everybody may
-    /// have every slot.
+    /// How many slots are reserved for newcomers: tenants that had nothing running when the job started, so that they
+    /// need not wait behind another tenant's long backlog. With 0 every tenant may use every slot.
     pub reserve: usize,
-    /// How jobs are tried again whose handlers break down.
+    /// The retry policy for jobs whose handlers panic or fail without a verdict.
     pub retry: RetryRule,
 }
 
@@ -55,8 +54,8 @@ impl WorkerOptions {
     }
 }
 
-/// The worker's end of the queue. It takes jobs in the background from [`WorkerQueue::start`] to
-/// [`WorkerQueue::stop`], whatever happens to Redis meanwhile.
+/// The worker's end of the queue. It fetches jobs in the background from [`WorkerQueue::start`] to
+/// [`WorkerQueue::stop`], also across outages of Redis.
 ///
 /// Dropping it without a stop ends the background tasks; the jobs it holds come back when their leases end.
 #[derive(Debug)]
@@ -73,7 +72,7 @@ pub struct WorkerQueue {
 pub struct StopReport {
     /// Jobs given back before they had started.
     pub unstarted: usize,
-    /// Jobs whose handlers did not end in time; they were given back as well.
+    /// Jobs whose handlers did not end in time; they were returned to the queue as well.
     pub interrupted: usize,
 }
 
@@ -104,8 +103,8 @@ impl WorkerQueue {
         }
     }
 
-    /// The backend to build an apalis worker on. The worker ends by itself when this queue stops. Its tasks are jobs as
-    /// they were claimed, or whatever can be made of one.
+    /// The backend to build an apalis worker on. The worker ends by itself when this queue stops. Its tasks are jobs
+    /// as they were claimed, converted to `J`.
     #[must_use]
     pub fn backend<J: From<FetchedJob>>(&self) -> JobBackend<J> {
         JobBackend::new(Arc::clone(&self.shared))
@@ -122,8 +121,8 @@ impl WorkerQueue {
         self.quarantined.take()
     }
 
-    /// Stops: no new jobs; those that did not start go back; running ones have until shortly before
-    /// `deadline`, then their tokens fire; what still runs at `deadline` goes back. Nothing of this counts as
+    /// Stops fetching. Jobs that did not start are returned to the queue; running ones have until shortly before
+    /// `deadline`, then their tokens fire; jobs that still run at `deadline` are returned too. None of this counts as
     /// an attempt.
     pub async fn stop(mut self, deadline: Duration) -> StopReport {
         let end = Instant::now() + deadline;
@@ -186,8 +185,8 @@ pub struct WorkerObserver {
 }
 
 impl WorkerObserver {
-    /// When Redis last answered the task that fetches jobs. A worker whose last poll is long ago is not
-    /// healthy, whatever else it says.
+    /// When Redis last answered the task that fetches jobs. A worker whose last poll is long ago is not healthy, even
+    /// if its other checks pass.
     #[must_use]
     pub fn last_poll(&self) -> Instant {
         self.shared.last_poll()
@@ -199,8 +198,8 @@ impl WorkerObserver {
         self.shared.claims.job_count()
     }
 
-    /// Jobs that go on although they were told to stop more than 5 s ago: somebody cancelled them, or their claim
-    /// is lost. They hold their slots; anything but 0 for long is a handler that never yields.
+    /// Jobs that still run more than 5 s after their stop signal: they were cancelled, or their claim is lost. They
+    /// hold their slots; anything but 0 for long is a handler that never yields.
     #[must_use]
     pub fn stuck(&self) -> usize {
         self.shared.claims.stuck(leases::STUCK)
@@ -222,11 +221,11 @@ impl WorkerObserver {
 /// A job that this process has claimed.
 #[derive(Debug, Clone)]
 pub struct FetchedJob {
-    /// In whose partition it was.
+    /// The partition that the job belongs to.
     pub partition: PartitionId,
     /// Its id.
     pub id: JobId,
-    /// What was pushed. Anybody who can write to Redis can have written it.
+    /// The pushed bytes. Not authenticated: every client with access to Redis can write them.
     pub payload: Bytes,
     /// How often its handler failed before.
     pub attempts: u32,
@@ -253,14 +252,14 @@ impl FetchedJob {
     }
 }
 
-/// A job that the queue itself put in quarantine, so that a program that waits for it can be told.
+/// A job that the queue itself quarantined, for programs that wait for its result.
 #[derive(Debug, Clone)]
 pub struct QuarantinedJob {
-    /// In whose partition it was.
+    /// The partition that the job belongs to.
     pub partition: PartitionId,
     /// Its id.
     pub id: JobId,
-    /// What was pushed, if it is still there.
+    /// The pushed payload, unless the record is missing.
     pub payload: Option<Bytes>,
     /// Why: `worker_died`, `record_damaged` or `record_missing`.
     pub code: &'static str,
@@ -276,7 +275,7 @@ pub(crate) struct Shared {
     pub(crate) claims: Claims,
     /// One permit for each job that may be claimed.
     pub(crate) slots: Arc<Semaphore>,
-    /// One channel for each shard: one that cannot be reached delays only its own jobs.
+    /// One channel per shard: a shard that cannot be reached delays only its own jobs.
     finishes: Vec<mpsc::Sender<FinishRequest>>,
     pub(crate) quarantined: mpsc::Sender<QuarantinedJob>,
     /// No more jobs.
@@ -320,7 +319,7 @@ impl Shared {
         *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells whoever listens. Nobody has to.
+    /// Reports to the listener, if there is one. Never blocks.
     pub(crate) fn report_quarantined(
         &self,
         tenant: &str,

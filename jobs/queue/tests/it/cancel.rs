@@ -1,4 +1,4 @@
-//! Calling work off.
+//! Cancelling jobs.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ async fn a_waiting_job_leaves_at_once_wherever_it_waits() {
     }
     let stats = h.queue.stats(&acme).await.unwrap();
     assert_eq!((stats.open(), stats.cancelled_total), (0, 3));
-    // Pushed again by somebody who does not know: it stays cancelled while its place in the list is there.
+    // Pushed again by a caller that does not know of the cancellation: it stays cancelled while its tombstone is in
+    // the list.
     assert_eq!(h.queue.push(&[waits]).await.unwrap().duplicates, 1);
     let next = h.ping("acme");
     h.push(std::slice::from_ref(&next)).await;
@@ -39,7 +40,7 @@ async fn a_waiting_job_leaves_at_once_wherever_it_waits() {
     assert_eq!(ids(&h.fetch(10).await), [next.id.to_string()]);
 }
 
-/// A thousand cancelled jobs before one that is not: a fetch gets through them.
+/// A thousand cancelled jobs before a live one: a fetch gets through them.
 #[tokio::test]
 async fn many_cancelled_jobs_are_in_nobodys_way() {
     let h = Harness::new().await;
@@ -81,7 +82,7 @@ async fn a_running_job_does_not_come_back_however_it_ends() {
         let state = h.queue.lookup(&acme, job.id).await.unwrap().unwrap().state;
         assert_eq!(state, JobState::Cancelled, "{verdict:?}");
     }
-    // One that is done nevertheless is done; one whose worker vanished is cancelled.
+    // A job that completes nevertheless is done; a job whose worker vanished is cancelled.
     let (done, dead) = (h.ping("acme"), h.ping("acme"));
     h.push(&[done.clone(), dead.clone()]).await;
     let claim = h.fetch(2).await;
@@ -150,12 +151,12 @@ async fn a_whole_tenant_is_called_off_in_one_step() {
     let waited = many.last().unwrap().id;
     assert_eq!(h.queue.lookup(&acme, waited).await.unwrap().unwrap().state, JobState::Cancelled);
     assert_eq!(h.queue.cancel(&acme, waited).await.unwrap(), Cancelled::NotFound);
-    // What is new runs, before anything was swept.
+    // New jobs run before any sweep.
     let fresh = h.ping("acme");
     h.push(std::slice::from_ref(&fresh)).await;
     let ids_now = ids(&h.fetch(10).await);
     assert_eq!(ids_now.iter().filter(|id| **id == fresh.id.to_string()).count(), 1);
-    // What runs ends, and does not come back.
+    // Running jobs end, and are not retried.
     for index in 0..running.jobs.len() {
         let verdict = Verdict::Retry { after: Duration::ZERO, error: reason() };
         assert!(h.finish(&running, index, verdict).await);

@@ -23,7 +23,7 @@ async fn each_of_many_callers_learns_what_became_of_its_job() {
     assert_eq!(harness.queue.stats(&tenant("acme")).await.unwrap().available, 22);
 }
 
-/// A tenant at its limit refuses what is too much, no more and no less, and is nothing to its neighbours.
+/// A tenant at its limit is refused exactly the jobs beyond it, and other tenants are not affected.
 #[tokio::test]
 async fn a_limit_holds_for_each_caller_alone() {
     let harness = Harness::new().await;
@@ -53,7 +53,7 @@ async fn a_caller_that_goes_away_holds_up_nobody() {
     assert_eq!(harness.queue.stats(&tenant("acme")).await.unwrap().available, 2);
 }
 
-/// The task that sends for all ends with the runtime of whoever started it. The next caller takes over.
+/// The sending task ends with the runtime that started it. The next caller takes over.
 #[test]
 fn a_runtime_that_ends_in_the_middle_holds_up_nobody() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -45,7 +45,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Two tenants with jobs in every place.
+    /// Two tenants with jobs in every state.
     async fn new() -> Self {
         let mut h = Harness::new().await;
         h.lanes.push(lane_of::<Pong>());
@@ -219,7 +219,7 @@ impl Scene {
     }
 }
 
-/// As a worker ends a job: it quarantines one whose record is no good.
+/// Ends a job as a worker does: a damaged record is quarantined.
 fn end(job: &fair_queue::ClaimedJob, fence: u64) -> FinishedJob {
     let tenant = format!("\n{}\n", job.tenant);
     let good = job.record.as_ref().is_some_and(|record| String::from_utf8_lossy(record).contains(&tenant));

@@ -1,4 +1,4 @@
-//! Who is served when everybody wants to be.
+//! The order of tenants when all of them have work.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,7 +69,7 @@ async fn a_newcomer_does_not_wait_behind_a_backlog_nor_live_on_credit() {
     assert!((48..=52).contains(&count), "the time it was idle is not paid back: {count} of 100");
 }
 
-/// Case 17: a paused tenant is nobody else's business, and capped ones cost nothing.
+/// Case 17: a paused tenant does not affect others, and capped ones cost nothing.
 #[tokio::test]
 async fn a_paused_tenant_is_invisible_to_others() {
     let h = Harness::new().await;
@@ -120,7 +120,7 @@ async fn a_tenant_with_many_lanes_gets_no_more_than_one_with_one() {
     assert!((80..=120).contains(&pongs), "{pongs} of 200 pongs left");
 }
 
-/// A tenant whose jobs nobody could run for long does not get that time back at others' expense.
+/// A tenant whose jobs no worker could run for long does not get that time back at others' expense.
 #[tokio::test]
 async fn waiting_in_an_undeclared_lane_earns_no_credit() {
     let mut h = Harness::new().await;

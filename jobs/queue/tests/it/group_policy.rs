@@ -1,4 +1,4 @@
-//! Groups and chains that fail or are called off.
+//! Groups and chains that fail or are cancelled.
 
 use fair_queue::{Finish, GroupId, JobId, JobState, OnFailure, OpenGroup, Verdict};
 
@@ -30,7 +30,7 @@ async fn a_failure_cancels_the_rest_of_a_group_that_says_so() {
     for member in &members[2..] {
         assert_eq!(state(&h, *member).await, Some(JobState::Cancelled));
     }
-    // The one that runs is told to stop, and does not come back.
+    // The running job receives a stop signal and is not retried.
     let again = Verdict::Retry { after: std::time::Duration::ZERO, error: String::new() };
     assert!(h.finish(&claim, 1, again).await);
     assert!(h.fetch(10).await.jobs.is_empty());

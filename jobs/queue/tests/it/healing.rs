@@ -28,8 +28,8 @@ async fn delete(h: &Harness, command: &str, key: &str, rest: &[&str]) {
     let _: redis::Value = delete.query_async(&mut redis).await.unwrap();
 }
 
-/// Cases 18 and 3: leases, claim records and counts that somebody deleted, in every combination. No job is lost,
-/// no slot stays taken, and a worker that lives keeps its claim.
+/// Cases 18 and 3: leases, claim records and counts deleted by hand, in every combination. No job is lost, no slot
+/// stays taken, and a live worker keeps its claim.
 #[tokio::test]
 async fn case_18_a_claim_without_a_lease_gets_one() {
     for lost in 1..8 {
@@ -89,7 +89,7 @@ async fn case_5_a_cap_holds_from_the_first_fetch_after_a_crash() {
     assert!(h.fetch_as("newer", 10).await.jobs.is_empty());
 }
 
-/// A slot of a type that nobody holds is given back.
+/// A type's slot that no job holds is freed.
 #[tokio::test]
 async fn a_slot_of_a_type_that_nobody_holds_is_free() {
     let h = Harness::new().await;
@@ -103,7 +103,7 @@ async fn a_slot_of_a_type_that_nobody_holds_is_free() {
     assert_eq!(h.fetch(1).await.jobs.len(), 1);
 }
 
-/// A tenant that has nothing in the queue and no settings costs nothing; one that comes back has neither credit nor
+/// A tenant that has nothing in the queue and no settings costs nothing; when it comes back it has neither credit nor
 /// debt that matters.
 #[tokio::test]
 async fn nothing_is_kept_of_an_idle_tenant_without_settings() {

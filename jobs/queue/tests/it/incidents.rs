@@ -10,7 +10,7 @@ use fair_queue::{JobState, Kept, Priority, Redriven, TenantShare, Verdict};
 
 use crate::support::{EnqueueOptions, Harness, Pong, config_at, ids, tenant, text};
 
-/// A Redis that nobody else uses, so that its commands can be counted.
+/// A Redis of the test's own, so that its commands can be counted.
 async fn alone() -> (RedisServer, Harness) {
     let server = RedisServer::start(&["--appendonly", "no"]).unwrap();
     let h = Harness::with(config_at(server.url()), ManualClock::at(SystemClock.now())).await;
@@ -32,8 +32,7 @@ async fn cost(h: &Harness, what: impl AsyncFnOnce()) -> u64 {
     commands(h).await - before
 }
 
-/// A dead letter that is started again obeys the cap like any other job, and a cap that is full holds up nobody who
-/// comes after.
+/// A redriven dead letter obeys the cap like any other job, and a full cap does not hold up tenants behind it.
 #[tokio::test]
 async fn case_8_a_manual_retry_obeys_the_cap() {
     let h = Harness::new().await;
@@ -158,7 +157,7 @@ async fn case_38_a_worker_that_leaves_work_behind_wakes_one_other() {
     assert_eq!(marker("ZCARD").await, 0, "nothing is left");
 }
 
-/// The payload is the same whatever the queue does with a job.
+/// The payload stays the same through every state of a job.
 #[tokio::test]
 async fn case_44_every_way_back_keeps_the_payload() {
     let h = Harness::new().await;

@@ -37,7 +37,7 @@ async fn a_queue_that_does_not_know_its_number_but_has_jobs_has_one_shard() {
     Queue::connect(h.config.clone()).await.unwrap();
 }
 
-/// Whoever connected before a change of the number does nothing wrong after it.
+/// A program that connected before the number of shards changed does nothing wrong afterwards.
 #[tokio::test]
 async fn a_program_with_the_old_number_is_refused_at_every_step() {
     let h = Harness::new().await;

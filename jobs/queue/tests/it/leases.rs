@@ -19,7 +19,7 @@ fn all_verdicts() -> Vec<Verdict> {
     ]
 }
 
-/// Case 4: a worker that was paused past its lease finishes a job that somebody else has now.
+/// Case 4: a worker that was paused past its lease finishes a job that another worker has now.
 #[tokio::test]
 async fn case_4_a_stale_fence_changes_nothing() {
     let h = Harness::new().await;
@@ -99,7 +99,7 @@ async fn the_neighbours_of_a_poison_job_survive_it() {
     assert_eq!((done, stats.quarantined, stats.open()), (7, 1, 0));
 }
 
-/// Cases 1 to 8: slots are what is in flight, so nothing can leak one.
+/// Cases 1 to 8: slots are counted from the jobs in flight, so none can leak.
 #[tokio::test]
 async fn case_7_a_cap_is_held_and_never_leaks() {
     let h = Harness::new().await;

@@ -20,7 +20,7 @@ async fn refusal(h: &Harness, jobs: &[NewJob]) -> LimitReached {
     limits.remove(0)
 }
 
-/// Case 12: a tenant's backlog is bounded, its own and nobody else's.
+/// Case 12: a tenant's backlog is bounded, and does not count for other tenants.
 #[tokio::test]
 async fn case_12_a_full_backlog_refuses_all_or_nothing() {
     let h = Harness::new().await;
@@ -35,10 +35,10 @@ async fn case_12_a_full_backlog_refuses_all_or_nothing() {
     assert!(limit.retry_after >= Duration::from_secs(1));
     assert_eq!(h.queue.stats(&tenant("acme")).await.unwrap().available, 2, "none of its jobs came in");
     assert_eq!(h.queue.stats(&tenant("globex")).await.unwrap().available, 1, "the neighbour's did");
-    // What is there already adds nothing, so a caller that got no answer may push again.
+    // Jobs that are in the queue already do not count, so a caller that got no answer may push again.
     h.push(&[h.ping("acme")]).await;
     assert_eq!(h.queue.push(&first).await.unwrap().duplicates, 2);
-    // Running jobs are no backlog; work that was accepted before comes in whatever the limit.
+    // Running jobs are not backlog; jobs accepted before are pushed without regard to the limit.
     let claim = h.fetch(1).await;
     let job = h.ping(&claim.jobs[0].tenant);
     h.push(&[job]).await;
@@ -70,7 +70,7 @@ async fn bytes_and_scheduled_jobs_have_quotas_of_their_own() {
     };
     assert_eq!((limit.limit.as_str(), limit.maximum), ("backlog_bytes", 2_500));
     assert!(accepted > 0 && limit.current > 1_000);
-    // Whatever ends gives its bytes back.
+    // Every end of a job gives its bytes back.
     h.clock.advance(Duration::from_secs(61));
     loop {
         let claim = h.fetch(10).await;
@@ -142,7 +142,7 @@ async fn a_type_has_a_cap_of_its_own() {
     assert!(!h.fetch(10).await.jobs.is_empty(), "a cap that is lifted is lifted at once");
 }
 
-/// Cases 17 and 52: a pause, of a tenant, a queue or a tenant's queue, is nobody else's.
+/// Cases 17 and 52: a pause, of a tenant, a queue or a tenant's queue, affects nothing else.
 #[tokio::test]
 async fn case_17_queues_are_paused_for_all_or_for_one() {
     let h = Harness::new().await;

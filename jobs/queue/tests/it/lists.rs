@@ -15,7 +15,7 @@ use crate::support::{EnqueueOptions, Harness, Job, Ping, Pong, Unique, lane_of, 
 
 const SEEDS: u64 = 24;
 
-/// A tenant whose jobs are in every place, and what has happened to them since the walk began.
+/// A tenant with jobs in every state, and the changes since the walk began.
 struct Site {
     h: Harness,
     rng: StdRng,
@@ -81,7 +81,7 @@ impl Site {
 
     async fn fetch(&mut self) {
         let claim = self.h.fetch(self.rng.random_range(1..5)).await;
-        // A fetch also brings those to their lists whose time has come.
+        // A fetch also moves jobs that are due to their lists.
         let now = self.h.clock.now();
         self.moved.extend(self.scheduled.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id));
         self.moved.extend(claim.jobs.iter().map(|job| job.id.parse::<JobId>().unwrap()));

@@ -32,7 +32,7 @@ async fn change_with_interruptions(h: &Harness, to: u16) -> u32 {
     }
 }
 
-/// Fetches and completes whatever there is, in every shard. Who ran.
+/// Fetches and completes all jobs, in every shard. Returns what ran.
 async fn drain(queue: &Queue, h: &Harness, attempt: &mut u64) -> Vec<(String, String)> {
     let mut ran = Vec::new();
     let lanes = [lane_of::<Ping>(), lane_of::<Pong>()];
@@ -68,7 +68,7 @@ async fn drain(queue: &Queue, h: &Harness, attempt: &mut u64) -> Vec<(String, St
     ran
 }
 
-/// What a queue may hold of every tenant; its ids by what is to become of them.
+/// Everything that a queue may hold of a tenant; its ids by their expected end.
 #[derive(Default)]
 struct Filled {
     /// Will run by themselves.
@@ -169,7 +169,7 @@ async fn jobs_in_every_state_survive_changes_that_are_killed_in_the_middle() {
     assert!(left.iter().all(|key| key.ends_with(":shards")), "left in shards that are no more: {left:?}");
 }
 
-/// Weights, caps and pauses go along; a settled tenant is in its place, ready or not.
+/// Weights, caps and pauses are moved too; an idle tenant is in the right index, ready or not.
 #[tokio::test]
 async fn settings_go_along() {
     let h = Harness::new().await;
@@ -197,7 +197,7 @@ async fn settings_go_along() {
     assert_eq!(claimed, expected.collect());
 }
 
-/// A cancelled job keeps its place in line, and lanes have other numbers in other shards.
+/// A cancelled job leaves a tombstone in its list, and lanes have other numbers in other shards.
 #[tokio::test]
 async fn what_was_cancelled_is_not_counted_again() {
     let h = Harness::new().await;

@@ -69,7 +69,7 @@ async fn a_redis_that_is_not_there_is_an_error_in_time_that_hides_the_password()
     assert!(!fair_queue::describe::report(&error).contains("s3cret"), "{error:?}");
 }
 
-/// Redis stands still, as a hung machine does: the connection is open, nobody answers.
+/// Redis stands still, as a hung machine does: the connection is open, but no answer comes.
 #[tokio::test]
 async fn case_43_a_redis_that_hangs_is_an_error_in_time_and_used_again_after() {
     let server = RedisServer::start(&["--appendonly", "no", "--enable-debug-command", "yes"]).unwrap();
@@ -90,7 +90,7 @@ async fn case_43_a_redis_that_hangs_is_an_error_in_time_and_used_again_after() {
     queue.ping().await.unwrap();
 }
 
-/// A Redis whose memory is full takes no more jobs, says so, and gets out of it by working.
+/// A Redis whose memory is full refuses new jobs with an error, and recovers as jobs are finished.
 #[tokio::test]
 async fn a_full_redis_refuses_jobs_and_drains() {
     let server = RedisServer::start(&["--appendonly", "no", "--maxmemory", "8mb"]).unwrap();
@@ -134,7 +134,7 @@ async fn overwrite(h: &Harness, id: &str, record: &[u8]) {
     redis::cmd("HSET").arg(h.key("e")).arg(id).arg(record).query_async::<()>(&mut redis).await.unwrap();
 }
 
-/// However a damaged record is met, its job is put aside with the reason and the next one runs.
+/// Every operation that meets a damaged record quarantines its job with the reason, and the next one runs.
 #[tokio::test]
 async fn case_13_a_damaged_record_is_quarantined_by_every_operation_that_reads_it() {
     for record in damaged() {

@@ -1,4 +1,4 @@
-//! Shares over several shards, in a time of the test's own: what is measured is the queue, not the machine.
+//! Shares over several shards, in virtual time: the queue is measured, not the machine.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ struct Asker {
 }
 
 impl Asker {
-    /// Claims up to 20 jobs and completes them. Whose, and how much worker time they took.
+    /// Claims up to 20 jobs and completes them. Returns their tenants and the worker time they took.
     async fn work(&mut self, h: &Harness, took: impl Fn(&str) -> Duration) -> Vec<(String, Duration)> {
         let now = Instant::now();
         let NextShard::Ask { shard, turn } = self.order.next(now) else { unreachable!("there is work") };
@@ -65,8 +65,8 @@ fn tenants_in(h: &Harness, shard: u16, weights: &[u32]) -> Vec<(String, u32)> {
     names.zip(weights.iter().copied()).collect()
 }
 
-/// Invariant 8 over shards that know nothing of each other: what a tenant gets depends on its weight, not on who
-/// else is in its shard, nor on how long its jobs take.
+/// Invariant 8 over independent shards: a tenant's share depends on its weight, not on the other tenants in its shard,
+/// nor on how long its jobs take.
 #[tokio::test]
 async fn shares_follow_weights_across_shards() {
     let h = harness(4).await;

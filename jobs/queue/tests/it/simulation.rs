@@ -1,4 +1,4 @@
-//! Fifty workers in a time of the test's own: who gets how much of theirs (case 11, invariant 8).
+//! Fifty workers in virtual time: the share that each tenant gets (case 11, invariant 8).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -172,7 +172,7 @@ impl<'a> Simulation<'a> {
         assert!(applied.into_iter().all(|applied| applied));
     }
 
-    /// How many workers each customer had, on average.
+    /// The average number of workers of each customer.
     fn shares(&mut self) -> BTreeMap<&'static str, f64> {
         for Running { job, started, .. } in self.workers.iter().flatten() {
             let name = self.customers.iter().find(|customer| customer.name == &*job.tenant).unwrap().name;
@@ -184,8 +184,8 @@ impl<'a> Simulation<'a> {
     }
 }
 
-/// How many workers each busy customer should have: shares by weight, but for those whose cap is below theirs.
-/// What they leave is shared out in the same way.
+/// How many workers each busy customer should have: shares by weight, except for customers whose cap is below their
+/// share. The rest is shared out in the same way.
 fn fair(customers: &[Customer], workers: f64) -> BTreeMap<&'static str, f64> {
     let mut fair: BTreeMap<&'static str, f64> = BTreeMap::new();
     loop {

@@ -53,7 +53,7 @@ async fn case_40_every_end_of_a_job_frees_its_key() {
             assert!(h.finish(&claim, at, verdict).await);
         }
     }
-    // What is not an end keeps it: a retry, a vanished worker. A cancellation is one.
+    // A retry or a vanished worker is not an end, so the key is kept. A cancellation is one.
     let first = job(&h, 1, Unique::args());
     assert_eq!(push(&h, &first).await.accepted, 1);
     let claim = h.fetch(1).await;
@@ -131,7 +131,7 @@ async fn replace_takes_the_place_and_the_last_arguments_win() {
     assert_taken(&h, &third, &second).await;
     h.complete(&claim).await;
     assert_eq!(push(&h, &third).await.accepted, 1);
-    // One that waits for its time keeps that time.
+    // A job that waits for its time keeps that time.
     let later = EnqueueOptions {
         scheduled_at: Some(h.clock.now() + Duration::from_secs(60)),
         unique: Some(

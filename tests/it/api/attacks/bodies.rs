@@ -1,4 +1,4 @@
-//! What is written into bodies.
+//! Hostile values in request bodies.
 
 use api_thin::ROUTES;
 use serde_json::{Value, json};
@@ -8,11 +8,11 @@ use super::hostile::{places, raw_values, with};
 use super::site::{Mine, Site, path};
 use crate::api::bodies::body;
 
-/// What somebody would like to decide for themselves.
+/// Fields that an attacker would like to set.
 const ASSIGNED: [&str; 9] =
     ["tenant_id", "tenant", "role", "plan", "status", "limits", "is_operator", "id", "created_by"];
 
-/// Every object in a body, as a place.
+/// The paths of all objects in a body.
 fn objects(body: &Value) -> Vec<String> {
     let below = places(body).into_iter().filter(|place| body.pointer(place).is_some_and(Value::is_object));
     std::iter::once(String::new()).chain(below).collect()
@@ -28,7 +28,7 @@ async fn what_a_body_does_not_know_is_refused() {
             for field in ASSIGNED {
                 let mut bad = good.clone();
                 let fields = bad.pointer_mut(&place).and_then(Value::as_object_mut).unwrap();
-                // Maps whose names are the caller's own to choose.
+                // Maps whose names the caller chooses.
                 if fields.contains_key(field) || place == "/limits/type_caps" {
                     continue;
                 }
@@ -62,7 +62,7 @@ async fn a_list_in_place_of_an_object_is_refused() {
     site.assert_theirs_untouched("a list in place of an object").await;
 }
 
-/// Which of two counts would be a matter of luck.
+/// A doubled field must be refused, because which of its values counts would depend on the parser.
 #[tokio::test]
 async fn what_comes_twice_is_refused() {
     let site = Site::open().await;
@@ -92,7 +92,7 @@ fn json_request(site: &Site, route: &api_thin::Route, mine: &Mine, text: String)
     request.header("content-type", "application/json").body(text)
 }
 
-/// Every hostile value in every place of every body.
+/// Every hostile value at every path of every body.
 #[tokio::test]
 async fn no_value_is_a_fault_of_the_servers_or_reaches_another_tenant() {
     let site = Site::open().await;

@@ -1,4 +1,4 @@
-//! Values that somebody hopes will be taken for something else.
+//! Values that an attacker hopes will be misinterpreted.
 
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ pub(super) fn raw_values() -> Vec<String> {
     values.chain(raw.map(str::to_owned)).chain([deep]).collect()
 }
 
-/// Every place in a body: its fields, theirs, the members of its lists.
+/// Every path in a body: its fields, their fields, the members of its lists.
 pub(super) fn places(body: &Value) -> Vec<String> {
     let below = |name: &str, value: &Value| {
         let name = name.replace('~', "~0").replace('/', "~1");
@@ -88,7 +88,7 @@ pub(super) fn places(body: &Value) -> Vec<String> {
     }
 }
 
-/// The body with `raw` at a place.
+/// The body with `raw` at a path.
 pub(super) fn with(body: &Value, place: &str, raw: &str) -> String {
     const MARK: &str = "what stands here is replaced";
     let mut body = body.clone();

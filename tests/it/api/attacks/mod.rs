@@ -1,4 +1,4 @@
-//! What somebody sends who wants what is another's. Generated from the API's own table of routes.
+//! Requests of an attacker who wants another tenant's data. Generated from the API's own table of routes.
 
 mod bodies;
 mod hostile;

@@ -1,4 +1,4 @@
-//! What is written into paths, queries and headers.
+//! Hostile values in paths, queries and headers.
 
 use api_thin::routes::{Access, Scope};
 use api_thin::{ROUTES, Route};
@@ -47,13 +47,13 @@ pub(super) async fn hostile_names(site: &Site) {
             for name in names.iter().filter(|name| !name.is_empty()) {
                 let path = replaced(route, &mine, parameter, name);
                 let shown = format!("{} {}", route.method, path.chars().take(200).collect::<String>());
-                // Not as the operator, who may rightly do things to every tenant.
+                // Not as the operator, who is allowed to change every tenant.
                 let mut request = site.api.request(method(route), &path).bearer_auth(&mine.tenant.key);
                 if let Some(body) = body(route) {
                     request = request.json(&body);
                 }
                 let reply = site.attack(request, &mine, &shown).await;
-                // What people may call their own things.
+                // Names that callers choose for their own resources.
                 let own = matches!(parameter, "{queue}" | "{schedule}");
                 assert!(own || reply.status >= 400, "{shown}: {reply:?}");
             }

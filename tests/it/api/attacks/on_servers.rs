@@ -1,4 +1,4 @@
-//! The same on servers, whose drivers have other ideas of what is a text or a number.
+//! The same on servers, whose drivers treat texts and numbers differently.
 
 use tests::services::migrated;
 

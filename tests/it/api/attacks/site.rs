@@ -24,7 +24,7 @@ pub(super) struct Site {
 pub(super) struct Mine {
     pub(super) tenant: ApiTenant,
     pub(super) bait: Bait,
-    /// What is in it, as of the last attack.
+    /// The other tenant's contents, as of the last attack.
     written: Mutex<Written>,
 }
 
@@ -34,7 +34,7 @@ impl Site {
         Self::open_on(None).await
     }
 
-    /// Nobody is held up by how much or how often they ask.
+    /// A site without limits on the amount or rate of requests.
     pub(super) async fn open_on(servers: Option<ServerUrls>) -> Self {
         let rules = AccountRules {
             per_address: None,
@@ -75,11 +75,11 @@ impl Site {
         }
     }
 
-    /// Sends an attack: it is no fault of the server's, and leaves nothing behind if it is refused.
+    /// Sends an attack: the server must not fail, and a refused one must leave nothing behind.
     pub(super) async fn attack(&self, request: RequestBuilder, mine: &Mine, what: &str) -> Reply {
         let reply = self.probe(request, what).await;
         if !self.run.is_empty() {
-            // Others use the servers too: what is left behind is looked for on embedded stores.
+            // Other tests use the servers too, so leftovers are looked for on embedded stores only.
             return reply;
         }
         let after = Written::of(&self.api, &mine.tenant).await;
@@ -104,7 +104,7 @@ impl Site {
     }
 }
 
-/// Where the route is for a tenant.
+/// The route's path for a tenant.
 pub(super) fn path(route: &Route, mine: &Mine) -> String {
     match route.scope {
         Scope::Open => route.path.to_owned(),

@@ -1,4 +1,4 @@
-//! Somebody else who says who people are, as a server of keys in the test's own process.
+//! An external issuer of tokens, as a server of keys in the test's own process.
 
 mod server;
 

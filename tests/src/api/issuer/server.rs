@@ -14,7 +14,7 @@ use crate::api::Api;
 
 /// An `OpenID` issuer with one RSA key and one of P-256.
 pub struct Issuer {
-    /// Where its keys are.
+    /// URL of its keys (JWKS).
     pub jwks_url: String,
     keys: Arc<Mutex<Option<Value>>>,
     reads: Arc<AtomicUsize>,
@@ -33,7 +33,7 @@ impl Issuer {
     /// The `aud` of its tokens for us.
     pub const AUDIENCE: &'static str = "tenantry-tests";
 
-    /// One that publishes its RSA key as `rsa` and the other as `ec`.
+    /// An issuer that publishes its RSA key as `rsa` and the other as `ec`.
     ///
     /// # Panics
     /// When no port is free.
@@ -47,7 +47,7 @@ impl Issuer {
         issuer
     }
 
-    /// Publishes its keys under these ids, beside one of a kind that nobody knows.
+    /// Publishes its keys under these ids, beside a key of an unknown kind.
     ///
     /// # Panics
     /// Never: the keys can be used.
@@ -84,7 +84,7 @@ impl Issuer {
         IdentityConfig { issuer: Some(issuer), ..IdentityConfig::default() }
     }
 
-    /// What it says of `user` in `tenant`, for an hour.
+    /// Claims for `user` in `tenant`, valid for an hour.
     #[must_use]
     pub fn claims(user: &str, tenant: &str) -> Value {
         let now_s = Api::start_time().timestamp();

@@ -1,4 +1,4 @@
-//! Calling work off.
+//! Cancelling jobs.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ pub(super) async fn a_failure_cancels_the_rest_of_a_group_that_says_so(site: Sit
     for cancelled in members[2..].iter().chain([&group.continuation.id]) {
         assert_eq!(state(&site, *cancelled).await, Some(JobState::Cancelled));
     }
-    // The one that runs is told to stop.
+    // The running job receives a stop signal.
     assert!(site.finish(&running[1], Verdict::Released).await);
     assert!(site.fetch(10).await.is_empty());
     assert_eq!(site.stats("acme").await.open(), 0);

@@ -1,4 +1,4 @@
-//! Who is served when everybody wants to be.
+//! The order of tenants when all of them have work.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -94,7 +94,7 @@ pub(super) async fn groups_nest(site: Site) {
     let outer_continuation = continuation(&outer);
     assert!(site.finish(&claimed, outer).await);
 
-    // The member opens a group whose continuation belongs to the outer one, which waits for it as well.
+    // The member opens a group whose continuation belongs to the outer group, which therefore waits for it as well.
     let claimed = site.fetch_one().await;
     let mut inner = site.fan_out(&member, 2);
     let options = EnqueueOptions { group: Some(outer_group), ..EnqueueOptions::default() };

@@ -14,7 +14,7 @@ mod steps;
 mod twins;
 mod unique;
 
-/// Makes two tests of each scenario. One that is not in the list is dead code, of which the compiler warns.
+/// Makes two tests of each scenario. A scenario missing from the list is dead code, of which the compiler warns.
 macro_rules! on_both {
     ($($file:ident: $($name:ident),+;)+) => {
         mod on_redis { $($(

@@ -169,7 +169,7 @@ pub(super) async fn a_lane_that_nobody_serves_is_in_nobodys_way(site: Site) {
     assert_eq!((stats.available, stats.undeclared.get("test.pong@2")), (1, Some(&1)));
 }
 
-/// A cancelled job keeps its place in line on Redis until somebody comes by, and there nobody does.
+/// On Redis a cancelled job leaves a tombstone in its list until the next fetch; here no worker fetches.
 pub(super) async fn what_was_cancelled_waits_for_no_worker(site: Site) {
     let pong = || site.job("acme", &Pong::default(), EnqueueOptions::default());
     let (strangers, known) = ([pong(), pong(), pong()], site.ping("acme"));

@@ -100,7 +100,7 @@ pub(super) async fn replace_takes_the_place(site: Site) {
     assert_eq!(site.lookup("acme", first.id).await.unwrap().state, JobState::Cancelled);
     assert_eq!(ids(&site.fetch(1).await), [second.id], "the first place");
     assert_taken(&site, &job(&site, 3, unique), &second).await;
-    // One that waits for its time keeps that time.
+    // A job that waits for its time keeps that time.
     let unique = Some(Unique::args().on_conflict(OnConflict::Replace));
     let scheduled_at = Some(site.clock.now() + Duration::from_secs(60));
     let at_once = EnqueueOptions { unique, ..EnqueueOptions::default() };

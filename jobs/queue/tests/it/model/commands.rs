@@ -31,7 +31,7 @@ pub(super) enum Command {
         tenant: usize,
         length: usize,
     },
-    /// Jobs that were pushed before, and perhaps twice in this call, with one that was not.
+    /// Jobs that were pushed before, perhaps twice in this call, together with a new job.
     PushAgain {
         jobs: Vec<usize>,
     },

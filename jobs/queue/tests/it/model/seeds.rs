@@ -51,7 +51,7 @@ pub(crate) fn tried_with(seed: u64, patches: &[LibraryPatch]) -> Checked {
     runtime().block_on(run::run(&script(seed), patched))
 }
 
-/// Leaves out what is not needed to fail: halves first, single commands last.
+/// Removes commands that are not needed for the failure: halves first, single commands last.
 fn shorten(mut script: Vec<Command>, mut error: String) -> (Vec<Command>, String) {
     let (mut size, mut attempts) = (script.len() / 2, 0);
     while size > 0 && attempts < SHORTENINGS {

@@ -1,4 +1,4 @@
-//! Who and what there is in a run.
+//! The tenants, workers, lanes and jobs of a run.
 
 use fair_queue::{Lane, NewJob};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub(super) const LANES: [LaneOf; 4] = [
 ];
 pub(super) const LEASE_MS: u64 = 30_000;
 pub(super) const MAX_DEATHS: u32 = 3;
-/// What a job costs before anything was measured, in microseconds, and what it costs at least.
+/// The charge for a job before any was measured, in microseconds, and the minimum charge.
 pub(super) const UNKNOWN_US: f64 = 1000.0;
 pub(super) const LEAST_US: u64 = 100;
 

@@ -16,7 +16,7 @@ const THREADS: usize = 4;
 /// What the model does not call: moving tenants between shards, which has its own tests.
 const ELSEWHERE: [&str; 2] = ["lane", "adopt"];
 
-/// The seed that notices, with what it says.
+/// The seed that detects the mutation, with its error.
 fn noticed(mutation: &Mutation) -> Option<(u64, String)> {
     let patches = mutation.patches();
     (0..SEEDS).find_map(|seed| {
@@ -53,7 +53,7 @@ fn every_mutation_is_noticed() {
     assert!(survivors.is_empty(), "nobody noticed:\n{}", survivors.join("\n"));
 }
 
-/// One that does not fit the scripts any more says nothing about the model.
+/// A mutation that does not fit the scripts any more says nothing about the model.
 #[test]
 fn every_mutation_can_be_made() {
     let mutations = shared::MUTATIONS.iter().chain(operations::MUTATIONS);

@@ -54,8 +54,8 @@ async fn all_done(site: &Site, ran: &Ran, jobs: &[NewJob]) {
     assert_eq!(pushed.difference(&ran).count(), 0, "some never ran");
 }
 
-/// Cases 35 and 36: every operation touches one slot, whichever node has it. Case 28: the connections to all nodes
-/// are cut, and the functions are gone from every master.
+/// Cases 35 and 36: every operation touches one slot, on any node. Case 28: the connections to all nodes are cut, and
+/// every master has lost the functions.
 #[tokio::test]
 async fn case_28_35_36_a_cluster_is_used_like_a_server() {
     let cluster = RedisCluster::start().unwrap();
@@ -133,7 +133,7 @@ async fn case_28_a_planned_failover_loses_no_job_and_stops_no_worker() {
     work.stop().await;
 }
 
-/// A slot that is being moved is in two places: its shard waits, and nothing is ever split.
+/// A migrating slot is on two nodes: its shard waits, and nothing is ever split.
 #[tokio::test]
 async fn a_slot_on_the_move_is_waited_for() {
     let cluster = RedisCluster::start().unwrap();

@@ -10,7 +10,7 @@ use fair_queue::{QueueConfig, Verdict};
 use super::site::{PATIENCE, Ran, Site, ping, quick, until};
 use crate::support::{config_at, plain_connection, tenant};
 
-/// Cases 4 and 6: the token fires before anybody else can have the job.
+/// Cases 4 and 6: the token fires before another worker can have the job.
 #[tokio::test]
 async fn case_6_a_job_whose_lease_cannot_be_confirmed_is_cancelled_before_the_lease_ends() {
     let mut server = RedisServer::start(&[]).unwrap();
@@ -69,7 +69,7 @@ async fn a_worker_survives_a_restart_of_redis() {
     work.stop().await;
 }
 
-/// Redis is gone for a while, in the middle of the work; then everything that was accepted runs.
+/// Redis is down for a while, in the middle of the work; then all accepted jobs run.
 async fn stopped_for(absence: Duration, shards: u16) {
     let mut server = RedisServer::start(&[]).unwrap();
     let site = Site::new(QueueConfig { shards, ..quick(config_at(server.url())) }).await;

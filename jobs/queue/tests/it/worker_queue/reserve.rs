@@ -61,7 +61,7 @@ async fn without_a_reserve_everybody_may_have_every_slot() {
     work.stop().await;
 }
 
-/// A reserve as large as the worker would keep everybody out.
+/// A reserve as large as the worker would leave no slot for tenants with running jobs.
 #[tokio::test]
 async fn a_reserve_leaves_at_least_one_slot_for_everybody() {
     let site = Site::shared().await;

@@ -118,7 +118,7 @@ async fn a_stop_gives_back_what_it_cannot_finish() {
     }
 }
 
-/// The queue's own quarantine is told to whoever waits for the job.
+/// A program that waits for a job learns of its quarantine by the queue.
 #[tokio::test]
 async fn a_job_that_the_queue_quarantines_is_reported() {
     let site = Site::shared().await;
@@ -127,7 +127,7 @@ async fn a_job_that_the_queue_quarantines_is_reported() {
     let job = ping("acme", 0);
     let mut redis = plain_connection(&shared_redis_url()).await;
     let prefix = format!("{}:{{q.0}}", site.queue.config().prefix);
-    // A job in the list whose record is gone.
+    // A job in the list whose record is missing.
     let mut lane = redis::cmd("HGET");
     lane.arg(format!("{prefix}:L")).arg(format!("{}@1", Ping::TYPE));
     let mut known: Option<u32> = None;
@@ -169,7 +169,7 @@ async fn a_lane_is_declared_while_its_worker_lives() {
     assert_eq!(site.queue.stats(&acme).await.unwrap().undeclared["test.ping@1"], 1);
 }
 
-/// A cancelled job's token fires within a second or so, and the job is cancelled whatever its handler makes of it.
+/// A cancelled job's token fires within a second or so, and the job ends as cancelled with any verdict of its handler.
 #[tokio::test]
 async fn a_running_job_is_told_to_stop() {
     let site = Site::shared().await;
@@ -242,7 +242,7 @@ async fn case_29_a_lost_wake_up_delays_a_job_and_no_more() {
         log.add(&job);
         async { Ok(Verdict::Completed.into()) }
     });
-    // Somebody who waits for the same markers gets some of them: Redis serves whoever has waited longest.
+    // Another client waits for the same markers and gets some of them: Redis serves the longest waiting client.
     let stolen = Arc::new(AtomicU32::new(0));
     let marker = format!("{}:{{q.0}}:mk:0", site.queue.config().prefix);
     let (count, mut redis) = (Arc::clone(&stolen), plain_connection(&shared_redis_url()).await);

@@ -39,7 +39,7 @@ async fn every_job_of_every_shard_runs_once_and_the_worker_stops_when_told() {
     }
 }
 
-/// Wake-ups are quick, whatever the shard: an idle worker does not wait for its poll.
+/// Wake-ups are quick in every shard: an idle worker does not wait for its poll.
 #[tokio::test]
 async fn an_idle_worker_starts_a_job_of_any_shard_long_before_its_poll() {
     let site = Site::new(config(8)).await;

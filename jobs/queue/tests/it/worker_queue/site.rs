@@ -12,7 +12,7 @@ use crate::support::{EnqueueOptions, Ping, config_at, lane_of, make};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Patience for whatever a loaded machine may take its time with.
+/// Timeout for everything that a loaded machine may be slow at.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {

@@ -1,4 +1,4 @@
-//! Leases = what is in flight, slots = what runs, and every claim knows what is left of it.
+//! Leases match the jobs in flight, slots match the running jobs, and every claim has the right number of jobs left.
 
 use std::collections::{BTreeMap, BTreeSet};
 

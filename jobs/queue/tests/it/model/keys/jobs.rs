@@ -1,4 +1,4 @@
-//! Each job is in exactly one place, with the record that it should have.
+//! Each job is in exactly one state, with the record it should have.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -13,7 +13,7 @@ use crate::support::Harness;
 pub(in crate::model) type Scores = Vec<(String, f64)>;
 pub(in crate::model) type Hash = BTreeMap<String, String>;
 
-/// What the queue has stored, at one moment.
+/// Everything that the queue has stored, at one moment.
 #[derive(Debug, Default)]
 pub(in crate::model) struct Snapshot {
     pub(in crate::model) virtual_clock: u64,
@@ -34,7 +34,7 @@ pub(in crate::model) struct Snapshot {
     pub(in crate::model) claims: BTreeMap<u64, Option<String>>,
     /// By tenant and group.
     pub(in crate::model) groups: BTreeMap<(usize, String), Hash>,
-    /// What is in the heaps that `litter` names.
+    /// The contents of the cancelled batches that `litter` names.
     pub(in crate::model) heaps: Vec<Vec<String>>,
 }
 
@@ -158,7 +158,7 @@ impl Reader {
         }
     }
 
-    /// What is in the heaps that wait for the sweeper, in the order in which it goes through them.
+    /// The contents of the cancelled batches that wait for the sweeper, in its order.
     async fn heaps(&mut self, litter: &[String]) -> Vec<Vec<String>> {
         let keys: Vec<&str> = litter.iter().filter_map(|entry| Some(entry.split_once('\n')?.1)).collect();
         let mut pipeline = Pipeline::new();

@@ -1,4 +1,4 @@
-//! Tenants' rows: who is ready, who is held back, and what everybody has paid.
+//! Tenants' rows: which are ready, which are held back, and the virtual time of each.
 
 use super::row::{Row, State};
 use super::same;
@@ -80,7 +80,7 @@ fn numbers(row: &Row, model: &Model, number: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// A flag that is missing hides what is there; one that is left over costs only time.
+/// A missing flag hides jobs; a superfluous one only costs time.
 fn flags(now: &Snapshot, row: &Row, model: &Model, number: usize) -> Result<(), String> {
     let (keys, tenant) = (&now.tenants[number], &model.tenants[number]);
     let quotas = [tenant.backlog_jobs, tenant.backlog_bytes, tenant.scheduled_jobs];
@@ -132,7 +132,7 @@ fn lanes(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), 
     Ok(())
 }
 
-/// Invariant 3: who may run is ready or waits for a moment that will come.
+/// Invariant 3: a tenant that may run is ready or waits for a moment that will come.
 fn state(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), String> {
     let of = &model.tenants[tenant];
     let until = model.blocked_until(tenant);

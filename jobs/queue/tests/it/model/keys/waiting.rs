@@ -1,4 +1,4 @@
-//! Lists, ghosts, timers and what waits for the sweeper.
+//! Lists, tombstones, timers and cancelled batches that wait for the sweeper.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -48,7 +48,7 @@ pub(super) fn parse(ids: &[String]) -> Result<VecDeque<Id>, String> {
     ids.iter().map(|id| id.parse().map_err(|_| format!("{id} is no id"))).collect()
 }
 
-/// What a fetch took, and ghosts that it met, left from the head; nothing else moved.
+/// A fetch removes the jobs it took, and tombstones before them, from the head of the list; nothing else changes.
 fn list(now: &Snapshot, model: &mut Model, tenant: usize, lane: usize, level: u8) -> Result<(), String> {
     let what = || format!("{}'s list {}.{level}", TENANTS[tenant], LANES[lane].name);
     let found = match now.lane_number(lane) {
@@ -70,7 +70,7 @@ fn list(now: &Snapshot, model: &mut Model, tenant: usize, lane: usize, level: u8
     same(&what(), &found, expected)
 }
 
-/// The order in which something called off is swept is the queue's own affair.
+/// The order in which cancelled batches are swept is up to the queue.
 fn adopt_litter(now: &Snapshot, model: &mut Model) -> Result<(), String> {
     let known = model.litter.len();
     let mut found = VecDeque::new();

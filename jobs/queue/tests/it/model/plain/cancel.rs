@@ -1,4 +1,4 @@
-//! Calling work off.
+//! Cancelling jobs.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::unique::When;
 use crate::model::world::TENANTS;
 
 impl Model {
-    /// A letter for each job: c = cancelled, r = told to stop, k = kept, n = not there.
+    /// A letter for each job: c = cancelled, r = stop signal sent, k = kept, n = not there.
     pub(crate) fn cancel(&mut self, tenant: usize, ids: &[Id]) -> String {
         let (mut letters, mut gone) = (String::new(), Vec::new());
         for &id in ids {
@@ -34,7 +34,7 @@ impl Model {
             Place::Kept(..) => 'k',
             Place::Nowhere | Place::Gone | Place::Garbage => 'n',
             _ if job.epoch != epoch && !job.damaged => 'n',
-            // Whose it is cannot be read, and a list is not searched.
+            // Its list cannot be read from the record, and lists are not searched.
             Place::Waiting if job.damaged => 'n',
             Place::Active(claim) => {
                 let fence = self.claims[claim].fence;
@@ -53,7 +53,7 @@ impl Model {
         }
     }
 
-    /// Everything of a tenant. How many jobs waited, and how many were told to stop.
+    /// Cancels all work of a tenant. Returns how many jobs waited, and how many received a stop signal.
     pub(crate) fn cancel_tenant(&mut self, tenant: usize) -> (u64, u64) {
         let waiting = |job: &super::state::Job| matches!(job.place, Place::Waiting | Place::Timer(..));
         let all = self.jobs.iter().filter(|(_, job)| job.spec.tenant == tenant && waiting(job));
@@ -81,7 +81,7 @@ impl Model {
         (ids.len() as u64, running)
     }
 
-    /// Removes some of what was called off. How many heaps are left.
+    /// Removes some cancelled jobs. Returns the number of remaining batches.
     pub(crate) fn sweep(&mut self, limit: usize) -> usize {
         let now = self.now;
         self.signals.retain(|_, since| *since + 600_000 > now);

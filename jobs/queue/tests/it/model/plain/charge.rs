@@ -7,8 +7,8 @@ use crate::model::world::{LEAST_US, UNKNOWN_US};
 const US: f64 = 100.0;
 
 impl Model {
-    /// What is charged for a job that starts, in whole microseconds: an estimate, or, as long as none has ended,
-    /// twice the time that the first of them goes on.
+    /// The charge for a job that starts, in whole microseconds: an estimate, or, before any has ended, twice the time
+    /// that the first of them has been running.
     pub(crate) fn price(&self, tenant: usize) -> f64 {
         match self.tenants[tenant].cost {
             Cost::Measured(us) => us.floor(),
@@ -30,7 +30,7 @@ impl Model {
         self.charge(tenant, price);
     }
 
-    /// Jobs have ended, and nobody said how long they took.
+    /// Jobs ended without a report of their worker time.
     pub(super) fn not_measured(&mut self, tenant: usize) {
         let cost = &mut self.tenants[tenant].cost;
         if matches!(cost, Cost::Started(_)) {

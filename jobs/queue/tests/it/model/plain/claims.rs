@@ -1,10 +1,10 @@
-//! Who runs what, and what becomes of it when nobody does any more.
+//! Claims: starting jobs, and returning them when their worker has vanished.
 
 use super::state::{Claim, Id, Keeping, Model, Place, Timer};
 use crate::model::world::{LANES, LEASE_MS, MAX_DEATHS};
 
 impl Model {
-    /// A worker starts a job. Says what is wrong with that.
+    /// A worker starts a job. An error if it may not.
     pub(crate) fn start(&mut self, id: Id, lanes: u8, claim: usize) -> Result<(), String> {
         if !self.may_start_job(id, lanes) {
             return Err(format!("{id} may not start: {:?}", self.jobs.get(&id)));
@@ -32,8 +32,8 @@ impl Model {
         lease.is_some()
     }
 
-    /// Claims whose lease has ended lose their jobs, the longest ended first. How many claims, how many jobs
-    /// went back, and which are quarantined.
+    /// Expired claims lose their jobs, the longest expired first. Returns how many claims, how many jobs went back,
+    /// and which jobs are quarantined.
     pub(crate) fn reap(&mut self, max_claims: usize) -> (usize, usize, Vec<Id>) {
         let now = self.now;
         let lapsed = |claim: &Claim| claim.lease.filter(|&end| end <= now);

@@ -13,7 +13,7 @@ pub(crate) struct Ended {
     pub(crate) claim: usize,
     pub(crate) id: Id,
     pub(crate) end: End,
-    /// What the queue chose for a parked job.
+    /// The jitter that the queue chose for a parked job.
     pub(crate) jitter_ms: u64,
     pub(crate) children: Vec<Block>,
     /// Charged and taken, in microseconds.
@@ -26,7 +26,7 @@ impl Ended {
     }
 }
 
-/// What is done when all jobs of a call are.
+/// Steps that are done after all jobs of a call.
 #[derive(Default)]
 struct Later {
     leaving: Vec<(Id, bool)>,
@@ -76,8 +76,7 @@ impl Model {
         }
     }
 
-    /// A claim has fewer jobs; without any it has no lease either. A count that was lost is made again from what is
-    /// written down.
+    /// A claim has fewer jobs; without any it has no lease either. A lost count is computed again from the jobs.
     fn jobs_left(&mut self, claim: usize, fewer: i64) {
         let held = self.held(claim);
         let claim = &mut self.claims[claim];
@@ -93,7 +92,7 @@ impl Model {
         }
     }
 
-    /// The job is in flight no longer. Says whether somebody wanted it cancelled.
+    /// The job is not in flight any more. Returns whether its cancellation was requested.
     pub(super) fn free(&mut self, id: Id) -> bool {
         let tenant = self.tenant_of(id);
         for slots in self.tenants[tenant].slots.values_mut() {
@@ -185,7 +184,7 @@ impl Model {
         later.opened.extend(opened);
     }
 
-    /// Whether all of its tenant's work was called off while it ran.
+    /// Whether all of its tenant's work was cancelled while it ran.
     pub(super) fn is_called_off(&self, id: Id) -> bool {
         let job = self.job(id);
         !job.damaged && job.epoch != self.tenants[job.spec.tenant].epoch

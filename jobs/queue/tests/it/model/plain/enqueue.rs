@@ -34,7 +34,7 @@ pub(crate) struct Refused {
     pub(crate) maximum: u64,
 }
 
-/// The new job, the one that has its key, and what was done.
+/// The new job, the job that holds its key, and the outcome.
 pub(crate) type Conflict = (Id, Id, &'static str);
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) struct Enqueued {
 }
 
 impl Model {
-    /// The blocks of a call: unique jobs have one each, those that go to the same place share one.
+    /// The blocks of a call: each unique job has its own, other jobs with the same route share one.
     pub(crate) fn blocks(&self, ids: &[Id]) -> Vec<Block> {
         let (unique, plain): (Vec<Id>, _) = ids.iter().partition(|&&id| self.job(id).spec.unique.is_some());
         let mut blocks: Vec<_> = unique.into_iter().map(Block::Unique).collect();
@@ -212,7 +212,7 @@ impl Model {
         }
     }
 
-    /// The new job takes the place of one that still waits, and its time.
+    /// The new job takes the position and the time of a job that still waits.
     fn replace(&mut self, id: Id, old: Id) -> bool {
         if !self.is_replaceable(old) {
             return false;

@@ -1,4 +1,4 @@
-//! Groups: the continuation starts, or is called off, exactly once.
+//! Groups: the continuation starts, or is cancelled, exactly once.
 
 use fair_queue::GroupId;
 
@@ -16,7 +16,7 @@ impl Model {
         }
     }
 
-    /// Starts the continuation if nobody is left.
+    /// Starts the continuation if no member is left.
     pub(super) fn group_close(&mut self, tenant: usize, group: GroupId) {
         if !self.groups[&(tenant, group)].members.is_empty() {
             return;
@@ -79,7 +79,7 @@ impl Model {
         members.len()
     }
 
-    /// What the queue answers to whoever calls a group off.
+    /// The queue's answer to a caller that cancels a group.
     pub(crate) fn cancel_group(&mut self, tenant: usize, group: GroupId) -> Option<u64> {
         let open = self.groups.contains_key(&(tenant, group));
         open.then(|| self.group_cancel(tenant, group) as u64)

@@ -1,11 +1,11 @@
-//! What somebody broke by hand, and how it is mended.
+//! Keys that were damaged by hand, and their repair.
 
 use super::state::{Cost, Id, Model, Place};
 use crate::model::world::LEASE_MS;
 
 impl Model {
-    /// All tenants are looked at: what runs has a lease, a count and a record again. How many leases were
-    /// gone.
+    /// All tenants are repaired: running jobs have a lease, a count and a record again. Returns how many leases were
+    /// missing.
     pub(crate) fn heal(&mut self) -> usize {
         let mut healed = 0;
         for claim in 0..self.claims.len() {

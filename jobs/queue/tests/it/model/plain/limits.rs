@@ -54,7 +54,7 @@ impl Model {
         self.count(tenant, |place| matches!(place, Place::Waiting | Place::Timer(..)))
     }
 
-    /// Why the tenant may not add what is in these blocks.
+    /// The limit that keeps the tenant from adding the jobs in these blocks.
     pub(super) fn refusal(&self, tenant: usize, blocks: &[Block]) -> Option<Refused> {
         self.drains(tenant, blocks).or_else(|| self.over_quota(tenant, blocks))
     }

@@ -37,7 +37,7 @@ impl Model {
         }
     }
 
-    /// Who runs already counts.
+    /// Jobs that run already count.
     fn cap_type(&mut self, number: usize, kind: usize, cap: Option<u32>) {
         let running = |id: &Id| {
             let job = self.job(*id);

@@ -9,7 +9,7 @@ use crate::model::world::{LANES, TENANTS};
 
 pub(crate) type Id = JobId;
 
-/// What never changes about a job.
+/// The constant attributes of a job.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     pub(crate) tenant: usize,
@@ -70,7 +70,7 @@ pub(crate) enum Place {
     Timer(Timer, u64),
     Active(usize),
     Kept(Keeping, u64),
-    /// Called off with all its tenant's work, and not swept yet.
+    /// Cancelled with all its tenant's work, and not swept yet.
     Garbage,
     Gone,
 }
@@ -97,12 +97,12 @@ pub(crate) struct Job {
     pub(crate) parks: u32,
     pub(crate) epoch: u32,
     pub(crate) note: &'static str,
-    /// It was kept and started again.
+    /// It was a dead letter and was redriven.
     pub(crate) redriven: bool,
     pub(crate) why: &'static str,
     /// Its record cannot be read any more.
     pub(crate) damaged: bool,
-    /// Somebody cancelled it while it ran: the fence of the claim.
+    /// The fence of the claim that ran it when its cancellation was requested.
     pub(crate) wanted: Option<u64>,
     /// The group it is in.
     pub(crate) group: Option<GroupId>,
@@ -144,7 +144,7 @@ impl Job {
     }
 }
 
-/// What a damaged record says.
+/// The contents of a damaged record.
 pub(crate) const DAMAGED: &str = "garbage";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +194,7 @@ pub(crate) struct Tenant {
     pub(crate) bytes: i64,
     pub(crate) epoch: u32,
     pub(crate) cost: Cost,
-    /// What was paid in advance, in microseconds.
+    /// The charge paid in advance, in microseconds.
     pub(crate) credit: f64,
     /// What was added to its virtual time since the keys were looked at, in how many steps.
     pub(crate) paid: f64,
@@ -268,7 +268,7 @@ pub(crate) struct Group {
     pub(crate) failed: u64,
 }
 
-/// What `sweep` has to look at.
+/// The cancelled batches for `sweep`.
 #[derive(Debug, Clone)]
 pub(crate) struct Litter {
     pub(crate) tenant: usize,
@@ -291,12 +291,12 @@ pub(crate) struct Model {
     /// Key -> until and holder; and when keys with a period expire.
     pub(crate) keys: BTreeMap<(usize, String), (Option<u64>, Id)>,
     pub(crate) expiries: BTreeMap<(usize, String), u64>,
-    /// Running work that was told to stop, since when.
+    /// Running jobs that received a stop signal, and when.
     pub(crate) signals: BTreeMap<String, u64>,
     pub(crate) litter: VecDeque<Litter>,
     /// What a call cancelled for whole tenants and the order of which only the queue knows: jobs by tenant.
     pub(crate) called_off: Option<(usize, BTreeSet<Id>)>,
-    /// What the last fetch took.
+    /// The result of the last fetch.
     pub(crate) taken: BTreeSet<Id>,
     pub(crate) workers: BTreeMap<(usize, usize), u64>,
 }

@@ -3,7 +3,7 @@
 use super::state::{Id, Model, Place};
 use crate::model::commands::Scope;
 
-/// What sets a key free.
+/// The event that frees a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
     Started,
@@ -29,7 +29,7 @@ impl Model {
         }
     }
 
-    /// Forgets keys whose period is over.
+    /// Removes keys whose period is over.
     pub(super) fn expire_keys(&mut self, tenant: usize, limit: usize) {
         let mut over: Vec<_> = self
             .expiries
@@ -44,7 +44,7 @@ impl Model {
         }
     }
 
-    /// Takes the key for a job, or says who has it.
+    /// Takes the key for a job, or returns the job that holds it.
     pub(super) fn lock(&mut self, id: Id, scope: Scope, digest: &str) -> Option<Id> {
         let (tenant, now) = (self.tenant_of(id), self.now);
         self.expire_keys(tenant, 10);

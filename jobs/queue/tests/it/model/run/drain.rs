@@ -1,4 +1,4 @@
-//! The end: all workers have died, nobody is held back, and time passes.
+//! The end of a run: all workers have died, no tenant is held back, and time passes.
 
 use super::call::{Ending, Request};
 use super::{Checked, Run};
@@ -119,7 +119,7 @@ impl Run {
         self.nothing_left().await
     }
 
-    /// But for what lasts: the clocks, the lanes, hints, counters of outcomes, and who still owes time.
+    /// Except for lasting state: clocks, lanes, hints, counters of outcomes, and tenants that still owe time.
     async fn nothing_left(&mut self) -> Checked {
         let prefix = self.reader.key("");
         let rows: Vec<_> = self.before.rows.keys().map(|tenant| format!("t:{tenant}:S")).collect();

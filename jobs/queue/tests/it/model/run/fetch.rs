@@ -66,7 +66,7 @@ impl Run {
         if seen { Ok(()) } else { self.no_newcomers(request).map(drop) }
     }
 
-    /// Nobody has work who has nothing running.
+    /// No tenant without running jobs has work.
     fn no_newcomers(&self, request: Request) -> Result<usize, String> {
         let turns = Turns::begin(&self.before, &self.model, request)?;
         turns
@@ -74,7 +74,7 @@ impl Run {
             .map_or(Ok(0), |name| Err(format!("{name} is a newcomer, but was not served")))
     }
 
-    /// A fetch that found only ghosts has removed them.
+    /// A fetch that found only tombstones has removed them.
     async fn adopt_heads(&mut self) -> Result<(), String> {
         self.check().await
     }
@@ -139,7 +139,7 @@ impl Run {
             left: i64::try_from(found).ok(),
             record: Some(record),
         });
-        // One call serves everybody it can reach; ghosts use up some of its visits.
+        // One call serves all tenants it can reach; tombstones use up some of its visits.
         let left = self.model.startable(lanes);
         if !request.newcomers && found < limit && !left.is_empty() && self.model.ghosts.len() < limit {
             return Err(format!("{found} of {limit} found, but {left:?} may start"));

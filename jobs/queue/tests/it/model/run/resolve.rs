@@ -20,7 +20,7 @@ impl Run {
         }
     }
 
-    /// What is no call of the queue's, or names something that does not exist.
+    /// Commands that are not calls of the queue, or that name something that does not exist.
     async fn other(&mut self, command: &Command) -> Checked {
         match *command {
             Command::Again => return self.again().await,
@@ -196,7 +196,7 @@ impl Run {
         (count > 0).then(|| self.model.order[number % count])
     }
 
-    /// One of the tenant's mostly; or another's, or nobody's.
+    /// Mostly a job of the tenant; or another tenant's, or an unknown id.
     fn pick_for(&mut self, tenant: usize, number: usize) -> Id {
         let own: Vec<Id> = self
             .model

@@ -1,5 +1,5 @@
-//! Whose turn it was: the smallest start tag first, and inside a tenant the highest priority, but for every
-//! eighth visit.
+//! The order of turns: the smallest start tag first, and inside a tenant the highest priority, except for every eighth
+//! visit.
 
 use super::call::Request;
 use crate::model::keys::{Snapshot, same};
@@ -14,7 +14,7 @@ pub(super) struct Turns {
     clock: f64,
     current: Option<usize>,
     left: u32,
-    /// Ghosts and caps of types make visits that find less than they could.
+    /// Tombstones and caps of types make visits that find less than they could.
     is_plain: bool,
     levels: Vec<Vec<u8>>,
     waiting: Vec<Vec<u8>>,
@@ -68,7 +68,7 @@ impl Turns {
         Ok(())
     }
 
-    /// It does not move the clock, which would cost those who are passed over.
+    /// It does not move the clock, which would cost the tenants that are passed over.
     fn out_of_turn(&mut self, model: &Model, tenant: usize) -> Result<(), String> {
         if model.active(tenant) > 0 {
             return Err(format!("{} is no newcomer", TENANTS[tenant]));
