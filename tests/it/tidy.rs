@@ -65,7 +65,7 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     }
     if lines > LINES_MAX {
         faults.push(format!(
-            "{path}: {lines} lines, more than {LINES_MAX}: nobody reads that far, split it by idea"
+            "{path}: {lines} lines, more than {LINES_MAX}: too long to be read at once, split it by idea"
         ));
     }
     let is_small_by_nature = ["/types/", "/handlers/", "/mod.rs", "/lib.rs", "/main.rs"];
@@ -88,11 +88,37 @@ fn faults(path: &str, text: &str) -> Vec<String> {
         }
     }
     faults.extend(long_functions(path, text));
+    faults.extend(private_words(path, text));
     let apalis = path.starts_with("jobs/queue/") || path == "worker/src/run.rs" || path.starts_with("tests/");
     if !apalis && text.lines().any(|line| line.trim_start().starts_with(&["use ", "apalis"].concat())) {
         faults.push(format!(
             "{path}: only jobs/queue and worker/src/run.rs name apalis, so that it can be replaced"
         ));
+    }
+    faults
+}
+
+/// Words that only this project used for what the field has terms for, in two parts each, and what to write.
+const GLOSSARY: [([&str; 2], &str); 7] = [
+    (["who", "ever"], "the caller, the worker, the user: name who acts"),
+    (["nob", "ody"], "no worker, no caller: name who does not"),
+    (["some", "body"], "a user, another worker: name who acts"),
+    (["put ", "aside"], "quarantined"),
+    (["called ", "off"], "cancelled"),
+    (["out", "run"], "retries exhausted, or conflict"),
+    (["hun", "gry"], "has capacity"),
+];
+
+fn private_words(path: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (line, number) in text.lines().zip(1..).filter(|_| is_product(path)) {
+        let line = line.to_lowercase();
+        for (word, instead) in GLOSSARY.iter().filter(|(word, _)| line.contains(&word.concat())) {
+            faults.push(format!(
+                "{path}:{number}: {:?}: a newcomer does not know whom or what it means: {instead}",
+                word.concat()
+            ));
+        }
     }
     faults
 }
@@ -191,6 +217,7 @@ fn the_rules_bite() {
         |lines: usize| format!("    pub fn a() {{\n{}    }}\n", "        x();\n".repeat(lines - 2));
     assert_eq!(faults("jobs/src/a.rs", &function(FUNCTION_LINES_MAX + 1)).len(), 1);
     assert!(faults("jobs/src/a.rs", &function(FUNCTION_LINES_MAX)).is_empty());
+    assert_eq!(faults("jobs/src/a.rs", &of(&["// for who", "ever asks"].concat())).len(), 1);
     assert!(faults("jobs/src/a.rs", &of("fn fine() {}")).is_empty());
 }
 

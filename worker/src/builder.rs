@@ -112,8 +112,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts from these types, in place of those registered so far: crate `ingest` has a registry of the
-    /// product's own types, for a worker that does the product's work as well.
+    /// Starts from these types, in place of those registered so far. Crate `ingest` has the registry of the
+    /// product's own types, for a worker that runs those as well.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
         self
@@ -131,8 +131,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Gives handlers and layers something of yours, by its type: a connection pool, a mailer. They read it
-    /// with [`crate::JobContext::state`].
+    /// Gives handlers and layers a value of the embedding program, found by its type: a connection pool, a mail
+    /// client. They read it with [`crate::JobContext::state`]. A second value of the same type replaces the first.
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.state.insert(value);
         self
@@ -144,28 +144,28 @@ impl WorkerBuilder {
         self
     }
 
-    /// Asks your own table of customers which tenants there are and what actors may do, instead of the
-    /// catalog in the worker's stores.
+    /// Replaces the catalog in the worker's stores by the embedding program's own directory, which then says which
+    /// tenants exist and what actors may do.
     pub fn directory(mut self, directory: Arc<dyn TenantDirectory>) -> Self {
         self.directory = Some(directory);
         self
     }
 
-    /// How much the worker takes on at a time, in place of [`WorkerBuilder::concurrency`], and for how long
-    /// the queue leaves a job with it.
+    /// Sets concurrency, lease and limits of long computations together, in place of
+    /// [`WorkerBuilder::concurrency`].
     pub fn pool(mut self, settings: PoolSettings) -> Self {
         self.queue.lease = settings.lease();
         self.pool = settings;
         self
     }
 
-    /// What the plans mean that the catalog gives to tenants; the built-in ones unless said otherwise.
+    /// What the plan names in the catalog mean; the built-in plans unless set.
     pub fn plans(mut self, plans: Plans) -> Self {
         self.plans = plans;
         self
     }
 
-    /// Who tells the worker the time; the machine unless said otherwise. The queue has a clock of its own,
+    /// The clock of the worker; the system clock unless set. The queue has a clock of its own,
     /// [`QueueConfig::clock`].
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
@@ -196,7 +196,7 @@ impl WorkerBuilder {
         Ok(ConnectedWorker { queue, opened, processor, tenants, pool })
     }
 
-    /// Puts together what jobs run in: the same for a worker on a queue and for a test bench.
+    /// Builds what a job runs in, the same way for a worker on a queue and for a test bench.
     pub(crate) fn wire(self, opened: &Opened) -> (Processor, Tenants) {
         let directory = self.directory.unwrap_or_else(|| Arc::clone(&opened.directory) as _);
         let (stores, clock) = (opened.stores.clone(), self.clock);

@@ -1,12 +1,13 @@
 //! Work that keeps a core busy, away from the runtime's threads.
 //!
-//! HTTP, leases and heartbeats live on the runtime, so nothing may hold one of its threads for long. Parsing, chunking
-//! and extraction run on threads of their own instead, one core fewer than the machine has at a time. A thread cannot
-//! be stopped from outside, so the work itself asks [`Turn::check`] as it goes: it ends there when its job was
-//! cancelled or has used its time, and gives its place away when another tenant's turn has come. The tenant that has
-//! used least goes first, so a small document waits for one slice of a large one, whatever its neighbours upload.
+//! HTTP, leases and heartbeats live on the runtime, so nothing may hold one of its threads for long. Parsing,
+//! chunking and extraction run on threads of their own instead, at most one fewer at a time than the machine has
+//! cores. A thread cannot be stopped from outside, so the work itself calls [`Turn::check`] as it goes: it ends
+//! there when its job was cancelled or has used its time, and yields its core when another tenant is due. The
+//! tenant that has used least goes first, so a small document waits for one slice of a large one, whatever other
+//! tenants upload.
 //!
-//! Memory is handed out likewise: work says beforehand how many bytes it may need, and waits until they are free.
+//! Memory is shared likewise: a job reserves beforehand the bytes that it may need, and waits until they are free.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -19,26 +20,26 @@ use jobs::tenant::TenantId;
 use tokio::sync::oneshot;
 
 const MIB: u64 = 1024 * 1024;
-/// Work that needs less waits for no memory: the number of jobs that run at once bounds it.
+/// Reservations below this size never wait: the number of jobs that run at once bounds them.
 const SMALL_BYTES: u64 = 8 * MIB;
-/// How long work goes on before another tenant has its turn.
+/// Length of a time slice: after it, a waiting tenant that has used less goes first.
 const SLICE: Duration = Duration::from_millis(10);
-/// How many bytes are worked on between two looks at the clock.
+/// Bytes processed between two looks at the clock.
 const STEP_BYTES: usize = 4096;
 
-/// How much work may go on at once, and how much of it one piece may be.
+/// Limits of CPU time and memory for the work of one process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ComputeLimits {
-    /// How many cores may be busy.
+    /// How many cores may be busy at once.
     pub places: NonZero<u16>,
     /// How long one piece of work may keep a core busy.
     pub time: Duration,
-    /// How many bytes all work together may need, small work aside.
+    /// Sum of all reservations in bytes, small ones aside.
     pub memory_bytes: u64,
 }
 
 impl Default for ComputeLimits {
-    /// One core is left to the runtime.
+    /// Leaves one core to the runtime.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let places = u16::try_from(cores.saturating_sub(1)).ok().and_then(NonZero::new);
@@ -50,21 +51,21 @@ impl Default for ComputeLimits {
     }
 }
 
-/// Why work ended before it was done.
+/// Why a computation ended early.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Stopped {
-    /// Nothing waits for its result any more.
+    /// The caller dropped the future that waits for the result, or the process is ending.
     #[error("the work was cancelled")]
     Cancelled,
-    /// It used the time that one piece of work may have.
+    /// The computation used up [`ComputeLimits::time`].
     #[error("it keeps a core busy for more than {} s; split it into smaller files", .0.as_secs())]
     TooLong(Duration),
-    /// A bug in the work.
+    /// A bug in the computation.
     #[error("the work panicked")]
     Panicked,
 }
 
-/// Where work that keeps a core busy is done, for all tenants of a process.
+/// Runs CPU-bound work for all tenants of a process, fairly between tenants.
 #[derive(Clone, Debug)]
 pub struct Compute {
     places: Arc<Shared>,
@@ -81,14 +82,14 @@ impl Compute {
         Self { places, memory, limits }
     }
 
-    /// The same for the work of one tenant.
+    /// A handle that charges its work to one tenant.
     #[must_use]
     pub fn of(&self, tenant: &TenantId) -> TenantCompute {
         TenantCompute { compute: self.clone(), tenant: tenant.clone() }
     }
 }
 
-/// Where one tenant's work is done.
+/// Runs CPU-bound work on account of one tenant.
 #[derive(Clone, Debug)]
 pub struct TenantCompute {
     compute: Compute,
@@ -96,8 +97,8 @@ pub struct TenantCompute {
 }
 
 impl TenantCompute {
-    /// Waits until `bytes` are free. The caller keeps what it gets for as long as it holds that much. More than there
-    /// is at all counts as all there is.
+    /// Waits until `bytes` are free, and holds them until the reservation is dropped. A request for more than the
+    /// total is treated as a request for the total.
     ///
     /// # Errors
     /// When the process is ending.
@@ -110,8 +111,8 @@ impl TenantCompute {
         Ok(Reservation { _permit: Some(permit) })
     }
 
-    /// Does `work` on a thread of its own when it is this tenant's turn. The work has to call [`Turn::check`] as it
-    /// goes; when the caller drops the future, the next such call tells it to stop.
+    /// Runs `work` on a thread of its own once this tenant is due. The work has to call [`Turn::check`] as it goes;
+    /// when the caller drops the future, the next such call tells the work to stop.
     ///
     /// # Errors
     /// [`Stopped::Panicked`], and [`Stopped::Cancelled`] when the process is ending.
@@ -129,14 +130,14 @@ impl TenantCompute {
     }
 }
 
-/// Memory that work may use. Free again when it is dropped.
+/// Reserved memory, released when dropped.
 #[derive(Debug)]
 #[must_use = "the memory is free again at once"]
 pub struct Reservation {
     _permit: Option<Permit>,
 }
 
-/// Tells the work when the future that waits for it is gone.
+/// Tells the work that the future waiting for its result was dropped.
 #[derive(Default)]
 struct Abandoned(Arc<AtomicBool>);
 
@@ -146,7 +147,7 @@ impl Drop for Abandoned {
     }
 }
 
-/// The right to keep a core busy, and how much longer. Work passes it down to whatever loops over text.
+/// The right to keep a core busy, within the time that is left. Work passes it down to every loop over text.
 #[derive(Debug)]
 pub struct Turn {
     /// `None` for work without limits.
@@ -155,10 +156,10 @@ pub struct Turn {
 
 #[derive(Debug)]
 struct Limited {
-    /// Empty only while the work waits for its next slice.
+    /// `None` only while the work waits for its next slice.
     permit: RefCell<Option<Permit>>,
     slice_end: Cell<Instant>,
-    /// In slices that are over.
+    /// Time used in earlier slices.
     spent: Cell<Duration>,
     limit: Duration,
     abandoned: Arc<AtomicBool>,
@@ -167,7 +168,7 @@ struct Limited {
 }
 
 impl Turn {
-    /// For work that nothing waits beside, such as a command line's.
+    /// For work that shares the machine with no other tenant, such as a command line tool.
     #[must_use]
     pub const fn unlimited() -> Self {
         Self { limited: None }
@@ -185,7 +186,8 @@ impl Turn {
         Self { limited: Some(limited) }
     }
 
-    /// To be called again and again, with the bytes worked on since. Waits here while it is another tenant's turn.
+    /// Call it in every loop, with the number of bytes processed since the last call. Blocks the thread while
+    /// another tenant is due.
     ///
     /// # Errors
     /// When the work is to end: its job was cancelled, or it has used its time.
@@ -222,23 +224,23 @@ impl Limited {
     }
 }
 
-/// What makes up how much a tenant has had.
+/// How a tenant's share is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Measure {
-    /// Nanoseconds for which it held something, since it came.
+    /// Nanoseconds of use, added up since the tenant's first request.
     Time,
-    /// What it holds now.
+    /// What the tenant holds at the moment.
     Held,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Position {
-    /// Before the tenant's other work: it was at it.
+    /// Before the tenant's other requests: this work was interrupted in the middle.
     First,
     Last,
 }
 
-/// An amount of something that tenants share. Who has had least gets the next.
+/// A resource that tenants share: the tenant with the smallest share is served next.
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
@@ -249,9 +251,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     free: u64,
-    /// The tenants that hold something or wait for it.
+    /// The tenants that hold a permit or wait for one.
     tenants: HashMap<TenantId, Share>,
-    /// What the tenants that were served last have had: who comes now has no claim on what others had before.
+    /// Share of the tenant that was served last. A tenant that arrives starts here, so that it cannot claim what
+    /// others used before it came.
     floor: u64,
 }
 
@@ -268,7 +271,7 @@ struct Waiting {
     sender: oneshot::Sender<Permit>,
 }
 
-/// What a tenant holds, until it is dropped.
+/// A tenant's part of the resource, given back when dropped.
 #[derive(Debug)]
 struct Permit {
     shared: Arc<Shared>,
@@ -283,7 +286,7 @@ impl Shared {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under the lock can panic half-way.
+        // No code under the lock can panic half-way, so the state is sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -308,7 +311,8 @@ impl Shared {
         receiver
     }
 
-    /// Hands out what is free. The lock is not held while it does: a receiver that is gone gives its permit back.
+    /// Hands out what is free. The lock is not held meanwhile: sending to a receiver that is gone drops the permit,
+    /// which takes the lock itself.
     fn serve(self: &Arc<Self>) {
         loop {
             let served = self.state().next(self.measure);
@@ -320,7 +324,8 @@ impl Shared {
 }
 
 impl State {
-    /// The tenant that has had least is served, or none: too large a job must not wait for ever behind small ones.
+    /// Serves the tenant with the smallest share or none: skipping a request that does not fit yet would let small
+    /// requests starve it.
     fn next(&mut self, measure: Measure) -> Option<(TenantId, Waiting)> {
         for share in self.tenants.values_mut() {
             share.waiting.retain(|waiting| !waiting.sender.is_closed());
@@ -340,8 +345,8 @@ impl State {
 }
 
 impl Permit {
-    /// Lets those go first that have had less, if any wait. The work that is interrupted comes before all other of its
-    /// tenant. Blocks.
+    /// Lets tenants with a smaller share go first, if any wait. The interrupted work comes before all other work of
+    /// its tenant. Blocks.
     fn take_turns(self) -> Result<Self, Stopped> {
         let next = self.shared.ask(&self.tenant, self.amount, Position::First);
         drop(self);

@@ -1,6 +1,6 @@
-//! What a handler holds while it runs.
+//! What a handler gets for the job that it runs.
 //!
-//! The embedding program's own things, for its handlers.
+//! Values that the embedding program shares with its handlers.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compute::{Compute, TenantCompute};
 
-/// How long a progress report stays readable after the last one.
+/// How long the last progress report of a job stays readable.
 const PROGRESS_TTL: Duration = Duration::from_secs(3600);
 
-/// Everything a handler may touch: the stores of one tenant, what the program gave its worker, and the job's own end.
+/// Everything a handler may touch: the stores of one tenant, the values that the program gave its worker, and the
+/// jobs that it enqueues.
 pub struct JobContext {
     tenant: TenantContext,
     stores: TenantStores,
@@ -37,7 +38,7 @@ pub struct JobContext {
     nothing_to_do: OnceLock<&'static str>,
 }
 
-/// The facts of the job that runs.
+/// Facts about the job that runs.
 struct JobFacts {
     id: JobId,
     attempt: u32,
@@ -46,7 +47,7 @@ struct JobFacts {
     traceparent: jobs::envelope::TraceParent,
 }
 
-/// What the job outputs behind when it completes.
+/// What the job leaves on completion: children and a group, enqueued in the same step that acknowledges it.
 #[derive(Default)]
 pub(crate) struct Outputs {
     pub(crate) children: Vec<StampedJob>,
@@ -54,13 +55,13 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// How many jobs there are, which numbers the next one.
+    /// Number of children so far, which is the number of the next one.
     fn count(&self) -> usize {
         self.children.len() + usize::from(self.group.is_some())
     }
 }
 
-/// What the run loop lends to every job.
+/// What all jobs of a worker share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) compute: Compute,
@@ -95,7 +96,7 @@ impl JobContext {
         }
     }
 
-    /// For whom the job acts.
+    /// The tenant and actor that the job acts for, as verified from its stamp.
     #[must_use]
     pub fn tenant(&self) -> &TenantContext {
         &self.tenant
@@ -110,13 +111,13 @@ impl JobContext {
         self.tenant.kb_id().ok_or_else(missing)
     }
 
-    /// The stores of the job's tenant.
+    /// The stores of the job's tenant, and of no other.
     #[must_use]
     pub fn stores(&self) -> &TenantStores {
         &self.stores
     }
 
-    /// What the tenant may use: its plan's limits and its own, as they are now.
+    /// The limits of the tenant's plan with its own on top, as they are now. Reads the catalog.
     ///
     /// # Errors
     /// When the catalog is away.
@@ -125,15 +126,14 @@ impl JobContext {
         Ok(tenant.map(|tenant| self.plans.limits(&tenant.plan, &tenant.limits)).unwrap_or_default())
     }
 
-    /// Where to do what keeps a core busy for more than a millisecond: other jobs, and the lease of this one, wait for
-    /// a handler that does it here.
+    /// Where to run work that keeps a core busy for more than a millisecond: done on the handler's own thread, it
+    /// would delay other jobs and the lease of this one.
     #[must_use]
     pub fn compute(&self) -> TenantCompute {
         self.compute.of(self.tenant.tenant_id())
     }
 
-    /// What the embedding program gave the worker: its connection pool, its mailer
-    /// ([`crate::WorkerBuilder::state`]).
+    /// A value that the embedding program gave the worker, by its type ([`crate::WorkerBuilder::state`]).
     ///
     /// # Errors
     /// When the worker was started without a `T`. The job is tried again.
@@ -147,13 +147,13 @@ impl JobContext {
         self.job.id
     }
 
-    /// The job that enqueued this one.
+    /// The job that enqueued this one, if a job did.
     #[must_use]
     pub fn parent(&self) -> Option<JobId> {
         self.job.parent
     }
 
-    /// Notes why the job completes without having run.
+    /// Records why the job completes without having run.
     pub(crate) fn had_nothing_to_do(&self, why: &'static str) {
         let _ = self.nothing_to_do.set(why);
     }
@@ -168,13 +168,13 @@ impl JobContext {
         self.job.attempt
     }
 
-    /// The present moment.
+    /// Now, by the worker's clock.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    /// Fires when the work is to stop: the lease is lost, the job was cancelled, or the worker shuts down.
+    /// Cancelled when the work is to stop: the lease is lost, the job was cancelled, or the worker shuts down.
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancel
@@ -213,7 +213,8 @@ impl JobContext {
         Ok(())
     }
 
-    /// Says how far the job is. Readable through the API; may be lost.
+    /// Reports how far the job is, `done` of `total` steps. Readable through the API for an hour; errors are
+    /// ignored, so a report may be lost.
     pub async fn progress(&self, done: u64, total: u64) {
         let key = format!("progress:{}", self.job.id);
         if let Err(error) = self.stores.cache().put(&key, &format!("{done}/{total}"), PROGRESS_TTL).await {
@@ -243,13 +244,13 @@ impl JobContext {
     }
 
     fn outputs(&self) -> std::sync::MutexGuard<'_, Outputs> {
-        // A panic while the lock is held outputs a list of whole jobs behind, so the data is sound.
+        // A panic while the lock is held leaves a list of whole jobs, so the data is sound.
         self.outputs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 /// One value of each type, shared by all jobs of a worker: connection pools, clients, configuration. Never a
-/// tenant's data: a job of another tenant holds the same values.
+/// tenant's data, because jobs of every tenant see the same values.
 #[derive(Default)]
 pub(crate) struct State {
     values: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
@@ -261,8 +262,8 @@ impl State {
         self.values.insert(TypeId::of::<T>(), Box::new(value));
     }
 
-    /// The value of type `T`. A worker that was started without it is at fault, not the job: it is tried
-    /// again.
+    /// The value of type `T`. A missing value is a fault of the worker's setup and not of the job, so the error is
+    /// one that is retried.
     pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Result<&T, JobError> {
         let value = self.values.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref());
         value.ok_or_else(|| JobError::retry(format!("the worker was started without a {}", type_name::<T>())))

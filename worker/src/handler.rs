@@ -1,25 +1,26 @@
-//! What runs a job.
+//! The traits that an embedding program implements to run a job type.
 
 use jobs::{Job, JobError};
 
 use crate::context::JobContext;
 
-/// The work of a job type. Implemented on the job itself, so a job has one handler or does not register.
+/// Runs a job type. Implemented on the job itself, so that each type has exactly one handler.
 ///
 /// Delivery is at least once: handling a job twice must have the effect of handling it once.
 ///
-/// `Owner` is of no concern to a handler of a job type of its own crate. A crate with handlers for another crate's job
-/// types names a type of its own there, because Rust asks for one in such an implementation.
+/// Leave `Owner` out for job types of your own crate. A crate with handlers for job types of another crate names a
+/// local type here, because Rust's orphan rule asks for one in such an implementation.
 pub trait Handler<Owner = ()>: Job {
-    /// Does the work. Everything it may touch hangs on `cx`.
+    /// Does the work. `cx` gives access to the tenant's stores and to the worker's shared values.
     ///
     /// # Errors
-    /// [`JobError`] says what happens next: try again, or give up.
+    /// [`JobError`] decides what happens next: retry, wait for a store, or discard.
     fn handle(&self, cx: &JobContext) -> impl Future<Output = Result<(), JobError>> + Send;
 
-    /// Tidies up after the job was given up for good: `code` and `reason` say why. Best effort: it runs once,
-    /// before the job is discarded, for no longer than an attempt may take, and a failure is only logged. Only while
-    /// a store that it needs is away ([`JobError::Unavailable`]) the job waits and runs once more.
+    /// On-discard hook: cleans up after the job was discarded; `code` and `reason` say why. Best effort: it runs
+    /// once, before the job is discarded, for no longer than an attempt may take, and a failure is only logged.
+    /// Only while a store that it needs is away ([`JobError::Unavailable`]) the job waits and the hook runs once
+    /// more.
     ///
     /// # Errors
     /// As for [`Handler::handle`].
@@ -33,8 +34,8 @@ pub trait Handler<Owner = ()>: Job {
         async { Ok(()) }
     }
 
-    /// Tells whoever waits for the result that there will be none: whoever asked for the job may not do it any more,
-    /// so it is discarded without having run. What jobs that did run have made is not its to change. Best effort, as
+    /// Hook for a job that is discarded without having run, because its actor lost the permission: tells those that
+    /// wait for the result that there will be none. It must not change what earlier runs have made. Best effort, as
     /// [`Handler::discarded`]; `cx` has no permission, so nothing can be enqueued.
     ///
     /// # Errors
@@ -50,21 +51,21 @@ pub trait Handler<Owner = ()>: Job {
     }
 }
 
-/// What starting a job again means that was given up: a dead letter, or one in quarantine. A type that is registered
-/// with [`crate::Registry::with_reopen`] prepares its run here; other types just run again.
+/// Prepares the rerun of a job that was discarded (a dead letter) or quarantined. Used by types that are registered
+/// with [`crate::Registry::with_reopen`]; other types just run again.
 pub trait Reopen<Owner = ()>: Handler<Owner> {
-    /// Prepares what the job is about for its run. Called before each attempt of a job that was started again.
+    /// Prepares the job's data for its run. Called before each attempt of a job that was started again.
     ///
     /// # Errors
     /// As for [`Handler::handle`].
     fn reopen(&self, cx: &JobContext) -> impl Future<Output = Result<Reopened, JobError>> + Send;
 }
 
-/// Whether a job that was started again still has something to do.
+/// Whether a job that was started again still has work to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reopened {
-    /// It runs.
+    /// The handler runs.
     Run,
-    /// It completes without having run: why.
+    /// The job completes without a run, with this reason in its record.
     Nothing(&'static str),
 }

@@ -1,11 +1,12 @@
-//! How a worker is, for orchestrators and for Prometheus. Serving it over HTTP is the program's affair.
+//! Readiness and metrics of a worker, for orchestrators and for Prometheus. Serving them over HTTP is up to the
+//! program.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use jobs::queue::{QueueError, WorkerObserver};
 
-/// A worker whose queue was silent for longer is not ready: it polls every 1.5 s.
+/// Without an answer of the queue for this long a worker is not ready; it polls every 1.5 s.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Whether the worker can do its work: the queue answered within 15 s, and its Redis evicts nothing.
@@ -37,7 +38,7 @@ pub fn metrics(worker: &WorkerObserver) -> String {
 /// The media type of [`metrics`].
 pub const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What there is to say, under OpenTelemetry's names as Prometheus writes them.
+/// The gauges, under OpenTelemetry's names as Prometheus writes them.
 struct Metrics {
     in_flight: usize,
     stuck: usize,

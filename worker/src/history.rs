@@ -1,4 +1,4 @@
-//! Writes down how jobs ended, many at a time.
+//! Writes job records to the catalog, in batches.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,11 +8,12 @@ use stores::Stores;
 use stores::model::JobRecord;
 use tokio::sync::{mpsc, oneshot};
 
-/// How many records wait in line before a job has to wait for a place.
+/// Capacity of the channel to the writer. When it is full, jobs wait before they finish.
 const LINE: usize = 1_000;
-/// How many records one write takes at most.
+/// Records per write at most.
 const BATCH: usize = 200;
-/// The longest that a job waits for its record. The record is worth less than the job.
+/// How long a job waits for its record to be written. After that the record is given up, because finishing the job
+/// matters more.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Entry {
@@ -21,14 +22,14 @@ struct Entry {
     written: oneshot::Sender<()>,
 }
 
-/// The line in front of the writer. Records that meet there are written together.
+/// Channel to the writer task, which writes the records that arrive together in one statement for each tenant.
 #[derive(Clone)]
 pub(crate) struct History {
     line: mpsc::Sender<Entry>,
 }
 
 impl History {
-    /// Starts the writer. It ends when the last clone of the returned value is gone.
+    /// Starts the writer task. It ends when the last clone of the returned value is dropped.
     pub(crate) fn start(stores: Stores) -> Self {
         let (line, entries) = mpsc::channel(LINE);
         tokio::spawn(write_all(stores, entries));

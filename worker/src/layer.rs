@@ -1,8 +1,8 @@
-//! What stands around every job: layers of [`tower`], the user's own.
+//! Middleware around every job: layers of [`tower`], supplied by the embedding program.
 //!
-//! A job passes through one door. Its envelope is fetched, **verified** and given its tenant's context first;
-//! only then do the layers see it, in the order in which they were added, and last the handler. A forged,
-//! foreign or expired job never reaches a layer.
+//! Every job takes the same path. Its envelope is fetched, **verified** and given its tenant's context first; only
+//! then do the layers see it, in the order in which they were added, and last the handler. A forged, foreign or
+//! expired job never reaches a layer.
 //!
 //! ```text
 //! fetched ─▶ verify ─▶ [ first layer ─▶ second layer ─▶ handler ] ─▶ verdict ─▶ finish
@@ -13,12 +13,11 @@
 //! - It may end the attempt by answering with a [`jobs::JobError`] (try again, try again after, give up), or with `Ok`,
 //!   which completes the job unhandled.
 //! - The handler's panic, timeout and cancellation reach it as the [`jobs::JobError`] they amount to.
-//! - The type's timeout covers the layers too, and a layer that panics has failed the attempt, no more.
+//! - The type's timeout covers the layers too. A layer that panics fails this attempt and no other.
 //!
 //! Write a layer as a function with [`from_fn`], or as a [`tower::Layer`]; tower's own layers fit as well.
 //!
-//! One attempt: bounded by the type's timeout and by the cancel token, and a panic is a failure like any
-//! other.
+//! An attempt is bounded by the type's timeout and by the cancel token, and a panic is a failure like any other.
 
 use std::any::Any;
 use std::fmt;
@@ -40,7 +39,7 @@ use crate::context::JobContext;
 use crate::handler::Reopened;
 use crate::registry::Entry;
 
-/// One attempt at a job that was verified, on its way to its handler.
+/// One attempt at a verified job, on its way to the handler.
 pub struct JobRequest {
     entry: Entry,
     verified: Arc<Verified>,
@@ -60,13 +59,13 @@ impl JobRequest {
         Self { entry, verified, context, redriven, deadline }
     }
 
-    /// Whether the job had been given up and was started again.
+    /// Whether the job was started again after it had been discarded or quarantined.
     #[must_use]
     pub fn was_redriven(&self) -> bool {
         self.redriven
     }
 
-    /// For whom the job acts.
+    /// The tenant and actor that the job acts for.
     #[must_use]
     pub fn tenant(&self) -> &TenantContext {
         self.context.tenant()
@@ -102,13 +101,13 @@ impl JobRequest {
         &self.entry.policy
     }
 
-    /// The job as it was enqueued, checked.
+    /// The envelope, verified.
     #[must_use]
     pub fn envelope(&self) -> &Envelope {
         &self.verified.envelope
     }
 
-    /// What the handler will hold: stores, state, cancel token.
+    /// The context that the handler gets: stores, shared values, cancel token.
     #[must_use]
     pub fn context(&self) -> &JobContext {
         &self.context
@@ -118,13 +117,13 @@ impl JobRequest {
         &self.entry
     }
 
-    /// When the attempt has to be over.
+    /// When the attempt times out.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
 }
 
-/// Never shows the arguments.
+/// Leaves out the arguments, which may hold personal data.
 impl fmt::Debug for JobRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobRequest")
@@ -205,10 +204,10 @@ pub struct Next {
 }
 
 impl Next {
-    /// Goes on with the job.
+    /// Passes the job on to the next layer or the handler.
     ///
     /// # Errors
-    /// What the handler, or a layer behind this one, says.
+    /// What the handler, or an inner layer, returns.
     pub async fn run(self, request: JobRequest) -> Result<(), JobError> {
         self.inner.oneshot(request).await
     }
@@ -247,10 +246,10 @@ where
     }
 }
 
-/// How long layers may take to write down that the handler was cancelled or timed out.
+/// How long layers may take to react after the handler was cancelled or timed out.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// The middle of the stack: the handler. Whatever happens to it reaches the layers as a [`JobError`].
+/// The innermost service: the handler. Panic, timeout and cancellation reach the layers as a [`JobError`].
 pub(super) async fn handle(request: JobRequest) -> Result<(), JobError> {
     let context = request.context();
     let work = AssertUnwindSafe(run(&request)).catch_unwind();
@@ -279,7 +278,7 @@ async fn run(request: &JobRequest) -> Result<(), JobError> {
     (entry.handle)(envelope, context).await
 }
 
-/// The whole attempt. A layer that hangs, panics or keeps a cancellation to itself changes nothing.
+/// One whole attempt. A layer that hangs, panics or swallows a cancellation cannot change the outcome.
 pub(crate) async fn bounded(service: JobService, request: JobRequest) -> Result<(), JobError> {
     let cancel = request.context().cancelled().clone();
     let (deadline, late) = (request.deadline() + GRACE, timed_out(&request));

@@ -1,4 +1,4 @@
-//! Keeps the queue's copy of what tenants may use as the catalog says.
+//! Keeps the queue's copy of tenants' limits and flow settings equal to the catalog.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,22 +14,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::periodic::Pace;
 
-/// How many tenants are read at a time.
+/// Tenants read from the catalog at a time.
 const BATCH: u32 = 200;
-/// How often one of the workers goes through all tenants.
+/// How often one of the workers writes the settings of all tenants.
 const ROUND: Duration = Duration::from_secs(300);
 const TURN: &str = "limits";
-/// How often one of the workers compares.
+/// How often one of the workers compares a part of the queue's copy with the catalog.
 const COMPARED: Duration = Duration::from_secs(2);
 const COMPARE: &str = "settings";
 
-/// Tells the queue what tenants may use and whether their work flows: each change that the API could not pass on, and
-/// every few minutes all of it. A Redis that lost its data has lost the turn to do so as well, so that it is told again
-/// within seconds. What was changed or deleted there of single tenants is found by comparing, every few seconds: those
-/// that are served next, and a page of all others.
+/// Tells the queue what tenants may use and whether their work flows: each change that the API could not pass on,
+/// and every few minutes all of it. The lock for that round lies in Redis too, so a Redis that lost its data is
+/// written again within seconds. Single entries that were changed or deleted in Redis are found by comparing, every
+/// few seconds: the tenants that are served next, and a page of all others.
 ///
-/// A tenant whose plan is not defined and that has no limits of its own is left alone: a program that embeds the
-/// worker may set its limits by itself. So is a queue without a decision.
+/// A tenant whose plan is not defined and that has no limits of its own is left alone, because a program that
+/// embeds the worker may set its limits itself. So is a queue without a flow setting.
 pub struct LimitsKeeper {
     settings: Arc<SettingsRelay>,
     queue: Queue,
@@ -38,7 +38,7 @@ pub struct LimitsKeeper {
     cursors: Mutex<BTreeMap<u16, String>>,
 }
 
-/// The limits could not be kept.
+/// Why the limits could not be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
     /// The catalog is not available.
@@ -50,7 +50,7 @@ pub enum KeepError {
 }
 
 impl LimitsKeeper {
-    /// Tells `queue` what `settings` say, by `plans`.
+    /// A keeper that writes to `queue` what `settings` say, with limits taken from `plans`.
     #[must_use]
     pub fn new(settings: Arc<SettingsRelay>, queue: Queue, plans: Plans) -> Self {
         Self { settings, queue, plans, cursors: Mutex::default() }
@@ -69,8 +69,8 @@ impl LimitsKeeper {
         }
     }
 
-    /// Tells the queue what changed, and everything when it is this process's turn. Returns how many tenants it was
-    /// told about.
+    /// Writes changed settings to the queue, and all settings when this process holds the lock of the round.
+    /// Returns how many tenants were written.
     ///
     /// # Errors
     /// When catalog or queue are not available.
@@ -94,7 +94,7 @@ impl LimitsKeeper {
         for tenant in &tenants {
             let share = self.plans.share(&tenant.plan, &tenant.limits, tenant.status);
             self.queue.tenant_set(&tenant.id, with_flows(share, tenant)).await?;
-            // If they have changed again meanwhile, they come again.
+            // False if they have changed again meanwhile; the next call reads them again.
             self.settings.settings_applied(tenant).await?;
         }
         Ok(tenants.len())
@@ -117,8 +117,8 @@ impl LimitsKeeper {
         }
     }
 
-    /// Compares what the queue keeps of some tenants, and of queues, with what was decided, when it is this process's
-    /// turn. Returns how many tenants and queues were told again.
+    /// Compares a part of the queue's copy with the catalog, when this process holds the lock of the comparison.
+    /// Returns how many tenants and queues were corrected.
     ///
     /// # Errors
     /// When catalog or queue are not available.
@@ -172,7 +172,7 @@ impl LimitsKeeper {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was decided about a tenant.
+    /// The share that the catalog gives a tenant; `None` when the worker does not manage it.
     fn decided(&self, tenant: &Tenant) -> Option<TenantShare> {
         let share = if self.plans.decide(&tenant.plan, &tenant.limits) {
             self.plans.share(&tenant.plan, &tenant.limits, tenant.status)
@@ -186,7 +186,7 @@ impl LimitsKeeper {
     }
 }
 
-/// Nothing may hold back the end of a tenant.
+/// A tenant that is being deleted flows always: a paused queue must not hold back its deletion.
 fn with_flows(share: TenantShare, tenant: &Tenant) -> TenantShare {
     if tenant.status == TenantStatus::Deprovisioning { share } else { share.with_flows(&tenant.flows) }
 }

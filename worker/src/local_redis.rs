@@ -1,6 +1,7 @@
-//! A `redis-server` of our own, with its own data directory: it is started again when it dies, and ends when we do.
+//! A `redis-server` for this process, with its own data directory: restarted when it dies, ended when this process
+//! ends.
 //!
-//! The socket on which only the owner of a data directory reaches its `redis-server`.
+//! Its socket can be reached only by the owner of the data directory.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,15 +22,15 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How long the server may take to listen. Loading its data may take longer.
+/// How long the server may take to accept connections. Loading its data may take longer.
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const END_DEADLINE: Duration = Duration::from_secs(10);
-/// How long to wait before each attempt to start it again.
+/// Delay before each restart, in milliseconds. Their number bounds the restarts in a row.
 const WAITS_MS: [u64; 7] = [0, 100, 200, 400, 800, 1_600, 3_200];
-/// A server that ran for so long may be started again as often as one that never died.
+/// After running for this long a server gets all its restarts back.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// There is no `redis-server` on this machine.
+/// `redis-server` is not installed on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "redis-server is not installed: install it with `sudo apt-get install redis-server` (Debian, Ubuntu) or \
@@ -37,7 +38,7 @@ const STEADY: Duration = Duration::from_secs(60);
 )]
 pub struct RedisMissing;
 
-/// A running server. It ends when this value is dropped or this process dies, however it dies.
+/// A running server. It ends when this value is dropped or this process dies, even by `SIGKILL`.
 #[derive(Debug)]
 pub struct LocalRedis {
     url: SecretString,
@@ -48,11 +49,9 @@ pub struct LocalRedis {
 }
 
 impl LocalRedis {
-    /// Starts a server whose data lives in `dir`, which no other program uses. It listens on a socket that only the
-    /// owner
-    /// of `dir` can reach. A server that an earlier run left behind there is ended first, since two servers on one
-    /// directory
-    /// would destroy each other's files.
+    /// Starts a server with its data in `dir`, which no other program uses. It listens on a socket that only the
+    /// owner of `dir` can reach. A server that an earlier run left behind there is ended first, since two servers
+    /// on one directory would destroy each other's files.
     ///
     /// # Errors
     /// When `redis-server` is missing ([`RedisMissing`]) or does not answer in time.
@@ -66,7 +65,7 @@ impl LocalRedis {
         Ok(Self { url, path, gone, keeper, stop: stop.drop_guard() })
     }
 
-    /// Where it listens.
+    /// The URL of the server, for a Redis client.
     #[must_use]
     pub fn url(&self) -> SecretString {
         self.url.clone()
@@ -78,38 +77,39 @@ impl LocalRedis {
         &self.path
     }
 
-    /// Returns when the server died and could not be started again, and says why.
+    /// Returns when the server died and could not be restarted, with the reason. Pending for as long as the server
+    /// runs, and after [`LocalRedis::stop`].
     pub async fn gone(&self) -> String {
         let mut gone = self.gone.clone();
         match gone.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
             Ok(reason) => reason.unwrap_or_default(),
-            // It was stopped.
+            // The sender was dropped because the server was stopped.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Lets the server write everything down and waits for its end.
+    /// Lets the server write its data to disk and waits for its end.
     pub async fn stop(self) {
         drop(self.stop);
         let _ = self.keeper.await;
     }
 }
 
-/// A process that runs.
+/// A server process with its keeper.
 struct Running {
     child: Child,
-    /// Closing it ends the server. Kept apart from the child, whose `wait` would close it.
+    /// Closing the pipe ends the server. Kept apart from the child, whose `wait` would close it.
     pipe: Option<ChildStdin>,
 }
 
-/// How to start a server, again and again.
+/// What is needed to start the server, also after it died.
 struct Server {
     socket: RedisSocket,
     log: PathBuf,
 }
 
-/// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and stops it. Ends
-/// with the server.
+/// Shell script that starts the server, waits until our end of the pipe closes, which happens even when this
+/// process is killed, and stops the server. It ends with the server.
 const KEEPER: &str = r#"
     exec 3<&0
     redis-server "$@" 3<&- </dev/null & server=$!
@@ -122,7 +122,7 @@ const KEEPER: &str = r#"
 "#;
 
 impl Server {
-    /// Keeps the server alive until `stop`. Says why it cannot, if so.
+    /// Restarts the server whenever it dies, until `stop`. Sends the reason to `gone` when it gives up.
     async fn keep(self, mut running: Running, stop: CancellationToken, gone: watch::Sender<Option<String>>) {
         let mut attempt = 0;
         loop {
@@ -139,7 +139,7 @@ impl Server {
                 restarted = self.restart(&mut attempt) => Some(restarted),
             };
             match restarted {
-                // Its keeper lost the pipe and ends it; nothing of it may be left when the caller goes on.
+                // The keeper lost the pipe and ends the server; no process may be left when the caller goes on.
                 None => return self.end_started().await,
                 Some(Ok(again)) => {
                     tracing::warn!("redis-server runs again, with its data");
@@ -213,7 +213,8 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // A process group of its own: Ctrl-C is for us, and the worker needs Redis to give its jobs back.
+            // A process group of its own: Ctrl-C is meant for this process, and the worker needs Redis to give its
+            // jobs back.
             .process_group(0);
         command.spawn().context("redis-server cannot be started")
     }
@@ -237,7 +238,7 @@ impl Server {
         }
     }
 
-    /// What the server wrote last, without the time and the process in front.
+    /// The last line of the server's log, without time and process id.
     fn last_words(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -262,10 +263,10 @@ const NAME: &str = "redis.sock";
 const LONGEST_PATH: usize = 103;
 const SHORT_PREFIX: &str = "tenantry-redis-";
 const ANSWER: Duration = Duration::from_secs(1);
-/// How long a server that was told to end may take to write everything down.
+/// How long a server may take to write its data to disk after it was told to end.
 const END: Duration = Duration::from_secs(30);
 
-/// Where a server listens.
+/// The socket of a server and the directory that it belongs to.
 #[derive(Debug)]
 pub(super) struct RedisSocket {
     /// The server's own directory: absolute, without links.
@@ -276,8 +277,9 @@ pub(super) struct RedisSocket {
 }
 
 impl RedisSocket {
-    /// Makes `directory` one that only its owner may enter, ends the server that a killed run left there, and chooses a
-    /// path. The caller holds the lock of the data directory, so that server can only be a leftover.
+    /// Makes `directory` accessible to its owner only, ends the server that a killed run left there, and chooses a
+    /// socket path. The caller holds the lock of the data directory, so a server found there can only be a
+    /// leftover.
     pub(super) fn prepare(directory: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("{} cannot be made a directory of this user alone", directory.display());
         fs::create_dir_all(directory).with_context(cannot)?;
@@ -299,7 +301,7 @@ impl RedisSocket {
             "TMPDIR: {} is too long for a socket: set TMPDIR to a shorter path",
             path.display()
         );
-        // Says where it is, to people and to the next start.
+        // A link at the usual path shows people and the next start where the socket is.
         symlink(&path, &usual).with_context(|| format!("cannot link {}", usual.display()))?;
         Ok(Self { directory, path, _short: Some(short) })
     }
@@ -316,13 +318,14 @@ impl RedisSocket {
         url.into()
     }
 
-    /// What the server says of one command.
+    /// The server's answer to one command; `None` when it does not answer.
     pub(super) fn ask(&self, command: &str) -> Option<String> {
         ask(&self.path, command)
     }
 }
 
-/// One inline command of the Redis protocol. The client library is for the queue; this only asks "are you there?".
+/// Sends one inline command of the Redis protocol. Without a client library, because this only has to find out
+/// whether a server is alive.
 pub(super) fn ask(path: &Path, command: &str) -> Option<String> {
     let mut stream = UnixStream::connect(path).ok()?;
     stream.set_read_timeout(Some(ANSWER)).ok()?;
@@ -333,15 +336,14 @@ pub(super) fn ask(path: &Path, command: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
-/// Ends the server that listens on `socket`, if it is the one of `directory`: two servers on one directory would
-/// destroy
-/// each other's files.
+/// Ends the server that listens on `socket`, if its data is in `directory`: two servers on one directory would
+/// destroy each other's files.
 pub(super) fn end_leftover(socket: &Path, directory: &Path) -> anyhow::Result<()> {
     let start = Instant::now();
     while UnixStream::connect(socket).is_ok() {
         let answer = ask(socket, "CONFIG GET dir").unwrap_or_default();
         let own = answer.lines().any(|line| Path::new(line.trim()) == directory);
-        // A server that loads or is about to end says other things.
+        // A server that is loading or shutting down answers something else.
         ensure!(
             own || !answer.starts_with('*'),
             "{} is the socket of another server: remove it",
@@ -361,7 +363,7 @@ pub(super) fn end_leftover(socket: &Path, directory: &Path) -> anyhow::Result<()
     Ok(())
 }
 
-/// Removes what an earlier run left, as far as it is ours.
+/// Removes sockets and links of an earlier run, as far as they are ours.
 fn remove(usual: &Path, before: &Path) {
     let _ = fs::remove_file(usual);
     let short = before.parent().filter(|_| before != usual);
@@ -386,7 +388,7 @@ mod tests {
         info.lines().find_map(|line| line.strip_prefix("process_id:")).map(|id| id.trim().to_owned())
     }
 
-    /// Waits for another process than `first`.
+    /// Waits for a process other than `first`.
     async fn another(redis: &LocalRedis, first: &str) -> String {
         let start = Instant::now();
         loop {
@@ -402,7 +404,7 @@ mod tests {
         Command::new("kill").args([name, process]).stderr(Stdio::null()).status().await.unwrap().success()
     }
 
-    /// A process that has ended and waits to be collected does not run.
+    /// A zombie, which has ended and was not waited for yet, does not count as running.
     async fn runs(process: &str) -> bool {
         let state = Command::new("ps").args(["-o", "stat=", "-p", process]).output().await.unwrap().stdout;
         state.first().is_some_and(|state| *state != b'Z')
@@ -461,7 +463,7 @@ mod tests {
         assert!(first.path.as_os_str().len() <= LONGEST_PATH);
         assert_eq!(mode(first.path.parent().unwrap()), 0o700);
         assert_eq!(fs::read_link(directory.join("redis.sock")).unwrap(), first.path);
-        // As if the process had been killed: the temporary directory is still there.
+        // As after a kill: the temporary directory is still there.
         let second = RedisSocket::prepare(&directory).unwrap();
         assert_ne!(second.path, first.path);
         assert!(!first.path.parent().unwrap().exists(), "the next start removes it");

@@ -1,4 +1,4 @@
-//! Brings accepted jobs to the queue that their request could not bring there.
+//! Outbox relay: pushes accepted jobs to the queue when the request that accepted them could not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::periodic::Pace;
 
-/// A row younger than this is left to the request that wrote it.
+/// Younger rows are left to the request that wrote them, which pushes them itself.
 const AGE: Duration = Duration::from_secs(2);
 /// How many rows are read at a time.
 const BATCH: u32 = 100;
 
-/// Moves rows from every tenant's outbox to the queue. Any number of relays may run: the queue keeps one of
-/// each job.
+/// Moves rows from every tenant's outbox to the queue. Any number of relays may run, because the queue accepts a
+/// job id only once.
 pub struct Relay {
-    /// The rows.
+    /// Where accepted jobs are read from.
     pub outbox: Arc<OutboxRelay>,
-    /// Where they go.
+    /// Where they are pushed.
     pub queue: Queue,
-    /// Reads where an envelope goes; it grants nothing.
+    /// Checks the signature and reads the queue that an envelope names; grants no access.
     pub verifier: Verifier,
-    /// Tells a row's age.
+    /// Measures the age of rows.
     pub clock: SharedClock,
 }
 
@@ -43,7 +43,7 @@ impl Relay {
         }
     }
 
-    /// Moves what is due. Returns how many jobs the queue has now.
+    /// Pushes the rows that are due. Returns how many of them the queue has now.
     ///
     /// # Errors
     /// When the catalog is not available. A queue that is not available leaves the rows where they are.
@@ -73,7 +73,7 @@ impl Relay {
                     "the queue did not take jobs: {}",
                     jobs::error::report(&error)
                 );
-                // Those of other tenants were taken: a tenant whose keys are damaged must not keep them here.
+                // Jobs of other tenants were taken: a tenant whose keys are damaged must not block their rows.
                 let QueueError::LimitReached(refused) = error else { return Ok(0) };
                 let refused = |row: &OutboxRow| refused.iter().any(|limit| limit.tenant == *row.tenant_id);
                 rows.into_iter().filter(|row| !refused(row)).collect()

@@ -1,4 +1,4 @@
-//! What a worker does again and again beside running jobs, and at which pace.
+//! Background tasks of a worker, and the pace at which they run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::outbox::Relay;
 use crate::process::Processor;
 use crate::schedule::Scheduler;
 
-/// Starts everything periodic. The tasks end when `stop` fires.
+/// Spawns every background task. The tasks end when `stop` fires.
 pub(crate) fn start(
     opened: Opened,
     queue: &Queue,
@@ -48,7 +48,7 @@ pub(crate) fn start(
     ]
 }
 
-/// A beat with jitter: replicas that start together must not act together for ever.
+/// An interval with jitter, so that replicas that start together do not keep acting together.
 pub(crate) struct Pace {
     every: Duration,
 }
@@ -69,14 +69,13 @@ impl Pace {
     }
 }
 
-/// How old a leftover is at least. No request takes nearly as long.
+/// Minimum age of an object before it is removed: far longer than any request takes.
 const AGE: TimeDelta = TimeDelta::hours(1);
-/// How often one of the workers looks.
+/// How often one of the workers sweeps.
 const ROUND: Duration = Duration::from_secs(900);
 const TURN: &str = "leftovers";
 
-/// Removes originals that no document names, and files of uploads that were interrupted. Of many workers one does
-/// it for all.
+/// Removes originals that no document names, and files of interrupted uploads. Of many workers one does it for all.
 struct Sweeper {
     leftovers: Leftovers,
     queue: Queue,

@@ -1,4 +1,4 @@
-//! The life of one fetched job: verify, scope, pass through the layers to the handler, judge.
+//! The life of one fetched job: verify, scope the stores, run layers and handler, decide the verdict.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::registry::{Entry, OnDiscard, Registry};
 use crate::retry::Failure;
 use crate::{layer, retry};
 
-/// Why a job ended that somebody cancelled while it ran: its reason on the queue, and its code elsewhere.
+/// Reason and code of a job that a user cancelled while it ran.
 const CANCELLED: &str = "cancelled";
 
-/// The code of the record of a job that was started again in vain.
+/// Code in the record of a job that was started again and found no work left.
 const NOTHING_TO_DO: &str = "nothing_to_do";
 
-/// Turns fetched bytes into a finish. It never fails: whatever goes wrong becomes the job's verdict.
+/// Turns fetched bytes into a finish. It never fails: every error becomes the job's verdict.
 pub(crate) struct Processor {
     pub(crate) registry: Arc<Registry>,
     pub(crate) verifier: Verifier,
@@ -36,7 +36,7 @@ pub(crate) struct Processor {
 }
 
 impl Processor {
-    /// Works one job. The finish says what becomes of it and which jobs follow.
+    /// Processes one job. The returned finish holds the verdict and the jobs to enqueue with it.
     pub(crate) async fn process(&self, job: FetchedJob) -> Finish {
         let started_at = self.shared.clock.now();
         let policy = |kind: &str, version| self.registry.policy(kind, version);
@@ -83,7 +83,7 @@ impl Processor {
                 let children = outputs.children.into_iter().map(Into::into).collect();
                 Finish { verdict: Verdict::Completed, children, group: outputs.group }
             }
-            // However it failed: nobody wants it any more.
+            // A cancelled job is not retried, whatever its error was.
             Err(_) if job.was_cancelled() => Verdict::Dropped { reason: CANCELLED.to_owned() }.into(),
             Err(error) => retry::after_failure(&error, &verified.envelope, failure).into(),
         };
@@ -94,11 +94,11 @@ impl Processor {
         finish
     }
 
-    /// Logs the end once, here where it is known, and lets the handler tidy up after a job that is given up.
+    /// Logs the outcome, here and nowhere else, and runs the on-discard hook of a job that is given up.
     ///
     /// # Errors
-    /// When a discarded job cannot be tidied up after because a store is away. Were it discarded now, what
-    /// waits for its result would wait for ever.
+    /// When a store that the hook needs is away: the job must not be discarded before those that wait for its
+    /// result were told.
     async fn note(
         &self,
         entry: &Entry,
@@ -113,7 +113,7 @@ impl Processor {
                 tracing::warn!(retry.after_ms = after.as_millis(), "attempt failed: {error}");
             }
             Verdict::Discarded { code, reason } => {
-                // What a user sent is no fault that an operator could mend.
+                // A mistake in the user's data is not an error that an operator could fix.
                 if is_users {
                     tracing::info!(code, "job discarded: {reason}");
                 } else {
@@ -126,7 +126,7 @@ impl Processor {
             }
             Verdict::Dropped { reason } => {
                 tracing::info!("job dropped: {reason}");
-                let why = (CANCELLED, "somebody cancelled the job while it ran");
+                let why = (CANCELLED, "the job was cancelled while it ran");
                 let _ = tidy(entry.discarded, entry, verified, cx, why).await;
             }
             Verdict::Parked { reason } => tracing::warn!("job waits: {reason}"),
@@ -135,7 +135,8 @@ impl Processor {
         Ok(())
     }
 
-    /// The API may have stopped between cancelling a job and saying so of its document.
+    /// Marks the document of a cancelled job as failed. The API does that too, but may have stopped between the two
+    /// steps.
     async fn cancelled(&self, job: &FetchedJob) {
         let policy = |kind: &str, version| self.registry.policy(kind, version);
         let verified = self.verifier.verify_without_actor(&job.wire, &job.tenant, policy).await;
@@ -159,7 +160,8 @@ impl Processor {
         self.discard_unrun(&wire, &job.tenant, |entry| entry.discarded, (job.code, reason)).await;
     }
 
-    /// Runs a hook of a job that gets no attempt. The stamp is checked but for the actor, who may have gone meanwhile.
+    /// Runs a hook of a job that gets no attempt. Everything but the actor is verified, who may have lost access
+    /// meanwhile.
     async fn discard_unrun(
         &self,
         wire: &str,
@@ -207,7 +209,7 @@ impl Processor {
     }
 }
 
-/// Lets the handler tidy up after a job that is given up, for as long as its type may run. A failure is logged.
+/// Runs a hook, bounded by the timeout of the job type. A failure is logged and returned.
 async fn tidy(
     hook: OnDiscard,
     entry: &Entry,

@@ -11,16 +11,16 @@ use jobs::{Job, JobError, JobPolicy};
 use crate::context::JobContext;
 use crate::handler::{Handler, Reopen, Reopened};
 
-/// A handler at work.
+/// A running handler or hook.
 type Work<'a> = BoxFuture<'a, Result<(), JobError>>;
 
 /// The on-discard hook of a handler: called with the code and the reason why the job will not be done.
 pub(crate) type OnDiscard = for<'a> fn(&'a Envelope, &'a JobContext, &'a str, &'a str) -> Work<'a>;
 
-/// A job that was started again being prepared.
+/// The preparation of a job that was started again.
 type Reopening<'a> = BoxFuture<'a, Result<Reopened, JobError>>;
 
-/// One job type with its handler, the type itself erased.
+/// The handler and hooks of one job type, the type itself erased.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) policy: JobPolicy,
@@ -43,13 +43,13 @@ impl Registry {
         Self::default()
     }
 
-    /// Adds a type, in place of one of the same name.
+    /// Registers a job type with its handler. A type of the same name is replaced.
     #[must_use]
     pub fn with<J: Handler>(self) -> Self {
         self.with_entry::<J, ()>(|_, _| async { Ok(Reopened::Run) }.boxed())
     }
 
-    /// Adds a type that has an answer to what starting it again means.
+    /// Registers a job type that prepares its reruns with [`Reopen`].
     #[must_use]
     pub fn with_reopen<J: Reopen<Owner>, Owner>(self) -> Self {
         self.with_entry::<J, Owner>(reopen::<J, Owner>)
@@ -76,7 +76,7 @@ impl Registry {
         self.entries.values().map(|entry| Lane::from(&entry.policy)).collect()
     }
 
-    /// Whether there is no type in it.
+    /// Whether no type is registered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -1,4 +1,4 @@
-//! What a failure leads to: one table.
+//! What each error of a handler leads to: one table from [`JobError`] to [`Verdict`].
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use jobs::queue::Verdict;
 /// The longest reason that is kept with a job, in bytes.
 const REASON_MAX_BYTES: usize = 300;
 
-/// How long after it could first run a job waits for servers that are away, without an attempt being counted. A
-/// call that takes a server down each time it is made has to end too.
+/// How long a job waits for stores that are away without using up attempts, counted from when it could first run.
+/// Not without end, because the job itself may be what takes the server down each time.
 const PATIENCE: TimeDelta = TimeDelta::hours(24);
 
-/// How often an attempt failed, and when.
+/// What the backoff is computed from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failure {
-    /// This one counts too.
+    /// Failed attempts, this one included.
     pub(crate) failures: u32,
     pub(crate) now: DateTime<Utc>,
-    /// Uniform in 0..1.
+    /// Jitter, uniform in 0..1.
     pub(crate) random: f64,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn after_failure(error: &JobError, envelope: &Envelope, failure: Fail
         JobError::Fail { code, reason } | JobError::Unusable { code, reason } => {
             Verdict::Discarded { code, reason: shortened(reason) }
         }
-        // As for a tenant that may not run: its other jobs need not find out one by one.
+        // Parks the tenant, so that its other jobs need not find out one by one that the store is away.
         JobError::Unavailable(_) if now - since(envelope) < PATIENCE => {
             Verdict::Parked { reason: shortened(&jobs::error::report(error)) }
         }
@@ -44,12 +44,12 @@ pub(crate) fn after_failure(error: &JobError, envelope: &Envelope, failure: Fail
             Verdict::Discarded { code: "attempts_exhausted", reason: shortened(&reason) }
         }
         JobError::Retry(_) | JobError::Unavailable(_) => retry(wait, error),
-        // What the other side asks for, but spread, so that those it turned away do not come back as one.
+        // The wait that the handler asks for, plus jitter, so that rejected jobs do not all come back at once.
         JobError::RetryAfter { after, .. } => retry(*after + wait.min(*after / 4), error),
     }
 }
 
-/// When the job could first run.
+/// When the job could first run: its due time or its creation, whichever is later.
 fn since(envelope: &Envelope) -> DateTime<Utc> {
     let created_at = envelope.meta.created_at;
     envelope.scheduled_at.map_or(created_at, |at| at.max(created_at))
@@ -59,7 +59,7 @@ fn retry(after: Duration, error: &JobError) -> Verdict {
     Verdict::Retry { after, error: shortened(&jobs::error::report(error)) }
 }
 
-/// The verdict on a job that was refused before its handler.
+/// The verdict on a job that was refused by verification.
 pub(crate) fn after_refusal(refusal: &Refusal) -> Verdict {
     let (code, reason) = (refusal.code(), shortened(&jobs::error::report(refusal)));
     match refusal {
@@ -70,7 +70,7 @@ pub(crate) fn after_refusal(refusal: &Refusal) -> Verdict {
         | Refusal::ForeignQueue
         | Refusal::UnknownTenant => Verdict::Quarantined { code, reason },
         Refusal::Forbidden(_) => Verdict::Discarded { code, reason },
-        // It was there when the job was signed: somebody deleted it, and the job's work with it.
+        // Valid when the job was signed, and deleted or cancelled since: nothing is wrong, and no work is left.
         Refusal::UnknownKb | Refusal::StaleEpoch | Refusal::Cancelled | Refusal::Expired => {
             Verdict::Dropped { reason }
         }

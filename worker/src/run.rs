@@ -1,5 +1,5 @@
-//! The worker: apalis takes jobs from the queue and hands them to the processor. The only file here that
-//! names apalis.
+//! Runs a worker: apalis takes jobs from the queue and hands them to the processor. The only file here that names
+//! apalis.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,7 +24,7 @@ use crate::process::Processor;
 use crate::settings::PoolSettings;
 use crate::tenants::Tenants;
 
-/// How long apalis may take to end after its source has.
+/// How long apalis may take to end after its source has ended.
 const END: Duration = Duration::from_secs(2);
 
 /// A worker whose queue and stores are connected, before it takes its first job. Made by
@@ -39,13 +39,13 @@ pub struct ConnectedWorker {
 }
 
 impl ConnectedWorker {
-    /// Where the worker's jobs wait.
+    /// The worker's queue.
     #[must_use]
     pub fn queue(&self) -> &Queue {
         &self.queue
     }
 
-    /// Where data lives.
+    /// The worker's stores.
     #[must_use]
     pub fn opened(&self) -> &Opened {
         &self.opened
@@ -95,8 +95,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Begins a worker for job types of your own: which queue, which keys sign its jobs, and where data
-    /// lives.
+    /// Configures a worker for job types of your own: `queue` holds its jobs, `keys` sign them, `stores` hold the
+    /// data.
     pub fn builder(queue: QueueConfig, keys: StampKeys, stores: StoresConfig) -> WorkerBuilder {
         WorkerBuilder::new(queue, keys, stores)
     }
@@ -107,20 +107,20 @@ impl Worker {
         &self.enqueuer
     }
 
-    /// Watches how the worker is.
+    /// Readings for health checks and metrics, see [`crate::health`].
     #[must_use]
     pub fn observer(&self) -> WorkerObserver {
         self.queue.observer()
     }
 
-    /// Makes tenants, and contexts for those who act for them.
+    /// Creates tenants, and contexts for the actors that enqueue jobs for them.
     #[must_use]
     pub fn tenants(&self) -> &Tenants {
         &self.tenants
     }
 
-    /// Stops: fetches nothing new, lets running jobs finish until `deadline`, then gives the rest back
-    /// without penalty.
+    /// Graceful shutdown: fetches nothing new, lets running jobs finish until `deadline`, then gives the rest back
+    /// to the queue without counting an attempt.
     pub async fn stop(self, deadline: Duration) {
         self.stop.cancel();
         let report = self.queue.stop(deadline).await;
@@ -132,8 +132,8 @@ impl Worker {
         for task in self.periodic {
             let _ = task.await;
         }
-        // Every job has ended or was given back: nothing is lost if apalis does not notice that its source
-        // did.
+        // Every job has finished or was given back, so nothing is lost if apalis does not notice that its source
+        // ended.
         let _ = self.apalis.stop();
         let abort = self.main.abort_handle();
         if tokio::time::timeout(END, self.main).await.is_err() {
@@ -151,8 +151,7 @@ async fn work(name: WorkerContext, backend: JobBackend, processor: Arc<Processor
     }
 }
 
-/// The processor as the service that apalis calls. Each job is a task of its own, so handlers share all
-/// cores.
+/// The processor as the service that apalis calls. Each job is a task of its own, so that handlers use all cores.
 #[derive(Clone)]
 struct Handler {
     processor: Arc<Processor>,

@@ -1,4 +1,4 @@
-//! Fires schedules: once each, however many workers look.
+//! Fires due schedules: each time once, with any number of workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::periodic::Pace;
 use crate::registry::Registry;
 
-/// How many due schedules are looked at in one beat.
+/// Due schedules read in one round.
 const BATCH: u32 = 100;
 
 /// Looks for due schedules and turns each into a job in its tenant's outbox.
@@ -25,19 +25,19 @@ const BATCH: u32 = 100;
 /// The schedule's template is a stamped envelope. It is verified like any other, so a schedule of a suspended
 /// tenant or of a removed member does not fire, and the job keeps the tenant, actor and role of the template.
 pub struct Scheduler {
-    /// What is due.
+    /// Where due schedules are read and moved on.
     pub schedules: Arc<DueSchedules>,
-    /// Checks templates.
+    /// Verifies templates.
     pub verifier: Verifier,
-    /// Signs the copies.
+    /// Signs the jobs made from templates.
     pub stamper: Stamper,
-    /// Knows the policies of the types.
+    /// Policies of the job types.
     pub registry: Arc<Registry>,
-    /// Knows the tenants' plans.
+    /// Reads the tenants' plans.
     pub stores: Stores,
-    /// What tenants may use.
+    /// What the plans allow.
     pub plans: Arc<Plans>,
-    /// Tells what is due.
+    /// Decides what is due.
     pub clock: SharedClock,
 }
 
@@ -52,8 +52,8 @@ impl Scheduler {
         }
     }
 
-    /// Fires what is due. Returns how many fired here and not elsewhere. What was missed while no worker ran
-    /// fires once.
+    /// Fires what is due. Returns how many schedules this worker fired; those that another worker took first are
+    /// not counted. Times missed while no worker ran are made up for by one job.
     ///
     /// # Errors
     /// When the catalog is not available.
@@ -61,8 +61,7 @@ impl Scheduler {
         let now = self.clock.now();
         let mut fired = 0;
         for due in self.schedules.schedules_due(now, BATCH).await? {
-            // A schedule that cannot fire again is looked at once a day, in case its definition was repaired
-            // by hand.
+            // The cron expression cannot fire again. Look once a day, in case an operator repaired it.
             let next = next_fire(&due.cron, &due.time_zone, now).unwrap_or(now + chrono::Days::new(1));
             match self.copy(&due).await {
                 Ok((job, limits)) => {
@@ -81,7 +80,8 @@ impl Scheduler {
         Ok(fired)
     }
 
-    /// The job of this firing. Its id depends on nothing but the schedule and the time that has come.
+    /// The job of this firing. Its id is derived from schedule and due time, so two workers that fire the same
+    /// schedule make the same job.
     async fn copy(&self, due: &DueSchedule) -> Result<(StampedJob, Limits), Refusal> {
         let policy = |kind: &str, version| self.registry.policy(kind, version);
         let verified = self.verifier.verify_template(&due.template, &due.tenant_id, policy).await?;

@@ -1,4 +1,4 @@
-//! How much a worker takes on. With feature `clap` the settings are flags and environment variables too.
+//! How much work a worker takes on. With feature `clap` the settings are flags and environment variables too.
 
 use std::time::Duration;
 
@@ -44,13 +44,13 @@ impl Default for PoolSettings {
 }
 
 impl PoolSettings {
-    /// [`PoolSettings::lease_s`]
+    /// [`PoolSettings::lease_s`] as a duration.
     #[must_use]
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_s.into())
     }
 
-    /// What reading documents may take.
+    /// The limits of CPU-bound work such as reading documents.
     #[must_use]
     pub fn compute(&self) -> ComputeLimits {
         ComputeLimits {
@@ -60,7 +60,7 @@ impl PoolSettings {
         }
     }
 
-    /// [`PoolSettings::stop_s`]
+    /// [`PoolSettings::stop_s`] as a duration.
     #[must_use]
     pub fn stop(&self) -> Duration {
         Duration::from_secs(self.stop_s.into())

@@ -1,4 +1,4 @@
-//! For programs that embed the worker and bring their own front door: tenants, and who acts for them.
+//! Tenants and contexts for programs that embed the worker and authenticate their users themselves.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use jobs::tenant::{
 use stores::model::{Acceptance, NewTenant, WorkspaceId};
 use stores::{StoreError, Stores, TenantStores};
 
-/// Makes tenants, and contexts for actors whose credentials the embedding program has checked.
+/// Creates tenants, and contexts for actors whose credentials the embedding program has checked.
 #[derive(Clone)]
 pub struct Tenants {
     pub(crate) stores: Stores,
@@ -19,7 +19,7 @@ pub struct Tenants {
     pub(crate) clock: SharedClock,
 }
 
-/// Nobody may act for the tenant now.
+/// Why a context is not granted.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAdmitted {
     /// There is no such tenant.
@@ -28,14 +28,14 @@ pub enum NotAdmitted {
     /// The tenant is closed, or not ready yet.
     #[error("the tenant is {0}")]
     NotActive(TenantStatus),
-    /// The directory could not say.
+    /// The directory did not answer.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
 }
 
 impl Tenants {
-    /// Makes the tenant in this worker's stores, with its first knowledge base, unless it is there. An
-    /// installation that also runs the API makes its tenants there.
+    /// Creates the tenant in this worker's stores, with its first knowledge base, unless it exists. An installation
+    /// that also runs the API creates its tenants there.
     ///
     /// # Errors
     /// When a store is away; call it again then.
@@ -48,18 +48,17 @@ impl Tenants {
         prepare_stores(&stores, now).await?;
         let (from, to) = (TenantStatus::Provisioning, TenantStatus::Active);
         stores.catalog().tenant_status_move(from, to).await?;
-        // The embedding program decides what its tenants may use, and says so to the queue itself.
+        // The embedding program sets its tenants' limits on the queue itself, so the relay must not.
         if let Some(tenant) = stores.catalog().tenant().await? {
             stores.catalog().tenant_settings_applied(tenant.revision).await?;
         }
         Ok(())
     }
 
-    /// The authority of `actor` to act for `tenant` on its first knowledge base.
+    /// A context with which `actor` acts for `tenant` on its first knowledge base.
     ///
-    /// Ask for it only after you have checked who asks: this is what your sign-in leads to. What the actor
-    /// may do is at most what `role` allows and the directory knows of, and every job checks it again when it
-    /// runs.
+    /// Call it only after you have authenticated the actor: nothing here checks credentials. The actor may do at
+    /// most what `role` allows and the directory confirms, and every job checks that again when it runs.
     ///
     /// # Errors
     /// When the tenant is unknown or not active, or the directory is away.
@@ -101,7 +100,7 @@ fn context(who: Authenticated) -> TenantContext {
     TenantContext::for_request(who)
 }
 
-/// Makes the tenant's first knowledge base and prepares every store for it. Every step is "create if absent".
+/// Creates the tenant's first knowledge base and prepares every store for it. Every step is idempotent.
 ///
 /// # Errors
 /// When a store is away; call it again then.

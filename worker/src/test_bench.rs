@@ -1,9 +1,8 @@
-//! Jobs and layers under test: no servers, no waiting, and a clock that the test holds.
+//! Tests for jobs and layers: no servers, no waiting, and a clock that the test moves.
 //!
-//! A [`TestBench`] has a queue in memory and embedded stores in a directory that goes with it. Its jobs go
-//! the way of every job: stamped, fetched, verified against the directory, through the layers to the handler,
-//! finished. Only the servers are missing, and the chance: one job at a time, in an order that depends on
-//! nothing but the calls.
+//! A [`TestBench`] has a queue in memory and embedded stores in a temporary directory. Its jobs take the path of
+//! every job: stamped, fetched, verified against the directory, through the layers to the handler, finished. Jobs
+//! run one at a time, in an order that depends on nothing but the calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +22,10 @@ use crate::tenants::Tenants;
 
 /// When a bench's clock starts: 2026-01-01, midnight UTC.
 const START_MS: i64 = 1_767_225_600_000;
-/// More attempts than a test can mean.
+/// Attempts after which a run counts as endless.
 const ENDLESS: usize = 100_000;
 
-/// A worker for tests. It runs jobs when it is told to.
+/// A worker for tests. It runs jobs only when it is told to.
 ///
 /// ```
 /// # use jobs::{Job, JobError};
@@ -61,16 +60,16 @@ pub struct TestBench {
     opened: Opened,
     tenants: Tenants,
     processor: Processor,
-    // Removed with everything in it when the bench goes.
+    // Deleted with all its files when the bench is dropped.
     _data: TempDir,
 }
 
 impl TestBench {
-    /// A bench for the job types, layers and state that `equip` gives the worker. Let your program use the
-    /// same function, and what is tested is what runs.
+    /// A bench for the job types, layers and state that `equip` gives the worker. Let your program call the same
+    /// function, so that the test covers the program's own setup.
     ///
     /// # Panics
-    /// When there is no room for temporary files.
+    /// When the temporary directory cannot be created.
     pub async fn start(equip: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
         let manual = ManualClock::at(DateTime::from_timestamp_millis(START_MS).unwrap_or_default());
@@ -101,12 +100,12 @@ impl TestBench {
     /// Enqueues a job, due at once.
     ///
     /// # Panics
-    /// When the tenant may not have it.
+    /// When the tenant's limits or permissions do not allow it.
     pub async fn enqueue<J: Job>(&self, tenant: &TenantContext, job: &J) -> JobId {
         self.enqueue_with(tenant, job, EnqueueOptions::default()).await
     }
 
-    /// Enqueues a job that differs from the usual of its type.
+    /// Enqueues a job with options that differ from those of its type.
     ///
     /// # Panics
     /// As [`TestBench::enqueue`].
@@ -120,16 +119,16 @@ impl TestBench {
         enqueued.expect("the tenant may have the job")
     }
 
-    /// For code under test that enqueues by itself.
+    /// An enqueuer for code under test that enqueues by itself.
     #[must_use]
     pub fn enqueuer(&self) -> Enqueuer {
         Enqueuer::for_tests(self.processor.shared.stamper.clone(), self.queue.clone())
     }
 
-    /// Runs jobs, and those that they enqueue, until none may run. What is due later waits for the clock.
+    /// Runs jobs, and those that they enqueue, until none may run now. Jobs that are due later stay in the queue.
     ///
     /// # Panics
-    /// After 100,000 attempts: some job comes back for ever.
+    /// After 100,000 attempts: some job comes back without end.
     pub async fn run_until_empty(&self) -> Report {
         let mut runs = Vec::new();
         let lanes = self.processor.registry.lanes();
@@ -143,8 +142,8 @@ impl TestBench {
         Report { runs, next_in: self.queue.next_in() }
     }
 
-    /// Moves the clock to the moment at which the next job is due, if one waits for it, and runs that and all
-    /// that follows. Again and again until nothing waits: retries to their end.
+    /// Moves the clock to the due time of the next job and runs all that may run then, until the queue is empty:
+    /// retries to their end.
     ///
     /// # Panics
     /// As [`TestBench::run_until_empty`].
@@ -160,8 +159,8 @@ impl TestBench {
         report
     }
 
-    /// A worker claims all that may run now, vanishes, and its lease ends. Jobs to which that happened three
-    /// times are quarantined, as in production, and named.
+    /// Simulates a crash: a worker claims all that may run now and dies, and its leases expire. Returns the jobs
+    /// that were quarantined for it, which happens at the third crash as in production.
     pub async fn crash(&self) -> Vec<JobId> {
         drop(self.queue.claim(&self.processor.registry.lanes(), usize::MAX, usize::MAX));
         self.advance(MemoryQueue::LEASE + Duration::from_millis(1));
@@ -178,19 +177,19 @@ impl TestBench {
         self.clock.advance(by);
     }
 
-    /// The clock that everything on the bench goes by.
+    /// The clock of queue, stores and worker.
     #[must_use]
     pub const fn clock(&self) -> &ManualClock {
         &self.clock
     }
 
-    /// The queue, to look into and to set shares.
+    /// The queue, to inspect it and to set shares.
     #[must_use]
     pub const fn queue(&self) -> &MemoryQueue {
         &self.queue
     }
 
-    /// The stores, to look into.
+    /// The stores, to inspect them.
     #[must_use]
     pub const fn opened(&self) -> &Opened {
         &self.opened
@@ -208,7 +207,7 @@ fn run(job: &FetchedJob, finish: Finish) -> Run {
     }
 }
 
-/// Read without a check, for people.
+/// The job type in an envelope, read without verification and for display only.
 fn kind(wire: &str) -> Option<String> {
     let wire: WireEnvelope = serde_json::from_str(wire).ok()?;
     let envelope: Envelope = serde_json::from_str(wire.job.get()).ok()?;
@@ -220,29 +219,29 @@ fn kind(wire: &str) -> Option<String> {
 pub struct Run {
     /// The job.
     pub id: JobId,
-    /// Whose it is.
+    /// The job's tenant.
     pub tenant: TenantId,
     /// Its type; empty when its envelope cannot be read.
     pub kind: String,
     /// Which attempt it was, 1 for the first.
     pub attempt: u32,
-    /// What became of it.
+    /// The verdict on the attempt.
     pub verdict: Verdict,
     /// Jobs that were enqueued when it ended, without the continuation of a group.
     pub children: Vec<JobId>,
 }
 
-/// What a bench did.
+/// What a bench ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Every attempt, in order.
     pub runs: Vec<Run>,
-    /// How long until time alone makes another job available. `None` when nothing waits for the clock.
+    /// How long until the next delayed job is due. `None` when no job is delayed.
     pub next_in: Option<Duration>,
 }
 
 impl Report {
-    /// The jobs that are done.
+    /// The jobs that completed.
     #[must_use]
     pub fn completed(&self) -> Vec<JobId> {
         self.of(|verdict| matches!(verdict, Verdict::Completed).then_some(()))
@@ -251,7 +250,7 @@ impl Report {
             .collect()
     }
 
-    /// The jobs that will be tried again, and why. One that failed twice is in it twice.
+    /// The jobs that will be tried again, with the error. A job that failed twice is listed twice.
     #[must_use]
     pub fn retried(&self) -> Vec<(JobId, String)> {
         self.of(|verdict| match verdict {
@@ -260,7 +259,7 @@ impl Report {
         })
     }
 
-    /// The jobs that were given up, each with a code and the reason.
+    /// The jobs that were discarded, each with code and reason.
     #[must_use]
     pub fn discarded(&self) -> Vec<(JobId, &'static str, String)> {
         let given_up = self.of(|verdict| match verdict {
@@ -270,7 +269,7 @@ impl Report {
         given_up.into_iter().map(|(id, (code, reason))| (id, code, reason)).collect()
     }
 
-    /// The jobs that were refused before any layer or handler saw them, each with the reason: quarantined,
+    /// The jobs that verification refused before any layer or handler saw them, each with the reason: quarantined,
     /// parked or dropped.
     #[must_use]
     pub fn refused(&self) -> Vec<(JobId, String)> {

@@ -2,8 +2,8 @@
 //!
 //! A record is a header that the scripts rewrite, then the payload, which nothing touches:
 //! `2`, or `3` once it was redriven · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) ·
-//! epoch (4) · lane `\n` partition `\n` note `\n` payload. `lua/01_jobs.lua` reads and writes the same, and fills in the
-//! epoch.
+//! epoch (4) · lane `\n` partition `\n` note `\n` payload. `lua/01_jobs.lua` reads and writes the same, and fills in
+//! the epoch.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;

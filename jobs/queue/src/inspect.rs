@@ -283,8 +283,8 @@ impl Queue {
     /// Most jobs that are looked at for one page.
     pub const LOOKED_AT: usize = 5_000;
 
-    /// One page of a partition's open jobs that match `filter`: at most `limit`, after what `after` says. What cannot be
-    /// read is not among them.
+    /// One page of a partition's open jobs that match `filter`: at most `limit`, after what `after` says. What cannot
+    /// be read is not among them.
     ///
     /// # Errors
     /// When Redis fails.

@@ -106,7 +106,8 @@ impl Queue {
     }
 
     /// Adds jobs that run one after the other: when one fails for good or is cancelled, the rest is cancelled. Each
-    /// but the last has to be a member of [`GroupId::after`](crate::GroupId::after) itself, for which the next one waits.
+    /// but the last has to be a member of [`GroupId::after`](crate::GroupId::after) itself, for which the next one
+    /// waits.
     ///
     /// # Errors
     /// As for [`Queue::push`].

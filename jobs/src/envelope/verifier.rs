@@ -41,7 +41,7 @@ pub enum Refusal {
     #[error("the actor no longer has the permission {0}")]
     Forbidden(Permission),
     /// All of the tenant's work was cancelled after this job was stamped.
-    #[error("the tenant's work was called off")]
+    #[error("the tenant's work was cancelled")]
     StaleEpoch,
     /// The job was cancelled after it was stamped, alone or with all of the tenant's work.
     #[error("the job was cancelled")]

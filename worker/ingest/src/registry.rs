@@ -9,12 +9,12 @@ use worker::{Registry, WorkerBuilder};
 
 use crate::tools::{ExtractionSettings, Tools};
 
-/// Owner of the handlers in this crate, whose job types are those of crate `jobs`: the API enqueues them too.
+/// Owner of the handlers in this crate. Their job types are in crate `jobs`, because the API enqueues them too.
 #[derive(Debug)]
 pub enum Product {}
 
-/// The product's own types. A [`JobKind`] without an arm here does not compile, and an arm whose type has
-/// no [`worker::Handler`], or no answer to what starting it again means ([`worker::Reopen`]), does not either.
+/// The product's job types. A [`JobKind`] without an arm here does not compile, nor does an arm whose type has no
+/// [`worker::Handler`] or no [`worker::Reopen`].
 #[must_use]
 pub fn registry() -> Registry {
     JobKind::ALL.iter().fold(Registry::empty(), |registry, kind| match kind {
@@ -29,11 +29,11 @@ pub fn registry() -> Registry {
     })
 }
 
-/// Gives a worker the product's job types, in place of those registered so far, and the [`Tools`] that their handlers
-/// need.
+/// Gives a worker the product's job types, in place of those registered so far, and the [`Tools`] that their
+/// handlers need.
 ///
 /// # Errors
-/// When the settings of the language model do not fit together.
+/// When the settings of the language model contradict each other.
 pub fn equip(worker: WorkerBuilder, extraction: &ExtractionSettings) -> anyhow::Result<WorkerBuilder> {
     Ok(worker.registry(registry()).state(Tools::new(extraction)?))
 }

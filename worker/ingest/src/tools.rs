@@ -1,4 +1,4 @@
-//! What the product's handlers work with besides stores, and the settings that choose it.
+//! What the product's handlers need besides stores, and the settings that choose it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl ExtractionSettings {
     }
 }
 
-/// What all jobs of a worker share. It holds no tenant's data. Handlers reach it with
+/// Shared by all jobs of a worker, so it holds no tenant's data. Handlers get it with
 /// [`worker::JobContext::state`].
 #[derive(Clone)]
 pub struct Tools {
@@ -64,10 +64,10 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// The tools that the settings ask for.
+    /// The tools that the settings choose.
     ///
     /// # Errors
-    /// When the settings of the language model do not fit together.
+    /// When the settings of the language model contradict each other.
     pub fn new(settings: &ExtractionSettings) -> anyhow::Result<Self> {
         let extractor: Arc<dyn Extractor> = match settings.openai() {
             Some(settings) => Arc::new(OpenAiExtractor::new(&settings)?),
@@ -90,7 +90,7 @@ mod tests {
         extraction: ExtractionSettings,
     }
 
-    /// A program that embeds the worker begins with the same as one that is started without flags.
+    /// The defaults for a program that embeds the worker equal those of a start without flags.
     #[test]
     fn what_is_not_said_is_the_same_in_code_and_on_the_command_line() {
         let command = Program::command().mut_args(|arg| arg.env(None::<&str>));

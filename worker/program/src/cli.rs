@@ -1,4 +1,4 @@
-//! The commands of the program, and when it is asked to end.
+//! The commands of the program, and the signals that end it.
 
 use api_thin::program::ApiCommand;
 use clap::{Parser, Subcommand};
@@ -54,7 +54,7 @@ impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// Whatever keeps the command from doing its work, with the setting to change where one is to blame.
+    /// When the command cannot do its work; the text names the setting to change where one is the cause.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Dev(dev) => dev.run().await,
@@ -73,7 +73,7 @@ impl Cli {
 /// Returns at the first Ctrl-C or `SIGTERM`.
 ///
 /// # Errors
-/// When the operating system does not let us listen.
+/// When the signal handler cannot be installed.
 pub(crate) async fn asked_to_stop() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -23,30 +23,30 @@ use crate::cli::asked_to_stop;
 use crate::dev_secrets::DevSecrets;
 use crate::system::{System, SystemOptions};
 
-/// How to run the development system.
+/// Options of the development system.
 #[derive(Debug, Clone)]
 pub struct DevOptions {
-    /// What the program is called in the message to one that wants the same directory.
+    /// Name of the program, shown to another program that wants the same directory.
     pub program: &'static str,
     /// Where the API listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Directory for everything.
+    /// Directory for all data.
     pub data_dir: PathBuf,
-    /// Where originals go; into the directory unless set.
+    /// URL of the blob store; below the data directory unless set.
     pub blobs_url: Option<String>,
     /// Use this Redis instead of starting one.
     pub redis_url: Option<SecretString>,
-    /// How many parts the queue has.
+    /// Number of shards of the queue.
     pub shards: Option<u16>,
-    /// Keys that are not to be made.
+    /// Keys given by the user; the others are generated.
     pub secrets: SecretSettings,
-    /// How much the worker takes on.
+    /// Concurrency and limits of the worker.
     pub pool: PoolSettings,
-    /// Who finds entities.
+    /// Which extractor finds entities.
     pub extraction: ExtractionSettings,
-    /// What tenants may use.
+    /// The plans of tenants.
     pub plans: Plans,
-    /// How the API behaves.
+    /// Settings of the API.
     pub api: ApiRules,
 }
 
@@ -56,16 +56,16 @@ pub struct DevSystem {
     redis: Option<LocalRedis>,
     secrets: DevSecrets,
     data_dir: PathBuf,
-    // Given up last: until then the directory is in use.
+    // Dropped last: until then the directory is in use.
     _lock: DataDirLock,
 }
 
 impl DevSystem {
-    /// Takes the data directory, starts Redis, if none was named, and then everything else.
+    /// Locks the data directory, starts Redis unless a URL is given, and then everything else.
     ///
     /// # Errors
-    /// When another program uses the data directory, before anything in it was touched; when `redis-server` is missing,
-    /// the address is taken, or the data directory cannot be used.
+    /// When another program uses the data directory, before anything in it was touched; when `redis-server` is
+    /// missing, the address is taken, or the data directory cannot be used.
     pub async fn start(options: DevOptions) -> anyhow::Result<Self> {
         let DevOptions { program, listen, data_dir, redis_url, pool, extraction, plans, api, .. } = options;
         let holder = Holder { program, since: SystemClock.now() };
@@ -101,32 +101,32 @@ impl DevSystem {
         Ok(Self { system, redis, secrets, data_dir, _lock: lock })
     }
 
-    /// Where the API listens.
+    /// The address on which the API listens.
     #[must_use]
     pub fn url(&self) -> String {
         self.system.url()
     }
 
-    /// The system's keys.
+    /// The keys of the system, given or generated.
     #[must_use]
     pub fn secrets(&self) -> &DevSecrets {
         &self.secrets
     }
 
-    /// Where everything is kept.
+    /// The data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// How to look into Redis.
+    /// A command line with which to inspect Redis.
     #[must_use]
     pub fn redis_display(&self) -> String {
         let own = self.redis.as_ref().map(|redis| format!("redis-cli -s {}", redis.socket().display()));
         own.unwrap_or_else(|| "as in REDIS_URL".to_owned())
     }
 
-    /// Returns when the system cannot go on, because its own Redis died for good, and says why.
+    /// Returns when the system cannot continue because its own Redis died for good, with the reason.
     pub async fn broken(&self) -> String {
         match &self.redis {
             Some(redis) => redis.gone().await,
@@ -134,7 +134,7 @@ impl DevSystem {
         }
     }
 
-    /// Stops everything, Redis last.
+    /// Stops everything, Redis last. Waits for running jobs up to the worker's stop limit.
     pub async fn stop(self) {
         self.system.stop().await;
         if let Some(redis) = self.redis {
@@ -142,14 +142,13 @@ impl DevSystem {
         }
     }
 
-    /// Stops everything without waiting for jobs, which have no queue to go back to. They run again after the next
-    /// start.
+    /// Stops everything without waiting for jobs, because their queue is gone. They run again after the next start.
     pub async fn abandon(self) {
         self.system.abandon().await;
     }
 }
 
-/// Settings of the other programs that this one has no use for.
+/// Settings of other commands, which `dev` ignores.
 const SERVERS: [&str; 3] = ["POSTGRES_URL", "MONGO_URL", "NEO4J_URL"];
 
 /// Runs the whole system in this process.

@@ -1,4 +1,4 @@
-//! Secrets of a development system: made once, kept in its data directory.
+//! Secrets of a development system: generated once, kept in its data directory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,21 +14,21 @@ use secrecy::{ExposeSecret, SecretString};
 const NAMES: [&str; 4] =
     ["TENANTRY_STAMP_KEYS", "TENANTRY_OPERATOR_KEY", "TENANTRY_JWT_SECRET", "TENANTRY_KEY_SECRET"];
 
-/// The secrets that a production system gets from its environment.
+/// The secrets that a production system takes from its environment.
 #[derive(Debug, Clone)]
 pub struct DevSecrets {
-    /// Signs stamps.
+    /// Keys that sign stamps.
     pub stamp_keys: SecretString,
-    /// Lets the operator in.
+    /// The operator's API key.
     pub operator_key: SecretString,
-    /// Signs and checks user tokens.
+    /// Key that signs and verifies user tokens.
     pub jwt_secret: SecretString,
-    /// Derives API keys.
+    /// Key from which API keys are derived.
     pub key_secret: SecretString,
 }
 
 impl DevSecrets {
-    /// Reads `secrets.env` in `dir`, or makes it. Only its owner can read the file.
+    /// Reads `secrets.env` in `dir`, or generates it. Only its owner can read the file.
     ///
     /// # Errors
     /// When the file cannot be read or written, or lacks a secret.
@@ -62,7 +62,7 @@ impl DevSecrets {
 }
 
 impl DevSecrets {
-    /// The same, but for those that are set.
+    /// These secrets, with those that are set in `settings` replaced.
     #[must_use]
     pub fn or_given(self, given: &SecretSettings) -> Self {
         Self {

@@ -30,7 +30,7 @@ pub struct HealthSettings {
 }
 
 impl HealthSettings {
-    /// Listens, if an address was given.
+    /// Binds the listener, if an address is configured.
     ///
     /// # Errors
     /// When the address is taken; the text names the setting.
@@ -42,9 +42,9 @@ impl HealthSettings {
     }
 }
 
-/// Serves `/healthz` (the process is alive), `/readyz` (the queue answered lately and keeps what it is given) and
-/// `/metrics` until `stop`. Silent clients are closed to make room for others, so that they do not make the worker look
-/// dead.
+/// Serves `/healthz` (the process is alive), `/readyz` (the queue answered lately and its Redis evicts nothing) and
+/// `/metrics` until `stop`. Idle connections are closed to make room for others, so that they cannot make the
+/// worker look dead.
 pub async fn serve(listener: TcpListener, worker: WorkerObserver, stop: CancellationToken) {
     match Connections::new(ConnectionLimits::of_health_checks(), Vec::new()) {
         Ok(connections) => listen(listener, router(worker), Arc::new(connections), stop).await,

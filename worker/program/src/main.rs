@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use api_thin::program::{parse, run};
 use tenantry::cli::Cli;
 
-/// A third of a worker's time on the queue went into the system's allocator.
+/// The system's allocator took a third of a worker's time on the queue.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

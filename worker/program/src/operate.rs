@@ -1,4 +1,4 @@
-//! Commands of an operator that do one thing and end.
+//! One-off commands of an operator.
 
 use api_thin::InvalidConfig;
 #[cfg(feature = "postgres")]

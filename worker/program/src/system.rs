@@ -1,4 +1,4 @@
-//! API, worker and scheduler in one process: what `tenantry dev`, the demo and the tests run.
+//! API, worker and scheduler in one process, as `tenantry dev`, the demo and the tests run them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,26 +21,26 @@ use worker::{ConnectedWorker, StartError, Worker, WorkerBuilder};
 
 use crate::dev_secrets::DevSecrets;
 
-/// What a system is made of.
+/// Options of a system.
 #[derive(Debug, Clone)]
 pub struct SystemOptions {
     /// Where the API listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where data lives.
+    /// The stores of all tenants.
     pub stores: StoresConfig,
-    /// Where jobs wait: systems that share a Redis differ in the prefix of its keys.
+    /// The job queue. Systems that share a Redis differ in the key prefix.
     pub queue: QueueConfig,
-    /// Keys and tokens.
+    /// Signing keys and credentials.
     pub secrets: DevSecrets,
-    /// How much the worker takes on.
+    /// Concurrency and limits of the worker.
     pub pool: PoolSettings,
-    /// Who finds entities.
+    /// Which extractor finds entities.
     pub extraction: ExtractionSettings,
-    /// What tenants may use.
+    /// The plans of tenants.
     pub plans: Plans,
-    /// How the API behaves.
+    /// Settings of the API.
     pub api: ApiRules,
-    /// Tells the time.
+    /// The clock of API and worker.
     pub clock: SharedClock,
 }
 
@@ -57,10 +57,10 @@ pub struct System {
 }
 
 impl System {
-    /// Starts everything. When it returns, the API answers.
+    /// Starts API and worker. The API accepts requests when this returns.
     ///
     /// # Errors
-    /// When something does not answer or is not set up; the text names the setting and the fix.
+    /// When a server does not answer or is not set up; the text names the setting and the fix.
     pub async fn start(options: SystemOptions) -> anyhow::Result<Self> {
         let SystemOptions { listen, stores, queue, secrets, pool, extraction, .. } = options;
         let SystemOptions { plans, api, clock, .. } = options;
@@ -90,38 +90,38 @@ impl System {
         Ok(Self { address, queue, opened, stamper, worker, api, stop_api, stop_deadline })
     }
 
-    /// Where the API listens.
+    /// The address on which the API listens.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The queue.
+    /// The job queue.
     #[must_use]
     pub fn queue(&self) -> &Queue {
         &self.queue
     }
 
-    /// The stores.
+    /// The stores of all tenants.
     #[must_use]
     pub fn opened(&self) -> &Opened {
         &self.opened
     }
 
-    /// Signs with this system's keys.
+    /// Signs jobs with this system's keys.
     #[must_use]
     pub fn stamper(&self) -> &Stamper {
         &self.stamper
     }
 
-    /// Stops without waiting for anything that runs.
+    /// Stops without waiting for running jobs or requests.
     pub async fn abandon(self) {
         self.stop_api.cancel();
         self.api.abort();
         self.worker.stop(Duration::ZERO).await;
     }
 
-    /// Stops the API first, so that nothing new comes in, and then the worker.
+    /// Stops the API first, so that no new jobs are accepted, and then the worker.
     pub async fn stop(self) {
         self.stop_api.cancel();
         let _ = self.api.await;
@@ -129,7 +129,7 @@ impl System {
     }
 }
 
-/// Connects a worker. What keeps it from that is named by its setting.
+/// Connects a worker. Errors name the setting that has to change.
 pub(crate) async fn connect(
     worker: WorkerBuilder,
     redis_url: &SecretString,

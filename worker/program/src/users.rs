@@ -1,4 +1,4 @@
-//! Taking over users from elsewhere.
+//! Imports users from another system.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use stores::model::{KeyPlaced, MemberPlaced, OverQuota, Place, PlaceChange, User, UserChange, UserName};
 use stores::{Holder, Opened, StoreError};
 
-/// A `users.json` that was read and checked.
+/// A users file that was read and validated.
 #[derive(Debug)]
 pub struct UsersFile {
     entries: Vec<Entry>,
@@ -35,19 +35,19 @@ struct Entry {
 #[derive(Debug)]
 enum ImportedKey {
     None,
-    /// One of ours.
+    /// A key of this product, which names its tenant.
     Ours(ApiKey),
-    /// One that does not say whose it is, so that nobody could look it up.
+    /// Any other key. It does not name its tenant, so the API could not find it.
     Foreign,
 }
 
-/// Why a file is not taken. Repeats neither hashes nor keys.
+/// Why a file is rejected. Contains neither hashes nor keys.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidUsers {
-    /// It is not what was expected.
+    /// The JSON has another form.
     #[error("expected a JSON array of objects with username, password_hash, workspace and api_key")]
     Json(#[source] serde_json::Error),
-    /// An entry cannot be used.
+    /// An entry is invalid.
     #[error("entry {number}: {problem}")]
     Entry {
         /// Counted from 1.
@@ -69,10 +69,10 @@ struct Line {
 }
 
 impl UsersFile {
-    /// Reads a file and checks every entry.
+    /// Reads a file and validates every entry.
     ///
     /// # Errors
-    /// When one entry cannot be used, and which.
+    /// At the first invalid entry, with its number.
     pub fn read(json: &[u8]) -> Result<Self, InvalidUsers> {
         let lines: Vec<Line> = serde_json::from_slice(json).map_err(InvalidUsers::Json)?;
         let mut seen = HashSet::new();
@@ -113,46 +113,46 @@ impl Line {
     }
 }
 
-/// Takes over users.
+/// An import of users into the stores.
 pub struct Import<'a> {
-    /// Where to.
+    /// The stores to import into.
     pub opened: &'a Opened,
-    /// How many members a tenant may have.
+    /// Plans, for the number of members that a tenant may have.
     pub plans: &'a Plans,
-    /// What they become in their workspaces.
+    /// The role of imported members in their workspaces.
     pub role: Role,
     /// The present moment.
     pub now: DateTime<Utc>,
 }
 
-/// What was done to one user.
+/// The result for one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
-    /// For people.
+    /// One line for display.
     pub line: String,
-    /// Whether something of it was refused, because of what is in the tenant.
+    /// Whether a part was rejected because of the state of the tenant: no room, or a name in use.
     pub refused: bool,
 }
 
-/// Why users were not taken over.
+/// Why an import failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// A workspace is no tenant; nothing was changed.
+    /// A workspace is not a tenant here; nothing was changed.
     #[error("the workspace {0} of {1} is no tenant here: make it first")]
     NoTenant(TenantId, String),
-    /// The catalog failed; run it again.
+    /// The catalog failed; the import may be run again.
     #[error("the catalog failed: run the import again")]
     Store(#[from] StoreError),
-    /// The directory failed; run it again.
+    /// The directory failed; the import may be run again.
     #[error("the catalog failed: run the import again")]
     Directory(#[from] DirectoryError),
 }
 
 impl Import<'_> {
-    /// Takes over every user of the file, and says what was done to each.
+    /// Imports every user of the file, and returns one result for each. May be run again.
     ///
     /// # Errors
-    /// When a workspace is not there, or the catalog fails.
+    /// When a workspace does not exist, or the catalog fails.
     pub async fn run(&self, file: &UsersFile) -> Result<Vec<Said>, Refused> {
         for Entry { user, workspace, .. } in &file.entries {
             if let Some(tenant) = workspace

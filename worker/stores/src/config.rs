@@ -1,31 +1,31 @@
-//! Which stores to use: a choice of configuration, never of code.
+//! The choice of stores, which is configuration only.
 
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-/// Where the stores are.
+/// Which stores to use, and where they are.
 #[derive(Debug, Clone)]
 pub struct StoresConfig {
     /// The catalog, documents and index.
     pub backends: Backends,
-    /// Where originals go: `s3://bucket/prefix`, or `None` for `blobs/` in the data directory.
+    /// Where originals are stored: `s3://bucket/prefix`, or `None` for `blobs/` in the data directory.
     pub blobs_url: Option<String>,
     /// Local data: SQLite files and local blobs.
     pub data_dir: PathBuf,
-    /// Redis, for the cache and for news that the directory's cache is stale.
+    /// Redis, for the cache and for invalidation messages to directory caches.
     pub redis_url: SecretString,
 }
 
 impl StoresConfig {
-    /// Files in `data_dir` for everything, and the Redis at `redis_url` for what may be lost.
+    /// Embedded stores: files in `data_dir`, and the Redis at `redis_url` for the cache.
     #[must_use]
     pub const fn embedded(data_dir: PathBuf, redis_url: SecretString) -> Self {
         Self { backends: Backends::Embedded, blobs_url: None, data_dir, redis_url }
     }
 }
 
-/// What holds catalog, documents and index.
+/// The kind of stores for catalog, documents and index.
 #[derive(Debug, Clone)]
 pub enum Backends {
     /// SQLite files in the data directory: one for the catalog, one for each tenant.
@@ -43,7 +43,7 @@ pub enum Backends {
     },
 }
 
-/// What the settings say about servers, as they were given.
+/// The settings about servers, as given.
 #[derive(Debug, Clone, Default)]
 pub struct ServerSettings {
     /// `POSTGRES_URL`
@@ -59,16 +59,16 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// Whether a server is named.
+    /// Whether any server is configured.
     #[must_use]
     pub const fn is_any(&self) -> bool {
         self.postgres_url.is_some() || self.mongo_url.is_some() || self.neo4j_url.is_some()
     }
 
-    /// Embedded stores when no server is named, else PostgreSQL with the servers that are named beside it.
+    /// Embedded stores when no server is configured, else PostgreSQL with the other configured servers.
     ///
     /// # Errors
-    /// When a server is named without PostgreSQL, or a URL and a choice contradict each other.
+    /// When a server is configured without PostgreSQL, or a URL and a choice contradict each other.
     pub fn backends(&self) -> Result<Backends, InvalidStores> {
         let mongo_url =
             chosen(("TENANTRY_DOCUMENTS", &self.documents), "mongo", ("MONGO_URL", &self.mongo_url))?;
@@ -85,7 +85,7 @@ impl ServerSettings {
     }
 }
 
-/// The URL of the server that is chosen; `None` when SQL is.
+/// The URL of the server, if it is chosen; `None` when SQL is.
 fn chosen(
     (choice_name, choice): (&'static str, &Option<String>),
     server: &str,
@@ -111,7 +111,7 @@ fn setting(setting: &'static str, problem: &str) -> InvalidStores {
     InvalidStores::Setting { setting, problem: problem.to_owned() }
 }
 
-/// Stores that cannot be opened: one sentence that says which setting, its value without credentials, and what to do.
+/// Why the stores cannot be opened: one sentence with the setting, its value without credentials, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidStores {
     /// A setting is missing or cannot be read.
@@ -122,12 +122,12 @@ pub enum InvalidStores {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// The store that a setting points to does not answer or refuses.
+    /// The store that a setting points to does not answer, or refuses the connection.
     #[error("{setting}: {problem}")]
     Unreachable {
         /// The environment variable.
         setting: &'static str,
-        /// Which store, what it said, and what to do.
+        /// Which store, its error, and what to do.
         problem: String,
     },
     /// The start-up self-test saw one tenant's row as another tenant.
@@ -141,7 +141,7 @@ pub enum InvalidStores {
 }
 
 impl InvalidStores {
-    /// A setting that asks for what was not compiled in.
+    /// The error for a setting that needs a feature that was not compiled in.
     #[cfg(not(all(feature = "mongo", feature = "neo4j", feature = "postgres", feature = "s3")))]
     pub(crate) fn not_compiled_in(name: &'static str, feature: &str) -> Self {
         let problem = format!(

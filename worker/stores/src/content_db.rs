@@ -1,4 +1,4 @@
-//! Where a tenant's texts and index are.
+//! The database of a tenant's texts and index.
 
 use jobs::tenant::TenantId;
 
@@ -7,7 +7,7 @@ use crate::deadline::CALL;
 use crate::embedded::{TenantFiles, call};
 use crate::ports::StoreResult;
 
-/// One database for all tenants, or a file for each.
+/// One database for all tenants, or one file for each.
 #[derive(Clone)]
 pub(crate) enum ContentDb {
     /// The catalog's PostgreSQL.
@@ -18,7 +18,7 @@ pub(crate) enum ContentDb {
 }
 
 impl ContentDb {
-    /// The tenant's rows. Opens its file if it is not open, and makes it if there is none.
+    /// A view of the tenant's rows. Creates and opens the tenant's file if needed.
     pub(crate) async fn view(&self, tenant: &TenantId, operation: &'static str) -> StoreResult<View> {
         match self {
             #[cfg(feature = "postgres")]
@@ -30,8 +30,8 @@ impl ContentDb {
         }
     }
 
-    /// Removes the tenant's file with everything in it. Returns whether there is one; if not, its rows have to be
-    /// deleted.
+    /// Deletes the tenant's file with all its data. Returns whether the tenants have files; if not, the caller has
+    /// to delete the rows.
     pub(crate) async fn file_remove(&self, tenant: &TenantId, operation: &'static str) -> StoreResult<bool> {
         match self {
             #[cfg(feature = "postgres")]

@@ -1,7 +1,7 @@
-//! The data directory: readable to its owner only, and who uses it.
+//! The data directory: accessible to its owner only, and locked by the programs that use it.
 //!
-//! A program with a Redis of its own must be alone in its directory: the jobs of a catalog that two programs with two
-//! queues share would be lost to either. Programs that share a Redis may share the directory too.
+//! A program with its own Redis must use its directory exclusively: if two programs with two queues shared a
+//! catalog, jobs would be lost. Programs that share a Redis may share the directory too.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
@@ -14,8 +14,8 @@ use crate::config::InvalidStores;
 
 pub(crate) const SETTING: &str = "TENANTRY_DATA_DIR";
 
-/// Makes `path` a directory that only its owner may enter. One that exists stays as it is: it may hold other
-/// things too.
+/// Creates the directory `path`, accessible to its owner only. An existing one keeps its mode, because it may hold
+/// other files too.
 ///
 /// # Errors
 /// When it cannot be made.
@@ -24,10 +24,10 @@ pub(crate) fn ensure(path: &Path) -> Result<(), InvalidStores> {
     made.map_err(|error| unusable(path, &error))
 }
 
-/// Makes `path`, a directory of ours alone, one that only its owner may enter, whatever it was before.
+/// Makes `path` a directory that is accessible to its owner only, whatever its mode was.
 ///
 /// # Errors
-/// When it cannot be made, or belongs to someone else.
+/// When it cannot be made, or belongs to another user.
 pub(crate) fn private_dir(path: &Path) -> Result<PathBuf, InvalidStores> {
     ensure(path)?;
     let closed = fs::set_permissions(path, Permissions::from_mode(0o700));
@@ -35,13 +35,13 @@ pub(crate) fn private_dir(path: &Path) -> Result<PathBuf, InvalidStores> {
     Ok(path.to_owned())
 }
 
-/// Makes `path` a file that only its owner may read, unless it exists. Files that `SQLite` puts beside it get
-/// its mode.
+/// Creates the file `path`, readable to its owner only, unless it exists. Files that `SQLite` puts beside it get
+/// the same mode.
 pub(crate) fn private_file(path: &Path) -> io::Result<()> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
 }
 
-/// A part of the data directory that cannot be used.
+/// The error for a part of the data directory that cannot be used.
 pub(crate) fn unusable(path: &Path, error: &io::Error) -> InvalidStores {
     let fix = match error.kind() {
         ErrorKind::AlreadyExists => "is a file: name a directory".to_owned(),
@@ -63,10 +63,10 @@ pub(crate) fn unusable(path: &Path, error: &io::Error) -> InvalidStores {
     InvalidStores::Unreachable { setting: SETTING, problem: format!("{} {fix}", path.display()) }
 }
 
-/// Holds the lock. No process is started with this name.
+/// The lock file. No other file of the data directory has this name.
 const FILE: &str = "lock";
 
-/// A program that uses a data directory, for the message to the next one.
+/// A program that uses a data directory, as named in the error of the next one.
 #[derive(Debug, Clone, Copy)]
 pub struct Holder<'a> {
     /// The program, such as `tenantry dev`.
@@ -75,26 +75,25 @@ pub struct Holder<'a> {
     pub since: DateTime<Utc>,
 }
 
-/// A data directory in use. It is free again when this value is dropped, or the process ends in whatever way.
+/// The lock of a data directory. Released when this value is dropped, and by the system when the process ends.
 #[derive(Debug)]
 pub struct DataDirLock {
     _file: File,
 }
 
 impl DataDirLock {
-    /// Takes the directory for one program alone, and makes it if needed.
+    /// Locks the directory exclusively, and creates it if needed.
     ///
     /// # Errors
-    /// When another program uses it, which the error names, or when it is no directory that this user may write to.
+    /// When another program uses it, which the error names, or when this user cannot write to it.
     pub fn alone(directory: &Path, holder: Holder<'_>) -> Result<Self, InvalidStores> {
         Self::take(directory, holder, File::try_lock)
     }
 
-    /// Takes the directory for one of several programs that share a Redis, and makes it if needed.
+    /// Locks the directory together with other programs that share a Redis, and creates it if needed.
     ///
     /// # Errors
-    /// When a program that must be alone uses it, which the error names, or when it is no directory that this user may
-    /// write to.
+    /// When a program holds it exclusively, which the error names, or when this user cannot write to it.
     pub fn shared(directory: &Path, holder: Holder<'_>) -> Result<Self, InvalidStores> {
         Self::take(directory, holder, File::try_lock_shared)
     }
@@ -141,7 +140,7 @@ fn write(file: &mut File, holder: Holder<'_>) -> io::Result<()> {
     write!(file, "`{}` (process {}, since {since})", holder.program, std::process::id())
 }
 
-/// The holder, as it wrote itself down. It may be about to.
+/// The holder, as written by itself; empty if it has not done so yet.
 fn read(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.take(1_000).read_to_string(&mut text));
@@ -153,7 +152,7 @@ mod data_dir_tests {
     use super::*;
 
     #[test]
-    fn nobody_else_may_look() {
+    fn no_other_user_may_look() {
         let base = tempfile::tempdir().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let dir = private_dir(&base.path().join("a/b")).unwrap();

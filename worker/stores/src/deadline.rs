@@ -1,13 +1,13 @@
-//! No call into a store waits for ever.
+//! Deadlines of calls into stores.
 
 use std::time::Duration;
 
 use crate::error::{FaultKind, StoreError};
 use crate::ports::StoreResult;
 
-/// How long one call may take: reads and single writes.
+/// Deadline of reads and single writes.
 pub(crate) const CALL: Duration = Duration::from_secs(15);
-/// How long one call may take that moves a whole document: its blob, its chunks, its part of the graph.
+/// Deadline of calls that move a whole document: its blob, its chunks, its part of the graph.
 pub(crate) const BULK: Duration = Duration::from_secs(120);
 
 /// The store did not answer in time.
@@ -15,7 +15,7 @@ pub(crate) const BULK: Duration = Duration::from_secs(120);
 #[error("no answer within {0:?}")]
 pub(crate) struct DeadlinePassed(Duration);
 
-/// Runs `call`; when `limit` is over, gives up with a passing fault.
+/// Runs `call`; when `limit` is over, drops it and returns an error that can be retried.
 pub(crate) async fn within<T>(
     operation: &'static str,
     limit: Duration,
@@ -24,7 +24,7 @@ pub(crate) async fn within<T>(
     tokio::time::timeout(limit, call).await.map_err(|_| late(operation, limit))?
 }
 
-/// The fault of an `operation` that did not end within `limit`. A small call that hangs says that the store is
+/// The error of an `operation` that did not end within `limit`. A small call that hangs means that the store is
 /// away; one that moves a whole document may just be too large.
 pub(crate) fn late(operation: &'static str, limit: Duration) -> StoreError {
     let kind = if limit <= CALL { FaultKind::Unavailable } else { FaultKind::Transient };

@@ -1,5 +1,5 @@
-//! The servers read and written directly, past every port and every scope, for tests that compare what a
-//! tenant is shown with what is there.
+//! Direct access to the servers, past every port and tenant scope, for tests that compare what a tenant sees with
+//! what is stored.
 
 #[cfg(feature = "mongo")]
 use mongodb::bson::{Document, doc};
@@ -14,11 +14,11 @@ use sqlx::postgres::PgPoolOptions;
 #[cfg(feature = "postgres")]
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
-/// What a driver said.
+/// A driver's error.
 pub type DirectError = Box<dyn std::error::Error + Send + Sync>;
 
 #[cfg(feature = "postgres")]
-/// PostgreSQL as any role.
+/// A PostgreSQL connection as any role.
 #[derive(Clone)]
 pub struct DirectPostgres {
     pool: PgPool,
@@ -42,14 +42,14 @@ impl DirectPostgres {
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    /// Runs statements in one transaction and keeps what they did.
+    /// Runs statements in one transaction and commits.
     pub async fn execute(&self, statements: &str) -> Result<(), DirectError> {
         let mut tx = self.pool.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Runs one statement that no transaction may contain, such as `create database`.
+    /// Runs one statement that cannot run in a transaction, such as `create database`.
     pub async fn execute_alone(&self, statement: &str) -> Result<(), DirectError> {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&self.pool).await?;
         Ok(())
@@ -62,7 +62,7 @@ impl DirectPostgres {
 }
 
 #[cfg(feature = "mongo")]
-/// The database of texts and extractions.
+/// The MongoDB database of texts and extractions.
 #[derive(Clone)]
 pub struct DirectMongo {
     database: Database,
@@ -112,7 +112,7 @@ impl DirectMongo {
 }
 
 #[cfg(feature = "neo4j")]
-/// The graph server.
+/// The Neo4j server.
 #[derive(Clone)]
 pub struct DirectNeo4j {
     graph: Graph,
@@ -120,7 +120,7 @@ pub struct DirectNeo4j {
 
 #[cfg(feature = "neo4j")]
 impl DirectNeo4j {
-    /// Connects to the server of `url`, which asks for no password.
+    /// Connects to the server of `url`, without authentication.
     pub async fn connect(url: &str) -> Result<Self, DirectError> {
         Ok(Self { graph: Graph::new(url, "neo4j", "").await? })
     }

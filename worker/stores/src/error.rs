@@ -1,4 +1,4 @@
-//! What can go wrong in a store, and whether trying again may help.
+//! Errors of stores, and whether a retry may help.
 
 use std::io;
 
@@ -6,35 +6,35 @@ use jobs::JobError;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// A store call failed.
+/// Why a store call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The store serves no caller now: it is away, its disk is full or read-only, it lets none in. The same call
-    /// works once that is over, whatever the call is.
+    /// The store serves no caller now: it is away, its disk is full or read-only, or it refuses connections. The
+    /// same call succeeds once that is over.
     #[error("{operation}: the store is not available")]
     Unavailable {
         /// The operation, such as `catalog.accept`.
         operation: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Source,
     },
-    /// This call met a passing fault, such as a lost connection or a deadlock. Another try may help; the call
-    /// itself may also be what is too much for the store.
+    /// A passing error, such as a lost connection or a deadlock. A retry may help; the call may also be too much
+    /// for the store.
     #[error("{operation}: the store did not finish the call")]
     Transient {
         /// The operation.
         operation: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Source,
     },
-    /// A fault that stays: a bug, a missing table, data that cannot be read.
+    /// An error that stays: a bug, a missing table, unreadable data.
     #[error("{operation}: the store refused")]
     Permanent {
         /// The operation.
         operation: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Source,
     },
@@ -48,7 +48,7 @@ pub enum StoreError {
     },
 }
 
-/// What a driver's error says about the next try. Each store has a table from its error codes to this.
+/// What a driver's error says about a retry. Each store has a table from its error codes to this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     /// [`StoreError::Unavailable`]
@@ -60,12 +60,12 @@ pub(crate) enum FaultKind {
 }
 
 impl FaultKind {
-    /// What a fault of the operating system says: `errno` of a file, a directory, a socket.
+    /// Classifies an error of the operating system, by `errno`.
     pub(crate) fn of_io(error: &io::Error) -> Self {
         use io::ErrorKind as K;
         match error.kind() {
-            // The disk or a quota is full, the file system was made read-only or is not mounted, the machine has
-            // no memory, nothing listens at the address.
+            // The disk or a quota is full, the file system is read-only or not mounted, the machine is out of
+            // memory, nothing listens at the address.
             K::StorageFull
             | K::QuotaExceeded
             | K::ReadOnlyFilesystem
@@ -88,7 +88,7 @@ impl FaultKind {
             | K::InvalidInput
             | K::InvalidData
             | K::Unsupported => Self::Permanent,
-            // Kinds that have no name in the standard library.
+            // Errors without a kind in the standard library.
             _ => match error.raw_os_error() {
                 Some(EIO | ENXIO | ENODEV | ENFILE | EMFILE) => Self::Unavailable,
                 _ => Self::Transient,
@@ -104,7 +104,7 @@ const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
 impl StoreError {
-    /// What `operation` met, as the store's table judges it.
+    /// The error of `operation`, of the kind that the store's table gives.
     pub(crate) fn of(kind: FaultKind, operation: &'static str, source: impl Into<Source>) -> Self {
         let source = source.into();
         match kind {
@@ -114,12 +114,12 @@ impl StoreError {
         }
     }
 
-    /// A passing fault.
+    /// An error that a retry may pass.
     pub fn transient(operation: &'static str, source: impl Into<Source>) -> Self {
         Self::Transient { operation, source: source.into() }
     }
 
-    /// A fault that stays.
+    /// An error that stays.
     pub fn permanent(operation: &'static str, source: impl Into<Source>) -> Self {
         Self::Permanent { operation, source: source.into() }
     }
@@ -131,8 +131,8 @@ impl StoreError {
     }
 }
 
-/// A handler's `?` on a store call: a job waits for a store that is not available, tries again after a passing
-/// fault, and ends with any other.
+/// Lets a handler use `?` on a store call: the job waits for a store that is not available, is retried after a
+/// passing error, and fails on any other.
 impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
         match error {

@@ -1,10 +1,10 @@
 //! The stores of a tenant, behind ports, and the only crate that names a database driver.
 //!
-//! [`Stores`] offers nothing but [`Stores::scoped`]: whoever holds a [`jobs::tenant::TenantContext`] gets
-//! that tenant's stores, and no method takes another tenant. The few things that look across tenants are
-//! separate types with one purpose each: the [`Directory`] that `verify` asks, the [`OutboxRelay`], the
-//! [`DueSchedules`], the [`SettingsRelay`] that tells the queue what tenants may use, the [`Leftovers`] of
-//! requests that were cut short, and the [`Identities`] of people, who belong to no tenant.
+//! [`Stores`] offers nothing but [`Stores::scoped`]: the holder of a [`jobs::tenant::TenantContext`] gets that
+//! tenant's stores, and no method takes another tenant. The few things that work across tenants are separate types
+//! with one purpose each: the [`Directory`] for verification, the [`OutboxRelay`], the [`DueSchedules`], the
+//! [`SettingsRelay`] with limits and status of tenants for the queue, the [`Leftovers`] of interrupted requests,
+//! and the [`Identities`] of people, who belong to no tenant.
 
 #[cfg(feature = "test-support")]
 pub mod conformance;

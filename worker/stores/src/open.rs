@@ -1,4 +1,4 @@
-//! Opening the stores.
+//! Opens the stores and wires them together.
 
 use std::sync::Arc;
 
@@ -29,22 +29,22 @@ use crate::postgres::Postgres;
 use crate::scoped::{Ports, Scope, Stores};
 use crate::{embedded, self_test};
 
-/// The stores, opened.
+/// All stores, opened and checked.
 #[derive(Clone)]
 pub struct Opened {
-    /// The stores of tenants.
+    /// Stores of one tenant at a time.
     pub stores: Stores,
-    /// Who exists and who may do what.
+    /// Tenants and permissions, read across tenants.
     pub directory: Arc<dyn Directory>,
-    /// Accepted jobs on their way to the queue.
+    /// Accepted jobs that wait for the queue.
     pub outbox: Arc<OutboxRelay>,
-    /// Schedules whose time has come.
+    /// Due schedules of all tenants.
     pub schedules: Arc<DueSchedules>,
-    /// What the queue has to know of tenants.
+    /// Settings of tenants for the queue.
     pub settings: Arc<SettingsRelay>,
-    /// People who log in.
+    /// Accounts and sessions.
     pub identities: Arc<Identities>,
-    /// What requests left behind that were cut short.
+    /// Removal of what interrupted requests left behind.
     pub leftovers: Leftovers,
 }
 
@@ -84,8 +84,8 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     })
 }
 
-/// Embedded stores in `data_dir` and a cache in memory, for tests. No Redis is asked, so no other process
-/// hears of changes; the self-test is left to [`open`].
+/// Embedded stores in `data_dir` and a cache in memory, for tests. Redis is not used, so other processes get no
+/// invalidation messages, and there is no self-test.
 ///
 /// # Errors
 /// When the directory cannot be used.
@@ -136,13 +136,12 @@ async fn open_backend(
     }
 }
 
-/// Chooses the TLS implementation for every client in this process; a choice made before stays.
+/// Installs the TLS implementation for every client in this process; one that is installed already stays.
 fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Catalog, documents and index of one kind, opened. Blobs, cache and the directory's cache are the same for
-/// all kinds.
+/// Catalog, documents and index of one kind. Blobs, cache and the directory's cache are the same for all kinds.
 pub(crate) struct Backend {
     pub(crate) catalogs: Catalogs,
     pub(crate) documents: Box<dyn Scope<dyn Documents>>,
@@ -169,7 +168,7 @@ async fn open_servers(
     Ok(Backend { catalogs, documents, index: Box::new(SqlIndex::new(content, graph)) })
 }
 
-/// Texts and extractions: in MongoDB if it is named.
+/// Texts and extractions: in MongoDB if it is configured.
 #[cfg(feature = "postgres")]
 async fn open_documents(
     mongo_url: Option<&SecretString>,
@@ -184,7 +183,7 @@ async fn open_documents(
     }
 }
 
-/// Entities and relations: in Neo4j if it is named.
+/// Entities and relations: in Neo4j if it is configured.
 #[cfg(feature = "postgres")]
 async fn open_graph(neo4j_url: Option<&SecretString>, clock: &SharedClock) -> Result<Graph, InvalidStores> {
     match neo4j_url {

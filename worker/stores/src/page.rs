@@ -1,9 +1,9 @@
-//! Pages of long lists, and where they end.
+//! Pages of long lists, and their cursors.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Some items, and where the next page begins.
+/// One page of a list, and the cursor of the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// The items, in a fixed order.
@@ -15,12 +15,12 @@ pub struct Page<T> {
 /// The largest page.
 const LIMIT_MAX: u32 = 1_000;
 
-/// How many rows to ask for so that a page of `limit` knows whether another follows: one more than it shows.
+/// Rows to query for a page of `limit`: one more, so that the page knows whether another follows.
 pub(crate) fn rows_for(limit: u32) -> u32 {
     limit.clamp(1, LIMIT_MAX) + 1
 }
 
-/// A page of at most `limit` of `items`, which are what [`rows_for`] asked for.
+/// The page of `limit` from `items`, which were queried with [`rows_for`].
 pub(crate) fn cut<T>(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Page<T> {
     let shown = limit.clamp(1, LIMIT_MAX) as usize;
     let more = items.len() > shown;
@@ -29,7 +29,7 @@ pub(crate) fn cut<T>(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> Strin
     Page { items, next }
 }
 
-/// Where a page of relations ends: two names that may contain any character, as one text.
+/// The cursor of a page of relations: two names that may contain any character, as one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelationCursor {
     /// The end of the last relation whose name sorts first.
@@ -38,7 +38,7 @@ pub struct RelationCursor {
     pub target: String,
 }
 
-/// A text that is not where a page of relations ended.
+/// A text that is not a cursor of relations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the `next` of a page of relations")]
 pub struct InvalidRelationCursor;

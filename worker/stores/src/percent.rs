@@ -1,6 +1,6 @@
 //! Percent-encoding in the user part of a server's URL.
 
-/// `text` with `%40` and the like decoded; `None` when that is no UTF-8 or a digit is missing.
+/// Decodes `%40` and the like; `None` when the result is not UTF-8 or a digit is missing.
 pub(crate) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,4 +1,4 @@
-//! From a context to that tenant's stores: the only way.
+//! From a context to that tenant's stores: there is no other way.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use jobs::tenant::{TenantContext, TenantId};
 use crate::catalog::{Catalog, Catalogs, Lifecycle};
 use crate::ports::{Blobs, Cache, Documents, Index};
 
-/// Makes the stores of one tenant. One implementation for each port and kind of server.
+/// Creates the stores of one tenant. One implementation for each port and kind of server.
 pub(crate) trait Scope<P: ?Sized>: Send + Sync {
-    /// The port, bound to `tenant` for good.
+    /// The port, bound to `tenant`.
     fn scope(&self, tenant: &TenantId) -> Arc<P>;
 }
 
@@ -21,8 +21,7 @@ pub(crate) struct Ports {
     pub(crate) cache: Box<dyn Scope<dyn Cache>>,
 }
 
-/// All stores of all tenants, closed: it opens for one tenant at a time, to whoever holds that tenant's
-/// context.
+/// All stores of all tenants. Gives access to one tenant at a time, to the holder of that tenant's context.
 ///
 /// ```compile_fail,E0616
 /// fn detour(stores: stores::Stores) {
@@ -39,7 +38,7 @@ impl Stores {
         Self { ports: Arc::new(ports) }
     }
 
-    /// The catalog of a tenant, for what looks across tenants inside this crate.
+    /// The catalog of a tenant, for code in this crate that works across tenants.
     pub(crate) fn catalog_of(&self, tenant: &TenantId) -> Catalog {
         self.ports.catalogs.of(tenant)
     }
@@ -59,13 +58,13 @@ pub struct TenantStores {
 }
 
 impl TenantStores {
-    /// What exists, what was asked for, and what became of it.
+    /// Tenant, documents, members, keys, outbox and history.
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         self.ports.catalogs.of(&self.tenant)
     }
 
-    /// How what is in the catalog comes to its end.
+    /// Deletion of documents, knowledge bases and the tenant.
     #[must_use]
     pub fn lifecycle(&self) -> Lifecycle {
         Lifecycle::new(self.catalog())
@@ -77,7 +76,7 @@ impl TenantStores {
         self.ports.documents.scope(&self.tenant)
     }
 
-    /// What queries read: chunks, entities, relations.
+    /// Chunks, entities and relations, which queries read.
     #[must_use]
     pub fn index(&self) -> Arc<dyn Index> {
         self.ports.index.scope(&self.tenant)
@@ -89,7 +88,7 @@ impl TenantStores {
         self.ports.blobs.scope(&self.tenant)
     }
 
-    /// Small values that may be lost.
+    /// Small values that may be lost, and rate windows.
     #[must_use]
     pub fn cache(&self) -> Arc<dyn Cache> {
         self.ports.cache.scope(&self.tenant)

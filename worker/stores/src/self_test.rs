@@ -1,8 +1,8 @@
-//! The start-up self-test: writes as one tenant, and refuses to start if another can read it.
+//! The start-up self-test: writes as one tenant, and refuses to start if another tenant can read it.
 //!
-//! Every process that starts runs it, so each run has ids of its own, and takes away what it wrote. What the
-//! catalog keeps is an idempotency record, which expires. No tenant, knowledge base or document row stands
-//! behind the canary.
+//! Every process runs it at its start, so each run has its own ids and removes what it wrote. In the catalog it
+//! writes an idempotency record, which expires. No tenant, knowledge base or document row is created for the
+//! canary.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +23,12 @@ use crate::model::{
 use crate::ports::{Blobs, Cache, Documents, Index, StoreResult};
 use crate::scoped::{Ports, Scope};
 
-/// Whose rows are written. Look-alikes, so that a comparison by prefix shows.
+/// The tenant that writes. The ids of both look alike, so that a comparison by prefix would fail the test.
 const CANARY: &str = "self-test-canary-3f9c1b7d";
-/// Who looks for them.
+/// The tenant that tries to read.
 const PROBE: &str = "self-test-canary-3f9c1b7d-2";
 
-/// What the two tenants saw of the canary's row.
+/// What the two tenants read of the canary's row.
 struct Seen {
     canary: bool,
     probe: bool,
@@ -89,7 +89,7 @@ impl Canary {
         Ok(seen)
     }
 
-    /// Under one workspace for both: what keeps them apart must be the tenant.
+    /// Both use one workspace, so that only the tenant can keep them apart.
     async fn index(&self, (canary, probe): Pair<dyn Index>) -> StoreResult<Seen> {
         let (kb, document, name) = (&self.kb, &self.document, self.name.as_str());
         let chunk = Chunk { order: 0, tokens: 1, content: "canary".into() };
@@ -136,7 +136,7 @@ impl Canary {
 /// Proves for every port that the probe cannot read what the canary wrote.
 ///
 /// # Errors
-/// When it can, when the canary itself cannot, or when a store refuses.
+/// When it can, when the canary itself cannot, or when a store fails.
 pub(crate) async fn run(
     ports: &Ports,
     backends: &Backends,
@@ -181,7 +181,7 @@ fn unreachable(port: &str, setting: &'static str, error: &StoreError) -> Invalid
     InvalidStores::Unreachable { setting, problem: format!("{port} failed the self-test ({cause}): {fix}") }
 }
 
-/// The settings to name when a port fails.
+/// The settings to name in the error when a port fails.
 struct Settings {
     catalog: &'static str,
     documents: &'static str,
@@ -320,7 +320,7 @@ mod tests {
         leaks("cache", canary.cache(pair(&Shared(Separate.scope(&anyone)))).await);
     }
 
-    /// Nobody sees anything: that proves nothing either.
+    /// If neither tenant reads the row, isolation is not proven.
     #[tokio::test]
     async fn a_store_that_shows_nothing_is_refused() {
         let seen = Ok(Seen { canary: false, probe: false });

@@ -1,4 +1,4 @@
-//! The bench itself.
+//! The test bench itself.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn tidying_up_ends_when_the_types_time_is_over() {
     assert_eq!(diary.read(), ["acme GiveUpAndHang 1", "acme GiveUpAndHang discarded: no_use"]);
 }
 
-/// Whatever it enqueues beside it: the continuation is a job of its own.
+/// The continuation is a job of its own, whatever else the handler enqueues.
 #[tokio::test]
 async fn a_groups_continuation_shares_its_id_with_no_other_child() {
     let (bench, diary) = bench().await;

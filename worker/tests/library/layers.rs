@@ -1,4 +1,4 @@
-//! Layers of the user's own.
+//! Layers supplied by the embedding program.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn a_layer_ends_an_attempt_in_the_ways_a_handler_can() {
     assert_eq!(report.completed().len(), 2, "skipped and usual");
 }
 
-/// One way through the house: what is not verified is seen by nobody.
+/// All jobs pass verification first: neither layers nor handler see a job that fails it.
 #[tokio::test]
 async fn a_layer_sees_only_what_was_verified() {
     let (bench, diary) = bench(|worker| worker.layer(from_fn(|r, n| observe("layer", r, n)))).await;
@@ -113,7 +113,7 @@ async fn a_layer_that_panics_or_hangs_has_failed_an_attempt_and_no_more() {
     assert_eq!((report.completed().len(), diary.read()), (1, vec!["works Succeed 1".to_owned()]));
 }
 
-/// They box their errors; a verdict in the box stays what it is.
+/// Such layers box their errors; a verdict inside the box keeps its meaning.
 #[tokio::test]
 async fn towers_own_layers_fit() {
     let (bench, _) = bench(|worker| {

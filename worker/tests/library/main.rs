@@ -1,4 +1,4 @@
-//! What a program sees that embeds the worker, on the bench: no servers.
+//! What an embedding program sees of the worker, on the test bench: no servers.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails, in its helpers too")]
 

@@ -1,4 +1,4 @@
-//! Jobs that kill their workers: the queue puts them aside, and the handler is told.
+//! Jobs that kill their workers: the queue quarantines them, and their on-discard hook runs.
 
 use jobs::queue::{JobState, Kept};
 
@@ -25,7 +25,7 @@ async fn a_job_that_killed_three_workers_is_put_aside_and_its_handler_tidies_up_
     assert_eq!(bench.run_to_the_end().await.completed(), [next], "it does not run again");
 }
 
-/// Whoever can write to Redis must not reach a handler by letting a forged job lapse.
+/// An attacker with write access to Redis must not reach a handler by letting a forged job be quarantined.
 #[tokio::test]
 async fn a_forged_job_is_put_aside_without_telling_any_handler() {
     let (bench, diary) = bench().await;

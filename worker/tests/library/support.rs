@@ -1,4 +1,4 @@
-//! A job type whose behaviour the test chooses, and a diary of what happened.
+//! A job type whose behaviour the test chooses, and a log of what happened.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,19 +24,19 @@ impl Diary {
     }
 }
 
-/// Does as it is told, and writes it down.
+/// Behaves as its payload says, and logs that it ran.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Task {
     Succeed,
     Fail,
     GiveUp,
-    /// And tidying up never ends.
+    /// Gives up, and its on-discard hook never returns.
     GiveUpAndHang,
     Panic,
     Hang,
-    /// Opens a group of as many tasks that succeed.
+    /// Opens a group of this many tasks that succeed.
     FanOut(u32),
-    /// As a fan-out of two, and then one more of the continuation's type.
+    /// A fan-out of two, followed by another task of the continuation's type.
     FanOutAndGather,
 }
 
@@ -87,7 +87,7 @@ impl Handler for Gather {
     }
 }
 
-/// A bench with both types and a diary.
+/// A bench with both types and a log.
 pub(crate) async fn bench() -> (TestBench, Diary) {
     let diary = Diary::default();
     let bench =
@@ -95,7 +95,7 @@ pub(crate) async fn bench() -> (TestBench, Diary) {
     (bench, diary)
 }
 
-/// A job that somebody without our keys has stamped.
+/// A job stamped with keys that the worker does not know.
 pub(crate) fn forged(bench: &TestBench, tenant: &TenantContext) -> StampedJob {
     let keys = StampKeys::parse(&StampKeys::generate("forger")).unwrap();
     let stamper = Stamper::new(keys, Arc::new(bench.clock().clone()));

@@ -109,7 +109,7 @@ impl RedisCluster {
                 }
             }
         }
-        bail!("nobody knows the master of {key}")
+        bail!("no node knows the master of {key}")
     }
 
     /// Waits until the replica of master `index` has everything that the master has now.

@@ -64,9 +64,9 @@ impl Feeder {
         {
             return Some(self.with_others(first));
         }
-        self.set_hungry(false);
+        self.set_has_capacity(false);
         let slots = self.next_slots().await;
-        self.set_hungry(true);
+        self.set_has_capacity(true);
         slots
     }
 
@@ -85,9 +85,9 @@ impl Feeder {
         }
     }
 
-    fn set_hungry(&self, hungry: bool) {
+    fn set_has_capacity(&self, has_capacity: bool) {
         if let Some(watchers) = &self.watchers {
-            watchers.set_hungry(hungry);
+            watchers.set_has_capacity(has_capacity);
         }
     }
 
@@ -130,9 +130,9 @@ impl Feeder {
     /// Fetches for the reserved slots, from newcomers only. A claim whose answer is lost is returned by the next
     /// fetch.
     async fn serve_newcomers(&mut self, slots: OwnedSemaphorePermit) {
-        self.set_hungry(false);
+        self.set_has_capacity(false);
         let shard = self.reserve.newcomer(&self.shared, slots.num_permits()).await;
-        self.set_hungry(true);
+        self.set_has_capacity(true);
         let Some(shard) = shard else { return };
         // Counted from before the call, so that the worker never believes in the lease for longer than Redis does.
         let lease_end = Instant::now() + self.shared.queue.config().lease;

@@ -31,20 +31,20 @@ pub(super) enum Wanted {
 #[derive(Debug)]
 pub(super) struct Watchers {
     wanted: Vec<watch::Sender<Wanted>>,
-    hungry: watch::Sender<bool>,
-    bells: Arc<Bells>,
+    has_capacity: watch::Sender<bool>,
+    wake_ups: Arc<WakeUps>,
     _tasks: JoinSet<()>,
 }
 
 #[derive(Debug)]
-struct Bells {
-    rung: Vec<AtomicBool>,
+struct WakeUps {
+    noted: Vec<AtomicBool>,
     any: Notify,
 }
 
-impl Bells {
-    fn ring(&self, shard: u16) {
-        self.rung[usize::from(shard)].store(true, Ordering::Release);
+impl WakeUps {
+    fn note(&self, shard: u16) {
+        self.noted[usize::from(shard)].store(true, Ordering::Release);
         self.any.notify_one();
     }
 }
@@ -52,20 +52,21 @@ impl Bells {
 impl Watchers {
     /// Starts one for each shard.
     pub(super) fn start(shared: &Arc<Shared>) -> Self {
-        let (hungry, is_hungry) = watch::channel(true);
-        let rung = shared.queue.shards().map(|_| AtomicBool::new(false)).collect();
-        let bells = Arc::new(Bells { rung, any: Notify::new() });
+        let (has_capacity, may_claim) = watch::channel(true);
+        let noted = shared.queue.shards().map(|_| AtomicBool::new(false)).collect();
+        let wake_ups = Arc::new(WakeUps { noted, any: Notify::new() });
         let (mut wanted, mut tasks) = (Vec::new(), JoinSet::new());
         for shard in shared.queue.shards() {
             let (want, wants) = watch::channel(Wanted::Nothing);
             wanted.push(want);
-            let (shared, bells, is_hungry) = (Arc::clone(shared), Arc::clone(&bells), is_hungry.clone());
+            let (shared, wake_ups, may_claim) =
+                (Arc::clone(shared), Arc::clone(&wake_ups), may_claim.clone());
             let connection = shared.queue.servers().separate();
             let watcher =
-                Watcher { shared, shard, connection, bells, wants, is_hungry, backoff: Backoff::new() };
+                Watcher { shared, shard, connection, wake_ups, wants, may_claim, backoff: Backoff::new() };
             tasks.spawn(watcher.run());
         }
-        Self { wanted, hungry, bells, _tasks: tasks }
+        Self { wanted, has_capacity, wake_ups, _tasks: tasks }
     }
 
     pub(super) fn want(&self, shard: u16, wanted: Wanted) {
@@ -73,19 +74,20 @@ impl Watchers {
     }
 
     /// Whether there is a slot for a job. A marker that is found without one is left to another worker.
-    pub(super) fn set_hungry(&self, hungry: bool) {
-        self.hungry.send_if_modified(|was| std::mem::replace(was, hungry) != hungry);
+    pub(super) fn set_has_capacity(&self, has_capacity: bool) {
+        self.has_capacity.send_if_modified(|was| std::mem::replace(was, has_capacity) != has_capacity);
     }
 
     /// Shards where something happened since the last call.
-    pub(super) fn rung(&self) -> impl Iterator<Item = u16> + '_ {
-        let rung = |(bell, shard): (&AtomicBool, u16)| bell.swap(false, Ordering::AcqRel).then_some(shard);
-        self.bells.rung.iter().zip(0..).filter_map(rung)
+    pub(super) fn noted(&self) -> impl Iterator<Item = u16> + '_ {
+        let noted =
+            |(wake_up, shard): (&AtomicBool, u16)| wake_up.swap(false, Ordering::AcqRel).then_some(shard);
+        self.wake_ups.noted.iter().zip(0..).filter_map(noted)
     }
 
     /// Waits until something happens in a shard, or did since the last wait.
     pub(super) async fn any(&self) {
-        self.bells.any.notified().await;
+        self.wake_ups.any.notified().await;
     }
 }
 
@@ -112,9 +114,9 @@ struct Watcher {
     shared: Arc<Shared>,
     shard: u16,
     connection: Servers,
-    bells: Arc<Bells>,
+    wake_ups: Arc<WakeUps>,
     wants: watch::Receiver<Wanted>,
-    is_hungry: watch::Receiver<bool>,
+    may_claim: watch::Receiver<bool>,
     backoff: Backoff,
 }
 
@@ -130,7 +132,7 @@ impl Watcher {
             // The wake-up is sent once for each request.
             if told || *self.wants.borrow() == Wanted::Nothing {
                 if told {
-                    self.bells.ring(self.shard);
+                    self.wake_ups.note(self.shard);
                 }
                 if self.wants.changed().await.is_err() {
                     return;
@@ -150,7 +152,7 @@ impl Watcher {
 
     /// Whether a marker was there. The feeder asks now and then by itself, so an error is no more than a delay.
     async fn work(&mut self, lanes: &[u64]) -> bool {
-        if self.is_hungry.wait_for(|hungry| *hungry).await.is_err() {
+        if self.may_claim.wait_for(|has_capacity| *has_capacity).await.is_err() {
             return true;
         }
         let marker =
@@ -165,7 +167,7 @@ impl Watcher {
             };
         self.backoff.reset();
         let Some(marker) = marker else { return false };
-        if !*self.is_hungry.borrow()
+        if !*self.may_claim.borrow()
             && let Err(error) = self.put_back(&marker).await
         {
             tracing::debug!(queue.shard = self.shard, %error, "a marker is lost, the poll will do");

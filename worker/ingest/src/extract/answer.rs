@@ -1,4 +1,4 @@
-//! Reads what a language model answered: JSON, or the delimited lines LightRAG also accepts.
+//! Parses the answer of a language model: JSON, or the delimited lines that LightRAG also accepts.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,10 @@ use super::records::Records;
 #[error("the model's answer holds neither the JSON object asked for nor delimited lines")]
 pub struct UnreadableAnswer;
 
-/// Reads an answer. Records that are incomplete are dropped; an answer cut short gives the records before the
-/// cut.
+/// Parses an answer. Incomplete records are dropped; an answer that was cut short gives the records before the cut.
 ///
 /// # Errors
-/// When the answer has no record and does not say that there are none.
+/// When the answer has no record and does not state that there are none.
 pub fn parse_answer(answer: &str) -> Result<Extraction, UnreadableAnswer> {
     let answer = without_thoughts(answer);
     let repaired = repair_delimiters(answer);
@@ -30,12 +29,12 @@ pub fn parse_answer(answer: &str) -> Result<Extraction, UnreadableAnswer> {
     if records.is_empty() && !is_whole { Err(UnreadableAnswer) } else { Ok(records.finish()) }
 }
 
-/// Drops what reasoning models print before their answer.
+/// Drops the reasoning that some models print before their answer.
 fn without_thoughts(answer: &str) -> &str {
     answer.rsplit_once("</think>").map_or(answer, |(_, answer)| answer)
 }
 
-/// Deeper nesting is no answer of ours.
+/// No answer that we ask for is nested deeper.
 const DEPTH_MAX: usize = 64;
 
 #[derive(Deserialize)]
@@ -74,8 +73,7 @@ impl Default for Keywords {
     }
 }
 
-/// Reads every record in the answer, and tells whether the answer is a whole JSON object with a list of
-/// entities.
+/// Reads every record in the answer. Returns whether the answer is a whole JSON object with a list of entities.
 ///
 /// Records are picked out one by one, so prose or a code fence around the JSON and a missing end do no harm.
 fn read_json(answer: &str, records: &mut Records) -> bool {
@@ -97,7 +95,7 @@ fn read_json(answer: &str, records: &mut Records) -> bool {
     whole.is_some_and(|whole| whole.get("entities").is_some_and(serde_json::Value::is_array))
 }
 
-/// Every `{…}` that has no other inside.
+/// Every `{…}` that contains no other.
 fn flat_objects(answer: &str) -> Vec<&str> {
     let mut objects = Vec::new();
     let mut opened: Vec<usize> = Vec::new();

@@ -1,4 +1,4 @@
-//! What every extractor offers.
+//! The interface of extractors.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use worker::compute::{Stopped, TenantCompute};
 /// Finds the entities and relations of a chunk.
 #[async_trait]
 pub trait Extractor: Send + Sync {
-    /// What the chunk names, within LightRAG's limits: at most 40 entities, 100 records in all. What keeps a core
-    /// busy is done in `compute`, never on the thread that polls this.
+    /// The entities and relations that the chunk names, within LightRAG's limits: at most 40 entities, 100 records
+    /// in all. CPU-bound work runs in `compute`, never on the thread that polls this future.
     ///
     /// # Errors
-    /// [`ExtractError`] says whether trying again can help.
+    /// [`ExtractError`] says whether a retry can help.
     async fn extract(&self, chunk: &str, compute: &TenantCompute) -> Result<Extraction, ExtractError>;
 
     /// A stable name, such as `rules`.
@@ -33,12 +33,12 @@ pub enum ExtractError {
         /// How long the endpoint asks us to wait.
         retry_after: Option<Duration>,
     },
-    /// The same request fails again until somebody changes something.
+    /// The same request fails again until an operator or user changes something.
     #[error("{reason}")]
     Fail {
         /// A stable name in `snake_case`.
         code: &'static str,
-        /// What to change.
+        /// What has to be changed.
         reason: String,
     },
 }
@@ -66,7 +66,7 @@ impl ExtractError {
         matches!(self, Self::Retry { .. })
     }
 
-    /// How long to wait at least before trying again, if the endpoint said so.
+    /// Minimum wait before the next attempt, if the endpoint asked for one.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -1,4 +1,4 @@
-//! LightRAG's clean-up of names, types and descriptions, whoever they come from.
+//! LightRAG's clean-up of names, types and descriptions, from any extractor.
 
 use crate::text::sanitise_plain;
 
@@ -6,7 +6,7 @@ const NAME_CHARS_MAX: usize = 256;
 const NAME_BYTES_MAX: usize = 512;
 const DESCRIPTION_CHARS_MAX: usize = 4000;
 
-/// LightRAG joins values with this; inside a value it would tear it apart.
+/// LightRAG joins values with this separator; inside a value it would split it.
 pub(super) const SEPARATOR: &str = "<SEP>";
 
 /// An entity's name: one line, at most 256 characters and 512 bytes. `None` when nothing is left of it.
@@ -28,13 +28,13 @@ pub(super) fn entity_type(raw: &str) -> Option<String> {
     non_empty(&first.to_lowercase().replace(' ', "")).filter(|kind| kind.starts_with(char::is_alphanumeric))
 }
 
-/// What is said of an entity or relation.
+/// The description of an entity or relation. `None` when nothing is left of it.
 pub(super) fn description(raw: &str) -> Option<String> {
     let cleaned = normalise(raw, Quotes::Keep).replace(SEPARATOR, " ");
     non_empty(cleaned.chars().take(DESCRIPTION_CHARS_MAX).collect::<String>().trim())
 }
 
-/// Keywords out of a list with commas of either width.
+/// Keywords from a list separated by ASCII or full-width commas.
 pub(super) fn keywords(raw: &str) -> Vec<String> {
     let cleaned = one_line(&normalise(raw, Quotes::Remove)).replace('，', ",");
     cleaned.split(',').filter_map(|keyword| non_empty(keyword.trim())).collect()

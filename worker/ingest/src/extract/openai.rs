@@ -16,7 +16,7 @@ use worker::compute::TenantCompute;
 use super::answer::parse_answer;
 use super::extractor::{ExtractError, Extractor};
 
-/// What is needed to ask a language model.
+/// Where and how to call a language model.
 #[derive(Clone, Debug)]
 pub struct OpenAiSettings {
     /// `OPENAI_BASE_URL`, such as `https://api.openai.com/v1`; `/chat/completions` is appended.
@@ -74,14 +74,13 @@ fn without_credentials(url: &str) -> String {
 /// An answer with 100 records has about 30 KiB; beyond this something is wrong with the endpoint.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Asks a language model. Makes one request per chunk and never retries by itself: that is the queue's
-/// business.
+/// Calls a language model. One request for each chunk, without retries of its own: the job is retried by the queue.
 #[derive(Debug)]
 pub struct OpenAiExtractor {
     client: Client,
     endpoint: Url,
     model: String,
-    /// Some servers refuse `response_format`; after the first refusal we leave it out.
+    /// Some servers reject `response_format`; after the first rejection it is left out.
     asks_for_json: AtomicBool,
 }
 
@@ -104,7 +103,7 @@ impl OpenAiExtractor {
         let client = Client::builder()
             .default_headers(headers(settings)?)
             .timeout(settings.timeout)
-            // A redirect would carry the text of a tenant's document to a place nobody configured.
+            // A redirect would send the text of a tenant's document to a host that the operator did not configure.
             .redirect(redirect::Policy::none())
             .build()
             .map_err(InvalidOpenAiSettings::Client)?;
@@ -152,7 +151,7 @@ impl Extractor for OpenAiExtractor {
             return Ok(Extraction::default());
         }
         let body = self.ask(chunk).await?;
-        // An answer may have megabytes, and what a document says can make a model write them.
+        // An answer may have megabytes, and the text of a document can make a model write them.
         compute.run(move |_| read_answer(&body)).await?
     }
 
@@ -190,7 +189,7 @@ async fn read_body(response: &mut Response) -> Result<Vec<u8>, ExtractError> {
     Ok(body)
 }
 
-/// No endpoint is obeyed for longer than this.
+/// Longest `Retry-After` that is honoured.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 #[derive(Deserialize)]
@@ -221,7 +220,7 @@ pub(super) fn answer_text(body: &[u8]) -> Result<String, ExtractError> {
     content.ok_or_else(|| ExtractError::retry("answer_unreadable", "the model gave no answer"))
 }
 
-/// A request that got no reply, or no whole one.
+/// The error for a request that got no reply, or only a part of one.
 pub(super) fn transport_error(error: &reqwest::Error) -> ExtractError {
     let (code, what) = match () {
         () if error.is_timeout() => {
@@ -235,7 +234,7 @@ pub(super) fn transport_error(error: &reqwest::Error) -> ExtractError {
     ExtractError::retry(code, what)
 }
 
-/// A reply with any status but success.
+/// The error for a reply with any status but success.
 pub(super) fn status_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ExtractError {
     let detail = error_code(body).map_or_else(String::new, |code| format!(" ({code})"));
     let code = status.as_u16();
@@ -266,8 +265,8 @@ fn error_code(body: &[u8]) -> Option<String> {
     (code.len() <= 64 && !code.is_empty() && code.chars().all(is_name)).then(|| code.to_owned())
 }
 
-/// Reads `retry-after-ms` or `Retry-After` in either form. A date is taken relative to the reply's own
-/// `Date`, so that no clock but the endpoint's matters.
+/// Reads `retry-after-ms` or `Retry-After` in either form. A date is taken relative to the `Date` of the reply, so
+/// only the endpoint's clock matters.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();
@@ -284,7 +283,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(RETRY_AFTER_MAX))
 }
 
-/// The rules of the task; the chunk follows in a message of its own.
+/// The instructions to the model; the chunk follows in a message of its own.
 pub(super) const SYSTEM_PROMPT: &str = "\
 You read one passage of a document and list what it names, for a knowledge graph.
 

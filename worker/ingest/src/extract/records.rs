@@ -11,13 +11,13 @@ use super::names::SEPARATOR;
 pub(super) const ENTITIES_MAX: usize = 40;
 /// Entities and relations per chunk.
 pub(super) const RECORDS_MAX: usize = 100;
-/// Further keywords of one relation are dropped: a reader sees the first dozens of a graph's at most.
+/// Further keywords of one relation are dropped.
 const KEYWORDS_MAX: usize = 50;
 /// Further descriptions of one record are dropped.
 const DESCRIPTIONS_BYTES_MAX: usize = 16 * 1024;
 
-/// Accepts records as they come, cleans them, and drops what is incomplete, a loop, or beyond the limits.
-/// What a chunk says twice becomes one record.
+/// Collects records in the order in which they come, cleans them, and drops incomplete ones, relations of an entity
+/// with itself, and those beyond the limits. Several records about the same thing are merged.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     extraction: Extraction,
@@ -26,7 +26,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Whether the record was complete and fitted.
+    /// Returns whether the record was complete and within the limits.
     pub(super) fn entity(&mut self, name: &str, kind: &str, description: &str) -> bool {
         let cleaned = (names::entity_name(name), names::entity_type(kind), names::description(description));
         let (Some(name), Some(kind), Some(description)) = cleaned else { return false };
@@ -42,7 +42,7 @@ impl Records {
         true
     }
 
-    /// Whether the record was complete and fitted. The ends come in any order.
+    /// Returns whether the record was complete and within the limits. The ends may come in either order.
     pub(super) fn relation(&mut self, one: &str, other: &str, keywords: &str, description: &str) -> bool {
         let cleaned = (names::entity_name(one), names::entity_name(other), names::description(description));
         let (Some(one), Some(other), Some(description)) = cleaned else { return false };
@@ -86,7 +86,7 @@ impl Records {
 }
 
 fn append(descriptions: &mut String, description: &str) {
-    // Each is compared with all before it, and a model may repeat a name for megabytes.
+    // Each description is compared with all before it, and a model may repeat a name for megabytes.
     if descriptions.len() > DESCRIPTIONS_BYTES_MAX {
         return;
     }

@@ -1,4 +1,4 @@
-//! What every handler of a document asks first: is there still something to do?
+//! What the handlers of documents share: is the revision current, failure, accounting and cleanup.
 
 use jobs::types::IngestDocument;
 use jobs::{DocumentId, JobError};
@@ -8,11 +8,11 @@ use stores::model::{
 use worker::context::JobContext;
 use worker::handler::Reopened;
 
-/// What a row takes beside its texts: ids, numbers, its place in indexes.
+/// Bytes charged for a row besides its texts: ids, numbers, index entries.
 const ROW_BYTES: usize = 100;
 
-/// The document at `revision` and its knowledge base; `None` when either is gone or a later upload replaced
-/// the revision, in which case whoever came later does the work.
+/// The document at `revision` and its knowledge base; `None` when either is gone, or when a later upload replaced
+/// the revision, whose own job then does the work.
 pub(super) async fn current(
     cx: &JobContext,
     id: &DocumentId,
@@ -39,14 +39,14 @@ pub(super) async fn current(
     }
 }
 
-/// Whether this job is, or was left behind by, the one that works on the document now. If not, that one was ended by a
-/// failure and continued by another, or the document is read once more.
+/// Whether this job belongs to the run that works on the document now. If not, that run failed and another job
+/// continued it, or the document is being read again.
 pub(super) fn works_on(cx: &JobContext, document: &Document) -> bool {
     document.job_id == cx.job_id() || cx.parent() == Some(document.job_id)
 }
 
-/// What starting a job of the document again means: if the document failed, this job continues the work. Of several
-/// that are started again together, one does.
+/// Reruns a job of the document: if the document failed, this job continues the work. Of several jobs that are
+/// started again together, one does.
 pub(super) async fn reopen(
     cx: &JobContext,
     id: &DocumentId,
@@ -63,8 +63,7 @@ pub(super) async fn reopen(
     Ok(Reopened::Nothing("the document did not fail, or another job continues with it"))
 }
 
-/// Marks the document as failed, so that its status says why, unless another job works on it now, or it is in the graph
-/// already.
+/// Marks the document as failed with the reason, unless another job works on it now or it is in the graph already.
 pub(super) async fn mark_failed(
     cx: &JobContext,
     id: &DocumentId,
@@ -82,7 +81,7 @@ pub(super) async fn mark_failed(
     fail(cx, id, revision, code, reason).await
 }
 
-/// Marks the document as failed, whatever it was.
+/// Marks the document as failed, whatever its status.
 pub(super) async fn fail(
     cx: &JobContext,
     id: &DocumentId,
@@ -95,7 +94,8 @@ pub(super) async fn fail(
     Ok(())
 }
 
-/// Marks the document as failed because a job that it needs was refused; one that is in the graph needs none.
+/// Marks the document as failed because a job that it needs was refused; a document that is in the graph needs no
+/// more jobs.
 pub(super) async fn mark_refused(
     cx: &JobContext,
     id: &DocumentId,
@@ -108,10 +108,11 @@ pub(super) async fn mark_refused(
     if found.is_some_and(is_done) { Ok(()) } else { mark_failed(cx, id, revision, code, reason).await }
 }
 
-/// Counts what is about to be stored of a document. Returns whether `revision` is still the document's.
+/// Charges the bytes that are about to be stored for a document to the tenant. Returns whether `revision` is still
+/// the document's.
 ///
 /// # Errors
-/// When that is more than the tenant may store: nothing of it may be stored then.
+/// When the tenant would exceed its storage quota: then nothing may be stored.
 pub(super) async fn count(
     cx: &JobContext,
     kb: &Kb,
@@ -131,14 +132,14 @@ pub(super) async fn count(
     })
 }
 
-/// The size of a document's text and chunks.
+/// Bytes charged for a document's text and chunks.
 pub(super) fn text_bytes(text: &str, chunks: &[Chunk]) -> u64 {
     let chunks = chunks.iter().map(|chunk| chunk.content.len() + ROW_BYTES);
     wide(text.len() + chunks.sum::<usize>())
 }
 
-/// The size of what was extracted from a document, and of its part of the graph: once as it was found, once in the log
-/// of mentions, and once in the entities and relations that they are merged into.
+/// Bytes charged for a document's extractions and its part of the graph: once as extracted, once in the mention
+/// log, and once in the entities and relations that they are merged into.
 pub(super) fn graph_bytes(mentions: &[Mention]) -> u64 {
     let of = |mention: &Mention| {
         let names = match &mention.kind {
@@ -156,7 +157,7 @@ fn wide(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Removes what is known of a document beside its originals and its row in the catalog.
+/// Removes everything stored for a document but its originals and its catalog row.
 pub(super) async fn forget(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
     let (documents, index) = (cx.stores().documents(), cx.stores().index());
     index.graph_replace(kb, id, "", &[]).await?;
@@ -166,8 +167,8 @@ pub(super) async fn forget(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<
     Ok(())
 }
 
-/// Asks, after something was written for a document, whether it was deleted meanwhile, and takes back what was
-/// written then.
+/// To be called after writing: if the document was deleted meanwhile, its deletion missed what was just written, so
+/// this removes it.
 pub(super) async fn forget_if_deleted(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
     if cx.stores().catalog().document(&kb.id, id).await?.is_some() {
         return Ok(());
@@ -177,8 +178,8 @@ pub(super) async fn forget_if_deleted(cx: &JobContext, kb: &Kb, id: &DocumentId)
     read_again(cx, kb, id).await
 }
 
-/// A document that was uploaded again while what it was before was being forgotten may have been forgotten with
-/// it: it is read once more.
+/// To be called after [`forget`]: a document that was uploaded again meanwhile may have lost new data to it, so it
+/// is ingested once more.
 pub(super) async fn read_again(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
     if let Some(document) = cx.stores().catalog().document(&kb.id, id).await? {
         cx.enqueue(&IngestDocument { document_id: document.id, revision: document.revision })?;

@@ -1,4 +1,4 @@
-//! `document.delete`: a document leaves every store, its row in the catalog last.
+//! `document.delete`: removes a document from every store, its catalog row last so that a retry finds it.
 
 use jobs::JobError;
 use jobs::types::DeleteDocument;
@@ -16,7 +16,7 @@ impl Handler<Product> for DeleteDocument {
             return Ok(());
         };
         let (id, lifecycle, blobs) = (&self.document_id, cx.stores().lifecycle(), cx.stores().blobs());
-        // Before the deletion begins: an upload that is accepted afterwards stores its original once more.
+        // Listed before the deletion begins: an upload that is accepted afterwards stores its original once more.
         let originals = blobs.originals(&kb.id, id).await?;
         let begun = lifecycle.document_deletion_begin(&kb.id, id, self.revision, cx.now()).await?;
         let Some(revision) = begun else {
@@ -32,7 +32,7 @@ impl Handler<Product> for DeleteDocument {
     }
 }
 
-/// Deleting begins where it stopped; what is gone, or was uploaded again, stays as it is.
+/// A rerun continues where deletion stopped; a document that is gone or was uploaded again stays as it is.
 impl Reopen<Product> for DeleteDocument {
     async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
         Ok(Reopened::Run)

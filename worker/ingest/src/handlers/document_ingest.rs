@@ -1,4 +1,4 @@
-//! `document.ingest`: from an uploaded original to chunks, and to the jobs that extract from them.
+//! `document.ingest`: turns an uploaded original into chunks, and enqueues the jobs that extract from them.
 
 use bytes::Bytes;
 use jobs::JobError;
@@ -14,10 +14,11 @@ use crate::text;
 use crate::text::{ChunkSize, ChunkSizeError, Chunker, ParseError, ParsedText};
 use crate::tools::Tools;
 
-/// How often an original is looked for. A refused upload of the same content may have removed it, and the accepted one
-/// brings it back.
+/// How often a missing original is looked for. A rejected upload of the same content may have removed it, and the
+/// accepted one stores it again.
 const ORIGINAL_ATTEMPTS: u32 = 3;
-/// How much of a document the Markdown parser keeps as a tree, and what that takes at worst.
+/// Part of a document that the Markdown parser holds as a tree at once; the next constant is the tree's size at
+/// worst.
 const TREE_SOURCE_BYTES: u64 = 128 * 1024;
 const TREE_FACTOR: u64 = 256;
 
@@ -42,7 +43,7 @@ impl Handler<Product> for IngestDocument {
         let (documents, index) = (cx.stores().documents(), cx.stores().index());
         let parsed = ParsedDocument { revision: self.revision, title: parsed.title, text: parsed.text };
         documents.parsed_put(&kb.id, &document.id, &parsed).await?;
-        // Whatever was extracted before, from another revision or by another extractor, is made anew.
+        // Extractions of another revision or by another extractor are not reused.
         documents.extractions_forget(&kb.id, &document.id, None).await?;
         index.chunks_replace(&kb, &document.id, &document.name, &chunks).await?;
 
@@ -69,7 +70,7 @@ impl Reopen<Product> for IngestDocument {
     }
 }
 
-/// The bytes to read; `None` when the document was deleted while they were looked for.
+/// The original's bytes; `None` when the document was deleted meanwhile.
 async fn original(
     ingest: &IngestDocument,
     cx: &JobContext,
@@ -86,7 +87,7 @@ async fn original(
     Ok(original)
 }
 
-/// Cuts as the tenant wants it.
+/// A chunker with the tenant's chunk size.
 async fn chunker(cx: &JobContext) -> Result<Chunker, JobError> {
     let settings = cx.stores().catalog().rag_settings().await?;
     let (settings, _) = settings.unwrap_or_default();
@@ -99,8 +100,8 @@ async fn chunker(cx: &JobContext) -> Result<Chunker, JobError> {
     cx.state::<Tools>()?.chunker.sized(size).map_err(unusable)
 }
 
-/// How many bytes a document takes until it is chunks: the original, its text, and the text again in chunks that
-/// overlap by half at most, with the room that texts are given to grow; a part of it as the parser's tree.
+/// Bytes of memory that a document needs until it is cut into chunks: the original, its text, and the text again in
+/// chunks that overlap by half at most, with spare capacity; and a part of it as the parser's tree.
 fn memory_for(size_bytes: u64) -> u64 {
     size_bytes.saturating_mul(8).saturating_add(size_bytes.min(TREE_SOURCE_BYTES) * TREE_FACTOR)
 }
@@ -116,7 +117,7 @@ async fn read(
     let read = cx.compute().run(work).await.map_err(ParseError::from).flatten();
     read.map_err(|error| match error {
         ParseError::Stopped(Stopped::Cancelled) => JobError::Interrupted,
-        // A bug of ours, not something that the user can mend.
+        // A bug in a parser, which the user cannot correct.
         ParseError::ParseFailed => JobError::fail(error.code(), error.to_string()),
         _ => JobError::unusable(error.code(), error.to_string()),
     })

@@ -1,4 +1,4 @@
-//! `entities.extract`: what a run of chunks says.
+//! `entities.extract`: extracts entities and relations from a range of chunks.
 
 use std::collections::HashSet;
 
@@ -14,10 +14,10 @@ use crate::extract::ExtractError;
 use crate::registry::Product;
 use crate::tools::Tools;
 
-/// How many chunks of one job are with the extractor at the same time.
+/// Chunks of one job that are with the extractor at the same time.
 const CHUNKS_AT_ONCE: usize = 4;
-/// How many results are kept until they are written: what a document of many small chunks says takes more memory than
-/// the document.
+/// Results held before they are written: those of a document with many small chunks take more memory than the
+/// document.
 const STORED_AT_ONCE: usize = 32;
 
 impl Handler<Product> for ExtractEntities {
@@ -28,7 +28,7 @@ impl Handler<Product> for ExtractEntities {
             return Ok(());
         };
         if document.job_id == cx.job_id() {
-            // Started again after the document had failed: its group is gone, and the graph is to be built.
+            // The job was started again after the document had failed: its group is gone, so this opens a new one.
             return extraction::open_rest(cx, &kb, &document).await;
         }
         if !document::works_on(cx, &document) {
@@ -53,7 +53,7 @@ impl Handler<Product> for ExtractEntities {
                 store(self, cx, &kb, &mut found).await?;
             }
         }
-        // What succeeded is kept even when another chunk failed: the next attempt pays only for the rest.
+        // Stored even when another chunk failed, so that the next attempt extracts only the rest.
         store(self, cx, &kb, &mut found).await?;
         document::forget_if_deleted(cx, &kb, &self.document_id).await?;
         failure.map_or(Ok(()), |error| Err(job_error(error)))
@@ -74,7 +74,7 @@ impl Reopen<Product> for ExtractEntities {
     }
 }
 
-/// Writes what was found so far.
+/// Writes the results so far, and empties the list.
 async fn store(
     job: &ExtractEntities,
     cx: &JobContext,
@@ -89,7 +89,7 @@ async fn store(
     Ok(())
 }
 
-/// What the extractor's failure means for the job.
+/// Converts an extractor's error to the job's.
 fn job_error(error: ExtractError) -> JobError {
     match (error.retry_after(), error) {
         (_, ExtractError::Fail { code, reason }) => JobError::fail(code, reason),

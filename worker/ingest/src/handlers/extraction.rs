@@ -1,4 +1,4 @@
-//! The group of jobs that extract what a document's chunks say; when the last of them has ended, the graph is built.
+//! The group of jobs that extract from a document's chunks; when its last member has ended, the graph is built.
 
 use std::collections::HashSet;
 
@@ -7,10 +7,10 @@ use jobs::{DocumentId, JobError};
 use stores::model::{Document, Kb};
 use worker::context::JobContext;
 
-/// How many chunks one extraction job takes at least: large enough that its overhead vanishes, small enough that a
-/// retry repeats little.
+/// Chunks per extraction job at least: enough that its overhead does not matter, few enough that a retry repeats
+/// little.
 const CHUNKS_PER_JOB: u32 = 8;
-/// How many extraction jobs a document makes at most: a finish may leave a bounded number of children.
+/// Extraction jobs per document at most, because a finish enqueues a bounded number of children.
 const EXTRACTION_JOBS: u32 = 400;
 
 /// Chunks whose extractions are read at once.
@@ -21,8 +21,8 @@ pub(super) fn open(cx: &JobContext, id: &DocumentId, revision: u64, chunks: u32)
     open_where(cx, (id, revision, chunks), |_| true)
 }
 
-/// Opens the group for those chunks of a document that have no result yet: how a job that was started again continues
-/// the work that its failure had ended.
+/// Opens the group for the chunks of a document that have no result yet. A job that was started again continues the
+/// interrupted work this way.
 pub(super) async fn open_rest(cx: &JobContext, kb: &Kb, document: &Document) -> Result<(), JobError> {
     let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
     let mut done = HashSet::new();
@@ -35,7 +35,7 @@ pub(super) async fn open_rest(cx: &JobContext, kb: &Kb, document: &Document) -> 
     open_where(cx, of, |job| (job.first..job.first + job.count).any(|order| !done.contains(&order)))
 }
 
-/// Each extraction job takes a run of chunks.
+/// Opens the group; each extraction job takes a range of chunks.
 fn open_where(
     cx: &JobContext,
     (id, revision, chunks): (&DocumentId, u64, u32),

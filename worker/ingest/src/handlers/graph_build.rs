@@ -1,4 +1,4 @@
-//! `graph.build`: from what the chunks say to the knowledge base's graph.
+//! `graph.build`: merges the extractions of a document's chunks into the knowledge base's graph.
 
 use jobs::plan::Quota;
 use jobs::types::BuildGraph;
@@ -14,11 +14,11 @@ use super::extraction::READ_AT_ONCE;
 use super::{document, extraction};
 use crate::registry::Product;
 
-/// What a chunk may say, with the copy that the index makes of it.
+/// Memory reserved for each chunk's mentions, with the copy that the index makes of them.
 const CHUNK_BYTES: u64 = 64 * 1024;
-/// What a mention takes beside its description: its names and the bookkeeping of its texts.
+/// Memory of a mention besides its description: its names and the allocations of its texts.
 const MENTION_BYTES: usize = 256;
-/// More of a document is not put into a graph.
+/// Documents with more bytes of mentions fail with `too_complex`.
 const MENTIONS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 impl Handler<Product> for BuildGraph {
@@ -31,7 +31,7 @@ impl Handler<Product> for BuildGraph {
             tracing::info!("the document failed before, its graph is not built");
             return Ok(());
         }
-        // One that is in the graph is built once more where another revision was written meanwhile.
+        // A processed document is built once more when another revision was written meanwhile.
         if !document::works_on(cx, &document) && document.status != DocumentStatus::Processed {
             tracing::info!("another job works on the document now, nothing to do");
             return Ok(());
@@ -44,7 +44,7 @@ impl Handler<Product> for BuildGraph {
             Ok(true) => {}
             Ok(false) => return overtaken(cx, &kb, &document.id).await,
             Err(error) => {
-                // They are stored already, and are not counted.
+                // The extractions were stored before they were charged, so they have to go again.
                 if matches!(error, JobError::Fail { .. }) {
                     let documents = cx.stores().documents();
                     documents.extractions_forget(&kb.id, &document.id, None).await?;
@@ -74,7 +74,7 @@ impl Handler<Product> for BuildGraph {
         let (id, revision) = (&self.document_id, self.revision);
         let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
         if found.is_some_and(|document| document.status == DocumentStatus::Processed) {
-            // What an earlier revision said may stand in the graph still.
+            // Mentions of an earlier revision may still be in the graph.
             return document::fail(cx, id, revision, code, reason).await;
         }
         document::mark_failed(cx, id, revision, code, reason).await
@@ -91,9 +91,8 @@ impl Reopen<Product> for BuildGraph {
     }
 }
 
-/// One mention for each thing that each chunk says; `None` when that is not known of all, and there is nothing to
-/// build:
-/// the document was deleted while they were read, or what is missing is extracted first.
+/// One mention for each entity and relation of each chunk. `None` when there is nothing to build: the document was
+/// deleted meanwhile, or extractions are missing and jobs for them were enqueued.
 async fn mentions(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Option<Vec<Mention>>, JobError> {
     let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
     let (mut mentions, mut read, mut bytes) = (Vec::new(), 0, 0);
@@ -124,10 +123,10 @@ async fn mentions(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Optio
     Ok(None)
 }
 
-/// While a graph was being written, the document was uploaded again, or deleted.
+/// Called when the document was uploaded again or deleted while its graph was being written.
 async fn overtaken(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
     match cx.stores().catalog().document(&kb.id, id).await? {
-        // The later revision was built meanwhile: its graph has to have the last word.
+        // The later revision was built meanwhile, and its graph has to be the one that stays.
         Some(newer) if newer.status == DocumentStatus::Processed => {
             cx.enqueue(&BuildGraph { document_id: newer.id, revision: newer.revision }).map(drop)
         }
@@ -148,7 +147,7 @@ fn too_much(over: &OverQuota) -> JobError {
     JobError::unusable(code, reason)
 }
 
-/// Adds what a chunk says. How many bytes that takes.
+/// Adds the mentions of a chunk. Returns their size in bytes.
 fn add_mentions(mentions: &mut Vec<Mention>, chunk_id: &str, extraction: Extraction) -> usize {
     let Extraction { entities, relations } = extraction;
     let entities = entities.into_iter().map(|entity| {

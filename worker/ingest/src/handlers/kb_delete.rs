@@ -1,4 +1,4 @@
-//! `kb.delete`: a closed knowledge base leaves every store, its row in the catalog last.
+//! `kb.delete`: removes a closed knowledge base from every store, its catalog row last so that a retry finds it.
 
 use jobs::JobError;
 use jobs::types::DeleteKb;
@@ -22,7 +22,7 @@ impl Handler<Product> for DeleteKb {
     }
 }
 
-/// Deleting begins where it stopped.
+/// A rerun continues where deletion stopped.
 impl Reopen<Product> for DeleteKb {
     async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
         Ok(Reopened::Run)

@@ -8,7 +8,7 @@ use worker::handler::{Handler, Reopen, Reopened};
 
 use crate::registry::Product;
 
-/// How many documents one job fans out to: a finish may leave a bounded number of children.
+/// Documents per job: a finish enqueues a bounded number of children.
 const DOCUMENTS_PER_JOB: u32 = 200;
 
 impl Handler<Product> for ReindexKb {
@@ -31,7 +31,7 @@ impl Handler<Product> for ReindexKb {
     }
 }
 
-/// Its page of documents is read again, and those behind it.
+/// A rerun reads its page of documents again, and the pages behind it.
 impl Reopen<Product> for ReindexKb {
     async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
         Ok(Reopened::Run)

@@ -1,4 +1,4 @@
-//! What the product's jobs do. One file for each type, named like its payload in `jobs`.
+//! Handlers of the product's job types. One file for each type, named like its payload in `jobs`.
 
 mod document_delete;
 mod document_ingest;

@@ -1,4 +1,5 @@
-//! `tenant.deprovision`: a closed tenant leaves every store, its rows in the catalog last.
+//! `tenant.deprovision`: removes a closed tenant from every store, its catalog rows last so that a retry finds
+//! them.
 
 use jobs::JobError;
 use jobs::types::DeprovisionTenant;
@@ -24,21 +25,21 @@ impl Handler<Product> for DeprovisionTenant {
     }
 }
 
-/// Deleting begins where it stopped.
+/// A rerun continues where deletion stopped.
 impl Reopen<Product> for DeprovisionTenant {
     async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
         Ok(Reopened::Run)
     }
 }
 
-/// Removes what a knowledge base holds: its graph and chunks, its texts, its originals.
+/// Removes a knowledge base's graph and chunks, texts and originals.
 pub(super) async fn empty_kb(stores: &TenantStores, kb: &Kb) -> Result<(), StoreError> {
     stores.index().kb_forget(kb).await?;
     stores.documents().kb_forget(&kb.id).await?;
     stores.blobs().kb_forget(&kb.id).await
 }
 
-/// Removes what a tenant holds outside of its knowledge bases, and what a store keeps for the tenant as a whole.
+/// Removes a tenant's data outside of its knowledge bases, and what a store keeps for the tenant as a whole.
 async fn empty_tenant(stores: &TenantStores) -> Result<(), StoreError> {
     stores.documents().tenant_forget().await?;
     stores.blobs().tenant_forget().await?;

@@ -25,7 +25,7 @@ impl Handler<Product> for ProvisionTenant {
     }
 }
 
-/// Every step makes what is missing.
+/// A rerun repeats every step; each is idempotent.
 impl Reopen<Product> for ProvisionTenant {
     async fn reopen(&self, _: &JobContext) -> Result<Reopened, JobError> {
         Ok(Reopened::Run)

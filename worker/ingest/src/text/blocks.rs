@@ -1,12 +1,12 @@
-//! Writes running text as blocks: white space collapsed, paragraphs parted by a blank line.
+//! Writes running text as blocks: white space collapsed, paragraphs separated by a blank line.
 //!
-//! The clean-up LightRAG applies to every text before it chunks it.
+//! Includes the clean-up that LightRAG applies to every text before it chunks it.
 
 use std::borrow::Cow;
 
 use worker::compute::{Stopped, Turn};
 
-/// What separates the next piece of text from what is already written. A stronger gap absorbs a weaker one.
+/// The gap between the next piece of text and what is already written. A larger gap absorbs a smaller one.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 enum Gap {
     #[default]
@@ -17,7 +17,7 @@ enum Gap {
     Block,
 }
 
-/// The common target of the Markdown and HTML readers.
+/// Common output of the Markdown and HTML readers.
 #[derive(Debug)]
 pub(super) struct BlockWriter<'t> {
     turn: &'t Turn,
@@ -46,7 +46,7 @@ impl<'t> BlockWriter<'t> {
         }
     }
 
-    /// Whose turn it is, for those that write.
+    /// The job's time slice, for the readers that write here.
     pub(super) const fn turn(&self) -> &'t Turn {
         self.turn
     }
@@ -88,7 +88,8 @@ impl<'t> BlockWriter<'t> {
         self.line_break();
     }
 
-    /// A paragraph or the like; at the start of a heading or list item it stays beside the marker.
+    /// Ends the current line and starts a paragraph; at the start of a heading or list item it stays beside the
+    /// marker.
     pub(super) fn paragraph(&mut self) {
         if self.marker.is_none() {
             self.block_break();
@@ -166,7 +167,7 @@ impl<'t> BlockWriter<'t> {
     }
 }
 
-/// How much text is cleaned at a time.
+/// Text is cleaned in pieces of this size.
 const PIECE_BYTES: usize = 64 * 1024;
 /// The longest name of an HTML character reference has 33 characters.
 const REFERENCE_BYTES: usize = 40;
@@ -176,7 +177,7 @@ pub(crate) fn sanitise_plain(text: &str) -> String {
     strip(&cleaned(&html_escape::decode_html_entities(text))).to_owned()
 }
 
-/// The same for a whole document.
+/// As [`sanitise_plain`], for a whole document: yields its time slice between pieces.
 pub(super) fn sanitise_document(text: &str, turn: &Turn) -> Result<String, Stopped> {
     let mut out = String::with_capacity(text.len());
     for piece in pieces(text) {
@@ -228,7 +229,7 @@ fn stripped(mut text: String) -> String {
     text
 }
 
-/// Vertical tab, form feed and next line part words as a space does.
+/// Vertical tab, form feed and next line separate words as a space does.
 fn is_space(c: char) -> bool {
     matches!(c, '\u{b}' | '\u{c}' | '\u{85}')
 }
@@ -238,8 +239,8 @@ fn is_dropped(c: char) -> bool {
     is_control || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// A text in pieces of some kilobytes, none of which ends within a character reference: behind white space, if there
-/// is any.
+/// Cuts a text into pieces of some kilobytes, none of which ends within a character reference: behind white space
+/// where there is any.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -1,6 +1,6 @@
-//! Windows of tokens, as LightRAG's default chunker cuts them.
+//! Cuts text into windows of tokens, as LightRAG's default chunker does.
 //!
-//! The `o200k_base` tokenizer, protected from inputs on which it would fail.
+//! Contains the `o200k_base` tokenizer, protected from inputs on which it would fail.
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use worker::compute::{Stopped, Turn};
 
 use super::blocks::strip;
 
-/// How to cut. LightRAG's default is 1200 tokens with an overlap of 100.
+/// Chunk size and overlap. LightRAG's default is 1200 tokens with an overlap of 100.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ChunkSize {
     /// Tokens per chunk.
@@ -25,10 +25,10 @@ impl Default for ChunkSize {
     }
 }
 
-/// A piece of a document.
+/// A chunk of a document.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TextChunk {
-    /// Position in the document, from 0.
+    /// Position in the document, counted from 0.
     pub order: u32,
     /// Tokens in the window, before its text is trimmed.
     pub tokens: u32,
@@ -36,10 +36,10 @@ pub struct TextChunk {
     pub content: String,
 }
 
-/// A chunk size that cannot work.
+/// Why a chunk size is rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChunkSizeError {
-    /// No chunk would get any further than the one before it.
+    /// The overlap is as large as the chunk, so no chunk would advance.
     #[error("a chunk needs more tokens ({tokens}) than it shares with its neighbour ({overlap})")]
     OverlapTooLarge {
         /// Tokens per chunk.
@@ -47,7 +47,7 @@ pub enum ChunkSizeError {
         /// Tokens shared.
         overlap: usize,
     },
-    /// The program itself is broken.
+    /// The token table in the program is damaged.
     #[error("the token table built into this program is damaged")]
     TokenTable,
 }
@@ -69,7 +69,7 @@ impl Chunker {
         Self { size, tokens }.sized(size)
     }
 
-    /// A chunker that cuts in another size.
+    /// A chunker with another chunk size and the same token table.
     ///
     /// # Errors
     /// When the overlap is not smaller than the chunk.
@@ -82,10 +82,10 @@ impl Chunker {
 
     /// The chunks of a text, in order. The last may be short, and may lie within the overlap.
     ///
-    /// Keeps a core busy: about 5 million tokens a second. Beside its result it needs the tokens of one chunk.
+    /// CPU-bound: about 5 million tokens a second. Besides its result it needs memory for the tokens of one chunk.
     ///
     /// # Errors
-    /// When `turn` says that the work is to end.
+    /// When `turn` says that the work has to stop.
     pub fn chunks(&self, text: &str, turn: &Turn) -> Result<Vec<TextChunk>, Stopped> {
         let step = self.size.tokens - self.size.overlap;
         let (mut chunks, mut window) = (Vec::new(), VecDeque::<u32>::new());
@@ -105,7 +105,7 @@ impl Chunker {
         Ok(chunks)
     }
 
-    /// The chunk that the first tokens make.
+    /// The chunk made of the first tokens.
     fn chunk(&self, tokens: &mut VecDeque<u32>, order: usize) -> TextChunk {
         let length = tokens.len().min(self.size.tokens);
         let window = &tokens.make_contiguous()[..length];
@@ -117,11 +117,11 @@ impl Chunker {
     }
 }
 
-/// The tokenizer's regular expression gives up on about a million spaces in a row, and a word of this many
-/// bytes costs it 48 times as much memory. Longer texts are cut where every cut is a token boundary anyway.
+/// The tokenizer's regular expression gives up on about a million spaces in a row, and a word of this many bytes
+/// costs it 48 times as much memory. Longer texts are cut where every cut is a token boundary anyway.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
-/// Tokenizer of the process. Building it takes a third of a second, once.
+/// The tokenizer of the process. Building it takes a third of a second, once.
 fn tokenizer() -> Option<&'static CoreBPE> {
     static TOKENIZER: OnceLock<Option<CoreBPE>> = OnceLock::new();
     TOKENIZER.get_or_init(|| tiktoken_rs::o200k_base().ok()).as_ref()
@@ -137,7 +137,7 @@ impl Tokens {
         tokenizer().map(Self)
     }
 
-    /// Token ids of the text, some thousand at a time; nothing in it is taken for a special token.
+    /// Token ids of the text, some thousand at a time. Special tokens in the text are encoded as ordinary text.
     pub(super) fn encode(self, text: &str) -> impl Iterator<Item = Vec<u32>> {
         let mut rest = text;
         std::iter::from_fn(move || {
@@ -150,7 +150,7 @@ impl Tokens {
         })
     }
 
-    /// The text of some tokens; bytes of characters cut in half become U+FFFD.
+    /// The text of some tokens; bytes of characters that were cut in half become U+FFFD.
     pub(super) fn decode(self, tokens: &[u32]) -> String {
         let bytes = self.0.decode_bytes(tokens).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -9,7 +9,7 @@ use worker::compute::Stopped;
 
 use super::blocks::{BlockWriter, pieces};
 
-/// Decides what `/>` means.
+/// Decides the meaning of `/>`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::text) enum Syntax {
     /// `<script />` opens an element.
@@ -27,7 +27,7 @@ pub(super) enum Token<'s> {
     Open {
         name: &'s str,
         attributes: &'s str,
-        /// There will be no content and no end tag.
+        /// The element has neither content nor end tag.
         is_empty: bool,
     },
     Close {
@@ -41,7 +41,7 @@ const RAW_TEXT: [&str; 8] = ["iframe", "noembed", "noframes", "script", "style",
 pub(super) struct Scanner<'s> {
     rest: &'s str,
     syntax: Syntax,
-    /// The raw text element just opened.
+    /// The raw text element that was just opened.
     raw: Option<&'s str>,
 }
 
@@ -106,7 +106,7 @@ impl<'s> Scanner<'s> {
     }
 
     fn text(&mut self) -> Token<'s> {
-        // A `<` that opens no tag is text: look for the next one behind it.
+        // A `<` that opens no tag is text: continue at the next one.
         let length = self.rest[1..].find('<').map_or(self.rest.len(), |at| at + 1);
         Token::Text(self.take(length))
     }
@@ -199,7 +199,7 @@ fn split_value(value: &str) -> (&str, &str) {
     }
 }
 
-/// Never text that a reader sees.
+/// Elements whose content is never visible.
 const HIDDEN: [&str; 14] = [
     "canvas", "datalist", "iframe", "noembed", "noframes", "noscript", "object", "script", "select", "style",
     "svg", "template", "textarea", "xmp",
@@ -239,7 +239,7 @@ const BLOCKS: [&str; 30] = [
     "ul",
 ];
 
-/// Tags that can only stand behind the navigation, so that a `<nav>` nobody closed ends there.
+/// Tags that can only stand behind the navigation, so that an unclosed `<nav>` ends there.
 const BEHIND_NAVIGATION: [&str; 5] = ["article", "body", "footer", "h1", "main"];
 
 /// Writes a page without its navigation and gives its `<title>`.
@@ -250,7 +250,7 @@ pub(in crate::text) fn write_page(
 ) -> Result<Option<String>, Stopped> {
     let title = write(source, syntax, true, blocks)?;
     if blocks.is_empty() {
-        // Nothing but navigation: better than nothing.
+        // The page consists of navigation only, so keep it.
         return write(source, syntax, false, blocks);
     }
     Ok(title)

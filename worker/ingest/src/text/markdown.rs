@@ -36,7 +36,7 @@ pub(super) fn write_blocks(source: &str, blocks: &mut BlockWriter<'_>) -> Result
     Ok(())
 }
 
-/// Without seams, to compare with.
+/// As one segment, for tests to compare with.
 #[cfg(test)]
 pub(super) fn write_whole(source: &str, blocks: &mut BlockWriter<'_>) -> Result<(), Stopped> {
     let joints = Joints { before: false, after: false, repeats_head: false };
@@ -57,21 +57,21 @@ fn write_segment(
     let mut reader = Reader { blocks, joints, depth: 0, literal: None, link_depth: 0, badge_depth: 0 };
     let link = |link: BrokenLink<'_>| segments.link(&link.reference);
     let parser = Parser::new_with_broken_link_callback(&whole, OPTIONS, Some(link));
-    // Behind the text stand footnotes that are read where they are.
+    // Definitions of footnotes were appended to the text for the parser; they are read where they stand.
     for (event, _) in parser.into_offset_iter().take_while(|(_, range)| range.start < text.len().max(1)) {
         reader.event(event)?;
     }
     Ok(())
 }
 
-/// How a segment is joined to its neighbours, where they are parts of one block.
+/// How a segment continues its neighbours, where a block was cut.
 #[derive(Clone, Copy)]
 struct Joints {
-    /// The first block goes on from the segment before.
+    /// The first block continues from the segment before.
     before: bool,
-    /// The last block goes on in the next segment.
+    /// The last block continues in the next segment.
     after: bool,
-    /// The head of the table with which it begins was read before.
+    /// The segment repeats the head of the table that it continues.
     repeats_head: bool,
 }
 

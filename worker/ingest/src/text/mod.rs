@@ -4,8 +4,8 @@
 //! their `-`, table rows become `a | b`, and code is indented by four spaces. [`Chunker`] cuts that text into
 //! windows of tokens exactly as LightRAG does, so that both index a document alike.
 //!
-//! Both keep a core busy, on input that may be hostile: time and memory grow linearly with it, and nothing recurses.
-//! Beside its result a document needs a few copies of itself and 30 MiB at most, whatever is in it. Call them with the
+//! Both are CPU-bound and take hostile input: time and memory grow linearly with it, and nothing recurses. Besides
+//! its result a document needs a few copies of itself and 30 MiB at most, whatever is in it. Call them with the
 //! [`worker::compute::Turn`] that [`worker::compute`] gives; a 20 MiB document takes seconds.
 
 pub(crate) use blocks::sanitise_plain;

@@ -1,6 +1,6 @@
-//! One entry point for every supported format, and everything that can be wrong with a document.
+//! Entry point for all supported formats, and every way in which a document can be unreadable.
 //!
-//! Which kinds of document we read, by media type or by file name.
+//! Decides by media type or file name which documents can be read.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use worker::compute::{Stopped, Turn};
 use super::blocks::{BlockWriter, clean, sanitise_document};
 use super::{html, markdown};
 
-/// A text has NUL bytes by accident, UTF-16 and binary files by nature: one in this many.
+/// More than one NUL byte in this many bytes means UTF-16 or a binary file; fewer are accidents in a text.
 const NULS: usize = 20;
 
 const TITLE_CHARS_MAX: usize = 300;
@@ -24,19 +24,19 @@ pub struct ParsedText {
     pub text: String,
 }
 
-/// Why a document cannot be read. Each is final: the same bytes fail again.
+/// Why a document cannot be read. Every error is final: the same bytes fail again.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ParseError {
-    /// We have no reader for it.
+    /// The format is not supported.
     #[error(
         "documents of type '{media_type}' are not supported; send text/plain, text/markdown, text/html or \
          application/xhtml+xml"
     )]
     UnsupportedMediaType {
-        /// As declared.
+        /// The declared media type.
         media_type: String,
     },
-    /// Another encoding, or no text at all.
+    /// Not UTF-8.
     #[error(
         "the document is not UTF-8 text (byte {offset} is the first bad one); convert it to UTF-8 and \
          upload it again"
@@ -45,13 +45,13 @@ pub enum ParseError {
         /// Offset of the first offending byte.
         offset: usize,
     },
-    /// A binary file, or UTF-16, all of whose characters are ASCII.
+    /// Too many NUL bytes: a binary file, or UTF-16 with ASCII characters only.
     #[error(
         "the document has {count} NUL bytes, the first at byte {offset}: it is UTF-16 or no text at all; convert \
          it to UTF-8 and upload it again"
     )]
     NulBytes {
-        /// How many.
+        /// Number of NUL bytes.
         count: usize,
         /// Offset of the first one.
         offset: usize,
@@ -59,7 +59,7 @@ pub enum ParseError {
     /// Nothing but markup and white space.
     #[error("the document contains no text; upload a document with at least one word")]
     EmptyDocument,
-    /// Its job was cancelled, or it takes too long.
+    /// The job was cancelled, or reading takes too long.
     #[error("reading the document: {0}")]
     Stopped(#[from] Stopped),
     /// A bug in a parser.
@@ -68,7 +68,7 @@ pub enum ParseError {
 }
 
 impl ParseError {
-    /// A stable name for programs: `snake_case`, never reworded.
+    /// A stable code for programs: `snake_case`, never reworded.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl ParseError {
     }
 }
 
-/// Reads a document. `name` decides the format when `media_type` is empty or `application/octet-stream`.
+/// Reads a document. `name` decides the format when `media_type` is empty or `application/octet-stream`. CPU-bound.
 ///
 /// # Errors
 /// See [`ParseError`]; a panic inside a parser becomes [`ParseError::ParseFailed`].
@@ -94,7 +94,7 @@ pub fn parse(media_type: &str, name: &str, bytes: &[u8], turn: &Turn) -> Result<
     if parsed.text.is_empty() { Err(ParseError::EmptyDocument) } else { Ok(parsed) }
 }
 
-/// Turns a panic, which is a bug in a parser, into an error of the one document that shows it.
+/// Turns a panic, which is a bug in a parser, into an error of the document that triggers it.
 pub(super) fn contained<T>(read: impl FnOnce() -> T) -> Result<T, ParseError> {
     catch_unwind(AssertUnwindSafe(read)).map_err(|_| ParseError::ParseFailed)
 }
@@ -120,8 +120,8 @@ fn read(format: Format, source: &str, turn: &Turn) -> Result<ParsedText, Stopped
     Ok(ParsedText { title: title.transpose()?, text: clean(text, turn)? })
 }
 
-/// UTF-8 with or without a byte order mark. A stray NUL byte is dropped as other control characters are, before a
-/// parser makes something of it.
+/// Decodes UTF-8 with or without a byte order mark. A few NUL bytes are dropped like other control characters,
+/// because a parser would turn them into replacement characters.
 fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, ParseError> {
     let text = str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8 { offset: error.valid_up_to() })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -133,7 +133,7 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, ParseError> {
     Ok(Cow::Owned(text.replace('\0', "")))
 }
 
-/// How a document is read.
+/// The supported formats.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Format {
     Plain,
@@ -157,7 +157,7 @@ const EXTENSIONS: [(&str, &str); 12] = [
     ("xhtml", "application/xhtml+xml"),
 ];
 
-/// The media type a file name stands for, or `None` when we cannot read such files.
+/// The media type for a file name; `None` when such files are not supported.
 #[must_use]
 pub fn media_type_of(name: &str) -> Option<&'static str> {
     let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
@@ -169,13 +169,13 @@ pub fn media_type_of(name: &str) -> Option<&'static str> {
     EXTENSIONS.iter().find(known).map(|(_, media_type)| *media_type)
 }
 
-/// Whether [`parse`](crate::text::parse()) knows how to read such a document.
+/// Whether [`parse`](crate::text::parse()) supports such a document.
 #[must_use]
 pub fn is_supported(media_type: &str, name: &str) -> bool {
     format_of(media_type, name).is_some()
 }
 
-/// The declared media type wins; a missing or meaningless one gives way to the file name.
+/// The declared media type wins; a missing or generic one is replaced by that of the file name.
 pub(super) fn format_of(media_type: &str, name: &str) -> Option<Format> {
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {

@@ -14,25 +14,25 @@ use std::ops::Range;
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag};
 use worker::compute::{Stopped, Turn};
 
-/// How much is parsed at a time.
+/// Largest segment that is parsed at once.
 pub(super) const WINDOW_BYTES: usize = 128 * 1024;
-/// A longer head of a table is not repeated in front of its later rows.
+/// A longer table head is not repeated in front of later rows.
 const TABLE_HEAD_BYTES: usize = WINDOW_BYTES / 16;
 
-/// A piece of the document.
+/// A segment of the document.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Segment {
     pub(super) form: Form,
     pub(super) range: Range<usize>,
-    /// Whether its last block goes on in the next segment.
+    /// Whether its last block continues in the next segment.
     pub(super) goes_on: bool,
 }
 
-/// How a segment is read.
+/// How a segment has to be read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Form {
     Markdown,
-    /// Rows of a table whose head stands there, and what follows them.
+    /// Rows of a table whose head is at this range, and what follows them.
     Rows {
         head: Range<usize>,
     },
@@ -42,13 +42,13 @@ pub(super) enum Form {
     Html,
 }
 
-/// Where a document is cut, and what its segments have to know of each other.
+/// Where a document is cut, and the definitions that its segments share.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     pub(super) list: Vec<Segment>,
-    /// What links may refer to, in small letters. Empty for a single segment, which knows its own.
+    /// Labels of link definitions, in lower case. Empty for a single segment, which contains its own.
     links: HashSet<String>,
-    /// What footnotes may refer to, likewise.
+    /// Labels of footnote definitions, likewise.
     footnotes: HashSet<String>,
 }
 
@@ -73,14 +73,15 @@ impl Segments {
         Ok(segments)
     }
 
-    /// The destination of a link that is defined anywhere in the document; where it leads does not matter.
+    /// A placeholder destination for a link that is defined anywhere in the document: only the text of links is
+    /// kept, so the destination does not matter.
     pub(super) fn link<'a>(&self, label: &str) -> Option<(CowStr<'a>, CowStr<'a>)> {
         let is_known = !self.links.is_empty() && self.links.contains(&label.to_lowercase());
         is_known.then_some((CowStr::Borrowed("#"), CowStr::Borrowed("")))
     }
 
-    /// Definitions of the footnotes that `text` refers to and that stand elsewhere, to be put behind it: without them
-    /// the parser takes a reference for text.
+    /// Definitions of the footnotes that `text` refers to and that stand elsewhere. The caller appends them,
+    /// because the parser takes a reference without definition for text.
     pub(super) fn missing_footnotes(&self, text: &str) -> String {
         let mut definitions = String::new();
         if self.footnotes.is_empty() {
@@ -108,23 +109,23 @@ struct Scan<'s> {
     source: &'s str,
     options: Options,
     at: usize,
-    /// Of the table that goes on at `at`.
+    /// Head of the table that continues at `at`.
     table_head: Option<Range<usize>>,
 }
 
 /// The blocks of a window.
 #[derive(Default)]
 struct Window {
-    /// The first one.
+    /// The first block.
     first: Option<Block>,
-    /// The start of the line on which the last one begins.
+    /// Start of the line on which the last block begins.
     last_block: usize,
-    /// The same for the last item or row of the first block, as long as there is no other block.
+    /// Start of the last item or row of the first block, as long as there is no other block.
     last_part: usize,
     is_single: bool,
 }
 
-/// A block, as far as it matters for cutting it.
+/// A block, as far as it matters for cutting.
 #[derive(Clone, Copy)]
 enum Block {
     Fence,
@@ -147,7 +148,7 @@ impl Scan<'_> {
             None => Cow::Borrowed(&source[at..end]),
         };
         let window = Window::of(&text, self.options, found);
-        // The text has the head in front of what stands at `at`.
+        // The text has the table head in front of what stands at `at`, so offsets are shifted.
         let shift = head.as_ref().map_or(0, Range::len);
         let place = |position: usize| at + position.saturating_sub(shift);
         let (block, part) = (place(window.last_block), place(window.last_part));
@@ -170,7 +171,7 @@ impl Scan<'_> {
         Ok(Segment { form, range: at..cut, goes_on })
     }
 
-    /// Code between fences, to the closing one, wherever that is.
+    /// Code between fences, up to the closing fence wherever it is.
     fn code(&mut self, turn: &Turn) -> Result<Segment, Stopped> {
         let opening = self.source[self.at..].trim_start_matches(' ');
         let mark = if opening.starts_with('~') { '~' } else { '`' };
@@ -191,7 +192,7 @@ impl Scan<'_> {
         Ok(Segment { form: Form::Code, range: start..end, goes_on: false })
     }
 
-    /// HTML, to the end that `CommonMark` gives its kind.
+    /// An HTML block, up to the end that `CommonMark` defines for its kind.
     fn html(&mut self, turn: &Turn) -> Result<Segment, Stopped> {
         let start = self.at;
         let marker = html_end(self.source[start..].trim_start_matches(' '));
@@ -210,7 +211,7 @@ impl Scan<'_> {
 }
 
 impl Window {
-    /// Reads a window for its blocks, and notes what is defined in it.
+    /// Finds the blocks of a window, and collects the definitions in it.
     fn of(text: &str, options: Options, found: &mut Segments) -> Self {
         let parser = Parser::new_ext(text, options);
         found.links.extend(parser.reference_definitions().iter().map(|(label, _)| label.to_lowercase()));
@@ -285,8 +286,8 @@ fn first_line(text: &str) -> &str {
     text.split_inclusive('\n').next().unwrap_or_default()
 }
 
-/// The lines of a metadata block (`---`, YAML, then `---` or `...`) and where it ends. Only the start of a document can
-/// be one: the parser's own option takes the text between any two rules for metadata, wherever they stand.
+/// The lines of a metadata block (`---`, YAML, then `---` or `...`) and where it ends. Only the start of a document
+/// can be one; the parser's own option would take the text between any two rules for metadata.
 pub(super) fn front_matter(source: &str) -> Option<(Range<usize>, usize)> {
     let mut lines = source.split_inclusive('\n');
     let opening = lines.next().filter(|line| line.trim_end() == "---")?;
@@ -305,7 +306,7 @@ pub(super) fn front_matter(source: &str) -> Option<(Range<usize>, usize)> {
     None
 }
 
-/// What ends a block of HTML that begins like this; `None` when a blank line does.
+/// What ends an HTML block that begins like this; `None` when a blank line does.
 fn html_end(opening: &str) -> Option<&'static str> {
     const ENDS: [(&str, &str); 8] = [
         ("<script", "</script>"),
@@ -326,7 +327,7 @@ fn html_end(opening: &str) -> Option<&'static str> {
     ENDS.iter().find(begins).map(|(_, end)| *end)
 }
 
-/// Whether a line has `marker` in it, in capitals or not.
+/// Whether a line contains `marker`, ignoring case.
 fn contains(line: &str, marker: &str) -> bool {
     let first = &marker[..1];
     line.match_indices(first).any(|(at, _)| {

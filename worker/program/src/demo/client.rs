@@ -1,4 +1,4 @@
-//! A customer's program, as small as it can be: it knows a URL and a key, and speaks HTTP.
+//! A minimal API client, as a customer would write it: it has a URL and a key, and speaks HTTP.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Speaks to the API with one key.
+/// An HTTP client of the API with one key.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -20,11 +20,11 @@ pub struct Client {
 /// The answer to creating a tenant.
 #[derive(Debug, Deserialize)]
 pub struct Created {
-    /// Shown this once.
+    /// Returned only once.
     pub api_key: String,
 }
 
-/// What the demo needs to know of a document.
+/// The fields of a document that the demo shows.
 #[derive(Debug, Deserialize)]
 pub struct DocumentView {
     /// Its name.
@@ -41,7 +41,7 @@ struct DocumentPage {
     next: Option<String>,
 }
 
-/// Why something was not taken, or did not work.
+/// A problem from the API: why a request was rejected or a document failed.
 #[derive(Debug, Default, Deserialize)]
 pub struct Problem {
     /// Stable code.
@@ -59,32 +59,32 @@ impl Client {
         Self { http: reqwest::Client::new(), base: base.to_owned(), key }
     }
 
-    /// The same API with another key.
+    /// The same API base URL with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
         Self { key: key.into(), ..self.clone() }
     }
 
-    /// Asks for a tenant.
+    /// Creates a tenant. It is provisioned in the background.
     ///
     /// # Errors
-    /// When the API does not answer or refuses.
+    /// When the API does not answer or rejects the request.
     pub async fn tenant_create(&self, id: &str) -> anyhow::Result<Created> {
         let request = self.request(Method::POST, "/api/v1/tenants").json(&json!({ "id": id, "name": id }));
         let answer = request.send().await?.error_for_status()?;
         Ok(answer.json().await?)
     }
 
-    /// Where a tenant is in its life.
+    /// The status of a tenant.
     ///
     /// # Errors
-    /// When the API does not answer or refuses.
+    /// When the API does not answer or rejects the request.
     pub async fn tenant_status(&self, id: &str) -> anyhow::Result<String> {
         let tenant = self.get(&format!("/api/v1/tenants/{id}")).await?;
         Ok(tenant["status"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Uploads one file. `Err` inside the result is the API's refusal.
+    /// Uploads one file. `Err` inside the result is a rejection by the API.
     ///
     /// # Errors
     /// When the file cannot be read, or the API does not answer or fails.
@@ -110,7 +110,7 @@ impl Client {
     /// The status of each document of a tenant.
     ///
     /// # Errors
-    /// When the API does not answer or refuses.
+    /// When the API does not answer or rejects the request.
     pub async fn documents(&self, tenant: &str) -> anyhow::Result<Vec<DocumentView>> {
         let (mut all, mut after) = (Vec::new(), String::new());
         loop {
@@ -122,16 +122,16 @@ impl Client {
         }
     }
 
-    /// Any answer that is JSON.
+    /// Sends a GET request and returns the JSON body.
     ///
     /// # Errors
-    /// When the API does not answer or refuses.
+    /// When the API does not answer or rejects the request.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.request(Method::GET, path).send().await?.error_for_status()?;
         Ok(answer.json().await?)
     }
 
-    /// The status and problem of a request that is expected to be refused.
+    /// Status and problem of a request that is expected to be rejected.
     ///
     /// # Errors
     /// When the API does not answer.

@@ -1,4 +1,4 @@
-//! The first five minutes: two tenants, their documents, two graphs, and one refused look across.
+//! The demo: two tenants, their documents, two graphs, and one rejected read across tenants.
 
 mod client;
 mod command;

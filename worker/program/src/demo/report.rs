@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::client::DocumentView;
 
-/// What became of one tenant's documents.
+/// The result of one tenant's documents.
 #[derive(Debug, Clone, Serialize)]
 pub struct TenantReport {
     /// The tenant.
@@ -23,22 +23,22 @@ pub struct TenantReport {
     pub entities: u64,
     /// Edges of the graph.
     pub relations: u64,
-    /// Jobs by state, in the Open Job Spec's words.
+    /// Number of jobs by state, in the Open Job Spec's words.
     pub jobs: std::collections::BTreeMap<String, u64>,
-    /// Files that were not ingested, and why.
+    /// Files that were not uploaded, each with the reason.
     pub left_out: Vec<(String, String)>,
-    /// Documents that were taken and could not be read, and why.
+    /// Documents that were uploaded and could not be ingested, each with the reason.
     pub failed: Vec<(String, String)>,
 }
 
-/// How many documents ended how.
+/// Number of documents by outcome.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct DocumentReport {
-    /// All of them.
+    /// All documents.
     pub total: u64,
     /// In the graph.
     pub processed: u64,
-    /// Not in the graph; the API says why.
+    /// Failed; the API says why.
     pub failed: u64,
 }
 
@@ -51,20 +51,20 @@ pub struct CrossTenantRead {
     pub status: u16,
     /// The answer's code.
     pub code: String,
-    /// Whether it was refused.
+    /// Whether the read was rejected, as it must be.
     pub refused: bool,
 }
 
-/// The whole demo in one value.
+/// Everything that the demo found out.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
-    /// Whether everything ended as it should.
+    /// Whether everything ended as expected.
     pub ok: bool,
-    /// How long it took, from the first upload to the last document.
+    /// Duration in seconds, from the first upload to the last document.
     pub seconds: f64,
     /// One report for each tenant.
     pub tenants: Vec<TenantReport>,
-    /// The refused read.
+    /// The attempted read across tenants.
     pub cross_tenant_read: CrossTenantRead,
 }
 
@@ -93,13 +93,14 @@ impl Summary {
     }
 }
 
-/// One bar for each tenant, on standard error. Without a terminal, a line whenever a tenant got further.
+/// One progress bar for each tenant, on standard error. Without a terminal, a line whenever a tenant has
+/// progressed.
 pub(super) struct Progress {
     bars: MultiProgress,
     plain: bool,
 }
 
-/// One tenant's line.
+/// Progress of one tenant.
 pub(super) struct TenantBar {
     bar: ProgressBar,
     tenant: String,
@@ -124,7 +125,7 @@ impl Progress {
 }
 
 impl TenantBar {
-    /// Shows where the documents are.
+    /// Updates the bar from the status of the documents.
     pub(super) fn show(&mut self, documents: &[DocumentView]) -> DocumentReport {
         let count =
             |status: &str| documents.iter().filter(|document| document.status == status).count() as u64;

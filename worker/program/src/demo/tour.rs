@@ -1,4 +1,4 @@
-//! The demo from start to finish, through nothing but the HTTP API.
+//! The demo from start to finish, through the HTTP API only.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,11 +14,11 @@ use walkdir::{DirEntry, WalkDir};
 use super::client::{Client, Problem};
 use super::report::{CrossTenantRead, DocumentReport, Progress, Summary, TenantBar, TenantReport};
 
-/// How often the API is asked how far things are.
+/// Interval between two requests for the progress.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// When nothing moves for so long, something is wrong.
+/// Without any progress for this long the demo fails.
 const STALLED_AFTER: Duration = Duration::from_secs(180);
-/// How many uploads are under way at once.
+/// Concurrent uploads.
 const UPLOADS_AT_ONCE: usize = 8;
 
 /// What to show.
@@ -30,7 +30,7 @@ pub struct DemoOptions {
     pub docs: Option<PathBuf>,
 }
 
-/// One tenant of the demo.
+/// One tenant of the demo, with its client and files.
 struct Guest {
     tenant: String,
     client: Client,
@@ -39,10 +39,10 @@ struct Guest {
     unreadable: Vec<LeftOut>,
 }
 
-/// Provisions, ingests and reports. `operator` is a client with the operator's key.
+/// Provisions two tenants, ingests their documents and reports. `operator` is a client with the operator's key.
 ///
 /// # Errors
-/// When there is nothing to ingest, the API fails, or nothing moves any more.
+/// When there is nothing to ingest, the API fails, or progress stops.
 pub async fn run(
     operator: &Client,
     options: &DemoOptions,
@@ -84,10 +84,10 @@ pub async fn run(
 }
 
 impl DemoOptions {
-    /// Looks at the folders, before anything is started.
+    /// Reads the folders before anything is started.
     ///
     /// # Errors
-    /// When one cannot be read or holds nothing to ingest. The error names the setting and the fix.
+    /// When a folder cannot be read or holds nothing to ingest. The error names the setting and the fix.
     pub fn check(&self) -> anyhow::Result<()> {
         for (_, path) in folders(self)? {
             readable(&path)?;
@@ -96,7 +96,7 @@ impl DemoOptions {
     }
 }
 
-/// What a folder holds; it is an error if that is nothing.
+/// The files to upload and the files that are left out; an error when there is nothing to upload.
 fn readable(folder: &Path) -> anyhow::Result<(Vec<Found>, Vec<LeftOut>)> {
     let (found, left_out) = walk(folder);
     let shown = folder.display();
@@ -189,7 +189,7 @@ async fn watch(guests: &[Guest]) -> anyhow::Result<Vec<DocumentReport>> {
     }
 }
 
-/// Documents that were taken and could not be read, and why.
+/// Documents that were uploaded and could not be ingested, each with the reason.
 async fn unreadable(guest: &Guest) -> anyhow::Result<Vec<LeftOut>> {
     let documents = guest.client.documents(&guest.tenant).await?;
     let failed = documents.into_iter().filter(|document| document.status == "failed");
@@ -223,7 +223,7 @@ fn pair(file: &LeftOut) -> (String, String) {
     (file.name.clone(), file.reason.clone())
 }
 
-/// Jobs by state, and how many were completed.
+/// Number of jobs by state.
 fn by_state(jobs: &Value) -> BTreeMap<String, u64> {
     let states =
         jobs["counts"].as_object().into_iter().flatten().map(|(state, count)| (state.as_str(), count));
@@ -231,7 +231,7 @@ fn by_state(jobs: &Value) -> BTreeMap<String, u64> {
     states.map(|(state, count)| (state.to_owned(), count.as_u64().unwrap_or_default())).collect()
 }
 
-/// The first tenant's key, used on the second tenant's graph.
+/// Reads the second tenant's graph with the first tenant's key, which the API must reject.
 async fn look_across(guests: &[Guest]) -> anyhow::Result<CrossTenantRead> {
     let path = format!("/api/v1/tenants/{}/kbs/default/graph", guests[1].tenant);
     let (status, problem) = guests[0].client.refusal(&path).await?;
@@ -253,7 +253,7 @@ struct Found {
     media_type: &'static str,
 }
 
-/// A file that is left out.
+/// A file that is not uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct LeftOut {
     /// Its path below the folder.
@@ -262,7 +262,7 @@ struct LeftOut {
     reason: String,
 }
 
-/// Everything below `folder`, by name. Hidden files and folders are not looked at; links are followed.
+/// Everything below `folder`, by name. Hidden files and folders are skipped; links are followed.
 #[must_use]
 fn walk(folder: &Path) -> (Vec<Found>, Vec<LeftOut>) {
     let (mut found, mut left_out) = (Vec::new(), Vec::new());

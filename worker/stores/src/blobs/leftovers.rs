@@ -1,4 +1,4 @@
-//! Originals that no document names, and files of writes that never ended.
+//! Removes originals that no document names, and files of interrupted writes.
 
 use std::collections::HashMap;
 
@@ -17,12 +17,11 @@ use crate::ports::StoreResult;
 use crate::scoped::Stores;
 
 const OPERATION: &str = "leftovers.sweep";
-/// How many originals are compared with the catalog at a time.
+/// Originals compared with the catalog at a time.
 const BATCH: usize = 500;
 
-/// Finds what requests left behind that never came to their end: an original is stored before its document is
-/// registered, and the process may die in between. It looks across tenants and can do nothing but remove what the
-/// catalog does not name.
+/// Garbage collection for interrupted requests: an original is stored before its document is registered, and the
+/// process may die in between. Works across tenants, and can do nothing but remove what the catalog does not name.
 #[derive(Clone)]
 pub struct Leftovers {
     blobs: ObjectBlobs,
@@ -30,12 +29,12 @@ pub struct Leftovers {
     rows: DirectoryRows,
 }
 
-/// What was removed.
+/// Number of objects removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Originals that no document names.
     pub originals: u64,
-    /// Files of writes that were interrupted.
+    /// Files of interrupted writes.
     pub interrupted: u64,
 }
 
@@ -44,13 +43,14 @@ impl Leftovers {
         Self { blobs, stores, rows }
     }
 
-    /// Removes the leftovers of the tenants that `wanted` says, if they are from `before`: longer ago than any request
-    /// takes, since what is younger may be about to be registered.
+    /// Removes the leftovers of the tenants for which `wanted` is true, if they are older than `before`. Choose
+    /// `before` longer ago than any request takes: a younger original may be about to be registered.
     ///
-    /// What stands below the name of a tenant that the catalog never had is left alone: it is not ours.
+    /// Objects below the name of a tenant that the catalog never had are left alone, because another program may
+    /// own them.
     ///
     /// # Errors
-    /// When the blob store or the catalog is not available. What was removed until then is gone.
+    /// When the blob store or the catalog is not available. Leftovers found until then have been removed.
     pub async fn sweep(
         &self,
         before: DateTime<Utc>,
@@ -88,7 +88,7 @@ impl Leftovers {
         }
     }
 
-    /// Removes those of the originals that no document names.
+    /// Removes those of the originals that no document names. Returns how many.
     async fn compare(&self, tenant: &TenantId, originals: Vec<Original>) -> StoreResult<u64> {
         let catalog = self.stores.catalog_of(tenant);
         let mut by_kb: HashMap<KbId, Vec<Original>> = HashMap::new();
@@ -128,7 +128,7 @@ struct Original {
     object: ObjectMeta,
 }
 
-/// An object that is where originals are: `…/{kb}/{document}/{sha256}`.
+/// Parses the path of an original, `…/{kb}/{document}/{sha256}`; `None` for any other object.
 fn original(object: ObjectMeta) -> Option<Original> {
     let parts: Vec<_> = object.location.parts().collect();
     let [.., _tenant, kb, document, _digest] = parts.as_slice() else { return None };

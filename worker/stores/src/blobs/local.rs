@@ -9,12 +9,12 @@ use object_store::local::LocalFileSystem;
 use crate::config::InvalidStores;
 use crate::data_dir;
 
-/// Where originals are in the data directory.
+/// Directory of the originals below the data directory.
 pub(super) fn folder(data: &Path) -> PathBuf {
     data.join("blobs")
 }
 
-/// Originals in `blobs/` of the data directory, which nobody else may enter.
+/// Originals in `blobs/` of the data directory, accessible to its owner only.
 ///
 /// # Errors
 /// When the directory cannot be made.
@@ -22,13 +22,13 @@ pub(super) fn directory(data: &Path) -> Result<Arc<dyn ObjectStore>, InvalidStor
     let blobs = data_dir::private_dir(&folder(data))?;
     let store = LocalFileSystem::new_with_prefix(&blobs)
         .map_err(|error| data_dir::unusable(&blobs, &std::io::Error::other(jobs::error::root(&error))))?;
-    // The catalog promises an original before anyone may forget it, so it has to outlive a power cut.
-    // And nothing is to be left of it in names of directories.
+    // fsync, because the catalog promises an original once the upload is accepted, so it has to survive a power
+    // failure. Automatic cleanup, so that no empty directories keep ids of deleted data.
     Ok(Arc::new(store.with_fsync(true).with_automatic_cleanup(true)))
 }
 
 /// Removes the files below `folder` that interrupted writes left, all or those that did not change since `before`.
-/// Their names end in `#` and a number, and the object store does not show them. How many there were.
+/// Their names end in `#` and a number, and the object store does not list them. Returns how many there were.
 pub(super) fn interrupted_remove(folder: &Path, before: Option<SystemTime>) -> io::Result<u64> {
     let (mut removed, mut folders) = (0, vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {

@@ -35,15 +35,15 @@ pub use leftovers::{Leftovers, Swept};
 pub struct StoredOriginal {
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
-    /// When it was stored last, by the clock of the blob store.
+    /// When it was last stored, by the clock of the blob store.
     pub stored_at: DateTime<Utc>,
 }
 
-/// The tenant's uploaded originals. Named by content, so that a new upload never changes what a running job
-/// reads.
+/// The tenant's uploaded originals. Their paths contain the digest, so that a new upload never changes what a
+/// running job reads.
 #[async_trait::async_trait]
 pub trait Blobs: Send + Sync {
-    /// Stores an original. Storing the same again only makes it the latest.
+    /// Stores an original. Storing the same again only renews its time.
     async fn original_put(
         &self,
         kb: &KbId,
@@ -52,18 +52,18 @@ pub trait Blobs: Send + Sync {
         bytes: Bytes,
     ) -> StoreResult<()>;
 
-    /// An original; `None` when it is not there.
+    /// An original, its digest verified; `None` when it is not there.
     async fn original(&self, kb: &KbId, document: &DocumentId, sha256: &str) -> StoreResult<Option<Bytes>>;
 
-    /// Removes the document's originals that were stored before the one with the digest `keep`, or all of
-    /// them. What was stored later may belong to an upload that is being accepted at this moment.
+    /// Removes the document's originals that were stored before the one with the digest `keep`, or all of them.
+    /// Later ones are kept, because they may belong to an upload that is being accepted at this moment.
     async fn originals_forget(&self, kb: &KbId, document: &DocumentId, keep: Option<&str>)
     -> StoreResult<()>;
 
-    /// The document's originals, each as it was stored last.
+    /// The document's originals, each with its time of storage.
     async fn originals(&self, kb: &KbId, document: &DocumentId) -> StoreResult<Vec<StoredOriginal>>;
 
-    /// Removes these originals, but for those that were stored again since.
+    /// Removes these originals, except those that were stored again since.
     async fn originals_delete(
         &self,
         kb: &KbId,
@@ -83,12 +83,12 @@ pub trait Blobs: Send + Sync {
 pub(crate) struct ObjectBlobs {
     store: Arc<dyn ObjectStore>,
     root: Path,
-    /// Where they are, if that is a directory of this machine.
+    /// The directory of the originals, if they are on this machine.
     folder: Option<PathBuf>,
 }
 
 impl ObjectBlobs {
-    /// The object store that the configuration names.
+    /// Opens the object store that the configuration names.
     ///
     /// # Errors
     /// When the address or a setting cannot be read, or the local directory cannot be used.
@@ -127,9 +127,9 @@ impl Scope<dyn Blobs> for ObjectBlobs {
 
 struct TenantBlobs {
     store: Arc<dyn ObjectStore>,
-    /// As in [`ObjectBlobs`], the tenant's.
+    /// Directory of the tenant's originals, if they are on this machine.
     folder: Option<PathBuf>,
-    /// Ends with the tenant's id, a whole part of the path: `acme` is no prefix of `acme-2`.
+    /// Path of the tenant. The tenant's id is a whole part of it, so `acme` is no prefix of `acme-2`.
     root: Path,
 }
 
@@ -154,7 +154,8 @@ impl TenantBlobs {
         within(operation, BULK, async { clear.await.map_err(|error| fault(operation, error)) }).await
     }
 
-    /// Removes what interrupted writes left below `folder`, however young: nothing is to come there any more.
+    /// Removes files of interrupted writes below `folder`, even young ones, because the knowledge base or tenant is
+    /// closed and no upload can be running.
     async fn interrupted_clear(&self, operation: &'static str, kb: Option<&KbId>) -> StoreResult<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let folder = kb.map_or_else(|| folder.clone(), |kb| folder.join(kb.as_str()));
@@ -285,7 +286,7 @@ async fn delete_as_of(
     }
 }
 
-/// A digest is the last part of a path, so it has to be one.
+/// Checks that a digest is one: it becomes the last part of a path.
 fn digest_checked<'a>(operation: &'static str, sha256: &'a str) -> StoreResult<&'a str> {
     let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if sha256.len() == 64 && sha256.bytes().all(hex) {
@@ -294,7 +295,8 @@ fn digest_checked<'a>(operation: &'static str, sha256: &'a str) -> StoreResult<&
     Err(StoreError::Conflict { operation, what: "the name of an original is not a SHA-256 digest" })
 }
 
-/// The bytes, if they are what was stored. Hashing a large file would hold up everything else on this thread.
+/// Returns the bytes if their digest matches. Hashes on a blocking thread, because a large file would hold up the
+/// runtime.
 async fn intact(operation: &'static str, bytes: Bytes, sha256: &str) -> StoreResult<Bytes> {
     let hash = move || (hex::encode(Sha256::digest(&bytes)), bytes);
     let hashed = tokio::task::spawn_blocking(hash).await;
@@ -305,7 +307,7 @@ async fn intact(operation: &'static str, bytes: Bytes, sha256: &str) -> StoreRes
     Err(StoreError::permanent(operation, "the original is damaged: its digest differs from its name"))
 }
 
-/// A fault of the object store.
+/// Converts an error of the object store.
 fn fault(operation: &'static str, error: Error) -> StoreError {
     StoreError::of(kind(&error), operation, error)
 }
@@ -320,12 +322,12 @@ fn kind(error: &Error) -> FaultKind {
         | Error::AlreadyExists { .. }
         | Error::Precondition { .. }
         | Error::NotModified { .. } => FaultKind::Transient,
-        // A bucket that is not there, credentials that were changed or ran out: only the operator can help, and
-        // the call is not what has to change.
+        // A missing bucket, or credentials that were changed or expired: the operator has to act, and the call
+        // would succeed afterwards.
         Error::NotFound { .. } | Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
             FaultKind::Unavailable
         }
-        // A local file says in its cause what is wrong. A server that refused after several tries has none: it is
+        // A local file has an I/O error as its cause. A server that refused after several tries has none: it is
         // full, slow or away.
         other => cause(other).map_or(FaultKind::Unavailable, FaultKind::of_io),
     }
@@ -408,7 +410,7 @@ mod tenant_blobs_tests {
         acme.originals_forget(&kb, &document, Some(&revisions[3].0)).await.unwrap();
         for (revision, (sha256, _)) in revisions.iter().enumerate() {
             let kept = acme.original(&kb, &document, sha256).await.unwrap().is_some();
-            // What came after the kept one belongs to an upload that is not registered yet.
+            // Later ones may belong to an upload that is not registered yet.
             assert_eq!(kept, revision >= 3, "{revision}");
         }
     }

@@ -10,11 +10,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::InvalidStores;
 
-/// `s3://bucket/prefix` and the `S3_*` variables beside it.
+/// The settings of an S3 store: `s3://bucket/prefix` and the `S3_*` variables.
 #[derive(Debug)]
 pub(super) struct S3Settings {
     pub(super) bucket: String,
-    /// What stands before every object's path; may be empty.
+    /// Prefix of every object's path; may be empty.
     pub(super) prefix: String,
     pub(super) endpoint: Option<String>,
     pub(super) region: String,
@@ -24,7 +24,7 @@ pub(super) struct S3Settings {
 }
 
 impl S3Settings {
-    /// Reads `url`, and the rest from `variable`, which is the environment outside tests.
+    /// Reads `url`, and the rest from `variable`, which reads the environment outside tests.
     ///
     /// # Errors
     /// When the address is not of the form `s3://bucket/prefix`, or a variable is missing or cannot be read.
@@ -73,7 +73,7 @@ fn setting(name: &'static str, problem: &str) -> InvalidStores {
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// A client of an S3-compatible store. Nothing is sent yet.
+/// A client of an S3-compatible store. Sends no request yet.
 ///
 /// # Errors
 /// When the settings contradict each other.

@@ -1,4 +1,4 @@
-//! As much of an S3 server as the blobs use, in memory.
+//! A minimal S3 server in memory: only the operations that the blobs use.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,16 +10,16 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
-/// How many objects one listing shows: few, so that a test sees more than one.
+/// Objects per listing: few, so that tests see more than one page.
 const LISTED: usize = 2;
 
-/// What is stored under a key, and how many were stored before it: later ones are a second younger.
+/// The objects by key, each with its place in the order of storing: each next one is a second younger.
 type Objects = BTreeMap<String, (usize, Bytes)>;
 
 #[derive(Clone, Default)]
 struct Bucket(Arc<Mutex<Objects>>);
 
-/// Serves an empty bucket and returns its address. It ends with the test's runtime.
+/// Starts a server with an empty bucket and returns its address. It ends with the test's runtime.
 pub(super) async fn start() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

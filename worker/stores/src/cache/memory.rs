@@ -14,7 +14,7 @@ use crate::scoped::Scope;
 
 type Values = HashMap<(TenantId, String), (String, DateTime<Utc>)>;
 
-/// The caches of all tenants. What is in them ends when the clock says so.
+/// The caches of all tenants. Entries expire by the given clock.
 #[derive(Clone)]
 pub(crate) struct MemoryCache {
     values: Arc<Mutex<Values>>,
@@ -28,7 +28,7 @@ impl MemoryCache {
     }
 
     fn values(&self) -> MutexGuard<'_, Values> {
-        // Every change is one call, so the values are whole whoever panicked.
+        // Every change is one call on the map, so it is consistent even after a panic.
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -81,15 +81,15 @@ impl Cache for TenantMemory {
     }
 }
 
-/// What was taken in each second, by tenant and key.
+/// Amounts taken in each second, by tenant and key.
 #[derive(Default)]
 struct MemoryRates(Mutex<HashMap<(TenantId, String), BTreeMap<i64, u64>>>);
 
 impl MemoryRates {
-    /// As `rate.lua`.
+    /// The same algorithm as `rate.lua`.
     fn take(&self, key: (TenantId, String), window: RateWindow, more: u64) -> RateTaken {
         let RateWindow { limit, window_s, now_s } = window;
-        // Every change is one call, so the counts are whole whoever panicked.
+        // Every change is one call on the map, so it is consistent even after a panic.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = all.entry(key).or_default();
         seconds.retain(|second, _| *second > now_s - i64::from(window_s));

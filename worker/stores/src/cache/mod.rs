@@ -1,4 +1,4 @@
-//! Small values that may be lost, and how often things happened lately.
+//! The cache: small values that may be lost, and sliding windows for rate limits.
 
 #[cfg(feature = "test-support")]
 mod memory;
@@ -15,40 +15,40 @@ pub(crate) use redis::{Commands, RedisCache, connect};
 /// Small values of the tenant that may be lost at any time, in Redis under `t:{tenant}:`.
 #[async_trait::async_trait]
 pub trait Cache: Send + Sync {
-    /// Stores a value for a while.
+    /// Stores a value until `ttl` is over.
     async fn put(&self, key: &str, value: &str, ttl: Duration) -> StoreResult<()>;
 
-    /// A value, if it is still there.
+    /// A value; `None` when it expired or was lost.
     async fn get(&self, key: &str) -> StoreResult<Option<String>>;
 
     /// Removes a value.
     async fn delete(&self, key: &str) -> StoreResult<()>;
 
-    /// Takes `more` of what a window may hold, all or nothing, in one step; 0 only looks.
+    /// Takes `more` from a rate window, all or nothing and atomically; 0 only reads it.
     async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken>;
 
     /// Removes all values.
     async fn clear(&self) -> StoreResult<()>;
 }
 
-/// A window that slides along with time and may hold so much.
+/// A sliding window with a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateWindow {
-    /// How much it may hold.
+    /// Amount that fits into the window.
     pub limit: u64,
-    /// How long it is.
+    /// Length of the window in seconds.
     pub window_s: u32,
-    /// Its end, the present moment, in seconds since the Unix epoch.
+    /// The present moment, at which the window ends, in seconds since the Unix epoch.
     pub now_s: i64,
 }
 
-/// What a [`RateWindow`] holds.
+/// State of a [`RateWindow`] after a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateTaken {
-    /// Whether there was room. If not, nothing was taken.
+    /// Whether the amount fitted. If not, nothing was taken.
     pub taken: bool,
-    /// How much it holds now.
+    /// Amount in the window now.
     pub used: u64,
-    /// When the oldest of it leaves the window, and makes room.
+    /// Seconds until the oldest entry leaves the window and makes room.
     pub frees_in_s: u32,
 }

@@ -62,7 +62,7 @@ const SETTING: &str = "REDIS_URL";
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// One connection for commands, which reconnects by itself, and the nodes that others are made from.
+/// A connection for commands, which reconnects by itself, and the nodes for further connections.
 #[derive(Clone)]
 pub(crate) struct RedisLink {
     pub(crate) nodes: Vec<Client>,
@@ -72,7 +72,7 @@ pub(crate) struct RedisLink {
 /// Connects to Redis.
 ///
 /// # Errors
-/// When the address cannot be read, or nothing answers there.
+/// When the address cannot be parsed, or no server answers there.
 pub(crate) async fn connect(url: &SecretString) -> Result<RedisLink, InvalidStores> {
     let address = RedisAddress::parse(url)
         .map_err(|error| InvalidStores::Setting { setting: SETTING, problem: error.refusal(url) })?;
@@ -111,7 +111,8 @@ async fn cluster(nodes: &[ConnectionInfo]) -> RedisResult<Commands> {
 /// Redis refuses a time to live that overflows its clock.
 const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// Sent as it is: Redis compiles it once, and one that forgot it needs no second round trip.
+/// Sent with EVAL, which Redis compiles once: after a restart of the server no second round trip is needed, as
+/// EVALSHA would need it.
 const RATE: &str = include_str!("rate.lua");
 
 /// The caches of all tenants.
@@ -121,7 +122,8 @@ pub(crate) struct RedisCache {
 }
 
 impl RedisCache {
-    /// `own_files` is the directory of a server that belongs to us: its files are rewritten when a tenant went.
+    /// `own_files` is the data directory of a Redis that belongs to this process: its append-only file is rewritten
+    /// after a tenant was deleted.
     pub(crate) fn new(redis: Commands, own_files: Option<PathBuf>) -> Self {
         Self { redis, rewriter: Rewriter::new(own_files) }
     }
@@ -129,7 +131,7 @@ impl RedisCache {
 
 impl Scope<dyn Cache> for RedisCache {
     fn scope(&self, tenant: &TenantId) -> Arc<dyn Cache> {
-        // No tenant id holds a colon, so no tenant's prefix is the beginning of another's.
+        // Tenant ids contain no colon, so no tenant's prefix is the beginning of another's.
         let (redis, rewriter) = (self.redis.clone(), self.rewriter.clone());
         Arc::new(TenantCache { redis, rewriter, prefix: format!("t:{tenant}:") })
     }
@@ -197,10 +199,10 @@ impl Cache for TenantCache {
     }
 }
 
-/// How many keys the server looks at in one call.
+/// Keys that the server examines in one call.
 const LOOKED_AT: u32 = 1_000;
 
-/// Removes every key that begins with `prefix`, which has no character that means something in a pattern.
+/// Removes every key that begins with `prefix`, which must not contain characters with a meaning in patterns.
 async fn clear_prefix(redis: &mut Commands, prefix: &str) -> RedisResult<()> {
     let nodes = match redis {
         Commands::Server(_) => vec![None],
@@ -258,11 +260,11 @@ fn address(node: &Value) -> Option<(String, u16)> {
     }
 }
 
-/// Until the job that deleted has ended as well, and with it what Redis knows of it.
+/// Long enough for the deleting job to end as well, so that Redis has forgotten it before the rewrite.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// Lets a server rewrite its file, if that server belongs to us: on one that others use as well, when to do so is
-/// for its operator to say.
+/// Rewrites the append-only file of a Redis that belongs to this process. On a shared server this is up to its
+/// operator.
 #[derive(Clone)]
 struct Rewriter {
     own_files: Option<PathBuf>,
@@ -274,7 +276,7 @@ impl Rewriter {
         Self { own_files, is_planned: Arc::default() }
     }
 
-    /// Rewrites in a moment, together with what is deleted until then.
+    /// Schedules a rewrite after a short delay, so that several deletions share one.
     fn soon(&self, redis: &Commands) {
         let Some(own_files) = self.own_files.clone() else { return };
         if self.is_planned.swap(true, Ordering::AcqRel) {
@@ -291,7 +293,7 @@ impl Rewriter {
     }
 }
 
-/// The server is ours when its files are where we have put them.
+/// Rewrites if the server's files are in `own_files`: only then the server is ours.
 async fn rewrite(redis: &mut Commands, own_files: PathBuf) -> RedisResult<()> {
     let settings: HashMap<String, String> =
         redis::cmd("CONFIG").arg("GET").arg("dir").query_async(redis).await?;
@@ -302,7 +304,7 @@ async fn rewrite(redis: &mut Commands, own_files: PathBuf) -> RedisResult<()> {
     Ok(())
 }
 
-/// A fault of Redis.
+/// Converts an error of Redis.
 fn fault(operation: &'static str, error: RedisError) -> StoreError {
     StoreError::of(kind(&error), operation, error)
 }
@@ -322,15 +324,16 @@ fn kind(error: &RedisError) -> FaultKind {
     }
 }
 
-/// The first word of an error's answer, and the rest of it.
+/// What the first word of an error's reply, or the rest of it, says about a retry.
 fn code_kind(code: &str, detail: &str) -> FaultKind {
     match code {
-        // Starting, no memory, a disk that is full, a replica, a cluster without an owner for the slot, not let in.
+        // Starting, no memory, a full disk, a replica, a cluster without an owner for the slot, authentication
+        // refused.
         "LOADING" | "OOM" | "MISCONF" | "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "CLUSTERDOWN"
         | "NOAUTH" | "WRONGPASS" => FaultKind::Unavailable,
         "ERR" if detail.starts_with("max number of clients") => FaultKind::Unavailable,
         "WRONGTYPE" | "NOPERM" | "ERR" => FaultKind::Permanent,
-        // BUSY, TRYAGAIN, MOVED, ASK, UNKILLABLE and what there may be besides.
+        // BUSY, TRYAGAIN, MOVED, ASK, UNKILLABLE and any other.
         _ => FaultKind::Transient,
     }
 }

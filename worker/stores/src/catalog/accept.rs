@@ -1,4 +1,4 @@
-//! Accepting a request: everything that it means in one transaction, or nothing.
+//! Accepting a request: all of its writes in one transaction.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ pub(super) const IDEMPOTENCY_KEPT: TimeDelta = TimeDelta::hours(24);
 /// How many answers that are too old one request removes: more than it adds.
 const IDEMPOTENCY_PRUNED: i64 = 20;
 
-/// One acceptance being written.
+/// The transaction of one acceptance.
 struct Accepting<'a> {
     catalog: &'a Catalog,
     tx: Tx,
@@ -27,7 +27,8 @@ struct Accepting<'a> {
 }
 
 impl Catalog {
-    /// Writes everything that accepting a request means, or nothing.
+    /// Writes the request's tenant, knowledge base, documents, jobs and idempotent answer in one transaction, or
+    /// nothing. On any result but [`Accepted::New`] nothing was written.
     pub async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {
         let tx = self.rows.write("catalog.accept").await?;
         let mut accepting = Accepting { catalog: self, tx, now };
@@ -43,14 +44,14 @@ impl Catalog {
         Ok(Accepted::New)
     }
 
-    /// The answer given before under an idempotency key.
+    /// The answer stored under an idempotency key; `None` when it is unknown or has expired.
     pub async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>> {
         let since = self.clock.now() - IDEMPOTENCY_KEPT;
         let select = self.sql(REPLAY).bind(idempotency_key).bind(since);
         self.rows.optional("catalog.replay", select, read_replay).await
     }
 
-    /// Puts jobs into the outbox. One that lies there already stays.
+    /// Puts jobs into the outbox. A job that is already there stays as it is.
     pub(super) async fn outbox_insert(
         &self,
         tx: &mut Tx,
@@ -73,13 +74,13 @@ impl Catalog {
         tx.execute(insert.bind_rows(rows).bind(now)).await.map(drop)
     }
 
-    /// Takes jobs out of the outbox because the queue has them.
+    /// Removes jobs from the outbox because the queue has them.
     pub async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()> {
         let delete = self.sql("delete from outbox where tenant_id = $1 and job_id {in $2 uuid}");
         self.rows.execute("catalog.outbox_delete", delete.bind_list(jobs)).await.map(drop)
     }
 
-    /// The signed envelope of a job that the queue may not have yet.
+    /// The signed envelope of a job that is still in the outbox.
     pub async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {
         let select = self.sql("select wire from outbox where tenant_id = $1 and job_id = $2").bind(id);
         self.rows.optional("catalog.outbox_job", select, |row| row.text("wire")).await
@@ -87,7 +88,8 @@ impl Catalog {
 }
 
 impl Accepting<'_> {
-    /// What stands against it, or nothing; the same goes for its parts.
+    /// Writes everything. Returns the reason when the request cannot be accepted; the caller then drops the
+    /// transaction. The methods for the parts do the same.
     async fn write(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {
         if let Some(new) = &acceptance.idempotency
             && let Some(replay) = self.key_claim(new).await?
@@ -95,7 +97,7 @@ impl Accepting<'_> {
             return Ok(Some(Accepted::Replayed(replay)));
         }
         let (limits, has_key) = (&acceptance.limits, acceptance.idempotency.is_some());
-        // Before anything takes a weaker lock on the tenant's row.
+        // The strongest lock first: two transactions that upgrade a weaker lock would deadlock.
         self.catalog.lock_to_count(&mut self.tx, limits, has_key).await?;
         if has_key
             && let Some(over) =
@@ -114,15 +116,15 @@ impl Accepting<'_> {
             return Ok(refused);
         }
         self.catalog.outbox_insert(&mut self.tx, &acceptance.jobs, self.now).await?;
-        // The job that makes a tenant is the operator's wish, not the tenant's.
+        // The operator's request to create the tenant does not count towards the tenant's quota.
         let jobs = if acceptance.tenant.is_some() { 0 } else { acceptance.jobs.len() };
-        // Last, because the row of the count stays locked until the commit.
+        // Last, because the counter's row stays locked until the commit.
         let over = self.catalog.jobs_count(&mut self.tx, limits, jobs, self.now).await?;
         Ok(over.map(Accepted::OverQuota))
     }
 
-    /// Claims an idempotency key, or says what was answered under it. Waits for a request that is claiming it right
-    /// now.
+    /// Claims an idempotency key, or returns the answer stored under it. Blocks while another request with the same
+    /// key is open, and then returns that request's answer.
     async fn key_claim(&mut self, new: &Idempotency) -> StoreResult<Option<Replay>> {
         let (catalog, now) = (self.catalog, self.now);
         let claim = catalog.sql(
@@ -137,7 +139,7 @@ impl Accepting<'_> {
             let select = catalog.sql(REPLAY).bind(&new.key).bind(now - IDEMPOTENCY_KEPT);
             return self.tx.one(select, read_replay).await.map(Some);
         }
-        // Some that are too old go: more than one request adds. Those that another one is removing are left to it.
+        // Removes more expired keys than one request adds. Skips rows that another transaction is removing.
         let prune = catalog.sql(
             "delete from idempotency where tenant_id = $1 and key in (
                  select key from idempotency where tenant_id = $1 and created_at <= $2
@@ -166,13 +168,13 @@ impl Accepting<'_> {
         Ok((!is_there).then_some(Accepted::TenantGone))
     }
 
-    /// Whether the tenant is new, and its id free as a slug.
+    /// Inserts the tenant. Returns whether its id was free, also as a slug.
     async fn tenant(&mut self, new: &NewTenant) -> StoreResult<bool> {
         Ok(self.catalog.tenant_insert(&mut self.tx, new, self.now).await?
             && self.catalog.slug_insert(&mut self.tx, self.catalog.tenant.as_str()).await?)
     }
 
-    /// Whether the founder's name was free.
+    /// Inserts the founder's account. Returns whether the name was free.
     async fn founder(&mut self, founder: &User) -> StoreResult<bool> {
         self.tx.become_reader(Some(Reader::Identity)).await?;
         let made = user_insert(&mut self.tx, founder, self.now).await?;
@@ -213,7 +215,7 @@ impl Accepting<'_> {
         Ok((!registered).then_some(Accepted::RevisionMoved))
     }
 
-    /// Whether every document could be registered.
+    /// Registers the documents. Returns whether all of them had the expected revision.
     async fn documents(&mut self, kb: &KbId, new: &[NewDocument]) -> StoreResult<bool> {
         let distinct: HashSet<_> = new.iter().map(|document| &document.id).collect();
         if distinct.len() < new.len() {
@@ -247,9 +249,9 @@ fn read_replay(row: &Row) -> sqlx::Result<Replay> {
     })
 }
 
-/// Writes new documents under the revision that comes next, and known ones over exactly their predecessor, and leaves
-/// all others out. In order of id, so that two requests about the same documents wait for each other instead of for
-/// ever.
+/// Inserts new documents under the next revision and updates known ones whose revision is the direct predecessor;
+/// skips all others, which the caller finds out by the number of rows. Ordered by id, so that two requests about
+/// the same documents cannot deadlock.
 const UPSERT_DOCUMENTS: &str = "
 insert into documents as known
     (tenant_id, kb_id, document_id, name, revision, media_type, size_bytes, sha256, status, job_id,

@@ -17,7 +17,7 @@ const REVOKED_KEPT_MAX: i64 = 1_000;
 const REVOKED_PRUNED: i64 = 20;
 
 const SELECT: &str = "select * from api_keys where tenant_id = $1 and key_id = $2 and revoked_at is null";
-/// As [`SELECT`], until the end of the transaction.
+/// As [`SELECT`], with the row locked until the end of the transaction.
 const SELECT_LOCKED: &str =
     "select * from api_keys where tenant_id = $1 and key_id = $2 and revoked_at is null {for update}";
 
@@ -40,7 +40,7 @@ fn read_key(row: &Row) -> sqlx::Result<ApiKeyRow> {
 }
 
 impl Catalog {
-    /// One key.
+    /// One key that was not revoked.
     pub async fn api_key(&self, id: &ApiKeyId) -> StoreResult<Option<ApiKeyRow>> {
         self.rows.optional("catalog.api_key", self.sql(SELECT).bind(id.as_str()), read_key).await
     }
@@ -56,7 +56,7 @@ impl Catalog {
         Ok(page::cut(found, limit, |key| key.id.to_string()))
     }
 
-    /// Stores a key unless its id is known.
+    /// Inserts a key unless its id is known.
     fn key_insert<'q>(&'q self, key: &'q NewApiKey, now: DateTime<Utc>) -> Sql<'q> {
         let insert = self.sql(
             "insert into api_keys (tenant_id, key_id, name, secret_sha256, role, kb_id, permissions,
@@ -69,14 +69,15 @@ impl Catalog {
         insert.bind(key.expires_at).bind(now)
     }
 
-    /// Stores an API key unless its id is known, whatever its name.
+    /// Stores an API key unless its id is known. The name is not checked.
     pub async fn api_key_ensure(&self, key: &NewApiKey, now: DateTime<Utc>) -> StoreResult<()> {
         let stored = self.rows.execute("catalog.api_key_ensure", self.key_insert(key, now)).await;
-        // Also after an error: it may have happened.
+        // Invalidate also after an error: the statement may have been committed.
         self.announced(stored.map(drop)).await
     }
 
-    /// Whether another key has the name. No other one is named before a transaction ends that has the tenant's lock.
+    /// Whether another key has the name. The caller holds the tenant's lock, so no other transaction can take the
+    /// name before this one ends.
     async fn key_name_taken(&self, tx: &mut Tx, name: &str, but: &ApiKeyId) -> StoreResult<bool> {
         let taken = self.sql(
             "select exists (select 1 from api_keys
@@ -85,7 +86,7 @@ impl Catalog {
         tx.one(taken.bind(name).bind(but.as_str()), |row| row.flag("found")).await
     }
 
-    /// Stores an API key, unless another has its name or id, or there are as many as `limits` allow.
+    /// Stores an API key, unless another has its name or id, or `limits` allow no more.
     pub async fn api_key_insert(
         &self,
         key: &NewApiKey,
@@ -103,7 +104,7 @@ impl Catalog {
             return Ok(ApiKeyMade::OverQuota(over));
         }
         let stored = tx.one(self.sql(SELECT).bind(key.id.as_str()), read_key).await?;
-        // Some that were revoked before the latest ones go: more than one insertion adds.
+        // Removes more of the oldest revoked keys than one insertion adds.
         let prune = self.sql(
             "delete from api_keys where tenant_id = $1 and key_id in (
                  select key_id from api_keys where tenant_id = $1 and revoked_at is not null
@@ -114,7 +115,8 @@ impl Catalog {
         Ok(self.announced(ApiKeyMade::Done(stored)).await)
     }
 
-    /// Changes a key, if `revision` (when given) is still its revision.
+    /// Changes a key, if `revision` (when given) is still its revision. Tells every process to forget its cached
+    /// answers.
     pub async fn api_key_change(
         &self,
         id: &ApiKeyId,
@@ -172,7 +174,7 @@ impl Catalog {
         }
     }
 
-    /// Notes that a key was used, unless a use in the minute before is known.
+    /// Records that a key was used, at most once a minute.
     pub async fn api_key_used(&self, id: &ApiKeyId, now: DateTime<Utc>) -> StoreResult<()> {
         let update = self.sql(
             "update api_keys set last_used_at = $3
@@ -182,8 +184,8 @@ impl Catalog {
         self.rows.execute("catalog.api_key_used", update).await.map(drop)
     }
 
-    /// Stores the key of an imported account, named after it, unless its id or that name is known. The transaction has
-    /// the tenant's lock.
+    /// Stores the key of an imported account, named after it, unless its id or that name is known. The transaction
+    /// holds the tenant's lock.
     pub(super) async fn key_place(
         &self,
         tx: &mut Tx,

@@ -1,4 +1,4 @@
-//! Work that was cancelled: its documents, what the queue does not have yet, and what is remembered of single jobs.
+//! Cancellation: marks documents as failed, clears the outbox, and records marks of single jobs.
 
 use chrono::{DateTime, Utc};
 use jobs::JobId;
@@ -9,8 +9,8 @@ use crate::model::{DocumentFault, JobMark};
 use crate::ports::StoreResult;
 
 impl Catalog {
-    /// Marks the documents as failed that one of `jobs` was to ingest and that are still on their way. How many
-    /// there were.
+    /// Marks documents as failed that one of `jobs` was to ingest and that are pending or processing. Returns how
+    /// many there were.
     pub async fn documents_failed(
         &self,
         jobs: &[JobId],
@@ -25,24 +25,25 @@ impl Catalog {
         self.rows.execute("catalog.documents_failed", update).await
     }
 
-    /// Takes all of the tenant's jobs out of the outbox, because its work is cancelled. Returns how many there were.
+    /// Removes all of the tenant's jobs from the outbox, because its work is cancelled. Returns how many there
+    /// were.
     pub async fn outbox_clear(&self) -> StoreResult<u64> {
         let delete = self.sql("delete from outbox where tenant_id = $1");
         self.rows.execute("catalog.outbox_clear", delete).await
     }
 
-    /// Cancels all of the tenant's work that was made before `now`, at once: it does not run any more wherever it is,
-    /// what was not delivered is forgotten, and documents that are on their way have failed. How many jobs were not
-    /// delivered.
+    /// Cancels all of the tenant's work that was enqueued before `now`: wherever a job is, it does not run any
+    /// more, jobs in the outbox are removed, and documents that are pending or processing fail. Returns how many
+    /// jobs were in the outbox.
     pub async fn cancel_everything(&self, fault: &DocumentFault, now: DateTime<Utc>) -> StoreResult<u64> {
-        // In one transaction: what is cancelled is cancelled wherever it is, whatever happens next.
+        // One transaction, so that jobs, outbox and documents are never cancelled in part.
         let mut tx = self.rows.write("catalog.cancel_everything").await?;
         let all = self.sql(
             "update tenants set cancelled_at = case when cancelled_at > $2 then cancelled_at else $2 end
              where tenant_id = $1",
         );
         tx.execute(all.bind(now)).await?;
-        // Everything that was said about single jobs before is said of all of them now.
+        // Older marks of single jobs are superseded by the cancellation of all.
         tx.execute(self.sql("delete from job_marks where tenant_id = $1 and marked_at < $2").bind(now))
             .await?;
         let undelivered = tx.execute(self.sql("delete from outbox where tenant_id = $1")).await?;
@@ -55,7 +56,8 @@ impl Catalog {
         Ok(self.announced(undelivered).await)
     }
 
-    /// Notes that jobs are cancelled, or shall run although they were; the last mark counts.
+    /// Records for each job that it is cancelled, or that it runs in spite of an earlier cancellation; the last
+    /// mark counts.
     pub async fn jobs_mark(&self, jobs: &[JobId], mark: JobMark, now: DateTime<Utc>) -> StoreResult<()> {
         let mut tx = self.rows.write("catalog.jobs_mark").await?;
         let marks = self.sql(
@@ -81,7 +83,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Forgets marks of jobs.
+    /// Removes the marks of jobs.
     pub async fn jobs_unmark(&self, jobs: &[JobId]) -> StoreResult<()> {
         let delete = self.sql("delete from job_marks where tenant_id = $1 and job_id {in $2 uuid}");
         self.rows.execute("catalog.jobs_unmark", delete.bind_list(jobs)).await.map(drop)

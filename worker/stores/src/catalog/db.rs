@@ -1,8 +1,9 @@
-//! The two databases as one: transactions with a name, a deadline, and rows of one tenant or for one purpose.
+//! PostgreSQL and SQLite behind one type: transactions with a name and a deadline, restricted to one tenant's rows
+//! or to one purpose.
 //!
-//! On PostgreSQL a transaction says whose rows it sees, and row level security holds it to that. In a SQLite file every
-//! statement has to name its tenant; a transaction that writes holds the file's write lock from its beginning
-//! (`BEGIN IMMEDIATE`), so that what it reads stays true until it ends.
+//! On PostgreSQL each transaction declares whose rows it may see, and row level security enforces that. In a SQLite
+//! file every statement has to name its tenant; a transaction that writes holds the file's write lock from its
+//! beginning (`BEGIN IMMEDIATE`), so that what it reads stays true until it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,49 +24,50 @@ use crate::postgres::{Postgres, postgres_error_kind};
 /// A database.
 #[derive(Clone)]
 pub(crate) enum Db {
-    /// A server that other processes use too.
+    /// PostgreSQL, shared with other processes.
     #[cfg(feature = "postgres")]
     Postgres(Postgres),
-    /// A file of this process.
+    /// A SQLite file.
     Sqlite(Arc<SqliteFile>),
 }
 
-/// A purpose for which some tables are read of every tenant, or tables of no tenant. A role of its own in PostgreSQL.
+/// A purpose that needs some tables across tenants, or tables that belong to no tenant. Each has a PostgreSQL role
+/// of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// Who exists and who may do what.
+    /// Tenants, keys, members and permissions.
     Directory,
-    /// What waits for the queue, and what is due.
+    /// The outbox, due schedules and settings for the queue.
     Relay,
-    /// Users and their sessions, and where they are members.
+    /// Accounts, sessions and memberships.
     Identity,
 }
 
-/// On whose behalf rows are read and written.
+/// Whose rows a transaction sees.
 #[derive(Debug, Clone)]
 #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "a file knows no roles"))]
 pub(crate) enum Whose {
-    /// A tenant's own rows and no others.
+    /// The rows of one tenant.
     Tenant(TenantId),
-    /// What a purpose needs of every tenant.
+    /// The rows that a purpose needs, of every tenant.
     Reader(Reader),
-    /// No tenant's rows: for statements about the database itself.
+    /// No rows: for statements about the database itself.
     NoTenant,
 }
 
 impl Db {
-    /// The rows of one tenant.
+    /// A view of one tenant's rows.
     pub(crate) fn tenant(&self, tenant: &TenantId) -> View {
         View { db: self.clone(), whose: Whose::Tenant(tenant.clone()) }
     }
 
-    /// What a purpose needs of every tenant.
+    /// A view of the rows that a purpose needs, of every tenant.
     pub(crate) fn reader(&self, reader: Reader) -> View {
         View { db: self.clone(), whose: Whose::Reader(reader) }
     }
 }
 
-/// A database, and whose rows it shows.
+/// A database, restricted to some rows.
 #[derive(Clone)]
 pub(crate) struct View {
     db: Db,
@@ -74,12 +76,12 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// A transaction that writes.
+    /// Begins a transaction that writes.
     pub(crate) async fn write(&self, operation: &'static str) -> StoreResult<Tx> {
         self.begin(operation, CALL).await
     }
 
-    /// As [`View::write`], for work that takes longer than a small call may: it moves a whole document or more.
+    /// As [`View::write`], with the longer deadline of calls that move a whole document or more.
     pub(crate) async fn write_bulk(&self, operation: &'static str) -> StoreResult<Tx> {
         self.begin(operation, BULK).await
     }
@@ -101,7 +103,8 @@ impl View {
         Ok(Tx { inner, call })
     }
 
-    /// For statements that only read. In a file each of them sees what is committed when it begins.
+    /// Begins a transaction for reading. On SQLite there is none, and each statement sees what is committed when it
+    /// begins.
     pub(crate) async fn read(&self, operation: &'static str) -> StoreResult<Tx> {
         match &self.db {
             #[cfg(feature = "postgres")]
@@ -114,7 +117,7 @@ impl View {
         }
     }
 
-    /// The only row of a single statement that reads, if there is one.
+    /// Runs a single reading statement that returns at most one row.
     pub(crate) async fn optional<T>(
         &self,
         operation: &'static str,
@@ -127,7 +130,7 @@ impl View {
         Ok(row)
     }
 
-    /// The only row of a single statement that reads.
+    /// Runs a single reading statement that returns exactly one row.
     pub(crate) async fn one<T>(
         &self,
         operation: &'static str,
@@ -140,7 +143,7 @@ impl View {
         Ok(row)
     }
 
-    /// All rows of a single statement that reads.
+    /// Runs a single reading statement and returns all rows.
     pub(crate) async fn all<T>(
         &self,
         operation: &'static str,
@@ -153,7 +156,7 @@ impl View {
         Ok(rows)
     }
 
-    /// Runs a single statement that writes. Returns how many rows it touched.
+    /// Runs a single writing statement. Returns the number of rows that it changed.
     pub(crate) async fn execute(&self, operation: &'static str, sql: Sql<'_>) -> StoreResult<u64> {
         match &self.db {
             #[cfg(feature = "postgres")]
@@ -212,13 +215,13 @@ enum Inner {
     SqliteReader(PoolConnection<Sqlite>),
 }
 
-/// A transaction. Dropped without [`Tx::commit`], it never happened.
+/// A transaction, rolled back when dropped without [`Tx::commit`].
 pub(crate) struct Tx {
     inner: Inner,
     call: Call,
 }
 
-/// Runs a statement by one of the driver's methods, under the deadline of the call.
+/// Calls a method of the driver with a statement, under the deadline of the transaction.
 macro_rules! run {
     ($self:ident, $sql:ident, $method:ident, $row:expr) => {{
         let call = $self.call;
@@ -258,7 +261,7 @@ impl Tx {
         self.call.operation
     }
 
-    /// Runs a statement and returns how many rows it touched.
+    /// Runs a statement. Returns the number of rows that it changed.
     pub(crate) async fn execute(&mut self, sql: Sql<'_>) -> StoreResult<u64> {
         let call = self.call;
         match &mut self.inner {
@@ -278,8 +281,8 @@ impl Tx {
         }
     }
 
-    /// Runs a statement that takes advisory locks of PostgreSQL, which are held until the transaction ends. In a file a
-    /// transaction that writes is alone from its beginning.
+    /// Runs a statement that takes advisory locks of PostgreSQL, which are held until the transaction ends. Does
+    /// nothing on SQLite, where a transaction that writes has no concurrent writers.
     pub(crate) async fn lock(&mut self, sql: Sql<'_>) -> StoreResult<()> {
         match &self.inner {
             #[cfg(feature = "postgres")]
@@ -291,25 +294,25 @@ impl Tx {
         }
     }
 
-    /// The only row, if there is one.
+    /// Runs a statement that returns at most one row.
     pub(crate) async fn optional<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<Option<T>> {
         let row = run!(self, sql, fetch_optional, of_optional)?;
         row.as_ref().map(read).transpose().map_err(|error| self.call.unreadable(error))
     }
 
-    /// The only row.
+    /// Runs a statement that returns exactly one row.
     pub(crate) async fn one<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<T> {
         let row = run!(self, sql, fetch_one, of_one)?;
         read(&row).map_err(|error| self.call.unreadable(error))
     }
 
-    /// All rows.
+    /// Runs a statement and returns all rows.
     pub(crate) async fn all<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<Vec<T>> {
         let rows = run!(self, sql, fetch_all, of_all)?;
         rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(|error| self.call.unreadable(error))
     }
 
-    /// Makes it happen.
+    /// Commits. After an error the outcome is unknown: the commit may have happened.
     pub(crate) async fn commit(self) -> StoreResult<()> {
         match self.inner {
             #[cfg(feature = "postgres")]
@@ -327,8 +330,8 @@ impl Tx {
         }
     }
 
-    /// Goes on as another role of PostgreSQL, which reaches other tables; `None` goes back to the role that it began
-    /// as.
+    /// Switches to another role of PostgreSQL, which may access other tables; `None` switches back to the original
+    /// role.
     pub(crate) async fn become_reader(&mut self, reader: Option<Reader>) -> StoreResult<()> {
         #[cfg(feature = "postgres")]
         if let Inner::Postgres(_) = self.inner {
@@ -339,8 +342,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Says that this transaction deletes what shall be in no part of the database any more. PostgreSQL sees to that by
-    /// itself (`VACUUM`); a file is cleaned soon after the commit.
+    /// Declares that this transaction deletes data that no part of the database may keep. PostgreSQL sees to that
+    /// by itself (`VACUUM`); a SQLite file is scrubbed soon after the commit.
     pub(crate) async fn leave_no_traces(&mut self) -> StoreResult<()> {
         let call = self.call;
         if let Inner::Sqlite { transaction, leaves_traces, .. } = &mut self.inner {
@@ -350,8 +353,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Deletes the tenant's rows from every table that has a `tenant_id` but `tenants` itself. Which tables those are
-    /// says the database, so that one that is added later is not forgotten.
+    /// Deletes the tenant's rows from every table that has a `tenant_id` but `tenants` itself. The tables are read
+    /// from the database, so that one that is added later is not forgotten.
     pub(crate) async fn tenant_rows_delete(&mut self, tenant: &TenantId) -> StoreResult<()> {
         match &self.inner {
             #[cfg(feature = "postgres")]
@@ -361,7 +364,7 @@ impl Tx {
                 }
             }
             _ => {
-                // Rows refer to rows that go in the same transaction.
+                // Rows refer to other rows that are deleted in the same transaction.
                 self.execute(sql("pragma defer_foreign_keys = on")).await?;
                 for table in self.all(sql(TABLES_SQLITE), |row| row.text("name")).await? {
                     self.table_rows_delete(&format!("\"{table}\""), tenant).await?;
@@ -371,14 +374,14 @@ impl Tx {
         Ok(())
     }
 
-    /// `table` is a name as the database quotes it.
+    /// Deletes the tenant's rows from one table. `table` is a name as the database quotes it.
     async fn table_rows_delete(&mut self, table: &str, tenant: &TenantId) -> StoreResult<()> {
         let text = format!("delete from {table} where tenant_id = $1");
         self.execute(Sql::of_table(text).bind(tenant.as_str())).await.map(drop)
     }
 }
 
-/// Those that others refer to come last.
+/// Orders tables so that referenced ones come last.
 #[cfg(feature = "postgres")]
 const TABLES_POSTGRES: &str = "
 select quote_ident(c.relname) as name from pg_class c

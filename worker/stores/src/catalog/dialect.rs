@@ -1,7 +1,7 @@
 //! Statements, their arguments and their rows, in one form for both databases.
 //!
-//! A statement is written once, with `$1`, `$2` for its arguments. What the databases spell differently stands in
-//! braces:
+//! A statement is written once, with `$1`, `$2` for its arguments. Parts that the databases spell differently are
+//! marks in braces:
 //!
 //! - `{for update}` and every other mark that begins with `for`: a row lock of PostgreSQL. SQLite needs none, because a
 //!   transaction that writes holds the file's write lock from its beginning.
@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-/// Reads one row.
+/// Converts one row.
 pub(crate) type Read<T> = fn(&Row) -> sqlx::Result<T>;
 
 /// A statement with its arguments.
@@ -42,7 +42,7 @@ pub(crate) struct Sql<'q> {
     values: Vec<Value<'q>>,
 }
 
-/// A statement without arguments so far. See the [module](self) for how it is written.
+/// A statement without arguments so far. See the [module](self) for its syntax.
 pub(crate) const fn sql<'q>(text: &'static str) -> Sql<'q> {
     Sql { text: Cow::Borrowed(text), values: Vec::new() }
 }
@@ -53,19 +53,19 @@ impl<'q> Sql<'q> {
         Self { text: Cow::Owned(text), values: Vec::new() }
     }
 
-    /// Adds the next argument.
+    /// Binds the next argument.
     pub(crate) fn bind(mut self, value: impl Into<Value<'q>>) -> Self {
         self.values.push(value.into());
         self
     }
 
-    /// Adds a list of texts, or of what is written as text, for a mark `{in $2}`.
+    /// Binds a list of texts, or of values with a text form, for a mark `{in $2}`.
     pub(crate) fn bind_list(self, items: impl IntoIterator<Item = impl ToString>) -> Self {
         let list = items.into_iter().map(|item| item.to_string()).collect();
         self.bind(Value::List(list))
     }
 
-    /// Adds rows of named values, for a mark `{rows $2 as new (…)}`.
+    /// Binds rows of named values, for a mark `{rows $2 as new (…)}`.
     pub(crate) fn bind_rows<const N: usize>(
         self,
         rows: impl IntoIterator<Item = [(&'static str, Value<'q>); N]>,
@@ -106,7 +106,7 @@ pub(crate) enum Value<'q> {
     Text(Option<Cow<'q, str>>),
     Number(Option<i64>),
     Flag(bool),
-    /// Kept to the microsecond.
+    /// Truncated to microseconds.
     Time(Option<DateTime<Utc>>),
     Uuid(Option<Uuid>),
     /// For a mark `{in $2}`.
@@ -116,7 +116,7 @@ pub(crate) enum Value<'q> {
 }
 
 impl Value<'_> {
-    /// Lists and rows travel as JSON, and so do the values in them.
+    /// The argument as JSON, in which form lists and rows and the values in them are sent.
     fn json(self, dialect: Dialect) -> serde_json::Value {
         match self {
             Self::Text(text) => text.map(Cow::into_owned).into(),
@@ -140,7 +140,7 @@ impl Value<'_> {
     }
 }
 
-/// A count as the `bigint` that a column holds. No count gets near the largest one.
+/// A count as `bigint`. Saturates, because no count gets near the largest one.
 fn wide(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
@@ -231,12 +231,12 @@ impl From<Option<Uuid>> for Value<'_> {
 
 impl From<JobId> for Value<'_> {
     fn from(id: JobId) -> Self {
-        // The text of an id is a UUID's.
+        // The text form of an id is a UUID.
         Self::Uuid(id.to_string().parse().ok())
     }
 }
 
-/// How a database spells what stands in braces.
+/// The database whose spelling is used for marks.
 #[derive(Debug, Clone, Copy)]
 enum Dialect {
     #[cfg(feature = "postgres")]
@@ -246,7 +246,7 @@ enum Dialect {
 
 impl Dialect {
     fn text(self, text: Cow<'static, str>) -> SqlStr {
-        // Braces without a name are JSON.
+        // Other braces are JSON.
         if !["{for ", "{in ", "{rows "].iter().any(|mark| text.contains(mark)) {
             return AssertSqlSafe(text).into_sql_str();
         }
@@ -258,7 +258,7 @@ impl Dialect {
             rest = after;
         }
         spelled.push_str(rest);
-        // Made of nothing but the program's own texts.
+        // Consists of the program's own literals only, and of no input.
         AssertSqlSafe(spelled).into_sql_str()
     }
 
@@ -271,7 +271,7 @@ impl Dialect {
             #[cfg(feature = "postgres")]
             (Self::Postgres, "in") => {
                 let (list, kind) = operand.split_once(' ').unwrap_or((operand, "text"));
-                // An array that is made once, so that an index is used as for one that was given.
+                // The subquery makes the array once, so that the index is used as for a constant array.
                 let _ = write!(to, "= any (array(select json_array_elements_text({list}::json)::{kind}))");
             }
             (Self::Sqlite, "in") => {
@@ -294,7 +294,7 @@ impl Dialect {
                     }
                 }
             }
-            // No mark: JSON, or a mistake that the database refuses.
+            // Not a mark: JSON, or a mistake that the database will reject.
             _ => {
                 let _ = write!(to, "{{{mark}}}");
             }
@@ -309,7 +309,7 @@ pub(crate) enum Row {
     Sqlite(SqliteRow),
 }
 
-/// Reads a column as a type that both drivers know.
+/// Reads a column with a type that both drivers support.
 macro_rules! get {
     ($row:expr, $column:expr) => {
         match $row {
@@ -325,7 +325,7 @@ fn unreadable(column: &str, problem: impl Into<Problem>) -> sqlx::Error {
 }
 
 impl Row {
-    /// A text, or a UUID as text.
+    /// A text, or a UUID in its text form.
     pub(crate) fn text(&self, column: &'static str) -> sqlx::Result<String> {
         #[cfg(feature = "postgres")]
         if let Self::Postgres(row) = self
@@ -336,12 +336,12 @@ impl Row {
         get!(self, column)
     }
 
-    /// A text that may be missing.
+    /// A text or null.
     pub(crate) fn text_or_null(&self, column: &'static str) -> sqlx::Result<Option<String>> {
         get!(self, column)
     }
 
-    /// What a text says.
+    /// A text, parsed.
     pub(crate) fn parsed<T>(&self, column: &'static str) -> sqlx::Result<T>
     where
         T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
@@ -349,7 +349,7 @@ impl Row {
         self.text(column)?.parse().map_err(|error: T::Err| unreadable(column, error))
     }
 
-    /// What a text says that may be missing.
+    /// A text or null, parsed.
     pub(crate) fn parsed_or_null<T>(&self, column: &'static str) -> sqlx::Result<Option<T>>
     where
         T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
@@ -358,12 +358,12 @@ impl Row {
         text.map(|text| text.parse().map_err(|error: T::Err| unreadable(column, error))).transpose()
     }
 
-    /// A text that holds JSON.
+    /// A text that contains JSON, deserialised.
     pub(crate) fn json<T: DeserializeOwned>(&self, column: &'static str) -> sqlx::Result<T> {
         serde_json::from_str(&self.text(column)?).map_err(|error| unreadable(column, error))
     }
 
-    /// A number of the given kind.
+    /// An integer, converted to the given type; an error when it does not fit.
     pub(crate) fn number<T: TryFrom<i64>>(&self, column: &'static str) -> sqlx::Result<T> {
         let number: i64 = match self {
             #[cfg(feature = "postgres")]
@@ -375,7 +375,7 @@ impl Row {
         T::try_from(number).map_err(|_| unreadable(column, "out of range"))
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub(crate) fn flag(&self, column: &'static str) -> sqlx::Result<bool> {
         get!(self, column)
     }
@@ -385,7 +385,7 @@ impl Row {
         self.time_or_null(column)?.ok_or_else(|| unreadable(column, "no time"))
     }
 
-    /// A time that may be missing.
+    /// A time or null.
     pub(crate) fn time_or_null(&self, column: &'static str) -> sqlx::Result<Option<DateTime<Utc>>> {
         match self {
             #[cfg(feature = "postgres")]

@@ -1,4 +1,4 @@
-//! The rows that the directory answers from, read as they are now.
+//! The rows behind the directory, read uncached.
 
 use chrono::{DateTime, Utc};
 use jobs::JobId;
@@ -11,17 +11,17 @@ use super::{Db, Read, Reader, Row, Sql, sql};
 use crate::model::{ApiKeyRecord, Cancellations, JobMark, Kb, Tenant, TenantFilter, TenantPlan, allowed};
 use crate::ports::StoreResult;
 
-/// A member of a tenant.
+/// A membership row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MemberRecord {
     pub(crate) role: Role,
-    /// Whether the member was removed since: the row stays, so that a token from before does not work on.
+    /// The member was removed: the row stays, so that a token from before the removal cannot be used.
     pub(crate) removed: bool,
-    /// Whether the row is from before identities named their provider, and was given to the account of that name.
+    /// The row is from before identities named their provider, and now belongs to the local account of that name.
     pub(crate) is_accounts_now: bool,
 }
 
-/// Reads who exists and who may do what, of every tenant.
+/// Reads the directory's rows, of every tenant.
 #[derive(Clone)]
 pub(crate) struct DirectoryRows {
     db: Db,
@@ -48,7 +48,7 @@ impl DirectoryRows {
         self.optional("directory.tenant", select, read).await
     }
 
-    /// When work of the tenant was cancelled.
+    /// When work of the tenant was last cancelled; `None` when the tenant is unknown.
     pub(crate) async fn cancellations(&self, tenant: &TenantId) -> StoreResult<Option<Cancellations>> {
         let select = sql("select cancelled_at, marked_at from tenants where tenant_id = $1");
         let read = |row: &Row| {
@@ -58,7 +58,7 @@ impl DirectoryRows {
         self.optional("directory.cancellations", select.bind(tenant.as_str()), read).await
     }
 
-    /// What was said about a single job, and when.
+    /// The mark of a single job, and when it was set.
     pub(crate) async fn job_mark(
         &self,
         tenant: &TenantId,
@@ -95,7 +95,7 @@ impl DirectoryRows {
         self.optional("directory.api_key", select, read_key).await
     }
 
-    /// The tenant that is called `slug` in host names.
+    /// The tenant with this slug.
     pub(crate) async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>> {
         let select = sql("select tenant_id from slugs where slug = $1 and is_current").bind(slug);
         self.optional("directory.tenant_of_slug", select, |row| row.parsed("tenant_id")).await
@@ -114,7 +114,7 @@ impl DirectoryRows {
         self.optional("directory.member", select, read_member).await
     }
 
-    /// Who made the schedule called `name` of a knowledge base, as the text of a [`jobs::tenant::Actor`].
+    /// The creator of the schedule `name` of a knowledge base, as the text of a [`jobs::tenant::Actor`].
     pub(crate) async fn schedule_creator(
         &self,
         tenant: &TenantId,

@@ -1,4 +1,4 @@
-//! Documents: what they are, where they are on their way, and their end.
+//! Documents: registration, status and deletion.
 
 use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
@@ -32,7 +32,7 @@ fn read_document(row: &Row) -> sqlx::Result<Document> {
 }
 
 impl Catalog {
-    /// One document. One that is being deleted is not there, nor in lists and totals.
+    /// One document. Documents that are being deleted are not found, here and in lists and totals.
     pub async fn document(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<Document>> {
         let select = self.sql(
             "select * from documents
@@ -42,8 +42,8 @@ impl Catalog {
         self.rows.optional("catalog.document", select, read_document).await
     }
 
-    /// The revision that the next upload of a document follows: that of the document, also while it is being
-    /// deleted, and else one as high as any document of the tenant had that is gone.
+    /// The revision on which the next upload of a document builds: that of the document, also while it is being
+    /// deleted; for an unknown document the highest revision of any deleted document of the tenant.
     pub async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<u64> {
         let select = self.sql(
             "select coalesce(
@@ -62,7 +62,7 @@ impl Catalog {
         after: Option<&DocumentId>,
         limit: u32,
     ) -> StoreResult<Page<Document>> {
-        // Two statements, so that each has its index.
+        // Two statements, so that each can use its own index.
         let select = match status {
             None => self.sql(
                 "select * from documents
@@ -85,8 +85,8 @@ impl Catalog {
         Ok(page::cut(found, limit, |document| document.id.to_string()))
     }
 
-    /// The digests of the originals of those of `ids` that are there, a few hundred at most. A document that is being
-    /// deleted is not.
+    /// SHA-256 digests of the originals of those of `ids` that exist and are not being deleted. Pass a few hundred
+    /// ids at most.
     pub async fn document_digests(
         &self,
         kb: &KbId,
@@ -100,7 +100,7 @@ impl Catalog {
         self.rows.all("catalog.document_digests", select.bind(kb.as_str()).bind_list(ids), read).await
     }
 
-    /// How many documents there are of each status, in the order of [`DocumentStatus::ALL`].
+    /// Number of documents by status, in the order of [`DocumentStatus::ALL`].
     pub async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]> {
         let select = self.sql(
             "select status, count(*) as total from documents
@@ -112,7 +112,8 @@ impl Catalog {
         Ok(DocumentStatus::ALL.map(of))
     }
 
-    /// A statement about one revision of a document, and when it changed: `$1` to `$5`.
+    /// A statement about one revision of a document: binds tenant, knowledge base, document, revision and time as
+    /// `$1` to `$5`.
     fn change<'q>(
         &'q self,
         text: &'static str,
@@ -122,13 +123,13 @@ impl Catalog {
         self.sql(text).bind(kb.as_str()).bind(id.as_str()).bind(revision).bind(now)
     }
 
-    /// Whether the revision was the document's; if not, nothing changed.
+    /// Runs the statement. Returns whether the revision was still the document's; if not, nothing changed.
     async fn changed(&self, operation: &'static str, change: Sql<'_>) -> StoreResult<bool> {
         Ok(self.rows.execute(operation, change).await? == 1)
     }
 
-    /// Marks revision `revision` of a document as being processed, with the number of its chunks, by the jobs that
-    /// `job` leaves behind. Returns whether that is (still) the document's revision; if not, nothing changes.
+    /// Marks revision `revision` of a document as processing by `job` and its children, with the number of its
+    /// chunks. Returns whether that is (still) the document's revision; if not, nothing changes.
     pub async fn document_processing(
         &self,
         kb: &KbId,
@@ -178,8 +179,8 @@ impl Catalog {
         self.changed("catalog.document_failed", change).await
     }
 
-    /// Puts a document back to pending under the same revision with a new job: how a reindex begins.
-    /// Returns whether the revision is still current; if not, nothing changes.
+    /// Sets a document back to pending under the same revision with a new job, at the start of a reindex. Returns
+    /// whether the revision is still current; if not, nothing changes.
     pub async fn document_pending(
         &self,
         kb: &KbId,
@@ -195,9 +196,9 @@ impl Catalog {
         self.changed("catalog.document_pending", change).await
     }
 
-    /// Puts a document that failed back to `status` under the same revision, for `job` to continue the work. Of
-    /// several jobs that ask for it, one gets it, and gets it again until the document is processed. Returns whether
-    /// `job` has it.
+    /// Sets a failed document back to `status` under the same revision, so that `job` continues the work. Of
+    /// several jobs that ask, one gets the document, and gets it again until the document is processed. Returns
+    /// whether `job` has it.
     pub async fn document_reopen(
         &self,
         kb: &KbId,
@@ -215,8 +216,8 @@ impl Catalog {
         self.changed("catalog.document_reopen", change).await
     }
 
-    /// Marks a document as being deleted. Each call raises the revision, so that an upload that looked at the document
-    /// before has to look again.
+    /// Marks a document as being deleted. Each call raises the revision, so that a concurrent upload fails with a
+    /// conflict and reads the document again.
     pub(super) async fn document_deletion_begin(
         &self,
         operation: &'static str,
@@ -233,7 +234,7 @@ impl Catalog {
         Ok(begun)
     }
 
-    /// Removes the row of a document that is being deleted. Returns whether it was there.
+    /// Removes the row of a document that is being deleted. Returns whether there was one.
     pub(super) async fn document_delete(
         &self,
         operation: &'static str,
@@ -254,8 +255,8 @@ impl Catalog {
         Ok(true)
     }
 
-    /// Lets no document that comes have one of the revisions up to `last`, nor the next one: an upload that counted on
-    /// from what is gone has to look again. The transaction has the tenant's lock.
+    /// Raises the revision that new documents start from to `last` plus two, so that an upload that read a deleted
+    /// document's revision fails with a conflict and reads again. The transaction holds the tenant's lock.
     pub(super) async fn revisions_gone(&self, tx: &mut Tx, last: u64) -> StoreResult<()> {
         let update =
             self.sql("update tenants set gone_revision = $2 where tenant_id = $1 and gone_revision < $2");

@@ -1,4 +1,4 @@
-//! How jobs ended, and which were started again.
+//! Job history: how jobs ended, and which were started again.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::JobId;
@@ -15,7 +15,8 @@ const HISTORY_KEPT_MAX: i64 = 10_000;
 /// How many records that are too old or too many one call removes: more than it adds.
 pub(super) const HISTORY_PRUNED: i64 = 500;
 
-/// Of a tenant that is gone nothing is kept, not even that it went. Only what was started again ends twice.
+/// Writes nothing for a deleted tenant, which keeps no history. Updates a record only if it is that of a discarded
+/// job, because no other job ends twice.
 const INSERT: &str = "
 insert into job_history as known (tenant_id, job_id, kind, queue, state, attempts, error_code, error_detail,
     created_at, started_at, finished_at, kb_id)
@@ -30,8 +31,7 @@ on conflict (tenant_id, job_id) do update set state = excluded.state, attempts =
 where known.state = 'discarded' and excluded.finished_at >= known.finished_at";
 
 impl Catalog {
-    /// Stores how jobs ended. A job that is known already keeps its first record, unless it was discarded and started
-    /// again since.
+    /// Stores job records. A known job keeps its first record, unless it was discarded and started again since.
     pub async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()> {
         let now = self.clock.now();
         let rows = records.iter().map(|record| {
@@ -57,8 +57,8 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// Removes some records that are too old or too many: more than one call adds. Those that another call is removing
-    /// are left to it.
+    /// Removes some records that are too old or too many, more than one call adds. Skips rows that another
+    /// transaction is removing.
     async fn history_prune(&self, tx: &mut Tx, now: DateTime<Utc>) -> StoreResult<()> {
         let too_old = self.sql(
             "delete from job_history where tenant_id = $1 and job_id in (
@@ -74,13 +74,13 @@ impl Catalog {
         tx.execute(too_many.bind(HISTORY_KEPT_MAX).bind(HISTORY_PRUNED)).await.map(drop)
     }
 
-    /// How a job ended, if it ended lately.
+    /// The record of a job; `None` when it has not ended or its record was pruned.
     pub async fn history(&self, id: JobId) -> StoreResult<Option<JobRecord>> {
         let select = self.sql("select * from job_history where tenant_id = $1 and job_id = $2").bind(id);
         self.rows.optional("catalog.history", select, read_record).await
     }
 
-    /// Notes that jobs were started again after they had been given up.
+    /// Records that jobs were started again after they had been discarded or quarantined.
     pub async fn job_redriven(&self, jobs: &[JobId], by: &str, now: DateTime<Utc>) -> StoreResult<()> {
         let note = self.sql(
             "insert into job_redrives as known (tenant_id, job_id, times, last_at, last_by)
@@ -100,7 +100,7 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// How often a job was started again, if it was lately.
+    /// How often a job was started again; `None` if never, or too long ago.
     pub async fn job_redrives(&self, id: JobId) -> StoreResult<Option<Redrives>> {
         let select =
             self.sql("select times, last_at, last_by from job_redrives where tenant_id = $1 and job_id = $2");

@@ -1,7 +1,7 @@
-//! People who log in: accounts, sessions, login throttles, and what they are in tenants.
+//! Accounts, sessions, login throttles, and memberships of single persons.
 //!
-//! They belong to no tenant. On PostgreSQL their tables are in the schema `tenantry` and reached as the role
-//! `tenantry_identity`; what a person is in a tenant is that tenant's row and written as the tenant.
+//! These tables belong to no tenant. On PostgreSQL they are in the schema `tenantry` and accessed as the role
+//! `tenantry_identity`; a membership is the tenant's row and is written as the tenant.
 
 use std::time::Duration;
 
@@ -19,13 +19,14 @@ use crate::ports::StoreResult;
 /// How long tries at a gate are remembered, at most.
 const GATES_KEPT: TimeDelta = TimeDelta::days(2);
 
-/// People who log in, their sessions, and how often they tried. They belong to no tenant; of what does, this port knows
-/// the memberships of one named person, and the invitation whose secret they have.
+/// Accounts, sessions and login throttles, which belong to no tenant. Of tenants' rows this port reads only the
+/// memberships of a named person, and the invitation whose secret the caller has.
 pub struct Identities {
     catalogs: Catalogs,
 }
 
-/// Makes an account, in a transaction that reaches those. Returns whether the name was free.
+/// Inserts an account. Returns whether the name was free. The transaction must run as a role that can access
+/// accounts.
 pub(super) async fn user_insert(tx: &mut Tx, user: &User, now: DateTime<Utc>) -> StoreResult<bool> {
     let insert = sql("insert into users (name, password_hash, created_at) values ($1, $2, $3)
          on conflict (name) do nothing");
@@ -41,7 +42,7 @@ impl Identities {
         self.catalogs.db.reader(Reader::Identity)
     }
 
-    /// A person.
+    /// The account with this name.
     pub async fn user(&self, name: &UserName) -> StoreResult<Option<User>> {
         let select = sql("select name, password_hash from users where name = $1").bind(name.as_str());
         let read =
@@ -49,7 +50,7 @@ impl Identities {
         self.people().optional("identities.user", select, read).await
     }
 
-    /// Makes a user, or gives one another password, which ends their sessions.
+    /// Creates an account, or replaces its password, which ends the account's sessions.
     pub async fn user_put(&self, user: &User, now: DateTime<Utc>) -> StoreResult<UserChange> {
         let mut tx = self.people().write("identities.user_put").await?;
         if user_insert(&mut tx, user, now).await? {
@@ -66,7 +67,7 @@ impl Identities {
         Ok(UserChange::PasswordChanged)
     }
 
-    /// Gives a user another password, which ends their sessions but `kept`. Returns whether there is such a user.
+    /// Replaces an account's password, which ends its sessions except `kept`. Returns whether the account exists.
     pub async fn password_put(&self, user: &User, kept: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
         let mut tx = self.people().write("identities.password_put").await?;
         let change = sql("update users set password_hash = $2 where name = $1");
@@ -79,9 +80,10 @@ impl Identities {
         Ok(known)
     }
 
-    /// Where a person is a member, by tenant id; without tenants that are being deleted.
+    /// The person's memberships by tenant id, without tenants that are being deleted.
     pub async fn memberships(&self, identity: &Identity) -> StoreResult<Vec<Membership>> {
-        // A membership from before identities named their provider counts where there is none of the identity's own.
+        // A membership from before identities named their provider counts only where the identity has none of its
+        // own.
         let select =
             sql("select tenant_id, tenants.name, members.role from members join tenants using (tenant_id)
              where removed_at is null and tenants.status <> 'deprovisioning' and (identity = $1
@@ -97,7 +99,7 @@ impl Identities {
             .await
     }
 
-    /// The tenant's invitation that is open and has this secret, while the tenant takes members.
+    /// The tenant's open invitation with this secret, while the tenant takes members.
     pub async fn invitation_of(
         &self,
         tenant: &TenantId,
@@ -111,9 +113,8 @@ impl Identities {
         Ok(found)
     }
 
-    /// Makes a person a member and uses their invitation up, if the tenant has fewer than `maximum` members (if there
-    /// is
-    /// one): exactly once, also when several accept it at once. With [`Invitee::New`] their account is made too.
+    /// Makes a person a member and consumes the invitation, if the tenant has fewer than `maximum` members (`None`:
+    /// no limit). Concurrent calls succeed exactly once. With [`Invitee::New`] the account is created too.
     pub async fn invitation_accept(
         &self,
         tenant: &TenantId,
@@ -124,7 +125,7 @@ impl Identities {
     ) -> StoreResult<InvitationAccepted> {
         let catalog = self.catalogs.of(tenant);
         let mut tx = catalog.rows.write("identities.invitation_accept").await?;
-        // Others that accept, invite, or close the tenant wait here, so that it happens once.
+        // Serialises with others that accept, invite or close the tenant, so that an invitation is consumed once.
         catalog.lock(&mut tx).await?;
         let Some(invitation) = catalog.invitation_of_secret(&mut tx, secret, now).await? else {
             return Ok(InvitationAccepted::Unknown);
@@ -133,7 +134,7 @@ impl Identities {
         if catalog.member_in(&mut tx, &identity).await?.is_some() {
             return Ok(InvitationAccepted::MemberExists);
         }
-        // The invitation itself has its place already.
+        // The invitation counts already, so it is not counted again.
         let members = catalog.member_total(&mut tx).await?;
         if let Some(over) = maximum.and_then(|maximum| OverQuota::members(members, maximum)) {
             return Ok(InvitationAccepted::OverQuota(over));
@@ -152,8 +153,8 @@ impl Identities {
         Ok(InvitationAccepted::Member(member))
     }
 
-    /// Gives a person a place in a tenant that exists and may have at most `maximum` members; who was a member before,
-    /// or is no longer, stays what they are.
+    /// Imports a membership: makes the person a member unless they already are or were one, within the limit of
+    /// `maximum` members. Former members stay removed.
     pub async fn place_ensure(
         &self,
         name: &UserName,
@@ -163,7 +164,7 @@ impl Identities {
     ) -> StoreResult<PlaceChange> {
         let catalog = self.catalogs.of(&place.tenant);
         let mut tx = catalog.rows.write("identities.place_ensure").await?;
-        // Transactions that change members or names of keys wait here.
+        // Serialises with transactions that change members or names of keys.
         catalog.lock(&mut tx).await?;
         let member = member_place(&catalog, &mut tx, name, place, (maximum, now)).await?;
         let api_key = match &place.api_key {
@@ -176,7 +177,7 @@ impl Identities {
         Ok(PlaceChange { member, api_key })
     }
 
-    /// Begins a session.
+    /// Creates a session.
     pub async fn session_insert(&self, session: &Session, now: DateTime<Utc>) -> StoreResult<()> {
         let mut tx = self.people().write("identities.session_insert").await?;
         let prune = sql("delete from sessions where session_id in (
@@ -192,7 +193,7 @@ impl Identities {
         tx.commit().await
     }
 
-    /// Whether a session goes on.
+    /// Whether a session is neither ended nor expired.
     pub async fn session_is_live(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
         let select = sql("select 1 as found from sessions
              where session_id = $1 and ended_at is null and expires_at > $2");
@@ -201,7 +202,8 @@ impl Identities {
         Ok(found.is_some())
     }
 
-    /// Renews a session until `expires_at` if `generation` is still its own. If it is not, the session ends.
+    /// Extends a session until `expires_at` if `generation` is the current one. If it is not, the refresh token was
+    /// used twice, and the session ends.
     pub async fn session_renew(
         &self,
         id: Uuid,
@@ -231,8 +233,8 @@ impl Identities {
         Ok(ended)
     }
 
-    /// Counts a try at the gate called `key`. Returns for how long the gate is closed, if it is; then nothing is
-    /// counted.
+    /// Counts an attempt at the login throttle `key`. Returns how long the throttle still rejects attempts; in that
+    /// case the attempt is not counted. `None` means that the attempt may go on.
     pub async fn gate_enter(
         &self,
         key: &str,
@@ -243,7 +245,7 @@ impl Identities {
         let prune = sql("delete from gates where key in (
                  select key from gates where last_at < $1 limit 100 {for update skip locked})");
         tx.execute(prune.bind(now - GATES_KEPT)).await?;
-        // A row that is there can be locked, so that two tries at once are counted as two.
+        // Makes sure that there is a row to lock, so that two concurrent attempts count as two.
         let ensure = sql("insert into gates (key, tries, last_at, open_at) values ($1, 0, $2, $2)
              on conflict (key) do nothing");
         tx.execute(ensure.bind(key).bind(now)).await?;
@@ -259,21 +261,21 @@ impl Identities {
         Ok(None)
     }
 
-    /// Forgets the tries at a gate, because one was good.
+    /// Resets a login throttle after a successful attempt.
     pub async fn gate_reset(&self, key: &str) -> StoreResult<()> {
         let delete = sql("delete from gates where key = $1").bind(key);
         self.people().execute("identities.gate_reset", delete).await.map(drop)
     }
 }
 
-/// Ends a session that has not ended. Returns whether it had not.
+/// Ends a live session. Returns whether it was live.
 async fn session_end_in(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
     let end = sql("update sessions set ended_at = $2
          where session_id = $1 and ended_at is null and expires_at > $2");
     Ok(tx.execute(end.bind(id).bind(now)).await? == 1)
 }
 
-/// Makes an imported account a member that never was one.
+/// Makes an imported account a member, unless it is or was one.
 async fn member_place(
     catalog: &Catalog,
     tx: &mut Tx,

@@ -7,11 +7,11 @@ use super::{Catalog, Row, Tx};
 use crate::model::{Kb, NewKb, WorkspaceId};
 use crate::ports::StoreResult;
 
-/// A knowledge base of a tenant, closed or not.
+/// Selects a knowledge base, closed or not.
 pub(super) const KB: &str =
     "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 and kb_id = $2";
 
-/// A row of [`KB`], or of a query that selects the same columns.
+/// Reads a row of [`KB`], or of a query with the same columns.
 pub(super) fn read_kb(row: &Row) -> sqlx::Result<Kb> {
     Ok(Kb {
         id: row.parsed("kb_id")?,
@@ -24,7 +24,7 @@ pub(super) fn read_kb(row: &Row) -> sqlx::Result<Kb> {
 }
 
 impl Catalog {
-    /// Makes a knowledge base unless it exists, and returns it as it is.
+    /// Creates a knowledge base unless it exists, and returns what is stored.
     pub async fn kb_ensure(
         &self,
         id: &KbId,
@@ -40,7 +40,7 @@ impl Catalog {
         Ok(self.announced(kb).await)
     }
 
-    /// Makes a knowledge base. Returns whether its id was free.
+    /// Creates a knowledge base. Returns whether its id was free.
     pub(super) async fn kb_insert(&self, tx: &mut Tx, new: &NewKb, now: DateTime<Utc>) -> StoreResult<bool> {
         let insert = self.sql(
             "insert into kbs (tenant_id, kb_id, name, workspace, created_at) values ($1, $2, $3, $4, $5)
@@ -50,7 +50,7 @@ impl Catalog {
         Ok(tx.execute(insert.bind(now)).await? == 1)
     }
 
-    /// Gives a knowledge base another name if `revision` is still its own. Returns whether it was.
+    /// Renames a knowledge base if `revision` is still current. Returns whether it was.
     pub async fn kb_rename(&self, id: &KbId, name: &str, revision: u64) -> StoreResult<bool> {
         let update = self.sql(
             "update kbs set name = $4, revision = revision + 1
@@ -61,17 +61,17 @@ impl Catalog {
         Ok(self.announced(current).await)
     }
 
-    /// One knowledge base. One that is being deleted is not there, nor in lists.
+    /// One knowledge base. Those that are being deleted are not found, here and in lists.
     pub async fn kb(&self, id: &KbId) -> StoreResult<Option<Kb>> {
         Ok(self.kb_as("catalog.kb", id).await?.filter(|kb| !kb.is_closed))
     }
 
-    /// A knowledge base, closed or not.
+    /// A knowledge base, also while it is being deleted.
     pub(super) async fn kb_as(&self, operation: &'static str, id: &KbId) -> StoreResult<Option<Kb>> {
         self.rows.optional(operation, self.sql(KB).bind(id.as_str()), read_kb).await
     }
 
-    /// All knowledge bases, by id.
+    /// The knowledge bases by id, without those that are being deleted.
     pub async fn kbs(&self) -> StoreResult<Vec<Kb>> {
         let select = self.sql(
             "select *, false as is_closed from kbs
@@ -80,7 +80,7 @@ impl Catalog {
         self.rows.all("catalog.kbs", select, read_kb).await
     }
 
-    /// All knowledge bases, by id, closed ones too.
+    /// The knowledge bases by id, those that are being deleted included.
     pub(super) async fn kbs_all(&self, operation: &'static str) -> StoreResult<Vec<Kb>> {
         let select = self.sql(
             "select *, deleting_at is not null as is_closed from kbs where tenant_id = $1 order by kb_id",
@@ -88,7 +88,8 @@ impl Catalog {
         self.rows.all(operation, select, read_kb).await
     }
 
-    /// Whether documents may be put into a knowledge base. It cannot be closed before the transaction ends.
+    /// Whether a knowledge base accepts documents. Locks the row, so that it cannot be closed before the
+    /// transaction ends.
     pub(super) async fn kb_is_open(&self, tx: &mut Tx, kb: &KbId) -> StoreResult<bool> {
         let select = self.sql(
             "select 1 as found from kbs
@@ -97,14 +98,14 @@ impl Catalog {
         Ok(tx.optional(select.bind(kb.as_str()), |_| Ok(())).await?.is_some())
     }
 
-    /// Closes a knowledge base, its documents with it. Returns whether there is one.
+    /// Closes a knowledge base and its documents, so that they are no longer found. Returns whether it exists.
     pub(super) async fn kb_close(&self, tx: &mut Tx, kb: &KbId, now: DateTime<Utc>) -> StoreResult<bool> {
         let close = self.sql(
             "update kbs set deleting_at = coalesce(deleting_at, $3), revision = revision + 1
              where tenant_id = $1 and kb_id = $2",
         );
         let closed = tx.execute(close.bind(kb.as_str()).bind(now)).await? == 1;
-        // Their revisions too: a job that works on one finds that it is gone.
+        // Raises the documents' revisions too, so that running jobs find their revision outdated and stop.
         let documents = self.sql(
             "update documents set deleting_at = coalesce(deleting_at, $3), revision = revision + 1
              where tenant_id = $1 and kb_id = $2",
@@ -115,8 +116,8 @@ impl Catalog {
         Ok(closed)
     }
 
-    /// Removes the rows of a knowledge base that was closed, and revokes the keys that reach it alone. Returns whether
-    /// it was there.
+    /// Removes the rows of a closed knowledge base, and revokes the API keys that are restricted to it. Returns
+    /// whether there was one.
     pub(super) async fn kb_delete(
         &self,
         operation: &'static str,

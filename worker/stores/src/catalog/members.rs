@@ -1,4 +1,4 @@
-//! Who belongs to the tenant, and who is invited.
+//! Members and invitations of the tenant.
 
 use chrono::{DateTime, Utc};
 use jobs::tenant::{Identity, Role};
@@ -65,8 +65,8 @@ impl Catalog {
         Ok(page::cut(found, limit, |member| member.identity.to_string()))
     }
 
-    /// Adds a member, who may have been removed before, while members and open invitations are fewer than `maximum` (if
-    /// there is one): exactly, also when several are added at once.
+    /// Adds a member, also one who was removed before, while members and open invitations together are fewer than
+    /// `maximum` (`None`: no limit). Concurrent calls cannot exceed it.
     pub async fn member_insert(
         &self,
         identity: &Identity,
@@ -87,7 +87,8 @@ impl Catalog {
         Ok(self.announced(MemberAdded::New(member)).await)
     }
 
-    /// What stands against one more member, open invitations counted. The transaction has the tenant's lock.
+    /// The quota that one more member would exceed, open invitations counted. The transaction holds the tenant's
+    /// lock.
     pub(super) async fn members_refused(
         &self,
         tx: &mut Tx,
@@ -99,14 +100,14 @@ impl Catalog {
         Ok(OverQuota::members(current, maximum))
     }
 
-    /// Members who were not removed.
+    /// Number of members who were not removed.
     pub(super) async fn member_total(&self, tx: &mut Tx) -> StoreResult<u64> {
         let count =
             self.sql("select count(*) as total from members where tenant_id = $1 and removed_at is null");
         tx.one(count, |row| row.number("total")).await
     }
 
-    /// Makes a person a member who is none, or no longer.
+    /// Inserts a member, or restores a removed one.
     pub(super) async fn member_put(
         &self,
         tx: &mut Tx,
@@ -122,7 +123,7 @@ impl Catalog {
         tx.one(insert.bind(identity.to_string()).bind(role.as_str()).bind(now), read_member).await
     }
 
-    /// Makes a first member. Returns whether the person had not been one.
+    /// Inserts a member of a new tenant. Returns whether the person was not one before.
     pub(super) async fn first_member_insert(
         &self,
         tx: &mut Tx,
@@ -137,8 +138,8 @@ impl Catalog {
         Ok(tx.execute(insert.bind(identity.to_string()).bind(role.as_str()).bind(now)).await? == 1)
     }
 
-    /// Gives a member another role, if `revision` (when given) is still theirs. Of changes at the same time,
-    /// the last one finds that it would leave the tenant without an `ADMIN`.
+    /// Changes a member's role, if `revision` (when given) is still current. Concurrent changes are serialised, so
+    /// the last one fails if it would leave the tenant without an `ADMIN`.
     pub async fn member_role_put(
         &self,
         identity: &Identity,
@@ -148,7 +149,7 @@ impl Catalog {
         self.member_change("catalog.member_role_put", identity, Ok(role), revision).await
     }
 
-    /// Removes a member. Conditions as for [`Members::member_role_put`].
+    /// Removes a member. Conditions as for [`Catalog::member_role_put`].
     pub async fn member_remove(
         &self,
         identity: &Identity,
@@ -158,7 +159,7 @@ impl Catalog {
         self.member_change("catalog.member_remove", identity, Err(now), revision).await
     }
 
-    /// To another role, or removed at a time.
+    /// Changes the role, or removes the member at the given time.
     async fn member_change(
         &self,
         operation: &'static str,
@@ -167,7 +168,7 @@ impl Catalog {
         revision: Option<u64>,
     ) -> StoreResult<MemberChange> {
         let mut tx = self.rows.write(operation).await?;
-        // Two admins who remove each other are one after the other.
+        // Serialises changes: two admins who remove each other cannot both succeed.
         self.lock(&mut tx).await?;
         let found = self.member_in(&mut tx, identity).await?;
         let others = self.sql(
@@ -189,15 +190,16 @@ impl Catalog {
         Ok(self.announced(MemberChange::Done(member)).await)
     }
 
-    /// How many invitations are open.
+    /// Number of open invitations.
     async fn invitation_total(&self, tx: &mut Tx, now: DateTime<Utc>) -> StoreResult<u64> {
         let count =
             self.sql("select count(*) as total from invitations where tenant_id = $1 and expires_at > $2");
         tx.one(count.bind(now), |row| row.number("total")).await
     }
 
-    /// Opens an invitation, while members and open invitations are fewer than `maximum` (if there is one): exactly,
-    /// also when several are made at once. `sha256` is that of its secret. Expired ones are deleted.
+    /// Creates an invitation, while members and open invitations together are fewer than `maximum` (`None`: no
+    /// limit). Concurrent calls cannot exceed it. `sha256` is the digest of its secret. Deletes expired
+    /// invitations.
     pub async fn invitation_insert(
         &self,
         invitation: &Invitation,
@@ -206,7 +208,7 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> StoreResult<Invited> {
         let mut tx = self.rows.write("catalog.invitation_insert").await?;
-        // What is counted stays so.
+        // The counts below stay true until the commit.
         self.lock(&mut tx).await?;
         let prune = self.sql("delete from invitations where tenant_id = $1 and expires_at <= $2");
         tx.execute(prune.bind(now)).await?;
@@ -230,14 +232,14 @@ impl Catalog {
         Ok(Invited::New)
     }
 
-    /// One that is open.
+    /// An open invitation.
     pub async fn invitation(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<Option<Invitation>> {
         let select = self
             .sql("select * from invitations where tenant_id = $1 and invitation_id = $2 and expires_at > $3");
         self.rows.optional("catalog.invitation", select.bind(id).bind(now), read_invitation).await
     }
 
-    /// Those that are open, by id, beginning after `after`. At most `limit` (1 to 1,000).
+    /// Open invitations by id, beginning after `after`. At most `limit` (1 to 1,000).
     pub async fn invitations(
         &self,
         after: Option<Uuid>,
@@ -253,7 +255,7 @@ impl Catalog {
         Ok(page::cut(found, limit, |invitation| invitation.id.to_string()))
     }
 
-    /// Withdraws an invitation. Returns whether it was there.
+    /// Deletes an invitation. Returns whether it was there.
     pub async fn invitation_delete(&self, id: Uuid) -> StoreResult<bool> {
         let delete = self.invitation_delete_sql(id);
         Ok(self.rows.execute("catalog.invitation_delete", delete).await? == 1)
@@ -263,7 +265,7 @@ impl Catalog {
         self.sql("delete from invitations where tenant_id = $1 and invitation_id = $2").bind(id)
     }
 
-    /// The invitation that is open and has this secret, while the tenant takes members.
+    /// The open invitation with this secret, while the tenant takes members.
     pub(super) async fn invitation_of_secret(
         &self,
         tx: &mut Tx,

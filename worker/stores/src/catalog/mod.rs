@@ -1,8 +1,8 @@
-//! The catalog: what exists, what was asked for, and what became of it; in PostgreSQL or in a SQLite file.
+//! The catalog: tenants, documents, jobs in the outbox, job history; in PostgreSQL or in a SQLite file.
 //!
-//! Each rule stands once, beside its statements, as a method of one of a few types: [`Catalog`] and [`Lifecycle`] for
-//! one tenant, [`Identities`] for people, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`] and [`DirectoryRows`]
-//! for one purpose across tenants.
+//! Each rule is written once, beside its SQL, as a method of one of a few types: [`Catalog`] and [`Lifecycle`] for
+//! one tenant, [`Identities`] for accounts, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`] and
+//! [`DirectoryRows`] for one purpose across tenants.
 
 mod accept;
 mod api_keys;

@@ -1,4 +1,4 @@
-//! What waits for the queue: accepted jobs, and what it has to know of tenants.
+//! What the catalog has for the queue: accepted jobs, and the settings of tenants.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,15 +13,14 @@ use super::{Catalogs, Db, Reader, Row, Sql, Value, sql};
 use crate::model::Tenant;
 use crate::ports::StoreResult;
 
-/// A job that was accepted and that the queue may not have yet. Bytes without authority: the relay passes
-/// them on.
+/// An accepted job that the queue may not have yet. The bytes grant no access: the relay only passes them on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
-    /// Whose it is.
+    /// The job's tenant.
     pub tenant_id: TenantId,
-    /// The job.
+    /// The job's id.
     pub job_id: JobId,
-    /// The job as it is pushed.
+    /// The signed envelope.
     pub wire: String,
 }
 
@@ -33,7 +32,7 @@ fn read_outbox(row: &Row) -> sqlx::Result<OutboxRow> {
     })
 }
 
-/// Reads every tenant's outbox and nothing else of theirs.
+/// Reads and removes every tenant's outbox rows, and has access to nothing else.
 pub struct OutboxRelay {
     db: Db,
 }
@@ -43,7 +42,7 @@ impl OutboxRelay {
         Self { db }
     }
 
-    /// Rows that have lain for at least `age`, oldest first. At most `limit`.
+    /// Rows that are at least `age` old, oldest first. At most `limit`.
     pub async fn outbox_due(
         &self,
         now: DateTime<Utc>,
@@ -57,7 +56,7 @@ impl OutboxRelay {
         rows.all("outbox.outbox_due", select.bind(before).bind(limit), read_outbox).await
     }
 
-    /// Removes rows because the queue has them.
+    /// Removes rows because the queue has the jobs.
     pub async fn outbox_done(&self, rows: &[OutboxRow]) -> StoreResult<()> {
         let delete = sql("delete from outbox where (tenant_id, job_id) in (
                  select tenant_id, job_id from {rows $1 as done (tenant_id text, job_id uuid)})");
@@ -68,7 +67,8 @@ impl OutboxRelay {
         relay.execute("outbox.outbox_done", delete.bind_rows(done)).await.map(drop)
     }
 
-    /// Removes a row that the queue will never take, and keeps it with the reason for people to look at.
+    /// Moves a row that the queue would never accept to the rejected jobs, with the reason, for an operator to look
+    /// at.
     pub async fn outbox_reject(&self, row: &OutboxRow, reason: &str, now: DateTime<Utc>) -> StoreResult<()> {
         let mut tx = self.db.reader(Reader::Relay).write("outbox.outbox_reject").await?;
         let keep = sql("insert into outbox_rejected (tenant_id, job_id, wire, reason, rejected_at)
@@ -81,7 +81,7 @@ impl OutboxRelay {
     }
 }
 
-/// Reads what the queue has to know of every tenant, and nothing else of theirs.
+/// Reads the settings of every tenant that the queue needs, and has access to nothing else.
 pub struct SettingsRelay {
     catalogs: Catalogs,
 }
@@ -95,7 +95,7 @@ impl SettingsRelay {
         self.catalogs.db.reader(Reader::Directory).all(operation, select, read_tenant).await
     }
 
-    /// Tenants whose settings changed since the queue was told, by id. At most `limit`.
+    /// Tenants whose settings changed and are not in the queue yet, by id. At most `limit`.
     pub async fn settings_unapplied(&self, limit: u32) -> StoreResult<Vec<Tenant>> {
         let select = sql("select tenants.*, slug from tenants join slugs using (tenant_id)
              where is_current and applied_revision < revision order by tenant_id limit $1");
@@ -109,22 +109,21 @@ impl SettingsRelay {
         self.all("settings.settings_all", select.bind(after.map_or("", TenantId::as_str)).bind(limit)).await
     }
 
-    /// Those of `tenants` that there are.
+    /// Those of `tenants` that exist.
     pub async fn settings_of(&self, tenants: &[TenantId]) -> StoreResult<Vec<Tenant>> {
         let select = sql("select tenants.*, slug from tenants join slugs using (tenant_id)
              where tenant_id {in $1} and is_current and deleted_at is null");
         self.all("settings.settings_of", select.bind_list(tenants)).await
     }
 
-    /// What was decided about the flow of queues, for all tenants.
+    /// The flow setting of each queue, for all tenants.
     pub async fn queue_flows(&self) -> StoreResult<BTreeMap<String, Flow>> {
         let rows = self.catalogs.db.reader(Reader::Identity);
         let select = sql("select queue, flow from queue_flows");
         Ok(rows.all("settings.queue_flows", select, read_flow).await?.into_iter().collect())
     }
 
-    /// Notes that the queue knows these settings. Returns whether they are still the tenant's; if not, nothing
-    /// changes.
+    /// Records that the queue has these settings. Returns whether they are still current; if not, nothing changes.
     pub async fn settings_applied(&self, tenant: &Tenant) -> StoreResult<bool> {
         self.catalogs.of(&tenant.id).tenant_settings_applied(tenant.revision).await
     }

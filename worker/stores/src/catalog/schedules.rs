@@ -1,4 +1,4 @@
-//! Recurring jobs of a knowledge base, and which of any tenant are due.
+//! Schedules of a knowledge base, and the due ones of all tenants.
 
 use chrono::{DateTime, Utc};
 use jobs::envelope::StampedJob;
@@ -23,7 +23,7 @@ fn read_schedule(row: &Row) -> sqlx::Result<Schedule> {
 }
 
 impl Catalog {
-    /// Makes or replaces a schedule; or says which of `limits` stands against one more, and changes nothing.
+    /// Creates or replaces a schedule. Returns the quota that one more schedule would exceed; then nothing changed.
     pub async fn schedule_put(
         &self,
         schedule: &NewSchedule,
@@ -31,7 +31,7 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> StoreResult<Option<OverQuota>> {
         let stored = self.schedule_store(schedule, limits, now).await;
-        // Also after an error: it may have happened.
+        // Invalidate also after an error: the transaction may have been committed.
         self.announced(stored).await
     }
 
@@ -87,7 +87,8 @@ impl Catalog {
         Ok(self.announced(gone).await)
     }
 
-    /// Moves a schedule to `next` if it still waits for the moment that `due` saw.
+    /// Advances a schedule to `next` if it is still due at the moment that `due` saw. The condition is what lets
+    /// only one of several workers succeed.
     fn schedule_move<'q>(
         &'q self,
         due: &'q DueSchedule,
@@ -103,7 +104,7 @@ impl Catalog {
     }
 }
 
-/// Reads which schedules of any tenant are due, and moves one on when it has fired.
+/// Reads due schedules of all tenants, and advances them.
 pub struct DueSchedules {
     catalogs: Catalogs,
 }
@@ -113,7 +114,7 @@ impl DueSchedules {
         Self { catalogs }
     }
 
-    /// Schedules whose time has come, earliest first. At most `limit`.
+    /// Due schedules, earliest first. At most `limit`.
     pub async fn schedules_due(&self, now: DateTime<Utc>, limit: u32) -> StoreResult<Vec<DueSchedule>> {
         let select =
             sql("select tenant_id, kb_id, name, cron, time_zone, next_fire_at, template from schedules
@@ -122,9 +123,9 @@ impl DueSchedules {
         rows.all("schedules.schedules_due", select.bind(now).bind(limit), read_due).await
     }
 
-    /// Puts `job` into the tenant's outbox, counts it for the day, and moves the schedule to `next`, in one
-    /// transaction, if it still waits for `due.fire_at`: of many workers that see the same due schedule, one fires it.
-    /// Where `limits` stand against one more job today, the schedule moves on without it.
+    /// Fires a schedule in one transaction: advances it to `next`, puts `job` into the tenant's outbox and counts
+    /// it for the day. Only if it is still due at `due.fire_at`: of several workers that see the same due schedule,
+    /// one fires it. If `limits` allow no more jobs today, the schedule advances without the job.
     pub async fn schedule_fire(
         &self,
         due: &DueSchedule,
@@ -147,7 +148,7 @@ impl DueSchedules {
         Ok(Firing::Fired)
     }
 
-    /// Moves a schedule whose template was refused on to `next` without firing, under the same condition.
+    /// Advances a schedule to `next` without firing, under the same condition.
     pub async fn schedule_skip(&self, due: &DueSchedule, next: DateTime<Utc>) -> StoreResult<bool> {
         let catalog = self.catalogs.of(&due.tenant_id);
         let skip = catalog.schedule_move(due, next, None);

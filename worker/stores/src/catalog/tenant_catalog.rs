@@ -1,4 +1,4 @@
-//! The catalog of one tenant, and what makes it.
+//! The type of one tenant's catalog, and its factory.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::directory::DirectoryNews;
 use crate::ports::StoreResult;
 use crate::scoped::Scope;
 
-/// Makes the catalog of each tenant.
+/// Creates the catalog of each tenant, and the types that work across tenants.
 #[derive(Clone)]
 pub(crate) struct Catalogs {
     pub(super) db: Db,
@@ -61,7 +61,7 @@ impl Scope<Catalog> for Catalogs {
     }
 }
 
-/// The tenant's rows in the catalog: what exists, what was asked for, and what became of it.
+/// The tenant's rows in the catalog.
 ///
 /// Errors of every method: [`crate::StoreError::Unavailable`] and [`crate::StoreError::Transient`] when the database is
 /// away or did not finish, `Permanent` when it refuses.
@@ -74,20 +74,20 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// A statement whose `$1` is the tenant.
+    /// A statement whose `$1` is bound to the tenant.
     pub(super) fn sql(&self, text: &'static str) -> Sql<'_> {
         sql(text).bind(self.tenant.as_str())
     }
 
-    /// Tells every process that what the directory knows of the tenant changed. Returns `outcome`.
+    /// Invalidates what directory caches in all processes hold of the tenant. Returns `outcome`.
     pub(super) async fn announced<T>(&self, outcome: T) -> T {
         self.news.tenant_changed(&self.tenant).await;
         outcome
     }
 
-    /// Takes the tenant's lock: from here to the end of the transaction no other one of the tenant has it, and what
-    /// those that had it committed is seen, so what is counted or found to be free stays so. Call it before anything
-    /// takes a weaker lock on the tenant's row: two that want more at the same time would wait for each other.
+    /// Locks the tenant until the end of the transaction. Transactions that had the lock before are visible
+    /// afterwards, so counts and free names that are read under the lock stay true. Call it before anything takes a
+    /// weaker lock on the tenant's row: two transactions that upgrade their lock would deadlock.
     pub(super) async fn lock(&self, tx: &mut Tx) -> StoreResult<()> {
         // Not "for update": that would also stand in the way of new rows that refer to the tenant.
         let lock = self.sql("select 1 as found from tenants where tenant_id = $1 {for no key update}");

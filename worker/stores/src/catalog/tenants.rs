@@ -1,4 +1,4 @@
-//! The tenant itself: its settings, what it is called, and its end.
+//! The tenant's own row: settings, slug, status and deletion.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::model::{NewTenant, RagSettings, Tenant, TenantChange, TenantSettings};
 use crate::ports::StoreResult;
 
-/// A whole row of `tenants`, with what the tenant is called.
+/// Reads a row of `tenants` with the tenant's slug.
 pub(super) fn read_tenant(row: &Row) -> sqlx::Result<Tenant> {
     Ok(Tenant {
         id: row.parsed("tenant_id")?,
@@ -28,7 +28,7 @@ pub(super) fn read_tenant(row: &Row) -> sqlx::Result<Tenant> {
 }
 
 impl Catalog {
-    /// The tenant itself; `None` when it is gone.
+    /// The tenant; `None` when it is gone.
     pub async fn tenant(&self) -> StoreResult<Option<Tenant>> {
         self.tenant_as("catalog.tenant").await
     }
@@ -41,7 +41,7 @@ impl Catalog {
         self.rows.optional(operation, select, read_tenant).await
     }
 
-    /// Makes the tenant. Returns whether it is new.
+    /// Inserts the tenant. Returns whether it is new.
     pub(super) async fn tenant_insert(
         &self,
         tx: &mut Tx,
@@ -56,7 +56,7 @@ impl Catalog {
         Ok(tx.execute(insert.bind(now)).await? == 1)
     }
 
-    /// Moves the tenant to `to` if it is in `from`. Returns whether it was.
+    /// Changes the status from `from` to `to`. Returns whether the status was `from`.
     pub async fn tenant_status_move(&self, from: TenantStatus, to: TenantStatus) -> StoreResult<bool> {
         let update = self.sql(
             "update tenants set status = $3, revision = revision + 1 where tenant_id = $1 and status = $2",
@@ -66,7 +66,7 @@ impl Catalog {
         if moved { Ok(self.announced(moved).await) } else { Ok(moved) }
     }
 
-    /// Replaces the settings of the tenant if `revision` is still theirs.
+    /// Replaces the settings of the tenant if `revision` is still current.
     pub async fn tenant_settings_put(
         &self,
         settings: &TenantSettings,
@@ -77,7 +77,7 @@ impl Catalog {
         Ok(change)
     }
 
-    /// What became of it, and what the tenant was called before if it is called otherwise now.
+    /// The outcome, and the previous slug if it changed.
     async fn settings_put(
         &self,
         settings: &TenantSettings,
@@ -103,7 +103,7 @@ impl Catalog {
         Ok((TenantChange::Done, before))
     }
 
-    /// Calls the tenant by another slug. Returns whether it was free. The slug that is its id stays its own.
+    /// Changes the slug. Returns whether it was free. The tenant's id stays reserved as a slug of its own.
     async fn slug_put(&self, tx: &mut Tx, slug: &str) -> StoreResult<bool> {
         tx.execute(self.sql("delete from slugs where tenant_id = $1 and slug <> $1")).await?;
         let choose = self.sql("update slugs set is_current = (slug = $2) where tenant_id = $1");
@@ -111,8 +111,8 @@ impl Catalog {
         if slug == self.tenant.as_str() { Ok(true) } else { self.slug_insert(tx, slug).await }
     }
 
-    /// Calls the tenant by a slug. Returns whether it was free: the row of the tenant that has it is not visible here,
-    /// so it is tried rather than looked up.
+    /// Inserts a slug. Returns whether it was free. Tries the insert instead of looking, because row level security
+    /// hides the rows of other tenants.
     pub(super) async fn slug_insert(&self, tx: &mut Tx, slug: &str) -> StoreResult<bool> {
         let insert = self.sql(
             "insert into slugs (tenant_id, slug, is_current) values ($1, $2, true) on conflict do nothing",
@@ -120,7 +120,7 @@ impl Catalog {
         Ok(tx.execute(insert.bind(slug)).await? == 1)
     }
 
-    /// Notes that the queue knows the settings of `revision`. Returns whether they are still the tenant's; if not,
+    /// Records that the queue has the settings of `revision`. Returns whether they are still current; if not,
     /// nothing changes.
     pub async fn tenant_settings_applied(&self, revision: u64) -> StoreResult<bool> {
         let update =
@@ -128,14 +128,15 @@ impl Catalog {
         Ok(self.rows.execute("catalog.tenant_settings_applied", update.bind(revision)).await? == 1)
     }
 
-    /// How the tenant wants its documents read, and the revision of that; `None` when the tenant is gone.
+    /// The settings for reading documents and answering questions, and their revision; `None` when the tenant is
+    /// gone.
     pub async fn rag_settings(&self) -> StoreResult<Option<(RagSettings, u64)>> {
         let select = self.sql("select rag_settings, rag_revision from tenants where tenant_id = $1");
         let read = |row: &Row| Ok((row.json("rag_settings")?, row.number("rag_revision")?));
         self.rows.optional("catalog.rag_settings", select, read).await
     }
 
-    /// Replaces these settings if `revision` is still theirs. Returns whether it was.
+    /// Replaces these settings if `revision` is still current. Returns whether it was.
     pub async fn rag_settings_put(&self, settings: &RagSettings, revision: u64) -> StoreResult<bool> {
         const PUT: &str = "catalog.rag_settings_put";
         let update = self.sql(
@@ -146,7 +147,7 @@ impl Catalog {
         Ok(self.rows.execute(PUT, update).await? == 1)
     }
 
-    /// Decides whether the tenant's jobs of `queue`, or of all queues, flow. Whether there is the tenant.
+    /// Pauses or resumes the tenant's jobs of `queue`, or of all queues. Returns whether the tenant exists.
     pub async fn flow_put(&self, queue: Option<&str>, flow: Flow) -> StoreResult<bool> {
         let mut tx = self.rows.write("catalog.flow_put").await?;
         let select = self
@@ -160,8 +161,8 @@ impl Catalog {
         Ok(true)
     }
 
-    /// Whether something may be accepted: of a closed tenant only what ends it, under the epoch `closed`. That stays so
-    /// until the transaction ends.
+    /// Whether the tenant accepts anything: a closed one accepts only its own deletion, under the epoch `closed`.
+    /// Locks the row, so that the answer stays true until the transaction ends.
     pub(super) async fn may_accept(&self, tx: &mut Tx, closed: Option<u64>) -> StoreResult<bool> {
         let select = self.sql("select epoch, status from tenants where tenant_id = $1 {for share}");
         let read = |row: &Row| {
@@ -171,7 +172,7 @@ impl Catalog {
         Ok(tx.optional(select, read).await?.flatten() == closed)
     }
 
-    /// Closes the tenant for good. Its new epoch; `None` when it is gone.
+    /// Closes the tenant for good. Returns its new epoch; `None` when it is gone.
     pub(super) async fn tenant_close(&self, operation: &'static str) -> StoreResult<Option<u64>> {
         let mut tx = self.rows.write(operation).await?;
         let update = self.sql(
@@ -183,7 +184,8 @@ impl Catalog {
         Ok(self.announced(epoch).await)
     }
 
-    /// Removes every row of a closed tenant and empties its own. Returns whether it was closed and not gone yet.
+    /// Removes every row of a closed tenant and turns its own into a tombstone. Returns whether it was closed and
+    /// not yet deleted.
     pub(super) async fn tenant_delete(
         &self,
         operation: &'static str,
@@ -207,11 +209,11 @@ impl Catalog {
     }
 }
 
-/// How many queues are remembered that flow again.
+/// Number of resumed queues that are remembered.
 const OPEN_MAX: usize = 100;
 
-/// `flows` after one more decision: of `queue`, or of all queues. That a queue flows again is remembered as well: the
-/// queue's copy may say otherwise.
+/// `flows` after one more decision, about `queue` or about all queues. A resumed queue is remembered as well,
+/// because the queue's copy may still say that it is paused.
 fn flows_with(mut flows: BTreeMap<String, Flow>, queue: Option<&str>, flow: Flow) -> BTreeMap<String, Flow> {
     if flows.len() > OPEN_MAX {
         flows.retain(|_, flow| *flow != Flow::Open);
@@ -220,7 +222,7 @@ fn flows_with(mut flows: BTreeMap<String, Flow>, queue: Option<&str>, flow: Flow
     flows
 }
 
-/// What is kept as JSON.
+/// Serialises a value for a JSON column.
 fn json(operation: &'static str, value: &impl serde::Serialize) -> StoreResult<String> {
     serde_json::to_string(value).map_err(|error| StoreError::permanent(operation, error))
 }

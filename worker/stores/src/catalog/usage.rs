@@ -1,8 +1,8 @@
-//! How much the tenant has, and whether it may have more.
+//! Usage and quotas of the tenant.
 //!
-//! Documents, their bytes, knowledge bases and members are counted from their own rows while the tenant's row (in a
-//! file: the whole file) is locked, so that of many requests at once exactly as many are taken as there is room for. A
-//! second number kept beside the rows would be faster, and wrong for good after the first path that forgot it.
+//! Documents, their bytes, knowledge bases and members are counted from their own rows while the tenant's row (on
+//! SQLite: the whole file) is locked, so that concurrent requests cannot exceed a quota together. A counter kept
+//! beside the rows would be faster, and wrong for good after the first code path that forgot it.
 
 use chrono::{DateTime, Utc};
 use jobs::DocumentId;
@@ -14,7 +14,7 @@ use super::{Catalog, Row, Tx};
 use crate::model::{self, Counter, Derived, Growth, NewDocument, OverQuota, Usage};
 use crate::ports::StoreResult;
 
-/// What an acceptance counts from rows: documents, and knowledge bases.
+/// Quotas that an acceptance checks by counting rows: documents and their bytes.
 const DOCUMENTS: [Quota; 2] = [Quota::MaxDocuments, Quota::StorageBytes];
 const COUNTED: [Quota; 3] = [Quota::MaxDocuments, Quota::StorageBytes, Quota::Kbs];
 
@@ -51,13 +51,13 @@ fn read_usage(row: &Row) -> sqlx::Result<Usage> {
 }
 
 impl Catalog {
-    /// How much the tenant has now, and did in the day and month (UTC) of `now`.
+    /// The tenant's usage: current totals, and the counters of the day and month (UTC) of `now`.
     pub async fn usage(&self, now: DateTime<Utc>) -> StoreResult<Usage> {
         let select = self.sql(USAGE).bind(Counter::Jobs.period(now)).bind(Counter::ApiCalls.period(now));
         self.rows.one("catalog.usage", select.bind(now).bind(now - IDEMPOTENCY_KEPT), read_usage).await
     }
 
-    /// Takes the tenant's lock if something will be counted.
+    /// Takes the tenant's lock if a quota will be checked.
     pub(super) async fn lock_to_count(&self, tx: &mut Tx, limits: &Limits, has_key: bool) -> StoreResult<()> {
         let is_counted = |quota: Quota| limits.maximum(quota).is_some();
         if COUNTED.into_iter().any(is_counted) || (has_key && is_counted(Quota::IdempotencyKeys)) {
@@ -66,8 +66,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// What stands against a knowledge base, schedule, API key or Idempotency-Key that this transaction, which has the
-    /// tenant's lock, has just made.
+    /// The quota that a knowledge base, schedule, API key or Idempotency-Key exceeds that this transaction has just
+    /// inserted. The transaction holds the tenant's lock.
     pub(super) async fn last_refused(
         &self,
         tx: &mut Tx,
@@ -93,7 +93,8 @@ impl Catalog {
         Ok(model::last_refused(limits, quota, count))
     }
 
-    /// What stands against these documents, in the transaction that is about to write them and has the tenant's lock.
+    /// The quota that these documents would exceed. To be called before they are written, in the same transaction,
+    /// which holds the tenant's lock.
     pub(super) async fn documents_refused(
         &self,
         tx: &mut Tx,
@@ -116,9 +117,9 @@ impl Catalog {
         Ok(Growth::of(new, known, known_bytes).refused(limits, &usage))
     }
 
-    /// Counts what is made of revision `revision` of a document towards the tenant's storage, in place of what was
-    /// counted before, unless the tenant would then store more than `limits` allow: then nothing changes, nor when
-    /// that is not the document's revision. Returns whether it is.
+    /// Sets the number of derived bytes of revision `revision` of a document, in place of the number before. If the
+    /// tenant would then exceed its storage quota, or if that is not the document's revision, nothing changes.
+    /// Returns whether it is.
     pub async fn document_derived_put(
         &self,
         kb: &KbId,
@@ -160,9 +161,9 @@ impl Catalog {
         Ok(Ok(true))
     }
 
-    /// Counts jobs that a request or a schedule asks for, unless they are more than the tenant may ask for today. Jobs
-    /// leave no rows that could be counted, so this is the count itself. Its row stays locked to the end of the
-    /// transaction: call it last.
+    /// Counts jobs of a request or schedule towards the day's quota, and returns the quota if they exceed it.
+    /// Finished jobs leave no rows to count, so this uses a counter. Its row stays locked until the transaction
+    /// ends: call it last.
     pub(super) async fn jobs_count(
         &self,
         tx: &mut Tx,
@@ -182,8 +183,8 @@ impl Catalog {
         Ok(maximum.map(|maximum| OverQuota { quota: Quota::DailyJobs, current, maximum }))
     }
 
-    /// Counts requests for the month (UTC) of `now`; 0 only looks. Returns how many there were in it, also those
-    /// that other processes counted.
+    /// Counts requests for the month (UTC) of `now`; 0 only reads. Returns the month's total, including requests
+    /// counted by other processes.
     pub async fn api_calls_add(&self, more: u64, now: DateTime<Utc>) -> StoreResult<u64> {
         const ADD: &str = "catalog.api_calls_add";
         if more == 0 {
@@ -210,7 +211,7 @@ impl Catalog {
         tx.one(select, |row| row.number("amount")).await
     }
 
-    /// Counts; `None`, and nothing was counted, when that would be more than `maximum`.
+    /// Adds to a counter. Returns the new value; `None`, and nothing was added, when that would exceed `maximum`.
     async fn counter_add(
         &self,
         tx: &mut Tx,

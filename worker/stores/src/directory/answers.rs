@@ -1,4 +1,4 @@
-//! What the directory was told lately.
+//! The cache of the directory's answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +12,9 @@ use crate::catalog::MemberRecord;
 use crate::model::{ApiKeyRecord, Cancellations, Kb, TenantPlan};
 use crate::ports::StoreResult;
 
-/// How long an answer is believed while news of changes arrive.
+/// TTL of an answer while invalidation messages arrive.
 const FRESH: Duration = Duration::from_secs(5);
-/// How long one is believed that says "there is no such thing", or any while no news arrive.
+/// TTL of a negative answer, and of any answer while no invalidation messages arrive.
 const SHORT: Duration = Duration::from_secs(1);
 const TENANTS_MAX: u64 = 10_000;
 const QUESTIONS_MAX: usize = 1_000;
@@ -59,11 +59,11 @@ impl Answer {
     }
 }
 
-/// The answers about one tenant. Forgetting a tenant drops this whole: an answer that was on its way then
-/// ends up in what nobody reads any more.
+/// The answers about one tenant. Invalidating a tenant drops the whole map: the answer of a read in flight goes
+/// into the dropped map, and is never returned.
 type TenantAnswers = Mutex<HashMap<Question, (Answer, Instant)>>;
 
-/// Answers of the directory, each believed for a few seconds.
+/// Cached answers of the directory, kept for a few seconds.
 #[derive(Clone)]
 pub(crate) struct Answers {
     tenants: Cache<TenantId, Arc<TenantAnswers>>,
@@ -77,7 +77,7 @@ impl Answers {
         Self { tenants, news_arrive: Arc::default() }
     }
 
-    /// The answer that was given lately, or what `ask` says now.
+    /// The cached answer, or the result of `ask`, which is then cached.
     pub(super) async fn get(
         &self,
         tenant: &TenantId,
@@ -103,7 +103,8 @@ impl Answers {
         self.tenants.invalidate(tenant);
     }
 
-    /// Notes whether news of changes arrive from now on. What was known before may have changed unnoticed.
+    /// Records whether invalidation messages arrive from now on. Drops all answers, because changes may have been
+    /// missed.
     pub(super) fn set_news_arrive(&self, arrive: bool) {
         self.news_arrive.store(arrive, Ordering::SeqCst);
         self.tenants.invalidate_all();

@@ -1,4 +1,4 @@
-//! Telling every process that a tenant changed, and hearing of it.
+//! Invalidation of cached answers, within this process and across processes by Redis pub/sub.
 
 use super::Answers;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::catalog::DirectoryRows;
 use crate::deadline::{CALL, within};
 use crate::ports::StoreResult;
 
-/// The channel on which tenant ids are called out.
+/// The channel on which the ids of changed tenants are published.
 pub(super) const CHANNEL: &str = "tenantry:directory";
 const PUBLISH_LIMIT: Duration = Duration::from_millis(500);
 
-/// Tells every process that what the directory knows of a tenant changed.
+/// Invalidates what directory caches hold of a tenant, in this and in every other process.
 #[derive(Clone)]
 pub(crate) struct DirectoryNews {
     answers: Answers,
@@ -30,26 +30,26 @@ impl DirectoryNews {
         Self { answers, redis: Some(redis) }
     }
 
-    /// News that nobody else has to hear.
+    /// Invalidation within this process only.
     #[cfg(feature = "test-support")]
     pub(crate) fn local(answers: Answers) -> Self {
         answers.set_news_arrive(true);
         Self { answers, redis: None }
     }
 
-    /// The words that tenants are called by, and who has to hear of changes.
+    /// The slug cache, on the same Redis.
     pub(crate) fn slugs(&self) -> Slugs {
         Slugs::new(self.redis.clone())
     }
 
-    /// Tells every process of a new tenant, which is called by its id.
+    /// Invalidates after a tenant was created, whose slug is its id.
     pub(crate) async fn tenant_made(&self, tenant: &TenantId) {
         self.slugs().changed(None, Some((tenant.as_str(), tenant))).await;
         self.tenant_changed(tenant).await;
     }
 
-    /// Tells every process that a tenant's settings changed and that it is called `slug` now, and no longer `before`,
-    /// if it was called otherwise. Call it after the commit.
+    /// Invalidates after a tenant's settings changed: its slug is now `slug`, and no longer `before`, if that is
+    /// given. Call it after the commit.
     pub(crate) async fn tenant_put(&self, tenant: &TenantId, before: Option<&str>, slug: &str) {
         if before.is_some() {
             self.slugs().changed(before, Some((slug, tenant))).await;
@@ -57,8 +57,8 @@ impl DirectoryNews {
         self.tenant_changed(tenant).await;
     }
 
-    /// Forgets what is cached of `tenant`, here and in every other process. Call it after the commit; it
-    /// cannot fail, because an answer that nobody forgets is too old within seconds anyway.
+    /// Invalidates what is cached of `tenant`, in this and in every other process. Call it after the commit. It
+    /// cannot fail: an entry that was missed expires within seconds.
     pub(crate) async fn tenant_changed(&self, tenant: &TenantId) {
         self.answers.forget(tenant);
         let Some(mut redis) = self.redis.clone() else { return };
@@ -73,13 +73,12 @@ impl DirectoryNews {
 }
 
 const KNOWN: Duration = Duration::from_secs(3_600);
-/// How long "nobody" and what a change says is believed, and how long an old answer that is on its way cannot overwrite
-/// a change: longer than
-/// any call may take.
+/// TTL of negative entries and of entries written by a rename. Longer than any call, so that a stale read in flight
+/// cannot replace a newer value.
 const UNKNOWN: Duration = Duration::from_secs(30);
 const REDIS_LIMIT: Duration = Duration::from_millis(500);
 
-/// The words in `tenant:slug:{slug}`. Redis only saves a look at the rows: without it they are asked.
+/// Cache of slugs in Redis, under `tenant:slug:{slug}`. Without Redis the rows are read each time.
 #[derive(Clone)]
 pub(crate) struct Slugs {
     redis: Option<Commands>,
@@ -90,7 +89,7 @@ impl Slugs {
         Self { redis }
     }
 
-    /// The tenant that is called `slug`.
+    /// The tenant with this slug, from the cache or else from the rows.
     pub(crate) async fn tenant(&self, rows: &DirectoryRows, slug: &str) -> StoreResult<Option<TenantId>> {
         if let Some(known) = self.known(slug).await {
             return Ok(known.parse().ok());
@@ -101,8 +100,8 @@ impl Slugs {
         Ok(found)
     }
 
-    /// A tenant is called `after` now and no longer `before`. Neither is believed for long: of two changes at once the
-    /// earlier one may be told later.
+    /// Records a rename. Both entries get a short TTL, because of two concurrent renames the earlier one may be
+    /// recorded later.
     pub(crate) async fn changed(&self, before: Option<&str>, after: Option<(&str, &TenantId)>) {
         if let Some(before) = before {
             self.store(before, "", UNKNOWN, false).await;
@@ -112,14 +111,15 @@ impl Slugs {
         }
     }
 
-    /// Empty when nobody is called so.
+    /// The cached value: empty for a slug that no tenant has.
     async fn known(&self, slug: &str) -> Option<String> {
         let mut get = redis::cmd("GET");
         get.arg(key(slug));
         self.run::<Option<String>>(&get).await?
     }
 
-    /// An answer from the rows may be older than what a change has written: it does not overwrite.
+    /// Stores an entry. A value read from the rows (`is_answer`) may be older than what a rename has written, so it
+    /// does not overwrite.
     async fn store(&self, slug: &str, tenant: &str, ttl: Duration, is_answer: bool) {
         let mut set = redis::cmd("SET");
         set.arg(key(slug)).arg(tenant).arg("EX").arg(ttl.as_secs());
@@ -155,8 +155,8 @@ const PING_LIMIT: Duration = Duration::from_secs(2);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
-/// Listens for as long as it is polled, and connects again whenever the connection is lost: to any node of a
-/// cluster, because all of them pass the news on.
+/// Receives invalidation messages for as long as it is polled, and reconnects whenever the connection is lost: to
+/// any node of a cluster, because all of them forward published messages.
 pub(super) async fn listen(nodes: Vec<redis::Client>, answers: Answers) {
     let mut wait = RETRY_FIRST;
     for node in nodes.iter().cycle() {
@@ -182,7 +182,7 @@ async fn subscribe(client: &redis::Client) -> redis::RedisResult<(PubSubSink, Pu
     Ok(subscription.split())
 }
 
-/// Forgets each tenant that is called out, until the connection ends or a ping finds it dead.
+/// Invalidates each tenant that is published, until the connection ends or a ping finds it dead.
 async fn hear(mut sink: PubSubSink, mut stream: PubSubStream, answers: &Answers) {
     let mut ping = tokio::time::interval(PING_EVERY);
     loop {

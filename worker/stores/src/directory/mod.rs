@@ -1,7 +1,7 @@
-//! Who exists and who may do what: the one reader across tenants.
+//! The directory: tenants, keys, members and permissions, read across tenants.
 //!
-//! What the rows mean and how long an answer is kept is decided here, once. What changes a row that the directory
-//! answers from says so through [`DirectoryNews`], so that every process forgets.
+//! The rules on rows and the TTLs are here and nowhere else. Code that changes a row that the directory reads
+//! reports it through [`DirectoryNews`], so that every process drops its cached answers.
 
 mod answers;
 mod invalidation;
@@ -32,7 +32,7 @@ pub(crate) use invalidation::DirectoryNews;
 
 const PING_LIMIT: Duration = Duration::from_secs(3);
 
-/// Answers from what it was told lately, else from the rows.
+/// Answers from the cache, else from the rows.
 pub(crate) struct CachedDirectory {
     rows: DirectoryRows,
     answers: Answers,
@@ -47,8 +47,7 @@ impl Drop for CachedDirectory {
     }
 }
 
-/// Asks the rows under a deadline and wraps the answer; unwraps it again. The question decides the kind of
-/// answer.
+/// Reads from the rows under a deadline, wrapped for the cache. The question decides the kind of answer.
 macro_rules! ask {
     ($self:ident, $tenant:ident, $question:expr, $kind:ident, $method:ident($($arg:expr),*)) => {{
         let operation = concat!("directory.", stringify!($method));
@@ -61,7 +60,7 @@ macro_rules! ask {
 }
 
 impl CachedDirectory {
-    /// A directory over `rows`, and its task that hears of changes.
+    /// A directory over `rows`, with a background task that receives invalidation messages.
     pub(crate) fn start(
         rows: DirectoryRows,
         answers: Answers,
@@ -73,7 +72,7 @@ impl CachedDirectory {
         Self { rows, answers, news, clock, listener: Some(listener) }
     }
 
-    /// A directory that is the only process to change its rows.
+    /// A directory for a single process, without invalidation messages.
     #[cfg(feature = "test-support")]
     pub(crate) fn alone(
         rows: DirectoryRows,
@@ -96,8 +95,8 @@ impl CachedDirectory {
         ask!(self, tenant, Question::Member(identity.clone()), Member, member(identity))
     }
 
-    /// Rows from before identities named their provider count where the identity has no row of its own, and stamps from
-    /// then where the row was given to an account.
+    /// Rows from before identities named their provider count where the identity has no row of its own. Where such
+    /// a row was given to an account, stamps from that time count for it.
     async fn member_known_as(
         &self,
         tenant: &TenantId,
@@ -124,7 +123,7 @@ impl CachedDirectory {
         ask!(self, tenant, question, ScheduleCreator, schedule_creator(kb, name))
     }
 
-    /// What an actor may do who is no schedule.
+    /// Permissions of an actor other than a schedule.
     async fn direct(
         &self,
         tenant: &TenantId,
@@ -142,12 +141,12 @@ impl CachedDirectory {
                 let standing = self.standing(tenant, identity).await?;
                 Ok(of_person(identity, standing, role))
             }
-            // A schedule made by a schedule: nobody answers for it.
+            // A schedule made by a schedule: no person is responsible for it.
             Actor::Schedule(_) => Ok(Permissions::NONE),
         }
     }
 
-    /// What whoever made the schedule may do now.
+    /// The current permissions of the schedule's creator.
     async fn of_schedule(
         &self,
         tenant: &TenantId,
@@ -186,7 +185,7 @@ impl TenantDirectory for CachedDirectory {
         created_at: DateTime<Utc>,
     ) -> Result<bool, DirectoryError> {
         let known = self.cancellations(tenant).await.map_err(unanswered)?.unwrap_or_default();
-        // Nearly all jobs are made after the tenant's last cancellation.
+        // Most jobs are younger than the tenant's last cancellation, so this saves a read.
         if !known.concern(created_at) {
             return Ok(false);
         }
@@ -263,16 +262,16 @@ fn unanswered(error: StoreError) -> DirectoryError {
     DirectoryError(Box::new(error))
 }
 
-/// What the holder of a key may do in a knowledge base, or in all of the tenant: nothing out of its reach, nor
-/// once it is revoked, expired or gone.
+/// Permissions of an API key in a knowledge base, or in all of the tenant: none outside of its reach, nor once it
+/// is revoked, expired or gone.
 fn of_api_key(record: Option<&ApiKeyRecord>, kb: Option<&KbId>, now: DateTime<Utc>) -> Permissions {
     let works = |key: &&ApiKeyRecord| key.is_live(now) && key.reaches(kb);
     record.filter(works).map_or(Permissions::NONE, |key| key.permissions)
 }
 
-/// What a person may do: what the membership says, and no more than the token said. Without a membership only whom a
-/// program of the operator's vouches for may do anything: the API stamps nothing for a stranger unless its settings say
-/// so, and a program that embeds the worker has a sign-in of its own.
+/// Permissions of a person: what the membership grants, and no more than the token says. Without a membership only
+/// identities that the operator's own program vouches for have any: the API stamps nothing for people who are not
+/// members unless its settings say so, and a program that embeds the worker has a sign-in of its own.
 fn of_person(identity: &Identity, standing: Standing, role_in_stamp: Role) -> Permissions {
     match standing {
         Standing::Member(role) => role.permissions().intersection(role_in_stamp.permissions()),

@@ -1,4 +1,4 @@
-//! Texts of documents, and what was extracted from their chunks.
+//! Documents port: texts of documents, and what was extracted from their chunks.
 
 #[cfg(feature = "mongo")]
 pub(crate) mod mongo;
@@ -15,20 +15,19 @@ use crate::ports::StoreResult;
 /// The tenant's document texts and what was extracted from them.
 #[async_trait::async_trait]
 pub trait Documents: Send + Sync {
-    /// Prepares the store for this tenant (collections, indexes, files). May run again at any time.
+    /// Prepares the store for this tenant (collections, indexes, files). Idempotent.
     async fn provision(&self) -> StoreResult<()>;
 
-    /// Stores the text of a document in place of what was there.
+    /// Stores the text of a document, replacing an earlier one.
     async fn parsed_put(&self, kb: &KbId, id: &DocumentId, parsed: &ParsedDocument) -> StoreResult<()>;
 
-    /// The text of a document.
+    /// The text of a document; `None` when none is stored.
     async fn parsed(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>>;
 
     /// Removes the text of a document.
     async fn parsed_forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()>;
 
-    /// Stores what was extracted from some chunks (by their order) of revision `revision`, in place of what
-    /// was there.
+    /// Stores the extractions of some chunks (by their order) of revision `revision`, replacing earlier ones.
     async fn extractions_put(
         &self,
         kb: &KbId,
@@ -37,9 +36,8 @@ pub trait Documents: Send + Sync {
         extractions: &[(u32, Extraction)],
     ) -> StoreResult<()>;
 
-    /// What was extracted from the chunks `orders` of revision `revision`, by chunk order. All of a document may be
-    /// more
-    /// than fits in memory.
+    /// The extractions of the chunks `orders` of revision `revision`, by chunk order. Read a document in ranges,
+    /// because all of it may not fit into memory.
     async fn extractions(
         &self,
         kb: &KbId,
@@ -48,13 +46,13 @@ pub trait Documents: Send + Sync {
         orders: Range<u32>,
     ) -> StoreResult<Vec<(u32, Extraction)>>;
 
-    /// Forgets the extractions of all revisions but `keep` (`None`: of all).
+    /// Removes the extractions of all revisions but `keep` (`None`: of all).
     async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()>;
 
-    /// Forgets all texts and extractions of a knowledge base.
+    /// Removes all texts and extractions of a knowledge base.
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()>;
 
-    /// Forgets everything of the tenant.
+    /// Removes all texts and extractions of the tenant.
     async fn tenant_forget(&self) -> StoreResult<()>;
 }
 
@@ -69,16 +67,16 @@ pub struct ParsedDocument {
     pub text: String,
 }
 
-/// What one chunk says.
+/// The entities and relations of one chunk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Extraction {
-    /// The things it names.
+    /// Entities named in the chunk.
     pub entities: Vec<ExtractedEntity>,
-    /// What it says about pairs of them.
+    /// Relations between them.
     pub relations: Vec<ExtractedRelation>,
 }
 
-/// A thing that a chunk names.
+/// An entity named in a chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtractedEntity {
     /// Its name, at most 256 characters.
@@ -86,21 +84,21 @@ pub struct ExtractedEntity {
     /// Its type, lower case, such as `person`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What the chunk says of it.
+    /// What the chunk says about it.
     pub description: String,
 }
 
-/// What a chunk says about two things.
+/// A relation stated in a chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExtractedRelation {
-    /// The one whose name sorts first by code point.
+    /// The end whose name sorts first by code point.
     pub source: String,
-    /// The other.
+    /// The other end.
     pub target: String,
     /// What the relation is about.
     pub keywords: Vec<String>,
-    /// What the chunk says of it.
+    /// What the chunk says about it.
     pub description: String,
-    /// How strong it is; 1.0 for one mention.
+    /// Strength; 1.0 for one mention.
     pub weight: f64,
 }

@@ -13,10 +13,10 @@ use crate::error::StoreError;
 use crate::ports::StoreResult;
 use crate::scoped::Scope;
 
-/// Extractions written in one statement: of one chunk each, some kilobytes.
+/// Extractions per statement: each of one chunk, some kilobytes.
 const BATCH: usize = 500;
 
-/// The documents of all tenants.
+/// Creates the documents port of each tenant.
 pub(crate) struct SqlDocuments {
     db: ContentDb,
 }
@@ -43,7 +43,7 @@ impl TenantDocuments {
         self.db.view(&self.tenant, operation).await
     }
 
-    /// Deletes the texts and extractions that stand below `kb`, or all of the tenant's.
+    /// Deletes the texts and extractions of `kb`, or all of the tenant's.
     async fn delete(&self, tx: &mut Tx, kb: Option<&KbId>) -> StoreResult<()> {
         for delete in [
             "delete from document_texts where tenant_id = $1 and ($2 is null or kb_id = $2)",
@@ -160,7 +160,7 @@ impl Documents for TenantDocuments {
         tx.commit().await
     }
 
-    /// A file holds the tenant's part of the index too, which goes with it.
+    /// Deletes a tenant's file as a whole, and with it the tenant's part of the index.
     async fn tenant_forget(&self) -> StoreResult<()> {
         const OPERATION: &str = "documents.tenant_forget";
         if self.db.file_remove(&self.tenant, OPERATION).await? {

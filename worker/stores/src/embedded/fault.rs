@@ -1,4 +1,4 @@
-//! What can go wrong in a `SQLite` file, and which of it passes.
+//! Errors of a `SQLite` file, and which of them are worth a retry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::deadline::within;
 use crate::error::{FaultKind, StoreError};
 use crate::ports::StoreResult;
 
-/// A fault below the port, before it is known which operation met it.
+/// An error below the port, where the operation is not known yet.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error(transparent)]
@@ -18,7 +18,7 @@ pub(crate) enum Fault {
     ForeignFile,
     #[error("the file cannot be made")]
     File(#[from] std::io::Error),
-    /// Several calls waited for one file to open.
+    /// The error of another call that was opening the same file.
     #[error("the file cannot be opened")]
     Open(#[source] Arc<Fault>),
 }
@@ -38,7 +38,7 @@ impl Fault {
     }
 }
 
-/// Whether the file is no database, or no whole one: CORRUPT, NOTADB.
+/// Whether the file is not a database, or damaged: CORRUPT, NOTADB.
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(refusal) => {
@@ -57,7 +57,7 @@ pub(crate) fn sqlx_kind(error: &sqlx::Error) -> FaultKind {
     match error {
         sqlx::Error::Database(refusal) => {
             let code = refusal.code().and_then(|code| code.parse::<i32>().ok());
-            // The connection's transaction was not as it was thought to be. It is replaced.
+            // The connection's transaction is not in the expected state, so the connection is replaced.
             let out_of_turn = code == Some(1) && refusal.message().contains("transaction");
             if out_of_turn { FaultKind::Transient } else { code.map_or(FaultKind::Permanent, code_kind) }
         }
@@ -75,22 +75,22 @@ pub(crate) fn sqlx_kind(error: &sqlx::Error) -> FaultKind {
     }
 }
 
-/// `SQLite`'s result codes. The low byte of an extended code is the primary one.
+/// What `SQLite`'s result codes say about a retry. The low byte of an extended code is the primary one.
 fn code_kind(code: i32) -> FaultKind {
     match (code, code & 0xff) {
-        // IOERR_DATA, IOERR_CORRUPTFS: what was read is not what was written.
+        // IOERR_DATA, IOERR_CORRUPTFS: the data read is not the data written.
         (8_202 | 8_458, _) => FaultKind::Permanent,
-        // PERM, NOMEM, READONLY, IOERR, FULL, CANTOPEN, AUTH: the disk, its mount or its owner are not as they
-        // have to be, which nothing but the machine can change.
+        // PERM, NOMEM, READONLY, IOERR, FULL, CANTOPEN, AUTH: the disk, its mount or its permissions have to be
+        // fixed on the machine.
         (_, 3 | 7 | 8 | 10 | 13 | 14 | 23) => FaultKind::Unavailable,
-        // ABORT, BUSY, LOCKED, INTERRUPT, PROTOCOL, SCHEMA: others were faster.
+        // ABORT, BUSY, LOCKED, INTERRUPT, PROTOCOL, SCHEMA: a concurrent writer was first.
         (_, 4 | 5 | 6 | 9 | 15 | 17) => FaultKind::Transient,
         // ERROR, INTERNAL, CORRUPT, NOTFOUND, TOOBIG, CONSTRAINT, MISMATCH, MISUSE, NOLFS, FORMAT, RANGE, NOTADB.
         _ => FaultKind::Permanent,
     }
 }
 
-/// Runs one call of a port under its deadline and says which operation failed.
+/// Runs one call of a port under its deadline, and adds the operation to its error.
 pub(crate) async fn call<T>(
     operation: &'static str,
     limit: Duration,

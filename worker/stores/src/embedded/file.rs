@@ -14,25 +14,25 @@ use super::scrub::Scrubber;
 use crate::data_dir;
 use crate::error::FaultKind;
 
-/// How long a connection waits for another process that writes.
+/// How long a connection waits for the write lock of another process.
 const BUSY_LIMIT: Duration = Duration::from_secs(10);
 /// How long a call waits for the one writing connection.
 const QUEUE_LIMIT: Duration = Duration::from_secs(60);
-/// How often opening is tried: changing the journal of a new file answers "locked" at once, however long a
-/// connection is told to wait.
+/// Attempts at opening: changing the journal mode of a new file fails at once when it is locked, whatever the busy
+/// timeout.
 const OPEN_ATTEMPTS: u32 = 50;
 const OPEN_ATTEMPTS_UNAVAILABLE: u32 = 5;
 const OPEN_WAIT: Duration = Duration::from_millis(100);
 
-/// How a file is used.
+/// How a file is opened.
 pub(super) struct Usage {
     pub(super) migrations: &'static Migrator,
     pub(super) synchronous: SqliteSynchronous,
     pub(super) readers_max: u32,
 }
 
-/// An open file with one connection that writes and some that read. Dropping it closes them once their calls
-/// are over.
+/// An open file with one writing connection and some reading ones. Dropping it closes them when their calls have
+/// ended.
 pub(crate) struct SqliteFile {
     writer: SqlitePool,
     readers: SqlitePool,
@@ -40,7 +40,7 @@ pub(crate) struct SqliteFile {
 }
 
 impl SqliteFile {
-    /// Opens the file, making it if needed, and brings its tables up to date.
+    /// Opens the file, creates it if needed, and migrates its tables.
     pub(super) async fn open(path: &Path, usage: &Usage) -> Result<Self, Fault> {
         data_dir::private_file(path)?;
         let options = SqliteConnectOptions::new()
@@ -49,7 +49,7 @@ impl SqliteFile {
             .synchronous(usage.synchronous)
             .busy_timeout(BUSY_LIMIT)
             .foreign_keys(true)
-            // What is deleted is overwritten with zeros.
+            // Overwrites deleted data with zeros.
             .pragma("secure_delete", "on");
         let writer = connect(pool(1), &options).await?;
         let scrubber = Scrubber::of(&writer).await?;
@@ -58,29 +58,29 @@ impl SqliteFile {
         Ok(Self { writer, readers, scrubber })
     }
 
-    /// Removes soon what is left in the file of what a transaction deleted that noted it ([`super::scrub::note`]).
+    /// Starts to scrub what a transaction deleted and noted with [`super::scrub::note`].
     pub(crate) fn scrub_noted(&self) {
         self.scrubber.start(&self.writer);
     }
 
-    /// Connections that read.
+    /// The reading connections.
     pub(crate) fn read(&self) -> &SqlitePool {
         &self.readers
     }
 
-    /// A transaction that holds the write lock from its beginning, so that it cannot fail half-way for want
-    /// of it.
+    /// Begins a transaction that holds the write lock from its beginning, so that it cannot fail half-way because
+    /// another one has the lock.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// Closes all connections, once their calls are over.
+    /// Closes all connections when their calls have ended.
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
 
-    /// The connection that writes, for a single statement.
+    /// The writing connection, for a single statement.
     pub(crate) fn write(&self) -> &SqlitePool {
         &self.writer
     }
@@ -94,17 +94,17 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
         .test_before_acquire(false)
         // A full disk makes SQLite roll back by itself. The driver's own ROLLBACK then fails, the driver believes
-        // for ever that a transaction is open, and no other can begin on the connection: it is replaced.
+        // that a transaction is still open, and no other can begin on the connection: it is replaced.
         .after_release(|connection, _| Box::pin(is_at_rest(connection)))
 }
 
-/// Whether no transaction is open on a connection, once what was sent to it is done.
+/// Whether no transaction is open on a connection, after all pending statements have ended.
 async fn is_at_rest(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
 }
 
-/// Connects, again and again while another process holds the new file.
+/// Connects, with retries while another process holds the new file.
 async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
     let mut attempt = 1;
     loop {
@@ -118,7 +118,7 @@ async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> sql
     }
 }
 
-/// Another process may be doing the same; whoever comes second finds it done at the next attempt.
+/// Another process may migrate at the same time; the second one finds the work done at its next attempt.
 async fn migrate(writer: &SqlitePool, migrations: &Migrator) -> Result<(), Fault> {
     let mut attempt = 1;
     loop {
@@ -133,7 +133,8 @@ async fn migrate(writer: &SqlitePool, migrations: &Migrator) -> Result<(), Fault
     }
 }
 
-/// How often to try when another process may be at the file. A disk that is full stays full for longer than that.
+/// Number of attempts when another process may use the file: few for a full disk, which stays full for longer than
+/// the retries take.
 fn attempts(error: &sqlx::Error) -> u32 {
     match error {
         error if is_final(error) => 1,
@@ -145,7 +146,7 @@ fn attempts(error: &sqlx::Error) -> u32 {
     }
 }
 
-/// Whether no other attempt can succeed: the file is damaged, or its schema is not one that this program knows.
+/// Whether a retry is useless: the file is damaged, or its schema is unknown to this program.
 fn is_final(error: &sqlx::Error) -> bool {
     let other_schema = matches!(error, sqlx::Error::Migrate(error)
         if matches!(**error, MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)));
@@ -162,8 +163,8 @@ mod tests {
         sqlx::query(sql).bind(document).bind("text ".repeat(4_000)).execute(tx).await.map(drop)
     }
 
-    /// `max_page_count` is a property of the connection that answers as a full disk does, and leaves the transaction
-    /// as a full disk leaves it.
+    /// `max_page_count` belongs to the connection; reaching it fails as a full disk does, and leaves the
+    /// transaction in the same state.
     #[tokio::test]
     async fn the_writer_works_on_after_a_full_disk() {
         let directory = tempfile::tempdir().unwrap();

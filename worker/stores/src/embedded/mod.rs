@@ -1,8 +1,7 @@
 //! Catalog, documents and index in `SQLite` files: `catalog.db`, and one file for each tenant.
 //!
-//! A file has one connection that writes, in transactions that take the write lock when they begin, so that
-//! writers of this process wait in a queue and only other processes can make it busy. Readers never wait for
-//! it.
+//! A file has one writing connection, whose transactions take the write lock when they begin, so that writers of
+//! this process wait in a queue and only other processes can make the file busy. Readers never wait for it.
 
 mod fault;
 mod file;

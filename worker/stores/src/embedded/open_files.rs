@@ -18,10 +18,10 @@ use crate::index::sql::{Graph, SqlIndex};
 use crate::open::Backend;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/catalog");
-/// What was accepted has to outlive a power cut.
+/// Synchronous, because accepted requests have to survive a power failure.
 const USAGE: Usage = Usage { migrations: &MIGRATIONS, synchronous: SqliteSynchronous::Full, readers_max: 4 };
 
-/// Why the catalog's file cannot be used.
+/// The error for a catalog file that cannot be used.
 fn refused(path: &Path, fault: &Fault) -> InvalidStores {
     let file = path.display();
     let problem = match fault {
@@ -50,7 +50,7 @@ fn refused(path: &Path, fault: &Fault) -> InvalidStores {
     InvalidStores::Unreachable { setting: data_dir::SETTING, problem }
 }
 
-/// Opens the files in the data directory, making them if needed.
+/// Opens the files in the data directory, and creates them if needed.
 ///
 /// # Errors
 /// When the directory or a file in it cannot be used.

@@ -1,8 +1,8 @@
-//! Removing what deleted rows leave in a file.
+//! Scrubbing: removes what deleted rows leave in a file.
 //!
-//! `secure_delete` overwrites a deleted row, but not the copies of it that stay behind when a full page was split,
-//! and the log keeps the page as it was before. So a while after a deletion the file is rebuilt (`VACUUM`) and the
-//! log emptied. That something is to be done stands in the file (`user_version`), so that it outlives the process.
+//! `secure_delete` overwrites a deleted row, but not copies of it that stay behind when a full page was split, and
+//! the log keeps the page as it was before. So a while after a deletion the file is rebuilt (`VACUUM`) and the log
+//! emptied. The file itself records that this is due (`user_version`), so that the record survives the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,32 +10,32 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor, SqlitePool};
 
-/// `user_version` of a file in which nothing is left. Each deletion adds one; 0 is a file from before all this.
+/// `user_version` of a clean file. Each deletion adds one; 0 is a file from before scrubbing existed.
 const CLEAN: i64 = 1;
-/// How long to wait for more deletions.
+/// How long to wait for further deletions before a pass.
 const DELAY: Duration = Duration::from_millis(500);
-/// How often to try while others read, or the disk is full, before the next deletion or start tries again.
+/// Attempts while others read, or the disk is full. After that the next deletion or start tries again.
 const ATTEMPTS: u32 = 10;
-/// Rebuilding takes at most this part of the time: one in so many.
+/// Rebuilding takes at most this share of the time: one part in this many.
 const SHARE: u32 = 50;
-/// Pages of the largest file that is rebuilt by itself (256 MiB): nothing else is written meanwhile. Larger ones have
-/// their log emptied.
+/// Largest file, in pages, that is rebuilt automatically (256 MiB), because nothing can be written meanwhile. Of
+/// larger files only the log is emptied.
 const PAGES_MAX: i64 = 65_536;
 
-/// Cleans one file, at most one pass at a time.
+/// Scrubs one file, one pass at a time.
 #[derive(Default)]
 pub(super) struct Scrubber {
     is_running: Arc<AtomicBool>,
 }
 
 impl Scrubber {
-    /// The scrubber of a file that was opened just now and is not migrated yet. Goes on with what an earlier process
-    /// had to do.
+    /// The scrubber of a file that was just opened and is not migrated yet. Continues what an earlier process left
+    /// to do.
     pub(super) async fn of(writer: &SqlitePool) -> sqlx::Result<Self> {
         let scrubber = Self::default();
         let version = user_version(writer).await?;
         let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(writer).await?;
-        // WAL mode alone makes the first page.
+        // Enabling WAL mode already creates the first page, so this is a new file.
         if version < CLEAN && pages <= 1 {
             user_version_set(writer, CLEAN).await?;
         } else if version != CLEAN {
@@ -44,7 +44,7 @@ impl Scrubber {
         Ok(scrubber)
     }
 
-    /// Cleans soon, if there is something to do.
+    /// Starts a background pass soon, if one is due.
     pub(super) fn start(&self, writer: &SqlitePool) {
         if self.is_running.swap(true, Ordering::AcqRel) {
             return;
@@ -53,7 +53,7 @@ impl Scrubber {
         tokio::spawn(async move {
             while let Some(dealt_with) = scrub_patiently(&writer).await {
                 is_running.store(false, Ordering::Release);
-                // What was noted before the line above started nothing.
+                // A deletion noted during the pass did not start one of its own.
                 let is_more = user_version(&writer).await.is_ok_and(|version| version != dealt_with);
                 if !is_more || is_running.swap(true, Ordering::AcqRel) {
                     return;
@@ -64,14 +64,14 @@ impl Scrubber {
     }
 }
 
-/// Notes in a transaction that it deletes something that shall be in no part of the file.
+/// Records in a transaction that it deletes data of which no part of the file may keep a copy.
 pub(crate) async fn note(tx: &mut SqliteConnection) -> sqlx::Result<()> {
     let version = user_version(&mut *tx).await?;
     let next = if version < i64::from(i32::MAX) { version.max(CLEAN) + 1 } else { CLEAN + 1 };
     user_version_set(tx, next).await
 }
 
-/// Tries until it is done. The `user_version` that was dealt with; `None` when it could not be done.
+/// Retries until a pass succeeds. Returns the `user_version` that is dealt with; `None` after the last attempt.
 async fn scrub_patiently(writer: &SqlitePool) -> Option<i64> {
     let mut rest = DELAY;
     for _ in 0..ATTEMPTS {
@@ -98,7 +98,7 @@ async fn scrub(writer: &SqlitePool) -> sqlx::Result<Option<i64>> {
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *connection).await?;
     if before != CLEAN && pages <= PAGES_MAX {
         sqlx::query("VACUUM").execute(&mut *connection).await?;
-        // Another process may have deleted more.
+        // Another process may have deleted more; its pass is still due.
         if user_version(&mut *connection).await? != before {
             return Ok(None);
         }
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    const SECRET: &str = "the secret of somebody";
+    const SECRET: &str = "the secret of a person";
 
     fn is_in(path: &Path) -> bool {
         let wal = path.with_extension("db-wal");
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Rows of many sizes in no order, so that pages are split, and some of them secret.
+    /// Inserts rows of many sizes in random order, so that pages are split, and some of them secret.
     async fn fill(file: &SqliteFile) {
         let mut tx = file.begin().await.unwrap();
         for number in 0..600_u64 {

@@ -1,4 +1,4 @@
-//! The files of tenants, opened when they are needed and closed when they are not.
+//! The tenants' files: opened on demand, a bounded number at a time.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::file::{SqliteFile, Usage};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite/tenant");
-/// Outlives the process. A power cut may take the last moments, which a reindex brings back from the
+/// Survives the end of the process. A power failure may lose the last moments, which a reindex restores from the
 /// originals.
 pub(super) const USAGE: Usage =
     Usage { migrations: &MIGRATIONS, synchronous: SqliteSynchronous::Normal, readers_max: 2 };
@@ -22,8 +22,8 @@ pub(super) const USAGE: Usage =
 const OPEN_MAX: u64 = 64;
 const IDLE: Duration = Duration::from_secs(60);
 
-/// All tenants' files, of which a bounded number is open. A file that is closed while a call still uses it
-/// stays open for that call.
+/// All tenants' files, of which a bounded number is open. A file that is evicted while a call uses it stays open
+/// for that call.
 #[derive(Clone)]
 pub(crate) struct TenantFiles {
     directory: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct TenantFiles {
 
 impl TenantFiles {
     pub(super) fn new(directory: PathBuf) -> Self {
-        // Least recently used: the default policy may turn a new file away in favour of older ones.
+        // Least recently used: the default policy may reject a new file in favour of older ones.
         let open = Cache::builder()
             .max_capacity(OPEN_MAX)
             .time_to_idle(IDLE)
@@ -41,20 +41,20 @@ impl TenantFiles {
         Self { directory, open }
     }
 
-    /// The tenant's file.
+    /// The tenant's file, opened and created if needed.
     pub(crate) async fn of(&self, tenant: &TenantId) -> Result<Arc<SqliteFile>, Fault> {
         if let Some(file) = self.open.get(tenant).await {
             return Ok(file);
         }
-        // Boxed, so that the many calls that find the file open do not carry the way to open it.
+        // Boxed, so that the futures of the many calls that find the file open stay small.
         let opening = Box::pin(self.open.try_get_with_by_ref(tenant, self.open_file(tenant)));
         opening.await.map_err(Fault::Open)
     }
 
-    /// Removes the tenant's file. Another process that has it open writes into what is gone already.
+    /// Deletes the tenant's file. Another process that has it open writes into the deleted file.
     pub(crate) async fn remove(&self, tenant: &TenantId) -> Result<(), Fault> {
         if let Some(file) = self.open.remove(tenant).await {
-            // A connection that is closed later would put a new file beside the one that is gone.
+            // A connection that is closed later would create a new file beside the deleted one.
             file.close().await;
         }
         for name in [format!("{tenant}.db"), format!("{tenant}.db-wal"), format!("{tenant}.db-shm")] {
@@ -73,7 +73,7 @@ impl TenantFiles {
     }
 }
 
-/// Writes into a new file whose it is, and refuses one that is another tenant's.
+/// Records the owner in a new file, and refuses a file of another tenant.
 async fn own(file: &SqliteFile, tenant: &TenantId) -> Result<(), Fault> {
     let mut tx = file.begin().await?;
     sqlx::query("INSERT INTO owner (one, tenant_id) VALUES (1, ?) ON CONFLICT DO NOTHING")

@@ -1,23 +1,21 @@
-//! From what documents say to entities and relations: one pure fold, shared by every implementation of the
-//! index.
+//! Computes entities and relations from mentions: one pure fold, shared by every implementation of the index.
 //!
-//! The index keeps a log of mentions, at most one for each (entity, chunk) and (relation, chunk). An entity
-//! or relation is a fold over its mentions in byte order of chunk id, so neither the order in which documents
-//! arrive nor a document that comes twice leaves a trace. What is read for one fold is bounded by
-//! [`MENTIONS_READ`]: the ten-thousandth mention of an entity costs what the two-hundredth did.
+//! The index keeps a log of mentions, at most one for each (entity, chunk) and (relation, chunk). An entity or
+//! relation is a fold over its mentions in byte order of chunk id, so the result depends neither on the order in
+//! which documents arrive nor on whether one arrives twice. A fold reads at most [`MENTIONS_READ`] mentions, so an
+//! entity with ten thousand mentions costs no more than one with two hundred.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{Entity, GraphDelta, Mention, MentionKind, Relation};
 
-/// How many mentions a fold looks at: the first in byte order of chunk id. All others count for a relation's
-/// weight only.
+/// Mentions read by a fold: the first in byte order of chunk id. All others count for a relation's weight only.
 pub(crate) const MENTIONS_READ: usize = 200;
-/// How many distinct descriptions an entity or relation keeps.
+/// Distinct descriptions kept of an entity or relation.
 const FRAGMENTS_KEPT: usize = 50;
-/// How many distinct documents it names, as `LightRAG` does.
+/// Distinct documents named by it, as in `LightRAG`.
 const FILES_KEPT: usize = 75;
-/// How many distinct keywords a relation keeps.
+/// Distinct keywords kept of a relation.
 const KEYWORDS_KEPT: usize = 50;
 /// `LightRAG`'s separator.
 const SEPARATOR: &str = "<SEP>";
@@ -45,8 +43,8 @@ pub(crate) struct RelationRow {
     pub(crate) description: String,
 }
 
-/// The entity `name` from its mentions: at least the first [`MENTIONS_READ`] by chunk id, in any order.
-/// `None` without mentions: then [`unknown_entity`] decides.
+/// The entity `name`, folded from its mentions. Pass at least the first [`MENTIONS_READ`] by chunk id, in any
+/// order. `None` without mentions: then use [`unknown_entity`].
 pub(crate) fn entity(name: &str, mut rows: Vec<EntityRow>) -> Option<Entity> {
     rows.sort_unstable();
     rows.truncate(MENTIONS_READ);
@@ -59,9 +57,9 @@ pub(crate) fn entity(name: &str, mut rows: Vec<EntityRow>) -> Option<Entity> {
     })
 }
 
-/// The entity `name` when no mention is about it, from the mentions of relations that it is an end of: at
-/// least the first [`MENTIONS_READ`] by chunk id, source and target, in any order. `None` without: then there
-/// is no such entity.
+/// The entity `name` when only relations mention it, folded from those. Pass at least the first [`MENTIONS_READ`]
+/// by chunk id with `name` as source or target, in any order. `None` without mentions: then there is no such
+/// entity.
 pub(crate) fn unknown_entity(name: &str, mut rows: Vec<RelationRow>) -> Option<Entity> {
     rows.sort_unstable();
     rows.truncate(MENTIONS_READ);
@@ -74,8 +72,8 @@ pub(crate) fn unknown_entity(name: &str, mut rows: Vec<RelationRow>) -> Option<E
     entity(name, rows.collect())
 }
 
-/// The relation from `source` to `target` from its mentions, as for [`entity`], and the sum of the weights of
-/// all of them.
+/// The relation from `source` to `target`, folded from its mentions as for [`entity`], with the sum of the weights
+/// of all of them.
 pub(crate) fn relation(
     source: &str,
     target: &str,
@@ -98,7 +96,7 @@ pub(crate) fn relation(
     })
 }
 
-/// The most frequent text; of several the one that comes first.
+/// The most frequent text; among equals the first.
 fn most_frequent<'a>(texts: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (place, text) in texts.enumerate() {
@@ -117,7 +115,7 @@ fn distinct<'a>(texts: impl Iterator<Item = &'a str>, limit: usize) -> Vec<&'a s
     texts.map(str::trim).filter(|text| !text.is_empty() && seen.insert(*text)).take(limit).collect()
 }
 
-/// Thousandths as a number: exact, since both parts are whole numbers that an `f64` holds.
+/// Thousandths as a number. Exact, because an `f64` holds both parts as whole numbers.
 pub(super) fn weight(milli: i64) -> f64 {
     let whole = u32::try_from(milli / 1_000).unwrap_or(if milli < 0 { 0 } else { u32::MAX });
     let rest = u32::try_from(milli % 1_000).unwrap_or(0);
@@ -140,13 +138,13 @@ pub(crate) struct RelationMention {
     pub(crate) target: String,
     /// Joined by `,`.
     pub(crate) keywords: String,
-    /// Thousandths: whole numbers add up to the same sum in any order, fractions do not.
+    /// Thousandths: integers add up to the same sum in any order, floating point numbers do not.
     pub(crate) weight_milli: i64,
     pub(crate) chunk_id: String,
     pub(crate) description: String,
 }
 
-/// A document's rows of the mention log, sorted by key and chunk, each (key, chunk) once.
+/// A document's rows of the mention log, sorted by key and chunk, without duplicates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DocumentMentions {
     pub(crate) entities: Vec<EntityMention>,
@@ -154,9 +152,8 @@ pub(crate) struct DocumentMentions {
 }
 
 impl DocumentMentions {
-    /// Brings mentions into stored form: of several about the same thing in one chunk the first counts, the
-    /// ends of a relation are put in order; what has no name, and a relation of a thing with itself, is
-    /// dropped.
+    /// Converts mentions to rows: of several about the same thing in one chunk the first counts, and the ends of a
+    /// relation are put in order. Mentions without a name, and relations of an entity with itself, are dropped.
     pub(crate) async fn of(mentions: &[Mention]) -> Self {
         let (mut entities, mut relations) = (BTreeMap::new(), BTreeMap::new());
         let mut breaks = Breaks::default();
@@ -203,10 +200,10 @@ impl DocumentMentions {
     }
 }
 
-/// Entities and relations that have to be derived anew, in the order in which they are locked.
+/// Keys of entities and relations to be folded anew, in the order in which they are locked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct GraphKeys {
-    /// Names, among them both ends of each relation: an end that nothing else mentions exists through the
+    /// Names, among them both ends of each relation: an end without mentions of its own exists because of the
     /// relation.
     pub(crate) entities: BTreeSet<String>,
     /// (source, target)
@@ -221,7 +218,7 @@ impl GraphKeys {
         self.relations.insert((source, target));
     }
 
-    /// How much there is.
+    /// The number of keys.
     pub(crate) fn delta(&self) -> GraphDelta {
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         GraphDelta { entities: count(self.entities.len()), relations: count(self.relations.len()) }
@@ -245,7 +242,7 @@ fn is_pair(source: &str, target: &str) -> bool {
     source != target && !source.is_empty() && !target.is_empty()
 }
 
-/// A sum of weights in thousandths, as [`weight`] made it.
+/// A sum of weights in thousandths; the inverse of [`weight`].
 #[expect(clippy::cast_possible_truncation, reason = "no weight is near what an i64 holds")]
 pub(super) fn milli(weight: f64) -> i64 {
     (weight * 1_000.0).round() as i64
@@ -257,17 +254,17 @@ fn weight_milli(weight: f64) -> i64 {
     if milli.is_finite() { milli.clamp(0.0, 1e9) as i64 } else { 0 }
 }
 
-/// Steps between two breaks: well below a millisecond.
+/// Steps between two yields: well below a millisecond.
 const STEPS: u32 = 128;
 
-/// Lets the thread do other things between the steps of a loop.
+/// Yields to the runtime between the steps of a long loop.
 #[derive(Debug, Default)]
 pub(crate) struct Breaks {
     steps: u32,
 }
 
 impl Breaks {
-    /// To be called once in each round of the loop.
+    /// Call it once in each round of the loop.
     pub(crate) async fn step(&mut self) {
         self.steps += 1;
         if self.steps.is_multiple_of(STEPS) {

@@ -1,8 +1,8 @@
-//! The mention log: what each chunk of a document says about which entity or relation, and what follows from it.
+//! The mention log: which chunk mentions which entity or relation, and the graph changes that follow from it.
 //!
-//! Entities and relations are folds over the log ([`super::fold`]). Of each key no more than a bounded number of
-//! mentions is read, so that the ten-thousandth mention costs what the two-hundredth did: the statements look up the
-//! chunk of the last mention that counts, and read up to it.
+//! Entities and relations are folds over the log ([`super::fold`]). For each key a bounded number of mentions is
+//! read, so that an entity with ten thousand mentions costs no more than one with two hundred: the statements look
+//! up the chunk of the last mention that counts, and read up to it.
 
 use std::collections::HashMap;
 
@@ -19,15 +19,15 @@ use crate::catalog::{Row, Sql, Tx, Value, sql};
 use crate::model::Kb;
 use crate::ports::StoreResult;
 
-/// Mentions sent in one statement.
+/// Mentions inserted per statement.
 const MENTIONS_SENT: usize = 2_000;
-/// Keys read in one statement: with all their mentions some tens of megabytes at worst.
+/// Keys read per statement: with all their mentions some tens of megabytes at worst.
 const KEYS_READ: usize = 250;
-/// Above this many names a transaction locks the whole workspace instead: PostgreSQL has room for some thousand locks
-/// of all connections together.
+/// With more names than this a transaction locks the whole workspace instead, because PostgreSQL has room for some
+/// thousand advisory locks of all connections together.
 const NAMES_LOCKED: usize = 256;
 
-/// What becomes of some keys of the graph.
+/// New values of some keys of the graph.
 #[derive(Debug, Default)]
 pub(crate) struct GraphChange {
     pub(crate) entities: Vec<Entity>,
@@ -47,7 +47,7 @@ pub(super) struct Log<'a> {
 }
 
 impl Log<'_> {
-    /// Sets the document's mentions to exactly `new`. Returns what becomes of every key that gained or lost one.
+    /// Replaces the document's mentions by `new`. Returns the new value of every key that gained or lost a mention.
     pub(super) async fn replace(&mut self, new: &DocumentMentions) -> StoreResult<GraphChange> {
         let mut keys = self.mentioned_before().await?;
         keys.extend(new.keys().await).await;
@@ -73,7 +73,8 @@ impl Log<'_> {
         sql(text).bind(self.tenant.to_string()).bind(self.kb.workspace.to_string())
     }
 
-    /// What the document was about until now. Locks the document first, so that this is still true at the commit.
+    /// The keys that the document mentioned before. Locks the document first, so that this is still true at the
+    /// commit.
     async fn mentioned_before(&mut self) -> StoreResult<GraphKeys> {
         lock_document(self.tx, self.kb, self.document).await?;
         let (mut keys, mut breaks) = (GraphKeys::default(), Breaks::default());
@@ -136,7 +137,7 @@ impl Log<'_> {
         self.tx.execute(insert).await.map(drop)
     }
 
-    /// Derives `keys` anew. Their locks must be held.
+    /// Folds `keys` anew. The caller holds their locks.
     async fn derive(&mut self, keys: &GraphKeys) -> StoreResult<GraphChange> {
         let mut change = GraphChange::default();
         let names: Vec<&str> = keys.entities.iter().map(String::as_str).collect();
@@ -154,7 +155,7 @@ impl Log<'_> {
         let mut mentions = grouped(self.entity_rows(names).await?);
         let mut unmentioned = Vec::new();
         for name in names {
-            // A fold reads up to 200 mentions.
+            // A fold reads up to 200 mentions, so other tasks get a turn.
             tokio::task::yield_now().await;
             match fold::entity(name, mentions.remove(*name).unwrap_or_default()) {
                 Some(entity) => change.entities.push(entity),
@@ -193,7 +194,7 @@ impl Log<'_> {
         Ok(())
     }
 
-    /// `~` sorts behind every chunk id.
+    /// Rows of the entities. `~` sorts behind every chunk id, so it stands for no bound.
     async fn entity_rows(&mut self, names: &[&str]) -> StoreResult<Vec<(String, EntityRow)>> {
         let find = self.of_workspace(
             "with wanted as materialized (
@@ -219,8 +220,8 @@ impl Log<'_> {
         self.tx.all(find.bind_rows(names_as_rows(names)).bind(MENTIONS_SKIPPED), read).await
     }
 
-    /// Mentions of relations that the names are an end of: the first ones of each direction, and perhaps some more of
-    /// the last chunk.
+    /// Mentions of relations with one of the names as an end: the first ones of each direction, and perhaps some
+    /// more of the last chunk.
     async fn end_rows(&mut self, names: &[&str]) -> StoreResult<Vec<(String, RelationRow)>> {
         let find = self.of_workspace(
             "with wanted as materialized (
@@ -269,7 +270,7 @@ impl Log<'_> {
         self.tx.all(find.bind_rows(rows).bind(MENTIONS_SKIPPED), read).await
     }
 
-    /// Every mention counts for the weight.
+    /// The sums of the weights of all mentions, also of those that a fold does not read.
     async fn weights(&mut self, pairs: &[&(String, String)]) -> StoreResult<Vec<((String, String), i64)>> {
         let sum = self.of_workspace(
             "select wanted.source, wanted.target, (
@@ -282,9 +283,9 @@ impl Log<'_> {
         self.tx.all(sum.bind_rows(pairs_as_rows(pairs.iter().copied())), read).await
     }
 
-    /// Until the end of the transaction no other one derives these entities and relations. Locks names only: a
+    /// Locks the entities and relations until the end of the transaction. Locking names is enough, because a
     /// transaction that derives a relation also derives both of its ends. Locks are always taken in the order
-    /// document, workspace, names, so that no two transactions wait for each other.
+    /// document, workspace, names, so that two transactions cannot deadlock.
     async fn lock_names(&mut self, keys: &GraphKeys) -> StoreResult<()> {
         let workspace = self.kb.workspace.as_str();
         let all = lock_key(&[workspace, "all"]);
@@ -302,13 +303,13 @@ impl Log<'_> {
     }
 }
 
-/// Until the end of the transaction no other one changes what the index holds of the document.
+/// Locks what the index holds of the document until the end of the transaction.
 pub(super) async fn lock_document(tx: &mut Tx, kb: &Kb, document: &DocumentId) -> StoreResult<()> {
     let key = lock_key(&[kb.workspace.as_str(), "document", document.as_str()]);
     tx.lock(sql("select pg_advisory_xact_lock($1)").bind(key)).await
 }
 
-/// Mentions before the last one that counts.
+/// Number of mentions before the last one that counts.
 #[expect(clippy::cast_possible_wrap, reason = "a few hundred")]
 const MENTIONS_SKIPPED: i64 = MENTIONS_READ as i64 - 1;
 
@@ -325,7 +326,7 @@ pub(super) fn pairs_as_rows<'q>(
     pairs.into_iter().map(row)
 }
 
-/// Two things that share a key wait for each other, nothing worse.
+/// The key of an advisory lock. Two names with the same key merely wait for each other.
 fn lock_key(parts: &[&str]) -> i64 {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! The index: what queries read. Chunks of text, and the graph of entities and relations that they mention.
+//! Index port: what queries read. Chunks of text, and the graph of entities and relations that they mention.
 
 mod fold;
 mod log;
@@ -20,10 +20,10 @@ use crate::ports::StoreResult;
 /// The tenant's index: what queries read. On the servers its layout is `LightRAG`'s.
 #[async_trait::async_trait]
 pub trait Index: Send + Sync {
-    /// Prepares the index for a knowledge base (uniqueness constraints first). May run again at any time.
+    /// Prepares the index for a knowledge base (uniqueness constraints first). Idempotent.
     async fn provision(&self, kb: &Kb) -> StoreResult<()>;
 
-    /// Sets a document's chunks to exactly these, in one step. `name` is the document's name.
+    /// Replaces a document's chunks by these, atomically. `name` is the document's name.
     async fn chunks_replace(
         &self,
         kb: &Kb,
@@ -35,10 +35,10 @@ pub trait Index: Send + Sync {
     /// The chunks of a document whose order lies in `orders`, by order.
     async fn chunks(&self, kb: &Kb, document: &DocumentId, orders: Range<u32>) -> StoreResult<Vec<Chunk>>;
 
-    /// Sets what a document says to exactly `mentions` and derives every entity and relation anew that gained
-    /// or lost one.
+    /// Replaces a document's mentions by `mentions` and derives every entity and relation anew that gained or lost
+    /// a mention.
     ///
-    /// The same call again changes nothing; calls for different documents may run side by side.
+    /// Idempotent; calls for different documents may run concurrently.
     async fn graph_replace(
         &self,
         kb: &Kb,
@@ -52,7 +52,7 @@ pub trait Index: Send + Sync {
     }
 
     /// As [`Index::graph_replace`], unless the graph would then have more entities or relations than `limits`
-    /// allow: then nothing changes.
+    /// allow: then nothing changes and the inner result is the exceeded quota.
     async fn graph_replace_within(
         &self,
         kb: &Kb,
@@ -62,10 +62,10 @@ pub trait Index: Send + Sync {
         limits: &Limits,
     ) -> StoreResult<Result<GraphDelta, OverQuota>>;
 
-    /// Removes everything that a knowledge base has in the index.
+    /// Removes a knowledge base from the index.
     async fn kb_forget(&self, kb: &Kb) -> StoreResult<()>;
 
-    /// How much there is.
+    /// Number of chunks, entities and relations.
     async fn counts(&self, kb: &Kb) -> StoreResult<GraphCounts>;
 
     /// Entities by name (code point order), beginning after the name `after`. At most `limit` (1 to 1,000).
@@ -81,10 +81,10 @@ pub trait Index: Send + Sync {
     ) -> StoreResult<Page<Relation>>;
 }
 
-/// A run of a document's text, cut for extraction and retrieval.
+/// A chunk of a document's text, as cut for extraction and retrieval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// Its place in the document, counted from zero.
+    /// Position in the document, counted from zero.
     pub order: u32,
     /// Its length in tokens.
     pub tokens: u32,
@@ -92,16 +92,16 @@ pub struct Chunk {
     pub content: String,
 }
 
-/// Something that one chunk of a document says about an entity or a relation.
+/// A statement of one chunk about an entity or a relation.
 ///
-/// The graph is a pure fold over its mentions, so the order in which documents arrive leaves no trace in it.
+/// The graph is a pure fold over its mentions, so it does not depend on the order in which documents arrive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mention {
-    /// About what.
+    /// The entity or relation.
     pub kind: MentionKind,
-    /// The chunk that says so; see [`jobs::DocumentId::chunk_id`].
+    /// The chunk that contains it; see [`jobs::DocumentId::chunk_id`].
     pub chunk_id: String,
-    /// What it says.
+    /// The chunk's description of it.
     pub description: String,
 }
 
@@ -112,7 +112,7 @@ pub enum MentionKind {
     Entity {
         /// Its name.
         name: String,
-        /// The type that this chunk gives it.
+        /// Its type according to this chunk.
         entity_type: String,
     },
     /// A relation. `source` sorts before `target` by code point.
@@ -123,12 +123,12 @@ pub enum MentionKind {
         target: String,
         /// What it is about.
         keywords: Vec<String>,
-        /// How strong this mention is.
+        /// Strength of this mention.
         weight: f64,
     },
 }
 
-/// A node of the graph, in `LightRAG`'s words.
+/// A node of the graph, with `LightRAG`'s field names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Entity {
@@ -145,7 +145,7 @@ pub struct Entity {
     pub file_path: String,
 }
 
-/// An edge of the graph, in `LightRAG`'s words.
+/// An edge of the graph, with `LightRAG`'s field names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Relation {
@@ -153,7 +153,7 @@ pub struct Relation {
     pub source: String,
     /// The other end.
     pub target: String,
-    /// What it is about, sorted, joined by `,`.
+    /// Keywords, sorted, joined by `,`.
     pub keywords: String,
     /// The distinct descriptions, joined by `<SEP>`.
     pub description: String,
@@ -166,14 +166,14 @@ pub struct Relation {
 }
 
 impl Relation {
-    /// Where a page ends whose last relation this is.
+    /// The cursor behind this relation, for the next page.
     #[must_use]
     pub fn cursor(&self) -> RelationCursor {
         RelationCursor { source: self.source.clone(), target: self.target.clone() }
     }
 }
 
-/// What one document contributed to the graph.
+/// Number of keys that one document mentions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GraphDelta {
     /// Distinct entities it mentions.
@@ -182,7 +182,7 @@ pub struct GraphDelta {
     pub relations: u32,
 }
 
-/// How much is in a knowledge base's index.
+/// Size of a knowledge base's index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct GraphCounts {

@@ -1,4 +1,5 @@
-//! The index in PostgreSQL or in a tenant's SQLite file: chunks, the mention log, and the graph, unless Neo4j has it.
+//! The index in PostgreSQL or in a tenant's SQLite file: chunks, the mention log, and the graph, unless it is in
+//! Neo4j.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,25 +23,25 @@ use crate::page::{self, Page, RelationCursor};
 use crate::ports::StoreResult;
 use crate::scoped::Scope;
 
-/// Chunks sent in one statement: of 1,200 tokens each, some megabytes.
+/// Chunks per statement: of 1,200 tokens each, some megabytes.
 const CHUNKS_SENT: usize = 1_000;
-/// Entities or relations sent in one statement.
+/// Entities or relations per statement.
 const KEYS_SENT: usize = 1_000;
-/// How often a replacement is tried that a deadlock or a lost connection undid.
+/// Attempts at a replacement that a deadlock or a lost connection undid.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Where entities and relations are.
+/// Where entities and relations are stored.
 #[derive(Clone)]
 pub(crate) enum Graph {
-    /// Beside the mention log.
+    /// In the same database as the mention log.
     Sql,
-    /// On a server of their own.
+    /// In Neo4j.
     #[cfg(feature = "neo4j")]
     Neo4j(Arc<Neo4j>, SharedClock),
 }
 
-/// The indexes of all tenants.
+/// Creates the index port of each tenant.
 pub(crate) struct SqlIndex {
     db: ContentDb,
     graph: Graph,
@@ -99,9 +100,9 @@ impl TenantIndex {
         }
     }
 
-    /// Makes the graph agree with `change`, unless it would then have more than `limits` allow: then the transaction
-    /// must not be committed. Documents that are built at the same moment are not seen by PostgreSQL: together they can
-    /// pass the limit by what they add.
+    /// Applies `change` to the graph, unless it would then have more than `limits` allow: then the caller must not
+    /// commit. On PostgreSQL concurrent builds of other documents are not seen, so together they can exceed a limit
+    /// by what they add.
     async fn graph_apply(
         &self,
         tx: &mut Tx,
@@ -261,7 +262,7 @@ impl Index for TenantIndex {
     ) -> StoreResult<()> {
         const OPERATION: &str = "index.chunks_replace";
         let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
-        // Two that replace the same document's chunks at once would both insert them.
+        // Two concurrent replacements of the same document's chunks would both insert them.
         log::lock_document(&mut tx, kb, document).await?;
         let delete = self.of_workspace(
             "delete from lightrag_doc_chunks where tenant_id = $1 and workspace = $2 and full_doc_id = $3",
@@ -361,7 +362,7 @@ impl Index for TenantIndex {
              where tenant_id = $1 and workspace = $2 and name > $3 order by name limit $4",
             kb,
         );
-        // No name sorts before the empty one, and none is empty.
+        // No name is empty, so all of them sort behind the empty one.
         let find = find.bind(after.unwrap_or_default()).bind(page::rows_for(limit));
         let found = self.view(OPERATION).await?.all(OPERATION, find, entity).await?;
         Ok(page::cut(found, limit, |entity| entity.name.clone()))

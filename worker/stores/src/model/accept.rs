@@ -5,60 +5,59 @@ use serde_json::Value;
 
 use super::{NewDocument, NewKb, NewTenant, OverQuota, User};
 
-/// Everything that accepting one request writes, in one transaction: all of it or nothing.
+/// Everything that accepting one request writes: all of it in one transaction, or nothing.
 #[derive(Debug, Default)]
 pub struct Acceptance {
-    /// The tenant to create, when the request creates one.
+    /// The tenant to create, if the request creates one.
     pub tenant: Option<NewTenant>,
-    /// The user to create, as ADMIN of the tenant.
+    /// The account to create as an ADMIN of the tenant.
     pub founder: Option<User>,
-    /// The first member of the tenant to create, with credentials from elsewhere.
+    /// The first member of a new tenant, for an identity that another provider authenticates.
     pub member: Option<(Identity, Role)>,
-    /// The knowledge base to make.
+    /// The knowledge base to create.
     pub kb: Option<NewKb>,
-    /// The knowledge base to close: nobody sees it, nor its documents and schedules, any more, and the job
-    /// that empties it is among `jobs`. It may be closed already.
+    /// The knowledge base to close: afterwards it is not found, nor are its documents and schedules; the job that
+    /// empties it is among `jobs`. It may be closed already.
     pub kb_close: Option<KbId>,
-    /// The epoch of a tenant that was closed ([`crate::Lifecycle::tenant_close`]) and whose end `jobs` are
-    /// to bring about. Nothing else is accepted of a closed tenant.
+    /// The epoch of a closed tenant ([`crate::Lifecycle::tenant_close`]) that `jobs` are to delete. A closed tenant
+    /// accepts nothing else.
     pub tenant_closed: Option<u64>,
-    /// The documents to register as pending (or again as pending, when the name is known), in one knowledge
-    /// base.
+    /// The documents of one knowledge base to register as pending; known names are replaced.
     pub documents: Option<(KbId, Vec<NewDocument>)>,
-    /// The jobs that the request asks for. They stay in the outbox until the queue has them.
+    /// The jobs of the request. They stay in the outbox until the queue has them.
     pub jobs: Vec<StampedJob>,
-    /// The answer to give again when the same request comes again.
+    /// The idempotency key and the answer to repeat when the same request comes again.
     pub idempotency: Option<Idempotency>,
-    /// What the tenant may have: documents, bytes and jobs are counted in the same transaction. By default
-    /// there is no limit.
+    /// The tenant's limits: documents, bytes and jobs are counted in the same transaction. Without limits by
+    /// default.
     pub limits: Limits,
 }
 
-/// An `Idempotency-Key`, the request it stands for, and the answer that was given.
+/// An `Idempotency-Key`, the request it stands for, and its answer.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
     /// The key that the caller chose.
     pub key: String,
-    /// Digest of what was asked, so that the key cannot be used for something else.
+    /// Digest of the request, so that the key cannot be used for another one.
     pub fingerprint: String,
-    /// The answer's status.
+    /// HTTP status of the answer.
     pub status: u16,
-    /// The answer's body, without secrets.
+    /// Body of the answer, without secrets.
     pub body: Value,
 }
 
-/// An answer that was given before.
+/// An answer stored under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
-    /// Digest of what was asked then.
+    /// Digest of the earlier request.
     pub fingerprint: String,
-    /// The answer's status.
+    /// HTTP status of the answer.
     pub status: u16,
-    /// The answer's body.
+    /// Body of the answer.
     pub body: Value,
 }
 
-/// What became of an [`Acceptance`].
+/// The outcome of an [`Acceptance`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// It was written.
@@ -69,15 +68,15 @@ pub enum Accepted {
     TenantExists,
     /// The founder's name is taken; nothing was written.
     UserExists,
-    /// The tenant has a knowledge base of that id, which may be on its way out; nothing was written.
+    /// The tenant has a knowledge base with this id, which may be closed; nothing was written.
     KbExists,
-    /// The tenant is closed, or was closed once more; nothing was written.
+    /// The tenant is closed, or was closed again under another epoch; nothing was written.
     TenantGone,
     /// The knowledge base is gone or closed; nothing was written.
     KbGone,
-    /// A document was uploaded by someone else in between (its revision moved); nothing was written. Read it
-    /// and try again.
+    /// Conflict: another request uploaded one of the documents in between (its revision changed); nothing was
+    /// written. Read it and try again.
     RevisionMoved,
-    /// It is more than [`Acceptance::limits`] allow; nothing was written.
+    /// It exceeds [`Acceptance::limits`]; nothing was written.
     OverQuota(OverQuota),
 }

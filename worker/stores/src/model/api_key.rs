@@ -3,81 +3,81 @@ use jobs::tenant::{ApiKeyId, InvalidId, KbId, Permission, Permissions, Role};
 
 use super::OverQuota;
 
-/// An API key to be stored: never the secret itself.
+/// An API key to be stored. Contains a digest, never the secret.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
-    /// The part of the key that finds its row.
+    /// The public part of the key, by which its row is found.
     pub id: ApiKeyId,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
     /// SHA-256 of the secret part, in hexadecimal.
     pub secret_sha256: String,
-    /// What its holder may do at most.
+    /// The role that bounds the key's permissions.
     pub role: Role,
-    /// The only knowledge base that it reaches; `None` for all of the tenant.
+    /// The only knowledge base that the key may access; `None` for all of the tenant.
     pub kb_id: Option<KbId>,
-    /// What of the role its holder may do; `None` for everything.
+    /// The subset of the role's permissions; `None` for all of them.
     pub permissions: Option<Permissions>,
-    /// Who made it, as the text of a [`jobs::tenant::Actor`]; `None` for the first key of a tenant.
+    /// The creator, as the text of a [`jobs::tenant::Actor`]; `None` for the first key of a tenant.
     pub created_by: Option<String>,
-    /// When it stops working, if ever.
+    /// Expiry, if any.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// What people may see of an API key that was not revoked.
+/// The public data of an API key that was not revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyRow {
-    /// The part of the key that finds its row.
+    /// The public part of the key, by which its row is found.
     pub id: ApiKeyId,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// What its holder may do at most.
+    /// The role that bounds the key's permissions.
     pub role: Role,
-    /// The only knowledge base that it reaches; `None` for all of the tenant.
+    /// The only knowledge base that the key may access; `None` for all of the tenant.
     pub kb_id: Option<KbId>,
-    /// What its holder may do.
+    /// The key's permissions.
     pub permissions: Permissions,
-    /// Who made it.
+    /// The creator, as the text of a [`jobs::tenant::Actor`].
     pub created_by: Option<String>,
-    /// Grows with each change.
+    /// Incremented with each change.
     pub revision: u64,
     /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it stops working, if ever.
+    /// Expiry, if any.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was used last, to the minute; `None` if it never was.
+    /// Last use, to the minute; `None` if it was never used.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// Until when the secret before the last rotation works beside the new one.
+    /// Until when the secret before the last rotation is accepted as well.
     pub previous_until: Option<DateTime<Utc>>,
 }
 
-/// What is changed of an API key.
+/// A change of an API key.
 #[derive(Debug, Clone)]
 pub enum ApiKeyEdit {
-    /// What people say of it; what is `None` stays.
+    /// Changes name and expiry; `None` leaves a value as it is.
     Details {
-        /// What people call it.
+        /// The new display name.
         name: Option<String>,
-        /// When it stops working.
+        /// The new expiry.
         end: Option<KeyEnd>,
     },
-    /// Another secret.
+    /// Rotates the secret.
     Secret {
         /// SHA-256 of the secret part, in hexadecimal.
         sha256: String,
-        /// Until when the secret of now goes on to work; `None` for no longer.
+        /// Until when the present secret is still accepted; `None` for no longer.
         previous_until: Option<DateTime<Utc>>,
     },
-    /// It is worth nothing from then on.
+    /// Revokes the key at this time.
     Revoked(DateTime<Utc>),
 }
 
-/// When an API key stops working.
+/// Expiry of an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyEnd {
-    /// When it is revoked.
+    /// Valid until it is revoked.
     Never,
-    /// At this moment.
+    /// Valid until this time.
     At(DateTime<Utc>),
 }
 
@@ -90,58 +90,58 @@ impl KeyEnd {
     }
 }
 
-/// What became of a change of an API key.
+/// The outcome of a change of an API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApiKeyChange {
-    /// It happened. The key as it is now, or, revoked, as it was.
+    /// Changed. The key as it is now, or, when revoked, as it was.
     Done(ApiKeyRow),
     /// There is no such key.
     Unknown,
-    /// Somebody else changed the key before.
+    /// Conflict: another caller changed the key first.
     Stale,
     /// Another key has the name.
     NameTaken,
 }
 
-/// What the directory knows of an API key.
+/// An API key as the directory reads it, to authenticate and authorise a caller.
 #[derive(Debug, Clone)]
 pub struct ApiKeyRecord {
     /// SHA-256 of the secret part, in hexadecimal.
     pub secret_sha256: String,
-    /// The secret before the last rotation, and until when it works.
+    /// The secret before the last rotation, and until when it is accepted.
     pub previous: Option<(String, DateTime<Utc>)>,
-    /// What its holder may do at most.
+    /// The role that bounds the key's permissions.
     pub role: Role,
-    /// The only knowledge base that it reaches; `None` for all of the tenant.
+    /// The only knowledge base that the key may access; `None` for all of the tenant.
     pub kb_id: Option<KbId>,
-    /// What its holder may do while it works.
+    /// The key's permissions, while it is valid.
     pub permissions: Permissions,
-    /// When it stops working, if ever.
+    /// Expiry, if any.
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
 impl ApiKeyRecord {
-    /// Whether the key works at `now`: it was not revoked and has not expired.
+    /// Whether the key is valid at `now`: neither revoked nor expired.
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
     }
 
-    /// Whether what is about the knowledge base `kb`, or (`None`) about all of the tenant, is within reach.
+    /// Whether the key may access the knowledge base `kb`, or (`None`) the tenant as a whole.
     #[must_use]
     pub fn reaches(&self, kb: Option<&KbId>) -> bool {
         self.kb_id.is_none() || self.kb_id.as_ref() == kb
     }
 }
 
-/// Permissions as a column holds them.
+/// Permissions as stored in a column.
 pub(crate) fn scope_text(permissions: Permissions) -> String {
     permissions.iter().map(Permission::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// What a key of `role` may do whose column is `scope`.
+/// The permissions of a key with `role` and the stored subset `scope`.
 pub(crate) fn allowed(role: Role, scope: Option<&str>) -> Result<Permissions, InvalidId> {
     let Some(scope) = scope else { return Ok(role.permissions()) };
     let listed: Permissions =
@@ -149,14 +149,14 @@ pub(crate) fn allowed(role: Role, scope: Option<&str>) -> Result<Permissions, In
     Ok(listed.intersection(role.permissions()))
 }
 
-/// What became of a new API key.
+/// The outcome of creating an API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApiKeyMade {
     /// It was stored.
     Done(ApiKeyRow),
     /// Another key has its name or id; nothing was stored.
     NameTaken,
-    /// There are as many as there may be; nothing was stored.
+    /// The tenant may have no more keys; nothing was stored.
     OverQuota(OverQuota),
 }
 

@@ -5,18 +5,18 @@ use chrono::{DateTime, Utc};
 use jobs::{DocumentId, JobId};
 use serde::{Deserialize, Serialize};
 
-/// Where a document is on its way into the graph.
+/// Status of a document on its way into the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentStatus {
-    /// Accepted, its original stored; not looked at yet.
+    /// Accepted, its original stored; not processed yet.
     Pending,
     /// Parsed; its entities are being extracted or merged.
     Processing,
     /// In the graph.
     Processed,
-    /// Will not get there; the fault says why.
+    /// Processing failed for good; the document's error says why.
     Failed,
 }
 
@@ -24,7 +24,7 @@ impl DocumentStatus {
     /// Every status, in the order in which a document passes them.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Processing, Self::Processed, Self::Failed];
 
-    /// The name used in tables and HTTP answers: `LightRAG`'s words.
+    /// The name used in tables and HTTP answers, as in `LightRAG`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,11 +68,11 @@ pub struct DocumentFault {
 /// A document as the catalog knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Its id inside the knowledge base.
+    /// Its id inside the knowledge base, derived from its name.
     pub id: DocumentId,
     /// Its (relative) file name, unique in the knowledge base.
     pub name: String,
-    /// Grows with each upload under this name; jobs of an older revision do nothing.
+    /// Incremented with each upload under this name; jobs of an older revision do nothing.
     pub revision: u64,
     /// The media type of the original.
     pub media_type: String,
@@ -80,21 +80,21 @@ pub struct Document {
     pub size_bytes: u64,
     /// SHA-256 of the original, in hexadecimal.
     pub sha256: String,
-    /// Where it is on its way.
+    /// Its status.
     pub status: DocumentStatus,
-    /// Why it failed, when it did.
+    /// The error, if it failed.
     pub fault: Option<DocumentFault>,
-    /// What is in the index of it.
+    /// Its size in the index.
     pub counts: DocumentCounts,
     /// The job that ingests this revision.
     pub job_id: JobId,
-    /// When it was first uploaded.
+    /// When a document of this name was first uploaded.
     pub created_at: DateTime<Utc>,
-    /// When anything of this last changed.
+    /// When this row was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// How much of a document is in the index.
+/// The size of a document in the index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct DocumentCounts {
@@ -106,14 +106,14 @@ pub struct DocumentCounts {
     pub relations: u32,
 }
 
-/// A document whose original is in the blob store and that is to be registered.
+/// A document to register. Its original is in the blob store already.
 #[derive(Debug, Clone)]
 pub struct NewDocument {
     /// Its id: [`DocumentId::of_name`] of `name`.
     pub id: DocumentId,
     /// Its (relative) file name.
     pub name: String,
-    /// The revision this upload makes: one more than [`crate::Catalog::document_revision`].
+    /// The revision of this upload: one more than [`crate::Catalog::document_revision`].
     pub revision: u64,
     /// The media type of the original.
     pub media_type: String,

@@ -1,47 +1,48 @@
-//! How often something may be tried.
+//! Login throttles: how often an operation may be attempted under one key.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// When a gate lets tries through. A try counts before its outcome is known, so that many at once are no way
+/// The rule of a throttle. An attempt counts before its outcome is known, so that concurrent attempts cannot get
 /// around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GateRule {
-    /// Closes with the `free`th try in a row: at first for `first_wait`, and after each further try for twice
-    /// as long, up to `longest_wait`. Forgets tries that are older than `forget`.
+    /// Lockout: rejects attempts after the `free`th in a row, at first for `first_wait`, and after each further one
+    /// for twice as long, up to `longest_wait`. Attempts older than `forget` do not count.
     Lock {
-        /// How many tries are free.
+        /// Attempts in a row without a wait.
         free: u32,
-        /// How long it is closed at first.
+        /// The first wait.
         first_wait: Duration,
-        /// The longest that it is closed.
+        /// The longest wait.
         longest_wait: Duration,
-        /// How long a try is remembered.
+        /// How long an attempt counts.
         forget: Duration,
     },
-    /// Lets `tries` through at once, and one more each `window / tries`.
+    /// Rate limit: `tries` attempts at once, and one more each `window / tries`.
     Rate {
-        /// How many tries.
+        /// Attempts per window.
         tries: u32,
-        /// In how long.
+        /// Length of the window.
         window: Duration,
     },
 }
 
-/// What is remembered of the tries at one gate.
+/// The stored state of one throttle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GateState {
-    /// Tries in a row.
+    /// Attempts in a row.
     pub(crate) tries: u32,
-    /// When the last one was let through.
+    /// When the last attempt was allowed.
     pub(crate) last_at: DateTime<Utc>,
-    /// [`GateRule::Lock`]: when it opens. [`GateRule::Rate`]: when it is as if nothing had been tried.
+    /// [`GateRule::Lock`]: when attempts are allowed again. [`GateRule::Rate`]: when the full rate is available
+    /// again.
     pub(crate) open_at: DateTime<Utc>,
 }
 
 impl GateRule {
-    /// What is remembered after one more try, or for how long the gate is closed.
+    /// The state after one more attempt, or how long attempts are still rejected.
     pub(crate) fn enter(self, before: Option<GateState>, now: DateTime<Utc>) -> Result<GateState, Duration> {
         let before = before.unwrap_or(GateState { tries: 0, last_at: now, open_at: now });
         match self {
@@ -68,7 +69,7 @@ impl GateRule {
     }
 }
 
-/// How long from `now` to `then`; `None` once it is over.
+/// Time from `now` to `then`; `None` if it has passed.
 fn until(then: DateTime<Utc>, now: DateTime<Utc>) -> Option<Duration> {
     (then - now).to_std().ok().filter(|wait| !wait.is_zero())
 }
@@ -90,7 +91,7 @@ mod tests {
         DateTime::from_timestamp_millis(1_700_000_000_000 + ms).unwrap()
     }
 
-    /// Tries at these moments, in milliseconds: for each, how long the gate was closed.
+    /// Attempts at these moments, in milliseconds: for each, the remaining wait.
     fn tried(rule: GateRule, moments: &[i64]) -> Vec<u128> {
         let mut state = None;
         let mut waits = Vec::new();
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn a_lock_closes_for_longer_and_longer() {
         assert_eq!(tried(LOCK, &[0, 0, 0, 0, 999]), [0, 0, 0, 1_000, 1]);
-        // Each try beyond doubles the wait, up to the longest.
+        // Each attempt beyond doubles the wait, up to the longest.
         assert_eq!(tried(LOCK, &[0, 0, 0, 1_000, 1_000, 3_000, 3_000]), [0, 0, 0, 0, 2_000, 0, 3_000]);
         let day_ms = 86_400_000;
         assert_eq!(tried(LOCK, &[0, 0, 0, 5_000 + day_ms, 5_000 + day_ms]), [0; 5], "forgotten");

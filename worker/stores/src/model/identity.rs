@@ -1,4 +1,4 @@
-//! People who log in, and what they are logged in to.
+//! Accounts, sessions and imported memberships.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::OverQuota;
 
-/// Names an account, for good: the `sub` of the tokens of its log-ins.
+/// The permanent name of an account: the `sub` of its tokens.
 ///
-/// Names are told apart without regard to case, so a name is kept in lower case.
+/// Names are compared without regard to case, so a name is kept in lower case.
 ///
 /// ```
 /// use stores::model::UserName;
@@ -21,7 +21,7 @@ use super::OverQuota;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(Subject);
 
-/// A text that cannot name a person. It is not repeated.
+/// A text that is not a valid user name. The error does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a user name: expected 1 to 128 of a-z, 0-9 and . _ @ + -, beginning with a letter or digit")]
 pub struct InvalidUserName;
@@ -33,7 +33,7 @@ impl UserName {
         self.0.as_str()
     }
 
-    /// The account as a member.
+    /// The account as a member's identity.
     #[must_use]
     pub fn identity(&self) -> Identity {
         Identity::local(&self.0)
@@ -54,7 +54,7 @@ impl fmt::Display for UserName {
     }
 }
 
-/// A person who can log in.
+/// An account.
 #[derive(Clone, PartialEq, Eq)]
 pub struct User {
     /// The name.
@@ -63,100 +63,100 @@ pub struct User {
     pub password_hash: String,
 }
 
-/// Without the hash, which a log has no use for.
+/// Leaves out the password hash.
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-/// What putting a [`User`] changed.
+/// The outcome of storing a [`User`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserChange {
-    /// The user is new.
+    /// The account was created.
     Made,
-    /// The password is another one now, and the user's sessions have ended.
+    /// The password was replaced, and the account's sessions have ended.
     PasswordChanged,
-    /// Nothing.
+    /// Nothing changed.
     Same,
 }
 
-/// What a person is in one tenant.
+/// A person's membership in one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// The tenant.
     pub tenant: TenantId,
-    /// What people call the tenant.
+    /// The tenant's display name.
     pub tenant_name: String,
-    /// What the person is in it.
+    /// The person's role.
     pub role: Role,
 }
 
-/// What an imported person is to be in one tenant.
+/// The membership of an imported account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The tenant.
     pub tenant: TenantId,
-    /// What the person is to be there.
+    /// The person's role.
     pub role: Role,
-    /// A key that the person's programs use: its id, and SHA-256 of its secret part in hexadecimal.
+    /// An API key of the person's programs: its id, and SHA-256 of its secret part in hexadecimal.
     pub api_key: Option<(ApiKeyId, String)>,
 }
 
-/// What became of giving a person a [`Place`].
+/// The outcome of importing a membership ([`Place`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceChange {
-    /// Whether they are a member.
+    /// The outcome for the membership.
     pub member: MemberPlaced,
-    /// Whether their key is there; `None` when they bring none, or are no member.
+    /// The outcome for the API key; `None` when there is none, or when the person is not a member.
     pub api_key: Option<KeyPlaced>,
 }
 
-/// What became of a person who was to be a member.
+/// The outcome for an imported membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberPlaced {
-    /// They are one now, and had never been.
+    /// Created.
     New,
-    /// They were one before, or are no longer, and stay what they are.
+    /// The person was a member before, and may have been removed; nothing changed.
     Known,
-    /// The tenant has as many as it may. Nothing was written.
+    /// The tenant may have no more members; nothing was written.
     OverQuota(OverQuota),
 }
 
-/// What became of a key that a person was to bring.
+/// The outcome for an imported API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyPlaced {
-    /// It is there now, called as the person is.
+    /// Created, with the account's name as its name.
     New,
-    /// It was there, or is revoked, and stays what it is.
+    /// The key was there, and may be revoked; nothing changed.
     Known,
-    /// Another key of the tenant is called so. It was not written.
+    /// Another key of the tenant has the name; nothing was written.
     NameTaken,
 }
 
-/// A person who is logged in.
+/// A session: a log-in that can be renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Names the session: the `sid` of its tokens. Not a secret.
+    /// The session's id: the `sid` of its tokens. Not a secret.
     pub id: Uuid,
     /// Who logged in.
     pub user: UserName,
-    /// The tenant they act in; `None` for a super-admin who acts in none.
+    /// The tenant of the session; `None` for a super-admin without a tenant.
     pub tenant: Option<TenantId>,
-    /// How often it was renewed. Only the newest refresh token works.
+    /// Number of renewals. Only the refresh token of the current generation is valid.
     pub generation: u32,
-    /// When it ends unless it is renewed.
+    /// Expiry, unless the session is renewed.
     pub expires_at: DateTime<Utc>,
 }
 
-/// What became of an attempt to renew a session.
+/// The outcome of renewing a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Renewal {
-    /// It goes on, one generation later.
+    /// Renewed, with the next generation.
     Renewed(Session),
-    /// The refresh token had been used before: somebody has a copy. The session has been ended.
+    /// The refresh token was used before, so it may have been stolen. The session was ended.
     Reused,
-    /// There is no such session any more.
+    /// The session has ended or does not exist.
     Ended,
 }
 

@@ -2,22 +2,22 @@ use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::tenant::KbId;
 
-/// How a job ended: kept in the catalog after the queue has forgotten the job.
+/// The record of a finished job, kept in the catalog after the queue has forgotten the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRecord {
     /// The job.
     pub id: JobId,
     /// Its type.
     pub kind: String,
-    /// The knowledge base that it was about, if it was about one.
+    /// The job's knowledge base, if any.
     pub kb: Option<KbId>,
-    /// The queue it waited in.
+    /// The name of its queue.
     pub queue: String,
     /// Its final state in the Open Job Spec's words: `completed`, `discarded` or `cancelled`.
     pub state: String,
-    /// Attempts that were made.
+    /// Number of attempts.
     pub attempts: u32,
-    /// Why it was discarded, or why there was nothing to do for one that completed: stable code and text.
+    /// Why it was discarded or cancelled, or why it completed without work: a stable code and a text.
     pub error: Option<(String, String)>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
@@ -27,23 +27,23 @@ pub struct JobRecord {
     pub finished_at: DateTime<Utc>,
 }
 
-/// That a dead letter, or a job in quarantine, was started again.
+/// How often a discarded or quarantined job was started again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrives {
-    /// How often.
+    /// Number of times.
     pub times: u64,
-    /// When it was started again last.
+    /// The last time.
     pub last_at: DateTime<Utc>,
-    /// Who did that: an actor as text.
+    /// The actor of the last time, as text.
     pub last_by: String,
 }
 
-/// What was said about a single job after it was enqueued.
+/// A decision about a single job, made after it was enqueued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobMark {
-    /// It shall not run.
+    /// It must not run.
     Cancelled,
-    /// It shall run although work was cancelled before: a dead letter that was started again.
+    /// It runs although its tenant's work was cancelled before: a discarded job that was started again.
     Redriven,
 }
 
@@ -64,23 +64,23 @@ impl JobMark {
     }
 }
 
-/// When work of a tenant was cancelled.
+/// The times of a tenant's last cancellations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cancellations {
-    /// All of it, for the last time.
+    /// The last cancellation of all work.
     pub all_at: Option<DateTime<Utc>>,
-    /// When something was said about a single job, for the last time.
+    /// The last mark on a single job.
     pub marked_at: Option<DateTime<Utc>>,
 }
 
 impl Cancellations {
-    /// Whether they can concern a job that was made at `created_at`.
+    /// Whether the cancellations can affect a job that was enqueued at `created_at`.
     #[must_use]
     pub fn concern(&self, created_at: DateTime<Utc>) -> bool {
         self.all_at.max(self.marked_at).is_some_and(|last| created_at < last)
     }
 
-    /// Whether a job was cancelled that was made at `created_at` and has that mark.
+    /// Whether a job that was enqueued at `created_at` and has this mark is cancelled.
     #[must_use]
     pub fn cancelled(&self, created_at: DateTime<Utc>, mark: Option<(JobMark, DateTime<Utc>)>) -> bool {
         let with_all = self.all_at.is_some_and(|all_at| created_at < all_at);

@@ -5,64 +5,64 @@ use uuid::Uuid;
 
 use super::{OverQuota, User};
 
-/// Somebody who belongs to a tenant.
+/// A member of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Who.
+    /// The person.
     pub identity: Identity,
-    /// What they are in the tenant.
+    /// The person's role in the tenant.
     pub role: Role,
-    /// Grows with each change.
+    /// Incremented with each change.
     pub revision: u64,
-    /// Since when they are a member.
+    /// When the membership began.
     pub created_at: DateTime<Utc>,
 }
 
-/// What became of a new member.
+/// The outcome of adding a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberAdded {
-    /// They are a member now.
+    /// Added.
     New(Member),
-    /// They were one already; nothing changed.
+    /// The person is a member already; nothing changed.
     Known,
-    /// The tenant has as many as it may have.
+    /// The tenant may have no more members; nothing changed.
     OverQuota(OverQuota),
 }
 
 impl OverQuota {
-    /// What stands against one more member, or invitation, beside `current` others.
+    /// The quota that one more member or invitation would exceed, besides `current` others.
     pub(crate) fn members(current: u64, maximum: u64) -> Option<Self> {
         (current >= maximum).then_some(Self { quota: Quota::Members, current, maximum })
     }
 }
 
-/// What an identity is in a tenant.
+/// The relation of an identity to a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// A member.
+    /// A member with this role.
     Member(Role),
-    /// A member no longer.
+    /// A former member.
     Removed,
-    /// Never one.
+    /// Never a member.
     Stranger,
 }
 
-/// What became of a change of a member.
+/// The outcome of changing a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberChange {
-    /// It happened. The member as they are now, or, removed, as they were.
+    /// Changed. The member as it is now, or, when removed, as it was.
     Done(Member),
     /// There is no such member.
     Unknown,
-    /// Somebody else changed the member before.
+    /// Conflict: another caller changed the member first.
     Stale,
     /// It would leave the tenant without an [`Role::Admin`].
     LastAdmin,
 }
 
 impl Member {
-    /// The member after a change to `role`, or to nobody (`None`), if it may happen. `other_admins` is whether
-    /// the tenant has others with [`Role::Admin`].
+    /// The member after a change to `role`, or after its removal (`None`), if that is allowed. `other_admins` says
+    /// whether the tenant has others with [`Role::Admin`].
     pub(crate) fn change(
         found: Option<Self>,
         role: Option<Role>,
@@ -81,29 +81,29 @@ impl Member {
     }
 }
 
-/// An offer of a membership, for the person who has its secret.
+/// An invitation to become a member, accepted with its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
-    /// Names the invitation. Not secret.
+    /// The invitation's id. Not a secret.
     pub id: Uuid,
-    /// Whom it is meant for, as its maker wrote it. It decides nothing.
+    /// The intended person, as written by the inviter. Not checked on acceptance.
     pub subject: Subject,
-    /// What the person becomes.
+    /// The role of the new member.
     pub role: Role,
-    /// Who made it, as the text of a [`jobs::tenant::Actor`].
+    /// The inviter, as the text of a [`jobs::tenant::Actor`].
     pub created_by: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it is worth nothing any more.
+    /// Expiry.
     pub expires_at: DateTime<Utc>,
 }
 
 impl Invitation {
-    /// How many a tenant may have open at once, also where its plan does not limit members.
+    /// Maximum of open invitations of a tenant, also where its plan does not limit members.
     pub const MOST: u64 = 1_000;
 }
 
-/// Finds an invitation, if it has not expired.
+/// Identifies an invitation by id and secret.
 #[derive(Debug, Clone)]
 pub struct InvitationSecret {
     /// The invitation's id.
@@ -112,21 +112,21 @@ pub struct InvitationSecret {
     pub sha256: String,
 }
 
-/// What became of a new [`Invitation`].
+/// The outcome of creating an [`Invitation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invited {
-    /// It is open now.
+    /// Created.
     New,
-    /// Another one that is open is meant for the same subject; nothing changed.
+    /// Another open invitation has the same subject; nothing changed.
     Known,
-    /// Members and open invitations together are as many as the tenant may have; nothing changed.
+    /// Members and open invitations together may not be more; nothing changed.
     OverQuota(OverQuota),
     /// There are [`Invitation::MOST`] open ones; nothing changed.
     TooMany,
 }
 
 impl Invited {
-    /// What stands against one more invitation beside `members` and `open` others.
+    /// The quota that one more invitation would exceed, besides `members` and `open` others.
     pub(crate) fn refused(members: u64, open: u64, maximum: Option<u64>) -> Option<Self> {
         if let Some(over) = maximum.and_then(|maximum| OverQuota::members(members + open, maximum)) {
             return Some(Self::OverQuota(over));
@@ -135,17 +135,17 @@ impl Invited {
     }
 }
 
-/// Who accepts an invitation.
+/// The person who accepts an invitation.
 #[derive(Debug, Clone)]
 pub enum Invitee {
-    /// A person whose credentials were checked.
+    /// An authenticated person.
     Known(Identity),
-    /// An account that is made with the membership.
+    /// An account that is created together with the membership.
     New(User),
 }
 
 impl Invitee {
-    /// Who becomes the member.
+    /// The identity that becomes a member.
     #[must_use]
     pub fn identity(&self) -> Identity {
         match self {
@@ -155,17 +155,17 @@ impl Invitee {
     }
 }
 
-/// What became of accepting an [`Invitation`].
+/// The outcome of accepting an [`Invitation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvitationAccepted {
-    /// It is used up, and this is the member.
+    /// The invitation is consumed, and this is the member.
     Member(Member),
-    /// There is no such invitation, or no longer, or the tenant takes no members now.
+    /// The invitation does not exist or has expired, or the tenant takes no members now.
     Unknown,
-    /// They are a member already; the invitation stays open.
+    /// The person is a member already; the invitation stays open.
     MemberExists,
-    /// There is an account of that name; the invitation stays open.
+    /// An account with this name exists; the invitation stays open.
     UserExists,
-    /// The tenant has as many members as it may have; the invitation stays open.
+    /// The tenant may have no more members; the invitation stays open.
     OverQuota(OverQuota),
 }

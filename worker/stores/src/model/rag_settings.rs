@@ -1,30 +1,30 @@
 use serde::{Deserialize, Serialize};
 
-/// How a tenant wants its documents read and its questions answered. What is not said is as here by default.
+/// A tenant's settings for reading documents and answering questions. Missing fields have the default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RagSettings {
     /// The models to use, by name.
     pub models: Models,
-    /// How long the vectors of chunks are.
+    /// Length of the vectors of chunks.
     pub embedding_dimensions: u32,
-    /// How many tokens a chunk has.
+    /// Tokens per chunk.
     pub chunk_size_tokens: u32,
-    /// How many tokens a chunk shares with the one before it.
+    /// Tokens that a chunk shares with the one before it.
     pub chunk_overlap_tokens: u32,
-    /// How many results a query looks at.
+    /// Results considered by a query.
     pub top_k: u32,
 }
 
-/// Models by name; `None` is the installation's own.
+/// Models by name; `None` is the installation's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Models {
-    /// Reads documents and answers questions.
+    /// The model that reads documents and answers questions.
     pub llm: Option<String>,
-    /// Makes vectors of chunks.
+    /// The model that computes vectors of chunks.
     pub embedding: Option<String>,
 }
 
@@ -32,14 +32,14 @@ pub struct Models {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct InvalidRagSetting {
-    /// Which.
+    /// The setting.
     pub field: &'static str,
-    /// What is expected.
+    /// The expected value.
     pub problem: String,
 }
 
 impl Default for RagSettings {
-    /// `LightRAG`'s.
+    /// The defaults of `LightRAG`.
     fn default() -> Self {
         Self {
             models: Models::default(),
@@ -52,10 +52,10 @@ impl Default for RagSettings {
 }
 
 impl RagSettings {
-    /// Checks what a type cannot.
+    /// Checks ranges, which the types do not express.
     ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// The first invalid setting.
     pub fn check(&self) -> Result<(), InvalidRagSetting> {
         // A chunk advances by what it does not share, so both bounds keep a document from becoming millions of them.
         let half = self.chunk_size_tokens / 2;

@@ -15,7 +15,7 @@ pub struct Schedule {
     pub cron: String,
     /// IANA time zone in which the expression is read.
     pub time_zone: String,
-    /// The type of the job it makes.
+    /// The type of the jobs that it enqueues.
     pub kind: String,
     /// When it fires next.
     pub next_fire_at: DateTime<Utc>,
@@ -36,26 +36,25 @@ pub struct NewSchedule {
     pub time_zone: String,
     /// When it fires first.
     pub next_fire_at: DateTime<Utc>,
-    /// The job it makes, stamped by whoever made the schedule: each firing verifies it again and stamps a
-    /// copy.
+    /// The job to enqueue, stamped by the schedule's creator: each firing verifies it again and stamps a copy.
     pub template: StampedJob,
-    /// Who made it: the schedule may do what they may still do.
+    /// The creator: the schedule may do what that actor may still do when it fires.
     pub created_by: String,
 }
 
 impl NewSchedule {
-    /// The type of the job that the template makes.
+    /// The job type of the template.
     pub(crate) fn kind(&self) -> Result<String, serde_json::Error> {
         let wire: WireEnvelope = serde_json::from_str(self.template.wire())?;
         serde_json::from_str::<Envelope>(wire.job.get()).map(|envelope| envelope.kind)
     }
 }
 
-/// A schedule whose time has come. Not scoped to a tenant by type, hence without authority: the scheduler has
-/// to verify the template like any envelope.
+/// A due schedule. It is not scoped to a tenant by its type and grants no access: the scheduler has to verify the
+/// template like any envelope.
 #[derive(Debug, Clone)]
 pub struct DueSchedule {
-    /// Whose it is.
+    /// The schedule's tenant.
     pub tenant_id: TenantId,
     /// The knowledge base.
     pub kb_id: KbId,
@@ -65,19 +64,19 @@ pub struct DueSchedule {
     pub cron: String,
     /// IANA time zone.
     pub time_zone: String,
-    /// The time that has come.
+    /// The due time that is fired.
     pub fire_at: DateTime<Utc>,
     /// The signed template.
     pub template: String,
 }
 
-/// What became of a due schedule.
+/// The outcome of firing a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firing {
     /// Its job is in the outbox.
     Fired,
-    /// Another worker fired it, or it was changed.
+    /// Another worker fired it first, or the schedule was changed.
     NotDue,
-    /// The tenant may not have another job today; the schedule waits for its next time.
+    /// The tenant may have no more jobs today; the schedule waits for its next time.
     OverQuota(OverQuota),
 }

@@ -12,67 +12,67 @@ use super::WorkspaceId;
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// What it is called in host names: its id, until it chooses another word.
+    /// Its slug, the name in host names: its id, until it chooses another.
     pub slug: String,
-    /// The plan that sets its weight, caps and quotas.
+    /// The name of its plan, which sets its weight, caps and quotas.
     pub plan: String,
-    /// Where it is in its life.
+    /// Its status.
     pub status: TenantStatus,
     /// See [`jobs::tenant::TenantRecord::epoch`].
     pub epoch: u64,
-    /// What it may use beyond its plan.
+    /// Its own limits, which override the plan's.
     pub limits: Limits,
-    /// What was decided about the flow of its jobs: of a queue, by name, or of all of them under an empty name.
+    /// Whether its jobs are paused: by queue name, or of all queues under an empty name.
     pub flows: BTreeMap<String, Flow>,
-    /// Grows with each change.
+    /// Incremented with each change.
     pub revision: u64,
-    /// When it was accepted.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// What may be changed of a tenant: what it is called, and what the queue has to know.
+/// The changeable settings of a tenant: its names, and what the queue needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantSettings {
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// What it is called in host names.
+    /// Its slug.
     pub slug: String,
-    /// The plan that sets its weight, caps and quotas.
+    /// The name of its plan, which sets its weight, caps and quotas.
     pub plan: String,
-    /// What it may use beyond its plan.
+    /// Its own limits, which override the plan's.
     pub limits: Limits,
-    /// Where it is in its life.
+    /// Its status.
     pub status: TenantStatus,
 }
 
-/// What became of a change of [`TenantSettings`].
+/// The outcome of changing [`TenantSettings`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TenantChange {
     /// It was written.
     Done,
-    /// Somebody else changed the tenant before; nothing was written.
+    /// Conflict: another caller changed the tenant first; nothing was written.
     Stale,
-    /// Another tenant is called so, or has the word for an id; nothing was written.
+    /// Another tenant has the slug, or has it as its id; nothing was written.
     SlugTaken,
 }
 
-/// What decides how much a tenant may use.
+/// What a tenant's limits are computed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantPlan {
     /// The name of its plan.
     pub plan: String,
-    /// What it may use beyond the plan.
+    /// Its own limits, which override the plan's.
     pub limits: Limits,
 }
 
-/// A tenant to be accepted. Its id is that of the context.
+/// A tenant to create. Its id is that of the context.
 #[derive(Debug, Clone)]
 pub struct NewTenant {
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// The plan that sets its weight, caps and quotas.
+    /// The name of its plan, which sets its weight, caps and quotas.
     pub plan: String,
 }
 
@@ -81,19 +81,19 @@ pub struct NewTenant {
 pub struct Kb {
     /// Its id inside the tenant.
     pub id: KbId,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
     /// Its name in the index.
     pub workspace: WorkspaceId,
-    /// Grows with each change.
+    /// Incremented with each change.
     pub revision: u64,
-    /// Whether it is being deleted: then nobody reads it any more.
+    /// Whether it is being deleted: then readers do not find it any more.
     pub is_closed: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// A knowledge base to be made.
+/// A knowledge base to create.
 #[derive(Debug, Clone)]
 pub struct NewKb {
     /// Its id inside the tenant.
@@ -105,7 +105,7 @@ pub struct NewKb {
 }
 
 impl NewKb {
-    /// What it will be when it is made at `now`.
+    /// The knowledge base as created at `now`.
     #[must_use]
     pub fn at(&self, now: DateTime<Utc>) -> Kb {
         let Self { id, name, workspace } = self.clone();
@@ -113,11 +113,11 @@ impl NewKb {
     }
 }
 
-/// Which tenants to list.
+/// A filter for lists of tenants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantFilter {
-    /// Only those in this state.
+    /// Only tenants with this status.
     pub status: Option<TenantStatus>,
-    /// Only those of this plan.
+    /// Only tenants with this plan.
     pub plan: Option<String>,
 }

@@ -3,14 +3,14 @@ use jobs::plan::{Limits, Quota};
 
 use super::{GraphCounts, NewDocument};
 
-/// How much a tenant has, and did: what the catalog can count.
+/// Usage of a tenant, as the catalog counts it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Documents, in all knowledge bases.
     pub documents: u64,
-    /// Bytes of their originals and of what was made of them.
+    /// Bytes of originals and of derived data.
     pub storage_bytes: u64,
-    /// How many of these were made of them: texts, chunks, extractions, their part of the graph.
+    /// Bytes of derived data alone: texts, chunks, extractions, their part of the graph.
     pub derived_bytes: u64,
     /// Knowledge bases.
     pub kbs: u64,
@@ -20,7 +20,7 @@ pub struct Usage {
     pub schedules: u64,
     /// API keys that were not revoked.
     pub api_keys: u64,
-    /// Idempotency-Keys whose answers are kept.
+    /// Idempotency-Keys whose answers are stored.
     pub idempotency_keys: u64,
     /// Jobs that requests and schedules asked for today (UTC).
     pub daily_jobs: u64,
@@ -29,35 +29,35 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What stands against so many more jobs today.
+    /// The quota that `more` jobs today would exceed.
     #[must_use]
     pub fn jobs_refused(&self, limits: &Limits, jobs: usize) -> Option<OverQuota> {
         over(limits, Quota::DailyJobs, self.daily_jobs, i64::try_from(jobs).unwrap_or(i64::MAX))
     }
 }
 
-/// More than a tenant may have; nothing of it was written.
+/// An exceeded quota; nothing was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverQuota {
-    /// Of what.
+    /// Which quota.
     pub quota: Quota,
-    /// How much there is.
+    /// The present amount.
     pub current: u64,
-    /// How much there may be.
+    /// The limit.
     pub maximum: u64,
 }
 
-/// What documents would add to a tenant that knows some of them already.
+/// Growth caused by new documents, where some replace known ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Growth {
     /// Documents.
     pub documents: i64,
-    /// Bytes: fewer than none when smaller originals replace larger ones.
+    /// Bytes: negative when smaller originals replace larger ones.
     pub storage_bytes: i64,
 }
 
 impl Growth {
-    /// What `new` adds where `known` of them, with `known_bytes`, are there already and will be replaced.
+    /// The growth caused by `new`, where `known` of them, with `known_bytes`, exist and will be replaced.
     #[must_use]
     pub fn of(new: &[NewDocument], known: u64, known_bytes: u64) -> Self {
         let bytes = new.iter().fold(0_u64, |sum, document| sum.saturating_add(document.size_bytes));
@@ -66,10 +66,10 @@ impl Growth {
         Self { documents: difference(count, known), storage_bytes: difference(bytes, known_bytes) }
     }
 
-    /// What stands against it in a tenant that uses `usage`.
+    /// The quota that the growth would exceed in a tenant with `usage`.
     ///
-    /// Only growth is refused: a tenant that has more than it may since its limits were lowered can still
-    /// replace a document by a smaller one.
+    /// Only growth is rejected: a tenant that is over a limit, because it was lowered, can still replace a document
+    /// by a smaller one.
     #[must_use]
     pub fn refused(self, limits: &Limits, usage: &Usage) -> Option<OverQuota> {
         let documents = over(limits, Quota::MaxDocuments, usage.documents, self.documents);
@@ -77,26 +77,26 @@ impl Growth {
     }
 }
 
-/// How much was made of a document, in bytes as a store would keep them without overhead of its own.
+/// Bytes derived from a document, as a store would keep them without overhead of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Derived {
-    /// Its text and its chunks.
+    /// Its text and chunks.
     Text(u64),
-    /// What was extracted from it, and its part of the graph.
+    /// Its extractions and its part of the graph.
     Graph(u64),
 }
 
-/// What stands against `after` bytes in place of `before` in a tenant that stores `current` bytes.
+/// The quota that `after` bytes in place of `before` would exceed in a tenant that stores `current` bytes.
 pub(crate) fn storage_refused(limits: &Limits, current: u64, before: u64, after: u64) -> Option<OverQuota> {
     over(limits, Quota::StorageBytes, current, signed(after).saturating_sub(signed(before)))
 }
 
-/// What stands against the last of `count` things, which was just made.
+/// The quota that the last of `count` things, which was just inserted, exceeds.
 pub(crate) fn last_refused(limits: &Limits, quota: Quota, count: u64) -> Option<OverQuota> {
     over(limits, quota, count.saturating_sub(1), 1)
 }
 
-/// What stands against a graph becoming `after` from `before`.
+/// The quota that a graph would exceed by growing from `before` to `after`.
 pub(crate) fn graph_refused(limits: &Limits, before: &GraphCounts, after: &GraphCounts) -> Option<OverQuota> {
     let growth = |before: u64, after: u64| signed(after).saturating_sub(signed(before));
     let entities = growth(before.entities, after.entities);
@@ -105,7 +105,7 @@ pub(crate) fn graph_refused(limits: &Limits, before: &GraphCounts, after: &Graph
         .or_else(|| over(limits, Quota::RelationsPerKb, before.relations, relations))
 }
 
-/// Whether `growth` more than `current` is too much.
+/// The quota, if `growth` on top of `current` would exceed it.
 fn over(limits: &Limits, quota: Quota, current: u64, growth: i64) -> Option<OverQuota> {
     let maximum = limits.maximum(quota)?;
     let growth = u64::try_from(growth).ok().filter(|growth| *growth > 0)?;
@@ -116,10 +116,10 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Something that is counted as it happens, because no rows are left to count.
+/// A counter for events that leave no rows to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counter {
-    /// Jobs that requests ask for, by day.
+    /// Jobs of requests and schedules, by day.
     Jobs,
     /// Requests, by month.
     ApiCalls,
@@ -134,7 +134,7 @@ impl Counter {
         }
     }
 
-    /// The day or month (UTC) that `now` counts for.
+    /// The day or month (UTC) of `now`, as stored.
     pub(crate) fn period(self, now: DateTime<Utc>) -> String {
         let format = match self {
             Self::Jobs => "%Y-%m-%d",

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 
-/// Names a knowledge base in the index: a `LightRAG` workspace, and the label of its nodes in the graph.
+/// The id of a knowledge base in the index: a `LightRAG` workspace, and the label of its nodes in the graph.
 ///
 /// `ws_` and 16 digits in base 36: 48 bits of milliseconds, then 32 random bits, big-endian. The length is
 /// fixed because `LightRAG` joins workspace and namespace into one name; shorter ids could run into each
@@ -19,7 +19,7 @@ pub struct InvalidWorkspace;
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 impl WorkspaceId {
-    /// A fresh id, created at `now`; `random` keeps two of the same millisecond apart.
+    /// A new id, created at `now`; `random` tells ids of the same millisecond apart.
     #[must_use]
     pub fn generate(now: DateTime<Utc>, random: u32) -> Self {
         let ms = u128::try_from(now.timestamp_millis()).unwrap_or(0) & 0xffff_ffff_ffff;
@@ -32,7 +32,7 @@ impl WorkspaceId {
         Self(format!("ws_{}", String::from_utf8_lossy(&text)))
     }
 
-    /// The id as text: safe to put into a query, since nothing but `[0-9a-z_]` is in it.
+    /// The id as text. Safe to put into a query, since it contains nothing but `[0-9a-z_]`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -4,27 +4,26 @@ use jobs::tenant::{ApiKeyId, Identity, TenantDirectory, TenantId};
 use super::StoreResult;
 use crate::model::{ApiKeyRecord, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
 
-/// The one reader across tenants. It answers questions about one named tenant at a time, lists tenants for the
-/// operator, and changes nothing that is a tenant's.
+/// The directory: reads tenants, keys, members and permissions, of one named tenant at a time, and lists tenants
+/// for the operator. Changes nothing of a tenant's. Answers may be some seconds old.
 #[async_trait::async_trait]
 pub trait Directory: TenantDirectory {
-    /// The plan of this tenant, and what it may use beyond it.
+    /// The tenant's plan and its own limits; `None` when there is no such tenant.
     async fn plan(&self, tenant: &TenantId) -> StoreResult<Option<TenantPlan>>;
 
-    /// What is known of an API key of this tenant.
+    /// An API key of this tenant, revoked and expired ones included; `None` when it is unknown.
     async fn api_key(&self, tenant: &TenantId, key: &ApiKeyId) -> StoreResult<Option<ApiKeyRecord>>;
 
-    /// What a person is in this tenant.
+    /// A person's membership in this tenant.
     async fn standing(&self, tenant: &TenantId, identity: &Identity) -> StoreResult<Standing>;
 
     /// A knowledge base of this tenant, closed or not.
     async fn kb(&self, tenant: &TenantId, kb: &jobs::tenant::KbId) -> StoreResult<Option<Kb>>;
 
-    /// The tenant that is called `slug` in host names. Remembered for an hour, "nobody" for 30 s; a change shows at
-    /// once.
+    /// The tenant with this slug. Cached for an hour, a negative answer for 30 s; a change invalidates at once.
     async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>>;
 
-    /// Tenants by id, beginning after `after`. At most `limit` (1 to 1,000). Read as they are now.
+    /// Tenants by id, beginning after `after`. At most `limit` (1 to 1,000). Not cached.
     async fn tenants(
         &self,
         filter: &TenantFilter,
@@ -32,10 +31,10 @@ pub trait Directory: TenantDirectory {
         limit: u32,
     ) -> StoreResult<Page<Tenant>>;
 
-    /// Decides whether jobs of a queue flow, for all tenants.
+    /// Pauses or resumes a queue for all tenants.
     async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()>;
 
-    /// Forgets what is cached of a tenant, because it changed.
+    /// Invalidates what is cached of a tenant, because it changed.
     async fn invalidate(&self, tenant: &TenantId);
 
     /// Whether the catalog answers.

@@ -1,5 +1,5 @@
-//! The ports: what a store of one tenant can do. Every object behind them is bound to its tenant when it is
-//! made, so no method takes one.
+//! The ports: interfaces of a tenant's stores. Every object behind them is bound to its tenant when it is created,
+//! so no method takes one.
 
 mod directory;
 

@@ -1,20 +1,20 @@
-//! What a failure of the driver means.
+//! Classifies errors of the PostgreSQL driver.
 
 use sqlx::migrate::MigrateError;
 
 use crate::error::{FaultKind, StoreError};
 
-/// A failure in `operation`.
+/// Converts an error of the driver in `operation`.
 pub(super) fn fault(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| StoreError::of(kind(&error), operation, error)
 }
 
-/// What a failure says about the next try.
+/// What an error says about a retry.
 pub(crate) fn kind(error: &sqlx::Error) -> FaultKind {
     match error {
         sqlx::Error::Database(error) => error.code().map_or(FaultKind::Permanent, |code| code_kind(&code)),
         sqlx::Error::Io(error) => FaultKind::of_io(error),
-        // The pool goes on trying to connect until its patience is over.
+        // The pool retries to connect until its own deadline.
         sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => FaultKind::Unavailable,
         sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
@@ -33,9 +33,9 @@ fn code_kind(code: &str) -> FaultKind {
     match code {
         // Read-only: a standby, or a managed server whose disk is full. No such database.
         "25006" | "3D000" => FaultKind::Unavailable,
-        // Out of memory, a configured limit, a statement that was cancelled or took too long, an idle session
-        // that was ended, an object in use, a lock: it may be the call. A transaction that is not in the state that
-        // we think, or took too long.
+        // Out of memory, a configured limit, a statement that was cancelled or took too long, an idle session that
+        // was ended, an object in use, a lock: the call may be the cause. A transaction that took too long or is
+        // not in the expected state.
         "53200" | "53400" | "57014" | "57P05" | "55006" | "55P03" | "25000" | "25001" | "25P01" | "25P02"
         | "25P03" | "25P04" => FaultKind::Transient,
         code => match code.get(..2) {

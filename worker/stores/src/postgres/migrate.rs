@@ -1,4 +1,4 @@
-//! Making and changing the tables: `tenantry migrate`, as the owner.
+//! Migrations: `tenantry migrate`, as the role that owns the tables.
 
 use jobs::error::root;
 use jobs::url::without_credentials;
@@ -14,7 +14,7 @@ use crate::percent;
 pub(super) const ADMIN_URL: &str = "POSTGRES_ADMIN_URL";
 pub(super) const APP_URL: &str = "POSTGRES_URL";
 
-/// The migrations that this program knows. Their bookkeeping is kept out of `public`, where every table has
+/// The migrations of this program. Their bookkeeping table is not in `public`, where every table belongs to
 /// tenants.
 pub(super) fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("migrations/postgres");
@@ -23,8 +23,8 @@ pub(super) fn migrator() -> Migrator {
     migrator
 }
 
-/// Brings tables and roles up to date, and lets the role of `app_url` use them; makes that role if it does
-/// not exist. May run at any time, also twice at once: the second waits for the first.
+/// Migrates tables and roles, and grants the role of `app_url` access; creates that role if it does not exist.
+/// Idempotent; concurrent calls wait for each other.
 ///
 /// # Errors
 /// When PostgreSQL does not answer, the admin role may not do this, or both URLs name the same role.
@@ -47,7 +47,7 @@ pub async fn migrate(admin_url: &SecretString, app_url: &SecretString) -> Result
     Ok(())
 }
 
-/// The URL as the driver reads it.
+/// Parses the URL for the driver.
 pub(super) fn options(setting: &'static str, url: &SecretString) -> Result<PgConnectOptions, InvalidStores> {
     let parsed = url.expose_secret().parse::<PgConnectOptions>();
     parsed.map_err(|error| InvalidStores::Setting {
@@ -84,7 +84,7 @@ async fn app_role_ensure(
     done.map_err(refused("create the role of POSTGRES_URL, or let this role CREATE ROLE")).map(drop)
 }
 
-/// Under a lock: two that grant at once would change the same rows of the server's own tables.
+/// Grants under a lock: concurrent grants would change the same rows of the server's own tables.
 async fn app_grant(owner: &mut PgConnection, role: &str) -> Result<(), InvalidStores> {
     let hint = "name the role that created the roles tenantry_directory, _relay and _identity";
     let mut tx = owner.begin().await.map_err(refused(hint))?;

@@ -1,7 +1,7 @@
 //! PostgreSQL: its connections, its tables, and what is checked of both.
 //!
-//! Every way to a connection is a transaction with a name that says whose rows it sees ([`Postgres::begin`]). Every
-//! table of tenants has forced row level security, so a transaction that forgot to say so sees nothing.
+//! Connections are used only through named transactions that declare whose rows they may see ([`Postgres::begin`]).
+//! Every table of tenants has forced row level security, so a transaction without a declaration sees no rows.
 
 mod fault;
 mod migrate;

@@ -1,4 +1,4 @@
-//! Connections, and the ways to one.
+//! The connection pool and the transactions on it.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::catalog::{Reader, Whose};
 use crate::deadline::{BULK, CALL};
 use crate::ports::StoreResult;
 
-/// Connections of one process, enough for a worker's handlers and the API at the same time.
+/// Connections per process, enough for a worker's handlers and the API at the same time.
 const CONNECTIONS_MAX: u32 = 16;
-/// How long to wait for a connection: a new one, or one that is in use.
+/// How long to wait for a connection, new or in use.
 const ACQUIRE: Duration = Duration::from_secs(5);
 
-/// The connections of the application's role.
+/// The pool of connections with the application's role.
 #[derive(Clone)]
 pub(crate) struct Postgres {
     pool: PgPool,
 }
 
 impl Reader {
-    /// The statement that makes a transaction read as this purpose's role.
+    /// The statement that switches a transaction to this purpose's role.
     pub(crate) const fn set_role(self) -> &'static str {
         match self {
             Self::Directory => "set local role tenantry_directory",
@@ -34,7 +34,7 @@ impl Reader {
 }
 
 impl Postgres {
-    /// Connections are made when they are needed.
+    /// A pool that connects on demand.
     pub(crate) fn new(options: PgConnectOptions) -> Self {
         let options = options
             .application_name("tenantry")
@@ -42,15 +42,15 @@ impl Postgres {
                 ("statement_timeout", CALL.as_millis().to_string()),
                 ("lock_timeout", CALL.as_millis().to_string()),
                 ("idle_in_transaction_session_timeout", BULK.as_millis().to_string()),
-                // Tables of people and of all queues are in the schema of the bookkeeping.
+                // Tables of accounts and of all queues are in the schema of the bookkeeping.
                 ("search_path", "public,tenantry".to_owned()),
             ])
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2));
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE)
-            // A connection whose transaction did not end is not handed on: what begins inside of another
-            // transaction is never committed.
+            // A connection with an open transaction is not reused: what begins inside of another transaction would
+            // never be committed.
             .before_acquire(|connection, _| {
                 let at_rest = !connection.is_in_transaction();
                 Box::pin(async move { Ok(at_rest) })
@@ -59,8 +59,8 @@ impl Postgres {
         Self { pool }
     }
 
-    /// Begins a transaction named `operation` that sees the rows of `whose` and no others. Each of its statements, and
-    /// each wait for a lock, may take `limit`.
+    /// Begins a transaction named `operation` that sees the rows of `whose` and no others. `limit` is the deadline
+    /// of each of its statements and of each wait for a lock.
     pub(crate) async fn begin(
         &self,
         whose: &Whose,
@@ -70,8 +70,8 @@ impl Postgres {
         let mut transaction = self.pool.begin().await?;
         match whose {
             Whose::Tenant(tenant) => enter(&mut transaction, tenant, operation, limit).await?,
-            // On its own, after BEGIN is known to have worked: otherwise a call that is dropped half-way could
-            // hand on a connection that has the role for good.
+            // Sent only after BEGIN has succeeded: otherwise a call that is dropped half-way could return a
+            // connection that keeps the role.
             Whose::Reader(reader) => {
                 sqlx::query(reader.set_role()).execute(&mut *transaction).await?;
             }
@@ -86,8 +86,8 @@ impl Postgres {
     }
 }
 
-/// The only place that says which tenant's rows a transaction sees. The operation's name goes along, so that the
-/// server's log and `pg_stat_activity` show what a connection is doing.
+/// The only place that declares which tenant's rows a transaction sees. The operation's name is set too, so that
+/// the server's log and `pg_stat_activity` show it.
 async fn enter(
     connection: &mut PgConnection,
     tenant: &TenantId,

@@ -1,4 +1,4 @@
-//! What is checked before the first row is read.
+//! Checks before the first row is read.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::error::StoreError;
 
 const READY: &str = "postgres.ready";
 const CONNECT: Duration = Duration::from_secs(10);
-/// Look-alikes, so that a comparison by prefix shows.
+/// The tenants' ids look alike, so that a comparison by prefix would fail the test.
 const CANARY: &str = "row-level-canary";
 const PROBE: &str = "row-level-canary-2";
 
 impl Postgres {
-    /// Opens the catalog that `url` names, if its tables are there and its role can do no harm.
+    /// Opens the catalog at `url`, if its tables are migrated and its role cannot bypass row level security.
     ///
     /// # Errors
-    /// When it does not answer, is not migrated, or the role could see past row level security.
+    /// When the server does not answer, is not migrated, or the role could bypass row level security.
     pub(crate) async fn open(url: &SecretString) -> Result<Self, InvalidStores> {
         let options = options(APP_URL, url)?;
         answers(APP_URL, url, &options).await?;
@@ -34,7 +34,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Also through roles that it could become.
+    /// Checks the role, and all roles that it could switch to.
     async fn role_is_harmless(&self) -> Result<(), InvalidStores> {
         let sql = sqlx::query(
             "select exists (select from pg_roles where (rolsuper or rolbypassrls) \
@@ -72,7 +72,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Nobody switched row level security off since, widened it, or added a table without it.
+    /// Checks that row level security has not been switched off or widened, and that no table lacks it.
     async fn tables_are_isolated(&self) -> Result<(), InvalidStores> {
         let sql = sqlx::query(
             "select string_agg(c.relname, ', ') from pg_class c \
@@ -88,8 +88,8 @@ impl Postgres {
         }
     }
 
-    /// The self-test of the stores asks through queries that name their tenant. This one does not, so that
-    /// nothing but row level security stands between the row and the question. It leaves nothing behind.
+    /// The self-test of the stores uses queries that name their tenant. This one does not, so that row level
+    /// security is the only protection that is tested. It leaves no rows behind.
     async fn rows_are_isolated(&self) -> Result<(), InvalidStores> {
         let hint = "let the role use the tables, which `tenantry migrate` does";
         let enter = || sqlx::query("select set_config('app.tenant_id', $1, true)");
@@ -125,7 +125,7 @@ impl Postgres {
     }
 }
 
-/// One connection outside the pool, which would try again in silence until it is late.
+/// Opens one connection outside the pool, because the pool would hide the error by retrying until its deadline.
 pub(super) async fn answers(
     setting: &'static str,
     url: &SecretString,

@@ -19,7 +19,7 @@ pub(super) type Sql<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 /// Reads one row.
 pub(super) type Read<T> = fn(&PgRow) -> sqlx::Result<T>;
 
-/// A transaction. Dropped without [`Tx::commit`], it never happened.
+/// A transaction, rolled back when dropped without [`Tx::commit`].
 pub(crate) struct Tx {
     inner: Transaction<'static, sqlx::Postgres>,
     operation: &'static str,
@@ -28,7 +28,7 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
-    /// Begins a transaction that ends within `limit` or fails.
+    /// Begins a transaction under the deadline `limit`.
     pub(super) async fn begin(
         postgres: &Postgres,
         whose: &Whose,
@@ -40,21 +40,21 @@ impl Tx {
         Ok(Self { inner, operation, deadline, limit })
     }
 
-    /// Runs a statement and returns how many rows it touched.
+    /// Runs a statement. Returns the number of rows that it changed.
     pub(super) async fn execute(&mut self, sql: Sql<'_>) -> StoreResult<u64> {
         let (deadline, limit, operation) = (self.deadline, self.limit, self.operation);
         let done = within(deadline, limit, operation, sql.execute(&mut *self.inner)).await?;
         Ok(done.rows_affected())
     }
 
-    /// The only row.
+    /// Runs a statement that returns exactly one row.
     pub(super) async fn one<T>(&mut self, sql: Sql<'_>, read: Read<T>) -> StoreResult<T> {
         let (deadline, limit, operation) = (self.deadline, self.limit, self.operation);
         let row = within(deadline, limit, operation, sql.fetch_one(&mut *self.inner)).await?;
         read(&row).map_err(fault(operation))
     }
 
-    /// Makes it happen.
+    /// Commits.
     pub(crate) async fn commit(self) -> StoreResult<()> {
         within(self.deadline, self.limit, self.operation, self.inner.commit()).await
     }

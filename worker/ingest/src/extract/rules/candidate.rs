@@ -1,4 +1,4 @@
-//! Things that may become entities, with every place that mentions them.
+//! Candidates for entities, with every mention of each.
 //!
 //! Guesses an entity's type from the words in and around its name.
 
@@ -8,14 +8,14 @@ use super::sentence::{Gap, Role, Sentence, Shape, Token};
 use super::spot;
 use super::spot::{GIVEN_NAMES, PLACES, Span, technology};
 
-/// One place where a chunk names something.
+/// A mention: one place in a chunk that names something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Mention {
     pub(super) sentence: usize,
     pub(super) span: Span,
 }
 
-/// Everything the chunk says under one name, whatever its capitals.
+/// All mentions under one name, whatever their capitals.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Candidate {
     pub(super) mentions: Vec<Mention>,
@@ -65,7 +65,7 @@ impl Candidates {
         self.0.len()
     }
 
-    /// Every token, by sentence and place, that belongs to a name.
+    /// Every token that belongs to a name, by sentence and position.
     pub(super) fn tokens(&self) -> HashSet<(usize, usize)> {
         let mentions = self.0.values().flat_map(|candidate| &candidate.mentions);
         mentions
@@ -73,7 +73,7 @@ impl Candidates {
             .collect()
     }
 
-    /// Forgets what only code mentions.
+    /// Drops candidates that only code mentions.
     pub(super) fn drop_code(&mut self, sentences: &[Sentence]) {
         let is_text = |mention: &Mention| sentences[mention.sentence].role != Role::Code;
         self.0.retain(|_, candidate| candidate.mentions.iter().any(is_text));
@@ -121,7 +121,7 @@ impl Candidates {
     }
 }
 
-/// The words of a span as they are written.
+/// The words of a span as written in the text.
 fn name_of(sentence: &Sentence, span: Span) -> String {
     let mut name = String::new();
     for (index, token) in sentence.tokens[span.first..=span.last].iter().enumerate() {
@@ -131,7 +131,7 @@ fn name_of(sentence: &Sentence, span: Span) -> String {
     name
 }
 
-/// Types in the order in which ties are decided.
+/// Entity types, in the order in which ties are decided.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Kind {
     Person,
@@ -328,7 +328,7 @@ fn from_shape(name: &[Token]) -> (Kind, usize) {
         }
         [token] if token.shape == Shape::Lower && token.key.contains('-') => (Kind::Technology, 1),
         [token] if is_given(token) => (Kind::Person, 1),
-        // No vote: any cue elsewhere in the chunk outweighs it.
+        // A weight of zero: any cue elsewhere in the chunk outweighs it.
         _ => (Kind::Concept, 0),
     }
 }

@@ -1,4 +1,4 @@
-//! The offline extractor: names by their shape, relations by their closeness. Lexical demo quality.
+//! The offline extractor: finds names by their shape and relations by proximity. A lexical demo, not a model.
 //!
 //! 1. [`sentence`] cuts the chunk into sentences and those into words.
 //! 2. [`spot`] finds names by capitals and shape, and tells them from words that begin a sentence.

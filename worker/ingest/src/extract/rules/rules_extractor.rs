@@ -1,4 +1,4 @@
-//! Relations: entities that stand close together in a sentence.
+//! Relates entities that stand close together in a sentence.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,7 +13,7 @@ use super::{sentence, spot, terms};
 use crate::extract::extractor::{ExtractError, Extractor};
 use crate::extract::records::{ENTITIES_MAX, RECORDS_MAX, Records};
 
-/// With fewer names than this, frequent terms stand in.
+/// With fewer names than this, frequent terms are used as well.
 const ENTITIES_MIN: usize = 2;
 /// The same for chunks long enough to be about more.
 const ENTITIES_MIN_LONG: usize = 5;
@@ -43,7 +43,8 @@ impl Extractor for RulesExtractor {
     }
 }
 
-/// What a chunk names. Time and memory grow with its length: up to [`MEMORY_FACTOR`] bytes for each of its own.
+/// The entities and relations of a chunk. Time and memory grow with its length: up to [`MEMORY_FACTOR`] bytes for
+/// each of its own.
 pub(in crate::extract) fn extract(chunk: &str, turn: &Turn) -> Result<Extraction, Stopped> {
     let sentences = sentence::sentences(chunk, turn)?;
     let entities = candidates(chunk, &sentences, turn)?.into_ranked(ENTITIES_MAX);
@@ -120,19 +121,19 @@ fn excerpt(sentence: &str) -> String {
     format!("{}…", &sentence[..cut])
 }
 
-/// Words between two entities that are related.
+/// Words between two entities that are related, at most.
 const DISTANCE_MAX: usize = 10;
 const KEYWORDS_MAX: usize = 5;
 /// Neighbours to the right that an entity is linked with in one sentence.
 const NEIGHBOURS_MAX: usize = 6;
-/// What the links of one mention cost, in bytes of text.
+/// Cost of the links of one mention, in bytes of text, charged to the job's time slice.
 const LINK_COST: usize = 64;
 
 /// Two entities that occur together, by their ranks.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) ends: (usize, usize),
-    /// The sentence that says so first.
+    /// The first sentence in which both occur.
     pub(super) sentence: usize,
     pub(super) keywords: Vec<String>,
     count: usize,
@@ -169,7 +170,7 @@ pub(super) fn links(
 
 type Places = Vec<(usize, Mention)>;
 
-/// Which entities each sentence mentions, from left to right.
+/// The entities that each sentence mentions, from left to right.
 fn places(
     entities: &[Candidate],
     accepts: impl Fn(Role) -> bool,
@@ -206,8 +207,8 @@ fn add(
     }
 }
 
-/// The words of a sentence that may say what a link is about, in order and with their places. Found once for each
-/// sentence: a sentence without any would be searched to its end for each of its links.
+/// The words of a sentence that may be keywords of a link, in order and with their positions. Computed once for
+/// each sentence: a sentence without any would otherwise be searched to its end for each of its links.
 struct KeyWords<'s>(Vec<(usize, &'s str)>);
 
 impl<'s> KeyWords<'s> {

@@ -1,4 +1,4 @@
-//! Cuts a chunk into sentences, knowing headings, list items, table rows and code from running text.
+//! Cuts a chunk into sentences, and tells headings, list items, table rows and code from running text.
 //!
 //! Cuts a sentence into words.
 
@@ -91,7 +91,7 @@ fn is_underline(line: &str) -> bool {
     line.len() >= 3 && ['=', '-', '~', '*', '^', '_'].iter().any(|&mark| line.trim_matches(mark).is_empty())
 }
 
-/// Indented like code, and with the punctuation of code: novels indent their paragraphs as well.
+/// Indented like code and with the punctuation of code, because novels indent their paragraphs as well.
 fn is_code(raw: &str) -> bool {
     (raw.starts_with("    ") || raw.starts_with('\t'))
         && raw.contains(['{', '}', '(', ')', '[', ']', '=', '<', '>', '$', ';', '_', '\\', '/'])
@@ -146,7 +146,7 @@ fn ends_sentence(before: &str, mark: char, after: &str) -> bool {
     mark != '.' || !(is_initial || ABBREVIATIONS.contains(&last.as_str()))
 }
 
-/// Whether every word of weight has a capital, so that capitals say nothing.
+/// Whether every word of weight has a capital, so that capitals are no evidence.
 fn is_title_case(tokens: &[Token]) -> bool {
     let long = || tokens.iter().filter(|token| token.key.chars().count() > 3 && token.shape != Shape::Number);
     let capital = |token: &&Token| matches!(token.shape, Shape::Capital | Shape::Acronym);
@@ -158,7 +158,7 @@ const WORD_BYTES_MAX: usize = 64;
 /// Data is cut into pieces of at most this length, so that reading it takes linear time.
 const DATA_BYTES_MAX: usize = 80;
 
-/// The shape of a word.
+/// The form of a word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Shape {
     /// `word`, and words of scripts without case.
@@ -178,7 +178,7 @@ pub(super) enum Shape {
     Data,
 }
 
-/// What stands before a word.
+/// What precedes a word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Gap {
     Space,

@@ -1,8 +1,8 @@
-//! Spots names in a sentence by their capitals and identifiers by their shape.
+//! Finds names in a sentence by their capitals and identifiers by their form.
 //!
-//! How a chunk uses its words: the evidence for what is a name.
+//! [`Usage`] counts how a chunk writes its words: the evidence for what is a name.
 //!
-//! Word lists.
+//! [`Words`] are the word lists.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -12,13 +12,13 @@ use super::sentence::{Gap, Role, Sentence, Shape, Token};
 /// Words in a name; longer runs are headlines.
 const NAME_WORDS_MAX: usize = 6;
 
-/// Technologies that are words as well when written small.
+/// Technologies whose names are ordinary words when written in lower case.
 const AMBIGUOUS: [&str; 13] = [
     "go", "helm", "julia", "markdown", "nomad", "pandas", "rails", "react", "rust", "spark", "swift",
     "vault", "windows",
 ];
 
-/// Name nothing by themselves.
+/// Legal forms of companies, which name nothing by themselves.
 const LEGAL_FORMS: [&str; 6] = ["co", "corp", "gmbh", "inc", "llc", "ltd"];
 
 /// Endings of adjectives.
@@ -74,8 +74,7 @@ fn run_end(tokens: &[Token], first: usize) -> usize {
         let connectors =
             (1..=2).take_while(|&offset| is_near(last + offset).is_some_and(is_connector)).count();
         let behind = last + connectors + 1;
-        // "and" joins two names more often than it belongs to one, and "API of Redis" names no thing of its
-        // own.
+        // `and` joins two names more often than it belongs to one, and `API of Redis` is not a name of its own.
         let joins = match tokens.get(last + 1).map_or("", |token| token.key.as_str()) {
             "and" => connectors > 1,
             "of" => tokens[last].shape == Shape::Capital,
@@ -88,7 +87,7 @@ fn run_end(tokens: &[Token], first: usize) -> usize {
     }
 }
 
-/// A number that belongs to a name, such as a year; versions change too often to name a thing.
+/// A number that belongs to a name, such as a year; version numbers change too often to be part of one.
 fn is_edition(token: &Token) -> bool {
     token.shape == Shape::Number && token.text.len() <= 4 && token.text.chars().all(char::is_numeric)
 }
@@ -97,8 +96,8 @@ fn is_connector(token: &Token) -> bool {
     token.shape == Shape::Lower && CONNECTORS.contains(&token.key.as_str())
 }
 
-/// Takes from the start of a run what only the start of a sentence gave its capital, and from both ends small
-/// words.
+/// Removes from the start of a run words that owe their capital to the start of the sentence, and from both ends
+/// words in lower case.
 fn trimmed(sentence: &Sentence, run: Span, usage: &Usage) -> impl Iterator<Item = Span> {
     let tokens = &sentence.tokens;
     let Span { mut first, mut last } = run;
@@ -135,7 +134,7 @@ fn is_name(sentence: &Sentence, span: Span, usage: &Usage) -> bool {
         return false;
     }
     if tokens.len() > 1 && names.clone().count() > 1 {
-        // A headline's words are names only where running text says so too.
+        // In a headline every word may have a capital, so running text has to confirm the name.
         return sentence.role != Role::Heading || names.clone().all(|token| is_known(token, usage));
     }
     let token = &tokens[0];
@@ -161,7 +160,7 @@ fn is_known(token: &Token, usage: &Usage) -> bool {
     token.shape != Shape::Capital || usage.is_name(&token.key)
 }
 
-/// The evidence that a single word with a capital is a name although every word has one there.
+/// Whether a single word with a capital at the start of a sentence or in a heading is a name nevertheless.
 fn is_initial_name(sentence: &Sentence, span: Span, usage: &Usage) -> bool {
     let token = &sentence.tokens[span.first];
     let is_adjective = ADJECTIVE_ENDINGS.iter().any(|ending| token.key.ends_with(ending));
@@ -207,11 +206,11 @@ fn is_compound(token: &Token, usage: &Usage) -> bool {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Use {
-    /// Written small.
+    /// Count in lower case.
     lower: usize,
-    /// Written with a capital where only a name has one.
+    /// Count with a capital where only names have one.
     capital: usize,
-    /// Written with a capital where every word has one.
+    /// Count with a capital where every word has one.
     initial: usize,
 }
 
@@ -256,7 +255,7 @@ impl Usage {
 }
 
 impl Sentence {
-    /// Whether a capital at this place says nothing: in a heading, at the start, and behind `:`, `|` and
+    /// Whether a capital at this position is no evidence: in a heading, at the start, and behind `:`, `|` and
     /// quotes.
     pub(super) fn is_initial(&self, index: usize) -> bool {
         self.role == Role::Heading
@@ -334,7 +333,7 @@ static HEADS: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
     words.collect()
 });
 
-/// The type of what such a word names: a "bank" is an "organization".
+/// The entity type that a head noun stands for: a "bank" is an "organization".
 pub(super) fn head_of_kind(word: &str) -> Option<&'static str> {
     HEADS.get(word).copied()
 }
@@ -345,7 +344,7 @@ pub(super) const CONNECTORS: [&str; 21] = [
     "of", "the", "van", "von", "y",
 ];
 
-/// Whether a lower-case word says something by itself.
+/// Whether a lower-case word carries meaning by itself.
 pub(super) fn is_content(word: &str) -> bool {
     !FUNCTION.contains(word) && !FUNCTION_OTHER.contains(word)
 }

@@ -1,4 +1,4 @@
-//! Frequent words and character sequences, for text in which capitals show no names.
+//! Frequent words and character sequences, for text in which capitals do not mark names.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -10,13 +10,13 @@ use super::candidate::Mention;
 use super::sentence::{Gap, Role, Sentence, Shape, Token};
 use super::spot::{CALENDAR, COMMON, Span, is_content};
 
-/// Characters per term, where one writes a syllable or a word, and where one writes a sound.
+/// Characters per term, in scripts where one writes a syllable or a word, and in those where one writes a sound.
 const IDEOGRAPHS: RangeInclusive<usize> = 2..=6;
 const LETTERS: RangeInclusive<usize> = 4..=12;
 /// Characters that carry grammar in Chinese and Japanese; hiragana count as such too.
 const GRAMMAR: &str = "的了是在和与與也有我他她它你们們这這那不就都而及等个個以对對于於到说說要没沒很从從被把让讓吗嗎呢吧啊着之其所或但并並已更最因则則只还還再又";
 
-/// Words that may stand for what a chunk is about, from strict to lenient.
+/// Words that may serve as topics of a chunk, from strict to lenient.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Tier {
     Content,
@@ -24,8 +24,7 @@ enum Tier {
     Anything,
 }
 
-/// The mentions of at most `wanted` frequent terms, best first. Words that are part of a name already come
-/// last.
+/// The mentions of at most `wanted` frequent terms, best first. Words that are already part of a name come last.
 pub(super) fn frequent_terms(
     sentences: &[Sentence],
     named: &HashSet<(usize, usize)>,
@@ -76,7 +75,7 @@ fn is_term(token: &Token, role: Role, tier: Tier) -> bool {
     }
 }
 
-/// More often before less often, early before late.
+/// More frequent before less frequent, then in reading order.
 fn ranked<K: Ord>(found: HashMap<K, Vec<Mention>>) -> Vec<Vec<Mention>> {
     let mut ranked: Vec<(K, Vec<Mention>)> = found.into_iter().collect();
     let place = |mentions: &[Mention]| mentions.first().map(|mention| (mention.sentence, mention.span.first));
@@ -90,8 +89,8 @@ pub(super) fn unspaced_chars(sentences: &[Sentence]) -> usize {
     tokens.filter(|token| token.shape == Shape::Character).count()
 }
 
-/// The mentions of at most `wanted` character sequences that occur again and again; rare ones only if there
-/// are fewer than two others.
+/// The mentions of at most `wanted` character sequences that are repeated; rare ones only if there are fewer than
+/// two others.
 pub(super) fn frequent_sequences(
     sentences: &[Sentence],
     wanted: usize,
@@ -108,14 +107,14 @@ pub(super) fn frequent_sequences(
     Ok(chosen)
 }
 
-/// How many of the best sequences are looked at: overlaps rule most out, and a chunk without spaces has as many
+/// How many of the best sequences are considered: overlaps rule most out, and a chunk without spaces has as many
 /// sequences as characters, several times over.
 const CONSIDERED: usize = 4_000;
 
 const TOKEN_END: char = '\0';
 
-/// The characters of scripts without spaces, sorted by what follows them: equal sequences stand side by side, so that
-/// counting them takes memory for each character and not for each sequence.
+/// The characters of scripts without spaces, sorted by what follows them (a suffix array): equal sequences stand
+/// side by side, so counting them takes memory for each character and not for each sequence.
 struct Sequences {
     /// With [`TOKEN_END`] behind each, so that a character never equals the start of one with marks.
     text: String,
@@ -135,7 +134,7 @@ struct Spot {
     run_end: usize,
 }
 
-/// Equal sequences: a range of the sorted spots, how many characters they have, and what speaks for them.
+/// Equal sequences: a range of the sorted spots, their length in characters, and their score.
 struct Group {
     score: usize,
     /// The number of the first spot.
@@ -181,7 +180,7 @@ impl Sequences {
         }
     }
 
-    /// The longest sequence that begins here.
+    /// The longest sequence that begins at the spot.
     fn tail(&self, spot: usize) -> &str {
         let longest = *self.lengths(spot).end();
         self.slice(spot, longest.min(self.spots[spot].run_end - spot))
@@ -192,8 +191,8 @@ impl Sequences {
         &self.text[self.spots[spot].start..end]
     }
 
-    /// Picks sequences that occur at least `least` times by frequency times length, early ones first among equals, and
-    /// never a part of what is picked already or a whole around it.
+    /// Picks sequences that occur at least `least` times by frequency times length, early ones first among equals,
+    /// and never one that contains a picked one or is contained in it.
     fn choose(&self, least: usize, wanted: usize, turn: &Turn) -> Result<Vec<Vec<Mention>>, Stopped> {
         let mut chosen: Vec<(String, Vec<Mention>)> = Vec::new();
         for group in self.best(least, turn)? {
@@ -269,7 +268,7 @@ fn is_meaningful(token: &Token) -> bool {
     !('\u{3041}'..='\u{3096}').contains(&first) && !GRAMMAR.contains(first)
 }
 
-/// Whether one sequence ends as the other begins, for they are then two views of the same phrase.
+/// Whether one sequence ends as the other begins: then both show parts of the same phrase.
 fn shares_edge(a: &str, b: &str) -> bool {
     let edge = |a: &str, b: &str| {
         let tails = a.char_indices().skip(1).map(|(at, _)| &a[at..]);
@@ -285,7 +284,7 @@ mod tests {
     use super::*;
     use crate::extract::rules::sentence::sentences;
 
-    /// The obvious way: every sequence with all its mentions. Takes memory for each.
+    /// The naive way, to compare with: every sequence with all its mentions. Takes memory for each.
     fn counted(sentences: &[Sentence], least: usize) -> Vec<(String, Vec<Mention>)> {
         let mut found: HashMap<String, Vec<Mention>> = HashMap::new();
         for (number, sentence) in sentences.iter().enumerate() {

@@ -42,7 +42,7 @@ fn answers_give_the_records_that_lightrag_reads() {
     }
 }
 
-/// We order the ends and split the keywords when we read, LightRAG when it merges.
+/// We order the ends and split the keywords while reading, LightRAG while merging.
 fn canonical(relation: (String, String, String, String)) -> (String, String, Vec<String>, String) {
     let (one, other, keywords, description) = relation;
     let keywords = keywords.split(',').map(|keyword| keyword.trim().to_owned()).collect();

@@ -1,4 +1,4 @@
-//! Every chunk of some length must give a graph, whatever it is written in.
+//! Every chunk of some length must give a graph, in any language.
 
 use std::time::{Duration, Instant};
 

@@ -36,7 +36,7 @@ fn what_is_not_utf8_is_refused_at_its_first_bad_byte() {
     }
 }
 
-/// A parser would make a replacement character of it.
+/// A parser would turn it into a replacement character.
 #[test]
 fn a_stray_nul_is_dropped_like_other_control_characters() {
     let source = "Nora runs Fenn\0wick.\n\nPage 2\0\n\nTomas lives in Oslo, and works there.";

@@ -1,4 +1,4 @@
-//! What reading takes, measured from outside: each document in a process of its own.
+//! Peak memory of reading, measured from outside: each document in a process of its own.
 
 use std::process::Command;
 
@@ -10,11 +10,11 @@ use crate::text::{ChunkSize, Chunker};
 const UNIT: &str = "TENANTRY_TEST_UNIT";
 const FORMAT: &str = "TENANTRY_TEST_FORMAT";
 const BYTES: usize = 4 * 1024 * 1024;
-/// What is reserved for a document (`handlers/document_ingest.rs`): so much for each of its bytes, and for its tree.
+/// Memory reserved for a document (`handlers/document_ingest.rs`), in multiples of its size; the tree comes on top.
 const FACTOR: usize = 8;
 const TREE_BYTES: usize = 32 * 1024 * 1024;
 
-/// The largest memory this process ever had, in bytes.
+/// Peak memory of this process, in bytes.
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line for the peak");
@@ -27,7 +27,7 @@ fn peak() -> usize {
 fn one_document() {
     let (Ok(unit), Ok(format)) = (std::env::var(UNIT), std::env::var(FORMAT)) else { return };
     let chunker = Chunker::new(ChunkSize { tokens: 100, overlap: 50 }).expect("a possible size");
-    // The tokenizer's tables and the regular expression's caches are the process's, not the document's.
+    // The tokenizer's tables and the regular expression's caches belong to the process, not to the document.
     drop(chunker.chunks(&"warm - [a](b) 居 *c* ".repeat(20_000), &Turn::unlimited()));
     let document = unit.repeat(BYTES / unit.len());
     let before = peak();

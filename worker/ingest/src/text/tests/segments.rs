@@ -14,7 +14,7 @@ fn text(source: &str) -> String {
     read("text/markdown", source).text
 }
 
-/// As if the document had been parsed at once.
+/// Parsed as one segment.
 fn whole(source: &str) -> String {
     let turn = Turn::unlimited();
     let mut blocks = BlockWriter::new(&turn);
@@ -22,7 +22,7 @@ fn whole(source: &str) -> String {
     blocks.finish().0.trim().to_owned()
 }
 
-/// Shows where two long texts part.
+/// Shows where two long texts differ.
 fn assert_same(source: &str) {
     let (expected, found) = (whole(source), text(source));
     let same = expected.bytes().zip(found.bytes()).take_while(|(a, b)| a == b).count();
@@ -34,7 +34,7 @@ fn assert_same(source: &str) {
     assert!(expected == found, "at {same}:\n{:?}\n{:?}", around(&expected), around(&found));
 }
 
-/// Enough of a unit for several windows.
+/// Repeats a unit until it fills several windows.
 fn long(unit: impl Fn(usize) -> String) -> String {
     let mut source = String::new();
     for number in 0.. {
@@ -101,7 +101,7 @@ fn one_block_longer_than_a_window_keeps_its_form() {
     assert_same(&format!("[a]: b\n\n```\n{}```\nAfter\n", long(|n| format!("line {n}\n"))));
 }
 
-/// What is cut inside is read as text, all of it.
+/// Blocks that are cut inside keep all their text.
 #[test]
 fn hostile_blocks_lose_no_word() {
     let units = [
@@ -149,7 +149,7 @@ fn block() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Padding moves the seams about.
+    /// Padding shifts the seams.
     #[test]
     fn any_mixture_of_blocks_is_the_same_in_segments(
         blocks in prop::collection::vec(block(), 60..120),

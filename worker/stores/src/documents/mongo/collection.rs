@@ -1,4 +1,4 @@
-//! The connection to the server, and a collection as one tenant sees it.
+//! The connection to the server, and collections restricted to one tenant.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ use crate::ports::StoreResult;
 const MONGO_URL: &str = "MONGO_URL";
 /// The database, when the URL names none.
 const DATABASE: &str = "tenantry";
-/// Connections of one process.
+/// Connections per process.
 const CONNECTIONS_MAX: u32 = 16;
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// What the driver says of a server, without its picture of the whole cluster.
+/// A driver's error without its description of the whole cluster.
 fn plain(error: &mongodb::error::Error) -> String {
     let text = match &*error.kind {
         ErrorKind::InvalidArgument { message, .. } | ErrorKind::ServerSelection { message, .. } => {
@@ -37,7 +37,7 @@ fn plain(error: &mongodb::error::Error) -> String {
     io[..end].split(" (os error").next().unwrap_or(io).trim().to_owned()
 }
 
-/// The server of texts and extractions.
+/// The MongoDB server with texts and extractions.
 #[derive(Clone)]
 pub(crate) struct Mongo {
     database: Database,
@@ -89,19 +89,19 @@ impl Mongo {
         }
     }
 
-    /// The documents of one tenant in a collection.
+    /// A collection, restricted to the documents of one tenant.
     pub(super) fn tenant(&self, name: &'static str, tenant: &TenantId) -> TenantCollection {
         TenantCollection::new(self.database.clone(), name, tenant.clone())
     }
 }
 
-/// Documents written in one command.
+/// Documents per write command.
 const BATCH: usize = 200;
-/// How often an upsert is tried when another one of the same document gets in its way.
+/// Attempts at an upsert that races with another one of the same document.
 const ATTEMPTS: u32 = 5;
 
-/// The documents of one tenant. `tenant_id` is put into every filter and every document here and nowhere
-/// else.
+/// A collection, restricted to one tenant's documents: `tenant_id` is added to every filter and every document here
+/// and nowhere else.
 pub(super) struct TenantCollection {
     database: Database,
     collection: Collection<Document>,
@@ -118,7 +118,7 @@ impl TenantCollection {
         filter
     }
 
-    /// The key of the document at `path` below the tenant. Ids contain no slash.
+    /// The `_id` of the document at `path` below the tenant. Ids contain no slash.
     fn key(&self, path: &str) -> String {
         format!("{}/{path}", self.tenant)
     }
@@ -135,7 +135,7 @@ impl TenantCollection {
         Ok(self.scoped(document))
     }
 
-    /// Makes the index on `tenant_id` and `fields`, and with it the collection.
+    /// Creates the index on `tenant_id` and `fields`, and with it the collection.
     pub(super) async fn provision(&self, operation: &'static str, fields: &[&str]) -> StoreResult<()> {
         let mut keys = doc! { "tenant_id": 1 };
         keys.extend(fields.iter().map(|field| ((*field).to_owned(), Bson::Int32(1))));
@@ -146,7 +146,7 @@ impl TenantCollection {
         }
     }
 
-    /// Stores each value under its path, in place of what was there: one command for many.
+    /// Stores each value under its path, replacing earlier ones, in one command for many.
     pub(super) async fn put_all<T: Serialize>(
         &self,
         operation: &'static str,
@@ -171,14 +171,14 @@ impl TenantCollection {
             let answer = self.database.run_command(command).await.map_err(fault(operation))?;
             match write_error(&answer) {
                 None => return Ok(()),
-                // Another upsert was faster; the next attempt finds what it made.
+                // A concurrent upsert inserted first; the next attempt updates its document.
                 Some(DUPLICATE_KEY) if attempt < ATTEMPTS => attempt += 1,
                 Some(code) => return Err(refused(operation, code)),
             }
         }
     }
 
-    /// Stores a value under its path and returns what was there.
+    /// Stores a value under its path and returns the previous one.
     pub(super) async fn swap<T: Serialize + DeserializeOwned>(
         &self,
         operation: &'static str,
@@ -210,8 +210,8 @@ impl TenantCollection {
         found.map(|document| read(operation, document)).transpose()
     }
 
-    /// The values that a filter lets through, sorted by `by`, at most `fetch` of them in one message:
-    /// `FerretDB` does not count bytes and would send more than the protocol allows.
+    /// The values that match a filter, sorted by `by`, at most `fetch` of them in one message: `FerretDB` does not
+    /// count bytes and would send more than the protocol allows.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         operation: &'static str,
@@ -229,7 +229,7 @@ impl TenantCollection {
         Ok(values)
     }
 
-    /// Removes what a filter lets through.
+    /// Deletes what matches a filter.
     pub(super) async fn delete(&self, operation: &'static str, filter: Document) -> StoreResult<()> {
         self.collection.delete_many(self.scoped(filter)).await.map(drop).map_err(fault(operation))
     }
@@ -240,14 +240,14 @@ fn read<T: DeserializeOwned>(operation: &'static str, document: Document) -> Sto
         .map_err(|error| StoreError::permanent(operation, error))
 }
 
-/// The code of the first error in the answer to a write command. The driver looks for them only in its own
-/// writes.
+/// The code of the first error in the reply to a write command. The driver checks only the replies to its own write
+/// methods.
 fn write_error(answer: &Document) -> Option<i32> {
     let errors = answer.get_array("writeErrors").ok()?;
     errors.first().and_then(Bson::as_document).and_then(|error| error.get_i32("code").ok())
 }
 
-/// The server refused a write, without its message, which quotes the data.
+/// A write that the server rejected, without its message, which quotes the data.
 #[derive(Debug, thiserror::Error)]
 #[error("the server answered code {0}")]
 struct Refused(i32);
@@ -256,12 +256,11 @@ fn refused(operation: &'static str, code: i32) -> StoreError {
     StoreError::of(code_kind(code), operation, Refused(code))
 }
 
-/// Two tried to make the same document, index or collection at the same time: for the second one it is there
-/// now.
+/// A concurrent write created the same document, index or collection first: it exists now.
 pub(super) const DUPLICATE_KEY: i32 = 11_000;
 const NAMESPACE_EXISTS: i32 = 48;
 
-/// A failure in `operation`.
+/// Converts an error of the driver in `operation`.
 pub(super) fn fault(operation: &'static str) -> impl Fn(Error) -> StoreError {
     move |error| StoreError::of(kind(&error), operation, error)
 }
@@ -284,15 +283,15 @@ fn kind(error: &Error) -> FaultKind {
     }
 }
 
-/// The server's codes.
+/// What a server's error code says about a retry.
 pub(super) fn code_kind(code: i32) -> FaultKind {
     match code {
-        // No server answers there, no primary, starting, stopping, stepping down, not let in, no majority, no room
-        // on the disk, more than the plan of a hosted cluster has room for.
+        // No server at the address, no primary, starting, stopping, stepping down, authentication refused, no
+        // majority, no space on the disk or in the plan of a hosted cluster.
         6 | 7 | 13 | 18 | 89 | 91 | 100 | 133 | 134 | 189 | 8_000 | 9_001 | 10_107 | 11_600 | 11_602
         | 13_435 | 13_436 | 14_031 => FaultKind::Unavailable,
-        // Lost races and elections, timeouts, cursors and sessions that ended; 1 is what `FerretDB` says of
-        // everything that its own database refused.
+        // Lost races and elections, timeouts, cursors and sessions that ended; 1 is what `FerretDB` returns for
+        // everything that its own database rejected.
         1 | 24 | 43 | 50 | 64 | 112 | 117 | 146 | 225 | 251 | 262 | 290 | DUPLICATE_KEY => {
             FaultKind::Transient
         }
@@ -300,7 +299,7 @@ pub(super) fn code_kind(code: i32) -> FaultKind {
     }
 }
 
-/// Whether the thing that was to be made is there already.
+/// Whether the object to be created exists already.
 pub(super) fn exists_already(error: &Error) -> bool {
     matches!(error_code(error), Some(NAMESPACE_EXISTS | DUPLICATE_KEY))
 }

@@ -1,4 +1,4 @@
-//! MongoDB, or what speaks its protocol: texts of documents, and what was extracted from them.
+//! MongoDB, or a server with its protocol: texts of documents, and what was extracted from them.
 //!
 //! All tenants share the collections. A [`TenantCollection`](TenantCollection) adds `tenant_id`
 //! to every filter and every document. No transactions and no arrays inside arrays, so that `FerretDB` will
@@ -24,7 +24,7 @@ use crate::scoped::Scope;
 
 pub(crate) use collection::Mongo;
 
-/// Makes the documents of one tenant.
+/// Creates the documents port of one tenant.
 pub(crate) struct MongoDocuments {
     mongo: Mongo,
 }
@@ -52,7 +52,7 @@ impl TenantDocuments {
         Parsed { heads: collection(PARSED), parts: collection(PARTS) }
     }
 
-    /// Removes what a filter lets through, of every kind.
+    /// Deletes what matches a filter, from all collections.
     async fn forget(&self, operation: &'static str, filter: &Document) -> StoreResult<()> {
         for name in [PARSED, PARTS, EXTRACTIONS] {
             let collection = self.mongo.tenant(name, &self.tenant);
@@ -129,7 +129,7 @@ impl Documents for TenantDocuments {
 const PARSED: &str = "parsed";
 /// The name of the collection of parts.
 const PARTS: &str = "parsed_parts";
-/// What the indexes of both cover beside the tenant.
+/// Fields of the index of both, after the tenant.
 const PARSED_INDEX: [&str; 2] = ["kb_id", "document_id"];
 
 const PUT: &str = "documents.parsed_put";
@@ -137,9 +137,9 @@ const GET: &str = "documents.parsed";
 const FORGET: &str = "documents.parsed_forget";
 /// The longest piece of text in one document.
 const PART_BYTES: usize = 4 * 1024 * 1024;
-/// Parts that come in one message, which may have 48 MB.
+/// Parts per message, which is limited to 48 MB.
 const PARTS_FETCHED: u32 = 8;
-/// How often a text is read when it is being replaced meanwhile.
+/// Attempts at reading a text that is being replaced meanwhile.
 const ATTEMPTS: u32 = 5;
 
 #[derive(Serialize, Deserialize)]
@@ -150,9 +150,9 @@ struct Head {
     title: Option<String>,
     /// The text, unless it is in parts.
     text: String,
-    /// How many parts there are.
+    /// Number of parts.
     parts: u32,
-    /// Which parts: those of this put.
+    /// Id of the put that wrote the parts.
     put: String,
 }
 
@@ -207,7 +207,7 @@ impl Parsed {
         self.parts_forget(&head, before).await
     }
 
-    /// Removes the parts of the put before this one, and what puts of older revisions left behind when they
+    /// Removes the parts of the previous put, and those that puts of older revisions left behind when their process
     /// died.
     async fn parts_forget(&self, head: &Head, before: Option<Head>) -> StoreResult<()> {
         let before = before.filter(|before| before.parts > 0);
@@ -230,7 +230,7 @@ impl Parsed {
         }
     }
 
-    /// The head first, which is what makes the text visible.
+    /// Deletes the head first, because it makes the text visible.
     async fn forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()> {
         let filter = doc! { "kb_id": kb.as_str(), "document_id": id.as_str() };
         self.heads.delete(FORGET, filter.clone()).await?;
@@ -249,7 +249,7 @@ impl Parsed {
         Err(StoreError::transient(GET, "the text is being replaced again and again"))
     }
 
-    /// The text of a head; `None` when its parts are gone because the next put is done with it.
+    /// The text of a head; `None` when its parts are gone because a later put has removed them.
     async fn text(&self, head: &Head) -> StoreResult<Option<String>> {
         if head.parts == 0 {
             return Ok(Some(head.text.clone()));
@@ -280,10 +280,10 @@ fn cut(text: &str, size: usize) -> Vec<&str> {
 
 /// The name of the collection.
 const EXTRACTIONS: &str = "extractions";
-/// What its index covers beside the tenant.
+/// Fields of its index, after the tenant.
 const EXTRACTIONS_INDEX: [&str; 4] = ["kb_id", "document_id", "revision", "order"];
 
-/// Extractions that come in one message: of one chunk each, some kilobytes.
+/// Extractions per message: each of one chunk, some kilobytes.
 const FETCHED: u32 = 200;
 
 #[derive(Serialize, Deserialize)]

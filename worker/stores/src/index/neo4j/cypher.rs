@@ -1,16 +1,15 @@
-//! Query text that cannot forget the tenant.
+//! Cypher query texts, checked at compile time to filter by tenant.
 
 use jobs::tenant::TenantId;
 use neo4rs::Query;
 
 use crate::model::WorkspaceId;
 
-/// The text of a query that names `$tenant_id`. Made by [`tenant_cypher!`](crate::tenant_cypher), checked at
-/// compile time.
+/// A query text that names `$tenant_id`. Made by [`tenant_cypher!`](crate::tenant_cypher), checked at compile time.
 #[derive(Debug, Clone, Copy)]
 pub struct TenantCypher(&'static str);
 
-/// Where the label of the workspace goes.
+/// Placeholder for the label of the workspace.
 const LABEL: &str = "{workspace}";
 
 impl TenantCypher {
@@ -31,7 +30,7 @@ impl TenantCypher {
     }
 }
 
-/// Whether `text` contains `word`, and not as the beginning of a longer one.
+/// Whether `text` contains `word` as a whole word, and not as the beginning of a longer one.
 const fn mentions(text: &str, word: &str) -> bool {
     let (text, word) = (text.as_bytes(), word.as_bytes());
     let mut start = 0;

@@ -1,4 +1,4 @@
-//! What is written to and read from the graph of a knowledge base.
+//! Reads and writes the graph of a knowledge base.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,16 +21,17 @@ use crate::ports::StoreResult;
 use crate::{page, tenant_cypher};
 
 const PROVISION: &str = "graph.provision";
-/// Neo4j answers before it can make constraints, and two that make one at once get in each other's way.
+/// Attempts at creating a constraint: Neo4j accepts queries before it can create constraints, and two concurrent
+/// attempts conflict.
 const ATTEMPTS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Neo4j {
-    /// Makes names unique in the workspace. It has to come before `LightRAG` opens the workspace: `LightRAG`
-    /// makes a plain index, beside which the constraint cannot be made any more, and without it concurrent
-    /// merges make doubles.
+    /// Creates the uniqueness constraint on names in the workspace. It has to come before `LightRAG` opens the
+    /// workspace: `LightRAG` creates a plain index, beside which the constraint cannot be created any more, and
+    /// without it concurrent merges create duplicates.
     pub(crate) async fn provision(&self, workspace: &WorkspaceId) -> StoreResult<()> {
-        // DDL takes no parameters and names no tenant's data: the label is all there is.
+        // DDL takes no parameters, and names no tenant's data but the label.
         let text = format!(
             "CREATE CONSTRAINT `{workspace}_entity_id` IF NOT EXISTS \
              FOR (n:`{workspace}`) REQUIRE n.entity_id IS UNIQUE"
@@ -81,7 +82,7 @@ const RELATIONS_PAGE: TenantCypher = tenant_cypher!(
 );
 
 impl Neo4j {
-    /// How many entities and relations there are.
+    /// Number of entities and relations.
     pub(crate) async fn counts(&self, tenant: &TenantId, workspace: &WorkspaceId) -> StoreResult<(u64, u64)> {
         let mut totals = [0; 2];
         for (total, cypher) in totals.iter_mut().zip([ENTITIES_COUNT, RELATIONS_COUNT]) {
@@ -129,7 +130,7 @@ fn unreadable(operation: &'static str) -> impl Fn(neo4rs::DeError) -> StoreError
     move |error| StoreError::permanent(operation, error)
 }
 
-/// Rows of one UNWIND.
+/// Rows per UNWIND.
 const BATCH: usize = 1_000;
 
 const ENTITIES_PUT: TenantCypher = tenant_cypher!(
@@ -164,12 +165,12 @@ const ENTITIES_DELETE: TenantCypher = tenant_cypher!(
 type Row = HashMap<&'static str, BoltType>;
 
 impl Neo4j {
-    /// Makes the graph agree with `change`, unless it would then have more than `limits` allow, and commits `tx`, which
+    /// Applies `change` to the graph, unless it would then have more than `limits` allow, and commits `tx`, which
     /// holds the mention log and its locks.
     ///
-    /// Log and graph change together as far as two servers can: the graph is written while PostgreSQL holds the locks,
-    /// and the log is committed last. If that commit fails the graph is ahead of the log, until the same call is made
-    /// again: it derives everything anew that it touches.
+    /// Log and graph change together as far as two servers can: the graph is written while PostgreSQL holds the
+    /// locks, and the log is committed last. If that commit fails, the graph is ahead of the log until the call is
+    /// repeated, which derives everything anew that it touches.
     pub(crate) async fn apply_and_commit(
         self: &Arc<Self>,
         tenant: &TenantId,
@@ -181,8 +182,8 @@ impl Neo4j {
         if let Some(over) = self.refused(tenant, &kb.workspace, &change, limits).await? {
             return Ok(Err(over));
         }
-        // A caller that gives up from here on leaves a task behind that keeps the locks to its end: Neo4j would carry
-        // out the statement that it has already, and do it after whatever the next attempt writes.
+        // A spawned task, so that a caller that is dropped from here on leaves the locks held until the end: Neo4j
+        // would still carry out the statement that it has received, after whatever a next attempt writes.
         let (neo4j, tenant, kb) = (Arc::clone(self), tenant.clone(), kb.clone());
         let write = tokio::spawn(async move {
             neo4j.apply(&tenant, &kb, &change, now_s).await?;
@@ -191,8 +192,7 @@ impl Neo4j {
         write.await.unwrap_or_else(|error| Err(StoreError::transient("index.graph_replace", error)))
     }
 
-    /// Makes the graph of a knowledge base agree with `change`, in one transaction. `now_s` is the time in
-    /// seconds.
+    /// Applies `change` to the graph of a knowledge base, in one transaction. `now_s` is the time in seconds.
     pub(crate) async fn apply(
         &self,
         tenant: &TenantId,
@@ -253,8 +253,8 @@ fn pair(source: &str, target: &str) -> Row {
 
 const ROOM: &str = "graph.room";
 
-/// A workspace belongs to one knowledge base of one tenant, so that whatever bears its label is counted, which
-/// the server answers without visiting a node.
+/// A workspace belongs to one knowledge base of one tenant, so all nodes with its label are counted, which the
+/// server answers without visiting a node.
 const NODES: TenantCypher =
     tenant_cypher!("MATCH (n:{workspace}) WITH count(n) AS total WHERE $tenant_id <> '' RETURN total");
 
@@ -274,8 +274,8 @@ const EDGES_KNOWN: TenantCypher = tenant_cypher!(
 );
 
 impl Neo4j {
-    /// What stands against `change`. Documents that are built at the same moment are not seen: together they can
-    /// pass the limit by what they add.
+    /// The quota that `change` would exceed. Concurrent builds of other documents are not seen, so together they
+    /// can exceed a limit by what they add.
     pub(crate) async fn refused(
         &self,
         tenant: &TenantId,
@@ -288,7 +288,7 @@ impl Neo4j {
         if let Some(maximum) = limits.maximum(Quota::EntitiesPerKb) {
             before.entities = self.total(NODES, tenant, workspace, Vec::new()).await?;
             after.entities = before.entities + count(change.entities.len());
-            // Whether they are known is asked only where it matters.
+            // Whether the keys are new is asked only where it matters.
             if after.entities > maximum {
                 let name = |name: &str| Row::from([("name", name.into())]);
                 let rows = change.entities.iter().map(|entity| name(&entity.name)).collect();
@@ -332,14 +332,15 @@ fn count(length: usize) -> u64 {
 
 const FORGET: &str = "graph.forget";
 
-/// Some nodes at a time, with their edges: one transaction over a large graph takes more memory than Neo4j gives.
+/// Deletes some nodes at a time, with their edges: one transaction over a large graph takes more memory than Neo4j
+/// gives.
 const NODES_DELETE: TenantCypher = tenant_cypher!(
     "MATCH (n:{workspace}) WHERE n.tenant_id = $tenant_id WITH n LIMIT 5000 \
      DETACH DELETE n RETURN count(*) AS gone"
 );
 
 impl Neo4j {
-    /// Removes a workspace's nodes and edges, and the constraint that was made for it.
+    /// Removes a workspace's nodes and edges, and its constraint.
     pub(crate) async fn forget(&self, tenant: &TenantId, workspace: &WorkspaceId) -> StoreResult<()> {
         loop {
             let rows = self.read(FORGET, NODES_DELETE.query(tenant, workspace)).await?;
@@ -351,7 +352,7 @@ impl Neo4j {
                 break;
             }
         }
-        // DDL takes no parameters and names no tenant's data: the label is all there is.
+        // DDL takes no parameters, and names no tenant's data but the label.
         let text = format!("DROP CONSTRAINT `{workspace}_entity_id` IF EXISTS");
         self.write(FORGET, BULK, vec![Query::new(text)]).await
     }

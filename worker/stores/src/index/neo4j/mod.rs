@@ -1,7 +1,7 @@
 //! Neo4j: entities and relations as `LightRAG` reads them.
 //!
 //! The label of a node is its knowledge base's workspace id and nothing else; `tenant_id` and `kb_id` are
-//! properties that `LightRAG` ignores. No query runs without `$tenant_id` in its text: see
+//! properties that `LightRAG` ignores. Every query text has to contain `$tenant_id`: see
 //! [`tenant_cypher!`](crate::tenant_cypher).
 
 mod cypher;
@@ -24,17 +24,17 @@ use crate::ports::StoreResult;
 pub use cypher::TenantCypher;
 
 const NEO4J_URL: &str = "NEO4J_URL";
-/// Connections of one process: as many as may talk to PostgreSQL at the same time.
+/// Connections per process: as many as to PostgreSQL.
 const CONNECTIONS_MAX: usize = 16;
-/// Rows that come in one message.
+/// Rows per message.
 const FETCH_ROWS: usize = 1_000;
 
-/// The graph server.
+/// The Neo4j server.
 ///
-/// neo4rs 0.8 knows no deadlines, and when a caller gives up half-way it puts the connection back into its
-/// pool with answers still to come. Whoever gets that connection next would read them as their own, and they
-/// may be another tenant's. So a transaction that does not end in an orderly way costs the pool: its idle
-/// connections are closed, and those in use when they come back.
+/// neo4rs 0.8 has no deadlines, and when a caller is dropped half-way it returns the connection to its pool with
+/// replies still to come. The next caller would read those as its own, and they may be another tenant's. So a
+/// transaction that does not end in an orderly way discards the pool: its idle connections are closed at once, and
+/// those in use when they are returned.
 pub(crate) struct Neo4j {
     uri: String,
     user: String,
@@ -48,7 +48,7 @@ struct Pool {
     generation: u64,
 }
 
-/// Gives up a generation of the pool unless told that all ended well.
+/// Discards the pool of this generation when dropped, unless the transaction ended in an orderly way.
 struct Guard<'a> {
     neo4j: &'a Neo4j,
     generation: u64,
@@ -64,10 +64,10 @@ impl Drop for Guard<'_> {
 }
 
 impl Neo4j {
-    /// Reads the URL; connections are made when they are needed.
+    /// Parses the URL; connections are made on demand.
     ///
     /// # Errors
-    /// When the URL cannot be read.
+    /// When the URL cannot be parsed.
     pub(crate) fn new(url: &SecretString) -> Result<Self, InvalidStores> {
         let text = url.expose_secret();
         let problem = || InvalidStores::Setting {
@@ -89,10 +89,9 @@ impl Neo4j {
         })
     }
 
-    /// Whether the server answers.
+    /// Checks that the server answers.
     ///
-    /// # Errors
-    /// When it does not, or does not accept the credentials.
+    /// When it does not answer, or does not accept the credentials.
     pub(crate) async fn answers(&self) -> Result<(), InvalidStores> {
         let answer = self.read("graph.ping", Query::new("RETURN 1 AS one".into())).await;
         answer.map(drop).map_err(|error| {
@@ -108,12 +107,12 @@ impl Neo4j {
         })
     }
 
-    /// The rows of a query.
+    /// Runs a query and returns its rows.
     async fn read(&self, operation: &'static str, query: Query) -> StoreResult<Vec<Row>> {
         self.transact(operation, CALL, Vec::new(), Some(query)).await
     }
 
-    /// Runs queries for their effect: all of them or none.
+    /// Runs queries in one transaction: all of them take effect or none.
     async fn write(&self, operation: &'static str, limit: Duration, queries: Vec<Query>) -> StoreResult<()> {
         self.transact(operation, limit, queries, None).await.map(drop)
     }
@@ -129,7 +128,7 @@ impl Neo4j {
         loop {
             let (graph, generation) = self.pool().await.map_err(fault(operation))?;
             let mut work = Box::pin(self.talk(&graph, generation, &writes, read.as_ref()));
-            // Declared after `work`: on every way out the pool is given up before `work` returns its
+            // Declared after `work`, so that on every path the pool is discarded before `work` returns its
             // connection.
             let mut guard = Guard { neo4j: self, generation, orderly: false };
             let Ok(done) = timeout_at(deadline, &mut work).await else {
@@ -143,8 +142,8 @@ impl Neo4j {
         }
     }
 
-    /// One transaction; nothing when the pool was given up meanwhile: then the connection may be the very one
-    /// that it was given up for, and nothing that was read from it counts.
+    /// Runs one transaction; `None` when the pool was discarded meanwhile: the connection may be the very one that
+    /// caused it, so nothing that was read from it may be used.
     async fn talk(
         &self,
         graph: &Graph,
@@ -180,7 +179,7 @@ impl Neo4j {
             .max_connections(CONNECTIONS_MAX)
             .fetch_size(FETCH_ROWS)
             .build()?;
-        // Connects to nothing yet.
+        // Makes no connection yet.
         let graph = Graph::connect(config).await?;
         let mut pool = self.lock();
         let graph = pool.graph.get_or_insert(graph).clone();
@@ -216,7 +215,7 @@ async fn exchange(txn: &mut Txn, writes: &[Query], read: Option<&Query>) -> neo4
     Ok(rows)
 }
 
-/// What Neo4j answered, without its message, which quotes the data.
+/// Neo4j's error, without its message, which quotes the data.
 #[derive(Debug, thiserror::Error)]
 #[error("Neo4j answered {code}")]
 struct Refused {
@@ -229,11 +228,11 @@ impl Refused {
     }
 }
 
-/// A failure in `operation`.
+/// Converts an error of the driver in `operation`.
 fn fault(operation: &'static str) -> impl Fn(Error) -> StoreError {
     move |error| match error {
         Error::Neo4j(refusal) => refused(operation, refusal.code()),
-        // The driver wraps a refusal of BEGIN, PULL and COMMIT into a text.
+        // The driver turns errors of BEGIN, PULL and COMMIT into a text.
         Error::UnexpectedMessage(text) => match code_in(&text) {
             Some(code) => refused(operation, code),
             None => StoreError::of(FaultKind::Transient, operation, Refused::new("something out of turn")),
@@ -253,10 +252,10 @@ fn refused(operation: &'static str, code: &str) -> StoreError {
     StoreError::of(code_kind(code), operation, Refused::new(code))
 }
 
-/// `Neo.Classification.Category.Title`: single codes first, then classifications.
+/// What a code `Neo.Classification.Category.Title` says about a retry: single codes first, then classifications.
 fn code_kind(code: &str) -> FaultKind {
     const UNAVAILABLE: [&str; 17] = [
-        // Not the leader, read-only (a full disk makes it so), not there yet.
+        // Not the leader, read-only (also because of a full disk), not available yet.
         "Neo.ClientError.Cluster.NotALeader",
         "Neo.ClientError.General.ForbiddenOnReadOnlyDatabase",
         "Neo.ClientError.General.WriteOnReadOnlyAccessDatabase",
@@ -266,11 +265,11 @@ fn code_kind(code: &str) -> FaultKind {
         "Neo.TransientError.General.DatabaseUnavailable",
         "Neo.TransientError.Database.DatabaseUnavailable",
         "Neo.TransientError.Request.NoThreadsAvailable",
-        // Nothing can be written down.
+        // Nothing can be written.
         "Neo.DatabaseError.Transaction.TransactionStartFailed",
         "Neo.DatabaseError.Transaction.TransactionCommitFailed",
         "Neo.DatabaseError.Transaction.TransactionLogError",
-        // Not let in.
+        // Authentication or authorisation refused.
         "Neo.ClientError.Security.Unauthorized",
         "Neo.ClientError.Security.AuthenticationRateLimit",
         "Neo.ClientError.Security.AuthorizationExpired",
@@ -284,7 +283,7 @@ fn code_kind(code: &str) -> FaultKind {
         "Neo.ClientError.Transaction.LockClientStopped",
         "Neo.ClientError.Transaction.TransactionNotFound",
     ];
-    // The store is damaged: no other try can help.
+    // The store is damaged, so a retry cannot help.
     const DAMAGED: [&str; 3] = [
         "Neo.DatabaseError.General.StorageDamageDetected",
         "Neo.DatabaseError.General.IndexCorruptionDetected",
@@ -323,9 +322,9 @@ mod bolt_tests {
         assert!(Neo4j::new(&"host:7687".to_owned().into()).is_err());
     }
 
-    /// A server that takes connections and never says a word.
+    /// A server that accepts connections and never answers.
     #[tokio::test]
-    async fn whoever_gives_up_closes_the_pool() {
+    async fn a_caller_that_gives_up_closes_the_pool() {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("bolt://{}", silent.local_addr().unwrap());
         let neo4j = Neo4j::new(&url.into()).unwrap();
