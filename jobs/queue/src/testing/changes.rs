@@ -125,7 +125,7 @@ impl State {
         true
     }
 
-    /// Takes a job out of the list that it waits in.
+    /// Removes a job from its list.
     pub(super) fn take_out_of_line(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let (name, key) = (job.tenant.clone(), (job.lane.clone(), job.priority.level()));
@@ -148,7 +148,7 @@ impl State {
         let verdict = &finish.verdict;
         let discarded = matches!(verdict, Verdict::Discarded { .. });
         if stop.is_wanted() && (discarded || !verdict.is_final()) {
-            // What was cancelled meanwhile does not come back, nor is it kept.
+            // A job cancelled meanwhile is not retried, and not kept as a dead letter.
             self.called_off(tenant, id, now_ms);
         } else if verdict.is_final() {
             self.ends(tenant, id, verdict, now_ms);

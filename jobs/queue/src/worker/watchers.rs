@@ -19,7 +19,7 @@ pub(super) const POLL: Duration = Duration::from_millis(1_500);
 /// What a watcher has to wait for in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Nothing: it asks by itself.
+    /// Nothing: the feeder fetches by itself.
     Nothing,
     /// When there may be work in one of these lanes.
     Work { lanes: Vec<u64> },
@@ -77,13 +77,13 @@ impl Watchers {
         self.hungry.send_if_modified(|was| std::mem::replace(was, hungry) != hungry);
     }
 
-    /// Shards where something happened since the last call.
+    /// Shards with a wake-up since the last call.
     pub(super) fn rung(&self) -> impl Iterator<Item = u16> + '_ {
         let rung = |(bell, shard): (&AtomicBool, u16)| bell.swap(false, Ordering::AcqRel).then_some(shard);
         self.bells.rung.iter().zip(0..).filter_map(rung)
     }
 
-    /// Waits until something happens in a shard, or did since the last wait.
+    /// Waits for a wake-up of any shard; returns at once if there was one since the last wait.
     pub(super) async fn any(&self) {
         self.bells.any.notified().await;
     }
