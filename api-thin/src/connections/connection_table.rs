@@ -51,7 +51,7 @@ impl Connections {
         self.table().enter(address, is_proxy)
     }
 
-    /// Closes the connection that matters least, if there is one.
+    /// Closes the least valuable connection, if there is one.
     pub(super) fn make_room(&self) {
         self.table().make_room();
     }
@@ -76,14 +76,14 @@ impl Connections {
     }
 }
 
-/// Numbered in the order in which they were made.
+/// Numbered in the order of their creation.
 pub(super) type ConnectionId = u64;
 
 /// The entry of one connection in the table; dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) id: ConnectionId,
-    /// Says that the connection is to be closed at once.
+    /// Fires when the connection has to close at once.
     pub(super) close: Arc<Notify>,
 }
 

@@ -88,7 +88,7 @@ pub(super) async fn everything(
     Ok(Answer::new(CancelReport { cancelled, stopping, more: None }))
 }
 
-/// What became of a job that was to be cancelled.
+/// The result of cancelling one job.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CancelledJob {
     job_id: JobId,
