@@ -102,7 +102,7 @@ impl Queue {
         Ok(CancelReport { cancelled, stopping })
     }
 
-    /// Calls a group off: its continuation and every member that has not ended. The number of those members;
+    /// Cancels a group: its continuation and every member that has not ended. The number of those members;
     /// `None` when there is no such group, because it was closed or never opened.
     ///
     /// # Errors

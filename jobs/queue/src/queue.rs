@@ -1,4 +1,4 @@
-//! The queue, as its users see it: connecting, calling its functions, and what workers say of themselves.
+//! The public queue: connecting, calling its Redis functions, and workers' heartbeats.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

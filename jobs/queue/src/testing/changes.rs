@@ -356,7 +356,7 @@ impl State {
         }
     }
 
-    /// Calls a group off: its continuation, every member that has not ended, and the groups that members wait
+    /// Cancels a group: its continuation, every member that has not ended, and the groups that members wait
     /// for. How many members there were.
     pub(super) fn cancel_group(&mut self, name: &PartitionId, group: GroupId, now_ms: i64) -> Option<u64> {
         let tenant = self.tenant(name);
