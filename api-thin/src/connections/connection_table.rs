@@ -154,7 +154,7 @@ impl Table {
         Some(Place { id, close })
     }
 
-    /// Closes the oldest stranger of the largest crowd, or else the connection that rests longest.
+    /// Closes the oldest stranger of the source with the most strangers, or else the longest idle connection.
     fn make_room(&mut self) -> bool {
         let stranger = self.crowds.last().map(|(_, Reverse(oldest), _)| *oldest);
         let victim = stranger.or_else(|| self.resting.first().map(|(_, id)| *id));

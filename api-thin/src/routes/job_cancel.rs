@@ -106,7 +106,7 @@ enum Outcome {
     Cancelled,
     /// It runs and received a stop signal.
     Stopping,
-    /// It is a dead letter or in quarantine: throw it away there.
+    /// It is a dead letter or in quarantine: purge it there.
     Kept,
     /// It had ended already.
     Ended,
