@@ -40,7 +40,7 @@ impl<T: Serialize, const STATUS: u16> Answer<T, STATUS> {
 }
 
 impl<T, const STATUS: u16> Answer<T, STATUS> {
-    /// The answer that was given before.
+    /// The stored answer to an earlier request with the same key.
     #[must_use]
     pub fn again(earlier: Replay) -> Self {
         let status = StatusCode::from_u16(earlier.status).unwrap_or(StatusCode::ACCEPTED);
@@ -77,7 +77,7 @@ pub(crate) fn job_location(tenant: &TenantId, job: JobId) -> String {
     format!("/api/v1/tenants/{tenant}/jobs/{job}")
 }
 
-/// An answer that shows a thing, with the thing's revision as its `ETag`.
+/// An answer with a resource, whose revision is its `ETag`.
 pub(crate) struct Versioned<T> {
     pub(crate) revision: u64,
     pub(crate) body: T,
@@ -92,7 +92,7 @@ impl<T: Serialize> IntoResponse for Versioned<T> {
     }
 }
 
-/// The answer to a request that made a thing.
+/// The answer to a request that created a resource.
 pub(crate) struct Created<T> {
     /// The `Location` header: the URL of the new resource.
     pub(crate) location: String,

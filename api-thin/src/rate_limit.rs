@@ -74,12 +74,12 @@ impl RequestQuotas {
         self.rate.take(stores, limit, 0, now).await
     }
 
-    /// Writes what was counted of the tenant, so that the catalog knows it.
+    /// Writes the counts of one tenant, so that the catalog has them.
     pub(crate) async fn settle(&self, tenant: &TenantId) {
         self.calls.flush(Some(tenant)).await;
     }
 
-    /// Writes what was counted, again and again until `stop` fires.
+    /// Writes the counts periodically until `stop` fires.
     pub(crate) async fn run(&self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(FLUSH)).await.is_some() {
             self.calls.flush(None).await;
@@ -97,7 +97,7 @@ impl RequestQuotas {
 /// How long the window is.
 const WINDOW_S: u32 = 60;
 const KEY: &str = "requests";
-/// How long a request waits for Redis to say whether it is one too many.
+/// How long a request waits for Redis to check its rate.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How long Redis is left alone that did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -195,7 +195,7 @@ impl Rate {
     }
 }
 
-/// How many flushes a tenant is remembered for that sends nothing.
+/// After how many flushes without a request a tenant is forgotten.
 const IDLE_FLUSHES: u8 = 60;
 
 /// Year and month (UTC).
@@ -271,7 +271,7 @@ impl CallCounter {
         }
     }
 
-    /// Writes what was counted of one tenant, or of all.
+    /// Writes the counts of one tenant, or of all.
     async fn flush(&self, only: Option<&TenantId>) {
         for Batch { key, stores, at, more } in self.begin(only) {
             let outcome = stores.catalog().api_calls_add(more, at).await;

@@ -1,4 +1,4 @@
-//! What every handler is given.
+//! The shared state of all handlers.
 
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ pub struct ApiParts {
     pub directory: Arc<dyn Directory>,
     /// User accounts.
     pub identities: Arc<Identities>,
-    /// Takes the jobs.
+    /// The queue.
     pub queue: Queue,
     /// Signs the jobs.
     pub stamper: Stamper,
-    /// Tells the time.
+    /// The clock.
     pub clock: SharedClock,
     /// Secrets and limits.
     pub config: ApiConfig,
@@ -155,7 +155,7 @@ impl ApiState {
         &self.0.plans
     }
 
-    /// What the tenant may use: its plan's limits and its own.
+    /// The tenant's limits: its plan's and its own.
     pub(crate) async fn limits_of(&self, tenant: &TenantId) -> Result<TenantLimits, Problem> {
         let own = self.directory().plan(tenant).await?.ok_or_else(Problem::not_found)?;
         Ok(self.plans().limits(&own.plan, &own.limits))

@@ -47,7 +47,7 @@ pub enum EnqueueError {
 }
 
 impl Enqueuer {
-    /// Pushes to `queue` what `stamper` has signed.
+    /// Stamps jobs with `stamper` and pushes them to `queue`.
     #[must_use]
     pub const fn new(stamper: Stamper, queue: Queue) -> Self {
         Self { stamper, target: Target::Redis(queue) }

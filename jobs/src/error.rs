@@ -1,4 +1,4 @@
-//! How a handler says what its failure means.
+//! The errors of a handler, and what each means for the job.
 
 use std::time::Duration;
 

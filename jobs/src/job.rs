@@ -1,4 +1,4 @@
-//! What makes a struct a job.
+//! The trait of job types.
 
 use std::time::Duration;
 

@@ -322,7 +322,7 @@ pub struct JobSummary {
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
-    /// When it was enqueued first, as its envelope says.
+    /// When it was enqueued first, according to its envelope.
     pub created_at: DateTime<Utc>,
 }
 

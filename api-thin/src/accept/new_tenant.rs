@@ -20,7 +20,7 @@ use crate::authority::TenantMaker;
 use crate::problem::{Code, Problem};
 use crate::state::ApiState;
 
-/// A tenant to be made.
+/// A tenant to create.
 #[derive(Debug, Clone)]
 pub struct TenantRequest {
     /// Its id, if the caller chose one.
@@ -29,7 +29,7 @@ pub struct TenantRequest {
     pub name: String,
     /// The plan that sets its share and limits.
     pub plan: String,
-    /// The user to be made as its first ADMIN.
+    /// The user to create as its first ADMIN.
     pub founder: Option<User>,
     /// Its first member, if a person with valid credentials created it.
     pub member: Option<(Identity, Role)>,
@@ -173,7 +173,7 @@ pub(crate) async fn create_by_settings(
     }
 }
 
-/// Makes the tenant of an installation that has one only.
+/// Creates the only tenant of a single-tenant installation.
 ///
 /// # Errors
 /// When a store does not answer.

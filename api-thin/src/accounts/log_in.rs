@@ -1,4 +1,4 @@
-//! Log-ins: sessions begin, go on and end; wrong passwords are throttled.
+//! Log-ins: creating, renewing and ending sessions; wrong passwords are throttled.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::problem::{Code, Problem};
 pub struct AccountsParts {
     /// Users and sessions.
     pub identities: Arc<Identities>,
-    /// Whether sessions go on; the authenticator asks the same.
+    /// Cached check whether a session is still valid, shared with the authenticator.
     pub sessions: Sessions,
     /// Issues tokens, if the installation has a secret for them.
     pub tokens: Option<OwnTokens>,
@@ -34,7 +34,7 @@ pub struct AccountsParts {
     pub keys: KeyDerivation,
     /// The rules for accounts and the login throttle.
     pub rules: AccountRules,
-    /// Tells the time.
+    /// The clock.
     pub clock: SharedClock,
 }
 
@@ -139,7 +139,7 @@ impl Accounts {
         Ok(Invitee::New(User { password_hash: self.passwords.hash(password).await?, name }))
     }
 
-    /// Makes a person a member, and uses their invitation up.
+    /// Makes a person a member; the invitation cannot be used again.
     ///
     /// # Errors
     /// When the catalog does not answer.
@@ -248,7 +248,7 @@ impl Accounts {
         }
     }
 
-    /// Whether a user may do what the operator may.
+    /// Whether a user has the operator's permissions.
     #[must_use]
     pub fn is_super_admin(&self, user: &UserName) -> bool {
         self.parts.rules.super_admins.contains(&user.identity())
@@ -327,7 +327,7 @@ impl Turns {
 /// Why a log-in, or another request with a password, is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LogInRefused {
-    /// There is no such user, or the password is another. One text for both.
+    /// There is no such user, or the password is wrong. One text for both.
     #[error("user name or password is wrong")]
     Wrong,
     /// Too many tries.
@@ -336,7 +336,7 @@ pub enum LogInRefused {
     /// The user is a member of no tenant, or not of the named one.
     #[error("the user is not a member of {}", .0.as_ref().map_or("any tenant", |_| "this tenant"))]
     NoMember(Option<TenantId>),
-    /// The user has to say which of their tenants they mean.
+    /// The user is a member of several tenants and has to name one.
     #[error("name one of your tenants in tenant_id: {}", .0.iter().map(TenantId::as_str).collect::<Vec<_>>().join(", "))]
     Which(Vec<TenantId>),
     /// The refresh token is not good.

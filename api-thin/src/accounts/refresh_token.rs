@@ -29,7 +29,7 @@ impl RefreshToken {
         format!("{}{session}_{}_{}", Self::PREFIX, self.generation, self.secret(keys))
     }
 
-    /// Reads a token that we made.
+    /// Parses a token that this installation issued.
     ///
     /// # Errors
     /// When we did not.

@@ -43,17 +43,17 @@ pub enum AuthError {
 /// Turns presented credentials into a [`Principal`].
 #[derive(Clone)]
 pub struct Authenticator {
-    /// Knows API keys.
+    /// Looks up API keys.
     pub directory: Arc<dyn Directory>,
-    /// Tells when a key has expired.
+    /// The clock that decides whether a key has expired.
     pub clock: SharedClock,
     /// Derives the first key of each tenant.
     pub keys: KeyDerivation,
     /// Checks tokens.
     pub tokens: Tokens,
-    /// Knows whether a token's session goes on.
+    /// Checks whether a token's session is still valid.
     pub sessions: Sessions,
-    /// The operator's key, if there is one.
+    /// The operator's key, if one is configured.
     pub operator: Option<SecretHash>,
     /// People with the operator's permissions.
     pub super_admins: BTreeSet<Identity>,
@@ -75,7 +75,7 @@ impl Authenticator {
     /// Checks credentials.
     ///
     /// # Errors
-    /// When they are not valid, or a server that knows does not answer.
+    /// When the credentials are not valid, or the issuer or the catalog does not answer.
     pub async fn identify(&self, presented: &Presented) -> Result<Principal, AuthError> {
         match presented {
             Presented::ApiKey(key) => self.by_api_key(key).await.map(Principal::Member),
@@ -239,7 +239,7 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// Whether this may do what the operator may.
+    /// Whether this principal has the operator's permissions.
     #[must_use]
     pub fn is_operator(&self) -> bool {
         !matches!(self, Self::Member(_))
@@ -251,7 +251,7 @@ impl Principal {
 pub struct SuperAdmin {
     /// The person.
     pub identity: Identity,
-    /// What they are in the tenant that their token names, if it names one.
+    /// Their membership in the tenant that their token names, if it names one.
     pub member: Option<Member>,
     /// The session that their token ends with, if it came from our own log-in.
     pub session: Option<Uuid>,
@@ -295,10 +295,10 @@ pub enum Presented {
     Other(SecretString),
 }
 
-/// Why what was presented cannot even be looked at.
+/// Why credentials cannot be read from the headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// There is nothing.
+    /// The request has no credentials.
     #[error("send `Authorization: Bearer <API key or token>` or `X-API-Key: <API key>`")]
     Missing,
     /// Another scheme than `Bearer`.
@@ -313,7 +313,7 @@ impl Presented {
     /// Reads the values of the `Authorization` and `X-API-Key` headers.
     ///
     /// # Errors
-    /// When there is none, or more than one, or a scheme that is not ours.
+    /// When there are no credentials, more than one, or an unknown scheme.
     pub fn from_headers(authorization: Option<&str>, api_key: Option<&str>) -> Result<Self, Unreadable> {
         let bearer = authorization.map(bearer).transpose()?;
         match (bearer, api_key.map(str::trim).filter(|key| !key.is_empty())) {

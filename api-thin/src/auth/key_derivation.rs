@@ -47,7 +47,7 @@ impl KeyDerivation {
         URL_SAFE_NO_PAD.encode([&tag[..], &hidden].concat())
     }
 
-    /// What was sealed for `purpose`; `None` when it was not, or was changed.
+    /// Opens a text sealed for `purpose`; `None` when it was sealed for another one, or was changed.
     pub(crate) fn unseal(&self, purpose: &str, sealed: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (tag, hidden) = bytes.split_first_chunk::<TAG_BYTES>()?;

@@ -98,7 +98,7 @@ pub struct ApiSettings {
     resolution: ResolutionSettings,
 }
 
-/// What [`ApiSettings`] say.
+/// The configuration of [`ApiSettings`].
 #[derive(Debug, Clone, Default)]
 pub struct ApiRules {
     /// How much one request may ask for.
@@ -107,12 +107,12 @@ pub struct ApiRules {
     pub connections: ConnectionLimits,
     /// Which accounts and issuers may authenticate callers.
     pub identity: IdentityConfig,
-    /// How requests say which tenant they are about.
+    /// How requests name their tenant.
     pub resolution: Resolution,
 }
 
 impl ApiSettings {
-    /// What they say together.
+    /// Checks the settings together and returns the configuration.
     ///
     /// # Errors
     /// When one cannot be used, or two contradict each other. The error names the setting and the fix.

@@ -142,7 +142,7 @@ pub(super) fn protocol() -> Builder<TokioExecutor> {
     builder
 }
 
-/// What the requests of one connection have in common.
+/// The shared state of one connection's requests.
 #[derive(Debug)]
 pub(super) struct Connection {
     id: ConnectionId,
@@ -219,7 +219,7 @@ async fn answer(
     routes.call(request.map(Body::new)).await
 }
 
-/// Becomes ready when the connection has kept us waiting for too long.
+/// Becomes ready when the connection has exceeded one of its time limits.
 struct Overtime<'a> {
     activity: &'a Activity,
     limits: &'a ConnectionLimits,

@@ -51,7 +51,7 @@ impl Connections {
         self.table().enter(address, is_proxy)
     }
 
-    /// Closes the connection that matters least, if there is one.
+    /// Closes the least valuable connection, if there is one.
     pub(super) fn make_room(&self) {
         self.table().make_room();
     }
@@ -76,14 +76,14 @@ impl Connections {
     }
 }
 
-/// Numbered in the order in which they were made.
+/// Numbered in the order of their creation.
 pub(super) type ConnectionId = u64;
 
 /// The entry of one connection in the table; dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) id: ConnectionId,
-    /// Says that the connection is to be closed at once.
+    /// Fires when the connection has to close at once.
     pub(super) close: Arc<Notify>,
 }
 
@@ -154,7 +154,7 @@ impl Table {
         Some(Place { id, close })
     }
 
-    /// Closes the oldest stranger of the largest crowd, or else the connection that rests longest.
+    /// Closes the oldest stranger of the source with the most strangers, or else the longest idle connection.
     fn make_room(&mut self) -> bool {
         let stranger = self.crowds.last().map(|(_, Reverse(oldest), _)| *oldest);
         let victim = stranger.or_else(|| self.resting.first().map(|(_, id)| *id));

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::ConnectionLimits;
 
-/// How long a client may take nothing of an answer.
+/// How long a client may read nothing of an answer.
 const STALL: Duration = Duration::from_secs(30);
 /// How long a body is read on after its request was refused. Closing at once would make the system send a reset, and
 /// clients then discard an answer that they have not read yet.
@@ -126,7 +126,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// What a connection did when, for the limits of its time.
+/// The times of a connection's events, for its time limits.
 #[derive(Debug)]
 pub(super) struct Activity(Mutex<Moments>);
 
@@ -139,7 +139,7 @@ struct Moments {
     quiet_since: Instant,
     /// When the first bytes of the next request came.
     head_since: Option<Instant>,
-    /// Whether we answered without reading what was sent.
+    /// Whether the answer was sent before the body was read.
     has_unread: bool,
 }
 
@@ -186,7 +186,7 @@ impl Activity {
         moments.requests
     }
 
-    /// A request was answered, or given up.
+    /// A request was answered or aborted.
     pub(super) fn end(&self, now: Instant) {
         let mut moments = self.moments();
         moments.requests = moments.requests.saturating_sub(1);

@@ -187,7 +187,7 @@ impl FromStr for DocumentName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        // Checked before it is normalised too: nothing long is worth the work.
+        // Checked before it is normalised too, because normalising a long name is expensive.
         if text.len() > Self::MAX_BYTES {
             return Err(InvalidName::TooLong);
         }

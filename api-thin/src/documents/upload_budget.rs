@@ -41,7 +41,7 @@ impl UploadBudget {
         Self(Arc::new(Shared { most, wait: limits.upload_wait, held, freed }))
     }
 
-    /// Room for an upload of `tenant`, which holds nothing yet.
+    /// An empty reservation for an upload of `tenant`.
     #[must_use]
     pub fn open(&self, tenant: TenantId) -> UploadRoom {
         UploadRoom { budget: self.clone(), tenant, bytes: 0 }
@@ -73,7 +73,7 @@ impl Shared {
     }
 }
 
-/// What one upload holds. Dropping it makes room for others.
+/// The memory reserved by one upload. Dropping it frees the memory for others.
 #[derive(Debug)]
 pub struct UploadRoom {
     budget: UploadBudget,

@@ -71,7 +71,7 @@ fn api_key() -> SecurityScheme {
     }
 }
 
-/// Adds to each operation what the table of routes says of it.
+/// Adds to each operation the entries of the table of routes.
 pub(super) fn describe(api: &mut OpenApi) {
     for route in ROUTES {
         for place in route.places() {

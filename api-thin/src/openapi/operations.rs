@@ -1,4 +1,4 @@
-//! What the extractors take and the handlers answer, in the description.
+//! OpenAPI descriptions of the extractors' inputs and the handlers' answers.
 
 use aide::generate::GenContext;
 use aide::openapi::{

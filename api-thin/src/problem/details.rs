@@ -45,7 +45,7 @@ struct Limit {
     /// The name of the limit.
     #[serde(rename = "limit")]
     name: String,
-    /// How much there is.
+    /// The current amount.
     current: u64,
     /// How much there may be.
     maximum: u64,
@@ -87,7 +87,7 @@ impl Problem {
     /// The media type of a problem.
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 
-    /// A problem with what happened and what to do.
+    /// A problem with its cause and how to fix it.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into(), field: None, permission: None, retry_after_s: None, limit: None }
     }
@@ -105,7 +105,7 @@ impl Problem {
         Self { permission: Some(permission), ..problem }
     }
 
-    /// The tenant may not have more work in the queue now.
+    /// The tenant's queue limits allow no more jobs now.
     #[must_use]
     pub fn limit_reached(reached: &LimitReached) -> Self {
         let LimitReached { limit, current, maximum, retry_after, .. } = reached;

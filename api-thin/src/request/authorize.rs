@@ -283,7 +283,7 @@ fn problem_of(error: AuthError) -> Problem {
     }
 }
 
-/// When to look again whether a tenant was provisioned.
+/// Retry-After in seconds, while a tenant is being provisioned.
 const PROVISIONING_RETRY_S: u32 = 2;
 
 /// Refuses every request in a tenant that is closed to its members. A tenant that is being provisioned is open, so

@@ -270,7 +270,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// The body of a request that uploads nothing.
+    /// The body of a request that is not an upload.
     ///
     /// # Errors
     /// When it is announced to be too large.
@@ -341,7 +341,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// The whole body, and the room that it takes.
+    /// The whole body, and its memory reservation.
     ///
     /// # Errors
     /// As [`Self::next`].
@@ -353,7 +353,7 @@ impl Incoming {
         Ok((whole.freeze(), self.room))
     }
 
-    /// The room that the body takes, to be held as long as what was read.
+    /// The body's memory reservation, to be held as long as the contents.
     pub(super) fn take_room(&mut self) -> Option<UploadRoom> {
         self.room.take()
     }

@@ -64,15 +64,15 @@ required_permissions! {
     ManageMembers = Some(Permission::TenantManageMembers);
 }
 
-/// How far the caller's credentials have to reach, as a type.
+/// The reach that the caller's credentials must have, as a type.
 pub trait Reach: Send + Sync + 'static {
-    /// What a handler is given of the knowledge base that the request names.
+    /// The knowledge base as the handler gets it.
     type Kb: Send + Sync;
 
     /// Checks the named knowledge base against the only one that the credentials reach.
     ///
     /// # Errors
-    /// When they do not reach far enough.
+    /// When their reach does not suffice.
     fn check(named: Option<Kb>, only_kb: Option<&KbId>) -> Result<Self::Kb, Problem>;
 }
 

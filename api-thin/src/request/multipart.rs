@@ -23,7 +23,7 @@ use crate::state::ApiState;
 pub struct Files {
     /// The files.
     pub files: Vec<RawDocument>,
-    /// What they take of the memory for uploads, as long as this lives.
+    /// Their memory reservation for uploads, held until this is dropped.
     pub room: Option<UploadRoom>,
 }
 

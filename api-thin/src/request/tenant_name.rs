@@ -77,7 +77,7 @@ fn names_in_header(parts: &Parts, name: &HeaderName) -> Vec<String> {
     values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
 }
 
-/// Path and headers do not name the same thing.
+/// Path and headers do not name the same tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("path and headers name different things")]
 pub struct Conflict;

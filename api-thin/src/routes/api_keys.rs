@@ -331,7 +331,7 @@ impl From<ApiKeyRow> for ApiKeyView {
 pub(super) struct NewApiKeyView {
     #[serde(flatten)]
     pub(super) key: ApiKeyView,
-    /// What to send. It is shown here and nowhere else.
+    /// The API key. Shown here and nowhere else.
     pub(super) api_key: String,
 }
 

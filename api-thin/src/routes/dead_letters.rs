@@ -183,7 +183,7 @@ pub(crate) struct Redrive {
 }
 
 impl Redrive {
-    /// Starts jobs again; the answer says what became of each, in order.
+    /// Redrives jobs; the answer gives the outcome of each, in order.
     ///
     /// # Errors
     /// When queue or catalog fail. Some run again then.

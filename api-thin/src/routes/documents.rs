@@ -318,7 +318,7 @@ async fn accept_document_delete(
     submission.accept_once(Acceptance { jobs: vec![job], ..Acceptance::default() }, body).await
 }
 
-/// A document, and how far it is on its way into the graph.
+/// A document and its status.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Document")]
 pub(super) struct DocumentView {

@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can take requests.
+//! Liveness and readiness of the process.
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ pub(crate) struct Home {
     docs: &'static str,
     /// The same as a document for programs.
     openapi: &'static str,
-    /// Whether it can take requests.
+    /// Path of the readiness check.
     ready: &'static str,
     /// The path below which everything else is.
     api: &'static str,
@@ -51,7 +51,7 @@ pub(super) async fn show(headers: HeaderMap) -> Welcome {
     }
 }
 
-/// In which form the client wants it.
+/// The format that the client prefers.
 pub(crate) enum Welcome {
     Page,
     Json,

@@ -262,7 +262,7 @@ impl From<Invitation> for InvitationView {
 pub(super) struct NewInvitationView {
     #[serde(flatten)]
     of: InvitationView,
-    /// What its receiver accepts it with. It is shown here and nowhere else.
+    /// The secret with which it is accepted. Shown here and nowhere else.
     invitation: String,
 }
 
@@ -274,7 +274,7 @@ pub(super) struct InvitationPage {
     next: Option<String>,
 }
 
-/// What an accepted invitation made of its receiver.
+/// The membership that an accepted invitation created.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Joined {
     identity: Identity,

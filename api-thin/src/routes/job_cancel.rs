@@ -88,7 +88,7 @@ pub(super) async fn everything(
     Ok(Answer::new(CancelReport { cancelled, stopping, more: None }))
 }
 
-/// What became of a job that was to be cancelled.
+/// The result of cancelling one job.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CancelledJob {
     job_id: JobId,
@@ -106,7 +106,7 @@ enum Outcome {
     Cancelled,
     /// It runs and received a stop signal.
     Stopping,
-    /// It is a dead letter or in quarantine: throw it away there.
+    /// It is a dead letter or in quarantine: purge it there.
     Kept,
     /// It had ended already.
     Ended,

@@ -190,9 +190,9 @@ pub(super) struct JobView {
     error: Option<Fault>,
     /// Why a completed job had nothing to do, such as a redriven job whose work was done already.
     note: Option<Fault>,
-    /// That it was started again after it had been given up.
+    /// Set when it was redriven as a dead letter.
     redriven: Option<RedrivenView>,
-    /// The error that keeps it from running.
+    /// The conditions that the job waits for.
     waits_for: Vec<Wait>,
 }
 
@@ -204,7 +204,7 @@ struct RedrivenView {
     times: u64,
     /// When last.
     last_at: DateTime<Utc>,
-    /// By whom last: `user:…`, `api_key:…` or `operator`.
+    /// The actor that redrove it last: `user:…`, `api_key:…` or `operator`.
     last_by: String,
 }
 
@@ -215,7 +215,7 @@ struct Wait {
     text: String,
 }
 
-/// Why a job failed, or what its last attempt met.
+/// Why a job failed, or the error of its last attempt.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "JobFault")]
 pub(super) struct Fault {
@@ -362,7 +362,7 @@ struct ByState {
     quarantined: u64,
 }
 
-/// How many jobs have ended how since the queue knows the tenant.
+/// The number of ended jobs by outcome, since the queue knows the tenant.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Totals {
     completed: u64,

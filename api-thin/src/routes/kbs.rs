@@ -147,7 +147,7 @@ pub(super) struct KbList {
     next: Option<String>,
 }
 
-/// A knowledge base that was made.
+/// A knowledge base that was created.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct MadeKb {
     id: KbId,

@@ -38,7 +38,7 @@ pub(super) struct FlowView {
     queue: Option<String>,
     /// `open`, `paused` or `draining`.
     flow: &'static str,
-    /// Whether the queue knows already. If not, a worker tells it.
+    /// Whether the queue has the change already. If not, a worker sends it.
     applied: bool,
 }
 
@@ -71,7 +71,7 @@ async fn change_all(
     who: &TenantCaller<ManageJobs>,
     flow: Flow,
 ) -> Result<Json<FlowView>, Problem> {
-    // What was decided is in the catalog; the queue has a copy.
+    // The catalog holds the decision; the queue has a copy.
     if !who.stores.catalog().flow_put(None, flow).await? {
         return Err(Problem::not_found());
     }

@@ -149,7 +149,7 @@ fn refusal(error: &InvalidCron) -> Problem {
 #[schemars(rename = "Schedule")]
 pub(super) struct ScheduleView {
     name: String,
-    /// The type of the job it makes.
+    /// The type of the jobs that it enqueues.
     #[serde(rename = "type")]
     kind: String,
     cron: String,

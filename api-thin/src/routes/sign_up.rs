@@ -1,4 +1,4 @@
-//! `/signup`: a person makes a user and a tenant of their own.
+//! `/signup`: a person creates a user and a tenant of their own.
 
 use axum::extract::State;
 use jobs::plan::Plans;

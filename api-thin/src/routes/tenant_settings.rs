@@ -162,7 +162,7 @@ impl TenantSettingsView {
 pub(super) struct ChangedTenant {
     #[serde(flatten)]
     pub(super) tenant: TenantSettingsView,
-    /// Whether the queue knows already. If not, a worker tells it.
+    /// Whether the queue has the change already. If not, a worker sends it.
     pub(super) applied: bool,
 }
 

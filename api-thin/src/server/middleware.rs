@@ -1,4 +1,4 @@
-//! What every request passes before and after its handler.
+//! Middleware around every handler.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -41,7 +41,7 @@ fn surround(routes: Router<ApiState>, app: &ApiState) -> Router<ApiState> {
         .layer(from_fn(observe))
 }
 
-/// Ends a request, its body included, that takes too long.
+/// Ends a request that takes too long, its body included.
 pub(super) async fn deadline(State(app): State<ApiState>, request: Request, next: Next) -> Response {
     let limit = app.request_limits().request_time;
     tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {

@@ -101,7 +101,7 @@ pub struct JobStatus {
     pub attempts: u32,
     /// How often its worker vanished.
     pub deaths: u32,
-    /// How often it was given back at a shutdown.
+    /// How often it was returned at a shutdown; not counted as attempts.
     pub interruptions: u32,
     /// When it becomes available; for a dead letter or a quarantined job, since when it is one.
     pub at: Option<DateTime<Utc>>,
@@ -126,7 +126,7 @@ pub struct QueueStats {
     pub discarded: u64,
     /// Jobs kept in quarantine.
     pub quarantined: u64,
-    /// Completed since the queue knows the tenant.
+    /// Completed jobs, since the queue knows the tenant.
     pub completed_total: u64,
     /// Jobs cancelled since then.
     pub cancelled_total: u64,
@@ -188,7 +188,7 @@ pub struct UniqueConflict {
     pub done: ConflictDone,
 }
 
-/// What was done about a conflict of unique jobs.
+/// How a conflict of unique jobs was resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConflictDone {
     /// The job that was there stays as it was.

@@ -41,7 +41,7 @@ impl Queue {
         answer.first().copied().ok_or(QueueError::Answer("cancel"))
     }
 
-    /// Cancels jobs; the answer says what became of each, in order.
+    /// Cancels jobs; the answer gives the outcome of each, in order.
     ///
     /// # Errors
     /// When Redis fails. Some may be cancelled then.
@@ -102,7 +102,7 @@ impl Queue {
         Ok(CancelReport { cancelled, stopping })
     }
 
-    /// Calls a group off: its continuation and every member that has not ended. The number of those members;
+    /// Cancels a group: its continuation and every member that has not ended. The number of those members;
     /// `None` when there is no such group, because it was closed or never opened.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Queue {
     }
 }
 
-/// What became of a request to start a dead letter again.
+/// The result of a request to redrive a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redriven {
     /// It waits for a worker, with all its attempts.

@@ -11,7 +11,7 @@ use crate::queue::Queue;
 use crate::redis::connection::Resend;
 use crate::script::Operation;
 
-/// How many keys a look for forgotten tenants goes through at a time.
+/// How many keys a scan for forgotten tenants reads at a time.
 const SCAN_KEYS: usize = 100;
 /// Length of a job's id.
 const ID_BYTES: usize = 36;
@@ -56,7 +56,7 @@ pub enum Ceiling {
     Busy,
 }
 
-/// How far a shard is in serving its tenants; comparable between shards.
+/// A shard's virtual time; comparable between shards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VirtualTime {
     /// Its virtual clock: the start tag of the tenant that was served last.
@@ -71,7 +71,7 @@ pub struct VirtualTime {
 pub enum Fetched {
     /// Jobs that no other worker has until the lease ends.
     Claim(Claim),
-    /// Nothing may run now.
+    /// No job may run now.
     Nothing {
         /// How long until a delayed or rate-limited job may become available.
         next_in: Option<Duration>,
@@ -79,7 +79,7 @@ pub enum Fetched {
         more: bool,
         /// Numbers of the lanes, which name the markers to wait on.
         lane_numbers: Vec<u64>,
-        /// How far the shard is.
+        /// The shard's virtual time.
         virtual_time: VirtualTime,
     },
 }
@@ -93,11 +93,11 @@ pub struct Claim {
     pub fence: u64,
     /// The jobs.
     pub jobs: Vec<ClaimedJob>,
-    /// How far the shard is.
+    /// The shard's virtual time.
     pub virtual_time: VirtualTime,
 }
 
-/// One claimed job, just as Redis has it. Nothing about it was checked.
+/// One claimed job, unverified, as Redis holds it.
 #[derive(Debug, Clone)]
 pub struct ClaimedJob {
     /// The shard it is in.
@@ -126,7 +126,7 @@ pub struct Reaped {
 /// The result of repairing a page of tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Healed {
-    /// Where to go on; `0` at the start and when all were seen.
+    /// Cursor of the next page; `0` at the start and when all were repaired.
     pub cursor: String,
     /// Claims whose lease key was missing. Each gets a new lease: a live worker goes on, otherwise the reaper takes
     /// it.
@@ -166,7 +166,7 @@ impl Queue {
         Ok(Healed { cursor, claims, damages })
     }
 
-    /// Logs what a look at tenants has found.
+    /// Logs the result of repairing tenants.
     pub(super) fn report(&self, healed: &Healed) {
         if healed.claims > 0 {
             tracing::warn!(claims = healed.claims, "claims had lost their leases and have new ones");

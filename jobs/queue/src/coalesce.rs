@@ -26,7 +26,7 @@ pub(super) struct PushLines(Vec<Mutex<Line>>);
 
 #[derive(Debug, Default)]
 struct Line {
-    /// How many send what waits here, each one call at a time.
+    /// Number of tasks that send this line's pushes, each one call at a time.
     serving: usize,
     waiting: Vec<Waiting>,
 }
@@ -89,7 +89,7 @@ impl Queue {
     }
 }
 
-/// Sends what waits in one line until nothing does.
+/// Sends one line's waiting pushes until there are none.
 struct Serving {
     queue: Queue,
     shard: u16,

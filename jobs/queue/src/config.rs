@@ -24,7 +24,7 @@ pub struct QueueConfig {
     pub max_deaths: u32,
     /// The clock of the queue. `None`, as it should be outside tests, uses the time of Redis.
     pub clock: Option<SharedClock>,
-    /// How messages to people name what they can change.
+    /// The names of settings and commands in error messages, for the program's users.
     pub wording: Wording,
 }
 

@@ -39,7 +39,7 @@ pub fn root(error: &(dyn std::error::Error + 'static)) -> String {
     last.downcast_ref().map_or_else(|| plain(&last.to_string()), plain_io)
 }
 
-/// What the operating system said, in its words and without its number.
+/// The operating system's error text, without its number.
 #[must_use]
 pub fn plain_io(error: &std::io::Error) -> String {
     let text = plain(&error.to_string());

@@ -1,4 +1,4 @@
-//! What can go wrong between us and Redis.
+//! Errors of the queue.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub enum QueueError {
         "this Redis is a node of a cluster: name it as one, redis+cluster://host:port[,host:port]... (REDIS_URL)"
     )]
     ClusterNode,
-    /// The queue was made with another number of shards.
+    /// The queue was created with another number of shards.
     #[error(
         "{} is {wanted}, but this queue has {stored}, and under another number its jobs would be \
          looked for in the wrong places: set {}={stored}, or stop all programs on the queue and run \
@@ -52,7 +52,7 @@ pub enum QueueError {
         stored: u16,
         /// The number of shards in the caller's configuration.
         wanted: u16,
-        /// How to name what can be done about it.
+        /// The names of settings and commands in the message.
         wording: Wording,
     },
     /// The number of shards is being changed.
@@ -66,10 +66,10 @@ pub enum QueueError {
         from: u16,
         /// The number of shards after the change.
         to: u16,
-        /// How to name what can be done about it.
+        /// The names of settings and commands in the message.
         wording: Wording,
     },
-    /// Redis answered something else than the queue's functions do.
+    /// Redis gave an answer that the queue's functions do not give.
     #[error("an answer of Redis cannot be read: {0}")]
     Answer(&'static str),
     /// A finish asks for more children than one call may enqueue.

@@ -17,7 +17,7 @@ use crate::script::Operation;
 pub struct Explanation {
     /// The state of the job.
     pub status: JobStatus,
-    /// What keeps it. Empty for a job that runs or has ended.
+    /// The reasons that it waits. Empty for a job that runs or has ended.
     pub waits_for: Vec<WaitsFor>,
 }
 
@@ -29,7 +29,7 @@ impl Explanation {
     }
 }
 
-/// One thing that keeps a job from running. Its text is for people.
+/// One reason that a job waits. Its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitsFor {
     /// Its due time, set by the caller that enqueued it.

@@ -213,7 +213,7 @@ pub(super) fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
-/// Corrections of what tenants were charged, by shard.
+/// Differences between charged and used worker time, by shard and tenant.
 #[derive(Debug, Default)]
 pub(super) struct Charges(BTreeMap<u16, BTreeMap<Arc<str>, Charge>>);
 

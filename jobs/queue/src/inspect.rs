@@ -52,7 +52,7 @@ pub trait Select: Sync {
         record: Option<KeptRecord<'_>>,
     ) -> Option<Self::Kept>;
 
-    /// Whether it wants jobs in `state`.
+    /// Whether jobs in `state` are wanted.
     fn wants(&self, state: JobState) -> bool {
         self.states().is_empty() || self.states().contains(&state)
     }
@@ -75,7 +75,7 @@ pub struct OpenJob<'a> {
     pub payload: &'a [u8],
 }
 
-/// What the queue has of a dead letter or a quarantined job.
+/// A dead letter or a quarantined job.
 #[derive(Debug, Clone, Copy)]
 pub struct KeptRecord<'a> {
     /// The lane it waited in.
@@ -92,9 +92,9 @@ pub struct JobFilter {
     pub kinds: Vec<String>,
     /// In one of these states; when empty, in any that is open, or, for dead letters, in any of theirs.
     pub states: Vec<JobState>,
-    /// Made before this moment, as its id tells.
+    /// Created before this moment, according to its id.
     pub created_before: Option<DateTime<Utc>>,
-    /// Made at this moment or later, as its id tells.
+    /// Created at this moment or later, according to its id.
     pub created_after: Option<DateTime<Utc>>,
     /// Kept for a reason with this code: for dead letters and quarantine only.
     pub reason_code: Option<String>,

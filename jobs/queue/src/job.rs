@@ -107,7 +107,7 @@ pub enum Priority {
     /// The usual.
     #[default]
     Normal = 1,
-    /// When there is nothing better to do.
+    /// Less urgent than normal work.
     Low = 2,
     /// Maintenance.
     Background = 3,
@@ -172,7 +172,7 @@ pub enum UniqueScope {
     Period(Duration),
 }
 
-/// What happens to a job whose key is taken.
+/// How a job is handled whose key is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflict {

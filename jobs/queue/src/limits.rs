@@ -170,7 +170,7 @@ pub struct LimitReached {
     /// Which limit: `backlog_jobs`, `backlog_bytes`, `scheduled_jobs`; or, with 0 of 0, `tenant_draining`,
     /// `queue_draining`, `tenant_queue_draining`.
     pub limit: String,
-    /// How much there is now.
+    /// The current amount.
     pub current: u64,
     /// How much there may be.
     pub maximum: u64,
@@ -291,7 +291,7 @@ const LANES_MAX: u16 = 64;
 /// The settings that Redis keeps for some tenants.
 #[derive(Debug)]
 pub struct KeptSettings {
-    /// Where to go on; `0` at the start and when all were seen.
+    /// Cursor of the next page; `0` at the start and when all were read.
     pub cursor: String,
     /// Fields by name, as the queue's scripts call them.
     pub tenants: Vec<(PartitionId, BTreeMap<String, String>)>,

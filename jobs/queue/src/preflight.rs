@@ -43,7 +43,7 @@ fn check_cluster(info: &str, expected: bool) -> Result<(), QueueError> {
     if is_node && !expected { Err(QueueError::ClusterNode) } else { Ok(()) }
 }
 
-/// How often a program looks, give or take half of it.
+/// The mean interval between two checks; each varies by half of it.
 const PERIOD: Duration = Duration::from_secs(3);
 
 /// The result of the last check.
@@ -55,7 +55,7 @@ pub(super) struct MemoryWatch {
     evicted: AtomicU64,
 }
 
-/// How the servers are, as far as memory goes.
+/// The servers' memory policy and evictions.
 #[derive(Debug, Default)]
 struct Found {
     policy: Option<Arc<str>>,
@@ -75,7 +75,7 @@ impl Queue {
         self.eviction_policy().map_or(Ok(()), |policy| Err(QueueError::Eviction(policy.to_string())))
     }
 
-    /// Looks every few seconds until `stop` fires, and says what changed.
+    /// Checks every few seconds until `stop` fires, and logs changes.
     pub async fn watch_memory(self, stop: CancellationToken) {
         loop {
             if let Err(error) = self.look_at_memory().await {
@@ -88,10 +88,10 @@ impl Queue {
         }
     }
 
-    /// Looks once.
+    /// Checks once.
     ///
     /// # Errors
-    /// When Redis fails. What was found before stands then.
+    /// When Redis fails. The result of the last check stays in force.
     pub async fn look_at_memory(&self) -> Result<(), QueueError> {
         let mut found = Found::default();
         for shard in self.shards().filter(|&shard| self.servers().together_with(shard)[0] == shard) {

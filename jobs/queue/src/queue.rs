@@ -1,4 +1,4 @@
-//! The queue, as its users see it: connecting, calling its functions, and what workers say of themselves.
+//! The public queue: connecting, calling its Redis functions, and workers' heartbeats.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -63,7 +63,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Connects without a look at how many shards the queue has.
+    /// Connects without checking the number of shards.
     pub(super) async fn open(mut config: QueueConfig, library: Library) -> Result<Self, QueueError> {
         config.lease = config.lease.max(QueueConfig::SHORTEST_LEASE);
         config.shards = config.shards.max(1);
@@ -133,7 +133,7 @@ impl Queue {
         0..self.inner.shards.count()
     }
 
-    /// The shard that has everything of `tenant`.
+    /// The shard with all keys of `tenant`.
     #[must_use]
     pub fn home(&self, tenant: &PartitionId) -> u16 {
         self.inner.shards.home(tenant.as_str())
@@ -321,7 +321,7 @@ impl Queue {
             let known = lanes.entry(lane.clone());
             let status = known.or_insert(LaneStatus { lane, queue, ready_tenants: 0, workers: 0 });
             status.ready_tenants += ready_tenants;
-            // A worker tells every shard.
+            // A worker sends its heartbeat to every shard.
             status.workers = status.workers.max(workers);
         }
         Ok(lanes.into_values().collect())

@@ -30,7 +30,7 @@ impl Shards {
         0..self.count()
     }
 
-    /// The shard that has everything of `tenant`.
+    /// The shard with all keys of `tenant`.
     pub(super) fn home(&self, tenant: &str) -> u16 {
         home(tenant, self.count())
     }
@@ -158,7 +158,7 @@ pub(super) async fn read_layout(servers: &Servers, shards: &Shards) -> Result<La
     stored(servers, shards, 0).await?.map_or(Ok(Layout::Of(1)), |text| Layout::parse(&text))
 }
 
-/// Compares what a shard remembers with the number wanted.
+/// Compares a shard's stored number with the wanted one.
 fn compare(known: &str, shards: &Shards) -> Result<(), QueueError> {
     let (wanted, wording) = (shards.count(), shards.wording);
     match Layout::parse(known)? {
@@ -168,7 +168,7 @@ fn compare(known: &str, shards: &Shards) -> Result<(), QueueError> {
     }
 }
 
-/// What a function says that was called under another number.
+/// The answer of a function that was called under another number of shards.
 pub(super) fn explained(error: QueueError, shards: &Shards) -> QueueError {
     let known = match &error {
         QueueError::Redis(redis) if redis.code() == Some("SHARDS") => RedisError::detail(redis),

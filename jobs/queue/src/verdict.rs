@@ -6,7 +6,7 @@ use crate::error::QueueError;
 use crate::id::GroupId;
 use crate::job::NewJob;
 
-/// What becomes of a job that ran, or that was refused before it could.
+/// The end of a job that ran, or that was refused before it could.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Success. The job is removed from the queue.
@@ -18,7 +18,7 @@ pub enum Verdict {
         /// The error, for people.
         error: String,
     },
-    /// The handler failed for good: the job becomes a dead letter.
+    /// The handler failed permanently: the job becomes a dead letter.
     Discarded {
         /// Stable code, `snake_case`.
         code: &'static str,
@@ -67,7 +67,7 @@ pub struct OpenGroup {
     pub id: GroupId,
     /// The job that runs when they are done.
     pub continuation: NewJob,
-    /// What a member that fails for good does to the others.
+    /// How a member's permanent failure affects the others.
     pub on_failure: OnFailure,
 }
 

@@ -78,7 +78,7 @@ pub struct EnqueueOptions {
     pub scheduled_at: Option<DateTime<Utc>>,
     /// Not after this moment. Never too late by default.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Which of the tenant's jobs goes first. By default what the type says.
+    /// Its priority among the tenant's jobs. By default that of the type.
     pub priority: Option<Priority>,
     /// The trace to continue. A new one by default.
     pub traceparent: Option<TraceParent>,

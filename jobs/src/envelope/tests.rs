@@ -1,4 +1,4 @@
-//! The envelope as a stranger with access to Redis meets it.
+//! The envelope under attack by someone with access to Redis.
 
 use std::sync::Arc;
 

@@ -31,7 +31,7 @@ pub enum Refusal {
     /// The job lies in the queue of another tenant than the one it was stamped for.
     #[error("the job was moved to another tenant's queue")]
     ForeignQueue,
-    /// There is no such tenant.
+    /// The tenant does not exist.
     #[error("the tenant is gone")]
     UnknownTenant,
     /// The knowledge base does not belong to the tenant.
@@ -82,7 +82,7 @@ impl Refusal {
 /// An envelope that was checked, and the authority it carries.
 #[derive(Debug)]
 pub struct Verified {
-    /// For whom the job may act.
+    /// The authority under which the job runs.
     pub tenant: TenantContext,
     /// The verified envelope.
     pub envelope: Envelope,

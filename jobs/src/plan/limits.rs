@@ -158,7 +158,7 @@ impl Limits {
         }
     }
 
-    /// These limits, and for what they do not say, those of `plan`.
+    /// These limits, filled up with those of `plan`.
     #[must_use]
     pub fn over(&self, plan: &Self) -> Self {
         let mut type_caps = plan.type_caps.clone();

@@ -1,4 +1,4 @@
-//! What tenants may use: limits, and named sets of them.
+//! Limits of tenants, and plans: named sets of them.
 //!
 //! Plans belong to the operator, not to a tenant, so they are configuration and no table: every row of the
 //! catalog has a tenant. What one tenant has beyond its plan is kept in that tenant's own row.

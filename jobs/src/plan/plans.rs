@@ -113,7 +113,7 @@ impl Plans {
         names
     }
 
-    /// What a tenant of `plan` may use that has limits of its own.
+    /// The limits of a tenant of `plan` that has limits of its own.
     #[must_use]
     pub fn limits(&self, plan: &str, own: &Limits) -> Limits {
         self.plans.get(plan).map_or_else(|| own.clone(), |plan| own.over(plan))

@@ -173,7 +173,7 @@ impl Identity {
         Self { provider: Provider::Local, subject: name.as_str().into() }
     }
 
-    /// Whom `issuer` calls `subject`.
+    /// The person that `issuer` calls `subject`.
     ///
     /// # Errors
     /// When either cannot be part of an identity.
@@ -185,7 +185,7 @@ impl Identity {
         }
     }
 
-    /// Whom the product calls `subject`.
+    /// The person that the product calls `subject`.
     ///
     /// # Errors
     /// When it has no character, more than 255 bytes, or control characters.

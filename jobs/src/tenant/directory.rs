@@ -1,4 +1,4 @@
-//! What the queue asks about a tenant before it lets a job run.
+//! The facts about a tenant that are checked before a job runs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -69,7 +69,7 @@ pub struct TenantRecord {
 #[error("the tenant directory did not answer")]
 pub struct DirectoryError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// Answers, for one tenant at a time, whether work for it may run now.
+/// Answers, for one tenant at a time, whether its jobs may run now.
 #[async_trait::async_trait]
 pub trait TenantDirectory: Send + Sync + 'static {
     /// The tenant's record, or `None` when there is no such tenant.

@@ -9,7 +9,7 @@ use super::InvalidId;
 
 macro_rules! permissions {
     ($($variant:ident = $text:literal),+ $(,)?) => {
-        /// One thing that an actor may do inside a tenant.
+        /// One permission of an actor inside a tenant.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
         pub enum Permission {
@@ -63,7 +63,7 @@ impl fmt::Display for Permission {
 pub struct Permissions(u32);
 
 impl Permissions {
-    /// Nothing is allowed.
+    /// No permission.
     pub const NONE: Self = Self(0);
 
     /// Exactly the given permissions.
@@ -112,7 +112,7 @@ impl FromIterator<Permission> for Permissions {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
-    /// Runs the tenant: everything.
+    /// Administers the tenant: all permissions.
     Admin,
     /// Works on documents and knowledge bases.
     Editor,

@@ -101,7 +101,7 @@ pub(super) struct IssuerKeys {
     client: Client,
     clock: SharedClock,
     known: RwLock<Known>,
-    /// Held by the request that fetches; the others wait for what comes.
+    /// Held by the request that fetches; the others wait for its result.
     fetching: Mutex<()>,
 }
 
@@ -202,7 +202,7 @@ impl IssuerKeys {
             }
         }
         let set: Set = serde_json::from_slice(&body)?;
-        // One key of a kind that we do not know must not hide the others.
+        // A key of an unknown kind must not hide the others.
         Ok(set.keys.into_iter().filter_map(IssuerKey::read).collect())
     }
 }
@@ -217,7 +217,7 @@ impl Known {
 }
 
 impl IssuerKey {
-    /// A key that signs tokens with an algorithm that we take.
+    /// A key that signs tokens with an accepted algorithm.
     fn read(value: Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(value).ok()?;
         let (algorithm, name) = match &jwk.algorithm {

@@ -1,4 +1,4 @@
-//! Checking a token of whichever origin, and what its claims may say.
+//! Verifying tokens of every origin, and their claims.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub enum UnverifiedToken {
     /// The token is not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidToken),
-    /// This installation takes no tokens.
+    /// This installation accepts no tokens.
     #[error(
         "this installation takes no such tokens: it has no TENANTRY_JWT_SECRET or no TENANTRY_OIDC_ISSUER"
     )]
@@ -38,7 +38,7 @@ pub enum UnverifiedToken {
     Away(#[from] IssuerAway),
 }
 
-/// Checks tokens of every origin that the installation takes.
+/// Verifies tokens of every origin that the installation accepts.
 #[derive(Clone)]
 pub struct Tokens {
     own: Option<OwnTokens>,
@@ -46,7 +46,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Takes our own tokens and an issuer's, if they are given.
+    /// Accepts our own tokens and an issuer's, as far as they are configured.
     ///
     /// # Errors
     /// When the client that reads the issuer's keys cannot be made.
@@ -168,7 +168,7 @@ pub enum InvalidToken {
          cannot be read"
     )]
     Refused,
-    /// Another issuer made it.
+    /// It has another issuer.
     #[error("the token's iss is not the issuer that this installation trusts")]
     Issuer,
     /// The token is meant for another audience.
@@ -185,7 +185,7 @@ pub enum InvalidToken {
     Ended,
 }
 
-/// What the library says of a token, without its details.
+/// The JWT library's error, without its details.
 impl From<jsonwebtoken::errors::Error> for InvalidToken {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
         match error.kind() {

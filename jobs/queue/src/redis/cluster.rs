@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl Servers {
-    /// Nothing is connected before the first query.
+    /// Connects lazily, at the first query.
     pub(crate) fn new(
         address: &RedisAddress,
         shards: &Shards,
@@ -218,7 +218,7 @@ fn remedy(error: &QueueError, node: &Node) -> Remedy {
     }
 }
 
-/// How long one node may take to say what the cluster looks like.
+/// Timeout for one node's answer with the slot map.
 const ASK: Duration = Duration::from_secs(1);
 
 /// Host and port.

@@ -243,7 +243,7 @@ pub(super) async fn live_workers(queue: &Queue, shards: u16) -> Result<u64, Queu
     Ok(most)
 }
 
-/// Finds keys that this version would not know how to move.
+/// Finds keys that this version cannot move.
 pub(super) async fn check_keys(queue: &Queue, shards: u16) -> Result<(), ReshardError> {
     for shard in 0..shards {
         let prefix = queue.key(shard, "");

@@ -45,7 +45,7 @@ pub enum ReshardError {
         /// Number of claims with a live lease.
         claims: u64,
     },
-    /// Something in the queue that this version does not know.
+    /// The queue has a key that this version does not know.
     #[error(
         "the queue has a key that this version cannot move, {0}: nothing was changed; use a newer version"
     )]

@@ -125,7 +125,7 @@ impl State {
         true
     }
 
-    /// Takes a job out of the list that it waits in.
+    /// Removes a job from its list.
     pub(super) fn take_out_of_line(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let (name, key) = (job.tenant.clone(), (job.lane.clone(), job.priority.level()));
@@ -148,7 +148,7 @@ impl State {
         let verdict = &finish.verdict;
         let discarded = matches!(verdict, Verdict::Discarded { .. });
         if stop.is_wanted() && (discarded || !verdict.is_final()) {
-            // What was cancelled meanwhile does not come back, nor is it kept.
+            // A job cancelled meanwhile is not retried, and not kept as a dead letter.
             self.called_off(tenant, id, now_ms);
         } else if verdict.is_final() {
             self.ends(tenant, id, verdict, now_ms);
@@ -356,7 +356,7 @@ impl State {
         }
     }
 
-    /// Calls a group off: its continuation, every member that has not ended, and the groups that members wait
+    /// Cancels a group: its continuation, every member that has not ended, and the groups that members wait
     /// for. How many members there were.
     pub(super) fn cancel_group(&mut self, name: &PartitionId, group: GroupId, now_ms: i64) -> Option<u64> {
         let tenant = self.tenant(name);

@@ -1,4 +1,4 @@
-//! What the queue in memory knows, and how it serves it.
+//! The state of the queue in memory, and the order in which it serves jobs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -389,7 +389,7 @@ impl Job {
         matches!(self.place, Place::Kept { .. })
     }
 
-    /// What the queue on Redis would keep of it, in bytes.
+    /// The size in bytes of the record that the queue on Redis would have.
     pub(super) fn size_bytes(&self) -> u64 {
         let Self { tenant, lane, note, payload, .. } = self;
         (16 + lane.len() + tenant.as_str().len() + note.len() + 3 + payload.len()) as u64

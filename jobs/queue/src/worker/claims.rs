@@ -285,7 +285,7 @@ impl Ticket {
         Some(WorkerTime { charged: Duration::from_micros(charged_us), took: self.ran_for()? })
     }
 
-    /// Takes the right to end the job; only the first caller gets it.
+    /// Claims the right to end the job. Only the first caller gets it.
     pub(crate) fn settle(&self) -> bool {
         !self.settled.swap(true, Ordering::AcqRel)
     }

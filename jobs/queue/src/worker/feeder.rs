@@ -112,7 +112,7 @@ impl Feeder {
     /// Fetches from the shard whose turn it is, or waits until one is due.
     async fn step(&mut self, slots: OwnedSemaphorePermit) {
         if let Some(watchers) = &self.watchers {
-            watchers.rung().for_each(|shard| self.order.woken(shard));
+            watchers.noted().for_each(|shard| self.order.woken(shard));
         }
         let open = self.reserve.open(slots.num_permits() + self.shared.slots.available_permits());
         if open == 0 {

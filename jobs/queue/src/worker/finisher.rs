@@ -1,4 +1,4 @@
-//! Tells Redis how jobs ended: all that wait at a time in one call.
+//! Reports finished jobs to Redis: all that wait at a time in one call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ struct Batch {
 }
 
 impl Batch {
-    /// Takes the second half out.
+    /// Splits off the second half.
     fn split(&mut self) -> Self {
         let at = self.jobs.len() / 2;
         Self { tickets: self.tickets.split_off(at), jobs: self.jobs.split_off(at) }

@@ -40,7 +40,7 @@ pub enum NextShard {
     Ask {
         /// Its number.
         shard: u16,
-        /// What to ask with; `None` when there is only one shard.
+        /// The turn to fetch with; `None` when there is only one shard.
         turn: Option<Turn>,
     },
     /// No shard has work.
@@ -51,7 +51,7 @@ pub enum NextShard {
 }
 
 impl ShardOrder {
-    /// Of a worker that knows nothing yet.
+    /// The initial order, before any shard has answered.
     #[must_use]
     pub fn new(shards: u16) -> Self {
         Self { views: vec![View::Unknown { was_idle: false }; usize::from(shards)], latest: 0 }
@@ -97,7 +97,7 @@ impl ShardOrder {
         Turn { floor, ceiling: Ceiling::Tag(ceiling) }
     }
 
-    /// What to ask `shard` with when it is the turn of newcomers.
+    /// The turn for fetching newcomers' jobs from `shard`.
     #[must_use]
     pub fn turn_of_newcomers(&self, shard: u16) -> Turn {
         Turn { ceiling: Ceiling::Busy, ..self.turn(usize::from(shard)) }
@@ -110,7 +110,7 @@ impl ShardOrder {
         self.views[usize::from(shard)] = view;
     }
 
-    /// Something may have happened there.
+    /// A wake-up: the shard may have work.
     pub fn woken(&mut self, shard: u16) {
         let view = &mut self.views[usize::from(shard)];
         *view =

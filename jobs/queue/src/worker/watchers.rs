@@ -19,7 +19,7 @@ pub(super) const POLL: Duration = Duration::from_millis(1_500);
 /// What a watcher has to wait for in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Nothing: it asks by itself.
+    /// Nothing: the feeder fetches by itself.
     Nothing,
     /// When there may be work in one of these lanes.
     Work { lanes: Vec<u64> },
@@ -85,7 +85,7 @@ impl Watchers {
         self.wake_ups.noted.iter().zip(0..).filter_map(noted)
     }
 
-    /// Waits until something happens in a shard, or did since the last wait.
+    /// Waits for a wake-up of any shard; returns at once if there was one since the last wait.
     pub(super) async fn any(&self) {
         self.wake_ups.any.notified().await;
     }

@@ -1,4 +1,4 @@
-//! Starting and stopping the tasks behind a backend, and what they share.
+//! Starting and stopping the tasks behind a backend, and their shared state.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,7 +70,7 @@ pub struct WorkerQueue {
 /// How a stop went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopReport {
-    /// Jobs given back before they had started.
+    /// Jobs returned before they had started.
     pub unstarted: usize,
     /// Jobs whose handlers did not end in time; they were returned to the queue as well.
     pub interrupted: usize,
@@ -158,7 +158,7 @@ impl WorkerQueue {
     }
 
     async fn end(mut self, report: StopReport) -> StopReport {
-        // Until Redis knows of the last finish, or is evidently away.
+        // Until Redis has the last finish, or evidently does not answer.
         self.shared.claims.drained(self.shared.queue.config().call_deadline).await;
         self.shared.ending.cancel();
         let left = self.shared.queue.heartbeat(&self.shared.name, &self.shared.options.lanes, false);
@@ -231,7 +231,7 @@ pub struct FetchedJob {
     pub attempts: u32,
     /// How often a worker vanished while it ran.
     pub deaths: u32,
-    /// How often it was given back at a shutdown.
+    /// How often it was returned at a shutdown; not counted as attempts.
     pub interruptions: u32,
     /// How often it came when its partition could not run.
     pub parks: u32,

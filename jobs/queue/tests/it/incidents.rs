@@ -113,7 +113,7 @@ async fn case_21_sweeps_are_paged_and_come_to_an_end() {
     assert_eq!((back, h.queue.reap(0, 2).await.unwrap().claims), (60, 0));
 }
 
-/// Calling ten thousand jobs off takes Redis a few steps, and each sweep after it a bounded number.
+/// Cancelling ten thousand jobs takes Redis a few steps, and each sweep after it a bounded number.
 #[tokio::test]
 async fn case_33_no_script_works_through_a_whole_backlog() {
     let (_server, h) = alone().await;

@@ -61,7 +61,7 @@ impl Model {
         self.group_close(tenant, group);
     }
 
-    /// Calls a group off. How many members had not ended.
+    /// Cancels a group. Returns how many members had not ended.
     pub(super) fn group_cancel(&mut self, tenant: usize, group: GroupId) -> usize {
         let Some(open) = self.groups.remove(&(tenant, group)) else { return 0 };
         for &id in open.members.keys() {
