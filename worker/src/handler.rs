@@ -34,9 +34,9 @@ pub trait Handler<Owner = ()>: Job {
         async { Ok(()) }
     }
 
-    /// Hook for a job that is discarded without having run, because its actor lost the permission: tells those that
-    /// wait for the result that there will be none. It must not change what earlier runs have made. Best effort, as
-    /// [`Handler::discarded`]; `cx` has no permission, so nothing can be enqueued.
+    /// Hook for a job that is discarded without having run, because its actor lost the permission: records, for
+    /// example on a document, that there will be no result. It must not change what earlier runs have made. Best
+    /// effort, as [`Handler::discarded`]; `cx` has no permission, so nothing can be enqueued.
     ///
     /// # Errors
     /// As for [`Handler::handle`].

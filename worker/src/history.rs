@@ -78,6 +78,7 @@ async fn write(stores: &Stores, entries: Vec<Entry>) {
             jobs::error::report(&error)
         );
     }
+    // Also after an error: the jobs finish without their records.
     for written in written {
         let _ = written.send(());
     }

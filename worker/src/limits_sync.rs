@@ -172,7 +172,8 @@ impl LimitsKeeper {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The share that the catalog gives a tenant; `None` when the worker does not manage it.
+    /// The share that plan, limits and flow settings give a tenant; `None` when there is nothing to write to the
+    /// queue.
     fn decided(&self, tenant: &Tenant) -> Option<TenantShare> {
         let share = if self.plans.decide(&tenant.plan, &tenant.limits) {
             self.plans.share(&tenant.plan, &tenant.limits, tenant.status)

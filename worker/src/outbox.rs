@@ -79,6 +79,8 @@ impl Relay {
                 rows.into_iter().filter(|row| !refused(row)).collect()
             }
         };
+        // Deleted only after the push. After a crash in between the rows are pushed again, and the queue ignores
+        // ids that it has.
         self.outbox.outbox_done(&taken).await?;
         Ok(taken.len())
     }

@@ -90,6 +90,7 @@ impl Processor {
         if let Err(error) = self.note(entry, &verified, &cx, &finish.verdict, is_users).await {
             finish = retry::after_failure(&error, &verified.envelope, failure).into();
         }
+        // Before the finish, so that the history of a job is readable when the job leaves the queue.
         self.record(&verified, &cx, &finish.verdict, started_at).await;
         finish
     }
@@ -97,8 +98,8 @@ impl Processor {
     /// Logs the outcome, here and nowhere else, and runs the on-discard hook of a job that is given up.
     ///
     /// # Errors
-    /// When a store that the hook needs is away: the job must not be discarded before those that wait for its
-    /// result were told.
+    /// When a store that the hook needs is away: the job must not be discarded before the hook has recorded that
+    /// there will be no result.
     async fn note(
         &self,
         entry: &Entry,

@@ -100,6 +100,7 @@ impl Scheduler {
         refusal: &Refusal,
         next: DateTime<Utc>,
     ) -> Result<(), StoreError> {
+        // The directory did not answer, so nothing is known about the schedule: it stays due for the next round.
         if matches!(refusal, Refusal::Directory(_)) {
             return Ok(());
         }

@@ -48,7 +48,8 @@ impl Tenants {
         prepare_stores(&stores, now).await?;
         let (from, to) = (TenantStatus::Provisioning, TenantStatus::Active);
         stores.catalog().tenant_status_move(from, to).await?;
-        // The embedding program sets its tenants' limits on the queue itself, so the relay must not.
+        // The embedding program sets its tenants' limits on the queue itself, so the limits sync must not write
+        // them.
         if let Some(tenant) = stores.catalog().tenant().await? {
             stores.catalog().tenant_settings_applied(tenant.revision).await?;
         }

@@ -1,5 +1,4 @@
-//! What holds for the embedded stores beyond the suite: several processes on one directory, and who may look
-//! into it.
+//! Embedded stores beyond the conformance suite: several processes on one directory, and its permissions.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 mod redis_server;
@@ -17,7 +16,7 @@ use redis_server::RedisServer;
 use stores::model::{Acceptance, Accepted, Mention, MentionKind, NewTenant, ParsedDocument, WorkspaceId};
 use stores::{Backends, InvalidStores, Opened, StoresConfig};
 
-/// Who knows a change by then has heard of it: without news an answer is believed for five seconds.
+/// A process that sees a change within this time got an invalidation message: the TTL is five seconds.
 const HEARD: Duration = Duration::from_secs(4);
 
 fn config(directory: &Path, redis: &RedisServer) -> StoresConfig {
@@ -46,8 +45,7 @@ async fn status(opened: &Opened, id: &TenantId) -> TenantStatus {
     opened.directory.tenant(id).await.unwrap().unwrap().status
 }
 
-/// Moves the tenant back and forth in one process, until the other once hears of it before its answer is too
-/// old.
+/// Changes the tenant in one process until the other one sees a change before its cached answer expires.
 async fn news_arrive(here: &Opened, there: &Opened, context: &TenantContext) -> bool {
     let catalog = here.stores.scoped(context).catalog();
     let (mut from, mut to) = (status(here, context.tenant_id()).await, TenantStatus::Suspended);
@@ -78,7 +76,7 @@ async fn other_processes_hear_of_a_change_at_once() {
     let context = tenant(&here, "acme").await;
     assert!(news_arrive(&here, &there, &context).await);
 
-    // Without Redis nobody hears anything, and answers are believed for a moment only.
+    // Without Redis there are no invalidation messages, and answers are cached for a second only.
     drop(redis);
     let catalog = here.stores.scoped(&context).catalog();
     let from = status(&here, context.tenant_id()).await;
@@ -197,7 +195,7 @@ async fn a_setting_that_does_not_work_is_named() {
     assert_eq!(failing(&good).await, "REDIS_URL");
 }
 
-/// Whether a file below `directory` holds `word`.
+/// Whether a file below `directory` contains `word`.
 fn holds(directory: &Path, word: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(directory) else { return false };
     entries.filter_map(Result::ok).any(|entry| {
@@ -218,7 +216,7 @@ async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// The server's files are in the data directory, so it is ours.
+/// The server's files are in the data directory, so it belongs to this process.
 #[tokio::test]
 async fn what_a_deleted_tenant_kept_leaves_the_files_of_our_own_redis() {
     let directory = tempfile::tempdir().unwrap();

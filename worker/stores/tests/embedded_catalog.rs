@@ -1,4 +1,4 @@
-//! The catalog's file itself: what no port shows.
+//! The catalog's file itself, past the ports.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 mod redis_server;
@@ -35,7 +35,7 @@ async fn every_table_begins_its_key_with_the_tenant() {
     let redis = RedisServer::start(directory.path());
     let (_opened, file) = open(directory.path(), &redis).await;
     let tables: Vec<String> = sqlx::query_scalar(
-        // People belong to no tenant, and neither do the queues of all.
+        // Accounts belong to no tenant, nor do the flow settings of queues.
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> '_sqlx_migrations'
          AND name NOT IN ('users', 'sessions', 'gates', 'queue_flows')",
     )
@@ -113,7 +113,7 @@ async fn a_removed_member_may_nothing_whatever_the_token_says() {
     }
 }
 
-/// A catalog as the migrations up to `version` made it.
+/// A catalog as created by the migrations up to `version`.
 async fn catalog_of(version: u32, directory: &Path) -> SqlitePool {
     let (known, old) = (Path::new(env!("CARGO_MANIFEST_DIR")), directory.join("old"));
     std::fs::create_dir(&old).unwrap();
@@ -154,10 +154,10 @@ async fn a_bare_name_becomes_its_account_or_stays_with_tokens() {
     for (identity, expected) in [
         ("local:ann", member(Role::Editor)),
         ("local:bob", Standing::Removed),
-        // An account that is made later, under a name that tokens used.
+        // An account created later, under a name that earlier tokens used.
         ("local:cid", Standing::Stranger),
         ("local:dan", Standing::Stranger),
-        // Tokens under the name of an account are others'.
+        // Tokens with the name of an account do not belong to the account.
         ("product:ann", Standing::Removed),
         ("issuer:https://id.example.com/#ann", Standing::Removed),
         ("product:bob", Standing::Removed),
@@ -165,7 +165,7 @@ async fn a_bare_name_becomes_its_account_or_stays_with_tokens() {
         ("issuer:https://id.example.com/#cid", member(Role::Viewer)),
         ("product:Cid", Standing::Stranger),
         ("product:dan", Standing::Removed),
-        // Jobs that were stamped before.
+        // Jobs stamped before the change.
         ("user:ann", member(Role::Editor)),
         ("user:bob", Standing::Removed),
         ("user:cid", member(Role::Viewer)),
@@ -184,7 +184,7 @@ async fn a_bare_name_becomes_its_account_or_stays_with_tokens() {
         assert_eq!(tenants(none).await, Vec::<String>::new(), "{none}");
     }
 
-    // A membership of the identity's own counts more than one from before.
+    // A membership of the identity itself takes precedence over one from before.
     let context = TenantContext::for_tests("acme");
     let catalog = opened.stores.scoped(&context).catalog();
     let cid = "product:cid".parse().unwrap();
@@ -197,7 +197,7 @@ async fn a_bare_name_becomes_its_account_or_stays_with_tokens() {
     assert_eq!(tenants("product:cid").await, Vec::<String>::new());
 }
 
-/// A row of each kind, as they were written before the file had PostgreSQL's names.
+/// A row of each kind, as written before the file had PostgreSQL's names.
 const ROWS_BEFORE: &str = "
     INSERT INTO tenants (tenant_id, name, plan, status, created_at_us) VALUES ('acme', 'Acme', 'free', 'active', 5);
     INSERT INTO slugs (tenant_id, slug, is_current) VALUES ('acme', 'acme', TRUE);

@@ -36,6 +36,7 @@ impl Catalog {
             return Ok(refused);
         }
         accepting.tx.commit().await?;
+        // After the commit: earlier, another process could cache the old rows again.
         if acceptance.tenant.is_some() || acceptance.founder.is_some() {
             self.news.tenant_made(&self.tenant).await;
         } else if acceptance.kb.is_some() || acceptance.kb_close.is_some() {

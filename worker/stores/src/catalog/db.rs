@@ -353,8 +353,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Deletes the tenant's rows from every table that has a `tenant_id` but `tenants` itself. The tables are read
-    /// from the database, so that one that is added later is not forgotten.
+    /// Deletes the tenant's rows from every table that has a `tenant_id` but `tenants` itself. The list of tables
+    /// is read from the database, so that a table added later is included.
     pub(crate) async fn tenant_rows_delete(&mut self, tenant: &TenantId) -> StoreResult<()> {
         match &self.inner {
             #[cfg(feature = "postgres")]

@@ -140,6 +140,7 @@ impl DueSchedules {
         }
         catalog.outbox_insert(&mut tx, std::slice::from_ref(job), now).await?;
         if let Some(over) = catalog.jobs_count(&mut tx, limits, 1, now).await? {
+            // Rolls back the job in the outbox; the schedule itself advances in a statement of its own.
             drop(tx);
             let skipped = self.schedule_skip(due, next).await?;
             return Ok(if skipped { Firing::OverQuota(over) } else { Firing::NotDue });

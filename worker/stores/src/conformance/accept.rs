@@ -87,7 +87,7 @@ pub(super) async fn racing_replays(opened: &Opened) {
 pub(super) async fn nothing_by_half(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();
-    // The second document says that it replaces one that does not exist.
+    // The second document claims to replace one that does not exist.
     let mut request = acceptance(&pair.acme, "a.md", 1, Some(answer("k", "f")));
     request.documents.as_mut().unwrap().1.push(upload("b.md", 2, now()));
     assert_eq!(catalog.accept(&request, now()).await.unwrap(), Accepted::RevisionMoved);
@@ -97,7 +97,7 @@ pub(super) async fn nothing_by_half(opened: &Opened) {
     assert_eq!(catalog.replay("k").await.unwrap(), None);
     assert_eq!(pair.acme.outbox(opened).await, []);
 
-    // And neither does a knowledge base that does not exist get documents.
+    // Nor are documents accepted for a knowledge base that does not exist.
     let mut request = acceptance(&pair.acme, "a.md", 1, Some(answer("k", "f")));
     request.documents.as_mut().unwrap().0 = "nowhere".parse().unwrap();
     assert_eq!(catalog.accept(&request, now()).await.unwrap(), Accepted::KbGone);

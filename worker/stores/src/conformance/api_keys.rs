@@ -159,7 +159,7 @@ pub(super) async fn rotated(opened: &Opened) {
     }
 }
 
-/// At most once a minute.
+/// The last use is recorded at most once a minute.
 pub(super) async fn use_is_noted(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();
@@ -179,7 +179,7 @@ pub(super) async fn use_is_noted(opened: &Opened) {
     assert_eq!(pair.twin.stores.catalog().api_key(&one).await.unwrap().unwrap().last_used_at, None);
 }
 
-/// The directory says what a key may do, and hears at once that it was revoked.
+/// The directory returns a key's permissions, and learns at once that the key was revoked.
 pub(super) async fn news_of_keys(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();

@@ -10,7 +10,7 @@ use super::fixture::{Pair, now, upload};
 use crate::Opened;
 use crate::model::Accepted;
 
-/// Some bytes and their name.
+/// Some bytes and their digest.
 fn original(text: &str) -> (Bytes, String) {
     let bytes = Bytes::from(text.repeat(1_000));
     let sha256 = hex::encode(Sha256::digest(&bytes));
@@ -54,11 +54,11 @@ pub(super) async fn forgotten(opened: &Opened) {
         }
         left
     };
-    // What came later may belong to an upload that is being accepted.
+    // Later originals may belong to an upload that is being accepted.
     let (bytes, kept) = &revisions[1];
     acme.originals_forget(kb, &id, Some(kept)).await.unwrap();
     assert_eq!(left(&acme, &id).await[1..], [true, true]);
-    // A store's clock may tick once a second: stored again until it has ticked, the kept one is the latest.
+    // A store's clock may have a resolution of a second: repeat until the kept original is the latest.
     let patience = Instant::now() + Duration::from_secs(30);
     while left(&acme, &id).await != [false, true, false] {
         assert!(Instant::now() < patience, "older originals stay");
@@ -73,7 +73,7 @@ pub(super) async fn forgotten(opened: &Opened) {
     assert_eq!(left(&twin, &id).await, [true; 3]);
 }
 
-/// What a request left that was cut short before its document was registered goes, and nothing else does.
+/// An original of an upload that was interrupted before its document was registered is removed, and no other.
 pub(super) async fn left_over(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (acme, twin, kb) = (pair.acme.stores.blobs(), pair.twin.stores.blobs(), &pair.acme.kb.id);
@@ -92,7 +92,7 @@ pub(super) async fn left_over(opened: &Opened) {
     let of_acme = |tenant: &TenantId| tenant == pair.acme.id();
     let young = opened.leftovers.sweep(now() - TimeDelta::hours(1), &of_acme).await.unwrap();
     assert_eq!(young.originals, 0, "it may be about to be registered");
-    // The clock of a store may tick once a second.
+    // The clock of a store may have a resolution of a second.
     let patience = Instant::now() + Duration::from_secs(30);
     let mut removed = 0;
     while removed < 2 {

@@ -52,11 +52,11 @@ pub(super) async fn rates(opened: &Opened) {
     assert_eq!(take(30, 2).await, taken(3, 30));
     assert_eq!(take(59, 1).await, full(3, 1));
     assert_eq!(take(59, 0).await, taken(3, 1));
-    // The first leaves, and makes room for one; the others leave in their turn.
+    // The first entry leaves the window and makes room for one; the others follow.
     assert_eq!(take(60, 1).await, taken(3, 30));
     assert_eq!(take(60, 1).await, full(3, 30));
     assert_eq!(take(90, 2).await, taken(3, 30));
-    // A limit that was lowered below what is used refuses until enough has left.
+    // A limit lowered below the present amount rejects until enough entries have left the window.
     let lowered = RateWindow { limit: 1, ..window(90) };
     assert_eq!(acme.rate_take("requests", lowered, 1).await.unwrap(), full(3, 30));
     assert_eq!(take(1_000, 0).await, taken(0, 60));

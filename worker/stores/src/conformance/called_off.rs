@@ -68,7 +68,7 @@ pub(super) async fn outbox(opened: &Opened) {
     assert_eq!((pair.acme.outbox(opened).await.len(), pair.twin.outbox(opened).await.len()), (0, 1));
 }
 
-/// A job that was cancelled stays so, and one that is made later runs.
+/// A cancelled job stays cancelled, and a job that is enqueued later runs.
 pub(super) async fn jobs(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let second = |n| pair.now + TimeDelta::seconds(n);

@@ -22,7 +22,7 @@ pub(super) async fn called_off(opened: &Opened) {
         assert_eq!(lifecycle.tenant_close().await.unwrap(), Some(epoch));
         assert_eq!(opened.directory.tenant(pair.acme.id()).await.unwrap(), record(epoch));
     }
-    // Nothing is accepted any more but what ends it, and only under its last epoch.
+    // A closed tenant accepts only its own deletion, and only under its last epoch.
     let register = pair.acme.register(vec![upload("a.md", 1, pair.now)], pair.now).await;
     assert_eq!(register, Accepted::TenantGone);
     for (tenant_closed, expected) in
@@ -39,7 +39,7 @@ pub(super) async fn called_off(opened: &Opened) {
     assert_eq!(pair.twin.register(vec![upload("a.md", 1, pair.now)], pair.now).await, Accepted::New);
 }
 
-/// A row in every table.
+/// Inserts a row into every table.
 async fn fill(party: &Party) {
     let catalog = party.stores.catalog();
     let idempotency =
@@ -105,12 +105,12 @@ pub(super) async fn deleted(opened: &Opened) {
     assert_eq!(catalog.schedules(kb).await.unwrap(), []);
     assert_eq!(pair.acme.outbox(opened).await, []);
     assert!(opened.directory.api_key(pair.acme.id(), &key().id).await.unwrap().is_none());
-    // The job that did it is the last to end, and leaves no record.
+    // The deleting job itself is the last one to end, and leaves no record.
     let last = record(&pair.acme);
     catalog.history_insert(std::slice::from_ref(&last)).await.unwrap();
     assert_eq!(catalog.history(last.id).await.unwrap(), None);
 
-    // What stays is the id, with the epoch that calls old jobs off.
+    // The tombstone keeps the id, with the epoch that cancels old jobs.
     let tombstone = TenantRecord { status: TenantStatus::Deprovisioning, epoch: 1 };
     assert_eq!(opened.directory.tenant(pair.acme.id()).await.unwrap(), Some(tombstone));
     let new = NewTenant { name: "Usurper".into(), plan: "gold".into() };

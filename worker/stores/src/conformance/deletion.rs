@@ -51,7 +51,7 @@ pub(super) async fn replaced_meanwhile(opened: &Opened) {
     assert_eq!(begin(1).await, None, "a later upload is not deleted");
     assert_eq!(begin(2).await, Some(3));
 
-    // Whoever looked before the deletion began has to look again.
+    // An upload that read the revision before the deletion began conflicts.
     for stale in [1, 3] {
         assert_eq!(register(stale).await, Accepted::RevisionMoved);
     }
@@ -74,7 +74,7 @@ pub(super) async fn uploaded_again(opened: &Opened) {
     assert_eq!(begin(1).await, Some(2));
     assert!(lifecycle.document_delete(kb, &id, 2).await.unwrap());
 
-    // Neither whoever saw nothing before it was uploaded first, nor whoever saw it being deleted.
+    // So does an upload that read no document before the first upload, and one that read it during the deletion.
     for stale in [1, 3] {
         assert_eq!(register(stale).await, Accepted::RevisionMoved, "{stale}");
     }

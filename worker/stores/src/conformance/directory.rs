@@ -6,7 +6,7 @@ use super::schedules::schedule;
 use crate::Opened;
 use crate::model::{Acceptance, NewApiKey, NewTenant, TenantFilter};
 
-/// A change shows at once to whoever asks in the same process, whatever was answered before.
+/// A change is visible at once in the same process, whatever was cached.
 pub(super) async fn news_of_tenants(opened: &Opened) {
     let directory = &opened.directory;
     directory.ping().await.unwrap();
@@ -27,7 +27,7 @@ pub(super) async fn news_of_tenants(opened: &Opened) {
     assert_eq!(directory.tenant(id).await.unwrap(), record(TenantStatus::Suspended));
 }
 
-/// The operator's list. Other tenants may be in it, so these two are looked for.
+/// The operator's list. It may contain other tenants, so these two are looked for.
 pub(super) async fn tenants(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let directory = &opened.directory;
@@ -78,7 +78,7 @@ pub(super) async fn keys_and_permissions(opened: &Opened) {
     assert_eq!(allowed(acme, "api_key:viewer00", Role::Viewer).await, Permissions::NONE);
     catalog.api_key_ensure(&key("viewer00", Role::Viewer, None), pair.now).await.unwrap();
     catalog.api_key_ensure(&key("expired0", Role::Admin, Some(pair.now)), pair.now).await.unwrap();
-    // The row decides, not the role of the stamp.
+    // The row decides, and not the role in the stamp.
     assert_eq!(allowed(acme, "api_key:viewer00", Role::Admin).await, Role::Viewer.permissions());
     assert_eq!(allowed(acme, "api_key:expired0", Role::Admin).await, Permissions::NONE);
     assert_eq!(allowed(pair.twin.id(), "api_key:viewer00", Role::Viewer).await, Permissions::NONE);
@@ -112,7 +112,7 @@ pub(super) async fn schedules_and_their_makers(opened: &Opened) {
         assert_eq!(allowed(acme, name).await, Permissions::NONE, "{name}");
     }
     assert_eq!(allowed(pair.twin.id(), "nightly").await, Permissions::NONE);
-    // The schedule of that name is this knowledge base's, not another's or the tenant's.
+    // The schedule of that name belongs to this knowledge base, and not to another one or to the tenant.
     let other = pair.acme.kb_new("archive").await.id;
     assert_eq!(in_kb(acme, Some(&other), "nightly").await, Permissions::NONE);
     assert_eq!(in_kb(acme, None, "nightly").await, Permissions::NONE);

@@ -24,7 +24,7 @@ pub(super) async fn texts(opened: &Opened) {
     assert_eq!(documents.parsed(kb, &DocumentId::of_name("b.md")).await.unwrap(), None);
 }
 
-/// What a chunk says, told apart by `text`.
+/// An extraction, recognisable by `text`.
 fn extraction(text: &str) -> Extraction {
     let entity = ExtractedEntity { name: "Curie".into(), kind: "person".into(), description: text.into() };
     let relation = ExtractedRelation {
@@ -46,7 +46,7 @@ pub(super) async fn extractions(opened: &Opened) {
     let batch = |orders: std::ops::Range<u32>, text: &str| {
         orders.map(|order| (order, extraction(&format!("{text} {order}")))).collect::<Vec<_>>()
     };
-    // Batches arrive in any order, and again; a chunk's number may have more digits than another's.
+    // Batches arrive in any order, and repeatedly; chunk numbers may differ in their number of digits.
     documents.extractions_put(kb, &id, 1, &batch(8..12, "first")).await.unwrap();
     documents.extractions_put(kb, &id, 1, &batch(0..8, "old")).await.unwrap();
     documents.extractions_put(kb, &id, 1, &batch(0..8, "first")).await.unwrap();

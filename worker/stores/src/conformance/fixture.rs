@@ -1,4 +1,4 @@
-//! Two look-alike tenants, and what the checks give them.
+//! Two tenants with similar ids, and test data for them.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub(super) struct Party {
     stamper: Stamper,
 }
 
-/// Two tenants, the id of one being the beginning of the other's.
+/// Two tenants; the id of one is a prefix of the other's.
 pub(super) struct Pair {
     pub(super) acme: Party,
     pub(super) twin: Party,
@@ -36,19 +36,19 @@ impl Pair {
     }
 }
 
-/// The present moment, as precise as every store keeps it.
+/// Now, truncated to the precision that every store keeps.
 pub(super) fn now() -> DateTime<Utc> {
     SystemClock.now().trunc_subsecs(6)
 }
 
-/// Two ids that nobody had before.
+/// Two unused tenant ids.
 pub(super) fn ids(now: DateTime<Utc>) -> (String, String) {
     let unique = JobId::generate(now).to_string();
     let tail = unique.rsplit('-').next().unwrap();
     (format!("acme-{tail}"), format!("acme-{tail}-2"))
 }
 
-/// A workspace id that nobody had before.
+/// An unused workspace id.
 pub(super) fn workspace(now: DateTime<Utc>) -> WorkspaceId {
     let unique = JobId::generate(now).to_string();
     let random = u32::from_str_radix(&unique[unique.len() - 8..], 16).unwrap();
@@ -90,7 +90,7 @@ impl Party {
         self.stores.catalog().accept(&acceptance, now).await.unwrap()
     }
 
-    /// The jobs of this tenant that lie in the outbox.
+    /// The jobs of this tenant that are in the outbox.
     pub(super) async fn outbox(&self, opened: &Opened) -> Vec<JobId> {
         let later = now() + chrono::TimeDelta::hours(1);
         let rows = opened.outbox.outbox_due(later, Duration::ZERO, 10_000).await.unwrap();
@@ -105,7 +105,7 @@ async fn provision(stores: &TenantStores, id: &KbId, now: DateTime<Utc>) -> Kb {
     kb
 }
 
-/// An upload.
+/// A document to register.
 pub(super) fn upload(name: &str, revision: u64, now: DateTime<Utc>) -> NewDocument {
     NewDocument {
         id: DocumentId::of_name(name),
@@ -121,7 +121,7 @@ pub(super) fn upload(name: &str, revision: u64, now: DateTime<Utc>) -> NewDocume
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
 const WAIT_STEP: Duration = Duration::from_millis(20);
 
-/// Asks again and again until the answer is yes.
+/// Polls until the answer is yes.
 pub(super) async fn wait_until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
     let start = Instant::now();
     while !ask().await {

@@ -14,7 +14,7 @@ use crate::model::{
     PlaceChange, Renewal, Session, Standing, User, UserChange,
 };
 
-/// A user that nobody had before.
+/// An unused account.
 fn someone() -> User {
     let name = format!("ann-{}", JobId::generate(now()));
     User { name: name.parse().unwrap(), password_hash: "$argon2id$1".into() }
@@ -57,7 +57,7 @@ pub(super) async fn founders(opened: &Opened) {
     let elsewhere = opened.directory.standing(pair.twin.id(), &ann.name.identity()).await;
     assert_eq!(elsewhere.unwrap(), Standing::Stranger);
 
-    // A name that is taken makes nothing else either, and nor does a tenant that exists.
+    // If the name is taken nothing else is written either, and the same if the tenant exists.
     let twin = pair.twin.stores.catalog();
     let request = Acceptance { jobs: vec![pair.twin.job()], ..founding(&ann) };
     assert_eq!(twin.accept(&request, pair.now).await.unwrap(), Accepted::UserExists);
@@ -99,7 +99,7 @@ pub(super) async fn places(opened: &Opened) {
     assert_eq!(key.unwrap().role, Role::Viewer);
 }
 
-/// However many are placed at once.
+/// Concurrent imports do not exceed the limit.
 pub(super) async fn places_are_limited(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let people: Vec<_> = (0..8).map(|_| someone()).collect();
@@ -162,7 +162,7 @@ pub(super) async fn sessions(opened: &Opened) {
     assert_eq!(renew(other.id, 1).await, Renewal::Ended);
 }
 
-/// Who changes a password goes on where they did it, and nowhere else.
+/// Changing the password ends all sessions but the one in which it was changed.
 pub(super) async fn another_password(opened: &Opened) {
     let (identities, ann, bob) = (&opened.identities, someone(), someone());
     let changed = User { password_hash: "$argon2id$2".into(), ..ann.clone() };
@@ -185,7 +185,7 @@ pub(super) async fn another_password(opened: &Opened) {
     assert!(!live(&here).await && !live(&there).await, "what has ended is not brought back");
 }
 
-/// Of many renewals with one token, one goes through.
+/// Of concurrent renewals with one token, one succeeds.
 pub(super) async fn racing_renewals(opened: &Opened) {
     let (identities, ann) = (&opened.identities, someone());
     identities.user_put(&ann, now()).await.unwrap();
@@ -205,7 +205,7 @@ pub(super) async fn gates(opened: &Opened) {
     let enter = async |key: &str, at| identities.gate_enter(key, rule, at).await.unwrap();
     let start = now();
 
-    // However many try at once, three are let through.
+    // Of many concurrent attempts, three are allowed.
     let tries = join_all((0..12).map(|_| enter(&key, start))).await;
     assert_eq!(tries.iter().filter(|wait| wait.is_none()).count(), 3);
     assert_eq!(enter(&key, start).await, Some(minute));
@@ -215,6 +215,6 @@ pub(super) async fn gates(opened: &Opened) {
     identities.gate_reset(&key).await.unwrap();
     assert_eq!(enter(&key, start + minute).await, None);
 
-    // What is old is forgotten altogether.
+    // Old attempts do not count at all.
     assert_eq!(enter(&key, start + TimeDelta::days(10)).await, None);
 }

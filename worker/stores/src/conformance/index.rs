@@ -44,7 +44,7 @@ pub(super) async fn kept_apart(opened: &Opened) {
     assert_eq!(index.chunks(&archive, &id, 0..10).await.unwrap(), []);
     assert_eq!(index.chunks(&pair.acme.kb, &id, 0..10).await.unwrap(), cut(3, "acme"));
 
-    // The other tenant gets nothing even if it learns the workspace, and its own writes stay its own.
+    // The other tenant reads nothing even if it knows the workspace, and its own writes stay separate.
     let twin = pair.twin.stores.index();
     assert_eq!(twin.chunks(&pair.acme.kb, &id, 0..10).await.unwrap(), []);
     assert_eq!(twin.counts(&pair.acme.kb).await.unwrap(), GraphCounts::default());
@@ -74,12 +74,12 @@ pub(super) fn relation(document: &str, chunk: u32, ends: [&str; 2], keyword: &st
     }
 }
 
-/// Sets what the document called `name` says.
+/// Replaces the mentions of the document called `name`.
 pub(super) async fn say(index: &dyn Index, kb: &Kb, name: &str, mentions: &[Mention]) -> GraphDelta {
     index.graph_replace(kb, &DocumentId::of_name(name), name, mentions).await.unwrap()
 }
 
-/// All of a graph, read in pages.
+/// Reads a whole graph, in pages.
 pub(super) async fn graph(index: &dyn Index, kb: &Kb) -> (Vec<Entity>, Vec<Relation>) {
     let (mut entities, mut after) = (Vec::new(), None::<String>);
     loop {
@@ -183,7 +183,7 @@ pub(super) async fn unknown_ends(opened: &Opened) {
     assert_eq!(index.counts(kb).await.unwrap(), GraphCounts::default());
 }
 
-/// Names are data: whatever a document says, it stays text.
+/// Names are data: any text is stored as text.
 pub(super) async fn any_text(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
@@ -238,7 +238,7 @@ pub(super) async fn foreign_cursor(opened: &Opened) {
     assert_eq!((past_the_end.items, past_the_end.next), (vec![], None));
 }
 
-/// Too much changes nothing; what is known already, and what makes it less, is never too much.
+/// Exceeding a limit changes nothing; known keys, and changes that shrink the graph, never exceed it.
 pub(super) async fn limited(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (index, kb) = (pair.acme.stores.index(), &pair.acme.kb);
@@ -261,7 +261,7 @@ pub(super) async fn limited(opened: &Opened) {
     let third = says("b.md", &["Bob", "Cy"]);
     assert_eq!(within("b.md", &third, limits(2, 1)).await, over(Quota::EntitiesPerKb, 2, 2));
     assert_eq!(graph(index.as_ref(), kb).await, before);
-    // Both are there: nothing is added but mentions.
+    // Both exist: nothing is added but mentions.
     assert!(within("b.md", &says("b.md", &["Ada", "Bob"]), limits(2, 1)).await.is_ok());
     assert!(within("a.md", &two, limits(1, 1)).await.is_ok(), "a limit that was lowered takes nothing away");
     let mut tied = says("b.md", &["Ada", "Bob"]);
@@ -276,7 +276,7 @@ pub(super) async fn limited(opened: &Opened) {
     assert_eq!((counts.entities, counts.relations), (2, 1));
 }
 
-/// What document number `n` of many says: much of it about what the others talk about too.
+/// Mentions of document number `n` of many, much of it about entities that other documents mention too.
 fn overlapping(n: u32) -> (String, Vec<Mention>) {
     let name = format!("{n}.md");
     let mut said = Vec::new();
@@ -292,7 +292,7 @@ fn overlapping(n: u32) -> (String, Vec<Mention>) {
     (name, said)
 }
 
-/// A document that was taken back leaves the graph that there would be without it.
+/// After a document was removed the graph equals the one without it.
 pub(super) async fn removal_leaves_no_trace(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
@@ -305,14 +305,14 @@ pub(super) async fn removal_leaves_no_trace(opened: &Opened) {
         }
     }
     assert_ne!(graph(index, kb).await, graph(index, &never).await);
-    // First it says something else, then nothing.
+    // First with other mentions, then with none.
     say(index, kb, "2.md", &[entity("2.md", 0, "Elsewhere", "thing", "x")]).await;
     say(index, kb, "2.md", &[]).await;
     assert_eq!(graph(index, kb).await, graph(index, &never).await);
     assert_eq!(index.counts(kb).await.unwrap(), index.counts(&never).await.unwrap());
 }
 
-/// Eight documents at once, each twice, give the graph that they give one after the other.
+/// Eight documents at once, each twice, give the same graph as one after the other.
 pub(super) async fn side_by_side(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let index = pair.acme.stores.index();
@@ -341,7 +341,7 @@ pub(super) async fn side_by_side(opened: &Opened) {
     assert_eq!((entities, relations), graph(&*index, &calm).await);
 }
 
-/// What is kept of an entity and a relation is bounded, but every mention has its weight.
+/// What is kept of an entity and a relation is bounded, but the weight of every mention counts.
 pub(super) async fn many_mentions(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
@@ -365,7 +365,7 @@ pub(super) async fn many_mentions(opened: &Opened) {
     assert!((relations[0].weight - 62.5).abs() < 1e-9, "{}", relations[0].weight);
 }
 
-/// Two tenants say the same; what one takes back the other keeps.
+/// Two tenants with the same mentions: removing one tenant's leaves the other's.
 pub(super) async fn twins_apart(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (acme, twin) = (&*pair.acme.stores.index(), &*pair.twin.stores.index());
@@ -374,7 +374,7 @@ pub(super) async fn twins_apart(opened: &Opened) {
         say(acme, &pair.acme.kb, &name, &said).await;
         assert_eq!(twin.counts(&pair.twin.kb).await.unwrap(), GraphCounts::default());
     }
-    // Not even the name of the workspace opens it.
+    // Knowing the name of the workspace does not help.
     assert_eq!(graph(twin, &pair.acme.kb).await, (vec![], vec![]));
     assert_eq!(twin.counts(&pair.acme.kb).await.unwrap(), GraphCounts::default());
     for n in 0..3 {

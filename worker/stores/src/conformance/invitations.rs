@@ -29,7 +29,7 @@ async fn insert(party: &Party, of: &(Invitation, InvitationSecret), maximum: Opt
     catalog.invitation_insert(invitation, &secret.sha256, maximum, invitation.created_at).await.unwrap()
 }
 
-/// An open one of the tenant's.
+/// Creates an open invitation of the tenant.
 async fn open(party: &Party, subject: &str) -> (Invitation, InvitationSecret) {
     let new = invitation(subject, now());
     assert_eq!(insert(party, &new, None).await, Invited::New);
@@ -67,7 +67,7 @@ pub(super) async fn made_listed_and_withdrawn(opened: &Opened) {
     assert_eq!(pair.twin.stores.catalog().invitations(None, 9, now()).await.unwrap().items, []);
     assert!(!pair.twin.stores.catalog().invitation_delete(made[0].id).await.unwrap());
 
-    // For one subject there is one that is open.
+    // A subject can have one open invitation.
     let again = invitation("bob", now());
     assert_eq!(insert(&pair.acme, &again, None).await, Invited::Known);
     let bobs = made.iter().find(|invitation| invitation.subject.as_str() == "bob").unwrap();
@@ -97,7 +97,7 @@ pub(super) async fn accepted_once(opened: &Opened) {
     let standing = opened.directory.standing(pair.acme.id(), member).await.unwrap();
     assert_eq!(standing, Standing::Member(Role::Editor));
 
-    // Who is a member already leaves it open; who was removed may come back.
+    // A member who accepts leaves the invitation open; a removed member may come back.
     let (_, second) = open(&pair.acme, "bob").await;
     assert_eq!(accept(opened, &pair.acme, &second, member).await, InvitationAccepted::MemberExists);
     pair.acme.stores.catalog().member_remove(member, None, now()).await.unwrap();
@@ -121,7 +121,7 @@ pub(super) async fn accepted_with_a_new_account(opened: &Opened) {
     assert_eq!(opened.identities.user(&user.name).await.unwrap(), Some(user.clone()));
     assert_eq!(opened.identities.memberships(&user.name.identity()).await.unwrap().len(), 1);
 
-    // An account that is there keeps its password, and the invitation stays open.
+    // An existing account keeps its password, and the invitation stays open.
     let other = User { password_hash: "$argon2id$2".into(), ..user.clone() };
     pair.acme.stores.catalog().member_remove(&user.name.identity(), None, now()).await.unwrap();
     assert_eq!(accept(&second.1, &other).await, InvitationAccepted::UserExists);
@@ -153,7 +153,7 @@ pub(super) async fn only_the_right_secret(opened: &Opened) {
     assert_eq!(found, Some(offer));
 }
 
-/// Members and open invitations together, however many are made or accepted at once.
+/// The limit holds for members and open invitations together, also when they are created and accepted concurrently.
 pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();
@@ -167,7 +167,7 @@ pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
     let direct = catalog.member_insert(&person(), Role::Viewer, Some(4), now()).await.unwrap();
     assert_eq!(direct, crate::model::MemberAdded::OverQuota(over(4, 4)));
 
-    // Since then the plan became smaller.
+    // The plan's limit was lowered meanwhile.
     let accepted = join_all(offers.iter().zip(&made).filter(|(_, made)| **made == Invited::New).map(
         async |((_, secret), _)| {
             let who = Invitee::Known(person());

@@ -48,7 +48,7 @@ pub(super) async fn made_and_renamed(opened: &Opened) {
     assert_eq!(directory.kb(pair.acme.id(), &archive.id).await.unwrap(), Some(renamed));
 }
 
-/// A key of each tenant for everything, one for its knowledge base alone, and one for another.
+/// For each tenant a key for everything, one for its knowledge base alone, and one for another.
 async fn keys(pair: &Pair) {
     for party in [&pair.acme, &pair.twin] {
         for (number, (name, kb_id)) in
@@ -112,7 +112,7 @@ pub(super) async fn closed(opened: &Opened) {
     let found = lifecycle.kb_closed(kb).await.unwrap().unwrap();
     assert_eq!((found.workspace, found.is_closed), (pair.acme.kb.workspace.clone(), true));
 
-    // Until then its own key may ask for its end, and the job of whoever asked is checked.
+    // Until then its own key may still request the deletion, and the job of its creator is verified.
     assert_eq!(key_names(&pair.acme).await, ["wide", "narrow", "other"]);
     assert!(lifecycle.kb_delete(kb, now()).await.unwrap());
     assert!(!lifecycle.kb_delete(kb, now()).await.unwrap());
@@ -136,7 +136,7 @@ pub(super) async fn closed(opened: &Opened) {
     assert_eq!(twin.schedules(kb).await.unwrap().len(), 1);
 }
 
-/// One of everything that a knowledge base can hold.
+/// Stores one item of every kind in a knowledge base.
 async fn fill(party: &Party, kb: &Kb) {
     let id = DocumentId::of_name("a.md");
     let bytes = Bytes::from_static(b"an original");
@@ -155,7 +155,7 @@ async fn fill(party: &Party, kb: &Kb) {
     say(index.as_ref(), kb, "a.md", &said).await;
 }
 
-/// How much of it there is: originals, texts, extractions, and what is in the index.
+/// Number of items: originals, texts, extractions, and the counts of the index.
 async fn held(party: &Party, kb: &Kb) -> (usize, usize, usize, GraphCounts) {
     let id = DocumentId::of_name("a.md");
     let documents = party.stores.documents();
@@ -184,7 +184,7 @@ pub(super) async fn emptied(opened: &Opened) {
     }
     assert_eq!(held(&pair.acme, &other).await, full);
     assert_eq!(held(&pair.twin, theirs).await, full);
-    // Another tenant cannot empty it by its workspace.
+    // Another tenant cannot empty it through its workspace id.
     pair.twin.stores.index().kb_forget(&other).await.unwrap();
     assert_eq!(held(&pair.acme, &other).await, full);
 }

@@ -44,7 +44,7 @@ pub(super) async fn added_changed_and_removed(opened: &Opened) {
     let gone = catalog.member_role_put(&ann, Role::Admin, None).await.unwrap();
     assert_eq!(gone, MemberChange::Unknown);
 
-    // What somebody saw before the removal is not what there is after it.
+    // A revision that was read before the removal is outdated after it.
     let again = catalog.member_insert(&ann, Role::Editor, None, pair.now).await.unwrap();
     assert_eq!(again, MemberAdded::New(Member { revision: 4, ..expected }));
 }
@@ -80,13 +80,13 @@ pub(super) async fn kept_apart(opened: &Opened) {
     assert_eq!(twin.member(&identity("bob")).await.unwrap(), None);
     let foreign = twin.member_remove(&identity("bob"), None, now()).await.unwrap();
     assert_eq!(foreign, MemberChange::Unknown);
-    // The twin's admins do not count here.
+    // Admins of the other tenant do not count here.
     add(&pair.twin, "cid", Role::Admin).await;
     let last = catalog.member_remove(&identity("bob"), None, now()).await.unwrap();
     assert_eq!(last, MemberChange::LastAdmin);
 }
 
-/// Of any number of admins who remove or demote each other at the same time, one stays.
+/// When admins remove or demote each other concurrently, one admin stays.
 pub(super) async fn last_admin_stays(opened: &Opened) {
     let pair = Pair::new(opened).await;
     for round in 0..5 {
@@ -102,7 +102,7 @@ pub(super) async fn last_admin_stays(opened: &Opened) {
                 catalog.member_role_put(&identity(name), Role::Editor, None).await.unwrap()
             }
         });
-        // Those of the round before too.
+        // Including those of the round before.
         let old = names(&pair.acme, Some(Role::Admin)).await;
         let old = old.iter().filter(|name| !admins.contains(name));
         let old = old.map(async |name| {
@@ -114,7 +114,7 @@ pub(super) async fn last_admin_stays(opened: &Opened) {
     }
 }
 
-/// Of many who are added at once, exactly as many are taken as there is room for.
+/// Of concurrent additions exactly as many succeed as there is room for.
 pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
     let pair = Pair::new(opened).await;
     add(&pair.twin, "other", Role::Viewer).await;
@@ -132,7 +132,7 @@ pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
     assert_eq!(full, MemberAdded::OverQuota(over));
 }
 
-/// A change counts at once, whatever was answered before.
+/// A change is visible at once, whatever was cached.
 pub(super) async fn news_of_members(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();
@@ -152,7 +152,7 @@ pub(super) async fn news_of_members(opened: &Opened) {
     assert_eq!(allowed().await, Role::Editor.permissions());
 }
 
-/// The same name from another provider is another person.
+/// The same name at another provider is another person.
 pub(super) async fn one_name_of_several_providers(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, id) = (pair.acme.stores.catalog(), pair.acme.id());

@@ -1,7 +1,7 @@
-//! What every implementation of the stores has to do, as one suite that is run against each of them.
+//! The conformance suite: what every implementation of the stores has to do.
 //!
-//! Each check makes two tenants of its own whose ids look alike, gives both the same, and looks at what the
-//! other sees.
+//! Each check creates two tenants with similar ids, stores the same data for both, and compares what each of them
+//! reads.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a check fails by panicking")]
 
 mod accept;

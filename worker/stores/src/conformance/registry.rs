@@ -61,7 +61,7 @@ pub(super) async fn stale_revisions(opened: &Opened) {
     }
     assert_eq!(catalog.document(kb, &known).await.unwrap(), Some(before));
 
-    // Nor does another tenant's call reach it.
+    // Nor does a call of another tenant reach it.
     let twin = pair.twin.stores.catalog();
     assert!(!twin.document_processed(kb, &known, 2, COUNTS, later).await.unwrap());
 }
@@ -115,7 +115,7 @@ pub(super) async fn totals(opened: &Opened) {
     assert_eq!(pair.twin.stores.catalog().document_totals(kb).await.unwrap(), [0, 0, 0, 0]);
 }
 
-/// Of several jobs that want to go on with a document that failed, one does.
+/// Of several jobs that ask to continue a failed document, one gets it.
 pub(super) async fn reopened_by_one(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, kb, now) = (pair.acme.stores.catalog(), &pair.acme.kb.id, pair.now);

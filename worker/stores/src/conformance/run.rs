@@ -15,8 +15,7 @@ macro_rules! checks {
     };
 }
 
-/// Runs the whole suite against opened stores. They may hold other tenants, and other suites may run beside
-/// this one.
+/// Runs the whole suite against opened stores. They may contain other tenants, and other runs may be in progress.
 ///
 /// # Panics
 /// When a check fails.

@@ -107,7 +107,7 @@ pub(super) async fn fired_once(opened: &Opened) {
     let twin = pair.twin.stores.catalog().schedules(kb).await.unwrap();
     assert_eq!((twin[0].next_fire_at, twin[0].last_fire_at), (pair.now, None));
 
-    // A job of another tenant is not put into this one's outbox, and the schedule stays due.
+    // A job of another tenant is rejected, and the schedule stays due.
     let due_twin = found.iter().find(|due| due.tenant_id == *pair.twin.id()).unwrap();
     let foreign = opened.schedules.schedule_fire(due_twin, (&pair.acme.job(), &none), next, now()).await;
     assert!(!foreign.unwrap_err().is_transient());

@@ -16,7 +16,7 @@ async fn row(party: &Party) -> Tenant {
     party.stores.catalog().tenant().await.unwrap().unwrap()
 }
 
-/// The tenants whose settings the queue does not know, of these two.
+/// Those of these two tenants whose settings the queue does not have.
 async fn unapplied(opened: &Opened, pair: &Pair) -> Vec<Tenant> {
     let all = opened.settings.settings_unapplied(10_000).await.unwrap();
     let ours = [pair.acme.id(), pair.twin.id()];
@@ -57,7 +57,7 @@ pub(super) async fn unapplied_until_told(opened: &Opened) {
     let catalog = pair.acme.stores.catalog();
     let put = catalog.tenant_settings_put(&gold(&acme), acme.revision).await;
     assert_eq!(put.unwrap(), TenantChange::Done);
-    // Whoever told the queue the old settings must not hide the new ones.
+    // A relay that wrote the old settings to the queue must not mark the new ones as written.
     assert!(!opened.settings.settings_applied(&acme).await.unwrap());
     assert!(!catalog.tenant_settings_applied(acme.revision).await.unwrap());
     let acme = row(&pair.acme).await;

@@ -14,7 +14,7 @@ async fn call(party: &Party, slug: &str) -> TenantChange {
     party.stores.catalog().tenant_settings_put(&settings, revision).await.unwrap()
 }
 
-/// A tenant is called by its id until it chooses another word, and each word is one tenant's.
+/// A tenant's slug is its id until it chooses another, and a slug belongs to one tenant.
 pub(super) async fn words(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (acme, twin) = (&pair.acme, &pair.twin);
@@ -46,7 +46,7 @@ pub(super) async fn words(opened: &Opened) {
     assert_eq!(listed.items, [row(twin).await]);
 }
 
-/// Whoever had it would be taken for the tenant.
+/// A tenant with that slug would be taken for the tenant with that id.
 pub(super) async fn an_id_is_never_anothers_word(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (acme, twin) = (&pair.acme, &pair.twin);
@@ -58,7 +58,7 @@ pub(super) async fn an_id_is_never_anothers_word(opened: &Opened) {
     assert_eq!(found.as_ref(), Some(acme.id()));
 }
 
-/// Whoever came later with that id would be reached by another's host name.
+/// A tenant that is created later with that id would be reached through another's host name.
 pub(super) async fn a_word_keeps_its_id_from_being_taken(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (late, _) = ids(now());

@@ -11,7 +11,7 @@ use crate::model::{
     NewKb, NewSchedule, OverQuota, Usage,
 };
 
-/// An upload of some bytes with its job.
+/// A document of a given size with its job.
 fn sized(name: &str, revision: u64, size_bytes: u64) -> NewDocument {
     NewDocument { size_bytes, ..upload(name, revision, now()) }
 }
@@ -50,7 +50,7 @@ pub(super) async fn counted(opened: &Opened) {
     assert_eq!(usage(&pair.twin).await, Usage { kbs: 1, ..Usage::default() }, "the twin has nothing of it");
 }
 
-/// Forty requests at once, ten of which fit, over and over: room that is left is filled to the last place.
+/// Forty concurrent requests, ten of which fit, repeatedly: the quota is used up exactly.
 pub(super) async fn racing(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let limits = |maximum| Limits { max_documents: Some(maximum), ..Limits::default() };
@@ -72,7 +72,7 @@ pub(super) async fn racing(opened: &Opened) {
     assert_eq!(accept(&pair.twin, vec![sized("a.md", 1, 1)], &limits(1)).await, Accepted::New);
 }
 
-/// Many knowledge bases at once, two of which fit beside the first.
+/// Many knowledge bases at once, two of which fit besides the first.
 pub(super) async fn racing_for_kbs(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let limits = Limits { kbs: Some(3), ..Limits::default() };
@@ -93,7 +93,7 @@ pub(super) async fn racing_for_kbs(opened: &Opened) {
     assert_eq!(usage(&pair.twin).await.kbs, 1);
 }
 
-/// Many at once of what requests make one by one: as many as there may be are made, with whatever is there already.
+/// Many concurrent requests for single items: as many succeed as the quota allows, existing ones included.
 pub(super) async fn racing_for_small_things(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, now) = (pair.acme.stores.catalog(), pair.now);
@@ -156,7 +156,7 @@ pub(super) async fn racing_for_small_things(opened: &Opened) {
     assert_eq!((twin.schedules, twin.api_keys, twin.idempotency_keys), (0, 0, 0));
 }
 
-/// What a schedule asks for counts like what a request asks for.
+/// Jobs of schedules count like jobs of requests.
 pub(super) async fn jobs_of_schedules(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, next) = (pair.acme.stores.catalog(), pair.now + TimeDelta::days(1));
@@ -186,11 +186,11 @@ pub(super) async fn replaced(opened: &Opened) {
     };
     assert_eq!(step("a.md", 1, 101).await, over(Quota::StorageBytes, 0, 100));
     assert_eq!(step("a.md", 1, 60).await, Accepted::New);
-    // In place of the one that is there: only the difference counts.
+    // A replacement counts only with its difference.
     assert_eq!(step("a.md", 2, 100).await, Accepted::New);
     assert_eq!(step("a.md", 3, 101).await, over(Quota::StorageBytes, 100, 100));
     assert_eq!(step("b.md", 1, 0).await, over(Quota::MaxDocuments, 1, 1));
-    // A revision that somebody else uploaded meanwhile is that, and no question of quotas.
+    // If another request uploaded the revision meanwhile, the answer is a conflict and not an exceeded quota.
     assert_eq!(step("a.md", 2, 100).await, Accepted::RevisionMoved);
     assert_eq!(step("a.md", 3, 1).await, Accepted::New);
     let now = usage(&pair.acme).await;
@@ -227,7 +227,7 @@ pub(super) async fn jobs_of_a_day(opened: &Opened) {
     assert_eq!(catalog.accept(&request(1), noon).await.unwrap(), over(Quota::DailyJobs, 5, 5));
     assert_eq!(pair.acme.outbox(opened).await.len(), 5);
 
-    // Another day begins with nothing, at midnight and not before.
+    // Another day starts at zero, at midnight and not before.
     let night = noon + TimeDelta::hours(12);
     let before = night - TimeDelta::microseconds(1);
     assert_eq!(catalog.accept(&request(1), before).await.unwrap(), over(Quota::DailyJobs, 5, 5));
@@ -251,7 +251,7 @@ pub(super) async fn api_calls(opened: &Opened) {
     assert_eq!(twin.api_calls_add(0, january).await.unwrap(), 0);
 }
 
-/// What is made of documents counts as their originals do.
+/// Derived data counts like originals.
 pub(super) async fn derived(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let limits = Limits { storage_bytes: Some(100), ..Limits::default() };
@@ -283,7 +283,7 @@ pub(super) async fn derived(opened: &Opened) {
     );
     assert_eq!(put(1, Derived::Text(20)).await, Ok(true));
     assert_eq!(accept(&pair.acme, vec![sized("b.md", 1, 10)], &limits).await, Accepted::New);
-    // A later revision is stored in place of what there is, which stays counted until then.
+    // A later revision replaces the stored data, which stays counted until then.
     assert_eq!(accept(&pair.acme, vec![sized("a.md", 2, 10)], &limits).await, Accepted::New);
     assert_eq!(stored().await, (100, 80));
     assert_eq!(usage(&pair.twin).await.storage_bytes, 0);

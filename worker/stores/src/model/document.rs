@@ -76,7 +76,7 @@ pub struct Document {
     pub revision: u64,
     /// The media type of the original.
     pub media_type: String,
-    /// The size of the original.
+    /// The size of the original in bytes.
     pub size_bytes: u64,
     /// SHA-256 of the original, in hexadecimal.
     pub sha256: String,

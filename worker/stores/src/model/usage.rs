@@ -29,7 +29,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The quota that `more` jobs today would exceed.
+    /// The quota that `jobs` more jobs today would exceed.
     #[must_use]
     pub fn jobs_refused(&self, limits: &Limits, jobs: usize) -> Option<OverQuota> {
         over(limits, Quota::DailyJobs, self.daily_jobs, i64::try_from(jobs).unwrap_or(i64::MAX))

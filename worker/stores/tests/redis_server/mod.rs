@@ -1,4 +1,4 @@
-//! A Redis of the test's own, on a socket in its directory.
+//! A Redis for one test, on a socket in its directory.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// Ends with the value.
+/// The server ends when this value is dropped.
 pub(crate) struct RedisServer {
     child: Child,
     socket: PathBuf,
@@ -35,7 +35,7 @@ impl RedisServer {
         Self { child, socket }
     }
 
-    /// Where it listens.
+    /// The URL of its socket.
     pub(crate) fn url(&self) -> SecretString {
         format!("redis+unix://{}", self.socket.display()).into()
     }
