@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 /// Without its tests. From this on, a file is named on standard error, as one to look at.
 const LINES_WARNED: usize = 600;
 const LINES_MAX: usize = 900;
-/// A product file with fewer lines, its tests included, is a part of an idea, but for job types and handlers, of which each has its own.
+/// A product file with fewer lines, its tests included, is a part of an idea; job types and handlers have one each.
 const LINES_MIN: usize = 40;
 const COLUMNS_MAX: usize = 120;
 const FUNCTION_LINES_MAX: usize = 60;
