@@ -50,22 +50,14 @@ impl Queue {
         tenant: &PartitionId,
         ids: &[JobId],
     ) -> Result<Vec<Cancelled>, QueueError> {
-        let mut done = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(PAGE) {
-            let mut arguments = vec![tenant.to_string()];
-            arguments.extend(ids.iter().map(JobId::to_string));
-            let letters: String = self.call_for(tenant, Operation::Cancel, arguments).await?;
-            for letter in letters.chars() {
-                done.push(match letter {
-                    'c' => Cancelled::Now,
-                    'r' => Cancelled::Stopping,
-                    'k' => Cancelled::Kept,
-                    'n' => Cancelled::NotFound,
-                    _ => return Err(QueueError::Answer("cancel")),
-                });
-            }
-        }
-        Ok(done)
+        let outcome = |letter| match letter {
+            'c' => Ok(Cancelled::Now),
+            'r' => Ok(Cancelled::Stopping),
+            'k' => Ok(Cancelled::Kept),
+            'n' => Ok(Cancelled::NotFound),
+            _ => Err(QueueError::Answer("cancel")),
+        };
+        self.outcomes(tenant, Operation::Cancel, ids, outcome).await
     }
 
     /// Cancels the partition's open jobs that match `filter`, as of the call. To cancel all of them,
@@ -164,16 +156,28 @@ impl Queue {
         tenant: &PartitionId,
         ids: &[JobId],
     ) -> Result<Vec<Redriven>, QueueError> {
+        let outcome = |letter| match letter {
+            'o' => Ok(Redriven::Started),
+            'u' => Ok(Redriven::KeyTaken),
+            'n' => Ok(Redriven::NotFound),
+            _ => Err(QueueError::Answer("redrive")),
+        };
+        self.outcomes(tenant, Operation::Redrive, ids, outcome).await
+    }
+
+    /// Runs `operation` on jobs of one partition, a bounded number a call. It answers one letter for each job.
+    async fn outcomes<T>(
+        &self,
+        tenant: &PartitionId,
+        operation: Operation,
+        ids: &[JobId],
+        outcome: impl Fn(char) -> Result<T, QueueError>,
+    ) -> Result<Vec<T>, QueueError> {
         let mut done = Vec::with_capacity(ids.len());
         for ids in ids.chunks(PAGE) {
-            let letters: String = self.call_for(tenant, Operation::Redrive, arguments(tenant, ids)).await?;
+            let letters: String = self.call_for(tenant, operation, arguments(tenant, ids)).await?;
             for letter in letters.chars() {
-                done.push(match letter {
-                    'o' => Redriven::Started,
-                    'u' => Redriven::KeyTaken,
-                    'n' => Redriven::NotFound,
-                    _ => return Err(QueueError::Answer("redrive")),
-                });
+                done.push(outcome(letter)?);
             }
         }
         Ok(done)
