@@ -82,7 +82,7 @@ fn record(party: &Party) -> JobRecord {
         attempts: 1,
         error: None,
         created_at: now(),
-        started_at: now(),
+        started_at: Some(now()),
         finished_at: now(),
     }
 }
