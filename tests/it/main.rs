@@ -20,4 +20,5 @@ mod same_everywhere;
 mod schedule;
 mod tidy;
 mod two_tenants;
+mod upgraded;
 mod users_import;

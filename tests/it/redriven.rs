@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 use jobs::clock::Clock as _;
 use jobs::envelope::EnqueueOptions;
 use jobs::queue::{Kept, Redriven};
-use jobs::tenant::{KbId, TenantContext, TenantStatus};
+use jobs::tenant::{Authenticated, KbId, TenantContext, TenantStatus};
 use jobs::types::{
-    BuildGraph, DeleteDocument, DeleteKb, ExtractEntities, FirstApiKey, IngestDocument, ProvisionTenant,
-    ReindexKb,
+    BuildGraph, DeleteDocument, DeleteKb, DeprovisionTenant, ExtractEntities, FirstApiKey, IngestDocument,
+    ProvisionTenant, ReindexKb,
 };
 use jobs::{DocumentId, Job, JobError, JobId};
 use sha2::{Digest as _, Sha256};
 use stores::TenantStores;
-use stores::model::{Acceptance, Accepted, Document, DocumentStatus, NewDocument};
+use stores::model::{Acceptance, Accepted, Document, DocumentStatus, GraphCounts, NewDocument};
 use tests::bed::Snapshot;
 use tests::texts;
 use worker::TestBench;
@@ -300,6 +300,51 @@ async fn deletions_and_reindexes_go_on_where_they_stopped() {
     redriven(DeleteKb::TYPE, job).await;
     assert_eq!(site.stores(&acme).lifecycle().kb_closed(&KbId::first()).await.unwrap(), None);
     assert_eq!(site.snapshot(&twin).await, untouched);
+}
+
+/// The same authority over the tenant since it was closed under `epoch`.
+#[expect(clippy::disallowed_methods, reason = "a test stands in for the API")]
+fn at_epoch(tenant: &TenantContext, epoch: u64) -> TenantContext {
+    TenantContext::for_request(Authenticated {
+        tenant_id: tenant.tenant_id().clone(),
+        epoch,
+        kb_id: None,
+        actor: tenant.actor().clone(),
+        role: tenant.role(),
+        permissions: tenant.permissions(),
+    })
+}
+
+/// The deletion fails before it begins and once more half-way; redriven, it goes on to the end.
+#[tokio::test]
+async fn a_tenant_whose_deletion_stopped_is_deleted() {
+    let site = Site::start().await;
+    let (acme, twin) = (site.tenant("acme").await, site.tenant("acme-2").await);
+    for tenant in [&acme, &twin] {
+        site.upload(tenant, texts::long("Bluebird")).await;
+    }
+    let untouched = site.snapshot(&twin).await;
+    let (stores, kb) = (site.stores(&acme), KbId::first());
+    let found = stores.catalog().kb(&kb).await.unwrap().unwrap();
+    let epoch = stores.lifecycle().tenant_close().await.unwrap().unwrap();
+    let closed = at_epoch(&acme, epoch);
+    site.set(Broken::Type(DeprovisionTenant::TYPE));
+    let job = site.enqueue(&closed, &DeprovisionTenant::default()).await;
+    assert_eq!(site.dead(&acme), [job]);
+    stores.documents().kb_forget(&kb).await.unwrap();
+    site.redrive(&acme, &[job]).await;
+    assert_eq!(site.dead(&acme), [job], "the cause is there still");
+    assert_ne!(stores.index().counts(&found).await.unwrap(), GraphCounts::default());
+
+    site.set(Broken::Nothing);
+    site.redrive(&acme, &[job]).await;
+    assert_eq!(site.dead(&acme), []);
+    assert_eq!(stores.catalog().tenant().await.unwrap(), None);
+    assert_eq!(stores.lifecycle().tenant_kbs().await.unwrap(), []);
+    assert_eq!(stores.index().counts(&found).await.unwrap(), GraphCounts::default());
+    assert_eq!(stores.blobs().originals(&kb, &DocumentId::of_name(NAME)).await.unwrap(), []);
+    assert_eq!(site.snapshot(&twin).await, untouched);
+    assert_eq!(site.bench.queue().redrive(acme.tenant_id(), job), Redriven::NotFound);
 }
 
 #[tokio::test]

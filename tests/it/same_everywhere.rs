@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tests::bed::{Bed, Snapshot, TestTenant, servers};
+use tests::bed::{Bed, Snapshot, TestTenant, postgres_alone, servers};
 use walkdir::WalkDir;
 
 /// Uploads the demo's documents of one company, all at once.
@@ -35,21 +35,27 @@ async fn the_same_documents_make_the_same_knowledge_base() {
         std::fs::read_dir(samples).unwrap().map(|entry| entry.unwrap().path()).collect();
     companies.retain(|path| path.is_dir());
     companies.sort();
-    let (embedded, real) = (Bed::embedded().await, servers().await);
-    let (here, here_too) = embedded.look_alikes().await;
-    let (there, there_too) = real.look_alikes().await;
-    tokio::join!(
-        ingest_samples(&here, &companies[0]),
-        ingest_samples(&here_too, &companies[1]),
-        ingest_samples(&there, &companies[0]),
-        ingest_samples(&there_too, &companies[1]),
-    );
-    for (one, other) in [(here, there), (here_too, there_too)] {
-        let one = Snapshot::of(embedded.stores(), &one.id).await;
-        let other = Snapshot::of(real.stores(), &other.id).await;
-        assert!(one.entities.len() > 10, "there is something to compare");
-        assert_eq!(one.documents, other.documents);
-        assert_eq!(one.entities, other.entities);
-        assert_eq!(one.relations, other.relations);
+    let (embedded, (alone, database)) = (Bed::embedded().await, postgres_alone().await);
+    let beds = [("embedded", &embedded), ("PostgreSQL alone", &alone), ("all servers", servers().await)];
+    let ingested = beds.map(|(set, bed)| {
+        let companies = &companies;
+        async move {
+            let (one, other) = bed.look_alikes().await;
+            tokio::join!(ingest_samples(&one, &companies[0]), ingest_samples(&other, &companies[1]));
+            let of = async |tenant: &TestTenant| Snapshot::of(bed.stores(), &tenant.id).await;
+            (set, [of(&one).await, of(&other).await])
+        }
+    });
+    let ingested = futures::future::join_all(ingested).await;
+    let (_, expected) = &ingested[0];
+    assert!(expected.iter().all(|company| company.entities.len() > 10), "there is something to compare");
+    for (set, found) in &ingested[1..] {
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found.documents, expected.documents, "{set}");
+            assert_eq!(found.entities, expected.entities, "{set}");
+            assert_eq!(found.relations, expected.relations, "{set}");
+        }
     }
+    drop(alone);
+    database.drop().await;
 }

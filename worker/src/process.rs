@@ -203,7 +203,7 @@ impl Processor {
             attempts: cx.attempt(),
             error,
             created_at: envelope.meta.created_at,
-            started_at,
+            started_at: Some(started_at),
             finished_at: self.shared.clock.now(),
         };
         self.history.record(verified.tenant.clone(), record).await;

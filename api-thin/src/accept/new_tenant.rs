@@ -13,7 +13,7 @@ use serde::Serialize;
 use stores::TenantStores;
 use stores::model::{Acceptance, NewTenant, User};
 
-use super::submission::{Fingerprint, IdempotencyKey, Submission};
+use super::submission::{Fingerprint, IdempotencyKey, Names, Submission};
 use crate::answer::{Answer, tenant_location};
 use crate::auth::{ApiKey, KeyDerivation};
 use crate::authority::TenantMaker;
@@ -79,7 +79,7 @@ pub async fn accept_tenant(
     let context = who.context_for_new(tenant.clone());
     let stores = app.stores().scoped(&context);
     let fingerprint = Fingerprint::of("tenants", [tenant.as_str(), &request.name, &request.plan]);
-    let submission = Submission { app, stores: &stores, key, fingerprint };
+    let submission = Submission { app, stores: &stores, key, fingerprint, names: Names::default() };
     if let Some(answer) = submission.earlier().await? {
         return Ok(with_api_key(app, &tenant, answer));
     }

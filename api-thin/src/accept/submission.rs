@@ -8,6 +8,7 @@ use jobs::envelope::StampedJob;
 use jobs::error::report;
 use jobs::queue::QueueError;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use stores::TenantStores;
 use stores::model::{Acceptance, Accepted, Idempotency, Replay};
@@ -26,6 +27,31 @@ pub(crate) struct Submission<'a> {
     pub(crate) stores: &'a TenantStores,
     pub(crate) key: &'a IdempotencyKey,
     pub(crate) fingerprint: Fingerprint,
+    pub(crate) names: Names<'a>,
+}
+
+/// The names that a request gives to what it makes, and where its answer repeats them (JSON pointers). An answer is
+/// stored without them and gets them from the request that replays it, so that a deletion finds all places where a name
+/// is stored: the fingerprint covers the names, so that both requests have the same.
+#[derive(Debug, Default)]
+pub(crate) struct Names<'a>(pub(crate) Vec<(String, &'a str)>);
+
+impl Names<'_> {
+    fn removed(&self, mut body: Value) -> Value {
+        for (place, _) in &self.0 {
+            body.pointer_mut(place).map(Value::take);
+        }
+        body
+    }
+
+    fn restored(&self, mut body: Value) -> Value {
+        for (place, name) in &self.0 {
+            if let Some(stored) = body.pointer_mut(place) {
+                *stored = Value::from(*name);
+            }
+        }
+        body
+    }
 }
 
 /// Returned when the retries of an upload are exhausted, because other requests changed its documents each time.
@@ -86,13 +112,13 @@ impl Submission<'_> {
             key: key.clone(),
             fingerprint: self.fingerprint.as_str().to_owned(),
             status: answer.status.as_u16(),
-            body: answer.body.clone(),
+            body: self.names.removed(answer.body.clone()),
         })
     }
 
     fn again<T, const STATUS: u16>(&self, replay: Replay) -> Result<Answer<T, STATUS>, Problem> {
         if replay.fingerprint == self.fingerprint.as_str() {
-            return Ok(Answer::again(replay));
+            return Ok(Answer::again(Replay { body: self.names.restored(replay.body), ..replay }));
         }
         let detail = "this Idempotency-Key was used for another request: use a fresh key for each request";
         Err(Problem::new(Code::IdempotencyKeyReused, detail))

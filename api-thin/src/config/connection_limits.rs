@@ -26,6 +26,9 @@ pub struct ConnectionLimits {
     pub header_time: Duration,
     /// How long a connection may wait for its next request.
     pub idle_time: Duration,
+    /// How long a client may take nothing of an answer, and how long it may take at all before 1 KiB a second is asked
+    /// for.
+    pub answer_time: Duration,
 }
 
 impl ConnectionLimits {
@@ -90,6 +93,7 @@ impl Default for ConnectionLimits {
             reserved_handles: None,
             header_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(75),
+            answer_time: Duration::from_secs(30),
         }
     }
 }
@@ -128,6 +132,7 @@ impl ConnectionSettings {
             reserved_handles: self.reserved_handles.map(count),
             header_time: seconds(self.header_timeout_s),
             idle_time: seconds(self.idle_timeout_s),
+            ..ConnectionLimits::default()
         }
     }
 }

@@ -26,6 +26,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
+use super::answer_body::AnswerBody;
 use super::connection_table::{ConnectionId, Connections, Place};
 use super::socket::{Activity, Socket};
 use crate::config::ConnectionLimits;
@@ -170,7 +171,7 @@ pub(super) async fn serve(
     // Small answers go at once; where that cannot be set they go a little later.
     let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::new(Instant::now()));
-    let socket = TokioIo::new(Socket::new(stream, Arc::clone(&activity)));
+    let socket = TokioIo::new(Socket::new(stream, Arc::clone(&activity), all.limits().answer_time));
     let connection = Arc::new(Connection {
         id: place.id,
         peer,
@@ -189,6 +190,7 @@ pub(super) async fn serve(
             () = place.close.notified() => return,
             _ = served.as_mut() => return,
             () = poll_fn(|context| overtime.as_mut().poll_over(context)) => break,
+            () = activity.hurried() => {}
             () = shutdown.cancelled(), if !is_stopping => {
                 is_stopping = true;
                 served.as_mut().graceful_shutdown();
@@ -216,7 +218,8 @@ async fn answer(
     }
     request.extensions_mut().insert(ConnectInfo(connection.peer));
     request.extensions_mut().insert(Arc::clone(&open));
-    routes.call(request.map(Body::new)).await
+    let answer = routes.call(request.map(Body::new)).await?;
+    Ok(answer.map(|body| AnswerBody::watched(body, &connection.activity, Some(open), Instant::now())))
 }
 
 /// Becomes ready when the connection has exceeded one of its time limits.

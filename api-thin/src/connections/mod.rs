@@ -5,6 +5,7 @@
 //! handles and a bounded time, and never keep authenticated callers out: when the table is full, the address with the
 //! most strangers' connections loses its oldest.
 
+mod answer_body;
 mod client_address;
 mod connection;
 mod connection_table;

@@ -1,5 +1,6 @@
 //! A connection's socket, with the times of its reads and writes.
 
+use std::collections::HashMap;
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -9,12 +10,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::ConnectionLimits;
 
-/// How long a client may read nothing of an answer.
-const STALL: Duration = Duration::from_secs(30);
+/// The least of a large answer that a client has to take in a second, on average, once the first
+/// [`ConnectionLimits::answer_time`] is over.
+const LEAST_RATE: u32 = 1 << 10;
 /// How long a body is read on after its request was refused. Closing at once would make the system send a reset, and
 /// clients then discard an answer that they have not read yet.
 const LINGER: Duration = Duration::from_secs(5);
@@ -25,6 +28,8 @@ const LINGER_BYTES: usize = 64 << 20;
 pub(super) struct Socket {
     stream: TcpStream,
     activity: Arc<Activity>,
+    /// How long the client may take nothing.
+    patience: Duration,
     stall: Option<Pin<Box<Sleep>>>,
     linger: Option<Linger>,
 }
@@ -35,8 +40,8 @@ struct Linger {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, stall: None, linger: None }
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, patience: Duration) -> Self {
+        Self { stream, activity, patience, stall: None, linger: None }
     }
 
     /// Passes the result of a write on, unless the client has taken nothing for too long.
@@ -50,7 +55,8 @@ impl Socket {
             self.activity.sent(Instant::now());
             return wrote;
         }
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL)));
+        let patience = self.patience;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(stall.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not take the answer")))
     }
@@ -128,7 +134,11 @@ impl AsyncWrite for Socket {
 
 /// The times of a connection's events, for its time limits.
 #[derive(Debug)]
-pub(super) struct Activity(Mutex<Moments>);
+pub(super) struct Activity {
+    moments: Mutex<Moments>,
+    /// Fires when less time may be left than before, in a task that does not wake the connection's.
+    hurried: Notify,
+}
 
 #[derive(Debug)]
 struct Moments {
@@ -141,6 +151,27 @@ struct Moments {
     head_since: Option<Instant>,
     /// Whether the answer was sent before the body was read.
     has_unread: bool,
+    /// Large answers that are not wholly handed over, and how much is.
+    answers: HashMap<AnswerId, Handover>,
+    last_answer: AnswerId,
+}
+
+/// Numbers the large answers of a connection.
+pub(super) type AnswerId = u64;
+
+#[derive(Debug)]
+struct Handover {
+    begun: Instant,
+    bytes: usize,
+}
+
+impl Handover {
+    /// When more has to be handed over. What the system keeps for the client counts as taken, so that no client that
+    /// is fast enough is taken for slow.
+    fn due(&self, limits: &ConnectionLimits) -> Instant {
+        let bytes = u32::try_from(self.bytes).unwrap_or(u32::MAX);
+        self.begun + limits.answer_time + Duration::from_secs((bytes / LEAST_RATE).into())
+    }
 }
 
 /// The protocol of the connection, as far as it is known.
@@ -155,13 +186,16 @@ enum Protocol {
 
 impl Activity {
     pub(super) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Moments {
+        let moments = Moments {
             requests: 0,
             protocol: Protocol::Unknown,
             quiet_since: now,
             head_since: None,
             has_unread: false,
-        }))
+            answers: HashMap::new(),
+            last_answer: 0,
+        };
+        Self { moments: Mutex::new(moments), hurried: Notify::new() }
     }
 
     /// Bytes came.
@@ -172,9 +206,44 @@ impl Activity {
         }
     }
 
-    /// Bytes of an answer went.
+    /// Bytes went. Those of HTTP/2 may be control frames, which keep nothing open.
     pub(super) fn sent(&self, now: Instant) {
-        self.moments().quiet_since = now;
+        let mut moments = self.moments();
+        if moments.protocol != Protocol::Http2 {
+            moments.quiet_since = now;
+        }
+    }
+
+    /// A large answer begins.
+    pub(super) fn answer_begins(&self, now: Instant) -> AnswerId {
+        let mut moments = self.moments();
+        moments.last_answer += 1;
+        let id = moments.last_answer;
+        moments.answers.insert(id, Handover { begun: now, bytes: 0 });
+        drop(moments);
+        self.hurried.notify_one();
+        id
+    }
+
+    /// Waits until less time may be left than [`Self::deadline`] said.
+    pub(super) async fn hurried(&self) {
+        self.hurried.notified().await;
+    }
+
+    /// The client, or the system for it, took more of a large answer.
+    pub(super) fn answer_taken(&self, id: AnswerId, bytes: usize, now: Instant) {
+        let mut moments = self.moments();
+        moments.quiet_since = now;
+        if let Some(answer) = moments.answers.get_mut(&id) {
+            answer.bytes = answer.bytes.saturating_add(bytes);
+        }
+    }
+
+    /// A large answer was wholly handed over, or was broken off.
+    pub(super) fn answer_ends(&self, id: AnswerId, now: Instant) {
+        let mut moments = self.moments();
+        moments.quiet_since = now;
+        moments.answers.remove(&id);
     }
 
     /// A request is complete but for its body. How many there are with it.
@@ -193,17 +262,20 @@ impl Activity {
         moments.quiet_since = now;
     }
 
-    /// When the connection is to be closed unless something happens. While a request is being answered its own
-    /// limits hold; then it is the moment to ask again.
+    /// When the connection is to be closed unless something happens: when a large answer is not taken, and otherwise
+    /// when no request comes. While a request is being answered its own limits hold; then it is the moment to ask
+    /// again.
     pub(super) fn deadline(&self, limits: &ConnectionLimits, now: Instant) -> Instant {
         let moments = self.moments();
         let idle_end = moments.quiet_since + limits.idle_time;
-        match (moments.requests, moments.protocol, moments.head_since) {
+        let of_request = match (moments.requests, moments.protocol, moments.head_since) {
             (1.., ..) => now + limits.idle_time.max(Duration::from_millis(1)),
             (0, Protocol::Unknown, _) => moments.quiet_since + limits.header_time,
             (0, Protocol::Http1, Some(head_since)) => head_since + limits.header_time,
             (0, Protocol::Http1, None) | (0, Protocol::Http2, _) => idle_end,
-        }
+        };
+        let answer_due = moments.answers.values().map(|answer| answer.due(limits)).min();
+        answer_due.map_or(of_request, |due| due.min(of_request))
     }
 
     pub(super) fn leave_unread(&self) {
@@ -216,7 +288,7 @@ impl Activity {
 
     fn moments(&self) -> MutexGuard<'_, Moments> {
         // Each field is valid by itself, so that a poisoned lock is harmless.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -265,6 +337,25 @@ mod tests {
         activity.end(start + SECOND);
         activity.end(start + SECOND * 2);
         activity.received(start + SECOND * 60);
+        activity.sent(start + SECOND * 60);
         assert_eq!(closed_after(&activity, start, 60), 77);
+    }
+
+    #[test]
+    fn the_slowest_answer_ends_the_connection() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        activity.begin(true);
+        let (fast, slow) = (activity.answer_begins(start), activity.answer_begins(start));
+        assert_eq!(closed_after(&activity, start, 0), 30);
+        activity.answer_taken(fast, 1 << 20, start + SECOND * 10);
+        assert_eq!(closed_after(&activity, start, 10), 30);
+        activity.answer_taken(slow, 20 << 10, start + SECOND * 20);
+        assert_eq!(closed_after(&activity, start, 20), 50, "1 KiB earns a second");
+        activity.answer_ends(slow, start + SECOND * 45);
+        assert_eq!(closed_after(&activity, start, 45), 120, "the request goes on");
+        activity.end(start + SECOND * 45);
+        activity.answer_taken(fast, 1 << 20, start + SECOND * 90);
+        assert_eq!(closed_after(&activity, start, 90), 165, "parts that are taken keep it open");
     }
 }

@@ -110,11 +110,14 @@ impl StorageSettings {
     /// The configuration of the stores.
     ///
     /// # Errors
-    /// When a server is named without PostgreSQL, or a URL and a choice contradict each other.
+    /// When a server is named without PostgreSQL, a URL and a choice contradict each other, or this program was built
+    /// without the driver of a server.
     pub fn stores(&self, redis_url: SecretString) -> Result<StoresConfig, InvalidStores> {
         let backends = self.servers().backends()?;
         let (blobs_url, data_dir) = (self.files.blobs_url.clone(), self.files.data_dir.clone());
-        Ok(StoresConfig { backends, blobs_url, data_dir, redis_url })
+        let config = StoresConfig { backends, blobs_url, data_dir, redis_url };
+        config.check_drivers()?;
+        Ok(config)
     }
 }
 

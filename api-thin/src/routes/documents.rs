@@ -15,7 +15,7 @@ use stores::model::{
 };
 
 use super::parameters::{page_after, page_limit, parameter};
-use crate::accept::{Fingerprint, IdempotencyKey, Submission, ensure_room, retries_exhausted};
+use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room, retries_exhausted};
 use crate::answer::{Answer, job_location};
 use crate::documents::{RawDocument, Unregistered, Upload, check_uploads};
 use crate::problem::{Code, Problem};
@@ -179,7 +179,10 @@ async fn accept_documents(
     uploads: &[Upload],
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let fingerprint = fingerprint(who, uploads);
-    let submission = Submission { app, stores: &who.stores, key, fingerprint };
+    let places = uploads.iter().enumerate();
+    let places = places.map(|(at, upload)| (format!("/documents/{at}/name"), upload.name.as_str()));
+    let names = Names(places.collect());
+    let submission = Submission { app, stores: &who.stores, key, fingerprint, names };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
@@ -304,7 +307,7 @@ async fn accept_document_delete(
     id: DocumentId,
 ) -> Result<Answer<DocumentJob>, Problem> {
     let fingerprint = Fingerprint::of("document.delete", [who.kb.id.as_str(), id.as_str()]);
-    let submission = Submission { app, stores: &who.stores, key, fingerprint };
+    let submission = Submission { app, stores: &who.stores, key, fingerprint, names: Names::default() };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }

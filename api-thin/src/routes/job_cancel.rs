@@ -4,14 +4,14 @@
 use std::collections::HashSet;
 
 use axum::extract::{Path, State};
-use jobs::queue::{Cancelled, Inspected, JobFilter};
+use jobs::queue::{Cancelled, Inspected, JobFilter, JobState};
 use jobs::tenant::{KbId, TenantId};
 use jobs::types::{BuildGraph, ExtractEntities};
 use jobs::{DocumentId, Job as _, JobId, queue};
 use schemars::JsonSchema;
 use serde::Serialize;
 use stores::TenantStores;
-use stores::model::{DocumentFault, JobMark};
+use stores::model::{DocumentFault, JobMark, JobRecord};
 
 use super::job_filter::{Filter, OPEN, reach};
 use super::jobs::{Shown, check_reach};
@@ -42,7 +42,9 @@ pub(super) async fn one(
 
 async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<Outcome, Problem> {
     let work = cancellation(app.clone(), who);
-    let asked = work.jobs(vec![id]).await;
+    let attempts = app.queue().lookup(who.tenant(), id).await;
+    let attempts = attempts.ok().flatten().map_or(0, |status| status.attempts);
+    let asked = work.jobs(vec![(id, attempts)]).await;
     match asked.as_ref().map(|done| done.first().copied()) {
         Ok(Some(Cancelled::Now)) => return Ok(Outcome::Cancelled),
         Ok(Some(Cancelled::Stopping)) => return Ok(Outcome::Stopping),
@@ -72,7 +74,8 @@ pub(super) async fn matching(
     }
     let filter = reach(filter, &who);
     let (jobs, more) = app.queue().first_matching(who.tenant(), &filter, AT_ONCE).await?;
-    let done = cancellation(app, &who).jobs(jobs.into_iter().map(|job| job.id).collect()).await?;
+    let jobs = jobs.into_iter().map(|job| (job.id, job.attempts)).collect();
+    let done = cancellation(app, &who).jobs(jobs).await?;
     let count = |wanted| done.iter().map(|done| u64::from(*done == wanted)).sum();
     let (cancelled, stopping) = (count(Cancelled::Now), count(Cancelled::Stopping));
     Ok(Answer::new(CancelReport { cancelled, stopping, more: Some(more) }))
@@ -124,6 +127,8 @@ pub(super) struct CancelReport {
     more: Option<bool>,
 }
 
+/// Why a cancelled job ended, and its document failed.
+const CODE: &str = "cancelled";
 /// How many jobs are cancelled in one step.
 const STEP: usize = 200;
 
@@ -136,30 +141,32 @@ pub(crate) struct Cancellation {
 }
 
 impl Cancellation {
-    /// Cancels jobs; the answer says what became of each, in order. Goes on when the client hangs up.
+    /// Cancels jobs, given with their attempts so far; the answer says what became of each, in order. Goes on when the
+    /// client hangs up.
     ///
     /// # Errors
     /// When queue or catalog fail. Some may be cancelled then.
-    pub(crate) async fn jobs(&self, ids: Vec<JobId>) -> Result<Vec<Cancelled>, Problem> {
+    pub(crate) async fn jobs(&self, jobs: Vec<(JobId, u32)>) -> Result<Vec<Cancelled>, Problem> {
         let work = self.clone();
         spawned(async move {
-            let mut done = Vec::with_capacity(ids.len());
-            for ids in ids.chunks(STEP) {
-                done.extend(work.step(ids).await?);
+            let mut done = Vec::with_capacity(jobs.len());
+            for jobs in jobs.chunks(STEP) {
+                done.extend(work.step(jobs).await?);
             }
             Ok(done)
         })
         .await
     }
 
-    async fn step(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Problem> {
+    async fn step(&self, jobs: &[(JobId, u32)]) -> Result<Vec<Cancelled>, Problem> {
+        let ids: Vec<JobId> = jobs.iter().map(|(id, _)| *id).collect();
         // Read before the cancellation: the queue forgets the contents of a cancelled job.
-        let said = self.app.queue().inspect(&self.tenant, ids).await?;
+        let said = self.app.queue().inspect(&self.tenant, &ids).await?;
         // First where it cannot get lost: a job that comes up again is known to be cancelled then.
         let there: Vec<JobId> =
             ids.iter().zip(&said).filter(|(_, said)| said.is_some()).map(|(id, _)| *id).collect();
         self.mark(&there).await?;
-        let done = self.app.queue().cancel_ids(&self.tenant, ids).await?;
+        let done = self.app.queue().cancel_ids(&self.tenant, &ids).await?;
         // Dead letters may be started again.
         let kept = ids.iter().zip(&done).filter(|(_, done)| **done == Cancelled::Kept).map(|(id, _)| *id);
         let kept: Vec<JobId> = kept.collect();
@@ -170,7 +177,32 @@ impl Cancellation {
         let at: Vec<usize> = (0..done.len()).filter(gone).collect();
         self.documents_of(&at.iter().map(|&at| ids[at]).collect::<Vec<_>>()).await?;
         self.documents_on_their_way(at.iter().filter_map(|&at| said[at].as_ref())).await?;
+        let ended = at.iter().filter_map(|&at| said[at].as_ref().zip(Some(jobs[at].1)));
+        self.record(ended).await?;
         Ok(done)
+    }
+
+    /// Writes down that jobs ended. A worker does that for jobs that started, but these never reach one again; without
+    /// a record nothing says which knowledge base they were of.
+    async fn record(&self, ended: impl Iterator<Item = (&Inspected, u32)>) -> Result<(), Problem> {
+        let now = self.app.clock().now();
+        let record = |(said, attempts): (&Inspected, u32)| JobRecord {
+            id: said.envelope.id,
+            kind: said.envelope.kind.clone(),
+            kb: said.kb.clone(),
+            queue: said.envelope.queue.clone(),
+            state: JobState::Cancelled.to_string(),
+            attempts,
+            error: Some((CODE.to_owned(), "it was cancelled while it waited".to_owned())),
+            created_at: said.envelope.meta.created_at,
+            started_at: None,
+            finished_at: now,
+        };
+        let records: Vec<JobRecord> = ended.map(record).collect();
+        if !records.is_empty() {
+            self.stores.catalog().history_insert(&records).await?;
+        }
+        Ok(())
     }
 
     async fn mark(&self, jobs: &[JobId]) -> Result<(), Problem> {
@@ -187,9 +219,7 @@ impl Cancellation {
     /// # Errors
     /// When the catalog fails.
     pub(crate) async fn undelivered(&self, id: JobId) -> Result<bool, Problem> {
-        if self.stores.catalog().outbox_job(id).await?.is_none() {
-            return Ok(false);
-        }
+        let Some(wire) = self.stores.catalog().outbox_job(id).await? else { return Ok(false) };
         let work = self.clone();
         spawned(async move {
             work.mark(&[id]).await?;
@@ -198,7 +228,8 @@ impl Cancellation {
             if let Err(error) = work.app.queue().cancel(&work.tenant, id).await {
                 tracing::info!(error = jobs::error::report(&error), "the queue was not asked about a job");
             }
-            work.documents_of(&[id]).await
+            work.documents_of(&[id]).await?;
+            work.record(Inspected::read(&work.tenant, &wire).iter().map(|said| (said, 0))).await
         })
         .await?;
         Ok(true)
@@ -256,7 +287,7 @@ fn document(said: &Inspected) -> Option<(KbId, DocumentId, u64)> {
 
 fn fault() -> DocumentFault {
     let detail = "its job was cancelled; upload the document again, or reindex, to try again";
-    DocumentFault { code: "cancelled".to_owned(), detail: detail.to_owned() }
+    DocumentFault { code: CODE.to_owned(), detail: detail.to_owned() }
 }
 
 /// A task of its own: a client that hangs up must not leave jobs cancelled and their documents waiting.

@@ -298,7 +298,7 @@ impl JobView {
             attempt: record.attempts,
             created_at: Some(record.created_at),
             scheduled_at: None,
-            started_at: Some(record.started_at),
+            started_at: record.started_at,
             finished_at: Some(record.finished_at),
             error,
             note,

@@ -14,7 +14,7 @@ use stores::model::{Acceptance, DocumentStatus, Kb, NewKb, WorkspaceId};
 use stores::{Catalog, TenantStores};
 
 use super::parameters::{Nothing, Paging, invalid_field, text};
-use crate::accept::{Fingerprint, IdempotencyKey, Submission, ensure_room};
+use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room};
 use crate::answer::{Answer, Versioned, job_location, kb_location};
 use crate::problem::{Code, Problem};
 use crate::request::{
@@ -185,13 +185,14 @@ async fn accept_kb(
         stores: &who.stores,
         key,
         fingerprint: Fingerprint::of("kbs", [wanted, name.as_str()]),
+        names: Names(vec![("/name".to_owned(), &name)]),
     };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
     let (now, limits) = (app.clock().now(), who.limits(app).await?);
     let workspace = WorkspaceId::generate(now, random());
-    let new = NewKb { id: id.unwrap_or_else(fresh_id), name, workspace };
+    let new = NewKb { id: id.unwrap_or_else(fresh_id), name: name.clone(), workspace };
     let kb = new.at(now);
     who.stores.documents().provision().await?;
     who.stores.index().provision(&kb).await?;
@@ -225,7 +226,7 @@ async fn accept_kb_delete(
     key: &IdempotencyKey,
 ) -> Result<Answer<KbJob>, Problem> {
     let fingerprint = Fingerprint::of("kb.delete", [who.kb.id.as_str(), who.kb.workspace.as_str()]);
-    let submission = Submission { app, stores: &who.stores, key, fingerprint };
+    let submission = Submission { app, stores: &who.stores, key, fingerprint, names: Names::default() };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
@@ -271,7 +272,7 @@ async fn accept_reindex(
     key: &IdempotencyKey,
 ) -> Result<Answer<KbJob>, Problem> {
     let fingerprint = Fingerprint::of("reindex", [who.kb.id.as_str()]);
-    let submission = Submission { app, stores: &who.stores, key, fingerprint };
+    let submission = Submission { app, stores: &who.stores, key, fingerprint, names: Names::default() };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }

@@ -85,8 +85,8 @@ async fn a_step_that_will_not_come_fails_its_document_too() {
 async fn a_filter_cancels_what_it_matches() {
     let api = Api::start().await;
     let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let (job, _) = (upload(&acme, "a.md").await, upload(&twin, "a.md").await);
     for tenant in [&acme, &twin] {
-        upload(tenant, "a.md").await;
         assert_eq!(send(tenant.request(Method::POST, "/kbs/default/reindex")).await.status, 202);
     }
     let before = Written::of(&api, &twin).await;
@@ -106,6 +106,8 @@ async fn a_filter_cancels_what_it_matches() {
     let reply = acme.post("/jobs/cancel", &filter).await;
     assert_eq!(reply.body(), json!({ "cancelled": 1, "stopping": 0, "more": false }));
     assert_eq!(document(&acme, "a.md").await, cancelled());
+    let job = acme.get(&format!("/jobs/{job}")).await.body();
+    assert_eq!((&job["state"], &job["type"]), (&json!("cancelled"), &json!("document.ingest")), "{job}");
     let types: Vec<Value> = acme.get("/jobs").await.body()["jobs"].as_array().unwrap().clone();
     let mut types: Vec<_> = types.iter().map(|job| job["type"].as_str().unwrap().to_owned()).collect();
     types.sort();
@@ -180,5 +182,6 @@ async fn what_the_queue_does_not_have_yet_can_be_cancelled() {
     assert_eq!(api.outbox_len().await, 1);
     assert_eq!(delete(&acme, &job).await.text("/outcome"), "cancelled");
     assert_eq!((api.outbox_len().await, document(&acme, "a.md").await), (0, cancelled()));
+    assert_eq!(acme.get(&format!("/jobs/{job}")).await.text("/state"), "cancelled");
     problem(&delete(&acme, &job).await, 503, "unavailable");
 }

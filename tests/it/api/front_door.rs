@@ -133,6 +133,37 @@ async fn a_connection_without_requests_ends() {
     client.closed().await;
 }
 
+/// A GET of HTTP/2 by a client that lets nothing of the answer come.
+fn request_with_closed_window(path: &str) -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    // SETTINGS_INITIAL_WINDOW_SIZE is 0; GET and http stand in the table of HPACK, path and authority do not.
+    let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let fields = [vec![0x82, 0x86, 0x04], text(path), vec![0x01], text("x")].concat();
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), settings, frame(1, 5, 1, &fields)].concat()
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_ends_the_connection() {
+    let limits = ConnectionLimits { answer_time: Duration::from_millis(300), ..ConnectionLimits::default() };
+    let api = api(limits, RequestLimits::default()).await;
+    let mut client = api.connect().await;
+    assert!(client.send(request_with_closed_window("/openapi.json")).await);
+    assert!(client.closes_within(Duration::from_secs(15)).await);
+    // Part by part it comes, however small the parts are.
+    let client = Client::builder().http2_prior_knowledge().http2_initial_stream_window_size(1_000);
+    let request = client.build().unwrap().get(format!("{}/openapi.json", api.url));
+    let mut answer = request.send().await.unwrap();
+    let (length, mut taken) = (answer.content_length().unwrap(), 0);
+    while let Some(part) = answer.chunk().await.unwrap() {
+        taken += part.len() as u64;
+    }
+    assert!(length > 50_000 && taken == length, "{taken} of {length} bytes");
+}
+
 #[tokio::test]
 async fn bodies_that_do_not_come_end_the_request() {
     let limits = RequestLimits { body_idle_time: Duration::from_millis(300), ..RequestLimits::default() };

@@ -35,7 +35,7 @@ async fn a_job_that_ended_is_remembered() {
         attempts: 3,
         error: Some(("too_complex".into(), "split it".into())),
         created_at: now,
-        started_at: now,
+        started_at: Some(now),
         finished_at: now,
     };
     acme.stores.catalog().history_insert(std::slice::from_ref(&record)).await.unwrap();

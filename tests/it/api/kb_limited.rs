@@ -128,7 +128,7 @@ fn record(api: &Api, kb: &str) -> JobRecord {
         attempts: 1,
         error: None,
         created_at: now,
-        started_at: now,
+        started_at: Some(now),
         finished_at: now,
     }
 }
@@ -217,6 +217,12 @@ async fn a_key_of_one_knowledge_base_sees_and_manages_its_own_jobs() {
     assert_eq!(ask(Method::GET, &format!("/dead-letters/{dead}")).await.text("/kb_id"), "default");
     assert_eq!(ask(Method::POST, &format!("/dead-letters/{dead}/retry")).await.status, 202);
     assert_eq!(ask(Method::DELETE, &format!("/jobs/{}", site.mine)).await.text("/outcome"), "cancelled");
+    let gone = ask(Method::GET, &format!("/jobs/{}", site.mine)).await;
+    assert_eq!((gone.status, gone.text("/state").as_str()), (200, "cancelled"), "its own, before it started");
+    assert_eq!((gone.body()["attempt"].clone(), gone.body()["started_at"].clone()), (json!(0), Value::Null));
+    assert_eq!(gone.text("/error/code"), "cancelled");
+    assert_eq!(gone.bytes, site.acme.get(&format!("/jobs/{}", site.mine)).await.bytes);
+    assert_eq!(ask(Method::DELETE, &format!("/jobs/{}", site.mine)).await.text("/outcome"), "ended");
     let purge = site.api.request(Method::POST, "/api/v1/tenants/acme/dead-letters/purge").bearer_auth(key);
     let purged = send(purge.json(&json!({ "states": ["quarantined"] }))).await;
     assert_eq!(purged.body(), json!({ "purged": 1 }));

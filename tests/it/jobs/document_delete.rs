@@ -8,7 +8,7 @@ use jobs::types::{BuildGraph, DeleteDocument, ExtractEntities, IngestDocument};
 use reqwest::Method;
 use serde_json::{Value, json};
 use stores::model::{GraphCounts, NewApiKey};
-use tests::bed::{Answer, Bed, Http, Snapshot, TestTenant, send};
+use tests::bed::{Answer, Bed, Http, Snapshot, TestTenant, send, servers};
 use tests::texts;
 use tests::wait::wait_for;
 
@@ -70,6 +70,33 @@ async fn its_text_is_in_no_part_of_a_file() {
     bed.word_is_gone("Quietwater").await;
     bed.word_is_gone("Larkspur").await;
     assert!(!bed.files_with("Nightjar").is_empty());
+}
+
+/// Not even in the answer that is stored under an `Idempotency-Key`, which stays the same after the deletion.
+#[tokio::test]
+async fn its_name_is_in_no_stored_answer() {
+    let embedded = Bed::embedded().await;
+    for bed in [&embedded, servers().await] {
+        let (acme, _) = bed.look_alikes().await;
+        let documents = ["Larkspur.md", "kept.md"].map(|name| json!({ "name": name, "text": "Text." }));
+        let upload = || {
+            let request = acme.http.request(Method::POST, &acme.kb("documents/batch"));
+            send(request.header("idempotency-key", "batch").json(&json!({ "documents": documents })))
+        };
+        let first = upload().await;
+        assert_eq!((first.status, &first.body["documents"][0]["name"]), (202, &json!("Larkspur.md")));
+        let stores = bed.stores().scoped(&TenantContext::for_tests(&acme.id));
+        let stored = stores.catalog().replay("batch").await.unwrap().unwrap();
+        assert!(!stored.body.to_string().contains(".md"), "{stored:?}");
+
+        acme.settled("Larkspur.md").await;
+        assert_eq!(delete(&acme, &acme.http, "Larkspur.md").await.status, 202);
+        bed.run_until_empty(&acme).await;
+        bed.word_is_gone("Larkspur").await;
+        let again = upload().await;
+        assert_eq!((again.status, again.body), (202, first.body));
+        assert_eq!(acme.document("Larkspur.md").await.status, 404, "it was not uploaded again");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use jobs::types::{DeleteKb, IngestDocument};
 use reqwest::Method;
 use serde_json::json;
 use stores::model::{GraphCounts, Kb};
-use tests::bed::{Answer, Bed, Http, Snapshot, TestTenant, send};
+use tests::bed::{Answer, Bed, Http, Snapshot, TestTenant, send, servers};
 use tests::texts;
 use tests::wait::wait_for;
 
@@ -60,6 +60,34 @@ async fn happy_path() {
     let (again, fresh) =
         (Snapshot::of(bed.stores(), &acme.id).await, Snapshot::of(bed.stores(), &other.id).await);
     assert_eq!(again, fresh);
+}
+
+/// Not even in the answer that is stored under an `Idempotency-Key`, which stays the same after the deletion.
+#[tokio::test]
+async fn its_name_is_in_no_part_of_a_file_and_no_stored_answer() {
+    let embedded = Bed::embedded().await;
+    for bed in [&embedded, servers().await] {
+        let (acme, _) = bed.look_alikes().await;
+        let path = format!("/api/v1/tenants/{}/kbs", acme.id);
+        let wanted = json!({ "kb_id": "papers", "name": "Larkspur papers" });
+        let create = || {
+            let request = acme.http.request(Method::POST, &path).header("idempotency-key", "papers");
+            send(request.json(&wanted))
+        };
+        let first = create().await;
+        assert_eq!((first.status, &first.body["name"]), (201, &json!("Larkspur papers")), "{first:?}");
+        let stores = bed.stores().scoped(&TenantContext::for_tests(&acme.id));
+        let stored = stores.catalog().replay("papers").await.unwrap().unwrap();
+        assert!(!stored.body.to_string().contains("Larkspur"), "{stored:?}");
+
+        let deleted = send(acme.http.request(Method::DELETE, &format!("{path}/papers"))).await;
+        assert_eq!(deleted.status, 202, "{deleted:?}");
+        bed.run_until_empty(&acme).await;
+        bed.word_is_gone("Larkspur").await;
+        let again = create().await;
+        assert_eq!((again.status, again.body), (201, first.body));
+        assert_eq!(acme.http.get(&format!("{path}/papers")).await.status, 404, "it was not made again");
+    }
 }
 
 /// A job that is delivered once more finds nothing to do, also when there is a new one of that id.

@@ -12,7 +12,7 @@ use tests::wait::wait_for;
 /// Every request and every job has lines in the log.
 const TALKATIVE: [(&str, &str); 1] = [("RUST_LOG", "debug")];
 
-async fn tenant(program: &Program, id: &str) -> TestTenant {
+pub(super) async fn tenant(program: &Program, id: &str) -> TestTenant {
     let operator = Http::new(&program.url, &program.operator_key);
     let answer = operator.post("/api/v1/tenants", &json!({ "id": id, "name": id })).await;
     assert_eq!(answer.status, 202, "{answer:?}");

@@ -4,7 +4,7 @@ use jobs::clock::SystemClock;
 use tokio::runtime::{Builder, Runtime};
 
 use super::system::Bed;
-use crate::services::migrated;
+use crate::services::{Scratch, migrated};
 
 /// The one system on the real servers. Its outbox relay and scheduler see all tenants of those servers, so a
 /// second one with other keys would take this one's jobs.
@@ -32,4 +32,23 @@ pub async fn servers() -> &'static Bed {
     };
     let bed = tokio::task::spawn_blocking(move || &start().1).await;
     bed.expect("the system on the servers starts")
+}
+
+/// A system of the test's own on Redis and PostgreSQL alone, in a database of its own, so that it and the system on all
+/// servers do not take each other's jobs.
+///
+/// # Panics
+/// As [`servers`].
+pub async fn postgres_alone() -> (Bed, Scratch) {
+    let database = Scratch::create().await;
+    database.migrate().await;
+    (Bed::on_postgres(tempfile::tempdir().expect("a temporary directory"), &database).await, database)
+}
+
+impl Bed {
+    /// A system on Redis and a PostgreSQL database, with the secrets and originals of a directory.
+    pub async fn on_postgres(data: tempfile::TempDir, database: &Scratch) -> Self {
+        let stores = database.urls.stores_on_postgres_alone(data.path());
+        Self::start(data, stores, Arc::new(SystemClock)).await
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use secrecy::SecretString;
-use stores::{Backends, StoresConfig};
+use stores::{Backends, ServerSettings, StoresConfig};
 use tokio::sync::OnceCell;
 
 /// Where the servers are.
@@ -54,13 +54,19 @@ impl ServerUrls {
     }
 
     /// As [`ServerUrls::stores`], with everything that is neither in Redis nor a blob in PostgreSQL.
+    ///
+    /// # Panics
+    /// Never: the settings do not contradict each other.
     #[must_use]
     pub fn stores_on_postgres_alone(&self, data_dir: &Path) -> StoresConfig {
-        let backends = Backends::Servers {
-            postgres_url: self.postgres.clone().into(),
-            mongo_url: None,
-            neo4j_url: None,
+        let sql = Some("sql".to_owned());
+        let settings = ServerSettings {
+            postgres_url: Some(self.postgres.clone()),
+            documents: sql.clone(),
+            graph: sql,
+            ..ServerSettings::default()
         };
+        let backends = settings.backends().expect("PostgreSQL alone is a set");
         StoresConfig { backends, ..self.stores(data_dir) }
     }
 }

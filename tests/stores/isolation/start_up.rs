@@ -6,51 +6,13 @@ use jobs::clock::SystemClock;
 use jobs::error::report;
 use stores::InvalidStores;
 use stores::direct::DirectPostgres;
-use tests::services::{ServerUrls, migrated};
+use tests::services::{Scratch, ServerUrls, migrated};
 
 async fn refusal(urls: &ServerUrls) -> InvalidStores {
     let data = tempfile::tempdir().unwrap();
     match stores::open(&urls.stores(data.path()), Arc::new(SystemClock)).await {
         Ok(_) => panic!("the stores opened"),
         Err(refused) => refused,
-    }
-}
-
-/// The same server, another database.
-fn in_database(url: &str, database: &str) -> String {
-    let (server, _) = url.rsplit_once('/').unwrap();
-    format!("{server}/{database}")
-}
-
-/// A database of its own for one test.
-pub(super) struct Scratch {
-    owner: DirectPostgres,
-    name: String,
-    pub(super) urls: ServerUrls,
-}
-
-impl Scratch {
-    pub(super) async fn create() -> Self {
-        let urls = migrated().await;
-        let name = format!("scratch_{}", uuid::Uuid::now_v7().simple());
-        let owner = DirectPostgres::connect(&urls.postgres_admin).await.unwrap();
-        owner.execute_alone(&format!("create database {name}")).await.unwrap();
-        let urls = ServerUrls {
-            postgres: in_database(&urls.postgres, &name),
-            postgres_admin: in_database(&urls.postgres_admin, &name),
-            ..urls
-        };
-        Self { owner, name, urls }
-    }
-
-    async fn migrate(&self) {
-        let (admin, app) = (self.urls.postgres_admin.clone().into(), self.urls.postgres.clone().into());
-        stores::migrate(&admin, &app).await.unwrap();
-    }
-
-    pub(super) async fn drop(self) {
-        // As good as it goes: the owner may not end connections of others that are still closing.
-        let _ = self.owner.execute_alone(&format!("drop database {}", self.name)).await;
     }
 }
 

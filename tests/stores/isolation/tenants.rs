@@ -179,7 +179,7 @@ fn record(now: DateTime<Utc>) -> JobRecord {
         attempts: 1,
         error: None,
         created_at: now,
-        started_at: now,
+        started_at: Some(now),
         finished_at: now,
     }
 }

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use stores::direct::DirectPostgres;
-
-use super::start_up::Scratch;
+use tests::services::Scratch;
 
 /// Goal: a membership from before identities named their provider gives no more than it did.
 /// Method: write members as version 15 did, with and without an account of the name, and run what came after it.

@@ -6,9 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo::Demo;
 use crate::dev::Dev;
-#[cfg(feature = "postgres")]
-use crate::operate::Migrate;
-use crate::operate::{Keygen, Shards};
+use crate::operate::{Keygen, Migrate, Shards};
 use crate::users::Users;
 use crate::worker_command::WorkerCommand;
 
@@ -40,7 +38,6 @@ enum Command {
     /// Runs jobs, schedules and the outbox relay against the configured servers.
     Worker(Box<WorkerCommand>),
     /// Creates or updates the Postgres tables and roles.
-    #[cfg(feature = "postgres")]
     Migrate(Migrate),
     /// Changes the number of shards of the queue, and moves what has to move.
     Shards(Shards),
@@ -61,7 +58,6 @@ impl Cli {
             Command::Demo(demo) => demo.run().await,
             Command::Api(api) => api.run("tenantry api").await,
             Command::Worker(worker) => worker.run().await,
-            #[cfg(feature = "postgres")]
             Command::Migrate(migrate) => migrate.run().await,
             Command::Shards(shards) => shards.run().await,
             Command::Keygen(keygen) => keygen.run(),

@@ -51,6 +51,23 @@ impl Migrate {
     }
 }
 
+/// Stands where the command would be if the program could reach Postgres, and says so.
+#[cfg(not(feature = "postgres"))]
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Flags of the command.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _flags: Vec<String>,
+}
+
+#[cfg(not(feature = "postgres"))]
+impl Migrate {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        start_log("info");
+        Err(stores::InvalidStores::not_compiled_in("POSTGRES_ADMIN_URL", "postgres").into())
+    }
+}
+
 /// Changes the number of shards of the queue.
 ///
 /// Moves the jobs, settings and counters of every tenant whose shard changes. Stop the workers first; the API may

@@ -23,6 +23,53 @@ impl StoresConfig {
     pub const fn embedded(data_dir: PathBuf, redis_url: SecretString) -> Self {
         Self { backends: Backends::Embedded, blobs_url: None, data_dir, redis_url }
     }
+
+    /// Refuses a choice that this program was not built for.
+    ///
+    /// # Errors
+    /// When it needs a driver that was not compiled in.
+    pub fn check_drivers(&self) -> Result<(), InvalidStores> {
+        Drivers::COMPILED_IN.check(self)
+    }
+}
+
+/// The drivers that a program can have.
+#[derive(Debug, Clone, Copy)]
+struct Drivers {
+    postgres: bool,
+    mongo: bool,
+    neo4j: bool,
+    s3: bool,
+}
+
+impl Drivers {
+    /// Those of this program.
+    const COMPILED_IN: Self = Self {
+        postgres: cfg!(feature = "postgres"),
+        mongo: cfg!(feature = "mongo"),
+        neo4j: cfg!(feature = "neo4j"),
+        s3: cfg!(feature = "s3"),
+    };
+
+    fn check(self, config: &StoresConfig) -> Result<(), InvalidStores> {
+        let (postgres, mongo, neo4j) = match &config.backends {
+            Backends::Embedded => (false, false, false),
+            Backends::Servers { mongo_url, neo4j_url, .. } => {
+                (true, mongo_url.is_some(), neo4j_url.is_some())
+            }
+        };
+        for (setting, feature, is_chosen, is_compiled_in) in [
+            ("POSTGRES_URL", "postgres", postgres, self.postgres),
+            ("MONGO_URL", "mongo", mongo, self.mongo),
+            ("NEO4J_URL", "neo4j", neo4j, self.neo4j),
+            ("TENANTRY_BLOBS_URL", "s3", config.blobs_url.is_some(), self.s3),
+        ] {
+            if is_chosen && !is_compiled_in {
+                return Err(InvalidStores::not_compiled_in(setting, feature));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The kind of stores for catalog, documents and index.
@@ -141,12 +188,12 @@ pub enum InvalidStores {
 }
 
 impl InvalidStores {
-    /// The error for a setting that needs a feature that was not compiled in.
-    #[cfg(not(all(feature = "mongo", feature = "neo4j", feature = "postgres", feature = "s3")))]
-    pub(crate) fn not_compiled_in(name: &'static str, feature: &str) -> Self {
+    /// The error for a setting that needs a driver that was not compiled in.
+    #[must_use]
+    pub fn not_compiled_in(name: &'static str, feature: &str) -> Self {
         let problem = format!(
-            "this program was built without the feature `{feature}` of the crate `stores`, which this needs: build it \
-             with that feature, or unset the setting"
+            "this program was built without the feature `{feature}`, which this setting needs: build it with \
+             `--features {feature}`, or unset the setting"
         );
         setting(name, &problem)
     }
@@ -176,6 +223,39 @@ mod tests {
         assert_eq!(servers(settings([true, true, false], Some("mongo"), Some("sql"))), Some((true, false)));
         assert_eq!(servers(settings([true, false, true], None, None)), Some((false, true)));
         assert_eq!(servers(settings([true; 3], Some("mongo"), Some("neo4j"))), Some((true, true)));
+    }
+
+    /// Goal: a program without a driver names the setting that needs it, and what to do.
+    /// Method: check each choice against every combination of drivers.
+    #[test]
+    fn a_choice_without_its_driver_is_refused() {
+        let config = |urls: [bool; 3], blobs: bool| {
+            let backends = settings(urls, None, None).backends().unwrap();
+            let blobs_url = blobs.then(|| "s3://bucket/prefix".to_owned());
+            StoresConfig { backends, blobs_url, ..StoresConfig::embedded(".data".into(), "redis".into()) }
+        };
+        for bits in 0..16_u8 {
+            let [postgres, mongo, neo4j, s3] = [0, 1, 2, 3].map(|bit| bits & 1 << bit != 0);
+            let drivers = Drivers { postgres, mongo, neo4j, s3 };
+            drivers.check(&config([false; 3], false)).expect("files need no driver");
+            for (config, setting, feature, is_compiled_in) in [
+                (config([true, false, false], false), "POSTGRES_URL", "postgres", postgres),
+                (config([true, true, false], false), "MONGO_URL", "mongo", mongo),
+                (config([true, false, true], false), "NEO4J_URL", "neo4j", neo4j),
+                (config([false; 3], true), "TENANTRY_BLOBS_URL", "s3", s3),
+            ] {
+                let checked = drivers.check(&config).map_err(|refused| refused.to_string());
+                if matches!(config.backends, Backends::Servers { .. }) && !postgres {
+                    assert!(checked.unwrap_err().starts_with("POSTGRES_URL: "), "{drivers:?}");
+                } else if is_compiled_in {
+                    checked.unwrap_or_else(|refused| panic!("{drivers:?}: {refused}"));
+                } else {
+                    let said = checked.unwrap_err();
+                    assert!(said.starts_with(&format!("{setting}: ")), "{said}");
+                    assert!(said.contains(&format!("--features {feature}")), "{said}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -9,10 +9,14 @@ use mongodb::{Client, Database};
 use neo4rs::{Graph, Query};
 #[cfg(any(feature = "postgres", feature = "mongo", feature = "neo4j"))]
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 #[cfg(feature = "postgres")]
 use sqlx::postgres::PgPoolOptions;
 #[cfg(feature = "postgres")]
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::{PgPool, Row as _};
+
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 /// A driver's error.
 pub type DirectError = Box<dyn std::error::Error + Send + Sync>;
@@ -58,6 +62,36 @@ impl DirectPostgres {
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// A SQLite file.
+pub struct DirectSqlite {
+    connection: SqliteConnection,
+}
+
+impl DirectSqlite {
+    /// Opens the file, or makes it.
+    pub async fn open(path: &std::path::Path) -> Result<Self, DirectError> {
+        // The statements of a dump are in no order that foreign keys would allow.
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).foreign_keys(false);
+        Ok(Self { connection: SqliteConnection::connect_with(&options).await? })
+    }
+
+    /// Runs statements.
+    pub async fn execute(&mut self, statements: &str) -> Result<(), DirectError> {
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    /// The first column of a query's rows, which is text.
+    pub async fn texts(&mut self, query: &str) -> Result<Vec<String>, DirectError> {
+        Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut self.connection).await?)
+    }
+
+    /// Closes the file.
+    pub async fn close(self) -> Result<(), DirectError> {
+        Ok(self.connection.close().await?)
     }
 }
 

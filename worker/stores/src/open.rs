@@ -54,6 +54,7 @@ pub struct Opened {
 /// When a store does not answer, is not set up, or fails the self-test. The error names the setting and the
 /// fix.
 pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, InvalidStores> {
+    config.check_drivers()?;
     install_tls();
     let redis = cache::connect(&config.redis_url).await?;
     let answers = Answers::new();

@@ -122,7 +122,7 @@ fn read_record(row: &Row) -> sqlx::Result<JobRecord> {
         attempts: row.number("attempts")?,
         error: row.text_or_null("error_code")?.zip(row.text_or_null("error_detail")?),
         created_at: row.time("created_at")?,
-        started_at: row.time("started_at")?,
+        started_at: row.time_or_null("started_at")?,
         finished_at: row.time("finished_at")?,
     })
 }

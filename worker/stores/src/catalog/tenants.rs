@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use jobs::queue::Flow;
 use jobs::tenant::TenantStatus;
 
-use super::{Catalog, Row, Tx};
+use super::{Catalog, Reader, Row, Tx};
 use crate::error::StoreError;
 use crate::model::{NewTenant, RagSettings, Tenant, TenantChange, TenantSettings};
 use crate::ports::StoreResult;
@@ -201,6 +201,10 @@ impl Catalog {
         let gone = tx.execute(bury.bind(now)).await? == 1;
         if gone {
             tx.tenant_rows_delete(&self.tenant).await?;
+            // Log-ins to the tenant. PostgreSQL does not count them among the tenant's tables.
+            tx.become_reader(Some(Reader::Identity)).await?;
+            tx.execute(self.sql("delete from sessions where tenant_id = $1")).await?;
+            tx.become_reader(None).await?;
             tx.leave_no_traces().await?;
             tx.commit().await?;
             self.news.slugs().changed(tenant.as_ref().map(|tenant| tenant.slug.as_str()), None).await;

@@ -1,13 +1,18 @@
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use jobs::DocumentId;
 use jobs::plan::Limits;
-use jobs::tenant::{TenantRecord, TenantStatus};
+use jobs::tenant::{TenantId, TenantRecord, TenantStatus};
+use uuid::Uuid;
 
 use super::fixture::{Pair, Party, now, upload};
+use super::identities::someone;
 use super::schedules::schedule;
 use crate::Opened;
-use crate::model::{Acceptance, Accepted, Idempotency, JobRecord, NewApiKey, NewTenant, ParsedDocument};
+use crate::model::{
+    Acceptance, Accepted, Idempotency, JobRecord, NewApiKey, NewTenant, ParsedDocument, Renewal, Session,
+};
 
 async fn accept(party: &Party, acceptance: Acceptance) -> Accepted {
     party.stores.catalog().accept(&acceptance, now()).await.unwrap()
@@ -77,7 +82,7 @@ fn record(party: &Party) -> JobRecord {
         attempts: 1,
         error: None,
         created_at: now(),
-        started_at: now(),
+        started_at: Some(now()),
         finished_at: now(),
     }
 }
@@ -126,6 +131,34 @@ pub(super) async fn deleted(opened: &Opened) {
     assert_eq!(twin.schedules(&pair.twin.kb.id).await.unwrap().len(), 1);
     assert!(twin.replay("k").await.unwrap().is_some());
     assert!(opened.directory.api_key(pair.twin.id(), &key().id).await.unwrap().is_some());
+}
+
+/// Log-ins to the tenant end with it, and no row of them stays behind.
+pub(super) async fn sessions(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (identities, ann) = (&opened.identities, someone());
+    identities.user_put(&ann, now()).await.unwrap();
+    let log_in = async |tenant: Option<&TenantId>| {
+        let session = Session {
+            id: Uuid::now_v7(),
+            user: ann.name.clone(),
+            tenant: tenant.cloned(),
+            generation: 1,
+            expires_at: now() + TimeDelta::hours(1),
+        };
+        identities.session_insert(&session, now()).await.unwrap();
+        session.id
+    };
+    let (acme, twin) = (log_in(Some(pair.acme.id())).await, log_in(Some(pair.twin.id())).await);
+    let without_tenant = log_in(None).await;
+    let lifecycle = pair.acme.stores.lifecycle();
+    lifecycle.tenant_close().await.unwrap();
+    assert!(lifecycle.tenant_delete(now()).await.unwrap());
+    let is_live = async |id| identities.session_is_live(id, now()).await.unwrap();
+    assert!(!is_live(acme).await && is_live(twin).await && is_live(without_tenant).await);
+    let later = now() + TimeDelta::hours(2);
+    // An ended session that is still stored would count as reused.
+    assert_eq!(identities.session_renew(acme, 1, later, now()).await.unwrap(), Renewal::Ended);
 }
 
 pub(super) async fn texts_and_values(opened: &Opened) {

@@ -19,7 +19,7 @@ fn ended(ago: TimeDelta) -> JobRecord {
         attempts: 1,
         error: None,
         created_at: started_at,
-        started_at,
+        started_at: Some(started_at),
         finished_at,
     }
 }
@@ -31,12 +31,15 @@ pub(super) async fn first_record_stays(opened: &Opened) {
     let error = Some(("parse_failed".to_owned(), "not UTF-8".to_owned()));
     let kb = Some(KbId::first());
     let failed = JobRecord { kb, state: "discarded".into(), attempts: 8, error, ..ended(TimeDelta::zero()) };
-    catalog.history_insert(&[done.clone(), failed.clone()]).await.unwrap();
+    let waited =
+        JobRecord { state: "cancelled".into(), attempts: 0, started_at: None, ..ended(TimeDelta::zero()) };
+    catalog.history_insert(&[done.clone(), failed.clone(), waited.clone()]).await.unwrap();
     let changed = JobRecord { state: "cancelled".into(), ..done.clone() };
     catalog.history_insert(&[changed]).await.unwrap();
     catalog.history_insert(&[]).await.unwrap();
     assert_eq!(catalog.history(done.id).await.unwrap(), Some(done.clone()));
     assert_eq!(catalog.history(failed.id).await.unwrap(), Some(failed));
+    assert_eq!(catalog.history(waited.id).await.unwrap(), Some(waited));
     assert_eq!(catalog.history(JobId::generate(now())).await.unwrap(), None);
     assert_eq!(pair.twin.stores.catalog().history(done.id).await.unwrap(), None);
 }

@@ -15,7 +15,7 @@ use crate::model::{
 };
 
 /// An unused account.
-fn someone() -> User {
+pub(super) fn someone() -> User {
     let name = format!("ann-{}", JobId::generate(now()));
     User { name: name.parse().unwrap(), password_hash: "$argon2id$1".into() }
 }

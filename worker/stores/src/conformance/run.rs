@@ -47,7 +47,7 @@ pub async fn exercise(opened: &Opened) {
         rag_settings { put_by_revision }
         deletion { documents, replaced_meanwhile, uploaded_again, texts_and_originals }
         kbs { made_and_renamed, closed, emptied }
-        closing { called_off, deleted, texts_and_values }
+        closing { called_off, deleted, sessions, texts_and_values }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox, jobs }
         directory { news_of_tenants, tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
         identities {

@@ -21,8 +21,8 @@ pub struct JobRecord {
     pub error: Option<(String, String)>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
-    /// When its last attempt began.
-    pub started_at: DateTime<Utc>,
+    /// When its last attempt began; `None` when that is not known, because it was cancelled while it waited.
+    pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: DateTime<Utc>,
 }
