@@ -22,6 +22,7 @@ mod resharding;
 mod robustness;
 mod shares;
 mod simulation;
+mod storage;
 mod support;
 mod unique;
 mod worker_queue;
