@@ -5,6 +5,7 @@
 //! time comes, it starts, it is retried) may be shown twice or not at all. States are walked in the direction in which
 //! jobs move, so that twice is the usual case.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,6 +19,7 @@ use crate::error::QueueError;
 use crate::id::{JobId, PartitionId};
 use crate::job::{Priority, kind_of};
 use crate::queue::{Queue, moment};
+use crate::redis::connection::Resend;
 use crate::script::Operation;
 
 /// Most jobs in one call, because a script has to end soon.
@@ -80,8 +82,16 @@ pub struct OpenJob<'a> {
 pub struct KeptRecord<'a> {
     /// The lane it waited in.
     pub lane: &'a str,
+    /// How often its handler failed.
+    pub attempts: u32,
     /// The pushed payload.
     pub payload: &'a [u8],
+}
+
+impl<'a> From<encode::Record<'a>> for KeptRecord<'a> {
+    fn from(record: encode::Record<'a>) -> Self {
+        Self { lane: record.lane, attempts: record.attempts, payload: record.payload }
+    }
 }
 
 /// Jobs by type, state and reason. An empty filter matches every open job: scheduled, available, active, retryable and
@@ -212,6 +222,13 @@ struct Place {
 }
 
 impl Place {
+    fn of(kept: Kept) -> Self {
+        match kept {
+            Kept::Discarded => Self { name: "x".to_owned(), state: JobState::Discarded },
+            Kept::Quarantined => Self { name: "q".to_owned(), state: JobState::Quarantined },
+        }
+    }
+
     /// Its turn in a walk.
     fn turn(name: &str) -> (u8, &str) {
         let class = match name {
@@ -461,10 +478,7 @@ impl Queue {
         limit: usize,
         read: impl Fn(KeptJob, Option<KeptRecord<'_>>) -> Option<T> + Send + Sync,
     ) -> Result<Page<T>, QueueError> {
-        let place = match kept {
-            Kept::Discarded => Place { name: "x".to_owned(), state: JobState::Discarded },
-            Kept::Quarantined => Place { name: "q".to_owned(), state: JobState::Quarantined },
-        };
+        let place = Place::of(kept);
         let places = if filter.wants(place.state) { vec![place] } else { Vec::new() };
         let chooses = filter.reads_records() || filter.reason_code().is_some();
         let step = if chooses { PAGE } else { limit.saturating_add(1).min(PAGE) };
@@ -476,7 +490,7 @@ impl Queue {
             }
             let record = record.and_then(encode::parse);
             let record = record.filter(|record| record.partition == partition.as_str());
-            read(job, record.map(|record| KeptRecord { lane: record.lane, payload: record.payload }))
+            read(job, record.map(KeptRecord::from))
         };
         let (jobs, next) = self.walk(partition, &places, after, bounds, read).await?;
         Ok(Page { jobs, next })
@@ -531,6 +545,70 @@ impl Queue {
             Some(Bytes::copy_from_slice(record.payload))
         };
         Ok(records.into_iter().map(read).collect())
+    }
+}
+
+/// A job that was found by its id alone.
+#[derive(Debug)]
+pub(crate) struct FoundJob {
+    pub(crate) partition: PartitionId,
+    pub(crate) lane: String,
+    pub(crate) payload: Bytes,
+}
+
+impl Queue {
+    /// The job with this id of whatever partition, if there is a record of it.
+    pub(crate) async fn find(&self, id: JobId) -> Result<Option<FoundJob>, QueueError> {
+        for shard in self.shards() {
+            let records = self.records(shard, &[id.to_string()]).await?;
+            let record = records.first().and_then(|record| encode::parse(record.as_deref()?));
+            if let Some(record) = record
+                && let Ok(partition) = record.partition.parse()
+            {
+                let (lane, payload) = (record.lane.to_owned(), Bytes::copy_from_slice(record.payload));
+                return Ok(Some(FoundJob { partition, lane, payload }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The number of a partition's jobs in `lanes`, by state. Those that wait for a worker are counted by their lists,
+    /// however long these are; of the others the records are read.
+    pub(crate) async fn count_in(
+        &self,
+        partition: &PartitionId,
+        lanes: &BTreeSet<String>,
+    ) -> Result<HashMap<JobState, u64>, QueueError> {
+        let mut counts: HashMap<JobState, u64> = HashMap::new();
+        let mut places = self.places(partition, &JobFilter::default()).await?;
+        places.extend([Kept::Discarded, Kept::Quarantined].map(Place::of));
+        let bounds = Bounds { items: usize::MAX, looked_at: usize::MAX, step: PAGE };
+        let own = |record: Option<&[u8]>| lanes.contains(encode::parse(record?)?.lane).then_some(());
+        for place in places {
+            let count = match place.name.rsplit_once('.') {
+                Some((lane, _)) if !lanes.contains(lane) => 0,
+                Some(_) => {
+                    let part = self.part(partition, &place.name, None, 1).await?;
+                    part.rows.len() as u64 + part.behind
+                }
+                None => {
+                    let places = std::slice::from_ref(&place);
+                    let read = |_: &Row, record: Option<&[u8]>, _| own(record);
+                    self.walk(partition, places, None, bounds, read).await?.0.len() as u64
+                }
+            };
+            *counts.entry(place.state).or_default() += count;
+        }
+        // Cancelled jobs stay in the middle of lists until these are served.
+        let mut command = redis::cmd("HVALS");
+        command.arg(self.key(self.home(partition), &format!("t:{partition}:H")));
+        let cancelled: Vec<String> =
+            self.servers().query(self.home(partition), &command, Resend::Safe).await.unwrap_or_default();
+        let cancelled = cancelled.iter().filter(|lane| lanes.contains(*lane)).count() as u64;
+        if let Some(waiting) = counts.get_mut(&JobState::Available) {
+            *waiting = waiting.saturating_sub(cancelled);
+        }
+        Ok(counts)
     }
 }
 

@@ -23,6 +23,7 @@ mod redis;
 mod reshard;
 mod script;
 mod shards;
+pub mod storage;
 #[cfg(feature = "test-support")]
 pub mod testing;
 pub mod url;
@@ -44,7 +45,7 @@ pub use id::{GroupId, InvalidId, JobId, PartitionId};
 pub use inspect::{InvalidCursor, JobFilter, JobSummary, KeptRecord, ListCursor, OpenJob, Page, Select};
 pub use job::{Lane, NewJob, OnConflict, Priority, RetryPolicy, RetryRule, Unique, UniqueScope};
 pub use limits::{Flow, KeptSettings, LimitReached, TenantShare};
-pub use queue::{LaneStatus, Queue};
+pub use queue::{LaneStatus, Queue, WorkerSeen};
 pub use reshard::{ReshardError, Resharded, reshard};
 pub use verdict::{Finish, OnFailure, OpenGroup, Verdict};
 pub use worker::{

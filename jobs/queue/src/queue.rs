@@ -1,6 +1,6 @@
 //! The public queue: connecting, calling its Redis functions, and workers' heartbeats.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -325,6 +325,72 @@ impl Queue {
             status.workers = status.workers.max(workers);
         }
         Ok(lanes.into_values().collect())
+    }
+}
+
+/// A worker that said lately that it serves a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSeen {
+    /// Its name: [`WorkerOptions::name`](crate::WorkerOptions::name), if it has one, and a random part.
+    pub name: String,
+    /// When it said so last.
+    pub at: DateTime<chrono::Utc>,
+}
+
+impl Queue {
+    /// The live workers that declare `lane`, by name.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn workers(&self, lane: &str) -> Result<Vec<WorkerSeen>, QueueError> {
+        let mut workers: BTreeMap<String, DateTime<chrono::Utc>> = BTreeMap::new();
+        for shard in self.shards() {
+            let oldest = self.time(shard).await? - Duration::from_millis(LIVE_MS);
+            let mut command = redis::cmd("ZRANGEBYSCORE");
+            command.arg(self.key(shard, &format!("W:{lane}"))).arg(oldest.timestamp_millis()).arg("+inf");
+            command.arg("WITHSCORES");
+            let found: Vec<(String, i64)> = self.servers().query(shard, &command, Resend::Safe).await?;
+            for (name, ms) in found {
+                let at = DateTime::from_timestamp_millis(ms).unwrap_or_default();
+                // A worker sends its heartbeat to every shard.
+                let known = workers.entry(name).or_insert(at);
+                *known = at.max(*known);
+            }
+        }
+        Ok(workers.into_iter().map(|(name, at)| WorkerSeen { name, at }).collect())
+    }
+
+    /// The present moment, as the functions of a shard see it.
+    async fn time(&self, shard: u16) -> Result<DateTime<chrono::Utc>, QueueError> {
+        if let Some(clock) = &self.inner.config.clock {
+            return Ok(clock.now());
+        }
+        let (seconds, micros): (i64, u32) =
+            self.servers().query(shard, &redis::cmd("TIME"), Resend::Safe).await?;
+        DateTime::from_timestamp(seconds, micros * 1_000).ok_or(QueueError::Answer("a time"))
+    }
+
+    /// The partitions of which the queue has anything: jobs, dead letters, settings, outcomes of the last hour. It
+    /// looks through the names of all keys in Redis, step by step: for people who look at the queue, not for the daily
+    /// work of programs.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn partitions(&self) -> Result<BTreeSet<PartitionId>, QueueError> {
+        let mut partitions = BTreeSet::new();
+        for shard in self.shards() {
+            let mut cursor = "0".to_owned();
+            loop {
+                let (next, names) = self.tenants_with_keys(shard, &cursor).await?;
+                let names = names.into_iter().filter_map(|name| String::from_utf8(name).ok()?.parse().ok());
+                partitions.extend(names);
+                if next == "0" {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        Ok(partitions)
     }
 }
 

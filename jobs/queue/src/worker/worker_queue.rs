@@ -25,6 +25,8 @@ use crate::worker::{feeder, finisher, leases};
 /// The options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
+    /// What the worker is called in lists, before a random part that tells replicas apart; may be empty.
+    pub name: String,
     /// The lanes it serves. Jobs of other lanes wait for a worker that serves them.
     pub lanes: Vec<Lane>,
     /// Number of slots: how many jobs run at once.
@@ -45,6 +47,7 @@ impl WorkerOptions {
     pub fn new(lanes: impl IntoIterator<Item = Lane>, concurrency: usize) -> Self {
         let quantum = u32::try_from(concurrency / 50).unwrap_or(u32::MAX).clamp(10, 40);
         Self {
+            name: String::new(),
             lanes: lanes.into_iter().collect(),
             concurrency,
             quantum,
@@ -185,6 +188,12 @@ pub struct WorkerObserver {
 }
 
 impl WorkerObserver {
+    /// Fetches no more, and gives back what no handler has had. What runs goes on.
+    pub(crate) fn take_no_more(&self) {
+        self.shared.stopping.cancel();
+        drop(self.shared.buffer.close());
+    }
+
     /// When Redis last answered the task that fetches jobs. A worker whose last poll is long ago is not healthy, even
     /// if its other checks pass.
     #[must_use]
@@ -292,8 +301,9 @@ impl Shared {
         finishes: Vec<mpsc::Sender<FinishRequest>>,
         quarantined: mpsc::Sender<QuarantinedJob>,
     ) -> Self {
+        let random = hex::encode(rand::random::<[u8; 8]>());
         Self {
-            name: hex::encode(rand::random::<[u8; 8]>()),
+            name: if options.name.is_empty() { random } else { format!("{}.{random}", options.name) },
             slots: Arc::new(Semaphore::new(options.concurrency.max(1))),
             buffer: Buffer::default(),
             claims: Claims::default(),

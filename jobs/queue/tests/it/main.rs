@@ -1,6 +1,7 @@
 //! The queue on a real Redis. One binary, so that it is linked once.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod apalis_program;
 mod basics;
 mod cancel;
 mod coalesce;
@@ -22,6 +23,7 @@ mod resharding;
 mod robustness;
 mod shares;
 mod simulation;
+mod storage;
 mod support;
 mod unique;
 mod worker_queue;
