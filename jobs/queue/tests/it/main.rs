@@ -3,6 +3,7 @@
 
 mod basics;
 mod cancel;
+mod client;
 mod coalesce;
 mod conformance;
 mod damage;
