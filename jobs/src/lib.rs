@@ -19,7 +19,7 @@ mod schema;
 pub mod tenant;
 pub mod types;
 
-pub use fair_queue::{clock, url};
+pub use fair_queue::{clock, redis, url};
 
 pub use enqueuer::{EnqueueError, Enqueuer};
 pub use error::JobError;

@@ -2,11 +2,26 @@
 //! crate away from raw connections. No arrow runs back up, so that a crate can be used, and built, without those above.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
+use walkdir::WalkDir;
 
 const DRIVERS: [&str; 4] = ["sqlx", "mongodb", "neo4rs", "object_store"];
+
+/// The crates that have the driver of Redis in their manifests, and why.
+const REDIS: [(&str, &str); 3] = [
+    ("benches", "reads the statistics of the server that it measures"),
+    ("fair-queue", "its `redis::RedisClient` is the only client, of the queue and of what else is in Redis"),
+    ("tests", "looks at what is in a server, and damages it"),
+];
+/// Where that client is.
+const REDIS_CLIENT: &str = "jobs/queue/src/redis/";
+/// What the rest of the crate names of the driver: commands and answers, nothing that connects.
+const REDIS_VALUES: [&str; 7] =
+    ["Cmd", "ErrorKind", "FromRedisValue", "RedisError", "ToRedisArgs", "Value", "cmd"];
 
 /// Each crate of ours, the others of ours that it may name, and why no more.
 const EDGES: [(&str, &[&str], &str); 10] = [
@@ -89,6 +104,75 @@ fn only_stores_depends_on_a_driver() {
             assert!(drivers.is_empty(), "{member} depends on {drivers:?}: {instead}");
         }
     }
+}
+
+#[test]
+fn only_the_queue_and_tests_depend_on_the_driver_of_redis() {
+    let with: Vec<_> = dependencies()
+        .into_iter()
+        .filter(|(_, names)| names.iter().any(|name| name == "redis"))
+        .map(|(member, _)| member)
+        .collect();
+    let allowed = REDIS.map(|(member, _)| member);
+    assert_eq!(with, allowed, "use jobs::redis::RedisClient instead; who may not: {REDIS:?}");
+}
+
+/// What a text names of the crate `redis`, by the first part of each path. A module of ours with that name is not it.
+fn named_of_redis(text: &str) -> BTreeSet<&str> {
+    let mut named = BTreeSet::new();
+    for (at, _) in text.match_indices("redis::") {
+        let before = text[..at].trim_end_matches("::");
+        let is_ours = (before.len() < at && before.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+            || text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        if is_ours {
+            continue;
+        }
+        let rest = &text[at + "redis::".len()..];
+        let list = rest.strip_prefix('{').and_then(|list| list.split_once("};")).map(|(list, _)| list);
+        for path in list.unwrap_or(rest.split([';', ',']).next().unwrap_or_default()).split(',') {
+            let path = path.trim();
+            let end = path.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(path.len());
+            named.extend(Some(&path[..end]).filter(|name| !name.is_empty()));
+        }
+    }
+    named
+}
+
+#[test]
+fn only_one_folder_connects_to_redis() {
+    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut clients, mut elsewhere) = (BTreeSet::new(), Vec::new());
+    for entry in WalkDir::new(root.join("jobs/queue/src")).into_iter().filter_map(Result::ok) {
+        let path = entry.path().strip_prefix(&root).expect("the walk began below the root").to_string_lossy();
+        // Servers for tests are asked one by one.
+        if !path.ends_with(".rs") || path.starts_with("jobs/queue/src/testing/") {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).expect("a source file is text");
+        let connects: Vec<_> = named_of_redis(&text)
+            .into_iter()
+            .filter(|name| !REDIS_VALUES.contains(name))
+            .map(str::to_owned)
+            .collect();
+        if path.starts_with(REDIS_CLIENT) {
+            clients.extend(connects);
+        } else if !connects.is_empty() {
+            elsewhere.push(format!("{path} names redis::{connects:?}"));
+        }
+    }
+    assert!(clients.contains("Client") && clients.contains("aio"), "the fence guards nothing: {clients:?}");
+    assert!(elsewhere.is_empty(), "connect through crate::redis::RedisClient instead: {elsewhere:#?}");
+}
+
+#[test]
+fn a_name_of_the_driver_is_found_in_every_form() {
+    let named = |text: &'static str| named_of_redis(text).into_iter().collect::<Vec<_>>();
+    assert_eq!(named("use redis::{Client, Cmd};"), ["Client", "Cmd"]);
+    assert_eq!(named("use redis::aio::{ConnectionManager, PubSub};"), ["aio"]);
+    assert_eq!(named("use redis::{\n    aio::ConnectionManager,\n    cmd,\n};"), ["aio", "cmd"]);
+    assert_eq!(named("let client = ::redis::Client::open(url)?;"), ["Client"]);
+    assert_eq!(named("fn f(a: redis::Cmd, b: redis::Value)"), ["Cmd", "Value"]);
+    assert_eq!(named("use crate::redis::RedisClient; use super::redis::x; my_redis::y();"), [""; 0]);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
 use jobs::plan::Plans;
-use jobs::queue::{Queue, QueueConfig, RedisAddress};
+use jobs::queue::{Queue, QueueConfig};
+use jobs::redis::RedisAddress;
 use secrecy::SecretString;
 use stores::{DataDirLock, Holder, InvalidStores, ServerSettings, StoresConfig};
 

@@ -8,7 +8,7 @@ use redis::{Cmd, ToRedisArgs, Value};
 use crate::error::QueueError;
 use crate::job::Lane;
 use crate::queue::Queue;
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
 use crate::script::Operation;
 
 /// How many keys a scan for forgotten tenants reads at a time.

@@ -9,7 +9,7 @@ use crate::clock::SharedClock;
 /// How to reach the queue.
 #[derive(Debug, Clone)]
 pub struct QueueConfig {
-    /// Where Redis is; [`crate::RedisAddress`] lists the forms. It may hold a password, so it is never printed.
+    /// Where Redis is; [`crate::redis::RedisAddress`] lists the forms. It may hold a password, so it is never printed.
     pub url: SecretString,
     /// First part of every key. Two installations on one Redis differ in it.
     pub prefix: String,
@@ -56,7 +56,7 @@ impl QueueConfig {
     /// The usual settings for the Redis at `url`, with keys that begin with `prefix`.
     #[must_use]
     pub fn new(url: SecretString, prefix: &str) -> Self {
-        let cluster = crate::RedisAddress::parse(&url).is_ok_and(|address| address.is_cluster());
+        let cluster = crate::redis::RedisAddress::parse(&url).is_ok_and(|address| address.is_cluster());
         Self {
             url,
             prefix: prefix.to_owned(),

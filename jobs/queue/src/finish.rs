@@ -8,7 +8,7 @@ use crate::claim::ClaimedJob;
 use crate::encode::{self, Arguments, add_texts, reason_line};
 use crate::error::QueueError;
 use crate::queue::Queue;
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
 use crate::script::Operation;
 use crate::verdict::{Finish, Verdict};
 

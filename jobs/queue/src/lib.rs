@@ -19,7 +19,7 @@ mod limits;
 mod preflight;
 mod push;
 mod queue;
-mod redis;
+pub mod redis;
 mod reshard;
 mod script;
 mod shards;
@@ -30,7 +30,6 @@ pub mod url;
 mod verdict;
 mod worker;
 
-pub use self::redis::RedisAddress;
 pub use answers::{
     ConflictDone, JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats, Reason, UniqueConflict,
 };

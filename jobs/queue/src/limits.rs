@@ -13,7 +13,7 @@ use crate::error::QueueError;
 use crate::id::PartitionId;
 use crate::job::NewJob;
 use crate::queue::Queue;
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
 use crate::script::Operation;
 
 /// A change to a tenant's settings. `None` leaves a setting as it is. Changes apply to queued work at once.

@@ -11,7 +11,7 @@ use crate::error::QueueError;
 use crate::job::NewJob;
 use crate::limits::LimitReached;
 use crate::queue::Queue;
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
 use crate::script::Operation;
 use crate::verdict::{Finish, OnFailure, OpenGroup};
 

@@ -17,11 +17,9 @@ use crate::id::JobId;
 use crate::id::PartitionId;
 use crate::job::Lane;
 use crate::preflight::MemoryWatch;
-use crate::redis::address::RedisAddress;
-use crate::redis::cluster::Servers;
-use crate::redis::connection::Resend;
+use crate::redis::{RedisAddress, Resend};
 use crate::script::{Library, Operation};
-use crate::shards::{Shards, check_layout, explained};
+use crate::shards::{Servers, Shards, check_layout, explained};
 use crate::{answers, preflight};
 
 /// How often one call reloads the function library. Another client may flush it in between.

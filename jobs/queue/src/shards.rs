@@ -1,13 +1,14 @@
-//! Which shard a tenant's jobs are in, which slot of a cluster a shard is in, and the number of shards that a queue
-//! was made with, which each of them remembers.
+//! Which shard a tenant's jobs are in, which server a shard is on, and the number of shards that a queue was made with,
+//! which each of them remembers.
+
+use std::time::Duration;
 
 use futures::future::join_all;
-use redis::{Cmd, RedisError};
+use redis::{Cmd, FromRedisValue, RedisError};
 
 use crate::config::Wording;
 use crate::error::QueueError;
-use crate::redis::cluster::Servers;
-use crate::redis::connection::Resend;
+use crate::redis::{RedisAddress, RedisClient, Resend, slot_of};
 
 /// The shards of one queue. All keys of a tenant are in one of them, so no call ever needs two.
 #[derive(Debug)]
@@ -78,19 +79,62 @@ const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Which of the 16384 slots has the keys of a shard, all of which begin with `prefix`.
-pub(super) fn slot(prefix: &str) -> u16 {
-    let tagged = prefix.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
-    crc16(tagged.filter(|tag| !tag.is_empty()).unwrap_or(prefix).as_bytes()) % 16_384
+/// The servers behind a queue. A shard's keys share a hash tag, so each call concerns one of them.
+#[derive(Debug)]
+pub(super) struct Servers {
+    client: RedisClient,
+    /// The slot of each shard.
+    slots: Vec<u16>,
+    deadline: Duration,
 }
 
-/// CRC-16/XMODEM.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, &byte| {
-        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc: u16, _| {
-            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
-        })
-    })
+impl Servers {
+    /// Connects lazily, at the first query.
+    pub(super) fn new(
+        address: &RedisAddress,
+        shards: &Shards,
+        deadline: Duration,
+    ) -> Result<Self, QueueError> {
+        let slots = shards.all().map(|shard| slot_of(shards.prefix(shard))).collect();
+        Ok(Self { client: RedisClient::for_slots(address, deadline)?, slots, deadline })
+    }
+
+    /// The same servers on connections of their own, for calls that block them.
+    pub(super) fn separate(&self) -> Self {
+        Self { client: self.client.separate(), slots: self.slots.clone(), deadline: self.deadline }
+    }
+
+    /// Sends one command to the server that has `shard`, within the deadline.
+    pub(super) async fn query<T: FromRedisValue>(
+        &self,
+        shard: u16,
+        command: &Cmd,
+        resend: Resend,
+    ) -> Result<T, QueueError> {
+        self.query_within(shard, command, resend, self.deadline).await
+    }
+
+    /// Sends one command that may keep the server busy, or waiting, for up to `deadline`.
+    pub(super) async fn query_within<T: FromRedisValue>(
+        &self,
+        shard: u16,
+        command: &Cmd,
+        resend: Resend,
+        deadline: Duration,
+    ) -> Result<T, QueueError> {
+        self.client.query_slot(self.slots[usize::from(shard)], command, resend, deadline).await
+    }
+
+    /// The shards that are on the same server as `shard`, itself included.
+    pub(super) fn together_with(&self, shard: u16) -> Vec<u16> {
+        let node = |shard: u16| self.client.node_of(self.slots[usize::from(shard)]);
+        let server = node(shard);
+        (0..).take(self.slots.len()).filter(|&other| other == shard || node(other) == server).collect()
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        self.client.is_cluster()
+    }
 }
 
 /// Refuses a queue of another number of shards; a new queue takes ours.
@@ -203,16 +247,6 @@ mod tests {
             assert!(after == before || after == 4, "{name} moved from {before} to {after}");
         }
         assert!(counts.iter().all(|count| (1_100..1_400).contains(count)), "{counts:?}");
-    }
-
-    /// As `CLUSTER KEYSLOT` answers.
-    #[test]
-    fn slots_are_those_of_redis() {
-        assert_eq!(crc16(b"123456789"), 0x31c3);
-        assert_eq!(slot("tenantry:{q.0}"), 15_490);
-        assert_eq!(slot("tenantry:{q.1}:T"), 11_427);
-        assert_eq!(slot("{user1000}.following"), slot("{user1000}.followers"));
-        assert_eq!(slot("foo{}{bar}"), crc16(b"foo{}{bar}") % 16_384);
     }
 
     #[test]

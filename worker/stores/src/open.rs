@@ -58,7 +58,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     install_tls();
     let redis = cache::connect(&config.redis_url).await?;
     let answers = Answers::new();
-    let news = DirectoryNews::new(answers.clone(), redis.commands.clone());
+    let news = DirectoryNews::new(answers.clone(), redis.clone());
     let backend = open_backend(config, &clock, &news).await?;
     let blobs = ObjectBlobs::open(config)?;
     let own_redis = matches!(config.backends, Backends::Embedded).then(|| config.data_dir.join("redis"));
@@ -67,13 +67,13 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         documents: backend.documents,
         index: backend.index,
         blobs: Box::new(blobs.clone()),
-        cache: Box::new(RedisCache::new(redis.commands, own_redis)),
+        cache: Box::new(RedisCache::new(redis.clone(), own_redis)),
     };
     self_test::run(&ports, &config.backends, &clock).await?;
     let stores = Stores::new(ports);
     let rows = backend.catalogs.directory_rows();
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
-    let directory = CachedDirectory::start(rows, answers, news, redis.nodes, clock);
+    let directory = CachedDirectory::start(rows, answers, news, redis, clock);
     Ok(Opened {
         stores,
         directory: Arc::new(directory),

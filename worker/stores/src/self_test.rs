@@ -214,8 +214,8 @@ mod tests {
     use std::time::Duration;
 
     use jobs::clock::{Clock as _, SystemClock};
+    use jobs::redis::{RedisAddress, RedisClient};
     use jobs::tenant::TenantId;
-    use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
     use super::*;
     use crate::blobs::ObjectBlobs;
@@ -274,9 +274,9 @@ mod tests {
     }
 
     async fn embedded(config: &StoresConfig) -> Backend {
-        let client = redis::Client::open("redis://127.0.0.1:1").unwrap();
-        let redis = ConnectionManager::new_lazy_with_config(client, ConnectionManagerConfig::new()).unwrap();
-        let news = DirectoryNews::new(Answers::new(), crate::cache::Commands::Server(redis));
+        let address = RedisAddress::parse(&"redis://127.0.0.1:1".to_owned().into()).unwrap();
+        let redis = RedisClient::new(&address, Duration::from_secs(5)).unwrap();
+        let news = DirectoryNews::new(Answers::new(), redis);
         crate::embedded::open(&config.data_dir, Arc::new(SystemClock), news).await.unwrap()
     }
 

@@ -51,8 +51,7 @@ impl RedisAddress {
     }
 
     /// The server, or the nodes of the cluster that were named: at least one.
-    #[must_use]
-    pub fn nodes(&self) -> &[ConnectionInfo] {
+    pub(super) fn nodes(&self) -> &[ConnectionInfo] {
         &self.nodes
     }
 }

@@ -1,115 +1,51 @@
-//! Which server has a shard, and talking to the masters of a Redis Cluster: one plain connection to each.
+//! Talking to the masters of a Redis Cluster: one plain connection to each, and a map of who has which slots.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::select_ok;
-use redis::{Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, Value};
+use redis::{Client, ConnectionAddr, ConnectionInfo, FromRedisValue, Value};
 
 use crate::error::QueueError;
 use crate::redis::address::RedisAddress;
-use crate::redis::connection::{Connection, Resend, is_broken};
-use crate::shards::{Shards, slot};
-
-/// The servers behind a queue.
-#[derive(Debug)]
-pub(crate) struct Servers {
-    kind: Kind,
-    deadline: Duration,
-}
-
-#[derive(Debug)]
-enum Kind {
-    One { client: Box<Client>, connection: Box<Connection>, shards: u16 },
-    Cluster(Cluster),
-}
-
-impl Servers {
-    /// Connects lazily, at the first query.
-    pub(crate) fn new(
-        address: &RedisAddress,
-        shards: &Shards,
-        deadline: Duration,
-    ) -> Result<Self, QueueError> {
-        let kind = if address.is_cluster() {
-            Kind::Cluster(Cluster::new(Arc::new(Routes::new(address, shards)), deadline))
-        } else {
-            let client = Box::new(Client::open(address.nodes()[0].clone()).map_err(|_| QueueError::Url)?);
-            let connection = Box::new(Connection::new(client.as_ref().clone(), deadline));
-            Kind::One { client, connection, shards: shards.count() }
-        };
-        Ok(Self { kind, deadline })
-    }
-
-    /// The same servers on connections of their own, for calls that block them.
-    pub(crate) fn separate(&self) -> Self {
-        let kind = match &self.kind {
-            Kind::One { client, shards, .. } => Kind::One {
-                client: client.clone(),
-                connection: Box::new(Connection::new(client.as_ref().clone(), self.deadline)),
-                shards: *shards,
-            },
-            Kind::Cluster(cluster) => Kind::Cluster(cluster.separate()),
-        };
-        Self { kind, deadline: self.deadline }
-    }
-
-    /// Sends one command to the server that has `shard`, within the deadline.
-    pub(crate) async fn query<T: FromRedisValue>(
-        &self,
-        shard: u16,
-        command: &Cmd,
-        resend: Resend,
-    ) -> Result<T, QueueError> {
-        self.query_within(shard, command, resend, self.deadline).await
-    }
-
-    /// Sends one command that may keep the server busy, or waiting, for up to `deadline`.
-    pub(crate) async fn query_within<T: FromRedisValue>(
-        &self,
-        shard: u16,
-        command: &Cmd,
-        resend: Resend,
-        deadline: Duration,
-    ) -> Result<T, QueueError> {
-        match &self.kind {
-            Kind::One { connection, .. } => connection.query_within(command, resend, deadline).await,
-            Kind::Cluster(cluster) => cluster.query_within(shard, command, resend, deadline).await,
-        }
-    }
-
-    /// The shards that are on the same server as `shard`, itself included.
-    pub(crate) fn together_with(&self, shard: u16) -> Vec<u16> {
-        match &self.kind {
-            Kind::One { shards, .. } => (0..*shards).collect(),
-            Kind::Cluster(cluster) => cluster.together_with(shard),
-        }
-    }
-
-    pub(crate) const fn is_cluster(&self) -> bool {
-        matches!(self.kind, Kind::Cluster(_))
-    }
-}
+use crate::redis::connection::{Call, Connection, Resend, is_broken};
+use crate::redis::slots::{Node, SlotMap, node_of, redirect};
 
 /// The pause before the cluster is asked again, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
-/// How often in a row a command follows its shard without a pause.
+/// How often in a row a command follows its slot without a pause.
 const HOPS: u32 = 3;
+/// Timeout for one node's answer with the slot map.
+const ASK: Duration = Duration::from_secs(1);
 
-/// Connections to the masters that have our shards. A shard's keys share a hash tag, so each call concerns one node.
+/// What to do about a slot that is on its way from one node to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Migrating {
+    /// Ask the new node for a key that the old one no longer has: right for commands with one key.
+    Follow,
+    /// Wait until all keys are on one node. The queue's functions name their shard's prefix as their key, which never
+    /// exists: the old node therefore answers with a redirect from the first migrated key to the last, and the function
+    /// would be right on neither node.
+    Wait,
+}
+
+/// Connections to the masters.
 #[derive(Debug)]
-pub(crate) struct Cluster {
+pub(super) struct Cluster {
     routes: Arc<Routes>,
     nodes: Mutex<HashMap<Node, Arc<Connection>>>,
     deadline: Duration,
+    migrating: Migrating,
 }
 
 /// How to recover from an error.
 enum Remedy {
-    /// The command was not carried out, and the shard is at this node.
+    /// The command was not carried out, and the slot is at this node.
     Go(Node),
+    /// The command was not carried out; if this node does not have the key either, it is nowhere.
+    Ask(Node),
     /// The command was not carried out; the cluster may be in the middle of a failover.
     Again,
     /// The connection failed, so it is unknown whether the command was executed.
@@ -119,28 +55,46 @@ enum Remedy {
 }
 
 impl Cluster {
-    pub(crate) fn new(routes: Arc<Routes>, deadline: Duration) -> Self {
-        Self { routes, nodes: Mutex::default(), deadline }
+    /// Connects lazily, at the first query.
+    pub(super) fn new(address: &RedisAddress, deadline: Duration, migrating: Migrating) -> Self {
+        Self { routes: Arc::new(Routes::new(address)), nodes: Mutex::default(), deadline, migrating }
     }
 
-    pub(crate) fn separate(&self) -> Self {
-        Self::new(Arc::clone(&self.routes), self.deadline)
+    /// The same cluster on connections of their own.
+    pub(super) fn separate(&self) -> Self {
+        Self {
+            routes: Arc::clone(&self.routes),
+            nodes: Mutex::default(),
+            deadline: self.deadline,
+            migrating: self.migrating,
+        }
     }
 
-    pub(crate) fn together_with(&self, shard: u16) -> Vec<u16> {
-        self.routes.together_with(shard)
+    /// The node that has `slot`, as far as known.
+    pub(super) fn master(&self, slot: u16) -> Option<Node> {
+        self.routes.map().master(slot).cloned()
     }
 
-    /// Follows the shard to whichever node has it, through a failover if need be, until the deadline.
-    pub(crate) async fn query_within<T: FromRedisValue>(
+    /// The nodes that have slots, by what the cluster says now.
+    pub(super) async fn masters(&self) -> Result<BTreeSet<Node>, QueueError> {
+        self.routes.refresh(Instant::now(), None).await?;
+        Ok(self.routes.map().masters())
+    }
+
+    /// The nodes that were named in the URL.
+    pub(super) fn seeds(&self) -> Vec<Client> {
+        self.routes.seeds.iter().filter_map(|node| self.routes.client(node).ok()).collect()
+    }
+
+    /// Follows the slot to whichever node has it, through a failover if need be, until the deadline.
+    pub(super) async fn query_within<T: FromRedisValue>(
         &self,
-        shard: u16,
-        command: &Cmd,
-        resend: Resend,
+        slot: u16,
+        call: Call<'_>,
         deadline: Duration,
     ) -> Result<T, QueueError> {
         let mut last = None;
-        let attempts = self.attempts(shard, command, resend, deadline, &mut last);
+        let attempts = self.attempts(slot, call, deadline, &mut last);
         match tokio::time::timeout(deadline, attempts).await {
             Ok(answer) => answer,
             Err(_elapsed) => Err(last.unwrap_or(QueueError::Deadline(deadline))),
@@ -149,49 +103,66 @@ impl Cluster {
 
     async fn attempts<T: FromRedisValue>(
         &self,
-        shard: u16,
-        command: &Cmd,
-        resend: Resend,
+        slot: u16,
+        call: Call<'_>,
         deadline: Duration,
         last: &mut Option<QueueError>,
     ) -> Result<T, QueueError> {
-        let (mut pause, mut hops) = (FIRST_PAUSE, 0);
+        let (mut pause, mut hops, mut detour) = (FIRST_PAUSE, 0, None);
         // A node that vanished silently must leave enough time to try the node that replaces it.
-        let patience = if resend == Resend::Safe { deadline / 2 } else { deadline };
+        let patience = if call.resend == Resend::Safe { deadline / 2 } else { deadline };
         loop {
             let asked = Instant::now();
-            let error = match self.routes.master(shard) {
+            let asking = detour.is_some();
+            let error = match detour.take().or_else(|| self.master(slot)) {
                 None => QueueError::SlotWithoutMaster,
                 Some(node) => {
-                    let connection = self.connection(&node)?;
-                    match connection.query_within(command, resend, patience).await {
+                    let sent = self.connection(&node)?.query_within(Call { asking, ..call }, patience).await;
+                    let error = match sent {
                         Ok(answer) => return Ok(answer),
-                        Err(error) => match remedy(&error, &node) {
-                            Remedy::None => return Err(error),
-                            // Two nodes that name each other must not keep us running.
-                            Remedy::Go(node) if hops < HOPS => {
-                                hops += 1;
-                                self.routes.moved(shard, node);
-                                continue;
-                            }
-                            Remedy::Lost if resend == Resend::Never => {
-                                self.routes.refresh(asked).await.ok();
-                                return Err(error);
-                            }
-                            Remedy::Lost | Remedy::Again | Remedy::Go(_) => error,
-                        },
+                        Err(error) => error,
+                    };
+                    match remedy(&error, &node) {
+                        Remedy::None => return Err(error),
+                        // Two nodes that name each other must not keep us running.
+                        Remedy::Go(node) if hops < HOPS => {
+                            hops += 1;
+                            self.routes.map().moved(slot, node);
+                            continue;
+                        }
+                        Remedy::Ask(node) if hops < HOPS && self.migrating == Migrating::Follow => {
+                            hops += 1;
+                            detour = Some(node);
+                            continue;
+                        }
+                        Remedy::Lost if call.resend == Resend::Never => {
+                            self.routes.refresh(asked, Some(slot)).await.ok();
+                            return Err(error);
+                        }
+                        Remedy::Lost | Remedy::Again | Remedy::Go(_) | Remedy::Ask(_) => error,
                     }
                 }
             };
+            let (error, is_away) = self.look_again(slot, asked, error).await;
             *last = Some(error);
-            if self.routes.refresh(asked).await.is_err() || pause > FIRST_PAUSE {
+            if is_away || pause > FIRST_PAUSE {
                 tokio::time::sleep(pause).await;
             }
             (pause, hops) = ((pause * 2).min(LONGEST_PAUSE), 0);
         }
     }
 
-    fn connection(&self, node: &Node) -> Result<Arc<Connection>, QueueError> {
+    /// Asks the cluster where `slot` is after `error`. What to tell the caller if time runs out, and whether no node
+    /// answered.
+    async fn look_again(&self, slot: u16, asked: Instant, error: QueueError) -> (QueueError, bool) {
+        match (self.routes.refresh(asked, Some(slot)).await, error) {
+            // It has no master only because no node could be asked.
+            (Err(why), QueueError::SlotWithoutMaster) => (why, true),
+            (refreshed, error) => (error, refreshed.is_err()),
+        }
+    }
+
+    pub(super) fn connection(&self, node: &Node) -> Result<Arc<Connection>, QueueError> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = nodes.get(node) {
             return Ok(Arc::clone(connection));
@@ -207,10 +178,8 @@ fn remedy(error: &QueueError, node: &Node) -> Remedy {
         QueueError::Deadline(_) => Remedy::Lost,
         QueueError::Redis(error) => match error.code() {
             Some("MOVED") => redirect(error, node).map_or(Remedy::Again, Remedy::Go),
-            // A migrating slot is on two nodes, and the scripts are correct on neither. They name the shard's prefix
-            // as their key, which never exists: the old node therefore answers with a redirect from the first migrated
-            // key to the last. We wait for the end of the migration instead of following the redirect.
-            Some("ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN" | "LOADING") => Remedy::Again,
+            Some("ASK") => redirect(error, node).map_or(Remedy::Again, Remedy::Ask),
+            Some("TRYAGAIN" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN" | "LOADING") => Remedy::Again,
             _ if is_broken(error) => Remedy::Lost,
             _ => Remedy::None,
         },
@@ -218,63 +187,31 @@ fn remedy(error: &QueueError, node: &Node) -> Remedy {
     }
 }
 
-/// Timeout for one node's answer with the slot map.
-const ASK: Duration = Duration::from_secs(1);
-
-/// Host and port.
-pub(crate) type Node = (String, u16);
-
-/// Shared by all connections to one cluster.
+/// Which node has which slots. Shared by all connections to one cluster.
 #[derive(Debug)]
-pub(crate) struct Routes {
+struct Routes {
     template: ConnectionInfo,
     seeds: Vec<Node>,
-    slots: Vec<u16>,
-    masters: Mutex<Vec<Option<Node>>>,
+    map: Mutex<SlotMap>,
     /// When the cluster was asked last. Held while it is asked, so that it is asked once.
     asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Routes {
-    pub(crate) fn new(address: &RedisAddress, shards: &Shards) -> Self {
-        let slots: Vec<u16> = shards.all().map(|shard| slot(shards.prefix(shard))).collect();
-        let masters = Mutex::new(vec![None; slots.len()]);
-        let seeds = address.nodes().iter().filter_map(node_of).collect();
+    fn new(address: &RedisAddress) -> Self {
         Self {
             template: address.nodes()[0].clone(),
-            seeds,
-            slots,
-            masters,
+            seeds: address.nodes().iter().filter_map(node_of).collect(),
+            map: Mutex::default(),
             asked: tokio::sync::Mutex::new(None),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Option<Node>>> {
-        self.masters.lock().unwrap_or_else(PoisonError::into_inner)
+    fn map(&self) -> MutexGuard<'_, SlotMap> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn master(&self, shard: u16) -> Option<Node> {
-        self.lock()[usize::from(shard)].clone()
-    }
-
-    /// The shards that are where `shard` is, itself included.
-    pub(crate) fn together_with(&self, shard: u16) -> Vec<u16> {
-        let masters = self.lock();
-        let node = &masters[usize::from(shard)];
-        masters
-            .iter()
-            .zip(0..)
-            .filter(|(other, at)| *at == shard || *other == node)
-            .map(|(_, at)| at)
-            .collect()
-    }
-
-    /// Records a redirect: `shard` is on another node now.
-    pub(crate) fn moved(&self, shard: u16, to: Node) {
-        self.lock()[usize::from(shard)] = Some(to);
-    }
-
-    pub(crate) fn client(&self, (host, port): &Node) -> Result<Client, QueueError> {
+    fn client(&self, (host, port): &Node) -> Result<Client, QueueError> {
         let (host, port) = (host.clone(), *port);
         let address = match self.template.addr() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
@@ -285,65 +222,30 @@ impl Routes {
         Ok(Client::open(self.template.clone().set_addr(address))?)
     }
 
-    /// Asks the known nodes for the slot map, unless another task has refreshed it since `before`.
-    pub(crate) async fn refresh(&self, before: Instant) -> Result<(), QueueError> {
+    /// Asks the known nodes for the slot map, unless another task has refreshed it since `before`. A map without a
+    /// master for `slot` is not taken: another node may know it.
+    async fn refresh(&self, before: Instant, slot: Option<u16>) -> Result<(), QueueError> {
         let mut asked = self.asked.lock().await;
         if asked.is_some_and(|asked| asked > before) {
             return Ok(());
         }
-        let mut known: BTreeSet<Node> = self.lock().iter().flatten().cloned().collect();
+        let mut known = self.map().masters();
         known.extend(self.seeds.iter().cloned());
-        let masters = select_ok(known.iter().map(|node| Box::pin(self.ask(node)))).await?.0;
+        let map = select_ok(known.iter().map(|node| Box::pin(self.ask(node, slot)))).await?.0;
         *asked = Some(Instant::now());
-        *self.lock() = masters;
+        *self.map() = map;
         Ok(())
     }
 
-    async fn ask(&self, node: &Node) -> Result<Vec<Option<Node>>, QueueError> {
+    async fn ask(&self, node: &Node, slot: Option<u16>) -> Result<SlotMap, QueueError> {
         let connection = Connection::new(self.client(node)?, ASK);
         let mut command = redis::cmd("CLUSTER");
         command.arg("SLOTS");
-        let ranges: Vec<Value> = connection.query_within(&command, Resend::Never, ASK).await?;
-        let ranges: Vec<(u16, u16, Node)> =
-            ranges.iter().filter_map(|range| read_range(range, node)).collect();
-        let master = |slot: &u16| {
-            ranges
-                .iter()
-                .find(|(first, last, _)| (first..=last).contains(&slot))
-                .map(|(_, _, node)| node.clone())
-        };
-        let masters: Vec<_> = self.slots.iter().map(master).collect();
-        if masters.iter().any(Option::is_none) { Err(QueueError::SlotWithoutMaster) } else { Ok(masters) }
-    }
-}
-
-fn node_of(node: &ConnectionInfo) -> Option<Node> {
-    match node.addr() {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            Some((host.clone(), *port))
+        let call = Call { command: &command, resend: Resend::Never, asking: false };
+        let map = SlotMap::read(&connection.query_within::<Vec<Value>>(call, ASK).await?, node);
+        if slot.is_some_and(|slot| map.master(slot).is_none()) {
+            return Err(QueueError::SlotWithoutMaster);
         }
-        _ => None,
+        Ok(map)
     }
-}
-
-/// First and last slot, and their master. A node that does not know its own name leaves it out.
-fn read_range(range: &Value, asked: &Node) -> Option<(u16, u16, Node)> {
-    let Value::Array(range) = range else { return None };
-    let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = range.as_slice() else {
-        return None;
-    };
-    let [host, Value::Int(port), ..] = master.as_slice() else { return None };
-    let host = match host {
-        Value::BulkString(host) => String::from_utf8_lossy(host).into_owned(),
-        _ => String::new(),
-    };
-    let host = if host.is_empty() || host == "?" { asked.0.clone() } else { host };
-    Some((u16::try_from(*first).ok()?, u16::try_from(*last).ok()?, (host, u16::try_from(*port).ok()?)))
-}
-
-/// The node in `MOVED slot host:port`.
-pub(crate) fn redirect(error: &redis::RedisError, asked: &Node) -> Option<Node> {
-    let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
-    let host = if host.is_empty() || host == "?" { &asked.0 } else { host };
-    Some((host.to_owned(), port.parse().ok()?))
 }

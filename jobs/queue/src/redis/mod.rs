@@ -1,7 +1,21 @@
 //! Reaching Redis: one server, or a cluster.
+//!
+//! The driver's connections are named here and nowhere else: programs give their commands to a [`RedisClient`].
 
-pub(crate) mod address;
-pub(crate) mod cluster;
-pub(crate) mod connection;
+mod address;
+mod client;
+mod cluster;
+mod connection;
+mod slots;
+mod subscription;
+
+#[cfg(feature = "test-support")]
+pub use ::redis::make_extension_error;
+pub use ::redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value, cmd};
 
 pub use address::RedisAddress;
+pub use client::{Master, RedisClient};
+pub use connection::Resend;
+pub use subscription::{Subscription, SubscriptionEvent};
+
+pub(crate) use slots::slot_of;

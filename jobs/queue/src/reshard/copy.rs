@@ -9,7 +9,7 @@ use redis::{Cmd, FromRedisValue};
 use crate::encode;
 use crate::error::QueueError;
 use crate::queue::{LIVE_MS, Queue};
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
 use crate::reshard::steps::{Plan, ReshardError};
 use crate::script::Operation;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::QueueConfig;
 use crate::error::QueueError;
 use crate::queue::Queue;
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
 use crate::reshard::copy;
 use crate::reshard::copy::{ask, copy_clocks, copy_shard, remove_copied};
 use crate::script::{Library, Operation};

@@ -13,7 +13,7 @@ use crate::claim::{Claim, ClaimedJob, FetchRequest, Fetched, Turn, VirtualTime};
 use crate::describe::report;
 use crate::encode;
 use crate::error::QueueError;
-use crate::redis::cluster::Servers;
+use crate::shards::Servers;
 use crate::verdict::Verdict;
 use crate::worker::claims::{ClaimId, Ticket, TicketGuard};
 use crate::worker::shard_order::{NextShard, ShardOrder};

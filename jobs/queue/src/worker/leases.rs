@@ -13,7 +13,7 @@ use crate::claim::Reaped;
 use crate::describe::report;
 use crate::encode;
 use crate::error::QueueError;
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
 use crate::worker::claims::ClaimId;
 use crate::worker::worker_queue::{Shared, jittered};
 

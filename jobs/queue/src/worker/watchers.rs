@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::error::QueueError;
 use crate::queue::Queue;
-use crate::redis::cluster::Servers;
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
+use crate::shards::Servers;
 use crate::worker::worker_queue::{Backoff, Shared, jittered};
 
 /// How long a wait on the wake-up markers lasts at most, on average.

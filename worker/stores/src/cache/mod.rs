@@ -10,7 +10,7 @@ use crate::ports::StoreResult;
 
 #[cfg(feature = "test-support")]
 pub(crate) use memory::MemoryCache;
-pub(crate) use redis::{Commands, RedisCache, connect};
+pub(crate) use redis::{RedisCache, connect};
 
 /// Small values of the tenant that may be lost at any time, in Redis under `t:{tenant}:`.
 #[async_trait::async_trait]

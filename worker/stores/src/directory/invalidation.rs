@@ -1,17 +1,16 @@
 //! Invalidation of cached answers, within this process and across processes by Redis pub/sub.
 
-use super::Answers;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use jobs::queue::QueueError;
+use jobs::redis::{Cmd, FromRedisValue, RedisClient, Resend, SubscriptionEvent, Value, cmd};
 use jobs::tenant::TenantId;
-use redis::Cmd;
-use redis::aio::{PubSubSink, PubSubStream};
 
-use crate::cache::Commands;
 use crate::catalog::DirectoryRows;
 use crate::deadline::{CALL, within};
 use crate::ports::StoreResult;
+
+use super::Answers;
 
 /// The channel on which the ids of changed tenants are published.
 pub(super) const CHANNEL: &str = "tenantry:directory";
@@ -22,11 +21,11 @@ const PUBLISH_LIMIT: Duration = Duration::from_millis(500);
 pub(crate) struct DirectoryNews {
     answers: Answers,
     /// `None` when there are no other processes.
-    redis: Option<Commands>,
+    redis: Option<RedisClient>,
 }
 
 impl DirectoryNews {
-    pub(crate) fn new(answers: Answers, redis: Commands) -> Self {
+    pub(crate) fn new(answers: Answers, redis: RedisClient) -> Self {
         Self { answers, redis: Some(redis) }
     }
 
@@ -61,13 +60,18 @@ impl DirectoryNews {
     /// cannot fail: an entry that was missed expires within seconds.
     pub(crate) async fn tenant_changed(&self, tenant: &TenantId) {
         self.answers.forget(tenant);
-        let Some(mut redis) = self.redis.clone() else { return };
-        let mut publish = redis::cmd("PUBLISH");
+        let Some(redis) = &self.redis else { return };
+        let mut publish = cmd("PUBLISH");
         publish.arg(CHANNEL).arg(tenant.as_str());
-        match tokio::time::timeout(PUBLISH_LIMIT, publish.query_async::<i64>(&mut redis)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(tenant.id = %tenant, %error, "directory news not sent"),
-            Err(_) => tracing::warn!(tenant.id = %tenant, "directory news not sent in time"),
+        match redis.query_within::<i64>(CHANNEL, &publish, Resend::Safe, PUBLISH_LIMIT).await {
+            Ok(_) => {}
+            Err(QueueError::Deadline(_)) => {
+                tracing::warn!(tenant.id = %tenant, "directory news not sent in time");
+            }
+            Err(error) => {
+                let error = jobs::error::report(&error);
+                tracing::warn!(tenant.id = %tenant, error, "directory news not sent");
+            }
         }
     }
 }
@@ -81,11 +85,11 @@ const REDIS_LIMIT: Duration = Duration::from_millis(500);
 /// Cache of slugs in Redis, under `tenant:slug:{slug}`. Without Redis the rows are read each time.
 #[derive(Clone)]
 pub(crate) struct Slugs {
-    redis: Option<Commands>,
+    redis: Option<RedisClient>,
 }
 
 impl Slugs {
-    pub(crate) const fn new(redis: Option<Commands>) -> Self {
+    pub(crate) const fn new(redis: Option<RedisClient>) -> Self {
         Self { redis }
     }
 
@@ -113,32 +117,32 @@ impl Slugs {
 
     /// The cached value: empty for a slug that no tenant has.
     async fn known(&self, slug: &str) -> Option<String> {
-        let mut get = redis::cmd("GET");
-        get.arg(key(slug));
-        self.run::<Option<String>>(&get).await?
+        let (key, mut get) = (key(slug), cmd("GET"));
+        get.arg(&key);
+        self.run::<Option<String>>(&key, &get).await?
     }
 
     /// Stores an entry. A value read from the rows (`is_answer`) may be older than what a rename has written, so it
     /// does not overwrite.
     async fn store(&self, slug: &str, tenant: &str, ttl: Duration, is_answer: bool) {
-        let mut set = redis::cmd("SET");
-        set.arg(key(slug)).arg(tenant).arg("EX").arg(ttl.as_secs());
+        let (key, mut set) = (key(slug), cmd("SET"));
+        set.arg(&key).arg(tenant).arg("EX").arg(ttl.as_secs());
         if is_answer {
             set.arg("NX");
         }
-        self.run::<redis::Value>(&set).await;
+        self.run::<Value>(&key, &set).await;
     }
 
-    async fn run<T: redis::FromRedisValue>(&self, command: &Cmd) -> Option<T> {
-        let mut redis = self.redis.clone()?;
-        match tokio::time::timeout(REDIS_LIMIT, command.query_async(&mut redis)).await {
-            Ok(Ok(answer)) => Some(answer),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "names of tenants are not remembered");
+    async fn run<T: FromRedisValue>(&self, key: &str, command: &Cmd) -> Option<T> {
+        let redis = self.redis.as_ref()?;
+        match redis.query_within(key, command, Resend::Safe, REDIS_LIMIT).await {
+            Ok(answer) => Some(answer),
+            Err(QueueError::Deadline(_)) => {
+                tracing::warn!("names of tenants are not remembered: redis did not answer in time");
                 None
             }
-            Err(_) => {
-                tracing::warn!("names of tenants are not remembered: redis did not answer in time");
+            Err(error) => {
+                tracing::warn!(error = jobs::error::report(&error), "names of tenants are not remembered");
                 None
             }
         }
@@ -149,56 +153,27 @@ fn key(slug: &str) -> String {
     format!("tenant:slug:{slug}")
 }
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-const PING_EVERY: Duration = Duration::from_secs(5);
-const PING_LIMIT: Duration = Duration::from_secs(2);
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LAST: Duration = Duration::from_secs(5);
-
-/// Receives invalidation messages for as long as it is polled, and reconnects whenever the connection is lost: to
-/// any node of a cluster, because all of them forward published messages.
-pub(super) async fn listen(nodes: Vec<redis::Client>, answers: Answers) {
-    let mut wait = RETRY_FIRST;
-    for node in nodes.iter().cycle() {
-        match tokio::time::timeout(CONNECT_LIMIT, subscribe(node)).await {
-            Ok(Ok((sink, stream))) => {
-                answers.set_news_arrive(true);
-                wait = RETRY_FIRST;
-                hear(sink, stream, &answers).await;
-                answers.set_news_arrive(false);
-                tracing::warn!("directory news lost, connecting again");
-            }
-            Ok(Err(error)) => tracing::warn!(%error, "no directory news"),
-            Err(_) => tracing::warn!("no directory news: redis did not answer in time"),
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(RETRY_LAST);
-    }
-}
-
-async fn subscribe(client: &redis::Client) -> redis::RedisResult<(PubSubSink, PubSubStream)> {
-    let mut subscription = client.get_async_pubsub().await?;
-    subscription.subscribe(CHANNEL).await?;
-    Ok(subscription.split())
-}
-
-/// Invalidates each tenant that is published, until the connection ends or a ping finds it dead.
-async fn hear(mut sink: PubSubSink, mut stream: PubSubStream, answers: &Answers) {
-    let mut ping = tokio::time::interval(PING_EVERY);
+/// Receives invalidation messages for as long as it is polled.
+pub(super) async fn listen(redis: RedisClient, answers: Answers) {
+    let mut subscription = redis.subscribe(CHANNEL);
     loop {
-        tokio::select! {
-            message = stream.next() => {
-                let Some(message) = message else { return };
-                let text: Result<String, _> = message.get_payload();
-                if let Some(tenant) = text.ok().and_then(|text| text.parse().ok()) {
+        match subscription.next().await {
+            SubscriptionEvent::Live => answers.set_news_arrive(true),
+            SubscriptionEvent::Message(tenant) => {
+                let tenant = str::from_utf8(&tenant).ok().and_then(|tenant| tenant.parse().ok());
+                if let Some(tenant) = tenant {
                     answers.forget(&tenant);
                 }
             }
-            _ = ping.tick() => {
-                let answer = tokio::time::timeout(PING_LIMIT, sink.ping::<redis::Value>());
-                if !matches!(answer.await, Ok(Ok(_))) {
-                    return;
-                }
+            SubscriptionEvent::Lost => {
+                answers.set_news_arrive(false);
+                tracing::warn!("directory news lost, connecting again");
+            }
+            SubscriptionEvent::Unreachable(QueueError::Deadline(_)) => {
+                tracing::warn!("no directory news: redis did not answer in time");
+            }
+            SubscriptionEvent::Unreachable(error) => {
+                tracing::warn!(error = jobs::error::report(&error), "no directory news");
             }
         }
     }

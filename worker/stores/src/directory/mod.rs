@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use jobs::JobId;
 use jobs::clock::SharedClock;
 use jobs::queue::Flow;
+use jobs::redis::RedisClient;
 use jobs::tenant::{
     Actor, ApiKeyId, DirectoryError, Identity, KbId, Permissions, Provider, Role, TenantDirectory, TenantId,
     TenantRecord,
@@ -65,10 +66,10 @@ impl CachedDirectory {
         rows: DirectoryRows,
         answers: Answers,
         news: DirectoryNews,
-        nodes: Vec<redis::Client>,
+        redis: RedisClient,
         clock: SharedClock,
     ) -> Self {
-        let listener = tokio::spawn(invalidation::listen(nodes, answers.clone()));
+        let listener = tokio::spawn(invalidation::listen(redis, answers.clone()));
         Self { rows, answers, news, clock, listener: Some(listener) }
     }
 

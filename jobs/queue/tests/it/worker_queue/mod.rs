@@ -5,4 +5,4 @@ mod outages;
 mod reserve;
 mod running;
 mod sharded;
-pub(super) mod site;
+pub(crate) mod site;
