@@ -128,7 +128,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// The modules from bottom to top, as the README lists them.
-    const LAYERS: [&str; 15] = [
+    const LAYERS: [&str; 16] = [
         "problem",
         "auth",
         "config",
@@ -138,6 +138,7 @@ mod tests {
         "accounts",
         "authority",
         "state",
+        "audit",
         "answer",
         "accept",
         "request",

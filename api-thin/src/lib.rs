@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod accounts;
 pub mod answer;
+mod audit;
 pub mod auth;
 pub mod authority;
 pub mod config;

@@ -8,6 +8,7 @@ use jobs::plan::{Limits as TenantLimits, Plans};
 use jobs::queue::Queue;
 use jobs::tenant::TenantId;
 use stores::{Directory, Identities, Stores};
+use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Accounts, AccountsParts};
 use crate::auth::{Authenticator, KeyDerivation, KeyUsage, OwnTokens, SecretHash, Sessions, Tokens};
@@ -52,6 +53,7 @@ struct Inner {
     request_quotas: RequestQuotas,
     resolution: Resolution,
     connections: Arc<Connections>,
+    audits: TaskTracker,
 }
 
 impl ApiState {
@@ -104,6 +106,7 @@ impl ApiState {
             request_quotas: RequestQuotas::default(),
             resolution,
             connections: Arc::new(connections),
+            audits: TaskTracker::new(),
         })))
     }
 
@@ -167,6 +170,11 @@ impl ApiState {
 
     pub(crate) fn connections(&self) -> Arc<Connections> {
         Arc::clone(&self.0.connections)
+    }
+
+    /// The writes of audit entries, some of which no request waits for.
+    pub(crate) fn audits(&self) -> &TaskTracker {
+        &self.0.audits
     }
 
     pub(crate) fn budget(&self) -> &UploadBudget {

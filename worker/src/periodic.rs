@@ -8,7 +8,7 @@ use jobs::clock::SharedClock;
 use jobs::error::report;
 use jobs::plan::Plans;
 use jobs::queue::Queue;
-use stores::{Leftovers, Opened, Swept};
+use stores::{AuditRetention, Leftovers, Opened, StoreError, Swept};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,7 @@ pub(crate) fn start(
         clock: clock(),
     };
     let keeper = LimitsKeeper::new(opened.settings, queue.clone(), Plans::clone(&shared.plans));
+    let forgetter = Forgetter { retention: opened.audit_retention, clock: clock() };
     let sweeper = Sweeper { leftovers: opened.leftovers, queue: queue.clone(), clock: clock() };
     vec![
         tokio::spawn(relay.run(stop.clone())),
@@ -45,6 +46,7 @@ pub(crate) fn start(
         tokio::spawn(keeper.run(stop.clone())),
         tokio::spawn(queue.clone().watch_memory(stop.clone())),
         tokio::spawn(sweeper.run(stop.clone())),
+        tokio::spawn(forgetter.run(stop.clone())),
     ]
 }
 
@@ -108,5 +110,32 @@ impl Sweeper {
         }
         let before = self.clock.now() - AGE;
         Ok(self.leftovers.sweep(before, &|tenant| shards.contains(&self.queue.home(tenant))).await?)
+    }
+}
+
+/// Removes audit entries that are too old. Any number of workers may do it side by side.
+struct Forgetter {
+    retention: Arc<AuditRetention>,
+    clock: SharedClock,
+}
+
+impl Forgetter {
+    /// Removes them about every hour until `stop` fires.
+    async fn run(self, stop: CancellationToken) {
+        let mut pace = Pace::every(Duration::from_secs(3_600));
+        while pace.next(&stop).await {
+            let removed = tokio::select! {
+                removed = self.remove_all() => removed,
+                () = stop.cancelled() => return,
+            };
+            if let Err(error) = removed {
+                tracing::warn!("old audit entries were not removed: {}", report(&error));
+            }
+        }
+    }
+
+    async fn remove_all(&self) -> Result<(), StoreError> {
+        while self.retention.remove_old(self.clock.now()).await? > 0 {}
+        Ok(())
     }
 }

@@ -244,6 +244,16 @@ impl Principal {
     pub fn is_operator(&self) -> bool {
         !matches!(self, Self::Member(_))
     }
+
+    /// The actor whose deeds those of this principal are.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Operator => Actor::Operator,
+            Self::Member(member) => member.actor.clone(),
+            Self::SuperAdmin(who) => Actor::User(who.identity.clone()),
+        }
+    }
 }
 
 /// A person with the operator's permissions and, in their own tenant, those of their membership.

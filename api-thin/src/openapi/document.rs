@@ -96,7 +96,7 @@ fn operation<'a>(api: &'a mut OpenApi, path: &str, method: &str) -> Option<&'a m
 
 fn complete(operation: &mut Operation, route: &Route, place: &str) {
     let named_elsewhere = route.scope == Scope::Tenant && !place.contains("{tenant}");
-    let id = route.operation.replace("::", "_");
+    let id = route.operation_id();
     operation.operation_id = Some(if named_elsewhere { format!("own_{id}") } else { id });
     operation.summary = Some(route.summary.to_owned());
     operation.description = who(route.access);
@@ -104,6 +104,9 @@ fn complete(operation: &mut Operation, route: &Route, place: &str) {
     operation.parameters.splice(0..0, missing_parameters(operation, place));
     if named_elsewhere {
         operation.parameters.push(tenant_header());
+    }
+    if route.audit.is_logged() {
+        operation.parameters.push(reason_header());
     }
     operation.security = match route.access {
         Access::Everybody => Vec::new(),
@@ -170,6 +173,14 @@ fn tenant_header() -> ReferenceOr<Parameter> {
     let description = "Which tenant is meant, where the credentials do not say so. They must not contradict.";
     let schema = json_schema!({ "$ref": "#/components/schemas/TenantId" });
     let parameter_data = parameter("X-Tenant-ID", false, Some(description), schema);
+    ReferenceOr::Item(Parameter::Header { parameter_data, style: HeaderStyle::default() })
+}
+
+fn reason_header() -> ReferenceOr<Parameter> {
+    let description =
+        "Why this is done, for the audit log: at most 300 characters, in percent-encoded UTF-8.";
+    let schema = json_schema!({ "type": "string", "pattern": "^[ -~]*$" });
+    let parameter_data = parameter("Audit-Reason", false, Some(description), schema);
     ReferenceOr::Item(Parameter::Header { parameter_data, style: HeaderStyle::default() })
 }
 

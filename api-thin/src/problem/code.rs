@@ -43,6 +43,7 @@ codes! {
     InvalidField = "invalid_field", BAD_REQUEST, "A field is missing or cannot be used";
     InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter cannot be used";
     InvalidIdempotencyKey = "invalid_idempotency_key", BAD_REQUEST, "The Idempotency-Key cannot be used";
+    InvalidAuditReason = "invalid_audit_reason", BAD_REQUEST, "The Audit-Reason cannot be used";
     MalformedMultipart = "malformed_multipart", BAD_REQUEST, "The body is not multipart/form-data";
     TenantRequired = "tenant_required", BAD_REQUEST, "The request does not say which tenant it is about";
     TenantConflict = "tenant_conflict", BAD_REQUEST, "Path and headers name different tenants";

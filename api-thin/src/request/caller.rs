@@ -25,6 +25,7 @@ use super::authorize::{Authorization, authorize, authorize_operator, check_tenan
 use super::body::Uploader;
 use super::headers::request_trace;
 use super::tenant_name::named_tenant;
+use crate::audit::AuditSlot;
 use crate::auth::Principal;
 use crate::authority::{RequestTrace, TenantMaker, operator_context, schedule_context};
 use crate::config::Switch;
@@ -209,10 +210,13 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         app: &ApiState,
         who: (Principal, Option<String>),
     ) -> Result<Self, Problem> {
+        let actor = who.0.actor();
         let authorization = authorize(parts, app, who, P::PERMISSION).await?;
         let Authorization { context, kb, only_kb, is_operator, limits } = authorization;
         let kb = R::check(kb, only_kb.as_ref())?;
         let stores = app.stores().scoped(&context);
+        let tenant = (context.tenant_id().clone(), stores.clone());
+        AuditSlot::note(&parts.extensions, actor, Some(tenant));
         parts.extensions.insert(Uploader(context.tenant_id().clone()));
         let trace = request_trace(parts);
         Ok(Self { context, stores, kb, only_kb, is_operator, limits, trace, demands: PhantomData })
@@ -240,6 +244,7 @@ impl<P: RequiredPermission, R: Reach> OptionalFromRequestParts<ApiState> for Cal
             Principal::Member(_) => false,
         };
         if is_operator && tenant.is_none() {
+            AuditSlot::note(&parts.extensions, principal.actor(), None);
             return Ok(None);
         }
         Self::authorized(parts, app, (principal, tenant)).await.map(Some)
@@ -278,12 +283,15 @@ impl FromRequestParts<ApiState> for TenantOperator {
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
         let principal = identify(parts, app).await?;
         let named = named_tenant(parts, app).await?;
-        if let Principal::Member(member) = principal {
-            check_tenant(app, &member, named.as_deref())?;
+        if let Principal::Member(member) = &principal {
+            check_tenant(app, member, named.as_deref())?;
             return Err(Problem::new(Code::Forbidden, "only the operator's key may do this"));
         }
         let Authorization { context, .. } = authorize_operator(app, named, ManageTenant::PERMISSION).await?;
-        Ok(Self { stores: app.stores().scoped(&context), context, trace: request_trace(parts) })
+        let stores = app.stores().scoped(&context);
+        let tenant = (context.tenant_id().clone(), stores.clone());
+        AuditSlot::note(&parts.extensions, principal.actor(), Some(tenant));
+        Ok(Self { stores, context, trace: request_trace(parts) })
     }
 }
 
@@ -299,13 +307,13 @@ impl FromRequestParts<ApiState> for OperatorCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
-        match identify(parts, app).await? {
-            Principal::Operator | Principal::SuperAdmin(_) => Ok(Self {
-                named_tenant: named_tenant(parts, app).await?,
-                maker: TenantMaker::of_request(request_trace(parts)),
-            }),
-            Principal::Member(_) => Err(Problem::new(Code::Forbidden, "only the operator's key may do this")),
+        let principal = identify(parts, app).await?;
+        if !principal.is_operator() {
+            return Err(Problem::new(Code::Forbidden, "only the operator's key may do this"));
         }
+        let named_tenant = named_tenant(parts, app).await?;
+        AuditSlot::note(&parts.extensions, principal.actor(), None);
+        Ok(Self { named_tenant, maker: TenantMaker::of_request(request_trace(parts)) })
     }
 }
 

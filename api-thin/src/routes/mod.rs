@@ -2,6 +2,7 @@
 //! walks the table walks every route there is.
 
 mod api_keys;
+mod audit_log;
 mod auth;
 mod dead_letters;
 mod documents;
@@ -27,4 +28,4 @@ mod usage;
 
 pub(crate) use home::{Document, Home, Page, Welcome};
 pub(crate) use table::documented_routes;
-pub use table::{Access, ROUTES, Route, Scope};
+pub use table::{Access, Audit, ROUTES, Route, Scope};

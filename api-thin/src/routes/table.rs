@@ -5,8 +5,8 @@ use ::jobs::tenant::Permission;
 use aide::axum::ApiRouter;
 
 use super::{
-    api_keys, auth, dead_letters, documents, graph, health, home, invitations, job_cancel, jobs, kbs,
-    members, plans, queues, rag_settings, schedules, sign_up, tenant_settings, tenants, usage,
+    api_keys, audit_log, auth, dead_letters, documents, graph, health, home, invitations, job_cancel, jobs,
+    kbs, members, plans, queues, rag_settings, schedules, sign_up, tenant_settings, tenants, usage,
 };
 use crate::request::{
     AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
@@ -29,18 +29,48 @@ pub struct Route {
     pub summary: &'static str,
     /// Names the operation in the description of the API, `group::operation`. Stable: clients are generated from it.
     pub operation: &'static str,
+    /// Whether it is written to the audit log.
+    pub audit: Audit,
 }
 
 impl Route {
     /// The paths under which the route is found.
     #[must_use]
     pub fn places(&self) -> Vec<String> {
-        let prefixes: &[&str] = match self.scope {
-            Scope::Open => &[""],
-            Scope::Api => &["/api/v1"],
-            Scope::Tenant => &["/api/v1/tenants/{tenant}", "/api/v1"],
-        };
-        prefixes.iter().map(|prefix| format!("{prefix}{}", self.path)).collect()
+        self.scope.prefixes().iter().map(|prefix| format!("{prefix}{}", self.path)).collect()
+    }
+
+    /// Whether `path` is one of its [places](Self::places).
+    #[must_use]
+    pub fn is_at(&self, path: &str) -> bool {
+        self.scope.prefixes().iter().any(|prefix| path.strip_prefix(prefix) == Some(self.path))
+    }
+
+    /// The id of the operation in the description of the API, and of the action in the audit log.
+    #[must_use]
+    pub fn operation_id(&self) -> String {
+        self.operation.replace("::", "_")
+    }
+}
+
+/// What the audit log says of the requests to a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audit {
+    /// Nothing: it only reads.
+    Reads,
+    /// One entry, in the log of the tenant that the request is about, or in the operator's if it is about none.
+    Logged,
+    /// One entry in the operator's log, because the tenant's own goes with the tenant.
+    LoggedForOperator,
+    /// Nothing, although it changes something, for this reason.
+    Exempt(&'static str),
+}
+
+impl Audit {
+    /// Whether a request leaves an entry.
+    #[must_use]
+    pub const fn is_logged(self) -> bool {
+        matches!(self, Self::Logged | Self::LoggedForOperator)
     }
 }
 
@@ -73,6 +103,16 @@ pub enum Scope {
     Tenant,
 }
 
+impl Scope {
+    const fn prefixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Open => &[""],
+            Self::Api => &["/api/v1"],
+            Self::Tenant => &["/api/v1/tenants/{tenant}", "/api/v1"],
+        }
+    }
+}
+
 /// The operation id is the handler's path, unless the handler has been moved since the id was published.
 macro_rules! operation {
     ($handler:path) => {
@@ -83,11 +123,21 @@ macro_rules! operation {
     };
 }
 
+/// A route that is not a `get` says whether it is logged. One that does not say does not compile.
+macro_rules! audit {
+    (get) => {
+        Audit::Reads
+    };
+    ($method:ident, $audit:expr) => {
+        $audit
+    };
+}
+
 macro_rules! routes {
     ($($scope:ident $function:ident {
         $(
             #[doc = $summary:literal]
-            $method:ident $path:literal => $handler:path, $access:expr $(, as $operation:literal)?;
+            $method:ident $path:literal => $handler:path, $access:expr $(, as $operation:literal)? $(, $audit:expr)?;
         )+
     })+) => {
         /// Every route there is.
@@ -99,6 +149,7 @@ macro_rules! routes {
                 access: $access,
                 summary: $summary.trim_ascii_start(),
                 operation: operation!($handler $(, $operation)?),
+                audit: audit!($method $(, $audit)?),
             },)+)+
         ];
 
@@ -107,6 +158,15 @@ macro_rules! routes {
         })+
     };
 }
+
+use Audit::{Exempt, Logged, LoggedForOperator};
+
+/// A person's own session and password are about no tenant; the log of requests has them.
+const OWN_SESSION: &str = "a person's own session, which is about no tenant";
+/// A person joins by consenting, with no authority in the tenant before.
+const CONSENT: &str = "the caller has no authority before it; members and tenants show it";
+/// What members do all day would drown what steers and administers.
+const OWN_WORK: &str = "a member's own work, which documents and jobs show";
 
 routes! {
     Open open_routes {
@@ -127,35 +187,35 @@ routes! {
         /// The tenants of the installation, page by page
         get "/tenants" => tenants::list, Access::Operator;
         /// Make a tenant: the answer holds its first API key
-        post "/tenants" => tenants::create, Access::Operator;
+        post "/tenants" => tenants::create, Access::Operator, Logged;
         /// A tenant
         get "/tenants/{tenant}" => tenants::show, may::<AnyMember>();
         /// Change a tenant: its name and slug, or, for the operator, its plan, limits and status
-        patch "/tenants/{tenant}" => tenant_settings::change, may::<ManageTenant>(), as "settings::change";
+        patch "/tenants/{tenant}" => tenant_settings::change, may::<ManageTenant>(), as "settings::change", Logged;
         /// Close a tenant and empty every store of it
-        delete "/tenants/{tenant}" => tenants::delete, Access::Operator;
+        delete "/tenants/{tenant}" => tenants::delete, Access::Operator, LoggedForOperator;
         /// Which types and versions of jobs there are, and whether workers run them
         get "/lanes" => queues::lanes, Access::Operator, as "lanes::list";
         /// Log in: a username and a password for tokens
-        post "/auth/login" => auth::log_in, Access::Everybody;
+        post "/auth/login" => auth::log_in, Access::Everybody, Exempt(OWN_SESSION);
         /// Fresh tokens for a refresh token, which is used up
-        post "/auth/refresh" => auth::refresh, Access::Everybody;
+        post "/auth/refresh" => auth::refresh, Access::Everybody, Exempt(OWN_SESSION);
         /// End the session of the token
-        post "/auth/logout" => auth::log_out, Access::Credentials;
+        post "/auth/logout" => auth::log_out, Access::Credentials, Exempt(OWN_SESSION);
         /// Another password for the caller; their other sessions end
-        post "/auth/password" => auth::change_password, Access::Credentials;
+        post "/auth/password" => auth::change_password, Access::Credentials, Exempt(OWN_SESSION);
         /// Accept an invitation to a tenant: as the person of a token, or with an account, which is made if need be
-        post "/auth/accept-invitation" => invitations::accept, Access::Everybody;
+        post "/auth/accept-invitation" => invitations::accept, Access::Everybody, Exempt(CONSENT);
         /// Who the credentials are for
         get "/auth/me" => auth::me, Access::Credentials;
         /// Sign up: a tenant, and its first administrator
-        post "/signup" => sign_up::sign_up, Access::Everybody;
+        post "/signup" => sign_up::sign_up, Access::Everybody, Exempt(CONSENT);
     }
     Tenant tenant_routes {
         /// Suspend a tenant: its jobs are parked
-        post "/suspend" => tenant_settings::suspend, Access::Operator, as "settings::suspend";
+        post "/suspend" => tenant_settings::suspend, Access::Operator, as "settings::suspend", Logged;
         /// Resume a suspended tenant: its jobs come back
-        post "/resume" => tenant_settings::resume, Access::Operator, as "settings::resume";
+        post "/resume" => tenant_settings::resume, Access::Operator, as "settings::resume", Logged;
         /// What the tenant may use, and where that comes from
         get "/limits" => tenant_settings::limits, may::<AnyMember>(), as "settings::limits";
         /// How much of each quota is used, and when it begins anew
@@ -163,107 +223,109 @@ routes! {
         /// How documents are read and questions answered
         get "/settings" => rag_settings::show, may::<AnyMember>();
         /// Change how documents are read and questions answered
-        patch "/settings" => rag_settings::change, may::<ManageTenant>();
+        patch "/settings" => rag_settings::change, may::<ManageTenant>(), Logged;
+        /// What was done to steer or administer the tenant, newest first, page by page
+        get "/audit" => audit_log::list, may::<ManageTenant>(), as "audit::list";
         /// How many jobs are in which state, and those that will still run, page by page
         get "/jobs" => jobs::list, may::<AnyMember>();
         /// Cancel the jobs that match a filter
-        post "/jobs/cancel" => job_cancel::matching, may::<ManageJobs>(), as "cancel::matching";
+        post "/jobs/cancel" => job_cancel::matching, may::<ManageJobs>(), as "cancel::matching", Logged;
         /// Cancel every job of the tenant
-        post "/jobs/cancel-all" => job_cancel::everything, may::<ManageTenant>(), as "cancel::everything";
+        post "/jobs/cancel-all" => job_cancel::everything, may::<ManageTenant>(), as "cancel::everything", Logged;
         /// Pause the tenant's jobs: new ones are taken and wait
-        post "/jobs/pause" => queues::pause_all, may::<ManageJobs>(), as "flow::pause";
+        post "/jobs/pause" => queues::pause_all, may::<ManageJobs>(), as "flow::pause", Logged;
         /// Resume the tenant's jobs after a pause or a drain
-        post "/jobs/resume" => queues::resume_all, may::<ManageJobs>(), as "flow::resume";
+        post "/jobs/resume" => queues::resume_all, may::<ManageJobs>(), as "flow::resume", Logged;
         /// Drain the tenant's jobs: what is there runs, new ones are refused
-        post "/jobs/drain" => queues::drain_all, may::<ManageJobs>(), as "flow::drain";
+        post "/jobs/drain" => queues::drain_all, may::<ManageJobs>(), as "flow::drain", Logged;
         /// A job: where it is and what it waits for
         get "/jobs/{job}" => jobs::show, may::<AnyMember>();
         /// Cancel a job
-        delete "/jobs/{job}" => job_cancel::one, may::<ManageJobs>(), as "cancel::one";
+        delete "/jobs/{job}" => job_cancel::one, may::<ManageJobs>(), as "cancel::one", Logged;
         /// Pause one queue of the tenant; of all tenants, for an operator who names no tenant
-        post "/queues/{queue}/pause" => queues::pause, may::<ManageJobs>(), as "flow::pause_queue";
+        post "/queues/{queue}/pause" => queues::pause, may::<ManageJobs>(), as "flow::pause_queue", Logged;
         /// Resume one queue
-        post "/queues/{queue}/resume" => queues::resume, may::<ManageJobs>(), as "flow::resume_queue";
+        post "/queues/{queue}/resume" => queues::resume, may::<ManageJobs>(), as "flow::resume_queue", Logged;
         /// Drain one queue
-        post "/queues/{queue}/drain" => queues::drain, may::<ManageJobs>(), as "flow::drain_queue";
+        post "/queues/{queue}/drain" => queues::drain, may::<ManageJobs>(), as "flow::drain_queue", Logged;
         /// Jobs whose attempts are used up, newest first, page by page
         get "/dead-letters" => dead_letters::list, may::<AnyMember>();
         /// Jobs that may not run, newest first, page by page
         get "/quarantine" => dead_letters::list_quarantine, may::<AnyMember>();
         /// Start the dead letters again that match a filter
-        post "/dead-letters/retry" => dead_letters::retry_matching, may::<ManageJobs>();
+        post "/dead-letters/retry" => dead_letters::retry_matching, may::<ManageJobs>(), Logged;
         /// Throw away the dead letters that match a filter
-        post "/dead-letters/purge" => dead_letters::purge_matching, may::<ManageJobs>();
+        post "/dead-letters/purge" => dead_letters::purge_matching, may::<ManageJobs>(), Logged;
         /// A dead letter or a quarantined job, with what it was to do
         get "/dead-letters/{job}" => dead_letters::show, may::<ManageJobs>();
         /// Start a dead letter again, with all its attempts
-        post "/dead-letters/{job}/retry" => dead_letters::retry, may::<ManageJobs>();
+        post "/dead-letters/{job}/retry" => dead_letters::retry, may::<ManageJobs>(), Logged;
         /// Throw a dead letter away
-        delete "/dead-letters/{job}" => dead_letters::purge, may::<ManageJobs>();
+        delete "/dead-letters/{job}" => dead_letters::purge, may::<ManageJobs>(), Logged;
         /// The members of the tenant, page by page
         get "/members" => members::list, may::<ManageMembers>();
         /// Invite a member: only this answer holds the secret with which they accept
-        post "/members" => invitations::invite, may::<ManageMembers>();
+        post "/members" => invitations::invite, may::<ManageMembers>(), Logged;
         /// A member
         get "/members/{identity}" => members::show, may::<ManageMembers>();
         /// Make a person a member without an invitation
-        put "/members/{identity}" => members::put, Access::Operator;
+        put "/members/{identity}" => members::put, Access::Operator, Logged;
         /// Give a member another role
-        patch "/members/{identity}" => members::change, may::<ManageMembers>();
+        patch "/members/{identity}" => members::change, may::<ManageMembers>(), Logged;
         /// Remove a member: what they queued does not happen
-        delete "/members/{identity}" => members::remove, may::<ManageMembers>();
+        delete "/members/{identity}" => members::remove, may::<ManageMembers>(), Logged;
         /// The open invitations of the tenant, page by page
         get "/invitations" => invitations::list, may::<ManageMembers>();
         /// An open invitation, without its secret
         get "/invitations/{invitation}" => invitations::show, may::<ManageMembers>();
         /// Withdraw an invitation
-        delete "/invitations/{invitation}" => invitations::withdraw, may::<ManageMembers>();
+        delete "/invitations/{invitation}" => invitations::withdraw, may::<ManageMembers>(), Logged;
         /// The API keys of the tenant, page by page
         get "/api-keys" => api_keys::list, may::<ManageTenant>();
         /// Make an API key: only this answer holds its secret
-        post "/api-keys" => api_keys::create, may::<ManageTenant>();
+        post "/api-keys" => api_keys::create, may::<ManageTenant>(), Logged;
         /// An API key, without its secret
         get "/api-keys/{key}" => api_keys::show, may::<ManageTenant>();
         /// Give an API key another name or another end
-        patch "/api-keys/{key}" => api_keys::edit, may::<ManageTenant>();
+        patch "/api-keys/{key}" => api_keys::edit, may::<ManageTenant>(), Logged;
         /// Revoke an API key
-        delete "/api-keys/{key}" => api_keys::revoke, may::<ManageTenant>();
+        delete "/api-keys/{key}" => api_keys::revoke, may::<ManageTenant>(), Logged;
         /// Give an API key another secret: only this answer holds it
-        post "/api-keys/{key}/rotate" => api_keys::rotate, may::<ManageTenant>();
+        post "/api-keys/{key}/rotate" => api_keys::rotate, may::<ManageTenant>(), Logged;
         /// The knowledge bases that the credentials reach
         get "/kbs" => kbs::list, may::<ReadDocuments>();
         /// Make a knowledge base
-        post "/kbs" => kbs::create, may::<CreateKbs>();
+        post "/kbs" => kbs::create, may::<CreateKbs>(), Logged;
         /// A knowledge base
         get "/kbs/{kb}" => kbs::show, may::<ReadDocuments>();
         /// Give a knowledge base another name
-        patch "/kbs/{kb}" => kbs::rename, may::<CreateKbs>();
+        patch "/kbs/{kb}" => kbs::rename, may::<CreateKbs>(), Logged;
         /// Close a knowledge base and empty every store of it
-        delete "/kbs/{kb}" => kbs::delete, may::<DeleteKbs>();
+        delete "/kbs/{kb}" => kbs::delete, may::<DeleteKbs>(), Logged;
         /// The documents of a knowledge base, page by page
         get "/kbs/{kb}/documents" => documents::list, may::<ReadDocuments>();
         /// Upload documents as files: all or none are accepted
-        post "/kbs/{kb}/documents" => documents::upload_files, may::<CreateDocuments>();
+        post "/kbs/{kb}/documents" => documents::upload_files, may::<CreateDocuments>(), Exempt(OWN_WORK);
         /// Upload a document as text
-        post "/kbs/{kb}/documents/text" => documents::upload_text, may::<CreateDocuments>();
+        post "/kbs/{kb}/documents/text" => documents::upload_text, may::<CreateDocuments>(), Exempt(OWN_WORK);
         /// Upload documents as texts: all or none are accepted
-        post "/kbs/{kb}/documents/batch" => documents::upload_batch, may::<CreateDocuments>();
+        post "/kbs/{kb}/documents/batch" => documents::upload_batch, may::<CreateDocuments>(), Exempt(OWN_WORK);
         /// A document: how far it is on its way into the graph
         get "/kbs/{kb}/documents/{document}" => documents::show, may::<ReadDocuments>();
         /// Remove a document from every store
-        delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>();
+        delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>(), Exempt(OWN_WORK);
         /// The entities and relations of a knowledge base, page by page
         get "/kbs/{kb}/graph" => graph::show, may::<ReadDocuments>();
         /// Read every document of a knowledge base again
-        post "/kbs/{kb}/reindex" => kbs::reindex, may::<UpdateDocuments>(), as "reindex::start";
+        post "/kbs/{kb}/reindex" => kbs::reindex, may::<UpdateDocuments>(), as "reindex::start", Logged;
         /// The schedules of a knowledge base
         get "/kbs/{kb}/schedules" => schedules::list, may::<ReadDocuments>();
         /// Make or replace a schedule
-        put "/kbs/{kb}/schedules/{schedule}" => schedules::put, may::<ManageJobs>();
+        put "/kbs/{kb}/schedules/{schedule}" => schedules::put, may::<ManageJobs>(), Logged;
         /// A schedule
         get "/kbs/{kb}/schedules/{schedule}" => schedules::show, may::<ReadDocuments>();
         /// Remove a schedule
-        delete "/kbs/{kb}/schedules/{schedule}" => schedules::delete, may::<ManageJobs>();
+        delete "/kbs/{kb}/schedules/{schedule}" => schedules::delete, may::<ManageJobs>(), Logged;
     }
 }
 

@@ -18,6 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::audit_layer::audit;
 use crate::connections::OpenRequest;
 use crate::problem::{Code, Problem};
 use crate::rate_limit::rate_headers;
@@ -36,6 +37,7 @@ fn surround(routes: Router<ApiState>, app: &ApiState) -> Router<ApiState> {
         .layer(from_fn_with_state(app.clone(), deadline))
         .layer(from_fn(as_problem))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.clone(), audit))
         .layer(from_fn(rate_headers))
         .layer(from_fn(leave_nothing_unread))
         .layer(from_fn(observe))
@@ -50,12 +52,17 @@ pub(super) async fn deadline(State(app): State<ApiState>, request: Request, next
     })
 }
 
+/// Request extension with the id of the request.
+#[derive(Clone)]
+pub(super) struct RequestId(pub(super) Arc<str>);
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives every request an id, a span and a line in the log, and every answer the headers that keep it from
 /// being cached or guessed at. Bodies, queries and credentials are never logged.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
+pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.as_str().into()));
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
     let span = tracing::info_span!(
         "request",

@@ -1,5 +1,6 @@
 //! The HTTP server around the routes: router, middleware, start and shutdown.
 
+mod audit_layer;
 mod middleware;
 mod serve;
 

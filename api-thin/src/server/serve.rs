@@ -11,6 +11,9 @@ use crate::state::ApiState;
 /// How long requests that are being answered may go on after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// How long entries of the audit log are waited for whose clients left.
+const LAST_AUDITS: Duration = Duration::from_secs(10);
+
 /// Serves requests on `listener` until `shutdown`, then waits up to 20 s for those in progress. Requests that were
 /// counted by then are written to the catalog.
 pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
@@ -24,6 +27,10 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
     });
     let watch = tokio::spawn(app.queue().clone().watch_memory(counting.clone()));
     serve_until(listener, app.clone(), shutdown).await;
+    app.audits().close();
+    if tokio::time::timeout(LAST_AUDITS, app.audits().wait()).await.is_err() {
+        tracing::error!("the catalog is slow: the last actions may be missing in the audit log");
+    }
     counting.cancel();
     // A write in progress is waited for: cancelling it would count its requests twice.
     let _ = counter.await;

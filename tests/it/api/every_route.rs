@@ -187,7 +187,7 @@ async fn the_owner_finds_everything() {
 }
 
 /// Routes about one tenant that are not for its members.
-const OPERATORS: &[(&str, &str)] = &[
+pub(super) const OPERATORS: &[(&str, &str)] = &[
     ("patch", "/tenants/{tenant}"),
     ("delete", "/tenants/{tenant}"),
     ("post", "/suspend"),

@@ -3,6 +3,7 @@
 mod api_key_ends;
 mod api_keys;
 mod attacks;
+mod audit;
 mod bad_input;
 mod bodies;
 mod cancel;

@@ -16,12 +16,12 @@ use tests::bed::{Bed, TestTenant};
 use tests::wait::wait_for;
 
 /// A file system of 32 MB in memory, which takes root to mount.
-struct SmallDisk {
+pub(super) struct SmallDisk {
     mount: tempfile::TempDir,
 }
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    pub(super) fn mount() -> Option<Self> {
         let mount = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", "size=32m,mode=700", "tmpfs"]).arg(mount.path());
@@ -34,7 +34,7 @@ impl SmallDisk {
     }
 
     /// Leaves no room for another page.
-    fn fill(&self) {
+    pub(super) fn fill(&self) {
         let mut file = File::options().create(true).append(true).open(self.ballast()).expect("a file");
         for size in [1 << 20, 1 << 16, 1 << 12] {
             while file.write_all(&vec![0; size]).is_ok() {}
@@ -45,7 +45,7 @@ impl SmallDisk {
         fs::remove_file(self.ballast()).expect("the ballast is there");
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.mount.path()
     }
 }

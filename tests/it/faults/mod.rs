@@ -1,5 +1,6 @@
 //! What happens when something breaks.
 
+mod audit_unwritten;
 mod envelope_tampered;
 mod full_disk;
 mod replayed;

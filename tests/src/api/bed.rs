@@ -56,6 +56,7 @@ pub struct Api {
     pub queue: Queue,
     /// Its clock, which only the test moves.
     pub clock: ManualClock,
+    state: ApiState,
     client: Client,
     // Dropping it ends the server.
     serving: Option<DropGuard>,
@@ -107,18 +108,24 @@ impl Api {
             clock: Arc::new(clock.clone()),
             config,
         });
+        let state = state.expect("the secrets can be used");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, state.expect("the secrets can be used"), stop.clone()));
+        tokio::spawn(serve(listener, state.clone(), stop.clone()));
         let client = Client::builder().build().expect("a client");
-        Self { url, opened, queue, clock, client, serving: Some(stop.drop_guard()), data }
+        Self { url, opened, queue, clock, state, client, serving: Some(stop.drop_guard()), data }
     }
 
     /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         self.data.path()
+    }
+
+    /// The API without its server, for requests whose every byte, and end, a test decides.
+    pub fn router(&self) -> axum::Router {
+        api_thin::router(self.state.clone())
     }
 
     /// Stops answering, as after a stop signal. Stores and clock stay.

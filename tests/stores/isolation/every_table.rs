@@ -85,12 +85,12 @@ async fn rows_are_changed_by_their_tenant_alone() {
         let before = count(&app, &as_tenant(&mine.id), &table, &mine.id).await;
         let enter = as_tenant(&theirs.id);
         let delete = format!("{enter}; delete from {table} where tenant_id = '{}'", mine.id);
-        app.execute(&delete).await.unwrap();
+        reaches_nothing(&app, &table, &delete).await;
         let steal = format!(
             "{enter}; update {table} set tenant_id = '{}' where tenant_id = '{}'",
             theirs.id, mine.id
         );
-        app.execute(&steal).await.unwrap();
+        reaches_nothing(&app, &table, &steal).await;
         assert_eq!(count(&app, &as_tenant(&mine.id), &table, &mine.id).await, before, "{table}");
         // Nor may a tenant give its rows away.
         let give = format!(
@@ -100,6 +100,44 @@ async fn rows_are_changed_by_their_tenant_alone() {
         let given = app.execute(&give).await;
         let refused = given.err().map(|error| error.to_string()).unwrap_or_default();
         let nothing_to_give = count(&app, &enter, &table, &theirs.id).await == 0;
-        assert!(nothing_to_give || refused.contains("row-level security"), "{table}: {refused}");
+        let expected =
+            if APPEND_ONLY.contains(&table.as_str()) { "permission denied" } else { "row-level security" };
+        assert!(nothing_to_give || refused.contains(expected), "{table}: {refused}");
     }
+}
+
+/// Tables whose rows the application may not change at all, not even a tenant's own.
+const APPEND_ONLY: [&str; 1] = ["audit_log"];
+
+/// Runs a change of rows that belong to another tenant: there are none for it.
+async fn reaches_nothing(app: &DirectPostgres, table: &str, change: &str) {
+    match app.execute(change).await {
+        Ok(_) => assert!(!APPEND_ONLY.contains(&table), "the server allowed: {change}"),
+        Err(error) => {
+            let refused = error.to_string();
+            assert!(
+                APPEND_ONLY.contains(&table) && refused.contains("permission denied"),
+                "{table}: {refused}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tenants_own_audit_log_is_only_added_to() {
+    let servers = servers().await;
+    let mine = seed(&servers, "mine").await;
+    let app = DirectPostgres::connect(&servers.urls.postgres).await.unwrap();
+    let enter = as_tenant(&mine.id);
+    for change in ["delete from audit_log", "update audit_log set actor = 'local:eve'", "truncate audit_log"]
+    {
+        let refused = app.execute(&format!("{enter}; {change}")).await.unwrap_err().to_string();
+        assert!(refused.contains("permission denied"), "{change}: {refused}");
+    }
+    assert_eq!(count(&app, &enter, "audit_log", &mine.id).await, 1);
+    // Nor into another tenant's.
+    let forged = "insert into audit_log (tenant_id, audit_id, at, actor, action, target, request_id) \
+                  values ('another', gen_random_uuid(), now(), '', '', '{}', '')";
+    let refused = app.execute(&format!("{enter}; {forged}")).await.unwrap_err().to_string();
+    assert!(refused.contains("row-level security"), "{refused}");
 }

@@ -50,9 +50,9 @@ async fn the_readers_see_their_tables_and_no_others() {
     for (role, readable) in [
         (
             "tenantry_directory",
-            vec!["api_keys", "job_marks", "kbs", "members", "schedules", "slugs", "tenants"],
+            vec!["api_keys", "audit_log", "job_marks", "kbs", "members", "schedules", "slugs", "tenants"],
         ),
-        ("tenantry_relay", vec!["outbox", "schedules"]),
+        ("tenantry_relay", vec!["audit_log", "outbox", "schedules"]),
         ("tenantry_identity", vec!["members", "tenants"]),
     ] {
         let grants = format!(
@@ -83,11 +83,16 @@ async fn the_relay_writes_to_the_outbox_and_the_keeper_of_users_to_what_is_no_te
           and has_table_privilege(r.oid, c.oid, p.privilege) \
         order by 1, 2, 3";
     let mut expected = Vec::new();
-    for table in ["gates", "queue_flows", "sessions", "users"] {
-        for privilege in ["delete", "insert", "update"] {
+    for table in ["gates", "operator_audit_log", "queue_flows", "sessions", "users"] {
+        // No role changes what the audit log says.
+        let is_log = table == "operator_audit_log";
+        for privilege in
+            ["delete", "insert", "update"].into_iter().filter(|privilege| !is_log || *privilege != "update")
+        {
             expected.push(json!({ "role": "tenantry_identity", "name": table, "privilege": privilege }));
         }
     }
+    expected.push(json!({ "role": "tenantry_relay", "name": "audit_log", "privilege": "delete" }));
     expected.push(json!({ "role": "tenantry_relay", "name": "outbox", "privilege": "delete" }));
     expected.push(json!({ "role": "tenantry_relay", "name": "outbox_rejected", "privilege": "insert" }));
     assert_eq!(app.rows("", writable).await.unwrap(), expected);

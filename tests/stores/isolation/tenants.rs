@@ -8,8 +8,8 @@ use jobs::types::ReindexKb;
 use jobs::{DocumentId, JobId};
 use std::sync::Arc;
 use stores::model::{
-    Acceptance, Chunk, Extraction, Idempotency, Invitation, JobMark, JobRecord, Kb, Mention, MentionKind,
-    NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
+    Acceptance, AuditEntry, Chunk, Extraction, Idempotency, Invitation, JobMark, JobRecord, Kb, Mention,
+    MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
 };
 use stores::{Opened, TenantStores};
 use tests::services::ServerUrls;
@@ -88,6 +88,7 @@ async fn seed_catalog(
     catalog.history_insert(&[record(now)]).await.unwrap();
     catalog.jobs_mark(&[JobId::generate(now)], JobMark::Cancelled, now).await.unwrap();
     catalog.job_redriven(&[JobId::generate(now)], "local:ann", now).await.unwrap();
+    catalog.audit_append(&audit_entry(now)).await.unwrap();
     let schedule = NewSchedule {
         name: "nightly".into(),
         kb_id: kb.id.clone(),
@@ -153,6 +154,19 @@ fn invitation(now: DateTime<Utc>) -> Invitation {
         created_by: "local:ann".into(),
         created_at: now,
         expires_at: now + chrono::TimeDelta::days(1),
+    }
+}
+
+fn audit_entry(now: DateTime<Utc>) -> AuditEntry {
+    AuditEntry {
+        id: AuditEntry::id_at(now),
+        at: now,
+        actor: "local:ann".into(),
+        action: "flow_pause".into(),
+        target: [].into(),
+        reason: None,
+        request_id: "r-1".into(),
+        status: Some(200),
     }
 }
 

@@ -3,8 +3,8 @@
 //! [`Stores`] offers nothing but [`Stores::scoped`]: the holder of a [`jobs::tenant::TenantContext`] gets that
 //! tenant's stores, and no method takes another tenant. The few things that work across tenants are separate types
 //! with one purpose each: the [`Directory`] for verification, the [`OutboxRelay`], the [`DueSchedules`], the
-//! [`SettingsRelay`] with limits and status of tenants for the queue, the [`Leftovers`] of interrupted requests,
-//! and the [`Identities`] of people, who belong to no tenant.
+//! [`SettingsRelay`] with limits and status of tenants for the queue, the [`Leftovers`] of interrupted requests, the
+//! [`AuditRetention`], and the [`Identities`] of people, who belong to no tenant.
 
 #[cfg(feature = "test-support")]
 pub mod conformance;
@@ -35,7 +35,9 @@ mod scoped;
 mod self_test;
 
 pub use blobs::{Leftovers, Swept};
-pub use catalog::{Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay};
+pub use catalog::{
+    AuditRetention, Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay,
+};
 pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};
 pub use error::StoreError;

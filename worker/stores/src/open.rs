@@ -10,7 +10,7 @@ use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
 #[cfg(feature = "postgres")]
 use crate::catalog::Db;
-use crate::catalog::{Catalogs, DueSchedules, Identities, OutboxRelay, SettingsRelay};
+use crate::catalog::{AuditRetention, Catalogs, DueSchedules, Identities, OutboxRelay, SettingsRelay};
 use crate::config::{Backends, InvalidStores, StoresConfig};
 #[cfg(feature = "postgres")]
 use crate::content_db::ContentDb;
@@ -44,6 +44,8 @@ pub struct Opened {
     pub settings: Arc<SettingsRelay>,
     /// Accounts and sessions.
     pub identities: Arc<Identities>,
+    /// Removal of audit entries that are too old.
+    pub audit_retention: Arc<AuditRetention>,
     /// Removal of what interrupted requests left behind.
     pub leftovers: Leftovers,
 }
@@ -81,6 +83,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         schedules: Arc::new(backend.catalogs.schedules()),
         settings: Arc::new(backend.catalogs.settings()),
         identities: Arc::new(backend.catalogs.identities()),
+        audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
     })
 }
@@ -116,6 +119,7 @@ pub async fn open_without_redis(
         schedules: Arc::new(backend.catalogs.schedules()),
         settings: Arc::new(backend.catalogs.settings()),
         identities: Arc::new(backend.catalogs.identities()),
+        audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
     })
 }

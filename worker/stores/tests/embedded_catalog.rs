@@ -13,7 +13,7 @@ use jobs::tenant::{Actor, Permissions, Role, TenantContext};
 use redis_server::RedisServer;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use stores::model::{Acceptance, NewTenant, Standing};
+use stores::model::{Acceptance, AuditEntry, NewTenant, Standing};
 use stores::{Backends, Opened, StoresConfig};
 
 async fn open(directory: &Path, redis: &RedisServer) -> (Opened, SqlitePool) {
@@ -35,9 +35,9 @@ async fn every_table_begins_its_key_with_the_tenant() {
     let redis = RedisServer::start(directory.path());
     let (_opened, file) = open(directory.path(), &redis).await;
     let tables: Vec<String> = sqlx::query_scalar(
-        // Accounts belong to no tenant, nor do the flow settings of queues.
+        // Accounts belong to no tenant, nor do the flow settings of queues and what the operator did.
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> '_sqlx_migrations'
-         AND name NOT IN ('users', 'sessions', 'gates', 'queue_flows')",
+         AND name NOT IN ('users', 'sessions', 'gates', 'queue_flows', 'operator_audit_log')",
     )
     .fetch_all(&file)
     .await
@@ -64,8 +64,18 @@ fn statements(source: &str) -> Vec<&str> {
 fn every_statement_of_a_tenants_catalog_names_the_tenant() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
     let mut seen = 0;
-    for file in ["accept", "api_keys", "cancel", "documents", "history", "kbs", "members", "tenants", "usage"]
-    {
+    for file in [
+        "accept",
+        "api_keys",
+        "audit_log",
+        "cancel",
+        "documents",
+        "history",
+        "kbs",
+        "members",
+        "tenants",
+        "usage",
+    ] {
         let source = std::fs::read_to_string(folder.join(format!("{file}.rs"))).unwrap();
         for statement in statements(&source) {
             let inserts = statement.trim_start().starts_with("insert") && statement.contains("(tenant_id,");
@@ -259,5 +269,52 @@ async fn what_was_written_before_is_read_now() {
         assert_eq!(ann.password_hash, "hash");
         let session = "01890a5d-ac96-774b-bcce-b302099a8060".parse().unwrap();
         assert!(opened.identities.session_is_live(session, SystemClock.now()).await.unwrap());
+    }
+}
+
+/// As many entries as no test can make one by one.
+#[tokio::test]
+async fn an_audit_log_keeps_the_newest_and_its_rows_never_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(directory.path());
+    let (opened, file) = open(directory.path(), &redis).await;
+    let stores = opened.stores.scoped(&TenantContext::for_tests("acme"));
+    let (catalog, now) = (stores.catalog(), SystemClock.now());
+    let new = NewTenant { name: "Acme".into(), plan: "free".into() };
+    catalog.accept(&Acceptance { tenant: Some(new), ..Acceptance::default() }, now).await.unwrap();
+    let prefix = AuditEntry::id_at(now - chrono::TimeDelta::days(1)).to_string()[..24].to_owned();
+    for (table, columns, tenant) in
+        [("audit_log", "tenant_id, audit_id", "'acme', "), ("operator_audit_log", "audit_id", "")]
+    {
+        let fill = format!(
+            "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100049)
+             INSERT INTO {table} ({columns}, at, actor, action, target, request_id)
+             SELECT {tenant}'{prefix}' || printf('%012x', n), 0, 'operator', 'flow_pause', '{{}}', '' FROM numbers"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(fill)).execute(&file).await.unwrap();
+    }
+    let mut bytes = AuditEntry::id_at(now).into_bytes();
+    // One of those that remove others.
+    bytes[15] = 0;
+    let entry = AuditEntry {
+        id: uuid::Uuid::from_bytes(bytes),
+        at: now,
+        actor: "operator".into(),
+        action: "flow_resume".into(),
+        target: [].into(),
+        reason: None,
+        request_id: String::new(),
+        status: Some(200),
+    };
+    assert!(catalog.audit_append(&entry).await.unwrap());
+    assert!(opened.directory.audit_append(&entry).await.unwrap());
+    for table in ["audit_log", "operator_audit_log"] {
+        let kept = format!("SELECT count(*), min(audit_id) FROM {table}");
+        let (kept, oldest): (i64, String) =
+            sqlx::query_as(sqlx::AssertSqlSafe(kept)).fetch_one(&file).await.unwrap();
+        assert_eq!((kept, oldest), (100_000, format!("{prefix}{:012x}", 51)), "{table}");
+        let change = sqlx::AssertSqlSafe(format!("UPDATE {table} SET actor = 'local:eve'"));
+        let refused = sqlx::query(change).execute(&file).await.unwrap_err().to_string();
+        assert!(refused.contains("only added to"), "{refused}");
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn hostile_names(site: &Site) {
 }
 
 /// All parameters that some route reads from its query.
-const QUERIES: [&str; 11] = [
+const QUERIES: [&str; 15] = [
     "limit",
     "after",
     "status",
@@ -74,6 +74,10 @@ const QUERIES: [&str; 11] = [
     "kb_id",
     "entities_after",
     "relations_after",
+    "actor",
+    "action",
+    "since",
+    "until",
 ];
 
 #[tokio::test]

@@ -360,7 +360,15 @@ impl Tx {
             #[cfg(feature = "postgres")]
             Inner::Postgres(_) => {
                 for table in self.all(sql(TABLES_POSTGRES), |row| row.text("name")).await? {
+                    // The application's own role may only add to the audit log.
+                    let is_append_only = table == "audit_log";
+                    if is_append_only {
+                        self.become_reader(Some(Reader::Relay)).await?;
+                    }
                     self.table_rows_delete(&format!("public.{table}"), tenant).await?;
+                    if is_append_only {
+                        self.become_reader(None).await?;
+                    }
                 }
             }
             _ => {

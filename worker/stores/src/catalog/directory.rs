@@ -24,7 +24,7 @@ pub(crate) struct MemberRecord {
 /// Reads the directory's rows, of every tenant.
 #[derive(Clone)]
 pub(crate) struct DirectoryRows {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl DirectoryRows {

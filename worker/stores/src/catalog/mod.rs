@@ -1,11 +1,12 @@
 //! The catalog: tenants, documents, jobs in the outbox, job history; in PostgreSQL or in a SQLite file.
 //!
 //! Each rule is written once, beside its SQL, as a method of one of a few types: [`Catalog`] and [`Lifecycle`] for
-//! one tenant, [`Identities`] for accounts, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`] and
-//! [`DirectoryRows`] for one purpose across tenants.
+//! one tenant, [`Identities`] for accounts, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`], [`AuditRetention`]
+//! and [`DirectoryRows`] for one purpose across tenants.
 
 mod accept;
 mod api_keys;
+mod audit_log;
 mod cancel;
 mod db;
 mod dialect;
@@ -16,6 +17,7 @@ mod identities;
 mod kbs;
 mod lifecycle;
 mod members;
+mod operator_audit;
 mod relays;
 mod schedules;
 mod tenant_catalog;
@@ -29,6 +31,7 @@ pub(crate) use dialect::{Read, Row, Sql, Value, sql};
 pub(crate) use directory::{DirectoryRows, MemberRecord};
 pub use identities::Identities;
 pub use lifecycle::Lifecycle;
+pub use operator_audit::AuditRetention;
 pub use relays::{OutboxRelay, OutboxRow, SettingsRelay};
 pub use schedules::DueSchedules;
 pub use tenant_catalog::Catalog;

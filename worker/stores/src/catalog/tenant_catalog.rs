@@ -5,7 +5,10 @@ use std::sync::Arc;
 use jobs::clock::SharedClock;
 use jobs::tenant::TenantId;
 
-use super::{Db, DirectoryRows, DueSchedules, Identities, OutboxRelay, SettingsRelay, Sql, Tx, View, sql};
+use super::{
+    AuditRetention, Db, DirectoryRows, DueSchedules, Identities, OutboxRelay, SettingsRelay, Sql, Tx, View,
+    sql,
+};
 use crate::directory::DirectoryNews;
 use crate::ports::StoreResult;
 use crate::scoped::Scope;
@@ -48,6 +51,10 @@ impl Catalogs {
 
     pub(crate) fn settings(&self) -> SettingsRelay {
         SettingsRelay::new(self.clone())
+    }
+
+    pub(crate) fn audit_retention(&self) -> AuditRetention {
+        AuditRetention::new(self.db.clone())
     }
 
     pub(crate) fn identities(&self) -> Identities {

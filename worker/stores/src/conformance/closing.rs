@@ -6,13 +6,15 @@ use jobs::plan::Limits;
 use jobs::tenant::{TenantId, TenantRecord, TenantStatus};
 use uuid::Uuid;
 
+use super::audit::entry;
 use super::fixture::{Pair, Party, now, upload};
 use super::identities::someone;
 use super::schedules::schedule;
-use crate::Opened;
 use crate::model::{
-    Acceptance, Accepted, Idempotency, JobRecord, NewApiKey, NewTenant, ParsedDocument, Renewal, Session,
+    Acceptance, Accepted, AuditFilter, Idempotency, JobRecord, NewApiKey, NewTenant, ParsedDocument, Renewal,
+    Session,
 };
+use crate::{Catalog, Opened};
 
 async fn accept(party: &Party, acceptance: Acceptance) -> Accepted {
     party.stores.catalog().accept(&acceptance, now()).await.unwrap()
@@ -57,6 +59,7 @@ async fn fill(party: &Party) {
     catalog.schedule_put(&nightly, &Limits::default(), now()).await.unwrap();
     catalog.api_key_ensure(&key(), now()).await.unwrap();
     catalog.history_insert(&[record(party)]).await.unwrap();
+    assert!(catalog.audit_append(&entry(now(), "operator", "flow_pause")).await.unwrap());
 }
 
 fn key() -> NewApiKey {
@@ -110,6 +113,11 @@ pub(super) async fn deleted(opened: &Opened) {
     assert_eq!(catalog.schedules(kb).await.unwrap(), []);
     assert_eq!(pair.acme.outbox(opened).await, []);
     assert!(opened.directory.api_key(pair.acme.id(), &key().id).await.unwrap().is_none());
+    let audited =
+        async |catalog: &Catalog| catalog.audit(&AuditFilter::default(), None, 10).await.unwrap().items;
+    assert_eq!(audited(&catalog).await, []);
+    let late = entry(now(), "operator", "tenants_delete");
+    assert!(!catalog.audit_append(&late).await.unwrap(), "the log went with the tenant");
     // The deleting job itself is the last one to end, and leaves no record.
     let last = record(&pair.acme);
     catalog.history_insert(std::slice::from_ref(&last)).await.unwrap();
@@ -130,6 +138,7 @@ pub(super) async fn deleted(opened: &Opened) {
     assert_eq!(twin.document_totals(&pair.twin.kb.id).await.unwrap(), [1, 0, 0, 0]);
     assert_eq!(twin.schedules(&pair.twin.kb.id).await.unwrap().len(), 1);
     assert!(twin.replay("k").await.unwrap().is_some());
+    assert_eq!(audited(&twin).await.len(), 1);
     assert!(opened.directory.api_key(pair.twin.id(), &key().id).await.unwrap().is_some());
 }
 

@@ -6,6 +6,7 @@
 
 mod accept;
 mod api_keys;
+mod audit;
 mod blobs;
 mod cache;
 mod called_off;

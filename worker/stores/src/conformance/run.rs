@@ -1,7 +1,7 @@
 use super::{
-    accept, api_keys, blobs, cache, called_off, closing, deletion, directory, documents, history, identities,
-    index, invitations, kbs, members, outbox, rag_settings, registry, schedules, settings, slugs, tenants,
-    usage,
+    accept, api_keys, audit, blobs, cache, called_off, closing, deletion, directory, documents, history,
+    identities, index, invitations, kbs, members, outbox, rag_settings, registry, schedules, settings, slugs,
+    tenants, usage,
 };
 use crate::Opened;
 
@@ -39,6 +39,7 @@ pub async fn exercise(opened: &Opened) {
         usage { counted, racing, racing_for_kbs, racing_for_small_things, replaced,
             refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls, derived }
         registry { states, stale_revisions, pages, totals, reopened_by_one }
+        audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go }
         history { first_record_stays, what_was_started_again_ends_again, old_records_go }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
         schedules { kept_and_replaced, due_in_order, fired_once, skipped }

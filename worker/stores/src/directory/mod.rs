@@ -19,12 +19,16 @@ use jobs::tenant::{
     TenantRecord,
 };
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use self::answers::{Answer, Question};
 use crate::catalog::{DirectoryRows, MemberRecord};
 use crate::deadline::{CALL, within};
 use crate::error::StoreError;
-use crate::model::{ApiKeyRecord, Cancellations, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
+use crate::model::{
+    ApiKeyRecord, AuditEntry, AuditFilter, Cancellations, Kb, LoggedAction, Page, Standing, Tenant,
+    TenantFilter, TenantPlan,
+};
 use crate::page;
 use crate::ports::{Directory, StoreResult};
 
@@ -248,6 +252,20 @@ impl Directory for CachedDirectory {
 
     async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()> {
         within("directory.queue_flow_put", CALL, self.rows.queue_flow_put(queue, flow)).await
+    }
+
+    async fn audit_append(&self, entry: &AuditEntry) -> StoreResult<bool> {
+        within("directory.audit_append", CALL, self.rows.audit_append(entry)).await
+    }
+
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> StoreResult<Page<LoggedAction>> {
+        let page = self.rows.audit(filter, after, limit, self.clock.now());
+        within("directory.audit", CALL, page).await
     }
 
     async fn invalidate(&self, tenant: &TenantId) {

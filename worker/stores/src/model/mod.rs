@@ -2,6 +2,7 @@
 
 mod accept;
 mod api_key;
+mod audit;
 mod document;
 mod gate;
 mod identity;
@@ -16,6 +17,7 @@ mod workspace;
 pub use accept::{Acceptance, Accepted, Idempotency, Replay};
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
+pub use audit::{AuditEntry, AuditFilter, LoggedAction};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
 pub use gate::GateRule;
 pub(crate) use gate::GateState;

@@ -1,8 +1,11 @@
 use jobs::queue::Flow;
 use jobs::tenant::{ApiKeyId, Identity, TenantDirectory, TenantId};
+use uuid::Uuid;
 
 use super::StoreResult;
-use crate::model::{ApiKeyRecord, Kb, Page, Standing, Tenant, TenantFilter, TenantPlan};
+use crate::model::{
+    ApiKeyRecord, AuditEntry, AuditFilter, Kb, LoggedAction, Page, Standing, Tenant, TenantFilter, TenantPlan,
+};
 
 /// The directory: reads tenants, keys, members and permissions, of one named tenant at a time, and lists tenants
 /// for the operator. Changes nothing of a tenant's. Answers may be some seconds old.
@@ -33,6 +36,18 @@ pub trait Directory: TenantDirectory {
 
     /// Pauses or resumes a queue for all tenants.
     async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()>;
+
+    /// Adds an entry to the operator's audit log: an action about no tenant in particular. Returns whether it is new.
+    async fn audit_append(&self, entry: &AuditEntry) -> StoreResult<bool>;
+
+    /// The audit logs of all tenants and the operator's as one, newest first, after the entry `after`. At most `limit`
+    /// (1 to 1,000). Not cached.
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> StoreResult<Page<LoggedAction>>;
 
     /// Invalidates what is cached of a tenant, because it changed.
     async fn invalidate(&self, tenant: &TenantId);
