@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dashboard::OneTimeLink;
 use jobs::clock::SharedClock;
 use jobs::envelope::Stamper;
 use jobs::plan::{Limits as TenantLimits, Plans};
@@ -33,6 +34,8 @@ pub struct ApiParts {
     pub clock: SharedClock,
     /// Secrets and limits.
     pub config: ApiConfig,
+    /// Signs in the person who opens it first, on the dashboard.
+    pub sign_in_link: Option<Arc<OneTimeLink>>,
 }
 
 /// The parts, ready to serve. Cloning is cheap.
@@ -52,6 +55,7 @@ struct Inner {
     request_quotas: RequestQuotas,
     resolution: Resolution,
     connections: Arc<Connections>,
+    sign_in_link: Option<Arc<OneTimeLink>>,
 }
 
 impl ApiState {
@@ -60,7 +64,7 @@ impl ApiState {
     /// # Errors
     /// When a setting cannot be used. The error names it and the fix.
     pub fn new(parts: ApiParts) -> Result<Self, InvalidConfig> {
-        let ApiParts { stores, directory, identities, queue, stamper, clock, config } = parts;
+        let ApiParts { stores, directory, identities, queue, stamper, clock, config, sign_in_link } = parts;
         config.check()?;
         let tokens = tokens(&config, &clock)?;
         let sessions = Sessions::new(Arc::clone(&identities), Arc::clone(&clock));
@@ -104,7 +108,12 @@ impl ApiState {
             request_quotas: RequestQuotas::default(),
             resolution,
             connections: Arc::new(connections),
+            sign_in_link,
         })))
+    }
+
+    pub(crate) fn sign_in_link(&self) -> Option<Arc<OneTimeLink>> {
+        self.0.sign_in_link.clone()
     }
 
     pub(crate) fn stores(&self) -> &Stores {

@@ -106,6 +106,7 @@ impl Api {
             stamper: Stamper::new(stamp_keys, Arc::new(clock.clone())),
             clock: Arc::new(clock.clone()),
             config,
+            sign_in_link: None,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
