@@ -41,6 +41,9 @@ impl Me {
     pub(crate) fn name(&self) -> String {
         match self.actor.as_str() {
             Some("operator") => "Operator".to_owned(),
+            Some(key) if key.starts_with("api_key:") => {
+                format!("API key {}…", key.chars().skip(8).take(6).collect::<String>())
+            }
             Some(actor) => actor.rsplit_once("local:").map_or(actor, |(_, name)| name).to_owned(),
             None => self.actor.to_string(),
         }

@@ -10,7 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use crate::api::{Problem, segment};
 use crate::contract::Me;
-use crate::session::{self, Visitor};
+use crate::session::{self, Identity, Visitor};
 
 /// Scripts and styles of ours alone, no frames, forms to ourselves.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
@@ -22,6 +22,8 @@ pub(crate) struct Frame {
     pub(crate) me: Option<Me>,
     pub(crate) csrf: String,
     pub(crate) notice: Option<String>,
+    /// The other identities that the person has signed in with.
+    pub(crate) others: Vec<(usize, Identity)>,
     /// The tenant that the page is about.
     pub(crate) tenant: Option<String>,
     /// The entry of the navigation that the page belongs to.
@@ -35,6 +37,7 @@ impl Frame {
             me: Some(visitor.me.clone()),
             csrf: visitor.csrf.clone(),
             notice: visitor.notice.clone(),
+            others: visitor.others.clone(),
             tenant: None,
             place,
         }
@@ -50,7 +53,15 @@ impl Frame {
     }
 
     pub(crate) fn anonymous(title: impl Into<String>) -> Self {
-        Self { title: title.into(), me: None, csrf: String::new(), notice: None, tenant: None, place: "" }
+        Self {
+            title: title.into(),
+            me: None,
+            csrf: String::new(),
+            notice: None,
+            others: Vec::new(),
+            tenant: None,
+            place: "",
+        }
     }
 
     /// The tenant as a segment of a path.

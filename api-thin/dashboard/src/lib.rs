@@ -70,6 +70,7 @@ fn pages() -> Router<Dashboard> {
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-in/{code}", get(sign_in::open_link).post(sign_in::use_link))
         .route("/sign-out", post(sign_in::sign_out))
+        .route("/switch", post(sign_in::switch))
         .layer(from_fn(session::same_origin))
         .layer(from_fn(frame::page_headers))
         .layer(CatchPanicLayer::custom(frame::panicked))

@@ -1,4 +1,5 @@
-//! The session of a signed-in person: a cookie that holds their credentials, where no script reads it.
+//! The session of a signed-in person: a cookie that holds their credentials, where no script reads it. It may hold
+//! several identities, such as the operator's key and one tenant's, of which one acts.
 //!
 //! The cookie is `HttpOnly` and `SameSite=Strict`. What changes something also needs the token that a page of ours shows
 //! in its forms, and a request that a browser says comes from elsewhere is refused (`same_origin`).
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::Dashboard;
@@ -30,6 +32,8 @@ pub(crate) struct Visitor {
     pub(crate) csrf: String,
     /// The outcome of the action before, shown once.
     pub(crate) notice: Option<String>,
+    /// The other identities of the session, with their numbers.
+    pub(crate) others: Vec<(usize, Identity)>,
 }
 
 impl Visitor {
@@ -47,12 +51,18 @@ impl FromRequestParts<Dashboard> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, Response> {
-        let Some(credentials) = credentials(&parts.headers) else { return Err(to_sign_in(parts)) };
+        let session = Session::of_request(&parts.headers);
+        let Some(credentials) = session.acting().map(Identity::credentials) else {
+            return Err(to_sign_in(parts));
+        };
         let csrf = csrf_of(&credentials);
         let api = Api::of_request(dashboard.0.api.clone(), parts, Some(credentials));
+        let current = session.current;
+        let others = session.identities.into_iter().enumerate().filter(|(at, _)| *at != current).collect();
         match api.get::<Me>("/auth/me").await {
             Ok(me) => {
-                Ok(Self { api, me, csrf, notice: cookie(&parts.headers, NOTICE).as_deref().and_then(decode) })
+                let notice = cookie(&parts.headers, NOTICE).as_deref().and_then(decode);
+                Ok(Self { api, me, csrf, notice, others })
             }
             Err(problem) if problem.status == 401 => Err(to_sign_in(parts)),
             Err(problem) => Err(PageError::from(problem).into_response()),
@@ -91,22 +101,77 @@ fn decode(value: &str) -> Option<String> {
     String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(value).ok()?).ok()
 }
 
-fn credentials(headers: &HeaderMap) -> Option<SecretString> {
-    cookie(headers, COOKIE)
-        .as_deref()
-        .and_then(decode)
-        .filter(|text| !text.is_empty())
-        .map(SecretString::from)
+/// One of the identities that a person has signed in with.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// The name to show.
+    pub(crate) name: String,
+    /// The tenant that the credentials are for.
+    pub(crate) tenant: Option<String>,
+    key: String,
 }
 
-/// Credentials in the browser's hands, until the browser or the person ends the session.
-pub(crate) fn started(headers: &HeaderMap, credentials: &SecretString) -> HeaderValue {
-    let value = BASE64_URL_SAFE_NO_PAD.encode(credentials.expose_secret());
-    set(headers, COOKIE, &value, SECONDS)
+impl Identity {
+    pub(crate) fn new(me: &Me, credentials: &SecretString) -> Self {
+        Self { name: me.name(), tenant: me.tenant_id.clone(), key: credentials.expose_secret().to_owned() }
+    }
+
+    fn credentials(&self) -> SecretString {
+        self.key.clone().into()
+    }
 }
 
-pub(crate) fn ended(headers: &HeaderMap) -> HeaderValue {
-    set(headers, COOKIE, "", 0)
+/// The identities of a session, of which one acts.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Session {
+    current: usize,
+    identities: Vec<Identity>,
+}
+
+impl Session {
+    /// As many as fit into a cookie.
+    const MOST: usize = 5;
+
+    pub(crate) fn of_request(headers: &HeaderMap) -> Self {
+        let sent = cookie(headers, COOKIE).as_deref().and_then(decode);
+        sent.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+    }
+
+    fn acting(&self) -> Option<&Identity> {
+        self.identities.get(self.current)
+    }
+
+    /// Adds an identity, which acts from now on.
+    pub(crate) fn add(&mut self, identity: Identity) {
+        self.identities.retain(|known| known.key != identity.key);
+        if self.identities.len() == Self::MOST {
+            self.identities.remove(0);
+        }
+        self.identities.push(identity);
+        self.current = self.identities.len() - 1;
+    }
+
+    /// Lets another identity act. Whether there is any.
+    pub(crate) fn switch(&mut self, to: usize) -> bool {
+        self.current = to.min(self.identities.len().saturating_sub(1));
+        !self.identities.is_empty()
+    }
+
+    /// Removes the acting identity. Whether another is left, which acts from now on.
+    pub(crate) fn leave(&mut self) -> bool {
+        if self.current < self.identities.len() {
+            self.identities.remove(self.current);
+        }
+        self.current = 0;
+        !self.identities.is_empty()
+    }
+
+    /// The cookie that keeps the session in the browser.
+    pub(crate) fn kept(&self, headers: &HeaderMap) -> HeaderValue {
+        let json = serde_json::to_string(self).expect("texts and a number are always JSON");
+        let seconds = if self.identities.is_empty() { 0 } else { SECONDS };
+        set(headers, COOKIE, &BASE64_URL_SAFE_NO_PAD.encode(json), seconds)
+    }
 }
 
 const NOTICE: &str = "tenantry_notice";
@@ -161,22 +226,56 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
     }
 
+    fn identity(key: &str) -> Identity {
+        Identity { name: key.to_owned(), tenant: None, key: key.to_owned() }
+    }
+
     #[test]
-    fn credentials_come_back_from_their_cookie() {
-        let set = started(&HeaderMap::new(), &"tk_acme_1_a=b;c".to_owned().into());
-        let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
+    fn a_session_comes_back_from_its_cookie() {
+        let mut session = Session::default();
+        for key in ["op_1", "tk_acme_1_a=b;c", "op_1"] {
+            session.add(identity(key));
+        }
+        let kept = session.kept(&HeaderMap::new());
+        let text = kept.to_str().unwrap();
         let mut sent = HeaderMap::new();
+        let pair = text.split(';').next().unwrap();
         sent.insert(header::COOKIE, HeaderValue::try_from(format!("other=1; {pair}")).unwrap());
-        assert_eq!(credentials(&sent).unwrap().expose_secret(), "tk_acme_1_a=b;c");
-        assert!(set.to_str().unwrap().contains("; HttpOnly; SameSite=Strict"));
-        let encrypted = started(&headers(&[("x-forwarded-proto", "https")]), &"x".to_owned().into());
+        let mut found = Session::of_request(&sent);
+        assert_eq!(found.acting().unwrap().key, "op_1");
+        found.switch(0);
+        assert_eq!(found.acting().unwrap().key, "tk_acme_1_a=b;c");
+        assert!(found.leave() && found.acting().unwrap().key == "op_1");
+        assert!(!found.leave() && found.acting().is_none());
+        assert!(text.contains("; HttpOnly; SameSite=Strict"));
+        let encrypted = session.kept(&headers(&[("x-forwarded-proto", "https")]));
         assert!(encrypted.to_str().unwrap().ends_with("; Secure"));
     }
 
     #[test]
+    fn a_session_fits_into_a_cookie() {
+        let mut session = Session::default();
+        for key in 0..20 {
+            session.add(identity(&format!("{key}{}", "x".repeat(450))));
+        }
+        assert_eq!(session.identities.len(), Session::MOST);
+        assert!(
+            session.kept(&HeaderMap::new()).len() < 4096 + 200,
+            "{}",
+            session.kept(&HeaderMap::new()).len()
+        );
+    }
+
+    #[test]
     fn a_cookie_that_is_none_signs_nobody_in() {
-        for bad in ["tenantry_session=", "tenantry_session=%%", "tenantry_session", "other=eA"] {
-            assert!(credentials(&headers(&[("cookie", bad)])).is_none(), "{bad}");
+        for bad in [
+            "tenantry_session=",
+            "tenantry_session=%%",
+            "tenantry_session",
+            "other=eA",
+            "tenantry_session=e30",
+        ] {
+            assert!(Session::of_request(&headers(&[("cookie", bad)])).acting().is_none(), "{bad}");
         }
     }
 

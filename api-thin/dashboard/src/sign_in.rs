@@ -19,29 +19,43 @@ use crate::Dashboard;
 use crate::api::{Api, Problem};
 use crate::contract::Me;
 use crate::frame::{Frame, PageError, page};
-use crate::session;
+use crate::session::{Identity, Session, Visitor};
 
 /// A link that signs in whoever opens it first with given credentials. `tenantry dev` and the demo print one.
 pub struct OneTimeLink {
-    digest: [u8; 32],
-    credentials: Mutex<Option<SecretString>>,
+    code: String,
+    credentials: Mutex<Vec<SecretString>>,
 }
 
 impl OneTimeLink {
-    /// A link for these credentials, and its path.
+    /// A link for these credentials.
     #[must_use]
-    pub fn new(credentials: SecretString) -> (Arc<Self>, String) {
+    pub fn new(credentials: SecretString) -> Arc<Self> {
         let code = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
-        let link = Self { digest: Sha256::digest(&code).into(), credentials: Mutex::new(Some(credentials)) };
-        (Arc::new(link), format!("/sign-in/{code}"))
+        Arc::new(Self { code, credentials: Mutex::new(vec![credentials]) })
     }
 
-    fn take(&self, code: &str) -> Option<SecretString> {
-        let given: [u8; 32] = Sha256::digest(code).into();
-        if given != self.digest {
-            return None;
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/sign-in/{}", self.code)
+    }
+
+    /// Signs in with these credentials as well; the first ones act. Nothing happens once it was used.
+    pub fn add(&self, credentials: SecretString) {
+        let mut known = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.is_empty() {
+            known.push(credentials);
         }
-        self.credentials.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Empty for a wrong code, and once it was used.
+    fn take(&self, code: &str) -> Vec<SecretString> {
+        // Digests are compared, so that the time says nothing about the code.
+        if Sha256::digest(code) != Sha256::digest(&self.code) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.credentials.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -101,21 +115,34 @@ pub(crate) async fn sign_in(
     Form(given): Form<Given>,
 ) -> Response {
     let api = Api::of_request(dashboard.0.api.clone(), &parts, None);
-    let Given { username, tenant, next, .. } = &given;
-    let next = local(next.clone());
-    match credentials(&api, &given).await {
-        Ok(credentials) => start(&parts, &credentials, &next),
+    let next = local(given.next.clone());
+    let found = async {
+        let credentials = credentials(&api, &given).await?;
+        identity(&api, credentials).await
+    };
+    match found.await {
+        Ok(identity) => {
+            let mut session = Session::of_request(&parts.headers);
+            session.add(identity);
+            keep(&parts, &session, &next)
+        }
         Err(problem) => {
             let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
             let template = SignInPage {
-                username: username.clone(),
-                tenant: tenant.clone(),
+                username: given.username,
+                tenant: given.tenant,
                 error: Some(explained(&problem)),
                 ..SignInPage::new(next)
             };
             (status, page(&template)).into_response()
         }
     }
+}
+
+/// Whom credentials are for.
+async fn identity(api: &Api, credentials: SecretString) -> Result<Identity, Problem> {
+    let me: Me = api.clone().with_credentials(credentials.clone()).get("/auth/me").await?;
+    Ok(Identity::new(&me, &credentials))
 }
 
 /// The problem in words that fit the form.
@@ -130,21 +157,18 @@ fn explained(problem: &Problem) -> String {
 
 async fn credentials(api: &Api, given: &Given) -> Result<SecretString, Problem> {
     if !given.key.trim().is_empty() {
-        let key = SecretString::from(given.key.trim().to_owned());
-        api.clone().with_credentials(key.clone()).get::<Me>("/auth/me").await?;
-        return Ok(key);
+        return Ok(given.key.trim().to_owned().into());
     }
     let mut body = json!({ "username": given.username.trim(), "password": given.password });
     if !given.tenant.trim().is_empty() {
         body["tenant_id"] = json!(given.tenant.trim());
     }
     let tokens = api.change(Method::POST, "/auth/login", Some(&body), "").await?;
-    Ok(SecretString::from(tokens["access_token"].as_str().unwrap_or_default().to_owned()))
+    Ok(tokens["access_token"].as_str().unwrap_or_default().to_owned().into())
 }
 
-fn start(parts: &Parts, credentials: &SecretString, next: &str) -> Response {
-    let cookie = session::started(&parts.headers, credentials);
-    ([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response()
+fn keep(parts: &Parts, session: &Session, next: &str) -> Response {
+    ([(header::SET_COOKIE, session.kept(&parts.headers))], Redirect::to(next)).into_response()
 }
 
 /// Shows a button: what opens links beforehand, such as a chat's preview, must not use the link up.
@@ -157,31 +181,57 @@ pub(crate) async fn use_link(
     Path(code): Path<String>,
     parts: Parts,
 ) -> Response {
-    let found = dashboard.0.link.as_ref().and_then(|link| link.take(&code));
-    if let Some(credentials) = found {
-        return start(&parts, &credentials, "/overview");
+    let api = Api::of_request(dashboard.0.api.clone(), &parts, None);
+    let mut session = Session::default();
+    for credentials in dashboard.0.link.iter().flat_map(|link| link.take(&code)) {
+        if let Ok(identity) = identity(&api, credentials).await {
+            session.add(identity);
+        }
     }
-    let error = "This link was used before, or the program that printed it was started again. Sign in with a key or an account.";
+    if session.switch(0) {
+        return keep(&parts, &session, "/overview");
+    }
+    let error = "This link was used before, or the program that printed it was started again. Sign in with a key or an \
+        account.";
     let template = SignInPage { error: Some(error.to_owned()), ..SignInPage::new("/overview".to_owned()) };
     (StatusCode::FORBIDDEN, page(&template)).into_response()
 }
 
 #[derive(Deserialize)]
-pub(crate) struct SignOut {
+pub(crate) struct Signed {
     #[serde(default)]
     csrf: String,
+    /// The number of an identity.
+    #[serde(default)]
+    to: usize,
+    #[serde(default)]
+    next: String,
 }
 
-pub(crate) async fn sign_out(
-    visitor: session::Visitor,
+/// Lets another identity of the session act.
+pub(crate) async fn switch(
+    visitor: Visitor,
     parts: Parts,
-    Form(form): Form<SignOut>,
+    Form(form): Form<Signed>,
+) -> Result<Response, PageError> {
+    visitor.check_csrf(&form.csrf)?;
+    let mut session = Session::of_request(&parts.headers);
+    session.switch(form.to);
+    Ok(keep(&parts, &session, &local(form.next)))
+}
+
+/// Ends the session of the acting identity.
+pub(crate) async fn sign_out(
+    visitor: Visitor,
+    parts: Parts,
+    Form(form): Form<Signed>,
 ) -> Result<Response, PageError> {
     visitor.check_csrf(&form.csrf)?;
     // Keys have no session that could end: only the browser forgets them.
     let _ = visitor.api.change(Method::POST, "/auth/logout", None, "").await;
-    let cookie = session::ended(&parts.headers);
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response())
+    let mut session = Session::of_request(&parts.headers);
+    let next = if session.leave() { "/overview" } else { "/sign-in" };
+    Ok(keep(&parts, &session, next))
 }
 
 #[cfg(test)]
@@ -190,11 +240,14 @@ mod tests {
 
     #[test]
     fn a_link_works_once() {
-        let (link, path) = OneTimeLink::new("op_key".to_owned().into());
+        let link = OneTimeLink::new("op_key".to_owned().into());
+        link.add("tk_a".to_owned().into());
+        let path = link.path();
         let code = path.rsplit('/').next().unwrap();
-        assert!(link.take("another").is_none());
-        assert!(link.take(code).is_some());
-        assert!(link.take(code).is_none());
+        assert_eq!(link.take("another").len(), 0);
+        assert_eq!(link.take(code).len(), 2);
+        link.add("tk_b".to_owned().into());
+        assert_eq!(link.take(code).len(), 0);
     }
 
     #[test]

@@ -79,12 +79,21 @@ pub(crate) fn state_meaning(state: &str) -> &'static str {
     }
 }
 
-/// How a state is coloured; the word is always beside it.
+/// How a tenant's status is coloured.
+pub(crate) fn status_tone(status: &str) -> &'static str {
+    match status {
+        "active" => "good",
+        "provisioning" => "busy",
+        _ => "warn",
+    }
+}
+
+/// How a state of a job or document is coloured; the word is always beside it.
 pub(crate) fn tone(state: &str) -> &'static str {
     match state {
-        "active" | "processing" | "provisioning" => "busy",
+        "active" | "processing" => "busy",
         "completed" | "processed" => "good",
-        "retryable" | "parked" | "suspended" | "paused" | "draining" => "warn",
+        "retryable" | "parked" => "warn",
         "discarded" | "quarantined" | "failed" => "bad",
         _ => "calm",
     }

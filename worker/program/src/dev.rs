@@ -113,6 +113,11 @@ impl DevSystem {
         self.system.sign_in_url()
     }
 
+    /// Lets that URL sign in with these credentials as well.
+    pub fn sign_in_with(&self, credentials: SecretString) {
+        self.system.sign_in_with(credentials);
+    }
+
     /// The keys of the system, given or generated.
     #[must_use]
     pub fn secrets(&self) -> &DevSecrets {

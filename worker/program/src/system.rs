@@ -47,7 +47,7 @@ pub struct SystemOptions {
 /// A running system.
 pub struct System {
     address: SocketAddr,
-    sign_in_path: String,
+    link: Arc<OneTimeLink>,
     queue: Queue,
     opened: Opened,
     stamper: Stamper,
@@ -74,7 +74,7 @@ impl System {
             (worker.queue().clone(), worker.opened().clone(), worker.stamper().clone());
         let operator_key = secrets.operator_key.clone();
         let config = ApiConfig::new(secrets.operator_key, secrets.jwt_secret, secrets.key_secret);
-        let (link, sign_in_path) = OneTimeLink::new(operator_key);
+        let link = OneTimeLink::new(operator_key);
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),
             directory: Arc::clone(&opened.directory),
@@ -83,7 +83,7 @@ impl System {
             stamper: stamper.clone(),
             clock,
             config: ApiConfig { plans, rules: api, ..config },
-            sign_in_link: Some(link),
+            sign_in_link: Some(Arc::clone(&link)),
         })?;
         let listener = bind("TENANTRY_LISTEN", listen).await?;
         let address = listener.local_addr()?;
@@ -91,7 +91,7 @@ impl System {
         let worker = worker.start();
         let api = tokio::spawn(api_thin::serve(listener, state, stop_api.clone()));
         let stop_deadline = pool.stop();
-        Ok(Self { address, sign_in_path, queue, opened, stamper, worker, api, stop_api, stop_deadline })
+        Ok(Self { address, link, queue, opened, stamper, worker, api, stop_api, stop_deadline })
     }
 
     /// The address on which the API listens.
@@ -103,7 +103,12 @@ impl System {
     /// URL of the dashboard that signs in its first visitor as the operator.
     #[must_use]
     pub fn sign_in_url(&self) -> String {
-        format!("{}{}", self.url(), self.sign_in_path)
+        format!("{}{}", self.url(), self.link.path())
+    }
+
+    /// Lets that URL sign in with these credentials as well.
+    pub fn sign_in_with(&self, credentials: SecretString) {
+        self.link.add(credentials);
     }
 
     /// The job queue.

@@ -15,6 +15,8 @@ use crate::wording;
 
 /// How many entities a picture shows.
 const MOST_NODES: usize = 500;
+/// How many of them, those with most relations, have their name beside them.
+const NAMED: usize = 24;
 /// Width and height of the picture, in its own units.
 const SIZE: f64 = 1000.0;
 /// Turns of the layout: more change little in what is seen.
@@ -48,6 +50,8 @@ struct Node {
     radius: f64,
     is_found: bool,
     is_chosen: bool,
+    /// Whether its name is written beside it: few names are read, many are none.
+    is_named: bool,
 }
 
 struct Edge {
@@ -68,15 +72,20 @@ pub(crate) async fn show(
     let edges: Vec<_> = found.relations.iter().filter_map(ends).collect();
     let places = layout(found.entities.len(), &edges);
     let degree = |at| edges.iter().filter(|(a, b)| *a == at || *b == at).count();
+    let degrees: Vec<_> = (0..found.entities.len()).map(degree).collect();
+    let mut sorted = degrees.clone();
+    sorted.sort_unstable_by_key(|degree| std::cmp::Reverse(*degree));
+    let hub = sorted.get(NAMED).copied().unwrap_or_default();
     let wanted = asked.find.to_lowercase();
     let node = |(at, entity): (usize, &Entity)| Node {
         name: entity.name.clone(),
         kind: entity.kind.clone(),
         x: places[at].0,
         y: places[at].1,
-        radius: 5.0 + f64::from(u32::try_from(degree(at).min(20)).unwrap_or(20)) * 0.6,
+        radius: 5.0 + f64::from(u32::try_from(degrees[at].min(20)).unwrap_or(20)) * 0.6,
         is_found: !wanted.is_empty() && entity.name.to_lowercase().contains(&wanted),
         is_chosen: entity.name == asked.entity,
+        is_named: degrees[at] > hub || found.entities.len() <= NAMED,
     };
     let chosen = found.relations.iter().filter_map(|relation| match asked.entity.as_str() {
         "" => None,
@@ -101,7 +110,7 @@ pub(crate) async fn show(
 /// The same graph is always drawn the same.
 fn layout(nodes: usize, edges: &[(usize, usize)]) -> Vec<(f64, f64)> {
     let count = f64::from(u32::try_from(nodes.max(1)).unwrap_or(u32::MAX));
-    let ideal = SIZE / count.sqrt() * 0.8;
+    let ideal = SIZE / count.sqrt() * 0.6;
     let mut at: Vec<(f64, f64)> = (0..nodes).map(|node| start(node, count)).collect();
     for turn in 0..TURNS {
         let mut moves = vec![(0.0, 0.0); nodes];
