@@ -111,13 +111,20 @@ pub(crate) async fn show(
 fn layout(nodes: usize, edges: &[(usize, usize)]) -> Vec<(f64, f64)> {
     let count = f64::from(u32::try_from(nodes.max(1)).unwrap_or(u32::MAX));
     let ideal = SIZE / count.sqrt() * 0.6;
+    let mut weight = vec![0.0_f64; nodes];
+    for (a, b) in edges {
+        weight[*a] += 1.0;
+        weight[*b] += 1.0;
+    }
     let mut at: Vec<(f64, f64)> = (0..nodes).map(|node| start(node, count)).collect();
     for turn in 0..TURNS {
         let mut moves = vec![(0.0, 0.0); nodes];
         for a in 0..nodes {
             for b in a + 1..nodes {
                 let (x, y, distance) = apart(at[a], at[b]);
-                let push = ideal * ideal / (distance * distance);
+                // Hubs take more room, so that their names can be read.
+                let room = 1.0 + 0.12 * (weight[a] * weight[b]).sqrt();
+                let push = ideal * ideal / (distance * distance) * room;
                 add(&mut moves, a, b, (x * push, y * push));
             }
         }
@@ -125,6 +132,10 @@ fn layout(nodes: usize, edges: &[(usize, usize)]) -> Vec<(f64, f64)> {
             let (x, y, distance) = apart(at[*a], at[*b]);
             let pull = -distance / ideal;
             add(&mut moves, *a, *b, (x * pull, y * pull));
+        }
+        for (pull, place) in moves.iter_mut().zip(&at) {
+            // What has no relations would drift into the corners.
+            *pull = (pull.0 + (SIZE / 2.0 - place.0) * 0.05, pull.1 + (SIZE / 2.0 - place.1) * 0.05);
         }
         let most = SIZE / 10.0 * (1.0 - f64::from(turn) / f64::from(TURNS));
         for (place, (x, y)) in at.iter_mut().zip(moves) {
