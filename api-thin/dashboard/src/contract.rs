@@ -340,3 +340,23 @@ pub(crate) struct Lane {
     pub(crate) workers: u64,
     pub(crate) ready_tenants: u64,
 }
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct AuditPage {
+    pub(crate) entries: Vec<AuditEntry>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct AuditEntry {
+    /// `None`: all tenants.
+    pub(crate) tenant: Option<String>,
+    pub(crate) at: Time,
+    pub(crate) actor: String,
+    pub(crate) action: String,
+    pub(crate) target: BTreeMap<String, String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) request_id: String,
+    /// `None`: the client left before there was an answer.
+    pub(crate) status: Option<u16>,
+}

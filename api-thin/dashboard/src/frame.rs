@@ -69,6 +69,10 @@ impl Frame {
         self.tenant.as_deref().map(segment).unwrap_or_default()
     }
 
+    pub(crate) fn manages_tenant(&self) -> bool {
+        self.me.as_ref().is_some_and(Me::manages_tenant)
+    }
+
     pub(crate) fn is_operator(&self) -> bool {
         self.me.as_ref().is_some_and(|me| me.operator)
     }

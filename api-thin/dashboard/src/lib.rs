@@ -64,6 +64,8 @@ fn pages() -> Router<Dashboard> {
         .route("/t/{tenant}/kbs/{kb}/upload", post(pages::documents::upload))
         .route("/t/{tenant}/kbs/{kb}/graph", get(pages::graph::show))
         .route("/t/{tenant}/kbs/{kb}/schedules", get(pages::schedules::list).post(pages::schedules::put))
+        .route("/audit", get(pages::audit::of_all))
+        .route("/t/{tenant}/audit", get(pages::audit::of_tenant))
         .route("/t/{tenant}/usage", get(pages::usage::show))
         .route("/t/{tenant}/do/{action}", get(action::ask).post(action::act))
         .layer(from_fn(live::follow))

@@ -1,5 +1,6 @@
 //! The pages, one file for each.
 
+pub(crate) mod audit;
 pub(crate) mod dead_letters;
 pub(crate) mod documents;
 pub(crate) mod graph;
