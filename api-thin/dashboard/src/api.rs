@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::Request as AxumRequest;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -63,6 +66,17 @@ impl Problem {
     }
 }
 
+/// What the server knows of a request's connection, as it was before the request was routed to a page: the page's own
+/// parameters are none of the API's.
+#[derive(Clone)]
+struct Arrived(Extensions);
+
+pub(crate) async fn remember_connection(mut request: AxumRequest, next: Next) -> Response {
+    let arrived = Arrived(request.extensions().clone());
+    request.extensions_mut().insert(arrived);
+    next.run(request).await
+}
+
 /// The API, as one request to the dashboard uses it.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -77,7 +91,9 @@ impl Api {
     pub(crate) fn of_request(router: Router, parts: &Parts, credentials: Option<SecretString>) -> Self {
         let given = |name: HeaderName| parts.headers.get(&name).map(|value| (name.clone(), value.clone()));
         let headers = PASSED_ON.into_iter().filter_map(given).collect();
-        Self { router, extensions: parts.extensions.clone(), headers, credentials }
+        let extensions =
+            parts.extensions.get::<Arrived>().map(|arrived| arrived.0.clone()).unwrap_or_default();
+        Self { router, extensions, headers, credentials }
     }
 
     pub(crate) fn with_credentials(self, credentials: SecretString) -> Self {

@@ -45,7 +45,8 @@ pub fn around(
     link: Option<Arc<OneTimeLink>>,
 ) -> Router {
     let dashboard = Dashboard(Arc::new(Parts { api: api.clone(), now: Box::new(now), link }));
-    pages().with_state(dashboard).fallback_service(api)
+    let pages = pages().with_state(dashboard).fallback_service(api);
+    Router::new().fallback_service(pages).layer(from_fn(api::remember_connection))
 }
 
 fn pages() -> Router<Dashboard> {

@@ -47,7 +47,8 @@ pub(crate) async fn of_tenant(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let frame = Frame::of_tenant(&visitor, &tenant, "Audit log", "audit");
-    let (path, here) = (format!("/tenants/{}/audit", segment(&tenant)), format!("/t/{}/audit", segment(&tenant)));
+    let (path, here) =
+        (format!("/tenants/{}/audit", segment(&tenant)), format!("/t/{}/audit", segment(&tenant)));
     show(&dashboard, &visitor, frame, (path, here), asked).await
 }
 
@@ -76,7 +77,12 @@ async fn show(
     let row = |entry: AuditEntry| Row {
         at: exact(entry.at),
         ago: moment(entry.at, now),
-        target: entry.target.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", "),
+        target: entry
+            .target
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect::<Vec<_>>()
+            .join(", "),
         is_done: entry.status.is_some_and(|status| status < 400),
         entry,
     };
