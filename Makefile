@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test fuzz model bench lint fmt services-up services-down clean-data toolchain redis
+.PHONY: help demo dev test fuzz browser model bench lint fmt services-up services-down clean-data toolchain redis
 
 SERVICES := docker/services
 # The program with embedded stores alone: no drivers of servers are built, which is most of a first build. Where
@@ -18,9 +18,10 @@ export DOCS
 ONESHOT ?=
 ONESHOT_FLAG := $(if $(filter 1 yes true,$(ONESHOT)),--oneshot)
 
-# Requests made out of the API's description, by a program that is fetched once.
-FUZZ = export SCHEMATHESIS=$$($(SERVICES)/schemathesis.sh) EXAMPLES=$(EXAMPLES); \
-	$(SERVICES)/run.sh cargo test --locked --workspace --test it -- --ignored --test-threads 1 fuzz::
+# Tests with programs that are fetched once: requests made out of the API's description, and a browser.
+IGNORED = $(SERVICES)/run.sh cargo test --locked --workspace --test it -- --ignored --test-threads 1
+FUZZ = export SCHEMATHESIS=$$($(SERVICES)/schemathesis.sh) EXAMPLES=$(EXAMPLES);
+BROWSER = export BROWSER=$$($(SERVICES)/browser.sh);
 
 # How many requests `make fuzz` makes up for each operation.
 EXAMPLES ?= 5
@@ -43,11 +44,13 @@ dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one pro
 test: lint ## Format, lints, documentation, then all tests on real servers (installed and started if need be)
 	cargo build --locked --workspace --all-targets # with the programs that some tests start and kill
 	@$(SERVICES)/run.sh cargo test --locked --workspace
-	@$(FUZZ)
+	@$(FUZZ) $(BROWSER) $(IGNORED) fuzz:: browser::
 
 fuzz: toolchain ## Try the API with requests made out of its own description; EXAMPLES=50 for more of them
-	cargo build --locked --package tenantry
-	@$(FUZZ)
+	@$(FUZZ) $(IGNORED) fuzz::
+
+browser: toolchain ## Walk through the dashboard in Chromium, as operator, ADMIN and VIEWER
+	@$(BROWSER) $(IGNORED) browser::
 
 model: toolchain redis ## Try the queue against its model at length: SEEDS=10000 random scripts from seed FIRST=0 on
 	@TENANTRY_MODEL_SEEDS=$(SEEDS) TENANTRY_MODEL_FIRST_SEED=$(FIRST) \

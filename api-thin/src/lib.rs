@@ -24,6 +24,7 @@ pub use config::{
     TenantSource,
 };
 pub use connections::{Connections, listen};
+pub use dashboard::OneTimeLink;
 pub use routes::{ROUTES, Route};
 pub use server::{router, serve};
 pub use state::{ApiParts, ApiState};

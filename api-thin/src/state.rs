@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dashboard::OneTimeLink;
 use jobs::clock::SharedClock;
 use jobs::envelope::Stamper;
 use jobs::plan::{Limits as TenantLimits, Plans};
@@ -34,6 +35,8 @@ pub struct ApiParts {
     pub clock: SharedClock,
     /// Secrets and limits.
     pub config: ApiConfig,
+    /// Signs in the person who opens it first, on the dashboard.
+    pub sign_in_link: Option<Arc<OneTimeLink>>,
 }
 
 /// The parts, ready to serve. Cloning is cheap.
@@ -54,6 +57,7 @@ struct Inner {
     resolution: Resolution,
     connections: Arc<Connections>,
     audits: TaskTracker,
+    sign_in_link: Option<Arc<OneTimeLink>>,
 }
 
 impl ApiState {
@@ -62,7 +66,7 @@ impl ApiState {
     /// # Errors
     /// When a setting cannot be used. The error names it and the fix.
     pub fn new(parts: ApiParts) -> Result<Self, InvalidConfig> {
-        let ApiParts { stores, directory, identities, queue, stamper, clock, config } = parts;
+        let ApiParts { stores, directory, identities, queue, stamper, clock, config, sign_in_link } = parts;
         config.check()?;
         let tokens = tokens(&config, &clock)?;
         let sessions = Sessions::new(Arc::clone(&identities), Arc::clone(&clock));
@@ -107,7 +111,12 @@ impl ApiState {
             resolution,
             connections: Arc::new(connections),
             audits: TaskTracker::new(),
+            sign_in_link,
         })))
+    }
+
+    pub(crate) fn sign_in_link(&self) -> Option<Arc<OneTimeLink>> {
+        self.0.sign_in_link.clone()
     }
 
     pub(crate) fn stores(&self) -> &Stores {

@@ -24,7 +24,7 @@ const REDIS_VALUES: [&str; 7] =
     ["Cmd", "ErrorKind", "FromRedisValue", "RedisError", "ToRedisArgs", "Value", "cmd"];
 
 /// Each crate of ours, the others of ours that it may name, and why no more.
-const EDGES: [(&str, &[&str], &str); 10] = [
+const EDGES: [(&str, &[&str], &str); 11] = [
     ("fair-queue", &[], "a queue of bytes on Redis that knows no tenants: usable by itself"),
     ("jobs", &["fair-queue"], "what a job is, and the only door to the queue"),
     ("stores", &["fair-queue", "jobs"], "a tenant's data, for whoever holds a context of jobs"),
@@ -34,7 +34,8 @@ const EDGES: [(&str, &[&str], &str); 10] = [
         &["fair-queue", "jobs", "stores", "worker"],
         "the product's types, on a worker as any program's",
     ),
-    ("api-thin", &["fair-queue", "jobs", "stores"], "stamps and enqueues: it runs nothing"),
+    ("dashboard", &[], "a client of the API: it shows and does what the API lets the signed-in person"),
+    ("api-thin", &["fair-queue", "jobs", "stores", "dashboard"], "stamps and enqueues: it runs nothing"),
     (
         "tenantry",
         &["fair-queue", "jobs", "stores", "worker", "ingest", "api-thin"],

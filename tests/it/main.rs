@@ -4,6 +4,7 @@
 
 mod actors_gone;
 mod api;
+mod browser;
 mod busy_worker;
 mod cancelled;
 mod faults;

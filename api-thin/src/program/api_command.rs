@@ -63,7 +63,16 @@ impl ApiCommand {
         let opened = stores::open(&stores, Arc::clone(&clock)).await?;
         let stamper = Stamper::new(keys, Arc::clone(&clock));
         let (stores, directory, identities) = (opened.stores, opened.directory, opened.identities);
-        Ok(ApiState::new(ApiParts { stores, directory, identities, queue, stamper, clock, config })?)
+        Ok(ApiState::new(ApiParts {
+            stores,
+            directory,
+            identities,
+            queue,
+            stamper,
+            clock,
+            config,
+            sign_in_link: None,
+        })?)
     }
 
     fn stamp_keys(&self) -> Result<StampKeys, InvalidConfig> {

@@ -1,11 +1,11 @@
-//! What this is, for people and programs, and the pages that describe the API.
+//! What this is, for people and programs, and the pages that describe the API. Browsers go on to the dashboard.
 
 use std::sync::LazyLock;
 
 use aide::swagger::Swagger;
 use axum::Json;
 use axum::http::{HeaderMap, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,6 +21,8 @@ pub(crate) struct Home {
     version: &'static str,
     /// A page to read and to try requests on.
     docs: &'static str,
+    /// Pages to see and steer what happens.
+    dashboard: &'static str,
     /// The same as a document for programs.
     openapi: &'static str,
     /// Path of the readiness check.
@@ -35,13 +37,14 @@ const HOME: Home = Home {
     name: "Tenantry",
     version: env!("CARGO_PKG_VERSION"),
     docs: "/docs",
+    dashboard: "/overview",
     openapi: "/openapi.json",
     ready: "/readyz",
     api: "/api/v1",
     start: "make a tenant with the operator's key: POST /api/v1/tenants; README.md and api-thin/README.md have examples",
 };
 
-/// `GET /`: a page for browsers, JSON where `Accept` names it, and text for everything else.
+/// `GET /`: the dashboard for browsers, JSON where `Accept` names it, and text for everything else.
 pub(super) async fn show(headers: HeaderMap) -> Welcome {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match accept {
@@ -61,7 +64,7 @@ pub(crate) enum Welcome {
 impl IntoResponse for Welcome {
     fn into_response(self) -> Response {
         match self {
-            Self::Page => Html(welcome_page()).into_response(),
+            Self::Page => Redirect::to(HOME.dashboard).into_response(),
             Self::Json => Json(HOME).into_response(),
             Self::Text => welcome_text().into_response(),
         }
@@ -69,27 +72,15 @@ impl IntoResponse for Welcome {
 }
 
 fn welcome_text() -> String {
-    let Home { name, version, docs, openapi, ready, api, start } = HOME;
+    let Home { name, version, docs, dashboard, openapi, ready, api, start } = HOME;
     format!(
         "{name} {version}: background jobs for multi-tenant products\n\n\
+         {dashboard}      pages to see and steer what happens\n\
          {docs}          the API as a page to read and to try\n\
          {openapi}  the same as OpenAPI 3.1\n\
          {ready}        whether it can take requests\n\
          {api}        everything else\n\n\
          To begin, {start}.\n"
-    )
-}
-
-/// Without scripts and styles: the policy of every answer allows none.
-fn welcome_page() -> String {
-    let Home { name, version, docs, openapi, ready, start, .. } = HOME;
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{name}</title>\
-         <h1>{name} {version}</h1><p>Background jobs for multi-tenant products.</p><ul>\
-         <li><a href=\"{docs}\">{docs}</a>: the API as a page to read and to try\
-         <li><a href=\"{openapi}\">{openapi}</a>: the same as OpenAPI 3.1\
-         <li><a href=\"{ready}\">{ready}</a>: whether it can take requests</ul>\
-         <p>To begin, {start}.</html>"
     )
 }
 

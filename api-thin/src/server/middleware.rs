@@ -14,6 +14,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use futures::TryStreamExt as _;
 use http_body::{Frame, SizeHint};
+use jobs::clock::SharedClock;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -25,9 +26,11 @@ use crate::rate_limit::rate_headers;
 use crate::routes::documented_routes;
 use crate::state::ApiState;
 
-/// The whole API, ready to serve.
+/// The whole API, with the dashboard in front of it, ready to serve.
 pub fn router(app: ApiState) -> Router {
-    surround(documented_routes().into(), &app).with_state(app)
+    let api = surround(documented_routes().into(), &app).with_state(app.clone());
+    let clock = SharedClock::clone(app.clock());
+    dashboard::around(api, move || clock.now(), app.sign_in_link())
 }
 
 /// Puts around the routes what every request passes. The last layer is the outermost.

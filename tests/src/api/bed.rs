@@ -107,6 +107,7 @@ impl Api {
             stamper: Stamper::new(stamp_keys, Arc::new(clock.clone())),
             clock: Arc::new(clock.clone()),
             config,
+            sign_in_link: None,
         });
         let state = state.expect("the secrets can be used");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -107,6 +107,17 @@ impl DevSystem {
         self.system.url()
     }
 
+    /// URL of the dashboard that signs in its first visitor as the operator.
+    #[must_use]
+    pub fn sign_in_url(&self) -> String {
+        self.system.sign_in_url()
+    }
+
+    /// Lets that URL sign in with these credentials as well.
+    pub fn sign_in_with(&self, credentials: SecretString) {
+        self.system.sign_in_with(credentials);
+    }
+
     /// The keys of the system, given or generated.
     #[must_use]
     pub fn secrets(&self) -> &DevSecrets {
@@ -202,6 +213,7 @@ impl Dev {
             api: self.api.rules()?,
         };
         let system = DevSystem::start(options).await?;
+        say(format!("dashboard     {}  (signs you in, once)", system.sign_in_url()));
         say(format!("API           {}", system.url()));
         say(format!("operator key  {}", system.secrets().operator_key.expose_secret()));
         say(format!("data          {}", system.data_dir().display()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use api_thin::program::bind;
-use api_thin::{ApiConfig, ApiParts, ApiRules, ApiState, InvalidConfig};
+use api_thin::{ApiConfig, ApiParts, ApiRules, ApiState, InvalidConfig, OneTimeLink};
 use ingest::ExtractionSettings;
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper};
@@ -47,6 +47,7 @@ pub struct SystemOptions {
 /// A running system.
 pub struct System {
     address: SocketAddr,
+    link: Arc<OneTimeLink>,
     queue: Queue,
     opened: Opened,
     stamper: Stamper,
@@ -71,7 +72,9 @@ impl System {
         let worker = connect(worker, &redis_url).await?;
         let (queue, opened, stamper) =
             (worker.queue().clone(), worker.opened().clone(), worker.stamper().clone());
+        let operator_key = secrets.operator_key.clone();
         let config = ApiConfig::new(secrets.operator_key, secrets.jwt_secret, secrets.key_secret);
+        let link = OneTimeLink::new(operator_key);
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),
             directory: Arc::clone(&opened.directory),
@@ -80,6 +83,7 @@ impl System {
             stamper: stamper.clone(),
             clock,
             config: ApiConfig { plans, rules: api, ..config },
+            sign_in_link: Some(Arc::clone(&link)),
         })?;
         let listener = bind("TENANTRY_LISTEN", listen).await?;
         let address = listener.local_addr()?;
@@ -87,13 +91,24 @@ impl System {
         let worker = worker.start();
         let api = tokio::spawn(api_thin::serve(listener, state, stop_api.clone()));
         let stop_deadline = pool.stop();
-        Ok(Self { address, queue, opened, stamper, worker, api, stop_api, stop_deadline })
+        Ok(Self { address, link, queue, opened, stamper, worker, api, stop_api, stop_deadline })
     }
 
     /// The address on which the API listens.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// URL of the dashboard that signs in its first visitor as the operator.
+    #[must_use]
+    pub fn sign_in_url(&self) -> String {
+        format!("{}{}", self.url(), self.link.path())
+    }
+
+    /// Lets that URL sign in with these credentials as well.
+    pub fn sign_in_with(&self, credentials: SecretString) {
+        self.link.add(credentials);
     }
 
     /// The job queue.

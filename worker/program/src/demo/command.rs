@@ -98,7 +98,9 @@ fn show(summary: &Summary) {
 
 fn invite(system: &DevSystem, keys: &[(String, String)]) {
     say("The system stays up until Ctrl-C. Look around:");
+    say(format!("  {}  (the dashboard; signs you in, once)", system.sign_in_url()));
     for (tenant, key) in keys {
+        system.sign_in_with(key.clone().into());
         let url = format!("{}/api/v1/tenants/{tenant}/kbs/default", system.url());
         say(format!("  curl -s -H 'Authorization: Bearer {key}' '{url}/graph?limit=5'"));
         say(format!("  curl -s -H 'Authorization: Bearer {key}' '{url}/documents'"));

@@ -1,0 +1,394 @@
+//! Everything that a person can do on a page, in one table. An action first says what it will touch and asks, takes a
+//! reason, and then is one request to the API, which writes the audit log.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query};
+use axum::http::request::Parts;
+use axum::http::{Method, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::{Api, Problem, segment, with_query};
+use crate::contract::{JobPage, KeptPage};
+use crate::frame::{Frame, PageError, page};
+use crate::session::{self, Visitor};
+use crate::wording::number;
+
+/// How many jobs are counted before an action on a filter: a page of the API.
+const COUNTED: usize = 1000;
+
+/// What an action is about, from the link that leads to it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Target {
+    job: String,
+    kb: String,
+    document: String,
+    schedule: String,
+    queue: String,
+    state: String,
+    #[serde(rename = "type")]
+    kind: String,
+    reason_code: String,
+    cap: String,
+    /// The page to come back to.
+    back: String,
+}
+
+impl Target {
+    /// The filter as the API takes it in a body.
+    fn filter(&self) -> Value {
+        let mut filter = json!({});
+        for (name, value) in [("types", &self.kind), ("queues", &self.queue), ("states", &self.state)] {
+            if !value.is_empty() {
+                filter[name] = value.split(',').collect();
+            }
+        }
+        for (name, value) in [("kb_id", &self.kb), ("reason_code", &self.reason_code)] {
+            if !value.is_empty() {
+                filter[name] = json!(value);
+            }
+        }
+        filter
+    }
+
+    /// The filter in words.
+    fn filter_in_words(&self) -> String {
+        let named = [
+            ("type", &self.kind),
+            ("queue", &self.queue),
+            ("state", &self.state),
+            ("knowledge base", &self.kb),
+            ("reason", &self.reason_code),
+        ];
+        let parts: Vec<_> = named
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
+        if parts.is_empty() { "all".to_owned() } else { parts.join(", ") }
+    }
+
+    /// The path to come back to, if it is one of ours.
+    fn back(&self, tenant: &str) -> String {
+        let is_local = self.back.starts_with("/t/") && !self.back.contains(['\\', '\r', '\n', '\t']);
+        if is_local { self.back.clone() } else { format!("/t/{}", segment(tenant)) }
+    }
+}
+
+macro_rules! actions {
+    ($($action:ident $name:literal $button:literal $danger:literal $title:literal, $consequence:literal;)+) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum Action { $($action,)+ }
+
+        impl Action {
+            fn named(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$action),)+ _ => None }
+            }
+
+            fn button(self) -> &'static str {
+                match self { $(Self::$action => $button,)+ }
+            }
+
+            /// Whether what it ends does not come back.
+            fn is_dangerous(self) -> bool {
+                match self { $(Self::$action => $danger,)+ }
+            }
+
+            fn title(self) -> &'static str {
+                match self { $(Self::$action => $title,)+ }
+            }
+
+            fn consequence(self) -> &'static str {
+                match self { $(Self::$action => $consequence,)+ }
+            }
+        }
+    };
+}
+
+actions! {
+    Pause "pause" "Pause" false "Pause all jobs of this tenant",
+        "Nothing of the tenant starts until you resume it. What runs goes on to its end; new jobs are taken and wait.";
+    Resume "resume" "Resume" false "Resume the jobs of this tenant", "Ends a pause or a drain: what waits may start.";
+    Drain "drain" "Drain" false "Drain this tenant", "What is there runs to its end, and new jobs are refused until you resume it.";
+    CancelAll "cancel-all" "Cancel everything" true "Cancel every job of this tenant",
+        "All that waits is cancelled and all that runs is stopped. Documents that were on their way are marked as failed. This cannot be undone.";
+    Suspend "suspend" "Suspend" true "Suspend this tenant",
+        "Its members and keys are refused, and its jobs wait, until you lift the suspension.";
+    Unsuspend "unsuspend" "Lift the suspension" false "Lift the suspension of this tenant", "Its members and keys are let in again, and its jobs go on.";
+    Cap "cap" "Change the cap" false "Change how many jobs run at once", "Counts at once, also for what is queued already. 0 is no limit; empty is what the plan says.";
+    CancelJob "cancel-job" "Cancel the job" true "Cancel this job",
+        "If it waits it is gone; if it runs it is stopped within a second. Its document is marked as failed.";
+    CancelMatching "cancel-matching" "Cancel these jobs" true "Cancel the jobs of this filter",
+        "Up to 5,000 at once. Documents that were on their way are marked as failed. This cannot be undone.";
+    Retry "retry" "Retry" false "Start this job again", "It gets all of its attempts, and its work goes on to the end.";
+    RetryMatching "retry-matching" "Retry these jobs" false "Start the jobs of this filter again", "Each gets all of its attempts, and its work goes on to the end.";
+    Purge "purge" "Throw away" true "Throw this job away", "It is removed for good.";
+    PurgeMatching "purge-matching" "Throw these away" true "Throw the jobs of this filter away", "They are removed for good.";
+    PauseQueue "pause-queue" "Pause the queue" false "Pause one queue of this tenant", "Nothing in this queue starts until you resume it.";
+    ResumeQueue "resume-queue" "Resume the queue" false "Resume one queue of this tenant", "What waits in this queue may start.";
+    Reindex "reindex" "Read again" false "Read every document of this knowledge base again", "One job for each document; the graph stays usable meanwhile.";
+    DeleteDocument "delete-document" "Delete the document" true "Delete this document", "Its original, its text and what only it says in the graph are removed.";
+    DeleteSchedule "delete-schedule" "Delete the schedule" true "Delete this schedule", "It does not fire any more.";
+}
+
+/// Asks for nothing but letters that are no path: a tenant's queue.
+fn call(action: Action, tenant: &str, target: &Target) -> (Method, String, Option<Value>) {
+    let t = format!("/tenants/{}", segment(tenant));
+    let kb = || format!("{t}/kbs/{}", segment(&target.kb));
+    let post = |path: String| (Method::POST, path, None);
+    let delete = |path: String| (Method::DELETE, path, None);
+    let filtered = |path: String| (Method::POST, path, Some(target.filter()));
+    match action {
+        Action::Pause => post(format!("{t}/jobs/pause")),
+        Action::Resume => post(format!("{t}/jobs/resume")),
+        Action::Drain => post(format!("{t}/jobs/drain")),
+        Action::CancelAll => post(format!("{t}/jobs/cancel-all")),
+        Action::Suspend => post(format!("{t}/suspend")),
+        Action::Unsuspend => post(format!("{t}/resume")),
+        Action::Cap => {
+            let cap = target.cap.trim().parse::<u64>().ok();
+            (Method::PATCH, t, Some(json!({ "limits": { "cap": cap } })))
+        }
+        Action::CancelJob => delete(format!("{t}/jobs/{}", segment(&target.job))),
+        Action::CancelMatching => filtered(format!("{t}/jobs/cancel")),
+        Action::Retry => post(format!("{t}/dead-letters/{}/retry", segment(&target.job))),
+        Action::RetryMatching => filtered(format!("{t}/dead-letters/retry")),
+        Action::Purge => delete(format!("{t}/dead-letters/{}", segment(&target.job))),
+        Action::PurgeMatching => filtered(format!("{t}/dead-letters/purge")),
+        Action::PauseQueue => post(format!("{t}/queues/{}/pause", segment(&target.queue))),
+        Action::ResumeQueue => post(format!("{t}/queues/{}/resume", segment(&target.queue))),
+        Action::Reindex => post(format!("{}/reindex", kb())),
+        Action::DeleteDocument => delete(format!("{}/documents/{}", kb(), segment(&target.document))),
+        Action::DeleteSchedule => delete(format!("{}/schedules/{}", kb(), segment(&target.schedule))),
+    }
+}
+
+/// What the action will touch, counted now.
+async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Result<String, Problem> {
+    let t = format!("/tenants/{}", segment(tenant));
+    let counted = |found: usize, more: bool| {
+        if more { format!("{} jobs or more", number(found as u64)) } else { jobs(found as u64) }
+    };
+    Ok(match action {
+        Action::Pause
+        | Action::Resume
+        | Action::Drain
+        | Action::CancelAll
+        | Action::Suspend
+        | Action::Unsuspend
+        | Action::Cap => {
+            let counts = api.get::<JobPage>(&format!("{t}/jobs?limit=1")).await?.counts.unwrap_or_default();
+            format!("{} wait, {} run", jobs(counts.waiting()), number(counts.active))
+        }
+        Action::CancelMatching => {
+            let limit = COUNTED.to_string();
+            let query = [
+                ("state", &*target.state),
+                ("type", &*target.kind),
+                ("queue", &*target.queue),
+                ("kb_id", &*target.kb),
+                ("limit", &*limit),
+            ];
+            let found: JobPage = api.get(&with_query(&format!("{t}/jobs"), &query)).await?;
+            counted(found.jobs.len(), found.next.is_some())
+        }
+        Action::RetryMatching | Action::PurgeMatching => {
+            let list = if target.state == "quarantined" { "quarantine" } else { "dead-letters" };
+            let limit = COUNTED.to_string();
+            let found: KeptPage = api
+                .get(&with_query(&format!("{t}/{list}"), &[("kb_id", &target.kb), ("limit", &limit)]))
+                .await?;
+            counted(found.jobs.iter().filter(|job| matches(job, target)).count(), found.next.is_some())
+        }
+        Action::PauseQueue | Action::ResumeQueue => {
+            let limit = COUNTED.to_string();
+            let found: JobPage = api
+                .get(&with_query(&format!("{t}/jobs"), &[("queue", &target.queue), ("limit", &limit)]))
+                .await?;
+            counted(found.jobs.len(), found.next.is_some())
+        }
+        Action::Reindex => {
+            let kb: crate::contract::Kb = api.get(&format!("{t}/kbs/{}", segment(&target.kb))).await?;
+            format!("{} documents", number(kb.total()))
+        }
+        Action::CancelJob | Action::Retry | Action::Purge => "1 job".to_owned(),
+        Action::DeleteDocument => "1 document".to_owned(),
+        Action::DeleteSchedule => "1 schedule".to_owned(),
+    })
+}
+
+fn jobs(count: u64) -> String {
+    if count == 1 { "1 job".to_owned() } else { format!("{} jobs", number(count)) }
+}
+
+fn matches(job: &crate::contract::KeptRow, target: &Target) -> bool {
+    let is_asked = |asked: &str, found: Option<&str>| {
+        asked.is_empty() || found.is_some_and(|found| asked.split(',').any(|one| one == found))
+    };
+    is_asked(&target.kind, job.kind.as_deref()) && is_asked(&target.reason_code, Some(&job.error.code))
+}
+
+#[derive(Template)]
+#[template(path = "action.html")]
+struct ActionPage {
+    frame: Frame,
+    button: &'static str,
+    is_dangerous: bool,
+    consequence: &'static str,
+    touched: String,
+    subject: Option<String>,
+    asks_cap: bool,
+    target: Target,
+    back: String,
+    error: Option<String>,
+}
+
+/// Says what the action will touch, and asks.
+pub(crate) async fn ask(
+    visitor: Visitor,
+    Path((tenant, name)): Path<(String, String)>,
+    Query(target): Query<Target>,
+) -> Result<Response, PageError> {
+    let action = Action::named(&name).ok_or_else(PageError::not_found)?;
+    shown(&visitor, (action, &tenant), target, None).await.map(|template| page(&template))
+}
+
+async fn shown(
+    visitor: &Visitor,
+    (action, tenant): (Action, &str),
+    target: Target,
+    error: Option<String>,
+) -> Result<ActionPage, PageError> {
+    let touched = touched(action, &visitor.api, tenant, &target).await?;
+    let one =
+        [&target.job, &target.document, &target.schedule].into_iter().find(|name| !name.is_empty()).cloned();
+    let is_filter = matches!(action, Action::CancelMatching | Action::RetryMatching | Action::PurgeMatching);
+    let subject = match action {
+        Action::PauseQueue | Action::ResumeQueue => Some(target.queue.clone()),
+        Action::Reindex => Some(target.kb.clone()),
+        _ if is_filter => Some(target.filter_in_words()),
+        _ => one,
+    };
+    Ok(ActionPage {
+        frame: Frame::of_tenant(visitor, tenant, action.title(), ""),
+        button: action.button(),
+        is_dangerous: action.is_dangerous(),
+        consequence: action.consequence(),
+        touched,
+        subject,
+        asks_cap: action == Action::Cap,
+        back: target.back(tenant),
+        target,
+        error,
+    })
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Confirmed {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    reason: String,
+    cap: Option<String>,
+}
+
+/// Does it, and comes back with the outcome.
+pub(crate) async fn act(
+    visitor: Visitor,
+    Path((tenant, name)): Path<(String, String)>,
+    Query(mut target): Query<Target>,
+    parts: Parts,
+    Form(confirmed): Form<Confirmed>,
+) -> Result<Response, PageError> {
+    visitor.check_csrf(&confirmed.csrf)?;
+    let action = Action::named(&name).ok_or_else(PageError::not_found)?;
+    target.cap = confirmed.cap.unwrap_or_default();
+    let (method, path, body) = call(action, &tenant, &target);
+    match visitor.api.change(method, &path, body.as_ref(), confirmed.reason.trim()).await {
+        Ok(answer) => {
+            let notice = session::notice(&parts.headers, &outcome(action, &answer));
+            Ok(([(header::SET_COOKIE, notice)], Redirect::to(&target.back(&tenant))).into_response())
+        }
+        Err(problem) => {
+            let error = format!("{}: {} ({})", problem.title, problem.detail, problem.code);
+            let template = shown(&visitor, (action, &tenant), target, Some(error)).await?;
+            Ok((axum::http::StatusCode::CONFLICT, page(&template)).into_response())
+        }
+    }
+}
+
+/// What the API says was done, in words.
+fn outcome(action: Action, answer: &Value) -> String {
+    let count = |field: &str| answer.get(field).and_then(Value::as_u64);
+    let mut said = match action {
+        Action::Pause => "Paused.".to_owned(),
+        Action::Resume => "Resumed.".to_owned(),
+        Action::Drain => "Draining.".to_owned(),
+        Action::Suspend => "Suspended.".to_owned(),
+        Action::Unsuspend => "The suspension is lifted.".to_owned(),
+        Action::Cap => "The cap is changed.".to_owned(),
+        Action::CancelAll | Action::CancelMatching => {
+            let (cancelled, stopping) =
+                (count("cancelled").unwrap_or_default(), count("stopping").unwrap_or_default());
+            format!("{} cancelled, {} being stopped.", jobs(cancelled), number(stopping))
+        }
+        Action::CancelJob => match answer["outcome"].as_str() {
+            Some("stopping") => "The job is being stopped.".to_owned(),
+            Some("kept") => "It is a dead letter already: throw it away there.".to_owned(),
+            Some("ended") => "The job had ended already.".to_owned(),
+            _ => "The job is cancelled.".to_owned(),
+        },
+        Action::Retry => "The job was started again.".to_owned(),
+        Action::RetryMatching => format!("{} started again.", jobs(count("started").unwrap_or_default())),
+        Action::Purge => "The job is thrown away.".to_owned(),
+        Action::PurgeMatching => format!("{} thrown away.", jobs(count("purged").unwrap_or_default())),
+        Action::PauseQueue => "The queue is paused.".to_owned(),
+        Action::ResumeQueue => "The queue is resumed.".to_owned(),
+        Action::Reindex => "Every document is read again.".to_owned(),
+        Action::DeleteDocument => "The document is being deleted.".to_owned(),
+        Action::DeleteSchedule => "The schedule is deleted.".to_owned(),
+    };
+    if answer.get("applied") == Some(&Value::Bool(false)) {
+        said.push_str(" Redis does not answer: workers learn of it when it does.");
+    }
+    if answer.get("more") == Some(&Value::Bool(true)) {
+        said.push_str(" There are more: do it again.");
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_cannot_leave_its_tenant() {
+        let target = Target { job: "../../tenants/b/jobs/1".into(), ..Target::default() };
+        let (_, path, _) = call(Action::CancelJob, "a", &target);
+        assert_eq!(path, "/tenants/a/jobs/..%2F..%2Ftenants%2Fb%2Fjobs%2F1");
+        for back in ["https://evil.example", "//evil.example", "/t/\\evil"] {
+            let target = Target { back: back.into(), ..Target::default() };
+            assert_eq!(target.back("a"), "/t/a", "{back}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_sent_as_the_api_takes_it() {
+        let target = Target { kind: "a,b".into(), kb: "default".into(), ..Target::default() };
+        assert_eq!(target.filter(), json!({ "types": ["a", "b"], "kb_id": "default" }));
+        assert_eq!(target.filter_in_words(), "type a,b, knowledge base default");
+    }
+
+    #[test]
+    fn outcomes_say_what_was_done() {
+        let answer = json!({ "cancelled": 1200, "stopping": 1, "more": true });
+        assert_eq!(
+            outcome(Action::CancelMatching, &answer),
+            "1 200 jobs cancelled, 1 being stopped. There are more: do it again."
+        );
+        assert!(outcome(Action::Pause, &json!({ "applied": false })).contains("Redis does not answer"));
+    }
+}

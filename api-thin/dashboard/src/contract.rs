@@ -1,0 +1,362 @@
+//! The answers of the API, as far as pages show them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+
+type Time = DateTime<Utc>;
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Me {
+    pub(crate) actor: Value,
+    pub(crate) operator: bool,
+    pub(crate) tenant_id: Option<String>,
+    pub(crate) role: Option<String>,
+    pub(crate) memberships: Vec<Membership>,
+}
+
+impl Me {
+    /// May cancel, retry, pause.
+    pub(crate) fn manages_jobs(&self) -> bool {
+        self.operator || matches!(self.role.as_deref(), Some("ADMIN" | "EDITOR"))
+    }
+
+    /// May change the tenant.
+    pub(crate) fn manages_tenant(&self) -> bool {
+        self.operator || self.role.as_deref() == Some("ADMIN")
+    }
+
+    /// Whether documents are shown: the operator's key does not read a tenant's data.
+    pub(crate) fn reads_documents(&self) -> bool {
+        self.role.is_some()
+    }
+
+    pub(crate) fn writes_documents(&self) -> bool {
+        matches!(self.role.as_deref(), Some("ADMIN" | "EDITOR"))
+    }
+
+    /// The name to show.
+    pub(crate) fn name(&self) -> String {
+        match self.actor.as_str() {
+            Some("operator") => "Operator".to_owned(),
+            Some(key) if key.starts_with("api_key:") => {
+                format!("API key {}…", key.chars().skip(8).take(6).collect::<String>())
+            }
+            Some(actor) => actor.rsplit_once("local:").map_or(actor, |(_, name)| name).to_owned(),
+            None => self.actor.to_string(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Membership {
+    pub(crate) tenant_id: String,
+    pub(crate) tenant_name: String,
+    pub(crate) role: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Tenant {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) plan: String,
+    pub(crate) status: String,
+    pub(crate) created_at: Time,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct TenantPage {
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct TenantLimits {
+    pub(crate) limits: BTreeMap<String, Value>,
+    pub(crate) usage: QueueUse,
+}
+
+impl TenantLimits {
+    pub(crate) fn number(&self, limit: &str) -> Option<u64> {
+        self.limits.get(limit).and_then(Value::as_u64)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct QueueUse {
+    pub(crate) active: u64,
+    pub(crate) backlog_jobs: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) plan: String,
+    pub(crate) derived_bytes: u64,
+    pub(crate) quotas: BTreeMap<String, Quota>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Quota {
+    pub(crate) current: u64,
+    pub(crate) maximum: Option<u64>,
+    pub(crate) unit: String,
+    pub(crate) resets_at: Option<Time>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) scheduled: u64,
+    pub(crate) available: u64,
+    pub(crate) active: u64,
+    pub(crate) retryable: u64,
+    pub(crate) parked: u64,
+    pub(crate) discarded: u64,
+    pub(crate) quarantined: u64,
+}
+
+impl Counts {
+    /// Jobs that will still run.
+    pub(crate) fn open(&self) -> u64 {
+        self.waiting() + self.active
+    }
+
+    pub(crate) fn waiting(&self) -> u64 {
+        self.scheduled + self.available + self.retryable + self.parked
+    }
+
+    /// Each state with its number, in the order in which a job passes them.
+    pub(crate) fn by_state(&self) -> [(&'static str, u64); 7] {
+        [
+            ("scheduled", self.scheduled),
+            ("available", self.available),
+            ("active", self.active),
+            ("retryable", self.retryable),
+            ("parked", self.parked),
+            ("discarded", self.discarded),
+            ("quarantined", self.quarantined),
+        ]
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(crate) struct Totals {
+    pub(crate) completed: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) discarded: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct JobPage {
+    pub(crate) counts: Option<Counts>,
+    pub(crate) totals: Option<Totals>,
+    #[serde(default)]
+    pub(crate) waiting_for_a_worker: BTreeMap<String, u64>,
+    pub(crate) jobs: Vec<JobRow>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct JobRow {
+    pub(crate) id: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) queue: String,
+    pub(crate) state: String,
+    pub(crate) attempt: u32,
+    pub(crate) created_at: Time,
+    pub(crate) kb_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Fault {
+    pub(crate) code: String,
+    pub(crate) detail: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) queue: Option<String>,
+    pub(crate) state: String,
+    pub(crate) attempt: u32,
+    pub(crate) created_at: Option<Time>,
+    pub(crate) scheduled_at: Option<Time>,
+    pub(crate) started_at: Option<Time>,
+    pub(crate) finished_at: Option<Time>,
+    pub(crate) error: Option<Fault>,
+    pub(crate) note: Option<Fault>,
+    pub(crate) redriven: Option<Redriven>,
+    pub(crate) waits_for: Vec<Wait>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Redriven {
+    pub(crate) times: u64,
+    pub(crate) last_at: Time,
+    pub(crate) last_by: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wait {
+    pub(crate) code: String,
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeptPage {
+    pub(crate) jobs: Vec<KeptRow>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeptRow {
+    pub(crate) id: Option<String>,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) since: Time,
+    pub(crate) error: Fault,
+    pub(crate) kb_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) id: String,
+    pub(crate) state: String,
+    pub(crate) since: Option<Time>,
+    pub(crate) attempts: u32,
+    pub(crate) deaths: u32,
+    pub(crate) interruptions: u32,
+    pub(crate) error: Option<Fault>,
+    pub(crate) kb_id: Option<String>,
+    pub(crate) job: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct KbPage {
+    pub(crate) kbs: Vec<Kb>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Kb {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) documents: BTreeMap<String, u64>,
+}
+
+impl Kb {
+    pub(crate) fn documents(&self, status: &str) -> u64 {
+        self.documents.get(status).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.documents.values().sum()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct DocumentPage {
+    pub(crate) documents: Vec<Document>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Document {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) revision: u64,
+    pub(crate) status: String,
+    pub(crate) error: Option<Fault>,
+    pub(crate) size_bytes: u64,
+    pub(crate) counts: DocumentCounts,
+    pub(crate) job_id: String,
+    pub(crate) updated_at: Time,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct DocumentCounts {
+    #[serde(default)]
+    pub(crate) chunks: u64,
+    #[serde(default)]
+    pub(crate) entities: u64,
+    #[serde(default)]
+    pub(crate) relations: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct GraphPage {
+    pub(crate) counts: DocumentCounts,
+    pub(crate) entities: Vec<Entity>,
+    pub(crate) relations: Vec<Relation>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Entity {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// Descriptions joined by `<SEP>`.
+    pub(crate) description: String,
+    /// Documents joined by `<SEP>`.
+    pub(crate) file_path: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Relation {
+    pub(crate) source: String,
+    pub(crate) target: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct SchedulePage {
+    pub(crate) schedules: Vec<Schedule>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Schedule {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) cron: String,
+    pub(crate) time_zone: String,
+    pub(crate) next_fire_at: Time,
+    pub(crate) last_fire_at: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct LanePage {
+    pub(crate) lanes: Vec<Lane>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Lane {
+    #[serde(rename = "lane")]
+    pub(crate) name: String,
+    pub(crate) queue: String,
+    pub(crate) workers: u64,
+    pub(crate) ready_tenants: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct AuditPage {
+    pub(crate) entries: Vec<AuditEntry>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct AuditEntry {
+    /// `None`: all tenants.
+    pub(crate) tenant: Option<String>,
+    pub(crate) at: Time,
+    pub(crate) actor: String,
+    pub(crate) action: String,
+    pub(crate) target: BTreeMap<String, String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) request_id: String,
+    /// `None`: the client left before there was an answer.
+    pub(crate) status: Option<u16>,
+}

@@ -1,0 +1,81 @@
+//! The schedules of a knowledge base.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::http::{Method, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::Dashboard;
+use crate::api::segment;
+use crate::contract::{Schedule, SchedulePage};
+use crate::frame::{Frame, PageError, page};
+use crate::session::{self, Visitor};
+use crate::wording::{exact, moment};
+
+#[derive(Template)]
+#[template(path = "schedules.html")]
+struct Schedules {
+    frame: Frame,
+    kb: String,
+    rows: Vec<Row>,
+    manages: bool,
+}
+
+struct Row {
+    schedule: Schedule,
+    next: (String, String),
+    last: Option<(String, String)>,
+}
+
+pub(crate) async fn list(
+    State(dashboard): State<Dashboard>,
+    visitor: Visitor,
+    Path((tenant, kb)): Path<(String, String)>,
+) -> Result<Response, PageError> {
+    let path = format!("/tenants/{}/kbs/{}/schedules?limit=1000", segment(&tenant), segment(&kb));
+    let found: SchedulePage = visitor.api.get(&path).await?;
+    let now = dashboard.now();
+    let said = |at| (exact(at), moment(at, now));
+    let row = |schedule: Schedule| Row {
+        next: said(schedule.next_fire_at),
+        last: schedule.last_fire_at.map(said),
+        schedule,
+    };
+    let template = Schedules {
+        frame: Frame::of_tenant(&visitor, &tenant, "Schedules", "kbs"),
+        kb,
+        rows: found.schedules.into_iter().map(row).collect(),
+        manages: visitor.me.manages_jobs(),
+    };
+    Ok(page(&template))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Wanted {
+    csrf: String,
+    name: String,
+    cron: String,
+    time_zone: String,
+}
+
+/// Makes or replaces a schedule.
+pub(crate) async fn put(
+    visitor: Visitor,
+    Path((tenant, kb)): Path<(String, String)>,
+    parts: Parts,
+    Form(wanted): Form<Wanted>,
+) -> Result<Response, PageError> {
+    visitor.check_csrf(&wanted.csrf)?;
+    let (tenant, kb) = (segment(&tenant), segment(&kb));
+    let path = format!("/tenants/{tenant}/kbs/{kb}/schedules/{}", segment(wanted.name.trim()));
+    let body =
+        json!({ "cron": wanted.cron.trim(), "time_zone": wanted.time_zone.trim(), "type": "kb.reindex" });
+    visitor.api.change(Method::PUT, &path, Some(&body), "").await?;
+    let notice = session::notice(&parts.headers, "The schedule is kept.");
+    let back = format!("/t/{tenant}/kbs/{kb}/schedules");
+    Ok(([(header::SET_COOKIE, notice)], Redirect::to(&back)).into_response())
+}

@@ -1,0 +1,213 @@
+"""Walks through the dashboard in a real Chromium: walk.py FACTS
+
+FACTS is a JSON file: `url`, `operator` (a key), `accounts` (role -> username, password), `tenant` and `other` (ids), `canary`
+(a text that only `other` has), `waiting` (the id of a job that waits), `failed` (the id of a dead letter), `hostile` (a script
+that stands in names and texts). Prints what is wrong, one line each, and fails if anything is.
+"""
+
+import json
+import sys
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+facts = json.load(open(sys.argv[1]))
+URL, TENANT, OTHER = facts["url"], facts["tenant"], facts["other"]
+found = []
+
+
+def wrong(text):
+    found.append(text)
+
+
+def watch(page, who):
+    """A console error, a failed request or an alert on any page is a fault."""
+    page.on("console", lambda message: message.type == "error" and wrong(f"{who}: {page.url}: console: {message.text}"))
+    page.on("pageerror", lambda error: wrong(f"{who}: {page.url}: {error}"))
+    page.on("dialog", lambda dialog: (wrong(f"{who}: {page.url}: a script of a text ran"), dialog.dismiss()))
+    page.on("response", lambda answer: answer.status >= 500 and wrong(f"{who}: {answer.url}: {answer.status}"))
+
+
+def member_pages():
+    t, kb = f"/t/{TENANT}", f"/t/{TENANT}/kbs/default"
+    return [t, f"{t}/jobs", f"{t}/jobs?state=available", f"{t}/jobs/{facts['waiting']}", f"{t}/dead-letters",
+            f"{t}/jobs/{facts['failed']}", f"{t}/quarantine", f"{t}/usage", f"{t}/kbs", kb, f"{kb}?status=failed",
+            f"{kb}/graph", f"{kb}/graph?find=a&entity=Ada+Lovelace", f"{kb}/schedules"]
+
+
+def steering_pages():
+    t = f"/t/{TENANT}"
+    return [f"{t}/dead-letters/{facts['failed']}", f"{t}/do/pause", f"{t}/do/cancel-all",
+            f"{t}/do/cancel-matching?state=available", f"{t}/do/retry?job={facts['failed']}"]
+
+
+def sign_in(page, username, password):
+    page.goto(f"{URL}/sign-in")
+    page.fill("input[name=username]", username)
+    page.fill("input[name=password]", password)
+    page.click("button.main")
+    page.wait_for_url("**/t/**")
+
+
+def sign_in_with_key(page, key):
+    page.goto(f"{URL}/sign-in")
+    page.fill("input[name=key]", key)
+    page.click("text=Sign in with a key")
+    page.wait_for_url(lambda url: "sign-in" not in url)
+
+
+def check(page, path, who, axe=None):
+    answer = page.goto(URL + path)
+    if answer.status != 200:
+        wrong(f"{who}: {path}: {answer.status}")
+        return
+    html = page.content()
+    if who != "operator" and facts["canary"] in html:
+        wrong(f"{who}: {path}: shows what is another tenant's")
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth + 1"):
+        wrong(f"{who}: {path}: is wider than the window of {page.viewport_size['width']}")
+    if not page.evaluate("document.querySelector('h1') && document.title.includes('Tenantry')"):
+        wrong(f"{who}: {path}: has no heading or no title")
+    if axe:
+        for violation in axe.run(page).response["violations"]:
+            targets = [node["target"] for node in violation["nodes"]][:3]
+            wrong(f"{who}: {path}: axe {violation['id']}: {violation['help']} {targets}")
+
+
+def look(browser, who, state, pages):
+    """Every page, at two widths, light and dark; axe judges each once in both schemes."""
+    axe = Axe()
+    for width in (1280, 390):
+        for scheme in ("light", "dark"):
+            context = browser.new_context(storage_state=state, color_scheme=scheme,
+                                          viewport={"width": width, "height": 900})
+            page = context.new_page()
+            watch(page, f"{who} {width} {scheme}")
+            for path in pages:
+                check(page, path, who, axe if width == 1280 else None)
+            context.close()
+
+
+def refuses_foreign_tenant(page, who):
+    for path in (f"/t/{OTHER}", f"/t/{OTHER}/jobs", f"/t/{OTHER}/kbs/default", f"/t/{OTHER}/do/pause"):
+        status = page.goto(URL + path).status
+        if status not in (403, 404):
+            wrong(f"{who}: {path}: {status}")
+        if facts["canary"] in page.content():
+            wrong(f"{who}: {path}: shows what is another tenant's")
+
+
+def works_without_javascript(browser, state):
+    context = browser.new_context(storage_state=state, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{URL}/t/{TENANT}")
+    page.click("a.button:has-text('Pause')")
+    page.fill("input[name=reason]", "without JavaScript")
+    page.click("button.main")
+    if "Paused." not in page.text_content(".notice"):
+        wrong("ADMIN without JavaScript: pausing does not say that it happened")
+    page.click("a.button:has-text('Resume')")
+    page.click("button.main")
+    if "Resumed." not in page.text_content(".notice"):
+        wrong("ADMIN without JavaScript: resuming does not say that it happened")
+    context.close()
+
+
+def works_by_keyboard(browser, state):
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    page.goto(f"{URL}/t/{TENANT}")
+    page.keyboard.press("Tab")
+    if page.evaluate("document.activeElement.textContent") != "Skip to the content":
+        wrong("ADMIN: the first Tab does not lead to the link that skips the navigation")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == "Pause":
+            break
+    else:
+        wrong("ADMIN: Pause is not reached by Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/do/pause*")
+    context.close()
+
+
+def follows(browser, state):
+    """An upload shows by itself on a page that was open before, and drag and drop is not the only way."""
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    watch(page, "ADMIN")
+    page.goto(f"{URL}/t/{TENANT}/kbs/default")
+    other = context.new_page()
+    other.goto(f"{URL}/t/{TENANT}/kbs/default")
+    other.set_input_files("input[type=file]", {"name": "by-hand.md", "mimeType": "text/markdown",
+                                               "buffer": b"Mary Somerville met Ada Lovelace."})
+    other.click("text=Upload")
+    other.locator("output", has_text="Accepted").wait_for()
+    page.get_by_text("by-hand.md").wait_for(timeout=30_000)
+    context.close()
+
+
+def refuses_forged_requests(browser, state):
+    context = browser.new_context(storage_state=state)
+    request = context.request
+    path = f"{URL}/t/{TENANT}/do/pause"
+    for headers, form, what in [
+        ({"Origin": "https://evil.example"}, {"csrf": "x"}, "another origin"),
+        ({"Sec-Fetch-Site": "cross-site"}, {"csrf": "x"}, "another site"),
+        ({}, {"csrf": "x"}, "a wrong token"),
+        ({}, {}, "no token"),
+    ]:
+        status = request.post(path, headers=headers, form=form, max_redirects=0).status
+        if status != 403:
+            wrong(f"ADMIN: a form with {what}: {status}")
+    context.close()
+
+
+def viewer_cannot_steer(page):
+    page.goto(f"{URL}/t/{TENANT}")
+    if page.query_selector("a.button:has-text('Pause')"):
+        wrong("VIEWER: is shown a button that is not theirs")
+    page.goto(f"{URL}/t/{TENANT}/do/pause")
+    page.click("button.main")
+    if "Paused" in page.content() or not page.query_selector("[role=alert]"):
+        wrong("VIEWER: pausing is not refused in words")
+
+
+def main():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        states = {}
+        for role, (username, password) in facts["accounts"].items():
+            context = browser.new_context()
+            page = context.new_page()
+            watch(page, role)
+            sign_in(page, username, password)
+            states[role] = context.storage_state()
+            # Refusals are errors to the console of a browser.
+            unwatched = context.new_page()
+            refuses_foreign_tenant(unwatched, role)
+            if role == "VIEWER":
+                viewer_cannot_steer(unwatched)
+            context.close()
+        context = browser.new_context()
+        page = context.new_page()
+        sign_in_with_key(page, facts["operator"])
+        states["operator"] = context.storage_state()
+        context.close()
+        look(browser, "ADMIN", states["ADMIN"], member_pages() + steering_pages())
+        look(browser, "VIEWER", states["VIEWER"], member_pages())
+        look(browser, "operator", states["operator"],
+             ["/overview", "/tenants", f"/tenants?find={TENANT}", "/workers", f"/t/{TENANT}", f"/t/{TENANT}/jobs",
+              f"/t/{TENANT}/kbs", f"/t/{TENANT}/do/cap", f"/t/{TENANT}/do/suspend"])
+        works_without_javascript(browser, states["ADMIN"])
+        works_by_keyboard(browser, states["ADMIN"])
+        follows(browser, states["ADMIN"])
+        refuses_forged_requests(browser, states["ADMIN"])
+        browser.close()
+
+
+try:
+    main()
+finally:
+    print("\n".join(found))
+sys.exit(1 if found else 0)
