@@ -19,7 +19,7 @@ use crate::error::QueueError;
 use crate::id::{JobId, PartitionId};
 use crate::job::{Priority, kind_of};
 use crate::queue::{Queue, moment};
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
 use crate::script::Operation;
 
 /// Most jobs in one call, because a script has to end soon.

@@ -360,7 +360,11 @@ async fn the_first_page_is_for_people_and_programs() {
     assert_eq!((json.text("/name"), json.text("/docs")), ("Tenantry".to_owned(), "/docs".to_owned()));
     let text = get("*/*").await;
     assert!(text.header("content-type").starts_with("text/plain"));
-    for reply in [page, json, text] {
+    let shown = String::from_utf8(page.bytes).unwrap();
+    for part in ["Tenantry", "Sign in", "/docs", "tenantry dev"] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    for reply in [json, text] {
         let shown = String::from_utf8(reply.bytes).unwrap();
         for part in ["Tenantry", "/docs", "/openapi.json", "/readyz", "README.md", "POST /api/v1/tenants"] {
             assert!(shown.contains(part), "{part} is not in {shown}");
