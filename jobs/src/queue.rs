@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 #[cfg(feature = "test-support")]
-pub use fair_queue::testing::{MemoryQueue, run_for_tests};
+pub use fair_queue::testing::{MemoryQueue, RedisServer, run_for_tests};
 pub use fair_queue::{
     CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Explanation, FetchRequest, Fetched, Finish,
     FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane, LaneStatus,

@@ -12,13 +12,14 @@ use walkdir::WalkDir;
 const DRIVERS: [&str; 4] = ["sqlx", "mongodb", "neo4rs", "object_store"];
 
 /// The crates that have the driver of Redis in their manifests, and why.
-const REDIS: [(&str, &str); 3] = [
-    ("benches", "reads the statistics of the server that it measures"),
+const REDIS: [(&str, &str); 2] = [
     ("fair-queue", "its `redis::RedisClient` is the only client, of the queue and of what else is in Redis"),
     ("tests", "looks at what is in a server, and damages it"),
 ];
 /// Where that client is.
 const REDIS_CLIENT: &str = "jobs/queue/src/redis/";
+/// What starts a server, of the product as well as of tests.
+const REDIS_SERVER: &str = "jobs/queue/src/redis/server_process.rs";
 /// What the rest of the crate names of the driver: commands and answers, nothing that connects.
 const REDIS_VALUES: [&str; 7] =
     ["Cmd", "ErrorKind", "FromRedisValue", "RedisError", "ToRedisArgs", "Value", "cmd"];
@@ -139,22 +140,26 @@ fn named_of_redis(text: &str) -> BTreeSet<&str> {
     named
 }
 
+/// Every Rust file below `folder`, by its path from the root.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let files = WalkDir::new(root.join(folder)).into_iter().filter_map(Result::ok);
+    let files = files.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"));
+    files
+        .map(|entry| {
+            let path = entry.path().strip_prefix(&root).expect("the walk began below the root");
+            let text = fs::read_to_string(entry.path()).expect("a source file is text");
+            (path.to_string_lossy().into_owned(), text)
+        })
+        .collect()
+}
+
 #[test]
 fn only_one_folder_connects_to_redis() {
-    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (mut clients, mut elsewhere) = (BTreeSet::new(), Vec::new());
-    for entry in WalkDir::new(root.join("jobs/queue/src")).into_iter().filter_map(Result::ok) {
-        let path = entry.path().strip_prefix(&root).expect("the walk began below the root").to_string_lossy();
-        // Servers for tests are asked one by one.
-        if !path.ends_with(".rs") || path.starts_with("jobs/queue/src/testing/") {
-            continue;
-        }
-        let text = fs::read_to_string(entry.path()).expect("a source file is text");
-        let connects: Vec<_> = named_of_redis(&text)
-            .into_iter()
-            .filter(|name| !REDIS_VALUES.contains(name))
-            .map(str::to_owned)
-            .collect();
+    for (path, text) in sources("jobs/queue/src") {
+        let named = named_of_redis(&text).into_iter().filter(|name| !REDIS_VALUES.contains(name));
+        let connects: Vec<_> = named.map(str::to_owned).collect();
         if path.starts_with(REDIS_CLIENT) {
             clients.extend(connects);
         } else if !connects.is_empty() {
@@ -163,6 +168,17 @@ fn only_one_folder_connects_to_redis() {
     }
     assert!(clients.contains("Client") && clients.contains("aio"), "the fence guards nothing: {clients:?}");
     assert!(elsewhere.is_empty(), "connect through crate::redis::RedisClient instead: {elsewhere:#?}");
+}
+
+/// A second way to start one would have to learn again what ends with whom, and how to tell that it runs.
+#[test]
+fn only_one_file_starts_a_server_of_redis() {
+    let starts = ["Command::new(", "\"redis-server\")"].concat();
+    let folders = ["jobs", "worker", "api-thin", "tests"];
+    let files: Vec<_> =
+        folders.into_iter().flat_map(sources).filter(|(_, text)| text.contains(&starts)).collect();
+    let files: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(files, [REDIS_SERVER], "start it with jobs::redis::ServerCommand instead");
 }
 
 #[test]

@@ -3,40 +3,25 @@
 //!
 //! Its socket can be reached only by the owner of the data directory.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::fs::OpenOptions;
-use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use jobs::redis::{Endpoint, ServerCommand, ServerProcess};
 use secrecy::SecretString;
 use tempfile::TempDir;
-use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How long the server may take to accept connections. Loading its data may take longer.
-const START_DEADLINE: Duration = Duration::from_secs(30);
 const END_DEADLINE: Duration = Duration::from_secs(10);
 /// Delay before each restart, in milliseconds. Their number bounds the restarts in a row.
 const WAITS_MS: [u64; 7] = [0, 100, 200, 400, 800, 1_600, 3_200];
 /// After running for this long a server gets all its restarts back.
 const STEADY: Duration = Duration::from_secs(60);
-
-/// `redis-server` is not installed on this machine.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "redis-server is not installed: install it with `sudo apt-get install redis-server` (Debian, Ubuntu) or \
-     `brew install redis` (macOS), or set REDIS_URL to a Redis 7 or newer with maxmemory-policy noeviction"
-)]
-pub struct RedisMissing;
 
 /// A running server. It ends when this value is dropped or this process dies, even by `SIGKILL`.
 #[derive(Debug)]
@@ -54,13 +39,13 @@ impl LocalRedis {
     /// on one directory would destroy each other's files.
     ///
     /// # Errors
-    /// When `redis-server` is missing ([`RedisMissing`]) or does not answer in time.
+    /// When `redis-server` is missing ([`jobs::redis::ServerError::Missing`]) or does not answer in time.
     pub async fn start(dir: &Path) -> anyhow::Result<Self> {
-        let server = Server { socket: RedisSocket::prepare(dir)?, log: dir.join("redis.log") };
-        let _ = fs::remove_file(&server.log);
+        let server = Server::new(RedisSocket::prepare(dir)?, dir.join("redis.log"));
+        let _ = fs::remove_file(&server.command.log);
         let running = server.start().await?;
         let (stop, (say_gone, gone)) = (CancellationToken::new(), watch::channel(None));
-        let (url, path) = (server.socket.url(), server.socket.path.clone());
+        let (url, path) = (server.command.endpoint.url().into(), server.socket.path.clone());
         let keeper = tokio::spawn(server.keep(running, stop.clone(), say_gone));
         Ok(Self { url, path, gone, keeper, stop: stop.drop_guard() })
     }
@@ -95,44 +80,39 @@ impl LocalRedis {
     }
 }
 
-/// A server process with its keeper.
-struct Running {
-    child: Child,
-    /// Closing the pipe ends the server. Kept apart from the child, whose `wait` would close it.
-    pipe: Option<ChildStdin>,
-}
-
 /// What is needed to start the server, also after it died.
 struct Server {
     socket: RedisSocket,
-    log: PathBuf,
+    command: ServerCommand,
 }
 
-/// Shell script that starts the server, waits until our end of the pipe closes, which happens even when this
-/// process is killed, and stops the server. It ends with the server.
-const KEEPER: &str = r#"
-    exec 3<&0
-    redis-server "$@" 3<&- </dev/null & server=$!
-    { read -r _ <&3; kill $server; } 2>/dev/null & reader=$!
-    exec 3<&-
-    wait $server; status=$?
-    while kill -0 $server 2>/dev/null; do wait $server; status=$?; done
-    kill $reader 2>/dev/null
-    exit $status
-"#;
-
 impl Server {
+    fn new(socket: RedisSocket, log: PathBuf) -> Self {
+        let command = ServerCommand {
+            endpoint: Endpoint::Socket(socket.path.clone()),
+            directory: socket.directory.clone(),
+            log,
+            options: ["--appendonly", "yes", "--appendfsync", "everysec"].map(str::to_owned).into(),
+            wrapper: Vec::new(),
+        };
+        Self { socket, command }
+    }
+
     /// Restarts the server whenever it dies, until `stop`. Sends the reason to `gone` when it gives up.
-    async fn keep(self, mut running: Running, stop: CancellationToken, gone: watch::Sender<Option<String>>) {
+    async fn keep(
+        self,
+        mut running: ServerProcess,
+        stop: CancellationToken,
+        gone: watch::Sender<Option<String>>,
+    ) {
         let mut attempt = 0;
         loop {
             let started = Instant::now();
-            let ended = tokio::select! {
+            let status = tokio::select! {
                 () = stop.cancelled() => return self.end(running).await,
-                ended = running.child.wait() => ended,
+                status = running.ended() => status,
             };
-            let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-            tracing::error!(redis.log = %self.log.display(), "redis-server ended ({status}): starting it again");
+            tracing::error!(redis.log = %self.command.log.display(), "redis-server ended ({status}): starting it again");
             attempt = if started.elapsed() > STEADY { 0 } else { attempt };
             let restarted = tokio::select! {
                 () = stop.cancelled() => None,
@@ -147,7 +127,7 @@ impl Server {
                 }
                 Some(Err(error)) => {
                     let reason = jobs::error::sentence(error.as_ref());
-                    let log = self.log.display();
+                    let log = self.command.log.display();
                     let reason =
                         format!("redis-server ended ({status}) and cannot be started again: {reason}");
                     let reason = if reason.contains("redis.log") {
@@ -163,7 +143,7 @@ impl Server {
         }
     }
 
-    async fn restart(&self, attempt: &mut usize) -> anyhow::Result<Running> {
+    async fn restart(&self, attempt: &mut usize) -> anyhow::Result<ServerProcess> {
         let mut failed = anyhow::anyhow!("it ended {} times within a short time", WAITS_MS.len());
         while let Some(wait_ms) = WAITS_MS.get(*attempt) {
             *attempt += 1;
@@ -188,72 +168,15 @@ impl Server {
         }
     }
 
-    async fn start(&self) -> anyhow::Result<Running> {
+    async fn start(&self) -> anyhow::Result<ServerProcess> {
         // The keeper may have died without its server.
         self.end_listening().await?;
-        let mut child = self.spawn()?;
-        let pipe = child.stdin.take();
-        self.wait_until_ready(&mut child).await?;
-        Ok(Running { child, pipe })
+        Ok(self.command.start_async().await?)
     }
 
-    fn spawn(&self) -> anyhow::Result<Child> {
-        let installed =
-            std::process::Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
-        installed.map_err(|_| RedisMissing)?;
-        let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.log);
-        let log = log.with_context(|| format!("{} cannot be written", self.log.display()))?;
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", KEEPER, "redis-keeper", "--port", "0", "--unixsocketperm", "700", "--unixsocket"])
-            .arg(&self.socket.path)
-            .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
-            .args(["--maxmemory-policy", "noeviction", "--daemonize", "no", "--dir"])
-            .arg(&self.socket.directory)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            // A process group of its own: Ctrl-C is meant for this process, and the worker needs Redis to give its
-            // jobs back.
-            .process_group(0);
-        command.spawn().context("redis-server cannot be started")
-    }
-
-    async fn wait_until_ready(&self, child: &mut Child) -> anyhow::Result<()> {
-        let mut start = Instant::now();
-        loop {
-            match self.socket.ask("PING").as_deref() {
-                Some("+PONG\r\n") => return Ok(()),
-                Some(loading) if loading.starts_with("-LOADING") => start = Instant::now(),
-                _ => {}
-            }
-            let log = self.log.display();
-            if let Some(status) = child.try_wait()? {
-                bail!("redis-server ended with {status}{}; its log is {log}", self.last_words());
-            }
-            if start.elapsed() > START_DEADLINE {
-                bail!("redis-server did not answer within {} s; its log is {log}", START_DEADLINE.as_secs());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// The last line of the server's log, without time and process id.
-    fn last_words(&self) -> String {
-        let text = fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        last.map_or_else(String::new, |line| {
-            let words =
-                line.split_once(" # ").or_else(|| line.split_once(" * ")).map_or(line, |(_, words)| words);
-            format!(" ({})", words.trim())
-        })
-    }
-
-    async fn end(&self, Running { mut child, pipe }: Running) {
-        drop(pipe);
-        if tokio::time::timeout(END_DEADLINE, child.wait()).await.is_err() {
-            tracing::warn!("redis-server is slow to end; its log is {}", self.log.display());
+    async fn end(&self, running: ServerProcess) {
+        if tokio::time::timeout(END_DEADLINE, running.end_async()).await.is_err() {
+            tracing::warn!("redis-server is slow to end; its log is {}", self.command.log.display());
         }
     }
 }
@@ -262,7 +185,6 @@ const NAME: &str = "redis.sock";
 /// The longest path that every system takes for a socket.
 const LONGEST_PATH: usize = 103;
 const SHORT_PREFIX: &str = "tenantry-redis-";
-const ANSWER: Duration = Duration::from_secs(1);
 /// How long a server may take to write its data to disk after it was told to end.
 const END: Duration = Duration::from_secs(30);
 
@@ -305,52 +227,20 @@ impl RedisSocket {
         symlink(&path, &usual).with_context(|| format!("cannot link {}", usual.display()))?;
         Ok(Self { directory, path, _short: Some(short) })
     }
-
-    pub(super) fn url(&self) -> SecretString {
-        let mut url = "redis+unix://".to_owned();
-        for &byte in self.path.as_os_str().as_bytes() {
-            if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
-                url.push(byte.into());
-            } else {
-                let _ = write!(url, "%{byte:02X}");
-            }
-        }
-        url.into()
-    }
-
-    /// The server's answer to one command; `None` when it does not answer.
-    pub(super) fn ask(&self, command: &str) -> Option<String> {
-        ask(&self.path, command)
-    }
-}
-
-/// Sends one inline command of the Redis protocol. Without a client library, because this only has to find out
-/// whether a server is alive.
-pub(super) fn ask(path: &Path, command: &str) -> Option<String> {
-    let mut stream = UnixStream::connect(path).ok()?;
-    stream.set_read_timeout(Some(ANSWER)).ok()?;
-    stream.set_write_timeout(Some(ANSWER)).ok()?;
-    stream.write_all(format!("{command}\r\n").as_bytes()).ok()?;
-    let mut buffer = [0; 4096];
-    let length = stream.read(&mut buffer).ok()?;
-    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
 /// Ends the server that listens on `socket`, if its data is in `directory`: two servers on one directory would
 /// destroy each other's files.
 pub(super) fn end_leftover(socket: &Path, directory: &Path) -> anyhow::Result<()> {
     let start = Instant::now();
-    while UnixStream::connect(socket).is_ok() {
-        let answer = ask(socket, "CONFIG GET dir").unwrap_or_default();
-        let own = answer.lines().any(|line| Path::new(line.trim()) == directory);
-        // A server that is loading or shutting down answers something else.
-        ensure!(
-            own || !answer.starts_with('*'),
-            "{} is the socket of another server: remove it",
-            socket.display()
-        );
-        if own {
-            ask(socket, "SHUTDOWN");
+    let server = Endpoint::Socket(socket.to_owned());
+    while server.is_listening() {
+        // A server that is loading or shutting down answers with an error.
+        if let Ok(settings) = server.ask::<Vec<String>>(&["CONFIG", "GET", "dir"]) {
+            let own = settings.iter().any(|setting| Path::new(setting) == directory);
+            ensure!(own, "{} is the socket of another server: remove it", socket.display());
+            // It closes the connection in place of an answer.
+            let _ = server.ask::<()>(&["SHUTDOWN"]);
         }
         if start.elapsed() > END {
             bail!(
@@ -378,13 +268,19 @@ fn remove(usual: &Path, before: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
     use jobs::redis::RedisAddress;
-    use secrecy::ExposeSecret as _;
+    use tokio::process::Command;
 
     use super::*;
 
+    fn ask(socket: &Path, command: &[&str]) -> Option<String> {
+        Endpoint::Socket(socket.to_owned()).ask(command).ok()
+    }
+
     fn process(redis: &LocalRedis) -> Option<String> {
-        let info = ask(redis.socket(), "INFO server")?;
+        let info = ask(redis.socket(), &["INFO", "server"])?;
         info.lines().find_map(|line| line.strip_prefix("process_id:")).map(|id| id.trim().to_owned())
     }
 
@@ -415,11 +311,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let redis = LocalRedis::start(&dir.path().join("redis")).await.unwrap();
         let socket = redis.socket().to_owned();
-        assert_eq!(ask(&socket, "SET key value").as_deref(), Some("+OK\r\n"));
+        assert_eq!(ask(&socket, &["SET", "key", "value"]).as_deref(), Some("OK"));
         let first = process(&redis).unwrap();
         assert!(signal("-9", &first).await);
         let second = another(&redis, &first).await;
-        assert_eq!(ask(&socket, "GET key").as_deref(), Some("$5\r\nvalue\r\n"));
+        assert_eq!(ask(&socket, &["GET", "key"]).as_deref(), Some("value"));
         redis.stop().await;
         assert!(!socket.exists());
         assert!(!runs(&second).await, "it ended with its owner");
@@ -450,8 +346,9 @@ mod tests {
         let socket = RedisSocket::prepare(&directory).unwrap();
         assert_eq!(socket.path, directory.canonicalize().unwrap().join("redis.sock"));
         assert_eq!(mode(&directory), 0o700);
-        assert!(socket.url().expose_secret().ends_with("/a%2C%20b%25c/redis/redis.sock"));
-        let address = RedisAddress::parse(&socket.url()).unwrap();
+        let url = Endpoint::Socket(socket.path).url();
+        assert!(url.ends_with("/a%2C%20b%25c/redis/redis.sock"), "{url}");
+        let address = RedisAddress::parse(&url.into()).unwrap();
         assert!(address.socket().unwrap().ends_with("a, b%c/redis/redis.sock"));
     }
 

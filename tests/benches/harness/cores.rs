@@ -28,18 +28,23 @@ impl Cores {
 
     /// `program` as a command that runs at `place`.
     pub(crate) fn command(&self, place: Place, program: &str) -> Command {
+        let mut words = self.wrapper(place);
+        words.push(program.to_owned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        command
+    }
+
+    /// What stands before a command that runs at `place`.
+    pub(crate) fn wrapper(&self, place: Place) -> Vec<String> {
         let list = match place {
+            _ if !self.pinned => return Vec::new(),
             Place::Redis => "0".to_owned(),
             Place::Worker => "1".to_owned(),
             Place::Anywhere if self.count > 2 => format!("1-{}", self.count - 1),
-            Place::Anywhere => return Command::new(program),
+            Place::Anywhere => return Vec::new(),
         };
-        if !self.pinned {
-            return Command::new(program);
-        }
-        let mut command = Command::new("taskset");
-        command.args(["-c", &list, program]);
-        command
+        vec!["taskset".to_owned(), "-c".to_owned(), list]
     }
 
     pub(crate) fn describe(&self) -> &'static str {

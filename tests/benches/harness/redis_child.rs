@@ -1,15 +1,18 @@
 //! A `redis-server` for one run.
 
-use std::io::Write as _;
 use std::net::TcpListener;
-use std::process::{Child, ChildStdin, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use redis::aio::MultiplexedConnection;
+use anyhow::{Context as _, Result};
+use jobs::redis::{
+    Cmd, Endpoint, FromRedisValue, RedisAddress, RedisClient, Resend, ServerCommand, ServerProcess, cmd,
+};
 use tempfile::TempDir;
 
 use super::cores::{Cores, Place};
+
+/// How long the server, which is as busy as it can be, may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(600);
 
 /// The persistence of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,15 +31,10 @@ impl Persistence {
     }
 }
 
-/// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and
-/// stops it.
-const KEEPER: &str = r#""$@" >/dev/null & server=$!; read -r _; kill $server; wait"#;
-
 pub(crate) struct RedisChild {
     pub(crate) port: u16,
-    keeper: Child,
-    pipe: Option<ChildStdin>,
-    connection: MultiplexedConnection,
+    client: RedisClient,
+    process: Option<ServerProcess>,
     _directory: TempDir,
 }
 
@@ -44,45 +42,40 @@ impl RedisChild {
     pub(crate) async fn start(cores: &Cores, persistence: Persistence) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let directory = tempfile::tempdir()?;
-        let server = cores.command(Place::Redis, "redis-server");
         let append = if persistence == Persistence::Off { "no" } else { "yes" };
-        let mut keeper = std::process::Command::new("sh")
-            .args(["-c", KEEPER, "sh"])
-            .arg(server.get_program())
-            .args(server.get_args())
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", append])
-            .args(["--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0"])
-            .args([
-                "--maxmemory-policy",
-                "noeviction",
-                "--latency-tracking-info-percentiles",
-                "50 99 100",
-                "--dir",
-            ])
-            .arg(directory.path())
-            .stdin(Stdio::piped())
-            .spawn()
-            .context("cannot start sh")?;
-        let pipe = keeper.stdin.take();
-        let connection = connect(port).await?;
-        Ok(Self { port, keeper, pipe, connection, _directory: directory })
+        let options = [
+            ["--appendonly", append],
+            ["--appendfsync", "everysec"],
+            ["--auto-aof-rewrite-percentage", "0"],
+            ["--latency-tracking-info-percentiles", "50 99 100"],
+        ];
+        let command = ServerCommand {
+            endpoint: Endpoint::Port(port),
+            directory: directory.path().to_owned(),
+            log: directory.path().join("redis.log"),
+            options: options.concat().into_iter().map(str::to_owned).collect(),
+            wrapper: cores.wrapper(Place::Redis),
+        };
+        let process = command.start_async().await?;
+        let client = RedisClient::new(&RedisAddress::parse(&command.endpoint.url().into())?, ANSWER_LIMIT)?;
+        Ok(Self { port, client, process: Some(process), _directory: directory })
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        Endpoint::Port(self.port).url()
     }
 
-    pub(crate) fn connection(&self) -> MultiplexedConnection {
-        self.connection.clone()
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
+        Ok(self.client.query("", command, Resend::Safe).await?)
     }
 
     pub(crate) async fn reset_statistics(&self) -> Result<()> {
-        Ok(redis::cmd("CONFIG").arg("RESETSTAT").query_async(&mut self.connection()).await?)
+        self.ask(cmd("CONFIG").arg("RESETSTAT")).await
     }
 
     /// One section of `INFO` as text.
     pub(crate) async fn info(&self, section: &str) -> Result<String> {
-        Ok(redis::cmd("INFO").arg(section).query_async(&mut self.connection()).await?)
+        self.ask(cmd("INFO").arg(section)).await
     }
 
     /// The value of `field` in one section of `INFO`.
@@ -102,7 +95,7 @@ impl RedisChild {
     pub(crate) async fn jobs_left(&self) -> Result<u64> {
         let mut left = 0;
         for key in self.record_keys().await? {
-            left += redis::cmd("HLEN").arg(key).query_async::<u64>(&mut self.connection()).await?;
+            left += self.ask::<u64>(cmd("HLEN").arg(key)).await?;
         }
         Ok(left)
     }
@@ -111,7 +104,7 @@ impl RedisChild {
     pub(crate) async fn job_ids(&self) -> Result<Vec<u128>> {
         let mut ids = Vec::new();
         for key in self.record_keys().await? {
-            let found: Vec<String> = redis::cmd("HKEYS").arg(key).query_async(&mut self.connection()).await?;
+            let found: Vec<String> = self.ask(cmd("HKEYS").arg(key)).await?;
             for id in found {
                 ids.push(uuid::Uuid::parse_str(&id)?.as_u128());
             }
@@ -121,7 +114,7 @@ impl RedisChild {
 
     /// The hash of records of each shard.
     async fn record_keys(&self) -> Result<Vec<String>> {
-        Ok(redis::cmd("KEYS").arg("tenantry:{q.*}:e").query_async(&mut self.connection()).await?)
+        self.ask(cmd("KEYS").arg("tenantry:{q.*}:e")).await
     }
 
     /// Bytes that the server's data takes up.
@@ -130,26 +123,10 @@ impl RedisChild {
     }
 }
 
-async fn connect(port: u16) -> Result<MultiplexedConnection> {
-    let config = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
-    let patience = Instant::now() + Duration::from_secs(10);
-    loop {
-        match client.get_multiplexed_async_connection_with_config(&config).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) if Instant::now() > patience => {
-                bail!("redis-server does not answer (is it installed?): {error}")
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    }
-}
-
 impl Drop for RedisChild {
     fn drop(&mut self) {
-        if let Some(mut pipe) = self.pipe.take() {
-            pipe.write_all(b"\n").ok();
+        if let Some(process) = self.process.take() {
+            process.end();
         }
-        self.keeper.wait().ok();
     }
 }

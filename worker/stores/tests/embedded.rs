@@ -1,8 +1,6 @@
 //! Embedded stores beyond the conformance suite: several processes on one directory, and its permissions.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
-mod redis_server;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,8 +9,8 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use jobs::DocumentId;
 use jobs::clock::{Clock as _, SystemClock};
+use jobs::queue::RedisServer;
 use jobs::tenant::{KbId, TenantContext, TenantId, TenantStatus};
-use redis_server::RedisServer;
 use stores::model::{Acceptance, Accepted, Mention, MentionKind, NewTenant, ParsedDocument, WorkspaceId};
 use stores::{Backends, InvalidStores, Opened, StoresConfig};
 
@@ -24,7 +22,7 @@ fn config(directory: &Path, redis: &RedisServer) -> StoresConfig {
         backends: Backends::Embedded,
         blobs_url: None,
         data_dir: directory.join("data"),
-        redis_url: redis.url(),
+        redis_url: redis.url().into(),
     }
 }
 
@@ -70,7 +68,7 @@ async fn news_arrive(here: &Opened, there: &Opened, context: &TenantContext) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn other_processes_hear_of_a_change_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let here = open(directory.path(), &redis).await;
     let there = open(directory.path(), &redis).await;
     let context = tenant(&here, "acme").await;
@@ -87,7 +85,7 @@ async fn other_processes_hear_of_a_change_at_once() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !news_arrive(&here, &there, &context).await {
         assert!(Instant::now() < deadline, "no news since redis is back");
@@ -98,7 +96,7 @@ async fn other_processes_hear_of_a_change_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_tasks_of_two_processes_write_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let (one, two) = tokio::join!(open(directory.path(), &redis), open(directory.path(), &redis));
     let context = tenant(&one, "acme").await;
     let now = SystemClock.now();
@@ -128,7 +126,7 @@ async fn many_tasks_of_two_processes_write_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn more_tenants_than_open_files_are_served() {
     let directory = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let opened = open(directory.path(), &redis).await;
     let (kb, document) = (KbId::first(), DocumentId::of_name("a.md"));
     let text = |n: u32| ParsedDocument { revision: 1, title: None, text: format!("of tenant {n}") };
@@ -146,7 +144,7 @@ async fn more_tenants_than_open_files_are_served() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_else_may_look_into_the_data_directory() {
     let directory = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let opened = open(directory.path(), &redis).await;
     let context = tenant(&opened, "acme").await;
     let blobs = opened.stores.scoped(&context).blobs();
@@ -173,7 +171,7 @@ async fn nobody_else_may_look_into_the_data_directory() {
 #[tokio::test]
 async fn a_setting_that_does_not_work_is_named() {
     let directory = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let failing = async |config: &StoresConfig| match stores::open(config, Arc::new(SystemClock))
         .await
         .map(drop)
@@ -222,7 +220,7 @@ async fn what_a_deleted_tenant_kept_leaves_the_files_of_our_own_redis() {
     let directory = tempfile::tempdir().unwrap();
     let files = directory.path().join("data/redis");
     std::fs::create_dir_all(&files).unwrap();
-    let redis = RedisServer::start(&files);
+    let redis = RedisServer::in_directory(&files).unwrap();
     let opened = open(directory.path(), &redis).await;
     let context = tenant(&opened, "acme").await;
     let cache = opened.stores.scoped(&context).cache();

@@ -1,16 +1,14 @@
 //! The catalog's file itself, past the ports.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
-mod redis_server;
-
 use std::path::Path;
 use std::sync::Arc;
 
 use chrono::DateTime;
 use jobs::JobId;
 use jobs::clock::{Clock as _, SystemClock};
+use jobs::queue::RedisServer;
 use jobs::tenant::{Actor, Permissions, Role, TenantContext};
-use redis_server::RedisServer;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use stores::model::{Acceptance, AuditEntry, NewTenant, Standing};
@@ -22,7 +20,7 @@ async fn open(directory: &Path, redis: &RedisServer) -> (Opened, SqlitePool) {
         backends: Backends::Embedded,
         blobs_url: None,
         data_dir: data_dir.clone(),
-        redis_url: redis.url(),
+        redis_url: redis.url().into(),
     };
     let opened = stores::open(&config, Arc::new(SystemClock)).await.unwrap();
     let file = SqliteConnectOptions::new().filename(data_dir.join("catalog.db"));
@@ -32,7 +30,7 @@ async fn open(directory: &Path, redis: &RedisServer) -> (Opened, SqlitePool) {
 #[tokio::test]
 async fn every_table_begins_its_key_with_the_tenant() {
     let directory = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let (_opened, file) = open(directory.path(), &redis).await;
     let tables: Vec<String> = sqlx::query_scalar(
         // Accounts belong to no tenant, nor do the flow settings of queues and what the operator did.
@@ -90,7 +88,7 @@ fn every_statement_of_a_tenants_catalog_names_the_tenant() {
 #[tokio::test]
 async fn a_removed_member_may_nothing_whatever_the_token_says() {
     let directory = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let (opened, file) = open(directory.path(), &redis).await;
     let context = TenantContext::for_tests("acme");
     let acceptance = Acceptance {
@@ -146,7 +144,7 @@ async fn catalog_of(version: u32, directory: &Path) -> SqlitePool {
 #[tokio::test]
 async fn a_bare_name_becomes_its_account_or_stays_with_tokens() {
     let directory = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let old = catalog_of(13, directory.path()).await;
     let rows = "INSERT INTO tenants (tenant_id, name, plan, status, created_at_us)
                     VALUES ('acme', 'Acme', 'free', 'active', 0), ('twin', 'Twin', 'free', 'active', 0);
@@ -240,7 +238,7 @@ const ROWS_BEFORE: &str = "
 async fn what_was_written_before_is_read_now() {
     for version in [13, 18] {
         let directory = tempfile::tempdir().unwrap();
-        let redis = RedisServer::start(directory.path());
+        let redis = RedisServer::in_directory(directory.path()).unwrap();
         let old = catalog_of(version, directory.path()).await;
         sqlx::raw_sql(ROWS_BEFORE).execute(&old).await.unwrap();
         old.close().await;

@@ -1,4 +1,4 @@
-//! Reaching Redis: one server, or a cluster.
+//! Reaching Redis, one server or a cluster; and starting a server on this machine (feature `redis-server`).
 //!
 //! The driver's connections are named here and nowhere else: programs give their commands to a [`RedisClient`].
 
@@ -6,6 +6,10 @@ mod address;
 mod client;
 mod cluster;
 mod connection;
+#[cfg(feature = "redis-server")]
+mod endpoint;
+#[cfg(feature = "redis-server")]
+mod server_process;
 mod slots;
 mod subscription;
 
@@ -16,6 +20,10 @@ pub use ::redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value, cmd};
 pub use address::RedisAddress;
 pub use client::{Master, RedisClient};
 pub use connection::Resend;
+#[cfg(feature = "redis-server")]
+pub use endpoint::Endpoint;
+#[cfg(feature = "redis-server")]
+pub use server_process::{ServerCommand, ServerError, ServerProcess};
 pub use subscription::{Subscription, SubscriptionEvent};
 
 pub(crate) use slots::slot_of;

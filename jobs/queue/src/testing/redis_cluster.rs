@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::redis_server::RedisServer;
+use crate::redis::{FromRedisValue, Value};
 
 /// Number of masters; each has one replica.
 const MASTERS: usize = 3;
@@ -83,13 +84,8 @@ impl RedisCluster {
     ///
     /// # Errors
     /// When it is not there, or answers with an error.
-    pub fn ask<T: ::redis::FromRedisValue>(&self, index: usize, command: &[&str]) -> Result<T> {
-        let patience = Duration::from_secs(5);
-        let client = ::redis::Client::open(self.node_url(index))?;
-        let mut connection = client.get_connection_with_timeout(patience)?;
-        connection.set_read_timeout(Some(patience))?;
-        let mut call = ::redis::cmd(command[0]);
-        Ok(call.arg(&command[1..]).query(&mut connection)?)
+    pub fn ask<T: FromRedisValue>(&self, index: usize, command: &[&str]) -> Result<T> {
+        Ok(self.nodes[index].endpoint().ask(command)?)
     }
 
     /// The node that is the master of `key`, according to most of the live nodes.
@@ -99,11 +95,11 @@ impl RedisCluster {
     pub fn master_of(&self, key: &str) -> Result<usize> {
         for asked in 0..self.nodes.len() {
             let Ok(slot) = self.ask::<u16>(asked, &["CLUSTER", "KEYSLOT", key]) else { continue };
-            let ranges: Vec<::redis::Value> = self.ask(asked, &["CLUSTER", "SLOTS"])?;
+            let ranges: Vec<Value> = self.ask(asked, &["CLUSTER", "SLOTS"])?;
             for range in ranges {
-                let (first, last, master): (u16, u16, ::redis::Value) = first_three(range)?;
+                let (first, last, master): (u16, u16, Value) = first_three(range)?;
                 if (first..=last).contains(&slot) {
-                    let (_host, port, _id): (String, u16, ::redis::Value) = first_three(master)?;
+                    let (_host, port, _id): (String, u16, Value) = first_three(master)?;
                     let at = (0..self.nodes.len()).find(|&index| self.port(index) == port.to_string());
                     return at.context("the master is none of ours");
                 }
@@ -198,13 +194,13 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
 }
 
-fn first_three<A, B, C>(value: ::redis::Value) -> Result<(A, B, C)>
+fn first_three<A, B, C>(value: Value) -> Result<(A, B, C)>
 where
-    A: ::redis::FromRedisValue,
-    B: ::redis::FromRedisValue,
-    C: ::redis::FromRedisValue,
+    A: FromRedisValue,
+    B: FromRedisValue,
+    C: FromRedisValue,
 {
-    let ::redis::Value::Array(mut parts) = value else { bail!("not a list") };
+    let Value::Array(mut parts) = value else { bail!("not a list") };
     parts.truncate(3);
-    Ok(::redis::from_redis_value(::redis::Value::Array(parts))?)
+    Ok(FromRedisValue::from_redis_value(Value::Array(parts))?)
 }

@@ -1,57 +1,65 @@
 //! A `redis-server` of our own: from `REDIS_URL`, or started as a child process.
 
-use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-/// Starts the server, waits until our end of the pipe closes, which it does even when we are killed, and
-/// stops it.
-const KEEPER: &str = r#"redis-server "$@" >/dev/null & server=$!; read -r _; kill $server 2>/dev/null; wait"#;
+use crate::redis::{Endpoint, ServerCommand, ServerProcess};
 
-/// A server with its own port and data directory that ends with this value, or with this process.
+/// A server with its own data directory that ends with this value, or with this process.
 #[derive(Debug)]
 pub struct RedisServer {
-    port: u16,
-    directory: TempDir,
-    options: Vec<String>,
-    running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    keeper: Child,
-    /// Closing it stops the server.
-    pipe: ChildStdin,
+    command: ServerCommand,
+    running: Option<ServerProcess>,
+    _directory: Option<TempDir>,
 }
 
 impl RedisServer {
-    /// Starts a server that forgets nothing at a restart. `options` are added to its command line.
+    /// Starts a server on a port, which forgets nothing at a restart. `options` are added to its command line.
     ///
     /// # Errors
     /// When `redis-server` is not installed or does not answer.
     pub fn start(options: &[&str]) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let options = options.iter().map(ToString::to_string).collect();
-        let mut server = Self { port, directory: tempfile::tempdir()?, options, running: None };
-        server.resume()?;
-        Ok(server)
+        let directory = tempfile::tempdir()?;
+        let command = command(Endpoint::Port(port), directory.path().to_owned(), options);
+        let running = Some(command.start()?);
+        Ok(Self { command, running, _directory: Some(directory) })
     }
 
-    /// The address that it listens on.
+    /// Starts a server on a socket, with its data in `directory`, which must be there.
+    ///
+    /// # Errors
+    /// As [`RedisServer::start`].
+    pub fn in_directory(directory: &Path) -> Result<Self> {
+        let socket = Endpoint::Socket(directory.join("redis.sock"));
+        let command = command(socket, directory.to_owned(), &[]);
+        let running = Some(command.start()?);
+        Ok(Self { command, running, _directory: None })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.command.endpoint
+    }
+
+    /// The port that it listens on; 0 for a server on a socket.
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self.port
+        match self.command.endpoint {
+            Endpoint::Port(port) => port,
+            Endpoint::Socket(_) => 0,
+        }
     }
 
     /// The URL to connect to.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        self.command.endpoint.url()
     }
 
     /// Starts the server again after [`RedisServer::stop`], with its data.
@@ -59,52 +67,31 @@ impl RedisServer {
     /// # Errors
     /// When it does not answer within 30 s.
     pub fn resume(&mut self) -> Result<()> {
-        let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            KEEPER,
-            "sh",
-            "--port",
-            &self.port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-        ]);
-        command.args(["--appendonly", "yes", "--appendfsync", "always", "--dir"]).arg(self.directory.path());
-        command.args(["--maxmemory-policy", "noeviction"]).args(&self.options);
-        let mut keeper = command.stdin(Stdio::piped()).spawn().context("cannot start sh")?;
-        let pipe = keeper.stdin.take().context("the pipe was asked for")?;
-        self.running = Some(Running { keeper, pipe });
-        self.wait_until(true)
+        self.running = Some(self.command.start()?);
+        Ok(())
     }
 
     /// Stops the server and keeps its data.
     ///
     /// # Errors
-    /// When it still answers after 30 s.
+    /// When it still listens after its end.
     pub fn stop(&mut self) -> Result<()> {
-        if let Some(mut running) = self.running.take() {
-            running.pipe.write_all(b"\n").ok();
-            drop(running.pipe);
-            running.keeper.wait()?;
+        if let Some(running) = self.running.take() {
+            running.end();
         }
-        self.wait_until(false)
-    }
-
-    fn wait_until(&self, answering: bool) -> Result<()> {
-        let patience = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() != answering {
-            if Instant::now() > patience {
-                bail!(
-                    "redis-server on port {} is {}answering (is it installed?)",
-                    self.port,
-                    if answering { "not " } else { "still " }
-                );
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        ensure!(!self.command.endpoint.is_listening(), "a server still listens at {}", self.url());
         Ok(())
+    }
+}
+
+fn command(endpoint: Endpoint, directory: PathBuf, options: &[&str]) -> ServerCommand {
+    let lasting = ["--appendonly", "yes", "--appendfsync", "always"];
+    ServerCommand {
+        endpoint,
+        log: directory.join("redis.log"),
+        directory,
+        options: lasting.iter().chain(options).map(ToString::to_string).collect(),
+        wrapper: Vec::new(),
     }
 }
 
