@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod answer;
 pub mod auth;
 pub mod authority;
+mod bookkeeping;
 pub mod config;
 pub mod connections;
 pub mod documents;

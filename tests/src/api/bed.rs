@@ -57,6 +57,7 @@ pub struct Api {
     /// Its clock, which only the test moves.
     pub clock: ManualClock,
     client: Client,
+    state: ApiState,
     // Dropping it ends the server.
     serving: Option<DropGuard>,
     data: tempfile::TempDir,
@@ -110,9 +111,10 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, state.expect("the secrets can be used"), stop.clone()));
+        let state = state.expect("the secrets can be used");
+        tokio::spawn(serve(listener, state.clone(), stop.clone()));
         let client = Client::builder().build().expect("a client");
-        Self { url, opened, queue, clock, client, serving: Some(stop.drop_guard()), data }
+        Self { url, opened, queue, clock, client, state, serving: Some(stop.drop_guard()), data }
     }
 
     /// Its data directory.
@@ -159,11 +161,12 @@ impl Api {
         tenant
     }
 
-    /// The jobs in the outbox, of whichever tenant.
+    /// The jobs in the outbox, of whichever tenant, after the API has written down which of them the queue has.
     ///
     /// # Panics
     /// When the catalog does not answer.
     pub async fn outbox_len(&self) -> usize {
+        self.state.write_bookkeeping().await;
         let due =
             self.opened.outbox.outbox_due(Self::start_time() + chrono::Days::new(1), Duration::ZERO, 1_000);
         due.await.expect("the catalog answers").len()

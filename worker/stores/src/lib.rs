@@ -35,7 +35,9 @@ mod scoped;
 mod self_test;
 
 pub use blobs::{Leftovers, Swept};
-pub use catalog::{Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay};
+pub use catalog::{
+    Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay, TRIPS,
+};
 pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};
 pub use error::StoreError;

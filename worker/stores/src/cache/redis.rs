@@ -19,7 +19,6 @@ use secrecy::SecretString;
 use crate::config::InvalidStores;
 use crate::deadline::{BULK, CALL, within};
 use crate::error::{FaultKind, StoreError};
-use crate::model::{RateTaken, RateWindow};
 use crate::ports::{Cache, StoreResult};
 use crate::scoped::Scope;
 
@@ -111,10 +110,6 @@ async fn cluster(nodes: &[ConnectionInfo]) -> RedisResult<Commands> {
 /// Redis refuses a time to live that overflows its clock.
 const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// Sent with EVAL, which Redis compiles once: after a restart of the server no second round trip is needed, as
-/// EVALSHA would need it.
-const RATE: &str = include_str!("rate.lua");
-
 /// The caches of all tenants.
 pub(crate) struct RedisCache {
     redis: Commands,
@@ -178,14 +173,6 @@ impl Cache for TenantCache {
         let mut command = redis::cmd("UNLINK");
         command.arg(self.key(key));
         self.run("cache.delete", &command).await
-    }
-
-    async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken> {
-        let RateWindow { limit, window_s, now_s } = window;
-        let mut command = redis::cmd("EVAL");
-        command.arg(RATE).arg(1).arg(self.key(key)).arg(limit).arg(window_s).arg(now_s).arg(more);
-        let (taken, used, frees_in_s) = self.run("cache.rate_take", &command).await?;
-        Ok(RateTaken { taken, used, frees_in_s })
     }
 
     async fn clear(&self) -> StoreResult<()> {
