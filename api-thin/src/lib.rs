@@ -6,6 +6,7 @@ pub mod answer;
 mod audit;
 pub mod auth;
 pub mod authority;
+mod bookkeeping;
 pub mod config;
 pub mod connections;
 pub mod documents;

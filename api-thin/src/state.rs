@@ -13,11 +13,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Accounts, AccountsParts};
 use crate::auth::{Authenticator, KeyDerivation, KeyUsage, OwnTokens, SecretHash, Sessions, Tokens};
+use crate::bookkeeping::Bookkeeper;
 use crate::config::{ApiConfig, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
 use crate::connections::Connections;
 use crate::documents::UploadBudget;
 use crate::problem::Problem;
-use crate::rate_limit::RequestQuotas;
+use crate::rate_limit::RequestRate;
 
 /// What the API works with. Built by the caller: the `api-thin` binary, `tenantry dev`, or a test.
 pub struct ApiParts {
@@ -53,7 +54,8 @@ struct Inner {
     request_limits: RequestLimits,
     plans: Plans,
     budget: UploadBudget,
-    request_quotas: RequestQuotas,
+    request_rate: RequestRate,
+    bookkeeper: Bookkeeper,
     resolution: Resolution,
     connections: Arc<Connections>,
     audits: TaskTracker,
@@ -107,7 +109,8 @@ impl ApiState {
             request_limits,
             plans,
             budget,
-            request_quotas: RequestQuotas::default(),
+            request_rate: RequestRate::default(),
+            bookkeeper: Bookkeeper::default(),
             resolution,
             connections: Arc::new(connections),
             audits: TaskTracker::new(),
@@ -173,8 +176,18 @@ impl ApiState {
         Ok(self.plans().limits(&own.plan, &own.limits))
     }
 
-    pub(crate) fn request_quotas(&self) -> &RequestQuotas {
-        &self.0.request_quotas
+    pub(crate) fn request_rate(&self) -> &RequestRate {
+        &self.0.request_rate
+    }
+
+    pub(crate) fn bookkeeper(&self) -> &Bookkeeper {
+        &self.0.bookkeeper
+    }
+
+    /// Writes what requests have left to be written: counted calls, used API keys, delivered jobs.
+    /// [`serve`](crate::serve) does it every second, and at its end.
+    pub async fn write_bookkeeping(&self) {
+        self.bookkeeper().write_all(None).await;
     }
 
     pub(crate) fn connections(&self) -> Arc<Connections> {

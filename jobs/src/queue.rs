@@ -13,9 +13,9 @@ pub use fair_queue::testing::{MemoryQueue, RedisServer, run_for_tests};
 pub use fair_queue::{
     CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Explanation, FetchRequest, Fetched, Finish,
     FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane, LaneStatus,
-    LimitReached, ListCursor, OnFailure, OpenGroup, PushOutcome, QueueConfig, QueueError, QueueStats, Reason,
-    Redriven, ReshardError, Resharded, StopReport, TenantShare, UniqueConflict, Verdict, WaitsFor,
-    WorkerObserver, WorkerOptions, WorkerQueue, reshard,
+    LimitReached, ListCursor, OnFailure, OpenGroup, PushOutcome, QueueConfig, QueueError, QueueStats,
+    RateTaken, RateWindow, Reason, Redriven, ReshardError, Resharded, RoomLeft, StopReport, TenantShare,
+    UniqueConflict, Verdict, WaitsFor, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
 };
 use fair_queue::{KeptRecord, NewJob, OpenJob, PartitionId, Priority, RetryRule, Select, Wording};
 use secrecy::SecretString;

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use stores::TenantStores;
 use stores::model::{Acceptance, Accepted, Document, DocumentStatus, GraphCounts, NewDocument};
 use tests::bed::Snapshot;
+use tests::holdings::last_revision;
 use tests::texts;
 use worker::TestBench;
 use worker::layer::{JobRequest, Next, from_fn};
@@ -89,8 +90,7 @@ impl Site {
     async fn upload(&self, tenant: &TenantContext, text: String) {
         let (stores, kb, id) = (self.stores(tenant), KbId::first(), DocumentId::of_name(NAME));
         let now = self.bench.clock().now();
-        let (revision, job_id) =
-            (stores.catalog().document_revision(&kb, &id).await.unwrap() + 1, JobId::generate(now));
+        let (revision, job_id) = (last_revision(&stores, &kb, &id).await + 1, JobId::generate(now));
         let new = NewDocument {
             id: id.clone(),
             name: NAME.to_owned(),

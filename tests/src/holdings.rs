@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use jobs::DocumentId;
+use jobs::plan::Limits;
 use jobs::queue::Queue;
-use jobs::tenant::TenantContext;
-use stores::model::Kb;
+use jobs::tenant::{KbId, TenantContext};
+use stores::model::{Kb, UploadQuestion};
 use stores::{Stores, TenantStores};
 
 /// Everything that there is of a tenant, as text, with all times and random ids: two are equal when nothing
@@ -69,9 +70,20 @@ pub(crate) async fn rows(stores: &TenantStores) -> Vec<String> {
     lines
 }
 
+/// The revision on which the next upload of a document builds.
+///
+/// # Panics
+/// When the catalog does not answer.
+pub async fn last_revision(stores: &TenantStores, kb: &KbId, id: &DocumentId) -> u64 {
+    let documents = std::slice::from_ref(id);
+    let asked = UploadQuestion { kb, documents, key: None, limits: &Limits::default() };
+    let view = stores.catalog().upload_view(&asked, DateTime::UNIX_EPOCH).await.unwrap();
+    view.documents[0].revision
+}
+
 async fn document(stores: &TenantStores, kb: &Kb, id: &DocumentId) -> String {
-    let (catalog, texts) = (stores.catalog(), stores.documents());
-    let revision = catalog.document_revision(&kb.id, id).await.unwrap();
+    let texts = stores.documents();
+    let revision = last_revision(stores, &kb.id, id).await;
     let mut extractions = Vec::new();
     for revision in 0..=revision {
         extractions.push(texts.extractions(&kb.id, id, revision, 0..u32::MAX).await.unwrap());

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::periodic::Pace;
 
-/// Younger rows are left to the request that wrote them, which pushes them itself.
-const AGE: Duration = Duration::from_secs(2);
+/// Younger rows are left to the process that wrote them: it pushes them itself, and removes them a second later.
+const AGE: Duration = Duration::from_secs(5);
 /// How many rows are read at a time.
 const BATCH: u32 = 100;
 

@@ -15,6 +15,7 @@ use stores::model::{Acceptance, Accepted, Idempotency, Replay};
 
 use crate::answer::Answer;
 use crate::problem::{Code, Problem};
+use crate::rate_limit::KnownRoom;
 use crate::state::ApiState;
 
 /// The `Idempotency-Key` of a request, if it has one.
@@ -116,7 +117,8 @@ impl Submission<'_> {
         })
     }
 
-    fn again<T, const STATUS: u16>(&self, replay: Replay) -> Result<Answer<T, STATUS>, Problem> {
+    /// The stored answer `replay`, if it is one to this request.
+    pub(crate) fn again<T, const STATUS: u16>(&self, replay: Replay) -> Result<Answer<T, STATUS>, Problem> {
         if replay.fingerprint == self.fingerprint.as_str() {
             return Ok(Answer::again(Replay { body: self.names.restored(replay.body), ..replay }));
         }
@@ -155,8 +157,8 @@ impl Fingerprint {
 /// the outbox.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Pushes accepted jobs to the queue and deletes them from the outbox. Never fails: what cannot be pushed stays in the
-/// outbox, from where the relay delivers it.
+/// Pushes accepted jobs to the queue. Never fails: what cannot be pushed stays in the outbox, from where the relay
+/// delivers it.
 pub(crate) async fn deliver(app: &ApiState, stores: &TenantStores, jobs: Vec<StampedJob>) {
     let (app, stores) = (app.clone(), stores.clone());
     // A task of its own: a client that hangs up shall not stop the delivery halfway.
@@ -167,32 +169,35 @@ pub(crate) async fn deliver(app: &ApiState, stores: &TenantStores, jobs: Vec<Sta
 }
 
 async fn push(app: &ApiState, stores: &TenantStores, jobs: &[StampedJob]) {
-    let ids: Vec<JobId> = jobs.iter().map(StampedJob::id).collect();
+    let Some(tenant) = jobs.first().map(StampedJob::tenant_id) else { return };
     if let Err(error) = app.queue().push_accepted(jobs).await {
         tracing::warn!(
-            jobs = ids.len(),
+            jobs = jobs.len(),
             error = report(&error),
             "the queue is away: the outbox keeps the jobs"
         );
         return;
     }
-    if let Err(error) = stores.catalog().outbox_delete(&ids).await {
-        tracing::warn!(
-            error = report(&error),
-            "delivered jobs stay in the outbox: the relay will find them known"
-        );
-    }
+    let ids: Vec<JobId> = jobs.iter().map(StampedJob::id).collect();
+    app.bookkeeper().delivered(stores, tenant, &ids, app.clock().now());
 }
 
 /// How long an answer waits for the queue to say whether there is room.
 const LIMITS_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Refuses jobs for which their tenant has no room in the queue, before anything is written. When the queue does not
-/// answer, nothing is refused: the accepted jobs are delivered later.
+/// Refuses jobs for which their tenant has no room in the queue, before anything is written. Where room is `known` the
+/// queue is not asked again. When the queue does not answer, nothing is refused: the accepted jobs are delivered later.
 ///
 /// # Errors
 /// When a limit is reached.
-pub(crate) async fn ensure_room(app: &ApiState, jobs: &[StampedJob]) -> Result<(), Problem> {
+pub(crate) async fn ensure_room(
+    app: &ApiState,
+    known: Option<&KnownRoom>,
+    jobs: &[StampedJob],
+) -> Result<(), Problem> {
+    if let Some(checked) = known.and_then(|known| known.check(jobs)) {
+        return checked.map_err(Problem::from);
+    }
     match tokio::time::timeout(LIMITS_PATIENCE, app.queue().room_for(jobs)).await {
         Ok(Err(QueueError::LimitReached(limits))) if !limits.is_empty() => {
             Err(Problem::from(QueueError::LimitReached(limits)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-use jobs::plan::Limits as TenantLimits;
+use jobs::plan::{Limits as TenantLimits, Quota};
 use jobs::tenant::{
     Actor, Identity, KbId, Permission, Permissions, TenantContext, TenantId, TenantRecord, TenantStatus,
 };
@@ -17,6 +17,7 @@ use crate::auth::{AuthError, Member, Presented, Principal, SuperAdmin, Unreadabl
 use crate::authority::{OPERATOR_PERMISSIONS, member_context, operator_context};
 use crate::connections::OpenRequest;
 use crate::problem::{Code, Problem};
+use crate::rate_limit::KnownRoom;
 use crate::state::ApiState;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -32,6 +33,17 @@ pub(super) struct Authorization {
     pub(super) is_operator: bool,
     /// The tenant's limits; `None` for the operator, whose requests are not counted.
     pub(super) limits: Option<TenantLimits>,
+    /// The room in the queue that the route's jobs wait in, if it was asked with the rate.
+    pub(super) room: Option<KnownRoom>,
+}
+
+/// What a route demands of its caller, and what is asked about its jobs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Demand {
+    /// `None`: every member of the tenant, and the operator.
+    pub(super) permission: Option<Permission>,
+    /// The queue of its jobs.
+    pub(super) queue: Option<&'static str>,
 }
 
 /// Checks the credentials of a request. Where they are good its connection stays open, and its body may be larger.
@@ -79,22 +91,22 @@ fn anonymous(app: &ApiState) -> Option<Principal> {
     Some(Principal::Member(Member::anonymous(tenant)))
 }
 
-/// Authorizes a caller for `required`: the authenticated principal, and the tenant that the request names.
+/// Authorizes a caller for a route: the authenticated principal, and the tenant that the request names.
 pub(super) async fn authorize(
     parts: &mut Parts,
     app: &ApiState,
     (principal, tenant): (Principal, Option<String>),
-    required: Option<Permission>,
+    demand: Demand,
 ) -> Result<Authorization, Problem> {
-    let kb = named_kb(parts).await?;
+    let (kb, required) = (named_kb(parts).await?, demand.permission);
     let is_operator = principal.is_operator();
     let authorization = match principal {
-        Principal::Member(member) => authorize_member(parts, app, member, (tenant, kb), required).await,
+        Principal::Member(member) => authorize_member(parts, app, member, (tenant, kb), demand).await,
         Principal::SuperAdmin(SuperAdmin { member: Some(member), .. })
             if tenant.as_ref().is_none_or(|named| named == member.tenant.as_str()) =>
         {
             let own = member.tenant.clone();
-            match authorize_member(parts, app, member, (tenant, kb), required).await {
+            match authorize_member(parts, app, member, (tenant, kb), demand).await {
                 // Only the operator can resume a suspended tenant, so a super-admin must still see it.
                 Err(problem) if problem.code() == Code::TenantSuspended => {
                     authorize_operator(app, Some(own.as_str().to_owned()), required).await
@@ -113,8 +125,9 @@ async fn authorize_member(
     app: &ApiState,
     member: Member,
     (tenant, kb): (Option<String>, Option<String>),
-    required: Option<Permission>,
+    demand: Demand,
 ) -> Result<Authorization, Problem> {
+    let required = demand.permission;
     // 1. The credentials are for the named tenant. Checked before the tenant is read, so that a caller learns nothing
     // about other tenants.
     check_tenant(app, &member, tenant.as_deref())?;
@@ -126,7 +139,7 @@ async fn authorize_member(
     check_open(record.status)?;
     // The request counts, even if a later step refuses it: by now its caller and tenant are known.
     let limits = app.limits_of(&member.tenant).await?;
-    count_request(parts, app, &member, &record, &limits).await?;
+    let room = count_request(parts, app, (&member, &record), &limits, demand.queue).await?;
     // 5. The caller has the required permission.
     let permissions = match required {
         None => {
@@ -149,7 +162,7 @@ async fn authorize_member(
     };
     let context = member_context(&member, record.epoch, kb.as_ref().map(|kb| kb.id.clone()), permissions);
     note_key_use(app, &context);
-    Ok(Authorization { context, kb, only_kb: member.kb, is_operator: false, limits: Some(limits) })
+    Ok(Authorization { context, kb, only_kb: member.kb, is_operator: false, limits: Some(limits), room })
 }
 
 /// Checks that the credentials are for the named tenant. Reads nothing, so that the answer does not tell whether
@@ -201,31 +214,33 @@ async fn check_belongs(app: &ApiState, member: &Member) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Records that an API key is in use, once a minute and beside the request.
+/// Notes that an API key is in use, once a minute.
 fn note_key_use(app: &ApiState, context: &TenantContext) {
-    let (Actor::ApiKey(key), now) = (context.actor(), app.clock().now()) else { return };
-    if !app.key_usage().is_due(context.tenant_id(), key, now) {
+    let (Actor::ApiKey(key), tenant, now) = (context.actor(), context.tenant_id(), app.clock().now()) else {
         return;
+    };
+    if app.key_usage().is_due(tenant, key, now) {
+        app.bookkeeper().key_used(&app.stores().scoped(context), tenant, key.clone(), now);
     }
-    let (catalog, key) = (app.stores().scoped(context).catalog(), key.clone());
-    tokio::spawn(async move {
-        if let Err(error) = catalog.api_key_used(&key, now).await {
-            tracing::warn!(error = jobs::error::report(&error), "the use of an API key was not recorded");
-        }
-    });
 }
 
-/// Counts the request against the tenant's rate and its calls of the month.
+/// Counts the request against the tenant's rate and its calls of the month. With the rate it asks for the room in
+/// `queue`.
 async fn count_request(
     parts: &Parts,
     app: &ApiState,
-    member: &Member,
-    record: &TenantRecord,
+    (member, record): (&Member, &TenantRecord),
     limits: &TenantLimits,
-) -> Result<(), Problem> {
+    queue: Option<&'static str>,
+) -> Result<Option<KnownRoom>, Problem> {
+    let (tenant, now) = (&member.tenant, app.clock().now());
+    let asked = app.request_rate().request(app.queue(), (tenant, limits), queue, &parts.extensions, now);
+    let room = asked.await?;
     let context = member_context(member, record.epoch, None, Permissions::NONE);
-    let (stores, now) = (app.stores().scoped(&context), app.clock().now());
-    app.request_quotas().request(&stores, &member.tenant, limits, &parts.extensions, now).await
+    let (stores, maximum) = (app.stores().scoped(&context), limits.maximum(Quota::ApiCallsPerMonth));
+    let counted = app.bookkeeper().count_call(&stores, tenant, maximum, now).await;
+    counted.map_err(|over| Problem::over_quota(&over, now))?;
+    Ok(room)
 }
 
 /// Authorizes the operator, who is a member of no tenant: sees the state of a tenant and its jobs, and manages it, but
@@ -243,7 +258,7 @@ pub(super) async fn authorize_operator(
     let tenant: TenantId = named.parse().map_err(|_| Problem::not_found())?;
     let record = app.directory().tenant(&tenant).await?.ok_or_else(Problem::not_found)?;
     let context = operator_context(tenant, record.epoch);
-    Ok(Authorization { context, kb: None, only_kb: None, is_operator: true, limits: None })
+    Ok(Authorization { context, kb: None, only_kb: None, is_operator: true, limits: None, room: None })
 }
 
 /// A knowledge base that is being deleted is 404, except for a caller who may delete it: the deletion can be repeated.

@@ -17,11 +17,14 @@ use axum::http::request::Parts;
 use jobs::envelope::{EnqueueOptions, StampedJob};
 use jobs::plan::Limits as TenantLimits;
 use jobs::tenant::{Identity, KbId, Permission, Permissions, TenantContext, TenantId};
+use jobs::types::IngestDocument;
 use jobs::{Job, JobId};
 use stores::TenantStores;
 use stores::model::Kb;
 
-use super::authorize::{Authorization, authorize, authorize_operator, check_tenant, identify, person};
+use super::authorize::{
+    Authorization, Demand, authorize, authorize_operator, check_tenant, identify, person,
+};
 use super::body::Uploader;
 use super::headers::request_trace;
 use super::tenant_name::named_tenant;
@@ -31,6 +34,7 @@ use crate::authority::{RequestTrace, TenantMaker, operator_context, schedule_con
 use crate::config::Switch;
 use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
+use crate::rate_limit::KnownRoom;
 use crate::state::ApiState;
 
 /// The permission that a route demands of its caller, as a type: `Caller<ReadDocuments>`.
@@ -38,16 +42,20 @@ pub trait RequiredPermission: Send + Sync + 'static {
     /// The permission. `None`: every member of the tenant, also while it is provisioned, and the operator.
     /// The operator has `TenantManage` in every tenant.
     const PERMISSION: Option<Permission>;
+    /// The queue of the jobs that such a request causes, where its room is asked with the rate: one call less. `None`
+    /// for all others, which ask when they have made their jobs.
+    const QUEUE: Option<&'static str> = None;
 }
 
 macro_rules! required_permissions {
-    ($($name:ident = $permission:expr;)+) => {$(
+    ($($name:ident = $permission:expr $(, into $queue:expr)?;)+) => {$(
         #[doc = concat!("Demands `", stringify!($permission), "`.")]
         #[derive(Debug, Clone, Copy)]
         pub struct $name;
 
         impl RequiredPermission for $name {
             const PERMISSION: Option<Permission> = $permission;
+            $(const QUEUE: Option<&'static str> = Some($queue);)?
         }
     )+};
 }
@@ -55,7 +63,7 @@ macro_rules! required_permissions {
 required_permissions! {
     AnyMember = None;
     ReadDocuments = Some(Permission::DocumentRead);
-    CreateDocuments = Some(Permission::DocumentCreate);
+    CreateDocuments = Some(Permission::DocumentCreate), into IngestDocument::QUEUE;
     UpdateDocuments = Some(Permission::DocumentUpdate);
     DeleteDocuments = Some(Permission::DocumentDelete);
     CreateKbs = Some(Permission::KbCreate);
@@ -127,6 +135,7 @@ pub struct Caller<P: RequiredPermission, R: Reach = AnyReach> {
     /// Whether they have the operator's permissions, besides those in the tenant.
     pub is_operator: bool,
     limits: Option<TenantLimits>,
+    room: Option<KnownRoom>,
     trace: RequestTrace,
     demands: PhantomData<(P, R)>,
 }
@@ -159,6 +168,11 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
             Some(limits) => Ok(limits.clone()),
             None => app.limits_of(self.tenant()).await,
         }
+    }
+
+    /// The room in the queue of the route's jobs, if it was asked with the tenant's rate.
+    pub(crate) fn known_room(&self) -> Option<&KnownRoom> {
+        self.room.as_ref()
     }
 
     /// Checks that the caller may grant `permissions`: only permissions that the caller has.
@@ -211,15 +225,16 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         who: (Principal, Option<String>),
     ) -> Result<Self, Problem> {
         let actor = who.0.actor();
-        let authorization = authorize(parts, app, who, P::PERMISSION).await?;
-        let Authorization { context, kb, only_kb, is_operator, limits } = authorization;
+        let demand = Demand { permission: P::PERMISSION, queue: P::QUEUE };
+        let authorization = authorize(parts, app, who, demand).await?;
+        let Authorization { context, kb, only_kb, is_operator, limits, room } = authorization;
         let kb = R::check(kb, only_kb.as_ref())?;
         let stores = app.stores().scoped(&context);
         let tenant = (context.tenant_id().clone(), stores.clone());
         AuditSlot::note(&parts.extensions, actor, Some(tenant));
         parts.extensions.insert(Uploader(context.tenant_id().clone()));
         let trace = request_trace(parts);
-        Ok(Self { context, stores, kb, only_kb, is_operator, limits, trace, demands: PhantomData })
+        Ok(Self { context, stores, kb, only_kb, is_operator, limits, room, trace, demands: PhantomData })
     }
 }
 

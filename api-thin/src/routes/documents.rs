@@ -5,13 +5,15 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use jobs::envelope::StampedJob;
+use jobs::plan::Limits;
 use jobs::tenant::TenantId;
 use jobs::types::{DeleteDocument, IngestDocument};
 use jobs::{DocumentId, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{
-    Acceptance, Document, DocumentCounts, DocumentFault, DocumentStatus, Growth, NewDocument,
+    Acceptance, Document, DocumentCounts, DocumentFault, DocumentStatus, Growth, KnownDocument, NewDocument,
+    UploadQuestion, Usage,
 };
 
 use super::parameters::{page_after, page_limit, parameter};
@@ -183,13 +185,18 @@ async fn accept_documents(
     let places = places.map(|(at, upload)| (format!("/documents/{at}/name"), upload.name.as_str()));
     let names = Names(places.collect());
     let submission = Submission { app, stores: &who.stores, key, fingerprint, names };
-    if let Some(answer) = submission.earlier().await? {
-        return Ok(answer);
-    }
+    let (catalog, limits) = (who.stores.catalog(), who.limits(app).await?);
+    let documents: Vec<DocumentId> = uploads.iter().map(|upload| upload.name.document_id()).collect();
+    let asked =
+        UploadQuestion { kb: &who.kb.id, documents: &documents, key: key.0.as_deref(), limits: &limits };
     for _ in 0..TRIES {
-        let (acceptance, body, growth) = acceptance_of(app, who, uploads).await?;
-        ensure_quota(app, who, &acceptance, growth).await?;
-        ensure_room(app, &acceptance.jobs).await?;
+        let view = catalog.upload_view(&asked, app.clock().now()).await?;
+        if let Some(replay) = view.replay {
+            return submission.again(replay);
+        }
+        let (acceptance, body, growth) = acceptance_of(app, who, uploads, &view.documents, &limits)?;
+        ensure_quota(app, &view.usage, &acceptance, growth)?;
+        ensure_room(app, who.known_room(), &acceptance.jobs).await?;
         // After the revisions were read and before they are raised: the job of an earlier revision then sees that
         // these originals are newer than its own and does not delete them.
         let originals = Unregistered::store(&who.stores, &who.kb.id, uploads).await?;
@@ -209,25 +216,20 @@ fn fingerprint(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Fingerpri
     Fingerprint::of("documents", std::iter::once(who.kb.id.as_str()).chain(documents))
 }
 
-async fn acceptance_of(
+fn acceptance_of(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
     uploads: &[Upload],
+    known: &[KnownDocument],
+    limits: &Limits,
 ) -> Result<(Acceptance, AcceptedDocuments, Growth), Problem> {
-    let catalog = who.stores.catalog();
     let (mut documents, mut jobs) = (Vec::new(), Vec::<StampedJob>::new());
     let (mut replaced, mut replaced_bytes) = (0, 0);
-    for upload in uploads {
-        let id = upload.name.document_id();
-        let known = catalog.document(&who.kb.id, &id).await?;
-        let last = match &known {
-            Some(document) => document.revision,
-            None => catalog.document_revision(&who.kb.id, &id).await?,
-        };
-        let revision = last + 1;
-        if let Some(known) = known {
+    for (upload, known) in uploads.iter().zip(known) {
+        let (id, revision) = (upload.name.document_id(), known.revision + 1);
+        if let Some(bytes) = known.replaced_bytes {
             replaced += 1;
-            replaced_bytes += known.size_bytes;
+            replaced_bytes += bytes;
         }
         let job_id = JobId::generate(app.clock().now());
         let job = IngestDocument { document_id: id.clone(), revision };
@@ -244,8 +246,7 @@ async fn acceptance_of(
     }
     let body = body(who.tenant(), &documents)?;
     let growth = Growth::of(&documents, replaced, replaced_bytes);
-    let limits = who.limits(app).await?;
-    let documents = Some((who.kb.id.clone(), documents));
+    let (documents, limits) = (Some((who.kb.id.clone(), documents)), limits.clone());
     Ok((Acceptance { documents, jobs, limits, ..Acceptance::default() }, body, growth))
 }
 
@@ -267,16 +268,15 @@ fn body(tenant: &TenantId, documents: &[NewDocument]) -> Result<AcceptedDocument
 /// cannot fill the blob store. Concurrent requests that pass this check are checked again when they are accepted.
 ///
 /// # Errors
-/// When a quota is used up, or the catalog does not answer.
-pub(super) async fn ensure_quota(
+/// When a quota is used up.
+fn ensure_quota(
     app: &ApiState,
-    who: &KbCaller<CreateDocuments>,
+    usage: &Usage,
     acceptance: &Acceptance,
     growth: Growth,
 ) -> Result<(), Problem> {
     let now = app.clock().now();
-    let usage = who.stores.catalog().usage(now).await?;
-    let documents = growth.refused(&acceptance.limits, &usage);
+    let documents = growth.refused(&acceptance.limits, usage);
     match documents.or_else(|| usage.jobs_refused(&acceptance.limits, acceptance.jobs.len())) {
         Some(over) => Err(Problem::over_quota(&over, now)),
         None => Ok(()),
@@ -315,7 +315,7 @@ async fn accept_document_delete(
     let revision = document.ok_or_else(Problem::not_found)?.revision;
     let job_id = JobId::generate(app.clock().now());
     let job = who.stamp(app, job_id, &DeleteDocument { document_id: id.clone(), revision })?;
-    ensure_room(app, std::slice::from_ref(&job)).await?;
+    ensure_room(app, who.known_room(), std::slice::from_ref(&job)).await?;
     let location = job_location(who.tenant(), job_id);
     let body = DocumentJob { job_id, location, document_id: id, revision };
     submission.accept_once(Acceptance { jobs: vec![job], ..Acceptance::default() }, body).await

@@ -51,13 +51,16 @@ async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<O
         Ok(Some(Cancelled::Kept)) => return Ok(Outcome::Kept),
         Ok(Some(Cancelled::NotFound) | None) | Err(_) => {}
     }
+    // Before the outbox is asked: what was delivered may be there for a moment longer than in the queue.
+    let remembered = app.queue().lookup(who.tenant(), id).await.is_ok_and(|status| status.is_some());
+    if remembered || who.stores.catalog().history(id).await?.is_some() {
+        return Ok(Outcome::Ended);
+    }
     if work.undelivered(id).await? {
         return Ok(Outcome::Cancelled);
     }
     asked?;
-    let ended = app.queue().lookup(who.tenant(), id).await?.is_some()
-        || who.stores.catalog().history(id).await?.is_some();
-    if ended { Ok(Outcome::Ended) } else { Err(Problem::not_found()) }
+    Err(Problem::not_found())
 }
 
 /// `POST …/jobs/cancel`: cancels the jobs that match a filter.
@@ -242,6 +245,8 @@ impl Cancellation {
     pub(crate) async fn everything(&self) -> Result<queue::CancelReport, Problem> {
         let work = self.clone();
         spawned(async move {
+            // So that what this process has delivered is counted once, where the queue has it.
+            work.app.bookkeeper().settle(&work.tenant).await;
             let now = work.app.clock().now();
             let undelivered = work.stores.catalog().cancel_everything(&fault(), now).await?;
             let mut report = work.app.queue().cancel_tenant(&work.tenant).await?;

@@ -232,7 +232,7 @@ async fn accept_kb_delete(
     }
     let job_id = JobId::generate(app.clock().now());
     let job = who.stamp(app, job_id, &DeleteKb::default())?;
-    ensure_room(app, std::slice::from_ref(&job)).await?;
+    ensure_room(app, who.known_room(), std::slice::from_ref(&job)).await?;
     let location = job_location(who.tenant(), job_id);
     let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
     let kb_close = Some(who.kb.id.clone());
@@ -278,7 +278,7 @@ async fn accept_reindex(
     }
     let job_id = JobId::generate(app.clock().now());
     let job = who.stamp(app, job_id, &ReindexKb::default())?;
-    ensure_room(app, std::slice::from_ref(&job)).await?;
+    ensure_room(app, who.known_room(), std::slice::from_ref(&job)).await?;
     let location = job_location(who.tenant(), job_id);
     let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
     let limits = who.limits(app).await?;

@@ -85,7 +85,7 @@ pub(super) async fn put(
         created_by: who.context.actor().to_string(),
     };
     let limits = who.limits(&app).await?;
-    if let Some(over) = catalog.schedule_put(&schedule, &limits, now).await? {
+    if let Some(over) = catalog.schedule_put(&schedule, &limits).await? {
         return Err(Problem::over_quota(&over, now));
     }
     app.directory().invalidate(who.tenant()).await;

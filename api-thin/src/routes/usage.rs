@@ -24,8 +24,8 @@ pub(super) async fn show(
     let (catalog, now) = (who.stores.catalog(), app.clock().now());
     let tenant = catalog.tenant().await?.ok_or_else(Problem::not_found)?;
     let limits = app.plans().limits(&tenant.plan, &tenant.limits);
-    app.request_quotas().settle(&tenant.id).await;
-    let recent = app.request_quotas().recent(&who.stores, &limits, now).await;
+    app.bookkeeper().settle(&tenant.id).await;
+    let recent = app.request_rate().recent(app.queue(), &tenant.id, &limits, now).await;
     let used = Used {
         usage: catalog.usage(now).await?,
         fullest: fullest_graph(&who.stores).await?,

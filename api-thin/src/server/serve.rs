@@ -14,28 +14,27 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// How long entries of the audit log are waited for whose clients left.
 const LAST_AUDITS: Duration = Duration::from_secs(10);
 
-/// Serves requests on `listener` until `shutdown`, then waits up to 20 s for those in progress. Requests that were
-/// counted by then are written to the catalog.
+/// Serves requests on `listener` until `shutdown`, then waits up to 20 s for those in progress. What they left to be
+/// written is written to the catalog.
 pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
     if let Err(problem) = create_only_tenant(&app).await {
         tracing::error!(code = %problem.code(), "the only tenant cannot be made, requests will find none");
     }
-    let counting = CancellationToken::new();
-    let counter = tokio::spawn({
-        let (app, counting) = (app.clone(), counting.clone());
-        async move { app.request_quotas().run(counting).await }
+    let stop = CancellationToken::new();
+    let books = tokio::spawn({
+        let (app, stop) = (app.clone(), stop.clone());
+        async move { app.bookkeeper().run(stop).await }
     });
-    let watch = tokio::spawn(app.queue().clone().watch_memory(counting.clone()));
+    let watch = tokio::spawn(app.queue().clone().watch_memory(stop.clone()));
     serve_until(listener, app.clone(), shutdown).await;
     app.audits().close();
     if tokio::time::timeout(LAST_AUDITS, app.audits().wait()).await.is_err() {
         tracing::error!("the catalog is slow: the last actions may be missing in the audit log");
     }
-    counting.cancel();
-    // A write in progress is waited for: cancelling it would count its requests twice.
-    let _ = counter.await;
+    stop.cancel();
+    let _ = books.await;
     watch.abort();
-    app.request_quotas().finish().await;
+    app.bookkeeper().finish().await;
 }
 
 async fn serve_until(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admission;
 mod answers;
 mod apalis;
 mod cancel;
@@ -30,6 +31,7 @@ pub mod url;
 mod verdict;
 mod worker;
 
+pub use admission::{RateTaken, RateWindow, RoomLeft};
 pub use answers::{
     ConflictDone, JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats, Reason, UniqueConflict,
 };

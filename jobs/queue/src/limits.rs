@@ -1,6 +1,5 @@
 //! What a tenant may use, whether work flows, and what the queue keeps of such settings.
 
-use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,10 +7,8 @@ use futures::future::join_all;
 use redis::Cmd;
 use serde::{Deserialize, Serialize};
 
-use crate::encode;
 use crate::error::QueueError;
 use crate::id::PartitionId;
-use crate::job::NewJob;
 use crate::queue::Queue;
 use crate::redis::Resend;
 use crate::script::Operation;
@@ -204,26 +201,6 @@ impl Queue {
         self.tenant_fields(tenant, share.fields()).await
     }
 
-    /// Whether a tenant may add `jobs` jobs to `queue`, of which `scheduled` are for later, with records of
-    /// `size_bytes` together: for a caller that accepts work before it enqueues it. Others may add meanwhile.
-    ///
-    /// # Errors
-    /// [`QueueError::LimitReached`] with the limit; otherwise when Redis fails.
-    pub async fn room(
-        &self,
-        tenant: &PartitionId,
-        queue: &str,
-        jobs: usize,
-        size_bytes: usize,
-        scheduled: usize,
-    ) -> Result<(), QueueError> {
-        let numbers = [jobs, size_bytes, scheduled].map(|number| number.to_string());
-        let mut arguments = vec![tenant.to_string(), queue.to_owned()];
-        arguments.extend(numbers);
-        let refused: Vec<String> = self.read_for(tenant, Operation::Room, arguments).await?;
-        if refused.is_empty() { Ok(()) } else { Err(QueueError::LimitReached(LimitReached::read(&refused)?)) }
-    }
-
     /// Pauses, drains or opens one queue of one tenant.
     ///
     /// # Errors
@@ -250,35 +227,6 @@ impl Queue {
     pub async fn queue_set(&self, queue: &str, flow: Flow) -> Result<(), QueueError> {
         let arguments = vec![queue.to_owned(), flow.value().to_owned()];
         self.call_all::<i64>(Operation::Queue, &arguments).await.map(drop)
-    }
-}
-
-/// The jobs and bytes that a call adds to one queue of one tenant.
-#[derive(Default)]
-struct Wanted {
-    jobs: usize,
-    size_bytes: usize,
-    scheduled: usize,
-}
-
-impl Queue {
-    /// Checks that [`Queue::push`] would accept these jobs now. Nothing is reserved: concurrent callers may all be
-    /// told that there is room.
-    ///
-    /// # Errors
-    /// [`QueueError::LimitReached`] with the limit; otherwise when Redis fails.
-    pub async fn room_for<J: Borrow<NewJob> + Sync>(&self, jobs: &[J]) -> Result<(), QueueError> {
-        let mut wanted: BTreeMap<(&PartitionId, &str), Wanted> = BTreeMap::new();
-        for job in jobs.iter().map(Borrow::<NewJob>::borrow) {
-            let wanted = wanted.entry((&job.partition, job.lane.queue())).or_default();
-            wanted.jobs += 1;
-            wanted.size_bytes += encode::fresh(job).len();
-            wanted.scheduled += usize::from(job.due.is_some());
-        }
-        for ((tenant, queue), Wanted { jobs, size_bytes, scheduled }) in wanted {
-            self.room(tenant, queue, jobs, size_bytes, scheduled).await?;
-        }
-        Ok(())
     }
 }
 

@@ -28,6 +28,7 @@ macro_rules! operations {
 
 operations! {
     Enqueue = "enqueue",
+    Admit = "admit",
     Room = "room",
     Fetch = "fetch",
     Newcomers = "newcomers",

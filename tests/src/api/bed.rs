@@ -167,11 +167,12 @@ impl Api {
         tenant
     }
 
-    /// The jobs in the outbox, of whichever tenant.
+    /// The jobs in the outbox, of whichever tenant, after the API has written down which of them the queue has.
     ///
     /// # Panics
     /// When the catalog does not answer.
     pub async fn outbox_len(&self) -> usize {
+        self.state.write_bookkeeping().await;
         let due =
             self.opened.outbox.outbox_due(Self::start_time() + chrono::Days::new(1), Duration::ZERO, 1_000);
         due.await.expect("the catalog answers").len()

@@ -98,7 +98,7 @@ async fn seed_catalog(
         template: job(context),
         created_by: "local:ann".into(),
     };
-    catalog.schedule_put(&schedule, &jobs::plan::Limits::default(), now).await.unwrap();
+    catalog.schedule_put(&schedule, &jobs::plan::Limits::default()).await.unwrap();
     reject_one(servers, context, now).await;
     kb
 }

@@ -37,6 +37,7 @@ mod self_test;
 pub use blobs::{Leftovers, Swept};
 pub use catalog::{
     AuditRetention, Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay,
+    TRIPS,
 };
 pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};

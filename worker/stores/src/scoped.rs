@@ -88,7 +88,7 @@ impl TenantStores {
         self.ports.blobs.scope(&self.tenant)
     }
 
-    /// Small values that may be lost, and rate windows.
+    /// Small values that may be lost.
     #[must_use]
     pub fn cache(&self) -> Arc<dyn Cache> {
         self.ports.cache.scope(&self.tenant)

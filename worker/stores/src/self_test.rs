@@ -221,7 +221,6 @@ mod tests {
     use crate::blobs::ObjectBlobs;
     use crate::config::StoresConfig;
     use crate::directory::{Answers, DirectoryNews};
-    use crate::model::{RateTaken, RateWindow};
     use crate::open::Backend;
     use crate::ports::Cache;
     use crate::scoped::Scope;
@@ -261,10 +260,6 @@ mod tests {
         async fn delete(&self, key: &str) -> StoreResult<()> {
             self.0.lock().unwrap().remove(key);
             Ok(())
-        }
-
-        async fn rate_take(&self, _key: &str, _window: RateWindow, _more: u64) -> StoreResult<RateTaken> {
-            unreachable!("the self-test takes nothing")
         }
 
         async fn clear(&self) -> StoreResult<()> {

@@ -23,6 +23,7 @@
 --  p:t:T:S           HASH of settings: w cap emit burst qj qb qs ep paused suspended draining, k:TYPE -> cap,
 --                    p:QUEUE -> paused | draining
 --  p:t:T:o           HASH of outcome counters                            p:t:T:f  LIST of ids finished lately
+--  p:t:T:r           HASH second -> how often the tenant asked in it; expires with its window
 -- Anything of it may be damaged, by an operator or by an attacker: what is damaged of one tenant must not keep
 -- an operation from going on with the others. `call` removes a key of a type that it cannot have, `dec` makes a row
 -- again that cannot be true, what is read as a number goes through `number`, and `guarded` runs one tenant's part.

@@ -46,3 +46,14 @@ local function draining(t, s, queue)
     return {'tenant_queue_draining', '0', '0', '60000'}
   end
 end
+
+-- What drains or '', then the present amount and the maximum, '' without one, of jobs, bytes and scheduled jobs, and when
+-- there may be room again. `RoomLeft` compares, as `over_quota` does.
+local function room_of(t, s, queue)
+  local why = draining(t, s, queue)
+  if why then return {why[1], '0', '', '0', '', '0', '', why[4]} end
+  if not has(s, F.quotas) then return {'', '0', '', '0', '', '0', '', '0'} end
+  local q, have = call('HMGET', kt..t..':S', 'qj', 'qb', 'qs'), waiting(t, s)
+  for i = 1, 3 do local most = number(q[i]); q[i] = most and int(most) or '' end
+  return {'', int(have), q[1], int(s.bytes), q[2], int(call('ZCARD', kt..t..':s')), q[3], int(patience(t, s, have))}
+end

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fair_queue::{Claim, Finish, FinishedJob, JobFilter, Kept, NewJob, PartitionId, TenantShare, Verdict};
+use fair_queue::{
+    Claim, Finish, FinishedJob, JobFilter, Kept, NewJob, PartitionId, RateWindow, TenantShare, Verdict,
+};
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 
@@ -111,6 +113,7 @@ impl Scene {
             ("settings", own("S"), Some("qj".to_owned()), "hash"),
             ("counters", own("o"), Some("completed".to_owned()), "hash"),
             ("finished lately", own("f"), None, "list"),
+            ("window", own("r"), Some("1800000000".to_owned()), "hash"),
         ];
         let place = |(name, key, of_acme, kind): (_, String, _, _)| {
             (name, Place { key: self.h.key(&key), of_acme, kind })
@@ -253,6 +256,8 @@ async fn look(
     queue.kept(tenant, Kept::Quarantined, 10).await?;
     queue.kept(tenant, Kept::Discarded, 10).await?;
     queue.room(tenant, "test", 1, 10, 1).await?;
+    let window = RateWindow { limit: 1_000, window_s: 60, now_s: 1_800_000_000 };
+    queue.admit(tenant, window, 1, Some("test")).await?;
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fair_queue::{Flow, JobState, LimitReached, NewJob, QueueError, TenantShare, Verdict};
+use fair_queue::{
+    Flow, JobState, LimitReached, NewJob, QueueError, RateTaken, RateWindow, TenantShare, Verdict,
+};
 
 use crate::support::{EnqueueOptions, Harness, Ping, Pong, lane_of, tenant};
 
@@ -96,6 +98,84 @@ async fn room_says_beforehand_what_a_push_would_say() {
     };
     assert_eq!((limits[0].limit.as_str(), limits[0].current, limits[0].maximum), ("backlog_jobs", 0, 2));
     h.queue.room(&tenant("globex"), "test", 3, 1_000, 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_window_slides_and_takes_all_or_nothing() {
+    let h = Harness::new().await;
+    let (acme, globex) = (tenant("acme"), tenant("globex"));
+    let window = |second: i64| RateWindow { limit: 3, window_s: 60, now_s: 1_800_000_000 + second };
+    let take = async |second, more| h.queue.admit(&acme, window(second), more, None).await.unwrap().0;
+    let taken = |used, frees_in_s| RateTaken { taken: true, used, frees_in_s };
+    let full = |used, frees_in_s| RateTaken { taken: false, used, frees_in_s };
+    assert_eq!(take(0, 0).await, taken(0, 60), "looking takes nothing");
+    assert_eq!(take(0, 1).await, taken(1, 60));
+    assert_eq!(take(30, 3).await, full(1, 30), "all or nothing");
+    assert_eq!(take(30, 2).await, taken(3, 30));
+    assert_eq!(take(59, 1).await, full(3, 1));
+    assert_eq!(take(59, 0).await, taken(3, 1));
+    // The first entry leaves the window and makes room for one; the others follow.
+    assert_eq!(take(60, 1).await, taken(3, 30));
+    assert_eq!(take(60, 1).await, full(3, 30));
+    assert_eq!(take(90, 2).await, taken(3, 30));
+    // A limit lowered below the present amount rejects until enough entries have left the window.
+    let lowered = RateWindow { limit: 1, ..window(90) };
+    assert_eq!(h.queue.admit(&acme, lowered, 1, None).await.unwrap().0, full(3, 30));
+    assert_eq!(take(1_000, 0).await, taken(0, 60));
+    assert_eq!(h.queue.admit(&globex, window(60), 1, None).await.unwrap().0, taken(1, 60));
+}
+
+#[tokio::test]
+async fn of_a_hundred_at_once_as_many_are_admitted_as_the_window_holds() {
+    let h = Harness::new().await;
+    let (acme, window) = (tenant("acme"), RateWindow { limit: 10, window_s: 60, now_s: 1_800_000_000 });
+    let takes = (0..100).map(|_| h.queue.admit(&acme, window, 1, None));
+    let takes = futures::future::join_all(takes).await;
+    assert_eq!(takes.into_iter().filter(|take| take.as_ref().unwrap().0.taken).count(), 10);
+}
+
+/// A window whose key was filled from outside counts again from 0, and is a bounded amount of work.
+#[tokio::test]
+async fn a_window_with_too_many_entries_starts_again() {
+    let h = Harness::new().await;
+    let mut fill = redis::cmd("HSET");
+    fill.arg(h.key("t:acme:r"));
+    for second in 0..20_000 {
+        fill.arg(1_800_000_000 + second).arg(1);
+    }
+    fill.query_async::<()>(&mut h.redis().await).await.unwrap();
+    let window = RateWindow { limit: 10, window_s: 60, now_s: 1_800_000_000 };
+    let (taken, _) = h.queue.admit(&tenant("acme"), window, 1, None).await.unwrap();
+    assert_eq!(taken, RateTaken { taken: true, used: 1, frees_in_s: 60 });
+}
+
+/// What is read with the window says later what a push would say, however many jobs it will be.
+#[tokio::test]
+async fn room_is_read_with_the_window_and_compared_later() {
+    let h = Harness::new().await;
+    let acme = tenant("acme");
+    let share = TenantShare { backlog_jobs: Some(2), ..TenantShare::default() };
+    h.queue.tenant_set(&acme, share).await.unwrap();
+    let window = RateWindow { limit: 1, window_s: 60, now_s: 1_800_000_000 };
+    let admit = async || h.queue.admit(&acme, window, 1, Some("test")).await.unwrap();
+    let pings = |count: usize| (0..count).map(|_| h.ping("acme")).collect::<Vec<_>>();
+    let (taken, room) = admit().await;
+    let room = room.unwrap();
+    assert!(taken.taken && room.check(&pings(2)).unwrap().is_ok());
+    let Some(Err(QueueError::LimitReached(limits))) = room.check(&pings(3)) else {
+        panic!("three do not fit")
+    };
+    assert_eq!(limits[0], refusal(&h, &pings(3)).await);
+    assert!(room.check(&[h.ping("globex")]).is_none(), "it says nothing about another partition");
+    assert!(room.check::<NewJob>(&[]).is_none());
+
+    h.queue.tenant_set(&acme, TenantShare { draining: Some(true), ..TenantShare::default() }).await.unwrap();
+    let (taken, room) = admit().await;
+    assert!(!taken.taken, "room is told to who is not admitted as well");
+    let Some(Err(QueueError::LimitReached(limits))) = room.unwrap().check(&pings(1)) else {
+        panic!("a tenant that drains takes nothing on")
+    };
+    assert_eq!(limits[0].limit, "tenant_draining");
 }
 
 /// A cap of one type leaves the tenant's other types alone, counts what runs already, and never leaks.

@@ -1,6 +1,6 @@
 //! The cache without Redis, for tests.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
 use jobs::tenant::TenantId;
 
-use crate::model::{RateTaken, RateWindow};
 use crate::ports::{Cache, StoreResult};
 use crate::scoped::Scope;
 
@@ -18,13 +17,12 @@ type Values = HashMap<(TenantId, String), (String, DateTime<Utc>)>;
 #[derive(Clone)]
 pub(crate) struct MemoryCache {
     values: Arc<Mutex<Values>>,
-    rates: Arc<MemoryRates>,
     clock: SharedClock,
 }
 
 impl MemoryCache {
     pub(crate) fn new(clock: SharedClock) -> Self {
-        Self { values: Arc::default(), rates: Arc::default(), clock }
+        Self { values: Arc::default(), clock }
     }
 
     fn values(&self) -> MutexGuard<'_, Values> {
@@ -71,37 +69,8 @@ impl Cache for TenantMemory {
         Ok(())
     }
 
-    async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken> {
-        Ok(self.all.rates.take(self.key(key), window, more))
-    }
-
     async fn clear(&self) -> StoreResult<()> {
         self.all.values().retain(|(tenant, _), _| *tenant != self.tenant);
         Ok(())
-    }
-}
-
-/// Amounts taken in each second, by tenant and key.
-#[derive(Default)]
-struct MemoryRates(Mutex<HashMap<(TenantId, String), BTreeMap<i64, u64>>>);
-
-impl MemoryRates {
-    /// The same algorithm as `rate.lua`.
-    fn take(&self, key: (TenantId, String), window: RateWindow, more: u64) -> RateTaken {
-        let RateWindow { limit, window_s, now_s } = window;
-        // Every change is one call on the map, so it is consistent even after a panic.
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let seconds = all.entry(key).or_default();
-        seconds.retain(|second, _| *second > now_s - i64::from(window_s));
-        let used: u64 = seconds.values().sum();
-        let oldest = seconds.keys().next().copied().unwrap_or(now_s).min(now_s);
-        let frees_in_s = u32::try_from(oldest + i64::from(window_s) - now_s).unwrap_or(window_s);
-        if used + more > limit {
-            return RateTaken { taken: false, used, frees_in_s };
-        }
-        if more > 0 {
-            *seconds.entry(now_s).or_default() += more;
-        }
-        RateTaken { taken: true, used: used + more, frees_in_s }
     }
 }

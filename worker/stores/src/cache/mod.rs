@@ -1,4 +1,4 @@
-//! The cache: small values that may be lost, and sliding windows for rate limits.
+//! The cache: small values that may be lost.
 
 #[cfg(feature = "test-support")]
 mod memory;
@@ -24,31 +24,6 @@ pub trait Cache: Send + Sync {
     /// Removes a value.
     async fn delete(&self, key: &str) -> StoreResult<()>;
 
-    /// Takes `more` from a rate window, all or nothing and atomically; 0 only reads it.
-    async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken>;
-
     /// Removes all values.
     async fn clear(&self) -> StoreResult<()>;
-}
-
-/// A sliding window with a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateWindow {
-    /// Amount that fits into the window.
-    pub limit: u64,
-    /// Length of the window in seconds.
-    pub window_s: u32,
-    /// The present moment, at which the window ends, in seconds since the Unix epoch.
-    pub now_s: i64,
-}
-
-/// State of a [`RateWindow`] after a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateTaken {
-    /// Whether the amount fitted. If not, nothing was taken.
-    pub taken: bool,
-    /// Amount in the window now.
-    pub used: u64,
-    /// Seconds until the oldest entry leaves the window and makes room.
-    pub frees_in_s: u32,
 }

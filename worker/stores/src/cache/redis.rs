@@ -17,7 +17,6 @@ use secrecy::SecretString;
 use crate::config::InvalidStores;
 use crate::deadline::{BULK, CALL, within};
 use crate::error::{FaultKind, StoreError};
-use crate::model::{RateTaken, RateWindow};
 use crate::ports::{Cache, StoreResult};
 use crate::scoped::Scope;
 
@@ -39,10 +38,6 @@ pub(crate) async fn connect(url: &SecretString) -> Result<RedisClient, InvalidSt
 
 /// Redis refuses a time to live that overflows its clock.
 const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
-
-/// Sent with EVAL, which Redis compiles once: after a restart of the server no second round trip is needed, as
-/// EVALSHA would need it.
-const RATE: &str = include_str!("rate.lua");
 
 /// The caches of all tenants.
 pub(crate) struct RedisCache {
@@ -112,15 +107,6 @@ impl Cache for TenantCache {
         let (key, mut command) = (self.key(key), cmd("UNLINK"));
         command.arg(&key);
         self.run("cache.delete", &key, &command, Resend::Safe).await
-    }
-
-    async fn rate_take(&self, key: &str, window: RateWindow, more: u64) -> StoreResult<RateTaken> {
-        let RateWindow { limit, window_s, now_s } = window;
-        let (key, mut command) = (self.key(key), cmd("EVAL"));
-        command.arg(RATE).arg(1).arg(&key).arg(limit).arg(window_s).arg(now_s).arg(more);
-        // A request must not be counted twice.
-        let (taken, used, frees_in_s) = self.run("cache.rate_take", &key, &command, Resend::Never).await?;
-        Ok(RateTaken { taken, used, frees_in_s })
     }
 
     async fn clear(&self) -> StoreResult<()> {

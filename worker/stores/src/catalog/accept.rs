@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jobs::JobId;
 use jobs::envelope::StampedJob;
 use jobs::plan::Quota;
-use jobs::tenant::{KbId, Role};
+use jobs::tenant::Role;
 
 use super::identities::user_insert;
-use super::{Catalog, Reader, Row, Tx, Value};
+use super::usage::{Checked, must_count};
+use super::{Catalog, Reader, Row, Sql, Tx, Value};
 use crate::error::StoreError;
 use crate::model::{Acceptance, Accepted, Idempotency, NewDocument, NewTenant, Replay, User};
 use crate::ports::StoreResult;
@@ -49,22 +50,19 @@ impl Catalog {
     pub async fn replay(&self, idempotency_key: &str) -> StoreResult<Option<Replay>> {
         let since = self.clock.now() - IDEMPOTENCY_KEPT;
         let select = self.sql(REPLAY).bind(idempotency_key).bind(since);
-        self.rows.optional("catalog.replay", select, read_replay).await
+        self.rows.optional("catalog.replay", select, |row| read_replay(row, "status")).await
     }
 
     /// Puts jobs into the outbox. A job that is already there stays as it is.
-    pub(super) async fn outbox_insert(
-        &self,
-        tx: &mut Tx,
-        jobs: &[StampedJob],
+    pub(super) fn outbox_insert<'q>(
+        &'q self,
+        operation: &'static str,
+        jobs: &'q [StampedJob],
         now: DateTime<Utc>,
-    ) -> StoreResult<()> {
-        if jobs.is_empty() {
-            return Ok(());
-        }
+    ) -> StoreResult<Sql<'q>> {
         if jobs.iter().any(|job| job.tenant_id() != &self.tenant) {
             let what = "the job was stamped for another tenant";
-            return Err(StoreError::Conflict { operation: tx.operation(), what });
+            return Err(StoreError::Conflict { operation, what });
         }
         let insert = self.sql(
             "insert into outbox (tenant_id, job_id, wire, created_at)
@@ -72,13 +70,17 @@ impl Catalog {
              on conflict (tenant_id, job_id) do nothing",
         );
         let rows = jobs.iter().map(|job| [("id", Value::from(job.id())), ("wire", job.wire().into())]);
-        tx.execute(insert.bind_rows(rows).bind(now)).await.map(drop)
+        Ok(insert.bind_rows(rows).bind(now))
     }
 
-    /// Removes jobs from the outbox because the queue has them.
+    /// Removes jobs from the outbox.
+    pub(super) fn outbox_remove(&self, jobs: &[JobId]) -> Sql<'_> {
+        self.sql("delete from outbox where tenant_id = $1 and job_id {in $2 uuid}").bind_list(jobs)
+    }
+
+    /// Removes jobs from the outbox because they will not run, or because the queue has them.
     pub async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()> {
-        let delete = self.sql("delete from outbox where tenant_id = $1 and job_id {in $2 uuid}");
-        self.rows.execute("catalog.outbox_delete", delete.bind_list(jobs)).await.map(drop)
+        self.rows.execute("catalog.outbox_delete", self.outbox_remove(jobs)).await.map(drop)
     }
 
     /// The signed envelope of a job that is still in the outbox.
@@ -97,31 +99,26 @@ impl Accepting<'_> {
         {
             return Ok(Some(Accepted::Replayed(replay)));
         }
-        let (limits, has_key) = (&acceptance.limits, acceptance.idempotency.is_some());
         // The strongest lock first: two transactions that upgrade a weaker lock would deadlock.
-        self.catalog.lock_to_count(&mut self.tx, limits, has_key).await?;
-        if has_key
-            && let Some(over) =
-                self.catalog.last_refused(&mut self.tx, limits, Quota::IdempotencyKeys, self.now).await?
+        let closed_epoch = self.catalog.closed_epoch(&mut self.tx, must_count(acceptance)).await?;
+        // A statement of its own, so that it sees what those wrote that had the lock before.
+        let checked = self.catalog.checked(&mut self.tx, acceptance, self.now).await?;
+        if acceptance.idempotency.is_some()
+            && let Some(over) = checked.key_refused(&acceptance.limits)
         {
             return Ok(Some(Accepted::OverQuota(over)));
         }
-        let mut refused = self.of_tenant(acceptance).await?;
+        let mut refused = self.of_tenant(acceptance, closed_epoch).await?;
         if refused.is_none() {
             refused = self.of_kb(acceptance).await?;
         }
         if refused.is_none() {
-            refused = self.of_documents(acceptance).await?;
+            refused = documents_refused(acceptance, &checked);
         }
         if refused.is_some() {
             return Ok(refused);
         }
-        self.catalog.outbox_insert(&mut self.tx, &acceptance.jobs, self.now).await?;
-        // The operator's request to create the tenant does not count towards the tenant's quota.
-        let jobs = if acceptance.tenant.is_some() { 0 } else { acceptance.jobs.len() };
-        // Last, because the counter's row stays locked until the commit.
-        let over = self.catalog.jobs_count(&mut self.tx, limits, jobs, self.now).await?;
-        Ok(over.map(Accepted::OverQuota))
+        self.documents_and_jobs(acceptance).await
     }
 
     /// Claims an idempotency key, or returns the answer stored under it. Blocks while another request with the same
@@ -136,21 +133,18 @@ impl Accepting<'_> {
              where known.created_at <= $7",
         );
         let claim = claim.bind(&new.key).bind(&new.fingerprint).bind(new.status).bind(new.body.to_string());
-        if self.tx.execute(claim.bind(now).bind(now - IDEMPOTENCY_KEPT)).await? == 0 {
-            let select = catalog.sql(REPLAY).bind(&new.key).bind(now - IDEMPOTENCY_KEPT);
-            return self.tx.one(select, read_replay).await.map(Some);
+        if self.tx.execute(claim.bind(now).bind(now - IDEMPOTENCY_KEPT)).await? == 1 {
+            return Ok(None);
         }
-        // Removes more expired keys than one request adds. Skips rows that another transaction is removing.
-        let prune = catalog.sql(
-            "delete from idempotency where tenant_id = $1 and key in (
-                 select key from idempotency where tenant_id = $1 and created_at <= $2
-                 order by created_at limit $3 {for update skip locked})",
-        );
-        self.tx.execute(prune.bind(now - IDEMPOTENCY_KEPT).bind(IDEMPOTENCY_PRUNED)).await?;
-        Ok(None)
+        let select = catalog.sql(REPLAY).bind(&new.key).bind(now - IDEMPOTENCY_KEPT);
+        self.tx.one(select, |row| read_replay(row, "status")).await.map(Some)
     }
 
-    async fn of_tenant(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {
+    async fn of_tenant(
+        &mut self,
+        acceptance: &Acceptance,
+        closed_epoch: Option<u64>,
+    ) -> StoreResult<Option<Accepted>> {
         if let Some(tenant) = &acceptance.tenant
             && !self.tenant(tenant).await?
         {
@@ -164,8 +158,8 @@ impl Accepting<'_> {
         if let Some((identity, role)) = &acceptance.member {
             self.catalog.first_member_insert(&mut self.tx, identity, *role, self.now).await?;
         }
-        let is_there = acceptance.tenant.is_some()
-            || self.catalog.may_accept(&mut self.tx, acceptance.tenant_closed).await?;
+        // A closed tenant accepts only its own deletion.
+        let is_there = acceptance.tenant.is_some() || closed_epoch == acceptance.tenant_closed;
         Ok((!is_there).then_some(Accepted::TenantGone))
     }
 
@@ -190,7 +184,7 @@ impl Accepting<'_> {
                 return Ok(Some(Accepted::KbExists));
             }
             let limits = &acceptance.limits;
-            if let Some(over) = self.catalog.last_refused(&mut self.tx, limits, Quota::Kbs, self.now).await? {
+            if let Some(over) = self.catalog.last_refused(&mut self.tx, limits, Quota::Kbs).await? {
                 return Ok(Some(Accepted::OverQuota(over)));
             }
         }
@@ -202,53 +196,79 @@ impl Accepting<'_> {
         Ok(None)
     }
 
-    async fn of_documents(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {
-        let Some((kb, documents)) = &acceptance.documents else { return Ok(None) };
-        if !self.catalog.kb_is_open(&mut self.tx, kb).await? {
-            return Ok(Some(Accepted::KbGone));
-        }
-        let refused =
-            self.catalog.documents_refused(&mut self.tx, &acceptance.limits, (kb, documents)).await?;
-        if refused.is_some() {
-            return Ok(refused.map(Accepted::OverQuota));
-        }
-        let registered = self.documents(kb, documents).await?;
-        Ok((!registered).then_some(Accepted::RevisionMoved))
-    }
-
-    /// Registers the documents. Returns whether all of them had the expected revision.
-    async fn documents(&mut self, kb: &KbId, new: &[NewDocument]) -> StoreResult<bool> {
+    /// Registers the documents, puts the jobs into the outbox and counts them, and removes answers that are too old.
+    async fn documents_and_jobs(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {
+        let (catalog, limits, now) = (self.catalog, &acceptance.limits, self.now);
+        let new = acceptance.documents.as_ref().map_or(&[][..], |(_, new)| new);
         let distinct: HashSet<_> = new.iter().map(|document| &document.id).collect();
         if distinct.len() < new.len() {
-            return Ok(false);
+            return Ok(Some(Accepted::RevisionMoved));
         }
-        let rows = new.iter().map(|document| {
-            [
-                ("id", Value::from(document.id.as_str())),
-                ("name", document.name.as_str().into()),
-                ("revision", document.revision.into()),
-                ("media_type", document.media_type.as_str().into()),
-                ("size_bytes", document.size_bytes.into()),
-                ("sha256", document.sha256.as_str().into()),
-                ("job", document.job_id.into()),
-            ]
-        });
-        let upsert = self.catalog.sql(UPSERT_DOCUMENTS).bind(kb.as_str()).bind_rows(rows).bind(self.now);
-        let registered = self.tx.execute(upsert).await?;
-        Ok(usize::try_from(registered).is_ok_and(|registered| registered == new.len()))
+        let mut writes = Vec::new();
+        if let Some((kb, new)) = &acceptance.documents {
+            writes.push(
+                catalog.sql(UPSERT_DOCUMENTS).bind(kb.as_str()).bind_rows(new.iter().map(row)).bind(now),
+            );
+        }
+        if !acceptance.jobs.is_empty() {
+            writes.push(catalog.outbox_insert(self.tx.operation(), &acceptance.jobs, now)?);
+        }
+        if acceptance.idempotency.is_some() {
+            let prune = catalog.sql(PRUNE_ANSWERS).bind(now - IDEMPOTENCY_KEPT).bind(IDEMPOTENCY_PRUNED);
+            writes.push(prune);
+        }
+        // The operator's request to create the tenant does not count towards the tenant's quota.
+        let counts_jobs = acceptance.tenant.is_none() && !acceptance.jobs.is_empty();
+        if counts_jobs {
+            // Last, because the counter's row stays locked until the commit.
+            writes.push(catalog.jobs_add(limits, acceptance.jobs.len(), now));
+        }
+        let changed = self.tx.execute_all(writes).await?;
+        let registered = changed.first().filter(|_| acceptance.documents.is_some());
+        if registered.is_some_and(|registered| *registered != new.len() as u64) {
+            return Ok(Some(Accepted::RevisionMoved));
+        }
+        if counts_jobs && changed.last() == Some(&0) {
+            let over = catalog.jobs_refused(&mut self.tx, limits, now).await?;
+            return Ok(over.map(Accepted::OverQuota));
+        }
+        Ok(None)
     }
+}
+
+fn documents_refused(acceptance: &Acceptance, checked: &Checked) -> Option<Accepted> {
+    let (_, new) = acceptance.documents.as_ref()?;
+    if !checked.kb_is_open {
+        return Some(Accepted::KbGone);
+    }
+    checked.documents_refused(&acceptance.limits, new).map(Accepted::OverQuota)
+}
+
+fn row(document: &NewDocument) -> [(&'static str, Value<'_>); 7] {
+    [
+        ("id", Value::from(document.id.as_str())),
+        ("name", document.name.as_str().into()),
+        ("revision", document.revision.into()),
+        ("media_type", document.media_type.as_str().into()),
+        ("size_bytes", document.size_bytes.into()),
+        ("sha256", document.sha256.as_str().into()),
+        ("job", document.job_id.into()),
+    ]
 }
 
 const REPLAY: &str = "select fingerprint, status, body from idempotency
                       where tenant_id = $1 and key = $2 and created_at > $3";
 
-fn read_replay(row: &Row) -> sqlx::Result<Replay> {
-    Ok(Replay {
-        fingerprint: row.text("fingerprint")?,
-        status: row.number("status")?,
-        body: row.json("body")?,
-    })
+/// Reads a stored answer. `status` is the name of its column.
+pub(super) fn read_replay(row: &Row, status: &'static str) -> sqlx::Result<Replay> {
+    Ok(Replay { fingerprint: row.text("fingerprint")?, status: row.number(status)?, body: row.json("body")? })
 }
+
+/// Removes more expired answers than one request adds. Skips rows that another transaction is removing.
+const PRUNE_ANSWERS: &str = "
+delete from idempotency where tenant_id = $1 and key in (
+    select key from idempotency where tenant_id = $1 and created_at <= $2
+    order by created_at limit $3 {for update skip locked})";
 
 /// Inserts new documents under the next revision and updates known ones whose revision is the direct predecessor;
 /// skips all others, which the caller finds out by the number of rows. Ordered by id, so that two requests about

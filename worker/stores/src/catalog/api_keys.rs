@@ -100,7 +100,7 @@ impl Catalog {
         {
             return Ok(ApiKeyMade::NameTaken);
         }
-        if let Some(over) = self.last_refused(&mut tx, limits, Quota::MaxApiKeys, now).await? {
+        if let Some(over) = self.last_refused(&mut tx, limits, Quota::MaxApiKeys).await? {
             return Ok(ApiKeyMade::OverQuota(over));
         }
         let stored = tx.one(self.sql(SELECT).bind(key.id.as_str()), read_key).await?;
@@ -174,14 +174,18 @@ impl Catalog {
         }
     }
 
-    /// Records that a key was used, at most once a minute.
-    pub async fn api_key_used(&self, id: &ApiKeyId, now: DateTime<Utc>) -> StoreResult<()> {
+    /// Records when keys were used, each at most once a minute.
+    pub(super) fn keys_used(&self, used: &[(ApiKeyId, DateTime<Utc>)]) -> Sql<'_> {
         let update = self.sql(
-            "update api_keys set last_used_at = $3
-             where tenant_id = $1 and key_id = $2 and (last_used_at is null or last_used_at <= $4)",
+            "update api_keys set last_used_at = used.at
+             from {rows $2 as used (key text, at timestamptz, before timestamptz)}
+             where tenant_id = $1 and key_id = used.key and (last_used_at is null or last_used_at <= used.before)",
         );
-        let update = update.bind(id.as_str()).bind(now).bind(now - TimeDelta::minutes(1));
-        self.rows.execute("catalog.api_key_used", update).await.map(drop)
+        let rows = used.iter().map(|(key, at)| {
+            let before = *at - TimeDelta::minutes(1);
+            [("key", key.to_string().into()), ("at", (*at).into()), ("before", before.into())]
+        });
+        update.bind_rows(rows)
     }
 
     /// Stores the key of an imported account, named after it, unless its id or that name is known. The transaction

@@ -4,6 +4,8 @@
 //! On PostgreSQL each transaction declares whose rows it may see, and row level security enforces that. In a SQLite
 //! file every statement has to name its tenant; a transaction that writes holds the file's write lock from its
 //! beginning (`BEGIN IMMEDIATE`), so that what it reads stays true until it ends.
+//!
+//! Each trip to a database is a trace event of the target [`TRIPS`] with the operation's name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,10 @@ use crate::embedded::{SqliteFile, sqlite_error_kind};
 use crate::error::{FaultKind, StoreError};
 use crate::ports::StoreResult;
 #[cfg(feature = "postgres")]
-use crate::postgres::{Postgres, postgres_error_kind};
+use crate::postgres::{OpenTransaction, Postgres, postgres_error_kind};
+
+/// The target of the trace events that tell of each trip to a database.
+pub const TRIPS: &str = "stores::trips";
 
 /// A database.
 #[derive(Clone)]
@@ -53,6 +58,17 @@ pub(crate) enum Whose {
     Reader(Reader),
     /// No rows: for statements about the database itself.
     NoTenant,
+}
+
+/// What a transaction does. On both databases one that reads cannot write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "a file has connections of their own for reading")
+)]
+pub(crate) enum Access {
+    Read,
+    Write,
 }
 
 impl Db {
@@ -90,10 +106,7 @@ impl View {
         let call = Call::new(operation, limit);
         let inner = match &self.db {
             #[cfg(feature = "postgres")]
-            Db::Postgres(postgres) => {
-                let begin = Box::pin(postgres.begin(&self.whose, operation, limit));
-                Inner::Postgres(call.within(begin, postgres_error_kind).await?)
-            }
+            Db::Postgres(postgres) => self.begin_on(postgres, call, Access::Write).await?,
             Db::Sqlite(file) => {
                 let transaction =
                     call.within(file.write().begin_with("BEGIN IMMEDIATE"), sqlite_error_kind).await?;
@@ -106,15 +119,22 @@ impl View {
     /// Begins a transaction for reading. On SQLite there is none, and each statement sees what is committed when it
     /// begins.
     pub(crate) async fn read(&self, operation: &'static str) -> StoreResult<Tx> {
-        match &self.db {
+        let call = Call::new(operation, CALL);
+        let inner = match &self.db {
             #[cfg(feature = "postgres")]
-            Db::Postgres(_) => self.begin(operation, CALL).await,
+            Db::Postgres(postgres) => self.begin_on(postgres, call, Access::Read).await?,
+            // No trip: a connection of this process.
             Db::Sqlite(file) => {
-                let call = Call::new(operation, CALL);
-                let reader = call.within(file.read().acquire(), sqlite_error_kind).await?;
-                Ok(Tx { inner: Inner::SqliteReader(reader), call })
+                Inner::SqliteReader(call.in_time(file.read().acquire(), sqlite_error_kind).await?)
             }
-        }
+        };
+        Ok(Tx { inner, call })
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn begin_on(&self, postgres: &Postgres, call: Call, access: Access) -> StoreResult<Inner> {
+        let begin = Box::pin(postgres.begin(&self.whose, call.operation, call.limit, access));
+        call.within(begin, postgres_error_kind).await.map(Inner::Postgres)
     }
 
     /// Runs a single reading statement that returns at most one row.
@@ -188,7 +208,17 @@ impl Call {
         Self { operation, deadline: Instant::now() + limit, limit }
     }
 
+    /// Makes a trip to the database.
     async fn within<T>(
+        self,
+        trip: impl Future<Output = sqlx::Result<T>>,
+        kind: fn(&sqlx::Error) -> FaultKind,
+    ) -> StoreResult<T> {
+        tracing::trace!(target: TRIPS, operation = self.operation);
+        self.in_time(trip, kind).await
+    }
+
+    async fn in_time<T>(
         self,
         work: impl Future<Output = sqlx::Result<T>>,
         kind: fn(&sqlx::Error) -> FaultKind,
@@ -206,7 +236,7 @@ impl Call {
 
 enum Inner {
     #[cfg(feature = "postgres")]
-    Postgres(Transaction<'static, sqlx::Postgres>),
+    Postgres(OpenTransaction),
     Sqlite {
         transaction: Transaction<'static, Sqlite>,
         file: Arc<SqliteFile>,
@@ -281,6 +311,20 @@ impl Tx {
         }
     }
 
+    /// Runs statements that change rows of different tables, one after the other; on PostgreSQL in one trip, where none
+    /// of them sees what another one changed. Returns the number of rows that each changed.
+    pub(crate) async fn execute_all(&mut self, statements: Vec<Sql<'_>>) -> StoreResult<Vec<u64>> {
+        #[cfg(feature = "postgres")]
+        if matches!(self.inner, Inner::Postgres(_)) && statements.len() > 1 {
+            return self.all(Sql::together(statements), |row| row.number("total")).await;
+        }
+        let mut changed = Vec::with_capacity(statements.len());
+        for statement in statements {
+            changed.push(self.execute(statement).await?);
+        }
+        Ok(changed)
+    }
+
     /// Runs a statement that takes advisory locks of PostgreSQL, which are held until the transaction ends. Does
     /// nothing on SQLite, where a transaction that writes has no concurrent writers.
     pub(crate) async fn lock(&mut self, sql: Sql<'_>) -> StoreResult<()> {
@@ -312,12 +356,16 @@ impl Tx {
         rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(|error| self.call.unreadable(error))
     }
 
-    /// Commits. After an error the outcome is unknown: the commit may have happened.
+    /// Commits. After an error the outcome is unknown: the commit may have happened. A transaction that only reads ends
+    /// behind the caller's back: its rows are there, and there is nothing to commit.
     pub(crate) async fn commit(self) -> StoreResult<()> {
         match self.inner {
             #[cfg(feature = "postgres")]
+            Inner::Postgres(transaction) if transaction.only_reads() => Ok(()),
+            #[cfg(feature = "postgres")]
             Inner::Postgres(transaction) => {
-                self.call.within(Box::pin(transaction.commit()), postgres_error_kind).await
+                let commit = Box::pin(transaction.commit());
+                self.call.within(commit, postgres_error_kind).await
             }
             Inner::Sqlite { transaction, file, leaves_traces } => {
                 self.call.within(Box::pin(transaction.commit()), sqlite_error_kind).await?;

@@ -74,6 +74,20 @@ impl<'q> Sql<'q> {
         self.bind(Value::Rows(rows))
     }
 
+    /// Statements that change rows as one that does, and returns in `total` how many rows each of them changed, in
+    /// order. None sees what another one changed.
+    #[cfg(feature = "postgres")]
+    pub(super) fn together(statements: Vec<Self>) -> Self {
+        let (mut parts, mut totals, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, statement) in statements.into_iter().enumerate() {
+            parts.push(format!("w{at} as ({} returning 1)", renumbered(&statement.text, values.len())));
+            totals.push(format!("select {at} as at, count(*) as total from w{at}"));
+            values.extend(statement.values);
+        }
+        let text = format!("with {} {} order by at", parts.join(", "), totals.join(" union all "));
+        Self { text: Cow::Owned(text), values }
+    }
+
     #[cfg(feature = "postgres")]
     pub(super) fn postgres(self) -> Query<'static, sqlx::Postgres, PgArguments> {
         let query = sqlx::query(Dialect::Postgres.text(self.text));
@@ -98,6 +112,19 @@ impl<'q> Sql<'q> {
             many => query.bind(many.json(Dialect::Sqlite).to_string()),
         })
     }
+}
+
+/// The text of a statement whose arguments come after `others` other ones: `$1` is `$3` after two.
+#[cfg(feature = "postgres")]
+fn renumbered(text: &str, others: usize) -> String {
+    let mut parts = text.split('$');
+    let mut renumbered = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+        let number = part[..end].parse::<usize>().map_or(0, |number| number + others);
+        let _ = write!(renumbered, "${number}{}", &part[end..]);
+    }
+    renumbered
 }
 
 /// An argument.
@@ -365,14 +392,19 @@ impl Row {
 
     /// An integer, converted to the given type; an error when it does not fit.
     pub(crate) fn number<T: TryFrom<i64>>(&self, column: &'static str) -> sqlx::Result<T> {
-        let number: i64 = match self {
+        self.number_or_null(column)?.ok_or_else(|| unreadable(column, "no number"))
+    }
+
+    /// An integer or null.
+    pub(crate) fn number_or_null<T: TryFrom<i64>>(&self, column: &'static str) -> sqlx::Result<Option<T>> {
+        let number: Option<i64> = match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(row) if row.try_column(column)?.type_info().name() == "INT4" => {
-                row.try_get::<i32, _>(column)?.into()
+                row.try_get::<Option<i32>, _>(column)?.map(Into::into)
             }
             row => get!(row, column)?,
         };
-        T::try_from(number).map_err(|_| unreadable(column, "out of range"))
+        number.map(|number| T::try_from(number).map_err(|_| unreadable(column, "out of range"))).transpose()
     }
 
     /// An integer or null, converted as by [`Row::number`].
@@ -428,5 +460,23 @@ mod tests {
              where id in (select value from json_each($3)) \
              and name in (select value from json_each($4)) "
         );
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn several_statements_are_one_with_the_arguments_of_all() {
+        let first = sql("insert into a select $1, new.id from {rows $2 as new (id text)} where true")
+            .bind("acme")
+            .bind_rows([[("id", Value::from("x"))]]);
+        let second = sql("delete from b where tenant_id = $1 and n < $2").bind("acme").bind(12_u64);
+        let both = Sql::together(vec![first, second]);
+        assert_eq!(
+            both.text,
+            "with w0 as (insert into a select $1, new.id from {rows $2 as new (id text)} where true returning 1), \
+             w1 as (delete from b where tenant_id = $3 and n < $4 returning 1) \
+             select 0 as at, count(*) as total from w0 union all select 1 as at, count(*) as total from w1 \
+             order by at"
+        );
+        assert_eq!(both.values.len(), 4);
     }
 }

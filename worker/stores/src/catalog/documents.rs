@@ -42,18 +42,6 @@ impl Catalog {
         self.rows.optional("catalog.document", select, read_document).await
     }
 
-    /// The revision on which the next upload of a document builds: that of the document, also while it is being
-    /// deleted; for an unknown document the highest revision of any deleted document of the tenant.
-    pub async fn document_revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<u64> {
-        let select = self.sql(
-            "select coalesce(
-                 (select revision from documents where tenant_id = $1 and kb_id = $2 and document_id = $3),
-                 (select gone_revision from tenants where tenant_id = $1), 0) as revision",
-        );
-        let select = select.bind(kb.as_str()).bind(id.as_str());
-        self.rows.one("catalog.document_revision", select, |row| row.number("revision")).await
-    }
-
     /// Documents by id, beginning after `after`, of one status if given. At most `limit` (1 to 1,000).
     pub async fn documents(
         &self,

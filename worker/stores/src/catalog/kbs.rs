@@ -88,16 +88,6 @@ impl Catalog {
         self.rows.all(operation, select, read_kb).await
     }
 
-    /// Whether a knowledge base accepts documents. Locks the row, so that it cannot be closed before the
-    /// transaction ends.
-    pub(super) async fn kb_is_open(&self, tx: &mut Tx, kb: &KbId) -> StoreResult<bool> {
-        let select = self.sql(
-            "select 1 as found from kbs
-             where tenant_id = $1 and kb_id = $2 and deleting_at is null {for share}",
-        );
-        Ok(tx.optional(select.bind(kb.as_str()), |_| Ok(())).await?.is_some())
-    }
-
     /// Closes a knowledge base and its documents, so that they are no longer found. Returns whether it exists.
     pub(super) async fn kb_close(&self, tx: &mut Tx, kb: &KbId, now: DateTime<Utc>) -> StoreResult<bool> {
         let close = self.sql(

@@ -22,10 +22,12 @@ mod relays;
 mod schedules;
 mod tenant_catalog;
 mod tenants;
+mod upload_view;
 mod usage;
 
+pub use db::TRIPS;
 #[cfg(feature = "postgres")]
-pub(crate) use db::Whose;
+pub(crate) use db::{Access, Whose};
 pub(crate) use db::{Db, Reader, Tx, View};
 pub(crate) use dialect::{Read, Row, Sql, Value, sql};
 pub(crate) use directory::{DirectoryRows, MemberRecord};

@@ -28,19 +28,13 @@ impl Catalog {
         &self,
         schedule: &NewSchedule,
         limits: &Limits,
-        now: DateTime<Utc>,
     ) -> StoreResult<Option<OverQuota>> {
-        let stored = self.schedule_store(schedule, limits, now).await;
+        let stored = self.schedule_store(schedule, limits).await;
         // Invalidate also after an error: the transaction may have been committed.
         self.announced(stored).await
     }
 
-    async fn schedule_store(
-        &self,
-        new: &NewSchedule,
-        limits: &Limits,
-        now: DateTime<Utc>,
-    ) -> StoreResult<Option<OverQuota>> {
+    async fn schedule_store(&self, new: &NewSchedule, limits: &Limits) -> StoreResult<Option<OverQuota>> {
         const PUT: &str = "catalog.schedule_put";
         if new.template.tenant_id() != &self.tenant {
             let what = "the template was stamped for another tenant";
@@ -66,7 +60,7 @@ impl Catalog {
         let put = put.bind(new.kb_id.as_str()).bind(&new.name).bind(&new.cron).bind(&new.time_zone);
         let put = put.bind(kind).bind(new.template.wire()).bind(&new.created_by).bind(new.next_fire_at);
         tx.execute(put).await?;
-        if !is_known && let Some(over) = self.last_refused(&mut tx, limits, Quota::MaxSchedules, now).await? {
+        if !is_known && let Some(over) = self.last_refused(&mut tx, limits, Quota::MaxSchedules).await? {
             return Ok(Some(over));
         }
         tx.commit().await?;
@@ -138,7 +132,7 @@ impl DueSchedules {
         if tx.execute(catalog.schedule_move(due, next, Some(due.fire_at))).await? == 0 {
             return Ok(Firing::NotDue);
         }
-        catalog.outbox_insert(&mut tx, std::slice::from_ref(job), now).await?;
+        tx.execute(catalog.outbox_insert(tx.operation(), std::slice::from_ref(job), now)?).await?;
         if let Some(over) = catalog.jobs_count(&mut tx, limits, 1, now).await? {
             // Rolls back the job in the outbox; the schedule itself advances in a statement of its own.
             drop(tx);

@@ -161,15 +161,19 @@ impl Catalog {
         Ok(true)
     }
 
-    /// Whether the tenant accepts anything: a closed one accepts only its own deletion, under the epoch `closed`.
-    /// Locks the row, so that the answer stays true until the transaction ends.
-    pub(super) async fn may_accept(&self, tx: &mut Tx, closed: Option<u64>) -> StoreResult<bool> {
-        let select = self.sql("select epoch, status from tenants where tenant_id = $1 {for share}");
+    /// The epoch of a closed tenant; `None` while it is open. Locks the row, so that the answer stays true until the
+    /// transaction ends: as [`Catalog::lock`] does if `to_count`.
+    pub(super) async fn closed_epoch(&self, tx: &mut Tx, to_count: bool) -> StoreResult<Option<u64>> {
+        let select = if to_count {
+            "select epoch, status from tenants where tenant_id = $1 {for no key update}"
+        } else {
+            "select epoch, status from tenants where tenant_id = $1 {for share}"
+        };
         let read = |row: &Row| {
             let is_closed = row.parsed::<TenantStatus>("status")? == TenantStatus::Deprovisioning;
             Ok(if is_closed { Some(row.number("epoch")?) } else { None })
         };
-        Ok(tx.optional(select, read).await?.flatten() == closed)
+        Ok(tx.optional(self.sql(select), read).await?.flatten())
     }
 
     /// Closes the tenant for good. Returns its new epoch; `None` when it is gone.

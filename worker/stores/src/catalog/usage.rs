@@ -10,8 +10,8 @@ use jobs::plan::{Limits, Quota};
 use jobs::tenant::KbId;
 
 use super::accept::IDEMPOTENCY_KEPT;
-use super::{Catalog, Row, Tx};
-use crate::model::{self, Counter, Derived, Growth, NewDocument, OverQuota, Usage};
+use super::{Catalog, Row, Sql, Tx};
+use crate::model::{self, Acceptance, Bookkeeping, Counter, Derived, Growth, NewDocument, OverQuota, Usage};
 use crate::ports::StoreResult;
 
 /// Quotas that an acceptance checks by counting rows: documents and their bytes.
@@ -57,23 +57,13 @@ impl Catalog {
         self.rows.one("catalog.usage", select.bind(now).bind(now - IDEMPOTENCY_KEPT), read_usage).await
     }
 
-    /// Takes the tenant's lock if a quota will be checked.
-    pub(super) async fn lock_to_count(&self, tx: &mut Tx, limits: &Limits, has_key: bool) -> StoreResult<()> {
-        let is_counted = |quota: Quota| limits.maximum(quota).is_some();
-        if COUNTED.into_iter().any(is_counted) || (has_key && is_counted(Quota::IdempotencyKeys)) {
-            return self.lock(tx).await;
-        }
-        Ok(())
-    }
-
-    /// The quota that a knowledge base, schedule, API key or Idempotency-Key exceeds that this transaction has just
-    /// inserted. The transaction holds the tenant's lock.
+    /// The quota that a knowledge base, schedule or API key exceeds that this transaction has just inserted. The
+    /// transaction holds the tenant's lock.
     pub(super) async fn last_refused(
         &self,
         tx: &mut Tx,
         limits: &Limits,
         quota: Quota,
-        now: DateTime<Utc>,
     ) -> StoreResult<Option<OverQuota>> {
         if limits.maximum(quota).is_none() {
             return Ok(None);
@@ -84,37 +74,30 @@ impl Catalog {
             Quota::MaxApiKeys => {
                 self.sql("select count(*) as total from api_keys where tenant_id = $1 and revoked_at is null")
             }
-            Quota::IdempotencyKeys => self
-                .sql("select count(*) as total from idempotency where tenant_id = $1 and created_at > $2")
-                .bind(now - IDEMPOTENCY_KEPT),
             _ => return Ok(None),
         };
         let count = tx.one(count, |row| row.number("total")).await?;
         Ok(model::last_refused(limits, quota, count))
     }
 
-    /// The quota that these documents would exceed. To be called before they are written, in the same transaction,
-    /// which holds the tenant's lock.
-    pub(super) async fn documents_refused(
+    /// What an acceptance is checked against, in one statement. The transaction holds the tenant's lock if something is
+    /// counted, and from now on the knowledge base's, so that it cannot be closed before the transaction ends.
+    pub(super) async fn checked(
         &self,
         tx: &mut Tx,
-        limits: &Limits,
-        (kb, new): (&KbId, &[NewDocument]),
-    ) -> StoreResult<Option<OverQuota>> {
-        if DOCUMENTS.into_iter().all(|quota| limits.maximum(quota).is_none()) {
-            return Ok(None);
+        acceptance: &Acceptance,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Checked> {
+        let (limits, has_key) = (&acceptance.limits, acceptance.idempotency.is_some());
+        let (kb, new) = acceptance.documents.as_ref().map_or(("", &[][..]), |(kb, new)| (kb.as_str(), new));
+        let counts_keys = has_key && limits.maximum(Quota::IdempotencyKeys).is_some();
+        if !counts_keys && acceptance.documents.is_none() {
+            return Ok(Checked::default());
         }
-        let count = self.sql(
-            "select documents, storage_bytes, known, known_bytes
-             from (select count(*) as documents,
-                       cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes
-                   from documents where tenant_id = $1) as counted,
-                  (select count(*) as known, cast(coalesce(sum(size_bytes), 0) as bigint) as known_bytes
-                   from documents where tenant_id = $1 and kb_id = $2 and document_id {in $3}) as replaced",
-        );
-        let count = count.bind(kb.as_str()).bind_list(new.iter().map(|document| document.id.as_str()));
-        let (usage, known, known_bytes) = tx.one(count, read_counted).await?;
-        Ok(Growth::of(new, known, known_bytes).refused(limits, &usage))
+        let counts_documents = !new.is_empty() && counts_documents(limits);
+        let select = self.sql(CHECKED).bind(kb).bind_list(new.iter().map(|document| document.id.as_str()));
+        let select = select.bind(counts_documents).bind(counts_keys).bind(now - IDEMPOTENCY_KEPT);
+        tx.one(select, read_checked).await
     }
 
     /// Sets the number of derived bytes of revision `revision` of a document, in place of the number before. If the
@@ -129,7 +112,9 @@ impl Catalog {
         limits: &Limits,
     ) -> StoreResult<Result<bool, OverQuota>> {
         let mut tx = self.rows.write("catalog.document_derived_put").await?;
-        self.lock_to_count(&mut tx, limits, false).await?;
+        if is_counted(limits, &COUNTED) {
+            self.lock(&mut tx).await?;
+        }
         let select = self.sql(
             "select text_bytes, graph_bytes,
                  (select cast(sum(size_bytes + text_bytes + graph_bytes) as bigint) from documents
@@ -171,33 +156,55 @@ impl Catalog {
         jobs: usize,
         now: DateTime<Utc>,
     ) -> StoreResult<Option<OverQuota>> {
-        let jobs = u64::try_from(jobs).unwrap_or(u64::MAX);
-        if jobs == 0 {
+        if jobs == 0 || tx.execute(self.jobs_add(limits, jobs, now)).await? == 1 {
             return Ok(None);
         }
-        let maximum = limits.maximum(Quota::DailyJobs);
-        if self.counter_add(tx, Counter::Jobs, (jobs, maximum), now).await?.is_some() {
-            return Ok(None);
-        }
+        self.jobs_refused(tx, limits, now).await
+    }
+
+    /// Counts jobs towards the day's quota. Changes no row when they exceed it.
+    pub(super) fn jobs_add(&self, limits: &Limits, jobs: usize, now: DateTime<Utc>) -> Sql<'_> {
+        let (jobs, maximum) = (u64::try_from(jobs).unwrap_or(u64::MAX), limits.maximum(Quota::DailyJobs));
+        self.counter_add(Counter::Jobs, (jobs, maximum), now)
+    }
+
+    /// The day's quota, which some jobs exceeded.
+    pub(super) async fn jobs_refused(
+        &self,
+        tx: &mut Tx,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Option<OverQuota>> {
         let current = self.counter(tx, Counter::Jobs, now).await?;
+        let maximum = limits.maximum(Quota::DailyJobs);
         Ok(maximum.map(|maximum| OverQuota { quota: Quota::DailyJobs, current, maximum }))
     }
 
-    /// Counts requests for the month (UTC) of `now`; 0 only reads. Returns the month's total, including requests
-    /// counted by other processes.
-    pub async fn api_calls_add(&self, more: u64, now: DateTime<Utc>) -> StoreResult<u64> {
-        const ADD: &str = "catalog.api_calls_add";
-        if more == 0 {
-            let mut tx = self.rows.read(ADD).await?;
-            let total = self.counter(&mut tx, Counter::ApiCalls, now).await?;
-            tx.commit().await?;
-            return Ok(total);
+    /// The requests that were counted in the month (UTC) of `now`, by all processes.
+    pub async fn api_calls(&self, now: DateTime<Utc>) -> StoreResult<u64> {
+        let mut tx = self.rows.read("catalog.api_calls").await?;
+        let total = self.counter(&mut tx, Counter::ApiCalls, now).await?;
+        tx.commit().await?;
+        Ok(total)
+    }
+
+    /// Writes what requests left to be written, in one transaction. Returns the total of
+    /// [`Catalog::api_calls`] afterwards; `None` when no calls were among it.
+    pub async fn bookkeep(&self, left: &Bookkeeping) -> StoreResult<Option<u64>> {
+        let mut tx = self.rows.write("catalog.bookkeep").await?;
+        let mut total = None;
+        if left.calls > 0 {
+            tx.execute(self.counter_add(Counter::ApiCalls, (left.calls, None), left.at)).await?;
+            total = Some(self.counter(&mut tx, Counter::ApiCalls, left.at).await?);
         }
-        let mut tx = self.rows.write(ADD).await?;
-        let total = match self.counter_add(&mut tx, Counter::ApiCalls, (more, None), now).await? {
-            Some(total) => total,
-            None => self.counter(&mut tx, Counter::ApiCalls, now).await?,
-        };
+        let mut changes = Vec::new();
+        if !left.keys_used.is_empty() {
+            changes.push(self.keys_used(&left.keys_used));
+        }
+        if !left.delivered.is_empty() {
+            changes.push(self.outbox_remove(&left.delivered));
+        }
+        tx.execute_all(changes).await?;
         tx.commit().await?;
         Ok(total)
     }
@@ -211,29 +218,85 @@ impl Catalog {
         tx.one(select, |row| row.number("amount")).await
     }
 
-    /// Adds to a counter. Returns the new value; `None`, and nothing was added, when that would exceed `maximum`.
-    async fn counter_add(
+    /// Adds to a counter. Changes no row when that would exceed `maximum`.
+    fn counter_add(
         &self,
-        tx: &mut Tx,
         counter: Counter,
         (more, maximum): (u64, Option<u64>),
         now: DateTime<Utc>,
-    ) -> StoreResult<Option<u64>> {
+    ) -> Sql<'_> {
         let add = self.sql(
             "insert into usage_counters as known (tenant_id, counter, period, amount)
              select $1, $2, $3, $4 where $4 <= $5
              on conflict (tenant_id, counter, period) do update set amount = known.amount + excluded.amount
-             where known.amount + excluded.amount <= $5 returning amount",
+             where known.amount + excluded.amount <= $5",
         );
         let add = add.bind(counter.as_str()).bind(counter.period(now)).bind(more);
-        tx.optional(add.bind(maximum.unwrap_or(u64::MAX)), |row| row.number("amount")).await
+        add.bind(maximum.unwrap_or(u64::MAX))
     }
 }
 
-fn read_counted(row: &Row) -> sqlx::Result<(Usage, u64, u64)> {
+/// Whether one of `quotas` is limited.
+fn is_counted(limits: &Limits, quotas: &[Quota]) -> bool {
+    quotas.iter().any(|quota| limits.maximum(*quota).is_some())
+}
+
+/// Whether documents and their bytes are counted.
+pub(super) fn counts_documents(limits: &Limits) -> bool {
+    is_counted(limits, &DOCUMENTS)
+}
+
+/// Whether an acceptance counts rows, and therefore needs the tenant's lock.
+pub(super) fn must_count(acceptance: &Acceptance) -> bool {
+    let counts_keys = acceptance.idempotency.is_some();
+    let limits = &acceptance.limits;
+    is_counted(limits, &COUNTED) || (counts_keys && is_counted(limits, &[Quota::IdempotencyKeys]))
+}
+
+/// What an acceptance is checked against.
+#[derive(Default)]
+pub(super) struct Checked {
+    /// Whether the knowledge base of its documents accepts any.
+    pub(super) kb_is_open: bool,
+    usage: Usage,
+    /// How many of its documents exist already, and the size of their originals.
+    replaced: u64,
+    replaced_bytes: u64,
+}
+
+impl Checked {
+    /// The quota of Idempotency-Keys, if the acceptance's own, which is among them, exceeds it.
+    pub(super) fn key_refused(&self, limits: &Limits) -> Option<OverQuota> {
+        model::last_refused(limits, Quota::IdempotencyKeys, self.usage.idempotency_keys)
+    }
+
+    /// The quota that its documents would exceed.
+    pub(super) fn documents_refused(&self, limits: &Limits, new: &[NewDocument]) -> Option<OverQuota> {
+        Growth::of(new, self.replaced, self.replaced_bytes).refused(limits, &self.usage)
+    }
+}
+
+/// What is not counted ($4, $5) is 0. The knowledge base is counted so that its row can be locked.
+const CHECKED: &str = "
+select documents, storage_bytes, replaced, replaced_bytes,
+    (select count(*) from idempotency where tenant_id = $1 and created_at > $6 and $5) as idempotency_keys,
+    (select count(*) from (
+        select 1 from kbs where tenant_id = $1 and kb_id = $2 and deleting_at is null {for share}) as found) as kbs
+from (select count(*) as documents,
+          cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes
+      from documents where tenant_id = $1 and $4) as counted,
+     (select count(*) as replaced, cast(coalesce(sum(size_bytes), 0) as bigint) as replaced_bytes
+      from documents where tenant_id = $1 and kb_id = $2 and document_id {in $3} and $4) as known";
+
+fn read_checked(row: &Row) -> sqlx::Result<Checked> {
     let (documents, storage_bytes) = (row.number("documents")?, row.number("storage_bytes")?);
-    let usage = Usage { documents, storage_bytes, ..Usage::default() };
-    Ok((usage, row.number("known")?, row.number("known_bytes")?))
+    let idempotency_keys = row.number("idempotency_keys")?;
+    Ok(Checked {
+        kb_is_open: row.number::<u64>("kbs")? > 0,
+        usage: Usage { documents, storage_bytes, idempotency_keys, ..Usage::default() },
+        replaced: row.number("replaced")?,
+        replaced_bytes: row.number("replaced_bytes")?,
+    })
 }
 
 fn read_derived(row: &Row) -> sqlx::Result<(u64, u64, u64)> {

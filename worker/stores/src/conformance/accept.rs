@@ -1,11 +1,13 @@
 use futures::future::join_all;
 use jobs::DocumentId;
+use jobs::plan::Limits;
 use serde_json::json;
 
 use super::fixture::{Pair, Party, now, upload};
 use crate::Opened;
 use crate::model::{
-    Acceptance, Accepted, DocumentCounts, DocumentFault, DocumentStatus, Idempotency, Replay,
+    Acceptance, Accepted, DocumentCounts, DocumentFault, DocumentStatus, Idempotency, KnownDocument, Replay,
+    UploadQuestion, UploadView, Usage,
 };
 
 fn answer(key: &str, fingerprint: &str) -> Idempotency {
@@ -151,4 +153,46 @@ pub(super) async fn foreign_job(opened: &Opened) {
     assert_eq!(pair.acme.outbox(opened).await, []);
     assert_eq!(pair.twin.outbox(opened).await, []);
     assert_eq!(pair.acme.stores.catalog().document_totals(&pair.acme.kb.id).await.unwrap(), [0; 4]);
+}
+
+/// What an upload is told before it is stored, of documents that are new, there, being deleted and gone.
+pub(super) async fn seen_before(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (acme, kb, now) = (&pair.acme, &pair.acme.kb.id, pair.now);
+    let names = ["new.md", "there.md", "going.md"];
+    let documents = names.map(DocumentId::of_name);
+    let limited = Limits { max_documents: Some(10), ..Limits::default() };
+    let see = async |party: &Party, key, limits: &Limits| {
+        let asked = UploadQuestion { kb, documents: &documents, key, limits };
+        party.stores.catalog().upload_view(&asked, now).await.unwrap()
+    };
+    let known = |revision, replaced_bytes| KnownDocument { revision, replaced_bytes };
+    let nothing = UploadView { documents: vec![known(0, None); 3], ..UploadView::default() };
+    assert_eq!(see(acme, Some("k"), &limited).await, nothing);
+
+    let first = answer("k", "f");
+    assert_eq!(acme.register(vec![upload("there.md", 1, now)], now).await, Accepted::New);
+    let request = acceptance(acme, "there.md", 2, Some(first.clone()));
+    assert_eq!(acme.stores.catalog().accept(&request, now).await.unwrap(), Accepted::New);
+    let others = vec![upload("going.md", 1, now), upload("gone.md", 1, now)];
+    assert_eq!(acme.register(others, now).await, Accepted::New);
+    let lifecycle = acme.stores.lifecycle();
+    for (name, is_gone) in [("going.md", false), ("gone.md", true)] {
+        let id = DocumentId::of_name(name);
+        assert_eq!(lifecycle.document_deletion_begin(kb, &id, 1, now).await.unwrap(), Some(2));
+        assert_eq!(is_gone && lifecycle.document_delete(kb, &id, 2).await.unwrap(), is_gone);
+    }
+    let size = |revision: u64| 5_000_000_000 + revision;
+    let usage = Usage { documents: 2, storage_bytes: size(2) + size(1), daily_jobs: 1, ..Usage::default() };
+    let expected = UploadView {
+        replay: Some(replayed(&first)),
+        documents: vec![known(3, None), known(2, Some(size(2))), known(2, None)],
+        usage,
+    };
+    assert_eq!(see(acme, Some("k"), &limited).await, expected);
+    assert_eq!(see(acme, Some("other"), &limited).await, UploadView { replay: None, ..expected.clone() });
+    let uncounted = Usage { daily_jobs: 1, ..Usage::default() };
+    let unlimited = UploadView { replay: None, usage: uncounted, ..expected };
+    assert_eq!(see(acme, None, &Limits::default()).await, unlimited);
+    assert_eq!(see(&pair.twin, Some("k"), &limited).await, nothing);
 }

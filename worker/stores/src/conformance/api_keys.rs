@@ -5,7 +5,7 @@ use jobs::tenant::{Actor, ApiKeyId, KbId, Permission, Permissions, Role};
 
 use super::fixture::{Pair, Party, now};
 use crate::Opened;
-use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRow, KeyEnd, NewApiKey};
+use crate::model::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRow, Bookkeeping, KeyEnd, NewApiKey};
 
 fn id(text: &str) -> ApiKeyId {
     text.parse().unwrap()
@@ -167,7 +167,9 @@ pub(super) async fn use_is_noted(opened: &Opened) {
     insert(&pair.acme, &key("one00000", "one")).await;
     insert(&pair.twin, &key("one00000", "one")).await;
     let after = async |seconds| {
-        catalog.api_key_used(&one, pair.now + TimeDelta::seconds(seconds)).await.unwrap();
+        let keys_used = vec![(one.clone(), pair.now + TimeDelta::seconds(seconds))];
+        let left = Bookkeeping { at: pair.now, calls: 0, keys_used, delivered: Vec::new() };
+        assert_eq!(catalog.bookkeep(&left).await.unwrap(), None);
         let row = catalog.api_key(&one).await.unwrap().unwrap();
         assert_eq!(row.revision, 1);
         (row.last_used_at.unwrap() - pair.now).num_seconds()

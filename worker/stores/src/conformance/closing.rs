@@ -56,7 +56,7 @@ async fn fill(party: &Party) {
     let acceptance = Acceptance { documents, jobs, idempotency: Some(idempotency), ..Acceptance::default() };
     assert_eq!(accept(party, acceptance).await, Accepted::New);
     let nightly = schedule(party, "nightly", now() + chrono::TimeDelta::days(1));
-    catalog.schedule_put(&nightly, &Limits::default(), now()).await.unwrap();
+    catalog.schedule_put(&nightly, &Limits::default()).await.unwrap();
     catalog.api_key_ensure(&key(), now()).await.unwrap();
     catalog.history_insert(&[record(party)]).await.unwrap();
     assert!(catalog.audit_append(&entry(now(), "operator", "flow_pause")).await.unwrap());

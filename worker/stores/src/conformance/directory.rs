@@ -105,7 +105,7 @@ pub(super) async fn schedules_and_their_makers(opened: &Opened) {
     ] {
         let mut new = schedule(&pair.acme, name, pair.now + chrono::TimeDelta::days(1));
         new.created_by = created_by.into();
-        catalog.schedule_put(&new, &Limits::default(), pair.now).await.unwrap();
+        catalog.schedule_put(&new, &Limits::default()).await.unwrap();
     }
     assert_eq!(allowed(acme, "nightly").await, Role::Admin.permissions());
     for name in ["orphan", "nested", "unreadable"] {

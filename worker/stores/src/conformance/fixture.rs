@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SubsecRound as _, Utc};
 use jobs::clock::{Clock as _, SystemClock};
 use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
+use jobs::plan::Limits;
 use jobs::tenant::{KbId, TenantContext, TenantId};
 use jobs::types::IngestDocument;
 use jobs::{DocumentId, JobId};
 
-use crate::model::{Acceptance, Accepted, Kb, NewDocument, NewTenant, WorkspaceId};
+use crate::model::{Acceptance, Accepted, Kb, NewDocument, NewTenant, UploadQuestion, WorkspaceId};
 use crate::{Opened, TenantStores};
 
 /// One tenant, provisioned with a knowledge base.
@@ -88,6 +89,13 @@ impl Party {
         let documents = Some((self.kb.id.clone(), documents));
         let acceptance = Acceptance { documents, ..Acceptance::default() };
         self.stores.catalog().accept(&acceptance, now).await.unwrap()
+    }
+
+    /// The revision on which the next upload of a document builds.
+    pub(super) async fn last_revision(&self, kb: &KbId, id: &DocumentId) -> u64 {
+        let documents = std::slice::from_ref(id);
+        let asked = UploadQuestion { kb, documents, key: None, limits: &Limits::default() };
+        self.stores.catalog().upload_view(&asked, now()).await.unwrap().documents[0].revision
     }
 
     /// The jobs of this tenant that are in the outbox.

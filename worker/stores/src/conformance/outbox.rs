@@ -6,7 +6,7 @@ use jobs::JobId;
 use super::fixture::{Pair, Party};
 use crate::Opened;
 use crate::OutboxRow;
-use crate::model::Acceptance;
+use crate::model::{Acceptance, Bookkeeping};
 
 /// Puts a job into the tenant's outbox at `now`.
 async fn put(party: &Party, now: DateTime<Utc>) -> OutboxRow {
@@ -46,8 +46,13 @@ pub(super) async fn taken_out(opened: &Opened) {
         assert_eq!(pair.acme.outbox(opened).await, [other.job_id]);
     }
     let catalog = pair.acme.stores.catalog();
+    let third = put(&pair.acme, pair.now).await;
     catalog.outbox_delete(&[other.job_id, JobId::generate(pair.now)]).await.unwrap();
     catalog.outbox_delete(&[]).await.unwrap();
+    assert_eq!(pair.acme.outbox(opened).await, [third.job_id]);
+    let delivered = vec![third.job_id, twin.job_id, JobId::generate(pair.now)];
+    let left = Bookkeeping { at: pair.now, calls: 2, keys_used: Vec::new(), delivered };
+    assert_eq!(catalog.bookkeep(&left).await.unwrap(), Some(2));
     assert_eq!(pair.acme.outbox(opened).await, []);
     assert_eq!(pair.twin.outbox(opened).await, [twin.job_id]);
 }

@@ -34,7 +34,7 @@ pub async fn exercise(opened: &Opened) {
             made_and_listed, one_name_for_one_key, changed_and_revoked, extended, rotated, use_is_noted, news_of_keys,
         }
         accept {
-            whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job,
+            whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job, seen_before,
         }
         usage { counted, racing, racing_for_kbs, racing_for_small_things, replaced,
             refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls, derived }
@@ -60,6 +60,6 @@ pub async fn exercise(opened: &Opened) {
             removal_leaves_no_trace, side_by_side, many_mentions, twins_apart,
         }
         blobs { originals, forgotten, left_over }
-        cache { values, lifetime, rates, racing_rates }
+        cache { values, lifetime }
     }
 }

@@ -29,14 +29,11 @@ pub(super) async fn kept_and_replaced(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
     let later = pair.now + TimeDelta::days(1);
-    catalog
-        .schedule_put(&schedule(&pair.acme, "nightly", later), &Limits::default(), pair.now)
-        .await
-        .unwrap();
-    catalog.schedule_put(&schedule(&pair.acme, "always", later), &Limits::default(), pair.now).await.unwrap();
+    catalog.schedule_put(&schedule(&pair.acme, "nightly", later), &Limits::default()).await.unwrap();
+    catalog.schedule_put(&schedule(&pair.acme, "always", later), &Limits::default()).await.unwrap();
     let mut changed = schedule(&pair.acme, "nightly", later + TimeDelta::hours(1));
     changed.cron = "0 4 * * *".into();
-    catalog.schedule_put(&changed, &Limits::default(), pair.now).await.unwrap();
+    catalog.schedule_put(&changed, &Limits::default()).await.unwrap();
 
     let expected = |name: &str, cron: &str, next_fire_at| Schedule {
         name: name.into(),
@@ -59,16 +56,16 @@ pub(super) async fn kept_and_replaced(opened: &Opened) {
     assert_eq!(catalog.schedules(kb).await.unwrap(), [always]);
 
     let foreign = schedule(&pair.twin, "foreign", later);
-    assert!(!catalog.schedule_put(&foreign, &Limits::default(), pair.now).await.unwrap_err().is_transient());
+    assert!(!catalog.schedule_put(&foreign, &Limits::default()).await.unwrap_err().is_transient());
 }
 
 pub(super) async fn due_in_order(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let at = |seconds| pair.now + TimeDelta::seconds(seconds);
     let late = schedule(&pair.acme, "late", at(20));
-    pair.acme.stores.catalog().schedule_put(&late, &Limits::default(), pair.now).await.unwrap();
+    pair.acme.stores.catalog().schedule_put(&late, &Limits::default()).await.unwrap();
     let early = schedule(&pair.twin, "early", at(10));
-    pair.twin.stores.catalog().schedule_put(&early, &Limits::default(), pair.now).await.unwrap();
+    pair.twin.stores.catalog().schedule_put(&early, &Limits::default()).await.unwrap();
     let names = async |moment| {
         let due = due(opened, &pair, moment).await;
         due.into_iter().map(|due| due.name).collect::<Vec<_>>()
@@ -88,7 +85,7 @@ pub(super) async fn fired_once(opened: &Opened) {
     let next = pair.now + TimeDelta::days(1);
     for party in [&pair.acme, &pair.twin] {
         let nightly = schedule(party, "nightly", pair.now);
-        party.stores.catalog().schedule_put(&nightly, &Limits::default(), pair.now).await.unwrap();
+        party.stores.catalog().schedule_put(&nightly, &Limits::default()).await.unwrap();
     }
     let found = due(opened, &pair, pair.now).await;
     let due_acme = found.iter().find(|due| due.tenant_id == *pair.acme.id()).unwrap();
@@ -119,7 +116,7 @@ pub(super) async fn skipped(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let next = pair.now + TimeDelta::days(1);
     let nightly = schedule(&pair.acme, "nightly", pair.now);
-    pair.acme.stores.catalog().schedule_put(&nightly, &Limits::default(), pair.now).await.unwrap();
+    pair.acme.stores.catalog().schedule_put(&nightly, &Limits::default()).await.unwrap();
     let found = due(opened, &pair, pair.now).await;
     assert!(opened.schedules.schedule_skip(&found[0], next).await.unwrap());
     assert!(!opened.schedules.schedule_skip(&found[0], next).await.unwrap());

@@ -7,8 +7,8 @@ use super::fixture::{Pair, Party, now, upload, workspace};
 use super::schedules::schedule;
 use crate::Opened;
 use crate::model::{
-    Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Derived, Firing, Idempotency, NewApiKey, NewDocument,
-    NewKb, NewSchedule, OverQuota, Usage,
+    Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Bookkeeping, Derived, Firing, Idempotency, NewApiKey,
+    NewDocument, NewKb, NewSchedule, OverQuota, Usage,
 };
 
 /// A document of a given size with its job.
@@ -108,7 +108,7 @@ pub(super) async fn racing_for_small_things(opened: &Opened) {
     let full = |quota| OverQuota { quota, current: 3, maximum: 3 };
 
     let later = now + TimeDelta::days(1);
-    let put = async |new: NewSchedule| catalog.schedule_put(&new, &limits, now).await.unwrap();
+    let put = async |new: NewSchedule| catalog.schedule_put(&new, &limits).await.unwrap();
     let outcomes = join_all((0..9).map(|n| put(schedule(&pair.acme, &name(n), later)))).await;
     assert_eq!(outcomes.iter().filter(|over| over.is_none()).count(), 3);
     assert_eq!(
@@ -162,7 +162,7 @@ pub(super) async fn jobs_of_schedules(opened: &Opened) {
     let (catalog, next) = (pair.acme.stores.catalog(), pair.now + TimeDelta::days(1));
     let limits = Limits { daily_jobs: Some(1), ..Limits::default() };
     for name in ["one", "two"] {
-        catalog.schedule_put(&schedule(&pair.acme, name, pair.now), &limits, pair.now).await.unwrap();
+        catalog.schedule_put(&schedule(&pair.acme, name, pair.now), &limits).await.unwrap();
     }
     let due = opened.schedules.schedules_due(pair.now, 10_000).await.unwrap();
     let due: Vec<_> = due.into_iter().filter(|due| due.tenant_id == *pair.acme.id()).collect();
@@ -242,13 +242,18 @@ pub(super) async fn api_calls(opened: &Opened) {
     let (acme, twin) = (pair.acme.stores.catalog(), pair.twin.stores.catalog());
     let january = "2027-01-31T23:59:59.9Z".parse().unwrap();
     let february = "2027-02-01T00:00:00Z".parse().unwrap();
-    assert_eq!(acme.api_calls_add(0, january).await.unwrap(), 0);
-    let adds = join_all((1..=20).map(|more| acme.api_calls_add(more, january))).await;
-    assert_eq!(adds.into_iter().map(Result::unwrap).max(), Some(210));
-    assert_eq!(acme.api_calls_add(0, january).await.unwrap(), 210);
-    assert_eq!(acme.api_calls_add(1, february).await.unwrap(), 1);
+    let add = async |calls, at| {
+        let left = Bookkeeping { at, calls, keys_used: Vec::new(), delivered: Vec::new() };
+        acme.bookkeep(&left).await.unwrap()
+    };
+    assert_eq!(acme.api_calls(january).await.unwrap(), 0);
+    assert_eq!(add(0, january).await, None);
+    let adds = join_all((1..=20).map(|more| add(more, january))).await;
+    assert_eq!(adds.into_iter().max(), Some(Some(210)));
+    assert_eq!(acme.api_calls(january).await.unwrap(), 210);
+    assert_eq!(add(1, february).await, Some(1));
     assert_eq!(acme.usage(january).await.unwrap().api_calls, 210);
-    assert_eq!(twin.api_calls_add(0, january).await.unwrap(), 0);
+    assert_eq!(twin.api_calls(january).await.unwrap(), 0);
 }
 
 /// Derived data counts like originals.

@@ -1,9 +1,10 @@
+use jobs::DocumentId;
 use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
 use jobs::tenant::{Identity, KbId, Role};
 use serde_json::Value;
 
-use super::{NewDocument, NewKb, NewTenant, OverQuota, User};
+use super::{NewDocument, NewKb, NewTenant, OverQuota, Usage, User};
 
 /// Everything that accepting one request writes: all of it in one transaction, or nothing.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ pub struct Acceptance {
     /// The epoch of a closed tenant ([`crate::Lifecycle::tenant_close`]) that `jobs` are to delete. A closed tenant
     /// accepts nothing else.
     pub tenant_closed: Option<u64>,
-    /// The documents of one knowledge base to register as pending; known names are replaced.
+    /// The documents of one knowledge base, which exists already, to register as pending; known names are replaced.
     pub documents: Option<(KbId, Vec<NewDocument>)>,
     /// The jobs of the request. They stay in the outbox until the queue has them.
     pub jobs: Vec<StampedJob>,
@@ -55,6 +56,40 @@ pub struct Replay {
     pub status: u16,
     /// Body of the answer.
     pub body: Value,
+}
+
+/// An upload that is about to be stored, as far as the catalog is asked about it.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadQuestion<'a> {
+    /// The knowledge base.
+    pub kb: &'a KbId,
+    /// The documents: one at least.
+    pub documents: &'a [DocumentId],
+    /// The idempotency key of the request.
+    pub key: Option<&'a str>,
+    /// The tenant's limits. What they do not limit is not counted.
+    pub limits: &'a Limits,
+}
+
+/// What the catalog has when an upload comes. Other requests may change it until the upload is accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UploadView {
+    /// The answer to an earlier request with the idempotency key.
+    pub replay: Option<Replay>,
+    /// What there is under each document's id, in their order.
+    pub documents: Vec<KnownDocument>,
+    /// The documents and bytes, 0 where the limits do not limit them, and the jobs of the day.
+    pub usage: Usage,
+}
+
+/// What there is under the id of an uploaded document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownDocument {
+    /// The revision on which the upload builds: that of the document, also while it is being deleted; for an unknown
+    /// document the highest revision of any deleted document of the tenant.
+    pub revision: u64,
+    /// The size of the original that the upload replaces; `None` when there is none, or when it is being deleted.
+    pub replaced_bytes: Option<u64>,
 }
 
 /// The outcome of an [`Acceptance`].

@@ -113,7 +113,7 @@ pub struct NewDocument {
     pub id: DocumentId,
     /// Its (relative) file name.
     pub name: String,
-    /// The revision of this upload: one more than [`crate::Catalog::document_revision`].
+    /// The revision of this upload: one more than that of [`super::KnownDocument`].
     pub revision: u64,
     /// The media type of the original.
     pub media_type: String,

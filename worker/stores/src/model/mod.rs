@@ -14,7 +14,7 @@ mod tenant;
 mod usage;
 mod workspace;
 
-pub use accept::{Acceptance, Accepted, Idempotency, Replay};
+pub use accept::{Acceptance, Accepted, Idempotency, KnownDocument, Replay, UploadQuestion, UploadView};
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
@@ -33,12 +33,11 @@ pub use member::{
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
 pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantFilter, TenantPlan, TenantSettings};
+pub use usage::{Bookkeeping, Derived, Growth, OverQuota, Usage};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
-pub use usage::{Derived, Growth, OverQuota, Usage};
 pub use workspace::WorkspaceId;
 
 pub use crate::blobs::StoredOriginal;
-pub use crate::cache::{RateTaken, RateWindow};
 pub use crate::documents::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub use crate::index::{Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, Relation};
 pub use crate::page::{InvalidRelationCursor, Page, RelationCursor};

@@ -1,5 +1,7 @@
 use chrono::{DateTime, Utc};
+use jobs::JobId;
 use jobs::plan::{Limits, Quota};
+use jobs::tenant::ApiKeyId;
 
 use super::{GraphCounts, NewDocument};
 
@@ -114,6 +116,19 @@ fn over(limits: &Limits, quota: Quota, current: u64, growth: i64) -> Option<Over
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What requests of a tenant leave to be written after they were answered. None of it is part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bookkeeping {
+    /// A moment in the month of `calls`.
+    pub at: DateTime<Utc>,
+    /// Requests that were not counted yet.
+    pub calls: u64,
+    /// When API keys were used last.
+    pub keys_used: Vec<(ApiKeyId, DateTime<Utc>)>,
+    /// Jobs in the outbox that the queue has.
+    pub delivered: Vec<JobId>,
 }
 
 /// A counter for events that leave no rows to count.

@@ -11,4 +11,4 @@ mod tx;
 
 pub(crate) use fault::kind as postgres_error_kind;
 pub use migrate::migrate;
-pub(crate) use pool::Postgres;
+pub(crate) use pool::{OpenTransaction, Postgres};

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::Transaction;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use tokio::time::Instant;
 
 use super::fault::fault;
-use super::pool::Postgres;
-use crate::catalog::Whose;
+use super::pool::{OpenTransaction, Postgres};
+use crate::catalog::{Access, Whose};
 use crate::deadline::late;
 use crate::ports::StoreResult;
 
@@ -21,7 +20,7 @@ pub(super) type Read<T> = fn(&PgRow) -> sqlx::Result<T>;
 
 /// A transaction, rolled back when dropped without [`Tx::commit`].
 pub(crate) struct Tx {
-    inner: Transaction<'static, sqlx::Postgres>,
+    inner: OpenTransaction,
     operation: &'static str,
     deadline: Instant,
     limit: Duration,
@@ -36,7 +35,9 @@ impl Tx {
         limit: Duration,
     ) -> StoreResult<Self> {
         let deadline = Instant::now() + limit;
-        let inner = within(deadline, limit, operation, postgres.begin(whose, operation, limit)).await?;
+        let inner =
+            within(deadline, limit, operation, postgres.begin(whose, operation, limit, Access::Write))
+                .await?;
         Ok(Self { inner, operation, deadline, limit })
     }
 

@@ -3,6 +3,7 @@
 use super::mutation::{Mutation, one};
 
 pub(super) const MUTATIONS: &[Mutation] = &[
+    one("who asks is forgotten at once", "admit", "  call('HINCRBY', k, ARGV[1], more)\n", ""),
     one("nobody is told that a cancelled job's tenant has ghosts", "cancel", "settle({t}, S, now)\n", ""),
     one(
         "a group that does not exist was cancelled",
@@ -171,7 +172,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "charge(S[ARGV[i]], tonumber(ARGV[i + 1]))",
         "charge(S[ARGV[i]], 0)",
     ),
-    one("there is always room", "room", "if not why and has(s, F.quotas) then", "if not why and false then"),
+    one("there is always room", "room", "dec(ARGV[1], call('HGET', kT, ARGV[1]))", "blank()"),
     one(
         "what was cancelled is available",
         "stats",

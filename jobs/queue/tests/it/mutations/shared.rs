@@ -138,6 +138,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     one("jobs that wait for their next attempt are no backlog", "04_limits", " + call('ZCARD', k..'y')", ""),
     one(
+        "a backlog is empty",
+        "04_limits",
+        "return {'', int(have), q[1], int(s.bytes)",
+        "return {'', '0', q[1], int(s.bytes)",
+    ),
+    one(
         "a tenant that drains takes on work",
         "04_limits",
         "if has(s, F.draining) then return",

@@ -208,6 +208,8 @@ pub(crate) struct Tenant {
     pub(crate) outcomes: [u64; 4],
     /// Jobs that have ended: `true` if completed.
     pub(crate) ended: Vec<(Id, bool)>,
+    /// The seconds in which it was admitted, as far as they are in its window.
+    pub(crate) asked: Vec<i64>,
 }
 
 impl Default for Tenant {
@@ -238,6 +240,7 @@ impl Default for Tenant {
             slots: BTreeMap::new(),
             outcomes: [0; 4],
             ended: Vec::new(),
+            asked: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fair_queue::{JobFilter, JobState, Kept, QueueError, QueueStats};
+use fair_queue::{JobFilter, JobState, Kept, QueueError, QueueStats, RateWindow};
 
 use super::{Checked, Run, failed};
 use crate::model::keys::same;
@@ -21,6 +21,7 @@ impl Run {
         self.look_at_lanes().await?;
         for tenant in 0..TENANTS.len() {
             self.look_for_room(tenant).await?;
+            self.ask_to_be_admitted(tenant).await?;
         }
         let open = self.model.jobs.iter().filter(|(_, job)| job.place.is_open());
         let open: Vec<_> = open.map(|(id, _)| *id).take(8).collect();
@@ -141,6 +142,26 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Once more in a window that holds three. What is said about room is what is said without a window.
+    async fn ask_to_be_admitted(&mut self, number: usize) -> Checked {
+        const WINDOW_S: u32 = 60;
+        let (owner, now_s) =
+            (tenant(TENANTS[number]), i64::try_from(self.model.now / 1_000).unwrap_or_default());
+        let window = RateWindow { limit: 3, window_s: WINDOW_S, now_s };
+        let asked = &mut self.model.tenants[number].asked;
+        asked.retain(|second| *second > now_s - i64::from(WINDOW_S));
+        let frees = asked.first().unwrap_or(&now_s) + i64::from(WINDOW_S) - now_s;
+        let fits = asked.len() < 3;
+        if fits {
+            asked.push(now_s);
+        }
+        let expected = (fits, asked.len() as u64, frees);
+        let (found, room) = self.h.queue.admit(&owner, window, 1, Some(QUEUES[0])).await.map_err(failed)?;
+        same("window", &(found.taken, found.used, i64::from(found.frees_in_s)), &expected)?;
+        let left = self.h.queue.room_left(&owner, QUEUES[0]).await.map_err(failed)?;
+        same("room", &room, &Some(left))
     }
 
     async fn look_up(&self, id: Id) -> Checked {
