@@ -11,7 +11,7 @@ use crate::id::PartitionId;
 use crate::job::NewJob;
 use crate::limits::LimitReached;
 use crate::queue::Queue;
-use crate::redis::connection::Resend;
+use crate::redis::Resend;
 use crate::script::Operation;
 
 /// A sliding window with a limit.
