@@ -4,6 +4,7 @@
 mod api_keys;
 mod audit_log;
 mod auth;
+mod chunks;
 mod dead_letters;
 mod documents;
 mod graph;

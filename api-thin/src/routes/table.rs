@@ -5,8 +5,9 @@ use ::jobs::tenant::Permission;
 use aide::axum::ApiRouter;
 
 use super::{
-    api_keys, audit_log, auth, dead_letters, documents, graph, health, home, invitations, job_cancel, jobs,
-    kbs, members, plans, queues, rag_settings, schedules, sign_up, tenant_settings, tenants, usage,
+    api_keys, audit_log, auth, chunks, dead_letters, documents, graph, health, home,
+    invitations, job_cancel, jobs, kbs, members, plans, queues, rag_settings, schedules, sign_up,
+    tenant_settings, tenants, usage,
 };
 use crate::request::{
     AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
@@ -314,8 +315,14 @@ routes! {
         get "/kbs/{kb}/documents/{document}" => documents::show, may::<ReadDocuments>();
         /// Remove a document from every store
         delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>(), Exempt(OWN_WORK);
+        /// The chunks of a document, page by page
+        get "/kbs/{kb}/documents/{document}/chunks" => chunks::list, may::<ReadDocuments>();
+        /// A chunk, and the entities and relations that were extracted from it
+        get "/kbs/{kb}/documents/{document}/chunks/{chunk}" => chunks::show, may::<ReadDocuments>();
         /// The entities and relations of a knowledge base, page by page
         get "/kbs/{kb}/graph" => graph::show, may::<ReadDocuments>();
+        /// An entity, and the chunks and documents that mention it, page by page
+        get "/kbs/{kb}/graph/entities/{name}" => graph::entity, may::<ReadDocuments>();
         /// Read every document of a knowledge base again
         post "/kbs/{kb}/reindex" => kbs::reindex, may::<UpdateDocuments>(), as "reindex::start", Logged;
         /// The schedules of a knowledge base

@@ -7,6 +7,7 @@ mod audit;
 mod bad_input;
 mod bodies;
 mod cancel;
+mod chunks;
 mod client_address;
 mod credentials;
 mod dead_letters;

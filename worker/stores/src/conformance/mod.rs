@@ -22,6 +22,7 @@ mod invitations;
 mod kbs;
 mod members;
 mod outbox;
+mod provenance;
 mod rag_settings;
 mod registry;
 mod run;

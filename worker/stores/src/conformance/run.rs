@@ -1,7 +1,7 @@
 use super::{
-    accept, api_keys, audit, blobs, cache, called_off, closing, deletion, directory, documents, history,
-    identities, index, invitations, kbs, members, outbox, rag_settings, registry, schedules, settings, slugs,
-    tenants, usage,
+    accept, api_keys, audit, blobs, cache, called_off, closing, deletion, directory, documents,
+    history, identities, index, invitations, kbs, members, outbox, provenance, rag_settings, registry,
+    schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -59,6 +59,7 @@ pub async fn exercise(opened: &Opened) {
             replaced_as_a_whole, kept_apart, folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited,
             removal_leaves_no_trace, side_by_side, many_mentions, twins_apart,
         }
+        provenance { sources_of_an_entity, mentions_of_a_chunk }
         blobs { originals, forgotten, left_over }
         cache { values, lifetime, rates, racing_rates }
     }

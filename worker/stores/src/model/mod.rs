@@ -40,5 +40,7 @@ pub use workspace::WorkspaceId;
 pub use crate::blobs::StoredOriginal;
 pub use crate::cache::{RateTaken, RateWindow};
 pub use crate::documents::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
-pub use crate::index::{Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, Relation};
+pub use crate::index::{
+    Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, MentionSource, Relation,
+};
 pub use crate::page::{InvalidRelationCursor, Page, RelationCursor};
