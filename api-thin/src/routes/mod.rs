@@ -6,6 +6,7 @@ mod audit_log;
 mod auth;
 mod chunks;
 mod dead_letters;
+mod document_deletions;
 mod documents;
 mod graph;
 mod health;

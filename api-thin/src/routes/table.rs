@@ -5,7 +5,7 @@ use ::jobs::tenant::Permission;
 use aide::axum::ApiRouter;
 
 use super::{
-    api_keys, audit_log, auth, chunks, dead_letters, documents, graph, health, home,
+    api_keys, audit_log, auth, chunks, dead_letters, document_deletions, documents, graph, health, home,
     invitations, job_cancel, jobs, kbs, members, plans, queues, rag_settings, schedules, sign_up,
     tenant_settings, tenants, usage,
 };
@@ -311,6 +311,11 @@ routes! {
         post "/kbs/{kb}/documents/text" => documents::upload_text, may::<CreateDocuments>(), Exempt(OWN_WORK);
         /// Upload documents as texts: all or none are accepted
         post "/kbs/{kb}/documents/batch" => documents::upload_batch, may::<CreateDocuments>(), Exempt(OWN_WORK);
+        /// Remove many documents from every store: these, or those in a status
+        post "/kbs/{kb}/documents/delete" => document_deletions::delete_selected, may::<DeleteDocuments>(),
+            as "documents::delete_selected", Logged;
+        /// Remove every document of a knowledge base from every store
+        post "/kbs/{kb}/empty" => document_deletions::empty, may::<DeleteDocuments>(), as "kbs::empty", Logged;
         /// A document: how far it is on its way into the graph
         get "/kbs/{kb}/documents/{document}" => documents::show, may::<ReadDocuments>();
         /// Remove a document from every store

@@ -12,6 +12,7 @@ mod cache;
 mod called_off;
 mod closing;
 mod deletion;
+mod deletions;
 mod directory;
 mod documents;
 mod fixture;

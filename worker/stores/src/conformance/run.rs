@@ -1,5 +1,5 @@
 use super::{
-    accept, api_keys, audit, blobs, cache, called_off, closing, deletion, directory, documents,
+    accept, api_keys, audit, blobs, cache, called_off, closing, deletion, deletions, directory, documents,
     history, identities, index, invitations, kbs, members, outbox, provenance, rag_settings, registry,
     schedules, settings, slugs, tenants, usage,
 };
@@ -47,6 +47,7 @@ pub async fn exercise(opened: &Opened) {
         slugs { words, an_id_is_never_anothers_word, a_word_keeps_its_id_from_being_taken }
         rag_settings { put_by_revision }
         deletion { documents, replaced_meanwhile, uploaded_again, texts_and_originals }
+        deletions { by_id_and_by_status, worked_off_and_forgotten }
         kbs { made_and_renamed, closed, emptied }
         closing { called_off, deleted, texts_and_values }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox, jobs }

@@ -18,7 +18,7 @@ pub use accept::{Acceptance, Accepted, Idempotency, Replay};
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
-pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
+pub use document::{Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument};
 pub use gate::GateRule;
 pub(crate) use gate::GateState;
 pub use identity::{
