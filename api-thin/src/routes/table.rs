@@ -336,6 +336,12 @@ routes! {
         put "/kbs/{kb}/schedules/{schedule}" => schedules::put, may::<ManageJobs>(), Logged;
         /// A schedule
         get "/kbs/{kb}/schedules/{schedule}" => schedules::show, may::<ReadDocuments>();
+        /// Pause a schedule: it does not fire until it is resumed
+        post "/kbs/{kb}/schedules/{schedule}/pause" => schedules::pause, may::<ManageJobs>(), Logged;
+        /// Resume a paused schedule
+        post "/kbs/{kb}/schedules/{schedule}/resume" => schedules::resume, may::<ManageJobs>(), Logged;
+        /// Fire a schedule now; its next time stays
+        post "/kbs/{kb}/schedules/{schedule}/run" => schedules::run, may::<ManageJobs>(), Logged;
         /// Remove a schedule
         delete "/kbs/{kb}/schedules/{schedule}" => schedules::delete, may::<ManageJobs>(), Logged;
     }

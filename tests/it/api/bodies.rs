@@ -53,6 +53,9 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "post",
             "/auth/logout"
             | "/kbs/{kb}/documents"
+            | "/kbs/{kb}/schedules/{schedule}/pause"
+            | "/kbs/{kb}/schedules/{schedule}/resume"
+            | "/kbs/{kb}/schedules/{schedule}/run"
             | "/jobs/cancel-all"
             | "/dead-letters/{job}/retry"
             | "/jobs/pause"

@@ -42,7 +42,7 @@ pub async fn exercise(opened: &Opened) {
         audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go }
         history { first_record_stays, what_was_started_again_ends_again, old_records_go }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
-        schedules { kept_and_replaced, due_in_order, fired_once, skipped }
+        schedules { kept_and_replaced, due_in_order, fired_once, skipped, paused }
         settings { put_by_revision, unapplied_until_told, all_by_id, flows }
         slugs { words, an_id_is_never_anothers_word, a_word_keeps_its_id_from_being_taken }
         rag_settings { put_by_revision }
