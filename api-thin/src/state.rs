@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Accounts, AccountsParts};
 use crate::auth::{Authenticator, KeyDerivation, KeyUsage, OwnTokens, SecretHash, Sessions, Tokens};
-use crate::config::{ApiConfig, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
+use crate::config::{ApiConfig, Cors, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
 use crate::connections::Connections;
 use crate::documents::UploadBudget;
 use crate::problem::Problem;
@@ -54,6 +54,7 @@ struct Inner {
     resolution: Resolution,
     connections: Arc<Connections>,
     audits: TaskTracker,
+    cors: Cors,
 }
 
 impl ApiState {
@@ -107,6 +108,7 @@ impl ApiState {
             resolution,
             connections: Arc::new(connections),
             audits: TaskTracker::new(),
+            cors: config.rules.cors,
         })))
     }
 
@@ -170,6 +172,10 @@ impl ApiState {
 
     pub(crate) fn connections(&self) -> Arc<Connections> {
         Arc::clone(&self.0.connections)
+    }
+
+    pub(crate) fn cors(&self) -> &Cors {
+        &self.0.cors
     }
 
     /// The writes of audit entries, some of which no request waits for.

@@ -9,6 +9,7 @@ mod bodies;
 mod cancel;
 mod chunks;
 mod client_address;
+mod cors;
 mod credentials;
 mod dead_letters;
 mod docs;
