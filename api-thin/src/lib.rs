@@ -20,9 +20,9 @@ pub mod server;
 mod state;
 
 pub use config::{
-    ApiConfig, ApiRules, ApiSettings, ConnectionLimits, ConnectionSettings, IdentityConfig, IdentitySettings,
-    InvalidConfig, LimitSettings, RequestLimits, Resolution, ResolutionSettings, SecretSettings,
-    TenantSource,
+    ApiConfig, ApiRules, ApiSettings, ConnectionLimits, ConnectionSettings, Cors, CorsSettings,
+    IdentityConfig, IdentitySettings, InvalidConfig, LimitSettings, RequestLimits, Resolution,
+    ResolutionSettings, SecretSettings, TenantSource,
 };
 pub use connections::{Connections, listen};
 pub use dashboard::OneTimeLink;

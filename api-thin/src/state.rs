@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::{Accounts, AccountsParts};
 use crate::auth::{Authenticator, KeyDerivation, KeyUsage, OwnTokens, SecretHash, Sessions, Tokens};
 use crate::bookkeeping::Bookkeeper;
-use crate::config::{ApiConfig, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
+use crate::config::{ApiConfig, Cors, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
 use crate::connections::Connections;
 use crate::documents::UploadBudget;
 use crate::problem::Problem;
@@ -60,6 +60,7 @@ struct Inner {
     connections: Arc<Connections>,
     audits: TaskTracker,
     sign_in_link: Option<Arc<OneTimeLink>>,
+    cors: Cors,
 }
 
 impl ApiState {
@@ -115,6 +116,7 @@ impl ApiState {
             connections: Arc::new(connections),
             audits: TaskTracker::new(),
             sign_in_link,
+            cors: config.rules.cors,
         })))
     }
 
@@ -192,6 +194,10 @@ impl ApiState {
 
     pub(crate) fn connections(&self) -> Arc<Connections> {
         Arc::clone(&self.0.connections)
+    }
+
+    pub(crate) fn cors(&self) -> &Cors {
+        &self.0.cors
     }
 
     /// The writes of audit entries, some of which no request waits for.

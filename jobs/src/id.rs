@@ -64,6 +64,12 @@ impl DocumentId {
     pub fn chunk_id(&self, order: u32) -> String {
         format!("{}-chunk-{order:03}", self.0)
     }
+
+    /// The number of the chunk called `chunk_id`, if it is one of this document.
+    #[must_use]
+    pub fn chunk_order(&self, chunk_id: &str) -> Option<u32> {
+        chunk_id.strip_prefix(self.as_str())?.strip_prefix("-chunk-")?.parse().ok()
+    }
 }
 
 impl FromStr for DocumentId {
@@ -111,6 +117,11 @@ mod tests {
             DocumentId::of_name("curie.md").chunk_id(7),
             "doc-8273fb29cbb3ee401f1b7b71aa4a5661-chunk-007"
         );
+        let curie = DocumentId::of_name("curie.md");
+        for order in [0, 7, 999, 1_000, u32::MAX] {
+            assert_eq!(curie.chunk_order(&curie.chunk_id(order)), Some(order));
+        }
+        assert_eq!(curie.chunk_order(&DocumentId::of_name("b.md").chunk_id(7)), None);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::job::{Job, JobPolicy};
 use crate::types::{
-    BuildGraph, DeleteDocument, DeleteKb, DeprovisionTenant, ExtractEntities, IngestDocument,
-    ProvisionTenant, ReindexKb,
+    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeprovisionTenant, ExtractEntities,
+    IngestDocument, ProvisionTenant, ReindexKb,
 };
 
 macro_rules! kinds {
@@ -45,6 +45,7 @@ kinds! {
     BuildGraph => BuildGraph,
     ReindexKb => ReindexKb,
     DeleteDocument => DeleteDocument,
+    DeleteDocuments => DeleteDocuments,
     DeleteKb => DeleteKb,
     DeprovisionTenant => DeprovisionTenant,
 }

@@ -1,11 +1,12 @@
 //! Actors who lost their permission between enqueueing a job and its run.
 
 use jobs::envelope::EnqueueOptions;
-use jobs::tenant::{Actor, KbId, TenantStatus};
+use jobs::tenant::{Actor, KbId, TenantContext, TenantStatus};
 use jobs::types::ReindexKb;
 use jobs::{DocumentId, JobId, JobKind};
 use reqwest::Method;
 use serde_json::{Value, json};
+use stores::model::DocumentSelection;
 use tests::bed::{Bed, Http, TestTenant, send};
 use tests::holdings::Holdings;
 use tests::texts;
@@ -51,6 +52,10 @@ fn request(kind: JobKind, tenant: &TestTenant) -> Option<(Method, String, Value)
         }
         JobKind::ReindexKb => Some((Method::POST, tenant.kb("reindex"), json!({}))),
         JobKind::DeleteDocument => Some((Method::DELETE, tenant.kb(&heron), Value::Null)),
+        JobKind::DeleteDocuments => {
+            let body = json!({ "ids": [DocumentId::of_name("heron.md")] });
+            Some((Method::POST, tenant.kb("documents/delete"), body))
+        }
         JobKind::DeleteKb => {
             Some((Method::DELETE, format!("/api/v1/tenants/{}/kbs/default", tenant.id), Value::Null))
         }
@@ -108,11 +113,15 @@ async fn nor_what_follows_from_it() {
     bed.admin(&acme, "ann").await;
     remove(&acme, "local:ann").await;
     let before = stored(&bed, &acme).await;
+    let (list, kb) = (JobId::generate(bed.now()), KbId::first());
+    let catalog = bed.stores().scoped(&TenantContext::for_tests(&acme.id)).catalog();
+    assert_eq!(catalog.deletion_list_put(&kb, list, &DocumentSelection::All, bed.now()).await.unwrap(), 1);
     let ids = Ids {
-        kb: KbId::first(),
+        kb,
         document: DocumentId::of_name("heron.md"),
         revision: 1,
         key: "intruder1".parse().unwrap(),
+        list,
     };
     for kind in JobKind::ALL {
         // No actor's job ends a tenant that is in use.

@@ -7,13 +7,16 @@ use jobs::envelope::EnqueueOptions;
 use jobs::queue::{Kept, Redriven};
 use jobs::tenant::{Authenticated, KbId, TenantContext, TenantStatus};
 use jobs::types::{
-    BuildGraph, DeleteDocument, DeleteKb, DeprovisionTenant, ExtractEntities, FirstApiKey, IngestDocument,
+    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeprovisionTenant, ExtractEntities, FirstApiKey,
+    IngestDocument,
     ProvisionTenant, ReindexKb,
 };
 use jobs::{DocumentId, Job, JobError, JobId};
 use sha2::{Digest as _, Sha256};
 use stores::TenantStores;
-use stores::model::{Acceptance, Accepted, Document, DocumentStatus, GraphCounts, NewDocument};
+use stores::model::{
+    Acceptance, Accepted, Document, DocumentSelection, DocumentStatus, GraphCounts, NewDocument,
+};
 use tests::bed::Snapshot;
 use tests::holdings::last_revision;
 use tests::texts;
@@ -290,6 +293,16 @@ async fn deletions_and_reindexes_go_on_where_they_stopped() {
     let delete = DeleteDocument { document_id: DocumentId::of_name(NAME), revision: 1 };
     let job = site.enqueue(&acme, &delete).await;
     redriven(DeleteDocument::TYPE, job).await;
+    assert!(site.snapshot(&acme).await.documents.is_empty());
+
+    site.upload(&acme, texts::long("Bluebird")).await;
+    site.set(Broken::Type(DeleteDocuments::TYPE));
+    let (list, now) = (JobId::generate(site.bench.clock().now()), site.bench.clock().now());
+    let catalog = site.stores(&acme).catalog();
+    catalog.deletion_list_put(&KbId::first(), list, &DocumentSelection::All, now).await.unwrap();
+    let job = site.enqueue(&acme, &DeleteDocuments { list }).await;
+    assert_eq!(site.snapshot(&acme).await.documents.len(), 1);
+    redriven(DeleteDocuments::TYPE, job).await;
     assert!(site.snapshot(&acme).await.documents.is_empty());
 
     site.set(Broken::Type(DeleteKb::TYPE));

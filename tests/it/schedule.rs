@@ -79,3 +79,41 @@ async fn what_cannot_be_read_is_refused_with_the_field() {
     }
     assert_eq!(acme.http.get(&acme.kb("schedules")).await.body["schedules"], json!([]));
 }
+
+/// A paused schedule is not due; one that is run by hand fires as the schedule, and both go on as usual afterwards.
+#[tokio::test]
+async fn a_paused_schedule_does_not_fire_and_one_that_is_run_by_hand_does() {
+    let clock = noon();
+    let bed = Bed::embedded_at(Arc::new(clock.clone())).await;
+    let (acme, twin) = bed.look_alikes().await;
+    for tenant in [&acme, &twin] {
+        assert_eq!(nightly(tenant, "0 3 * * *").await.status, 200);
+    }
+    let ask =
+        async |what: &str| acme.http.post(&acme.kb(&format!("schedules/nightly/{what}")), &json!({})).await;
+    assert_eq!(ask("pause").await.status, 200);
+    clock.advance(Duration::from_secs(15 * 3600));
+    let due = bed.opened().schedules.schedules_due(clock.now(), 100).await.unwrap();
+    assert!(due.iter().all(|due| due.tenant_id.as_str() != acme.id), "{due:?}");
+    // The look-alike's fires.
+    tests::wait::wait_for("the other schedule to fire", async || {
+        let shown = twin.http.get(&twin.kb("schedules/nightly")).await.body;
+        if shown["last_fire_at"].is_null() { Err(shown) } else { Ok(()) }
+    })
+    .await;
+    let shown = acme.http.get(&acme.kb("schedules/nightly")).await.body;
+    assert_eq!((&shown["last_fire_at"], &shown["paused"]), (&json!(null), &json!(true)));
+
+    let run = ask("run").await;
+    assert_eq!(run.status, 202, "{run:?}");
+    let job = run.body["job_id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(bed.ended(&acme, job).await["state"], "completed");
+    let resumed = ask("resume").await.body;
+    assert_eq!(resumed["next_fire_at"], "2026-01-17T02:00:00Z", "{resumed}");
+    clock.advance(Duration::from_secs(24 * 3600));
+    tests::wait::wait_for("the schedule to fire", async || {
+        let shown = acme.http.get(&acme.kb("schedules/nightly")).await.body;
+        if shown["last_fire_at"] == "2026-01-17T02:00:00Z" { Ok(()) } else { Err(shown) }
+    })
+    .await;
+}

@@ -5,6 +5,7 @@ use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::connection_limits::{ConnectionLimits, ConnectionSettings};
+use super::cors::{Cors, CorsSettings};
 use super::identity::{IdentityConfig, IdentitySettings};
 use super::request_limits::{LimitSettings, RequestLimits};
 use super::resolution::{Resolution, ResolutionSettings};
@@ -96,6 +97,8 @@ pub struct ApiSettings {
     identity: IdentitySettings,
     #[command(flatten)]
     resolution: ResolutionSettings,
+    #[command(flatten)]
+    cors: CorsSettings,
 }
 
 /// The configuration of [`ApiSettings`].
@@ -109,6 +112,8 @@ pub struct ApiRules {
     pub identity: IdentityConfig,
     /// How requests name their tenant.
     pub resolution: Resolution,
+    /// Whose pages may call the API from a browser.
+    pub cors: Cors,
 }
 
 impl ApiSettings {
@@ -122,6 +127,7 @@ impl ApiSettings {
             connections: self.connections.limits(),
             identity: self.identity.identity()?,
             resolution: self.resolution.resolution()?,
+            cors: self.cors.cors()?,
         })
     }
 }

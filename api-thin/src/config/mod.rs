@@ -3,12 +3,14 @@
 
 mod api;
 mod connection_limits;
+mod cors;
 mod identity;
 mod request_limits;
 mod resolution;
 
 pub use api::{ApiConfig, ApiRules, ApiSettings, InvalidConfig, SecretSettings};
 pub use connection_limits::{ConnectionLimits, ConnectionSettings};
+pub use cors::{Cors, CorsSettings};
 pub use identity::{AccountRules, IdentityConfig, IdentitySettings, Switch};
 pub use request_limits::{LimitSettings, RequestLimits};
 pub use resolution::{Resolution, ResolutionSettings, TenantSource};

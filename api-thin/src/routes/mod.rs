@@ -4,7 +4,9 @@
 mod api_keys;
 mod audit_log;
 mod auth;
+mod chunks;
 mod dead_letters;
+mod document_deletions;
 mod documents;
 mod graph;
 mod health;

@@ -1,4 +1,4 @@
-//! Schedules of a knowledge base: list, show, make or replace, remove.
+//! Schedules of a knowledge base: list, show, make or replace, pause, resume, run now, remove.
 
 use std::time::Duration;
 
@@ -11,11 +11,14 @@ use jobs::types::ReindexKb;
 use jobs::{Job as _, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{NewSchedule, Schedule};
+use stores::model::{Acceptance, NewSchedule, Schedule};
 
+use super::kbs::KbJob;
 use super::parameters::{Paging, invalid_field};
+use crate::accept::{Fingerprint, IdempotencyKey, Submission, ensure_room, retries_exhausted};
+use crate::answer::{Answer, job_location};
 use crate::problem::{Code, Problem};
-use crate::request::{Json, KbCaller, ManageJobs, Query, ReadDocuments};
+use crate::request::{Json, KbCaller, ManageJobs, Query, ReadDocuments, RequiredPermission};
 use crate::state::ApiState;
 
 /// How many firings are looked at to see whether a schedule fires too often.
@@ -57,9 +60,13 @@ pub(super) async fn show(
     who: KbCaller<ReadDocuments>,
     Path(named): Path<Named>,
 ) -> Result<JsonAnswer<ScheduleView>, Problem> {
-    let schedules = who.stores.catalog().schedules(&who.kb.id).await?;
-    let found = schedules.into_iter().find(|schedule| schedule.name == named.schedule);
-    found.map(|schedule| JsonAnswer(schedule.into())).ok_or_else(Problem::not_found)
+    known(&who, &named).await.map(|schedule| JsonAnswer(schedule.into()))
+}
+
+/// The schedule that a path names.
+async fn known<P: RequiredPermission>(who: &KbCaller<P>, named: &Named) -> Result<Schedule, Problem> {
+    check_name(&named.schedule).map_err(|_| Problem::not_found())?;
+    who.stores.catalog().schedule(&who.kb.id, &named.schedule).await?.ok_or_else(Problem::not_found)
 }
 
 /// `PUT …/schedules/{schedule}`: make or replace a schedule.
@@ -89,9 +96,72 @@ pub(super) async fn put(
         return Err(Problem::over_quota(&over, now));
     }
     app.directory().invalidate(who.tenant()).await;
-    let stored = catalog.schedules(&who.kb.id).await?;
-    let stored = stored.into_iter().find(|schedule| schedule.name == named.schedule);
-    stored.map(|schedule| JsonAnswer(schedule.into())).ok_or_else(Problem::not_found)
+    known(&who, &named).await.map(|schedule| JsonAnswer(schedule.into()))
+}
+
+/// `POST …/schedules/{schedule}/pause`: it does not fire until it is resumed.
+pub(super) async fn pause(
+    who: KbCaller<ManageJobs>,
+    Path(named): Path<Named>,
+) -> Result<JsonAnswer<ScheduleView>, Problem> {
+    let schedule = known(&who, &named).await?;
+    if !who.stores.catalog().schedule_pause(&who.kb.id, &schedule.name).await? {
+        return Err(Problem::not_found());
+    }
+    Ok(JsonAnswer(Schedule { paused: true, ..schedule }.into()))
+}
+
+/// How often others may change the same schedule in between before we give up.
+const TRIES: u32 = 8;
+
+/// `POST …/schedules/{schedule}/resume`: it fires again, at its next time after now. What it missed is not made up for.
+pub(super) async fn resume(
+    State(app): State<ApiState>,
+    who: KbCaller<ManageJobs>,
+    Path(named): Path<Named>,
+) -> Result<JsonAnswer<ScheduleView>, Problem> {
+    for _ in 0..TRIES {
+        let seen = known(&who, &named).await?;
+        if !seen.paused {
+            return Ok(JsonAnswer(seen.into()));
+        }
+        let next = next_fire(&seen.cron, &seen.time_zone, app.clock().now());
+        let next_fire_at = next.map_err(|error| refusal(&error))?;
+        if who.stores.catalog().schedule_resume(&seen, next_fire_at).await? {
+            return Ok(JsonAnswer(Schedule { paused: false, next_fire_at, ..seen }.into()));
+        }
+    }
+    Err(retries_exhausted())
+}
+
+/// `POST …/schedules/{schedule}/run`: fires it now. The job is the schedule's, with what its maker may do, and its next
+/// time stays.
+pub(super) async fn run(
+    State(app): State<ApiState>,
+    who: KbCaller<ManageJobs>,
+    key: IdempotencyKey,
+    Path(named): Path<Named>,
+) -> Result<Answer<KbJob>, Problem> {
+    let fingerprint = Fingerprint::of("schedule.run", [who.kb.id.as_str(), named.schedule.as_str()]);
+    let submission = Submission { app: &app, stores: &who.stores, key: &key, fingerprint };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    let schedule = known(&who, &named).await?;
+    check_type(&schedule.kind)?;
+    let now = app.clock().now();
+    let job_id = JobId::generate(now);
+    let job = who.stamp_for_schedule(&app, &schedule.name, job_id, &ReindexKb::default())?;
+    ensure_room(&app, std::slice::from_ref(&job)).await?;
+    let location = job_location(who.tenant(), job_id);
+    let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
+    let limits = who.limits(&app).await?;
+    let acceptance = Acceptance { jobs: vec![job], limits, ..Acceptance::default() };
+    let answer = submission.accept_once(acceptance, body).await?;
+    if !answer.replayed {
+        who.stores.catalog().schedule_fired(&who.kb.id, &schedule.name, now).await?;
+    }
+    Ok(answer)
 }
 
 /// `DELETE …/schedules/{schedule}`
@@ -117,11 +187,16 @@ fn check_name(name: &str) -> Result<(), Problem> {
     }
 }
 
+fn check_type(kind: &str) -> Result<(), Problem> {
+    if kind == ReindexKb::TYPE {
+        return Ok(());
+    }
+    Err(invalid_field("type", format!("only {} can be scheduled", ReindexKb::TYPE)))
+}
+
 /// When the schedule fires first, if it is valid and leaves enough time between two firings.
 fn first_fire(wanted: &Wanted, now: DateTime<Utc>, interval: Duration) -> Result<DateTime<Utc>, Problem> {
-    if wanted.kind != ReindexKb::TYPE {
-        return Err(invalid_field("type", format!("only {} can be scheduled", ReindexKb::TYPE)));
-    }
+    check_type(&wanted.kind)?;
     let next = |after| next_fire(&wanted.cron, &wanted.time_zone, after).map_err(|error| refusal(&error));
     let first = next(now)?;
     let mut at = first;
@@ -154,14 +229,16 @@ pub(super) struct ScheduleView {
     kind: String,
     cron: String,
     time_zone: String,
+    /// Its next time. While it is paused it does not fire.
     next_fire_at: DateTime<Utc>,
     last_fire_at: Option<DateTime<Utc>>,
+    paused: bool,
 }
 
 impl From<Schedule> for ScheduleView {
     fn from(schedule: Schedule) -> Self {
-        let Schedule { name, kind, cron, time_zone, next_fire_at, last_fire_at, .. } = schedule;
-        Self { name, kind, cron, time_zone, next_fire_at, last_fire_at }
+        let Schedule { name, kind, cron, time_zone, next_fire_at, last_fire_at, paused, .. } = schedule;
+        Self { name, kind, cron, time_zone, next_fire_at, last_fire_at, paused }
     }
 }
 

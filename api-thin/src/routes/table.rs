@@ -5,8 +5,9 @@ use ::jobs::tenant::Permission;
 use aide::axum::ApiRouter;
 
 use super::{
-    api_keys, audit_log, auth, dead_letters, documents, graph, health, home, invitations, job_cancel, jobs,
-    kbs, members, plans, queues, rag_settings, schedules, sign_up, tenant_settings, tenants, usage,
+    api_keys, audit_log, auth, chunks, dead_letters, document_deletions, documents, graph, health, home,
+    invitations, job_cancel, jobs, kbs, members, plans, queues, rag_settings, schedules, sign_up,
+    tenant_settings, tenants, usage,
 };
 use crate::request::{
     AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
@@ -310,12 +311,23 @@ routes! {
         post "/kbs/{kb}/documents/text" => documents::upload_text, may::<CreateDocuments>(), Exempt(OWN_WORK);
         /// Upload documents as texts: all or none are accepted
         post "/kbs/{kb}/documents/batch" => documents::upload_batch, may::<CreateDocuments>(), Exempt(OWN_WORK);
+        /// Remove many documents from every store: these, or those in a status
+        post "/kbs/{kb}/documents/delete" => document_deletions::delete_selected, may::<DeleteDocuments>(),
+            as "documents::delete_selected", Logged;
+        /// Remove every document of a knowledge base from every store
+        post "/kbs/{kb}/empty" => document_deletions::empty, may::<DeleteDocuments>(), as "kbs::empty", Logged;
         /// A document: how far it is on its way into the graph
         get "/kbs/{kb}/documents/{document}" => documents::show, may::<ReadDocuments>();
         /// Remove a document from every store
         delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>(), Exempt(OWN_WORK);
+        /// The chunks of a document, page by page
+        get "/kbs/{kb}/documents/{document}/chunks" => chunks::list, may::<ReadDocuments>();
+        /// A chunk, and the entities and relations that were extracted from it
+        get "/kbs/{kb}/documents/{document}/chunks/{chunk}" => chunks::show, may::<ReadDocuments>();
         /// The entities and relations of a knowledge base, page by page
         get "/kbs/{kb}/graph" => graph::show, may::<ReadDocuments>();
+        /// An entity, and the chunks and documents that mention it, page by page
+        get "/kbs/{kb}/graph/entities/{name}" => graph::entity, may::<ReadDocuments>();
         /// Read every document of a knowledge base again
         post "/kbs/{kb}/reindex" => kbs::reindex, may::<UpdateDocuments>(), as "reindex::start", Logged;
         /// The schedules of a knowledge base
@@ -324,6 +336,12 @@ routes! {
         put "/kbs/{kb}/schedules/{schedule}" => schedules::put, may::<ManageJobs>(), Logged;
         /// A schedule
         get "/kbs/{kb}/schedules/{schedule}" => schedules::show, may::<ReadDocuments>();
+        /// Pause a schedule: it does not fire until it is resumed
+        post "/kbs/{kb}/schedules/{schedule}/pause" => schedules::pause, may::<ManageJobs>(), Logged;
+        /// Resume a paused schedule
+        post "/kbs/{kb}/schedules/{schedule}/resume" => schedules::resume, may::<ManageJobs>(), Logged;
+        /// Fire a schedule now; its next time stays
+        post "/kbs/{kb}/schedules/{schedule}/run" => schedules::run, may::<ManageJobs>(), Logged;
         /// Remove a schedule
         delete "/kbs/{kb}/schedules/{schedule}" => schedules::delete, may::<ManageJobs>(), Logged;
     }

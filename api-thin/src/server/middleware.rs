@@ -20,6 +20,8 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::audit_layer::audit;
+use super::cross_origin::{cors_layer, cross_origin};
+use crate::config::Cors;
 use crate::connections::OpenRequest;
 use crate::problem::{Code, Problem};
 use crate::rate_limit::rate_headers;
@@ -35,15 +37,18 @@ pub fn router(app: ApiState) -> Router {
 
 /// Puts around the routes what every request passes. The last layer is the outermost.
 fn surround(routes: Router<ApiState>, app: &ApiState) -> Router<ApiState> {
-    routes
+    let mut routes = routes
         .fallback(unknown_route)
         .layer(from_fn_with_state(app.clone(), deadline))
         .layer(from_fn(as_problem))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(app.clone(), audit))
         .layer(from_fn(rate_headers))
-        .layer(from_fn(leave_nothing_unread))
-        .layer(from_fn(observe))
+        .layer(from_fn(leave_nothing_unread));
+    if app.cors() != &Cors::default() {
+        routes = routes.layer(from_fn_with_state(cors_layer(app.cors()), cross_origin));
+    }
+    routes.layer(from_fn(observe))
 }
 
 /// Ends a request that takes too long, its body included.

@@ -2,6 +2,7 @@
 
 mod document_delete;
 mod document_ingest;
+mod documents_delete;
 mod entities_extract;
 mod graph_build;
 mod kb_delete;
@@ -11,6 +12,7 @@ mod tenant_provision;
 
 pub use document_delete::DeleteDocument;
 pub use document_ingest::IngestDocument;
+pub use documents_delete::DeleteDocuments;
 pub use entities_extract::ExtractEntities;
 pub use graph_build::BuildGraph;
 pub use kb_delete::DeleteKb;

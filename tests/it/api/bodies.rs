@@ -1,6 +1,7 @@
 //! A good body for every route that takes JSON, with every field that it knows. A new route has to be described here.
 
 use api_thin::Route;
+use jobs::DocumentId;
 use serde_json::{Value, json};
 
 /// The body; `None` when the route takes none, or files.
@@ -43,7 +44,8 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         ("patch", "/kbs/{kb}") => json!({ "name": "Intruders" }),
         ("post", "/kbs/{kb}/documents/text") => document(),
         ("post", "/kbs/{kb}/documents/batch") => json!({ "documents": [document()] }),
-        ("post", "/kbs/{kb}/reindex" | "/suspend" | "/resume") => json!({}),
+        ("post", "/kbs/{kb}/documents/delete") => json!({ "ids": [DocumentId::of_name("secret.md")] }),
+        ("post", "/kbs/{kb}/reindex" | "/kbs/{kb}/empty" | "/suspend" | "/resume") => json!({}),
         ("put", "/kbs/{kb}/schedules/{schedule}") => {
             json!({ "cron": "0 4 * * *", "time_zone": "UTC", "type": "kb.reindex" })
         }
@@ -51,6 +53,9 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "post",
             "/auth/logout"
             | "/kbs/{kb}/documents"
+            | "/kbs/{kb}/schedules/{schedule}/pause"
+            | "/kbs/{kb}/schedules/{schedule}/resume"
+            | "/kbs/{kb}/schedules/{schedule}/run"
             | "/jobs/cancel-all"
             | "/dead-letters/{job}/retry"
             | "/jobs/pause"

@@ -4,8 +4,10 @@
 use api_thin::{ROUTES, Route, routes::Scope};
 use jobs::DocumentId;
 use jobs::queue::Verdict;
+use jobs::tenant::KbId;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
+use stores::model::{Chunk, Mention, MentionKind};
 use tests::api::{Api, ApiTenant, Reply, Written, problem, send};
 
 use super::bodies::body;
@@ -41,6 +43,7 @@ pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
     assert_eq!(api.work(tenant, |_| discarded()).await, 1);
     let reply = tenant.upload_text("secret.md", "the secret plan").await;
     assert_eq!(reply.status, 202, "{reply:?}");
+    in_the_graph(tenant, "secret.md", &format!("the plan of {}", tenant.id)).await;
     let schedule = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
     let put = tenant.request(Method::PUT, "/kbs/default/schedules/nightly").json(&schedule);
     assert_eq!(send(put).await.status, 200);
@@ -57,6 +60,23 @@ pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
         invitation: invitation.text("/id"),
     }
 }
+
+/// What workers would make of a document: a chunk, which mentions an entity.
+async fn in_the_graph(tenant: &ApiTenant, name: &str, text: &str) {
+    let kb = tenant.stores.catalog().kb(&KbId::first()).await.unwrap().unwrap();
+    let (index, document) = (tenant.stores.index(), DocumentId::of_name(name));
+    let chunk = Chunk { order: 0, tokens: 3, content: text.to_owned() };
+    index.chunks_replace(&kb, &document, name, &[chunk]).await.unwrap();
+    let mention = Mention {
+        kind: MentionKind::Entity { name: ENTITY.into(), entity_type: "plan".into() },
+        chunk_id: document.chunk_id(0),
+        description: text.to_owned(),
+    };
+    index.graph_replace(&kb, &document, name, &[mention]).await.unwrap();
+}
+
+/// Only in the graphs of those who have the bait.
+const ENTITY: &str = "Secret Plan";
 
 fn discarded() -> Verdict {
     Verdict::Discarded { code: "too_complex", reason: "split it".to_owned() }
@@ -75,6 +95,8 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
         .replace("{identity}", &bait.member)
         .replace("{invitation}", &bait.invitation)
         .replace("{key}", &bait.key)
+        .replace("{chunk}", "0")
+        .replace("{name}", ENTITY)
 }
 
 pub(super) fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
@@ -152,7 +174,7 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     let nobody = send(mine.request(Method::GET, "/kbs/nowhere/graph")).await;
     problem(&nobody, 404, "not_found");
     for route in tenant_routes() {
-        let names_an_id = ["{job}", "{document}", "{identity}", "{invitation}", "{key}"]
+        let names_an_id = ["{job}", "{document}", "{identity}", "{invitation}", "{key}", "{name}"]
             .iter()
             .any(|id| route.path.contains(id));
         let kb = if names_an_id { "default" } else { "theirs" };

@@ -88,7 +88,9 @@ impl Site {
             .replace("{schedule}", "nightly")
             .replace("{queue}", "documents")
             .replace("{identity}", "product:ann")
-            .replace("{key}", "nowhere00000");
+            .replace("{key}", "nowhere00000")
+            .replace("{chunk}", "0")
+            .replace("{name}", "Secret%20Plan");
         format!("/api/v1/tenants/acme{path}")
     }
 

@@ -44,3 +44,77 @@ async fn schedules_that_cannot_be_kept_are_refused() {
     problem(&put(&acme, "Nightly", &body).await, 400, "invalid_field");
     assert_eq!(acme.get("/kbs/default/schedules").await.body()["schedules"], json!([]));
 }
+
+#[tokio::test]
+async fn a_paused_schedule_says_so_until_it_is_resumed() {
+    let api = Api::start().await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let nightly = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
+    for tenant in [&acme, &twin] {
+        assert_eq!(put(tenant, "nightly", &nightly).await.body()["paused"], false);
+    }
+    let ask =
+        async |what: &str| acme.post(&format!("/kbs/default/schedules/nightly/{what}"), &json!({})).await;
+    for _ in 0..2 {
+        let paused = ask("pause").await;
+        assert_eq!((paused.status, &paused.body()["paused"]), (200, &json!(true)));
+    }
+    let replaced = put(&acme, "nightly", &nightly).await.body();
+    assert_eq!(
+        (&replaced["paused"], &replaced["next_fire_at"]),
+        (&json!(true), &json!("2027-01-16T03:00:00Z"))
+    );
+    // Two days later, what it missed is not made up for.
+    api.clock.advance(std::time::Duration::from_secs(2 * 24 * 3_600));
+    for _ in 0..2 {
+        let resumed = ask("resume").await.body();
+        assert_eq!(
+            (&resumed["paused"], &resumed["next_fire_at"]),
+            (&json!(false), &json!("2027-01-18T03:00:00Z"))
+        );
+        assert_eq!(acme.get("/kbs/default/schedules/nightly").await.body(), resumed);
+    }
+    assert_eq!(twin.get("/kbs/default/schedules/nightly").await.body()["paused"], false);
+    for what in ["pause", "resume", "run"] {
+        for name in ["weekly", "%00", "NIGHTLY"] {
+            let path = format!("/kbs/default/schedules/{name}/{what}");
+            problem(&send(acme.request(Method::POST, &path)).await, 404, "not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_run_now_keeps_its_next_time() {
+    let plans = jobs::plan::Plans::parse("[plan.standard]\ndaily_jobs = 1").unwrap();
+    let api = Api::with(tests::api::ApiOptions { plans, ..Default::default() }).await;
+    let acme = api.tenant("acme").await;
+    let nightly = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
+    let made = put(&acme, "nightly", &nightly).await.body();
+    let path = "/kbs/default/schedules/nightly";
+    assert_eq!(acme.post(&format!("{path}/pause"), &json!({})).await.status, 200);
+    let run = async |key: &str| {
+        let request = acme.request(Method::POST, &format!("{path}/run")).header("idempotency-key", key);
+        send(request).await
+    };
+    let fired = run("once").await;
+    assert_eq!((fired.status, fired.header("location")), (202, fired.text("/location").as_str()));
+    let again = run("once").await;
+    assert_eq!(
+        (again.status, again.header("idempotent-replayed"), &again.bytes),
+        (202, "true", &fired.bytes)
+    );
+    let job = acme.get(&format!("/jobs/{}", fired.text("/job_id"))).await;
+    assert_eq!((job.text("/type"), job.text("/state")), ("kb.reindex".into(), "available".into()));
+    let shown = acme.get(path).await.body();
+    assert_eq!(shown["next_fire_at"], made["next_fire_at"]);
+    assert_eq!((&shown["last_fire_at"], &shown["paused"]), (&json!("2027-01-15T08:00:00Z"), &json!(true)));
+    // It counts as a firing.
+    problem(&run("twice").await, 429, "daily_jobs_limit_reached");
+
+    // Nobody gets more out of it than they may do themselves.
+    let narrow = json!({ "name": "narrow", "role": "EDITOR", "permissions": ["job:manage"] });
+    let narrow = acme.post("/api-keys", &narrow).await.text("/api_key");
+    let refused = send(acme.anonymous(Method::POST, &format!("{path}/run")).bearer_auth(narrow)).await;
+    problem(&refused, 403, "forbidden");
+    assert_eq!(refused.text("/permission"), "document:update");
+}

@@ -1,9 +1,11 @@
 //! A tenant with something to find, to change and to finish for every type of job.
 
-use jobs::DocumentId;
-use jobs::tenant::ApiKeyId;
+use chrono::DateTime;
+use jobs::tenant::{ApiKeyId, KbId, TenantContext};
+use jobs::{DocumentId, JobId};
 use reqwest::Method;
 use serde_json::json;
+use stores::model::DocumentSelection;
 use tests::bed::{Bed, TestTenant, send};
 use tests::holdings::Holdings;
 use tests::texts;
@@ -17,8 +19,11 @@ const NAMES: [&str; 2] = ["heron.md", "pending.md"];
 const KBS: [&str; 2] = ["secrets", "closing"];
 
 /// Fills `tenant` and holds its jobs back, so that every later change is an intruder's.
-pub(super) async fn lay(tenant: &TestTenant) {
+pub(super) async fn lay(bed: &Bed, tenant: &TestTenant) {
     tenant.ingest(NAMES[0], &texts::long("Quietwater")).await;
+    let catalog = bed.stores().scoped(&TenantContext::for_tests(&tenant.id)).catalog();
+    let (kb, list) = (KbId::first(), list_of(&tenant.id));
+    assert_eq!(catalog.deletion_list_put(&kb, list, &DocumentSelection::All, bed.now()).await.unwrap(), 1);
     for kb in KBS {
         let kbs = format!("/api/v1/tenants/{}/kbs", tenant.id);
         assert_eq!(tenant.http.post(&kbs, &json!({ "kb_id": kb, "name": kb })).await.status, 201);
@@ -38,6 +43,11 @@ pub(super) async fn lay(tenant: &TestTenant) {
     assert_eq!(send(tenant.http.request(Method::DELETE, &closing)).await.status, 202);
 }
 
+/// The list of a tenant's documents to delete: no job of the tenant's own works on it.
+fn list_of(tenant: &str) -> JobId {
+    JobId::derived(DateTime::UNIX_EPOCH, tenant)
+}
+
 pub(crate) async fn flow(tenant: &TestTenant, what: &str) {
     let path = format!("/api/v1/tenants/{}/jobs/{what}", tenant.id);
     assert_eq!(tenant.http.post(&path, &json!({})).await.status, 200);
@@ -52,6 +62,7 @@ pub(super) fn ids(tenant: &TestTenant) -> Vec<Ids> {
         document: DocumentId::of_name(name),
         revision: 1,
         key: key.clone(),
+        list: list_of(&tenant.id),
     };
     let shared = NAMES.map(|name| of("default", name));
     shared.into_iter().chain(KBS.map(|kb| of(kb, NAMES[0]))).collect()
@@ -61,7 +72,8 @@ pub(super) fn ids(tenant: &TestTenant) -> Vec<Ids> {
 pub(super) fn nowhere(ids: &Ids) -> Ids {
     let kb = if ids.kb.as_str() == "default" { ids.kb.clone() } else { "nowhere".parse().unwrap() };
     let document = DocumentId::of_name("nowhere.md");
-    Ids { kb, document, revision: ids.revision, key: "nowhere00".parse().unwrap() }
+    let (key, list) = ("nowhere00".parse().unwrap(), list_of("nowhere"));
+    Ids { kb, document, revision: ids.revision, key, list }
 }
 
 pub(super) async fn holdings(bed: &Bed, tenant: &TestTenant) -> Holdings {

@@ -3,10 +3,10 @@
 use jobs::envelope::{EnqueueOptions, StampedJob, Stamper};
 use jobs::tenant::{Actor, ApiKeyId, Authenticated, KbId, Role, TenantContext};
 use jobs::types::{
-    BuildGraph, DeleteDocument, DeleteKb, DeprovisionTenant, ExtractEntities, FirstApiKey, IngestDocument,
-    ProvisionTenant, ReindexKb,
+    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeprovisionTenant, ExtractEntities, FirstApiKey,
+    IngestDocument, ProvisionTenant, ReindexKb,
 };
-use jobs::{DocumentId, Job, JobKind};
+use jobs::{DocumentId, Job, JobId, JobKind};
 
 /// Everything that a job can name.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub(crate) struct Ids {
     pub(crate) document: DocumentId,
     pub(crate) revision: u64,
     pub(crate) key: ApiKeyId,
+    /// A list of documents to delete.
+    pub(crate) list: JobId,
 }
 
 /// The actor that enqueues a job, and the tenant's epoch in its stamp.
@@ -65,6 +67,7 @@ pub(crate) fn stamped(
         JobKind::BuildGraph => stamp.on(&BuildGraph { document_id, revision }),
         JobKind::ReindexKb => stamp.on(&ReindexKb { after: Some(document_id) }),
         JobKind::DeleteDocument => stamp.on(&DeleteDocument { document_id, revision }),
+        JobKind::DeleteDocuments => stamp.on(&DeleteDocuments { list: ids.list }),
         JobKind::DeleteKb => stamp.on(&DeleteKb {}),
         JobKind::DeprovisionTenant => stamp.on(&DeprovisionTenant {}),
     }

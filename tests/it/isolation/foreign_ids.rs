@@ -56,7 +56,7 @@ async fn follow_ups_done(bed: &Bed, tenant: &TestTenant) {
 /// Method: it ends as with ids that exist nowhere; everything that either tenant has is as before.
 async fn mean_nothing(bed: &Bed, theirs: &TestTenant, mine: &TestTenant) {
     mine.ingest("own.md", &texts::short("Stillbrook")).await;
-    bait::lay(theirs).await;
+    bait::lay(bed, theirs).await;
     let before = (bait::holdings(bed, theirs).await, Snapshot::of(bed.stores(), &mine.id).await);
     for kind in JobKind::ALL {
         let ids = bait::ids(theirs);

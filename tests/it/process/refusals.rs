@@ -93,6 +93,11 @@ fn values_that_are_none() {
         start(&[("TENANTRY_SIGNUP", "maybe")]),
         "TENANTRY_SIGNUP: \"maybe\" cannot be used: expected one of on, off"
     );
+    assert_eq!(
+        start(&[("TENANTRY_CORS_ORIGINS", "https://app.example.com, https://Other.example.com/")]),
+        "TENANTRY_CORS_ORIGINS: \"https://Other.example.com/\" is no origin: browsers send https://other.example.com: write \
+         that"
+    );
     let required = start(&[("TENANTRY_REQUIRE_AUTH", "off")]);
     assert!(
         required.starts_with("TENANTRY_REQUIRE_AUTH: ") && required.contains("TENANTRY_MULTI_TENANT=off")

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_thin::{
-    ApiConfig, ApiParts, ApiRules, ApiState, ConnectionLimits, IdentityConfig, RequestLimits, Resolution,
-    serve,
+    ApiConfig, ApiParts, ApiRules, ApiState, ConnectionLimits, Cors, IdentityConfig, RequestLimits,
+    Resolution, serve,
 };
 use chrono::{DateTime, Utc};
 use jobs::Job;
@@ -44,6 +44,8 @@ pub struct ApiOptions {
     pub identity: IdentityConfig,
     /// How requests say which tenant they are about.
     pub resolution: Resolution,
+    /// Whose pages may call it from a browser.
+    pub cors: Cors,
 }
 
 /// An API that answers on a port of its own until it is dropped.
@@ -92,10 +94,10 @@ impl Api {
             None => StoresConfig::embedded(data.path().to_owned(), redis_url.into()),
         };
         let opened = stores::open(&stores, Arc::new(clock.clone())).await.expect("the stores open");
-        let ApiOptions { limits, connections, plans, identity, resolution, .. } = options;
+        let ApiOptions { limits, connections, plans, identity, resolution, cors, .. } = options;
         let config = ApiConfig {
             plans,
-            rules: ApiRules { limits, connections, identity, resolution },
+            rules: ApiRules { limits, connections, identity, resolution, cors },
             ..credentials::config()
         };
         let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");

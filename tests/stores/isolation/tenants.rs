@@ -8,8 +8,9 @@ use jobs::types::ReindexKb;
 use jobs::{DocumentId, JobId};
 use std::sync::Arc;
 use stores::model::{
-    Acceptance, AuditEntry, Chunk, Extraction, Idempotency, Invitation, JobMark, JobRecord, Kb, Mention,
-    MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument, WorkspaceId,
+    Acceptance, AuditEntry, Chunk, DocumentSelection, Extraction, Idempotency, Invitation, JobMark,
+    JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument,
+    WorkspaceId,
 };
 use stores::{Opened, TenantStores};
 use tests::services::ServerUrls;
@@ -89,6 +90,8 @@ async fn seed_catalog(
     catalog.jobs_mark(&[JobId::generate(now)], JobMark::Cancelled, now).await.unwrap();
     catalog.job_redriven(&[JobId::generate(now)], "local:ann", now).await.unwrap();
     catalog.audit_append(&audit_entry(now)).await.unwrap();
+    let list = JobId::generate(now);
+    catalog.deletion_list_put(&kb.id, list, &DocumentSelection::All, now).await.unwrap();
     let schedule = NewSchedule {
         name: "nightly".into(),
         kb_id: kb.id.clone(),

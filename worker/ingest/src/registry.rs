@@ -2,8 +2,8 @@
 
 use jobs::JobKind;
 use jobs::types::{
-    BuildGraph, DeleteDocument, DeleteKb, DeprovisionTenant, ExtractEntities, IngestDocument,
-    ProvisionTenant, ReindexKb,
+    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeprovisionTenant, ExtractEntities,
+    IngestDocument, ProvisionTenant, ReindexKb,
 };
 use worker::{Registry, WorkerBuilder};
 
@@ -24,6 +24,7 @@ pub fn registry() -> Registry {
         JobKind::BuildGraph => registry.with_reopen::<BuildGraph, Product>(),
         JobKind::ReindexKb => registry.with_reopen::<ReindexKb, Product>(),
         JobKind::DeleteDocument => registry.with_reopen::<DeleteDocument, Product>(),
+        JobKind::DeleteDocuments => registry.with_reopen::<DeleteDocuments, Product>(),
         JobKind::DeleteKb => registry.with_reopen::<DeleteKb, Product>(),
         JobKind::DeprovisionTenant => registry.with_reopen::<DeprovisionTenant, Product>(),
     })

@@ -67,6 +67,7 @@ fn every_statement_of_a_tenants_catalog_names_the_tenant() {
         "api_keys",
         "audit_log",
         "cancel",
+        "deletions",
         "documents",
         "history",
         "kbs",

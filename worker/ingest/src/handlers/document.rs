@@ -157,6 +157,25 @@ fn wide(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
+/// Removes revision `revision` of a document from every store, its catalog row last so that a retry finds it. Does
+/// nothing when the document is gone or was uploaded again.
+pub(super) async fn delete(cx: &JobContext, kb: &Kb, id: &DocumentId, revision: u64) -> Result<(), JobError> {
+    let (lifecycle, blobs) = (cx.stores().lifecycle(), cx.stores().blobs());
+    // Listed before the deletion begins: an upload that is accepted afterwards stores its original once more.
+    let originals = blobs.originals(&kb.id, id).await?;
+    let begun = lifecycle.document_deletion_begin(&kb.id, id, revision, cx.now()).await?;
+    let Some(revision) = begun else {
+        tracing::info!(document.id = %id, "the document is gone, or was uploaded again: nothing to do");
+        return Ok(());
+    };
+    forget(cx, kb, id).await?;
+    blobs.originals_delete(&kb.id, id, &originals).await?;
+    if !lifecycle.document_delete(&kb.id, id, revision).await? {
+        read_again(cx, kb, id).await?;
+    }
+    Ok(())
+}
+
 /// Removes everything stored for a document but its originals and its catalog row.
 pub(super) async fn forget(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
     let (documents, index) = (cx.stores().documents(), cx.stores().index());

@@ -15,20 +15,7 @@ impl Handler<Product> for DeleteDocument {
             tracing::info!("knowledge base is gone, nothing to do");
             return Ok(());
         };
-        let (id, lifecycle, blobs) = (&self.document_id, cx.stores().lifecycle(), cx.stores().blobs());
-        // Listed before the deletion begins: an upload that is accepted afterwards stores its original once more.
-        let originals = blobs.originals(&kb.id, id).await?;
-        let begun = lifecycle.document_deletion_begin(&kb.id, id, self.revision, cx.now()).await?;
-        let Some(revision) = begun else {
-            tracing::info!("the document is gone, or was uploaded again: nothing to do");
-            return Ok(());
-        };
-        document::forget(cx, &kb, id).await?;
-        blobs.originals_delete(&kb.id, id, &originals).await?;
-        if !lifecycle.document_delete(&kb.id, id, revision).await? {
-            document::read_again(cx, &kb, id).await?;
-        }
-        Ok(())
+        document::delete(cx, &kb, &self.document_id, self.revision).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod document_delete;
 mod document_ingest;
+mod documents_delete;
 mod entities_extract;
 mod graph_build;
 mod kb_delete;

@@ -407,12 +407,6 @@ impl Row {
         number.map(|number| T::try_from(number).map_err(|_| unreadable(column, "out of range"))).transpose()
     }
 
-    /// An integer or null, converted as by [`Row::number`].
-    pub(crate) fn number_or_null<T: TryFrom<i64>>(&self, column: &'static str) -> sqlx::Result<Option<T>> {
-        let number: Option<i64> = get!(self, column)?;
-        number.map(|number| T::try_from(number).map_err(|_| unreadable(column, "out of range"))).transpose()
-    }
-
     /// A boolean.
     pub(crate) fn flag(&self, column: &'static str) -> sqlx::Result<bool> {
         get!(self, column)

@@ -136,6 +136,7 @@ impl Catalog {
         for delete in [
             "delete from documents where tenant_id = $1 and kb_id = $2",
             "delete from schedules where tenant_id = $1 and kb_id = $2",
+            "delete from document_deletions where tenant_id = $1 and kb_id = $2",
             "delete from kbs where tenant_id = $1 and kb_id = $2",
         ] {
             tx.execute(self.sql(delete).bind(kb.as_str())).await?;

@@ -9,6 +9,7 @@ mod api_keys;
 mod audit_log;
 mod cancel;
 mod db;
+mod deletions;
 mod dialect;
 mod directory;
 mod documents;

@@ -19,11 +19,13 @@ fn read_schedule(row: &Row) -> sqlx::Result<Schedule> {
         kind: row.text("kind")?,
         next_fire_at: row.time("next_fire_at")?,
         last_fire_at: row.time_or_null("last_fire_at")?,
+        paused: row.flag("paused")?,
     })
 }
 
 impl Catalog {
-    /// Creates or replaces a schedule. Returns the quota that one more schedule would exceed; then nothing changed.
+    /// Creates or replaces a schedule; one that is paused stays so. Returns the quota that one more schedule would
+    /// exceed; then nothing changed.
     pub async fn schedule_put(
         &self,
         schedule: &NewSchedule,
@@ -81,8 +83,44 @@ impl Catalog {
         Ok(self.announced(gone).await)
     }
 
+    /// One schedule of a knowledge base.
+    pub async fn schedule(&self, kb: &KbId, name: &str) -> StoreResult<Option<Schedule>> {
+        let select = self.sql("select * from schedules where tenant_id = $1 and kb_id = $2 and name = $3");
+        self.rows.optional("catalog.schedule", select.bind(kb.as_str()).bind(name), read_schedule).await
+    }
+
+    /// Pauses a schedule. Returns whether there is one.
+    pub async fn schedule_pause(&self, kb: &KbId, name: &str) -> StoreResult<bool> {
+        let update =
+            self.sql("update schedules set paused = $4 where tenant_id = $1 and kb_id = $2 and name = $3");
+        let update = update.bind(kb.as_str()).bind(name).bind(true);
+        Ok(self.rows.execute("catalog.schedule_pause", update).await? == 1)
+    }
+
+    /// Resumes the paused schedule `seen`, which fires at `next` then. Returns whether it was still as seen; if not,
+    /// nothing changes.
+    pub async fn schedule_resume(&self, seen: &Schedule, next: DateTime<Utc>) -> StoreResult<bool> {
+        let update = self.sql(
+            "update schedules set paused = $4, next_fire_at = $5
+             where tenant_id = $1 and kb_id = $2 and name = $3 and paused and cron = $6 and time_zone = $7",
+        );
+        let update = update.bind(seen.kb_id.as_str()).bind(&seen.name).bind(false).bind(next);
+        let update = update.bind(&seen.cron).bind(&seen.time_zone);
+        Ok(self.rows.execute("catalog.schedule_resume", update).await? == 1)
+    }
+
+    /// Records that a schedule was fired at `now` beside its times, which stay as they are.
+    pub async fn schedule_fired(&self, kb: &KbId, name: &str, now: DateTime<Utc>) -> StoreResult<()> {
+        let update = self.sql(
+            "update schedules set last_fire_at = case when last_fire_at > $4 then last_fire_at else $4 end
+             where tenant_id = $1 and kb_id = $2 and name = $3",
+        );
+        let update = update.bind(kb.as_str()).bind(name).bind(now);
+        self.rows.execute("catalog.schedule_fired", update).await.map(drop)
+    }
+
     /// Advances a schedule to `next` if it is still due at the moment that `due` saw. The condition is what lets
-    /// only one of several workers succeed.
+    /// only one of several workers succeed. A schedule that was paused meanwhile stays as it is.
     fn schedule_move<'q>(
         &'q self,
         due: &'q DueSchedule,
@@ -91,7 +129,7 @@ impl Catalog {
     ) -> Sql<'q> {
         let update = self.sql(
             "update schedules set next_fire_at = $5, last_fire_at = coalesce($6, last_fire_at)
-             where tenant_id = $1 and kb_id = $2 and name = $3 and next_fire_at = $4",
+             where tenant_id = $1 and kb_id = $2 and name = $3 and next_fire_at = $4 and not paused",
         );
         let update = update.bind(due.kb_id.as_str()).bind(&due.name).bind(due.fire_at);
         update.bind(next).bind(fired_at)
@@ -108,11 +146,11 @@ impl DueSchedules {
         Self { catalogs }
     }
 
-    /// Due schedules, earliest first. At most `limit`.
+    /// Due schedules that are not paused, earliest first. At most `limit`.
     pub async fn schedules_due(&self, now: DateTime<Utc>, limit: u32) -> StoreResult<Vec<DueSchedule>> {
         let select =
             sql("select tenant_id, kb_id, name, cron, time_zone, next_fire_at, template from schedules
-             where next_fire_at <= $1 order by next_fire_at, tenant_id, kb_id, name limit $2");
+             where next_fire_at <= $1 and not paused order by next_fire_at, tenant_id, kb_id, name limit $2");
         let rows = self.catalogs.db.reader(Reader::Relay);
         rows.all("schedules.schedules_due", select.bind(now).bind(limit), read_due).await
     }

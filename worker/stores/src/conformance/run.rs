@@ -1,7 +1,7 @@
 use super::{
-    accept, api_keys, audit, blobs, cache, called_off, closing, deletion, directory, documents, history,
-    identities, index, invitations, kbs, members, outbox, rag_settings, registry, schedules, settings, slugs,
-    tenants, usage,
+    accept, api_keys, audit, blobs, cache, called_off, closing, deletion, deletions, directory, documents,
+    history, identities, index, invitations, kbs, members, outbox, provenance, rag_settings, registry,
+    schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -42,11 +42,12 @@ pub async fn exercise(opened: &Opened) {
         audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go }
         history { first_record_stays, what_was_started_again_ends_again, old_records_go }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
-        schedules { kept_and_replaced, due_in_order, fired_once, skipped }
+        schedules { kept_and_replaced, due_in_order, fired_once, skipped, paused }
         settings { put_by_revision, unapplied_until_told, all_by_id, flows }
         slugs { words, an_id_is_never_anothers_word, a_word_keeps_its_id_from_being_taken }
         rag_settings { put_by_revision }
         deletion { documents, replaced_meanwhile, uploaded_again, texts_and_originals }
+        deletions { by_id_and_by_status, worked_off_and_forgotten }
         kbs { made_and_renamed, closed, emptied }
         closing { called_off, deleted, sessions, texts_and_values }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox, jobs }
@@ -59,6 +60,7 @@ pub async fn exercise(opened: &Opened) {
             replaced_as_a_whole, kept_apart, folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited,
             removal_leaves_no_trace, side_by_side, many_mentions, twins_apart,
         }
+        provenance { sources_of_an_entity, mentions_of_a_chunk }
         blobs { originals, forgotten, left_over }
         cache { values, lifetime }
     }

@@ -43,6 +43,7 @@ pub(super) async fn kept_and_replaced(opened: &Opened) {
         kind: "document.ingest".into(),
         next_fire_at,
         last_fire_at: None,
+        paused: false,
     };
     let always = expected("always", "0 3 * * *", later);
     let nightly = expected("nightly", "0 4 * * *", later + TimeDelta::hours(1));
@@ -127,4 +128,52 @@ pub(super) async fn skipped(opened: &Opened) {
     assert_eq!((schedules[0].next_fire_at, schedules[0].last_fire_at), (next, None));
     assert_eq!(pair.acme.outbox(opened).await, []);
     assert!(due(opened, &pair, pair.now).await.is_empty());
+}
+
+pub(super) async fn paused(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
+    let none = Limits::default();
+    for party in [&pair.acme, &pair.twin] {
+        let nightly = schedule(party, "nightly", pair.now);
+        party.stores.catalog().schedule_put(&nightly, &none, pair.now).await.unwrap();
+    }
+    let found = due(opened, &pair, pair.now).await;
+    assert_eq!(found.len(), 2);
+    assert!(catalog.schedule_pause(kb, "nightly").await.unwrap());
+    assert!(catalog.schedule_pause(kb, "nightly").await.unwrap(), "once more is once");
+    assert!(!catalog.schedule_pause(kb, "weekly").await.unwrap());
+
+    // It is not due, also for a worker that saw it before; the other tenant's is.
+    let still_due = due(opened, &pair, pair.now).await;
+    assert_eq!(still_due.iter().map(|due| &due.tenant_id).collect::<Vec<_>>(), [pair.twin.id()]);
+    let mine = found.iter().find(|due| due.tenant_id == *pair.acme.id()).unwrap();
+    let next = pair.now + TimeDelta::days(1);
+    let late = opened.schedules.schedule_fire(mine, (&pair.acme.job(), &none), next, now()).await;
+    assert_eq!(late.unwrap(), Firing::NotDue);
+    assert!(!opened.schedules.schedule_skip(mine, next).await.unwrap());
+    let seen = catalog.schedule(kb, "nightly").await.unwrap().unwrap();
+    assert!(seen.paused);
+    assert_eq!((seen.next_fire_at, seen.last_fire_at), (pair.now, None));
+
+    // Replaced, it stays paused, and is no longer as it was seen.
+    let mut changed = schedule(&pair.acme, "nightly", pair.now);
+    changed.cron = "0 4 * * *".into();
+    catalog.schedule_put(&changed, &none, pair.now).await.unwrap();
+    assert!(!catalog.schedule_resume(&seen, next).await.unwrap());
+    let seen = catalog.schedule(kb, "nightly").await.unwrap().unwrap();
+    assert!(seen.paused && seen.cron == "0 4 * * *");
+    assert!(!pair.twin.stores.catalog().schedule_resume(&seen, next).await.unwrap(), "theirs is not paused");
+    assert!(catalog.schedule_resume(&seen, next).await.unwrap());
+    assert!(!catalog.schedule_resume(&seen, pair.now).await.unwrap(), "it is not paused any more");
+    let resumed = catalog.schedule(kb, "nightly").await.unwrap().unwrap();
+    assert_eq!((resumed.paused, resumed.next_fire_at), (false, next));
+
+    for (at, expected) in [(next, next), (pair.now, next)] {
+        catalog.schedule_fired(kb, "nightly", at).await.unwrap();
+        let fired = catalog.schedule(kb, "nightly").await.unwrap().unwrap();
+        assert_eq!((fired.last_fire_at, fired.next_fire_at), (Some(expected), next));
+    }
+    let twin = pair.twin.stores.catalog().schedule(kb, "nightly").await.unwrap().unwrap();
+    assert_eq!((twin.paused, twin.next_fire_at, twin.last_fire_at), (false, pair.now, None));
 }

@@ -4,6 +4,7 @@ mod fold;
 mod log;
 #[cfg(feature = "neo4j")]
 pub(crate) mod neo4j;
+mod provenance;
 pub(crate) mod sql;
 
 use std::ops::Range;
@@ -12,6 +13,7 @@ use jobs::DocumentId;
 use jobs::plan::Limits;
 use serde::{Deserialize, Serialize};
 
+pub use self::provenance::MentionSource;
 use crate::error::StoreError;
 use crate::model::{Kb, OverQuota};
 use crate::page::{Page, RelationCursor};
@@ -70,6 +72,22 @@ pub trait Index: Send + Sync {
 
     /// Entities by name (code point order), beginning after the name `after`. At most `limit` (1 to 1,000).
     async fn entities(&self, kb: &Kb, after: Option<&str>, limit: u32) -> StoreResult<Page<Entity>>;
+
+    /// One entity; `None` when nothing mentions it.
+    async fn entity(&self, kb: &Kb, name: &str) -> StoreResult<Option<Entity>>;
+
+    /// The chunks that mention an entity, by itself or as an end of a relation, by chunk id, beginning after the chunk
+    /// `after`. At most `limit` (1 to 1,000).
+    async fn entity_sources(
+        &self,
+        kb: &Kb,
+        name: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Page<MentionSource>>;
+
+    /// What a chunk mentions: entities by name, then relations by their ends.
+    async fn chunk_mentions(&self, kb: &Kb, document: &DocumentId, order: u32) -> StoreResult<Vec<Mention>>;
 
     /// Relations by source and target (code point order), beginning after the cursor `after`. At most `limit`
     /// (1 to 1,000).

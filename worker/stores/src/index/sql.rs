@@ -15,7 +15,8 @@ use super::fold::{self, DocumentMentions};
 use super::log::{self, GraphChange, Log};
 #[cfg(feature = "neo4j")]
 use super::neo4j::Neo4j;
-use super::{Chunk, Entity, GraphCounts, GraphDelta, Index, Mention, Relation};
+use super::provenance;
+use super::{Chunk, Entity, GraphCounts, GraphDelta, Index, Mention, MentionSource, Relation};
 use crate::catalog::{Row, Sql, Tx, Value, View, sql};
 use crate::content_db::ContentDb;
 use crate::model::{Kb, OverQuota, graph_refused};
@@ -366,6 +367,43 @@ impl Index for TenantIndex {
         let find = find.bind(after.unwrap_or_default()).bind(page::rows_for(limit));
         let found = self.view(OPERATION).await?.all(OPERATION, find, entity).await?;
         Ok(page::cut(found, limit, |entity| entity.name.clone()))
+    }
+
+    async fn entity(&self, kb: &Kb, name: &str) -> StoreResult<Option<Entity>> {
+        const OPERATION: &str = "index.entity";
+        #[cfg(feature = "neo4j")]
+        if let Graph::Neo4j(neo4j, _) = &self.graph {
+            return neo4j.entity(&self.tenant, &kb.workspace, name).await;
+        }
+        let find = self.of_workspace(
+            "select name, entity_type, description, source_id, file_path from index_entities
+             where tenant_id = $1 and workspace = $2 and name = $3",
+            kb,
+        );
+        self.view(OPERATION).await?.optional(OPERATION, find.bind(name), entity).await
+    }
+
+    async fn entity_sources(
+        &self,
+        kb: &Kb,
+        name: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Page<MentionSource>> {
+        const OPERATION: &str = "index.entity_sources";
+        let find = provenance::sources(&self.tenant, kb, name, after, page::rows_for(limit));
+        let found = self.view(OPERATION).await?.all(OPERATION, find, provenance::read_source).await?;
+        Ok(page::cut(found, limit, |source| source.chunk_id.clone()))
+    }
+
+    async fn chunk_mentions(&self, kb: &Kb, document: &DocumentId, order: u32) -> StoreResult<Vec<Mention>> {
+        const OPERATION: &str = "index.chunk_mentions";
+        let [entities, relations] = provenance::of_chunk(&self.tenant, kb, document, order);
+        let mut tx = self.view(OPERATION).await?.read(OPERATION).await?;
+        let mut mentions = tx.all(entities, provenance::read_entity).await?;
+        mentions.extend(tx.all(relations, provenance::read_relation).await?);
+        tx.commit().await?;
+        Ok(mentions)
     }
 
     async fn relations(

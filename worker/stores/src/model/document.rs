@@ -55,6 +55,17 @@ impl FromStr for DocumentStatus {
     }
 }
 
+/// Which documents of a knowledge base are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentSelection {
+    /// All of them.
+    All,
+    /// Those in a status.
+    InStatus(DocumentStatus),
+    /// These, as far as they exist.
+    Ids(Vec<DocumentId>),
+}
+
 /// Why a document failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]

@@ -18,7 +18,7 @@ pub use accept::{Acceptance, Accepted, Idempotency, KnownDocument, Replay, Uploa
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
-pub use document::{Document, DocumentCounts, DocumentFault, DocumentStatus, NewDocument};
+pub use document::{Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument};
 pub use gate::GateRule;
 pub(crate) use gate::GateState;
 pub use identity::{
@@ -39,5 +39,7 @@ pub use workspace::WorkspaceId;
 
 pub use crate::blobs::StoredOriginal;
 pub use crate::documents::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
-pub use crate::index::{Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, Relation};
+pub use crate::index::{
+    Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, MentionSource, Relation,
+};
 pub use crate::page::{InvalidRelationCursor, Page, RelationCursor};

@@ -21,6 +21,8 @@ pub struct Schedule {
     pub next_fire_at: DateTime<Utc>,
     /// When it fired last.
     pub last_fire_at: Option<DateTime<Utc>>,
+    /// Whether it does not fire for now.
+    pub paused: bool,
 }
 
 /// A schedule to be stored.

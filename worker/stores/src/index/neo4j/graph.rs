@@ -73,6 +73,12 @@ const ENTITIES_PAGE: TenantCypher = tenant_cypher!(
      ORDER BY n.entity_id LIMIT $limit"
 );
 
+const ENTITY: TenantCypher = tenant_cypher!(
+    "MATCH (n:{workspace} {entity_id: $name}) WHERE n.tenant_id = $tenant_id \
+     RETURN n.entity_id AS name, n.entity_type AS type, n.description AS description, \
+            n.source_id AS source_id, n.file_path AS file_path"
+);
+
 const RELATIONS_PAGE: TenantCypher = tenant_cypher!(
     "MATCH (a:{workspace})-[r:DIRECTED]->(b:{workspace}) \
      WHERE a.entity_id >= $source AND (a.entity_id > $source OR b.entity_id > $target) AND r.tenant_id = $tenant_id \
@@ -107,6 +113,17 @@ impl Neo4j {
         let entities =
             rows.iter().map(neo4rs::Row::to).collect::<Result<_, _>>().map_err(unreadable(ENTITIES))?;
         Ok(page::cut(entities, limit, |entity: &Entity| entity.name.clone()))
+    }
+
+    /// One entity.
+    pub(crate) async fn entity(
+        &self,
+        tenant: &TenantId,
+        workspace: &WorkspaceId,
+        name: &str,
+    ) -> StoreResult<Option<Entity>> {
+        let rows = self.read(ENTITIES, ENTITY.query(tenant, workspace).param("name", name)).await?;
+        rows.first().map(neo4rs::Row::to).transpose().map_err(unreadable(ENTITIES))
     }
 
     /// Relations by source and target, in code point order, after the cursor `after`.

@@ -1,5 +1,6 @@
--- Who steered or administered what, and why. Only added to: rows go when they are old, or with their tenant.
+-- What those who steer and administer need: the audit log, schedules that can be paused, lists of documents to delete.
 
+-- Who steered or administered what, and why. Only added to: rows go when they are old, or with their tenant.
 create table audit_log (
     tenant_id text collate "C" not null references tenants,
     -- A UUID of version 7, so that rows are in the order of their times.
@@ -38,6 +39,24 @@ create table tenantry.operator_audit_log (
 grant select, insert, delete on tenantry.operator_audit_log to tenantry_identity;
 grant usage on schema tenantry to tenantry_directory;
 grant select on tenantry.operator_audit_log to tenantry_directory;
+
+-- A paused schedule keeps its next time and does not fire.
+alter table schedules add column paused boolean not null default false;
+drop index schedules_by_time;
+create index schedules_by_time on schedules (next_fire_at) where not paused;
+
+-- The documents that one request wants deleted, each at the revision that it had then: a later upload stays.
+create table document_deletions (
+    tenant_id text collate "C" not null references tenants,
+    list_id uuid not null,
+    kb_id text collate "C" not null,
+    document_id text collate "C" not null,
+    revision bigint not null,
+    created_at timestamptz not null,
+    primary key (tenant_id, list_id, document_id)
+);
+create index document_deletions_by_age on document_deletions (tenant_id, created_at);
+select tenantry.isolate('document_deletions');
 
 -- As before, but that the application may only read and add to the audit log.
 create or replace function tenantry.app_grant(app name) returns void language plpgsql as $$
