@@ -13,8 +13,8 @@ pub use fair_queue::testing::{MemoryQueue, run_for_tests};
 pub use fair_queue::{
     CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Explanation, FetchRequest, Fetched, Finish,
     FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane, LaneStatus,
-    LimitReached, ListCursor, OnFailure, OpenGroup, PushOutcome, QueueConfig, QueueError, QueueStats, Reason,
-    RedisAddress, Redriven, ReshardError, Resharded, StopReport, TenantShare, UniqueConflict, Verdict,
+    LimitReached, ListCursor, OnFailure, OpenGroup, PartitionShare, PushOutcome, QueueConfig, QueueError,
+    QueueStats, Reason, RedisAddress, Redriven, ReshardError, Resharded, StopReport, UniqueConflict, Verdict,
     WaitsFor, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
 };
 use fair_queue::{KeptRecord, NewJob, OpenJob, PartitionId, Priority, RetryRule, Select, Wording};

@@ -213,7 +213,7 @@ impl Cancellation {
         spawned(async move {
             let now = work.app.clock().now();
             let undelivered = work.stores.catalog().cancel_everything(&fault(), now).await?;
-            let mut report = work.app.queue().cancel_tenant(&work.tenant).await?;
+            let mut report = work.app.queue().cancel_partition(&work.tenant).await?;
             report.cancelled += undelivered;
             Ok(report)
         })

@@ -193,7 +193,7 @@ async fn a_running_job_is_told_to_stop() {
         })
         .await;
         if whole_tenant {
-            assert_eq!(site.queue.cancel_tenant(&acme).await.unwrap().stopping, 1);
+            assert_eq!(site.queue.cancel_partition(&acme).await.unwrap().stopping, 1);
         } else {
             assert_eq!(site.queue.cancel(&acme, job.id).await.unwrap(), Cancelled::Stopping);
         }
