@@ -57,7 +57,7 @@ pub fn retry_rule() -> RetryRule {
         let envelope: Envelope = serde_json::from_str(wire.job.get()).ok()?;
         Some(envelope.retry)
     };
-    RetryRule::new(move |payload| fair_queue::RetryPolicy::from(&stamped(payload).unwrap_or_default()))
+    RetryRule::new(move |payload| stamped(payload).unwrap_or_default())
 }
 
 /// The queue, as code that acts for tenants sees it. Clones share one connection.

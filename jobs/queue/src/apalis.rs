@@ -140,7 +140,7 @@ fn failed(
     error: &(dyn std::error::Error + Send + Sync + 'static),
 ) -> Verdict {
     let payload = ticket.payload.as_deref();
-    let policy = payload.map_or_else(|| RetryPolicy::attempts(8), |payload| retry.policy(payload));
+    let policy = payload.map_or_else(RetryPolicy::default, |payload| retry.policy(payload));
     let failures = ticket.attempts.saturating_add(1);
     let text = crate::describe::report(error);
     tracing::error!(
