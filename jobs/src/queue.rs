@@ -14,7 +14,7 @@ pub use fair_queue::{
     CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Explanation, FetchRequest, Fetched, Finish,
     FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane, LaneStatus,
     LimitReached, ListCursor, OnFailure, OpenGroup, PushOutcome, QueueConfig, QueueError, QueueStats,
-    RateTaken, RateWindow, Reason, Redriven, ReshardError, Resharded, RoomLeft, StopReport, TenantShare,
+    RateTaken, RateWindow, Reason, Redriven, ReshardError, Resharded, RoomLeft, StopReport, PartitionShare,
     UniqueConflict, Verdict, WaitsFor, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
 };
 use fair_queue::{KeptRecord, NewJob, OpenJob, PartitionId, Priority, RetryRule, Select, Wording};
@@ -57,7 +57,7 @@ pub fn retry_rule() -> RetryRule {
         let envelope: Envelope = serde_json::from_str(wire.job.get()).ok()?;
         Some(envelope.retry)
     };
-    RetryRule::new(move |payload| fair_queue::RetryPolicy::from(&stamped(payload).unwrap_or_default()))
+    RetryRule::new(move |payload| stamped(payload).unwrap_or_default())
 }
 
 /// The queue, as code that acts for tenants sees it. Clones share one connection.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jobs::error::report;
 use jobs::plan::Plans;
-use jobs::queue::{Flow, Queue, QueueError, TenantShare};
+use jobs::queue::{Flow, PartitionShare, Queue, QueueError};
 use jobs::tenant::{TenantId, TenantStatus};
 use stores::model::Tenant;
 use stores::{SettingsRelay, StoreError};
@@ -93,7 +93,7 @@ impl LimitsKeeper {
         let tenants = self.settings.settings_unapplied(BATCH).await?;
         for tenant in &tenants {
             let share = self.plans.share(&tenant.plan, &tenant.limits, tenant.status);
-            self.queue.tenant_set(&tenant.id, with_flows(share, tenant)).await?;
+            self.queue.partition_set(&tenant.id, with_flows(share, tenant)).await?;
             // False if they have changed again meanwhile; the next call reads them again.
             self.settings.settings_applied(tenant).await?;
         }
@@ -106,7 +106,7 @@ impl LimitsKeeper {
             let tenants = self.settings.settings_all(after.as_ref(), BATCH).await?;
             for tenant in tenants.iter().filter(|tenant| shards.contains(&self.queue.home(&tenant.id))) {
                 if let Some(share) = self.decided(tenant) {
-                    self.queue.tenant_set(&tenant.id, share).await?;
+                    self.queue.partition_set(&tenant.id, share).await?;
                     told += 1;
                 }
             }
@@ -134,7 +134,7 @@ impl LimitsKeeper {
         let cursor = self.cursors().get(&shard).cloned().unwrap_or_else(|| "0".to_owned());
         let kept = self.queue.kept_settings(shard, &cursor).await?;
         self.cursors().insert(shard, kept.cursor);
-        let kept = kept.tenants.into_iter().map(|(partition, fields)| (TenantId::from(partition), fields));
+        let kept = kept.partitions.into_iter().map(|(partition, fields)| (TenantId::from(partition), fields));
         let kept: BTreeMap<_, _> = kept.collect();
         let (names, mut told) = (kept.keys().cloned().collect::<Vec<_>>(), 0);
         for names in names.chunks(BATCH as usize) {
@@ -144,7 +144,7 @@ impl LimitsKeeper {
                     continue;
                 }
                 tracing::warn!(tenant.id = %tenant.id, "the queue had other settings of a tenant: they are set again");
-                self.queue.tenant_set(&tenant.id, share).await?;
+                self.queue.partition_set(&tenant.id, share).await?;
                 told += 1;
             }
         }
@@ -174,20 +174,20 @@ impl LimitsKeeper {
 
     /// The share that plan, limits and flow settings give a tenant; `None` when there is nothing to write to the
     /// queue.
-    fn decided(&self, tenant: &Tenant) -> Option<TenantShare> {
+    fn decided(&self, tenant: &Tenant) -> Option<PartitionShare> {
         let share = if self.plans.decide(&tenant.plan, &tenant.limits) {
             self.plans.share(&tenant.plan, &tenant.limits, tenant.status)
         } else if tenant.status == TenantStatus::Suspended {
-            TenantShare { suspended: Some(true), ..TenantShare::default() }
+            PartitionShare { suspended: Some(true), ..PartitionShare::default() }
         } else {
-            TenantShare::default()
+            PartitionShare::default()
         };
         let share = with_flows(share, tenant);
-        (share != TenantShare::default()).then_some(share)
+        (share != PartitionShare::default()).then_some(share)
     }
 }
 
 /// A tenant that is being deleted flows always: a paused queue must not hold back its deletion.
-fn with_flows(share: TenantShare, tenant: &Tenant) -> TenantShare {
+fn with_flows(share: PartitionShare, tenant: &Tenant) -> PartitionShare {
     if tenant.status == TenantStatus::Deprovisioning { share } else { share.with_flows(&tenant.flows) }
 }

@@ -75,7 +75,7 @@ impl Relay {
                 );
                 // Jobs of other tenants were taken: a tenant whose keys are damaged must not block their rows.
                 let QueueError::LimitReached(refused) = error else { return Ok(0) };
-                let refused = |row: &OutboxRow| refused.iter().any(|limit| limit.tenant == *row.tenant_id);
+                let refused = |row: &OutboxRow| refused.iter().any(|limit| limit.partition == *row.tenant_id);
                 rows.into_iter().filter(|row| !refused(row)).collect()
             }
         };

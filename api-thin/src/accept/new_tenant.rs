@@ -204,7 +204,7 @@ async fn tell_queue(app: &ApiState, stores: &TenantStores) -> Result<bool, Probl
         let Some(tenant) = catalog.tenant().await? else { return Ok(false) };
         let share = app.plans().share(&tenant.plan, &tenant.limits, tenant.status);
         let share = share.with_flows(&tenant.flows);
-        if let Err(error) = app.queue().tenant_set(&tenant.id, share).await {
+        if let Err(error) = app.queue().partition_set(&tenant.id, share).await {
             tracing::warn!(tenant.id = %tenant.id, error = report(&error),
                 "the queue is away: a worker tells it the tenant's settings later");
             return Ok(false);

@@ -249,7 +249,7 @@ impl Cancellation {
             work.app.bookkeeper().settle(&work.tenant).await;
             let now = work.app.clock().now();
             let undelivered = work.stores.catalog().cancel_everything(&fault(), now).await?;
-            let mut report = work.app.queue().cancel_tenant(&work.tenant).await?;
+            let mut report = work.app.queue().cancel_partition(&work.tenant).await?;
             report.cancelled += undelivered;
             Ok(report)
         })

@@ -183,8 +183,8 @@ struct LaneView {
 }
 
 impl From<LaneStatus> for LaneView {
-    fn from(LaneStatus { lane, queue, workers, ready_tenants }: LaneStatus) -> Self {
-        Self { lane, queue, workers, ready_tenants }
+    fn from(LaneStatus { lane, queue, workers, ready_partitions }: LaneStatus) -> Self {
+        Self { lane, queue, workers, ready_tenants: ready_partitions }
     }
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use jobs::envelope::EnqueueOptions;
 use jobs::error::report;
 use jobs::plan::Plans;
-use jobs::queue::{Flow, JobFilter, Kept, QueueError, TenantShare};
+use jobs::queue::{Flow, JobFilter, Kept, PartitionShare, QueueError};
 use jobs::tenant::{TenantId, TenantStatus};
 use jobs::types::DeprovisionTenant;
 use jobs::{Job as _, JobId};
@@ -203,18 +203,18 @@ async fn end(app: &ApiState, who: &TenantOperator) -> Result<Option<Answer<Close
 /// Cancels the tenant's jobs in the queue and removes limits that would hold back its deprovisioning. Returns whether
 /// some jobs still run.
 async fn cancel_work(app: &ApiState, tenant: &TenantId) -> Result<bool, QueueError> {
-    let report = app.queue().cancel_tenant(tenant).await?;
+    let report = app.queue().cancel_partition(tenant).await?;
     for kept in [Kept::Discarded, Kept::Quarantined] {
         app.queue().purge_where(tenant, kept, &JobFilter::default()).await?;
     }
-    let free = TenantShare {
+    let free = PartitionShare {
         only_these_type_caps: true,
         paused: Some(false),
         suspended: Some(false),
         draining: Some(false),
-        ..TenantShare::usual()
+        ..PartitionShare::usual()
     };
-    app.queue().tenant_set(tenant, free).await?;
-    app.queue().tenant_queue_set(tenant, DeprovisionTenant::QUEUE, Flow::Open).await?;
+    app.queue().partition_set(tenant, free).await?;
+    app.queue().partition_queue_set(tenant, DeprovisionTenant::QUEUE, Flow::Open).await?;
     Ok(report.stopping > 0)
 }

@@ -1,4 +1,4 @@
-//! What the queue tells about jobs and tenants, and how it is read from the answers of its functions.
+//! What the queue tells about jobs and partitions, and how it is read from the answers of its functions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,7 +30,7 @@ pub enum JobState {
     Discarded,
     /// Never allowed to run.
     Quarantined,
-    /// Waits until its tenant may run.
+    /// Waits until its partition may run.
     Parked,
 }
 
@@ -95,7 +95,7 @@ pub struct JobStatus {
     pub lane: String,
     /// Whether a live worker declares that lane. If not, the job waits for one.
     pub lane_declared: bool,
-    /// The priority level that decides its list among the tenant's jobs.
+    /// The priority level that decides its list among the partition's jobs.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -109,7 +109,7 @@ pub struct JobStatus {
     pub reason: Option<Reason>,
 }
 
-/// The number of a tenant's jobs by state.
+/// The number of a partition's jobs by state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueStats {
     /// Waiting for a worker.
@@ -120,13 +120,13 @@ pub struct QueueStats {
     pub scheduled: u64,
     /// Waiting for their next attempt.
     pub retryable: u64,
-    /// Waiting until the tenant may run; for a suspended tenant, everything that would otherwise be available.
+    /// Waiting until the partition may run; for a suspended partition, everything that would otherwise be available.
     pub parked: u64,
     /// Dead letters kept.
     pub discarded: u64,
     /// Jobs kept in quarantine.
     pub quarantined: u64,
-    /// Completed jobs, since the queue knows the tenant.
+    /// Completed jobs, since the queue knows the partition.
     pub completed_total: u64,
     /// Jobs cancelled since then.
     pub cancelled_total: u64,

@@ -44,8 +44,8 @@ impl<J> JobBackend<J> {
         Self { shared, in_a_row: 0, args: PhantomData }
     }
 
-    /// Whether it is time to let the tasks run that talk to Redis. Without that, a full buffer of short jobs would keep
-    /// their thread busy while Redis waits.
+    /// Whether it is time to let the tasks run that talk to Redis. Without that, a full buffer of short jobs would
+    /// keep their thread busy while Redis waits.
     fn pauses(&mut self, cx: &mut Context<'_>) -> bool {
         if self.in_a_row < BURST {
             return false;
@@ -140,11 +140,11 @@ fn failed(
     error: &(dyn std::error::Error + Send + Sync + 'static),
 ) -> Verdict {
     let payload = ticket.payload.as_deref();
-    let policy = payload.map_or_else(|| RetryPolicy::attempts(8), |payload| retry.policy(payload));
+    let policy = payload.map_or_else(RetryPolicy::default, |payload| retry.policy(payload));
     let failures = ticket.attempts.saturating_add(1);
     let text = crate::describe::report(error);
     tracing::error!(
-        tenant.id = %ticket.tenant,
+        tenant.id = %ticket.partition,
         job.id = %ticket.id,
         error = text,
         failures,

@@ -18,7 +18,7 @@ pub enum Cancelled {
     Stopping,
     /// It is a dead letter or in quarantine: nothing of it will run. [`Queue::purge`] removes it.
     Kept,
-    /// The tenant has no such job, or it has ended.
+    /// The partition has no such job, or it has ended.
     NotFound,
 }
 
@@ -36,8 +36,8 @@ impl Queue {
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn cancel(&self, tenant: &PartitionId, id: JobId) -> Result<Cancelled, QueueError> {
-        let answer = self.cancel_ids(tenant, &[id]).await?;
+    pub async fn cancel(&self, partition: &PartitionId, id: JobId) -> Result<Cancelled, QueueError> {
+        let answer = self.cancel_ids(partition, &[id]).await?;
         answer.first().copied().ok_or(QueueError::Answer("cancel"))
     }
 
@@ -47,7 +47,7 @@ impl Queue {
     /// When Redis fails. Some may be cancelled then.
     pub async fn cancel_ids(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         ids: &[JobId],
     ) -> Result<Vec<Cancelled>, QueueError> {
         let outcome = |letter| match letter {
@@ -57,22 +57,22 @@ impl Queue {
             'n' => Ok(Cancelled::NotFound),
             _ => Err(QueueError::Answer("cancel")),
         };
-        self.outcomes(tenant, Operation::Cancel, ids, outcome).await
+        self.outcomes(partition, Operation::Cancel, ids, outcome).await
     }
 
     /// Cancels the partition's open jobs that match `filter`, as of the call. To cancel all of them,
-    /// [`Queue::cancel_tenant`] is much faster.
+    /// [`Queue::cancel_partition`] is much faster.
     ///
     /// # Errors
     /// When Redis fails. Some of the jobs may be cancelled by then; call it again.
     pub async fn cancel_where<S: Select>(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         filter: &S,
     ) -> Result<CancelReport, QueueError> {
         let mut report = CancelReport::default();
-        let ids = self.open_where(tenant, filter).await?;
-        for done in self.cancel_ids(tenant, &ids).await? {
+        let ids = self.open_where(partition, filter).await?;
+        for done in self.cancel_ids(partition, &ids).await? {
             match done {
                 Cancelled::Now => report.cancelled += 1,
                 Cancelled::Stopping => report.stopping += 1,
@@ -82,15 +82,15 @@ impl Queue {
         Ok(report)
     }
 
-    /// Cancels all work of a tenant in a constant number of Redis calls. Waiting jobs count as cancelled at once,
+    /// Cancels all work of a partition in a constant number of Redis calls. Waiting jobs count as cancelled at once,
     /// running jobs receive a stop signal and are not retried. Dead letters and quarantined jobs stay. Jobs pushed
     /// afterwards run.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn cancel_tenant(&self, tenant: &PartitionId) -> Result<CancelReport, QueueError> {
-        let arguments = vec![tenant.to_string()];
-        let (cancelled, stopping) = self.call_for(tenant, Operation::CancelTenant, arguments).await?;
+    pub async fn cancel_partition(&self, partition: &PartitionId) -> Result<CancelReport, QueueError> {
+        let arguments = vec![partition.to_string()];
+        let (cancelled, stopping) = self.call_for(partition, Operation::CancelTenant, arguments).await?;
         Ok(CancelReport { cancelled, stopping })
     }
 
@@ -101,11 +101,11 @@ impl Queue {
     /// When Redis fails.
     pub async fn cancel_group(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         group: GroupId,
     ) -> Result<Option<u64>, QueueError> {
-        let arguments = vec![tenant.to_string(), group.to_string()];
-        let members: i64 = self.call_for(tenant, Operation::CancelGroup, arguments).await?;
+        let arguments = vec![partition.to_string(), group.to_string()];
+        let members: i64 = self.call_for(partition, Operation::CancelGroup, arguments).await?;
         Ok(u64::try_from(members).ok())
     }
 }
@@ -127,8 +127,8 @@ impl Queue {
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn redrive(&self, tenant: &PartitionId, id: JobId) -> Result<Redriven, QueueError> {
-        let answer = self.redrive_ids(tenant, &[id]).await?;
+    pub async fn redrive(&self, partition: &PartitionId, id: JobId) -> Result<Redriven, QueueError> {
+        let answer = self.redrive_ids(partition, &[id]).await?;
         answer.first().copied().ok_or(QueueError::Answer("redrive"))
     }
 
@@ -138,12 +138,12 @@ impl Queue {
     /// When Redis fails. Some run again then; redrive again.
     pub async fn redrive_where<S: Select>(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         kept: Kept,
         filter: &S,
     ) -> Result<u64, QueueError> {
-        let ids = self.kept_where(tenant, kept, filter).await?;
-        let done = self.redrive_ids(tenant, &ids).await?;
+        let ids = self.kept_where(partition, kept, filter).await?;
+        let done = self.redrive_ids(partition, &ids).await?;
         Ok(done.iter().filter(|done| **done == Redriven::Started).count() as u64)
     }
 
@@ -153,7 +153,7 @@ impl Queue {
     /// When Redis fails. Some run again then; redrive again.
     pub async fn redrive_ids(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         ids: &[JobId],
     ) -> Result<Vec<Redriven>, QueueError> {
         let outcome = |letter| match letter {
@@ -162,20 +162,20 @@ impl Queue {
             'n' => Ok(Redriven::NotFound),
             _ => Err(QueueError::Answer("redrive")),
         };
-        self.outcomes(tenant, Operation::Redrive, ids, outcome).await
+        self.outcomes(partition, Operation::Redrive, ids, outcome).await
     }
 
     /// Runs `operation` on jobs of one partition, a bounded number a call. It answers one letter for each job.
     async fn outcomes<T>(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         operation: Operation,
         ids: &[JobId],
         outcome: impl Fn(char) -> Result<T, QueueError>,
     ) -> Result<Vec<T>, QueueError> {
         let mut done = Vec::with_capacity(ids.len());
         for ids in ids.chunks(PAGE) {
-            let letters: String = self.call_for(tenant, operation, arguments(tenant, ids)).await?;
+            let letters: String = self.call_for(partition, operation, arguments(partition, ids)).await?;
             for letter in letters.chars() {
                 done.push(outcome(letter)?);
             }
@@ -187,8 +187,8 @@ impl Queue {
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn purge(&self, tenant: &PartitionId, id: JobId) -> Result<bool, QueueError> {
-        Ok(self.purge_ids(tenant, &[id]).await? == 1)
+    pub async fn purge(&self, partition: &PartitionId, id: JobId) -> Result<bool, QueueError> {
+        Ok(self.purge_ids(partition, &[id]).await? == 1)
     }
 
     /// Deletes every dead letter or quarantined job that matches `filter`. Returns how many were deleted.
@@ -197,23 +197,23 @@ impl Queue {
     /// When Redis fails. Some may be deleted by then; call it again.
     pub async fn purge_where<S: Select>(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         kept: Kept,
         filter: &S,
     ) -> Result<u64, QueueError> {
-        let ids = self.kept_where(tenant, kept, filter).await?;
-        self.purge_ids(tenant, &ids).await
+        let ids = self.kept_where(partition, kept, filter).await?;
+        self.purge_ids(partition, &ids).await
     }
 
-    async fn purge_ids(&self, tenant: &PartitionId, ids: &[JobId]) -> Result<u64, QueueError> {
+    async fn purge_ids(&self, partition: &PartitionId, ids: &[JobId]) -> Result<u64, QueueError> {
         let mut purged = 0;
         for ids in ids.chunks(PAGE) {
-            purged += self.call_for::<u64>(tenant, Operation::Purge, arguments(tenant, ids)).await?;
+            purged += self.call_for::<u64>(partition, Operation::Purge, arguments(partition, ids)).await?;
         }
         Ok(purged)
     }
 }
 
-fn arguments(tenant: &PartitionId, ids: &[JobId]) -> Vec<String> {
-    std::iter::once(tenant.to_string()).chain(ids.iter().map(JobId::to_string)).collect()
+fn arguments(partition: &PartitionId, ids: &[JobId]) -> Vec<String> {
+    std::iter::once(partition.to_string()).chain(ids.iter().map(JobId::to_string)).collect()
 }

@@ -11,7 +11,7 @@ use crate::queue::Queue;
 use crate::redis::Resend;
 use crate::script::Operation;
 
-/// How many keys a scan for forgotten tenants reads at a time.
+/// How many keys a scan for forgotten partitions reads at a time.
 const SCAN_KEYS: usize = 100;
 /// Length of a job's id.
 const ID_BYTES: usize = 36;
@@ -26,13 +26,13 @@ pub struct FetchRequest<'a> {
     pub attempt: u64,
     /// The shard to fetch from.
     pub shard: u16,
-    /// The turn this shard was chosen for; `None` when there is only one shard and all tenants may be served.
+    /// The turn this shard was chosen for; `None` when there is only one shard and all partitions may be served.
     pub turn: Option<Turn>,
     /// The lanes it can serve.
     pub lanes: &'a [Lane],
     /// The most jobs it can take, at most 500.
     pub limit: usize,
-    /// The most jobs that one tenant gets in a row while others wait. Small is fairer, large is faster.
+    /// The most jobs that one partition gets in a row while others wait. Small is fairer, large is faster.
     pub quantum: u32,
 }
 
@@ -41,27 +41,27 @@ pub struct FetchRequest<'a> {
 pub struct Turn {
     /// The shard had no work: its virtual clock, which stood still meanwhile, is put forward to this. Else 0.
     pub floor: u64,
-    /// The limit on which tenants this fetch may serve.
+    /// The limit on which partitions this fetch may serve.
     pub ceiling: Ceiling,
 }
 
-/// Which tenants a fetch passes over although there are free slots.
+/// Which partitions a fetch passes over although there are free slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ceiling {
-    /// Tenants behind this start tag, which is the next tenant's tag in another shard. The first tenant is served
-    /// anyway.
+    /// Partitions behind this start tag, which is the next partition's tag in another shard. The first partition is
+    /// served anyway.
     Tag(u64),
-    /// Tenants that have jobs running. Only newcomers, which have none, are served; the fetch looks for them among the
-    /// first 16 tenants.
+    /// Partitions that have jobs running. Only newcomers, which have none, are served; the fetch looks for them among
+    /// the first 16 partitions.
     Busy,
 }
 
 /// A shard's virtual time; comparable between shards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VirtualTime {
-    /// Its virtual clock: the start tag of the tenant that was served last.
+    /// Its virtual clock: the start tag of the partition that was served last.
     pub now: u64,
-    /// The start tag of the tenant that would be served next; `None` when there is none, or without a
+    /// The start tag of the partition that would be served next; `None` when there is none, or without a
     /// [`FetchRequest::turn`].
     pub next: Option<u64>,
 }
@@ -102,13 +102,13 @@ pub struct Claim {
 pub struct ClaimedJob {
     /// The shard it is in.
     pub shard: u16,
-    /// The tenant whose queue the job was in.
-    pub tenant: Arc<str>,
+    /// The partition whose queue the job was in.
+    pub partition: Arc<str>,
     /// Its id.
     pub id: Arc<str>,
     /// The queue's record; `None` when it was deleted from Redis.
     pub record: Option<Vec<u8>>,
-    /// The worker time that its tenant was charged for it, an estimate.
+    /// The worker time that its partition was charged for it, an estimate.
     pub charged: Duration,
 }
 
@@ -119,11 +119,11 @@ pub struct Reaped {
     pub claims: usize,
     /// Jobs that went back to their queue.
     pub returned: usize,
-    /// Tenant and id of jobs that went to quarantine.
+    /// Partition and id of jobs that went to quarantine.
     pub quarantined: Vec<(String, String)>,
 }
 
-/// The result of repairing a page of tenants.
+/// The result of repairing a page of partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Healed {
     /// Cursor of the next page; `0` at the start and when all were repaired.
@@ -136,25 +136,26 @@ pub struct Healed {
 }
 
 impl Queue {
-    /// Repairs the state of a page of tenants: rebuilds leases, timers, lists and ready-index entries that were
-    /// deleted or damaged, and removes the rows of tenants that have nothing in the queue and no settings.
+    /// Repairs the state of a page of partitions: rebuilds leases, timers, lists and ready-index entries that were
+    /// deleted or damaged, and removes the rows of partitions that have nothing in the queue and no settings.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn heal(&self, shard: u16, cursor: &str, tenants: u32) -> Result<Healed, QueueError> {
-        self.heal_with(shard, cursor, tenants, &[]).await
+    pub async fn heal(&self, shard: u16, cursor: &str, partitions: u32) -> Result<Healed, QueueError> {
+        self.heal_with(shard, cursor, partitions, &[]).await
     }
 
-    /// As [`Queue::heal`], and looks at the tenants called `names` as well, whether or not anything is kept of them.
+    /// As [`Queue::heal`], and looks at the partitions called `names` as well, whether or not anything is kept of
+    /// them.
     pub(super) async fn heal_with(
         &self,
         shard: u16,
         cursor: &str,
-        tenants: u32,
+        partitions: u32,
         names: &[Vec<u8>],
     ) -> Result<Healed, QueueError> {
         let lease_ms = self.config().lease.as_millis();
-        let mut arguments = vec![self.now(), lease_ms.to_string(), cursor.to_owned(), tenants.to_string()]
+        let mut arguments = vec![self.now(), lease_ms.to_string(), cursor.to_owned(), partitions.to_string()]
             .into_iter()
             .map(String::into_bytes)
             .collect::<Vec<_>>();
@@ -166,7 +167,7 @@ impl Queue {
         Ok(Healed { cursor, claims, damages })
     }
 
-    /// Logs the result of repairing tenants.
+    /// Logs the result of repairing partitions.
     pub(super) fn report(&self, healed: &Healed) {
         if healed.claims > 0 {
             tracing::warn!(claims = healed.claims, "claims had lost their leases and have new ones");
@@ -180,8 +181,8 @@ impl Queue {
         }
     }
 
-    /// A page of the names of tenants that have keys in a shard. Finds tenants whose row was deleted.
-    pub(super) async fn tenants_with_keys(
+    /// A page of the names of partitions that have keys in a shard. Finds partitions whose row was deleted.
+    pub(super) async fn partitions_with_keys(
         &self,
         shard: u16,
         cursor: &str,
@@ -192,13 +193,13 @@ impl Queue {
         scan.arg("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN_KEYS);
         let (cursor, found): (String, Vec<Vec<u8>>) =
             self.servers().query(shard, &scan, Resend::Safe).await?;
-        let tenant =
+        let partition =
             |key: &Vec<u8>| Some(key.get(keys.len()..)?.split(|byte| *byte == b':').next()?.to_vec());
-        let names: std::collections::BTreeSet<_> = found.iter().filter_map(tenant).collect();
+        let names: std::collections::BTreeSet<_> = found.iter().filter_map(partition).collect();
         Ok((cursor, names.into_iter().filter(|name| !name.is_empty()).collect()))
     }
 
-    /// Deletes up to `limit` jobs left behind by `cancel_tenant`. Returns the number of remaining batches.
+    /// Deletes up to `limit` jobs left behind by `cancel_partition`. Returns the number of remaining batches.
     ///
     /// # Errors
     /// When Redis fails.
@@ -286,7 +287,7 @@ impl Queue {
         self.renew_charged(shard, fences, &[]).await
     }
 
-    /// As [`Queue::renew`], and charges tenants for worker time, in microseconds, that their running jobs have
+    /// As [`Queue::renew`], and charges partitions for worker time, in microseconds, that their running jobs have
     /// used beyond what they were charged.
     ///
     /// # Errors
@@ -302,7 +303,7 @@ impl Queue {
         }
         let mut arguments = vec![self.config().lease.as_millis().to_string(), fences.len().to_string()];
         arguments.extend(fences.iter().map(u64::to_string));
-        arguments.extend(charges.iter().flat_map(|(tenant, us)| [tenant.to_string(), us.to_string()]));
+        arguments.extend(charges.iter().flat_map(|(partition, us)| [partition.to_string(), us.to_string()]));
         self.call(shard, Operation::Renew, Resend::Safe, arguments).await
     }
 
@@ -322,28 +323,28 @@ impl Queue {
     }
 }
 
-/// Reads `claimed`: for each tenant a line with its name, a line with the number of its jobs, and a line of
-/// [`ID_BYTES`] with the id of each. `charges` holds a number of microseconds for each tenant, charged for each of its
-/// jobs.
+/// Reads `claimed`: for each partition a line with its name, a line with the number of its jobs, and a line of
+/// [`ID_BYTES`] with the id of each. `charges` holds a number of microseconds for each partition, charged for each of
+/// its jobs.
 ///
 /// Other clients of Redis can write to the lists, so ids may be invalid or damaged. An invalid id is skipped here;
 /// when the lease ends, the reaper drops it.
 fn claimed_jobs(shard: u16, mut claimed: &[u8], charges: &str) -> Vec<ClaimedJob> {
     let mut jobs = Vec::with_capacity(claimed.len() / (ID_BYTES + 1));
     let mut charges = charges.split_ascii_whitespace();
-    while let (Some(tenant), Some(count)) = (line(&mut claimed), line(&mut claimed)) {
+    while let (Some(partition), Some(count)) = (line(&mut claimed), line(&mut claimed)) {
         let Some(count) = count.parse::<usize>().ok() else { break };
-        let tenant: Arc<str> = tenant.into();
+        let partition: Arc<str> = partition.into();
         let charged = charges.next().and_then(|us| us.parse().ok()).unwrap_or(0);
         for _ in 0..count {
             let Some((id, rest)) = claimed.split_at_checked(ID_BYTES) else { break };
             claimed = rest.strip_prefix(b"\n").unwrap_or(rest);
             let Ok(id) = std::str::from_utf8(id) else {
-                tracing::warn!(tenant.id = &*tenant, "a list holds what is no id of a job");
+                tracing::warn!(tenant.id = &*partition, "a list holds what is no id of a job");
                 continue;
             };
-            let (tenant, charged) = (Arc::clone(&tenant), Duration::from_micros(charged));
-            jobs.push(ClaimedJob { shard, tenant, id: id.into(), record: None, charged });
+            let (partition, charged) = (Arc::clone(&partition), Duration::from_micros(charged));
+            jobs.push(ClaimedJob { shard, partition, id: id.into(), record: None, charged });
         }
     }
     jobs

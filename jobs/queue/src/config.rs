@@ -13,8 +13,8 @@ pub struct QueueConfig {
     pub url: SecretString,
     /// First part of every key. Two installations on one Redis differ in it.
     pub prefix: String,
-    /// Number of shards, each in one hash slot of a cluster. All keys of a tenant are in one shard. Redis stores the
-    /// number; connecting with another one is refused until [`reshard`](crate::reshard) has moved the keys.
+    /// Number of shards, each in one hash slot of a cluster. All keys of a partition are in one shard. Redis stores
+    /// the number; connecting with another one is refused until [`reshard`](crate::reshard) has moved the keys.
     pub shards: u16,
     /// How long a claim lasts unless it is renewed. A worker that vanishes is noticed after this time.
     pub lease: Duration,

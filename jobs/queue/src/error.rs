@@ -78,10 +78,10 @@ pub enum QueueError {
         /// The number of children in the finish.
         count: usize,
     },
-    /// Tenants may not add as much as was pushed for them.
+    /// Partitions may not add as much as was pushed for them.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     LimitReached(Vec<crate::LimitReached>),
-    /// A finish tries to enqueue a job for another tenant.
+    /// A finish tries to enqueue a job for another partition.
     #[error("a child was stamped for another tenant than its parent")]
     ForeignChild,
 }

@@ -36,29 +36,29 @@ pub enum WaitsFor {
     Time(DateTime<Utc>),
     /// Its next attempt.
     Retry(DateTime<Utc>),
-    /// Its tenant was not allowed to run when it came up; it comes up again then.
+    /// Its partition was not allowed to run when it came up; it comes up again then.
     Parked(DateTime<Utc>),
-    /// Its tenant is suspended.
-    TenantSuspended,
-    /// Its tenant is paused.
-    TenantPaused,
-    /// Its queue is paused for all tenants.
+    /// Its partition is suspended.
+    PartitionSuspended,
+    /// Its partition is paused.
+    PartitionPaused,
+    /// Its queue is paused for all partitions.
     QueuePaused(String),
-    /// Its queue is paused for its tenant.
-    TenantQueuePaused(String),
+    /// Its queue is paused for its partition.
+    PartitionQueuePaused(String),
     /// No live worker runs its type and version.
     Worker {
         /// Type and version.
         lane: String,
     },
-    /// Its tenant has as many jobs running as it may.
+    /// Its partition has as many jobs running as it may.
     Cap {
-        /// Number of running jobs of the tenant.
+        /// Number of running jobs of the partition.
         running: u64,
         /// Maximum number of running jobs.
         cap: u64,
     },
-    /// Its tenant has as many jobs of its type running as it may.
+    /// Its partition has as many jobs of its type running as it may.
     TypeCap {
         /// The type.
         kind: String,
@@ -67,14 +67,14 @@ pub enum WaitsFor {
         /// Maximum number of running jobs of this type.
         cap: u64,
     },
-    /// Its tenant's rate.
+    /// Its partition's rate.
     Rate(DateTime<Utc>),
-    /// Other jobs of its tenant that go first. 10,000 may mean more.
+    /// Other jobs of its partition that go first. 10,000 may mean more.
     Jobs(u64),
-    /// Other jobs of its tenant, without how many: the code of what they keep it from.
+    /// Other jobs of its partition, without how many: the code of what they keep it from.
     Uncounted(&'static str),
-    /// The number of tenants that are served first.
-    Tenants(u64),
+    /// The number of partitions that are served first.
+    Partitions(u64),
     /// A free worker: it is next.
     FreeWorker,
 }
@@ -85,10 +85,10 @@ impl fmt::Display for WaitsFor {
             Self::Time(at) => write!(f, "scheduled for {}", at.to_rfc3339()),
             Self::Retry(at) => write!(f, "its next attempt is due at {}", at.to_rfc3339()),
             Self::Parked(at) => write!(f, "parked, comes up again at {}", at.to_rfc3339()),
-            Self::TenantSuspended => f.write_str("the tenant is suspended"),
-            Self::TenantPaused => f.write_str("the tenant is paused"),
+            Self::PartitionSuspended => f.write_str("the tenant is suspended"),
+            Self::PartitionPaused => f.write_str("the tenant is paused"),
             Self::QueuePaused(queue) => write!(f, "the queue {queue} is paused"),
-            Self::TenantQueuePaused(queue) => write!(f, "the tenant's queue {queue} is paused"),
+            Self::PartitionQueuePaused(queue) => write!(f, "the tenant's queue {queue} is paused"),
             Self::Worker { lane } => write!(f, "no live worker declares {lane}"),
             Self::Cap { running, cap } => write!(f, "the tenant runs {running} of {cap} jobs"),
             Self::TypeCap { kind, running, cap } => {
@@ -99,7 +99,7 @@ impl fmt::Display for WaitsFor {
             Self::Uncounted("cap") => f.write_str("the tenant runs as many jobs as it may"),
             Self::Uncounted("type_cap") => f.write_str("the tenant runs as many jobs of its type as it may"),
             Self::Uncounted(_) => f.write_str("behind earlier jobs of the same tenant"),
-            Self::Tenants(count) => write!(f, "behind {count} other tenants"),
+            Self::Partitions(count) => write!(f, "behind {count} other tenants"),
             Self::FreeWorker => f.write_str("next, as soon as a worker is free"),
         }
     }
@@ -120,31 +120,35 @@ impl WaitsFor {
             Self::Time(_) => "scheduled",
             Self::Retry(_) => "retry",
             Self::Parked(_) => "parked",
-            Self::TenantSuspended => "tenant_suspended",
-            Self::TenantPaused => "tenant_paused",
+            Self::PartitionSuspended => "tenant_suspended",
+            Self::PartitionPaused => "tenant_paused",
             Self::QueuePaused(_) => "queue_paused",
-            Self::TenantQueuePaused(_) => "tenant_queue_paused",
+            Self::PartitionQueuePaused(_) => "tenant_queue_paused",
             Self::Worker { .. } => "no_worker",
             Self::Cap { .. } => "cap",
             Self::TypeCap { .. } => "type_cap",
             Self::Rate(_) => "rate",
             Self::Jobs(_) => "jobs_ahead",
             Self::Uncounted(code) => code,
-            Self::Tenants(_) => "tenants_ahead",
+            Self::Partitions(_) => "tenants_ahead",
             Self::FreeWorker => "free_worker",
         }
     }
 }
 
 impl Queue {
-    /// Why a job does not run yet. `None` when the tenant has no such job.
+    /// Why a job does not run yet. `None` when the partition has no such job.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn explain(&self, tenant: &PartitionId, id: JobId) -> Result<Option<Explanation>, QueueError> {
-        let Some(status) = self.lookup(tenant, id).await? else { return Ok(None) };
-        let arguments = vec![tenant.to_string(), id.to_string()];
-        let facts: Vec<String> = self.call_for(tenant, Operation::Explain, arguments).await?;
+    pub async fn explain(
+        &self,
+        partition: &PartitionId,
+        id: JobId,
+    ) -> Result<Option<Explanation>, QueueError> {
+        let Some(status) = self.lookup(partition, id).await? else { return Ok(None) };
+        let arguments = vec![partition.to_string(), id.to_string()];
+        let facts: Vec<String> = self.call_for(partition, Operation::Explain, arguments).await?;
         let facts = facts.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
         let waits_for = waits_for(&status, &Facts(facts));
         Ok(Some(Explanation { status, waits_for }))
@@ -184,10 +188,10 @@ fn waits_for(status: &JobStatus, facts: &Facts<'_>) -> Vec<WaitsFor> {
         | JobState::Discarded
         | JobState::Quarantined => None,
     }));
-    found.extend(facts.number("tenant_suspended").map(|_| WaitsFor::TenantSuspended));
-    found.extend(facts.number("tenant_paused").map(|_| WaitsFor::TenantPaused));
+    found.extend(facts.number("tenant_suspended").map(|_| WaitsFor::PartitionSuspended));
+    found.extend(facts.number("tenant_paused").map(|_| WaitsFor::PartitionPaused));
     found.extend(facts.text("queue_paused").map(WaitsFor::QueuePaused));
-    found.extend(facts.text("tenant_queue_paused").map(WaitsFor::TenantQueuePaused));
+    found.extend(facts.text("tenant_queue_paused").map(WaitsFor::PartitionQueuePaused));
     if !status.lane_declared {
         found.push(WaitsFor::Worker { lane: status.lane.clone() });
     }
@@ -197,7 +201,7 @@ fn waits_for(status: &JobStatus, facts: &Facts<'_>) -> Vec<WaitsFor> {
     }
     found.extend(facts.moment("rate_until").map(WaitsFor::Rate));
     found.extend(facts.number("jobs_ahead").filter(|&count| count > 0).map(WaitsFor::Jobs));
-    found.extend(facts.number("tenants_ahead").filter(|&count| count > 0).map(WaitsFor::Tenants));
+    found.extend(facts.number("tenants_ahead").filter(|&count| count > 0).map(WaitsFor::Partitions));
     if found.is_empty() {
         found.push(WaitsFor::FreeWorker);
     }

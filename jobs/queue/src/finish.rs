@@ -1,4 +1,4 @@
-//! Ends of jobs as arguments of the finish function, and what tenants pay for them: worker time.
+//! Ends of jobs as arguments of the finish function, and what partitions pay for them: worker time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ const CALL_JOBS: usize = 200;
 /// One job that is at its end.
 #[derive(Debug, Clone)]
 pub struct FinishedJob {
-    /// The tenant whose queue the job was in.
-    pub tenant: Arc<str>,
+    /// The partition whose queue the job was in.
+    pub partition: Arc<str>,
     /// Its id.
     pub id: Arc<str>,
     /// The shard it was claimed in.
@@ -28,7 +28,7 @@ pub struct FinishedJob {
     pub fence: u64,
     /// The verdict and the children to enqueue.
     pub finish: Finish,
-    /// Size of the queue's record of it, for the tenant's quota.
+    /// Size of the queue's record of it, for the partition's quota.
     pub record_bytes: usize,
     /// Worker time that the job took; `None` keeps the estimate that was charged at its start.
     pub time: Option<WorkerTime>,
@@ -39,7 +39,7 @@ impl FinishedJob {
     #[must_use]
     pub fn new(job: &ClaimedJob, fence: u64, finish: impl Into<Finish>) -> Self {
         Self {
-            tenant: Arc::clone(&job.tenant),
+            partition: Arc::clone(&job.partition),
             id: Arc::clone(&job.id),
             shard: job.shard,
             fence,
@@ -58,9 +58,9 @@ impl FinishedJob {
     /// Checks the conditions that the scripts rely on without checking them.
     ///
     /// # Errors
-    /// When the job has too many children, or a child of another tenant.
+    /// When the job has too many children, or a child of another partition.
     pub fn check(&self) -> Result<(), QueueError> {
-        self.finish.check(&self.tenant)
+        self.finish.check(&self.partition)
     }
 
     /// Completed with nothing else to do: the usual case, of which many share one block.
@@ -72,7 +72,7 @@ impl FinishedJob {
 
     fn push_blocks(&self, arguments: &mut Arguments) {
         let operation = operation(&self.finish.verdict).to_owned();
-        add_texts(arguments, [operation, self.fence.to_string(), self.tenant.to_string()]);
+        add_texts(arguments, [operation, self.fence.to_string(), self.partition.to_string()]);
         match &self.finish.verdict {
             Verdict::Completed => {
                 add_texts(arguments, ["1".to_owned(), self.record_bytes.to_string(), self.id.to_string()]);
@@ -174,16 +174,16 @@ fn arguments(jobs: &[FinishedJob]) -> (Vec<usize>, Arguments) {
     let mut plain: BTreeMap<(u64, &str), Vec<usize>> = BTreeMap::new();
     for (index, job) in jobs.iter().enumerate() {
         if job.is_plain() {
-            plain.entry((job.fence, &job.tenant)).or_default().push(index);
+            plain.entry((job.fence, &job.partition)).or_default().push(index);
         } else {
             order.push(index);
             job.push_blocks(&mut arguments);
         }
     }
-    for ((fence, tenant), indices) in plain {
+    for ((fence, partition), indices) in plain {
         let bytes: usize = indices.iter().map(|&index| jobs[index].record_bytes).sum();
         let (count, bytes) = (indices.len().to_string(), bytes.to_string());
-        add_texts(&mut arguments, ["c".to_owned(), fence.to_string(), tenant.to_owned(), count, bytes]);
+        add_texts(&mut arguments, ["c".to_owned(), fence.to_string(), partition.to_owned(), count, bytes]);
         arguments.extend(indices.iter().map(|&index| jobs[index].id.as_bytes().to_vec()));
         order.extend(indices);
     }
@@ -213,7 +213,7 @@ pub(super) fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
-/// Differences between charged and used worker time, by shard and tenant.
+/// Differences between charged and used worker time, by shard and partition.
 #[derive(Debug, Default)]
 pub(super) struct Charges(BTreeMap<u16, BTreeMap<Arc<str>, Charge>>);
 
@@ -235,32 +235,33 @@ impl Charges {
 
     pub(super) fn add(&mut self, job: &FinishedJob) {
         let Some(time) = job.time else { return };
-        let tenants = self.0.entry(job.shard).or_default();
-        let charge = tenants.entry(Arc::clone(&job.tenant)).or_default();
+        let partitions = self.0.entry(job.shard).or_default();
+        let charge = partitions.entry(Arc::clone(&job.partition)).or_default();
         charge.delta_us += time.delta_us();
         charge.jobs += 1;
         charge.total_us += micros(time.took.max(LEAST));
     }
 
     /// Takes out the charges that matter: those of at least `least`, in either direction. Small ones wait until
-    /// they add up, because each costs Redis a rewrite of the tenant's row.
+    /// they add up, because each costs Redis a rewrite of the partition's row.
     pub(super) fn take_large(&mut self, least: Duration) -> Self {
         let (least, mut all) = (micros(least), Self::default());
-        for (&shard, tenants) in &mut self.0 {
-            let (large, small) =
-                std::mem::take(tenants).into_iter().partition(|(_, charge)| charge.delta_us.abs() >= least);
-            *tenants = small;
+        for (&shard, partitions) in &mut self.0 {
+            let (large, small) = std::mem::take(partitions)
+                .into_iter()
+                .partition(|(_, charge)| charge.delta_us.abs() >= least);
+            *partitions = small;
             all.0.insert(shard, large);
         }
         all
     }
 
-    /// `'w' tenant delta_us count total_us`, for each tenant of the shard.
+    /// `'w' partition delta_us count total_us`, for each partition of the shard.
     pub(super) fn push_to(&self, shard: u16, arguments: &mut Arguments) {
-        for (tenant, charge) in self.0.get(&shard).into_iter().flatten() {
+        for (partition, charge) in self.0.get(&shard).into_iter().flatten() {
             let Charge { delta_us, jobs, total_us } = charge;
             let numbers = [delta_us.to_string(), jobs.to_string(), total_us.to_string()];
-            add_texts(arguments, ["w".to_owned(), tenant.to_string()]);
+            add_texts(arguments, ["w".to_owned(), partition.to_string()]);
             add_texts(arguments, numbers);
         }
     }

@@ -215,7 +215,7 @@ impl FromStr for ListCursor {
     }
 }
 
-/// Where some of a tenant's jobs are, as `lua/list.lua` takes it, and their state there.
+/// Where some of a partition's jobs are, as `lua/list.lua` takes it, and their state there.
 struct Place {
     name: String,
     state: JobState,
@@ -373,7 +373,7 @@ impl Queue {
     /// Looks through places in their turn, from where `after` says.
     async fn walk<T: Send>(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         places: &[Place],
         after: Option<&ListCursor>,
         bounds: Bounds,
@@ -388,9 +388,9 @@ impl Queue {
                     return Ok((found, last));
                 }
                 let from = last.as_ref().filter(|last| last.place == *name);
-                let part = self.part(tenant, name, from, bounds.step).await?;
+                let part = self.part(partition, name, from, bounds.step).await?;
                 let ids: Vec<&str> = part.rows.iter().map(|row| row.id.as_str()).collect();
-                let records = self.records(self.home(tenant), &ids).await?;
+                let records = self.records(self.home(partition), &ids).await?;
                 for (at, (row, record)) in part.rows.iter().zip(&records).enumerate() {
                     let cancelled = name.len() > 1 && !row.of.is_empty();
                     let record = record.as_deref().filter(|_| !cancelled);
@@ -413,21 +413,21 @@ impl Queue {
 
     async fn part(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         place: &str,
         from: Option<&ListCursor>,
         step: usize,
     ) -> Result<Part, QueueError> {
-        let mut arguments = vec![tenant.to_string(), place.to_owned(), step.to_string()];
+        let mut arguments = vec![partition.to_string(), place.to_owned(), step.to_string()];
         if let Some(ListCursor { last, mark, behind, .. }) = from {
             arguments.extend([last.clone(), mark.clone(), behind.to_string()]);
         }
-        let answer: Vec<redis::Value> = self.read_for(tenant, Operation::List, arguments).await?;
+        let answer: Vec<redis::Value> = self.read_for(partition, Operation::List, arguments).await?;
         Part::read(place, answers::texts(&answer)?)
     }
 
     /// Where jobs of the wanted states are, in the order of their turns.
-    async fn places<S: Select>(&self, tenant: &PartitionId, filter: &S) -> Result<Vec<Place>, QueueError> {
+    async fn places<S: Select>(&self, partition: &PartitionId, filter: &S) -> Result<Vec<Place>, QueueError> {
         let others = [
             ("s", JobState::Scheduled),
             ("y", JobState::Retryable),
@@ -438,7 +438,7 @@ impl Queue {
             others.map(|(name, state)| Place { name: name.to_owned(), state }).into();
         if filter.wants(JobState::Available) || filter.wants(JobState::Parked) {
             let answer: Vec<String> =
-                self.read_for(tenant, Operation::Places, vec![tenant.to_string()]).await?;
+                self.read_for(partition, Operation::Places, vec![partition.to_string()]).await?;
             let mut words = answer.into_iter();
             let state = words.next().and_then(|state| JobState::from_name(&state));
             let state = state.ok_or(QueueError::Answer("places"))?;

@@ -202,6 +202,13 @@ pub struct RetryPolicy {
     pub jitter: bool,
 }
 
+/// The usual backoff with 8 attempts.
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::attempts(8)
+    }
+}
+
 impl RetryPolicy {
     /// The usual backoff (1 s, doubling, at most 5 min) with the given number of attempts.
     #[must_use]
@@ -247,7 +254,7 @@ impl RetryRule {
 
 impl Default for RetryRule {
     fn default() -> Self {
-        Self::new(|_| RetryPolicy::attempts(8))
+        Self::new(|_| RetryPolicy::default())
     }
 }
 

@@ -45,7 +45,7 @@ pub use finish::{FinishedJob, WorkerTime};
 pub use id::{GroupId, InvalidId, JobId, PartitionId};
 pub use inspect::{InvalidCursor, JobFilter, JobSummary, KeptRecord, ListCursor, OpenJob, Page, Select};
 pub use job::{Lane, NewJob, OnConflict, Priority, RetryPolicy, RetryRule, Unique, UniqueScope};
-pub use limits::{Flow, KeptSettings, LimitReached, TenantShare};
+pub use limits::{Flow, KeptSettings, LimitReached, PartitionShare};
 pub use queue::{LaneStatus, Queue, WorkerSeen};
 pub use reshard::{ReshardError, Resharded, reshard};
 pub use verdict::{Finish, OnFailure, OpenGroup, Verdict};

@@ -1,4 +1,4 @@
-//! What a tenant may use, whether work flows, and what the queue keeps of such settings.
+//! What a partition may use, whether work flows, and what the queue keeps of such settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::queue::Queue;
 use crate::redis::Resend;
 use crate::script::Operation;
 
-/// A change to a tenant's settings. `None` leaves a setting as it is. Changes apply to queued work at once.
+/// A change to a partition's settings. `None` leaves a setting as it is. Changes apply to queued work at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TenantShare {
-    /// Share of the workers' time compared with other tenants, 1 to 100.
+pub struct PartitionShare {
+    /// Share of the workers' time compared with other partitions, 1 to 100.
     pub weight: Option<u32>,
     /// Maximum number of running jobs.
     pub cap: Option<u32>,
     /// How many jobs of a type may run at once, by job type; `None` ends a limit.
     pub type_caps: BTreeMap<String, Option<u32>>,
-    /// Whether the caps of all types that are not in [`TenantShare::type_caps`] end.
+    /// Whether the caps of all types that are not in [`PartitionShare::type_caps`] end.
     pub only_these_type_caps: bool,
     /// The shortest mean distance between two starts, in milliseconds; 0 for no limit.
     pub interval_ms: Option<u32>,
@@ -35,18 +35,18 @@ pub struct TenantShare {
     pub backlog_bytes: Option<u64>,
     /// How many jobs may wait for their time; 0 for no limit.
     pub scheduled_jobs: Option<u64>,
-    /// Whether the tenant is paused: nothing starts.
+    /// Whether the partition is paused: nothing starts.
     pub paused: Option<bool>,
-    /// Whether the tenant is suspended: as paused, and its jobs say that they are parked.
+    /// Whether the partition is suspended: as paused, and its jobs say that they are parked.
     pub suspended: Option<bool>,
-    /// Whether the tenant is draining: jobs in the queue run, new ones are refused.
+    /// Whether the partition is draining: jobs in the queue run, new ones are refused.
     pub draining: Option<bool>,
-    /// Whether the tenant's jobs of a queue flow, by queue.
+    /// Whether the partition's jobs of a queue flow, by queue.
     pub queues: BTreeMap<String, Flow>,
 }
 
-impl TenantShare {
-    /// Every limit as it is for a tenant without settings. Holds (paused, suspended, draining) stay as they are,
+impl PartitionShare {
+    /// Every limit as it is for a partition without settings. Holds (paused, suspended, draining) stay as they are,
     /// and so do caps of types.
     #[must_use]
     pub fn usual() -> Self {
@@ -88,7 +88,7 @@ impl TenantShare {
         all.flat_map(|(name, value)| [name, value]).collect()
     }
 
-    /// With what was decided about the flow of the tenant's jobs: of its queues, and of all of them under an empty
+    /// With what was decided about the flow of the partition's jobs: of its queues, and of all of them under an empty
     /// name.
     #[must_use]
     pub fn with_flows(mut self, flows: &BTreeMap<String, Flow>) -> Self {
@@ -103,7 +103,7 @@ impl TenantShare {
         self
     }
 
-    /// Whether the queue has other settings than these, by the fields that it keeps of a tenant.
+    /// Whether the queue has other settings than these, by the fields that it keeps of a partition.
     #[must_use]
     pub fn differs(&self, kept: &BTreeMap<String, String>) -> bool {
         let wanted = self.fields();
@@ -158,12 +158,12 @@ impl Flow {
     }
 }
 
-/// Why new jobs of a tenant were refused.
+/// Why new jobs of a partition were refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("tenant {tenant}: {limit} is {current} of {maximum}, try again in {} s", .retry_after.as_secs())]
+#[error("tenant {partition}: {limit} is {current} of {maximum}, try again in {} s", .retry_after.as_secs())]
 pub struct LimitReached {
-    /// The tenant that the limits apply to.
-    pub tenant: PartitionId,
+    /// The partition that the limits apply to.
+    pub partition: PartitionId,
     /// Which limit: `backlog_jobs`, `backlog_bytes`, `scheduled_jobs`; or, with 0 of 0, `tenant_draining`,
     /// `queue_draining`, `tenant_queue_draining`.
     pub limit: String,
@@ -181,7 +181,7 @@ impl LimitReached {
         let read = |entry: &[String]| {
             let number = |index: usize| entry[index].parse::<u64>().ok();
             Some(Self {
-                tenant: entry[0].parse().ok()?,
+                partition: entry[0].parse().ok()?,
                 limit: entry[1].clone(),
                 current: number(2)?,
                 maximum: number(3)?,
@@ -193,34 +193,38 @@ impl LimitReached {
 }
 
 impl Queue {
-    /// Changes a tenant's share. Applies to its queued work at once.
+    /// Changes a partition's share. Applies to its queued work at once.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn tenant_set(&self, tenant: &PartitionId, share: TenantShare) -> Result<(), QueueError> {
-        self.tenant_fields(tenant, share.fields()).await
+    pub async fn partition_set(
+        &self,
+        partition: &PartitionId,
+        share: PartitionShare,
+    ) -> Result<(), QueueError> {
+        self.partition_fields(partition, share.fields()).await
     }
 
-    /// Pauses, drains or opens one queue of one tenant.
+    /// Pauses, drains or opens one queue of one partition.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn tenant_queue_set(
+    pub async fn partition_queue_set(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         queue: &str,
         flow: Flow,
     ) -> Result<(), QueueError> {
-        self.tenant_fields(tenant, vec![format!("p:{queue}"), flow.value().to_owned()]).await
+        self.partition_fields(partition, vec![format!("p:{queue}"), flow.value().to_owned()]).await
     }
 
-    async fn tenant_fields(&self, tenant: &PartitionId, fields: Vec<String>) -> Result<(), QueueError> {
-        let mut arguments = vec![tenant.to_string()];
+    async fn partition_fields(&self, partition: &PartitionId, fields: Vec<String>) -> Result<(), QueueError> {
+        let mut arguments = vec![partition.to_string()];
         arguments.extend(fields);
-        self.call_for::<i64>(tenant, Operation::Tenant, arguments).await.map(drop)
+        self.call_for::<i64>(partition, Operation::Tenant, arguments).await.map(drop)
     }
 
-    /// Pauses, drains or opens a queue for all tenants.
+    /// Pauses, drains or opens a queue for all partitions.
     ///
     /// # Errors
     /// When Redis fails.
@@ -230,25 +234,25 @@ impl Queue {
     }
 }
 
-/// How many tenants that have something in the queue or settings are looked at in one step.
+/// How many partitions that have something in the queue or settings are looked at in one step.
 const PAGE: usize = 200;
-/// How many of the tenants to be served next are read in each lane.
+/// How many of the partitions to be served next are read in each lane.
 const NEXT: isize = 50;
 const LANES_MAX: u16 = 64;
 
-/// The settings that Redis keeps for some tenants.
+/// The settings that Redis keeps for some partitions.
 #[derive(Debug)]
 pub struct KeptSettings {
     /// Cursor of the next page; `0` at the start and when all were read.
     pub cursor: String,
     /// Fields by name, as the queue's scripts call them.
-    pub tenants: Vec<(PartitionId, BTreeMap<String, String>)>,
+    pub partitions: Vec<(PartitionId, BTreeMap<String, String>)>,
 }
 
 impl Queue {
-    /// Reads what a shard keeps of the settings of a page of tenants, and of those it serves next. Active tenants are
-    /// thus checked in each call and idle ones page by page, so that the cost does not grow with the number of
-    /// tenants.
+    /// Reads what a shard keeps of the settings of a page of partitions, and of those it serves next. Active
+    /// partitions are thus checked in each call and idle ones page by page, so that the cost does not grow with the
+    /// number of partitions.
     /// # Errors
     /// When Redis fails.
     pub async fn kept_settings(&self, shard: u16, cursor: &str) -> Result<KeptSettings, QueueError> {
@@ -261,9 +265,9 @@ impl Queue {
         for served in join_all(next).await {
             names.extend(served?);
         }
-        let fields = names.iter().map(|tenant| self.fields(shard, tenant));
+        let fields = names.iter().map(|partition| self.fields(shard, partition));
         let fields = join_all(fields).await;
-        Ok(KeptSettings { cursor, tenants: names.into_iter().zip(fields).collect() })
+        Ok(KeptSettings { cursor, partitions: names.into_iter().zip(fields).collect() })
     }
 
     async fn next(&self, shard: u16, lane: u16) -> Result<Vec<PartitionId>, QueueError> {
@@ -274,14 +278,14 @@ impl Queue {
     }
 
     /// None, when they cannot be read: then they are not what was decided.
-    async fn fields(&self, shard: u16, tenant: &PartitionId) -> BTreeMap<String, String> {
+    async fn fields(&self, shard: u16, partition: &PartitionId) -> BTreeMap<String, String> {
         let fields: Result<BTreeMap<Vec<u8>, Vec<u8>>, _> =
-            self.ask(shard, "HGETALL", &format!("t:{tenant}:S")).await;
+            self.ask(shard, "HGETALL", &format!("t:{partition}:S")).await;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         fields.unwrap_or_default().into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
 
-    /// The queues that a shard holds back for all tenants.
+    /// The queues that a shard holds back for all partitions.
     ///
     /// # Errors
     /// When Redis fails.

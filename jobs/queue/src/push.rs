@@ -15,7 +15,7 @@ use crate::redis::Resend;
 use crate::script::Operation;
 use crate::verdict::{Finish, OnFailure, OpenGroup};
 
-/// Whether the limits of the tenants hold.
+/// Whether the limits of the partitions hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limits {
     Hold,
@@ -28,7 +28,7 @@ pub(super) enum Limits {
 pub(super) struct Pushed {
     accepted: usize,
     conflicts: Vec<String>,
-    /// Tenant, limit, current, maximum, time to wait: each refused tenant with all its jobs.
+    /// Partition, limit, current, maximum, time to wait: each refused partition with all its jobs.
     pub(super) refused: Vec<String>,
     /// Ids of jobs without a unique key that are in the queue already, or whose cancellation it remembers.
     pub(super) left_out: Vec<String>,
@@ -53,8 +53,8 @@ impl Queue {
     /// caller that got no answer may push again. Single jobs that many tasks push at the same time share calls.
     ///
     /// # Errors
-    /// [`QueueError::LimitReached`] when a tenant may not add that much: of up to 200 jobs, none of that tenant is
-    /// enqueued then, while those of other tenants are. Otherwise when Redis fails; some of the jobs may be in
+    /// [`QueueError::LimitReached`] when a partition may not add that much: of up to 200 jobs, none of that partition
+    /// is enqueued then, while those of other partitions are. Otherwise when Redis fails; some of the jobs may be in
     /// the queue then.
     pub async fn push<J: Borrow<NewJob> + Sync>(&self, jobs: &[J]) -> Result<PushOutcome, QueueError> {
         if let [job] = jobs {
@@ -67,8 +67,8 @@ impl Queue {
         self.push_limited(jobs, Limits::Hold).await
     }
 
-    /// Adds jobs that were accepted before, without checking the current limits of their tenants: those of an outbox,
-    /// whose callers were promised that they will run.
+    /// Adds jobs that were accepted before, without checking the current limits of their partitions: those of an
+    /// outbox, whose callers were promised that they will run.
     ///
     /// # Errors
     /// When Redis fails. Some of the jobs may be in the queue then.
@@ -82,7 +82,7 @@ impl Queue {
     /// Adds a group: `members` that carry its id, and the job that runs when the last of them has ended.
     ///
     /// # Errors
-    /// When members are of another tenant than the continuation or too many; else as for [`Queue::push`].
+    /// When members are of another partition than the continuation or too many; else as for [`Queue::push`].
     pub async fn push_group<J: Borrow<NewJob> + Sync>(
         &self,
         group: &OpenGroup,
@@ -139,7 +139,7 @@ impl Queue {
         together(join_all(pushes).await)
     }
 
-    /// Call after call, so that each tenant's jobs stay in order.
+    /// Call after call, so that each partition's jobs stay in order.
     async fn push_to<J: Borrow<NewJob> + Sync>(
         &self,
         shard: u16,

@@ -79,25 +79,25 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Where a job is. `None` when the tenant has no such job, or it was finished too long ago to be
+    /// Where a job is. `None` when the partition has no such job, or it was finished too long ago to be
     /// remembered.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn lookup(&self, tenant: &PartitionId, id: JobId) -> Result<Option<JobStatus>, QueueError> {
-        let arguments = vec![tenant.as_str().into(), id.to_string(), LIVE_MS.to_string()];
-        let answer: Vec<redis::Value> = self.call_for(tenant, Operation::Lookup, arguments).await?;
+    pub async fn lookup(&self, partition: &PartitionId, id: JobId) -> Result<Option<JobStatus>, QueueError> {
+        let arguments = vec![partition.as_str().into(), id.to_string(), LIVE_MS.to_string()];
+        let answer: Vec<redis::Value> = self.call_for(partition, Operation::Lookup, arguments).await?;
         answers::status(id, &answer)
     }
 
-    /// The number of the tenant's jobs by state.
+    /// The number of the partition's jobs by state.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn stats(&self, tenant: &PartitionId) -> Result<QueueStats, QueueError> {
-        let arguments = vec![tenant.as_str().into(), LIVE_MS.to_string()];
+    pub async fn stats(&self, partition: &PartitionId) -> Result<QueueStats, QueueError> {
+        let arguments = vec![partition.as_str().into(), LIVE_MS.to_string()];
         let (counts, undeclared): (_, Vec<String>) =
-            self.call_for(tenant, Operation::Stats, arguments).await?;
+            self.call_for(partition, Operation::Stats, arguments).await?;
         answers::stats(counts, &undeclared)
     }
 
@@ -131,10 +131,10 @@ impl Queue {
         0..self.inner.shards.count()
     }
 
-    /// The shard with all keys of `tenant`.
+    /// The shard with all keys of `partition`.
     #[must_use]
-    pub fn home(&self, tenant: &PartitionId) -> u16 {
-        self.inner.shards.home(tenant.as_str())
+    pub fn home(&self, partition: &PartitionId) -> u16 {
+        self.inner.shards.home(partition.as_str())
     }
 
     pub(super) fn layout(&self) -> &Shards {
@@ -158,41 +158,41 @@ impl Queue {
         format!("{}:{name}", self.inner.shards.prefix(shard))
     }
 
-    /// Calls a function on one tenant's state whose first argument is the time. The function must be idempotent,
+    /// Calls a function on one partition's state whose first argument is the time. The function must be idempotent,
     /// because the call may be resent.
     pub(super) async fn call_for<T: FromRedisValue>(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         operation: Operation,
         arguments: Vec<String>,
     ) -> Result<T, QueueError> {
         let mut arguments = arguments;
         arguments.insert(0, self.now());
-        self.call_mending(tenant, operation, arguments).await
+        self.call_mending(partition, operation, arguments).await
     }
 
-    /// Calls a read-only function on one tenant's state that does not take the time.
+    /// Calls a read-only function on one partition's state that does not take the time.
     pub(super) async fn read_for<T: FromRedisValue>(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         operation: Operation,
         arguments: Vec<String>,
     ) -> Result<T, QueueError> {
-        self.call_mending(tenant, operation, arguments).await
+        self.call_mending(partition, operation, arguments).await
     }
 
     /// A read-only function cannot delete a key that has the wrong type. When it meets one, a writing function repairs
-    /// the tenant and the read is repeated.
+    /// the partition and the read is repeated.
     async fn call_mending<T: FromRedisValue>(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         operation: Operation,
         arguments: Vec<String>,
     ) -> Result<T, QueueError> {
-        let shard = self.home(tenant);
+        let shard = self.home(partition);
         match self.call_as_is(shard, operation, Resend::Safe, arguments.clone()).await {
             Err(QueueError::Redis(error)) if error.code() == Some("WRONGTYPE") => {
-                let name = tenant.as_str().as_bytes().to_vec();
+                let name = partition.as_str().as_bytes().to_vec();
                 self.report(&self.heal_with(shard, "0", 1, &[name]).await?);
                 self.call_as_is(shard, operation, Resend::Safe, arguments).await
             }
@@ -291,15 +291,15 @@ impl Queue {
     }
 }
 
-/// The jobs of one type and payload version, over all tenants.
+/// The jobs of one type and payload version, over all partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneStatus {
     /// Type and version, such as `document.ingest@1`.
     pub lane: String,
     /// The Open Job Spec queue that its jobs wait in.
     pub queue: String,
-    /// Tenants that have such jobs and may run now. Those at their caps, or paused, are not among them.
-    pub ready_tenants: u64,
+    /// Partitions that have such jobs and may run now. Those at their caps, or paused, are not among them.
+    pub ready_partitions: u64,
     /// Live workers that declare the lane. With 0, its jobs wait until such a worker starts: nothing is lost, but an
     /// operator should look.
     pub workers: u64,
@@ -315,10 +315,10 @@ impl Queue {
         let shards: Vec<Vec<(String, String, u64, u64)>> =
             self.call_all(Operation::Lanes, &arguments).await?;
         let mut lanes: BTreeMap<String, LaneStatus> = BTreeMap::new();
-        for (lane, queue, ready_tenants, workers) in shards.into_iter().flatten() {
+        for (lane, queue, ready_partitions, workers) in shards.into_iter().flatten() {
             let known = lanes.entry(lane.clone());
-            let status = known.or_insert(LaneStatus { lane, queue, ready_tenants: 0, workers: 0 });
-            status.ready_tenants += ready_tenants;
+            let status = known.or_insert(LaneStatus { lane, queue, ready_partitions: 0, workers: 0 });
+            status.ready_partitions += ready_partitions;
             // A worker sends its heartbeat to every shard.
             status.workers = status.workers.max(workers);
         }
@@ -379,7 +379,7 @@ impl Queue {
         for shard in self.shards() {
             let mut cursor = "0".to_owned();
             loop {
-                let (next, names) = self.tenants_with_keys(shard, &cursor).await?;
+                let (next, names) = self.partitions_with_keys(shard, &cursor).await?;
                 let names = names.into_iter().filter_map(|name| String::from_utf8(name).ok()?.parse().ok());
                 partitions.extend(names);
                 if next == "0" {

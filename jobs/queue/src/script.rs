@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 #[cfg(feature = "test-support")]
 use crate::{config::QueueConfig, error::QueueError, queue::Queue};
 
-/// What every operation builds on: which tenant may be served, and where a job is.
+/// What every operation builds on: which partition may be served, and where a job is.
 const SHARED: &[(&str, &str)] = &[
     ("00_tenants", include_str!("lua/00_tenants.lua")),
     ("01_jobs", include_str!("lua/01_jobs.lua")),
@@ -55,8 +55,8 @@ operations! {
     Adopt = "adopt",
 }
 
-/// Functions that work on the shard's current keys and must go on while tenants are moved. All others first compare
-/// the number of shards, because a tenant's keys are in another shard under another number.
+/// Functions that work on the shard's current keys and must go on while partitions are moved. All others first compare
+/// the number of shards, because a partition's keys are in another shard under another number.
 const IN_ANY_LAYOUT: &[&str] =
     &["finish", "renew", "reap", "heal", "sweep", "heartbeat", "lanes", "lane", "adopt"];
 

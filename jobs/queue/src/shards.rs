@@ -1,4 +1,4 @@
-//! Which shard a tenant's jobs are in, which server a shard is on, and the number of shards that a queue was made with,
+//! Which shard a partition's jobs are in, which server a shard is on, and the number of shards that a queue was made with,
 //! which each of them remembers.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::Wording;
 use crate::error::QueueError;
 use crate::redis::{RedisAddress, RedisClient, Resend, slot_of};
 
-/// The shards of one queue. All keys of a tenant are in one of them, so no call ever needs two.
+/// The shards of one queue. All keys of a partition are in one of them, so no call ever needs two.
 #[derive(Debug)]
 pub(super) struct Shards {
     prefixes: Vec<String>,
@@ -31,9 +31,9 @@ impl Shards {
         0..self.count()
     }
 
-    /// The shard with all keys of `tenant`.
-    pub(super) fn home(&self, tenant: &str) -> u16 {
-        home(tenant, self.count())
+    /// The shard with all keys of `partition`.
+    pub(super) fn home(&self, partition: &str) -> u16 {
+        home(partition, self.count())
     }
 
     /// The common prefix of a shard's keys.
@@ -47,16 +47,16 @@ pub(super) fn shard_prefix(prefix: &str, shard: u16) -> String {
     format!("{prefix}:{{q.{shard}}}")
 }
 
-/// Rendezvous hashing: the shard with the highest score has the tenant. When the number of shards grows, tenants
+/// Rendezvous hashing: the shard with the highest score has the partition. When the number of shards grows, partitions
 /// move only to the new ones; when it shrinks, only those of the shards that go away move.
 ///
-/// The score of shard `i` is `mix(fnv1a64(tenant) + (i + 1) * 0x9e3779b97f4a7c15)` modulo 2^64, with the finalizer
+/// The score of shard `i` is `mix(fnv1a64(partition) + (i + 1) * 0x9e3779b97f4a7c15)` modulo 2^64, with the finalizer
 /// of `SplitMix64` as `mix`. Of equal scores the first wins. It must never change: the keys are where it says.
-pub(super) fn home(tenant: &str, count: u16) -> u16 {
+pub(super) fn home(partition: &str, count: u16) -> u16 {
     if count == 1 {
         return 0;
     }
-    let name = fnv1a64(tenant.as_bytes());
+    let name = fnv1a64(partition.as_bytes());
     let (mut best, mut best_score) = (0, 0);
     for shard in 0..count {
         let score = mix(name.wrapping_add((u64::from(shard) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
@@ -225,12 +225,12 @@ pub(super) fn explained(error: QueueError, shards: &Shards) -> QueueError {
 mod tests {
     use super::*;
 
-    /// The mapping is fixed for ever: after a change, every tenant's existing jobs would be in a shard that is not
+    /// The mapping is fixed for ever: after a change, every partition's existing jobs would be in a shard that is not
     /// read for it.
     #[test]
-    fn a_tenant_is_in_the_same_shard_for_ever() {
+    fn a_partition_is_in_the_same_shard_for_ever() {
         assert_eq!(fnv1a64(b"foobar"), 0x8594_4171_f739_67e8);
-        let homes = |tenant| [1, 2, 3, 4, 16, 64].map(|count| home(tenant, count));
+        let homes = |partition| [1, 2, 3, 4, 16, 64].map(|count| home(partition, count));
         assert_eq!(homes("acme"), [0, 1, 1, 1, 1, 25]);
         assert_eq!(homes("globex"), [0, 1, 1, 1, 14, 54]);
         assert_eq!(homes("initech"), [0, 1, 2, 3, 7, 21]);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn tenants_are_spread_evenly_and_move_no_more_than_they_must() {
+    fn partitions_are_spread_evenly_and_move_no_more_than_they_must() {
         let names: Vec<String> = (0..20_000).map(|n| format!("tenant-{n}")).collect();
         let mut counts = [0_u32; 16];
         for name in &names {

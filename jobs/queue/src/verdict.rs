@@ -32,7 +32,7 @@ pub enum Verdict {
         /// Why, for people.
         reason: String,
     },
-    /// The job's tenant may not run now. The job comes back by itself, no attempt is counted.
+    /// The job's partition may not run now. The job comes back by itself, no attempt is counted.
     Parked {
         /// Why, for people.
         reason: String,
@@ -87,7 +87,7 @@ pub enum OnFailure {
 pub struct Finish {
     /// The end of the job.
     pub verdict: Verdict,
-    /// Jobs of the same tenant to enqueue.
+    /// Jobs of the same partition to enqueue.
     pub children: Vec<NewJob>,
     /// The group whose members are those of `children` that carry its id.
     pub group: Option<OpenGroup>,
@@ -103,14 +103,14 @@ impl Finish {
         Self { verdict, children: Vec::new(), group: None }
     }
 
-    /// Whether a job of `tenant` may end like this: not with too many children, nor with one of another
-    /// tenant.
-    pub(super) fn check(&self, tenant: &str) -> Result<(), QueueError> {
+    /// Whether a job of `partition` may end like this: not with too many children, nor with one of another
+    /// partition.
+    pub(super) fn check(&self, partition: &str) -> Result<(), QueueError> {
         if self.children.len() > Self::MAX_CHILDREN {
             return Err(QueueError::TooManyChildren { count: self.children.len() });
         }
         let continuation = self.group.iter().map(|group| &group.continuation);
-        let foreign = |child: &NewJob| child.partition.as_str() != tenant;
+        let foreign = |child: &NewJob| child.partition.as_str() != partition;
         if self.children.iter().chain(continuation).any(foreign) {
             Err(QueueError::ForeignChild)
         } else {

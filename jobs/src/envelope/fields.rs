@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+pub use fair_queue::RetryPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -46,7 +47,7 @@ pub struct Envelope {
     pub expires_at: Option<DateTime<Utc>>,
     /// When it is tried again. Left out when it is the usual: a tenth of a typical envelope, which every job would
     /// carry through Redis.
-    #[serde(default, skip_serializing_if = "RetryPolicy::is_usual")]
+    #[serde(default, with = "SpecRetry", skip_serializing_if = "is_usual")]
     pub retry: RetryPolicy,
     /// The unique policy that keeps a duplicate out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,61 +236,37 @@ impl From<IsoDuration> for String {
 
 serde_as_text!(IsoDuration);
 
-/// When a failed job is tried again: exponential backoff with full jitter between half and the whole of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetryPolicy {
-    /// How often the handler may fail before the job is discarded.
-    pub max_attempts: u32,
-    /// The wait after the first failure.
-    pub initial_interval: IsoDuration,
-    /// By how much each wait exceeds the one before.
-    pub backoff_coefficient: f64,
-    /// The longest wait.
-    pub max_interval: IsoDuration,
-    /// Whether to spread the waits of jobs that failed together.
-    pub jitter: bool,
+/// A [`RetryPolicy`] as the Open Job Spec writes it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(remote = "RetryPolicy", deny_unknown_fields)]
+struct SpecRetry {
+    max_attempts: u32,
+    #[serde(with = "iso_duration")]
+    initial_interval: Duration,
+    backoff_coefficient: f64,
+    #[serde(with = "iso_duration")]
+    max_interval: Duration,
+    jitter: bool,
 }
 
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self::attempts(8)
-    }
+fn is_usual(policy: &RetryPolicy) -> bool {
+    *policy == RetryPolicy::default()
 }
 
-impl RetryPolicy {
-    pub(super) fn is_usual(&self) -> bool {
-        *self == Self::default()
+/// A [`Duration`] as an [`IsoDuration`].
+mod iso_duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::IsoDuration;
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        IsoDuration(*duration).serialize(to)
     }
 
-    /// The usual backoff (1 s, doubling, at most 5 min) with the given number of attempts.
-    #[must_use]
-    pub fn attempts(max_attempts: u32) -> Self {
-        Self {
-            max_attempts,
-            initial_interval: IsoDuration(Duration::from_secs(1)),
-            backoff_coefficient: 2.0,
-            max_interval: IsoDuration(Duration::from_secs(300)),
-            jitter: true,
-        }
-    }
-
-    /// The wait after failure number `failures` (1 for the first). `random` is uniform in 0..1.
-    #[must_use]
-    pub fn wait(&self, failures: u32, random: f64) -> Duration {
-        fair_queue::RetryPolicy::from(self).wait(failures, random)
-    }
-}
-
-impl From<&RetryPolicy> for fair_queue::RetryPolicy {
-    fn from(policy: &RetryPolicy) -> Self {
-        Self {
-            max_attempts: policy.max_attempts,
-            initial_interval: policy.initial_interval.0,
-            backoff_coefficient: policy.backoff_coefficient,
-            max_interval: policy.max_interval.0,
-            jitter: policy.jitter,
-        }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        IsoDuration::deserialize(from).map(|duration| duration.0)
     }
 }
 
@@ -349,11 +326,19 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_to_the_longest_and_stay_there() {
-        let policy = RetryPolicy::attempts(8);
-        assert_eq!(policy.wait(1, 1.0), Duration::from_secs(1));
-        assert_eq!(policy.wait(1, 0.0), Duration::from_millis(500));
-        assert_eq!(policy.wait(4, 1.0), Duration::from_secs(8));
-        assert_eq!(policy.wait(u32::MAX, 1.0), Duration::from_secs(300));
+    fn a_retry_policy_is_written_in_the_words_of_the_spec() {
+        #[derive(Serialize, Deserialize)]
+        struct Written(#[serde(with = "SpecRetry")] RetryPolicy);
+
+        let text = r#"{"max_attempts":3,"initial_interval":"PT0.25S","backoff_coefficient":1.5,"max_interval":"PT300S","jitter":true}"#;
+        let policy = RetryPolicy {
+            initial_interval: Duration::from_millis(250),
+            backoff_coefficient: 1.5,
+            ..RetryPolicy::attempts(3)
+        };
+        assert_eq!(serde_json::to_string(&Written(policy)).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Written>(text).unwrap().0, policy);
+        let more = text.replace("\"jitter\"", "\"colour\":1,\"jitter\"");
+        assert!(serde_json::from_str::<Written>(&more).is_err(), "a field of a later version is not ignored");
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::queue::TenantShare;
+use crate::queue::PartitionShare;
 
 /// What a tenant may use. What is not said is not limited, or, in what one tenant has beyond its plan, is as
 /// the plan says. 0 means that there is no limit.
@@ -191,10 +191,10 @@ impl Limits {
 
     /// The limits in the queue's terms. All of them are set, so that a limit that was removed ends in the queue too.
     #[must_use]
-    pub fn share(&self) -> TenantShare {
+    pub fn share(&self) -> PartitionShare {
         let some = |number: u32| Some(number).filter(|&number| number > 0);
-        let usual = TenantShare::usual();
-        TenantShare {
+        let usual = PartitionShare::usual();
+        PartitionShare {
             weight: self.weight.or(usual.weight),
             cap: self.cap.and_then(some).or(usual.cap),
             type_caps: self.type_caps.iter().map(|(kind, cap)| (kind.clone(), some(*cap))).collect(),

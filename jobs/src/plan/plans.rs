@@ -4,7 +4,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::limits::{InvalidLimit, Limits};
-use crate::queue::TenantShare;
+use crate::queue::PartitionShare;
 use crate::tenant::TenantStatus;
 
 /// The plans of an installation: those of a file, or, by default, `free`, `pro` and `enterprise`. There is
@@ -121,9 +121,9 @@ impl Plans {
 
     /// What the queue shall know of a tenant: its limits, and whether it is suspended.
     #[must_use]
-    pub fn share(&self, plan: &str, own: &Limits, status: TenantStatus) -> TenantShare {
+    pub fn share(&self, plan: &str, own: &Limits, status: TenantStatus) -> PartitionShare {
         let suspended = Some(status == TenantStatus::Suspended);
-        TenantShare { suspended, ..self.limits(plan, own).share() }
+        PartitionShare { suspended, ..self.limits(plan, own).share() }
     }
 
     /// Whether the plan or the tenant's own limits set anything. If not, the queue's settings are left alone: a

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jobs::JobId;
-use jobs::queue::{FetchRequest, Fetched, Queue, QueueConfig, TenantShare};
+use jobs::queue::{FetchRequest, Fetched, PartitionShare, Queue, QueueConfig};
 
 use super::drain::CONCURRENCY;
 use super::drained::{Drained, drain};
@@ -116,8 +116,8 @@ async fn beside_capped(bench: &Bench, server: &RedisChild, source: &Source) -> R
     let (free, all) = (50, 10_000);
     source.share().await?;
     for index in free..all {
-        let share = TenantShare { cap: Some(1), ..TenantShare::default() };
-        source.queue.tenant_set(&tenant(index), share).await?;
+        let share = PartitionShare { cap: Some(1), ..PartitionShare::default() };
+        source.queue.partition_set(&tenant(index), share).await?;
     }
     let capped = u64::try_from(all - free)?;
     let stuck = 5 * capped;

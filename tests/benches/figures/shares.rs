@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use jobs::queue::TenantShare;
+use jobs::queue::PartitionShare;
 
 use super::running::{Worker, WorkerPlan};
 use crate::harness::bench::Bench;
@@ -46,8 +46,8 @@ async fn worst_percent(bench: &Bench) -> Result<f64> {
     let server = RedisChild::start(&bench.cores, Persistence::Off).await?;
     let source = Source::connect(server.url(), &bench.keys, TENANTS.len()).await?;
     for (index, (weight, lengths)) in TENANTS.iter().enumerate() {
-        let share = TenantShare { weight: Some(*weight), ..TenantShare::default() };
-        source.queue.tenant_set(&tenant(index), share).await?;
+        let share = PartitionShare { weight: Some(*weight), ..PartitionShare::default() };
+        source.queue.partition_set(&tenant(index), share).await?;
         source.fill_with(backlog(*weight, lengths), |n| (index, wait(n, lengths))).await?;
     }
     let plan =

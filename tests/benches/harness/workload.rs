@@ -7,7 +7,7 @@ use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jobs::clock::SystemClock;
 use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
-use jobs::queue::{Queue, TenantShare};
+use jobs::queue::{PartitionShare, Queue};
 use jobs::tenant::{Permission, TenantContext, TenantId};
 use jobs::{Job, JobId};
 use serde::{Deserialize, Serialize};
@@ -75,14 +75,14 @@ impl Source {
     pub(crate) async fn share(&self) -> Result<()> {
         let calls = (0..self.contexts.len()).map(|index| async move {
             let weight = u32::try_from(1 + index % 4)?;
-            let share = TenantShare {
+            let share = PartitionShare {
                 weight: Some(weight),
                 cap: Some(1_000),
                 interval_ms: Some(1),
                 burst: Some(10_000_000),
-                ..TenantShare::default()
+                ..PartitionShare::default()
             };
-            anyhow::Ok(self.queue.tenant_set(&tenant(index), share).await?)
+            anyhow::Ok(self.queue.partition_set(&tenant(index), share).await?)
         });
         stream::iter(calls).buffer_unordered(64).try_collect().await
     }

@@ -152,7 +152,7 @@ async fn a_suspended_tenants_jobs_are_parked_and_come_back() {
     assert_eq!((&listed["jobs"][0]["id"], &listed["jobs"][0]["state"]), (&json!(job), &json!("parked")));
     assert_eq!(operator("/jobs?state=available".into()).await.body()["jobs"], json!([]));
     let claim = api.claim().await;
-    assert!(claim.jobs.iter().all(|job| &*job.tenant == "acme-2") && claim.jobs.len() == 1);
+    assert!(claim.jobs.iter().all(|job| &*job.partition == "acme-2") && claim.jobs.len() == 1);
 
     assert_eq!(patch(&api, "acme", &json!({ "status": "active" })).await.status, 200);
     assert_eq!(acme.get(&format!("/jobs/{job}")).await.text("/state"), "available");

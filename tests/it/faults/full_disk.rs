@@ -89,13 +89,13 @@ async fn with_room_again_everything_goes_on() {
     acme.ingest("before.md", "Ada Lovelace met Bob Stone.").await;
     let id: TenantId = acme.id.parse().expect("a tenant id");
     let queue = bed.queue();
-    queue.tenant_queue_set(&id, IngestDocument::QUEUE, Flow::Paused).await.expect("the queue answers");
+    queue.partition_queue_set(&id, IngestDocument::QUEUE, Flow::Paused).await.expect("the queue answers");
     let text = "Ada Lovelace met Bob Stone in London. ".repeat(8_000);
     let waiting = acme.upload("waiting.md", &text).await;
     assert_eq!(waiting.status, 202, "{waiting:?}");
     let taken = upload_until_refused(&disk, &acme).await;
 
-    queue.tenant_queue_set(&id, IngestDocument::QUEUE, Flow::Open).await.expect("the queue answers");
+    queue.partition_queue_set(&id, IngestDocument::QUEUE, Flow::Open).await.expect("the queue answers");
     let job = waiting.location.expect("where the job is shown");
     let parked = wait_for("the job to wait for the store", async || {
         let answer = acme.http.get(&job).await;

@@ -188,12 +188,12 @@ impl Api {
     pub async fn work(&self, tenant: &ApiTenant, verdict: impl Fn(&ClaimedJob) -> Verdict) -> usize {
         let claim = self.claim().await;
         let finish = |job: &ClaimedJob| {
-            let verdict = if *job.tenant == *tenant.id { verdict(job) } else { Verdict::Released };
+            let verdict = if *job.partition == *tenant.id { verdict(job) } else { Verdict::Released };
             FinishedJob::new(job, claim.fence, verdict)
         };
         let finished: Vec<_> = claim.jobs.iter().map(finish).collect();
         self.queue.finish(&finished).await.expect("the queue answers");
-        claim.jobs.iter().filter(|job| *job.tenant == *tenant.id).count()
+        claim.jobs.iter().filter(|job| *job.partition == *tenant.id).count()
     }
 
     /// Claims all waiting uploads as a worker does.

@@ -101,7 +101,7 @@ impl Shards {
             print(&format!(
                 "the queue had {} shards and has {}: moved {} tenants and {} jobs; start everything with \
                  TENANTRY_SHARDS={}",
-                done.from, done.to, done.tenants, done.jobs, done.to
+                done.from, done.to, done.partitions, done.jobs, done.to
             ))
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobs::clock::Clock as _;
 use jobs::envelope::EnqueueOptions;
-use jobs::queue::{JobState, Kept, Redriven, TenantShare};
+use jobs::queue::{JobState, Kept, PartitionShare, Redriven};
 
 use crate::support::{Gather, Task, bench, forged};
 
@@ -114,8 +114,8 @@ async fn a_group_ends_in_its_continuation_once() {
 async fn tenants_take_turns_and_caps_hold() {
     let (bench, diary) = bench().await;
     let (acme, globex) = (bench.tenant("acme").await, bench.tenant("globex").await);
-    let share = TenantShare { weight: Some(2), ..TenantShare::default() };
-    bench.queue().tenant_set(globex.tenant_id(), &share);
+    let share = PartitionShare { weight: Some(2), ..PartitionShare::default() };
+    bench.queue().partition_set(globex.tenant_id(), &share);
     for _ in 0..6 {
         bench.enqueue(&acme, &Task::Succeed).await;
         bench.enqueue(&globex, &Task::Succeed).await;
@@ -124,8 +124,8 @@ async fn tenants_take_turns_and_caps_hold() {
     let first = diary.read()[..9].iter().filter(|line| line.starts_with("globex")).count();
     assert_eq!(first, 6, "two of three turns");
 
-    let paused = TenantShare { paused: Some(true), ..TenantShare::default() };
-    bench.queue().tenant_set(acme.tenant_id(), &paused);
+    let paused = PartitionShare { paused: Some(true), ..PartitionShare::default() };
+    bench.queue().partition_set(acme.tenant_id(), &paused);
     let job = bench.enqueue(&acme, &Task::Succeed).await;
     assert_eq!(bench.run_until_empty().await.runs, []);
     let status = bench.queue().lookup(acme.tenant_id(), job).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use invoices::program::equip;
 use invoices::{Mailer, SendInvoice, Timing};
-use jobs::queue::{JobState, TenantShare};
+use jobs::queue::{JobState, PartitionShare};
 use worker::TestBench;
 
 struct Setup {
@@ -42,8 +42,8 @@ async fn an_invoice_that_was_turned_away_is_sent_later() {
 async fn a_customer_who_is_paused_gets_no_mail() {
     let Setup { bench, mailer, .. } = setup().await;
     let acme = bench.tenant("acme").await;
-    let paused = TenantShare { paused: Some(true), ..TenantShare::default() };
-    bench.queue().tenant_set(acme.tenant_id(), &paused);
+    let paused = PartitionShare { paused: Some(true), ..PartitionShare::default() };
+    bench.queue().partition_set(acme.tenant_id(), &paused);
     let invoice = bench.enqueue(&acme, &SendInvoice { invoice_id: 1 }).await;
     assert!(bench.run_to_the_end().await.runs.is_empty());
     assert_eq!(bench.queue().lookup(acme.tenant_id(), invoice).unwrap().state, JobState::Available);

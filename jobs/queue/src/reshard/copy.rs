@@ -13,7 +13,7 @@ use crate::redis::Resend;
 use crate::reshard::steps::{Plan, ReshardError};
 use crate::script::Operation;
 
-/// How the names of unfinished copies begin, below their tenant's.
+/// How the names of unfinished copies begin, below their partition's.
 pub(super) const DRAFT: &str = "~copy.";
 
 /// A lane where jobs come from: its name and its queue. Numbers differ between shards.
@@ -45,17 +45,18 @@ pub(super) async fn copy_clocks(plan: &Plan) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// Copies from one shard the records, keys, timers and rows of the tenants that leave it. How many jobs and tenants.
+/// Copies from one shard the records, keys, timers and rows of the partitions that leave it. How many jobs and
+/// partitions.
 pub(super) async fn copy_shard(plan: &Plan, from: u16) -> Result<(u64, u64), ReshardError> {
     let lanes = lanes(plan, from).await?;
     let jobs = copy_records(plan, from).await?;
     let mut walk = Walk::over_keys(&plan.queue, from, "t:");
     while let Some(keys) = walk.next(&plan.queue, from).await? {
         for key in keys {
-            let Some((tenant, name)) = tenant_of(&plan.queue, from, &key) else { continue };
-            if let Some(to) = plan.leaves(from, tenant) {
+            let Some((partition, name)) = partition_of(&plan.queue, from, &key) else { continue };
+            if let Some(to) = plan.leaves(from, partition) {
                 let name = name_there(plan, to, name, &lanes).await?;
-                copy_key(plan, (from, &key), to, (tenant, &name)).await?;
+                copy_key(plan, (from, &key), to, (partition, &name)).await?;
             }
         }
     }
@@ -98,7 +99,7 @@ async fn copy_records(plan: &Plan, from: u16) -> Result<u64, QueueError> {
     Ok(copied)
 }
 
-/// The name of a tenant's key in another shard: lists have the number of their lane in it.
+/// The name of a partition's key in another shard: lists have the number of their lane in it.
 async fn name_there(plan: &Plan, to: u16, name: &str, lanes: &Lanes) -> Result<String, QueueError> {
     let Some((lane, level)) = name.split_once('.') else { return Ok(name.to_owned()) };
     let Some((lane, queue)) = lane.parse().ok().and_then(|number| lanes.get(&number)) else {
@@ -115,10 +116,10 @@ async fn copy_key(
     plan: &Plan,
     (from, key): (u16, &[u8]),
     to: u16,
-    (tenant, name): (&str, &str),
+    (partition, name): (&str, &str),
 ) -> Result<(), ReshardError> {
     let queue = &plan.queue;
-    let draft = plan.key(to, &format!("t:{tenant}:{DRAFT}{}", plan.run));
+    let draft = plan.key(to, &format!("t:{partition}:{DRAFT}{}", plan.run));
     let draft = draft.as_bytes();
     let kind: String = ask(queue, from, &[b"TYPE", key]).await?;
     ask::<()>(queue, to, &[b"UNLINK", draft]).await?;
@@ -139,7 +140,7 @@ async fn copy_key(
         ask::<()>(queue, to, &[b"PEXPIRE", draft, life_ms.to_string().as_bytes()]).await?;
     }
     let mut put = redis::cmd("RENAME");
-    put.arg(draft).arg(plan.key(to, &format!("t:{tenant}:{name}")));
+    put.arg(draft).arg(plan.key(to, &format!("t:{partition}:{name}")));
     Ok(queue.servers().query(to, &put, Resend::Never).await?)
 }
 
@@ -196,7 +197,7 @@ async fn copy_timers(plan: &Plan, from: u16) -> Result<(), QueueError> {
     let mut walk = Walk::over("ZSCAN", plan.key(from, "w"));
     while let Some(entries) = walk.next(&plan.queue, from).await? {
         for entry in entries.chunks_exact(2) {
-            let to = timed(&entry[0]).and_then(|tenant| plan.leaves(from, tenant));
+            let to = timed(&entry[0]).and_then(|partition| plan.leaves(from, partition));
             if let Some(to) = to {
                 ask::<()>(&plan.queue, to, &[b"ZADD", plan.key(to, "w").as_bytes(), &entry[1], &entry[0]])
                     .await?;
@@ -206,22 +207,22 @@ async fn copy_timers(plan: &Plan, from: u16) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// The tenant of a timer, behind the letter of its kind.
+/// The partition of a timer, behind the letter of its kind.
 pub(super) fn timed(member: &[u8]) -> Option<&str> {
     std::str::from_utf8(member).ok()?.get(1..)
 }
 
 async fn adopt_rows(plan: &Plan, from: u16, lanes: &Lanes) -> Result<u64, QueueError> {
-    let (mut walk, mut tenants) = (Walk::over("HSCAN", plan.key(from, "T")), 0);
+    let (mut walk, mut partitions) = (Walk::over("HSCAN", plan.key(from, "T")), 0);
     while let Some(rows) = walk.next(&plan.queue, from).await? {
         for row in rows.chunks_exact(2) {
-            let Ok(tenant) = std::str::from_utf8(&row[0]) else { continue };
-            let Some(to) = plan.leaves(from, tenant) else { continue };
+            let Ok(partition) = std::str::from_utf8(&row[0]) else { continue };
+            let Some(to) = plan.leaves(from, partition) else { continue };
             plan.adopt(to, &row[0], &row[1], lanes).await?;
-            tenants += 1;
+            partitions += 1;
         }
     }
-    Ok(tenants)
+    Ok(partitions)
 }
 
 /// Names of keys that belong to a shard as a whole.
@@ -310,8 +311,8 @@ pub(super) async fn remove_copied(plan: &Plan, shard: u16) -> Result<(), QueueEr
     while let Some(keys) = walk.next(&plan.queue, shard).await? {
         for key in keys {
             let left = || {
-                tenant_of(&plan.queue, shard, &key).is_some_and(|(tenant, name)| {
-                    plan.leaves(shard, tenant).is_some() || name.starts_with(DRAFT)
+                partition_of(&plan.queue, shard, &key).is_some_and(|(partition, name)| {
+                    plan.leaves(shard, partition).is_some() || name.starts_with(DRAFT)
                 })
             };
             if key != keep.as_bytes() && (gone || left()) {
@@ -326,16 +327,17 @@ pub(super) async fn remove_copied(plan: &Plan, shard: u16) -> Result<(), QueueEr
         encode::parse(record).is_some_and(|record| plan.leaves(shard, record.partition).is_some())
     })
     .await?;
-    let left = |tenant: Option<&str>| tenant.is_some_and(|tenant| plan.leaves(shard, tenant).is_some());
+    let left =
+        |partition: Option<&str>| partition.is_some_and(|partition| plan.leaves(shard, partition).is_some());
     let name = |member: &[u8]| left(std::str::from_utf8(member).ok());
-    remove(plan, shard, "T", ("HSCAN", "HDEL"), |tenant, _| name(tenant)).await?;
+    remove(plan, shard, "T", ("HSCAN", "HDEL"), |partition, _| name(partition)).await?;
     remove(plan, shard, "w", ("ZSCAN", "ZREM"), |timer, _| left(timed(timer))).await?;
     let mut indexes = Walk::over_keys(&plan.queue, shard, "r:");
     let prefix = plan.key(shard, "");
     while let Some(keys) = indexes.next(&plan.queue, shard).await? {
         for key in keys {
             let index = String::from_utf8_lossy(&key).replacen(&prefix, "", 1);
-            remove(plan, shard, &index, ("ZSCAN", "ZREM"), |tenant, _| name(tenant)).await?;
+            remove(plan, shard, &index, ("ZSCAN", "ZREM"), |partition, _| name(partition)).await?;
         }
     }
     Ok(())
@@ -423,8 +425,8 @@ fn escape(character: char) -> impl Iterator<Item = char> {
     special.then_some('\\').into_iter().chain([character])
 }
 
-/// Splits a key under `p:t:` into the tenant and the rest of the name.
-pub(super) fn tenant_of<'a>(queue: &Queue, shard: u16, key: &'a [u8]) -> Option<(&'a str, &'a str)> {
+/// Splits a key under `p:t:` into the partition and the rest of the name.
+pub(super) fn partition_of<'a>(queue: &Queue, shard: u16, key: &'a [u8]) -> Option<(&'a str, &'a str)> {
     let key = std::str::from_utf8(key).ok()?;
     key.strip_prefix(queue.key(shard, "t:").as_str())?.split_once(':')
 }

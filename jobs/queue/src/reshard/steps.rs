@@ -18,8 +18,8 @@ pub struct Resharded {
     pub from: u16,
     /// The new number of shards.
     pub to: u16,
-    /// Tenants that were moved by this run. (A run that was interrupted after its copies has none left to move.)
-    pub tenants: u64,
+    /// Partitions that were moved by this run. (A run that was interrupted after its copies has none left to move.)
+    pub partitions: u64,
     /// Jobs of theirs.
     pub jobs: u64,
 }
@@ -58,7 +58,7 @@ pub enum ReshardError {
     },
 }
 
-/// Which tenant moves to which shard.
+/// Which partition moves to which shard.
 pub(super) struct Plan {
     pub(super) queue: Queue,
     pub(super) from: u16,
@@ -72,20 +72,20 @@ impl Plan {
         self.queue.key(shard, name)
     }
 
-    /// Where `tenant`, found in `shard`, belongs, if that is another.
-    pub(super) fn leaves(&self, shard: u16, tenant: &str) -> Option<u16> {
-        let to = home(tenant, self.to);
+    /// Where `partition`, found in `shard`, belongs, if that is another.
+    pub(super) fn leaves(&self, shard: u16, partition: &str) -> Option<u16> {
+        let to = home(partition, self.to);
         (to != shard).then_some(to)
     }
 
     pub(super) async fn adopt(
         &self,
         to: u16,
-        tenant: &[u8],
+        partition: &[u8],
         row: &[u8],
         lanes: &BTreeMap<u64, (String, String)>,
     ) -> Result<(), QueueError> {
-        let mut arguments = vec![self.queue.now().into_bytes(), tenant.to_vec(), row.to_vec()];
+        let mut arguments = vec![self.queue.now().into_bytes(), partition.to_vec(), row.to_vec()];
         for (number, (lane, queue)) in lanes {
             arguments.extend([number.to_string(), lane.clone(), queue.clone()].map(String::into_bytes));
         }
@@ -108,14 +108,14 @@ impl Plan {
     }
 
     async fn copy(&self) -> Result<(u64, u64), ReshardError> {
-        let (mut jobs, mut tenants) = (0, 0);
+        let (mut jobs, mut partitions) = (0, 0);
         copy_clocks(self).await?;
         for shard in 0..self.from {
             let copied = copy_shard(self, shard).await?;
-            tracing::info!(queue.shard = shard, jobs = copied.0, tenants = copied.1, "copied");
-            (jobs, tenants) = (jobs + copied.0, tenants + copied.1);
+            tracing::info!(queue.shard = shard, jobs = copied.0, partitions = copied.1, "copied");
+            (jobs, partitions) = (jobs + copied.0, partitions + copied.1);
         }
-        Ok((jobs, tenants))
+        Ok((jobs, partitions))
     }
 }
 
@@ -131,7 +131,7 @@ pub async fn reshard(config: QueueConfig, to: u16) -> Result<Resharded, ReshardE
     let first = Queue::open(QueueConfig { shards: 1, ..config.clone() }, Library::for_shards(to)).await?;
     let state = read_layout(first.servers(), first.layout()).await?;
     let (from, copied) = match &state {
-        Layout::Of(from) if *from == to => return Ok(Resharded { from: to, to, tenants: 0, jobs: 0 }),
+        Layout::Of(from) if *from == to => return Ok(Resharded { from: to, to, partitions: 0, jobs: 0 }),
         Layout::Of(from) => (*from, false),
         Layout::Changing { from, to: begun, .. } if *begun != to => {
             return Err(QueueError::Resharding { from: *from, to: *begun, wording: config.wording }.into());
@@ -141,13 +141,13 @@ pub async fn reshard(config: QueueConfig, to: u16) -> Result<Resharded, ReshardE
     let queue = Queue::open(QueueConfig { shards: from.max(to), ..config }, Library::for_shards(to)).await?;
     let plan = Plan { queue, from, to, run: hex::encode(rand::random::<[u8; 8]>()) };
     let begun = matches!(state, Layout::Changing { .. });
-    let (jobs, tenants) = if copied { (0, 0) } else { prepare_and_copy(&plan, begun).await? };
+    let (jobs, partitions) = if copied { (0, 0) } else { prepare_and_copy(&plan, begun).await? };
     plan.write(Layout::Changing { from, to, copied: true }, true).await?;
     for shard in 0..from.max(to) {
         remove_copied(&plan, shard).await?;
     }
     plan.write(Layout::Of(to), false).await?;
-    Ok(Resharded { from, to, tenants, jobs })
+    Ok(Resharded { from, to, partitions, jobs })
 }
 
 async fn prepare_and_copy(plan: &Plan, begun: bool) -> Result<(u64, u64), ReshardError> {

@@ -100,8 +100,8 @@ impl State {
         let Some(known) = self.jobs.get(&old) else { return false };
         let same_list = known.lane == job.lane.as_str() && known.priority == job.priority;
         let (place, key) = (known.place.clone(), (known.lane.clone(), known.priority.level()));
-        let at = self.tenants.get(&job.partition).and_then(|tenant| {
-            tenant.lists.get(&key)?.iter().position(|id| *id == old).filter(|_| same_list)
+        let at = self.partitions.get(&job.partition).and_then(|partition| {
+            partition.lists.get(&key)?.iter().position(|id| *id == old).filter(|_| same_list)
         });
         match place {
             Place::Active(_) | Place::Kept { .. } => return false,
@@ -118,7 +118,7 @@ impl State {
                 self.insert(&NewJob { due: None, ..job.clone() }, now_ms);
                 if let Some(at) = at {
                     self.take_out_of_line(job.id);
-                    self.tenant(&job.partition).lists.entry(key).or_default().insert(at, job.id);
+                    self.partition(&job.partition).lists.entry(key).or_default().insert(at, job.id);
                 }
             }
         }
@@ -128,8 +128,8 @@ impl State {
     /// Removes a job from its list.
     pub(super) fn take_out_of_line(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let (name, key) = (job.tenant.clone(), (job.lane.clone(), job.priority.level()));
-        if let Some(list) = self.tenant(&name).lists.get_mut(&key) {
+        let (name, key) = (job.partition.clone(), (job.lane.clone(), job.priority.level()));
+        if let Some(list) = self.partition(&name).lists.get_mut(&key) {
             list.retain(|waiting| *waiting != id);
         }
     }
@@ -138,31 +138,31 @@ impl State {
 impl State {
     /// Ends a job. `false` when the claim is not its present one: nothing is done then.
     pub(super) fn finish(&mut self, job: &FetchedJob, finish: &Finish, now_ms: i64) -> bool {
-        let (tenant, id) = (&job.partition, job.id);
+        let (partition, id) = (&job.partition, job.id);
         let current = Place::Active(job.fence);
-        if self.jobs.get(&id).is_none_or(|known| known.tenant != *tenant || known.place != current) {
+        if self.jobs.get(&id).is_none_or(|known| known.partition != *partition || known.place != current) {
             return false;
         }
-        self.tenant(tenant).active.remove(&id);
+        self.partition(partition).active.remove(&id);
         let stop = self.jobs.get(&id).map(|job| job.stop).unwrap_or_default();
         let verdict = &finish.verdict;
         let discarded = matches!(verdict, Verdict::Discarded { .. });
         if stop.is_wanted() && (discarded || !verdict.is_final()) {
             // A job cancelled meanwhile is not retried, and not kept as a dead letter.
-            self.called_off(tenant, id, now_ms);
+            self.called_off(partition, id, now_ms);
         } else if verdict.is_final() {
-            self.ends(tenant, id, verdict, now_ms);
+            self.ends(partition, id, verdict, now_ms);
             if let Some(group) = &finish.group {
                 self.open_group(group);
             }
             self.add(&finish.children, now_ms);
             let failed = *verdict != Verdict::Completed;
-            self.leave(tenant, id, failed, now_ms);
+            self.leave(partition, id, failed, now_ms);
             if let Some(group) = &finish.group {
-                self.close_if_empty(tenant, group.id, now_ms);
+                self.close_if_empty(partition, group.id, now_ms);
             }
         } else {
-            self.comes_back(tenant, id, verdict, now_ms);
+            self.comes_back(partition, id, verdict, now_ms);
         }
         self.forget_if_done(job.fence);
         self.settle(now_ms);
@@ -181,14 +181,14 @@ impl State {
                 let completed = *verdict == Verdict::Completed;
                 self.free_key(id);
                 self.jobs.remove(&id);
-                let tenant = self.tenant(name);
-                tenant.remember(id, completed, now_ms);
+                let partition = self.partition(name);
+                partition.remember(id, completed, now_ms);
                 if completed {
-                    tenant.totals.completed += 1;
-                    // The tenant may run after all.
-                    tenant.hold_ms = if tenant.hold_ms > now_ms { 0 } else { tenant.hold_ms };
+                    partition.totals.completed += 1;
+                    // The partition may run after all.
+                    partition.hold_ms = if partition.hold_ms > now_ms { 0 } else { partition.hold_ms };
                 } else {
-                    tenant.totals.cancelled += 1;
+                    partition.totals.cancelled += 1;
                 }
             }
         }
@@ -207,9 +207,9 @@ impl State {
                 job.parks += 1;
                 job.note = encode::reason_line("parked", ' ', reason);
                 let due_ms = now_ms + (1_000 * i64::from(job.parks)).min(5_000);
-                // The tenant's other jobs need not find out one by one.
-                let tenant = self.tenant(name);
-                tenant.hold_ms = tenant.hold_ms.max(due_ms);
+                // The partition's other jobs need not find out one by one.
+                let partition = self.partition(name);
+                partition.hold_ms = partition.hold_ms.max(due_ms);
                 self.put(id, JobState::Parked, due_ms, now_ms);
             }
             _ => {
@@ -222,20 +222,20 @@ impl State {
 
 impl State {
     /// Cancels a job: a waiting job is removed at once, a running job receives a stop signal.
-    pub(super) fn cancel_one(&mut self, tenant: &PartitionId, id: JobId, now_ms: i64) -> Cancelled {
-        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.tenant == *tenant) else {
+    pub(super) fn cancel_one(&mut self, partition: &PartitionId, id: JobId, now_ms: i64) -> Cancelled {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.partition == *partition) else {
             return Cancelled::NotFound;
         };
         match job.place {
             Place::Kept { .. } => Cancelled::Kept,
-            Place::Active(_) if job.stop.with_tenant => Cancelled::NotFound,
+            Place::Active(_) if job.stop.with_partition => Cancelled::NotFound,
             Place::Active(_) => {
                 job.stop.cancelled = true;
                 job.tell_to_stop();
                 Cancelled::Stopping
             }
             Place::Waiting | Place::Timer(..) => {
-                self.called_off(tenant, id, now_ms);
+                self.called_off(partition, id, now_ms);
                 Cancelled::Now
             }
         }
@@ -243,7 +243,7 @@ impl State {
 
     /// Removes a job as cancelled.
     pub(super) fn called_off(&mut self, name: &PartitionId, id: JobId, now_ms: i64) {
-        self.tenant(name).remember(id, false, now_ms);
+        self.partition(name).remember(id, false, now_ms);
         self.remove(name, id);
         self.leave(name, id, true, now_ms);
     }
@@ -252,21 +252,21 @@ impl State {
         self.take_out_of_line(id);
         self.free_key(id);
         self.jobs.remove(&id);
-        self.tenant(name).totals.cancelled += 1;
+        self.partition(name).totals.cancelled += 1;
     }
 
-    /// Everything of a tenant that has not ended.
-    pub(super) fn cancel_tenant(&mut self, name: &PartitionId, now_ms: i64) -> CancelReport {
-        for group in self.tenant(name).groups.values_mut() {
+    /// Everything of a partition that has not ended.
+    pub(super) fn cancel_partition(&mut self, name: &PartitionId, now_ms: i64) -> CancelReport {
+        for group in self.partition(name).groups.values_mut() {
             group.called_off = true;
         }
         let mut report = CancelReport::default();
         let mut waiting = Vec::new();
-        for (id, job) in self.jobs.iter_mut().filter(|(_, job)| job.tenant == *name) {
+        for (id, job) in self.jobs.iter_mut().filter(|(_, job)| job.partition == *name) {
             match job.place {
                 Place::Kept { .. } => {}
                 Place::Active(_) => {
-                    job.stop.with_tenant = true;
+                    job.stop.with_partition = true;
                     job.tell_to_stop();
                     report.stopping += 1;
                 }
@@ -291,16 +291,16 @@ pub(super) struct Group {
     pub(super) members: BTreeSet<JobId>,
     pub(super) continuation: NewJob,
     on_failure: OnFailure,
-    /// All work of its tenant was cancelled after it had been opened.
+    /// All work of its partition was cancelled after it had been opened.
     pub(super) called_off: bool,
 }
 
 impl State {
     pub(super) fn open_group(&mut self, group: &OpenGroup) {
         let OpenGroup { id, continuation, on_failure } = group.clone();
-        let (tenant, on_failure) = (continuation.partition.clone(), on_failure);
+        let (partition, on_failure) = (continuation.partition.clone(), on_failure);
         self.note_lane(&continuation.lane);
-        self.tenant(&tenant).groups.entry(id).or_insert_with(|| Group {
+        self.partition(&partition).groups.entry(id).or_insert_with(|| Group {
             members: BTreeSet::new(),
             continuation,
             on_failure,
@@ -312,20 +312,20 @@ impl State {
     /// The job becomes a member of its group, if that is still open and the job is in no other.
     pub(super) fn join(&mut self, job: &NewJob) {
         let Some(group) = job.group else { return };
-        let tenant = self.tenant(&job.partition);
-        if let Some(open) = tenant.groups.get_mut(&group)
-            && !tenant.member_of.contains_key(&job.id)
+        let partition = self.partition(&job.partition);
+        if let Some(open) = partition.groups.get_mut(&group)
+            && !partition.member_of.contains_key(&job.id)
         {
             open.members.insert(job.id);
-            tenant.member_of.insert(job.id, group);
+            partition.member_of.insert(job.id, group);
         }
     }
 
     /// A job has reached a final state.
     pub(super) fn leave(&mut self, name: &PartitionId, id: JobId, failed: bool, now_ms: i64) {
-        let tenant = self.tenant(name);
-        let Some(group) = tenant.member_of.remove(&id) else { return };
-        let Some(open) = tenant.groups.get_mut(&group) else { return };
+        let partition = self.partition(name);
+        let Some(group) = partition.member_of.remove(&id) else { return };
+        let Some(open) = partition.groups.get_mut(&group) else { return };
         if !open.members.remove(&id) {
             return;
         }
@@ -338,13 +338,13 @@ impl State {
 
     /// Enqueues the continuation when no member is left. The group is removed then, so this cannot happen twice.
     pub(super) fn close_if_empty(&mut self, name: &PartitionId, group: GroupId, now_ms: i64) {
-        let groups = &mut self.tenant(name).groups;
+        let groups = &mut self.partition(name).groups;
         if groups.get(&group).is_none_or(|open| !open.members.is_empty()) {
             return;
         }
         let Some(Group { continuation, called_off, .. }) = groups.remove(&group) else { return };
         if called_off {
-            self.tenant(name).totals.cancelled += 1;
+            self.partition(name).totals.cancelled += 1;
             self.leave(name, continuation.id, true, now_ms);
             return;
         }
@@ -359,13 +359,13 @@ impl State {
     /// Cancels a group: its continuation, every member that has not ended, and the groups that members wait
     /// for. How many members there were.
     pub(super) fn cancel_group(&mut self, name: &PartitionId, group: GroupId, now_ms: i64) -> Option<u64> {
-        let tenant = self.tenant(name);
-        let Group { members, continuation, .. } = tenant.groups.remove(&group)?;
-        tenant.member_of.retain(|id, _| !members.contains(id));
-        tenant.remember(continuation.id, false, now_ms);
-        tenant.totals.cancelled += 1;
+        let partition = self.partition(name);
+        let Group { members, continuation, .. } = partition.groups.remove(&group)?;
+        partition.member_of.retain(|id, _| !members.contains(id));
+        partition.remember(continuation.id, false, now_ms);
+        partition.totals.cancelled += 1;
         self.leave(name, continuation.id, true, now_ms);
-        let groups = self.tenant(name).groups.iter();
+        let groups = self.partition(name).groups.iter();
         let inner = groups.filter(|(_, inner)| members.contains(&inner.continuation.id));
         for inner in inner.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.cancel_group(name, inner, now_ms);
@@ -385,12 +385,12 @@ pub(super) struct KeyHolder {
 }
 
 impl State {
-    /// The job that holds a key. A job cancelled with its whole tenant holds none any more.
-    pub(super) fn key_holder(&self, tenant: &PartitionId, key: &str, now_ms: i64) -> Option<JobId> {
-        let holder = self.tenants.get(tenant)?.keys.get(key)?;
+    /// The job that holds a key. A job cancelled with its whole partition holds none any more.
+    pub(super) fn key_holder(&self, partition: &PartitionId, key: &str, now_ms: i64) -> Option<JobId> {
+        let holder = self.partitions.get(partition)?.keys.get(key)?;
         let holds = match holder.until_ms {
             Some(until_ms) => now_ms < until_ms,
-            None => self.jobs.get(&holder.job).is_some_and(|job| !job.stop.with_tenant),
+            None => self.jobs.get(&holder.job).is_some_and(|job| !job.stop.with_partition),
         };
         holds.then_some(holder.job)
     }
@@ -404,16 +404,16 @@ impl State {
             UniqueScope::UntilStarted | UniqueScope::UntilFinished => None,
         };
         job.key = Some((unique.scope, unique.key.clone()));
-        let name = job.tenant.clone();
-        self.tenant(&name).keys.insert(unique.key.clone(), KeyHolder { job: id, until_ms });
+        let name = job.partition.clone();
+        self.partition(&name).keys.insert(unique.key.clone(), KeyHolder { job: id, until_ms });
     }
 
     /// Frees the key of a job that has ended, unless it was taken for a period.
     pub(super) fn free_key(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let Some((scope, key)) = job.key.clone() else { return };
-        let name = job.tenant.clone();
-        let keys = &mut self.tenant(&name).keys;
+        let name = job.partition.clone();
+        let keys = &mut self.partition(&name).keys;
         if !matches!(scope, UniqueScope::Period(_)) && keys.get(&key).is_some_and(|holder| holder.job == id) {
             keys.remove(&key);
         }
@@ -431,16 +431,16 @@ impl State {
     }
 
     /// A job that is kept starts again, with its key.
-    pub(super) fn redrive(&mut self, tenant: &PartitionId, id: JobId, now_ms: i64) -> Redriven {
-        let Some(job) = self.jobs.get(&id).filter(|job| job.tenant == *tenant && job.is_kept()) else {
+    pub(super) fn redrive(&mut self, partition: &PartitionId, id: JobId, now_ms: i64) -> Redriven {
+        let Some(job) = self.jobs.get(&id).filter(|job| job.partition == *partition && job.is_kept()) else {
             return Redriven::NotFound;
         };
         if let Some((_, key)) = job.key.clone().filter(|(scope, _)| !matches!(scope, UniqueScope::Period(_)))
         {
-            if self.key_holder(tenant, &key, now_ms).is_some_and(|holder| holder != id) {
+            if self.key_holder(partition, &key, now_ms).is_some_and(|holder| holder != id) {
                 return Redriven::KeyTaken;
             }
-            self.tenant(tenant).keys.insert(key, KeyHolder { job: id, until_ms: None });
+            self.partition(partition).keys.insert(key, KeyHolder { job: id, until_ms: None });
         }
         if let Some(job) = self.jobs.get_mut(&id) {
             (job.attempts, job.deaths, job.parks, job.stop) = (0, 0, 0, Stop::default());
@@ -453,10 +453,15 @@ impl State {
 }
 
 impl State {
-    /// The limit that keeps a tenant from adding its part of `jobs`. Jobs that the queue has already do not count.
-    pub(super) fn refusal(&self, tenant: &PartitionId, jobs: &[NewJob], now_ms: i64) -> Option<LimitReached> {
-        let known = self.tenants.get(tenant);
-        let mine = || jobs.iter().filter(|job| job.partition == *tenant);
+    /// The limit that keeps a partition from adding its part of `jobs`. Jobs that the queue has already do not count.
+    pub(super) fn refusal(
+        &self,
+        partition: &PartitionId,
+        jobs: &[NewJob],
+        now_ms: i64,
+    ) -> Option<LimitReached> {
+        let known = self.partitions.get(partition);
+        let mine = || jobs.iter().filter(|job| job.partition == *partition);
         let drains = |flow: Option<&Flow>| flow == Some(&Flow::Draining);
         let drains = if known.is_some_and(|known| known.draining) {
             Some("tenant_draining")
@@ -467,23 +472,23 @@ impl State {
             mine().any(own).then_some("tenant_queue_draining")
         };
         if let Some(limit) = drains {
-            return Some(limit_reached(tenant, limit, 0, 0));
+            return Some(limit_reached(partition, limit, 0, 0));
         }
         let new: Vec<_> = mine().filter(|job| !self.jobs.contains_key(&job.id)).collect();
         let scheduled = new.iter().filter(|job| encode::due_ms(job) > now_ms).count() as u64;
         let bytes: usize = new.iter().map(|job| encode::fresh(job).len()).sum();
-        self.over_quota(tenant, new.len() as u64, bytes as u64, scheduled)
+        self.over_quota(partition, new.len() as u64, bytes as u64, scheduled)
     }
 
     fn over_quota(
         &self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         jobs: u64,
         bytes: u64,
         scheduled: u64,
     ) -> Option<LimitReached> {
-        let quotas = &self.tenants.get(tenant)?.quotas;
-        let open = || self.jobs.values().filter(|job| job.tenant == *tenant && !job.is_kept());
+        let quotas = &self.partitions.get(partition)?.quotas;
+        let open = || self.jobs.values().filter(|job| job.partition == *partition && !job.is_kept());
         let waiting = open().filter(|job| !matches!(job.place, Place::Active(_))).count() as u64;
         let weight: u64 = open().map(Job::size_bytes).sum();
         let timed = |place: &Place| matches!(place, Place::Timer(JobState::Scheduled, _));
@@ -497,7 +502,7 @@ impl State {
             *maximum > 0 && *more > 0 && current + more > *maximum
         };
         let (limit, maximum, current, _) = limits.into_iter().find(over)?;
-        (jobs > 0).then(|| limit_reached(tenant, limit, current, maximum))
+        (jobs > 0).then(|| limit_reached(partition, limit, current, maximum))
     }
 
     /// The lanes whose queue is not paused, of those that a worker serves.
@@ -508,21 +513,21 @@ impl State {
         lanes.into_iter().filter(|lane| !paused(lane)).collect()
     }
 
-    /// How many jobs of a lane the tenant may start now, beside its cap and its rate.
+    /// How many jobs of a lane the partition may start now, beside its cap and its rate.
     pub(super) fn room(&self, name: &PartitionId, lane: &str) -> usize {
-        let Some(tenant) = self.tenants.get(name) else { return 0 };
-        let flow = self.queue_of.get(lane).and_then(|queue| tenant.flows.get(queue));
+        let Some(partition) = self.partitions.get(name) else { return 0 };
+        let flow = self.queue_of.get(lane).and_then(|queue| partition.flows.get(queue));
         if flow == Some(&Flow::Paused) {
             return 0;
         }
-        let Some(cap) = tenant.type_caps.get(kind_of(lane)) else { return usize::MAX };
+        let Some(cap) = partition.type_caps.get(kind_of(lane)) else { return usize::MAX };
         let same = |id| self.jobs.get(id).is_some_and(|job| job.kind() == kind_of(lane));
-        cap.saturating_sub(tenant.active.iter().filter(|id| same(*id)).count())
+        cap.saturating_sub(partition.active.iter().filter(|id| same(*id)).count())
     }
 }
 
 /// The queue on Redis guesses when there is room again; here it is always a second.
-fn limit_reached(tenant: &PartitionId, limit: &str, current: u64, maximum: u64) -> LimitReached {
-    let (tenant, limit) = (tenant.clone(), limit.to_owned());
-    LimitReached { tenant, limit, current, maximum, retry_after: Duration::from_secs(1) }
+fn limit_reached(partition: &PartitionId, limit: &str, current: u64, maximum: u64) -> LimitReached {
+    let (partition, limit) = (partition.clone(), limit.to_owned());
+    LimitReached { partition, limit, current, maximum, retry_after: Duration::from_secs(1) }
 }

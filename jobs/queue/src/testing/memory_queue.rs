@@ -15,9 +15,9 @@ use crate::error::QueueError;
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
 use crate::job::{Lane, NewJob, Priority};
-use crate::limits::{Flow, TenantShare};
+use crate::limits::{Flow, PartitionShare};
 use crate::queue::LIVE_MS;
-use crate::testing::state::{Job, Place, State, Tenant};
+use crate::testing::state::{Job, Partition, Place, State};
 use crate::verdict::{Finish, OpenGroup, Verdict};
 use crate::worker::worker_queue::{FetchedJob, QuarantinedJob};
 
@@ -25,7 +25,7 @@ use crate::worker::worker_queue::{FetchedJob, QuarantinedJob};
 const CLAIM_JOBS: usize = 500;
 
 /// A queue in memory that keeps the promises of [`crate::Queue`], except that every job costs its
-/// tenant the same, however long it took. Clones are the same queue.
+/// partition the same, however long it took. Clones are the same queue.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -70,7 +70,7 @@ impl MemoryQueue {
     /// As [`crate::Queue::push`].
     ///
     /// # Errors
-    /// [`QueueError::LimitReached`], when a tenant may not add that much.
+    /// [`QueueError::LimitReached`], when a partition may not add that much.
     pub fn push<J: Borrow<NewJob>>(&self, jobs: &[J]) -> Result<PushOutcome, QueueError> {
         self.push_with_group(None, &owned(jobs))
     }
@@ -83,7 +83,7 @@ impl MemoryQueue {
     /// As [`crate::Queue::push_group`].
     ///
     /// # Errors
-    /// When members are of another tenant than the continuation or too many; else as for
+    /// When members are of another partition than the continuation or too many; else as for
     /// [`MemoryQueue::push`].
     pub fn push_group<J: Borrow<NewJob>>(
         &self,
@@ -91,18 +91,18 @@ impl MemoryQueue {
         members: &[J],
     ) -> Result<PushOutcome, QueueError> {
         let members = owned(members);
-        let tenant = group.continuation.partition.as_str();
-        Finish { children: members.clone(), ..Finish::of(Verdict::Completed) }.check(tenant)?;
+        let partition = group.continuation.partition.as_str();
+        Finish { children: members.clone(), ..Finish::of(Verdict::Completed) }.check(partition)?;
         self.push_with_group(Some(group), &members)
     }
 
     fn push_with_group(&self, group: Option<&OpenGroup>, jobs: &[NewJob]) -> Result<PushOutcome, QueueError> {
         let now_ms = self.clock.now_ms();
         let mut state = self.state();
-        let tenants: BTreeSet<&PartitionId> = jobs.iter().map(|job| &job.partition).collect();
+        let partitions: BTreeSet<&PartitionId> = jobs.iter().map(|job| &job.partition).collect();
         let refused: Vec<_> =
-            tenants.into_iter().filter_map(|tenant| state.refusal(tenant, jobs, now_ms)).collect();
-        let allowed = |job: &&NewJob| refused.iter().all(|refused| refused.tenant != job.partition);
+            partitions.into_iter().filter_map(|partition| state.refusal(partition, jobs, now_ms)).collect();
+        let allowed = |job: &&NewJob| refused.iter().all(|refused| refused.partition != job.partition);
         let allowed: Vec<NewJob> = jobs.iter().filter(allowed).cloned().collect();
         if let Some(group) = group.filter(|_| refused.is_empty()) {
             state.open_group(group);
@@ -116,18 +116,18 @@ impl MemoryQueue {
     }
 
     /// As [`crate::Queue::cancel`]. The token of a job that runs fires at once.
-    pub fn cancel(&self, tenant: &PartitionId, id: JobId) -> Cancelled {
-        self.changed(|state, now_ms| state.cancel_one(tenant, id, now_ms))
+    pub fn cancel(&self, partition: &PartitionId, id: JobId) -> Cancelled {
+        self.changed(|state, now_ms| state.cancel_one(partition, id, now_ms))
     }
 
     /// As [`crate::Queue::cancel_group`].
-    pub fn cancel_group(&self, tenant: &PartitionId, group: GroupId) -> Option<u64> {
-        self.changed(|state, now_ms| state.cancel_group(tenant, group, now_ms))
+    pub fn cancel_group(&self, partition: &PartitionId, group: GroupId) -> Option<u64> {
+        self.changed(|state, now_ms| state.cancel_group(partition, group, now_ms))
     }
 
-    /// As [`crate::Queue::cancel_tenant`].
-    pub fn cancel_tenant(&self, tenant: &PartitionId) -> CancelReport {
-        self.changed(|state, now_ms| state.cancel_tenant(tenant, now_ms))
+    /// As [`crate::Queue::cancel_partition`].
+    pub fn cancel_partition(&self, partition: &PartitionId) -> CancelReport {
+        self.changed(|state, now_ms| state.cancel_partition(partition, now_ms))
     }
 
     /// As [`crate::Queue::queue_set`].
@@ -135,16 +135,16 @@ impl MemoryQueue {
         self.state().flows.insert(queue.to_owned(), flow);
     }
 
-    /// As [`crate::Queue::tenant_queue_set`].
-    pub fn tenant_queue_set(&self, tenant: &PartitionId, queue: &str, flow: Flow) {
+    /// As [`crate::Queue::partition_queue_set`].
+    pub fn partition_queue_set(&self, partition: &PartitionId, queue: &str, flow: Flow) {
         self.changed(|state, _| {
-            let tenant = state.tenant(tenant);
-            tenant.hold_ms = 0;
-            tenant.flows.insert(queue.to_owned(), flow);
+            let partition = state.partition(partition);
+            partition.hold_ms = 0;
+            partition.flows.insert(queue.to_owned(), flow);
         });
     }
 
-    /// Claims at most `limit` jobs of `lanes`, and at most `quantum` of one tenant in a row while others
+    /// Claims at most `limit` jobs of `lanes`, and at most `quantum` of one partition in a row while others
     /// wait. None when nothing may run now.
     #[must_use]
     pub fn claim(&self, lanes: &[Lane], limit: usize, quantum: usize) -> Vec<FetchedJob> {
@@ -167,7 +167,7 @@ impl MemoryQueue {
     /// Ends a job. `false` when another worker has claimed it or it had ended before; nothing was changed then.
     ///
     /// # Errors
-    /// When the job has too many children, or a child of another tenant. Nothing is done then.
+    /// When the job has too many children, or a child of another partition. Nothing is done then.
     pub fn finish(&self, job: &FetchedJob, finish: &Finish) -> Result<bool, QueueError> {
         finish.check(job.partition.as_str())?;
         Ok(self.state().finish(job, finish, self.clock.now_ms()))
@@ -189,38 +189,38 @@ impl MemoryQueue {
 
     /// As [`crate::Queue::lookup`].
     #[must_use]
-    pub fn lookup(&self, tenant: &PartitionId, id: JobId) -> Option<JobStatus> {
-        self.state().lookup(tenant, id, self.clock.now_ms())
+    pub fn lookup(&self, partition: &PartitionId, id: JobId) -> Option<JobStatus> {
+        self.state().lookup(partition, id, self.clock.now_ms())
     }
 
     /// As [`crate::Queue::stats`].
     #[must_use]
-    pub fn stats(&self, tenant: &PartitionId) -> QueueStats {
-        self.state().stats(tenant, self.clock.now_ms())
+    pub fn stats(&self, partition: &PartitionId) -> QueueStats {
+        self.state().stats(partition, self.clock.now_ms())
     }
 
     /// As [`crate::Queue::kept`].
     #[must_use]
-    pub fn kept(&self, tenant: &PartitionId, kept: Kept, limit: usize) -> Vec<KeptJob> {
-        self.state().kept(tenant, kept, limit)
+    pub fn kept(&self, partition: &PartitionId, kept: Kept, limit: usize) -> Vec<KeptJob> {
+        self.state().kept(partition, kept, limit)
     }
 
     /// As [`crate::Queue::redrive`].
-    pub fn redrive(&self, tenant: &PartitionId, id: JobId) -> Redriven {
-        self.changed(|state, now_ms| state.redrive(tenant, id, now_ms))
+    pub fn redrive(&self, partition: &PartitionId, id: JobId) -> Redriven {
+        self.changed(|state, now_ms| state.redrive(partition, id, now_ms))
     }
 
     /// As [`crate::Queue::purge`].
-    pub fn purge(&self, tenant: &PartitionId, id: JobId) -> bool {
+    pub fn purge(&self, partition: &PartitionId, id: JobId) -> bool {
         self.changed(|state, _| {
-            let kept = state.jobs.get(&id).is_some_and(|job| job.tenant == *tenant && job.is_kept());
+            let kept = state.jobs.get(&id).is_some_and(|job| job.partition == *partition && job.is_kept());
             kept && state.jobs.remove(&id).is_some()
         })
     }
 
-    /// As [`crate::Queue::tenant_set`].
-    pub fn tenant_set(&self, tenant: &PartitionId, share: &TenantShare) {
-        self.changed(|state, _| state.tenant(tenant).set(share));
+    /// As [`crate::Queue::partition_set`].
+    pub fn partition_set(&self, partition: &PartitionId, share: &PartitionShare) {
+        self.changed(|state, _| state.partition(partition).set(share));
     }
 
     /// Says that a worker serves `lanes`, as a running worker does every few seconds.
@@ -230,7 +230,7 @@ impl MemoryQueue {
         self.state().declared_ms.extend(seen);
     }
 
-    /// Applies a change, then sets the virtual time of tenants that may run now to the present.
+    /// Applies a change, then sets the virtual time of partitions that may run now to the present.
     fn changed<T>(&self, change: impl FnOnce(&mut State, i64) -> T) -> T {
         let now_ms = self.clock.now_ms();
         let mut state = self.state();
@@ -259,20 +259,20 @@ impl State {
         self.declared_ms.get(lane).is_some_and(|seen_ms| now_ms - seen_ms <= live_ms)
     }
 
-    fn suspended(&self, tenant: &PartitionId) -> bool {
-        self.tenants.get(tenant).is_some_and(|tenant| tenant.suspended)
+    fn suspended(&self, partition: &PartitionId) -> bool {
+        self.partitions.get(partition).is_some_and(|partition| partition.suspended)
     }
 
-    pub(super) fn lookup(&self, tenant: &PartitionId, id: JobId, now_ms: i64) -> Option<JobStatus> {
-        match self.jobs.get(&id).filter(|job| job.tenant == *tenant) {
+    pub(super) fn lookup(&self, partition: &PartitionId, id: JobId, now_ms: i64) -> Option<JobStatus> {
+        match self.jobs.get(&id).filter(|job| job.partition == *partition) {
             Some(job) => Some(self.status(id, job, now_ms)),
-            None => self.remembered(tenant, id, now_ms),
+            None => self.remembered(partition, id, now_ms),
         }
     }
 
     fn status(&self, id: JobId, job: &Job, now_ms: i64) -> JobStatus {
         let (state, at_ms, why) = match &job.place {
-            Place::Waiting if self.suspended(&job.tenant) => (JobState::Parked, None, &job.note),
+            Place::Waiting if self.suspended(&job.partition) => (JobState::Parked, None, &job.note),
             Place::Waiting => (JobState::Available, None, &job.note),
             Place::Active(_) => (JobState::Active, None, &job.note),
             Place::Timer(state, due_ms) => (*state, Some(*due_ms), &job.note),
@@ -298,8 +298,8 @@ impl State {
     }
 
     /// A job that is forgotten but for its outcome.
-    fn remembered(&self, tenant: &PartitionId, id: JobId, now_ms: i64) -> Option<JobStatus> {
-        let completed = self.tenants.get(tenant)?.remembered(id, now_ms)?;
+    fn remembered(&self, partition: &PartitionId, id: JobId, now_ms: i64) -> Option<JobStatus> {
+        let completed = self.partitions.get(partition)?.remembered(id, now_ms)?;
         Some(JobStatus {
             id,
             state: if completed { JobState::Completed } else { JobState::Cancelled },
@@ -316,14 +316,14 @@ impl State {
 
     pub(super) fn stats(&self, name: &PartitionId, now_ms: i64) -> QueueStats {
         let mut stats = QueueStats::default();
-        if let Some(Tenant { totals, .. }) = self.tenants.get(name) {
+        if let Some(Partition { totals, .. }) = self.partitions.get(name) {
             stats.completed_total = totals.completed;
             stats.cancelled_total = totals.cancelled;
             stats.discarded_total = totals.discarded;
             stats.quarantined_total = totals.quarantined;
         }
         let suspended = self.suspended(name);
-        for job in self.jobs.values().filter(|job| job.tenant == *name) {
+        for job in self.jobs.values().filter(|job| job.partition == *name) {
             let count = match &job.place {
                 Place::Waiting if suspended => &mut stats.parked,
                 Place::Waiting => &mut stats.available,
@@ -342,8 +342,8 @@ impl State {
         stats
     }
 
-    pub(super) fn kept(&self, tenant: &PartitionId, which: Kept, limit: usize) -> Vec<KeptJob> {
-        let page = self.kept_of(tenant, which).into_iter().take(limit);
+    pub(super) fn kept(&self, partition: &PartitionId, which: Kept, limit: usize) -> Vec<KeptJob> {
+        let page = self.kept_of(partition, which).into_iter().take(limit);
         let entry = |(since_ms, id): (i64, JobId)| {
             let why = self.jobs.get(&id).and_then(|job| match &job.place {
                 Place::Kept { why, .. } => answers::reason(why),

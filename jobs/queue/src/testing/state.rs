@@ -13,27 +13,27 @@ use crate::encode;
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
 use crate::job::{Lane, NewJob, Priority, UniqueScope, kind_of};
-use crate::limits::{Flow, TenantShare};
+use crate::limits::{Flow, PartitionShare};
 use crate::testing::changes::{Group, KeyHolder};
 use crate::worker::worker_queue::FetchedJob;
 
-/// Dead letters and quarantined jobs kept, per tenant and kind.
+/// Dead letters and quarantined jobs kept, per partition and kind.
 const KEEP: usize = 10_000;
 
 /// Everything in the queue.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// The virtual time of the tenant that was served last.
+    /// The virtual time of the partition that was served last.
     pub(super) virtual_clock: u64,
     pub(super) last_fence: u64,
-    pub(super) tenants: BTreeMap<PartitionId, Tenant>,
+    pub(super) partitions: BTreeMap<PartitionId, Partition>,
     pub(super) jobs: HashMap<JobId, Job>,
     pub(super) claims: BTreeMap<u64, Claim>,
     /// When a worker last said that it serves a lane.
     pub(super) declared_ms: HashMap<String, i64>,
     /// The queue that a lane belongs to.
     pub(super) queue_of: HashMap<String, String>,
-    /// Queues that are paused or drain, for all tenants.
+    /// Queues that are paused or drain, for all partitions.
     pub(super) flows: HashMap<String, Flow>,
 }
 
@@ -47,8 +47,8 @@ const fn timer(state: JobState) -> &'static str {
 }
 
 impl State {
-    pub(super) fn tenant(&mut self, name: &PartitionId) -> &mut Tenant {
-        self.tenants.entry(name.clone()).or_default()
+    pub(super) fn partition(&mut self, name: &PartitionId) -> &mut Partition {
+        self.partitions.entry(name.clone()).or_default()
     }
 
     /// Lets a job wait until `due_ms`, or at the end of its list when that has come.
@@ -64,17 +64,18 @@ impl State {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.place = Place::Waiting;
         let key = (job.lane.clone(), job.priority.level());
-        let tenant = self.tenants.entry(job.tenant.clone()).or_default();
-        let list = tenant.lists.entry(key).or_default();
+        let partition = self.partitions.entry(job.partition.clone()).or_default();
+        let list = partition.lists.entry(key).or_default();
         if first { list.push_front(id) } else { list.push_back(id) }
     }
 
-    /// Tenants that may run again, or for the first time, begin at the present virtual time: no credit for idle time.
+    /// Partitions that may run again, or for the first time, begin at the present virtual time: no credit for idle
+    /// time.
     pub(super) fn settle(&mut self, now_ms: i64) {
-        for tenant in self.tenants.values_mut() {
-            let waits = tenant.lists.values().any(|list| !list.is_empty());
-            if waits && tenant.may_run(now_ms) {
-                tenant.virtual_time = tenant.virtual_time.max(self.virtual_clock);
+        for partition in self.partitions.values_mut() {
+            let waits = partition.lists.values().any(|list| !list.is_empty());
+            if waits && partition.may_run(now_ms) {
+                partition.virtual_time = partition.virtual_time.max(self.virtual_clock);
             }
         }
     }
@@ -86,14 +87,14 @@ impl State {
             if let Place::Timer(state, due_ms) = job.place
                 && due_ms <= now_ms
             {
-                due.entry((timer(state), &job.tenant)).or_default().push((due_ms, *id));
+                due.entry((timer(state), &job.partition)).or_default().push((due_ms, *id));
             }
         }
         let mut timers: Vec<_> = due.into_values().collect();
         for timer in &mut timers {
             timer.sort_unstable();
         }
-        // By due time; those of the same moment by kind and tenant.
+        // By due time; those of the same moment by kind and partition.
         timers.sort_by_key(|timer| timer.first().map(|(due_ms, _)| *due_ms));
         for (_, id) in timers.concat() {
             self.put_in_line(id, false);
@@ -104,8 +105,8 @@ impl State {
     pub(super) fn keep(&mut self, id: JobId, kept: Kept, why: String, now_ms: i64) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.place = Place::Kept { kept, since_ms: now_ms, why };
-        let name = job.tenant.clone();
-        let totals = &mut self.tenant(&name).totals;
+        let name = job.partition.clone();
+        let totals = &mut self.partition(&name).totals;
         match kept {
             Kept::Discarded => totals.discarded += 1,
             Kept::Quarantined => totals.quarantined += 1,
@@ -116,10 +117,10 @@ impl State {
         }
     }
 
-    /// Since when which jobs of a tenant are kept, newest first.
-    pub(super) fn kept_of(&self, tenant: &PartitionId, which: Kept) -> Vec<(i64, JobId)> {
+    /// Since when which jobs of a partition are kept, newest first.
+    pub(super) fn kept_of(&self, partition: &PartitionId, which: Kept) -> Vec<(i64, JobId)> {
         let kept = |(id, job): (&JobId, &Job)| match &job.place {
-            Place::Kept { kept, since_ms, .. } if *kept == which && job.tenant == *tenant => {
+            Place::Kept { kept, since_ms, .. } if *kept == which && job.partition == *partition => {
                 Some((*since_ms, *id))
             }
             _ => None,
@@ -136,9 +137,9 @@ pub(super) const STRIDE: u64 = 10_000;
 const RECENT: usize = 200;
 const RECENT_MS: i64 = 3_600_000;
 
-/// The state of one tenant.
+/// The state of one partition.
 #[derive(Debug)]
-pub(super) struct Tenant {
+pub(super) struct Partition {
     /// Virtual time: how much it was served, by its weight.
     pub(super) virtual_time: u64,
     /// Visits so far; every eighth begins at a lower priority.
@@ -153,7 +154,7 @@ pub(super) struct Tenant {
     /// Maximum number of running jobs by type.
     pub(super) type_caps: BTreeMap<String, usize>,
     pub(super) quotas: Quotas,
-    /// Queues of this tenant that are paused or drain.
+    /// Queues of this partition that are paused or drain.
     pub(super) flows: HashMap<String, Flow>,
     /// Theoretical arrival time of the rate limit.
     pub(super) arrival_ms: i64,
@@ -189,7 +190,7 @@ pub(super) struct Totals {
     pub(super) quarantined: u64,
 }
 
-impl Default for Tenant {
+impl Default for Partition {
     fn default() -> Self {
         Self {
             virtual_time: 0,
@@ -218,8 +219,8 @@ impl Default for Tenant {
     }
 }
 
-impl Tenant {
-    pub(super) fn set(&mut self, share: &TenantShare) {
+impl Partition {
+    pub(super) fn set(&mut self, share: &PartitionShare) {
         if let Some(weight) = share.weight {
             self.weight = u64::from(weight.clamp(1, 100));
         }
@@ -307,7 +308,7 @@ impl Tenant {
 /// One job that the queue has.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
-    pub(super) tenant: PartitionId,
+    pub(super) partition: PartitionId,
     pub(super) lane: String,
     pub(super) priority: Priority,
     pub(super) payload: Bytes,
@@ -349,20 +350,20 @@ pub(super) enum Place {
 pub(super) struct Stop {
     /// It was cancelled.
     pub(super) cancelled: bool,
-    /// Cancelled together with all work of its tenant.
-    pub(super) with_tenant: bool,
+    /// Cancelled together with all work of its partition.
+    pub(super) with_partition: bool,
 }
 
 impl Stop {
     pub(super) const fn is_wanted(self) -> bool {
-        self.cancelled || self.with_tenant
+        self.cancelled || self.with_partition
     }
 }
 
 impl Job {
     pub(super) fn new(job: &NewJob) -> Self {
         Self {
-            tenant: job.partition.clone(),
+            partition: job.partition.clone(),
             lane: job.lane.to_string(),
             priority: job.priority,
             payload: job.payload.clone(),
@@ -391,8 +392,8 @@ impl Job {
 
     /// The size in bytes of the record that the queue on Redis would have.
     pub(super) fn size_bytes(&self) -> u64 {
-        let Self { tenant, lane, note, payload, .. } = self;
-        (16 + lane.len() + tenant.as_str().len() + note.len() + 3 + payload.len()) as u64
+        let Self { partition, lane, note, payload, .. } = self;
+        (16 + lane.len() + partition.as_str().len() + note.len() + 3 + payload.len()) as u64
     }
 
     pub(super) fn start(&mut self, id: JobId, fence: u64) -> FetchedJob {
@@ -401,7 +402,7 @@ impl Job {
         self.token = CancellationToken::new();
         self.called_off = Arc::default();
         FetchedJob {
-            partition: self.tenant.clone(),
+            partition: self.partition.clone(),
             id,
             payload: self.payload.clone(),
             attempts: self.attempts,
@@ -434,11 +435,11 @@ pub(super) struct Serving<'a> {
 }
 
 impl State {
-    /// Takes jobs, one visit after the other: the tenant with the smallest virtual time first.
+    /// Takes jobs, one visit after the other: the partition with the smallest virtual time first.
     pub(super) fn serve(&mut self, mut serving: Serving<'_>) -> Vec<(PartitionId, Vec<JobId>)> {
         let mut taken = Vec::new();
         while serving.left > 0 {
-            let Some(name) = self.next_tenant(&serving) else { break };
+            let Some(name) = self.next_partition(&serving) else { break };
             let ids = self.visit(&name, &serving);
             if ids.is_empty() {
                 break;
@@ -449,22 +450,22 @@ impl State {
         taken
     }
 
-    fn next_tenant(&self, serving: &Serving<'_>) -> Option<PartitionId> {
-        let ready = self.tenants.iter().filter(|(name, tenant)| {
-            let servable = |lane: &String| tenant.waits_in(lane) && self.room(name, lane) > 0;
-            tenant.may_run(serving.now_ms) && serving.lanes.iter().any(servable)
+    fn next_partition(&self, serving: &Serving<'_>) -> Option<PartitionId> {
+        let ready = self.partitions.iter().filter(|(name, partition)| {
+            let servable = |lane: &String| partition.waits_in(lane) && self.room(name, lane) > 0;
+            partition.may_run(serving.now_ms) && serving.lanes.iter().any(servable)
         });
-        ready.min_by_key(|(name, tenant)| (tenant.virtual_time, *name)).map(|(name, _)| name.clone())
+        ready.min_by_key(|(name, partition)| (partition.virtual_time, *name)).map(|(name, _)| name.clone())
     }
 
     fn visit(&mut self, name: &PartitionId, serving: &Serving<'_>) -> Vec<JobId> {
         let clock = self.virtual_clock;
-        let tenant = self.tenant(name);
-        tenant.virtual_time = tenant.virtual_time.max(clock);
-        let start = tenant.virtual_time;
-        let want = serving.left.min(serving.quantum).min(tenant.allowance(serving.now_ms));
-        tenant.visits += 1;
-        let (levels, first) = order(tenant.visits, serving.lanes.len());
+        let partition = self.partition(name);
+        partition.virtual_time = partition.virtual_time.max(clock);
+        let start = partition.virtual_time;
+        let want = serving.left.min(serving.quantum).min(partition.allowance(serving.now_ms));
+        partition.visits += 1;
+        let (levels, first) = order(partition.visits, serving.lanes.len());
         let mut ids = Vec::new();
         for level in levels {
             for lane in 0..serving.lanes.len() {
@@ -476,16 +477,16 @@ impl State {
         for id in &ids {
             self.free_key_at_start(*id);
         }
-        self.tenant(name).charge(ids.len(), serving.now_ms);
+        self.partition(name).charge(ids.len(), serving.now_ms);
         self.virtual_clock = start;
         ids
     }
 
     fn take(&mut self, name: &PartitionId, lane: &str, level: u8, limit: usize) -> Vec<JobId> {
-        let tenant = self.tenant(name);
-        let Some(list) = tenant.lists.get_mut(&(lane.to_owned(), level)) else { return Vec::new() };
+        let partition = self.partition(name);
+        let Some(list) = partition.lists.get_mut(&(lane.to_owned(), level)) else { return Vec::new() };
         let taken: Vec<JobId> = list.drain(..list.len().min(limit)).collect();
-        tenant.active.extend(&taken);
+        partition.active.extend(&taken);
         taken
     }
 }
@@ -507,7 +508,7 @@ fn order(visit: u64, lanes: usize) -> (Vec<u8>, usize) {
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) lease_end_ms: i64,
-    /// For each visit, the tenant and its jobs.
+    /// For each visit, the partition and its jobs.
     jobs: Vec<(PartitionId, Vec<JobId>)>,
 }
 
@@ -544,11 +545,11 @@ impl State {
             Place::Timer(_, due_ms) => Some(due_ms),
             _ => None,
         });
-        let limited = self.tenants.values().filter_map(|tenant| {
-            let waits = tenant.lists.values().any(|list| !list.is_empty());
-            let until = tenant.blocked_until();
-            let held = tenant.paused || tenant.suspended;
-            (waits && !held && tenant.active.len() < tenant.cap && until > now_ms).then_some(until)
+        let limited = self.partitions.values().filter_map(|partition| {
+            let waits = partition.lists.values().any(|list| !list.is_empty());
+            let until = partition.blocked_until();
+            let held = partition.paused || partition.suspended;
+            (waits && !held && partition.active.len() < partition.cap && until > now_ms).then_some(until)
         });
         let next = timers.chain(limited).min()?;
         Some(Duration::from_millis(u64::try_from(next - now_ms).unwrap_or(0)))
@@ -576,13 +577,13 @@ impl State {
         let (mut apart, mut quarantined) = (0, Vec::new());
         for (_, fence) in lapsed {
             let Some(claim) = self.claims.remove(&fence) else { continue };
-            for (tenant, ids) in claim.jobs {
+            for (partition, ids) in claim.jobs {
                 let held =
                     |id: &JobId| self.jobs.get(id).is_some_and(|job| job.place == Place::Active(fence));
                 let held: Vec<JobId> = ids.into_iter().rev().filter(held).collect();
                 for id in held {
-                    if self.dies(&tenant, id, max_deaths, &mut apart, now_ms) {
-                        quarantined.push((tenant.clone(), id));
+                    if self.dies(&partition, id, max_deaths, &mut apart, now_ms) {
+                        quarantined.push((partition.clone(), id));
                     }
                 }
             }
@@ -596,16 +597,16 @@ impl State {
     /// too often.
     fn dies(
         &mut self,
-        tenant: &PartitionId,
+        partition: &PartitionId,
         id: JobId,
         max_deaths: u32,
         apart: &mut i64,
         now_ms: i64,
     ) -> bool {
-        self.tenant(tenant).active.remove(&id);
+        self.partition(partition).active.remove(&id);
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         if job.stop.is_wanted() {
-            self.called_off(tenant, id, now_ms);
+            self.called_off(partition, id, now_ms);
             return false;
         }
         job.deaths += 1;
@@ -613,7 +614,7 @@ impl State {
         if deaths >= max_deaths {
             let text = format!("{deaths} workers vanished while they ran this job");
             self.keep(id, Kept::Quarantined, encode::reason_line("worker_died", '\n', &text), now_ms);
-            self.leave(tenant, id, true, now_ms);
+            self.leave(partition, id, true, now_ms);
             return true;
         }
         job.note = "worker_died the worker that ran this job vanished".into();

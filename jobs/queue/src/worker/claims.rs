@@ -126,22 +126,25 @@ impl Claims {
         }
     }
 
-    /// Stops a tenant's jobs that were claimed up to `last`. Later claims hold jobs pushed after the cancellation,
+    /// Stops a partition's jobs that were claimed up to `last`. Later claims hold jobs pushed after the cancellation,
     /// which must run.
-    pub(crate) fn call_off_tenant(&self, tenant: &str, last: ClaimId) {
+    pub(crate) fn call_off_partition(&self, partition: &str, last: ClaimId) {
         let of_shard = |id: &ClaimId| id.shard == last.shard && id.fence <= last.fence;
         for (_, claim) in self.lock().iter().filter(|(id, _)| of_shard(id)) {
-            claim.tickets().filter(|ticket| &*ticket.tenant == tenant).for_each(|ticket| ticket.call_off());
+            claim
+                .tickets()
+                .filter(|ticket| &*ticket.partition == partition)
+                .for_each(|ticket| ticket.call_off());
         }
     }
 
-    /// Worker time that was not charged yet, of a shard's tenants, in microseconds.
+    /// Worker time that was not charged yet, of a shard's partitions, in microseconds.
     pub(crate) fn take_uncharged_us(&self, shard: u16) -> Vec<(Arc<str>, i64)> {
         let mut charges: HashMap<Arc<str>, i64> = HashMap::new();
         for ticket in self.tickets().iter().filter(|ticket| ticket.claim.shard == shard) {
             let us = ticket.take_uncharged_us();
             if us > 0 {
-                *charges.entry(Arc::clone(&ticket.tenant)).or_default() += us;
+                *charges.entry(Arc::clone(&ticket.partition)).or_default() += us;
             }
         }
         charges.into_iter().collect()
@@ -198,7 +201,7 @@ impl Claims {
 /// One claimed job and the slot it takes up.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    pub(crate) tenant: Arc<str>,
+    pub(crate) partition: Arc<str>,
     pub(crate) id: Arc<str>,
     pub(crate) claim: ClaimId,
     /// The index of the job in its claim.
@@ -209,7 +212,7 @@ pub(crate) struct Ticket {
     /// Set when the job was cancelled, as opposed to its claim being lost or its worker stopping.
     pub(crate) called_off: Arc<AtomicBool>,
     record_bytes: usize,
-    /// Worker time its tenant has paid for it, in microseconds.
+    /// Worker time its partition has paid for it, in microseconds.
     charged_us: AtomicI64,
     started: OnceLock<Instant>,
     told_to_stop: OnceLock<Instant>,
@@ -225,7 +228,8 @@ pub(crate) struct FinishRequest {
 }
 
 impl Ticket {
-    /// The ticket of the claimed job at `place` of its claim. It was in its tenant's queue after `attempts` failures.
+    /// The ticket of the claimed job at `place` of its claim. It was in its partition's queue after `attempts`
+    /// failures.
     pub(crate) fn new(
         job: &ClaimedJob,
         (claim, place): (ClaimId, usize),
@@ -234,7 +238,7 @@ impl Ticket {
         slot: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
-            tenant: Arc::clone(&job.tenant),
+            partition: Arc::clone(&job.partition),
             id: Arc::clone(&job.id),
             claim,
             place,
@@ -296,7 +300,7 @@ impl Ticket {
 
     pub(crate) fn request(self: &Arc<Self>, finish: Finish) -> FinishRequest {
         let job = FinishedJob {
-            tenant: Arc::clone(&self.tenant),
+            partition: Arc::clone(&self.partition),
             id: Arc::clone(&self.id),
             shard: self.claim.shard,
             fence: self.claim.fence,

@@ -333,9 +333,9 @@ const NEWCOMERS_LOOK: Duration = Duration::from_micros(500);
 /// The longest wait, as a power of two of [`NEWCOMERS_LOOK`], after newcomers that were seen but could not be fetched.
 const LONGEST_LOOK: u32 = 6;
 
-/// Keeps free slots for newcomers, tenants that have nothing running. Without it, a tenant with a long backlog takes
-/// every slot, and the next tenant waits until one of its jobs ends: minutes, when the jobs are long, and jobs of the
-/// same length all end at once, again and again.
+/// Keeps free slots for newcomers, partitions that have nothing running. Without it, a partition with a long backlog
+/// takes every slot, and the next partition waits until one of its jobs ends: minutes, when the jobs are long, and
+/// jobs of the same length all end at once, again and again.
 #[derive(Debug)]
 pub(super) struct Reserve {
     size: usize,
@@ -348,7 +348,7 @@ impl Reserve {
         Self { size, missed: 0 }
     }
 
-    /// How many of `free` slots are open to all tenants.
+    /// How many of `free` slots are open to all partitions.
     pub(super) const fn open(&self, free: usize) -> usize {
         free.saturating_sub(self.size)
     }
@@ -358,8 +358,8 @@ impl Reserve {
         self.missed = if found { 0 } else { (self.missed + 1).min(LONGEST_LOOK) };
     }
 
-    /// Waits until a newcomer has work, and returns its shard; `None` when there are slots for all tenants again, or
-    /// the worker stops. `held` of the free slots are the caller's.
+    /// Waits until a newcomer has work, and returns its shard; `None` when there are slots for all partitions again,
+    /// or the worker stops. `held` of the free slots are the caller's.
     pub(super) async fn newcomer(&self, shared: &Shared, held: usize) -> Option<u16> {
         tokio::select! {
             () = shared.stopping.cancelled() => None,
@@ -374,7 +374,7 @@ impl Reserve {
     }
 
     /// Polls instead of waiting for a marker: taking a marker would keep it from a worker that has slots for all
-    /// tenants.
+    /// partitions.
     async fn look(&self, shared: &Shared) -> u16 {
         loop {
             tokio::time::sleep(NEWCOMERS_LOOK * 2_u32.pow(self.missed)).await;
@@ -442,8 +442,8 @@ fn admit(
     lease_end: Instant,
 ) -> Result<Task<FetchedJob>, (Arc<Ticket>, &'static str)> {
     let record = job.record.as_deref();
-    let read = record.and_then(encode::parse).filter(|record| record.partition == &*job.tenant);
-    let ids = job.tenant.parse().ok().zip(job.id.parse().ok());
+    let read = record.and_then(encode::parse).filter(|record| record.partition == &*job.partition);
+    let ids = job.partition.parse().ok().zip(job.id.parse().ok());
     let (Some(read), Some((partition, job_id))) = (read, ids) else {
         let code = if record.is_some() { "record_damaged" } else { "record_missing" };
         let ticket = Arc::new(Ticket::new(job, place, 0, None, Some(slot)));
@@ -475,6 +475,6 @@ async fn quarantine(shared: &Shared, ticket: &Arc<Ticket>, code: &'static str) {
     if ticket.settle() {
         let request = ticket.request(Verdict::Quarantined { code, reason }.into());
         shared.finishes(ticket.claim.shard).send(request).await.ok();
-        shared.report_quarantined(&ticket.tenant, &ticket.id, None, code);
+        shared.report_quarantined(&ticket.partition, &ticket.id, None, code);
     }
 }

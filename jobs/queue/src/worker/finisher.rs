@@ -14,7 +14,7 @@ use crate::worker::worker_queue::{Backoff, Shared};
 
 /// Most jobs in one call.
 const BATCH_JOBS: usize = 200;
-/// Corrections of a tenant's charge smaller than this wait until they add up.
+/// Corrections of a partition's charge smaller than this wait until they add up.
 const LEAST_CHARGE: Duration = Duration::from_millis(2);
 
 pub(super) async fn run(shared: Arc<Shared>, mut requests: mpsc::Receiver<FinishRequest>) {
@@ -45,8 +45,8 @@ fn refuse_impossible(request: &mut FinishRequest) {
         QueueError::TooManyChildren { .. } => "too_many_children",
         _ => "foreign_child",
     };
-    let FinishedJob { tenant, id, .. } = &request.job;
-    tracing::error!(tenant.id = %tenant, job.id = %id, %error, "impossible finish, job discarded");
+    let FinishedJob { partition, id, .. } = &request.job;
+    tracing::error!(tenant.id = %partition, job.id = %id, %error, "impossible finish, job discarded");
     request.job.finish = Finish::of(Verdict::Discarded { code, reason: error.to_string() });
 }
 
@@ -64,8 +64,8 @@ impl Batch {
     }
 }
 
-/// Retries until Redis answers. The jobs keep their slots meanwhile, so that during an outage of Redis the worker stops
-/// fetching instead of collecting finished jobs in memory.
+/// Retries until Redis answers. The jobs keep their slots meanwhile, so that during an outage of Redis the worker
+/// stops fetching instead of collecting finished jobs in memory.
 async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff: &mut Backoff) {
     let mut resent = false;
     while !batch.jobs.is_empty() {
@@ -111,9 +111,9 @@ async fn apply(shared: &Shared, mut batch: Batch, mut charges: Charges, backoff:
 }
 
 fn warn_stale(job: &FinishedJob) {
-    let FinishedJob { tenant, id, fence, .. } = job;
+    let FinishedJob { partition, id, fence, .. } = job;
     tracing::warn!(
-        tenant.id = %tenant,
+        tenant.id = %partition,
         job.id = %id,
         job.fence = fence,
         "stale finish: the claim was lost before"

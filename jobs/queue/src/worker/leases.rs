@@ -69,8 +69,8 @@ async fn renew_shard(shared: &Shared, shard: u16, lease: Duration) -> bool {
     true
 }
 
-/// Stops the jobs of claims that could not be confirmed in time, before their leases end: afterwards another worker may
-/// run the same jobs.
+/// Stops the jobs of claims that could not be confirmed in time, before their leases end: afterwards another worker
+/// may run the same jobs.
 pub(super) async fn watch_leases(shared: Arc<Shared>) {
     let lease = shared.queue.config().lease;
     loop {
@@ -93,17 +93,17 @@ fn report_lost(jobs: usize, what: &str) {
 const REAP_CLAIMS: u32 = 2;
 /// Most jobs that are swept in one call.
 const SWEEP_JOBS: u32 = 200;
-/// How many tenants are repaired in one call, and how many calls are made at a time.
-const HEAL_TENANTS: u32 = 50;
+/// How many partitions are repaired in one call, and how many calls are made at a time.
+const HEAL_PARTITIONS: u32 = 50;
 const HEAL_CALLS: usize = 10;
 /// Most calls in a row.
 const REAP_CALLS: usize = 50;
 
-/// Cursors of the repair of a shard's tenants.
+/// Cursors of the repair of a shard's partitions.
 struct Place {
-    /// Cursor over tenants that have rows.
+    /// Cursor over partitions that have rows.
     rows: String,
-    /// Cursor over all keys, to find tenants whose row was deleted.
+    /// Cursor over all keys, to find partitions whose row was deleted.
     keys: String,
 }
 
@@ -151,7 +151,7 @@ async fn sweep(shared: &Shared, shard: u16) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// Removes the batches that cancelled tenants left behind.
+/// Removes the batches that cancelled partitions left behind.
 async fn remove(shared: &Shared, shard: u16) -> Result<(), QueueError> {
     for _ in 0..REAP_CALLS {
         if shared.queue.sweep(shard, SWEEP_JOBS).await? == 0 {
@@ -161,12 +161,12 @@ async fn remove(shared: &Shared, shard: u16) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// Repairs the state of a page of tenants, see `Queue::heal`.
+/// Repairs the state of a page of partitions, see `Queue::heal`.
 async fn heal(shared: &Shared, shard: u16, place: &mut Place) -> Result<(), QueueError> {
-    let (keys, mut names) = shared.queue.tenants_with_keys(shard, &place.keys).await?;
+    let (keys, mut names) = shared.queue.partitions_with_keys(shard, &place.keys).await?;
     place.keys = keys;
     for _ in 0..HEAL_CALLS {
-        let healed = shared.queue.heal_with(shard, &place.rows, HEAL_TENANTS, &names).await?;
+        let healed = shared.queue.heal_with(shard, &place.rows, HEAL_PARTITIONS, &names).await?;
         shared.queue.report(&healed);
         names.clear();
         place.rows = healed.cursor;
@@ -180,11 +180,11 @@ async fn heal(shared: &Shared, shard: u16, place: &mut Place) -> Result<(), Queu
 async fn announce(shared: &Shared, shard: u16, quarantined: &[(String, String)]) -> Result<(), QueueError> {
     let ids: Vec<String> = quarantined.iter().map(|(_, id)| id.clone()).collect();
     let records = shared.queue.records(shard, &ids).await?;
-    for ((tenant, id), record) in quarantined.iter().zip(records) {
+    for ((partition, id), record) in quarantined.iter().zip(records) {
         let read = record.as_deref().and_then(encode::parse);
         let code = if read.is_some() { "worker_died" } else { "record_damaged" };
         shared.report_quarantined(
-            tenant,
+            partition,
             id,
             read.map(|record| Bytes::copy_from_slice(record.payload)),
             code,
@@ -224,7 +224,7 @@ pub(super) async fn declare_at_intervals(shared: Arc<Shared>) {
 /// operator.
 async fn look_for_unserved(shared: &Shared, unserved: &mut BTreeSet<String>) -> Result<(), QueueError> {
     let lanes = shared.queue.lanes().await?;
-    let alone = lanes.into_iter().filter(|lane| lane.ready_tenants > 0 && lane.workers == 0);
+    let alone = lanes.into_iter().filter(|lane| lane.ready_partitions > 0 && lane.workers == 0);
     let now: BTreeSet<String> = alone.map(|lane| lane.lane).collect();
     for lane in now.difference(unserved) {
         tracing::warn!(
@@ -284,7 +284,9 @@ async fn call_off(shared: &Shared, shard: u16) -> Result<(), QueueError> {
         let Ok(request) = String::from_utf8(request) else { continue };
         let mut words = request.split(' ');
         match (words.next(), words.next(), words.next()) {
-            (Some("*"), Some(tenant), Some(fence)) => shared.claims.call_off_tenant(tenant, claim(fence)),
+            (Some("*"), Some(partition), Some(fence)) => {
+                shared.claims.call_off_partition(partition, claim(fence));
+            }
             (Some(fence), Some(id), None) => shared.claims.call_off(claim(fence), id),
             _ => {}
         }

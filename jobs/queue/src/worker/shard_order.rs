@@ -6,9 +6,9 @@ use crate::claim::{Ceiling, Turn, VirtualTime};
 
 /// A worker's view of the shards, which decides the shard to fetch from next.
 ///
-/// Start tags of all shards are on one scale: a tenant's tag grows by what it got, divided by its weight. Asking the
-/// shard whose next tag is the smallest, for no more than what comes before the next tag of any other, therefore
-/// serves all tenants in the order in which one big shard would. What a worker knows may be old, because others
+/// Start tags of all shards are on one scale: a partition's tag grows by what it got, divided by its weight. Asking
+/// the shard whose next tag is the smallest, for no more than what comes before the next tag of any other, therefore
+/// serves all partitions in the order in which one big shard would. What a worker knows may be old, because others
 /// serve as well, but tags only grow: it then asks too early, finds out, and the lead that a shard gains this way
 /// stays below one batch for each worker.
 ///

@@ -31,17 +31,17 @@ pub struct WorkerOptions {
     pub lanes: Vec<Lane>,
     /// Number of slots: how many jobs run at once.
     pub concurrency: usize,
-    /// The most jobs that one tenant gets in a row while others wait. Small is fairer, large is faster.
+    /// The most jobs that one partition gets in a row while others wait. Small is fairer, large is faster.
     pub quantum: u32,
-    /// How many slots are reserved for newcomers: tenants that had nothing running when the job started, so that they
-    /// need not wait behind another tenant's long backlog. With 0 every tenant may use every slot.
+    /// How many slots are reserved for newcomers: partitions that had nothing running when the job started, so that
+    /// they need not wait behind another partition's long backlog. With 0 every partition may use every slot.
     pub reserve: usize,
     /// The retry policy for jobs whose handlers panic or fail without a verdict.
     pub retry: RetryRule,
 }
 
 impl WorkerOptions {
-    /// A worker for `lanes` that runs `concurrency` jobs at once. A tenant gets a fiftieth of that in a row, though
+    /// A worker for `lanes` that runs `concurrency` jobs at once. A partition gets a fiftieth of that in a row, though
     /// from 10 to 40, and a twentieth is kept for newcomers.
     #[must_use]
     pub fn new(lanes: impl IntoIterator<Item = Lane>, concurrency: usize) -> Self {
@@ -332,13 +332,13 @@ impl Shared {
     /// Reports to the listener, if there is one. Never blocks.
     pub(crate) fn report_quarantined(
         &self,
-        tenant: &str,
+        partition: &str,
         id: &str,
         payload: Option<Bytes>,
         code: &'static str,
     ) {
-        tracing::warn!(tenant.id = tenant, job.id = id, code, "job quarantined by the queue");
-        if let (Ok(partition), Ok(id)) = (tenant.parse(), id.parse()) {
+        tracing::warn!(tenant.id = partition, job.id = id, code, "job quarantined by the queue");
+        if let (Ok(partition), Ok(id)) = (partition.parse(), id.parse()) {
             self.quarantined.try_send(QuarantinedJob { partition, id, payload, code }).ok();
         }
     }

@@ -84,7 +84,7 @@ async fn a_parked_tenant_waits_as_a_whole_and_starts_soon_after() {
     h.push(&[h.ping("acme"), h.ping("globex")]).await;
     for park in 1..=7_u64 {
         let claim = h.fetch_as("w", 1).await;
-        let claim = if &*claim.jobs[0].tenant == "globex" {
+        let claim = if &*claim.jobs[0].partition == "globex" {
             h.complete(&claim).await;
             h.fetch(1).await
         } else {
@@ -92,7 +92,7 @@ async fn a_parked_tenant_waits_as_a_whole_and_starts_soon_after() {
         };
         assert!(h.finish(&claim, 0, Verdict::Parked { reason: "the tenant is provisioning".into() }).await);
         assert!(
-            h.fetch(10).await.jobs.iter().all(|job| &*job.tenant == "globex"),
+            h.fetch(10).await.jobs.iter().all(|job| &*job.partition == "globex"),
             "the tenant's other job waits as well"
         );
         h.clock.advance(Duration::from_millis((park.min(5)) * 1000 + 250));

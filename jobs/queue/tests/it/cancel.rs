@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fair_queue::clock::Clock as _;
-use fair_queue::{CancelReport, Cancelled, Finish, JobFilter, JobState, Kept, TenantShare, Verdict};
+use fair_queue::{CancelReport, Cancelled, Finish, JobFilter, JobState, Kept, PartitionShare, Verdict};
 
 use crate::support::{EnqueueOptions, Harness, Ping, Pong, ids, lane_of, tenant};
 
@@ -142,8 +142,8 @@ async fn a_whole_tenant_is_called_off_in_one_step() {
     h.push(&many).await;
     h.push(&[h.ping("globex")]).await;
     let running = h.fetch(4).await;
-    let own: Vec<_> = running.jobs.iter().filter(|job| &*job.tenant == "acme").collect();
-    let report = h.queue.cancel_tenant(&acme).await.unwrap();
+    let own: Vec<_> = running.jobs.iter().filter(|job| &*job.partition == "acme").collect();
+    let report = h.queue.cancel_partition(&acme).await.unwrap();
     assert_eq!(report.stopping, own.len() as u64);
     assert_eq!(report.cancelled, 703 - own.len() as u64);
     let stats = h.queue.stats(&acme).await.unwrap();
@@ -202,6 +202,6 @@ async fn dead_letters_are_redriven_and_purged_by_filter() {
     let stats = h.queue.stats(&acme).await.unwrap();
     assert_eq!((stats.available, stats.discarded), (115, 0));
     assert!(!h.queue.purge(&acme, jobs[0].id).await.unwrap());
-    h.queue.tenant_set(&acme, TenantShare::usual()).await.unwrap();
+    h.queue.partition_set(&acme, PartitionShare::usual()).await.unwrap();
     assert_eq!(h.fetch(200).await.jobs.len(), 115);
 }

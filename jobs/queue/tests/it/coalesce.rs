@@ -1,6 +1,6 @@
 //! Single pushes of many tasks share calls, and yet each caller learns what became of its own job.
 
-use fair_queue::{PushOutcome, QueueError, TenantShare};
+use fair_queue::{PartitionShare, PushOutcome, QueueError};
 use futures::future::join_all;
 
 use crate::support::{Harness, tenant};
@@ -27,8 +27,8 @@ async fn each_of_many_callers_learns_what_became_of_its_job() {
 #[tokio::test]
 async fn a_limit_holds_for_each_caller_alone() {
     let harness = Harness::new().await;
-    let share = TenantShare { backlog_jobs: Some(10), ..TenantShare::default() };
-    harness.queue.tenant_set(&tenant("acme"), share).await.unwrap();
+    let share = PartitionShare { backlog_jobs: Some(10), ..PartitionShare::default() };
+    harness.queue.partition_set(&tenant("acme"), share).await.unwrap();
     let jobs: Vec<_> = (0..40).map(|n| harness.ping(if n % 2 == 0 { "acme" } else { "globex" })).collect();
     let pushes = jobs.iter().map(|job| harness.queue.push(std::slice::from_ref(job)));
     let outcomes = join_all(pushes).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fair_queue::{
-    Claim, Finish, FinishedJob, JobFilter, Kept, NewJob, PartitionId, RateWindow, TenantShare, Verdict,
+    Claim, Finish, FinishedJob, JobFilter, Kept, NewJob, PartitionId, RateWindow, PartitionShare, Verdict,
 };
 use redis::Value;
 use redis::aio::MultiplexedConnection;
@@ -51,23 +51,26 @@ impl Scene {
     async fn new() -> Self {
         let mut h = Harness::new().await;
         h.lanes.push(lane_of::<Pong>());
-        let share = TenantShare {
+        let share = PartitionShare {
             weight: Some(2),
             cap: Some(5),
             type_caps: [("test.ping".to_owned(), Some(4))].into(),
             backlog_jobs: Some(1_000),
             backlog_bytes: Some(1_000_000),
-            ..TenantShare::default()
+            ..PartitionShare::default()
         };
-        h.queue.tenant_set(&tenant("acme"), share).await.unwrap();
+        h.queue.partition_set(&tenant("acme"), share).await.unwrap();
         let (acme, globex) = (put_in(&h, "acme").await, put_in(&h, "globex").await);
         let claim = h.fetch(8).await;
         for (at, job) in claim.jobs.iter().enumerate() {
-            let first = claim.jobs[..at].iter().all(|other| other.tenant != job.tenant);
+            let first = claim.jobs[..at].iter().all(|other| other.partition != job.partition);
             if first {
                 let retry = Verdict::Retry { after: Duration::from_secs(1), error: "x".to_owned() };
                 assert!(h.finish(&claim, at, retry).await);
-                h.queue.cancel(&tenant(&job.tenant), claim.jobs[at + 1].id.parse().unwrap()).await.unwrap();
+                h.queue
+                    .cancel(&tenant(&job.partition), claim.jobs[at + 1].id.parse().unwrap())
+                    .await
+                    .unwrap();
             }
         }
         for jobs in [&acme, &globex] {
@@ -80,7 +83,7 @@ impl Scene {
     fn places(&self) -> Vec<(&'static str, Place)> {
         let id = |job: usize| Some(self.acme[job].id.to_string());
         let (fence, acme) = (self.claim.fence.to_string(), || Some("acme".to_owned()));
-        let running = self.claim.jobs.iter().filter(|job| &*job.tenant == "acme").nth(1).unwrap();
+        let running = self.claim.jobs.iter().filter(|job| &*job.partition == "acme").nth(1).unwrap();
         let running = || Some(running.id.to_string());
         let own = |name: &str| format!("t:acme:{name}");
         let all = [
@@ -224,7 +227,7 @@ impl Scene {
 
 /// Ends a job as a worker does: a damaged record is quarantined.
 fn end(job: &fair_queue::ClaimedJob, fence: u64) -> FinishedJob {
-    let tenant = format!("\n{}\n", job.tenant);
+    let tenant = format!("\n{}\n", job.partition);
     let good = job.record.as_ref().is_some_and(|record| String::from_utf8_lossy(record).contains(&tenant));
     let damaged = || Verdict::Quarantined { code: "record_damaged", reason: String::new() };
     let verdict = if good { Verdict::Completed } else { damaged() };
@@ -318,7 +321,7 @@ async fn entries_that_are_no_tenants_delay_none() {
 async fn a_row_that_was_deleted_is_made_again() {
     let h = Harness::new().await;
     let acme = tenant("acme");
-    h.queue.tenant_set(&acme, TenantShare { cap: Some(2), ..TenantShare::default() }).await.unwrap();
+    h.queue.partition_set(&acme, PartitionShare { cap: Some(2), ..PartitionShare::default() }).await.unwrap();
     h.push(&(0..4).map(|_| h.ping("acme")).collect::<Vec<_>>()).await;
     let mut redis = h.redis().await;
     let mut delete = redis::pipe();

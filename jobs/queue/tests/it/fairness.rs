@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fair_queue::TenantShare;
+use fair_queue::PartitionShare;
 
 use crate::support::{EnqueueOptions, Harness, Pong, lane_of, tenant};
 
@@ -20,7 +20,7 @@ async fn serve(h: &Harness, jobs: usize, batch: usize) -> Vec<String> {
     while served.len() < jobs {
         let claim = h.fetch(batch).await;
         assert!(!claim.jobs.is_empty(), "the backlog is larger than this test");
-        served.extend(claim.jobs.iter().map(|job| job.tenant.to_string()));
+        served.extend(claim.jobs.iter().map(|job| job.partition.to_string()));
         h.complete(&claim).await;
     }
     served
@@ -44,8 +44,8 @@ async fn equal_tenants_get_equal_shares_whatever_they_queue() {
 async fn shares_follow_weights() {
     let h = Harness::new().await;
     for (name, weight) in [("one", 1), ("two", 2), ("five", 5)] {
-        let share = TenantShare { weight: Some(weight), ..TenantShare::default() };
-        h.queue.tenant_set(&tenant(name), share).await.unwrap();
+        let share = PartitionShare { weight: Some(weight), ..PartitionShare::default() };
+        h.queue.partition_set(&tenant(name), share).await.unwrap();
         let jobs: Vec<_> = (0..300).map(|_| h.ping(name)).collect();
         h.push(&jobs).await;
     }
@@ -77,19 +77,19 @@ async fn a_paused_tenant_is_invisible_to_others() {
         let jobs: Vec<_> = (0..10).map(|_| h.ping(name)).collect();
         h.push(&jobs).await;
     }
-    let pause = |paused| TenantShare { paused: Some(paused), ..TenantShare::default() };
-    h.queue.tenant_set(&tenant("paused"), pause(true)).await.unwrap();
+    let pause = |paused| PartitionShare { paused: Some(paused), ..PartitionShare::default() };
+    h.queue.partition_set(&tenant("paused"), pause(true)).await.unwrap();
     assert!(serve(&h, 10, 3).await.iter().all(|name| name == "other"));
     assert!(h.fetch(10).await.jobs.is_empty());
-    h.queue.tenant_set(&tenant("paused"), pause(false)).await.unwrap();
+    h.queue.partition_set(&tenant("paused"), pause(false)).await.unwrap();
     assert_eq!(h.fetch(10).await.jobs.len(), 10);
 }
 
 #[tokio::test]
 async fn a_rate_is_held_and_its_burst_allowed() {
     let h = Harness::new().await;
-    let share = TenantShare { interval_ms: Some(100), burst: Some(3), ..TenantShare::default() };
-    h.queue.tenant_set(&tenant("acme"), share).await.unwrap();
+    let share = PartitionShare { interval_ms: Some(100), burst: Some(3), ..PartitionShare::default() };
+    h.queue.partition_set(&tenant("acme"), share).await.unwrap();
     let jobs: Vec<_> = (0..30).map(|_| h.ping("acme")).collect();
     h.push(&jobs).await;
     let mut started = Vec::new();

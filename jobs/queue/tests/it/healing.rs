@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fair_queue::{TenantShare, Verdict};
+use fair_queue::{PartitionShare, Verdict};
 
 use crate::support::{Harness, ids, tenant};
 
@@ -34,8 +34,8 @@ async fn delete(h: &Harness, command: &str, key: &str, rest: &[&str]) {
 async fn case_18_a_claim_without_a_lease_gets_one() {
     for lost in 1..8 {
         let h = Harness::new().await;
-        let share = TenantShare { cap: Some(2), ..TenantShare::default() };
-        h.queue.tenant_set(&tenant("acme"), share).await.unwrap();
+        let share = PartitionShare { cap: Some(2), ..PartitionShare::default() };
+        h.queue.partition_set(&tenant("acme"), share).await.unwrap();
         let jobs: Vec<_> = (0..4).map(|_| h.ping("acme")).chain([h.ping("globex")]).collect();
         h.push(&jobs).await;
         let claim = h.fetch(10).await;
@@ -76,7 +76,7 @@ async fn case_18_a_claim_without_a_lease_gets_one() {
 async fn case_5_a_cap_holds_from_the_first_fetch_after_a_crash() {
     let h = Harness::new().await;
     h.queue
-        .tenant_set(&tenant("acme"), TenantShare { cap: Some(1), ..TenantShare::default() })
+        .partition_set(&tenant("acme"), PartitionShare { cap: Some(1), ..PartitionShare::default() })
         .await
         .unwrap();
     h.push(&[h.ping("acme"), h.ping("acme")]).await;
@@ -95,7 +95,7 @@ async fn a_slot_of_a_type_that_nobody_holds_is_free() {
     let h = Harness::new().await;
     let acme = tenant("acme");
     let type_caps = [("test.ping".to_owned(), Some(1))].into();
-    h.queue.tenant_set(&acme, TenantShare { type_caps, ..TenantShare::default() }).await.unwrap();
+    h.queue.partition_set(&acme, PartitionShare { type_caps, ..PartitionShare::default() }).await.unwrap();
     delete(&h, "SADD", "t:acme:a:test.ping", &["somebody"]).await;
     h.push(&[h.ping("acme")]).await;
     assert!(h.fetch(1).await.jobs.is_empty());
@@ -112,7 +112,7 @@ async fn nothing_is_kept_of_an_idle_tenant_without_settings() {
         h.push(&[h.ping(&format!("tenant-{number}"))]).await;
     }
     h.queue
-        .tenant_set(&tenant("vip"), TenantShare { weight: Some(5), ..TenantShare::default() })
+        .partition_set(&tenant("vip"), PartitionShare { weight: Some(5), ..PartitionShare::default() })
         .await
         .unwrap();
     loop {

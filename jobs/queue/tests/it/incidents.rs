@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fair_queue::clock::{Clock as _, ManualClock, SystemClock};
 use fair_queue::testing::RedisServer;
-use fair_queue::{JobState, Kept, Priority, Redriven, TenantShare, Verdict};
+use fair_queue::{JobState, Kept, PartitionShare, Priority, Redriven, Verdict};
 
 use crate::support::{EnqueueOptions, Harness, Pong, config_at, ids, tenant, text};
 
@@ -37,7 +37,7 @@ async fn cost(h: &Harness, what: impl AsyncFnOnce()) -> u64 {
 async fn case_8_a_manual_retry_obeys_the_cap() {
     let h = Harness::new().await;
     let acme = tenant("acme");
-    h.queue.tenant_set(&acme, TenantShare { cap: Some(1), ..TenantShare::default() }).await.unwrap();
+    h.queue.partition_set(&acme, PartitionShare { cap: Some(1), ..PartitionShare::default() }).await.unwrap();
     let dead = h.ping("acme");
     h.push(std::slice::from_ref(&dead)).await;
     let claim = h.fetch(1).await;
@@ -60,7 +60,7 @@ async fn case_10_tenants_at_their_caps_cost_a_fetch_nothing() {
         for number in 0..capped {
             let name = format!("capped-{capped}-{number}");
             h.queue
-                .tenant_set(&tenant(&name), TenantShare { cap: Some(0), ..TenantShare::default() })
+                .partition_set(&tenant(&name), PartitionShare { cap: Some(0), ..PartitionShare::default() })
                 .await
                 .unwrap();
             h.push(&[h.ping(&name)]).await;
@@ -76,15 +76,15 @@ async fn case_10_tenants_at_their_caps_cost_a_fetch_nothing() {
 #[tokio::test]
 async fn case_14_limits_that_do_not_bind_are_free() {
     let (_server, h) = alone().await;
-    let share = TenantShare {
+    let share = PartitionShare {
         weight: Some(7),
         cap: Some(50),
         interval_ms: Some(1),
         burst: Some(1_000),
         backlog_jobs: Some(10_000),
-        ..TenantShare::default()
+        ..PartitionShare::default()
     };
-    h.queue.tenant_set(&tenant("limited"), share).await.unwrap();
+    h.queue.partition_set(&tenant("limited"), share).await.unwrap();
     let mut costs = Vec::new();
     for name in ["plain", "limited"] {
         let jobs: Vec<_> = (0..20).map(|_| h.ping(name)).collect();
@@ -121,7 +121,7 @@ async fn case_33_no_script_works_through_a_whole_backlog() {
     let jobs: Vec<_> = (0..10_000).map(|_| h.ping("acme")).collect();
     h.push(&jobs).await;
     let steps =
-        cost(&h, async || assert_eq!(h.queue.cancel_tenant(&acme).await.unwrap().cancelled, 10_000)).await;
+        cost(&h, async || assert_eq!(h.queue.cancel_partition(&acme).await.unwrap().cancelled, 10_000)).await;
     assert!(steps < 60, "{steps} commands");
     let mut sweeps = 0;
     loop {
@@ -207,14 +207,14 @@ async fn case_50_a_job_says_what_it_waits_for() {
     assert_eq!(why(timed.id).await, BTreeSet::from(["scheduled", "no_worker"]));
     assert_eq!(why(first.id).await, BTreeSet::from(["no_worker"]), "nobody has said that it runs such jobs");
     assert_eq!(why(second.id).await, BTreeSet::from(["no_worker", "jobs_ahead"]));
-    let rate = TenantShare { interval_ms: Some(5_000), burst: Some(1), ..TenantShare::default() };
-    h.queue.tenant_set(&acme, rate).await.unwrap();
+    let rate = PartitionShare { interval_ms: Some(5_000), burst: Some(1), ..PartitionShare::default() };
+    h.queue.partition_set(&acme, rate).await.unwrap();
     let claim = h.fetch(5).await;
     assert_eq!(claim.jobs.len(), 1);
     assert!(why(second.id).await.contains("rate"));
     assert!(why(first.id).await.is_empty(), "it runs");
-    let cap = TenantShare { interval_ms: Some(0), cap: Some(1), ..TenantShare::default() };
-    h.queue.tenant_set(&acme, cap).await.unwrap();
+    let cap = PartitionShare { interval_ms: Some(0), cap: Some(1), ..PartitionShare::default() };
+    h.queue.partition_set(&acme, cap).await.unwrap();
     assert_eq!(why(second.id).await, BTreeSet::from(["no_worker", "cap"]));
     h.finish(&claim, 0, Verdict::Parked { reason: "suspended".into() }).await;
     assert!(why(first.id).await.contains("parked") && why(second.id).await.contains("parked"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fair_queue::{FinishedJob, JobState, Kept, TenantShare, Verdict};
+use fair_queue::{FinishedJob, JobState, Kept, PartitionShare, Verdict};
 
 use crate::support::{Harness, ids, tenant};
 
@@ -104,8 +104,8 @@ async fn the_neighbours_of_a_poison_job_survive_it() {
 async fn case_7_a_cap_is_held_and_never_leaks() {
     let h = Harness::new().await;
     let acme = tenant("acme");
-    let share = TenantShare { cap: Some(2), ..TenantShare::default() };
-    h.queue.tenant_set(&acme, share).await.unwrap();
+    let share = PartitionShare { cap: Some(2), ..PartitionShare::default() };
+    h.queue.partition_set(&acme, share).await.unwrap();
     let jobs: Vec<_> = (0..20).map(|_| h.ping("acme")).collect();
     h.push(&jobs).await;
     for verdict in all_verdicts() {
@@ -119,7 +119,7 @@ async fn case_7_a_cap_is_held_and_never_leaks() {
     let claim = h.fetch(10).await;
     assert_eq!(claim.jobs.len(), 2);
     // A cap that is raised frees what waits, at once.
-    h.queue.tenant_set(&acme, TenantShare { cap: Some(5), ..TenantShare::default() }).await.unwrap();
+    h.queue.partition_set(&acme, PartitionShare { cap: Some(5), ..PartitionShare::default() }).await.unwrap();
     assert_eq!(h.fetch(10).await.jobs.len(), 3);
 }
 
@@ -129,7 +129,7 @@ async fn case_1_a_record_that_vanished_frees_its_slot() {
     let h = Harness::new().await;
     let job = h.ping("acme");
     h.queue
-        .tenant_set(&tenant("acme"), TenantShare { cap: Some(1), ..TenantShare::default() })
+        .partition_set(&tenant("acme"), PartitionShare { cap: Some(1), ..PartitionShare::default() })
         .await
         .unwrap();
     h.push(&[job.clone(), h.ping("acme")]).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fair_queue::{
-    Flow, JobState, LimitReached, NewJob, QueueError, RateTaken, RateWindow, TenantShare, Verdict,
+    Flow, JobState, LimitReached, NewJob, QueueError, RateTaken, RateWindow, PartitionShare, Verdict,
 };
 
 use crate::support::{EnqueueOptions, Harness, Ping, Pong, lane_of, tenant};
@@ -26,14 +26,14 @@ async fn refusal(h: &Harness, jobs: &[NewJob]) -> LimitReached {
 #[tokio::test]
 async fn case_12_a_full_backlog_refuses_all_or_nothing() {
     let h = Harness::new().await;
-    let share = TenantShare { backlog_jobs: Some(3), ..TenantShare::default() };
-    h.queue.tenant_set(&tenant("acme"), share).await.unwrap();
+    let share = PartitionShare { backlog_jobs: Some(3), ..PartitionShare::default() };
+    h.queue.partition_set(&tenant("acme"), share).await.unwrap();
     let first: Vec<_> = (0..2).map(|_| h.ping("acme")).collect();
     h.push(&first).await;
     let more: Vec<_> = (0..2).map(|_| h.ping("acme")).chain([h.ping("globex")]).collect();
     let limit = refusal(&h, &more).await;
     assert_eq!((limit.limit.as_str(), limit.current, limit.maximum), ("backlog_jobs", 2, 3));
-    assert_eq!(limit.tenant, tenant("acme"));
+    assert_eq!(limit.partition, tenant("acme"));
     assert!(limit.retry_after >= Duration::from_secs(1));
     assert_eq!(h.queue.stats(&tenant("acme")).await.unwrap().available, 2, "none of its jobs came in");
     assert_eq!(h.queue.stats(&tenant("globex")).await.unwrap().available, 1, "the neighbour's did");
@@ -42,12 +42,12 @@ async fn case_12_a_full_backlog_refuses_all_or_nothing() {
     assert_eq!(h.queue.push(&first).await.unwrap().duplicates, 2);
     // Running jobs are not backlog; jobs accepted before are pushed without regard to the limit.
     let claim = h.fetch(1).await;
-    let job = h.ping(&claim.jobs[0].tenant);
+    let job = h.ping(&claim.jobs[0].partition);
     h.push(&[job]).await;
     assert_eq!(h.queue.push_accepted(&[h.ping("acme")]).await.unwrap().accepted, 1);
     // A limit that is lifted is lifted at once.
-    let share = TenantShare { backlog_jobs: Some(0), ..TenantShare::default() };
-    h.queue.tenant_set(&tenant("acme"), share).await.unwrap();
+    let share = PartitionShare { backlog_jobs: Some(0), ..PartitionShare::default() };
+    h.queue.partition_set(&tenant("acme"), share).await.unwrap();
     h.push(&[h.ping("acme")]).await;
 }
 
@@ -55,8 +55,9 @@ async fn case_12_a_full_backlog_refuses_all_or_nothing() {
 async fn bytes_and_scheduled_jobs_have_quotas_of_their_own() {
     let h = Harness::new().await;
     let acme = tenant("acme");
-    let share = TenantShare { backlog_bytes: Some(2_500), scheduled_jobs: Some(1), ..TenantShare::default() };
-    h.queue.tenant_set(&acme, share).await.unwrap();
+    let share =
+        PartitionShare { backlog_bytes: Some(2_500), scheduled_jobs: Some(1), ..PartitionShare::default() };
+    h.queue.partition_set(&acme, share).await.unwrap();
     h.push(&[h.job("acme", &Ping::default(), later(&h, 60))]).await;
     let limit = refusal(&h, &[h.job("acme", &Ping::default(), later(&h, 60))]).await;
     assert_eq!((limit.limit.as_str(), limit.current, limit.maximum), ("scheduled_jobs", 1, 1));
@@ -90,8 +91,8 @@ async fn bytes_and_scheduled_jobs_have_quotas_of_their_own() {
 async fn room_says_beforehand_what_a_push_would_say() {
     let h = Harness::new().await;
     let acme = tenant("acme");
-    let share = TenantShare { backlog_jobs: Some(2), ..TenantShare::default() };
-    h.queue.tenant_set(&acme, share).await.unwrap();
+    let share = PartitionShare { backlog_jobs: Some(2), ..PartitionShare::default() };
+    h.queue.partition_set(&acme, share).await.unwrap();
     h.queue.room(&acme, "test", 2, 1_000, 0).await.unwrap();
     let Err(QueueError::LimitReached(limits)) = h.queue.room(&acme, "test", 3, 1_000, 0).await else {
         panic!("three do not fit");
@@ -187,11 +188,11 @@ async fn a_type_has_a_cap_of_its_own() {
     let pings: Vec<_> = (0..6).map(|_| h.ping("acme")).collect();
     h.push(&pings).await;
     let first = h.fetch(1).await;
-    let cap = |cap| TenantShare {
+    let cap = |cap| PartitionShare {
         type_caps: BTreeMap::from([("test.ping".into(), cap)]),
-        ..TenantShare::default()
+        ..PartitionShare::default()
     };
-    h.queue.tenant_set(&acme, cap(Some(2))).await.unwrap();
+    h.queue.partition_set(&acme, cap(Some(2))).await.unwrap();
     h.push(&[h.job("acme", &Pong::default(), EnqueueOptions::default())]).await;
     let second = h.fetch(10).await;
     assert_eq!(second.jobs.len(), 2, "one ping beside the one that runs, and the pong");
@@ -218,7 +219,7 @@ async fn a_type_has_a_cap_of_its_own() {
     }
     h.let_die().await;
     assert_eq!(h.fetch(10).await.jobs.len(), 3, "two pings and the pong: a dead worker leaks no slot");
-    h.queue.tenant_set(&acme, cap(None)).await.unwrap();
+    h.queue.partition_set(&acme, cap(None)).await.unwrap();
     assert!(!h.fetch(10).await.jobs.is_empty(), "a cap that is lifted is lifted at once");
 }
 
@@ -229,14 +230,14 @@ async fn case_17_queues_are_paused_for_all_or_for_one() {
     let (acme, globex) = (tenant("acme"), tenant("globex"));
     let job = h.ping("acme");
     h.push(&[job.clone(), h.ping("globex")]).await;
-    h.queue.tenant_queue_set(&acme, "test", Flow::Paused).await.unwrap();
+    h.queue.partition_queue_set(&acme, "test", Flow::Paused).await.unwrap();
     let claim = h.fetch(10).await;
-    assert_eq!((claim.jobs.len(), &*claim.jobs[0].tenant), (1, "globex"));
+    assert_eq!((claim.jobs.len(), &*claim.jobs[0].partition), (1, "globex"));
     h.push(&[h.ping("acme")]).await;
     assert!(h.fetch(10).await.jobs.is_empty(), "what comes meanwhile waits too");
     let why = h.queue.explain(&acme, job.id).await.unwrap().unwrap().waits_for;
     assert!(why.iter().any(|why| why.code() == "tenant_queue_paused"), "{why:?}");
-    h.queue.tenant_queue_set(&acme, "test", Flow::Open).await.unwrap();
+    h.queue.partition_queue_set(&acme, "test", Flow::Open).await.unwrap();
     h.queue.queue_set("test", Flow::Paused).await.unwrap();
     assert!(h.fetch(10).await.jobs.is_empty());
     let why = h.queue.explain(&acme, job.id).await.unwrap().unwrap().waits_for;
@@ -254,14 +255,14 @@ async fn what_drains_runs_and_takes_nothing_new() {
     let acme = tenant("acme");
     let job = h.ping("acme");
     h.push(std::slice::from_ref(&job)).await;
-    let drain = |on| TenantShare { draining: Some(on), ..TenantShare::default() };
-    h.queue.tenant_set(&acme, drain(true)).await.unwrap();
+    let drain = |on| PartitionShare { draining: Some(on), ..PartitionShare::default() };
+    h.queue.partition_set(&acme, drain(true)).await.unwrap();
     assert_eq!(refusal(&h, &[h.ping("acme")]).await.limit, "tenant_draining");
     h.push(&[h.ping("globex")]).await;
-    h.queue.tenant_set(&acme, drain(false)).await.unwrap();
-    h.queue.tenant_queue_set(&acme, "test", Flow::Draining).await.unwrap();
+    h.queue.partition_set(&acme, drain(false)).await.unwrap();
+    h.queue.partition_queue_set(&acme, "test", Flow::Draining).await.unwrap();
     assert_eq!(refusal(&h, &[h.ping("acme")]).await.limit, "tenant_queue_draining");
-    h.queue.tenant_queue_set(&acme, "test", Flow::Open).await.unwrap();
+    h.queue.partition_queue_set(&acme, "test", Flow::Open).await.unwrap();
     h.queue.queue_set("test", Flow::Draining).await.unwrap();
     assert_eq!(refusal(&h, &[h.ping("acme")]).await.limit, "queue_draining");
     // The children of what runs are what drains.
@@ -281,13 +282,13 @@ async fn a_suspended_tenants_jobs_are_parked() {
     let acme = tenant("acme");
     let job = h.ping("acme");
     h.push(std::slice::from_ref(&job)).await;
-    let suspend = |on| TenantShare { suspended: Some(on), ..TenantShare::default() };
-    h.queue.tenant_set(&acme, suspend(true)).await.unwrap();
+    let suspend = |on| PartitionShare { suspended: Some(on), ..PartitionShare::default() };
+    h.queue.partition_set(&acme, suspend(true)).await.unwrap();
     assert!(h.fetch(10).await.jobs.is_empty());
     let explained = h.queue.explain(&acme, job.id).await.unwrap().unwrap();
     assert_eq!(explained.status.state, JobState::Parked);
     assert!(explained.waits_for.iter().any(|why| why.code() == "tenant_suspended"));
-    h.queue.tenant_set(&acme, suspend(false)).await.unwrap();
+    h.queue.partition_set(&acme, suspend(false)).await.unwrap();
     assert_eq!(h.queue.lookup(&acme, job.id).await.unwrap().unwrap().state, JobState::Available);
     assert_eq!(h.fetch(10).await.jobs.len(), 1);
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fair_queue::clock::Clock as _;
 use fair_queue::{
-    FetchRequest, Fetched, Finish, FinishedJob, JobId, JobState, Kept, Priority, Queue, QueueConfig,
-    QueueError, ReshardError, TenantShare, Verdict, reshard,
+    FetchRequest, Fetched, Finish, FinishedJob, JobId, JobState, Kept, PartitionShare, Priority, Queue,
+    QueueConfig, QueueError, ReshardError, Verdict, reshard,
 };
 
 use crate::support::{EnqueueOptions, Harness, Ping, Pong, lane_of, tenant};
@@ -52,11 +52,16 @@ async fn drain(queue: &Queue, h: &Harness, attempt: &mut u64) -> Vec<(String, St
             match queue.fetch(request).await.unwrap() {
                 Fetched::Claim(claim) => {
                     for job in &claim.jobs {
-                        assert_eq!(queue.home(&tenant(&job.tenant)), shard, "{} is in its shard", job.tenant);
+                        assert_eq!(
+                            queue.home(&tenant(&job.partition)),
+                            shard,
+                            "{} is in its shard",
+                            job.partition
+                        );
                         assert!(job.record.is_some(), "{} has its record", job.id);
                         let finished = FinishedJob::new(job, claim.fence, Verdict::Completed);
                         assert_eq!(queue.finish(&[finished]).await.unwrap(), [true]);
-                        ran.push((job.tenant.to_string(), job.id.to_string()));
+                        ran.push((job.partition.to_string(), job.id.to_string()));
                     }
                 }
                 Fetched::Nothing { more: true, .. } => {}
@@ -83,8 +88,8 @@ async fn fill(h: &Harness) -> Filled {
     let mut filled = Filled::default();
     let mut ends: BTreeMap<String, Finish> = BTreeMap::new();
     for name in names() {
-        let weight = TenantShare { weight: Some(3), cap: Some(1_000), ..TenantShare::default() };
-        h.queue.tenant_set(&tenant(&name), weight).await.unwrap();
+        let weight = PartitionShare { weight: Some(3), cap: Some(1_000), ..PartitionShare::default() };
+        h.queue.partition_set(&tenant(&name), weight).await.unwrap();
         let (dead, retried, parent) = (h.ping(&name), h.ping(&name), h.ping(&name));
         h.push(&[dead.clone(), retried.clone(), parent.clone()]).await;
         let (children, group) = h.group(&parent, 3);
@@ -174,12 +179,12 @@ async fn jobs_in_every_state_survive_changes_that_are_killed_in_the_middle() {
 async fn settings_go_along() {
     let h = Harness::new().await;
     for name in names() {
-        let share = TenantShare { cap: Some(2), ..TenantShare::default() };
-        h.queue.tenant_set(&tenant(&name), share).await.unwrap();
+        let share = PartitionShare { cap: Some(2), ..PartitionShare::default() };
+        h.queue.partition_set(&tenant(&name), share).await.unwrap();
         h.push(&(0..5).map(|_| h.ping(&name)).collect::<Vec<_>>()).await;
     }
-    let paused = TenantShare { paused: Some(true), ..TenantShare::default() };
-    h.queue.tenant_set(&tenant("tenant-3"), paused).await.unwrap();
+    let paused = PartitionShare { paused: Some(true), ..PartitionShare::default() };
+    h.queue.partition_set(&tenant("tenant-3"), paused).await.unwrap();
     reshard(h.config.clone(), 4).await.unwrap();
     let queue = connect(&h, 4).await;
     let mut claimed: BTreeMap<String, usize> = BTreeMap::new();
@@ -189,7 +194,7 @@ async fn settings_go_along() {
             FetchRequest { worker: "w", attempt: 1, shard, turn: None, lanes, limit: 200, quantum: 10 };
         if let Fetched::Claim(claim) = queue.fetch(request).await.unwrap() {
             for job in claim.jobs {
-                *claimed.entry(job.tenant.to_string()).or_default() += 1;
+                *claimed.entry(job.partition.to_string()).or_default() += 1;
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use fair_queue::clock::ManualClock;
 use fair_queue::testing::RedisServer;
-use fair_queue::{JobState, Kept, Queue, QueueError, Reason, Redriven, TenantShare, Verdict};
+use fair_queue::{JobState, Kept, PartitionShare, Queue, QueueError, Reason, Redriven, Verdict};
 
 use crate::support::{Harness, config_at, ids, plain_connection, tenant};
 
@@ -220,7 +220,7 @@ async fn the_oldest_dead_letters_make_room() {
 #[tokio::test]
 async fn case_32_what_was_served_leaves_little_behind() {
     let h = Harness::new().await;
-    h.queue.tenant_set(&tenant("acme"), TenantShare::default()).await.unwrap();
+    h.queue.partition_set(&tenant("acme"), PartitionShare::default()).await.unwrap();
     for _ in 0..5 {
         let jobs: Vec<_> = (0..100).map(|_| h.ping("acme")).collect();
         h.push(&jobs).await;

@@ -7,7 +7,7 @@ use chrono::DateTime;
 use fair_queue::clock::ManualClock;
 use fair_queue::testing::shared_redis_url;
 use fair_queue::{
-    FetchRequest, Fetched, FinishedJob, NextShard, QueueConfig, ShardOrder, TenantShare, Verdict,
+    FetchRequest, Fetched, FinishedJob, NextShard, PartitionShare, QueueConfig, ShardOrder, Verdict,
 };
 
 use crate::support::{Harness, config_at, tenant};
@@ -45,10 +45,10 @@ impl Asker {
         let finished: Vec<_> = claim
             .jobs
             .iter()
-            .map(|job| FinishedJob::new(job, claim.fence, Verdict::Completed).took(job, took(&job.tenant)))
+            .map(|job| FinishedJob::new(job, claim.fence, Verdict::Completed).took(job, took(&job.partition)))
             .collect();
         assert!(h.queue.finish(&finished).await.unwrap().iter().all(|applied| *applied));
-        finished.into_iter().map(|job| (job.tenant.to_string(), took(&job.tenant))).collect()
+        finished.into_iter().map(|job| (job.partition.to_string(), took(&job.partition))).collect()
     }
 }
 
@@ -79,8 +79,8 @@ async fn shares_follow_weights_across_shards() {
     let window = Duration::from_secs(40);
     let took = |name: &str| Duration::from_millis(2 + name.len() as u64 % 2 * 4);
     for (name, weight) in &tenants {
-        let share = TenantShare { weight: Some(*weight), ..TenantShare::default() };
-        h.queue.tenant_set(&tenant(name), share).await.unwrap();
+        let share = PartitionShare { weight: Some(*weight), ..PartitionShare::default() };
+        h.queue.partition_set(&tenant(name), share).await.unwrap();
         let enough = (window * *weight / total * 5 / 4).as_millis() / took(name).as_millis();
         let jobs: Vec<_> = (0..enough).map(|_| h.ping(name)).collect();
         h.push(&jobs).await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fair_queue::clock::Clock as _;
-use fair_queue::{ClaimedJob, FetchRequest, Fetched, FinishedJob, TenantShare, Verdict};
+use fair_queue::{ClaimedJob, FetchRequest, Fetched, FinishedJob, PartitionShare, Verdict};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -67,9 +67,12 @@ impl<'a> Simulation<'a> {
     async fn new(seed: u64, customers: &'a [Customer]) -> Self {
         let h = Harness::new().await;
         for customer in customers {
-            let share =
-                TenantShare { weight: Some(customer.weight), cap: customer.cap, ..TenantShare::default() };
-            h.queue.tenant_set(&tenant(customer.name), share).await.unwrap();
+            let share = PartitionShare {
+                weight: Some(customer.weight),
+                cap: customer.cap,
+                ..PartitionShare::default()
+            };
+            h.queue.partition_set(&tenant(customer.name), share).await.unwrap();
         }
         Self {
             h,
@@ -117,7 +120,7 @@ impl<'a> Simulation<'a> {
                 continue;
             }
             let Some((job, fence)) = self.claim(number).await else { return };
-            let customer = self.customers.iter().find(|customer| customer.name == &*job.tenant).unwrap();
+            let customer = self.customers.iter().find(|customer| customer.name == &*job.partition).unwrap();
             if let Some(backlog) = self.backlogs.get_mut(customer.name) {
                 *backlog -= 1;
             } else {
@@ -164,7 +167,7 @@ impl<'a> Simulation<'a> {
             };
             let took = Duration::from_millis(self.now - started);
             finished.push(FinishedJob::new(&job, fence, Verdict::Completed).took(&job, took));
-            let name = self.customers.iter().find(|customer| customer.name == &*job.tenant).unwrap().name;
+            let name = self.customers.iter().find(|customer| customer.name == &*job.partition).unwrap().name;
             let inside = self.now.min(WINDOW.1).saturating_sub(started.max(WINDOW.0));
             *self.used.entry(name).or_default() += inside;
         }
@@ -175,7 +178,7 @@ impl<'a> Simulation<'a> {
     /// The average number of workers of each customer.
     fn shares(&mut self) -> BTreeMap<&'static str, f64> {
         for Running { job, started, .. } in self.workers.iter().flatten() {
-            let name = self.customers.iter().find(|customer| customer.name == &*job.tenant).unwrap().name;
+            let name = self.customers.iter().find(|customer| customer.name == &*job.partition).unwrap().name;
             *self.used.entry(name).or_default() += WINDOW.1.saturating_sub((*started).max(WINDOW.0));
         }
         let length = f64::from(u32::try_from(WINDOW.1 - WINDOW.0).unwrap());

@@ -65,7 +65,7 @@ async fn case_40_every_end_of_a_job_frees_its_key() {
     h.queue.cancel(&tenant("acme"), first.id).await.unwrap();
     let second = job(&h, 1, Unique::args());
     assert_eq!(push(&h, &second).await.accepted, 1);
-    h.queue.cancel_tenant(&tenant("acme")).await.unwrap();
+    h.queue.cancel_partition(&tenant("acme")).await.unwrap();
     assert_eq!(push(&h, &job(&h, 1, Unique::args())).await.accepted, 1, "called off with its tenant");
 }
 
@@ -185,7 +185,7 @@ async fn case_16_a_conflict_holds_up_nothing_else() {
     h.push(std::slice::from_ref(&parent)).await;
     loop {
         let claim = h.fetch(10).await;
-        let Some(index) = claim.jobs.iter().position(|job| &*job.tenant == "initech") else { continue };
+        let Some(index) = claim.jobs.iter().position(|job| &*job.partition == "initech") else { continue };
         let unique = EnqueueOptions { unique: Some(Unique::args()), ..EnqueueOptions::default() };
         let children = (0..2).map(|_| h.job("initech", &Ping { n: 9 }, unique)).collect();
         let finish = Finish { verdict: Verdict::Completed, children, group: None };

@@ -101,7 +101,7 @@ pub(super) async fn everything_of_a_tenant_is_called_off_and_new_work_runs(site:
     let (group, _) = group(&site, 3, OnFailure::Continue).await;
     site.push(&[site.job("acme", &Ping::default(), later), site.ping("globex")]).await;
     let running: Vec<_> = site.fetch(2).await.into_iter().filter(|job| job.tenant == "acme").collect();
-    let report = site.cancel_tenant("acme").await;
+    let report = site.cancel_partition("acme").await;
     let expected = CancelReport { cancelled: 4 - running.len() as u64, stopping: running.len() as u64 };
     assert_eq!(report, expected);
     let new = site.ping("acme");

@@ -21,7 +21,7 @@ impl Claimed {
     pub(super) fn redis(fence: u64, job: ClaimedJob) -> Self {
         Self {
             id: job.id.parse().unwrap(),
-            tenant: job.tenant.to_string(),
+            tenant: job.partition.to_string(),
             fence,
             handle: Handle::Redis(job),
         }

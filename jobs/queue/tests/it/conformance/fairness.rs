@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fair_queue::{TenantShare, Verdict};
+use fair_queue::{PartitionShare, Verdict};
 
 use super::site::Site;
 
@@ -28,7 +28,7 @@ fn shares(served: Vec<String>) -> BTreeMap<String, usize> {
 
 pub(super) async fn shares_follow_weights(site: Site) {
     for (name, weight) in [("one", 1), ("two", 2), ("five", 5)] {
-        site.tenant_set(name, TenantShare { weight: Some(weight), ..TenantShare::default() }).await;
+        site.partition_set(name, PartitionShare { weight: Some(weight), ..PartitionShare::default() }).await;
         site.push(&site.pings(name, 150)).await;
     }
     let served = shares(serve(&site, 160, 10).await);
@@ -48,8 +48,8 @@ pub(super) async fn a_newcomer_gets_neither_credit_nor_a_place_behind_the_backlo
 }
 
 pub(super) async fn a_cap_is_held_and_a_higher_one_applies_at_once(site: Site) {
-    let cap = |cap| TenantShare { cap: Some(cap), ..TenantShare::default() };
-    site.tenant_set("acme", cap(2)).await;
+    let cap = |cap| PartitionShare { cap: Some(cap), ..PartitionShare::default() };
+    site.partition_set("acme", cap(2)).await;
     site.push(&site.pings("acme", 20)).await;
     let claimed = site.fetch(10).await;
     assert_eq!(claimed.len(), 2);
@@ -58,13 +58,13 @@ pub(super) async fn a_cap_is_held_and_a_higher_one_applies_at_once(site: Site) {
     assert_eq!(site.fetch(10).await.len(), 1, "every end frees the slot");
     site.let_die().await;
     assert_eq!(site.fetch(10).await.len(), 2, "a death frees it too");
-    site.tenant_set("acme", cap(5)).await;
+    site.partition_set("acme", cap(5)).await;
     assert_eq!(site.fetch(10).await.len(), 3);
 }
 
 pub(super) async fn a_rate_is_held_and_its_burst_allowed(site: Site) {
-    let share = TenantShare { interval_ms: Some(100), burst: Some(3), ..TenantShare::default() };
-    site.tenant_set("acme", share).await;
+    let share = PartitionShare { interval_ms: Some(100), burst: Some(3), ..PartitionShare::default() };
+    site.partition_set("acme", share).await;
     site.push(&site.pings("acme", 30)).await;
     let mut started = Vec::new();
     for _ in 0..10 {
@@ -85,13 +85,13 @@ pub(super) async fn a_rate_is_held_and_its_burst_allowed(site: Site) {
 }
 
 pub(super) async fn a_paused_tenant_is_invisible_to_others(site: Site) {
-    let paused = |paused| TenantShare { paused: Some(paused), ..TenantShare::default() };
+    let paused = |paused| PartitionShare { paused: Some(paused), ..PartitionShare::default() };
     for name in ["paused", "other"] {
         site.push(&site.pings(name, 10)).await;
     }
-    site.tenant_set("paused", paused(true)).await;
+    site.partition_set("paused", paused(true)).await;
     assert!(serve(&site, 10, 3).await.iter().all(|name| name == "other"));
     assert!(site.fetch(10).await.is_empty());
-    site.tenant_set("paused", paused(false)).await;
+    site.partition_set("paused", paused(false)).await;
     assert_eq!(site.fetch(10).await.len(), 10);
 }

@@ -8,8 +8,8 @@ use fair_queue::clock::{Clock as _, ManualClock};
 use fair_queue::testing::{MemoryQueue, shared_redis_url};
 use fair_queue::{
     CancelReport, Cancelled, FetchRequest, Fetched, Finish, FinishedJob, Flow, GroupId, JobId, JobStatus,
-    Kept, KeptJob, Lane, NewJob, OnFailure, OpenGroup, PushOutcome, Queue, QueueError, QueueStats, Redriven,
-    TenantShare, Verdict,
+    Kept, KeptJob, Lane, NewJob, OnFailure, OpenGroup, PartitionShare, PushOutcome, Queue, QueueError,
+    QueueStats, Redriven, Verdict,
 };
 
 use super::claimed::{Claimed, Handle};
@@ -108,14 +108,14 @@ impl Site {
     }
 
     /// With all that the workers sweep up afterwards.
-    pub(super) async fn cancel_tenant(&self, name: &str) -> CancelReport {
+    pub(super) async fn cancel_partition(&self, name: &str) -> CancelReport {
         match &self.queue {
             EitherQueue::Redis { queue, .. } => {
-                let report = queue.cancel_tenant(&tenant(name)).await.unwrap();
+                let report = queue.cancel_partition(&tenant(name)).await.unwrap();
                 while queue.sweep(0, 200).await.unwrap() > 0 {}
                 report
             }
-            EitherQueue::Memory(queue) => queue.cancel_tenant(&tenant(name)),
+            EitherQueue::Memory(queue) => queue.cancel_partition(&tenant(name)),
         }
     }
 
@@ -133,13 +133,13 @@ impl Site {
         }
     }
 
-    pub(super) async fn tenant_queue_set(&self, name: &str, queue_name: &str, flow: Flow) {
+    pub(super) async fn partition_queue_set(&self, name: &str, queue_name: &str, flow: Flow) {
         let tenant = tenant(name);
         match &self.queue {
             EitherQueue::Redis { queue, .. } => {
-                queue.tenant_queue_set(&tenant, queue_name, flow).await.unwrap();
+                queue.partition_queue_set(&tenant, queue_name, flow).await.unwrap();
             }
-            EitherQueue::Memory(queue) => queue.tenant_queue_set(&tenant, queue_name, flow),
+            EitherQueue::Memory(queue) => queue.partition_queue_set(&tenant, queue_name, flow),
         }
     }
 
@@ -253,10 +253,10 @@ impl Site {
         }
     }
 
-    pub(super) async fn tenant_set(&self, name: &str, share: TenantShare) {
+    pub(super) async fn partition_set(&self, name: &str, share: PartitionShare) {
         match &self.queue {
-            EitherQueue::Redis { queue, .. } => queue.tenant_set(&tenant(name), share).await.unwrap(),
-            EitherQueue::Memory(queue) => queue.tenant_set(&tenant(name), &share),
+            EitherQueue::Redis { queue, .. } => queue.partition_set(&tenant(name), share).await.unwrap(),
+            EitherQueue::Memory(queue) => queue.partition_set(&tenant(name), &share),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fair_queue::clock::{Clock as _, ManualClock};
-use fair_queue::{Finish, JobId, Kept, NewJob, OnConflict, OnFailure, TenantShare, Verdict};
+use fair_queue::{Finish, JobId, Kept, NewJob, OnConflict, OnFailure, PartitionShare, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -106,10 +106,10 @@ impl Twins {
         let clock = memory.clock.clone();
         let redis = Site::redis_at(clock.clone()).await;
         // Redis forgets an idle tenant without settings, and with it which priority has its turn.
-        let share = TenantShare { weight: Some(2), ..TenantShare::default() };
+        let share = PartitionShare { weight: Some(2), ..PartitionShare::default() };
         for tenant in TENANTS {
-            redis.tenant_set(tenant, share.clone()).await;
-            memory.tenant_set(tenant, share.clone()).await;
+            redis.partition_set(tenant, share.clone()).await;
+            memory.partition_set(tenant, share.clone()).await;
         }
         Self { redis, memory, clock, jobs: Vec::new(), claimed: Vec::new() }
     }
@@ -139,7 +139,10 @@ impl Twins {
             }
             Command::CancelTenant { tenant } => {
                 let tenant = TENANTS[tenant];
-                assert_eq!(self.redis.cancel_tenant(tenant).await, self.memory.cancel_tenant(tenant).await);
+                assert_eq!(
+                    self.redis.cancel_partition(tenant).await,
+                    self.memory.cancel_partition(tenant).await
+                );
             }
             Command::Advance { ms } => self.clock.advance(Duration::from_millis(ms)),
             Command::Reap => {
@@ -155,9 +158,10 @@ impl Twins {
             }
             Command::Redrive { .. } | Command::Cancel { .. } => {}
             Command::Set { tenant, cap, paused } => {
-                let share = TenantShare { cap: Some(cap), paused: Some(paused), ..TenantShare::default() };
-                self.redis.tenant_set(TENANTS[tenant], share.clone()).await;
-                self.memory.tenant_set(TENANTS[tenant], share).await;
+                let share =
+                    PartitionShare { cap: Some(cap), paused: Some(paused), ..PartitionShare::default() };
+                self.redis.partition_set(TENANTS[tenant], share.clone()).await;
+                self.memory.partition_set(TENANTS[tenant], share).await;
             }
         }
     }

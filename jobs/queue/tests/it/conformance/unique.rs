@@ -52,7 +52,7 @@ pub(super) async fn every_end_frees_the_key_and_nothing_else_does(site: Site) {
     assert_taken(&site, &new(), &first).await;
     assert_eq!(site.cancel("acme", first.id).await, Cancelled::Now);
     assert!(accepted(&site, &new()).await);
-    site.cancel_tenant("acme").await;
+    site.cancel_partition("acme").await;
     assert!(accepted(&site, &new()).await, "called off with its tenant");
 }
 

@@ -7,7 +7,7 @@ use apalis::prelude::*;
 use fair_queue::clock::Clock as _;
 use fair_queue::storage::{Config, Storage};
 use fair_queue::testing::shared_redis_url;
-use fair_queue::{JobId, Lane, NewJob, QueueConfig, TenantShare, Verdict};
+use fair_queue::{JobId, Lane, NewJob, PartitionShare, QueueConfig, Verdict};
 
 use super::site::{Log, Mail, Site, Work, acme, mail, mails_to};
 use crate::support::{Harness, config_at, tenant};
@@ -274,8 +274,8 @@ async fn the_tasks_of_a_suspended_partition_are_pending() {
     let mut board = Board::new().await;
     board.push("a", |task| task).await;
     board.letters.push(mail("b")).await.unwrap();
-    let suspended = TenantShare { suspended: Some(true), ..TenantShare::default() };
-    board.h.queue.tenant_set(&tenant("default"), suspended).await.unwrap();
+    let suspended = PartitionShare { suspended: Some(true), ..PartitionShare::default() };
+    board.h.queue.partition_set(&tenant("default"), suspended).await.unwrap();
     let counts = board.mails.fetch_by_queue().await.unwrap();
     assert_eq!(numbers(&counts)["PENDING_JOBS"], 1);
     let listed = board.mails.list_tasks(&filter(Some(Status::Pending), 1, 10)).await.unwrap();

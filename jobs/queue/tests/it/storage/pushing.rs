@@ -10,7 +10,7 @@ use chrono::DateTime;
 use fair_queue::clock::ManualClock;
 use fair_queue::storage::{Storage, StorageError};
 use fair_queue::testing::shared_redis_url;
-use fair_queue::{FetchedJob, JobState, PartitionId, TenantShare};
+use fair_queue::{FetchedJob, JobState, PartitionId, PartitionShare};
 
 use super::site::{Log, Mail, Site, Work, acme, mail, mails_to};
 use crate::support::{config_at, tenant};
@@ -75,16 +75,16 @@ async fn a_task_that_names_no_partition_or_exceeds_a_quota_is_refused() {
     let error = site.mails().push_task(task).await.unwrap_err();
     assert!(matches!(error, TaskSinkError::PushError(StorageError::Partition(_))), "{error}");
 
-    let share = TenantShare { backlog_jobs: Some(1), ..TenantShare::default() };
-    site.queue.tenant_set(&tenant("default"), share).await.unwrap();
+    let share = PartitionShare { backlog_jobs: Some(1), ..PartitionShare::default() };
+    site.queue.partition_set(&tenant("default"), share).await.unwrap();
     site.mails().push(mail("b")).await.unwrap();
     let mut mails = site.mails();
     let error = mails.push(mail("c")).await.unwrap_err();
     assert!(matches!(error, TaskSinkError::PushError(StorageError::Queue(_))), "{error}");
     assert_eq!(site.counts().await.1, 1);
 
-    let more = TenantShare { backlog_jobs: Some(9), ..TenantShare::default() };
-    site.queue.tenant_set(&tenant("default"), more).await.unwrap();
+    let more = PartitionShare { backlog_jobs: Some(9), ..PartitionShare::default() };
+    site.queue.partition_set(&tenant("default"), more).await.unwrap();
     mails.push(mail("d")).await.unwrap();
     assert_eq!(site.counts().await.1, 2, "what was refused is not pushed later");
 }

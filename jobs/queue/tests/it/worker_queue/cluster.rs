@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fair_queue::testing::RedisCluster;
-use fair_queue::{Flow, Kept, NewJob, Queue, QueueConfig, QueueError, TenantShare, Verdict, reshard};
+use fair_queue::{Flow, Kept, NewJob, PartitionShare, Queue, QueueConfig, QueueError, Verdict, reshard};
 
 use super::site::{Ran, Site, Work, ping, quick, until};
 use crate::support::{config_at, tenant};
@@ -72,10 +72,10 @@ async fn case_28_35_36_a_cluster_is_used_like_a_server() {
     all_done(&site, &ran, &jobs).await;
     work.stop().await;
 
-    let paused = TenantShare { paused: Some(true), ..TenantShare::default() };
+    let paused = PartitionShare { paused: Some(true), ..PartitionShare::default() };
     for name in names() {
         let (tenant, job) = (tenant(&name), ping(&name, 0));
-        site.queue.tenant_set(&tenant, paused.clone()).await.unwrap();
+        site.queue.partition_set(&tenant, paused.clone()).await.unwrap();
         site.queue.push(std::slice::from_ref(&job)).await.unwrap();
         assert!(site.queue.lookup(&tenant, job.id).await.unwrap().is_some());
         assert!(site.queue.explain(&tenant, job.id).await.unwrap().is_some());

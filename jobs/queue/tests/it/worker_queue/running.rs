@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fair_queue::testing::shared_redis_url;
 use fair_queue::{Cancelled, JobState, Verdict};
 use tokio_util::sync::CancellationToken;
 
-use super::site::{PATIENCE, Ran, Site, ping, until};
+use super::site::{PATIENCE, Ran, Site, ping, starts_long_before_its_poll, until};
 use crate::support::{Job as _, Ping, plain_connection, tenant};
 
 #[tokio::test]
@@ -35,24 +35,7 @@ async fn every_job_runs_once_and_the_worker_stops_when_told() {
 /// Wake-ups are quick: an idle worker does not wait for its poll.
 #[tokio::test]
 async fn an_idle_worker_starts_a_job_long_before_its_poll() {
-    let site = Site::shared().await;
-    let ran = Ran::default();
-    let log = ran.clone();
-    let work = site.work(2, move |job| {
-        log.add(&job);
-        async { Ok(Verdict::Completed.into()) }
-    });
-    let mut waits = Vec::new();
-    for n in 0..20 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let pushed = Instant::now();
-        site.queue.push(&[ping("acme", n)]).await.unwrap();
-        until("it ran", async || ran.list().len() > n as usize).await;
-        waits.push(pushed.elapsed());
-    }
-    waits.sort();
-    assert!(waits[10] < Duration::from_millis(300), "half of them took {:?} and more", waits[10]);
-    work.stop().await;
+    starts_long_before_its_poll(Site::shared().await, 20, |_| "acme".to_owned()).await;
 }
 
 #[tokio::test]
@@ -193,7 +176,7 @@ async fn a_running_job_is_told_to_stop() {
         })
         .await;
         if whole_tenant {
-            assert_eq!(site.queue.cancel_tenant(&acme).await.unwrap().stopping, 1);
+            assert_eq!(site.queue.cancel_partition(&acme).await.unwrap().stopping, 1);
         } else {
             assert_eq!(site.queue.cancel(&acme, job.id).await.unwrap(), Cancelled::Stopping);
         }

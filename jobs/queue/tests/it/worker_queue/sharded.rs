@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use fair_queue::testing::shared_redis_url;
 use fair_queue::{QueueConfig, Verdict};
 
-use super::site::{Ran, Site, ping, until};
+use super::site::{Ran, Site, ping, starts_long_before_its_poll, until};
 use crate::support::{config_at, tenant};
 
 fn config(shards: u16) -> QueueConfig {
@@ -39,27 +38,10 @@ async fn every_job_of_every_shard_runs_once_and_the_worker_stops_when_told() {
     }
 }
 
-/// Wake-ups are quick in every shard: an idle worker does not wait for its poll.
+/// Wake-ups are quick in every shard.
 #[tokio::test]
 async fn an_idle_worker_starts_a_job_of_any_shard_long_before_its_poll() {
-    let site = Site::new(config(8)).await;
-    let ran = Ran::default();
-    let log = ran.clone();
-    let work = site.work(2, move |job| {
-        log.add(&job);
-        async { Ok(Verdict::Completed.into()) }
-    });
-    let mut waits = Vec::new();
-    for n in 0..30 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let pushed = Instant::now();
-        site.queue.push(&[ping(&format!("tenant-{n}"), n)]).await.unwrap();
-        until("it ran", async || ran.list().len() > n as usize).await;
-        waits.push(pushed.elapsed());
-    }
-    waits.sort();
-    assert!(waits[15] < Duration::from_millis(300), "half of them took {:?} and more", waits[15]);
-    work.stop().await;
+    starts_long_before_its_poll(Site::new(config(8)).await, 30, |n| format!("tenant-{n}")).await;
 }
 
 /// A shard that had no work for a long time does not come back with a claim on the workers.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use fair_queue::clock::{Clock as _, SystemClock};
 use fair_queue::testing::{run_for_tests, shared_redis_url};
-use fair_queue::{FetchedJob, Finish, NewJob, Queue, QueueConfig, StopReport, WorkerOptions, WorkerQueue};
+use fair_queue::{
+    FetchedJob, Finish, NewJob, Queue, QueueConfig, StopReport, Verdict, WorkerOptions, WorkerQueue,
+};
 use tokio::task::JoinHandle;
 
 use crate::support::{EnqueueOptions, Ping, config_at, lane_of, make};
@@ -88,6 +90,28 @@ impl Work {
             .unwrap();
         report
     }
+}
+
+/// Gives an idle worker one job after the other, and fails when half of them wait for long.
+pub(crate) async fn starts_long_before_its_poll(site: Site, jobs: u32, name: impl Fn(u32) -> String) {
+    let ran = Ran::default();
+    let log = ran.clone();
+    let work = site.work(2, move |job| {
+        log.add(&job);
+        async { Ok(Verdict::Completed.into()) }
+    });
+    let mut waits = Vec::new();
+    for n in 0..jobs {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let pushed = Instant::now();
+        site.queue.push(&[ping(&name(n), n)]).await.unwrap();
+        until("it ran", async || ran.list().len() > n as usize).await;
+        waits.push(pushed.elapsed());
+    }
+    waits.sort();
+    let median = waits[waits.len() / 2];
+    assert!(median < Duration::from_millis(300), "half of them took {median:?} and more");
+    work.stop().await;
 }
 
 /// Ids of jobs whose handler ran, in order.

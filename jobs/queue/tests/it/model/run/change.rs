@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fair_queue::{Cancelled, Flow as QueueFlow, GroupId, JobFilter, Kept, Redriven, TenantShare};
+use fair_queue::{Cancelled, Flow as QueueFlow, GroupId, JobFilter, Kept, PartitionShare, Redriven};
 
 use super::{Checked, Run, failed};
 use crate::model::commands::{Change, Damage};
@@ -67,7 +67,7 @@ impl Run {
     }
 
     pub(super) async fn cancel_tenant(&mut self, number: usize) -> Checked {
-        let report = self.h.queue.cancel_tenant(&tenant(TENANTS[number])).await.map_err(failed)?;
+        let report = self.h.queue.cancel_partition(&tenant(TENANTS[number])).await.map_err(failed)?;
         same("called off", &(report.cancelled, report.stopping), &self.model.cancel_tenant(number))
     }
 
@@ -78,7 +78,7 @@ impl Run {
 
     pub(super) async fn set(&mut self, number: usize, change: Change) -> Checked {
         self.model.set(number, change);
-        self.h.queue.tenant_set(&tenant(TENANTS[number]), share(change)).await.map_err(failed)
+        self.h.queue.partition_set(&tenant(TENANTS[number]), share(change)).await.map_err(failed)
     }
 
     pub(super) async fn queue_flow(
@@ -96,7 +96,7 @@ impl Run {
         match number {
             Some(number) => {
                 let owner = tenant(TENANTS[number]);
-                self.h.queue.tenant_queue_set(&owner, QUEUES[queue], flow).await.map_err(failed)
+                self.h.queue.partition_queue_set(&owner, QUEUES[queue], flow).await.map_err(failed)
             }
             None => self.h.queue.queue_set(QUEUES[queue], flow).await.map_err(failed),
         }
@@ -219,21 +219,23 @@ const fn kind(keeping: Keeping) -> Kept {
     }
 }
 
-fn share(change: Change) -> TenantShare {
-    let usual = TenantShare::default();
+fn share(change: Change) -> PartitionShare {
+    let usual = PartitionShare::default();
     match change {
-        Change::Weight(weight) => TenantShare { weight: Some(weight), ..usual },
-        Change::Cap(cap) => TenantShare { cap: Some(cap.unwrap_or(u32::MAX)), ..usual },
-        Change::TypeCap(kind, cap) => TenantShare { type_caps: [(TYPES[kind].into(), cap)].into(), ..usual },
-        Change::Rate(interval, burst) => {
-            TenantShare { interval_ms: Some(interval), burst: Some(burst), ..usual }
+        Change::Weight(weight) => PartitionShare { weight: Some(weight), ..usual },
+        Change::Cap(cap) => PartitionShare { cap: Some(cap.unwrap_or(u32::MAX)), ..usual },
+        Change::TypeCap(kind, cap) => {
+            PartitionShare { type_caps: [(TYPES[kind].into(), cap)].into(), ..usual }
         }
-        Change::BacklogJobs(jobs) => TenantShare { backlog_jobs: Some(jobs), ..usual },
-        Change::BacklogBytes(bytes) => TenantShare { backlog_bytes: Some(bytes), ..usual },
-        Change::ScheduledJobs(jobs) => TenantShare { scheduled_jobs: Some(jobs), ..usual },
-        Change::Paused(on) => TenantShare { paused: Some(on), ..usual },
-        Change::Suspended(on) => TenantShare { suspended: Some(on), ..usual },
-        Change::Draining(on) => TenantShare { draining: Some(on), ..usual },
-        Change::Usual => TenantShare::usual(),
+        Change::Rate(interval, burst) => {
+            PartitionShare { interval_ms: Some(interval), burst: Some(burst), ..usual }
+        }
+        Change::BacklogJobs(jobs) => PartitionShare { backlog_jobs: Some(jobs), ..usual },
+        Change::BacklogBytes(bytes) => PartitionShare { backlog_bytes: Some(bytes), ..usual },
+        Change::ScheduledJobs(jobs) => PartitionShare { scheduled_jobs: Some(jobs), ..usual },
+        Change::Paused(on) => PartitionShare { paused: Some(on), ..usual },
+        Change::Suspended(on) => PartitionShare { suspended: Some(on), ..usual },
+        Change::Draining(on) => PartitionShare { draining: Some(on), ..usual },
+        Change::Usual => PartitionShare::usual(),
     }
 }

@@ -118,7 +118,7 @@ impl Run {
         for (job, &(id, charged)) in claim.jobs.iter().zip(&jobs) {
             let known = self.model.jobs.get(&id).ok_or("an unknown job")?;
             let tenant = known.spec.tenant;
-            same("tenant", &&*job.tenant, &TENANTS[tenant])?;
+            same("tenant", &&*job.partition, &TENANTS[tenant])?;
             bytes.insert(id, job.record.as_ref().map_or(0, Vec::len));
             same("bytes", &(bytes[&id] as u64), &known.bytes())?;
             turns.next(&self.model, tenant)?;

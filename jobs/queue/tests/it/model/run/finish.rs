@@ -39,7 +39,7 @@ impl Run {
         };
         FinishedJob {
             shard: 0,
-            tenant: TENANTS[self.model.tenant_of(ending.id)].into(),
+            partition: TENANTS[self.model.tenant_of(ending.id)].into(),
             id: ending.id.to_string().into(),
             fence: claim.fence,
             finish,

@@ -114,7 +114,7 @@ impl Run {
             let lane = LANES.iter().position(|lane| lane.name == status.lane).ok_or("an unknown lane")?;
             let number = self.before.lane_number(lane);
             let ready = number.map_or(0, |number| self.before.ready[number].len() as u64);
-            same("lane", &(status.ready_tenants, status.workers), &(ready, self.workers(lane)))?;
+            same("lane", &(status.ready_partitions, status.workers), &(ready, self.workers(lane)))?;
         }
         Ok(())
     }

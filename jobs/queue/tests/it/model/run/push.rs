@@ -53,7 +53,10 @@ fn compare(found: Result<PushOutcome, QueueError>, expected: &Enqueued, jobs: us
         Ok(found) => found,
         Err(QueueError::LimitReached(limits)) => {
             let read = |limit: &fair_queue::LimitReached| Refused {
-                tenant: TENANTS.iter().position(|name| *name == limit.tenant.as_str()).unwrap_or(usize::MAX),
+                tenant: TENANTS
+                    .iter()
+                    .position(|name| *name == limit.partition.as_str())
+                    .unwrap_or(usize::MAX),
                 limit: limit.limit.clone(),
                 current: limit.current,
                 maximum: limit.maximum,
