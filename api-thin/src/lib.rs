@@ -20,7 +20,7 @@ mod state;
 pub use config::{
     ApiConfig, ApiRules, ApiSettings, ConnectionLimits, ConnectionSettings, IdentityConfig, IdentitySettings,
     InvalidConfig, LimitSettings, RequestLimits, Resolution, ResolutionSettings, SecretSettings,
-    TenantSource,
+    StampKeySettings, TenantSource,
 };
 pub use connections::{Connections, listen};
 pub use routes::{ROUTES, Route};

@@ -7,7 +7,7 @@ mod identity;
 mod request_limits;
 mod resolution;
 
-pub use api::{ApiConfig, ApiRules, ApiSettings, InvalidConfig, SecretSettings};
+pub use api::{ApiConfig, ApiRules, ApiSettings, InvalidConfig, SecretSettings, StampKeySettings};
 pub use connection_limits::{ConnectionLimits, ConnectionSettings};
 pub use identity::{AccountRules, IdentityConfig, IdentitySettings, Switch};
 pub use request_limits::{LimitSettings, RequestLimits};
