@@ -22,7 +22,7 @@ mod state;
 pub use config::{
     ApiConfig, ApiRules, ApiSettings, ConnectionLimits, ConnectionSettings, Cors, CorsSettings,
     IdentityConfig, IdentitySettings, InvalidConfig, LimitSettings, RequestLimits, Resolution,
-    ResolutionSettings, SecretSettings, TenantSource,
+    ResolutionSettings, SecretSettings, StampKeySettings, TenantSource,
 };
 pub use connections::{Connections, listen};
 pub use dashboard::OneTimeLink;

@@ -13,8 +13,8 @@ pub use fair_queue::testing::{MemoryQueue, RedisServer, run_for_tests};
 pub use fair_queue::{
     CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Explanation, FetchRequest, Fetched, Finish,
     FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane, LaneStatus,
-    LimitReached, ListCursor, OnFailure, OpenGroup, PushOutcome, QueueConfig, QueueError, QueueStats,
-    RateTaken, RateWindow, Reason, Redriven, ReshardError, Resharded, RoomLeft, StopReport, PartitionShare,
+    LimitReached, ListCursor, OnFailure, OpenGroup, PartitionShare, PushOutcome, QueueConfig, QueueError,
+    QueueStats, RateTaken, RateWindow, Reason, Redriven, ReshardError, Resharded, RoomLeft, StopReport,
     UniqueConflict, Verdict, WaitsFor, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
 };
 use fair_queue::{KeptRecord, NewJob, OpenJob, PartitionId, Priority, RetryRule, Select, Wording};

@@ -8,8 +8,7 @@ use jobs::queue::{Kept, Redriven};
 use jobs::tenant::{Authenticated, KbId, TenantContext, TenantStatus};
 use jobs::types::{
     BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeprovisionTenant, ExtractEntities, FirstApiKey,
-    IngestDocument,
-    ProvisionTenant, ReindexKb,
+    IngestDocument, ProvisionTenant, ReindexKb,
 };
 use jobs::{DocumentId, Job, JobError, JobId};
 use sha2::{Digest as _, Sha256};

@@ -1,6 +1,7 @@
 //! The settings of the API together, and its secrets.
 
 use clap::Args;
+use jobs::envelope::StampKeys;
 use jobs::plan::Plans;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -132,14 +133,36 @@ impl ApiSettings {
     }
 }
 
+/// The keys that sign jobs, as a flag and an environment variable: the same for every command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StampKeySettings {
+    /// One or two keys that sign jobs, `kid:secret`, the newest first; API and workers need the same. See `tenantry
+    /// keygen`.
+    #[arg(long, env = StampKeys::SETTING, hide_env_values = true, value_name = "KEYS")]
+    stamp_keys: Option<String>,
+}
+
+impl StampKeySettings {
+    /// The keys, for a program that makes none itself.
+    ///
+    /// # Errors
+    /// When they are missing or cannot be read.
+    pub fn keys(&self) -> Result<StampKeys, InvalidConfig> {
+        let invalid = |problem| InvalidConfig::new(StampKeys::SETTING, problem);
+        let missing =
+            || invalid("not set: make a key with `tenantry keygen`, the same for the workers".to_owned());
+        let keys = given(self.stamp_keys.as_ref()).ok_or_else(missing)?;
+        StampKeys::parse(&keys).map_err(|error| invalid(error.to_string()))
+    }
+}
+
 /// Keys and secrets, as flags and environment variables. `tenantry dev` makes those that are not set and keeps
 /// them in its data directory.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SecretSettings {
-    /// One or two keys that sign jobs, `kid:secret`, the newest first; API and workers need the same. See `tenantry
-    /// keygen`.
-    #[arg(long, env = "TENANTRY_STAMP_KEYS", hide_env_values = true, value_name = "KEYS")]
-    stamp_keys: Option<String>,
+    /// Signs jobs.
+    #[command(flatten)]
+    pub stamp: StampKeySettings,
     /// First API keys are derived from it: at least 32 bytes.
     #[arg(long, env = ApiConfig::KEY_SECRET, hide_env_values = true, value_name = "SECRET")]
     key_secret: Option<String>,
@@ -155,7 +178,7 @@ impl SecretSettings {
     /// Signs jobs.
     #[must_use]
     pub fn stamp_keys(&self) -> Option<SecretString> {
-        given(self.stamp_keys.as_ref())
+        given(self.stamp.stamp_keys.as_ref())
     }
 
     /// [`ApiConfig::key_secret`]

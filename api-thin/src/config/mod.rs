@@ -8,7 +8,7 @@ mod identity;
 mod request_limits;
 mod resolution;
 
-pub use api::{ApiConfig, ApiRules, ApiSettings, InvalidConfig, SecretSettings};
+pub use api::{ApiConfig, ApiRules, ApiSettings, InvalidConfig, SecretSettings, StampKeySettings};
 pub use connection_limits::{ConnectionLimits, ConnectionSettings};
 pub use cors::{Cors, CorsSettings};
 pub use identity::{AccountRules, IdentityConfig, IdentitySettings, Switch};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use jobs::clock::{Clock as _, SharedClock, SystemClock};
-use jobs::envelope::{StampKeys, Stamper};
+use jobs::envelope::Stamper;
 use secrecy::SecretString;
 use stores::Holder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,7 +56,7 @@ impl ApiCommand {
 
     async fn open(self) -> anyhow::Result<ApiState> {
         let config = self.api()?;
-        let keys = self.stamp_keys()?;
+        let keys = self.secrets.stamp.keys()?;
         let stores = self.storage.stores(self.queue.url())?;
         let clock: SharedClock = Arc::new(SystemClock);
         let queue = connect(self.queue.config()).await?;
@@ -73,12 +73,6 @@ impl ApiCommand {
             config,
             sign_in_link: None,
         })?)
-    }
-
-    fn stamp_keys(&self) -> Result<StampKeys, InvalidConfig> {
-        let fix = "make a key with `tenantry keygen`, the same for the workers";
-        let keys = required(StampKeys::SETTING, self.secrets.stamp_keys(), fix)?;
-        StampKeys::parse(&keys).map_err(|error| InvalidConfig::new(StampKeys::SETTING, error.to_string()))
     }
 
     fn api(&self) -> Result<ApiConfig, InvalidConfig> {

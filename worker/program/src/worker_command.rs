@@ -1,12 +1,10 @@
 //! The command `tenantry worker`.
 
-use anyhow::Context;
+use api_thin::StampKeySettings;
 use api_thin::program::{PlanSettings, QueueSettings, StorageSettings, start_log};
 use clap::Args;
 use ingest::ExtractionSettings;
 use jobs::clock::{Clock as _, SystemClock};
-use jobs::envelope::StampKeys;
-use secrecy::SecretString;
 use stores::Holder;
 use tokio_util::sync::CancellationToken;
 use worker::Worker;
@@ -18,13 +16,12 @@ use crate::system::connect;
 
 /// Runs jobs, schedules and the outbox relay against the configured servers.
 #[derive(Debug, Args)]
+#[command(mut_arg("stamp_keys", |arg| arg.required(true)))]
 pub(crate) struct WorkerCommand {
     #[command(flatten)]
     queue: QueueSettings,
-    /// One or two keys that sign jobs, `kid:secret`, the newest first; the API needs the same. See `tenantry
-    /// keygen`.
-    #[arg(long, env = "TENANTRY_STAMP_KEYS", hide_env_values = true, value_name = "KEYS")]
-    stamp_keys: String,
+    #[command(flatten)]
+    stamp: StampKeySettings,
     #[command(flatten)]
     storage: StorageSettings,
     #[command(flatten)]
@@ -42,7 +39,7 @@ impl WorkerCommand {
         start_log("info");
         let holder = Holder { program: "tenantry worker", since: SystemClock.now() };
         let _lock = self.storage.take(&self.queue.url(), holder)?;
-        let keys = StampKeys::parse(&SecretString::from(self.stamp_keys)).context(StampKeys::SETTING)?;
+        let keys = self.stamp.keys()?;
         let stores = self.storage.stores(self.queue.url())?;
         let plans = self.plans.plans()?;
         let health = self.health.bind().await?;

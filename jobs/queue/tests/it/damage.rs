@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fair_queue::{
-    Claim, Finish, FinishedJob, JobFilter, Kept, NewJob, PartitionId, RateWindow, PartitionShare, Verdict,
+    Claim, Finish, FinishedJob, JobFilter, Kept, NewJob, PartitionId, PartitionShare, RateWindow, Verdict,
 };
 use redis::Value;
 use redis::aio::MultiplexedConnection;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fair_queue::{
-    Flow, JobState, LimitReached, NewJob, QueueError, RateTaken, RateWindow, PartitionShare, Verdict,
+    Flow, JobState, LimitReached, NewJob, PartitionShare, QueueError, RateTaken, RateWindow, Verdict,
 };
 
 use crate::support::{EnqueueOptions, Harness, Ping, Pong, lane_of, tenant};
