@@ -114,6 +114,11 @@ impl Session {
         tenant.ok_or_else(|| Failure::Usage("no tenant is named: give --tenant TENANT".to_owned()))
     }
 
+    /// Whether the credentials reach the whole installation.
+    pub(super) async fn is_operator(&self) -> Result<bool, Failure> {
+        Ok(self.api.get("/auth/me").await?["operator"] == true)
+    }
+
     /// The named tenant, else that of the session.
     pub(super) async fn tenant_or(&self, named: Option<String>) -> Result<String, Failure> {
         match named {

@@ -24,7 +24,7 @@ pub(super) struct JobFilter {
 }
 
 /// A moment, or how long ago it was.
-fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }

@@ -94,7 +94,7 @@ impl Flow {
         let (whose, path) = match (&self.queue, self.all_tenants) {
             (Some(queue), true) => {
                 // Of a member, the same path means the queue of their own tenant.
-                if session.api.get("/auth/me").await?["operator"] != true {
+                if !session.is_operator().await? {
                     return Err(Failure::Usage("--all-tenants is for operators: leave it out".to_owned()));
                 }
                 ("all tenants".to_owned(), format!("/queues/{}/{verb}", segment(queue)))

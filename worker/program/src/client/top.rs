@@ -69,7 +69,7 @@ impl Top {
         let session = self.connection.open()?;
         let only = match session.named_tenant() {
             Some(tenant) => Some(tenant.to_owned()),
-            None if session.api.get("/auth/me").await?["operator"] == true => None,
+            None if session.is_operator().await? => None,
             None => Some(session.tenant().await?),
         };
         let mut watch = Watch { session: &session, only, rows: BTreeMap::new(), after: String::new() };
