@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod bed;
+pub mod cli;
 pub mod holdings;
 pub mod program;
 pub mod services;

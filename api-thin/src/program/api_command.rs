@@ -54,6 +54,26 @@ impl ApiCommand {
         Ok(())
     }
 
+    /// Tries each setting and each server, and says how that went: for a person who asks what is wrong.
+    pub async fn check(&self) -> Vec<(&'static str, Result<(), String>)> {
+        fn said<T>(tried: Result<T, impl Into<anyhow::Error>>) -> Result<(), String> {
+            tried.map(drop).map_err(|error| jobs::error::sentence(error.into().as_ref()))
+        }
+        let mut checks = vec![("keys and secrets", said(self.stamp_keys()).and_then(|()| said(self.api())))];
+        checks.push(("Redis of the queue", said(connect(self.queue.config()).await)));
+        let holder = Holder { program: "tenantry doctor", since: SystemClock.now() };
+        let lock = self.storage.take(&self.queue.url(), holder);
+        let stores = lock.and_then(|lock| Ok((lock, self.storage.stores(self.queue.url())?)));
+        checks.push((
+            "stores",
+            match stores {
+                Ok((_lock, stores)) => said(stores::open(&stores, Arc::new(SystemClock)).await),
+                Err(error) => said::<()>(Err(error)),
+            },
+        ));
+        checks
+    }
+
     async fn open(self) -> anyhow::Result<ApiState> {
         let config = self.api()?;
         let keys = self.secrets.stamp.keys()?;

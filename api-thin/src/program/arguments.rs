@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, Parser};
+use clap::{Arg, Args, Command, Parser};
 
 use super::console::{flush, say};
 
@@ -30,6 +30,19 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
         }
         flush(Duration::from_secs(1));
         if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    })
+}
+
+/// Reads the settings of a command from the environment alone, as the command would without flags.
+///
+/// # Errors
+/// With the line that the command would end with.
+pub fn from_environment<A: Args>() -> Result<A, String> {
+    let command = A::augment_args(Command::new("settings"));
+    let parsed = without_empty(command.clone()).try_get_matches_from(["settings"]);
+    parsed.and_then(|matches| A::from_arg_matches(&matches)).map_err(|error| {
+        let said = explain(&command, &error, |name| std::env::var(name).ok());
+        said.unwrap_or_else(|| error.to_string())
     })
 }
 
@@ -126,6 +139,9 @@ pub const WORKER_VARIABLES: [&str; 6] = [
     "TENANTRY_STOP_S",
 ];
 
+/// The settings of the commands of `tenantry` that are clients of the API.
+pub const CLIENT_VARIABLES: [&str; 3] = ["TENANTRY_KEY", "TENANTRY_PROFILE", "TENANTRY_URL"];
+
 /// What the compose file and this project's own tests read.
 const OTHERS: [&str; 4] = [
     "TENANTRY_MODEL_FIRST_SEED",
@@ -139,13 +155,19 @@ static UNKNOWN: OnceLock<Vec<String>> = OnceLock::new();
 /// Remembers what in the environment is no setting of any program, `command` being this one.
 pub(super) fn note_unknown_variables(command: &Command) {
     let mut known: BTreeSet<String> = variables_of(command);
-    known.extend(WORKER_VARIABLES.into_iter().chain(OTHERS).map(str::to_owned));
+    known.extend(WORKER_VARIABLES.into_iter().chain(CLIENT_VARIABLES).chain(OTHERS).map(str::to_owned));
     let _ = UNKNOWN.set(warnings(std::env::vars_os().map(|(name, _)| name), &known));
+}
+
+/// What in the environment is no setting, with the nearest one that is: a line for each.
+#[must_use]
+pub fn unknown_variables() -> &'static [String] {
+    UNKNOWN.get().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Logs what [`note_unknown_variables`] found.
 pub(super) fn warn_of_unknown_variables() {
-    for warning in UNKNOWN.get().into_iter().flatten() {
+    for warning in unknown_variables() {
         tracing::warn!(target: SETTINGS_TARGET, "{warning}");
     }
 }

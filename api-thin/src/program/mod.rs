@@ -8,10 +8,10 @@ mod console;
 mod run;
 
 pub use api_command::ApiCommand;
-pub use arguments::{WORKER_VARIABLES, parse};
+pub use arguments::{CLIENT_VARIABLES, WORKER_VARIABLES, from_environment, parse, unknown_variables};
 pub use backend_settings::{
     FileSettings, PlanSettings, PostgresSettings, QueueSettings, RedisSettings, StorageSettings, connect,
     shard_count,
 };
 pub use console::{print, say, start_log};
-pub use run::{ListenSettings, bind, listen_address, run};
+pub use run::{Ending, ListenSettings, bind, listen_address, run, run_to};

@@ -17,8 +17,35 @@ const LAST_WORK: Duration = Duration::from_secs(10);
 /// How long a slow reader of standard error may take for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// What a program that failed says on standard error, and its exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// One line or several.
+    pub text: String,
+    /// Not 0.
+    pub code: u8,
+}
+
+impl Ending {
+    /// One line with everything that caused the error, and exit code 1.
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Self {
+        Self { text: format!("error: {}", jobs::error::sentence(error.as_ref())), code: FAILURE }
+    }
+}
+
+const FAILURE: u8 = 1;
+
 /// Runs a program on a runtime of its own. Its error becomes one line on standard error.
 pub fn run(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    run_to(program, Ending::of)
+}
+
+/// The same for a program with endings of its own.
+pub fn run_to(
+    program: impl Future<Output = anyhow::Result<()>>,
+    ending: impl FnOnce(&anyhow::Error) -> Ending,
+) -> ExitCode {
     let done = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
         let done = runtime.block_on(program);
         runtime.shutdown_timeout(LAST_WORK);
@@ -27,8 +54,9 @@ pub fn run(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format!("error: {}", jobs::error::sentence(error.as_ref())));
-            ExitCode::FAILURE
+            let Ending { text, code } = ending(&error);
+            say(text);
+            ExitCode::from(code)
         }
     };
     flush(LAST_LINES);

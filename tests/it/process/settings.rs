@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api_thin::program::WORKER_VARIABLES;
+use api_thin::program::{CLIENT_VARIABLES, WORKER_VARIABLES};
 use tests::program::output;
 
 /// `tenantry dev` keeps data in files.
@@ -52,6 +52,18 @@ fn a_setting_of_the_worker_is_known_to_the_api() {
     let api = help("api-thin", &[]);
     let own: Vec<_> = worker.difference(&api).filter(|name| name.starts_with("TENANTRY_")).collect();
     assert_eq!(own, WORKER_VARIABLES, "api_thin::program::WORKER_VARIABLES lists them");
+}
+
+#[test]
+fn a_setting_of_the_clients_is_known_to_all() {
+    for command in ["tenants", "jobs", "top", "doctor"] {
+        let names = help("tenantry", &[command]);
+        assert_eq!(
+            names,
+            CLIENT_VARIABLES.map(str::to_owned).into(),
+            "api_thin::program::CLIENT_VARIABLES lists them"
+        );
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The commands of the program, and the signals that end it.
 
 use api_thin::program::ApiCommand;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::client::ClientCommand;
 use crate::demo::Demo;
 use crate::dev::Dev;
 use crate::operate::{Keygen, Migrate, Shards};
@@ -14,7 +16,8 @@ use crate::worker_command::WorkerCommand;
 ///
 /// `dev` and `demo` need nothing but redis-server. In production `api` and `worker` run against the same servers, as
 /// many of each as you like, after `migrate` and with keys from `keygen`. Every setting is a flag and an environment
-/// variable; `tenantry COMMAND --help` lists them.
+/// variable; `tenantry COMMAND --help` lists them. From `profile` on, commands speak to a running API over HTTP, from
+/// any machine.
 #[derive(Debug, Parser)]
 #[command(
     name = "tenantry",
@@ -45,6 +48,13 @@ enum Command {
     Keygen(Keygen),
     /// Takes over users from a file.
     Users(Users),
+    /// Prints completions for a shell: `source <(tenantry completions bash)`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    #[command(flatten)]
+    Client(ClientCommand),
 }
 
 impl Cli {
@@ -62,8 +72,16 @@ impl Cli {
             Command::Shards(shards) => shards.run().await,
             Command::Keygen(keygen) => keygen.run(),
             Command::Users(users) => users.run().await,
+            Command::Completions { shell } => completions(shell),
+            Command::Client(client) => client.run().await,
         }
     }
+}
+
+fn completions(shell: Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tenantry", &mut script);
+    api_thin::program::print(String::from_utf8(script)?.trim_end())
 }
 
 /// Returns at the first Ctrl-C or `SIGTERM`.
@@ -80,8 +98,6 @@ pub(crate) async fn asked_to_stop() -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

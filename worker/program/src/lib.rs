@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod cli;
+pub mod client;
 pub mod demo;
 pub mod dev;
 pub mod dev_secrets;

@@ -1,0 +1,137 @@
+//! Changes to many things at once: counted first, done once, with a reason.
+
+use serde_json::json;
+use tests::bed::Bed;
+use tests::cli::Cli;
+
+use super::stub::Stub;
+use super::{dead_letter, member, operator, waiting_job};
+
+#[tokio::test]
+async fn jobs_are_cancelled_by_name_by_filter_and_all_at_once() {
+    let bed = Bed::embedded().await;
+    let (acme, twin) = bed.look_alikes().await;
+    let cli = member(&bed, &acme);
+    let others = waiting_job(&twin).await;
+    let first = waiting_job(&acme).await;
+    let named = cli.json(&["jobs", "cancel", &first, "--yes"]).await;
+    assert_eq!((&named[0]["job_id"], &named[0]["outcome"]), (&json!(first), &json!("cancelled")));
+    let second = waiting_job(&acme).await;
+    let ran =
+        cli.run(&["jobs", "cancel", "--type", "kb.reindex", "--created-before", "2h", "--yes"]).await.done();
+    assert_eq!(ran.out, "0 cancelled, 0 stopping\n", "it was made a moment ago");
+    let ran =
+        cli.run(&["jobs", "cancel", "--type", "kb.reindex", "--state", "available", "--yes"]).await.done();
+    assert_eq!(ran.out, "1 cancelled, 0 stopping\n");
+    assert_eq!(cli.json(&["jobs", "show", &second]).await["state"], "cancelled");
+    waiting_job(&acme).await;
+    let all = cli.json(&["jobs", "cancel", "--all", "--yes"]).await;
+    assert_eq!((&all["cancelled"], &all["stopping"]), (&json!(1), &json!(0)));
+    assert_eq!(cli.json(&["jobs", "list"]).await, json!([]));
+    assert_eq!(member(&bed, &twin).json(&["jobs", "show", &others]).await["state"], "available");
+}
+
+#[tokio::test]
+async fn dead_letters_start_again_or_are_thrown_away() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let cli = member(&bed, &acme);
+    let first = dead_letter(&acme, "a.html").await;
+    let second = dead_letter(&acme, "b.html").await;
+    let shown = cli.json(&["dead-letters", "show", &first]).await;
+    assert_eq!(shown["job"]["args"][0]["revision"], 1, "{shown}");
+    let _ = cli.run(&["queues", "pause", "--yes"]).await.done();
+    let ran = cli.run(&["dead-letters", "retry", &first]).await.done();
+    assert_eq!(ran.out, "started 1 job again\n");
+    assert_eq!(cli.json(&["jobs", "show", &first]).await["redriven"]["times"], 1);
+    let other = cli.run(&["dead-letters", "retry", "--reason-code", "other", "--yes"]).await.done();
+    assert!(other.out.starts_with("started 0 again"), "{other:?}");
+    let ran = cli.run(&["dead-letters", "purge", "--type", "document.ingest", "--yes"]).await.done();
+    assert_eq!(ran.out, "threw away 1\n");
+    cli.run(&["dead-letters", "show", &second]).await.refused(3, &["not_found"]);
+    assert_eq!(cli.json(&["dead-letters", "list", "--quarantine"]).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_queue_of_all_tenants_is_paused_by_the_operator() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let cli = operator(&bed);
+    let flow = cli.json(&["queues", "pause", "maintenance", "--all-tenants", "--yes"]).await;
+    assert_eq!((&flow["tenant"], &flow["flow"]), (&json!(null), &json!("paused")));
+    let answer = acme.http.post(&acme.kb("reindex"), &json!({})).await;
+    let job = answer.body["job_id"].as_str().unwrap();
+    let said = member(&bed, &acme).run(&["jobs", "explain", job]).await.done().out;
+    assert!(said.contains("`tenantry queues resume maintenance --all-tenants`"), "{said}");
+    let _ = cli.run(&["queues", "resume", "maintenance", "--all-tenants"]).await.done();
+    assert_eq!(member(&bed, &acme).run(&["jobs", "tail", job]).await.done().code, 0);
+}
+
+#[tokio::test]
+async fn the_reason_reaches_the_audit_log_in_any_letters() {
+    let api = Stub::start("200 OK", r#"{"applied":true,"flow":"open"}"#).await;
+    let cli = Cli::new(&api.url, "tk_acme_id_secret");
+    let reason = "falscher Ordner: \u{e4}\u{1f980}";
+    let _ = cli.run(&["queues", "resume", "documents", "--reason", reason]).await.done();
+    let request = api.requests().concat();
+    assert!(request.starts_with("post /api/v1/tenants/acme/queues/documents/resume "), "{request}");
+    assert!(request.contains("\r\naudit-reason: falscher%20ordner%3a%20%c3%a4%f0%9f%a6%80\r\n"), "{request}");
+    assert!(request.contains("\r\nauthorization: bearer tk_acme_id_secret\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn a_key_is_made_shown_once_rotated_and_revoked() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let cli = member(&bed, &acme);
+    let made =
+        cli.json(&["keys", "create", "importer", "--permission", "document:create,document:read"]).await;
+    let (id, secret) = (made["id"].as_str().unwrap(), made["api_key"].as_str().unwrap());
+    assert_eq!(made["permissions"], json!(["document:create", "document:read"]));
+    let with = |key: &str| Cli::new(&bed.url(), key);
+    let _ = with(secret).run(&["documents", "list"]).await.done();
+    assert!(!cli.run(&["keys", "show", id]).await.done().out.contains(secret));
+    let rotated = cli.json(&["keys", "rotate", id, "--yes"]).await;
+    let next = rotated["api_key"].as_str().unwrap();
+    with(secret).run(&["documents", "list"]).await.refused(4, &["credentials_invalid"]);
+    let _ = with(next).run(&["documents", "list"]).await.done();
+    let _ = cli.run(&["keys", "revoke", id, "--yes"]).await.done();
+    with(next).run(&["documents", "list"]).await.refused(4, &["credentials_invalid"]);
+}
+
+#[tokio::test]
+async fn a_schedule_is_put_and_deleted() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let cli = member(&bed, &acme);
+    let put = cli
+        .json(&["schedules", "put", "nightly", "--cron", "0 3 * * *", "--time-zone", "Europe/Berlin"])
+        .await;
+    assert_eq!((&put["type"], &put["time_zone"]), (&json!("kb.reindex"), &json!("Europe/Berlin")));
+    let mistyped = ["schedules", "put", "nightly", "--cron", "0 3 * *"];
+    cli.run(&mistyped).await.refused(4, &["invalid_cron"]);
+    let _ = cli.run(&["schedules", "delete", "nightly", "--yes"]).await.done();
+    assert_eq!(cli.json(&["schedules", "list"]).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_tenant_is_made_changed_suspended_and_deleted() {
+    let bed = Bed::embedded().await;
+    let cli = operator(&bed);
+    let made = cli.json(&["tenants", "create", "birch", "--name", "Birch Ltd", "--plan", "free"]).await;
+    let key = made["api_key"].as_str().unwrap().to_owned();
+    let birch = Cli::new(&bed.url(), &key);
+    let _ = birch.run(&["jobs", "tail"]).await.done();
+    let set = cli
+        .json(&["tenants", "set", "birch", "--limit", "cap=8", "--limit", "type_caps.graph.build=2"])
+        .await;
+    assert_eq!(set["beyond_plan"], json!({ "cap": 8, "type_caps": { "graph.build": 2 } }));
+    let set = cli.json(&["tenants", "set", "birch", "--limit", "cap=plan", "--name", "Birch"]).await;
+    assert_eq!((&set["beyond_plan"]["cap"], &set["name"]), (&json!(null), &json!("Birch")));
+    assert_eq!(cli.run(&["tenants", "suspend", "birch", "--yes"]).await.done().out, "birch is suspended\n");
+    birch.run(&["documents", "list"]).await.refused(4, &["tenant_suspended"]);
+    assert_eq!(cli.run(&["tenants", "resume", "birch"]).await.done().out, "birch is active\n");
+    let gone = cli.run(&["tenants", "delete", "birch", "--yes"]).await.done();
+    assert_eq!(gone.out, "birch is deprovisioning\n");
+    cli.run(&["tenants", "set", "birch"]).await.refused(2, &["say what to change"]);
+}

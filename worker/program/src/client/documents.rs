@@ -1,0 +1,145 @@
+//! `tenantry documents`: the documents of a knowledge base, and uploading more.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::Run;
+use super::api::segment;
+use super::change::{Change, count};
+use super::connection::Session;
+use super::explain::explain;
+use super::failure::Failure;
+use super::jobs;
+use super::output::{As, Column, plain, text};
+use super::tail::document_id;
+use super::upload::Upload;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists the documents, by id.
+    #[command(after_help = "Examples:
+  tenantry documents list
+  tenantry documents list --status failed --output json")]
+    List {
+        /// Only those that are pending, processing, processed or failed.
+        #[arg(long)]
+        status: Option<String>,
+        /// At most so many.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Shows a document.
+    #[command(after_help = "Examples:
+  tenantry documents show notes.md")]
+    Show {
+        /// Its name or id.
+        document: String,
+    },
+    /// Says what keeps a document from being in the graph, and what would help.
+    #[command(after_help = "Examples:
+  tenantry documents explain notes.md")]
+    Explain {
+        /// Its name or id.
+        document: String,
+    },
+    /// Removes documents from every store.
+    #[command(after_help = "Examples:
+  tenantry documents delete notes.md --reason 'replaced' --yes")]
+    Delete(Delete),
+    /// Uploads a folder, or a file, and waits until everything is in the graph or has failed.
+    #[command(after_help = "Examples:
+  tenantry documents upload FOLDER
+  tenantry documents upload FOLDER --prefix handbook/ --no-wait
+
+Exit code 1: some files failed; the report says which and why.")]
+    Upload(Upload),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// Their names or ids.
+    #[arg(required = true, value_name = "DOCUMENT")]
+    documents: Vec<String>,
+    #[command(flatten)]
+    change: Change,
+}
+
+const COLUMNS: [Column; 8] = [
+    Column("NAME", "/name", As::Text),
+    Column("STATUS", "/status", As::Text),
+    Column("SIZE", "/size_bytes", As::Bytes),
+    Column("CHUNKS", "/counts/chunks", As::Number),
+    Column("ENTITIES", "/counts/entities", As::Number),
+    Column("AGE", "/updated_at", As::Age),
+    Column("ERROR", "/error/code", As::Text),
+    Column("REASON", "/error/detail", As::Text),
+];
+const DELETED: [Column; 2] =
+    [Column("DOCUMENT", "/document_id", As::Text), Column("JOB", "/job_id", As::Text)];
+
+impl Run for Command {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        match self {
+            Self::List { status, limit } => {
+                let path = session.kb_path("documents").await?;
+                let query = [("status", status.as_deref().unwrap_or_default())];
+                session.output.list(&COLUMNS, &session.api.all(&path, &query, "documents", limit).await?)
+            }
+            Self::Show { document } => session.output.show(&shown(session, &document).await?),
+            Self::Explain { document } => why(session, &document).await,
+            Self::Delete(delete) => delete.run(session).await,
+            Self::Upload(upload) => upload.run(session).await,
+        }
+    }
+}
+
+async fn path_of(session: &Session, document: &str) -> Result<String, Failure> {
+    session.kb_path(&format!("documents/{}", segment(&document_id(document)))).await
+}
+
+async fn shown(session: &Session, document: &str) -> Result<Value, Failure> {
+    session.api.get(&path_of(session, document).await?).await
+}
+
+/// Explains the job that the document waits for, or says how it ended.
+async fn why(session: &Session, document: &str) -> Result<(), Failure> {
+    let found = shown(session, document).await?;
+    let status = text(&found["status"]);
+    let sentence = match status.as_str() {
+        "processed" => format!("{document} is in the graph"),
+        "failed" => format!(
+            "{document} failed: {} ({})",
+            text(&found["error"]["detail"]),
+            text(&found["error"]["code"])
+        ),
+        _ => {
+            let tenant = session.tenant().await?;
+            let job = jobs::shown(session, &text(&found["job_id"])).await?;
+            if job["state"] != "completed" {
+                return explain(session, &tenant, &job);
+            }
+            format!(
+                "{document} is {status}: its text was read, and jobs of the knowledge base extract its entities and \
+                 build the graph. `tenantry jobs list --type entities.extract,graph.build --kb {}` lists them; \
+                 `tenantry jobs explain` says why one waits",
+                session.kb()
+            )
+        }
+    };
+    session.output.report(&found, &plain(&sentence))
+}
+
+impl Delete {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let Self { documents, change } = self;
+        let (tenant, kb) = (session.tenant().await?, session.kb());
+        let number = count(documents.len(), "document", "documents");
+        change.confirm(&format!("Delete {number} of the knowledge base {kb} of {tenant}"))?;
+        let mut done = Vec::with_capacity(documents.len());
+        for document in &documents {
+            done.push(change.send(session, Method::DELETE, &path_of(session, document).await?, None).await?);
+        }
+        session.output.list(&DELETED, &done)
+    }
+}

@@ -1,0 +1,114 @@
+//! Which jobs a command is about: flags that become a query, a body, or a check of what was listed.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
+use jobs::clock::{Clock as _, SystemClock};
+use serde_json::{Value, json};
+
+/// Flags that choose jobs. Each may have several values, separated by commas; a job matches one of each.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which jobs")]
+pub(super) struct JobFilter {
+    /// Only of these types, such as `document.ingest`.
+    #[arg(long = "type", value_name = "TYPES", value_delimiter = ',')]
+    kinds: Vec<String>,
+    /// Only in these queues.
+    #[arg(long = "queue", value_name = "QUEUES", value_delimiter = ',')]
+    queues: Vec<String>,
+    /// Only those made before: `2027-01-15T08:00:00Z`, or an age such as 90s, 15m, 2h, 7d.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    created_before: Option<DateTime<Utc>>,
+    /// Only those made at this moment or later.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    created_after: Option<DateTime<Utc>>,
+}
+
+/// A moment, or how long ago it was.
+pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => 0,
+    };
+    let ago = number.parse::<i64>().ok().filter(|number| seconds > 0 && (0..=100_000_000).contains(number));
+    let at =
+        ago.and_then(|number| SystemClock.now().checked_sub_signed(TimeDelta::seconds(number * seconds)));
+    at.ok_or_else(|| "expected a moment such as 2027-01-15T08:00:00Z, or an age such as 15m".to_owned())
+}
+
+impl JobFilter {
+    /// Whether it matches every job.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { kinds, queues, created_before, created_after } = self;
+        kinds.is_empty() && queues.is_empty() && created_before.is_none() && created_after.is_none()
+    }
+
+    /// As a list of jobs takes it; what that leaves out is checked by [`JobFilter::matches`].
+    pub(super) fn query(&self) -> [(&'static str, String); 2] {
+        [("type", self.kinds.join(",")), ("queue", self.queues.join(","))]
+    }
+
+    /// As a bulk action takes it.
+    pub(super) fn body(&self, kb: Option<&str>) -> Value {
+        let Self { kinds, queues, created_before, created_after } = self;
+        let mut body = json!({ "types": kinds, "queues": queues });
+        for (name, at) in [("created_before", created_before), ("created_after", created_after)] {
+            if let Some(at) = at {
+                body[name] = json!(at);
+            }
+        }
+        if let Some(kb) = kb {
+            body["kb_id"] = json!(kb);
+        }
+        body
+    }
+
+    /// Whether a listed job matches.
+    pub(super) fn matches(&self, job: &Value) -> bool {
+        let is_one = |names: &[String], field: &str| {
+            names.is_empty() || job[field].as_str().is_some_and(|of| names.iter().any(|name| name == of))
+        };
+        let made = job["created_at"].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok());
+        is_one(&self.kinds, "type")
+            && is_one(&self.queues, "queue")
+            && self.created_before.is_none_or(|limit| made.is_some_and(|at| at < limit))
+            && self.created_after.is_none_or(|limit| made.is_some_and(|at| at >= limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_and_ages_are_read() {
+        assert_eq!(moment("2027-01-15T08:00:00Z").unwrap().to_rfc3339(), "2027-01-15T08:00:00+00:00");
+        let ago = SystemClock.now() - moment("2h").unwrap();
+        assert!((7200..7300).contains(&ago.num_seconds()), "{ago}");
+        for text in ["", "h", "2w", "-1h", "2é", "yesterday", "99999999999d"] {
+            assert!(moment(text).unwrap_err().contains("such as 15m"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_the_same_in_a_body_and_on_a_list() {
+        let before = moment("2027-01-15T08:00:00Z").ok();
+        let filter = JobFilter { kinds: vec!["a".into()], created_before: before, ..JobFilter::default() };
+        let body = filter.body(Some("papers"));
+        assert_eq!(
+            body,
+            json!({ "types": ["a"], "queues": [], "created_before": "2027-01-15T08:00:00Z", "kb_id": "papers" })
+        );
+        let job = |kind: &str, at: &str| json!({ "type": kind, "created_at": at });
+        assert!(filter.matches(&job("a", "2027-01-15T07:59:59Z")));
+        assert!(!filter.matches(&job("b", "2027-01-15T07:59:59Z")));
+        assert!(!filter.matches(&job("a", "2027-01-15T08:00:00Z")));
+        assert!(JobFilter::default().matches(&json!({})) && JobFilter::default().is_empty());
+    }
+}

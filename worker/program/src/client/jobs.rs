@@ -1,0 +1,192 @@
+//! `tenantry jobs`: what a tenant has in the queue.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Run;
+use super::api::segment;
+use super::change::{Change, count};
+use super::connection::{Session, tenant_path};
+use super::explain::explain;
+use super::failure::Failure;
+use super::job_filter::JobFilter;
+use super::output::{As, Column};
+use super::tail::Tail;
+
+/// Jobs are not counted beyond this before a question.
+const COUNTED: usize = 10_000;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists the jobs that will still run, of one knowledge base with --kb.
+    #[command(after_help = "Examples:
+  tenantry jobs list --state available,retryable --type document.ingest
+  tenantry jobs list --created-before 2h --output json")]
+    List(List),
+    /// Shows a job.
+    #[command(after_help = "Examples:
+  tenantry jobs show JOB")]
+    Show {
+        /// Its id.
+        job: String,
+    },
+    /// Says why a job waits, and what would help.
+    #[command(after_help = "Examples:
+  tenantry jobs explain JOB")]
+    Explain {
+        /// Its id.
+        job: String,
+    },
+    /// Cancels jobs: those named, those that match flags, or all.
+    #[command(after_help = "Examples:
+  tenantry jobs cancel JOB --yes
+  tenantry jobs cancel --type kb.reindex --reason 'wrong folder' --yes
+  tenantry jobs cancel --all --yes")]
+    Cancel(Cancel),
+    /// Follows a job, documents or everything of the tenant to its end.
+    #[command(after_help = "Examples:
+  tenantry jobs tail
+  tenantry jobs tail --document notes.md")]
+    Tail(Tail),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    filter: JobFilter,
+    /// Only in these states: scheduled, available, active, retryable, parked.
+    #[arg(long = "state", value_name = "STATES", value_delimiter = ',')]
+    states: Vec<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// Their ids.
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+    /// Every job of the tenant.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    filter: JobFilter,
+    /// Only in these states: scheduled, available, active, retryable, parked.
+    #[arg(long = "state", value_name = "STATES", value_delimiter = ',')]
+    states: Vec<String>,
+    #[command(flatten)]
+    change: Change,
+}
+
+const COLUMNS: [Column; 7] = [
+    Column("ID", "/id", As::Text),
+    Column("TYPE", "/type", As::Text),
+    Column("QUEUE", "/queue", As::Text),
+    Column("STATE", "/state", As::Text),
+    Column("ATTEMPT", "/attempt", As::Number),
+    Column("KB", "/kb_id", As::Text),
+    Column("AGE", "/created_at", As::Age),
+];
+
+impl Run for Command {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        match self {
+            Self::List(List { filter, states, limit }) => {
+                let found = listed(session, &filter, &states, limit).await?;
+                session.output.list(&COLUMNS, &found)
+            }
+            Self::Show { job } => session.output.show(&shown(session, &job).await?),
+            Self::Explain { job } => {
+                let tenant = session.tenant().await?;
+                explain(session, &tenant, &shown(session, &job).await?)
+            }
+            Self::Cancel(cancel) => cancel.run(session).await,
+            Self::Tail(tail) => tail.run(session).await,
+        }
+    }
+}
+
+/// A job as the API shows it.
+pub(super) async fn shown(session: &Session, job: &str) -> Result<Value, Failure> {
+    session.api.get(&session.tenant_path(&format!("jobs/{}", segment(job))).await?).await
+}
+
+/// The open jobs of the tenant that match.
+async fn listed(
+    session: &Session,
+    filter: &JobFilter,
+    states: &[String],
+    limit: Option<usize>,
+) -> Result<Vec<Value>, Failure> {
+    let [kinds, queues] = filter.query();
+    let (states, kb) = (states.join(","), session.given_kb.clone().unwrap_or_default());
+    let query = [("state", &*states), (kinds.0, &*kinds.1), (queues.0, &*queues.1), ("kb_id", &*kb)];
+    let path = session.tenant_path("jobs").await?;
+    let found = session.api.all(&path, &query, "jobs", limit).await?;
+    Ok(found.into_iter().filter(|job| filter.matches(job)).collect())
+}
+
+impl Cancel {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let tenant = session.tenant().await?;
+        let is_filter = !self.filter.is_empty() || !self.states.is_empty() || session.given_kb.is_some();
+        match (self.jobs.as_slice(), self.all, is_filter) {
+            ([_, ..], false, false) => self.named(session, &tenant).await,
+            ([], true, false) => self.everything(session, &tenant).await,
+            ([], false, true) => self.matching(session, &tenant).await,
+            _ => {
+                Err(Failure::Usage("say which jobs: their ids, or flags such as --type, or --all".to_owned()))
+            }
+        }
+    }
+
+    async fn named(&self, session: &Session, tenant: &str) -> Result<(), Failure> {
+        self.change.confirm(&format!("Cancel {} of {tenant}", count(self.jobs.len(), "job", "jobs")))?;
+        let mut outcomes = Vec::new();
+        for job in &self.jobs {
+            let path = tenant_path(tenant, &format!("jobs/{}", segment(job)));
+            outcomes.push(self.change.send(session, Method::DELETE, &path, None).await?);
+        }
+        session
+            .output
+            .list(&[Column("ID", "/job_id", As::Text), Column("OUTCOME", "/outcome", As::Text)], &outcomes)
+    }
+
+    async fn everything(&self, session: &Session, tenant: &str) -> Result<(), Failure> {
+        let counts = session.api.get(&tenant_path(tenant, "jobs?limit=1")).await?;
+        let number = |state: &str| counts["counts"][state].as_u64().unwrap_or_default();
+        let waiting: u64 = ["available", "scheduled", "retryable", "parked"].map(number).iter().sum();
+        let running = number("active");
+        self.change.confirm(&format!("Cancel every job of {tenant}: {waiting} wait and {running} run"))?;
+        let done =
+            self.change.send(session, Method::POST, &tenant_path(tenant, "jobs/cancel-all"), None).await?;
+        finished(session, &done)
+    }
+
+    async fn matching(&self, session: &Session, tenant: &str) -> Result<(), Failure> {
+        let found = listed(session, &self.filter, &self.states, Some(COUNTED)).await?.len();
+        let more = if found == COUNTED { " or more" } else { "" };
+        self.change.confirm(&format!("Cancel {}{more} of {tenant}", count(found, "job", "jobs")))?;
+        let mut body = self.filter.body(session.given_kb.as_deref());
+        body["states"] = json!(self.states);
+        let (mut cancelled, mut stopping) = (0, 0);
+        loop {
+            let path = tenant_path(tenant, "jobs/cancel");
+            let done = self.change.send(session, Method::POST, &path, Some(&body)).await?;
+            let now = done["cancelled"].as_u64().unwrap_or_default();
+            cancelled += now;
+            stopping = done["stopping"].as_u64().unwrap_or_default().max(stopping);
+            // Those that are stopping match until they have stopped.
+            if done["more"] != true || now == 0 {
+                return finished(session, &json!({ "cancelled": cancelled, "stopping": stopping }));
+            }
+        }
+    }
+}
+
+fn finished(session: &Session, done: &Value) -> Result<(), Failure> {
+    let (cancelled, stopping) = (&done["cancelled"], &done["stopping"]);
+    session.output.done(done, &format!("{cancelled} cancelled, {stopping} stopping"))
+}

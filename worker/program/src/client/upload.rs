@@ -1,0 +1,169 @@
+//! Uploading a folder: every file is a document of its own, and the command ends when all are in the graph or failed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use futures::{StreamExt as _, stream};
+use reqwest::Method;
+use reqwest::multipart::{Form, Part};
+use serde_json::Value;
+use walkdir::{DirEntry, WalkDir};
+
+use super::connection::Session;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::tail::{Ended, Following, IN_THE_GRAPH, polls, report};
+
+/// Files that are sent at once.
+const AT_ONCE: usize = 4;
+/// How long one file may be refused for reasons that pass, such as a full queue, before it counts as failed.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long there may be no answer before the command ends.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// Uploads files and follows them into the graph.
+#[derive(Debug, Args)]
+pub(crate) struct Upload {
+    /// A folder, or one file. Hidden files are left out; a file's path below the folder is its document's name.
+    folder: PathBuf,
+    /// Put in front of each name, such as `handbook/`.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    prefix: String,
+    /// End when everything is uploaded.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// A file to upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct File {
+    /// With forward slashes.
+    pub(super) name: String,
+    path: PathBuf,
+}
+
+/// Every file below a folder, by name.
+pub(super) fn files_below(folder: &Path) -> Result<Vec<File>, Failure> {
+    let unusable =
+        |reason: String| Failure::Usage(format!("FOLDER: {} cannot be read: {reason}", folder.display()));
+    let is_hidden =
+        |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
+    let mut files = Vec::new();
+    let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
+    for entry in entries.filter_entry(|entry| !is_hidden(entry)) {
+        let entry = entry.map_err(|error| unusable(jobs::error::root(&error)))?;
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let below = entry.path().strip_prefix(folder).ok().filter(|below| below.iter().next().is_some());
+        let below = below.unwrap_or(Path::new(entry.file_name()));
+        let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
+        files.push(File { name: parts.join("/"), path: entry.path().to_owned() });
+    }
+    if files.is_empty() { Err(unusable("it has no files".to_owned())) } else { Ok(files) }
+}
+
+impl Upload {
+    pub(super) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let path = session.kb_path("documents").await?;
+        let files = files_below(&self.folder)?;
+        if !self.no_wait {
+            // What cannot be followed is not begun: the URL, the key and the knowledge base are right.
+            session.api.get(&format!("{path}?limit=1")).await?;
+        }
+        let (total, mut uploaded, mut ended) = (files.len(), 0, Vec::new());
+        let prefix = &self.prefix;
+        let named = files.into_iter().map(|file| File { name: format!("{prefix}{}", file.name), ..file });
+        let (session_path, mut following) = (path.as_str(), Following::of(session).await?);
+        let sends = stream::iter(named).map(|file| async move {
+            let sent = send(session, session_path, &file).await;
+            (file.name, sent)
+        });
+        let mut sends = std::pin::pin!(sends.buffer_unordered(AT_ONCE));
+        let mut progress = Progress::start(&self.folder.display().to_string());
+        let mut polls = polls();
+        while uploaded < total || !following.is_empty() {
+            tokio::select! {
+                Some((name, sent)) = sends.next() => {
+                    uploaded += 1;
+                    match sent.and_then(|answer| accepted(&answer)) {
+                        Ok(id) if !self.no_wait => following.add(&id, &name),
+                        Ok(_) => ended.push(Ended { name, error: None }),
+                        Err(failure) => ended.push(Ended { name, error: Some(left_out(failure)?) }),
+                    }
+                }
+                _ = polls.tick(), if !following.is_empty() => ended.extend(following.poll(&session.api).await?),
+            }
+            let failed = ended.iter().filter(|ended: &&Ended| ended.error.is_some()).count();
+            let on_their_way = following.len();
+            let message = format!("{uploaded} uploaded, {on_their_way} on their way, {failed} failed");
+            progress.show(ended.len(), total, &message);
+        }
+        progress.finish();
+        ended.sort_by(|one, other| one.name.cmp(&other.name));
+        report(session, &ended, if self.no_wait { "uploaded" } else { IN_THE_GRAPH })
+    }
+}
+
+/// Why one file is not uploaded. What would keep out every other file too ends the command.
+fn left_out(failure: Failure) -> Result<(String, String), Failure> {
+    match failure {
+        Failure::Refused(problem) if !matches!(problem.status, 401 | 403 | 404) => {
+            Ok((problem.code, problem.detail))
+        }
+        Failure::Failed(reason) => Ok(("unreadable".to_owned(), reason)),
+        other => Err(other),
+    }
+}
+
+/// The id of the document that an upload was accepted as.
+fn accepted(answer: &Value) -> Result<String, Failure> {
+    let id = answer["documents"][0]["document_id"].as_str().map(str::to_owned);
+    id.ok_or_else(|| Failure::Failed("the answer to the upload names no document".to_owned()))
+}
+
+/// Sends one file until it is accepted, or refused for good. The key makes sure that it is accepted once.
+async fn send(session: &Session, path: &str, file: &File) -> Result<Value, Failure> {
+    let bytes =
+        tokio::fs::read(&file.path).await.map_err(|error| Failure::Failed(jobs::error::plain_io(&error)))?;
+    let key = format!("upload-{:032x}", rand::random::<u128>());
+    let mut waited = Duration::ZERO;
+    loop {
+        let form = Form::new().part("file", Part::bytes(bytes.clone()).file_name(file.name.clone()));
+        let request = session.api.request(Method::POST, path).header("idempotency-key", &key).multipart(form);
+        let failure = match session.api.json(request).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        let patience = if matches!(failure, Failure::Unreachable { .. }) { AWAY } else { PATIENCE };
+        let Some(seconds) = failure.passes_in_s().filter(|_| waited < patience) else { return Err(failure) };
+        let pause = Duration::from_secs(seconds.max(1));
+        tokio::time::sleep(pause).await;
+        waited += pause;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn files_are_named_by_their_path_below_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("sub/.git")).unwrap();
+        for name in ["b.md", "sub/a.html", "sub/.git/config.txt", ".hidden.md"] {
+            fs::write(folder.path().join(name), "text").unwrap();
+        }
+        let names =
+            |path: &Path| files_below(path).unwrap().into_iter().map(|file| file.name).collect::<Vec<_>>();
+        assert_eq!(names(folder.path()), ["b.md", "sub/a.html"]);
+        assert_eq!(names(&folder.path().join("sub/a.html")), ["a.html"]);
+        let empty = tempfile::tempdir().unwrap();
+        assert!(files_below(empty.path()).unwrap_err().to_string().contains("no files"));
+        let nowhere = files_below(&empty.path().join("nowhere")).unwrap_err().to_string();
+        assert!(nowhere.contains("no such file"), "{nowhere}");
+    }
+}
