@@ -59,7 +59,8 @@ impl ApiCommand {
         fn said<T>(tried: Result<T, impl Into<anyhow::Error>>) -> Result<(), String> {
             tried.map(drop).map_err(|error| jobs::error::sentence(error.into().as_ref()))
         }
-        let mut checks = vec![("keys and secrets", said(self.stamp_keys()).and_then(|()| said(self.api())))];
+        let mut checks =
+            vec![("keys and secrets", said(self.secrets.stamp.keys()).and_then(|()| said(self.api())))];
         checks.push(("Redis of the queue", said(connect(self.queue.config()).await)));
         let holder = Holder { program: "tenantry doctor", since: SystemClock.now() };
         let lock = self.storage.take(&self.queue.url(), holder);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use stores::model::{Acceptance, DocumentSelection, DocumentStatus};
 
 use super::parameters::{Nothing, invalid_field};
-use crate::accept::{Fingerprint, IdempotencyKey, Submission, ensure_room};
+use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room};
 use crate::answer::{Answer, job_location};
 use crate::problem::Problem;
 use crate::request::{DeleteDocuments, Json, KbCaller, OptionalJson};
@@ -101,14 +101,20 @@ async fn accept_deletion(
     key: &IdempotencyKey,
     selection: &DocumentSelection,
 ) -> Result<Answer<DeletionJob>, Problem> {
-    let submission = Submission { app, stores: &who.stores, key, fingerprint: fingerprint(who, selection) };
+    let submission = Submission {
+        app,
+        stores: &who.stores,
+        key,
+        fingerprint: fingerprint(who, selection),
+        names: Names::default(),
+    };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
     let now = app.clock().now();
     let job_id = JobId::generate(now);
     let job = who.stamp(app, job_id, &types::DeleteDocuments { list: job_id })?;
-    ensure_room(app, std::slice::from_ref(&job)).await?;
+    ensure_room(app, who.known_room(), std::slice::from_ref(&job)).await?;
     let catalog = who.stores.catalog();
     // Before the job is accepted, which may then run at any moment. A list that no job knows changes nothing.
     let documents = catalog.deletion_list_put(&who.kb.id, job_id, selection, now).await?;

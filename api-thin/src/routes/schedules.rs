@@ -15,7 +15,7 @@ use stores::model::{Acceptance, NewSchedule, Schedule};
 
 use super::kbs::KbJob;
 use super::parameters::{Paging, invalid_field};
-use crate::accept::{Fingerprint, IdempotencyKey, Submission, ensure_room, retries_exhausted};
+use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room, retries_exhausted};
 use crate::answer::{Answer, job_location};
 use crate::problem::{Code, Problem};
 use crate::request::{Json, KbCaller, ManageJobs, Query, ReadDocuments, RequiredPermission};
@@ -143,7 +143,8 @@ pub(super) async fn run(
     Path(named): Path<Named>,
 ) -> Result<Answer<KbJob>, Problem> {
     let fingerprint = Fingerprint::of("schedule.run", [who.kb.id.as_str(), named.schedule.as_str()]);
-    let submission = Submission { app: &app, stores: &who.stores, key: &key, fingerprint };
+    let submission =
+        Submission { app: &app, stores: &who.stores, key: &key, fingerprint, names: Names::default() };
     if let Some(answer) = submission.earlier().await? {
         return Ok(answer);
     }
@@ -152,7 +153,7 @@ pub(super) async fn run(
     let now = app.clock().now();
     let job_id = JobId::generate(now);
     let job = who.stamp_for_schedule(&app, &schedule.name, job_id, &ReindexKb::default())?;
-    ensure_room(&app, std::slice::from_ref(&job)).await?;
+    ensure_room(&app, who.known_room(), std::slice::from_ref(&job)).await?;
     let location = job_location(who.tenant(), job_id);
     let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
     let limits = who.limits(&app).await?;

@@ -107,8 +107,14 @@ impl RoomLeft {
 
     fn check_wanted(&self, wanted: &Wanted) -> Result<(), QueueError> {
         let reached = |limit: &str, (current, maximum): (u64, u64), retry_after: Duration| {
-            let (tenant, limit) = (self.partition.clone(), limit.to_owned());
-            Err(QueueError::LimitReached(vec![LimitReached { tenant, limit, current, maximum, retry_after }]))
+            let (partition, limit) = (self.partition.clone(), limit.to_owned());
+            Err(QueueError::LimitReached(vec![LimitReached {
+                partition,
+                limit,
+                current,
+                maximum,
+                retry_after,
+            }]))
         };
         if let Some(draining) = &self.draining {
             return reached(draining, (0, 0), self.retry_after);

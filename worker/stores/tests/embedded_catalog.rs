@@ -275,7 +275,7 @@ async fn what_was_written_before_is_read_now() {
 #[tokio::test]
 async fn an_audit_log_keeps_the_newest_and_its_rows_never_change() {
     let directory = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start(directory.path());
+    let redis = RedisServer::in_directory(directory.path()).unwrap();
     let (opened, file) = open(directory.path(), &redis).await;
     let stores = opened.stores.scoped(&TenantContext::for_tests("acme"));
     let (catalog, now) = (stores.catalog(), SystemClock.now());

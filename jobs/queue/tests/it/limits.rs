@@ -155,8 +155,8 @@ async fn a_window_with_too_many_entries_starts_again() {
 async fn room_is_read_with_the_window_and_compared_later() {
     let h = Harness::new().await;
     let acme = tenant("acme");
-    let share = TenantShare { backlog_jobs: Some(2), ..TenantShare::default() };
-    h.queue.tenant_set(&acme, share).await.unwrap();
+    let share = PartitionShare { backlog_jobs: Some(2), ..PartitionShare::default() };
+    h.queue.partition_set(&acme, share).await.unwrap();
     let window = RateWindow { limit: 1, window_s: 60, now_s: 1_800_000_000 };
     let admit = async || h.queue.admit(&acme, window, 1, Some("test")).await.unwrap();
     let pings = |count: usize| (0..count).map(|_| h.ping("acme")).collect::<Vec<_>>();
@@ -170,7 +170,10 @@ async fn room_is_read_with_the_window_and_compared_later() {
     assert!(room.check(&[h.ping("globex")]).is_none(), "it says nothing about another partition");
     assert!(room.check::<NewJob>(&[]).is_none());
 
-    h.queue.tenant_set(&acme, TenantShare { draining: Some(true), ..TenantShare::default() }).await.unwrap();
+    h.queue
+        .partition_set(&acme, PartitionShare { draining: Some(true), ..PartitionShare::default() })
+        .await
+        .unwrap();
     let (taken, room) = admit().await;
     assert!(!taken.taken, "room is told to who is not admitted as well");
     let Some(Err(QueueError::LimitReached(limits))) = room.unwrap().check(&pings(1)) else {

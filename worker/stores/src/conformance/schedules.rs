@@ -136,7 +136,7 @@ pub(super) async fn paused(opened: &Opened) {
     let none = Limits::default();
     for party in [&pair.acme, &pair.twin] {
         let nightly = schedule(party, "nightly", pair.now);
-        party.stores.catalog().schedule_put(&nightly, &none, pair.now).await.unwrap();
+        party.stores.catalog().schedule_put(&nightly, &none).await.unwrap();
     }
     let found = due(opened, &pair, pair.now).await;
     assert_eq!(found.len(), 2);
@@ -159,7 +159,7 @@ pub(super) async fn paused(opened: &Opened) {
     // Replaced, it stays paused, and is no longer as it was seen.
     let mut changed = schedule(&pair.acme, "nightly", pair.now);
     changed.cron = "0 4 * * *".into();
-    catalog.schedule_put(&changed, &none, pair.now).await.unwrap();
+    catalog.schedule_put(&changed, &none).await.unwrap();
     assert!(!catalog.schedule_resume(&seen, next).await.unwrap());
     let seen = catalog.schedule(kb, "nightly").await.unwrap().unwrap();
     assert!(seen.paused && seen.cron == "0 4 * * *");
