@@ -38,10 +38,11 @@ pub(crate) fn reason(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
     let encoded = value.to_str().map_err(|_| invalid("send ASCII: encode other characters as %C3%A9"))?;
     let text = percent_decode_str(encoded).decode_utf8().map_err(|_| invalid("encode UTF-8"))?;
-    let text = text.trim();
+    // Before the trimming, which takes some of them for white space.
     if text.chars().any(char::is_control) {
         return Err(invalid("leave out line breaks and other control characters"));
     }
+    let text = text.trim();
     if text.chars().count() > REASON_MAX {
         return Err(Problem::new(Code::InvalidAuditReason, format!("at most {REASON_MAX} characters")));
     }
@@ -70,7 +71,7 @@ impl AuditSlot {
 }
 
 /// What is known of an audited request before it is authorized.
-pub(crate) struct Request {
+pub(crate) struct Audited {
     /// The stable id of its operation.
     pub(crate) action: String,
     /// Whether its entry goes to the operator's log although it is about a tenant.
@@ -88,12 +89,12 @@ pub(crate) struct Request {
 pub(crate) struct Action {
     app: ApiState,
     slot: AuditSlot,
-    request: Option<Request>,
+    request: Option<Audited>,
     span: Span,
 }
 
 impl Action {
-    pub(crate) fn begin(app: ApiState, slot: AuditSlot, request: Request) -> Self {
+    pub(crate) fn begin(app: ApiState, slot: AuditSlot, request: Audited) -> Self {
         Self { app, slot, request: Some(request), span: Span::current() }
     }
 
@@ -111,7 +112,7 @@ impl Action {
         status: Option<u16>,
         location: Option<&str>,
     ) -> Option<impl Future<Output = ()> + Send + 'static> {
-        let Request { action, for_operator, mut target, reason, request_id } = self.request.take()?;
+        let Audited { action, for_operator, mut target, reason, request_id } = self.request.take()?;
         let Acting { actor, tenant } = self.slot.0.get()?;
         let mut tenant = tenant.clone();
         if for_operator && let Some((tenant, _)) = tenant.take() {

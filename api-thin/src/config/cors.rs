@@ -18,7 +18,7 @@ pub struct Cors {
 /// Whose pages may call the API from a browser, as a flag and an environment variable.
 #[derive(Debug, Clone, Args)]
 pub struct CorsSettings {
-    /// Origins whose pages may call the API from a browser, such as https://app.example.com, separated by commas.
+    /// Origins whose pages may call the API from a browser, such as `https://app.example.com`, separated by commas.
     /// Without any, browsers keep pages of other origins from it.
     #[arg(long, env = ORIGINS, value_delimiter = ',', value_name = "ORIGINS")]
     cors_origins: Vec<String>,
@@ -40,7 +40,8 @@ fn origin(text: &str) -> Result<HeaderValue, InvalidConfig> {
     if text == "*" {
         return Err(problem("name each one, because with * every page on the web could call the API"));
     }
-    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    let is_named = |url: &Url| url.host_str().is_some_and(|host| !host.contains('*'));
+    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && is_named(url));
     let usual =
         "expected scheme and host, and port if it is not the usual one, such as https://app.example.com";
     let sent = url.ok_or_else(|| problem(usual))?.origin().ascii_serialization();

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::middleware::RequestId;
-use crate::audit::{self, Action, AuditSlot};
+use crate::audit::{Action, AuditSlot, Audited, reason};
 use crate::routes::{Audit, ROUTES, Route};
 use crate::state::ApiState;
 
@@ -18,11 +18,11 @@ use crate::state::ApiState;
 pub(super) async fn audit(State(app): State<ApiState>, request: Request, next: Next) -> Response {
     let Some(route) = logged_route(&request) else { return next.run(request).await };
     let (mut parts, body) = request.into_parts();
-    let reason = match audit::reason(&parts.headers) {
+    let reason = match reason(&parts.headers) {
         Ok(reason) => reason,
         Err(problem) => return problem.into_response(),
     };
-    let audited = audit::Request {
+    let audited = Audited {
         action: route.operation_id(),
         for_operator: route.audit == Audit::LoggedForOperator,
         target: target(&mut parts).await,

@@ -89,7 +89,8 @@ mod tests {
     #[test]
     fn moments_and_ages_are_read() {
         assert_eq!(moment("2027-01-15T08:00:00Z").unwrap().to_rfc3339(), "2027-01-15T08:00:00+00:00");
-        let ago = SystemClock.now() - moment("2h").unwrap();
+        let two_hours_ago = moment("2h").unwrap();
+        let ago = SystemClock.now() - two_hours_ago;
         assert!((7200..7300).contains(&ago.num_seconds()), "{ago}");
         for text in ["", "h", "2w", "-1h", "2é", "yesterday", "99999999999d"] {
             assert!(moment(text).unwrap_err().contains("such as 15m"), "{text}");
