@@ -1,8 +1,12 @@
 //! Changes to many things at once: counted first, done once, with a reason.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tests::bed::Bed;
 use tests::cli::Cli;
+use tests::texts;
+use tests::wait::wait_for;
 
 use super::stub::Stub;
 use super::{dead_letter, member, operator, waiting_job};
@@ -100,7 +104,7 @@ async fn a_key_is_made_shown_once_rotated_and_revoked() {
 }
 
 #[tokio::test]
-async fn a_schedule_is_put_and_deleted() {
+async fn a_schedule_is_put_paused_run_and_deleted() {
     let bed = Bed::embedded().await;
     let (acme, _) = bed.look_alikes().await;
     let cli = member(&bed, &acme);
@@ -108,6 +112,11 @@ async fn a_schedule_is_put_and_deleted() {
         .json(&["schedules", "put", "nightly", "--cron", "0 3 * * *", "--time-zone", "Europe/Berlin"])
         .await;
     assert_eq!((&put["type"], &put["time_zone"]), (&json!("kb.reindex"), &json!("Europe/Berlin")));
+    assert_eq!(cli.run(&["schedules", "pause", "nightly"]).await.done().out, "nightly is paused\n");
+    assert_eq!(cli.json(&["schedules", "list"]).await[0]["paused"], true);
+    let fired = cli.json(&["schedules", "run", "nightly"]).await;
+    let _ = cli.run(&["jobs", "tail", fired["job_id"].as_str().unwrap()]).await.done();
+    assert_eq!(cli.run(&["schedules", "resume", "nightly"]).await.done().out, "nightly fires again\n");
     let mistyped = ["schedules", "put", "nightly", "--cron", "0 3 * *"];
     cli.run(&mistyped).await.refused(4, &["invalid_cron"]);
     let _ = cli.run(&["schedules", "delete", "nightly", "--yes"]).await.done();
@@ -134,4 +143,41 @@ async fn a_tenant_is_made_changed_suspended_and_deleted() {
     let gone = cli.run(&["tenants", "delete", "birch", "--yes"]).await.done();
     assert_eq!(gone.out, "birch is deprovisioning\n");
     cli.run(&["tenants", "set", "birch"]).await.refused(2, &["say what to change"]);
+}
+
+#[tokio::test]
+async fn documents_are_deleted_by_name_by_status_and_all_at_once() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let cli = member(&bed, &acme);
+    for name in ["a.md", "b.md", "c.md", "d.md"] {
+        acme.ingest(name, &texts::short("Bluebird")).await;
+    }
+    for name in ["e.html", "f.html"] {
+        dead_letter(&acme, name).await;
+    }
+    let chunks = cli.json(&["documents", "chunks", "a.md"]).await;
+    assert!(chunks[0]["text"].as_str().unwrap().contains("Bluebird"), "{chunks}");
+    let names = async || {
+        let listed = cli.json(&["documents", "list"]).await;
+        let names = listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned());
+        names.collect::<BTreeSet<_>>()
+    };
+    let gone = async |gone: &[&str]| {
+        wait_for("the documents to be gone", async || {
+            let names = names().await;
+            if gone.iter().any(|name| names.contains(*name)) { Err(names) } else { Ok(()) }
+        })
+        .await;
+    };
+    assert_eq!(cli.run(&["documents", "delete", "a.md", "-y"]).await.done().out, "deleted a.md\n");
+    let two = cli.run(&["documents", "delete", "b.md", "c.md", "nowhere.md", "-y"]).await.done();
+    assert_eq!(two.out, "deleted 2 of 3 documents\n");
+    cli.run(&["documents", "delete", "nowhere.md", "-y"]).await.refused(3, &["not_found"]);
+    let failed = cli.run(&["documents", "delete", "--status", "failed", "-y"]).await.done();
+    assert_eq!(failed.out, "deleted 2 of 2 documents\n");
+    gone(&["a.md", "b.md", "c.md", "e.html", "f.html"]).await;
+    assert_eq!(names().await, BTreeSet::from(["d.md".to_owned()]));
+    let _ = cli.run(&["kbs", "empty", "default", "--yes"]).await.done();
+    gone(&["d.md"]).await;
 }

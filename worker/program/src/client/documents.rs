@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Run;
 use super::api::segment;
@@ -43,9 +43,20 @@ pub(crate) enum Command {
         /// Its name or id.
         document: String,
     },
-    /// Removes documents from every store.
+    /// Shows the pieces that a document was cut into, in the order of its text.
     #[command(after_help = "Examples:
-  tenantry documents delete notes.md --reason 'replaced' --yes")]
+  tenantry documents chunks notes.md --limit 10")]
+    Chunks {
+        /// Its name or id.
+        document: String,
+        /// At most so many.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Removes documents from every store: those named, or all in a status.
+    #[command(after_help = "Examples:
+  tenantry documents delete notes.md --reason 'replaced' --yes
+  tenantry documents delete --status failed --yes")]
     Delete(Delete),
     /// Uploads a folder, or a file, and waits until everything is in the graph or has failed.
     #[command(after_help = "Examples:
@@ -59,8 +70,11 @@ Exit code 1: some files failed; the report says which and why.")]
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
     /// Their names or ids.
-    #[arg(required = true, value_name = "DOCUMENT")]
+    #[arg(required_unless_present = "status", value_name = "DOCUMENT")]
     documents: Vec<String>,
+    /// All that are pending, processing, processed or failed.
+    #[arg(long, conflicts_with = "documents")]
+    status: Option<String>,
     #[command(flatten)]
     change: Change,
 }
@@ -75,8 +89,13 @@ const COLUMNS: [Column; 8] = [
     Column("ERROR", "/error/code", As::Text),
     Column("REASON", "/error/detail", As::Text),
 ];
-const DELETED: [Column; 2] =
-    [Column("DOCUMENT", "/document_id", As::Text), Column("JOB", "/job_id", As::Text)];
+const CHUNKS: [Column; 3] = [
+    Column("INDEX", "/index", As::Number),
+    Column("TOKENS", "/tokens", As::Number),
+    Column("TEXT", "/text", As::Text),
+];
+/// How many documents one request may name.
+const AT_ONCE: usize = 1_000;
 
 impl Run for Command {
     async fn run(self, session: &Session) -> Result<(), Failure> {
@@ -88,6 +107,10 @@ impl Run for Command {
             }
             Self::Show { document } => session.output.show(&shown(session, &document).await?),
             Self::Explain { document } => why(session, &document).await,
+            Self::Chunks { document, limit } => {
+                let path = format!("{}/chunks", path_of(session, &document).await?);
+                session.output.list(&CHUNKS, &session.api.all(&path, &[], "chunks", limit).await?)
+            }
             Self::Delete(delete) => delete.run(session).await,
             Self::Upload(upload) => upload.run(session).await,
         }
@@ -132,14 +155,32 @@ async fn why(session: &Session, document: &str) -> Result<(), Failure> {
 
 impl Delete {
     async fn run(self, session: &Session) -> Result<(), Failure> {
-        let Self { documents, change } = self;
+        let Self { documents, status, change } = self;
         let (tenant, kb) = (session.tenant().await?, session.kb());
-        let number = count(documents.len(), "document", "documents");
+        let number = match &status {
+            Some(status) => {
+                let path = session.kb_path("documents").await?;
+                session.api.all(&path, &[("status", status)], "documents", None).await?.len()
+            }
+            None => documents.len(),
+        };
+        let number = count(number, "document", "documents");
         change.confirm(&format!("Delete {number} of the knowledge base {kb} of {tenant}"))?;
-        let mut done = Vec::with_capacity(documents.len());
-        for document in &documents {
-            done.push(change.send(session, Method::DELETE, &path_of(session, document).await?, None).await?);
+        if let [document] = documents.as_slice() {
+            let done = change.send(session, Method::DELETE, &path_of(session, document).await?, None).await?;
+            return session.output.done(&done, &format!("deleted {document}"));
         }
-        session.output.list(&DELETED, &done)
+        let ids: Vec<_> = documents.iter().map(|document| document_id(document)).collect();
+        let selections = match status {
+            Some(status) => vec![json!({ "status": status })],
+            None => ids.chunks(AT_ONCE).map(|ids| json!({ "ids": ids })).collect(),
+        };
+        let path = session.kb_path("documents/delete").await?;
+        let mut deleted = 0;
+        for selection in &selections {
+            let done = change.send(session, Method::POST, &path, Some(selection)).await?;
+            deleted += done["documents"].as_u64().unwrap_or_default();
+        }
+        session.output.done(&json!({ "deleted": deleted }), &format!("deleted {deleted} of {number}"))
     }
 }

@@ -36,6 +36,10 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   tenantry kbs reindex default --yes")]
     Reindex(Changed),
+    /// Deletes every document; the knowledge base stays, with its schedules and keys.
+    #[command(after_help = "Examples:
+  tenantry kbs empty papers --yes")]
+    Empty(Changed),
     /// Closes a knowledge base and empties every store of it.
     #[command(after_help = "Examples:
   tenantry kbs delete papers --reason 'no longer used' --yes")]
@@ -89,14 +93,15 @@ impl Run for Command {
                 let made = session.api.change(Method::POST, &path, Some(&body), reason.as_deref()).await?;
                 session.output.done(&made, &format!("made the knowledge base {id}"))
             }
-            Self::Reindex(changed) => changed.run(session, "Read again", true).await,
-            Self::Delete(changed) => changed.run(session, "Delete", false).await,
+            Self::Reindex(changed) => changed.run(session, "Read again", Some("reindex")).await,
+            Self::Empty(changed) => changed.run(session, "Delete every document of", Some("empty")).await,
+            Self::Delete(changed) => changed.run(session, "Delete", None).await,
         }
     }
 }
 
 impl Changed {
-    async fn run(self, session: &Session, verb: &str, is_reindex: bool) -> Result<(), Failure> {
+    async fn run(self, session: &Session, verb: &str, operation: Option<&str>) -> Result<(), Failure> {
         let Self { id, change } = self;
         let tenant = session.tenant().await?;
         let path = session.tenant_path(&format!("kbs/{}", segment(&id))).await?;
@@ -105,8 +110,10 @@ impl Changed {
             documents.as_object().into_iter().flatten().filter_map(|(_, number)| number.as_u64()).sum();
         let total = count(usize::try_from(total).unwrap_or(usize::MAX), "document", "documents");
         change.confirm(&format!("{verb} the knowledge base {id} of {tenant}: {total}"))?;
-        let (method, path) =
-            if is_reindex { (Method::POST, format!("{path}/reindex")) } else { (Method::DELETE, path) };
+        let (method, path) = match operation {
+            Some(operation) => (Method::POST, format!("{path}/{operation}")),
+            None => (Method::DELETE, path),
+        };
         let done: Value = change.send(session, method, &path, None).await?;
         let job = done["job_id"].as_str().unwrap_or_default();
         session.output.done(&done, &format!("{id}: {total}; `tenantry jobs tail {job}` follows the job"))

@@ -32,10 +32,22 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   tenantry schedules put nightly --cron '0 3 * * *' --time-zone Europe/Berlin")]
     Put(Put),
+    /// Stops a schedule from firing until it is resumed.
+    #[command(after_help = "Examples:
+  tenantry schedules pause nightly --reason 'the model is away'")]
+    Pause(Changed),
+    /// Lets a paused schedule fire again.
+    #[command(after_help = "Examples:
+  tenantry schedules resume nightly")]
+    Resume(Changed),
+    /// Fires a schedule now, also while it is paused.
+    #[command(after_help = "Examples:
+  tenantry schedules run nightly")]
+    Run(Changed),
     /// Deletes a schedule: it does not fire any more.
     #[command(after_help = "Examples:
   tenantry schedules delete nightly --yes")]
-    Delete(Delete),
+    Delete(Changed),
 }
 
 #[derive(Debug, Args)]
@@ -57,18 +69,19 @@ pub(crate) struct Put {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Delete {
+pub(crate) struct Changed {
     /// Its name.
     name: String,
     #[command(flatten)]
     change: Change,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column("NAME", "/name", As::Text),
     Column("TYPE", "/type", As::Text),
     Column("CRON", "/cron", As::Text),
     Column("TIME ZONE", "/time_zone", As::Text),
+    Column("PAUSED", "/paused", As::Text),
     Column("NEXT", "/next_fire_at", As::Age),
     Column("LAST", "/last_fire_at", As::Age),
 ];
@@ -90,7 +103,10 @@ impl Run for Command {
                     .output
                     .show(&session.api.change(Method::PUT, &path, Some(&body), reason.as_deref()).await?)
             }
-            Self::Delete(Delete { name, change }) => {
+            Self::Pause(changed) => changed.run(session, "pause").await,
+            Self::Resume(changed) => changed.run(session, "resume").await,
+            Self::Run(changed) => changed.run(session, "run").await,
+            Self::Delete(Changed { name, change }) => {
                 let path = path_of(session, &name).await?;
                 change
                     .confirm(&format!("Delete the schedule {name} of the knowledge base {}", session.kb()))?;
@@ -103,4 +119,18 @@ impl Run for Command {
 
 async fn path_of(session: &Session, name: &str) -> Result<String, Failure> {
     session.kb_path(&format!("schedules/{}", segment(name))).await
+}
+
+impl Changed {
+    async fn run(self, session: &Session, verb: &str) -> Result<(), Failure> {
+        let Self { name, change } = self;
+        let path = format!("{}/{verb}", path_of(session, &name).await?);
+        let done = change.send(session, Method::POST, &path, None).await?;
+        let sentence = match done["job_id"].as_str() {
+            Some(job) => format!("{name} fired; `tenantry jobs tail {job}` follows the job"),
+            None if done["paused"] == true => format!("{name} is paused"),
+            None => format!("{name} fires again"),
+        };
+        session.output.done(&done, &sentence)
+    }
 }
