@@ -53,7 +53,10 @@ async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<O
     }
     // Before the outbox is asked: what was delivered may be there for a moment longer than in the queue.
     let remembered = app.queue().lookup(who.tenant(), id).await.is_ok_and(|status| status.is_some());
-    if remembered || who.stores.catalog().history(id).await?.is_some() {
+    let record = who.stores.catalog().history(id).await?;
+    // Only the queue knows whether a dead letter was started again.
+    let is_final = |state: &str| asked.is_ok() || matches!(state, "completed" | "cancelled");
+    if remembered || record.is_some_and(|record| is_final(&record.state)) {
         return Ok(Outcome::Ended);
     }
     if work.undelivered(id).await? {

@@ -30,9 +30,9 @@ use crate::state::ApiState;
 
 /// The whole API, with the dashboard in front of it, ready to serve.
 pub fn router(app: ApiState) -> Router {
-    let api = surround(documented_routes().into(), &app).with_state(app.clone());
-    let clock = SharedClock::clone(app.clock());
-    dashboard::around(api, move || clock.now(), app.sign_in_link())
+    let (clock, link) = (SharedClock::clone(app.clock()), app.sign_in_link());
+    let api = surround(documented_routes().into(), &app).with_state(app);
+    dashboard::around(api, move || clock.now(), link)
 }
 
 /// Puts around the routes what every request passes. The last layer is the outermost.
