@@ -47,7 +47,7 @@ async fn account(bed: &Bed, tenant: &TestTenant, role: &str) -> [String; 2] {
     let username = format!("{}@{}", role.to_lowercase(), tenant.id);
     let invited =
         tenant.http.post(&path(tenant, "members"), &json!({ "subject": username, "role": role })).await;
-    let invitation = invited.body["invitation"].as_str().unwrap_or_else(|| panic!("{invited:?}"));
+    let invitation = invited.body["invitation"].as_str().expect("an invitation has a secret");
     let accept = json!({ "invitation": invitation, "username": username, "password": PASSWORD });
     let url = format!("{}/api/v1/auth/accept-invitation", bed.url());
     let accepted = send(reqwest::Client::new().post(url).json(&accept)).await;
@@ -81,7 +81,7 @@ async fn waiting(tenant: &TestTenant) -> String {
     let paused = tenant.http.post(&path(tenant, "jobs/pause"), &Value::Null).await;
     assert_eq!(paused.status, 200, "{paused:?}");
     let answer: Answer = tenant.upload("waits.md", "Emmy Noether met David Hilbert.").await;
-    answer.body["job_id"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+    answer.body["job_id"].as_str().expect("an upload has a job").to_owned()
 }
 
 fn path(tenant: &TestTenant, rest: &str) -> String {

@@ -18,9 +18,9 @@ pub(crate) struct Me {
 }
 
 impl Me {
-    /// May cancel, retry, pause.
+    /// May cancel, retry, pause. The operator's key may not.
     pub(crate) fn manages_jobs(&self) -> bool {
-        self.operator || matches!(self.role.as_deref(), Some("ADMIN" | "EDITOR"))
+        matches!(self.role.as_deref(), Some("ADMIN" | "EDITOR"))
     }
 
     /// May change the tenant.

@@ -14,7 +14,7 @@ use super::{dead_letter, member, operator};
 /// What a check found, by its name.
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
     let found = report.as_array().unwrap().iter().find(|check| check["check"] == name);
-    found.unwrap_or_else(|| panic!("no check {name} in {report}"))
+    found.expect(name)
 }
 
 #[tokio::test]

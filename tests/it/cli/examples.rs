@@ -113,17 +113,20 @@ impl World {
 
     /// Types a line into a shell.
     async fn typed(&self, line: &str) -> Ran {
-        // The operator's key reaches no data of a tenant.
-        let of_data = ["kbs", "documents", "schedules"]
+        // The operator's key reaches no data of a tenant and steers no single job.
+        let of_data = ["kbs", "documents", "schedules", "jobs", "dead-letters"]
             .iter()
             .any(|noun| line.starts_with(&format!("tenantry {noun}")));
+        let steers = ["pause", "resume", "drain"]
+            .iter()
+            .any(|verb| line.starts_with(&format!("tenantry queues {verb}")));
         let mut bash = Command::new("bash");
         self.cli.equip(&mut bash);
         let program = self.cli.command();
         let folder = Path::new(program.get_program()).parent().unwrap();
         let paths = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
         bash.args(["-c", line]).env("PATH", paths);
-        bash.env("TENANTRY_PROFILE", if of_data { "acme" } else { "operator" });
+        bash.env("TENANTRY_PROFILE", if of_data || steers { "acme" } else { "operator" });
         for name in ["TENANTRY_URL", "TENANTRY_KEY", "REDIS_URL"] {
             bash.env_remove(name);
         }
