@@ -2,8 +2,8 @@
 //! None of it is part of an answer, so it is kept in memory and written once a second, together for each tenant, and at
 //! a graceful end.
 //!
-//! A process that dies loses up to a second of it: calls that are not counted, a last use that is not known. Jobs that it
-//! delivered then stay in the outbox, and the relay delivers them again; the queue ignores those that it still has.
+//! A process that dies loses up to a second of it: calls that are not counted, a last use that is not known. Jobs that
+//! it delivered then stay in the outbox, and the relay delivers them again; the queue ignores those that it still has.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! The dashboard in a real Chromium: `tests/browser/walk.py` signs in as operator, ADMIN and VIEWER, and looks at every page
-//! and tries every kind of action. `make test` brings the browser along.
+//! The dashboard in a real Chromium: `tests/browser/walk.py` signs in as operator, ADMIN and VIEWER, looks at every
+//! page and tries every kind of action. `make test` brings the browser along.
 
 use std::path::Path;
 

@@ -37,8 +37,8 @@ impl Dashboard {
     }
 }
 
-/// The pages, in front of the API: what is no page is answered by `api`, which the pages ask as well. `now` is the clock
-/// that times are said by. A `link` signs in the person who opens it first.
+/// The pages, in front of the API: what is no page is answered by `api`, which the pages ask as well. `now` is the
+/// clock that times are said by. A `link` signs in the person who opens it first.
 pub fn around(
     api: Router,
     now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,

@@ -1,7 +1,7 @@
-//! Pages that follow what happens: a page asked for as `text/event-stream` comes again whenever its content has changed.
+//! Pages that follow what happens: a page asked for as `text/event-stream` comes again whenever its content changed.
 //!
-//! An event holds the new content of `<main>`; its id is a digest of it. A browser that reconnects names the last one it
-//! has seen, and gets nothing until there is something new.
+//! An event holds the new content of `<main>`; its id is a digest of it. A browser that reconnects names the last one
+//! it has seen, and gets nothing until there is something new.
 
 use std::convert::Infallible;
 use std::time::Duration;

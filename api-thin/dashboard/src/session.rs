@@ -1,8 +1,8 @@
 //! The session of a signed-in person: a cookie that holds their credentials, where no script reads it. It may hold
 //! several identities, such as the operator's key and one tenant's, of which one acts.
 //!
-//! The cookie is `HttpOnly` and `SameSite=Strict`. What changes something also needs the token that a page of ours shows
-//! in its forms, and a request that a browser says comes from elsewhere is refused (`same_origin`).
+//! The cookie is `HttpOnly` and `SameSite=Strict`. What changes something also needs the token that a page of ours
+//! shows in its forms, and a request that a browser says comes from elsewhere is refused (`same_origin`).
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -257,7 +257,7 @@ mod tests {
         let mut session = Session::default();
         for key in 0..20 {
             let token = format!("{key}{}", "x".repeat(450));
-            session.add(Identity { key: token, ..identity("somebody@example.com") });
+            session.add(Identity { key: token, ..identity("ann@example.com") });
         }
         assert_eq!(session.identities.len(), Session::MOST);
         assert!(
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_that_is_none_signs_nobody_in() {
+    fn a_cookie_that_is_none_signs_no_user_in() {
         for bad in [
             "tenantry_session=",
             "tenantry_session=%%",

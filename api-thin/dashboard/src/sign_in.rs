@@ -21,7 +21,7 @@ use crate::contract::Me;
 use crate::frame::{Frame, PageError, page};
 use crate::session::{Identity, Session, Visitor};
 
-/// A link that signs in whoever opens it first with given credentials. `tenantry dev` and the demo print one.
+/// A link that signs in its first visitor with given credentials. `tenantry dev` and the demo print one.
 pub struct OneTimeLink {
     code: String,
     credentials: Mutex<Vec<SecretString>>,
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_sent_to_another_site() {
+    fn no_sign_in_leads_to_another_site() {
         for (next, expected) in [
             ("/t/acme/jobs?state=active", "/t/acme/jobs?state=active"),
             ("", "/overview"),

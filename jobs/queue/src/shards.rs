@@ -1,5 +1,5 @@
-//! Which shard a partition's jobs are in, which server a shard is on, and the number of shards that a queue was made with,
-//! which each of them remembers.
+//! Which shard a partition's jobs are in, which server a shard is on, and the number of shards that a queue was made
+//! with, which each of them remembers.
 
 use std::time::Duration;
 

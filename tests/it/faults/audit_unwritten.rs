@@ -22,7 +22,7 @@ async fn what_the_audit_log_cannot_take_is_in_the_programs_log() {
     let line = wait_for("an action that the log cannot take", async || {
         // Pages that other writes freed are used up one by one.
         disk.fill();
-        let request = operator.request(Method::POST, "/api/v1/tenants/acme/jobs/pause");
+        let request = operator.request(Method::POST, "/api/v1/tenants/acme/jobs/cancel-all");
         let request = request.header("audit-reason", "a noisy neighbour").header("x-request-id", "audit-1");
         request.send().await.map_err(|error| error.to_string())?;
         let said = program.said();
@@ -31,7 +31,7 @@ async fn what_the_audit_log_cannot_take_is_in_the_programs_log() {
     })
     .await;
     assert!(line.contains("ERROR"), "{line}");
-    for part in ["acme", "flow_pause", "operator", "a noisy neighbour", "audit-1"] {
+    for part in ["acme", "cancel_everything", "operator", "a noisy neighbour", "audit-1"] {
         assert!(line.contains(part), "no {part} in {line}");
     }
 }

@@ -106,7 +106,8 @@ pub(crate) async fn show(
     Ok(page(&template))
 }
 
-/// Places nodes by forces, as Fruchterman and Reingold (1991): all push each other away, edges pull their ends together.
+/// Places nodes by forces, as Fruchterman and Reingold (1991): all push each other away, edges pull their ends
+/// together.
 /// The same graph is always drawn the same.
 fn layout(nodes: usize, edges: &[(usize, usize)]) -> Vec<(f64, f64)> {
     let count = f64::from(u32::try_from(nodes.max(1)).unwrap_or(u32::MAX));

@@ -70,7 +70,7 @@ pub(crate) async fn show(State(_): State<Dashboard>, visitor: Visitor) -> Result
     Ok(page(&Overview { frame, counts, totals, tenants, more, busiest, needs, workers }))
 }
 
-/// Where somebody who is no operator begins.
+/// Where a member begins.
 fn home(visitor: &Visitor) -> Result<Response, PageError> {
     let memberships = visitor.me.memberships.first().map(|membership| &membership.tenant_id);
     let tenant = visitor.me.tenant_id.as_ref().or(memberships).ok_or_else(PageError::not_found)?;
