@@ -1,6 +1,6 @@
 //! `tenantry` as people and scripts run it against a running API.
 
-use std::io::{ErrorKind, Write} as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -149,7 +149,10 @@ pub async fn ran(mut command: Command, input: Option<String>) -> Ran {
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
             // A program that ends without reading it has no use for it.
             let written = stdin.write_all(input.as_bytes());
-            assert!(written.as_ref().map_or_else(|error| error.kind() == ErrorKind::BrokenPipe, |()| true), "{written:?}");
+            assert!(
+                written.as_ref().map_or_else(|error| error.kind() == ErrorKind::BrokenPipe, |()| true),
+                "{written:?}"
+            );
         }
         child.wait_with_output().expect("the program ends")
     });
