@@ -126,7 +126,10 @@ impl World {
         let folder = Path::new(program.get_program()).parent().unwrap();
         let paths = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
         bash.args(["-c", line]).env("PATH", paths);
-        bash.env("TENANTRY_PROFILE", if of_data || steers { "acme" } else { "operator" });
+        bash.env(
+            "TENANTRY_PROFILE",
+            if of_data || steers && !line.contains("--all-tenants") { "acme" } else { "operator" },
+        );
         for name in ["TENANTRY_URL", "TENANTRY_KEY", "REDIS_URL"] {
             bash.env_remove(name);
         }
