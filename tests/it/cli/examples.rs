@@ -114,7 +114,7 @@ impl World {
     /// Types a line into a shell.
     async fn typed(&self, line: &str) -> Ran {
         // The operator's key reaches no data of a tenant and steers no single job.
-        let of_data = ["kbs", "documents", "schedules", "jobs", "dead-letters"]
+        let of_data = ["kbs", "documents", "schedules", "jobs", "dead-letters", "keys"]
             .iter()
             .any(|noun| line.starts_with(&format!("tenantry {noun}")));
         let steers = ["pause", "resume", "drain"]
