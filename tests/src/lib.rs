@@ -9,4 +9,5 @@ pub mod holdings;
 pub mod program;
 pub mod services;
 pub mod texts;
+pub mod trips;
 pub mod wait;

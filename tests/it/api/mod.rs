@@ -43,4 +43,5 @@ mod slugs;
 mod super_admins;
 mod suspended;
 mod tenants;
+mod trips;
 mod uploads;

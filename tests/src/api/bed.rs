@@ -17,7 +17,7 @@ use jobs::types::IngestDocument;
 use reqwest::{Client, Method, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use stores::{Opened, StoresConfig};
+use stores::{Opened, OutboxRow, StoresConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -174,10 +174,16 @@ impl Api {
     /// # Panics
     /// When the catalog does not answer.
     pub async fn outbox_len(&self) -> usize {
+        self.outbox_len_of(None).await
+    }
+
+    /// Those of one tenant.
+    pub(super) async fn outbox_len_of(&self, tenant: Option<&str>) -> usize {
         self.state.write_bookkeeping().await;
-        let due =
-            self.opened.outbox.outbox_due(Self::start_time() + chrono::Days::new(1), Duration::ZERO, 1_000);
-        due.await.expect("the catalog answers").len()
+        let later = Self::start_time() + chrono::Days::new(1);
+        let due = self.opened.outbox.outbox_due(later, Duration::ZERO, 10_000).await;
+        let is_of = |row: &&OutboxRow| tenant.is_none_or(|tenant| row.tenant_id.as_str() == tenant);
+        due.expect("the catalog answers").iter().filter(is_of).count()
     }
 
     /// Claims the waiting uploads of `tenant` as a worker does, and ends each as `verdict` says. How many there

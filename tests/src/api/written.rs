@@ -15,7 +15,7 @@ impl Written {
     pub async fn of(api: &Api, tenant: &ApiTenant) -> Self {
         let mut lines = rows(&tenant.stores).await;
         lines.push(format!("{:?}", api.queue.stats(&tenant.id.parse().unwrap()).await.unwrap()));
-        lines.push(format!("outbox {}", api.outbox_len().await));
+        lines.push(format!("outbox {}", api.outbox_len_of(Some(&tenant.id)).await));
         Self(lines.join("\n"))
     }
 }

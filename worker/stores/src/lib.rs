@@ -41,6 +41,7 @@ pub use catalog::{
 };
 pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};
+pub use directory::QUESTIONS;
 pub use error::StoreError;
 #[cfg(feature = "neo4j")]
 pub use index::neo4j::TenantCypher;

@@ -12,6 +12,9 @@ use crate::catalog::MemberRecord;
 use crate::model::{ApiKeyRecord, Cancellations, Kb, TenantPlan};
 use crate::ports::StoreResult;
 
+/// The target of the trace events that tell of each question, whether its answer is cached or not.
+pub const QUESTIONS: &str = "stores::questions";
+
 /// TTL of an answer while invalidation messages arrive.
 const FRESH: Duration = Duration::from_secs(5);
 /// TTL of a negative answer, and of any answer while no invalidation messages arrive.
@@ -84,6 +87,7 @@ impl Answers {
         question: Question,
         ask: impl Future<Output = StoreResult<Answer>> + Send,
     ) -> StoreResult<Answer> {
+        tracing::trace!(target: QUESTIONS, ?question);
         let known = self.tenants.get_with_by_ref(tenant, Arc::default);
         if let Some(answer) = lookup(&known, &question) {
             return Ok(answer);

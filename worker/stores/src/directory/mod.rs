@@ -33,6 +33,7 @@ use crate::page;
 use crate::ports::{Directory, StoreResult};
 
 pub(crate) use answers::Answers;
+pub use answers::QUESTIONS;
 pub(crate) use invalidation::DirectoryNews;
 
 const PING_LIMIT: Duration = Duration::from_secs(3);
