@@ -23,4 +23,5 @@ mod schedule;
 mod tidy;
 mod two_tenants;
 mod upgraded;
+mod uploads_per_second;
 mod users_import;
