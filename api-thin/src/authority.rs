@@ -128,13 +128,14 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// The modules from bottom to top, as the README lists them.
-    const LAYERS: [&str; 16] = [
+    const LAYERS: [&str; 17] = [
         "problem",
         "auth",
         "config",
         "connections",
         "documents",
         "rate_limit",
+        "bookkeeping",
         "accounts",
         "authority",
         "state",
