@@ -9,7 +9,7 @@ use jobs::clock::SharedClock;
 use jobs::tenant::{Identity, Role, TenantId};
 use secrecy::SecretString;
 use stores::model::{
-    GateRule, Invitation, InvitationAccepted, Invitee, Membership, Renewal, Session, User, UserName,
+    Invitation, InvitationAccepted, Invitee, Membership, Renewal, Session, ThrottleRule, User, UserName,
 };
 use stores::{Identities, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
@@ -240,7 +240,7 @@ impl Accounts {
     ///
     /// # Errors
     /// When there were too many.
-    pub async fn count(&self, throttle: &str, rule: Option<GateRule>) -> Result<(), LogInRefused> {
+    pub async fn count(&self, throttle: &str, rule: Option<ThrottleRule>) -> Result<(), LogInRefused> {
         let Some(rule) = rule else { return Ok(()) };
         match self.parts.identities.gate_enter(throttle, rule, self.parts.clock.now()).await? {
             Some(wait) => Err(LogInRefused::TooMany(wait)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jobs::tenant::{Identity, Provider};
-use stores::model::{GateRule, UserName};
+use stores::model::{ThrottleRule, UserName};
 
 use super::api::InvalidConfig;
 use crate::auth::{ExternalIssuer, TokenNames};
@@ -32,13 +32,13 @@ impl IdentityConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRules {
     /// How often in a row a password may be wrong, and how long the user is locked then.
-    pub lock: GateRule,
+    pub lock: ThrottleRule,
     /// How often one address may log in; `None`: as often as it likes.
-    pub per_address: Option<GateRule>,
+    pub per_address: Option<ThrottleRule>,
     /// Whether people may sign up.
     pub sign_up: Switch,
     /// How often one address may sign up; `None`: as often as it likes.
-    pub sign_ups_per_address: Option<GateRule>,
+    pub sign_ups_per_address: Option<ThrottleRule>,
     /// People with the operator's permissions.
     pub super_admins: BTreeSet<Identity>,
 }
@@ -60,7 +60,7 @@ impl AccountRules {
 
 impl Default for AccountRules {
     fn default() -> Self {
-        let lock = GateRule::Lock {
+        let lock = ThrottleRule::Lock {
             free: 5,
             first_wait: Duration::from_secs(30),
             longest_wait: Duration::from_secs(900),
@@ -69,9 +69,9 @@ impl Default for AccountRules {
         let minute = Duration::from_secs(60);
         Self {
             lock,
-            per_address: Some(GateRule::Rate { tries: 120, window: minute }),
+            per_address: Some(ThrottleRule::Rate { tries: 120, window: minute }),
             sign_up: Switch::Off,
-            sign_ups_per_address: Some(GateRule::Rate { tries: 60, window: minute * 60 }),
+            sign_ups_per_address: Some(ThrottleRule::Rate { tries: 60, window: minute * 60 }),
             super_admins: BTreeSet::new(),
         }
     }
@@ -176,13 +176,13 @@ impl IdentitySettings {
         let names = self.super_admins.as_deref().unwrap_or_default().split(',').map(str::trim);
         let super_admins = names.filter(|name| !name.is_empty()).map(super_admin);
         let super_admins = super_admins.collect::<Result<_, _>>()?;
-        let lock = GateRule::Lock {
+        let lock = ThrottleRule::Lock {
             free: self.login_tries,
             first_wait: seconds(self.login_lock_s),
             longest_wait: seconds(self.login_lock_max_s.max(self.login_lock_s)),
             forget: AccountRules::FORGET,
         };
-        let per = |tries: u32, window| (tries > 0).then_some(GateRule::Rate { tries, window });
+        let per = |tries: u32, window| (tries > 0).then_some(ThrottleRule::Rate { tries, window });
         Ok(AccountRules {
             lock,
             per_address: per(self.logins_per_minute, seconds(60)),

@@ -6,12 +6,12 @@ use api_thin::config::AccountRules;
 use api_thin::{IdentityConfig, Resolution};
 use reqwest::Method;
 use serde_json::json;
-use stores::model::GateRule;
+use stores::model::ThrottleRule;
 use tests::api::{Api, ApiOptions, Reply, problem, send};
 
 /// An API at which one address may log in three times.
 async fn api(trusted: &[&str]) -> Api {
-    let per_address = Some(GateRule::Rate { tries: 3, window: Duration::from_secs(60) });
+    let per_address = Some(ThrottleRule::Rate { tries: 3, window: Duration::from_secs(60) });
     let rules = AccountRules { per_address, ..AccountRules::default() };
     let identity = IdentityConfig { rules, ..IdentityConfig::default() };
     let trusted_proxies = trusted.iter().map(|net| net.parse().unwrap()).collect();

@@ -7,7 +7,7 @@ use api_thin::config::AccountRules;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-use stores::model::GateRule;
+use stores::model::ThrottleRule;
 use tests::api::{Api, ApiOptions, PASSWORD, Reply, problem, send};
 
 /// An API with the tenant acme and its ADMIN ann.
@@ -140,7 +140,7 @@ async fn many_at_once_are_no_way_around_the_lock() {
 
 #[tokio::test]
 async fn one_address_has_so_many_tries_a_minute() {
-    let per_address = Some(GateRule::Rate { tries: 3, window: Duration::from_secs(60) });
+    let per_address = Some(ThrottleRule::Rate { tries: 3, window: Duration::from_secs(60) });
     let rules = AccountRules { per_address, ..AccountRules::default() };
     let identity = IdentityConfig { rules, ..IdentityConfig::default() };
     let api = Api::with(ApiOptions { identity, ..ApiOptions::default() }).await;

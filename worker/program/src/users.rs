@@ -14,7 +14,9 @@ use jobs::clock::{SharedClock, SystemClock};
 use jobs::plan::{Plans, Quota};
 use jobs::tenant::{DirectoryError, Role, TenantId};
 use serde::Deserialize;
-use stores::model::{KeyPlaced, MemberPlaced, OverQuota, Place, PlaceChange, User, UserChange, UserName};
+use stores::model::{
+    KeyPlaced, MemberPlaced, MembershipImport, MembershipImported, OverQuota, User, UserChange, UserName,
+};
 use stores::{Holder, Opened, StoreError};
 
 /// A users file that was read and validated.
@@ -173,7 +175,7 @@ impl Import<'_> {
         let mut said = vec![self.user(user).await?.to_owned()];
         let mut refused = false;
         if let Some(tenant) = workspace {
-            let change = self.place(entry, tenant).await?;
+            let change = self.import(entry, tenant).await?;
             refused = matches!(change.member, MemberPlaced::OverQuota(_))
                 || change.api_key == Some(KeyPlaced::NameTaken);
             said.extend(self.of_member(&change.member, tenant));
@@ -193,16 +195,16 @@ impl Import<'_> {
         })
     }
 
-    async fn place(&self, entry: &Entry, tenant: &TenantId) -> Result<PlaceChange, Refused> {
+    async fn import(&self, entry: &Entry, tenant: &TenantId) -> Result<MembershipImported, Refused> {
         let api_key = match &entry.api_key {
             ImportedKey::Ours(key) => Some((key.id.clone(), key.secret_hash().to_hex())),
             ImportedKey::None | ImportedKey::Foreign => None,
         };
-        let place = Place { tenant: tenant.clone(), role: self.role, api_key };
+        let import = MembershipImport { tenant: tenant.clone(), role: self.role, api_key };
         let plan = self.opened.directory.plan(tenant).await?;
         let maximum = plan.and_then(|own| self.plans.limits(&own.plan, &own.limits).maximum(Quota::Members));
         let identities = &self.opened.identities;
-        let change = identities.place_ensure(&entry.user.name, &place, maximum, self.now).await?;
+        let change = identities.membership_import(&entry.user.name, &import, maximum, self.now).await?;
         self.opened.directory.invalidate(tenant).await;
         Ok(change)
     }

@@ -14,7 +14,7 @@ use crate::catalog::{AuditRetention, Catalogs, DueSchedules, Identities, OutboxR
 use crate::config::{Backends, InvalidStores, StoresConfig};
 #[cfg(feature = "postgres")]
 use crate::content_db::ContentDb;
-use crate::directory::{Answers, CachedDirectory, DirectoryNews};
+use crate::directory::{Answers, CachedDirectory, DirectoryInvalidation};
 #[cfg(feature = "mongo")]
 use crate::documents::mongo::{Mongo, MongoDocuments};
 #[cfg(feature = "postgres")]
@@ -60,8 +60,8 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     install_tls();
     let redis = cache::connect(&config.redis_url).await?;
     let answers = Answers::new();
-    let news = DirectoryNews::new(answers.clone(), redis.clone());
-    let backend = open_backend(config, &clock, &news).await?;
+    let invalidation = DirectoryInvalidation::new(answers.clone(), redis.clone());
+    let backend = open_backend(config, &clock, &invalidation).await?;
     let blobs = ObjectBlobs::open(config)?;
     let own_redis = matches!(config.backends, Backends::Embedded).then(|| config.data_dir.join("redis"));
     let ports = Ports {
@@ -75,7 +75,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let stores = Stores::new(ports);
     let rows = backend.catalogs.directory_rows();
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
-    let directory = CachedDirectory::start(rows, answers, news, redis, clock);
+    let directory = CachedDirectory::start(rows, answers, invalidation, redis, clock);
     Ok(Opened {
         stores,
         directory: Arc::new(directory),
@@ -100,8 +100,8 @@ pub async fn open_without_redis(
 ) -> Result<Opened, InvalidStores> {
     let config = StoresConfig::embedded(data_dir, String::new().into());
     let answers = Answers::new();
-    let news = DirectoryNews::local(answers.clone());
-    let backend = open_backend(&config, &clock, &news).await?;
+    let invalidation = DirectoryInvalidation::local(answers.clone());
+    let backend = open_backend(&config, &clock, &invalidation).await?;
     let blobs = ObjectBlobs::open(&config)?;
     let stores = Stores::new(Ports {
         catalogs: backend.catalogs.clone(),
@@ -114,7 +114,7 @@ pub async fn open_without_redis(
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
     Ok(Opened {
         stores,
-        directory: Arc::new(CachedDirectory::alone(rows, answers, news, clock)),
+        directory: Arc::new(CachedDirectory::alone(rows, answers, invalidation, clock)),
         outbox: Arc::new(backend.catalogs.outbox()),
         schedules: Arc::new(backend.catalogs.schedules()),
         settings: Arc::new(backend.catalogs.settings()),
@@ -127,14 +127,14 @@ pub async fn open_without_redis(
 async fn open_backend(
     config: &StoresConfig,
     clock: &SharedClock,
-    news: &DirectoryNews,
+    invalidation: &DirectoryInvalidation,
 ) -> Result<Backend, InvalidStores> {
-    let (clock, news) = (Arc::clone(clock), news.clone());
+    let (clock, invalidation) = (Arc::clone(clock), invalidation.clone());
     match &config.backends {
-        Backends::Embedded => embedded::open(&config.data_dir, clock, news).await,
+        Backends::Embedded => embedded::open(&config.data_dir, clock, invalidation).await,
         #[cfg(feature = "postgres")]
         Backends::Servers { postgres_url, mongo_url, neo4j_url } => {
-            open_servers(postgres_url, mongo_url.as_ref(), neo4j_url.as_ref(), clock, news).await
+            open_servers(postgres_url, mongo_url.as_ref(), neo4j_url.as_ref(), clock, invalidation).await
         }
         #[cfg(not(feature = "postgres"))]
         Backends::Servers { .. } => Err(InvalidStores::not_compiled_in("POSTGRES_URL", "postgres")),
@@ -163,13 +163,13 @@ async fn open_servers(
     mongo_url: Option<&SecretString>,
     neo4j_url: Option<&SecretString>,
     clock: SharedClock,
-    news: DirectoryNews,
+    invalidation: DirectoryInvalidation,
 ) -> Result<Backend, InvalidStores> {
     let postgres = Postgres::open(postgres_url).await?;
     let content = ContentDb::Postgres(Db::Postgres(postgres.clone()));
     let documents = open_documents(mongo_url, &content).await?;
     let graph = open_graph(neo4j_url, &clock).await?;
-    let catalogs = Catalogs::new(Db::Postgres(postgres), news, clock);
+    let catalogs = Catalogs::new(Db::Postgres(postgres), invalidation, clock);
     Ok(Backend { catalogs, documents, index: Box::new(SqlIndex::new(content, graph)) })
 }
 

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::blobs::ObjectBlobs;
     use crate::config::StoresConfig;
-    use crate::directory::{Answers, DirectoryNews};
+    use crate::directory::{Answers, DirectoryInvalidation};
     use crate::open::Backend;
     use crate::ports::Cache;
     use crate::scoped::Scope;
@@ -271,8 +271,8 @@ mod tests {
     async fn embedded(config: &StoresConfig) -> Backend {
         let address = RedisAddress::parse(&"redis://127.0.0.1:1".to_owned().into()).unwrap();
         let redis = RedisClient::new(&address, Duration::from_secs(5)).unwrap();
-        let news = DirectoryNews::new(Answers::new(), redis);
-        crate::embedded::open(&config.data_dir, Arc::new(SystemClock), news).await.unwrap()
+        let invalidation = DirectoryInvalidation::new(Answers::new(), redis);
+        crate::embedded::open(&config.data_dir, Arc::new(SystemClock), invalidation).await.unwrap()
     }
 
     fn leaks(port: &str, seen: StoreResult<Seen>) {

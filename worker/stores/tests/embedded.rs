@@ -88,7 +88,7 @@ async fn other_processes_hear_of_a_change_at_once() {
     let redis = RedisServer::in_directory(directory.path()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !news_arrive(&here, &there, &context).await {
-        assert!(Instant::now() < deadline, "no news since redis is back");
+        assert!(Instant::now() < deadline, "no invalidation since redis is back");
     }
     drop(redis);
 }

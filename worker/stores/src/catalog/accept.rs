@@ -39,9 +39,9 @@ impl Catalog {
         accepting.tx.commit().await?;
         // After the commit: earlier, another process could cache the old rows again.
         if acceptance.tenant.is_some() || acceptance.founder.is_some() {
-            self.news.tenant_made(&self.tenant).await;
+            self.invalidation.tenant_made(&self.tenant).await;
         } else if acceptance.kb.is_some() || acceptance.kb_close.is_some() {
-            self.news.tenant_changed(&self.tenant).await;
+            self.invalidation.tenant_changed(&self.tenant).await;
         }
         Ok(Accepted::New)
     }

@@ -11,12 +11,13 @@ use uuid::Uuid;
 
 use super::{Catalog, Catalogs, Reader, Row, Tx, View, sql};
 use crate::model::{
-    GateRule, GateState, Invitation, InvitationAccepted, InvitationSecret, Invitee, KeyPlaced, MemberPlaced,
-    Membership, NewApiKey, OverQuota, Place, PlaceChange, Renewal, Session, User, UserChange, UserName,
+    Invitation, InvitationAccepted, InvitationSecret, Invitee, KeyPlaced, MemberPlaced, Membership,
+    MembershipImport, MembershipImported, NewApiKey, OverQuota, Renewal, Session, ThrottleRule,
+    ThrottleState, User, UserChange, UserName,
 };
 use crate::ports::StoreResult;
 
-/// How long tries at a gate are remembered, at most.
+/// How long tries at a throttle are remembered, at most.
 const GATES_KEPT: TimeDelta = TimeDelta::days(2);
 
 /// Accounts, sessions and login throttles, which belong to no tenant. Of tenants' rows this port reads only the
@@ -155,26 +156,26 @@ impl Identities {
 
     /// Imports a membership: makes the person a member unless they already are or were one, within the limit of
     /// `maximum` members. Former members stay removed.
-    pub async fn place_ensure(
+    pub async fn membership_import(
         &self,
         name: &UserName,
-        place: &Place,
+        import: &MembershipImport,
         maximum: Option<u64>,
         now: DateTime<Utc>,
-    ) -> StoreResult<PlaceChange> {
-        let catalog = self.catalogs.of(&place.tenant);
-        let mut tx = catalog.rows.write("identities.place_ensure").await?;
+    ) -> StoreResult<MembershipImported> {
+        let catalog = self.catalogs.of(&import.tenant);
+        let mut tx = catalog.rows.write("identities.membership_import").await?;
         // Serialises with transactions that change members or names of keys.
         catalog.lock(&mut tx).await?;
-        let member = member_place(&catalog, &mut tx, name, place, (maximum, now)).await?;
-        let api_key = match &place.api_key {
+        let member = import_member(&catalog, &mut tx, name, import, (maximum, now)).await?;
+        let api_key = match &import.api_key {
             Some(key) if !matches!(member, MemberPlaced::OverQuota(_)) => {
-                Some(key_place(&catalog, &mut tx, name, place, key, now).await?)
+                Some(import_key(&catalog, &mut tx, name, import, key, now).await?)
             }
             _ => None,
         };
         tx.commit().await?;
-        Ok(PlaceChange { member, api_key })
+        Ok(MembershipImported { member, api_key })
     }
 
     /// Creates a session.
@@ -238,7 +239,7 @@ impl Identities {
     pub async fn gate_enter(
         &self,
         key: &str,
-        rule: GateRule,
+        rule: ThrottleRule,
         now: DateTime<Utc>,
     ) -> StoreResult<Option<Duration>> {
         let mut tx = self.people().write("identities.gate_enter").await?;
@@ -250,7 +251,7 @@ impl Identities {
              on conflict (key) do nothing");
         tx.execute(ensure.bind(key).bind(now)).await?;
         let select = sql("select tries, last_at, open_at from gates where key = $1 {for update}");
-        let before = tx.one(select.bind(key), read_gate).await?;
+        let before = tx.one(select.bind(key), read_throttle).await?;
         let after = match rule.enter(Some(before), now) {
             Ok(after) => after,
             Err(wait) => return Ok(Some(wait)),
@@ -276,11 +277,11 @@ async fn session_end_in(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> StoreResul
 }
 
 /// Makes an imported account a member, unless it is or was one.
-async fn member_place(
+async fn import_member(
     catalog: &Catalog,
     tx: &mut Tx,
     name: &UserName,
-    place: &Place,
+    import: &MembershipImport,
     (maximum, now): (Option<u64>, DateTime<Utc>),
 ) -> StoreResult<MemberPlaced> {
     let identity = name.identity();
@@ -291,16 +292,16 @@ async fn member_place(
     if let Some(over) = catalog.members_refused(tx, maximum, now).await? {
         return Ok(MemberPlaced::OverQuota(over));
     }
-    catalog.member_put(tx, &identity, place.role, now).await?;
+    catalog.member_put(tx, &identity, import.role, now).await?;
     Ok(MemberPlaced::New)
 }
 
 /// Stores the API key of an imported account.
-async fn key_place(
+async fn import_key(
     catalog: &Catalog,
     tx: &mut Tx,
     name: &UserName,
-    place: &Place,
+    import: &MembershipImport,
     (id, secret_sha256): &(ApiKeyId, String),
     now: DateTime<Utc>,
 ) -> StoreResult<KeyPlaced> {
@@ -308,7 +309,7 @@ async fn key_place(
         id: id.clone(),
         name: name.as_str().to_owned(),
         secret_sha256: secret_sha256.clone(),
-        role: place.role,
+        role: import.role,
         kb_id: None,
         permissions: None,
         created_by: None,
@@ -327,8 +328,8 @@ fn read_session(row: &Row) -> sqlx::Result<Session> {
     })
 }
 
-fn read_gate(row: &Row) -> sqlx::Result<GateState> {
-    Ok(GateState {
+fn read_throttle(row: &Row) -> sqlx::Result<ThrottleState> {
+    Ok(ThrottleState {
         tries: row.number("tries")?,
         last_at: row.time("last_at")?,
         open_at: row.time("open_at")?,

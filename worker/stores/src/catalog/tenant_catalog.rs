@@ -9,7 +9,7 @@ use super::{
     AuditRetention, Db, DirectoryRows, DueSchedules, Identities, OutboxRelay, SettingsRelay, Sql, Tx, View,
     sql,
 };
-use crate::directory::DirectoryNews;
+use crate::directory::DirectoryInvalidation;
 use crate::ports::StoreResult;
 use crate::scoped::Scope;
 
@@ -17,20 +17,20 @@ use crate::scoped::Scope;
 #[derive(Clone)]
 pub(crate) struct Catalogs {
     pub(super) db: Db,
-    news: DirectoryNews,
+    invalidation: DirectoryInvalidation,
     clock: SharedClock,
 }
 
 impl Catalogs {
-    pub(crate) const fn new(db: Db, news: DirectoryNews, clock: SharedClock) -> Self {
-        Self { db, news, clock }
+    pub(crate) const fn new(db: Db, invalidation: DirectoryInvalidation, clock: SharedClock) -> Self {
+        Self { db, invalidation, clock }
     }
 
     pub(crate) fn of(&self, tenant: &TenantId) -> Catalog {
         Catalog {
             rows: self.db.tenant(tenant),
             tenant: tenant.clone(),
-            news: self.news.clone(),
+            invalidation: self.invalidation.clone(),
             clock: Arc::clone(&self.clock),
         }
     }
@@ -76,7 +76,7 @@ impl Scope<Catalog> for Catalogs {
 pub struct Catalog {
     pub(super) rows: View,
     pub(super) tenant: TenantId,
-    pub(super) news: DirectoryNews,
+    pub(super) invalidation: DirectoryInvalidation,
     pub(super) clock: SharedClock,
 }
 
@@ -88,7 +88,7 @@ impl Catalog {
 
     /// Invalidates what directory caches in all processes hold of the tenant. Returns `outcome`.
     pub(super) async fn announced<T>(&self, outcome: T) -> T {
-        self.news.tenant_changed(&self.tenant).await;
+        self.invalidation.tenant_changed(&self.tenant).await;
         outcome
     }
 

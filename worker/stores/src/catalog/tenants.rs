@@ -73,7 +73,7 @@ impl Catalog {
         revision: u64,
     ) -> StoreResult<TenantChange> {
         let (change, slug_before) = self.settings_put(settings, revision).await?;
-        self.news.tenant_put(&self.tenant, slug_before.as_deref(), &settings.slug).await;
+        self.invalidation.tenant_put(&self.tenant, slug_before.as_deref(), &settings.slug).await;
         Ok(change)
     }
 
@@ -211,7 +211,7 @@ impl Catalog {
             tx.become_reader(None).await?;
             tx.leave_no_traces().await?;
             tx.commit().await?;
-            self.news.slugs().changed(tenant.as_ref().map(|tenant| tenant.slug.as_str()), None).await;
+            self.invalidation.slugs().changed(tenant.as_ref().map(|tenant| tenant.slug.as_str()), None).await;
         }
         Ok(self.announced(gone).await)
     }

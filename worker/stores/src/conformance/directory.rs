@@ -7,7 +7,7 @@ use crate::Opened;
 use crate::model::{Acceptance, NewApiKey, NewTenant, TenantFilter};
 
 /// A change is visible at once in the same process, whatever was cached.
-pub(super) async fn news_of_tenants(opened: &Opened) {
+pub(super) async fn invalidation_of_tenants(opened: &Opened) {
     let directory = &opened.directory;
     directory.ping().await.unwrap();
     let context = TenantContext::for_tests(&ids(now()).0);

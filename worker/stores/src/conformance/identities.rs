@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::fixture::{Pair, Party, now};
 use crate::Opened;
 use crate::model::{
-    Acceptance, Accepted, GateRule, KeyPlaced, MemberPlaced, Membership, NewTenant, OverQuota, Place,
-    PlaceChange, Renewal, Session, Standing, User, UserChange,
+    Acceptance, Accepted, KeyPlaced, MemberPlaced, Membership, MembershipImport, MembershipImported,
+    NewTenant, OverQuota, Renewal, Session, Standing, ThrottleRule, User, UserChange,
 };
 
 /// An unused account.
@@ -73,24 +73,27 @@ pub(super) async fn founders(opened: &Opened) {
     assert_eq!(identities.memberships(&ann.name.identity()).await.unwrap(), []);
 }
 
-pub(super) async fn places(opened: &Opened) {
+pub(super) async fn imported_memberships(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (identities, ann) = (&opened.identities, someone());
     identities.user_put(&ann, now()).await.unwrap();
-    let place = |party: &Party, role, key: &str| Place {
+    let import = |party: &Party, role, key: &str| MembershipImport {
         tenant: party.id().clone(),
         role,
         api_key: Some((key.parse().unwrap(), "22".repeat(32))),
     };
-    let ensure = async |place: &Place| identities.place_ensure(&ann.name, place, None, now()).await.unwrap();
+    let ensure = async |import: &MembershipImport| {
+        identities.membership_import(&ann.name, import, None, now()).await.unwrap()
+    };
     let (new, known) = (MemberPlaced::New, MemberPlaced::Known);
-    let change = |member: &MemberPlaced, key| PlaceChange { member: member.clone(), api_key: Some(key) };
-    let viewer = place(&pair.acme, Role::Viewer, "imported");
+    let change =
+        |member: &MemberPlaced, key| MembershipImported { member: member.clone(), api_key: Some(key) };
+    let viewer = import(&pair.acme, Role::Viewer, "imported");
     assert_eq!(ensure(&viewer).await, change(&new, KeyPlaced::New));
     assert_eq!(ensure(&viewer).await, change(&known, KeyPlaced::Known));
-    let stronger = place(&pair.acme, Role::Admin, "imported2");
+    let stronger = import(&pair.acme, Role::Admin, "imported2");
     assert_eq!(ensure(&stronger).await, change(&known, KeyPlaced::NameTaken));
-    let elsewhere = place(&pair.twin, Role::Editor, "imported");
+    let elsewhere = import(&pair.twin, Role::Editor, "imported");
     assert_eq!(ensure(&elsewhere).await, change(&new, KeyPlaced::New));
     let found = identities.memberships(&ann.name.identity()).await.unwrap();
     let found: Vec<_> = found.iter().map(|membership| (&membership.tenant, membership.role)).collect();
@@ -100,20 +103,20 @@ pub(super) async fn places(opened: &Opened) {
 }
 
 /// Concurrent imports do not exceed the limit.
-pub(super) async fn places_are_limited(opened: &Opened) {
+pub(super) async fn imports_are_limited(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let people: Vec<_> = (0..8).map(|_| someone()).collect();
-    let place = Place {
+    let import = MembershipImport {
         tenant: pair.acme.id().clone(),
         role: Role::Viewer,
         api_key: Some(("imported".parse().unwrap(), "22".repeat(32))),
     };
     let ensure = async |person: &User| {
-        opened.identities.place_ensure(&person.name, &place, Some(3), now()).await.unwrap()
+        opened.identities.membership_import(&person.name, &import, Some(3), now()).await.unwrap()
     };
     let changes = join_all(people.iter().map(&ensure)).await;
     let over = OverQuota { quota: Quota::Members, current: 3, maximum: 3 };
-    let refused = PlaceChange { member: MemberPlaced::OverQuota(over), api_key: None };
+    let refused = MembershipImported { member: MemberPlaced::OverQuota(over), api_key: None };
     assert_eq!(changes.iter().filter(|change| **change == refused).count(), 5);
     let placed = changes.iter().filter(|change| change.member == MemberPlaced::New);
     let keys: Vec<_> = placed.map(|change| change.api_key).collect();
@@ -197,11 +200,12 @@ pub(super) async fn racing_renewals(opened: &Opened) {
     assert!(!identities.session_is_live(session.id, now()).await.unwrap());
 }
 
-pub(super) async fn gates(opened: &Opened) {
+pub(super) async fn throttles(opened: &Opened) {
     let identities = &opened.identities;
     let (key, other) = (someone().name.to_string(), someone().name.to_string());
     let minute = Duration::from_secs(60);
-    let rule = GateRule::Lock { free: 3, first_wait: minute, longest_wait: minute * 8, forget: minute * 60 };
+    let rule =
+        ThrottleRule::Lock { free: 3, first_wait: minute, longest_wait: minute * 8, forget: minute * 60 };
     let enter = async |key: &str, at| identities.gate_enter(key, rule, at).await.unwrap();
     let start = now();
 

@@ -51,9 +51,12 @@ pub async fn exercise(opened: &Opened) {
         kbs { made_and_renamed, closed, emptied }
         closing { called_off, deleted, sessions, texts_and_values }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox, jobs }
-        directory { news_of_tenants, tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers }
+        directory {
+            invalidation_of_tenants, tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers,
+        }
         identities {
-            users, founders, places, places_are_limited, sessions, another_password, racing_renewals, gates,
+            users, founders, imported_memberships, imports_are_limited, sessions, another_password, racing_renewals,
+            throttles,
         }
         documents { texts, extractions }
         index {

@@ -18,13 +18,13 @@ const PUBLISH_LIMIT: Duration = Duration::from_millis(500);
 
 /// Invalidates what directory caches hold of a tenant, in this and in every other process.
 #[derive(Clone)]
-pub(crate) struct DirectoryNews {
+pub(crate) struct DirectoryInvalidation {
     answers: Answers,
     /// `None` when there are no other processes.
     redis: Option<RedisClient>,
 }
 
-impl DirectoryNews {
+impl DirectoryInvalidation {
     pub(crate) fn new(answers: Answers, redis: RedisClient) -> Self {
         Self { answers, redis: Some(redis) }
     }
@@ -66,11 +66,11 @@ impl DirectoryNews {
         match redis.query_within::<i64>(CHANNEL, &publish, Resend::Safe, PUBLISH_LIMIT).await {
             Ok(_) => {}
             Err(QueueError::Deadline(_)) => {
-                tracing::warn!(tenant.id = %tenant, "directory news not sent in time");
+                tracing::warn!(tenant.id = %tenant, "directory invalidation not sent in time");
             }
             Err(error) => {
                 let error = jobs::error::report(&error);
-                tracing::warn!(tenant.id = %tenant, error, "directory news not sent");
+                tracing::warn!(tenant.id = %tenant, error, "directory invalidation not sent");
             }
         }
     }
@@ -167,13 +167,13 @@ pub(super) async fn listen(redis: RedisClient, answers: Answers) {
             }
             SubscriptionEvent::Lost => {
                 answers.set_news_arrive(false);
-                tracing::warn!("directory news lost, connecting again");
+                tracing::warn!("directory invalidation lost, connecting again");
             }
             SubscriptionEvent::Unreachable(QueueError::Deadline(_)) => {
-                tracing::warn!("no directory news: redis did not answer in time");
+                tracing::warn!("no directory invalidations: redis did not answer in time");
             }
             SubscriptionEvent::Unreachable(error) => {
-                tracing::warn!(error = jobs::error::report(&error), "no directory news");
+                tracing::warn!(error = jobs::error::report(&error), "no directory invalidations");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The directory: tenants, keys, members and permissions, read across tenants.
 //!
 //! The rules on rows and the TTLs are here and nowhere else. Code that changes a row that the directory reads
-//! reports it through [`DirectoryNews`], so that every process drops its cached answers.
+//! reports it through [`DirectoryInvalidation`], so that every process drops its cached answers.
 
 mod answers;
 mod invalidation;
@@ -34,7 +34,7 @@ use crate::ports::{Directory, StoreResult};
 
 pub(crate) use answers::Answers;
 pub use answers::QUESTIONS;
-pub(crate) use invalidation::DirectoryNews;
+pub(crate) use invalidation::DirectoryInvalidation;
 
 const PING_LIMIT: Duration = Duration::from_secs(3);
 
@@ -42,7 +42,7 @@ const PING_LIMIT: Duration = Duration::from_secs(3);
 pub(crate) struct CachedDirectory {
     rows: DirectoryRows,
     answers: Answers,
-    news: DirectoryNews,
+    invalidation: DirectoryInvalidation,
     clock: SharedClock,
     listener: Option<JoinHandle<()>>,
 }
@@ -70,12 +70,12 @@ impl CachedDirectory {
     pub(crate) fn start(
         rows: DirectoryRows,
         answers: Answers,
-        news: DirectoryNews,
+        invalidation: DirectoryInvalidation,
         redis: RedisClient,
         clock: SharedClock,
     ) -> Self {
         let listener = tokio::spawn(invalidation::listen(redis, answers.clone()));
-        Self { rows, answers, news, clock, listener: Some(listener) }
+        Self { rows, answers, invalidation, clock, listener: Some(listener) }
     }
 
     /// A directory for a single process, without invalidation messages.
@@ -83,10 +83,10 @@ impl CachedDirectory {
     pub(crate) fn alone(
         rows: DirectoryRows,
         answers: Answers,
-        news: DirectoryNews,
+        invalidation: DirectoryInvalidation,
         clock: SharedClock,
     ) -> Self {
-        Self { rows, answers, news, clock, listener: None }
+        Self { rows, answers, invalidation, clock, listener: None }
     }
 
     async fn record(&self, tenant: &TenantId) -> StoreResult<Option<TenantRecord>> {
@@ -237,7 +237,7 @@ impl Directory for CachedDirectory {
     }
 
     async fn tenant_of_slug(&self, slug: &str) -> StoreResult<Option<TenantId>> {
-        self.news.slugs().tenant(&self.rows, slug).await
+        self.invalidation.slugs().tenant(&self.rows, slug).await
     }
 
     async fn tenants(
@@ -270,7 +270,7 @@ impl Directory for CachedDirectory {
     }
 
     async fn invalidate(&self, tenant: &TenantId) {
-        self.news.tenant_changed(tenant).await;
+        self.invalidation.tenant_changed(tenant).await;
     }
 
     async fn ping(&self) -> StoreResult<()> {

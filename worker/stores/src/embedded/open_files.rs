@@ -12,7 +12,7 @@ use crate::catalog::{Catalogs, Db};
 use crate::config::InvalidStores;
 use crate::content_db::ContentDb;
 use crate::data_dir;
-use crate::directory::DirectoryNews;
+use crate::directory::DirectoryInvalidation;
 use crate::documents::sql::SqlDocuments;
 use crate::index::sql::{Graph, SqlIndex};
 use crate::open::Backend;
@@ -57,14 +57,14 @@ fn refused(path: &Path, fault: &Fault) -> InvalidStores {
 pub(crate) async fn open(
     data: &Path,
     clock: SharedClock,
-    news: DirectoryNews,
+    invalidation: DirectoryInvalidation,
 ) -> Result<Backend, InvalidStores> {
     data_dir::ensure(data)?;
     let content = ContentDb::Files(TenantFiles::new(data_dir::private_dir(&data.join("tenants"))?));
     let path = data.join("catalog.db");
     let catalog = SqliteFile::open(&path, &USAGE).await.map_err(|fault| refused(&path, &fault))?;
     Ok(Backend {
-        catalogs: Catalogs::new(Db::Sqlite(Arc::new(catalog)), news, clock),
+        catalogs: Catalogs::new(Db::Sqlite(Arc::new(catalog)), invalidation, clock),
         documents: Box::new(SqlDocuments::new(content.clone())),
         index: Box::new(SqlIndex::new(content, Graph::Sql)),
     })

@@ -94,7 +94,7 @@ pub struct Membership {
 
 /// The membership of an imported account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct MembershipImport {
     /// The tenant.
     pub tenant: TenantId,
     /// The person's role.
@@ -103,9 +103,9 @@ pub struct Place {
     pub api_key: Option<(ApiKeyId, String)>,
 }
 
-/// The outcome of importing a membership ([`Place`]).
+/// The outcome of importing a membership ([`MembershipImport`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlaceChange {
+pub struct MembershipImported {
     /// The outcome for the membership.
     pub member: MemberPlaced,
     /// The outcome for the API key; `None` when there is none, or when the person is not a member.

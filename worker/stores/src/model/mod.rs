@@ -4,13 +4,13 @@ mod accept;
 mod api_key;
 mod audit;
 mod document;
-mod gate;
 mod identity;
 mod job;
 mod member;
 mod rag_settings;
 mod schedule;
 mod tenant;
+mod throttle;
 mod usage;
 mod workspace;
 
@@ -19,11 +19,9 @@ pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow,
 pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument};
-pub use gate::GateRule;
-pub(crate) use gate::GateState;
 pub use identity::{
-    InvalidUserName, KeyPlaced, MemberPlaced, Membership, Place, PlaceChange, Renewal, Session, User,
-    UserChange, UserName,
+    InvalidUserName, KeyPlaced, MemberPlaced, Membership, MembershipImport, MembershipImported, Renewal,
+    Session, User, UserChange, UserName,
 };
 pub use job::{Cancellations, JobMark, JobRecord, Redrives};
 pub use member::{
@@ -33,6 +31,8 @@ pub use member::{
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
 pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantFilter, TenantPlan, TenantSettings};
+pub use throttle::ThrottleRule;
+pub(crate) use throttle::ThrottleState;
 pub use usage::{Bookkeeping, Derived, Growth, OverQuota, Usage};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
 pub use workspace::WorkspaceId;

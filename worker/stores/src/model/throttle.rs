@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// The rule of a throttle. An attempt counts before its outcome is known, so that concurrent attempts cannot get
 /// around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GateRule {
+pub enum ThrottleRule {
     /// Lockout: rejects attempts after the `free`th in a row, at first for `first_wait`, and after each further one
     /// for twice as long, up to `longest_wait`. Attempts older than `forget` do not count.
     Lock {
@@ -31,20 +31,24 @@ pub enum GateRule {
 
 /// The stored state of one throttle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GateState {
+pub(crate) struct ThrottleState {
     /// Attempts in a row.
     pub(crate) tries: u32,
     /// When the last attempt was allowed.
     pub(crate) last_at: DateTime<Utc>,
-    /// [`GateRule::Lock`]: when attempts are allowed again. [`GateRule::Rate`]: when the full rate is available
+    /// [`ThrottleRule::Lock`]: when attempts are allowed again. [`ThrottleRule::Rate`]: when the full rate is available
     /// again.
     pub(crate) open_at: DateTime<Utc>,
 }
 
-impl GateRule {
+impl ThrottleRule {
     /// The state after one more attempt, or how long attempts are still rejected.
-    pub(crate) fn enter(self, before: Option<GateState>, now: DateTime<Utc>) -> Result<GateState, Duration> {
-        let before = before.unwrap_or(GateState { tries: 0, last_at: now, open_at: now });
+    pub(crate) fn enter(
+        self,
+        before: Option<ThrottleState>,
+        now: DateTime<Utc>,
+    ) -> Result<ThrottleState, Duration> {
+        let before = before.unwrap_or(ThrottleState { tries: 0, last_at: now, open_at: now });
         match self {
             Self::Lock { free, first_wait, longest_wait, forget } => {
                 if let Some(wait) = until(before.open_at, now) {
@@ -56,14 +60,14 @@ impl GateRule {
                     None => Duration::ZERO,
                     Some(beyond) => first_wait.saturating_mul(1 << beyond.min(20)).min(longest_wait),
                 };
-                Ok(GateState { tries, last_at: now, open_at: now + delta(wait) })
+                Ok(ThrottleState { tries, last_at: now, open_at: now + delta(wait) })
             }
             Self::Rate { tries, window } => {
                 let spent = before.open_at.max(now) + delta(window / tries.max(1));
                 if let Some(wait) = until(spent, now + delta(window)) {
                     return Err(wait);
                 }
-                Ok(GateState { tries: before.tries.saturating_add(1), last_at: now, open_at: spent })
+                Ok(ThrottleState { tries: before.tries.saturating_add(1), last_at: now, open_at: spent })
             }
         }
     }
@@ -83,8 +87,8 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const LOCK: GateRule =
-        GateRule::Lock { free: 3, first_wait: SECOND, longest_wait: Duration::from_secs(3), forget: DAY };
+    const LOCK: ThrottleRule =
+        ThrottleRule::Lock { free: 3, first_wait: SECOND, longest_wait: Duration::from_secs(3), forget: DAY };
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn at(ms: i64) -> DateTime<Utc> {
@@ -92,7 +96,7 @@ mod tests {
     }
 
     /// Attempts at these moments, in milliseconds: for each, the remaining wait.
-    fn tried(rule: GateRule, moments: &[i64]) -> Vec<u128> {
+    fn tried(rule: ThrottleRule, moments: &[i64]) -> Vec<u128> {
         let mut state = None;
         let mut waits = Vec::new();
         for moment in moments {
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_rate_lets_as_many_through_as_it_says() {
-        let rate = GateRule::Rate { tries: 2, window: SECOND };
+        let rate = ThrottleRule::Rate { tries: 2, window: SECOND };
         assert_eq!(
             tried(rate, &[0, 0, 0, 499, 500, 500, 5_000, 5_000, 5_000]),
             [0, 0, 500, 1, 0, 500, 0, 0, 500]
