@@ -242,7 +242,7 @@ impl Accounts {
     /// When there were too many.
     pub async fn count(&self, throttle: &str, rule: Option<ThrottleRule>) -> Result<(), LogInRefused> {
         let Some(rule) = rule else { return Ok(()) };
-        match self.parts.identities.gate_enter(throttle, rule, self.parts.clock.now()).await? {
+        match self.parts.identities.throttle_enter(throttle, rule, self.parts.clock.now()).await? {
             Some(wait) => Err(LogInRefused::TooMany(wait)),
             None => Ok(()),
         }
@@ -270,7 +270,7 @@ impl Accounts {
         if !self.passwords.verify(password, hash).await? {
             return Err(LogInRefused::Wrong);
         }
-        self.parts.identities.gate_reset(&throttle).await?;
+        self.parts.identities.throttle_reset(&throttle).await?;
         Ok(name)
     }
 

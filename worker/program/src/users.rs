@@ -175,7 +175,7 @@ impl Import<'_> {
         let mut said = vec![self.user(user).await?.to_owned()];
         let mut refused = false;
         if let Some(tenant) = workspace {
-            let change = self.import(entry, tenant).await?;
+            let change = self.membership(entry, tenant).await?;
             refused = matches!(change.member, MemberPlaced::OverQuota(_))
                 || change.api_key == Some(KeyPlaced::NameTaken);
             said.extend(self.of_member(&change.member, tenant));
@@ -195,7 +195,7 @@ impl Import<'_> {
         })
     }
 
-    async fn import(&self, entry: &Entry, tenant: &TenantId) -> Result<MembershipImported, Refused> {
+    async fn membership(&self, entry: &Entry, tenant: &TenantId) -> Result<MembershipImported, Refused> {
         let api_key = match &entry.api_key {
             ImportedKey::Ours(key) => Some((key.id.clone(), key.secret_hash().to_hex())),
             ImportedKey::None | ImportedKey::Foreign => None,

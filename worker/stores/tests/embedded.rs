@@ -44,7 +44,7 @@ async fn status(opened: &Opened, id: &TenantId) -> TenantStatus {
 }
 
 /// Changes the tenant in one process until the other one sees a change before its cached answer expires.
-async fn news_arrive(here: &Opened, there: &Opened, context: &TenantContext) -> bool {
+async fn invalidations_arrive(here: &Opened, there: &Opened, context: &TenantContext) -> bool {
     let catalog = here.stores.scoped(context).catalog();
     let (mut from, mut to) = (status(here, context.tenant_id()).await, TenantStatus::Suspended);
     if from == to {
@@ -72,7 +72,7 @@ async fn other_processes_hear_of_a_change_at_once() {
     let here = open(directory.path(), &redis).await;
     let there = open(directory.path(), &redis).await;
     let context = tenant(&here, "acme").await;
-    assert!(news_arrive(&here, &there, &context).await);
+    assert!(invalidations_arrive(&here, &there, &context).await);
 
     // Without Redis there are no invalidation messages, and answers are cached for a second only.
     drop(redis);
@@ -87,7 +87,7 @@ async fn other_processes_hear_of_a_change_at_once() {
 
     let redis = RedisServer::in_directory(directory.path()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !news_arrive(&here, &there, &context).await {
+    while !invalidations_arrive(&here, &there, &context).await {
         assert!(Instant::now() < deadline, "no invalidation since redis is back");
     }
     drop(redis);

@@ -18,7 +18,7 @@ use crate::model::{
 use crate::ports::StoreResult;
 
 /// How long tries at a throttle are remembered, at most.
-const GATES_KEPT: TimeDelta = TimeDelta::days(2);
+const THROTTLES_KEPT: TimeDelta = TimeDelta::days(2);
 
 /// Accounts, sessions and login throttles, which belong to no tenant. Of tenants' rows this port reads only the
 /// memberships of a named person, and the invitation whose secret the caller has.
@@ -236,16 +236,16 @@ impl Identities {
 
     /// Counts an attempt at the login throttle `key`. Returns how long the throttle still rejects attempts; in that
     /// case the attempt is not counted. `None` means that the attempt may go on.
-    pub async fn gate_enter(
+    pub async fn throttle_enter(
         &self,
         key: &str,
         rule: ThrottleRule,
         now: DateTime<Utc>,
     ) -> StoreResult<Option<Duration>> {
-        let mut tx = self.people().write("identities.gate_enter").await?;
+        let mut tx = self.people().write("identities.throttle_enter").await?;
         let prune = sql("delete from gates where key in (
                  select key from gates where last_at < $1 limit 100 {for update skip locked})");
-        tx.execute(prune.bind(now - GATES_KEPT)).await?;
+        tx.execute(prune.bind(now - THROTTLES_KEPT)).await?;
         // Makes sure that there is a row to lock, so that two concurrent attempts count as two.
         let ensure = sql("insert into gates (key, tries, last_at, open_at) values ($1, 0, $2, $2)
              on conflict (key) do nothing");
@@ -263,9 +263,9 @@ impl Identities {
     }
 
     /// Resets a login throttle after a successful attempt.
-    pub async fn gate_reset(&self, key: &str) -> StoreResult<()> {
+    pub async fn throttle_reset(&self, key: &str) -> StoreResult<()> {
         let delete = sql("delete from gates where key = $1").bind(key);
-        self.people().execute("identities.gate_reset", delete).await.map(drop)
+        self.people().execute("identities.throttle_reset", delete).await.map(drop)
     }
 }
 

@@ -182,7 +182,7 @@ pub(super) async fn use_is_noted(opened: &Opened) {
 }
 
 /// The directory returns a key's permissions, and learns at once that the key was revoked.
-pub(super) async fn news_of_keys(opened: &Opened) {
+pub(super) async fn invalidation_of_keys(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();
     let scope = Permissions::of(&[Permission::DocumentRead]);

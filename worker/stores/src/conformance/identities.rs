@@ -206,7 +206,7 @@ pub(super) async fn throttles(opened: &Opened) {
     let minute = Duration::from_secs(60);
     let rule =
         ThrottleRule::Lock { free: 3, first_wait: minute, longest_wait: minute * 8, forget: minute * 60 };
-    let enter = async |key: &str, at| identities.gate_enter(key, rule, at).await.unwrap();
+    let enter = async |key: &str, at| identities.throttle_enter(key, rule, at).await.unwrap();
     let start = now();
 
     // Of many concurrent attempts, three are allowed.
@@ -216,7 +216,7 @@ pub(super) async fn throttles(opened: &Opened) {
     assert_eq!(enter(&other, start).await, None);
     assert_eq!(enter(&key, start + minute).await, None);
     assert_eq!(enter(&key, start + minute).await, Some(minute * 2));
-    identities.gate_reset(&key).await.unwrap();
+    identities.throttle_reset(&key).await.unwrap();
     assert_eq!(enter(&key, start + minute).await, None);
 
     // Old attempts do not count at all.

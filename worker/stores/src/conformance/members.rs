@@ -133,7 +133,7 @@ pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
 }
 
 /// A change is visible at once, whatever was cached.
-pub(super) async fn news_of_members(opened: &Opened) {
+pub(super) async fn invalidation_of_members(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();
     let ann = identity("ann");

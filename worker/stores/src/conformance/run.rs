@@ -24,14 +24,15 @@ pub async fn exercise(opened: &Opened) {
         tenants { creation, status, knowledge_bases, api_keys }
         members {
             added_changed_and_removed, pages, kept_apart, last_admin_stays, no_more_than_the_maximum,
-            news_of_members, one_name_of_several_providers,
+            invalidation_of_members, one_name_of_several_providers,
         }
         invitations {
             made_listed_and_withdrawn, accepted_once, accepted_with_a_new_account, only_the_right_secret,
             no_more_than_the_maximum, of_a_closed_tenant,
         }
         api_keys {
-            made_and_listed, one_name_for_one_key, changed_and_revoked, extended, rotated, use_is_noted, news_of_keys,
+            made_and_listed, one_name_for_one_key, changed_and_revoked, extended, rotated, use_is_noted,
+            invalidation_of_keys,
         }
         accept {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job, seen_before,

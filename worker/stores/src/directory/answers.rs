@@ -70,14 +70,14 @@ type TenantAnswers = Mutex<HashMap<Question, (Answer, Instant)>>;
 #[derive(Clone)]
 pub(crate) struct Answers {
     tenants: Cache<TenantId, Arc<TenantAnswers>>,
-    news_arrive: Arc<AtomicBool>,
+    invalidations_arrive: Arc<AtomicBool>,
 }
 
 impl Answers {
     pub(crate) fn new() -> Self {
         let tenants =
             Cache::builder().max_capacity(TENANTS_MAX).time_to_idle(Duration::from_secs(60)).build();
-        Self { tenants, news_arrive: Arc::default() }
+        Self { tenants, invalidations_arrive: Arc::default() }
     }
 
     /// The cached answer, or the result of `ask`, which is then cached.
@@ -94,7 +94,7 @@ impl Answers {
         }
         let asked_at = Instant::now();
         let answer = ask.await?;
-        let ttl = if self.news_arrive() && !answer.is_empty() { FRESH } else { SHORT };
+        let ttl = if self.invalidations_arrive() && !answer.is_empty() { FRESH } else { SHORT };
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= QUESTIONS_MAX {
             known.clear();
@@ -109,13 +109,13 @@ impl Answers {
 
     /// Records whether invalidation messages arrive from now on. Drops all answers, because changes may have been
     /// missed.
-    pub(super) fn set_news_arrive(&self, arrive: bool) {
-        self.news_arrive.store(arrive, Ordering::SeqCst);
+    pub(super) fn set_invalidations_arrive(&self, arrive: bool) {
+        self.invalidations_arrive.store(arrive, Ordering::SeqCst);
         self.tenants.invalidate_all();
     }
 
-    pub(super) fn news_arrive(&self) -> bool {
-        self.news_arrive.load(Ordering::SeqCst)
+    pub(super) fn invalidations_arrive(&self) -> bool {
+        self.invalidations_arrive.load(Ordering::SeqCst)
     }
 }
 
@@ -146,21 +146,21 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_kept_until_it_is_forgotten() {
         let (answers, tenant) = (Answers::new(), "acme".parse().unwrap());
-        answers.set_news_arrive(true);
+        answers.set_invalidations_arrive(true);
         assert_eq!(epoch(&answers, &tenant, 1).await, Some(1));
         assert_eq!(epoch(&answers, &tenant, 2).await, Some(1));
         answers.forget(&"acme-2".parse().unwrap());
         assert_eq!(epoch(&answers, &tenant, 2).await, Some(1));
         answers.forget(&tenant);
         assert_eq!(epoch(&answers, &tenant, 2).await, Some(2));
-        answers.set_news_arrive(false);
+        answers.set_invalidations_arrive(false);
         assert_eq!(epoch(&answers, &tenant, 3).await, Some(3));
     }
 
     #[tokio::test]
     async fn an_answer_that_was_on_its_way_when_it_changed_is_not_kept() {
         let (answers, tenant): (_, TenantId) = (Answers::new(), "acme".parse().unwrap());
-        answers.set_news_arrive(true);
+        answers.set_invalidations_arrive(true);
         let late = async {
             answers.forget(&tenant);
             Ok(record(1))

@@ -32,7 +32,7 @@ impl DirectoryInvalidation {
     /// Invalidation within this process only.
     #[cfg(feature = "test-support")]
     pub(crate) fn local(answers: Answers) -> Self {
-        answers.set_news_arrive(true);
+        answers.set_invalidations_arrive(true);
         Self { answers, redis: None }
     }
 
@@ -158,7 +158,7 @@ pub(super) async fn listen(redis: RedisClient, answers: Answers) {
     let mut subscription = redis.subscribe(CHANNEL);
     loop {
         match subscription.next().await {
-            SubscriptionEvent::Live => answers.set_news_arrive(true),
+            SubscriptionEvent::Live => answers.set_invalidations_arrive(true),
             SubscriptionEvent::Message(tenant) => {
                 let tenant = str::from_utf8(&tenant).ok().and_then(|tenant| tenant.parse().ok());
                 if let Some(tenant) = tenant {
@@ -166,8 +166,8 @@ pub(super) async fn listen(redis: RedisClient, answers: Answers) {
                 }
             }
             SubscriptionEvent::Lost => {
-                answers.set_news_arrive(false);
-                tracing::warn!("directory invalidation lost, connecting again");
+                answers.set_invalidations_arrive(false);
+                tracing::warn!("subscription to directory invalidations lost, connecting again");
             }
             SubscriptionEvent::Unreachable(QueueError::Deadline(_)) => {
                 tracing::warn!("no directory invalidations: redis did not answer in time");
