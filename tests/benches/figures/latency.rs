@@ -23,16 +23,20 @@ const IDLE_PER_SECOND: f64 = 20.0;
 pub(super) async fn measure(bench: &mut Bench) -> Result<()> {
     for persistence in bench.persistence.clone() {
         let place = ("latency", persistence.name());
-        let most = capacity(bench, persistence).await?;
+        let rate = match bench.rate {
+            Some(rate) => rate,
+            None => capacity(bench, persistence).await? / 2.0,
+        };
         let (mut middle, mut tail, mut idle) = (Sample::default(), Sample::default(), Sample::default());
         for run in 1..=bench.runs {
             progress(&format!("latency, {}, run {run}", persistence.name()));
-            let waits = waits_ms(bench, persistence, most / 2.0, 5.0).await?;
+            let waits = waits_ms(bench, persistence, rate, 5.0).await?;
             middle.add(quantile(&waits, 0.5));
             tail.add(quantile(&waits, 0.99));
             idle.add(quantile(&waits_ms(bench, persistence, IDLE_PER_SECOND, 15.0).await?, 0.99));
         }
-        let at = format!("at half load, {:.0} jobs/s", most / 2.0);
+        let load = if bench.rate.is_some() { "at" } else { "at half load," };
+        let at = format!("{load} {rate:.0} jobs/s");
         bench.report.add(place, format!("{at}: p50"), "ms", middle, Some(Target::AtMost(2.0)));
         bench.report.add(place, format!("{at}: p99"), "ms", tail, Some(Target::AtMost(10.0)));
         bench.report.add(place, "idle to first start: p99", "ms", idle, Some(Target::AtMost(5.0)));

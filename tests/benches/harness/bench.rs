@@ -18,6 +18,8 @@ pub(crate) struct Bench {
     pub(crate) runs: usize,
     /// How long the steady-rate figures look.
     pub(crate) minutes: f64,
+    /// Jobs a second of the latency figure. By default half of what this machine can pass.
+    pub(crate) rate: Option<f64>,
     pub(crate) cores: Cores,
     pub(crate) conditions: Conditions,
     pub(crate) report: Report,
@@ -31,8 +33,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// `ONLY=drain,latency` chooses figures, `QUICK=1` takes each twice, `MINUTES=10` is the length of the
-    /// steady-rate figures, `PERSISTENCE=off` leaves the append-only file out,
-    /// `PEERS=0` the peers.
+    /// steady-rate figures, `RATE=15000` the jobs a second of the latency figure, `PERSISTENCE=off` leaves the
+    /// append-only file out, `PEERS=0` the peers.
     pub(crate) fn from_environment() -> Result<Self> {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
         let list = |name: &str| -> Vec<String> {
@@ -57,6 +59,7 @@ impl Bench {
         Ok(Self {
             runs,
             minutes: variable("MINUTES").parse().unwrap_or(1.0),
+            rate: variable("RATE").parse().ok(),
             conditions: Conditions::read(&cores, runs),
             cores,
             report: Report::default(),
