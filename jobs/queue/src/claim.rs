@@ -95,6 +95,8 @@ pub struct Claim {
     pub jobs: Vec<ClaimedJob>,
     /// The shard's virtual time.
     pub virtual_time: VirtualTime,
+    /// Whether the jobs have their records, as far as Redis has them.
+    pub(super) has_records: bool,
 }
 
 /// One claimed job, unverified, as Redis holds it.
@@ -213,13 +215,15 @@ impl Queue {
     /// When Redis fails. The claim may have been made: ask again with the same [`FetchRequest::attempt`].
     pub async fn fetch(&self, request: FetchRequest<'_>) -> Result<Fetched, QueueError> {
         let mut fetched = self.fetch_ids(request).await?;
-        if let Fetched::Claim(claim) = &mut fetched {
+        if let Fetched::Claim(claim) = &mut fetched
+            && !claim.has_records
+        {
             self.read_records(claim).await?;
         }
         Ok(fetched)
     }
 
-    /// As [`Queue::fetch`], without the jobs' records.
+    /// As [`Queue::fetch`], without the jobs' records, unless they came along.
     pub(super) async fn fetch_ids(&self, request: FetchRequest<'_>) -> Result<Fetched, QueueError> {
         let FetchRequest { worker, attempt, shard, turn, lanes, limit, quantum } = request;
         let lease_ms = self.config().lease.as_millis();
@@ -237,10 +241,13 @@ impl Queue {
             [Value::Int(0), timer, more, lanes, now, next] => {
                 nothing(timer, more, lanes, virtual_time(now, next)?)
             }
-            [Value::Int(fence), claimed, charges, now, next] => {
+            [Value::Int(fence), claimed, charges, now, next, records] => {
                 let fence = u64::try_from(*fence).map_err(|_| QueueError::Answer("a negative fence"))?;
                 let jobs = claimed_jobs(shard, &read::<Vec<u8>>(claimed)?, &read::<String>(charges)?);
-                Ok(Fetched::Claim(Claim { shard, fence, jobs, virtual_time: virtual_time(now, next)? }))
+                let virtual_time = virtual_time(now, next)?;
+                let mut claim = Claim { shard, fence, jobs, virtual_time, has_records: false };
+                claim.add_records(read(records)?);
+                Ok(Fetched::Claim(claim))
             }
             _ => Err(QueueError::Answer("fetch")),
         }
@@ -250,9 +257,7 @@ impl Queue {
     pub(super) async fn read_records(&self, claim: &mut Claim) -> Result<(), QueueError> {
         let ids: Vec<&str> = claim.jobs.iter().map(|job| &*job.id).collect();
         let records = self.records(claim.shard, &ids).await?;
-        for (job, record) in claim.jobs.iter_mut().zip(records) {
-            job.record = record;
-        }
+        claim.add_records(records);
         Ok(())
     }
 
@@ -320,6 +325,18 @@ impl Queue {
         let quarantined =
             flat.chunks_exact(2).filter_map(|pair| text(&pair[0]).zip(text(&pair[1]))).collect();
         Ok(Reaped { claims, returned, quarantined })
+    }
+}
+
+impl Claim {
+    /// Gives each job its record, unless there are not as many as jobs: none came along, or one of the ids was skipped.
+    fn add_records(&mut self, records: Vec<Option<Vec<u8>>>) {
+        self.has_records = records.len() == self.jobs.len();
+        if self.has_records {
+            for (job, record) in self.jobs.iter_mut().zip(records) {
+                job.record = record;
+            }
+        }
     }
 }
 

@@ -246,6 +246,9 @@ impl Feeder {
     /// previous delivery first, so that there is one at a time.
     async fn deliver(&mut self, claim: Claim, slots: OwnedSemaphorePermit, lease_end: Instant) {
         self.delivered().await;
+        if claim.has_records {
+            return deliver(&self.shared, claim, slots, lease_end).await;
+        }
         let shared = Arc::clone(&self.shared);
         self.delivery = Some(tokio::spawn(async move { deliver(&shared, claim, slots, lease_end).await }));
     }
@@ -399,7 +402,9 @@ pub(super) async fn deliver(
 ) {
     let lease = shared.queue.config().lease;
     let mut backoff = Backoff::new();
-    while let Err(error) = shared.queue.read_records(&mut claim).await {
+    while !claim.has_records
+        && let Err(error) = shared.queue.read_records(&mut claim).await
+    {
         tracing::warn!(error = report(&error), queue.shard = claim.shard, "cannot read jobs, trying again");
         if shared.stopping.is_cancelled() || Instant::now() + lease * 2 / 3 > lease_end {
             return;
