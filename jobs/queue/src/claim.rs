@@ -96,7 +96,7 @@ pub struct Claim {
     /// The shard's virtual time.
     pub virtual_time: VirtualTime,
     /// Whether the jobs have their records, as far as Redis has them.
-    pub(super) has_records: bool,
+    pub has_records: bool,
 }
 
 /// One claimed job, unverified, as Redis holds it.

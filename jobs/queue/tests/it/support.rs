@@ -197,7 +197,7 @@ impl Harness {
         match self.queue.fetch(request).await.unwrap() {
             Fetched::Claim(claim) => claim,
             Fetched::Nothing { virtual_time, .. } => {
-                Claim { shard: 0, fence: 0, jobs: Vec::new(), virtual_time }
+                Claim { shard: 0, fence: 0, jobs: Vec::new(), virtual_time, has_records: true }
             }
         }
     }
