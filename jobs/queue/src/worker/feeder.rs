@@ -14,7 +14,7 @@ use crate::describe::report;
 use crate::encode;
 use crate::error::QueueError;
 use crate::finish::Verdict;
-use crate::shards::Servers;
+use crate::redis::Servers;
 use crate::worker::claims::{ClaimId, Ticket, TicketGuard};
 use crate::worker::shard_order::{NextShard, ShardOrder};
 use crate::worker::watchers::{POLL, Wanted, Watchers, pop_marker};
