@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -9,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
-use axum::extract::{FromRequestParts as _, MatchedPath, RawPathParams, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts as _, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use futures::TryStreamExt as _;
@@ -30,11 +31,23 @@ use crate::rate_limit::rate_headers;
 use crate::routes::{Audit, ROUTES, Route, documented_routes};
 use crate::state::ApiState;
 
-/// The whole API, with the dashboard in front of it, ready to serve.
+/// The whole API, with the dashboard beside it, ready to serve.
 pub fn router(app: ApiState) -> Router {
     let (clock, link) = (SharedClock::clone(app.clock()), app.sign_in_link());
     let api = surround(documented_routes().into(), &app).with_state(app);
-    dashboard::around(api, move || clock.now(), link)
+    dashboard::beside(api, connection_of, move || clock.now(), link)
+}
+
+/// What a request's connection is known by. It counts for what a page of the dashboard asks on behalf of the request.
+fn connection_of(request: &Extensions) -> Extensions {
+    let mut connection = Extensions::new();
+    if let Some(ConnectInfo(peer)) = request.get::<ConnectInfo<SocketAddr>>() {
+        connection.insert(ConnectInfo(*peer));
+    }
+    if let Some(open) = request.get::<Arc<OpenRequest>>() {
+        connection.insert(Arc::clone(open));
+    }
+    connection
 }
 
 /// Puts around the routes what every request passes. The last layer is the outermost.
