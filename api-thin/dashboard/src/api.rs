@@ -5,17 +5,16 @@ use std::fmt::Write as _;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::Request as AxumRequest;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt as _;
+
+use crate::Dashboard;
 
 /// An answer of the API is at most this large: a page of 1,000 documents is a tenth of it.
 const MOST_BYTES: usize = 8 << 20;
@@ -66,17 +65,6 @@ impl Problem {
     }
 }
 
-/// What the server knows of a request's connection, as it was before the request was routed to a page: the page's own
-/// parameters are none of the API's.
-#[derive(Clone)]
-struct Arrived(Extensions);
-
-pub(crate) async fn remember_connection(mut request: AxumRequest, next: Next) -> Response {
-    let arrived = Arrived(request.extensions().clone());
-    request.extensions_mut().insert(arrived);
-    next.run(request).await
-}
-
 /// The API, as one request to the dashboard uses it.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -88,12 +76,16 @@ pub(crate) struct Api {
 
 impl Api {
     /// For the request whose head is `parts`. Its connection's limits and its client's address count for what it asks.
-    pub(crate) fn of_request(router: Router, parts: &Parts, credentials: Option<SecretString>) -> Self {
+    pub(crate) fn of_request(
+        dashboard: &Dashboard,
+        parts: &Parts,
+        credentials: Option<SecretString>,
+    ) -> Self {
         let given = |name: HeaderName| parts.headers.get(&name).map(|value| (name.clone(), value.clone()));
         let headers = PASSED_ON.into_iter().filter_map(given).collect();
-        let extensions =
-            parts.extensions.get::<Arrived>().map(|arrived| arrived.0.clone()).unwrap_or_default();
-        Self { router, extensions, headers, credentials }
+        // Not all of them: the parameters of the page's own path are none of the API's.
+        let extensions = (dashboard.0.carried)(&parts.extensions);
+        Self { router: dashboard.0.api.clone(), extensions, headers, credentials }
     }
 
     pub(crate) fn with_credentials(self, credentials: SecretString) -> Self {

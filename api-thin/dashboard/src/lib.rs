@@ -14,6 +14,7 @@ mod wording;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::Extensions;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
@@ -27,6 +28,7 @@ pub(crate) struct Dashboard(Arc<Parts>);
 
 struct Parts {
     api: Router,
+    carried: fn(&Extensions) -> Extensions,
     now: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     link: Option<Arc<OneTimeLink>>,
 }
@@ -37,16 +39,17 @@ impl Dashboard {
     }
 }
 
-/// The pages, in front of the API: what is no page is answered by `api`, which the pages ask as well. `now` is the
-/// clock that times are said by. A `link` signs in the person who opens it first.
-pub fn around(
+/// The pages beside the API, on paths that it does not have. They ask `api`, and tell it what `carried` picks of the
+/// request that they answer: its connection. `now` is the clock that times are said by. A `link` signs in the person
+/// who opens it first.
+pub fn beside(
     api: Router,
+    carried: fn(&Extensions) -> Extensions,
     now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
     link: Option<Arc<OneTimeLink>>,
 ) -> Router {
-    let dashboard = Dashboard(Arc::new(Parts { api: api.clone(), now: Box::new(now), link }));
-    let pages = pages().with_state(dashboard).fallback_service(api);
-    Router::new().fallback_service(pages).layer(from_fn(api::remember_connection))
+    let dashboard = Dashboard(Arc::new(Parts { api: api.clone(), carried, now: Box::new(now), link }));
+    api.merge(pages().with_state(dashboard))
 }
 
 fn pages() -> Router<Dashboard> {

@@ -56,7 +56,7 @@ impl FromRequestParts<Dashboard> for Visitor {
             return Err(to_sign_in(parts));
         };
         let csrf = csrf_of(&credentials);
-        let api = Api::of_request(dashboard.0.api.clone(), parts, Some(credentials));
+        let api = Api::of_request(dashboard, parts, Some(credentials));
         let current = session.current;
         let others = session.identities.into_iter().enumerate().filter(|(at, _)| *at != current).collect();
         match api.get::<Me>("/auth/me").await {

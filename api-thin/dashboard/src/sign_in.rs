@@ -114,7 +114,7 @@ pub(crate) async fn sign_in(
     parts: Parts,
     Form(given): Form<Given>,
 ) -> Response {
-    let api = Api::of_request(dashboard.0.api.clone(), &parts, None);
+    let api = Api::of_request(&dashboard, &parts, None);
     let next = local(given.next.clone());
     let found = async {
         let credentials = credentials(&api, &given).await?;
@@ -181,7 +181,7 @@ pub(crate) async fn use_link(
     Path(code): Path<String>,
     parts: Parts,
 ) -> Response {
-    let api = Api::of_request(dashboard.0.api.clone(), &parts, None);
+    let api = Api::of_request(&dashboard, &parts, None);
     let mut session = Session::default();
     for credentials in dashboard.0.link.iter().flat_map(|link| link.take(&code)) {
         if let Ok(identity) = identity(&api, credentials).await {

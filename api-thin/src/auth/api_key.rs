@@ -1,15 +1,16 @@
-//! API keys, and which of them were used lately.
+//! API keys, the hashes under which secrets are kept and compared, and which keys were used lately.
 
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use hmac::digest::CtOutput;
 use jobs::tenant::{ApiKeyId, TenantId};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 use super::key_derivation::KeyDerivation;
-use super::secret::SecretHash;
 
 /// An API key: `tk_{tenant}_{key id}_{secret}`. Neither a tenant nor a key id contains `_`.
 #[derive(Debug, Clone)]
@@ -77,6 +78,44 @@ impl FromStr for ApiKey {
     }
 }
 
+/// SHA-256 of a secret. Comparing takes the same time for all values, so that timing reveals nothing.
+#[derive(Clone)]
+pub struct SecretHash(CtOutput<Sha256>);
+
+impl SecretHash {
+    /// The hash of `secret`.
+    #[must_use]
+    pub fn of(secret: &SecretString) -> Self {
+        Self(CtOutput::new(Sha256::digest(secret.expose_secret().as_bytes())))
+    }
+
+    /// Reads a hash from hexadecimal.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(CtOutput::new(bytes.into())))
+    }
+
+    /// The hash in hexadecimal, as it is stored.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.0.clone().into_bytes())
+    }
+}
+
+impl PartialEq for SecretHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl std::fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretHash")
+    }
+}
+
 /// Maximum number of cached keys.
 const KEYS_MAX: usize = 10_000;
 /// How often the use of one key is written down.
@@ -115,6 +154,14 @@ mod tests {
 
     fn keys() -> KeyDerivation {
         KeyDerivation::new("0123456789abcdef0123456789abcdef".into()).unwrap()
+    }
+
+    #[test]
+    fn a_hash_survives_hexadecimal_and_equals_only_itself() {
+        let hash = SecretHash::of(&"secret".into());
+        assert_eq!(SecretHash::from_hex(&hash.to_hex()), Some(hash.clone()));
+        assert_ne!(hash, SecretHash::of(&"Secret".into()));
+        assert_eq!(SecretHash::from_hex("00"), None);
     }
 
     #[test]

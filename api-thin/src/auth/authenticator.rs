@@ -15,9 +15,8 @@ use stores::model::{ApiKeyRecord, Standing};
 use stores::{Directory, Identities, StoreError};
 use uuid::Uuid;
 
-use super::api_key::ApiKey;
+use super::api_key::{ApiKey, SecretHash};
 use super::key_derivation::KeyDerivation;
-use super::secret::SecretHash;
 use super::token::{InvalidToken, Origin, TokenClaims, Tokens, UnverifiedToken};
 
 /// Why credentials do not authenticate a caller.

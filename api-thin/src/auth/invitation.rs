@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use stores::model::InvitationSecret;
 use uuid::Uuid;
 
-use super::secret::SecretHash;
+use super::api_key::SecretHash;
 
 /// What an invited person shows: `inv_{tenant}_{invitation}_{secret}`. A tenant id contains no `_`.
 #[derive(Debug, Clone)]

@@ -7,12 +7,28 @@ use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::secret::ShortSecret;
-
 /// Of the tag that a sealed text begins with.
 const TAG_BYTES: usize = 16;
 /// Bytes of key stream from one HMAC.
 const BLOCK_BYTES: usize = 32;
+
+/// A secret of an installation that is too short to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected at least {} bytes, found {found_bytes}", ShortSecret::MIN_BYTES)]
+pub struct ShortSecret {
+    /// How long it is.
+    pub found_bytes: usize,
+}
+
+impl ShortSecret {
+    /// The least that counts as a secret: the output size of HMAC-SHA-256.
+    pub const MIN_BYTES: usize = 32;
+
+    pub(super) fn check(secret: &SecretString) -> Result<&[u8], Self> {
+        let bytes = secret.expose_secret().as_bytes();
+        if bytes.len() >= Self::MIN_BYTES { Ok(bytes) } else { Err(Self { found_bytes: bytes.len() }) }
+    }
+}
 
 /// Derives secrets from one secret of the installation, so that an answer which holds one can be given again without
 /// storing it, and hides texts that clients carry for us.

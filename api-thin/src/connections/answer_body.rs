@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::connection::OpenRequest;
+use super::connection_table::OpenRequest;
 use super::socket::{Activity, AnswerId};
 
 /// The most that is handed over at once. The next part is asked for when the earlier one was taken: over HTTP/2 by the

@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Version};
+use axum::http::Request;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use super::answer_body::AnswerBody;
-use super::connection_table::{ConnectionId, Connections, Place};
+use super::connection_table::{Connection, Connections, OpenRequest, Place};
 use super::socket::{Activity, Socket};
 use crate::config::ConnectionLimits;
 use crate::problem::{Code, Problem};
@@ -143,23 +143,6 @@ pub(super) fn protocol() -> Builder<TokioExecutor> {
     builder
 }
 
-/// The shared state of one connection's requests.
-#[derive(Debug)]
-pub(super) struct Connection {
-    id: ConnectionId,
-    peer: SocketAddr,
-    is_proxy: bool,
-    all: Arc<Connections>,
-    activity: Arc<Activity>,
-    was_authenticated: AtomicBool,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.all.leave(self.id);
-    }
-}
-
 /// Answers the requests of one connection until it is closed, by whichever side.
 pub(super) async fn serve(
     (stream, peer, place): (TcpStream, SocketAddr, Place),
@@ -247,49 +230,6 @@ impl<'a> Overtime<'a> {
                 self.timer.as_mut().reset(deadline);
             }
             ready!(self.timer.as_mut().poll(context));
-        }
-    }
-}
-
-/// A request that is being answered, as its connection sees it.
-#[derive(Debug)]
-pub struct OpenRequest {
-    connection: Arc<Connection>,
-    is_authenticated: AtomicBool,
-}
-
-impl OpenRequest {
-    /// The request, and how many others there are on the connection.
-    fn begin(connection: &Arc<Connection>, version: Version) -> (Arc<Self>, usize) {
-        let requests = connection.activity.begin(version == Version::HTTP_2);
-        let open = Self { connection: Arc::clone(connection), is_authenticated: AtomicBool::new(false) };
-        (Arc::new(open), requests.saturating_sub(1))
-    }
-
-    /// Its credentials are good: the connection is not closed to make room for others meanwhile.
-    pub(crate) fn authenticated(&self) {
-        if !self.is_authenticated.swap(true, Ordering::Relaxed) {
-            self.connection.was_authenticated.store(true, Ordering::Relaxed);
-            self.connection.all.authenticated(self.connection.id);
-        }
-    }
-
-    /// Whether its credentials are good.
-    pub(crate) fn is_authenticated(&self) -> bool {
-        self.is_authenticated.load(Ordering::Relaxed)
-    }
-
-    /// Its body is not read to the end, and the connection ends with the answer.
-    pub(crate) fn leave_unread(&self) {
-        self.connection.activity.leave_unread();
-    }
-}
-
-impl Drop for OpenRequest {
-    fn drop(&mut self) {
-        self.connection.activity.end(Instant::now());
-        if self.is_authenticated() {
-            self.connection.all.rest(self.connection.id);
         }
     }
 }

@@ -1,14 +1,18 @@
-//! The open connections, and which of them is closed when the table is full.
+//! The open connections with the requests on them, and which connection is closed when the table is full.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::http::Version;
 use ipnet::IpNet;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::client_address::{ClientAddress, is_trusted};
+use super::socket::Activity;
 use crate::config::{ConnectionLimits, InvalidConfig};
 
 /// The connections of one listener.
@@ -73,6 +77,66 @@ impl Connections {
     fn table(&self) -> MutexGuard<'_, Table> {
         // No method panics between its changes, so that a poisoned table is still consistent.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The shared state of one connection's requests.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) peer: SocketAddr,
+    pub(super) is_proxy: bool,
+    pub(super) all: Arc<Connections>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) was_authenticated: AtomicBool,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.all.leave(self.id);
+    }
+}
+
+/// A request that is being answered, as its connection sees it.
+#[derive(Debug)]
+pub struct OpenRequest {
+    connection: Arc<Connection>,
+    is_authenticated: AtomicBool,
+}
+
+impl OpenRequest {
+    /// The request, and how many others there are on the connection.
+    pub(super) fn begin(connection: &Arc<Connection>, version: Version) -> (Arc<Self>, usize) {
+        let requests = connection.activity.begin(version == Version::HTTP_2);
+        let open = Self { connection: Arc::clone(connection), is_authenticated: AtomicBool::new(false) };
+        (Arc::new(open), requests.saturating_sub(1))
+    }
+
+    /// Its credentials are good: the connection is not closed to make room for others meanwhile.
+    pub(crate) fn authenticated(&self) {
+        if !self.is_authenticated.swap(true, Ordering::Relaxed) {
+            self.connection.was_authenticated.store(true, Ordering::Relaxed);
+            self.connection.all.authenticated(self.connection.id);
+        }
+    }
+
+    /// Whether its credentials are good.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.is_authenticated.load(Ordering::Relaxed)
+    }
+
+    /// Its body is not read to the end, and the connection ends with the answer.
+    pub(crate) fn leave_unread(&self) {
+        self.connection.activity.leave_unread();
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.connection.activity.end(Instant::now());
+        if self.is_authenticated() {
+            self.connection.all.rest(self.connection.id);
+        }
     }
 }
 

@@ -13,5 +13,5 @@ mod socket;
 
 pub use client_address::ClientAddress;
 pub(crate) use client_address::is_trusted;
-pub use connection::{OpenRequest, listen};
-pub use connection_table::Connections;
+pub use connection::listen;
+pub use connection_table::{Connections, OpenRequest};

@@ -1,6 +1,8 @@
 //! Middleware around every handler.
 
 use std::any::Any;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -8,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use axum::extract::{ConnectInfo, FromRequestParts as _, MatchedPath, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use futures::TryStreamExt as _;
@@ -19,20 +22,32 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::audit_layer::audit;
 use super::cross_origin::{cors_layer, cross_origin};
+use crate::audit::{Action, AuditSlot, Audited, reason};
 use crate::config::Cors;
 use crate::connections::OpenRequest;
 use crate::problem::{Code, Problem};
 use crate::rate_limit::rate_headers;
-use crate::routes::documented_routes;
+use crate::routes::{Audit, ROUTES, Route, documented_routes};
 use crate::state::ApiState;
 
-/// The whole API, with the dashboard in front of it, ready to serve.
+/// The whole API, with the dashboard beside it, ready to serve.
 pub fn router(app: ApiState) -> Router {
     let (clock, link) = (SharedClock::clone(app.clock()), app.sign_in_link());
     let api = surround(documented_routes().into(), &app).with_state(app);
-    dashboard::around(api, move || clock.now(), link)
+    dashboard::beside(api, connection_of, move || clock.now(), link)
+}
+
+/// What a request's connection is known by. It counts for what a page of the dashboard asks on behalf of the request.
+fn connection_of(request: &Extensions) -> Extensions {
+    let mut connection = Extensions::new();
+    if let Some(ConnectInfo(peer)) = request.get::<ConnectInfo<SocketAddr>>() {
+        connection.insert(ConnectInfo(*peer));
+    }
+    if let Some(open) = request.get::<Arc<OpenRequest>>() {
+        connection.insert(Arc::clone(open));
+    }
+    connection
 }
 
 /// Puts around the routes what every request passes. The last layer is the outermost.
@@ -62,7 +77,7 @@ pub(super) async fn deadline(State(app): State<ApiState>, request: Request, next
 
 /// Request extension with the id of the request.
 #[derive(Clone)]
-pub(super) struct RequestId(pub(super) Arc<str>);
+struct RequestId(Arc<str>);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -107,6 +122,47 @@ fn request_id(headers: &HeaderMap) -> String {
     };
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Writes an entry when the request is answered, or its client leaves, if its caller had the authority to act. Outside
+/// of the layers that make an answer of panics and timeouts, so that their status is in the entry.
+async fn audit(State(app): State<ApiState>, request: Request, next: Next) -> Response {
+    let Some(route) = logged_route(&request) else { return next.run(request).await };
+    let (mut parts, body) = request.into_parts();
+    let reason = match reason(&parts.headers) {
+        Ok(reason) => reason,
+        Err(problem) => return problem.into_response(),
+    };
+    let audited = Audited {
+        action: route.operation_id(),
+        for_operator: route.audit == Audit::LoggedForOperator,
+        target: target(&mut parts).await,
+        reason,
+        request_id: parts.extensions.get::<RequestId>().map(|id| id.0.to_string()).unwrap_or_default(),
+    };
+    let slot = AuditSlot::default();
+    parts.extensions.insert(slot.clone());
+    let action = Action::begin(app, slot, audited);
+    let response = next.run(Request::from_parts(parts, body)).await;
+    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    action.answered(response.status().as_u16(), location).await;
+    response
+}
+
+/// The route of a request, if the table says that it is logged.
+fn logged_route(request: &Request) -> Option<&'static Route> {
+    let path = request.extensions().get::<MatchedPath>()?.as_str();
+    let method = request.method().as_str();
+    let is_it = |route: &&Route| route.method.eq_ignore_ascii_case(method) && route.is_at(path);
+    ROUTES.iter().find(is_it).filter(|route| route.audit.is_logged())
+}
+
+/// What the path names, but for the tenant, whose log the entry goes to.
+async fn target(parts: &mut Parts) -> BTreeMap<String, String> {
+    // A path that is not UTF-8 names nothing that there is.
+    let Ok(named) = RawPathParams::from_request_parts(parts, &()).await else { return BTreeMap::new() };
+    let named = named.iter().filter(|(name, _)| *name != "tenant");
+    named.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The fallback for unknown paths.

@@ -1,6 +1,5 @@
 //! The HTTP server around the routes: router, middleware, start and shutdown.
 
-mod audit_layer;
 mod cross_origin;
 mod middleware;
 mod serve;

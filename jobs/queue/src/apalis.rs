@@ -21,8 +21,8 @@ use {
     std::panic::AssertUnwindSafe,
 };
 
+use crate::finish::{Finish, Verdict};
 use crate::job::{RetryPolicy, RetryRule};
-use crate::verdict::{Finish, Verdict};
 use crate::worker::claims::{Ticket, TicketGuard};
 use crate::worker::worker_queue::{FetchedJob, Shared, WorkerOptions};
 

@@ -8,9 +8,9 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
+use crate::finish::{OnFailure, OpenGroup};
 use crate::job::{NewJob, OnConflict, Unique, UniqueScope};
 use crate::shards::Shards;
-use crate::verdict::{OnFailure, OpenGroup};
 
 /// Most jobs in one call, because a script has to end soon.
 const CALL_JOBS: usize = 200;

@@ -28,7 +28,6 @@ pub mod storage;
 #[cfg(feature = "test-support")]
 pub mod testing;
 pub mod url;
-mod verdict;
 mod worker;
 
 pub use admission::{RateTaken, RateWindow, RoomLeft};
@@ -41,14 +40,13 @@ pub use claim::{Ceiling, Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reape
 pub use config::{QueueConfig, Wording};
 pub use error::QueueError;
 pub use explain::{Explanation, WaitsFor};
-pub use finish::{FinishedJob, WorkerTime};
+pub use finish::{Finish, FinishedJob, OnFailure, OpenGroup, Verdict, WorkerTime};
 pub use id::{GroupId, InvalidId, JobId, PartitionId};
 pub use inspect::{InvalidCursor, JobFilter, JobSummary, KeptRecord, ListCursor, OpenJob, Page, Select};
 pub use job::{Lane, NewJob, OnConflict, Priority, RetryPolicy, RetryRule, Unique, UniqueScope};
 pub use limits::{Flow, KeptSettings, LimitReached, PartitionShare};
 pub use queue::{LaneStatus, Queue, WorkerSeen};
 pub use reshard::{ReshardError, Resharded, reshard};
-pub use verdict::{Finish, OnFailure, OpenGroup, Verdict};
 pub use worker::{
     FetchedJob, NextShard, QuarantinedJob, ShardOrder, StopReport, WorkerObserver, WorkerOptions, WorkerQueue,
 };

@@ -10,8 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::describe::report;
 use crate::error::QueueError;
 use crate::queue::Queue;
-use crate::redis::Resend;
-use crate::shards::Servers;
+use crate::redis::{Resend, Servers};
 
 pub(super) async fn check(servers: &Servers, shard: u16) -> Result<(), QueueError> {
     check_version(&info(servers, shard, "server").await?)?;

@@ -8,12 +8,12 @@ use crate::answers::{ConflictDone, PushOutcome, UniqueConflict};
 use crate::encode;
 use crate::encode::Arguments;
 use crate::error::QueueError;
+use crate::finish::{Finish, OnFailure, OpenGroup};
 use crate::job::NewJob;
 use crate::limits::LimitReached;
 use crate::queue::Queue;
 use crate::redis::Resend;
 use crate::script::Operation;
-use crate::verdict::{Finish, OnFailure, OpenGroup};
 
 /// Whether the limits of the partitions hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

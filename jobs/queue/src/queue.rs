@@ -17,9 +17,9 @@ use crate::id::JobId;
 use crate::id::PartitionId;
 use crate::job::Lane;
 use crate::preflight::MemoryWatch;
-use crate::redis::{RedisAddress, Resend};
+use crate::redis::{RedisAddress, Resend, Servers};
 use crate::script::{Library, Operation};
-use crate::shards::{Servers, Shards, check_layout, explained};
+use crate::shards::{Shards, check_layout, explained};
 use crate::{answers, preflight};
 
 /// How often one call reloads the function library. Another client may flush it in between.
@@ -67,7 +67,7 @@ impl Queue {
         config.shards = config.shards.max(1);
         let address = RedisAddress::parse(&config.url)?;
         let shards = Shards::new(&config.prefix, config.shards, config.wording);
-        let servers = Servers::new(&address, &shards, config.call_deadline)?;
+        let servers = Servers::new(&address, shards.slots(), config.call_deadline)?;
         let (push_lines, memory_watch) = (PushLines::new(config.shards), MemoryWatch::default());
         let queue =
             Self { inner: Arc::new(Inner { config, servers, shards, library, push_lines, memory_watch }) };

@@ -1,14 +1,12 @@
-//! Which shard a partition's jobs are in, which server a shard is on, and the number of shards that a queue was made
-//! with, which each of them remembers.
-
-use std::time::Duration;
+//! Which shard a partition's jobs are in, and the number of shards that a queue was made with, which each of them
+//! remembers.
 
 use futures::future::join_all;
-use redis::{Cmd, FromRedisValue, RedisError};
+use redis::{Cmd, RedisError};
 
 use crate::config::Wording;
 use crate::error::QueueError;
-use crate::redis::{RedisAddress, RedisClient, Resend, slot_of};
+use crate::redis::{Resend, Servers, slot_of};
 
 /// The shards of one queue. All keys of a partition are in one of them, so no call ever needs two.
 #[derive(Debug)]
@@ -39,6 +37,11 @@ impl Shards {
     /// The common prefix of a shard's keys.
     pub(super) fn prefix(&self, shard: u16) -> &str {
         &self.prefixes[usize::from(shard)]
+    }
+
+    /// The slot of a cluster that each shard is in.
+    pub(super) fn slots(&self) -> Vec<u16> {
+        self.prefixes.iter().map(|prefix| slot_of(prefix)).collect()
     }
 }
 
@@ -77,64 +80,6 @@ const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// The servers behind a queue. A shard's keys share a hash tag, so each call concerns one of them.
-#[derive(Debug)]
-pub(super) struct Servers {
-    client: RedisClient,
-    /// The slot of each shard.
-    slots: Vec<u16>,
-    deadline: Duration,
-}
-
-impl Servers {
-    /// Connects lazily, at the first query.
-    pub(super) fn new(
-        address: &RedisAddress,
-        shards: &Shards,
-        deadline: Duration,
-    ) -> Result<Self, QueueError> {
-        let slots = shards.all().map(|shard| slot_of(shards.prefix(shard))).collect();
-        Ok(Self { client: RedisClient::for_slots(address, deadline)?, slots, deadline })
-    }
-
-    /// The same servers on connections of their own, for calls that block them.
-    pub(super) fn separate(&self) -> Self {
-        Self { client: self.client.separate(), slots: self.slots.clone(), deadline: self.deadline }
-    }
-
-    /// Sends one command to the server that has `shard`, within the deadline.
-    pub(super) async fn query<T: FromRedisValue>(
-        &self,
-        shard: u16,
-        command: &Cmd,
-        resend: Resend,
-    ) -> Result<T, QueueError> {
-        self.query_within(shard, command, resend, self.deadline).await
-    }
-
-    /// Sends one command that may keep the server busy, or waiting, for up to `deadline`.
-    pub(super) async fn query_within<T: FromRedisValue>(
-        &self,
-        shard: u16,
-        command: &Cmd,
-        resend: Resend,
-        deadline: Duration,
-    ) -> Result<T, QueueError> {
-        self.client.query_slot(self.slots[usize::from(shard)], command, resend, deadline).await
-    }
-
-    /// The shards that are on the same server as `shard`, itself included.
-    pub(super) fn together_with(&self, shard: u16) -> Vec<u16> {
-        let node = |shard: u16| self.client.node_of(self.slots[usize::from(shard)]);
-        let server = node(shard);
-        (0..).take(self.slots.len()).filter(|&other| other == shard || node(other) == server).collect()
-    }
-
-    pub(super) fn is_cluster(&self) -> bool {
-        self.client.is_cluster()
-    }
 }
 
 /// Refuses a queue of another number of shards; a new queue takes ours.

@@ -4,7 +4,6 @@
 //! for a tenant and returns a [`StampedJob`], the only type the queue accepts. Redis stores it as a [`WireEnvelope`]:
 //! bytes without authority. [`Verifier::verify`] is the only way back to a [`crate::tenant::TenantContext`].
 
-mod fields;
 mod stamp;
 mod stamper;
 mod trace;
@@ -14,8 +13,7 @@ mod verifier;
 #[cfg(test)]
 mod tests;
 
-pub use fields::{Envelope, IsoDuration, Meta, RetryPolicy, WireEnvelope};
-pub use stamp::{InvalidKeys, StampKeys};
+pub use stamp::{Envelope, InvalidKeys, IsoDuration, Meta, RetryPolicy, StampKeys, WireEnvelope};
 pub use stamper::{Chain, EnqueueOptions, StampError, StampedJob, Stamper};
 pub use trace::TraceParent;
 pub use unique::{OnConflict, Unique, UniqueKey, UniquePolicy, UniqueScope, Until};

@@ -6,11 +6,10 @@ use chrono::{DateTime, Utc};
 use fair_queue::{Lane, NewJob, PartitionId};
 use serde_json::value::to_raw_value;
 
-use super::fields::{Envelope, Meta, RetryPolicy};
-use super::stamp::{Claims, StampKeys};
+use super::stamp;
+use super::stamp::{Claims, Envelope, Meta, RetryPolicy, StampKeys};
 use super::trace::TraceParent;
 use super::unique::{Unique, UniquePolicy};
-use super::{fields, stamp};
 use crate::clock::SharedClock;
 use crate::id::{GroupId, JobId};
 use crate::job::{Job, Priority};
@@ -209,7 +208,7 @@ impl Stamper {
             epoch: context.epoch(),
             iat: self.clock.now().timestamp(),
         };
-        let wire = fields::write(&stamp::sign(&self.keys, &claims)?, job.get());
+        let wire = stamp::write(&stamp::sign(&self.keys, &claims)?, job.get());
         if wire.len() > Self::MAX_WIRE_BYTES {
             return Err(StampError::TooLarge { size_bytes: wire.len() });
         }

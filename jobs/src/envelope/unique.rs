@@ -6,7 +6,7 @@ pub use fair_queue::{OnConflict, UniqueScope};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::fields::IsoDuration;
+use super::stamp::IsoDuration;
 use crate::tenant::KbId;
 
 /// Keeps a second job with the same key out of the tenant's queue. The key is free again when the job ends, however it

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::fields::Envelope;
-use super::stamp::{Claims, StampKeys};
+use super::stamp;
+use super::stamp::{Claims, Envelope, StampKeys};
 use super::stamper::StampedJob;
-use super::{fields, stamp};
 use crate::clock::SharedClock;
 use crate::job::JobPolicy;
 use crate::tenant::{
@@ -196,7 +195,7 @@ impl Verifier {
     }
 
     fn open(&self, wire: &str) -> Result<(Claims, Envelope), Refusal> {
-        let (stamp, job) = fields::split(wire).ok_or(Refusal::Malformed)?;
+        let (stamp, job) = stamp::split(wire).ok_or(Refusal::Malformed)?;
         let claims = stamp::open(&self.keys, &stamp, job)?;
         let envelope: Envelope = serde_json::from_str(job).map_err(|_| Refusal::Malformed)?;
         // Both are signed; that they disagree means we signed nonsense, which must not run either.

@@ -38,6 +38,26 @@ async fn each_client_of_a_trusted_proxy_has_its_own_tries() {
     problem(&log_in(&api, "203.0.113.10").await, 401, "login_failed");
 }
 
+/// Signs in on the dashboard, as another user each time, from the address in `forwarded`.
+async fn sign_in(api: &Api, forwarded: &str) -> u16 {
+    let form = format!("username={}&password=guess", uuid::Uuid::now_v7());
+    let request = api.request(Method::POST, "/sign-in").header("x-forwarded-for", forwarded);
+    let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+    request.send().await.unwrap().status().as_u16()
+}
+
+/// A page asks the API on the connection of the request that it answers.
+#[tokio::test]
+async fn a_sign_in_on_the_dashboard_counts_for_its_client() {
+    let api = api(&["127.0.0.0/8"]).await;
+    for _ in 0..3 {
+        assert_eq!(sign_in(&api, "203.0.113.9").await, 401);
+    }
+    assert_eq!(sign_in(&api, "203.0.113.9").await, 429);
+    problem(&log_in(&api, "203.0.113.9").await, 429, "too_many_attempts");
+    assert_eq!(sign_in(&api, "203.0.113.10").await, 401);
+}
+
 #[tokio::test]
 async fn what_anybody_else_forwards_is_ignored() {
     let api = api(&["10.0.0.0/8"]).await;

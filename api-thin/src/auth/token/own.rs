@@ -9,7 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::tokens::{InvalidToken, TokenClaims};
-use crate::auth::secret::ShortSecret;
+use crate::auth::ShortSecret;
 
 /// Issuer and audience of our tokens. A value that is set is written into tokens and required of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

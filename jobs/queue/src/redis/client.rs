@@ -22,12 +22,12 @@ use crate::redis::subscription::Subscription;
 /// Errors are [`QueueError::Redis`], [`QueueError::Deadline`], and in a cluster [`QueueError::SlotWithoutMaster`].
 #[derive(Debug, Clone)]
 pub struct RedisClient {
-    servers: Arc<Servers>,
+    connections: Arc<Connections>,
     deadline: Duration,
 }
 
 #[derive(Debug)]
-enum Servers {
+enum Connections {
     One(Box<Connection>),
     Cluster(Cluster),
 }
@@ -57,29 +57,23 @@ impl RedisClient {
         Ok(client)
     }
 
-    /// As [`RedisClient::new`], for commands that name a slot rather than the keys they use: they cannot be carried out
-    /// while the slot is on two nodes.
-    pub(crate) fn for_slots(address: &RedisAddress, deadline: Duration) -> Result<Self, QueueError> {
-        Self::with(address, deadline, Migrating::Wait)
-    }
-
     fn with(address: &RedisAddress, deadline: Duration, migrating: Migrating) -> Result<Self, QueueError> {
-        let servers = if address.is_cluster() {
-            Servers::Cluster(Cluster::new(address, deadline, migrating))
+        let connections = if address.is_cluster() {
+            Connections::Cluster(Cluster::new(address, deadline, migrating))
         } else {
             let client = Client::open(address.nodes()[0].clone()).map_err(|_| QueueError::Url)?;
-            Servers::One(Box::new(Connection::new(client, deadline)))
+            Connections::One(Box::new(Connection::new(client, deadline)))
         };
-        Ok(Self { servers: Arc::new(servers), deadline })
+        Ok(Self { connections: Arc::new(connections), deadline })
     }
 
     /// The same Redis on connections of their own, for calls that block them.
-    pub(crate) fn separate(&self) -> Self {
-        let servers = match &*self.servers {
-            Servers::One(connection) => Servers::One(Box::new(connection.separate())),
-            Servers::Cluster(cluster) => Servers::Cluster(cluster.separate()),
+    fn separate(&self) -> Self {
+        let connections = match &*self.connections {
+            Connections::One(connection) => Connections::One(Box::new(connection.separate())),
+            Connections::Cluster(cluster) => Connections::Cluster(cluster.separate()),
         };
-        Self { servers: Arc::new(servers), deadline: self.deadline }
+        Self { connections: Arc::new(connections), deadline: self.deadline }
     }
 
     /// Sends a command to the server that has `key`.
@@ -110,7 +104,7 @@ impl RedisClient {
     }
 
     /// Sends a command to the server that has a slot.
-    pub(crate) async fn query_slot<T: FromRedisValue>(
+    async fn query_slot<T: FromRedisValue>(
         &self,
         slot: u16,
         command: &Cmd,
@@ -118,9 +112,9 @@ impl RedisClient {
         deadline: Duration,
     ) -> Result<T, QueueError> {
         let call = Call { command, resend, asking: false };
-        match &*self.servers {
-            Servers::One(connection) => connection.query_within(call, deadline).await,
-            Servers::Cluster(cluster) => cluster.query_within(slot, call, deadline).await,
+        match &*self.connections {
+            Connections::One(connection) => connection.query_within(call, deadline).await,
+            Connections::Cluster(cluster) => cluster.query_within(slot, call, deadline).await,
         }
     }
 
@@ -129,9 +123,9 @@ impl RedisClient {
     /// # Errors
     /// When no node of a cluster answers.
     pub async fn masters(&self) -> Result<Vec<Master>, QueueError> {
-        match &*self.servers {
-            Servers::One(_) => Ok(vec![Master(None)]),
-            Servers::Cluster(cluster) => {
+        match &*self.connections {
+            Connections::One(_) => Ok(vec![Master(None)]),
+            Connections::Cluster(cluster) => {
                 Ok(cluster.masters().await?.into_iter().map(|node| Master(Some(node))).collect())
             }
         }
@@ -148,12 +142,12 @@ impl RedisClient {
         resend: Resend,
     ) -> Result<T, QueueError> {
         let call = Call { command, resend, asking: false };
-        match (&*self.servers, &master.0) {
-            (Servers::Cluster(cluster), Some(node)) => {
+        match (&*self.connections, &master.0) {
+            (Connections::Cluster(cluster), Some(node)) => {
                 cluster.connection(node)?.query_within(call, self.deadline).await
             }
-            (Servers::One(connection), _) => connection.query_within(call, self.deadline).await,
-            (Servers::Cluster(_), None) => Err(QueueError::SlotWithoutMaster),
+            (Connections::One(connection), _) => connection.query_within(call, self.deadline).await,
+            (Connections::Cluster(_), None) => Err(QueueError::SlotWithoutMaster),
         }
     }
 
@@ -172,22 +166,80 @@ impl RedisClient {
     /// Subscribes to a channel, on a connection of its own that is opened by [`Subscription::next`].
     #[must_use]
     pub fn subscribe(&self, channel: &str) -> Subscription {
-        let nodes = match &*self.servers {
-            Servers::One(connection) => vec![connection.client().clone()],
-            Servers::Cluster(cluster) => cluster.seeds(),
+        let nodes = match &*self.connections {
+            Connections::One(connection) => vec![connection.client().clone()],
+            Connections::Cluster(cluster) => cluster.seeds(),
         };
         Subscription::new(nodes, channel, self.deadline)
     }
 
     /// The node that has a slot, as far as known; `None` for a Redis that is one server.
-    pub(crate) fn node_of(&self, slot: u16) -> Option<Node> {
-        match &*self.servers {
-            Servers::One(_) => None,
-            Servers::Cluster(cluster) => cluster.master(slot),
+    fn node_of(&self, slot: u16) -> Option<Node> {
+        match &*self.connections {
+            Connections::One(_) => None,
+            Connections::Cluster(cluster) => cluster.master(slot),
         }
     }
 
+    fn is_cluster(&self) -> bool {
+        matches!(*self.connections, Connections::Cluster(_))
+    }
+}
+
+/// The servers behind a queue. A shard's keys share a hash tag, so each call concerns one of them.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    client: RedisClient,
+    /// The slot of each shard.
+    slots: Vec<u16>,
+    deadline: Duration,
+}
+
+impl Servers {
+    /// Connects lazily, at the first query. `slots` are those of the shards. Commands name a slot rather than the keys
+    /// they use, so they cannot be carried out while the slot is on two nodes.
+    pub(crate) fn new(
+        address: &RedisAddress,
+        slots: Vec<u16>,
+        deadline: Duration,
+    ) -> Result<Self, QueueError> {
+        Ok(Self { client: RedisClient::with(address, deadline, Migrating::Wait)?, slots, deadline })
+    }
+
+    /// The same servers on connections of their own, for calls that block them.
+    pub(crate) fn separate(&self) -> Self {
+        Self { client: self.client.separate(), slots: self.slots.clone(), deadline: self.deadline }
+    }
+
+    /// Sends one command to the server that has `shard`, within the deadline.
+    pub(crate) async fn query<T: FromRedisValue>(
+        &self,
+        shard: u16,
+        command: &Cmd,
+        resend: Resend,
+    ) -> Result<T, QueueError> {
+        self.query_within(shard, command, resend, self.deadline).await
+    }
+
+    /// Sends one command that may keep the server busy, or waiting, for up to `deadline`.
+    pub(crate) async fn query_within<T: FromRedisValue>(
+        &self,
+        shard: u16,
+        command: &Cmd,
+        resend: Resend,
+        deadline: Duration,
+    ) -> Result<T, QueueError> {
+        self.client.query_slot(self.slots[usize::from(shard)], command, resend, deadline).await
+    }
+
+    /// The shards that are on the same server as `shard`, itself included.
+    pub(crate) fn together_with(&self, shard: u16) -> Vec<u16> {
+        let node = |shard: u16| self.client.node_of(self.slots[usize::from(shard)]);
+        let server = node(shard);
+        (0..).take(self.slots.len()).filter(|&other| other == shard || node(other) == server).collect()
+    }
+
     pub(crate) fn is_cluster(&self) -> bool {
-        matches!(*self.servers, Servers::Cluster(_))
+        self.client.is_cluster()
     }
 }

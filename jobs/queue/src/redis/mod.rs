@@ -18,6 +18,7 @@ pub use ::redis::make_extension_error;
 pub use ::redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value, cmd};
 
 pub use address::RedisAddress;
+pub(crate) use client::Servers;
 pub use client::{Master, RedisClient};
 pub use connection::Resend;
 #[cfg(feature = "redis-server")]

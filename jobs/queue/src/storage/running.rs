@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 
 use crate::answers::JobState;
 use crate::apalis::JobBackend;
+use crate::finish::Verdict;
 use crate::queue::Queue;
 use crate::storage::Config;
 use crate::storage::record::{Described, task_of};
-use crate::verdict::Verdict;
 use crate::worker::claims::TicketGuard;
 use crate::worker::worker_queue::{FetchedJob, WorkerOptions, WorkerQueue};
 

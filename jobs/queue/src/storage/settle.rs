@@ -12,8 +12,8 @@ use apalis_core::task::{ExecutionContext, Task};
 use futures::future::{BoxFuture, FutureExt as _};
 
 use crate::describe::report;
+use crate::finish::Verdict;
 use crate::job::RetryPolicy;
-use crate::verdict::Verdict;
 use crate::worker::claims::TicketGuard;
 use crate::worker::worker_queue::FetchedJob;
 

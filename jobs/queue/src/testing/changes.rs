@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::answers::{ConflictDone, JobState, Kept, PushOutcome, UniqueConflict};
 use crate::cancel::{CancelReport, Cancelled, Redriven};
 use crate::encode;
+use crate::finish::{Finish, OnFailure, OpenGroup, Verdict};
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
 use crate::job::{Lane, NewJob, OnConflict, Unique, UniqueScope, kind_of};
 use crate::limits::{Flow, LimitReached};
 use crate::testing::state::{Job, Place, State, Stop};
-use crate::verdict::{Finish, OnFailure, OpenGroup, Verdict};
 use crate::worker::worker_queue::FetchedJob;
 
 impl State {

@@ -12,13 +12,13 @@ use crate::answers::{JobState, JobStatus, Kept, KeptJob, PushOutcome, QueueStats
 use crate::cancel::{CancelReport, Cancelled, Redriven};
 use crate::clock::SharedClock;
 use crate::error::QueueError;
+use crate::finish::{Finish, OpenGroup, Verdict};
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
 use crate::job::{Lane, NewJob, Priority};
 use crate::limits::{Flow, PartitionShare};
 use crate::queue::LIVE_MS;
 use crate::testing::state::{Job, Partition, Place, State};
-use crate::verdict::{Finish, OpenGroup, Verdict};
 use crate::worker::worker_queue::{FetchedJob, QuarantinedJob};
 
 /// Most jobs in one claim.

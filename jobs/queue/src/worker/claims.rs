@@ -12,8 +12,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::claim::ClaimedJob;
-use crate::finish::{FinishedJob, WorkerTime, micros};
-use crate::verdict::{Finish, Verdict};
+use crate::finish::{Finish, FinishedJob, Verdict, WorkerTime, micros};
 
 /// Fences are unique in their shard only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,8 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::describe::report;
 use crate::error::QueueError;
-use crate::finish::{Charges, FinishedJob};
-use crate::verdict::{Finish, Verdict};
+use crate::finish::{Charges, Finish, FinishedJob, Verdict};
 use crate::worker::claims::{FinishRequest, Ticket};
 use crate::worker::worker_queue::{Backoff, Shared};
 

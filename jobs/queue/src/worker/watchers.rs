@@ -9,8 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::error::QueueError;
 use crate::queue::Queue;
-use crate::redis::Resend;
-use crate::shards::Servers;
+use crate::redis::{Resend, Servers};
 use crate::worker::worker_queue::{Backoff, Shared, jittered};
 
 /// How long a wait on the wake-up markers lasts at most, on average.

@@ -14,11 +14,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::apalis::JobBackend;
+use crate::finish::Verdict;
 use crate::id::JobId;
 use crate::id::PartitionId;
 use crate::job::{Lane, RetryRule};
 use crate::queue::Queue;
-use crate::verdict::Verdict;
 use crate::worker::claims::{Claims, FinishRequest};
 use crate::worker::{feeder, finisher, leases};
 

@@ -1,6 +1,8 @@
-//! What the handlers of documents share: is the revision current, failure, accounting and cleanup.
+//! What the handlers of documents share: is the revision current, failure, accounting, extraction jobs and cleanup.
 
-use jobs::types::IngestDocument;
+use std::collections::HashSet;
+
+use jobs::types::{BuildGraph, ExtractEntities, IngestDocument};
 use jobs::{DocumentId, JobError};
 use stores::model::{
     Chunk, Derived, Document, DocumentFault, DocumentStatus, Kb, Mention, MentionKind, OverQuota,
@@ -10,6 +12,14 @@ use worker::handler::Reopened;
 
 /// Bytes charged for a row besides its texts: ids, numbers, index entries.
 const ROW_BYTES: usize = 100;
+/// Chunks per extraction job at least: enough that its overhead does not matter, few enough that a retry repeats
+/// little.
+const CHUNKS_PER_JOB: u32 = 8;
+/// Extraction jobs per document at most, because a finish enqueues a bounded number of children.
+const EXTRACTION_JOBS: u32 = 400;
+
+/// Chunks whose extractions are read at once.
+pub(super) const READ_AT_ONCE: u32 = 32;
 
 /// The document at `revision` and its knowledge base; `None` when either is gone, or when a later upload replaced
 /// the revision, whose own job then does the work.
@@ -155,6 +165,52 @@ pub(super) fn graph_bytes(mentions: &[Mention]) -> u64 {
 
 fn wide(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// Opens the group of jobs that extract from all chunks of a document; when the last of them has ended, the graph is
+/// built.
+pub(super) fn extraction_open(
+    cx: &JobContext,
+    id: &DocumentId,
+    revision: u64,
+    chunks: u32,
+) -> Result<(), JobError> {
+    extraction_open_where(cx, (id, revision, chunks), |_| true)
+}
+
+/// Opens the group for the chunks of a document that have no result yet. A job that was started again continues the
+/// interrupted work this way.
+pub(super) async fn extraction_open_rest(
+    cx: &JobContext,
+    kb: &Kb,
+    document: &Document,
+) -> Result<(), JobError> {
+    let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
+    let mut done = HashSet::new();
+    for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
+        let orders = first..chunks.min(first + READ_AT_ONCE);
+        let found = documents.extractions(&kb.id, &document.id, document.revision, orders).await?;
+        done.extend(found.into_iter().map(|(order, _)| order));
+    }
+    let of = (&document.id, document.revision, document.counts.chunks);
+    extraction_open_where(cx, of, |job| {
+        (job.first..job.first + job.count).any(|order| !done.contains(&order))
+    })
+}
+
+/// Opens the group; each extraction job takes a range of chunks.
+fn extraction_open_where(
+    cx: &JobContext,
+    (id, revision, chunks): (&DocumentId, u64, u32),
+    wanted: impl Fn(&ExtractEntities) -> bool,
+) -> Result<(), JobError> {
+    let per_job = chunks.div_ceil(EXTRACTION_JOBS).max(CHUNKS_PER_JOB);
+    let extract = |first: u32| {
+        let count = (chunks - first).min(per_job);
+        ExtractEntities { document_id: id.clone(), revision, first, count }
+    };
+    let members: Vec<_> = (0..chunks).step_by(per_job as usize).map(extract).filter(wanted).collect();
+    cx.open_group(&members, &BuildGraph { document_id: id.clone(), revision })
 }
 
 /// Removes revision `revision` of a document from every store, its catalog row last so that a retry finds it. Does

@@ -8,7 +8,7 @@ use worker::compute::{Stopped, Turn};
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
 
-use super::{document, extraction};
+use super::document;
 use crate::registry::Product;
 use crate::text;
 use crate::text::{ChunkSize, ChunkSizeError, Chunker, ParseError, ParsedText};
@@ -50,7 +50,7 @@ impl Handler<Product> for IngestDocument {
         let catalog = cx.stores().catalog();
         let work = (cx.job_id(), count);
         if catalog.document_processing(&kb.id, &document.id, self.revision, work, cx.now()).await? {
-            return extraction::open(cx, &document.id, self.revision, count);
+            return document::extraction_open(cx, &document.id, self.revision, count);
         }
         document::forget_if_deleted(cx, &kb, &document.id).await
     }

@@ -9,7 +9,7 @@ use stores::model::{Chunk, DocumentStatus, Extraction, Kb};
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
 
-use super::{document, extraction};
+use super::document;
 use crate::extract::ExtractError;
 use crate::registry::Product;
 use crate::tools::Tools;
@@ -29,7 +29,7 @@ impl Handler<Product> for ExtractEntities {
         };
         if document.job_id == cx.job_id() {
             // The job was started again after the document had failed: its group is gone, so this opens a new one.
-            return extraction::open_rest(cx, &kb, &document).await;
+            return document::extraction_open_rest(cx, &kb, &document).await;
         }
         if !document::works_on(cx, &document) {
             tracing::info!("another job works on the document now, nothing to do");

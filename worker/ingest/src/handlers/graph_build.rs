@@ -10,8 +10,8 @@ use stores::model::{
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
 
-use super::extraction::READ_AT_ONCE;
-use super::{document, extraction};
+use super::document;
+use super::document::READ_AT_ONCE;
 use crate::registry::Product;
 
 /// Memory reserved for each chunk's mentions, with the copy that the index makes of them.
@@ -114,7 +114,7 @@ async fn mentions(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Optio
         return Ok(Some(mentions));
     }
     if document.job_id == cx.job_id() {
-        extraction::open_rest(cx, kb, document).await?;
+        document::extraction_open_rest(cx, kb, document).await?;
         return Ok(None);
     }
     if document::current(cx, &document.id, document.revision).await?.is_some() {

@@ -11,4 +11,3 @@ mod tenant_deprovision;
 mod tenant_provision;
 
 mod document;
-mod extraction;

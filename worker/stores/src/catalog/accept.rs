@@ -1,24 +1,30 @@
-//! Accepting a request: all of its writes in one transaction.
+//! Accepting a request: all of its writes in one transaction, and what an upload has to know before.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::JobId;
 use jobs::envelope::StampedJob;
-use jobs::plan::Quota;
-use jobs::tenant::Role;
+use jobs::plan::{Limits, Quota};
+use jobs::tenant::{Role, TenantStatus};
 
 use super::identities::user_insert;
-use super::usage::{Checked, must_count};
 use super::{Catalog, Reader, Row, Sql, Tx, Value};
 use crate::error::StoreError;
-use crate::model::{Acceptance, Accepted, Idempotency, NewDocument, NewTenant, Replay, User};
+use crate::model::{
+    self, Acceptance, Accepted, Counter, Growth, Idempotency, KnownDocument, NewDocument, NewTenant,
+    OverQuota, Replay, UploadQuestion, UploadView, Usage, User,
+};
 use crate::ports::StoreResult;
 
 /// How long the answer to a request is given again under its idempotency key.
 pub(super) const IDEMPOTENCY_KEPT: TimeDelta = TimeDelta::hours(24);
 /// How many answers that are too old one request removes: more than it adds.
 const IDEMPOTENCY_PRUNED: i64 = 20;
+
+/// Quotas that an acceptance checks by counting rows: documents and their bytes.
+const DOCUMENTS: [Quota; 2] = [Quota::MaxDocuments, Quota::StorageBytes];
+pub(super) const COUNTED: [Quota; 3] = [Quota::MaxDocuments, Quota::StorageBytes, Quota::Kbs];
 
 /// The transaction of one acceptance.
 struct Accepting<'a> {
@@ -28,6 +34,30 @@ struct Accepting<'a> {
 }
 
 impl Catalog {
+    /// What there is of an upload already, and what the tenant uses, in one read, before its originals are stored.
+    ///
+    /// [`Catalog::accept`] checks everything again in its transaction. The view saves work: a repeated request gets its
+    /// answer at once, and a tenant at its quota cannot fill the blob store.
+    pub async fn upload_view(
+        &self,
+        asked: &UploadQuestion<'_>,
+        now: DateTime<Utc>,
+    ) -> StoreResult<UploadView> {
+        let rows = asked.documents.iter().enumerate();
+        let rows = rows.map(|(at, id)| [("at", Value::from(at as u64)), ("id", id.as_str().into())]);
+        let select = self.sql(UPLOAD_VIEW).bind(asked.kb.as_str()).bind_rows(rows).bind(asked.key);
+        let select = select.bind(now - IDEMPOTENCY_KEPT).bind(Counter::Jobs.period(now));
+        let select = select.bind(counts_documents(asked.limits));
+        let found = self.rows.all("catalog.upload_view", select, read_known).await?;
+        let mut view = UploadView::default();
+        for (known, replay, usage) in found {
+            view.documents.push(known);
+            view.replay = view.replay.or(replay);
+            view.usage = usage;
+        }
+        Ok(view)
+    }
+
     /// Writes the request's tenant, knowledge base, documents, jobs and idempotent answer in one transaction, or
     /// nothing. On any result but [`Accepted::New`] nothing was written.
     pub async fn accept(&self, acceptance: &Acceptance, now: DateTime<Utc>) -> StoreResult<Accepted> {
@@ -44,6 +74,41 @@ impl Catalog {
             self.invalidation.tenant_changed(&self.tenant).await;
         }
         Ok(Accepted::New)
+    }
+
+    /// The epoch of a closed tenant; `None` while it is open. Locks the row, so that the answer stays true until the
+    /// transaction ends: as [`Catalog::lock`] does if `to_count`.
+    async fn closed_epoch(&self, tx: &mut Tx, to_count: bool) -> StoreResult<Option<u64>> {
+        let select = if to_count {
+            "select epoch, status from tenants where tenant_id = $1 {for no key update}"
+        } else {
+            "select epoch, status from tenants where tenant_id = $1 {for share}"
+        };
+        let read = |row: &Row| {
+            let is_closed = row.parsed::<TenantStatus>("status")? == TenantStatus::Deprovisioning;
+            Ok(if is_closed { Some(row.number("epoch")?) } else { None })
+        };
+        Ok(tx.optional(self.sql(select), read).await?.flatten())
+    }
+
+    /// What an acceptance is checked against, in one statement. The transaction holds the tenant's lock if something is
+    /// counted, and from now on the knowledge base's, so that it cannot be closed before the transaction ends.
+    async fn checked(
+        &self,
+        tx: &mut Tx,
+        acceptance: &Acceptance,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Checked> {
+        let (limits, has_key) = (&acceptance.limits, acceptance.idempotency.is_some());
+        let (kb, new) = acceptance.documents.as_ref().map_or(("", &[][..]), |(kb, new)| (kb.as_str(), new));
+        let counts_keys = has_key && limits.maximum(Quota::IdempotencyKeys).is_some();
+        if !counts_keys && acceptance.documents.is_none() {
+            return Ok(Checked::default());
+        }
+        let counts_documents = !new.is_empty() && counts_documents(limits);
+        let select = self.sql(CHECKED).bind(kb).bind_list(new.iter().map(|document| document.id.as_str()));
+        let select = select.bind(counts_documents).bind(counts_keys).bind(now - IDEMPOTENCY_KEPT);
+        tx.one(select, read_checked).await
     }
 
     /// The answer stored under an idempotency key; `None` when it is unknown or has expired.
@@ -236,6 +301,69 @@ impl Accepting<'_> {
     }
 }
 
+/// Whether one of `quotas` is limited.
+pub(super) fn is_counted(limits: &Limits, quotas: &[Quota]) -> bool {
+    quotas.iter().any(|quota| limits.maximum(*quota).is_some())
+}
+
+/// Whether documents and their bytes are counted.
+fn counts_documents(limits: &Limits) -> bool {
+    is_counted(limits, &DOCUMENTS)
+}
+
+/// Whether an acceptance counts rows, and therefore needs the tenant's lock.
+fn must_count(acceptance: &Acceptance) -> bool {
+    let counts_keys = acceptance.idempotency.is_some();
+    let limits = &acceptance.limits;
+    is_counted(limits, &COUNTED) || (counts_keys && is_counted(limits, &[Quota::IdempotencyKeys]))
+}
+
+/// What an acceptance is checked against.
+#[derive(Default)]
+struct Checked {
+    /// Whether the knowledge base of its documents accepts any.
+    kb_is_open: bool,
+    usage: Usage,
+    /// How many of its documents exist already, and the size of their originals.
+    replaced: u64,
+    replaced_bytes: u64,
+}
+
+impl Checked {
+    /// The quota of Idempotency-Keys, if the acceptance's own, which is among them, exceeds it.
+    fn key_refused(&self, limits: &Limits) -> Option<OverQuota> {
+        model::last_refused(limits, Quota::IdempotencyKeys, self.usage.idempotency_keys)
+    }
+
+    /// The quota that its documents would exceed.
+    fn documents_refused(&self, limits: &Limits, new: &[NewDocument]) -> Option<OverQuota> {
+        Growth::of(new, self.replaced, self.replaced_bytes).refused(limits, &self.usage)
+    }
+}
+
+/// What is not counted ($4, $5) is 0. The knowledge base is counted so that its row can be locked.
+const CHECKED: &str = "
+select documents, storage_bytes, replaced, replaced_bytes,
+    (select count(*) from idempotency where tenant_id = $1 and created_at > $6 and $5) as idempotency_keys,
+    (select count(*) from (
+        select 1 from kbs where tenant_id = $1 and kb_id = $2 and deleting_at is null {for share}) as found) as kbs
+from (select count(*) as documents,
+          cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes
+      from documents where tenant_id = $1 and $4) as counted,
+     (select count(*) as replaced, cast(coalesce(sum(size_bytes), 0) as bigint) as replaced_bytes
+      from documents where tenant_id = $1 and kb_id = $2 and document_id {in $3} and $4) as known";
+
+fn read_checked(row: &Row) -> sqlx::Result<Checked> {
+    let (documents, storage_bytes) = (row.number("documents")?, row.number("storage_bytes")?);
+    let idempotency_keys = row.number("idempotency_keys")?;
+    Ok(Checked {
+        kb_is_open: row.number::<u64>("kbs")? > 0,
+        usage: Usage { documents, storage_bytes, idempotency_keys, ..Usage::default() },
+        replaced: row.number("replaced")?,
+        replaced_bytes: row.number("replaced_bytes")?,
+    })
+}
+
 fn documents_refused(acceptance: &Acceptance, checked: &Checked) -> Option<Accepted> {
     let (_, new) = acceptance.documents.as_ref()?;
     if !checked.kb_is_open {
@@ -260,7 +388,7 @@ const REPLAY: &str = "select fingerprint, status, body from idempotency
                       where tenant_id = $1 and key = $2 and created_at > $3";
 
 /// Reads a stored answer. `status` is the name of its column.
-pub(super) fn read_replay(row: &Row, status: &'static str) -> sqlx::Result<Replay> {
+fn read_replay(row: &Row, status: &'static str) -> sqlx::Result<Replay> {
     Ok(Replay { fingerprint: row.text("fingerprint")?, status: row.number(status)?, body: row.json("body")? })
 }
 
@@ -289,3 +417,38 @@ on conflict (tenant_id, kb_id, document_id) do update set
     fault_code = null, fault_detail = null, chunks = 0, entities = 0, relations = 0,
     job_id = excluded.job_id, updated_at = excluded.updated_at, deleting_at = null
 where known.revision = excluded.revision - 1";
+
+/// A row for each document. The stored answer is in the first one alone, because it can be long. Documents and bytes
+/// are 0 where they are not counted ($7).
+const UPLOAD_VIEW: &str = "
+select coalesce(known.revision, (select gone_revision from tenants where tenant_id = $1), 0) as revision,
+    case when known.deleting_at is null then known.size_bytes end as replaced_bytes,
+    answer.fingerprint, answer.status as answer_status, answer.body, counted.documents, counted.storage_bytes,
+    coalesce((select amount from usage_counters
+              where tenant_id = $1 and counter = 'jobs' and period = $6), 0) as daily_jobs
+from {rows $3 as asked (at bigint, id text)}
+left join documents as known on known.tenant_id = $1 and known.kb_id = $2 and known.document_id = asked.id
+left join idempotency as answer
+    on asked.at = 0 and answer.tenant_id = $1 and answer.key = $4 and answer.created_at > $5
+cross join (select count(*) as documents,
+                cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes
+            from documents where tenant_id = $1 and $7) as counted
+order by asked.at";
+
+fn read_known(row: &Row) -> sqlx::Result<(KnownDocument, Option<Replay>, Usage)> {
+    let known = KnownDocument {
+        revision: row.number("revision")?,
+        replaced_bytes: row.number_or_null("replaced_bytes")?,
+    };
+    let replay = match row.text_or_null("fingerprint")? {
+        Some(_) => Some(read_replay(row, "answer_status")?),
+        None => None,
+    };
+    let usage = Usage {
+        documents: row.number("documents")?,
+        storage_bytes: row.number("storage_bytes")?,
+        daily_jobs: row.number("daily_jobs")?,
+        ..Usage::default()
+    };
+    Ok((known, replay, usage))
+}

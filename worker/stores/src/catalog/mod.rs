@@ -23,7 +23,6 @@ mod relays;
 mod schedules;
 mod tenant_catalog;
 mod tenants;
-mod upload_view;
 mod usage;
 
 pub use db::TRIPS;

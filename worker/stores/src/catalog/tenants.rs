@@ -161,21 +161,6 @@ impl Catalog {
         Ok(true)
     }
 
-    /// The epoch of a closed tenant; `None` while it is open. Locks the row, so that the answer stays true until the
-    /// transaction ends: as [`Catalog::lock`] does if `to_count`.
-    pub(super) async fn closed_epoch(&self, tx: &mut Tx, to_count: bool) -> StoreResult<Option<u64>> {
-        let select = if to_count {
-            "select epoch, status from tenants where tenant_id = $1 {for no key update}"
-        } else {
-            "select epoch, status from tenants where tenant_id = $1 {for share}"
-        };
-        let read = |row: &Row| {
-            let is_closed = row.parsed::<TenantStatus>("status")? == TenantStatus::Deprovisioning;
-            Ok(if is_closed { Some(row.number("epoch")?) } else { None })
-        };
-        Ok(tx.optional(self.sql(select), read).await?.flatten())
-    }
-
     /// Closes the tenant for good. Returns its new epoch; `None` when it is gone.
     pub(super) async fn tenant_close(&self, operation: &'static str) -> StoreResult<Option<u64>> {
         let mut tx = self.rows.write(operation).await?;

@@ -9,14 +9,10 @@ use jobs::DocumentId;
 use jobs::plan::{Limits, Quota};
 use jobs::tenant::KbId;
 
-use super::accept::IDEMPOTENCY_KEPT;
+use super::accept::{COUNTED, IDEMPOTENCY_KEPT, is_counted};
 use super::{Catalog, Row, Sql, Tx};
-use crate::model::{self, Acceptance, Bookkeeping, Counter, Derived, Growth, NewDocument, OverQuota, Usage};
+use crate::model::{self, Bookkeeping, Counter, Derived, OverQuota, Usage};
 use crate::ports::StoreResult;
-
-/// Quotas that an acceptance checks by counting rows: documents and their bytes.
-const DOCUMENTS: [Quota; 2] = [Quota::MaxDocuments, Quota::StorageBytes];
-const COUNTED: [Quota; 3] = [Quota::MaxDocuments, Quota::StorageBytes, Quota::Kbs];
 
 const USAGE: &str = "
 select documents, storage_bytes, derived_bytes,
@@ -78,26 +74,6 @@ impl Catalog {
         };
         let count = tx.one(count, |row| row.number("total")).await?;
         Ok(model::last_refused(limits, quota, count))
-    }
-
-    /// What an acceptance is checked against, in one statement. The transaction holds the tenant's lock if something is
-    /// counted, and from now on the knowledge base's, so that it cannot be closed before the transaction ends.
-    pub(super) async fn checked(
-        &self,
-        tx: &mut Tx,
-        acceptance: &Acceptance,
-        now: DateTime<Utc>,
-    ) -> StoreResult<Checked> {
-        let (limits, has_key) = (&acceptance.limits, acceptance.idempotency.is_some());
-        let (kb, new) = acceptance.documents.as_ref().map_or(("", &[][..]), |(kb, new)| (kb.as_str(), new));
-        let counts_keys = has_key && limits.maximum(Quota::IdempotencyKeys).is_some();
-        if !counts_keys && acceptance.documents.is_none() {
-            return Ok(Checked::default());
-        }
-        let counts_documents = !new.is_empty() && counts_documents(limits);
-        let select = self.sql(CHECKED).bind(kb).bind_list(new.iter().map(|document| document.id.as_str()));
-        let select = select.bind(counts_documents).bind(counts_keys).bind(now - IDEMPOTENCY_KEPT);
-        tx.one(select, read_checked).await
     }
 
     /// Sets the number of derived bytes of revision `revision` of a document, in place of the number before. If the
@@ -234,69 +210,6 @@ impl Catalog {
         let add = add.bind(counter.as_str()).bind(counter.period(now)).bind(more);
         add.bind(maximum.unwrap_or(u64::MAX))
     }
-}
-
-/// Whether one of `quotas` is limited.
-fn is_counted(limits: &Limits, quotas: &[Quota]) -> bool {
-    quotas.iter().any(|quota| limits.maximum(*quota).is_some())
-}
-
-/// Whether documents and their bytes are counted.
-pub(super) fn counts_documents(limits: &Limits) -> bool {
-    is_counted(limits, &DOCUMENTS)
-}
-
-/// Whether an acceptance counts rows, and therefore needs the tenant's lock.
-pub(super) fn must_count(acceptance: &Acceptance) -> bool {
-    let counts_keys = acceptance.idempotency.is_some();
-    let limits = &acceptance.limits;
-    is_counted(limits, &COUNTED) || (counts_keys && is_counted(limits, &[Quota::IdempotencyKeys]))
-}
-
-/// What an acceptance is checked against.
-#[derive(Default)]
-pub(super) struct Checked {
-    /// Whether the knowledge base of its documents accepts any.
-    pub(super) kb_is_open: bool,
-    usage: Usage,
-    /// How many of its documents exist already, and the size of their originals.
-    replaced: u64,
-    replaced_bytes: u64,
-}
-
-impl Checked {
-    /// The quota of Idempotency-Keys, if the acceptance's own, which is among them, exceeds it.
-    pub(super) fn key_refused(&self, limits: &Limits) -> Option<OverQuota> {
-        model::last_refused(limits, Quota::IdempotencyKeys, self.usage.idempotency_keys)
-    }
-
-    /// The quota that its documents would exceed.
-    pub(super) fn documents_refused(&self, limits: &Limits, new: &[NewDocument]) -> Option<OverQuota> {
-        Growth::of(new, self.replaced, self.replaced_bytes).refused(limits, &self.usage)
-    }
-}
-
-/// What is not counted ($4, $5) is 0. The knowledge base is counted so that its row can be locked.
-const CHECKED: &str = "
-select documents, storage_bytes, replaced, replaced_bytes,
-    (select count(*) from idempotency where tenant_id = $1 and created_at > $6 and $5) as idempotency_keys,
-    (select count(*) from (
-        select 1 from kbs where tenant_id = $1 and kb_id = $2 and deleting_at is null {for share}) as found) as kbs
-from (select count(*) as documents,
-          cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes
-      from documents where tenant_id = $1 and $4) as counted,
-     (select count(*) as replaced, cast(coalesce(sum(size_bytes), 0) as bigint) as replaced_bytes
-      from documents where tenant_id = $1 and kb_id = $2 and document_id {in $3} and $4) as known";
-
-fn read_checked(row: &Row) -> sqlx::Result<Checked> {
-    let (documents, storage_bytes) = (row.number("documents")?, row.number("storage_bytes")?);
-    let idempotency_keys = row.number("idempotency_keys")?;
-    Ok(Checked {
-        kb_is_open: row.number::<u64>("kbs")? > 0,
-        usage: Usage { documents, storage_bytes, idempotency_keys, ..Usage::default() },
-        replaced: row.number("replaced")?,
-        replaced_bytes: row.number("replaced_bytes")?,
-    })
 }
 
 fn read_derived(row: &Row) -> sqlx::Result<(u64, u64, u64)> {

@@ -1,13 +1,10 @@
 //! Errors of a `SQLite` file, and which of them are worth a retry.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 
-use crate::deadline::within;
 use crate::error::{FaultKind, StoreError};
-use crate::ports::StoreResult;
 
 /// An error below the port, where the operation is not known yet.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +30,8 @@ impl Fault {
         }
     }
 
-    fn met_by(self, operation: &'static str) -> StoreError {
+    /// As the error of `operation`.
+    pub(crate) fn met_by(self, operation: &'static str) -> StoreError {
         StoreError::of(self.kind(), operation, self)
     }
 }
@@ -88,15 +86,6 @@ fn code_kind(code: i32) -> FaultKind {
         // ERROR, INTERNAL, CORRUPT, NOTFOUND, TOOBIG, CONSTRAINT, MISMATCH, MISUSE, NOLFS, FORMAT, RANGE, NOTADB.
         _ => FaultKind::Permanent,
     }
-}
-
-/// Runs one call of a port under its deadline, and adds the operation to its error.
-pub(crate) async fn call<T>(
-    operation: &'static str,
-    limit: Duration,
-    call: impl Future<Output = Result<T, Fault>> + Send,
-) -> StoreResult<T> {
-    within(operation, limit, async { call.await.map_err(|fault| fault.met_by(operation)) }).await
 }
 
 #[cfg(test)]

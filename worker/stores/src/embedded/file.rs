@@ -25,10 +25,10 @@ const OPEN_ATTEMPTS_UNAVAILABLE: u32 = 5;
 const OPEN_WAIT: Duration = Duration::from_millis(100);
 
 /// How a file is opened.
-pub(super) struct Usage {
-    pub(super) migrations: &'static Migrator,
-    pub(super) synchronous: SqliteSynchronous,
-    pub(super) readers_max: u32,
+pub(crate) struct Usage {
+    pub(crate) migrations: &'static Migrator,
+    pub(crate) synchronous: SqliteSynchronous,
+    pub(crate) readers_max: u32,
 }
 
 /// An open file with one writing connection and some reading ones. Dropping it closes them when their calls have
@@ -41,7 +41,7 @@ pub(crate) struct SqliteFile {
 
 impl SqliteFile {
     /// Opens the file, creates it if needed, and migrates its tables.
-    pub(super) async fn open(path: &Path, usage: &Usage) -> Result<Self, Fault> {
+    pub(crate) async fn open(path: &Path, usage: &Usage) -> Result<Self, Fault> {
         data_dir::private_file(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -70,12 +70,12 @@ impl SqliteFile {
 
     /// Begins a transaction that holds the write lock from its beginning, so that it cannot fail half-way because
     /// another one has the lock.
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
     /// Closes all connections when their calls have ended.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -156,7 +156,7 @@ fn is_final(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embedded::tenant_files::USAGE;
+    use crate::content_db::USAGE;
 
     async fn fill(tx: &mut SqliteConnection, document: &str) -> sqlx::Result<()> {
         let sql = "INSERT INTO document_texts (tenant_id, kb_id, document_id, revision, text) VALUES ('acme', 'default', ?, 1, ?)";

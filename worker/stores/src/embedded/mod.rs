@@ -7,10 +7,8 @@ mod fault;
 mod file;
 mod open_files;
 mod scrub;
-mod tenant_files;
 
-pub(crate) use fault::{call, sqlx_kind as sqlite_error_kind};
-pub(crate) use file::SqliteFile;
+pub(crate) use fault::{Fault, sqlx_kind as sqlite_error_kind};
+pub(crate) use file::{SqliteFile, Usage as SqliteUsage};
 pub(crate) use open_files::open;
 pub(crate) use scrub::note as note_deletion;
-pub(crate) use tenant_files::TenantFiles;

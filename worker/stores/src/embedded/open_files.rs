@@ -7,10 +7,9 @@ use sqlx::sqlite::SqliteSynchronous;
 
 use super::fault::{Fault, is_damage};
 use super::file::{SqliteFile, Usage};
-use super::tenant_files::TenantFiles;
 use crate::catalog::{Catalogs, Db};
 use crate::config::InvalidStores;
-use crate::content_db::ContentDb;
+use crate::content_db::{ContentDb, TenantFiles};
 use crate::data_dir;
 use crate::directory::DirectoryInvalidation;
 use crate::documents::sql::SqlDocuments;

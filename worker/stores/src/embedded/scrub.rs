@@ -125,9 +125,8 @@ mod tests {
     use std::path::Path;
 
     use super::super::file::SqliteFile;
-    use super::super::tenant_files::USAGE;
-
     use super::*;
+    use crate::content_db::USAGE;
 
     const SECRET: &str = "the secret of a person";
 
