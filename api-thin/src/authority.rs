@@ -3,13 +3,16 @@
 
 use jobs::envelope::{EnqueueOptions, StampedJob, Stamper, TraceParent};
 use jobs::tenant::{Actor, Authenticated, KbId, Permission, Permissions, Role, TenantContext, TenantId};
+use jobs::types::DeliverWebhook;
+use jobs::webhook::WebhookId;
 use jobs::{Job, JobId};
 
 use crate::auth::Member;
 use crate::problem::Problem;
 
-/// The operator's permissions in every tenant.
-pub(crate) const OPERATOR_PERMISSIONS: Permissions = Permissions::of(&[Permission::TenantManage]);
+/// The operator's permissions in every tenant, as far as jobs act with them. Which routes the operator may use says
+/// the table of routes.
+const OPERATOR_PERMISSIONS: Permissions = Permissions::of(&[Permission::TenantManage]);
 
 /// The authority of a member of the tenant, whose `epoch` was read from the directory.
 pub(crate) fn member_context(
@@ -49,6 +52,19 @@ pub(crate) fn schedule_context(maker: &TenantContext, name: &str) -> TenantConte
         actor: Actor::Schedule(name.into()),
         role: maker.role(),
         permissions: maker.permissions(),
+    })
+}
+
+/// The authority of an endpoint of the caller's tenant: to deliver its events, as long as there is such an endpoint.
+/// The caller manages the tenant; that they leave later does not end it.
+pub(crate) fn webhook_context(maker: &TenantContext, id: &WebhookId) -> TenantContext {
+    context_of(Authenticated {
+        tenant_id: maker.tenant_id().clone(),
+        epoch: maker.epoch(),
+        kb_id: None,
+        actor: Actor::Webhook(id.clone()),
+        role: maker.role(),
+        permissions: Permissions::of(&[DeliverWebhook::PERMISSION]),
     })
 }
 

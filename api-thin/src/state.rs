@@ -8,6 +8,8 @@ use jobs::envelope::Stamper;
 use jobs::plan::{Limits as TenantLimits, Plans};
 use jobs::queue::Queue;
 use jobs::tenant::TenantId;
+use jobs::webhook::TargetRules;
+use stores::activity::Activity;
 use stores::{Directory, Identities, Stores};
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +30,8 @@ pub struct ApiParts {
     pub directory: Arc<dyn Directory>,
     /// User accounts.
     pub identities: Arc<Identities>,
+    /// What workers did in the last hour.
+    pub activity: Activity,
     /// The queue.
     pub queue: Queue,
     /// Signs the jobs.
@@ -46,6 +50,7 @@ pub struct ApiState(Arc<Inner>);
 
 struct Inner {
     stores: Stores,
+    activity: Activity,
     queue: Queue,
     stamper: Stamper,
     authenticator: Authenticator,
@@ -61,6 +66,7 @@ struct Inner {
     audits: TaskTracker,
     sign_in_link: Option<Arc<OneTimeLink>>,
     cors: Cors,
+    webhook_targets: TargetRules,
 }
 
 impl ApiState {
@@ -69,12 +75,13 @@ impl ApiState {
     /// # Errors
     /// When a setting cannot be used. The error names it and the fix.
     pub fn new(parts: ApiParts) -> Result<Self, InvalidConfig> {
-        let ApiParts { stores, directory, identities, queue, stamper, clock, config, sign_in_link } = parts;
+        let ApiParts { stores, directory, identities, queue, stamper, clock, config, .. } = parts;
+        let (sign_in_link, activity) = (parts.sign_in_link, parts.activity.of_queue(&queue.config().prefix));
         config.check()?;
         let tokens = tokens(&config, &clock)?;
         let sessions = Sessions::new(Arc::clone(&identities), Arc::clone(&clock));
         let keys =
-            KeyDerivation::new(config.key_secret).map_err(InvalidConfig::short(ApiConfig::KEY_SECRET))?;
+            KeyDerivation::new(&config.key_secret).map_err(InvalidConfig::short(ApiConfig::KEY_SECRET))?;
         let super_admins = config.rules.identity.rules.super_admins.clone();
         let accounts = Accounts::new(AccountsParts {
             identities,
@@ -102,6 +109,7 @@ impl ApiState {
         let connections = Connections::new(config.rules.connections, resolution.trusted_proxies.clone())?;
         Ok(Self(Arc::new(Inner {
             stores,
+            activity,
             queue,
             stamper,
             authenticator,
@@ -117,6 +125,7 @@ impl ApiState {
             audits: TaskTracker::new(),
             sign_in_link,
             cors: config.rules.cors,
+            webhook_targets: config.rules.webhooks,
         })))
     }
 
@@ -130,6 +139,10 @@ impl ApiState {
 
     pub(crate) fn directory(&self) -> &dyn Directory {
         self.0.authenticator.directory.as_ref()
+    }
+
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.0.activity
     }
 
     pub(crate) fn queue(&self) -> &Queue {
@@ -170,6 +183,12 @@ impl ApiState {
 
     pub(crate) fn plans(&self) -> &Plans {
         &self.0.plans
+    }
+
+    /// Where webhooks may go.
+    #[must_use]
+    pub fn webhook_targets(&self) -> &TargetRules {
+        &self.0.webhook_targets
     }
 
     /// The tenant's limits: its plan's and its own.

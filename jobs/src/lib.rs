@@ -16,8 +16,10 @@ pub mod plan;
 pub mod queue;
 #[cfg(feature = "schemars")]
 mod schema;
+pub mod seal;
 pub mod tenant;
 pub mod types;
+pub mod webhook;
 
 pub use fair_queue::{clock, redis, url};
 

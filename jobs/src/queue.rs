@@ -13,9 +13,10 @@ pub use fair_queue::testing::{MemoryQueue, RedisServer, run_for_tests};
 pub use fair_queue::{
     CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Explanation, FetchRequest, Fetched, Finish,
     FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane, LaneStatus,
-    LimitReached, ListCursor, OnFailure, OpenGroup, PartitionShare, PushOutcome, QueueConfig, QueueError,
-    QueueStats, RateTaken, RateWindow, Reason, Redriven, ReshardError, Resharded, RoomLeft, StopReport,
-    UniqueConflict, Verdict, WaitsFor, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
+    LimitReached, ListCursor, OnFailure, OpenGroup, PartitionOverview, PartitionShare, PartitionState,
+    PushOutcome, QueueConfig, QueueError, QueueStats, RateTaken, RateWindow, Reason, Redriven, ReshardError,
+    Resharded, RoomLeft, StopReport, UniqueConflict, Verdict, WaitsFor, WorkerObserver, WorkerOptions,
+    WorkerQueue, reshard,
 };
 use fair_queue::{KeptRecord, NewJob, OpenJob, PartitionId, Priority, RetryRule, Select, Wording};
 use secrecy::SecretString;
@@ -301,6 +302,8 @@ pub struct JobFilter {
     pub reason_code: Option<String>,
     /// Only jobs whose stamp names this knowledge base.
     pub kb: Option<KbId>,
+    /// Only jobs that this job enqueued.
+    pub parent: Option<JobId>,
 }
 
 /// A job in a list.
@@ -345,6 +348,7 @@ impl JobFilter {
             && self.created_before.is_none_or(|moment| envelope.meta.created_at < moment)
             && self.created_after.is_none_or(|moment| envelope.meta.created_at >= moment)
             && self.kb.as_ref().is_none_or(|kb| said.kb.as_ref() == Some(kb))
+            && self.parent.is_none_or(|parent| envelope.meta.parent == Some(parent))
     }
 }
 
@@ -364,7 +368,8 @@ impl Select for JobFilter {
 
     fn reads_records(&self) -> bool {
         let times = [self.created_before, self.created_after];
-        let named = self.kb.is_some() || !self.kinds.is_empty() || !self.queues.is_empty();
+        let named =
+            self.kb.is_some() || self.parent.is_some() || !self.kinds.is_empty() || !self.queues.is_empty();
         named || times.iter().any(Option::is_some)
     }
 

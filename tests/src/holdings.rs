@@ -61,6 +61,11 @@ pub(crate) async fn rows(stores: &TenantStores) -> Vec<String> {
         key.last_used_at = None;
         lines.push(format!("{key:?}"));
     }
+    for webhook in catalog.webhooks(None, 1_000).await.unwrap().items {
+        lines
+            .push(format!("{:?}", catalog.webhook_deliveries(&webhook.id, None, None, 1_000).await.unwrap()));
+        lines.push(format!("{webhook:?}"));
+    }
     for kb in stores.lifecycle().tenant_kbs().await.unwrap() {
         lines.push(format!("{kb:?}"));
         lines.push(format!("{:?}", catalog.documents(&kb.id, None, None, 1_000).await.unwrap()));

@@ -7,6 +7,7 @@ pub mod bed;
 pub mod cli;
 pub mod holdings;
 pub mod program;
+pub mod receiver;
 pub mod services;
 pub mod texts;
 pub mod trips;

@@ -14,6 +14,7 @@ use jobs::plan::{Limits, Plans};
 use jobs::queue::{OnFailure, OpenGroup};
 use jobs::tenant::{KbId, TenantContext};
 use jobs::{GroupId, Job, JobError, JobId};
+use secrecy::SecretString;
 use stores::TenantStores;
 use tokio_util::sync::CancellationToken;
 
@@ -139,6 +140,13 @@ impl JobContext {
     /// When the worker was started without a `T`. The job is tried again.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, JobError> {
         self.state.get()
+    }
+
+    /// Opens a secret of the tenant that was hidden with [`Stamper::seal`] for `purpose`; `None` when it was not, or
+    /// when its key is not among the worker's any more.
+    #[must_use]
+    pub fn unseal(&self, purpose: &str, sealed: &str) -> Option<SecretString> {
+        self.stamper.unseal(&self.tenant, purpose, sealed)
     }
 
     /// The job that runs.

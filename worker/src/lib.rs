@@ -17,7 +17,10 @@ pub mod settings;
 pub mod tenants;
 #[cfg(feature = "test-support")]
 pub mod test_bench;
+pub mod webhooks;
 
+mod activity;
+mod held;
 mod history;
 mod periodic;
 mod process;

@@ -13,6 +13,7 @@ use stores::model::{DocumentFault, JobRecord};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::activity::Recorder;
 use crate::context::{JobContext, Shared};
 use crate::history::History;
 use crate::layer::{JobRequest, JobService};
@@ -32,6 +33,7 @@ pub(crate) struct Processor {
     pub(crate) verifier: Verifier,
     pub(crate) shared: Shared,
     pub(crate) history: History,
+    pub(crate) activity: Recorder,
     pub(crate) service: JobService,
 }
 
@@ -71,6 +73,7 @@ impl Processor {
         started_at: DateTime<Utc>,
     ) -> Finish {
         let failures = job.attempts + 1;
+        let attempt = self.activity.started(job, &verified.envelope, started_at);
         let cx = Arc::new(JobContext::new(&self.shared, &verified, failures, job.cancel.clone()));
         let verified = Arc::new(verified);
         let request = JobRequest::new(*entry, Arc::clone(&verified), Arc::clone(&cx), job.redriven);
@@ -92,6 +95,7 @@ impl Processor {
         }
         // Before the finish, so that the history of a job is readable when the job leaves the queue.
         self.record(&verified, &cx, &finish.verdict, started_at).await;
+        attempt.ended(&finish.verdict);
         finish
     }
 
@@ -198,6 +202,8 @@ impl Processor {
             id: envelope.id,
             kind: envelope.kind.clone(),
             kb: verified.tenant.kb_id().cloned(),
+            parent: envelope.meta.parent,
+            trace_id: Some(envelope.meta.traceparent.trace_id().to_owned()),
             queue: envelope.queue.clone(),
             state: state.to_owned(),
             attempts: cx.attempt(),

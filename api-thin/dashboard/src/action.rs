@@ -32,6 +32,11 @@ pub(crate) struct Target {
     #[serde(rename = "type")]
     kind: String,
     reason_code: String,
+    /// Moments, for jobs.
+    created_after: String,
+    created_before: String,
+    /// The status of documents.
+    status: String,
     cap: String,
     /// The page to come back to.
     back: String,
@@ -46,7 +51,13 @@ impl Target {
                 filter[name] = value.split(',').collect();
             }
         }
-        for (name, value) in [("kb_id", &self.kb), ("reason_code", &self.reason_code)] {
+        let named = [
+            ("kb_id", &self.kb),
+            ("reason_code", &self.reason_code),
+            ("created_after", &self.created_after),
+            ("created_before", &self.created_before),
+        ];
+        for (name, value) in named {
             if !value.is_empty() {
                 filter[name] = json!(value);
             }
@@ -62,6 +73,8 @@ impl Target {
             ("state", &self.state),
             ("knowledge base", &self.kb),
             ("reason", &self.reason_code),
+            ("made from", &self.created_after),
+            ("made before", &self.created_before),
         ];
         let parts: Vec<_> = named
             .iter()
@@ -73,7 +86,8 @@ impl Target {
 
     /// The path to come back to, if it is one of ours.
     fn back(&self, tenant: &str) -> String {
-        let is_local = self.back.starts_with("/t/") && !self.back.contains(['\\', '\r', '\n', '\t']);
+        let begins = ["/t/", "/tenants", "/overview"].iter().any(|begin| self.back.starts_with(begin));
+        let is_local = begins && !self.back.contains(['\\', '\r', '\n', '\t']);
         if is_local { self.back.clone() } else { format!("/t/{}", segment(tenant)) }
     }
 }
@@ -131,6 +145,13 @@ actions! {
     ResumeQueue "resume-queue" "Resume the queue" false "Resume one queue of this tenant", "What waits in this queue may start.";
     Reindex "reindex" "Read again" false "Read every document of this knowledge base again", "One job for each document; the graph stays usable meanwhile.";
     DeleteDocument "delete-document" "Delete the document" true "Delete this document", "Its original, its text and what only it says in the graph are removed.";
+    DeleteMatching "delete-documents" "Delete these documents" true "Delete the documents in a status",
+        "Their originals, their texts and what only they say in the graph are removed, by one job in the background.";
+    Empty "empty-kb" "Delete all documents" true "Delete every document of this knowledge base",
+        "All originals, texts and the whole graph are removed, by one job in the background. The knowledge base and its schedules stay.";
+    PauseSchedule "pause-schedule" "Pause the schedule" false "Pause this schedule", "It does not fire until you resume it.";
+    ResumeSchedule "resume-schedule" "Resume the schedule" false "Resume this schedule", "It fires again, at its next time.";
+    RunSchedule "run-schedule" "Run it now" false "Fire this schedule now", "Its next time stays as it is.";
     DeleteSchedule "delete-schedule" "Delete the schedule" true "Delete this schedule", "It does not fire any more.";
 }
 
@@ -140,6 +161,7 @@ fn call(action: Action, tenant: &str, target: &Target) -> (Method, String, Optio
     let kb = || format!("{t}/kbs/{}", segment(&target.kb));
     let post = |path: String| (Method::POST, path, None);
     let delete = |path: String| (Method::DELETE, path, None);
+    let schedule = |verb: &str| post(format!("{}/schedules/{}{verb}", kb(), segment(&target.schedule)));
     let filtered = |path: String| (Method::POST, path, Some(target.filter()));
     match action {
         Action::Pause => post(format!("{t}/jobs/pause")),
@@ -162,6 +184,13 @@ fn call(action: Action, tenant: &str, target: &Target) -> (Method, String, Optio
         Action::ResumeQueue => post(format!("{t}/queues/{}/resume", segment(&target.queue))),
         Action::Reindex => post(format!("{}/reindex", kb())),
         Action::DeleteDocument => delete(format!("{}/documents/{}", kb(), segment(&target.document))),
+        Action::DeleteMatching => {
+            (Method::POST, format!("{}/documents/delete", kb()), Some(json!({ "status": target.status })))
+        }
+        Action::Empty => post(format!("{}/empty", kb())),
+        Action::PauseSchedule => schedule("/pause"),
+        Action::ResumeSchedule => schedule("/resume"),
+        Action::RunSchedule => schedule("/run"),
         Action::DeleteSchedule => delete(format!("{}/schedules/{}", kb(), segment(&target.schedule))),
     }
 }
@@ -190,6 +219,8 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
                 ("type", &*target.kind),
                 ("queue", &*target.queue),
                 ("kb_id", &*target.kb),
+                ("created_after", &*target.created_after),
+                ("created_before", &*target.created_before),
                 ("limit", &*limit),
             ];
             let found: JobPage = api.get(&with_query(&format!("{t}/jobs"), &query)).await?;
@@ -210,13 +241,17 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
                 .await?;
             counted(found.jobs.len(), found.next.is_some())
         }
-        Action::Reindex => {
+        Action::Reindex | Action::Empty | Action::DeleteMatching => {
             let kb: crate::contract::Kb = api.get(&format!("{t}/kbs/{}", segment(&target.kb))).await?;
-            format!("{} documents", number(kb.total()))
+            let concerned =
+                if action == Action::DeleteMatching { kb.documents(&target.status) } else { kb.total() };
+            format!("{} documents", number(concerned))
         }
         Action::CancelJob | Action::Retry | Action::Purge => "1 job".to_owned(),
         Action::DeleteDocument => "1 document".to_owned(),
-        Action::DeleteSchedule => "1 schedule".to_owned(),
+        Action::PauseSchedule | Action::ResumeSchedule | Action::RunSchedule | Action::DeleteSchedule => {
+            "1 schedule".to_owned()
+        }
     })
 }
 
@@ -268,7 +303,8 @@ async fn shown(
     let is_filter = matches!(action, Action::CancelMatching | Action::RetryMatching | Action::PurgeMatching);
     let subject = match action {
         Action::PauseQueue | Action::ResumeQueue => Some(target.queue.clone()),
-        Action::Reindex => Some(target.kb.clone()),
+        Action::Reindex | Action::Empty => Some(target.kb.clone()),
+        Action::DeleteMatching => Some(format!("{}: {}", target.kb, target.status)),
         _ if is_filter => Some(target.filter_in_words()),
         _ => one,
     };
@@ -349,6 +385,10 @@ fn outcome(action: Action, answer: &Value) -> String {
         Action::ResumeQueue => "The queue is resumed.".to_owned(),
         Action::Reindex => "Every document is read again.".to_owned(),
         Action::DeleteDocument => "The document is being deleted.".to_owned(),
+        Action::DeleteMatching | Action::Empty => "The documents are being deleted.".to_owned(),
+        Action::PauseSchedule => "The schedule is paused.".to_owned(),
+        Action::ResumeSchedule => "The schedule is resumed.".to_owned(),
+        Action::RunSchedule => "The schedule was fired.".to_owned(),
         Action::DeleteSchedule => "The schedule is deleted.".to_owned(),
     };
     if answer.get("applied") == Some(&Value::Bool(false)) {

@@ -3,6 +3,7 @@
 use clap::Args;
 use jobs::envelope::StampKeys;
 use jobs::plan::Plans;
+use jobs::webhook::TargetRules;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::connection_limits::{ConnectionLimits, ConnectionSettings};
@@ -10,6 +11,7 @@ use super::cors::{Cors, CorsSettings};
 use super::identity::{IdentityConfig, IdentitySettings};
 use super::request_limits::{LimitSettings, RequestLimits};
 use super::resolution::{Resolution, ResolutionSettings};
+use super::webhook_targets::WebhookSettings;
 use crate::auth::{ApiKey, ShortSecret};
 
 /// Secrets, limits and plans of the API.
@@ -100,6 +102,8 @@ pub struct ApiSettings {
     resolution: ResolutionSettings,
     #[command(flatten)]
     cors: CorsSettings,
+    #[command(flatten)]
+    webhooks: WebhookSettings,
 }
 
 /// The configuration of [`ApiSettings`].
@@ -115,6 +119,8 @@ pub struct ApiRules {
     pub resolution: Resolution,
     /// Whose pages may call the API from a browser.
     pub cors: Cors,
+    /// Where webhooks may go. The workers need the same.
+    pub webhooks: TargetRules,
 }
 
 impl ApiSettings {
@@ -129,6 +135,7 @@ impl ApiSettings {
             identity: self.identity.identity()?,
             resolution: self.resolution.resolution()?,
             cors: self.cors.cors()?,
+            webhooks: self.webhooks.targets()?,
         })
     }
 }

@@ -7,6 +7,7 @@ mod cors;
 mod identity;
 mod request_limits;
 mod resolution;
+mod webhook_targets;
 
 pub use api::{ApiConfig, ApiRules, ApiSettings, InvalidConfig, SecretSettings, StampKeySettings};
 pub use connection_limits::{ConnectionLimits, ConnectionSettings};
@@ -14,3 +15,4 @@ pub use cors::{Cors, CorsSettings};
 pub use identity::{AccountRules, IdentityConfig, IdentitySettings, Switch};
 pub use request_limits::{LimitSettings, RequestLimits};
 pub use resolution::{Resolution, ResolutionSettings, TenantSource};
+pub use webhook_targets::WebhookSettings;

@@ -82,6 +82,7 @@ codes! {
     LastAdmin = "last_admin", CONFLICT, "The tenant would be left without an ADMIN";
     ApiKeyExists = "api_key_exists", CONFLICT, "The tenant has an API key of this name already";
     ApiKeyExpired = "api_key_expired", CONFLICT, "The API key has expired";
+    WebhookDisabled = "webhook_disabled", CONFLICT, "The webhook is disabled";
     UserExists = "user_exists", CONFLICT, "The user exists already";
     KbExists = "kb_exists", CONFLICT, "The knowledge base exists already";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
@@ -115,6 +116,7 @@ codes! {
         "schedules_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many schedules as it may";
     ApiKeysLimitReached =
         "api_keys_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many API keys as it may";
+    WebhooksLimitReached = "webhooks_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many webhooks as it may";
     IdempotencyKeysLimitReached =
         "idempotency_keys_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many Idempotency-Keys as it may";
     ApiCallsLimitReached =
@@ -145,6 +147,7 @@ impl Code {
             Quota::DailyJobs => Self::DailyJobsLimitReached,
             Quota::MaxSchedules => Self::SchedulesLimitReached,
             Quota::MaxApiKeys => Self::ApiKeysLimitReached,
+            Quota::MaxWebhooks => Self::WebhooksLimitReached,
             Quota::IdempotencyKeys => Self::IdempotencyKeysLimitReached,
         }
     }

@@ -83,11 +83,13 @@ impl ApiCommand {
         let queue = connect(self.queue.config()).await?;
         let opened = stores::open(&stores, Arc::clone(&clock)).await?;
         let stamper = Stamper::new(keys, Arc::clone(&clock));
-        let (stores, directory, identities) = (opened.stores, opened.directory, opened.identities);
+        let (stores, directory, identities, activity) =
+            (opened.stores, opened.directory, opened.identities, opened.activity);
         Ok(ApiState::new(ApiParts {
             stores,
             directory,
             identities,
+            activity,
             queue,
             stamper,
             clock,

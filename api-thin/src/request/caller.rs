@@ -17,7 +17,8 @@ use axum::http::request::Parts;
 use jobs::envelope::{EnqueueOptions, StampedJob};
 use jobs::plan::Limits as TenantLimits;
 use jobs::tenant::{Identity, KbId, Permission, Permissions, TenantContext, TenantId};
-use jobs::types::IngestDocument;
+use jobs::types::{DeliverWebhook, IngestDocument};
+use jobs::webhook::{EventId, WebhookId};
 use jobs::{Job, JobId};
 use stores::TenantStores;
 use stores::model::Kb;
@@ -30,7 +31,7 @@ use super::headers::request_trace;
 use super::tenant_name::named_tenant;
 use crate::audit::AuditSlot;
 use crate::auth::Principal;
-use crate::authority::{RequestTrace, TenantMaker, operator_context, schedule_context};
+use crate::authority::{RequestTrace, TenantMaker, operator_context, schedule_context, webhook_context};
 use crate::config::Switch;
 use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
@@ -40,15 +41,22 @@ use crate::state::ApiState;
 /// The permission that a route demands of its caller, as a type: `Caller<ReadDocuments>`.
 pub trait RequiredPermission: Send + Sync + 'static {
     /// The permission. `None`: every member of the tenant, also while it is provisioned, and the operator.
-    /// The operator has `TenantManage` in every tenant.
     const PERMISSION: Option<Permission>;
     /// The queue of the jobs that such a request causes, where its room is asked with the rate: one call less. `None`
     /// for all others, which ask when they have made their jobs.
     const QUEUE: Option<&'static str> = None;
+    /// Whether the operator may do it too, in every tenant.
+    const OPERATOR_TOO: bool = false;
+}
+
+macro_rules! or_operator {
+    (operator) => {
+        true
+    };
 }
 
 macro_rules! required_permissions {
-    ($($name:ident = $permission:expr $(, into $queue:expr)?;)+) => {$(
+    ($($name:ident = $permission:expr $(, into $queue:expr)? $(, or $operator:ident)?;)+) => {$(
         #[doc = concat!("Demands `", stringify!($permission), "`.")]
         #[derive(Debug, Clone, Copy)]
         pub struct $name;
@@ -56,6 +64,7 @@ macro_rules! required_permissions {
         impl RequiredPermission for $name {
             const PERMISSION: Option<Permission> = $permission;
             $(const QUEUE: Option<&'static str> = Some($queue);)?
+            $(const OPERATOR_TOO: bool = or_operator!($operator);)?
         }
     )+};
 }
@@ -69,7 +78,8 @@ required_permissions! {
     CreateKbs = Some(Permission::KbCreate);
     DeleteKbs = Some(Permission::KbDelete);
     ManageJobs = Some(Permission::JobManage);
-    ManageTenant = Some(Permission::TenantManage);
+    SteerJobs = Some(Permission::JobManage), or operator;
+    ManageTenant = Some(Permission::TenantManage), or operator;
     ManageMembers = Some(Permission::TenantManageMembers);
 }
 
@@ -208,6 +218,17 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         self.stamp_as(app, &schedule_context(&self.context, name), id, job)
     }
 
+    /// Stamps the template of the caller's tenant's endpoint `id`. Each of its deliveries is a job of its own with the
+    /// same authority.
+    ///
+    /// # Errors
+    /// When the template cannot be stamped.
+    pub fn stamp_for_webhook(&self, app: &ApiState, id: &WebhookId) -> Result<StampedJob, Problem> {
+        let now = app.clock().now();
+        let template = DeliverWebhook { webhook_id: id.clone(), event_id: EventId::generate(now) };
+        self.stamp_as(app, &webhook_context(&self.context, id), JobId::generate(now), &template)
+    }
+
     fn stamp_as<J: Job>(
         &self,
         app: &ApiState,
@@ -225,7 +246,7 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         who: (Principal, Option<String>),
     ) -> Result<Self, Problem> {
         let actor = who.0.actor();
-        let demand = Demand { permission: P::PERMISSION, queue: P::QUEUE };
+        let demand = Demand::of::<P>();
         let authorization = authorize(parts, app, who, demand).await?;
         let Authorization { context, kb, only_kb, is_operator, limits, room } = authorization;
         let kb = R::check(kb, only_kb.as_ref())?;
@@ -302,7 +323,8 @@ impl FromRequestParts<ApiState> for TenantOperator {
             check_tenant(app, member, named.as_deref())?;
             return Err(Problem::new(Code::Forbidden, "only the operator's key may do this"));
         }
-        let Authorization { context, .. } = authorize_operator(app, named, ManageTenant::PERMISSION).await?;
+        let Authorization { context, .. } =
+            authorize_operator(app, named, Demand::of::<ManageTenant>()).await?;
         let stores = app.stores().scoped(&context);
         let tenant = (context.tenant_id().clone(), stores.clone());
         AuditSlot::note(&parts.extensions, principal.actor(), Some(tenant));

@@ -15,7 +15,7 @@ pub use body::{Distinct, Json, MergePatch, OptionalJson, UploadJson};
 pub use caller::{
     AnyMember, AnyReach, AuthenticatedCaller, Caller, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs,
     KbCaller, ManageJobs, ManageMembers, ManageTenant, OneKb, OperatorCaller, Person, Reach, ReadDocuments,
-    RequiredPermission, SignUpCaller, TenantCaller, TenantOperator, UpdateDocuments, WholeTenant,
+    RequiredPermission, SignUpCaller, SteerJobs, TenantCaller, TenantOperator, UpdateDocuments, WholeTenant,
 };
 pub use headers::IfMatch;
 pub use multipart::Files;

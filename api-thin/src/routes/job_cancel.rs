@@ -17,7 +17,7 @@ use super::job_filter::{Filter, OPEN, reach};
 use super::jobs::{Shown, check_reach};
 use crate::answer::{Answer, job_location};
 use crate::problem::{Code, Problem};
-use crate::request::{Caller, Json, ManageJobs, ManageTenant, Reach, RequiredPermission, TenantCaller};
+use crate::request::{Caller, Json, ManageTenant, Reach, RequiredPermission, SteerJobs, TenantCaller};
 use crate::state::ApiState;
 
 /// How many jobs one request cancels by a filter. For more it is sent again.
@@ -30,7 +30,7 @@ fn cancellation<P: RequiredPermission, R: Reach>(app: ApiState, who: &Caller<P, 
 /// `DELETE …/jobs/{job}`: cancels one job.
 pub(super) async fn one(
     State(app): State<ApiState>,
-    who: Caller<ManageJobs>,
+    who: Caller<SteerJobs>,
     Path(shown): Path<Shown>,
 ) -> Result<Answer<CancelledJob>, Problem> {
     let id = shown.id()?;
@@ -40,7 +40,7 @@ pub(super) async fn one(
     Ok(Answer::new(CancelledJob { job_id: id, location, outcome }))
 }
 
-async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<Outcome, Problem> {
+async fn cancel(app: &ApiState, who: &Caller<SteerJobs>, id: JobId) -> Result<Outcome, Problem> {
     let work = cancellation(app.clone(), who);
     let attempts = app.queue().lookup(who.tenant(), id).await;
     let attempts = attempts.ok().flatten().map_or(0, |status| status.attempts);
@@ -69,7 +69,7 @@ async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<O
 /// `POST …/jobs/cancel`: cancels the jobs that match a filter.
 pub(super) async fn matching(
     State(app): State<ApiState>,
-    who: Caller<ManageJobs>,
+    who: Caller<SteerJobs>,
     Json(filter): Json<Filter>,
 ) -> Result<Answer<CancelReport>, Problem> {
     let filter = filter.read(&app, &who, OPEN).await?;
@@ -193,6 +193,8 @@ impl Cancellation {
     async fn record(&self, ended: impl Iterator<Item = (&Inspected, u32)>) -> Result<(), Problem> {
         let now = self.app.clock().now();
         let record = |(said, attempts): (&Inspected, u32)| JobRecord {
+            parent: said.envelope.meta.parent,
+            trace_id: Some(said.envelope.meta.traceparent.trace_id().to_owned()),
             id: said.envelope.id,
             kind: said.envelope.kind.clone(),
             kb: said.kb.clone(),

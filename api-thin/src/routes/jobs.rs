@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use stores::model::{JobRecord, Redrives};
 
 use super::job_filter::{NameOf, OPEN, asked_kb, check_names, reach, states_of};
-use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit};
+use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit, parameter};
 use crate::problem::Problem;
 use crate::request::{AnyMember, Caller, Query, RequiredPermission};
 use crate::state::ApiState;
@@ -48,7 +48,8 @@ pub(super) async fn show(
     let redrives = catalog.job_redrives(id).await?;
     let explained = queued.as_ref().ok().cloned().flatten();
     if let Some(view) = JobView::of(explained, record) {
-        return Ok(Json(view.with_redrives(redrives)));
+        let said = app.queue().inspect(tenant, &[id]).await.ok().and_then(|mut said| said.pop().flatten());
+        return Ok(Json(view.said_by(said.as_ref()).with_redrives(redrives)));
     }
     let accepted = catalog.outbox_job(id).await?.and_then(|wire| Inspected::read(tenant, &wire));
     if let Some(said) = accepted.filter(|said| who.reaches(said.kb.as_ref())) {
@@ -113,6 +114,12 @@ pub(super) struct Listing {
     /// Only those of this knowledge base.
     #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
+    /// Only those that were made at this moment or later.
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    created_after: Option<String>,
+    /// Only those that were made before this moment.
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    created_before: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 by default.
@@ -138,7 +145,9 @@ impl Listing {
         check_names(app, NameOf::Queue, &queues, |problem| invalid_parameter("queue", &problem)).await?;
         let kb =
             asked_kb(app, who, self.kb_id.as_deref(), |problem| invalid_parameter("kb_id", &problem)).await?;
-        Ok(JobFilter { states, kinds, queues, kb, ..JobFilter::default() })
+        let created_after = parameter("created_after", self.created_after.as_deref())?;
+        let created_before = parameter("created_before", self.created_before.as_deref())?;
+        Ok(JobFilter { states, kinds, queues, kb, created_after, created_before, ..JobFilter::default() })
     }
 }
 
@@ -179,6 +188,11 @@ pub(super) struct JobView {
     #[serde(rename = "type")]
     kind: Option<String>,
     queue: Option<String>,
+    kb_id: Option<KbId>,
+    /// The job that enqueued it.
+    parent: Option<JobId>,
+    /// The trace that it is in, in hexadecimal.
+    trace_id: Option<String>,
     state: String,
     /// Attempts that were begun and not interrupted.
     attempt: u32,
@@ -245,6 +259,9 @@ impl JobView {
             id: status.id,
             queue: kind.as_deref().and_then(queue_of).map(str::to_owned),
             kind,
+            kb_id: None,
+            parent: None,
+            trace_id: None,
             state: status.state.to_string(),
             attempt: status.attempts + u32::from(status.state == JobState::Active),
             created_at: status.id.created_at(),
@@ -259,11 +276,14 @@ impl JobView {
     }
 
     /// A job that was accepted and that the queue does not have yet. Its envelope is shown, not trusted.
-    pub(super) fn accepted(Inspected { envelope, .. }: Inspected) -> Self {
+    pub(super) fn accepted(Inspected { envelope, kb }: Inspected) -> Self {
         Self {
             id: envelope.id,
             kind: Some(envelope.kind),
             queue: Some(envelope.queue),
+            kb_id: kb,
+            parent: envelope.meta.parent,
+            trace_id: Some(envelope.meta.traceparent.trace_id().to_owned()),
             state: JobState::Available.to_string(),
             attempt: 0,
             created_at: Some(envelope.meta.created_at),
@@ -281,6 +301,13 @@ impl JobView {
         }
     }
 
+    /// The view of a job whose envelope the queue still has. It is shown, not trusted.
+    fn said_by(self, said: Option<&Inspected>) -> Self {
+        let Some(Inspected { envelope, kb }) = said else { return self };
+        let trace_id = Some(envelope.meta.traceparent.trace_id().to_owned());
+        Self { kb_id: kb.clone(), parent: envelope.meta.parent, trace_id, ..self }
+    }
+
     /// The view of a job that was started again so often.
     pub(super) fn with_redrives(self, redrives: Option<Redrives>) -> Self {
         let of = |Redrives { times, last_at, last_by }| RedrivenView { times, last_at, last_by };
@@ -294,6 +321,9 @@ impl JobView {
             id: record.id,
             kind: Some(record.kind),
             queue: Some(record.queue),
+            kb_id: record.kb,
+            parent: record.parent,
+            trace_id: record.trace_id,
             state: record.state,
             attempt: record.attempts,
             created_at: Some(record.created_at),

@@ -1,6 +1,7 @@
 //! The routes, one file per thing. [`ROUTES`] and the router are made from the same lists, so a test that
 //! walks the table walks every route there is.
 
+mod activity;
 mod api_keys;
 mod audit_log;
 mod auth;
@@ -13,6 +14,7 @@ mod health;
 mod home;
 mod invitations;
 mod job_cancel;
+mod job_family;
 mod job_filter;
 mod jobs;
 mod kbs;
@@ -24,9 +26,12 @@ mod rag_settings;
 mod schedules;
 mod sign_up;
 mod table;
+mod tenant_list;
 mod tenant_settings;
 mod tenants;
 mod usage;
+mod webhook_deliveries;
+mod webhooks;
 
 pub(crate) use home::{Document, Home, Page, Welcome};
 pub(crate) use table::documented_routes;

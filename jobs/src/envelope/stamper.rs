@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 
 use chrono::{DateTime, Utc};
 use fair_queue::{Lane, NewJob, PartitionId};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::to_raw_value;
 
 use super::fields::{Envelope, Meta, RetryPolicy};
@@ -138,7 +139,7 @@ impl Stamper {
             return Err(StampError::Forbidden(J::PERMISSION));
         }
         let envelope = self.envelope(context, job, options)?;
-        self.seal(context, &envelope)
+        self.sign(context, &envelope)
     }
 
     fn envelope<J: Job>(
@@ -174,6 +175,20 @@ impl Stamper {
         })
     }
 
+    /// Hides a secret of the tenant of `context` for a store: a reader of the store without our keys learns nothing,
+    /// and in a row of another tenant it is not opened.
+    #[must_use]
+    pub fn seal(&self, context: &TenantContext, purpose: &str, secret: &SecretString) -> String {
+        self.keys.seal(&of_tenant(context, purpose), secret.expose_secret())
+    }
+
+    /// Opens what was hidden for the same tenant and purpose; `None` when it was not, or when its key is not among ours
+    /// any more.
+    #[must_use]
+    pub fn unseal(&self, context: &TenantContext, purpose: &str, sealed: &str) -> Option<SecretString> {
+        self.keys.unseal(&of_tenant(context, purpose), sealed).map(SecretString::from)
+    }
+
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
@@ -193,10 +208,10 @@ impl Stamper {
         envelope.id = id;
         envelope.meta.created_at = self.clock.now();
         envelope.meta.traceparent = TraceParent::start();
-        self.seal(context, &envelope)
+        self.sign(context, &envelope)
     }
 
-    fn seal(&self, context: &TenantContext, envelope: &Envelope) -> Result<StampedJob, StampError> {
+    fn sign(&self, context: &TenantContext, envelope: &Envelope) -> Result<StampedJob, StampError> {
         let job = to_raw_value(envelope)?;
         let claims = Claims {
             jti: envelope.id,
@@ -215,6 +230,11 @@ impl Stamper {
         }
         Ok(StampedJob::route(&claims, envelope, wire))
     }
+}
+
+fn of_tenant(context: &TenantContext, purpose: &str) -> String {
+    // No tenant's id has a slash.
+    format!("{}/{purpose}", context.tenant_id())
 }
 
 /// Jobs of one tenant, each of which starts when the one before has completed. When one fails for good or is

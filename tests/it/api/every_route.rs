@@ -20,6 +20,8 @@ pub(super) struct Bait {
     key: String,
     member: String,
     invitation: String,
+    webhook: String,
+    event: String,
 }
 
 impl Bait {
@@ -34,6 +36,8 @@ impl Bait {
             key: "nowhere00000".to_owned(),
             member: "product:nobody".to_owned(),
             invitation: nowhere(&self.invitation),
+            webhook: "wh_000000000000000000000000".to_owned(),
+            event: "evt_0190a1b2-c3d4-7000-8000-000000000000_1".to_owned(),
         }
     }
 }
@@ -50,6 +54,8 @@ pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
     tenant.member(api, "product:ann", "VIEWER").await;
     let invitation = tenant.post("/members", &json!({ "subject": "bob", "role": "VIEWER" })).await;
     assert_eq!(invitation.status, 201, "{invitation:?}");
+    let new = json!({ "url": "https://hooks.example.com/", "events": ["document.processed"] });
+    let webhook = tenant.post("/webhooks", &new).await.text("/id");
     let key = tenant.post("/api-keys", &json!({ "name": "bait" })).await.text("/id");
     Bait {
         job: reply.text("/job_id"),
@@ -58,7 +64,14 @@ pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
         key,
         member: "product:ann".into(),
         invitation: invitation.text("/id"),
+        event: theirs_event(tenant, &webhook).await,
+        webhook,
     }
+}
+
+/// An event of an endpoint.
+async fn theirs_event(tenant: &ApiTenant, webhook: &str) -> String {
+    tenant.post(&format!("/webhooks/{webhook}/test"), &json!({})).await.text("/event_id")
 }
 
 /// What workers would make of a document: a chunk, which mentions an entity.
@@ -95,6 +108,8 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
         .replace("{identity}", &bait.member)
         .replace("{invitation}", &bait.invitation)
         .replace("{key}", &bait.key)
+        .replace("{webhook}", &bait.webhook)
+        .replace("{event}", &bait.event)
         .replace("{chunk}", "0")
         .replace("{name}", ENTITY)
 }
@@ -174,9 +189,10 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     let nobody = send(mine.request(Method::GET, "/kbs/nowhere/graph")).await;
     problem(&nobody, 404, "not_found");
     for route in tenant_routes() {
-        let names_an_id = ["{job}", "{document}", "{identity}", "{invitation}", "{key}", "{name}"]
-            .iter()
-            .any(|id| route.path.contains(id));
+        let names_an_id =
+            ["{job}", "{document}", "{identity}", "{invitation}", "{key}", "{name}", "{webhook}"]
+                .iter()
+                .any(|id| route.path.contains(id));
         let kb = if names_an_id { "default" } else { "theirs" };
         if names_an_id || route.path.contains("{kb}") {
             let path = full_path(route, &mine.id, kb, &bait);

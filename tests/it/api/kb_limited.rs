@@ -122,6 +122,8 @@ impl Site {
 fn record(api: &Api, kb: &str) -> JobRecord {
     let now = api.clock.now();
     JobRecord {
+        parent: None,
+        trace_id: None,
         id: JobId::generate(now),
         kind: "document.ingest".into(),
         kb: Some(kb.parse().unwrap()),

@@ -1,5 +1,6 @@
 //! The HTTP API, asked over HTTP.
 
+mod activity;
 mod api_key_ends;
 mod api_keys;
 mod attacks;
@@ -42,6 +43,8 @@ mod sign_up;
 mod slugs;
 mod super_admins;
 mod suspended;
+mod tenant_list;
 mod tenants;
 mod trips;
 mod uploads;
+mod webhooks;

@@ -15,7 +15,7 @@ use super::{dead_letter, waiting_job};
 const OTHERS: [&str; 10] =
     ["dev", "demo", "api", "worker", "migrate", "shards", "keygen", "users", "completions", "help"];
 /// Verbs that change nothing.
-const READING: [&str; 6] = ["list", "show", "explain", "limits", "usage", "top"];
+const READING: [&str; 7] = ["list", "show", "explain", "limits", "usage", "top", "deliveries"];
 
 /// The help of a command.
 fn help(command: &[&str]) -> String {
@@ -100,6 +100,14 @@ impl World {
             let made = self.acme.http.post(&path("api-keys"), &json!({ "name": name })).await;
             filled = filled.replace("KEY", made.body["id"].as_str().unwrap());
         }
+        if has("WEBHOOK") {
+            let new = json!({ "url": "https://127.0.0.1:1/", "events": ["job.failed"] });
+            let made = self.acme.http.post(&path("webhooks"), &new).await;
+            let id = made.body["id"].as_str().unwrap().to_owned();
+            let event = self.acme.http.post(&path(&format!("webhooks/{id}/test")), &nothing).await;
+            filled = filled.replace("WEBHOOK", &id);
+            filled = filled.replace("EVENT", event.body["event_id"].as_str().unwrap());
+        }
         if has("notes.md") && self.acme.document("notes.md").await.status == 404 {
             self.acme.ingest("notes.md", &tests::texts::short("Bluebird")).await;
         }
@@ -114,7 +122,7 @@ impl World {
     /// Types a line into a shell.
     async fn typed(&self, line: &str) -> Ran {
         // The operator's key reaches no data of a tenant and steers no single job.
-        let of_data = ["kbs", "documents", "schedules", "jobs", "dead-letters", "keys"]
+        let of_data = ["kbs", "documents", "schedules", "jobs", "dead-letters", "keys", "webhooks"]
             .iter()
             .any(|noun| line.starts_with(&format!("tenantry {noun}")));
         let steers = ["pause", "resume", "drain"]

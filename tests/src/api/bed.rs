@@ -97,7 +97,7 @@ impl Api {
         let ApiOptions { limits, connections, plans, identity, resolution, cors, .. } = options;
         let config = ApiConfig {
             plans,
-            rules: ApiRules { limits, connections, identity, resolution, cors },
+            rules: ApiRules { limits, connections, identity, resolution, cors, ..ApiRules::default() },
             ..credentials::config()
         };
         let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");
@@ -105,6 +105,7 @@ impl Api {
             stores: opened.stores.clone(),
             directory: Arc::clone(&opened.directory),
             identities: Arc::clone(&opened.identities),
+            activity: opened.activity.clone(),
             queue: queue.clone(),
             stamper: Stamper::new(stamp_keys, Arc::new(clock.clone())),
             clock: Arc::new(clock.clone()),

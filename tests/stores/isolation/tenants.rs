@@ -5,14 +5,15 @@ use jobs::clock::{Clock as _, SystemClock};
 use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
 use jobs::tenant::{KbId, Role, TenantContext};
 use jobs::types::ReindexKb;
+use jobs::webhook::{EventType, WebhookId};
 use jobs::{DocumentId, JobId};
 use std::sync::Arc;
 use stores::model::{
-    Acceptance, AuditEntry, Chunk, DocumentSelection, Extraction, Idempotency, Invitation, JobMark,
-    JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument,
-    WorkspaceId,
+    Acceptance, AfterAttempt, Attempt, AuditEntry, Chunk, DocumentSelection, Extraction, Idempotency,
+    Invitation, JobMark, JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant,
+    NewWebhook, ParsedDocument, WorkspaceId,
 };
-use stores::{Opened, TenantStores};
+use stores::{Catalog, Opened, TenantStores};
 use tests::services::ServerUrls;
 
 /// Stores on the servers, and a directory that goes when this does.
@@ -102,8 +103,30 @@ async fn seed_catalog(
         created_by: "local:ann".into(),
     };
     catalog.schedule_put(&schedule, &jobs::plan::Limits::default()).await.unwrap();
+    seed_webhook(&catalog, context, now).await;
     reject_one(servers, context, now).await;
     kb
+}
+
+/// An endpoint, a delivery and an attempt at it.
+async fn seed_webhook(catalog: &Catalog, context: &TenantContext, now: DateTime<Utc>) {
+    let new = NewWebhook {
+        id: WebhookId::generate(),
+        url: "https://hooks.example.com/".into(),
+        description: "look-alike".into(),
+        events: vec![EventType::JobFailed],
+        sealed_secret: "sealed".into(),
+        template: job(context),
+        created_by: "local:ann".into(),
+    };
+    catalog.webhook_insert(&new, &jobs::plan::Limits::default(), now).await.unwrap();
+    let event = catalog.webhook_test(&new.id, now).await.unwrap().unwrap();
+    let attempt = Attempt { at: now, duration_ms: 1, status: Some(204), error: None };
+    let delivery = (&new.id, &event);
+    catalog
+        .webhook_attempted(delivery, JobId::generate(now), &attempt, AfterAttempt::Delivered)
+        .await
+        .unwrap();
 }
 
 /// Nothing in a port makes this row but the relay.
@@ -188,6 +211,8 @@ fn api_key() -> NewApiKey {
 
 fn record(now: DateTime<Utc>) -> JobRecord {
     JobRecord {
+        parent: None,
+        trace_id: None,
         id: JobId::generate(now),
         kind: "kb.reindex".into(),
         kb: None,

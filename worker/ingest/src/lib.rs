@@ -4,8 +4,10 @@ pub mod extract;
 pub mod registry;
 pub mod text;
 pub mod tools;
+pub mod webhooks;
 
 mod handlers;
 
 pub use registry::{equip, registry};
 pub use tools::{ExtractionSettings, Tools};
+pub use webhooks::Egress;

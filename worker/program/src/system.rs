@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use api_thin::program::bind;
 use api_thin::{ApiConfig, ApiParts, ApiRules, ApiState, InvalidConfig, OneTimeLink};
-use ingest::ExtractionSettings;
+use ingest::{Egress, ExtractionSettings};
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper};
 use jobs::plan::Plans;
@@ -69,6 +69,7 @@ impl System {
         let redis_url = queue.url.clone();
         let worker = Worker::builder(queue, keys, stores).pool(pool.clone()).plans(plans.clone());
         let worker = ingest::equip(worker.clock(Arc::clone(&clock)), &extraction)?;
+        let worker = worker.state(Egress::new(api.webhooks.clone())?);
         let worker = connect(worker, &redis_url).await?;
         let (queue, opened, stamper) =
             (worker.queue().clone(), worker.opened().clone(), worker.stamper().clone());
@@ -79,6 +80,7 @@ impl System {
             stores: opened.stores.clone(),
             directory: Arc::clone(&opened.directory),
             identities: Arc::clone(&opened.identities),
+            activity: opened.activity.clone(),
             queue: queue.clone(),
             stamper: stamper.clone(),
             clock,

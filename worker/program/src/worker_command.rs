@@ -1,9 +1,10 @@
 //! The command `tenantry worker`.
 
 use api_thin::StampKeySettings;
+use api_thin::config::WebhookSettings;
 use api_thin::program::{PlanSettings, QueueSettings, StorageSettings, start_log};
 use clap::Args;
-use ingest::ExtractionSettings;
+use ingest::{Egress, ExtractionSettings};
 use jobs::clock::{Clock as _, SystemClock};
 use stores::Holder;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,8 @@ pub(crate) struct WorkerCommand {
     health: HealthSettings,
     #[command(flatten)]
     extraction: ExtractionSettings,
+    #[command(flatten)]
+    webhooks: WebhookSettings,
 }
 
 impl WorkerCommand {
@@ -45,6 +48,7 @@ impl WorkerCommand {
         let health = self.health.bind().await?;
         let worker = Worker::builder(self.queue.config(), keys, stores).pool(self.pool.clone()).plans(plans);
         let worker = ingest::equip(worker, &self.extraction)?;
+        let worker = worker.state(Egress::new(self.webhooks.targets()?)?);
         let worker = connect(worker, &self.queue.url()).await?.start();
         let stop_health = CancellationToken::new();
         if let Some(listener) = health {

@@ -6,6 +6,7 @@
 //! [`SettingsRelay`] with limits and status of tenants for the queue, the [`Leftovers`] of interrupted requests, the
 //! [`AuditRetention`], and the [`Identities`] of people, who belong to no tenant.
 
+pub mod activity;
 #[cfg(feature = "test-support")]
 pub mod conformance;
 #[cfg(feature = "test-support")]
@@ -37,7 +38,7 @@ mod self_test;
 pub use blobs::{Leftovers, Swept};
 pub use catalog::{
     AuditRetention, Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay,
-    TRIPS,
+    TRIPS, WebhookRelay,
 };
 pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};

@@ -6,11 +6,14 @@ use jobs::clock::SharedClock;
 #[cfg(feature = "postgres")]
 use secrecy::SecretString;
 
+use crate::activity::Activity;
 use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
 #[cfg(feature = "postgres")]
 use crate::catalog::Db;
-use crate::catalog::{AuditRetention, Catalogs, DueSchedules, Identities, OutboxRelay, SettingsRelay};
+use crate::catalog::{
+    AuditRetention, Catalogs, DueSchedules, Identities, OutboxRelay, SettingsRelay, WebhookRelay,
+};
 use crate::config::{Backends, InvalidStores, StoresConfig};
 #[cfg(feature = "postgres")]
 use crate::content_db::ContentDb;
@@ -42,12 +45,16 @@ pub struct Opened {
     pub schedules: Arc<DueSchedules>,
     /// Settings of tenants for the queue.
     pub settings: Arc<SettingsRelay>,
+    /// Pending deliveries of webhooks of all tenants.
+    pub webhooks: Arc<WebhookRelay>,
     /// Accounts and sessions.
     pub identities: Arc<Identities>,
     /// Removal of audit entries that are too old.
     pub audit_retention: Arc<AuditRetention>,
     /// Removal of what interrupted requests left behind.
     pub leftovers: Leftovers,
+    /// What workers did in the last hour, of no queue in particular: [`Activity::of_queue`].
+    pub activity: Activity,
 }
 
 /// Opens the stores that `config` names and proves that one tenant cannot read another's canary row.
@@ -75,6 +82,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let stores = Stores::new(ports);
     let rows = backend.catalogs.directory_rows();
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
+    let activity = Activity::new(Some(redis.clone()));
     let directory = CachedDirectory::start(rows, answers, invalidation, redis, clock);
     Ok(Opened {
         stores,
@@ -82,9 +90,11 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         outbox: Arc::new(backend.catalogs.outbox()),
         schedules: Arc::new(backend.catalogs.schedules()),
         settings: Arc::new(backend.catalogs.settings()),
+        webhooks: Arc::new(backend.catalogs.webhooks()),
         identities: Arc::new(backend.catalogs.identities()),
         audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
+        activity,
     })
 }
 
@@ -118,9 +128,11 @@ pub async fn open_without_redis(
         outbox: Arc::new(backend.catalogs.outbox()),
         schedules: Arc::new(backend.catalogs.schedules()),
         settings: Arc::new(backend.catalogs.settings()),
+        webhooks: Arc::new(backend.catalogs.webhooks()),
         identities: Arc::new(backend.catalogs.identities()),
         audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
+        activity: Activity::new(None),
     })
 }
 

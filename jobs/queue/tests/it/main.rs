@@ -19,7 +19,7 @@ mod limits;
 mod lists;
 mod model;
 mod mutations;
-
+mod overview;
 mod resharding;
 mod robustness;
 mod shares;

@@ -9,6 +9,7 @@ mod kb_delete;
 mod kb_reindex;
 mod tenant_deprovision;
 mod tenant_provision;
+mod webhook_deliver;
 
 mod document;
 mod extraction;

@@ -22,6 +22,7 @@ mod tail;
 mod tenants;
 mod top;
 mod upload;
+mod webhooks;
 mod workers;
 
 use api_thin::program::start_log;
@@ -60,6 +61,8 @@ pub(crate) enum ClientCommand {
     Schedules(Noun<schedules::Command>),
     /// Lists, shows, makes, rotates and revokes API keys.
     Keys(Noun<keys::Command>),
+    /// Lists, shows, adds, changes, tests and removes webhooks, and shows what became of events.
+    Webhooks(Noun<webhooks::Command>),
     /// Lists which job types workers run.
     Workers(Noun<workers::Command>),
     /// Lists who changed what, and why.
@@ -103,6 +106,7 @@ impl ClientCommand {
             Self::DeadLetters(noun) => run(noun).await?,
             Self::Schedules(noun) => run(noun).await?,
             Self::Keys(noun) => run(noun).await?,
+            Self::Webhooks(noun) => run(noun).await?,
             Self::Workers(noun) => run(noun).await?,
             Self::Audit(noun) => run(noun).await?,
         }

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
+use jobs::webhook::EventType;
 use jobs::{DocumentId, JobId};
 
+use super::webhook_events::{OF_REMOVED, OF_REVISION};
 use super::{Catalog, Row, Sql, Tx};
 use crate::model::{Document, DocumentCounts, DocumentFault, DocumentStatus, Page};
 use crate::page;
@@ -116,6 +118,17 @@ impl Catalog {
         Ok(self.rows.execute(operation, change).await? == 1)
     }
 
+    /// Runs the statement together with the one that writes its events. Returns as [`Self::changed`].
+    async fn ended(&self, operation: &'static str, events: Sql<'_>, change: Sql<'_>) -> StoreResult<bool> {
+        let mut tx = self.rows.write(operation).await?;
+        // Without the commit, an event of what did not happen is not written either.
+        let happened = tx.execute_all(vec![events, change]).await?.last() == Some(&1);
+        if happened {
+            tx.commit().await?;
+        }
+        Ok(happened)
+    }
+
     /// Marks revision `revision` of a document as processing by `job` and its children, with the number of its
     /// chunks. Returns whether that is (still) the document's revision; if not, nothing changes.
     pub async fn document_processing(
@@ -147,7 +160,10 @@ impl Catalog {
                       where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
         let change = self.change(update, (kb, id, revision), now);
         let change = change.bind(counts.chunks).bind(counts.entities).bind(counts.relations);
-        self.changed("catalog.document_processed", change).await
+        let told = (Some("processed"), None);
+        let events = self.document_events(OF_REVISION, EventType::DocumentProcessed, told, now);
+        let events = events.bind(kb.as_str()).bind(id.as_str()).bind(revision);
+        self.ended("catalog.document_processed", events, change).await
     }
 
     /// Marks revision `revision` as failed. Returns as [`Catalog::document_processing`].
@@ -164,7 +180,10 @@ impl Catalog {
                       where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
         let change = self.change(update, (kb, id, revision), now);
         let change = change.bind(&fault.code).bind(&fault.detail);
-        self.changed("catalog.document_failed", change).await
+        let told = (Some("failed"), Some(fault.code.as_str()));
+        let events = self.document_events(OF_REVISION, EventType::DocumentFailed, told, now);
+        let events = events.bind(kb.as_str()).bind(id.as_str()).bind(revision);
+        self.ended("catalog.document_failed", events, change).await
     }
 
     /// Sets a document back to pending under the same revision with a new job, at the start of a reindex. Returns
@@ -230,6 +249,9 @@ impl Catalog {
     ) -> StoreResult<bool> {
         let mut tx = self.rows.write(operation).await?;
         self.lock(&mut tx).await?;
+        let told = (Some("deleted"), None);
+        let events = self.document_events(OF_REMOVED, EventType::DocumentDeleted, told, self.clock.now());
+        tx.execute(events.bind(kb.as_str()).bind(id.as_str()).bind(revision)).await?;
         let delete = self.sql(
             "delete from documents where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
                and deleting_at is not null",

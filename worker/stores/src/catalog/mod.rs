@@ -1,8 +1,8 @@
 //! The catalog: tenants, documents, jobs in the outbox, job history; in PostgreSQL or in a SQLite file.
 //!
 //! Each rule is written once, beside its SQL, as a method of one of a few types: [`Catalog`] and [`Lifecycle`] for
-//! one tenant, [`Identities`] for accounts, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`], [`AuditRetention`]
-//! and [`DirectoryRows`] for one purpose across tenants.
+//! one tenant, [`Identities`] for accounts, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`], [`WebhookRelay`],
+//! [`AuditRetention`] and [`DirectoryRows`] for one purpose across tenants.
 
 mod accept;
 mod api_keys;
@@ -22,9 +22,13 @@ mod operator_audit;
 mod relays;
 mod schedules;
 mod tenant_catalog;
+mod tenant_list;
 mod tenants;
 mod upload_view;
 mod usage;
+mod webhook_deliveries;
+mod webhook_events;
+mod webhooks;
 
 pub use db::TRIPS;
 #[cfg(feature = "postgres")]
@@ -39,3 +43,4 @@ pub use relays::{OutboxRelay, OutboxRow, SettingsRelay};
 pub use schedules::DueSchedules;
 pub use tenant_catalog::Catalog;
 pub(crate) use tenant_catalog::Catalogs;
+pub use webhook_deliveries::WebhookRelay;

@@ -7,7 +7,7 @@ use jobs::tenant::TenantId;
 
 use super::{
     AuditRetention, Db, DirectoryRows, DueSchedules, Identities, OutboxRelay, SettingsRelay, Sql, Tx, View,
-    sql,
+    WebhookRelay, sql,
 };
 use crate::directory::DirectoryInvalidation;
 use crate::ports::StoreResult;
@@ -51,6 +51,10 @@ impl Catalogs {
 
     pub(crate) fn settings(&self) -> SettingsRelay {
         SettingsRelay::new(self.clone())
+    }
+
+    pub(crate) fn webhooks(&self) -> WebhookRelay {
+        WebhookRelay::new(self.clone())
     }
 
     pub(crate) fn audit_retention(&self) -> AuditRetention {

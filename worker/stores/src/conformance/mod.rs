@@ -32,5 +32,6 @@ mod settings;
 mod slugs;
 mod tenants;
 mod usage;
+mod webhooks;
 
 pub use run::exercise;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use jobs::JobId;
 use jobs::clock::SharedClock;
 use jobs::queue::Flow;
 use jobs::redis::RedisClient;
@@ -18,6 +17,8 @@ use jobs::tenant::{
     Actor, ApiKeyId, DirectoryError, Identity, KbId, Permissions, Provider, Role, TenantDirectory, TenantId,
     TenantRecord,
 };
+use jobs::types::DeliverWebhook;
+use jobs::{Job as _, JobId};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -27,7 +28,7 @@ use crate::deadline::{CALL, within};
 use crate::error::StoreError;
 use crate::model::{
     ApiKeyRecord, AuditEntry, AuditFilter, Cancellations, Kb, LoggedAction, Page, Standing, Tenant,
-    TenantFilter, TenantPlan,
+    TenantCursor, TenantFilter, TenantOrder, TenantPlan,
 };
 use crate::page;
 use crate::ports::{Directory, StoreResult};
@@ -147,6 +148,8 @@ impl CachedDirectory {
                 let standing = self.standing(tenant, identity).await?;
                 Ok(of_person(identity, standing, role))
             }
+            // Its job finds out whether the endpoint is still there: gone is success, and not a refusal.
+            Actor::Webhook(_) => Ok(Permissions::of(&[DeliverWebhook::PERMISSION])),
             // A schedule made by a schedule: no person is responsible for it.
             Actor::Schedule(_) => Ok(Permissions::NONE),
         }
@@ -249,6 +252,26 @@ impl Directory for CachedDirectory {
         let rows = self.rows.tenants(filter, after, page::rows_for(limit));
         let rows = within("directory.tenants", CALL, rows).await?;
         Ok(page::cut(rows, limit, |tenant| tenant.id.to_string()))
+    }
+
+    async fn tenants_sorted(
+        &self,
+        filter: &TenantFilter,
+        order: TenantOrder,
+        after: Option<&TenantCursor>,
+        limit: u32,
+    ) -> StoreResult<Page<Tenant>> {
+        let rows = self.rows.tenants_sorted(filter, order, after, page::rows_for(limit));
+        let rows = within("directory.tenants_sorted", CALL, rows).await?;
+        Ok(page::cut(rows, limit, |tenant| TenantCursor::of(tenant, order.by).text(order.by)))
+    }
+
+    async fn tenants_among(&self, tenants: &[TenantId], filter: &TenantFilter) -> StoreResult<Vec<Tenant>> {
+        within("directory.tenants_among", CALL, self.rows.tenants_among(tenants, filter)).await
+    }
+
+    async fn tenants_held(&self, limit: u32) -> StoreResult<Vec<TenantId>> {
+        within("directory.tenants_held", CALL, self.rows.tenants_held(limit)).await
     }
 
     async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()> {

@@ -12,6 +12,7 @@ mod schedule;
 mod tenant;
 mod throttle;
 mod usage;
+mod webhook;
 mod workspace;
 
 pub use accept::{Acceptance, Accepted, Idempotency, KnownDocument, Replay, UploadQuestion, UploadView};
@@ -30,11 +31,18 @@ pub use member::{
 };
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
-pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantFilter, TenantPlan, TenantSettings};
+pub use tenant::{
+    InvalidTenantCursor, Kb, NewKb, NewTenant, Tenant, TenantChange, TenantCursor, TenantFilter, TenantKey,
+    TenantOrder, TenantPlan, TenantSettings, TenantSort,
+};
 pub use throttle::ThrottleRule;
 pub(crate) use throttle::ThrottleState;
 pub use usage::{Bookkeeping, Derived, Growth, OverQuota, Usage};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
+pub use webhook::{
+    AfterAttempt, Attempt, Delivery, DeliveryState, DeliveryToDo, DisabledReason, DueWebhook, NewWebhook,
+    PendingDelivery, Webhook, WebhookChange, WebhookEdit, WebhookMade,
+};
 pub use workspace::WorkspaceId;
 
 pub use crate::blobs::StoredOriginal;
