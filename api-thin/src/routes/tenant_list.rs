@@ -40,9 +40,9 @@ pub(super) struct Listing {
     plan: Option<String>,
     /// Only those whose id or name contains this text, in whatever case.
     search: Option<String>,
-    /// `id` (if absent), `name`, `plan` or `created_at`, with a `-` in front for the other direction. Or, most first and
-    /// only those that have something in the queue, are held back, worked in the last ten minutes or failed in the last
-    /// hour: `waiting`, `active`, `oldest`, `failed`, `worker_time`.
+    /// `id` (if absent), `name`, `plan` or `created_at`, with a `-` in front for the other direction. Or, most first
+    /// and only those that have something in the queue, are held back, worked in the last ten minutes or failed in
+    /// the last hour: `waiting`, `active`, `oldest`, `failed`, `worker_time`.
     sort: Option<String>,
     /// `true`: say what each has in the queue. Always said in orders of the queue.
     #[schemars(with = "Option<bool>")]

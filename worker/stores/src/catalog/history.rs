@@ -133,7 +133,7 @@ fn read_record(row: &Row) -> sqlx::Result<JobRecord> {
         id: row.parsed("job_id")?,
         kb: row.parsed_or_null("kb_id")?,
         kind: row.text("kind")?,
-        parent: row.parsed_or_null("parent_id")?,
+        parent: row.id_or_null("parent_id")?,
         trace_id: row.text_or_null("trace_id")?,
         queue: row.text("queue")?,
         state: row.text("state")?,
