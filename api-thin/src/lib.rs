@@ -10,6 +10,7 @@ mod bookkeeping;
 pub mod config;
 pub mod connections;
 pub mod documents;
+mod event_stream;
 pub mod openapi;
 pub mod problem;
 pub mod program;

@@ -1,14 +1,19 @@
 //! The shared state of all handlers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashboard::OneTimeLink;
 use jobs::clock::SharedClock;
 use jobs::envelope::Stamper;
 use jobs::plan::{Limits as TenantLimits, Plans};
 use jobs::queue::Queue;
-use jobs::tenant::TenantId;
+use jobs::tenant::{KbId, TenantId};
+use moka::future::Cache;
+use serde_json::Value;
+use stores::model::{BatchId, EventId};
 use stores::{Directory, Identities, Stores};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Accounts, AccountsParts};
@@ -61,7 +66,15 @@ struct Inner {
     audits: TaskTracker,
     sign_in_link: Option<Arc<OneTimeLink>>,
     cors: Cors,
+    closing: CancellationToken,
+    batch_reports: BatchReports,
 }
+
+/// Reports of batches as of an event, for those who saw it at the same time.
+pub(crate) type BatchReports = Cache<(TenantId, BatchId, Option<KbId>, EventId), Value>;
+/// How many there are at most, and for how long.
+const REPORTS: u64 = 1_000;
+const REPORTS_KEPT: Duration = Duration::from_secs(5);
 
 impl ApiState {
     /// Checks the secrets and puts the parts together. Raises the process's limit of open files as far as it may.
@@ -117,6 +130,8 @@ impl ApiState {
             audits: TaskTracker::new(),
             sign_in_link,
             cors: config.rules.cors,
+            closing: CancellationToken::new(),
+            batch_reports: Cache::builder().max_capacity(REPORTS).time_to_live(REPORTS_KEPT).build(),
         })))
     }
 
@@ -203,6 +218,15 @@ impl ApiState {
     /// The writes of audit entries, some of which no request waits for.
     pub(crate) fn audits(&self) -> &TaskTracker {
         &self.0.audits
+    }
+
+    /// Cancelled when the program is to end: answers that do not end by themselves end then.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.0.closing.clone()
+    }
+
+    pub(crate) fn batch_reports(&self) -> &BatchReports {
+        &self.0.batch_reports
     }
 
     pub(crate) fn budget(&self) -> &UploadBudget {

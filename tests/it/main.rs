@@ -15,6 +15,7 @@ mod isolation;
 mod jobs;
 mod pages;
 mod process;
+mod progress;
 mod queue;
 mod readme;
 mod redriven;

@@ -76,7 +76,7 @@ pub(crate) async fn rows(stores: &TenantStores) -> Vec<String> {
 /// When the catalog does not answer.
 pub async fn last_revision(stores: &TenantStores, kb: &KbId, id: &DocumentId) -> u64 {
     let documents = std::slice::from_ref(id);
-    let asked = UploadQuestion { kb, documents, key: None, limits: &Limits::default() };
+    let asked = UploadQuestion { kb, documents, key: None, batch: None, limits: &Limits::default() };
     let view = stores.catalog().upload_view(&asked, DateTime::UNIX_EPOCH).await.unwrap();
     view.documents[0].revision
 }

@@ -5,6 +5,7 @@
 pub mod api;
 pub mod bed;
 pub mod cli;
+pub mod events;
 pub mod holdings;
 pub mod program;
 pub mod services;

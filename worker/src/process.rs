@@ -72,6 +72,7 @@ impl Processor {
     ) -> Finish {
         let failures = job.attempts + 1;
         let cx = Arc::new(JobContext::new(&self.shared, &verified, failures, job.cancel.clone()));
+        cx.tell_state("active", None);
         let verified = Arc::new(verified);
         let request = JobRequest::new(*entry, Arc::clone(&verified), Arc::clone(&cx), job.redriven);
         let result = layer::bounded(self.service.clone(), request).await;
@@ -92,6 +93,7 @@ impl Processor {
         }
         // Before the finish, so that the history of a job is readable when the job leaves the queue.
         self.record(&verified, &cx, &finish.verdict, started_at).await;
+        tell(&cx, &finish.verdict);
         finish
     }
 
@@ -174,6 +176,7 @@ impl Processor {
         let Ok(verified) = self.verifier.verify_without_actor(wire, tenant, policy).await else { return };
         let Some(entry) = self.registry.entry(&verified.envelope.kind) else { return };
         let cx = JobContext::new(&self.shared, &verified, 0, CancellationToken::new());
+        cx.tell_state("quarantined", Some((code, reason)));
         let _ = tidy(hook(entry), entry, &verified, &cx, (code, reason)).await;
     }
 
@@ -207,6 +210,18 @@ impl Processor {
             finished_at: self.shared.clock.now(),
         };
         self.history.record(verified.tenant.clone(), record).await;
+    }
+}
+
+/// Tells listeners how an attempt ended.
+fn tell(cx: &JobContext, verdict: &Verdict) {
+    match verdict {
+        Verdict::Completed => cx.tell_state("completed", None),
+        Verdict::Retry { error, .. } => cx.tell_state("retryable", Some(("attempt_failed", error))),
+        Verdict::Discarded { code, reason } => cx.tell_state("discarded", Some((code, reason))),
+        Verdict::Dropped { reason } => cx.tell_state("cancelled", Some((CANCELLED, reason))),
+        Verdict::Parked { reason } => cx.tell_state("parked", Some(("parked", reason))),
+        _ => cx.tell_state("available", None),
     }
 }
 

@@ -139,6 +139,9 @@ impl Worker {
         if tokio::time::timeout(END, self.main).await.is_err() {
             abort.abort();
         }
+        if tokio::time::timeout(END, self.tenants.stores.events_flush()).await.is_err() {
+            tracing::warn!("Redis is slow: the last events may be missing");
+        }
     }
 }
 

@@ -43,6 +43,7 @@ codes! {
     InvalidField = "invalid_field", BAD_REQUEST, "A field is missing or cannot be used";
     InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter cannot be used";
     InvalidIdempotencyKey = "invalid_idempotency_key", BAD_REQUEST, "The Idempotency-Key cannot be used";
+    InvalidBatchId = "invalid_batch_id", BAD_REQUEST, "The Batch-Id cannot be used";
     InvalidAuditReason = "invalid_audit_reason", BAD_REQUEST, "The Audit-Reason cannot be used";
     MalformedMultipart = "malformed_multipart", BAD_REQUEST, "The body is not multipart/form-data";
     TenantRequired = "tenant_required", BAD_REQUEST, "The request does not say which tenant it is about";
@@ -85,6 +86,7 @@ codes! {
     UserExists = "user_exists", CONFLICT, "The user exists already";
     KbExists = "kb_exists", CONFLICT, "The knowledge base exists already";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
+    BatchCancelled = "batch_cancelled", CONFLICT, "The batch was cancelled";
     UniqueKeyTaken = "unique_key_taken", CONFLICT, "Another job has the unique key of this one";
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It was changed meanwhile";
     DocumentTooLarge = "document_too_large", PAYLOAD_TOO_LARGE, "The document is too large";
@@ -122,6 +124,8 @@ codes! {
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "The tenant sends requests faster than it may";
     QueriesLimitReached =
         "queries_limit_reached", TOO_MANY_REQUESTS, "The tenant runs as many queries at once as it may";
+    ListenersLimitReached =
+        "listeners_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many listeners as it may";
     TooManyAttempts = "too_many_attempts", TOO_MANY_REQUESTS, "Too many attempts";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "A server that we need does not answer";

@@ -44,6 +44,8 @@ pub(super) struct Demand {
     pub(super) permission: Option<Permission>,
     /// The queue of its jobs.
     pub(super) queue: Option<&'static str>,
+    /// Whether the request counts. One that is checked again does not.
+    pub(super) counts: bool,
 }
 
 /// Checks the credentials of a request. Where they are good its connection stays open, and its body may be larger.
@@ -139,7 +141,11 @@ async fn authorize_member(
     check_open(record.status)?;
     // The request counts, even if a later step refuses it: by now its caller and tenant are known.
     let limits = app.limits_of(&member.tenant).await?;
-    let room = count_request(parts, app, (&member, &record), &limits, demand.queue).await?;
+    let room = if demand.counts {
+        count_request(parts, app, (&member, &record), &limits, demand.queue).await?
+    } else {
+        None
+    };
     // 5. The caller has the required permission.
     let permissions = match required {
         None => {

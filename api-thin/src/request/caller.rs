@@ -10,6 +10,7 @@
 //!
 //! [`Person`] and [`SignUpCaller`] belong to the two routes that requests without credentials may use.
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -225,7 +226,7 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         who: (Principal, Option<String>),
     ) -> Result<Self, Problem> {
         let actor = who.0.actor();
-        let demand = Demand { permission: P::PERMISSION, queue: P::QUEUE };
+        let demand = Demand { permission: P::PERMISSION, queue: P::QUEUE, counts: true };
         let authorization = authorize(parts, app, who, demand).await?;
         let Authorization { context, kb, only_kb, is_operator, limits, room } = authorization;
         let kb = R::check(kb, only_kb.as_ref())?;
@@ -244,6 +245,35 @@ impl<P: RequiredPermission, R: Reach> FromRequestParts<ApiState> for Caller<P, R
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
         let who = (identify(parts, app).await?, named_tenant(parts, app).await?);
         Self::authorized(parts, app, who).await
+    }
+}
+
+/// What a request was authorized by, to check again while it is answered for longer.
+pub struct Standing<P: RequiredPermission, R: Reach = AnyReach> {
+    parts: Parts,
+    demands: PhantomData<(P, R)>,
+}
+
+impl<P: RequiredPermission, R: Reach> Standing<P, R> {
+    /// Checks that the credentials are still good, and still allow the request. It is not counted once more.
+    ///
+    /// # Errors
+    /// When a new request would be refused, or it cannot be said.
+    pub async fn check(&self, app: &ApiState) -> Result<(), Problem> {
+        let mut parts = self.parts.clone();
+        let who = (identify(&parts, app).await?, named_tenant(&mut parts, app).await?);
+        let demand = Demand { permission: P::PERMISSION, queue: None, counts: false };
+        let Authorization { kb, only_kb, .. } = authorize(&mut parts, app, who, demand).await?;
+        R::check(kb, only_kb.as_ref()).map(drop)
+    }
+}
+
+/// Taken beside a [`Caller`] with the same demands, which checks them.
+impl<P: RequiredPermission, R: Reach> FromRequestParts<ApiState> for Standing<P, R> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Infallible> {
+        Ok(Self { parts: parts.clone(), demands: PhantomData })
     }
 }
 

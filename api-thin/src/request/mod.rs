@@ -15,9 +15,9 @@ pub use body::{Distinct, Json, MergePatch, OptionalJson, UploadJson};
 pub use caller::{
     AnyMember, AnyReach, AuthenticatedCaller, Caller, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs,
     KbCaller, ManageJobs, ManageMembers, ManageTenant, OneKb, OperatorCaller, Person, Reach, ReadDocuments,
-    RequiredPermission, SignUpCaller, TenantCaller, TenantOperator, UpdateDocuments, WholeTenant,
+    RequiredPermission, SignUpCaller, Standing, TenantCaller, TenantOperator, UpdateDocuments, WholeTenant,
 };
-pub use headers::IfMatch;
+pub use headers::{IfMatch, LastEvent, NamedBatch, WantsEvents};
 pub use multipart::Files;
 pub use query::Query;
 pub(crate) use strict::{Misfit, read};

@@ -12,7 +12,7 @@ use jobs::tenant::KbId;
 use jobs::{JobId, JobKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{JobRecord, Redrives};
+use stores::model::{JobRecord, Progress, Redrives};
 
 use super::job_filter::{NameOf, OPEN, asked_kb, check_names, reach, states_of};
 use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit};
@@ -41,18 +41,28 @@ pub(super) async fn show(
     who: Caller<AnyMember>,
     Path(shown): Path<Shown>,
 ) -> Result<Json<JobView>, Problem> {
-    let (id, tenant) = (shown.id()?, who.tenant());
-    let queued = explained(&app, &who, id).await;
+    job_view(&app, &who, shown.id()?).await.map(Json)
+}
+
+/// A job within the reach of the caller's credentials.
+///
+/// # Errors
+/// When there is none, or the queue or the catalog do not answer.
+pub(super) async fn job_view(app: &ApiState, who: &Caller<AnyMember>, id: JobId) -> Result<JobView, Problem> {
+    let tenant = who.tenant();
+    let queued = explained(app, who, id).await;
     let catalog = who.stores.catalog();
     let record = catalog.history(id).await?.filter(|record| who.reaches(record.kb.as_ref()));
     let redrives = catalog.job_redrives(id).await?;
     let explained = queued.as_ref().ok().cloned().flatten();
     if let Some(view) = JobView::of(explained, record) {
-        return Ok(Json(view.with_redrives(redrives)));
+        // May be lost at any time.
+        let progress = who.stores.live().job_progress(id).await.ok().flatten();
+        return Ok(JobView { progress, ..view.with_redrives(redrives) });
     }
     let accepted = catalog.outbox_job(id).await?.and_then(|wire| Inspected::read(tenant, &wire));
     if let Some(said) = accepted.filter(|said| who.reaches(said.kb.as_ref())) {
-        return Ok(Json(JobView::accepted(said)));
+        return Ok(JobView::accepted(said));
     }
     Err(queued.map_or_else(Problem::from, |_| Problem::not_found()))
 }
@@ -192,6 +202,8 @@ pub(super) struct JobView {
     note: Option<Fault>,
     /// Set when it was redriven as a dead letter.
     redriven: Option<RedrivenView>,
+    /// What its handler reported last, within the last hour.
+    progress: Option<Progress>,
     /// The conditions that the job waits for.
     waits_for: Vec<Wait>,
 }
@@ -210,9 +222,15 @@ struct RedrivenView {
 
 /// Something that a job waits for.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Wait {
-    code: &'static str,
-    text: String,
+pub(super) struct Wait {
+    pub(super) code: &'static str,
+    pub(super) text: String,
+}
+
+impl From<WaitsFor> for Wait {
+    fn from(wait: WaitsFor) -> Self {
+        Self { code: wait.code(), text: wait.to_string() }
+    }
 }
 
 /// Why a job failed, or the error of its last attempt.
@@ -237,7 +255,6 @@ impl JobView {
 
     fn queued(queued: Explanation) -> Self {
         let Explanation { status, waits_for } = queued;
-        let wait = |wait: WaitsFor| Wait { code: wait.code(), text: wait.to_string() };
         let waits = matches!(status.state, JobState::Scheduled | JobState::Retryable);
         let stays = matches!(status.state, JobState::Discarded | JobState::Quarantined);
         let kind = status.lane.split('@').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
@@ -254,7 +271,8 @@ impl JobView {
             error: status.reason.map(|reason| Fault { code: reason.code, detail: reason.text }),
             note: None,
             redriven: None,
-            waits_for: waits_for.into_iter().map(wait).collect(),
+            progress: None,
+            waits_for: waits_for.into_iter().map(Wait::from).collect(),
         }
     }
 
@@ -273,6 +291,7 @@ impl JobView {
             error: None,
             note: None,
             redriven: None,
+            progress: None,
             waits_for: vec![Wait {
                 code: "delivery",
                 text: "the queue does not have the job yet: it is delivered when the queue answers"
@@ -303,6 +322,7 @@ impl JobView {
             error,
             note,
             redriven: None,
+            progress: None,
             waits_for: Vec::new(),
         }
     }

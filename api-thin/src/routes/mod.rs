@@ -4,10 +4,12 @@
 mod api_keys;
 mod audit_log;
 mod auth;
+mod batches;
 mod chunks;
 mod dead_letters;
 mod document_deletions;
 mod documents;
+mod events;
 mod graph;
 mod health;
 mod home;
@@ -28,6 +30,7 @@ mod tenant_settings;
 mod tenants;
 mod usage;
 
+pub(crate) use events::{EventPage, Events};
 pub(crate) use home::{Document, Home, Page, Welcome};
 pub(crate) use table::documented_routes;
 pub use table::{Access, Audit, ROUTES, Route, Scope};

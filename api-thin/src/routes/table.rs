@@ -5,9 +5,9 @@ use ::jobs::tenant::Permission;
 use aide::axum::ApiRouter;
 
 use super::{
-    api_keys, audit_log, auth, chunks, dead_letters, document_deletions, documents, graph, health, home,
-    invitations, job_cancel, jobs, kbs, members, plans, queues, rag_settings, schedules, sign_up,
-    tenant_settings, tenants, usage,
+    api_keys, audit_log, auth, batches, chunks, dead_letters, document_deletions, documents, events, graph,
+    health, home, invitations, job_cancel, jobs, kbs, members, plans, queues, rag_settings, schedules,
+    sign_up, tenant_settings, tenants, usage,
 };
 use crate::request::{
     AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
@@ -263,6 +263,18 @@ routes! {
         post "/dead-letters/{job}/retry" => dead_letters::retry, may::<ManageJobs>(), Logged;
         /// Throw a dead letter away
         delete "/dead-letters/{job}" => dead_letters::purge, may::<ManageJobs>(), Logged;
+        /// What happens to a job: a stream to follow, or what happened since an event
+        get "/jobs/{job}/events" => events::of_job, may::<AnyMember>();
+        /// What happens in the tenant: a stream to follow, or what happened since an event
+        get "/events" => events::of_tenant, may::<ReadDocuments>();
+        /// Batches: what requests and folders brought in, newest first, page by page
+        get "/batches" => batches::list, may::<ReadDocuments>();
+        /// A batch: how far it is, when it may be done, and what failed
+        get "/batches/{batch}" => batches::show, may::<ReadDocuments>();
+        /// Cancel a batch: its documents that are on their way fail, and nothing more comes into it
+        post "/batches/{batch}/cancel" => batches::cancel, may::<ManageJobs>(), Logged;
+        /// What happens to a batch: a stream to follow, or what happened since an event
+        get "/batches/{batch}/events" => events::of_batch, may::<ReadDocuments>();
         /// The members of the tenant, page by page
         get "/members" => members::list, may::<ManageMembers>();
         /// Invite a member: only this answer holds the secret with which they accept
@@ -318,6 +330,10 @@ routes! {
         post "/kbs/{kb}/empty" => document_deletions::empty, may::<DeleteDocuments>(), as "kbs::empty", Logged;
         /// A document: how far it is on its way into the graph
         get "/kbs/{kb}/documents/{document}" => documents::show, may::<ReadDocuments>();
+        /// What happens to a document: a stream to follow, or what happened since an event
+        get "/kbs/{kb}/documents/{document}/events" => events::of_document, may::<ReadDocuments>();
+        /// What happens in a knowledge base: a stream to follow, or what happened since an event
+        get "/kbs/{kb}/events" => events::of_kb, may::<ReadDocuments>();
         /// Remove a document from every store
         delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>(), Exempt(OWN_WORK);
         /// The chunks of a document, page by page

@@ -14,6 +14,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// How long entries of the audit log are waited for whose clients left.
 const LAST_AUDITS: Duration = Duration::from_secs(10);
 
+/// How long the last events are waited for.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
+
 /// Serves requests on `listener` until `shutdown`, then waits up to 20 s for those in progress. What they left to be
 /// written is written to the catalog.
 pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
@@ -35,13 +38,17 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
     let _ = books.await;
     watch.abort();
     app.bookkeeper().finish().await;
+    if tokio::time::timeout(LAST_EVENTS, app.stores().events_flush()).await.is_err() {
+        tracing::warn!("Redis is slow: the last events may be missing");
+    }
 }
 
 async fn serve_until(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
     let connections = app.connections();
-    let served = listen(listener, router(app), connections, shutdown.clone());
+    let served = listen(listener, router(app.clone()), connections, shutdown.clone());
     let drained = async {
         shutdown.cancelled().await;
+        app.closing().cancel();
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {

@@ -58,6 +58,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             | "/kbs/{kb}/schedules/{schedule}/resume"
             | "/kbs/{kb}/schedules/{schedule}/run"
             | "/jobs/cancel-all"
+            | "/batches/{batch}/cancel"
             | "/dead-letters/{job}/retry"
             | "/jobs/pause"
             | "/jobs/resume"

@@ -17,6 +17,7 @@ pub(super) struct Bait {
     job: String,
     dead: String,
     document: DocumentId,
+    batch: String,
     key: String,
     member: String,
     invitation: String,
@@ -31,6 +32,7 @@ impl Bait {
             job: nowhere(&self.job),
             dead: nowhere(&self.dead),
             document: DocumentId::of_name("nowhere.md"),
+            batch: nowhere(&self.batch),
             key: "nowhere00000".to_owned(),
             member: "product:nobody".to_owned(),
             invitation: nowhere(&self.invitation),
@@ -55,6 +57,7 @@ pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
         job: reply.text("/job_id"),
         dead,
         document: DocumentId::of_name("secret.md"),
+        batch: reply.text("/batch_id"),
         key,
         member: "product:ann".into(),
         invitation: invitation.text("/id"),
@@ -90,6 +93,7 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
         .replace("{kb}", kb)
         .replace("{job}", job)
         .replace("{document}", bait.document.as_str())
+        .replace("{batch}", &bait.batch)
         .replace("{schedule}", "nightly")
         .replace("{queue}", "documents")
         .replace("{identity}", &bait.member)
@@ -174,7 +178,7 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     let nobody = send(mine.request(Method::GET, "/kbs/nowhere/graph")).await;
     problem(&nobody, 404, "not_found");
     for route in tenant_routes() {
-        let names_an_id = ["{job}", "{document}", "{identity}", "{invitation}", "{key}", "{name}"]
+        let names_an_id = ["{job}", "{document}", "{batch}", "{identity}", "{invitation}", "{key}", "{name}"]
             .iter()
             .any(|id| route.path.contains(id));
         let kb = if names_an_id { "default" } else { "theirs" };

@@ -95,6 +95,10 @@ impl World {
         } else if has("JOB") || has("top") || example.contains("jobs list") {
             filled = filled.replace("JOB", &waiting_job(&self.acme).await);
         }
+        if has("BATCH") {
+            let sent = self.acme.upload("batch.md", &tests::texts::short("Lantern")).await;
+            filled = filled.replace("BATCH", sent.body["batch_id"].as_str().unwrap());
+        }
         if has("KEY") {
             let name = format!("key {}", self.bed.now());
             let made = self.acme.http.post(&path("api-keys"), &json!({ "name": name })).await;
@@ -114,7 +118,7 @@ impl World {
     /// Types a line into a shell.
     async fn typed(&self, line: &str) -> Ran {
         // The operator's key reaches no data of a tenant and steers no single job.
-        let of_data = ["kbs", "documents", "schedules", "jobs", "dead-letters", "keys"]
+        let of_data = ["kbs", "documents", "batches", "schedules", "jobs", "dead-letters", "keys"]
             .iter()
             .any(|noun| line.starts_with(&format!("tenantry {noun}")));
         let steers = ["pause", "resume", "drain"]

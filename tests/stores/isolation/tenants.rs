@@ -8,9 +8,9 @@ use jobs::types::ReindexKb;
 use jobs::{DocumentId, JobId};
 use std::sync::Arc;
 use stores::model::{
-    Acceptance, AuditEntry, Chunk, DocumentSelection, Extraction, Idempotency, Invitation, JobMark,
-    JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument,
-    WorkspaceId,
+    Acceptance, AuditEntry, BatchId, Chunk, DocumentFault, DocumentSelection, Extraction, Idempotency,
+    Invitation, JobMark, JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant,
+    ParsedDocument, WorkspaceId,
 };
 use stores::{Opened, TenantStores};
 use tests::services::ServerUrls;
@@ -86,6 +86,11 @@ async fn seed_catalog(
     catalog.member_insert(&"local:ann".parse().unwrap(), Role::Editor, None, now).await.unwrap();
     catalog.invitation_insert(&invitation(now), &"0".repeat(64), None, now).await.unwrap();
     catalog.accept(&acceptance(context, now), now).await.unwrap();
+    // Uploaded again in another batch, which leaves a trace of the first; that one is cancelled too.
+    let again = Acceptance { idempotency: None, ..acceptance_of(context, 2, now) };
+    catalog.accept(&again, now).await.unwrap();
+    let fault = DocumentFault { code: "cancelled".into(), detail: "a test".into() };
+    catalog.batch_cancel(again.batch.unwrap(), None, &fault, now).await.unwrap();
     catalog.history_insert(&[record(now)]).await.unwrap();
     catalog.jobs_mark(&[JobId::generate(now)], JobMark::Cancelled, now).await.unwrap();
     catalog.job_redriven(&[JobId::generate(now)], "local:ann", now).await.unwrap();
@@ -118,12 +123,16 @@ async fn reject_one(servers: &Servers, context: &TenantContext, now: DateTime<Ut
 }
 
 fn acceptance(context: &TenantContext, now: DateTime<Utc>) -> Acceptance {
+    acceptance_of(context, 1, now)
+}
+
+fn acceptance_of(context: &TenantContext, revision: u64, now: DateTime<Utc>) -> Acceptance {
     let job = job(context);
     let name = "plan.md";
     let document = NewDocument {
         id: DocumentId::of_name(name),
         name: name.into(),
-        revision: 1,
+        revision,
         media_type: "text/markdown".into(),
         size_bytes: 22,
         sha256: "0".repeat(64),
@@ -137,6 +146,7 @@ fn acceptance(context: &TenantContext, now: DateTime<Utc>) -> Acceptance {
     };
     Acceptance {
         documents: Some((KbId::first(), vec![document])),
+        batch: Some(BatchId::generate(now, rand::random())),
         jobs: vec![job],
         idempotency: Some(idempotency),
         ..Acceptance::default()

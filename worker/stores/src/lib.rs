@@ -25,6 +25,7 @@ mod documents;
 mod embedded;
 mod error;
 mod index;
+mod live;
 mod open;
 mod page;
 #[cfg(feature = "postgres")]
@@ -45,6 +46,7 @@ pub use directory::QUESTIONS;
 pub use error::StoreError;
 #[cfg(feature = "neo4j")]
 pub use index::neo4j::TenantCypher;
+pub use live::{End, Follow, Listener, ListenerLimits, Missed, TenantLive, Told, Topic};
 #[cfg(feature = "test-support")]
 pub use open::open_without_redis;
 pub use open::{Opened, open};

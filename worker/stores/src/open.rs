@@ -23,6 +23,7 @@ use crate::documents::sql::SqlDocuments;
 use crate::index::neo4j::Neo4j;
 #[cfg(feature = "postgres")]
 use crate::index::sql::{Graph, SqlIndex};
+use crate::live::{Hub, Publisher};
 use crate::ports::{Directory, Documents, Index};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
@@ -61,7 +62,8 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let redis = cache::connect(&config.redis_url).await?;
     let answers = Answers::new();
     let invalidation = DirectoryInvalidation::new(answers.clone(), redis.clone());
-    let backend = open_backend(config, &clock, &invalidation).await?;
+    let publisher = Publisher::start(Some(redis.clone()), Arc::clone(&clock));
+    let backend = open_backend(config, &clock, &invalidation).await?.told_by(&publisher);
     let blobs = ObjectBlobs::open(config)?;
     let own_redis = matches!(config.backends, Backends::Embedded).then(|| config.data_dir.join("redis"));
     let ports = Ports {
@@ -70,6 +72,8 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         index: backend.index,
         blobs: Box::new(blobs.clone()),
         cache: Box::new(RedisCache::new(redis.clone(), own_redis)),
+        publisher,
+        hub: Hub::new(Some(redis.clone()), Arc::clone(&clock)),
     };
     self_test::run(&ports, &config.backends, &clock).await?;
     let stores = Stores::new(ports);
@@ -101,7 +105,8 @@ pub async fn open_without_redis(
     let config = StoresConfig::embedded(data_dir, String::new().into());
     let answers = Answers::new();
     let invalidation = DirectoryInvalidation::local(answers.clone());
-    let backend = open_backend(&config, &clock, &invalidation).await?;
+    let publisher = Publisher::start(None, Arc::clone(&clock));
+    let backend = open_backend(&config, &clock, &invalidation).await?.told_by(&publisher);
     let blobs = ObjectBlobs::open(&config)?;
     let stores = Stores::new(Ports {
         catalogs: backend.catalogs.clone(),
@@ -109,6 +114,8 @@ pub async fn open_without_redis(
         index: backend.index,
         blobs: Box::new(blobs.clone()),
         cache: Box::new(cache::MemoryCache::new(Arc::clone(&clock))),
+        publisher,
+        hub: Hub::new(None, Arc::clone(&clock)),
     });
     let rows = backend.catalogs.directory_rows();
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
@@ -151,6 +158,13 @@ pub(crate) struct Backend {
     pub(crate) catalogs: Catalogs,
     pub(crate) documents: Box<dyn Scope<dyn Documents>>,
     pub(crate) index: Box<dyn Scope<dyn Index>>,
+}
+
+impl Backend {
+    /// The same, whose catalogs tell listeners what changes.
+    fn told_by(self, publisher: &Publisher) -> Self {
+        Self { catalogs: self.catalogs.told_by(publisher.clone()), ..self }
+    }
 }
 
 /// Connects to the servers.

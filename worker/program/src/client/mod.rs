@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod batches;
 mod change;
 mod connection;
 mod dead_letters;
@@ -18,6 +19,7 @@ mod profiles;
 mod progress;
 mod queues;
 mod schedules;
+mod stream;
 mod tail;
 mod tenants;
 mod top;
@@ -48,8 +50,10 @@ pub(crate) enum ClientCommand {
     Tenants(Noun<tenants::Command>),
     /// Lists, shows, makes, reads again and deletes knowledge bases.
     Kbs(Noun<kbs::Command>),
-    /// Lists, shows, explains, uploads and deletes documents.
+    /// Lists, shows, explains, follows, uploads and deletes documents.
     Documents(Noun<documents::Command>),
+    /// Lists, shows, cancels and follows batches: what requests and folders brought in.
+    Batches(Noun<batches::Command>),
     /// Lists, shows, explains, cancels and follows jobs.
     Jobs(Noun<jobs::Command>),
     /// Lists, pauses, resumes and drains queues.
@@ -98,6 +102,7 @@ impl ClientCommand {
             Self::Tenants(noun) => run(noun).await?,
             Self::Kbs(noun) => run(noun).await?,
             Self::Documents(noun) => run(noun).await?,
+            Self::Batches(noun) => run(noun).await?,
             Self::Jobs(noun) => run(noun).await?,
             Self::Queues(noun) => run(noun).await?,
             Self::DeadLetters(noun) => run(noun).await?,

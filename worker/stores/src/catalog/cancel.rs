@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use jobs::JobId;
 
+use super::documents::read_changed;
 use super::history::{HISTORY_KEPT, HISTORY_PRUNED};
 use super::{Catalog, Value};
-use crate::model::{DocumentFault, JobMark};
+use crate::model::{DocumentFault, DocumentStatus, Event, JobMark};
 use crate::ports::StoreResult;
 
 impl Catalog {
@@ -19,10 +20,14 @@ impl Catalog {
     ) -> StoreResult<u64> {
         let update = self.sql(
             "update documents set status = 'failed', updated_at = $2, fault_code = $3, fault_detail = $4
-             where tenant_id = $1 and job_id {in $5 uuid} and status in ('pending', 'processing')",
+             where tenant_id = $1 and job_id {in $5 uuid} and status in ('pending', 'processing')
+             returning kb_id, document_id, revision, batch_id, job_id",
         );
         let update = update.bind(now).bind(&fault.code).bind(&fault.detail).bind_list(jobs);
-        self.rows.execute("catalog.documents_failed", update).await
+        let failed = self.rows.returning("catalog.documents_failed", update, read_changed).await?;
+        let count = failed.len() as u64;
+        self.documents_told(failed, DocumentStatus::Failed, Some(fault), now);
+        Ok(count)
     }
 
     /// Removes all of the tenant's jobs from the outbox, because its work is cancelled. Returns how many there
@@ -53,6 +58,7 @@ impl Catalog {
         );
         tx.execute(documents.bind(now).bind(&fault.code).bind(&fault.detail)).await?;
         tx.commit().await?;
+        self.tell(Event::reset(now, "everything was cancelled"));
         Ok(self.announced(undelivered).await)
     }
 

@@ -176,6 +176,31 @@ impl View {
         Ok(rows)
     }
 
+    /// Runs a single writing statement that returns the rows that it changed.
+    pub(crate) async fn returning<T>(
+        &self,
+        operation: &'static str,
+        sql: Sql<'_>,
+        read: Read<T>,
+    ) -> StoreResult<Vec<T>> {
+        match &self.db {
+            #[cfg(feature = "postgres")]
+            Db::Postgres(_) => {
+                let mut tx = self.begin(operation, CALL).await?;
+                let rows = tx.all(sql, read).await?;
+                tx.commit().await?;
+                Ok(rows)
+            }
+            // A single statement is a transaction by itself.
+            Db::Sqlite(file) => {
+                let call = Call::new(operation, CALL);
+                let rows = call.within(sql.sqlite().fetch_all(file.write()), sqlite_error_kind).await?;
+                let rows = rows.into_iter().map(|row| read(&Row::Sqlite(row)));
+                rows.collect::<sqlx::Result<_>>().map_err(|error| call.unreadable(error))
+            }
+        }
+    }
+
     /// Runs a single writing statement. Returns the number of rows that it changed.
     pub(crate) async fn execute(&self, operation: &'static str, sql: Sql<'_>) -> StoreResult<u64> {
         match &self.db {

@@ -7,6 +7,7 @@
 mod accept;
 mod api_keys;
 mod audit_log;
+mod batches;
 mod cancel;
 mod db;
 mod deletions;

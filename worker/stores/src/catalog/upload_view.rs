@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::accept::{IDEMPOTENCY_KEPT, read_replay};
 use super::usage::counts_documents;
 use super::{Catalog, Row, Value};
-use crate::model::{Counter, KnownDocument, Replay, UploadQuestion, UploadView, Usage};
+use crate::model::{BatchId, Counter, KnownDocument, Replay, UploadQuestion, UploadView, Usage};
 use crate::ports::StoreResult;
 
 impl Catalog {
@@ -22,10 +22,11 @@ impl Catalog {
         let rows = rows.map(|(at, id)| [("at", Value::from(at as u64)), ("id", id.as_str().into())]);
         let select = self.sql(SELECT).bind(asked.kb.as_str()).bind_rows(rows).bind(asked.key);
         let select = select.bind(now - IDEMPOTENCY_KEPT).bind(Counter::Jobs.period(now));
-        let select = select.bind(counts_documents(asked.limits));
+        let select = select.bind(counts_documents(asked.limits)).bind(asked.batch.map(BatchId::uuid));
         let found = self.rows.all("catalog.upload_view", select, read_document).await?;
         let mut view = UploadView::default();
-        for (known, replay, usage) in found {
+        for (known, replay, usage, batch_cancelled) in found {
+            view.batch_cancelled = batch_cancelled;
             view.documents.push(known);
             view.replay = view.replay.or(replay);
             view.usage = usage;
@@ -41,7 +42,9 @@ select coalesce(known.revision, (select gone_revision from tenants where tenant_
     case when known.deleting_at is null then known.size_bytes end as replaced_bytes,
     answer.fingerprint, answer.status as answer_status, answer.body, counted.documents, counted.storage_bytes,
     coalesce((select amount from usage_counters
-              where tenant_id = $1 and counter = 'jobs' and period = $6), 0) as daily_jobs
+              where tenant_id = $1 and counter = 'jobs' and period = $6), 0) as daily_jobs,
+    exists (select 1 from batch_cancellations
+            where tenant_id = $1 and kb_id = $2 and batch_id = $8) as batch_cancelled
 from {rows $3 as asked (at bigint, id text)}
 left join documents as known on known.tenant_id = $1 and known.kb_id = $2 and known.document_id = asked.id
 left join idempotency as answer
@@ -51,7 +54,7 @@ cross join (select count(*) as documents,
             from documents where tenant_id = $1 and $7) as counted
 order by asked.at";
 
-fn read_document(row: &Row) -> sqlx::Result<(KnownDocument, Option<Replay>, Usage)> {
+fn read_document(row: &Row) -> sqlx::Result<(KnownDocument, Option<Replay>, Usage, bool)> {
     let known = KnownDocument {
         revision: row.number("revision")?,
         replaced_bytes: row.number_or_null("replaced_bytes")?,
@@ -66,5 +69,5 @@ fn read_document(row: &Row) -> sqlx::Result<(KnownDocument, Option<Replay>, Usag
         daily_jobs: row.number("daily_jobs")?,
         ..Usage::default()
     };
-    Ok((known, replay, usage))
+    Ok((known, replay, usage, row.flag("batch_cancelled")?))
 }

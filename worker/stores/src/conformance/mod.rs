@@ -7,6 +7,7 @@
 mod accept;
 mod api_keys;
 mod audit;
+mod batches;
 mod blobs;
 mod cache;
 mod called_off;
@@ -21,6 +22,7 @@ mod identities;
 mod index;
 mod invitations;
 mod kbs;
+mod live;
 mod members;
 mod outbox;
 mod provenance;

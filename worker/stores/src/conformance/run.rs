@@ -1,7 +1,7 @@
 use super::{
-    accept, api_keys, audit, blobs, cache, called_off, closing, deletion, deletions, directory, documents,
-    history, identities, index, invitations, kbs, members, outbox, provenance, rag_settings, registry,
-    schedules, settings, slugs, tenants, usage,
+    accept, api_keys, audit, batches, blobs, cache, called_off, closing, deletion, deletions, directory,
+    documents, history, identities, index, invitations, kbs, live, members, outbox, provenance, rag_settings,
+    registry, schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -66,6 +66,8 @@ pub async fn exercise(opened: &Opened) {
         }
         provenance { sources_of_an_entity, mentions_of_a_chunk }
         blobs { originals, forgotten, left_over }
-        cache { values, lifetime }
+        cache { values, fields, lifetime }
+        batches { counted_and_kept_apart, cancelled }
+        live { reports, events, a_slow_listener }
     }
 }

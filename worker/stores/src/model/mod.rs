@@ -3,9 +3,11 @@
 mod accept;
 mod api_key;
 mod audit;
+mod batch;
 mod document;
 mod identity;
 mod job;
+mod live;
 mod member;
 mod rag_settings;
 mod schedule;
@@ -18,12 +20,16 @@ pub use accept::{Acceptance, Accepted, Idempotency, KnownDocument, Replay, Uploa
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
+pub use batch::{Batch, BatchCounts, BatchFailure, BatchId, BatchPace, InvalidBatchId};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, MembershipImport, MembershipImported, Renewal,
     Session, User, UserChange, UserName,
 };
 pub use job::{Cancellations, JobMark, JobRecord, Redrives};
+pub use live::{
+    DocumentStage, Event, EventId, EventKind, InvalidEventId, Progress, ProgressReport, Stage, StageReport,
+};
 pub use member::{
     Invitation, InvitationAccepted, InvitationSecret, Invited, Invitee, Member, MemberAdded, MemberChange,
     Standing,
