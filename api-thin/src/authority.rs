@@ -66,9 +66,16 @@ fn context_of(who: Authenticated) -> TenantContext {
 pub(crate) struct RequestTrace(Option<TraceParent>);
 
 impl RequestTrace {
-    /// Reads a `traceparent` header. An unreadable one is ignored (W3C Trace Context, 3.2.2).
-    pub(crate) fn read(header: Option<&str>) -> Self {
-        Self(header.and_then(|text| text.parse().ok()))
+    /// The span of a request, in the trace of its `traceparent` header or in a new one. An unreadable header is ignored
+    /// (W3C Trace Context, 3.2.2). With it comes the span that the header names.
+    pub(crate) fn begin(header: Option<&str>) -> (Self, Option<TraceParent>) {
+        let before: Option<TraceParent> = header.and_then(|text| text.parse().ok());
+        (Self(Some(before.map_or_else(TraceParent::start, |before| before.child()))), before)
+    }
+
+    /// The span.
+    pub(crate) fn span(&self) -> Option<&TraceParent> {
+        self.0.as_ref()
     }
 
     /// Stamps a job for the tenant of `context`.

@@ -8,6 +8,7 @@ use jobs::envelope::Stamper;
 use jobs::plan::{Limits as TenantLimits, Plans};
 use jobs::queue::Queue;
 use jobs::tenant::TenantId;
+use stores::metrics::StoreSampler;
 use stores::{Directory, Identities, Stores};
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +18,7 @@ use crate::bookkeeping::Bookkeeper;
 use crate::config::{ApiConfig, Cors, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
 use crate::connections::Connections;
 use crate::documents::UploadBudget;
+use crate::metrics::{Metrics, Sampled};
 use crate::problem::Problem;
 use crate::rate_limit::RequestRate;
 
@@ -36,6 +38,10 @@ pub struct ApiParts {
     pub clock: SharedClock,
     /// Secrets and limits.
     pub config: ApiConfig,
+    /// Records how the stores are.
+    pub sampler: StoreSampler,
+    /// Records what the program knows besides.
+    pub sampled: Option<Sampled>,
     /// Signs in the person who opens it first, on the dashboard.
     pub sign_in_link: Option<Arc<OneTimeLink>>,
 }
@@ -61,6 +67,7 @@ struct Inner {
     audits: TaskTracker,
     sign_in_link: Option<Arc<OneTimeLink>>,
     cors: Cors,
+    metrics: Metrics,
 }
 
 impl ApiState {
@@ -69,7 +76,8 @@ impl ApiState {
     /// # Errors
     /// When a setting cannot be used. The error names it and the fix.
     pub fn new(parts: ApiParts) -> Result<Self, InvalidConfig> {
-        let ApiParts { stores, directory, identities, queue, stamper, clock, config, sign_in_link } = parts;
+        let ApiParts { stores, directory, identities, queue, stamper, clock, config, .. } = parts;
+        let ApiParts { sampler, sampled, sign_in_link, .. } = parts;
         config.check()?;
         let tokens = tokens(&config, &clock)?;
         let sessions = Sessions::new(Arc::clone(&identities), Arc::clone(&clock));
@@ -96,6 +104,7 @@ impl ApiState {
             tokens_without_membership: config.rules.identity.tokens_without_membership,
             auto_provision: config.rules.resolution.auto_provision,
         };
+        let metrics = Metrics::new(&config.rules.metrics, queue.clone(), sampler, sampled);
         let budget = UploadBudget::new(&config.rules.limits);
         let (request_limits, plans, resolution) =
             (config.rules.limits, config.plans, config.rules.resolution);
@@ -117,6 +126,7 @@ impl ApiState {
             audits: TaskTracker::new(),
             sign_in_link,
             cors: config.rules.cors,
+            metrics,
         })))
     }
 
@@ -198,6 +208,10 @@ impl ApiState {
 
     pub(crate) fn cors(&self) -> &Cors {
         &self.0.cors
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// The writes of audit entries, some of which no request waits for.

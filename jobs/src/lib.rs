@@ -12,6 +12,7 @@ pub mod error;
 pub mod id;
 pub mod job;
 pub mod kind;
+pub mod metrics;
 pub mod plan;
 pub mod queue;
 #[cfg(feature = "schemars")]

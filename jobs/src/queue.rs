@@ -20,10 +20,12 @@ pub use fair_queue::{
 use fair_queue::{KeptRecord, NewJob, OpenJob, PartitionId, Priority, RetryRule, Select, Wording};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
-use crate::envelope::{Chain, Envelope, RetryPolicy, StampedJob, WireEnvelope};
+use crate::envelope::{Chain, Envelope, RetryPolicy, SPANS, StampedJob, WireEnvelope};
 use crate::id::JobId;
 use crate::job::{Job, JobPolicy};
+use crate::metrics;
 use crate::tenant::{KbId, TenantId};
 
 /// Hands claimed jobs to an apalis worker.
@@ -94,7 +96,7 @@ impl Queue {
     /// # Errors
     /// As there.
     pub async fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
-        self.0.push(jobs).await
+        counted(jobs, self.0.push(jobs).instrument(sending(jobs)).await)
     }
 
     /// As [`fair_queue::Queue::push_accepted`].
@@ -102,7 +104,7 @@ impl Queue {
     /// # Errors
     /// As there.
     pub async fn push_accepted(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
-        self.0.push_accepted(jobs).await
+        counted(jobs, self.0.push_accepted(jobs).instrument(sending(jobs)).await)
     }
 
     /// As [`fair_queue::Queue::push_group`].
@@ -114,7 +116,7 @@ impl Queue {
         group: &OpenGroup,
         members: &[StampedJob],
     ) -> Result<PushOutcome, QueueError> {
-        self.0.push_group(group, members).await
+        counted(members, self.0.push_group(group, members).await)
     }
 
     /// As [`fair_queue::Queue::push_chain`].
@@ -122,7 +124,12 @@ impl Queue {
     /// # Errors
     /// As there.
     pub async fn push_chain(&self, chain: &Chain<'_>) -> Result<PushOutcome, QueueError> {
-        self.0.push_chain(chain.jobs()).await
+        // The rest of the chain waits for its first job.
+        let outcome = self.0.push_chain(chain.jobs()).await?;
+        if outcome.accepted > 0 {
+            metrics::enqueued(chain.jobs(), chain.jobs().len());
+        }
+        Ok(outcome)
     }
 
     /// As [`fair_queue::Queue::room_for`].
@@ -187,6 +194,25 @@ impl Queue {
         }
         Ok(Some(stats))
     }
+}
+
+/// The span in which jobs are put into the queue, in the trace of what does it.
+fn sending(jobs: &[StampedJob]) -> Span {
+    let (count, first) = (jobs.len(), jobs.first());
+    tracing::trace_span!(
+        target: SPANS,
+        "send",
+        job.queue = first.map(StampedJob::queue),
+        job.count = count,
+        tenant.id = first.map(|job| job.tenant_id().as_str()),
+    )
+}
+
+fn counted(jobs: &[StampedJob], outcome: Result<PushOutcome, QueueError>) -> Result<PushOutcome, QueueError> {
+    if let Ok(outcome) = &outcome {
+        metrics::enqueued(jobs, outcome.accepted);
+    }
+    outcome
 }
 
 /// A job that this process has claimed. Its bytes were not checked yet:

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jobs::clock::SharedClock;
-use jobs::envelope::{EnqueueOptions, Envelope, StampedJob, Stamper, Verified};
+use jobs::envelope::{EnqueueOptions, Envelope, StampedJob, Stamper, TraceParent, Verified};
 use jobs::plan::{Limits, Plans};
 use jobs::queue::{OnFailure, OpenGroup};
 use jobs::tenant::{KbId, TenantContext};
@@ -44,7 +44,7 @@ struct JobFacts {
     attempt: u32,
     created_at: DateTime<Utc>,
     parent: Option<JobId>,
-    traceparent: jobs::envelope::TraceParent,
+    traceparent: TraceParent,
 }
 
 /// What the job leaves on completion: children and a group, enqueued in the same step that acknowledges it.
@@ -94,6 +94,12 @@ impl JobContext {
             outputs: Mutex::default(),
             nothing_to_do: OnceLock::new(),
         }
+    }
+
+    /// What the job enqueues becomes a child of this span.
+    pub(crate) fn in_trace(mut self, trace: TraceParent) -> Self {
+        self.job.traceparent = trace;
+        self
     }
 
     /// The tenant and actor that the job acts for, as verified from its stamp.

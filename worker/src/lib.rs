@@ -9,6 +9,7 @@ pub mod layer;
 pub mod limits_sync;
 #[cfg(feature = "local-redis")]
 pub mod local_redis;
+pub mod metrics;
 pub mod outbox;
 pub mod registry;
 pub mod run;

@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::builder::WorkerBuilder;
-use crate::periodic;
 use crate::process::Processor;
 use crate::settings::PoolSettings;
 use crate::tenants::Tenants;
+use crate::{metrics, periodic};
 
 /// How long apalis may take to end after its source has ended.
 const END: Duration = Duration::from_secs(2);
@@ -61,6 +61,7 @@ impl ConnectedWorker {
     #[must_use]
     pub fn start(self) -> Worker {
         let Self { queue, opened, processor, tenants, pool } = self;
+        metrics::begin(&processor.registry);
         let stop = CancellationToken::new();
         let periodic = periodic::start(opened, &queue, &processor, &stop);
         let enqueuer = Enqueuer::new(processor.shared.stamper.clone(), queue.clone());

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::connection_limits::{ConnectionLimits, ConnectionSettings};
 use super::cors::{Cors, CorsSettings};
 use super::identity::{IdentityConfig, IdentitySettings};
+use super::metrics::{MetricsConfig, MetricsSettings};
 use super::request_limits::{LimitSettings, RequestLimits};
 use super::resolution::{Resolution, ResolutionSettings};
 use crate::auth::{ApiKey, ShortSecret};
@@ -100,6 +101,8 @@ pub struct ApiSettings {
     resolution: ResolutionSettings,
     #[command(flatten)]
     cors: CorsSettings,
+    #[command(flatten)]
+    metrics: MetricsSettings,
 }
 
 /// The configuration of [`ApiSettings`].
@@ -115,6 +118,8 @@ pub struct ApiRules {
     pub resolution: Resolution,
     /// Whose pages may call the API from a browser.
     pub cors: Cors,
+    /// Who may read metrics, and what they name.
+    pub metrics: MetricsConfig,
 }
 
 impl ApiSettings {
@@ -129,6 +134,7 @@ impl ApiSettings {
             identity: self.identity.identity()?,
             resolution: self.resolution.resolution()?,
             cors: self.cors.cors()?,
+            metrics: self.metrics.metrics()?,
         })
     }
 }

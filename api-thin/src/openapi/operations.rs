@@ -15,14 +15,15 @@ use crate::answer::{Answer, Created, Secret, Versioned};
 use crate::connections::ClientAddress;
 use crate::problem::{Problem, ProblemBody};
 use crate::request::{
-    AuthenticatedCaller, Caller, Files, IfMatch, Json, MergePatch, OperatorCaller, OptionalJson, Person,
-    Query, Reach, RequiredPermission, SignUpCaller, TenantOperator, UploadJson,
+    AuthenticatedCaller, Caller, Files, IfMatch, Json, MergePatch, MetricsReader, OperatorCaller,
+    OptionalJson, Person, Query, Reach, RequiredPermission, SignUpCaller, TenantOperator, UploadJson,
 };
-use crate::routes::{Document, Home, Page, Welcome};
+use crate::routes::{Document, Exposition, Home, Page, Welcome};
 
 impl<P: RequiredPermission, R: Reach> OperationInput for Caller<P, R> {}
 impl OperationInput for TenantOperator {}
 impl OperationInput for OperatorCaller {}
+impl OperationInput for MetricsReader {}
 impl OperationInput for SignUpCaller {}
 impl OperationInput for AuthenticatedCaller {}
 impl OperationInput for Person {}
@@ -222,6 +223,19 @@ impl OperationOutput for Welcome {
         for media_type in ["text/html", "text/plain"] {
             response.content.extend(content::<Vec<_>>(media_type, json_schema!({ "type": "string" })));
         }
+        vec![(Some(200), response)]
+    }
+}
+
+impl OperationOutput for Exposition {
+    type Inner = Self;
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let response = Response {
+            description: "In Prometheus' text format.".to_owned(),
+            content: content("text/plain", json_schema!({ "type": "string" })),
+            ..Response::default()
+        };
         vec![(Some(200), response)]
     }
 }

@@ -66,6 +66,26 @@ async fn check_credentials(parts: &Parts, app: &ApiState) -> Result<Principal, P
     app.authenticator().identify(&presented).await.map_err(problem_of)
 }
 
+/// Checks that the caller may read metrics: with the token for that, or as the operator.
+pub(super) async fn check_metrics_reader(parts: &Parts, app: &ApiState) -> Result<(), Problem> {
+    let is_reader = match presented(parts)? {
+        Ok(Presented::Other(given)) => app.metrics().is_reader(&given),
+        Ok(Presented::Token(given)) => app.metrics().is_reader(&given.into()),
+        Ok(Presented::ApiKey(_)) | Err(_) => false,
+    };
+    if !is_reader {
+        if !identify(parts, app).await?.is_operator() {
+            return Err(Problem::new(
+                Code::Forbidden,
+                "only TENANTRY_METRICS_TOKEN or the operator's key may do this",
+            ));
+        }
+    } else if let Some(open) = parts.extensions.get::<Arc<OpenRequest>>() {
+        open.authenticated();
+    }
+    Ok(())
+}
+
 /// The person of the request's token; `None` without credentials.
 pub(super) async fn person(parts: &Parts, app: &ApiState) -> Result<Option<Identity>, Problem> {
     let presented = match presented(parts)? {
@@ -139,6 +159,7 @@ async fn authorize_member(
     check_open(record.status)?;
     // The request counts, even if a later step refuses it: by now its caller and tenant are known.
     let limits = app.limits_of(&member.tenant).await?;
+    app.metrics().requested(&member.tenant);
     let room = count_request(parts, app, (&member, &record), &limits, demand.queue).await?;
     // 5. The caller has the required permission.
     let permissions = match required {

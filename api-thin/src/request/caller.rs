@@ -6,6 +6,7 @@
 //! | [`Caller`] | a caller with a permission in a tenant; [`KbCaller`] and [`TenantCaller`] also check the reach |
 //! | [`TenantOperator`] | the operator, about one tenant |
 //! | [`OperatorCaller`] | the operator, about the installation |
+//! | [`MetricsReader`] | the operator, and the holder of the token for metrics |
 //! | [`AuthenticatedCaller`] | a caller with valid credentials; no tenant is looked up |
 //!
 //! [`Person`] and [`SignUpCaller`] belong to the two routes that requests without credentials may use.
@@ -23,7 +24,8 @@ use stores::TenantStores;
 use stores::model::Kb;
 
 use super::authorize::{
-    Authorization, Demand, authorize, authorize_operator, check_tenant, identify, person,
+    Authorization, Demand, authorize, authorize_operator, check_metrics_reader, check_tenant, identify,
+    person,
 };
 use super::body::Uploader;
 use super::headers::request_trace;
@@ -329,6 +331,17 @@ impl FromRequestParts<ApiState> for OperatorCaller {
         let named_tenant = named_tenant(parts, app).await?;
         AuditSlot::note(&parts.extensions, principal.actor(), None);
         Ok(Self { named_tenant, maker: TenantMaker::of_request(request_trace(parts)) })
+    }
+}
+
+/// A caller who may read metrics. They name tenants, so tenants themselves may not.
+pub struct MetricsReader;
+
+impl FromRequestParts<ApiState> for MetricsReader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        check_metrics_reader(parts, app).await.map(|()| Self)
     }
 }
 

@@ -89,9 +89,9 @@ fn revision(tag: &str) -> Option<u64> {
     if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
-/// The trace that a request is part of.
+/// The trace that a request is part of, as the outermost middleware has begun it.
 pub(super) fn request_trace(parts: &Parts) -> RequestTrace {
-    RequestTrace::read(parts.headers.get("traceparent").and_then(|value| value.to_str().ok()))
+    parts.extensions.get::<RequestTrace>().copied().unwrap_or_default()
 }
 
 impl FromRequestParts<ApiState> for ClientAddress {

@@ -14,8 +14,9 @@ pub(crate) use body::merge_patch;
 pub use body::{Distinct, Json, MergePatch, OptionalJson, UploadJson};
 pub use caller::{
     AnyMember, AnyReach, AuthenticatedCaller, Caller, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs,
-    KbCaller, ManageJobs, ManageMembers, ManageTenant, OneKb, OperatorCaller, Person, Reach, ReadDocuments,
-    RequiredPermission, SignUpCaller, TenantCaller, TenantOperator, UpdateDocuments, WholeTenant,
+    KbCaller, ManageJobs, ManageMembers, ManageTenant, MetricsReader, OneKb, OperatorCaller, Person, Reach,
+    ReadDocuments, RequiredPermission, SignUpCaller, TenantCaller, TenantOperator, UpdateDocuments,
+    WholeTenant,
 };
 pub use headers::IfMatch;
 pub use multipart::Files;

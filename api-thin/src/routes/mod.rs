@@ -28,6 +28,7 @@ mod tenant_settings;
 mod tenants;
 mod usage;
 
+pub(crate) use health::Exposition;
 pub(crate) use home::{Document, Home, Page, Welcome};
 pub(crate) use table::documented_routes;
 pub use table::{Access, Audit, ROUTES, Route, Scope};

@@ -177,6 +177,8 @@ routes! {
         get "/healthz" => health::healthz, Access::Everybody;
         /// The queue and the catalog answer
         get "/readyz" => health::readyz, Access::Everybody;
+        /// Metrics for Prometheus, for the operator and for the holder of `TENANTRY_METRICS_TOKEN`
+        get "/metrics" => health::metrics, Access::Operator;
         /// This description of the API: OpenAPI 3.1
         get "/openapi.json" => home::openapi, Access::Everybody, as "docs::openapi";
         /// The same as a page to read and to try

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::middleware::router;
 use crate::accept::create_only_tenant;
 use crate::connections::listen;
+use crate::metrics::keep_up;
 use crate::state::ApiState;
 
 /// How long requests that are being answered may go on after the shutdown began.
@@ -26,6 +27,7 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
         async move { app.bookkeeper().run(stop).await }
     });
     let watch = tokio::spawn(app.queue().clone().watch_memory(stop.clone()));
+    let upkeep = tokio::spawn(keep_up());
     serve_until(listener, app.clone(), shutdown).await;
     app.audits().close();
     if tokio::time::timeout(LAST_AUDITS, app.audits().wait()).await.is_err() {
@@ -34,6 +36,7 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
     stop.cancel();
     let _ = books.await;
     watch.abort();
+    upkeep.abort();
     app.bookkeeper().finish().await;
 }
 

@@ -4,6 +4,7 @@ mod admission;
 mod answers;
 mod apalis;
 mod cancel;
+mod census;
 mod claim;
 pub mod clock;
 mod coalesce;
@@ -37,6 +38,7 @@ pub use answers::{
 };
 pub use apalis::JobBackend;
 pub use cancel::{CancelReport, Cancelled, Redriven};
+pub use census::{Census, LaneOverview, Overview, PartitionStates};
 pub use claim::{Ceiling, Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};
 pub use config::{QueueConfig, Wording};
 pub use error::QueueError;

@@ -51,6 +51,7 @@ operations! {
     List = "list",
     Places = "places",
     Lanes = "lanes",
+    Overview = "overview",
     Lane = "lane",
     Adopt = "adopt",
 }
@@ -201,7 +202,7 @@ mod tests {
         let tag = LIBRARY.name(Operation::Enqueue).strip_suffix("_enqueue").unwrap();
         assert!(LIBRARY.text.starts_with(&format!("#!lua name={tag}\n")));
         assert_eq!(LIBRARY.name(Operation::Lookup), format!("{tag}_lookup"));
-        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 8);
+        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 9);
         assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 9);
     }
 }

@@ -17,6 +17,6 @@ mod tests;
 pub use fields::{Envelope, IsoDuration, Meta, RetryPolicy, WireEnvelope};
 pub use stamp::{InvalidKeys, StampKeys};
 pub use stamper::{Chain, EnqueueOptions, StampError, StampedJob, Stamper};
-pub use trace::TraceParent;
+pub use trace::{SPANS, TraceParent};
 pub use unique::{OnConflict, Unique, UniqueKey, UniquePolicy, UniqueScope, Until};
 pub use verifier::{Refusal, Verified, Verifier};

@@ -8,7 +8,7 @@ use serde_json::value::to_raw_value;
 
 use super::fields::{Envelope, Meta, RetryPolicy};
 use super::stamp::{Claims, StampKeys};
-use super::trace::TraceParent;
+use super::trace::{SPANS, TraceParent};
 use super::unique::{Unique, UniquePolicy};
 use super::{fields, stamp};
 use crate::clock::SharedClock;
@@ -35,6 +35,19 @@ impl StampedJob {
     #[must_use]
     pub fn tenant_id(&self) -> &TenantId {
         &self.tenant
+    }
+
+    /// The job's type.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        let lane = self.job.lane.as_str();
+        lane.rsplit_once('@').map_or(lane, |(kind, _)| kind)
+    }
+
+    /// The Open Job Spec queue that it waits in.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        self.job.lane.queue()
     }
 
     /// The signed bytes: JSON of a [`super::WireEnvelope`].
@@ -137,7 +150,9 @@ impl Stamper {
         if !context.has_permission(J::PERMISSION) {
             return Err(StampError::Forbidden(J::PERMISSION));
         }
+        let parent = options.traceparent;
         let envelope = self.envelope(context, job, options)?;
+        created(context, &envelope, parent.as_ref());
         self.seal(context, &envelope)
     }
 
@@ -193,6 +208,7 @@ impl Stamper {
         envelope.id = id;
         envelope.meta.created_at = self.clock.now();
         envelope.meta.traceparent = TraceParent::start();
+        created(context, &envelope, None);
         self.seal(context, &envelope)
     }
 
@@ -214,6 +230,24 @@ impl Stamper {
             return Err(StampError::TooLarge { size_bytes: wire.len() });
         }
         Ok(StampedJob::route(&claims, envelope, wire))
+    }
+}
+
+/// The span in which a job begins: the parent of its attempts.
+fn created(context: &TenantContext, envelope: &Envelope, parent: Option<&TraceParent>) {
+    let trace = &envelope.meta.traceparent;
+    if trace.is_sampled() {
+        tracing::trace_span!(
+            target: SPANS,
+            "create",
+            trace.id = trace.trace_id(),
+            trace.span = trace.span_id(),
+            trace.parent = parent.map(TraceParent::span_id),
+            tenant.id = %context.tenant_id(),
+            job.id = %envelope.id,
+            job.kind = envelope.kind,
+            job.queue = envelope.queue,
+        );
     }
 }
 

@@ -1,7 +1,8 @@
 //! Every route of the API's own table, asked for another tenant's things. A new route has to be described
 //! here.
 
-use api_thin::{ROUTES, Route, routes::Scope};
+use api_thin::routes::{Access, Scope};
+use api_thin::{ROUTES, Route};
 use jobs::DocumentId;
 use jobs::queue::Verdict;
 use jobs::tenant::KbId;
@@ -234,7 +235,7 @@ async fn every_route_but_the_open_ones_asks_who_is_there() {
         let expected = match route.path {
             // There is no such thing unless the installation allows it.
             "/signup" | "/auth/accept-invitation" => 404,
-            _ if route.scope == Scope::Open => 200,
+            _ if route.access == Access::Everybody => 200,
             _ => 401,
         };
         assert_eq!(reply.status, expected, "{} {}", route.method, route.path);

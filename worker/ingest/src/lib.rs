@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod extract;
+pub mod metrics;
 pub mod registry;
 pub mod text;
 pub mod tools;

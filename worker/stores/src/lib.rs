@@ -4,12 +4,13 @@
 //! tenant's stores, and no method takes another tenant. The few things that work across tenants are separate types
 //! with one purpose each: the [`Directory`] for verification, the [`OutboxRelay`], the [`DueSchedules`], the
 //! [`SettingsRelay`] with limits and status of tenants for the queue, the [`Leftovers`] of interrupted requests, the
-//! [`AuditRetention`], and the [`Identities`] of people, who belong to no tenant.
+//! [`AuditRetention`], the [`Measures`] for metrics, and the [`Identities`] of people, who belong to no tenant.
 
 #[cfg(feature = "test-support")]
 pub mod conformance;
 #[cfg(feature = "test-support")]
 pub mod direct;
+pub mod metrics;
 pub mod model;
 pub mod ports;
 
@@ -36,8 +37,8 @@ mod self_test;
 
 pub use blobs::{Leftovers, Swept};
 pub use catalog::{
-    AuditRetention, Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay,
-    TRIPS,
+    AuditRetention, Catalog, Connections, DueSchedules, Identities, Lifecycle, Measures, OutboxMeasure,
+    OutboxRelay, OutboxRow, SettingsRelay, TRIPS, TenantMeasure, WaitingDocument,
 };
 pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};

@@ -10,7 +10,9 @@ use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
 #[cfg(feature = "postgres")]
 use crate::catalog::Db;
-use crate::catalog::{AuditRetention, Catalogs, DueSchedules, Identities, OutboxRelay, SettingsRelay};
+use crate::catalog::{
+    AuditRetention, Catalogs, DueSchedules, Identities, Measures, OutboxRelay, SettingsRelay,
+};
 use crate::config::{Backends, InvalidStores, StoresConfig};
 #[cfg(feature = "postgres")]
 use crate::content_db::ContentDb;
@@ -23,6 +25,7 @@ use crate::documents::sql::SqlDocuments;
 use crate::index::neo4j::Neo4j;
 #[cfg(feature = "postgres")]
 use crate::index::sql::{Graph, SqlIndex};
+use crate::metrics::StoreSampler;
 use crate::ports::{Directory, Documents, Index};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
@@ -48,6 +51,10 @@ pub struct Opened {
     pub audit_retention: Arc<AuditRetention>,
     /// Removal of what interrupted requests left behind.
     pub leftovers: Leftovers,
+    /// Counts for metrics.
+    pub measures: Arc<Measures>,
+    /// Records how the stores are.
+    pub sampler: StoreSampler,
 }
 
 /// Opens the stores that `config` names and proves that one tenant cannot read another's canary row.
@@ -75,6 +82,8 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let stores = Stores::new(ports);
     let rows = backend.catalogs.directory_rows();
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
+    let measures = Arc::new(backend.catalogs.measures());
+    let sampler = StoreSampler::new(Arc::clone(&measures), answers.clone());
     let directory = CachedDirectory::start(rows, answers, invalidation, redis, clock);
     Ok(Opened {
         stores,
@@ -85,6 +94,8 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         identities: Arc::new(backend.catalogs.identities()),
         audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
+        measures,
+        sampler,
     })
 }
 
@@ -112,6 +123,8 @@ pub async fn open_without_redis(
     });
     let rows = backend.catalogs.directory_rows();
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
+    let measures = Arc::new(backend.catalogs.measures());
+    let sampler = StoreSampler::new(Arc::clone(&measures), answers.clone());
     Ok(Opened {
         stores,
         directory: Arc::new(CachedDirectory::alone(rows, answers, invalidation, clock)),
@@ -121,6 +134,8 @@ pub async fn open_without_redis(
         identities: Arc::new(backend.catalogs.identities()),
         audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
+        measures,
+        sampler,
     })
 }
 

@@ -4,6 +4,7 @@
 mod apalis_program;
 mod basics;
 mod cancel;
+mod census;
 mod client;
 mod coalesce;
 mod conformance;

@@ -14,11 +14,14 @@ use jobs::tenant::TenantId;
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, Transaction};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::dialect::{Read, Row, Sql, sql};
+use super::measures::Connections;
 use crate::deadline::{BULK, CALL, late};
 use crate::embedded::{SqliteFile, sqlite_error_kind};
 use crate::error::{FaultKind, StoreError};
+use crate::metrics;
 use crate::ports::StoreResult;
 #[cfg(feature = "postgres")]
 use crate::postgres::{OpenTransaction, Postgres, postgres_error_kind};
@@ -72,6 +75,15 @@ pub(crate) enum Access {
 }
 
 impl Db {
+    /// The connections of this process.
+    pub(crate) fn connections(&self) -> Connections {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.connections(),
+            Self::Sqlite(file) => file.connections(),
+        }
+    }
+
     /// A view of one tenant's rows.
     pub(crate) fn tenant(&self, tenant: &TenantId) -> View {
         View { db: self.clone(), whose: Whose::Tenant(tenant.clone()) }
@@ -223,7 +235,11 @@ impl Call {
         work: impl Future<Output = sqlx::Result<T>>,
         kind: fn(&sqlx::Error) -> FaultKind,
     ) -> StoreResult<T> {
-        match tokio::time::timeout_at(self.deadline, work).await {
+        let begun = Instant::now();
+        let done =
+            tokio::time::timeout_at(self.deadline, work).instrument(metrics::call_span(self.operation)).await;
+        metrics::called(self.operation, begun.elapsed(), matches!(done, Ok(Ok(_))));
+        match done {
             Ok(done) => done.map_err(|error| StoreError::of(kind(&error), self.operation, error)),
             Err(_) => Err(late(self.operation, self.limit)),
         }

@@ -6,8 +6,8 @@ use jobs::clock::SharedClock;
 use jobs::tenant::TenantId;
 
 use super::{
-    AuditRetention, Db, DirectoryRows, DueSchedules, Identities, OutboxRelay, SettingsRelay, Sql, Tx, View,
-    sql,
+    AuditRetention, Db, DirectoryRows, DueSchedules, Identities, Measures, OutboxRelay, SettingsRelay, Sql,
+    Tx, View, sql,
 };
 use crate::directory::DirectoryInvalidation;
 use crate::ports::StoreResult;
@@ -55,6 +55,10 @@ impl Catalogs {
 
     pub(crate) fn audit_retention(&self) -> AuditRetention {
         AuditRetention::new(self.db.clone())
+    }
+
+    pub(crate) fn measures(&self) -> Measures {
+        Measures::new(self.clone())
     }
 
     pub(crate) fn identities(&self) -> Identities {

@@ -21,6 +21,7 @@ mod identities;
 mod index;
 mod invitations;
 mod kbs;
+mod measures;
 mod members;
 mod outbox;
 mod provenance;

@@ -1,7 +1,7 @@
 use super::{
     accept, api_keys, audit, blobs, cache, called_off, closing, deletion, deletions, directory, documents,
-    history, identities, index, invitations, kbs, members, outbox, provenance, rag_settings, registry,
-    schedules, settings, slugs, tenants, usage,
+    history, identities, index, invitations, kbs, measures, members, outbox, provenance, rag_settings,
+    registry, schedules, settings, slugs, tenants, usage,
 };
 use crate::Opened;
 
@@ -42,6 +42,7 @@ pub async fn exercise(opened: &Opened) {
         registry { states, stale_revisions, pages, totals, reopened_by_one }
         audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go }
         history { first_record_stays, what_was_started_again_ends_again, old_records_go }
+        measures { outbox, sums_of_a_tenant }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
         schedules { kept_and_replaced, due_in_order, fired_once, skipped, paused }
         settings { put_by_revision, unapplied_until_told, all_by_id, flows }

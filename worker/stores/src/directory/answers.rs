@@ -9,6 +9,7 @@ use jobs::tenant::{ApiKeyId, Identity, KbId, TenantId, TenantRecord};
 use moka::sync::Cache;
 
 use crate::catalog::MemberRecord;
+use crate::metrics;
 use crate::model::{ApiKeyRecord, Cancellations, Kb, TenantPlan};
 use crate::ports::StoreResult;
 
@@ -89,7 +90,9 @@ impl Answers {
     ) -> StoreResult<Answer> {
         tracing::trace!(target: QUESTIONS, ?question);
         let known = self.tenants.get_with_by_ref(tenant, Arc::default);
-        if let Some(answer) = lookup(&known, &question) {
+        let answer = lookup(&known, &question);
+        metrics::cache_asked("directory", answer.is_some());
+        if let Some(answer) = answer {
             return Ok(answer);
         }
         let asked_at = Instant::now();
@@ -101,6 +104,11 @@ impl Answers {
         }
         known.insert(question, (answer.clone(), asked_at + ttl));
         Ok(answer)
+    }
+
+    /// How many tenants there are answers about.
+    pub(crate) fn len(&self) -> u64 {
+        self.tenants.entry_count()
     }
 
     pub(super) fn forget(&self, tenant: &TenantId) {

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use self::answers::{Answer, Question};
 use crate::catalog::{DirectoryRows, MemberRecord};
-use crate::deadline::{CALL, within};
+use crate::deadline::{CALL, bounded};
 use crate::error::StoreError;
 use crate::model::{
     ApiKeyRecord, AuditEntry, AuditFilter, Cancellations, Kb, LoggedAction, Page, Standing, Tenant,
@@ -58,7 +58,7 @@ macro_rules! ask {
     ($self:ident, $tenant:ident, $question:expr, $kind:ident, $method:ident($($arg:expr),*)) => {{
         let operation = concat!("directory.", stringify!($method));
         let rows = async { $self.rows.$method($tenant $(, $arg)*).await.map(Answer::$kind) };
-        match $self.answers.get($tenant, $question, within(operation, CALL, rows)).await? {
+        match $self.answers.get($tenant, $question, bounded(operation, CALL, rows)).await? {
             Answer::$kind(found) => Ok(found),
             other => Err(StoreError::permanent(operation, format!("answered with {other:?}"))),
         }
@@ -195,7 +195,7 @@ impl TenantDirectory for CachedDirectory {
         if !known.concern(created_at) {
             return Ok(false);
         }
-        let mark = within("directory.job_mark", CALL, self.rows.job_mark(tenant, job)).await;
+        let mark = bounded("directory.job_mark", CALL, self.rows.job_mark(tenant, job)).await;
         Ok(known.cancelled(created_at, mark.map_err(unanswered)?))
     }
 
@@ -247,16 +247,16 @@ impl Directory for CachedDirectory {
         limit: u32,
     ) -> StoreResult<Page<Tenant>> {
         let rows = self.rows.tenants(filter, after, page::rows_for(limit));
-        let rows = within("directory.tenants", CALL, rows).await?;
+        let rows = bounded("directory.tenants", CALL, rows).await?;
         Ok(page::cut(rows, limit, |tenant| tenant.id.to_string()))
     }
 
     async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()> {
-        within("directory.queue_flow_put", CALL, self.rows.queue_flow_put(queue, flow)).await
+        bounded("directory.queue_flow_put", CALL, self.rows.queue_flow_put(queue, flow)).await
     }
 
     async fn audit_append(&self, entry: &AuditEntry) -> StoreResult<bool> {
-        within("directory.audit_append", CALL, self.rows.audit_append(entry)).await
+        bounded("directory.audit_append", CALL, self.rows.audit_append(entry)).await
     }
 
     async fn audit(
@@ -266,7 +266,7 @@ impl Directory for CachedDirectory {
         limit: u32,
     ) -> StoreResult<Page<LoggedAction>> {
         let page = self.rows.audit(filter, after, limit, self.clock.now());
-        within("directory.audit", CALL, page).await
+        bounded("directory.audit", CALL, page).await
     }
 
     async fn invalidate(&self, tenant: &TenantId) {
@@ -274,7 +274,7 @@ impl Directory for CachedDirectory {
     }
 
     async fn ping(&self) -> StoreResult<()> {
-        within("directory.ping", PING_LIMIT, self.rows.ping()).await
+        bounded("directory.ping", PING_LIMIT, self.rows.ping()).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 
-use crate::deadline::within;
+use crate::deadline::bounded;
 use crate::error::{FaultKind, StoreError};
 use crate::ports::StoreResult;
 
@@ -96,7 +96,7 @@ pub(crate) async fn call<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, Fault>> + Send,
 ) -> StoreResult<T> {
-    within(operation, limit, async { call.await.map_err(|fault| fault.met_by(operation)) }).await
+    bounded(operation, limit, async { call.await.map_err(|fault| fault.met_by(operation)) }).await
 }
 
 #[cfg(test)]
