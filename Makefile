@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test fuzz browser model bench lint fmt services-up services-down clean-data toolchain redis
+.PHONY: help demo dev test fuzz browser picture model bench bench-pages lint fmt services-up services-down clean-data toolchain redis
 
 SERVICES := docker/services
 # The program with embedded stores alone: no drivers of servers are built, which is most of a first build. Where
@@ -25,6 +25,10 @@ BROWSER = export BROWSER=$$($(SERVICES)/browser.sh);
 
 # How many requests `make fuzz` makes up for each operation.
 EXAMPLES ?= 5
+
+# How much `make bench-pages` writes before it measures.
+TENANTS ?= 100000
+JOBS ?= 50000
 
 # How many seeds `make model` tries, and the first of them.
 SEEDS ?= 10000
@@ -58,6 +62,15 @@ model: toolchain redis ## Try the queue against its model at length: SEEDS=10000
 
 bench: toolchain redis ## Measure the queue beside its peers; ONLY=drain for one figure, QUICK=1 for fewer runs
 	@cargo run --release --locked --quiet --package benches --bin bench
+
+bench-pages: toolchain redis ## Measure the dashboard in Chromium; TENANTS=100000 JOBS=50000
+	@cargo build --release --locked --package tenantry
+	@$(BROWSER) export MEASURED_PROGRAM=$${MEASURED_PROGRAM:-$$PWD/target/release/tenantry} TENANTS=$(TENANTS) JOBS=$(JOBS); \
+		cargo test --locked --package tests --test it -- --ignored --nocapture pages_at_scale::
+
+picture: toolchain redis ## Take the picture of the README from a demo that runs for a while
+	@cargo build --locked $(EMBEDDED)
+	@$(BROWSER) PYTHONPATH=$$BROWSER python3 tests/browser/picture.py target/debug/tenantry docker/demo/dashboard.png
 
 lint: toolchain ## Check format, lints and documentation
 	cargo fmt --all --check

@@ -9,7 +9,7 @@ use jobs::JobId;
 use jobs::tenant::{KbId, TenantId};
 use serde::Serialize;
 use serde_json::Value;
-use stores::model::Replay;
+use stores::model::{BatchId, Replay};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -75,6 +75,11 @@ pub(crate) fn kb_location(tenant: &TenantId, kb: &KbId) -> String {
 /// URL of a job.
 pub(crate) fn job_location(tenant: &TenantId, job: JobId) -> String {
     format!("/api/v1/tenants/{tenant}/jobs/{job}")
+}
+
+/// URL of a batch.
+pub(crate) fn batch_location(tenant: &TenantId, batch: BatchId) -> String {
+    format!("/api/v1/tenants/{tenant}/batches/{batch}")
 }
 
 /// An answer with a resource, whose revision is its `ETag`.

@@ -3,13 +3,16 @@
 
 use jobs::envelope::{EnqueueOptions, StampedJob, Stamper, TraceParent};
 use jobs::tenant::{Actor, Authenticated, KbId, Permission, Permissions, Role, TenantContext, TenantId};
+use jobs::types::DeliverWebhook;
+use jobs::webhook::WebhookId;
 use jobs::{Job, JobId};
 
 use crate::auth::Member;
 use crate::problem::Problem;
 
-/// The operator's permissions in every tenant.
-pub(crate) const OPERATOR_PERMISSIONS: Permissions = Permissions::of(&[Permission::TenantManage]);
+/// The operator's permissions in every tenant, as far as jobs act with them. Which routes the operator may use says
+/// the table of routes.
+const OPERATOR_PERMISSIONS: Permissions = Permissions::of(&[Permission::TenantManage]);
 
 /// The authority of a member of the tenant, whose `epoch` was read from the directory.
 pub(crate) fn member_context(
@@ -52,6 +55,19 @@ pub(crate) fn schedule_context(maker: &TenantContext, name: &str) -> TenantConte
     })
 }
 
+/// The authority of an endpoint of the caller's tenant: to deliver its events, as long as there is such an endpoint.
+/// The caller manages the tenant; that they leave later does not end it.
+pub(crate) fn webhook_context(maker: &TenantContext, id: &WebhookId) -> TenantContext {
+    context_of(Authenticated {
+        tenant_id: maker.tenant_id().clone(),
+        epoch: maker.epoch(),
+        kb_id: None,
+        actor: Actor::Webhook(id.clone()),
+        role: maker.role(),
+        permissions: Permissions::of(&[DeliverWebhook::PERMISSION]),
+    })
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the credentials were checked by `request::authorize`, the only caller but for the creation of tenants"
@@ -66,9 +82,16 @@ fn context_of(who: Authenticated) -> TenantContext {
 pub(crate) struct RequestTrace(Option<TraceParent>);
 
 impl RequestTrace {
-    /// Reads a `traceparent` header. An unreadable one is ignored (W3C Trace Context, 3.2.2).
-    pub(crate) fn read(header: Option<&str>) -> Self {
-        Self(header.and_then(|text| text.parse().ok()))
+    /// The span of a request, in the trace of its `traceparent` header or in a new one. An unreadable header is ignored
+    /// (W3C Trace Context, 3.2.2). With it comes the span that the header names.
+    pub(crate) fn begin(header: Option<&str>) -> (Self, Option<TraceParent>) {
+        let before: Option<TraceParent> = header.and_then(|text| text.parse().ok());
+        (Self(Some(before.map_or_else(TraceParent::start, |before| before.child()))), before)
+    }
+
+    /// The span.
+    pub(crate) fn span(&self) -> Option<&TraceParent> {
+        self.0.as_ref()
     }
 
     /// Stamps a job for the tenant of `context`.

@@ -10,6 +10,8 @@ mod bookkeeping;
 pub mod config;
 pub mod connections;
 pub mod documents;
+mod event_stream;
+pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod program;
@@ -21,8 +23,8 @@ mod state;
 
 pub use config::{
     ApiConfig, ApiRules, ApiSettings, ConnectionLimits, ConnectionSettings, Cors, CorsSettings,
-    IdentityConfig, IdentitySettings, InvalidConfig, LimitSettings, RequestLimits, Resolution,
-    ResolutionSettings, SecretSettings, StampKeySettings, TenantSource,
+    IdentityConfig, IdentitySettings, InvalidConfig, LimitSettings, MetricsConfig, MetricsSettings,
+    RequestLimits, Resolution, ResolutionSettings, SecretSettings, StampKeySettings, TenantSource,
 };
 pub use connections::{Connections, listen};
 pub use dashboard::OneTimeLink;

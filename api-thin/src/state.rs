@@ -1,14 +1,22 @@
 //! The shared state of all handlers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashboard::OneTimeLink;
 use jobs::clock::SharedClock;
 use jobs::envelope::Stamper;
 use jobs::plan::{Limits as TenantLimits, Plans};
 use jobs::queue::Queue;
-use jobs::tenant::TenantId;
+use jobs::tenant::{KbId, TenantId};
+use jobs::webhook::TargetRules;
+use moka::future::Cache;
+use serde_json::Value;
+use stores::activity::Activity;
+use stores::metrics::StoreSampler;
+use stores::model::{BatchId, EventId};
 use stores::{Directory, Identities, Stores};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Accounts, AccountsParts};
@@ -17,6 +25,7 @@ use crate::bookkeeping::Bookkeeper;
 use crate::config::{ApiConfig, Cors, IdentityConfig, InvalidConfig, RequestLimits, Resolution};
 use crate::connections::Connections;
 use crate::documents::UploadBudget;
+use crate::metrics::{Metrics, Sampled};
 use crate::problem::Problem;
 use crate::rate_limit::RequestRate;
 
@@ -28,6 +37,8 @@ pub struct ApiParts {
     pub directory: Arc<dyn Directory>,
     /// User accounts.
     pub identities: Arc<Identities>,
+    /// What workers did in the last hour.
+    pub activity: Activity,
     /// The queue.
     pub queue: Queue,
     /// Signs the jobs.
@@ -36,6 +47,10 @@ pub struct ApiParts {
     pub clock: SharedClock,
     /// Secrets and limits.
     pub config: ApiConfig,
+    /// Records how the stores are.
+    pub sampler: StoreSampler,
+    /// Records what the program knows besides.
+    pub sampled: Option<Sampled>,
     /// Signs in the person who opens it first, on the dashboard.
     pub sign_in_link: Option<Arc<OneTimeLink>>,
 }
@@ -46,6 +61,7 @@ pub struct ApiState(Arc<Inner>);
 
 struct Inner {
     stores: Stores,
+    activity: Activity,
     queue: Queue,
     stamper: Stamper,
     authenticator: Authenticator,
@@ -61,7 +77,17 @@ struct Inner {
     audits: TaskTracker,
     sign_in_link: Option<Arc<OneTimeLink>>,
     cors: Cors,
+    webhook_targets: TargetRules,
+    closing: CancellationToken,
+    batch_reports: BatchReports,
+    metrics: Metrics,
 }
+
+/// Reports of batches as of an event, for those who saw it at the same time.
+pub(crate) type BatchReports = Cache<(TenantId, BatchId, Option<KbId>, EventId), Value>;
+/// How many there are at most, and for how long.
+const REPORTS: u64 = 1_000;
+const REPORTS_KEPT: Duration = Duration::from_secs(5);
 
 impl ApiState {
     /// Checks the secrets and puts the parts together. Raises the process's limit of open files as far as it may.
@@ -69,12 +95,14 @@ impl ApiState {
     /// # Errors
     /// When a setting cannot be used. The error names it and the fix.
     pub fn new(parts: ApiParts) -> Result<Self, InvalidConfig> {
-        let ApiParts { stores, directory, identities, queue, stamper, clock, config, sign_in_link } = parts;
+        let ApiParts { stores, directory, identities, queue, stamper, clock, config, .. } = parts;
+        let ApiParts { sampler, sampled, sign_in_link, activity, .. } = parts;
+        let activity = activity.of_queue(&queue.config().prefix);
         config.check()?;
         let tokens = tokens(&config, &clock)?;
         let sessions = Sessions::new(Arc::clone(&identities), Arc::clone(&clock));
         let keys =
-            KeyDerivation::new(config.key_secret).map_err(InvalidConfig::short(ApiConfig::KEY_SECRET))?;
+            KeyDerivation::new(&config.key_secret).map_err(InvalidConfig::short(ApiConfig::KEY_SECRET))?;
         let super_admins = config.rules.identity.rules.super_admins.clone();
         let accounts = Accounts::new(AccountsParts {
             identities,
@@ -96,12 +124,14 @@ impl ApiState {
             tokens_without_membership: config.rules.identity.tokens_without_membership,
             auto_provision: config.rules.resolution.auto_provision,
         };
+        let metrics = Metrics::new(&config.rules.metrics, queue.clone(), sampler, sampled);
         let budget = UploadBudget::new(&config.rules.limits);
         let (request_limits, plans, resolution) =
             (config.rules.limits, config.plans, config.rules.resolution);
         let connections = Connections::new(config.rules.connections, resolution.trusted_proxies.clone())?;
         Ok(Self(Arc::new(Inner {
             stores,
+            activity,
             queue,
             stamper,
             authenticator,
@@ -117,6 +147,10 @@ impl ApiState {
             audits: TaskTracker::new(),
             sign_in_link,
             cors: config.rules.cors,
+            webhook_targets: config.rules.webhooks,
+            closing: CancellationToken::new(),
+            batch_reports: Cache::builder().max_capacity(REPORTS).time_to_live(REPORTS_KEPT).build(),
+            metrics,
         })))
     }
 
@@ -130,6 +164,10 @@ impl ApiState {
 
     pub(crate) fn directory(&self) -> &dyn Directory {
         self.0.authenticator.directory.as_ref()
+    }
+
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.0.activity
     }
 
     pub(crate) fn queue(&self) -> &Queue {
@@ -172,6 +210,12 @@ impl ApiState {
         &self.0.plans
     }
 
+    /// Where webhooks may go.
+    #[must_use]
+    pub fn webhook_targets(&self) -> &TargetRules {
+        &self.0.webhook_targets
+    }
+
     /// The tenant's limits: its plan's and its own.
     pub(crate) async fn limits_of(&self, tenant: &TenantId) -> Result<TenantLimits, Problem> {
         let own = self.directory().plan(tenant).await?.ok_or_else(Problem::not_found)?;
@@ -200,9 +244,22 @@ impl ApiState {
         &self.0.cors
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
     /// The writes of audit entries, some of which no request waits for.
     pub(crate) fn audits(&self) -> &TaskTracker {
         &self.0.audits
+    }
+
+    /// Cancelled when the program is to end: answers that do not end by themselves end then.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.0.closing.clone()
+    }
+
+    pub(crate) fn batch_reports(&self) -> &BatchReports {
+        &self.0.batch_reports
     }
 
     pub(crate) fn budget(&self) -> &UploadBudget {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::job::{Job, JobPolicy};
 use crate::types::{
-    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeprovisionTenant, ExtractEntities,
-    IngestDocument, ProvisionTenant, ReindexKb,
+    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeliverWebhook, DeprovisionTenant,
+    ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb,
 };
 
 macro_rules! kinds {
@@ -48,6 +48,7 @@ kinds! {
     DeleteDocuments => DeleteDocuments,
     DeleteKb => DeleteKb,
     DeprovisionTenant => DeprovisionTenant,
+    DeliverWebhook => DeliverWebhook,
 }
 
 impl fmt::Display for JobKind {

@@ -12,12 +12,15 @@ pub mod error;
 pub mod id;
 pub mod job;
 pub mod kind;
+pub mod metrics;
 pub mod plan;
 pub mod queue;
 #[cfg(feature = "schemars")]
 mod schema;
+pub mod seal;
 pub mod tenant;
 pub mod types;
+pub mod webhook;
 
 pub use fair_queue::{clock, redis, url};
 

@@ -10,8 +10,10 @@ use std::path::Path;
 use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::job::Job as _;
 use crate::queue::PartitionShare;
 use crate::tenant::TenantStatus;
+use crate::types::DeliverWebhook;
 
 /// The plans of an installation: those of a file, or, by default, `free`, `pro` and `enterprise`. There is
 /// always one called [`Plans::USUAL`], without limits unless it is defined.
@@ -206,6 +208,9 @@ pub struct Limits {
     /// How many API keys there may be; 1000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_api_keys: Option<u64>,
+    /// How many endpoints for webhooks there may be; 20 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_webhooks: Option<u64>,
     /// How many Idempotency-Keys may be kept at once; 20000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_keys: Option<u64>,
@@ -286,6 +291,7 @@ impl Limits {
             Quota::DailyJobs => self.daily_jobs,
             Quota::MaxSchedules => self.max_schedules,
             Quota::MaxApiKeys => self.max_api_keys,
+            Quota::MaxWebhooks => self.max_webhooks,
             Quota::IdempotencyKeys => self.idempotency_keys,
         }
     }
@@ -316,6 +322,7 @@ impl Limits {
             daily_jobs: self.daily_jobs.or(plan.daily_jobs),
             max_schedules: self.max_schedules.or(plan.max_schedules),
             max_api_keys: self.max_api_keys.or(plan.max_api_keys),
+            max_webhooks: self.max_webhooks.or(plan.max_webhooks),
             idempotency_keys: self.idempotency_keys.or(plan.idempotency_keys),
             isolation: self.isolation.or(plan.isolation),
         }
@@ -329,7 +336,7 @@ impl Limits {
         PartitionShare {
             weight: self.weight.or(usual.weight),
             cap: self.cap.and_then(some).or(usual.cap),
-            type_caps: self.type_caps.iter().map(|(kind, cap)| (kind.clone(), some(*cap))).collect(),
+            type_caps: self.queue_type_caps().map(|(kind, cap)| (kind, some(cap))).collect(),
             only_these_type_caps: true,
             interval_ms: self.interval_ms.or(usual.interval_ms),
             burst: self.burst.or(usual.burst),
@@ -338,6 +345,24 @@ impl Limits {
             scheduled_jobs: self.scheduled_jobs.or(usual.scheduled_jobs),
             ..usual
         }
+    }
+}
+
+impl Limits {
+    /// How many deliveries of webhooks a tenant may have running at once, unless its limits say otherwise: at most half
+    /// of what it may run at all, so that targets which hang leave room for the tenant's other jobs.
+    #[must_use]
+    pub fn webhooks_at_once(&self) -> u32 {
+        const USUAL: u32 = 4;
+        let said = self.type_caps.get(DeliverWebhook::TYPE).copied();
+        let half = self.cap.filter(|cap| *cap > 0).map_or(USUAL, |cap| (cap / 2).clamp(1, USUAL));
+        said.unwrap_or(half)
+    }
+
+    fn queue_type_caps(&self) -> impl Iterator<Item = (String, u32)> {
+        let webhooks = (DeliverWebhook::TYPE.to_owned(), self.webhooks_at_once());
+        let others = self.type_caps.iter().filter(|(kind, _)| *kind != DeliverWebhook::TYPE);
+        others.map(|(kind, cap)| (kind.clone(), *cap)).chain([webhooks])
     }
 }
 
@@ -374,13 +399,15 @@ pub enum Quota {
     MaxSchedules,
     /// API keys that were not revoked.
     MaxApiKeys,
+    /// Endpoints for webhooks.
+    MaxWebhooks,
     /// Idempotency-Keys whose answers are stored.
     IdempotencyKeys,
 }
 
 impl Quota {
     /// Every quota there is.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::MaxDocuments,
         Self::StorageBytes,
         Self::ConcurrentQueries,
@@ -393,6 +420,7 @@ impl Quota {
         Self::DailyJobs,
         Self::MaxSchedules,
         Self::MaxApiKeys,
+        Self::MaxWebhooks,
         Self::IdempotencyKeys,
     ];
 
@@ -412,6 +440,7 @@ impl Quota {
             Self::DailyJobs => "daily_jobs",
             Self::MaxSchedules => "max_schedules",
             Self::MaxApiKeys => "max_api_keys",
+            Self::MaxWebhooks => "max_webhooks",
             Self::IdempotencyKeys => "idempotency_keys",
         }
     }
@@ -431,6 +460,7 @@ impl Quota {
             Self::DailyJobs => "jobs",
             Self::MaxSchedules => "schedules",
             Self::MaxApiKeys => "API keys",
+            Self::MaxWebhooks => "webhooks",
             Self::IdempotencyKeys => "Idempotency-Keys",
         }
     }
@@ -446,6 +476,8 @@ impl Quota {
             }
             Self::Kbs | Self::Members | Self::RequestsPerMinute | Self::IdempotencyKeys => 1_000_000,
             Self::ConcurrentQueries | Self::MaxSchedules | Self::MaxApiKeys => 100_000,
+            // Every event is written down once for each.
+            Self::MaxWebhooks => 1_000,
         }
     }
 
@@ -456,6 +488,7 @@ impl Quota {
         match self {
             Self::MaxSchedules | Self::MaxApiKeys => Some(1_000),
             Self::IdempotencyKeys => Some(20_000),
+            Self::MaxWebhooks => Some(20),
             _ => None,
         }
     }
@@ -580,6 +613,23 @@ mod tests {
         assert_eq!(share.type_caps["c.d"], Some(2));
         assert_eq!((share.scheduled_jobs, share.backlog_bytes), (Some(7), Some(0)));
         assert_eq!(Limits::default().over(&plan), plan);
+    }
+
+    #[test]
+    fn webhooks_leave_room_for_other_jobs() {
+        let at_once = |json: &str| limits(json).share().type_caps[DeliverWebhook::TYPE];
+        for (json, expected) in [
+            ("{}", Some(4)),
+            (r#"{"cap": 1}"#, Some(1)),
+            (r#"{"cap": 2}"#, Some(1)),
+            (r#"{"cap": 5}"#, Some(2)),
+            (r#"{"cap": 200}"#, Some(4)),
+            (r#"{"cap": 0}"#, Some(4)),
+            (r#"{"cap": 2, "type_caps": {"webhook.deliver": 9}}"#, Some(9)),
+            (r#"{"type_caps": {"webhook.deliver": 0}}"#, None),
+        ] {
+            assert_eq!(at_once(json), expected, "{json}");
+        }
     }
 
     #[test]

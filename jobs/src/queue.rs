@@ -13,17 +13,20 @@ pub use fair_queue::testing::{MemoryQueue, RedisServer, run_for_tests};
 pub use fair_queue::{
     CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Explanation, FetchRequest, Fetched, Finish,
     FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane, LaneStatus,
-    LimitReached, ListCursor, OnFailure, OpenGroup, PartitionShare, PushOutcome, QueueConfig, QueueError,
-    QueueStats, RateTaken, RateWindow, Reason, Redriven, ReshardError, Resharded, RoomLeft, StopReport,
-    UniqueConflict, Verdict, WaitsFor, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
+    LimitReached, ListCursor, OnFailure, OpenGroup, PartitionOverview, PartitionShare, PartitionState,
+    PushOutcome, QueueConfig, QueueError, QueueStats, RateTaken, RateWindow, Reason, Redriven, Rescheduled,
+    ReshardError, Resharded, RoomLeft, StopReport, UniqueConflict, Verdict, WaitsFor, WorkerObserver,
+    WorkerOptions, WorkerQueue, reshard,
 };
 use fair_queue::{KeptRecord, NewJob, OpenJob, PartitionId, Priority, RetryRule, Select, Wording};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
-use crate::envelope::{Chain, Envelope, RetryPolicy, StampedJob, WireEnvelope};
+use crate::envelope::{Chain, Envelope, RetryPolicy, SPANS, StampedJob, WireEnvelope};
 use crate::id::JobId;
 use crate::job::{Job, JobPolicy};
+use crate::metrics;
 use crate::tenant::{KbId, TenantId};
 
 /// Hands claimed jobs to an apalis worker.
@@ -94,7 +97,7 @@ impl Queue {
     /// # Errors
     /// As there.
     pub async fn push(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
-        self.0.push(jobs).await
+        counted(jobs, self.0.push(jobs).instrument(sending(jobs)).await)
     }
 
     /// As [`fair_queue::Queue::push_accepted`].
@@ -102,7 +105,7 @@ impl Queue {
     /// # Errors
     /// As there.
     pub async fn push_accepted(&self, jobs: &[StampedJob]) -> Result<PushOutcome, QueueError> {
-        self.0.push_accepted(jobs).await
+        counted(jobs, self.0.push_accepted(jobs).instrument(sending(jobs)).await)
     }
 
     /// As [`fair_queue::Queue::push_group`].
@@ -114,7 +117,7 @@ impl Queue {
         group: &OpenGroup,
         members: &[StampedJob],
     ) -> Result<PushOutcome, QueueError> {
-        self.0.push_group(group, members).await
+        counted(members, self.0.push_group(group, members).await)
     }
 
     /// As [`fair_queue::Queue::push_chain`].
@@ -122,7 +125,12 @@ impl Queue {
     /// # Errors
     /// As there.
     pub async fn push_chain(&self, chain: &Chain<'_>) -> Result<PushOutcome, QueueError> {
-        self.0.push_chain(chain.jobs()).await
+        // The rest of the chain waits for its first job.
+        let outcome = self.0.push_chain(chain.jobs()).await?;
+        if outcome.accepted > 0 {
+            metrics::enqueued(chain.jobs(), chain.jobs().len());
+        }
+        Ok(outcome)
     }
 
     /// As [`fair_queue::Queue::room_for`].
@@ -187,6 +195,25 @@ impl Queue {
         }
         Ok(Some(stats))
     }
+}
+
+/// The span in which jobs are put into the queue, in the trace of what does it.
+fn sending(jobs: &[StampedJob]) -> Span {
+    let (count, first) = (jobs.len(), jobs.first());
+    tracing::trace_span!(
+        target: SPANS,
+        "send",
+        job.queue = first.map(StampedJob::queue),
+        job.count = count,
+        tenant.id = first.map(|job| job.tenant_id().as_str()),
+    )
+}
+
+fn counted(jobs: &[StampedJob], outcome: Result<PushOutcome, QueueError>) -> Result<PushOutcome, QueueError> {
+    if let Ok(outcome) = &outcome {
+        metrics::enqueued(jobs, outcome.accepted);
+    }
+    outcome
 }
 
 /// A job that this process has claimed. Its bytes were not checked yet:
@@ -301,6 +328,8 @@ pub struct JobFilter {
     pub reason_code: Option<String>,
     /// Only jobs whose stamp names this knowledge base.
     pub kb: Option<KbId>,
+    /// Only jobs that this job enqueued.
+    pub parent: Option<JobId>,
 }
 
 /// A job in a list.
@@ -345,6 +374,7 @@ impl JobFilter {
             && self.created_before.is_none_or(|moment| envelope.meta.created_at < moment)
             && self.created_after.is_none_or(|moment| envelope.meta.created_at >= moment)
             && self.kb.as_ref().is_none_or(|kb| said.kb.as_ref() == Some(kb))
+            && self.parent.is_none_or(|parent| envelope.meta.parent == Some(parent))
     }
 }
 
@@ -364,7 +394,8 @@ impl Select for JobFilter {
 
     fn reads_records(&self) -> bool {
         let times = [self.created_before, self.created_after];
-        let named = self.kb.is_some() || !self.kinds.is_empty() || !self.queues.is_empty();
+        let named =
+            self.kb.is_some() || self.parent.is_some() || !self.kinds.is_empty() || !self.queues.is_empty();
         named || times.iter().any(Option::is_some)
     }
 

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::id::DocumentId;
 use crate::tenant::{Actor, ApiKeyId, Identity, KbId, Subject, TenantId};
+use crate::webhook::{EventId, EventType, WebhookId};
 
 macro_rules! texts {
     ($($name:ident: $description:literal, $key:literal = $value:literal, $example:literal;)+) => {
@@ -42,10 +43,25 @@ texts! {
     Subject: "Names an account.",
         "pattern" = "^[a-z0-9][a-z0-9._@+-]{0,127}$", "ann@example.com";
     Actor: "Who did something.",
-        "pattern" = "^((local|product|user|api_key|schedule):.+|issuer:.+#.+|operator)$", "local:ann";
+        "pattern" = "^((local|product|user|api_key|schedule|webhook):.+|issuer:.+#.+|operator)$", "local:ann";
     Identity: "A person: an account (`local:NAME`), whom an OpenID issuer names (`issuer:URL#SUB`), or whom the product \
         that signs tokens names (`product:SUB`). `user:NAME` is from before identities named their provider.",
         "pattern" = "^((local|product|user):.+|issuer:[^#]+#.+)$", "issuer:https://id.example.com/#ann";
+    WebhookId: "Names an endpoint for webhooks.",
+        "pattern" = "^wh_[0-9a-f]{24}$", "wh_0123456789abcdef01234567";
+    EventId: "Names an event: what receivers get as `webhook-id`.",
+        "pattern" = "^evt_[0-9a-f-]{36}_[0-9]{1,9}$", "evt_0190a1b2-c3d4-7000-8000-000000000000_1";
+}
+
+impl JsonSchema for EventType {
+    fn schema_name() -> Cow<'static, str> {
+        "EventType".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
+        json_schema!({ "type": "string", "description": "What happened.", "enum": names })
+    }
 }
 
 #[cfg(test)]

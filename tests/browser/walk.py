@@ -1,7 +1,7 @@
 """Walks through the dashboard in a real Chromium: walk.py FACTS
 
 FACTS is a JSON file: `url`, `operator` (a key), `accounts` (role -> username, password), `tenant` and `other` (ids), `canary`
-(a text that only `other` has), `waiting` (the id of a job that waits), `failed` (the id of a dead letter), `hostile` (a script
+(a text that only `other` has), `waiting` (the id of a job that waits), `failed` (the id of a dead letter), `parent` (of a job that enqueued others), `hostile` (a script
 that stands in names and texts). Prints what is wrong, one line each, and fails if anything is.
 """
 
@@ -30,15 +30,30 @@ def watch(page, who):
 
 def member_pages():
     t, kb = f"/t/{TENANT}", f"/t/{TENANT}/kbs/default"
-    return [t, f"{t}/jobs", f"{t}/jobs?state=available", f"{t}/jobs/{facts['waiting']}", f"{t}/dead-letters",
-            f"{t}/jobs/{facts['failed']}", f"{t}/quarantine", f"{t}/usage", f"{t}/kbs", kb, f"{kb}?status=failed",
+    return [t, f"{t}/jobs", f"{t}/jobs?state=available", f"{t}/jobs?from=2026-01-01T00:00&until=2090-01-01T00:00",
+            f"{t}/jobs/{facts['waiting']}", f"{t}/dead-letters", f"{t}/dead-letters?type=graph.build&reason_code=x",
+            f"{t}/jobs/{facts['failed']}", f"{t}/jobs/{facts['parent']}", f"{t}/quarantine", f"{t}/usage", f"{t}/kbs", kb, f"{kb}?status=failed",
             f"{kb}/graph", f"{kb}/graph?find=a&entity=Ada+Lovelace", f"{kb}/schedules"]
 
 
 def steering_pages():
     t = f"/t/{TENANT}"
     return [f"{t}/dead-letters/{facts['failed']}", f"{t}/do/pause", f"{t}/do/cancel-all",
-            f"{t}/do/cancel-matching?state=available", f"{t}/do/retry?job={facts['failed']}"]
+            f"{t}/do/cancel-matching?state=available&created_after=2026-01-01T00:00:00Z",
+            f"{t}/do/retry?job={facts['failed']}", f"{t}/do/retry-matching?type=graph.build",
+            f"{t}/do/reschedule?job={facts['waiting']}",
+            f"{t}/do/empty-kb?kb=default", f"{t}/do/delete-documents?kb=default&status=failed",
+            f"{t}/do/pause-schedule?kb=default&schedule=nightly", f"{t}/do/run-schedule?kb=default&schedule=nightly",
+            f"{t}/kbs/default/schedules?edit=nightly"]
+
+
+def operator_pages():
+    t = f"/t/{TENANT}"
+    lists = [f"/tenants?sort={order}" for order in ("name", "plan", "-created_at", "waiting", "active", "oldest",
+                                                    "failed", "worker_time")]
+    return ["/overview", *lists, f"/tenants?search={TENANT}&status=active", "/tenants?search=nothing-like-it", "/workers",
+            "/audit", t, f"{t}/jobs", f"{t}/jobs/{facts['failed']}", f"{t}/dead-letters", f"{t}/kbs", f"{t}/do/cap",
+            f"{t}/do/suspend", f"{t}/do/pause?back=/tenants", f"{t}/do/retry?job={facts['failed']}"]
 
 
 def sign_in(page, username, password):
@@ -147,6 +162,74 @@ def follows(browser, state):
     context.close()
 
 
+def keeps_schedules(browser, state):
+    """A schedule is made, paused, fired, changed and deleted from its page."""
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    watch(page, "ADMIN")
+    page.goto(f"{URL}/t/{TENANT}/kbs/default/schedules")
+    for verb, said in [("Pause", "paused"), ("Resume", "resumed"), ("Run now", "fired")]:
+        page.click(f"td.acts a:has-text('{verb}')")
+        page.fill("input[name=reason]", verb)
+        page.click("form:not([action]) button")
+        if said not in page.text_content(".notice"):
+            wrong(f"ADMIN: {verb}: {page.text_content('.notice')}")
+    page.click("td.acts a:has-text('Edit')")
+    page.fill("input[name=cron]", "30 4 * * *")
+    page.click("button.main")
+    if "30 4 * * *" not in page.text_content("tbody"):
+        wrong("ADMIN: a changed schedule does not show its new times")
+    context.close()
+
+
+def make_schedule(browser, state):
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    page.goto(f"{URL}/t/{TENANT}/kbs/default/schedules")
+    for field, value in [("name", "nightly"), ("cron", "0 3 * * *"), ("time_zone", "UTC")]:
+        page.fill(f"input[name={field}]", value)
+    page.click("button.main")
+    page.wait_for_selector("text=nightly")
+    context.close()
+
+
+def operator_steers(browser, state):
+    """From the list of tenants, with a reason that the audit log shows, and back to the list."""
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    watch(page, "operator")
+    row = f"tr:has(a[href='/t/{OTHER}'])"
+    for verb, said, after in [("Pause", "Paused.", "Resume"), ("Resume", "Resumed.", "Pause")]:
+        page.goto(f"{URL}/tenants?search={OTHER}&sort=name")
+        page.click(f"{row} td.acts a:has-text('{verb}')")
+        page.fill("input[name=reason]", f"the operator wants to {verb}")
+        page.click("form[method=post]:not([action]) button.main")
+        if page.text_content(".notice") != said or "/tenants" not in page.url:
+            wrong(f"operator: {verb}: {page.url}: {page.text_content('.notice')}")
+        page.locator(f"{row} td.acts a", has_text=after).wait_for(timeout=20_000)
+    page.goto(f"{URL}/audit")
+    if "the operator wants to Pause" not in page.text_content("tbody"):
+        wrong("operator: the reason is not in the audit log")
+    context.close()
+
+
+def shows_the_last_hour(browser, state):
+    """Charts have what workers did, a title and a description, and come as tables too."""
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    watch(page, "operator")
+    page.goto(f"{URL}/overview")
+    page.locator("figure:has-text('Throughput') rect").first.wait_for(timeout=30_000, state="attached")
+    for name in ("Throughput", "Waits", "Failures", "Worker time by tenant"):
+        chart = page.locator(f"svg:has(title:text-is('{name}'))")
+        if chart.count() != 1 or "last hour" not in chart.locator("desc").text_content():
+            wrong(f"operator: the chart {name} is not there, or does not describe itself")
+    page.click("figure:has-text('Throughput') summary")
+    if page.locator("figure:has-text('Throughput') tbody tr").count() == 0:
+        wrong("operator: a chart is no table")
+    context.close()
+
+
 def refuses_forged_requests(browser, state):
     context = browser.new_context(storage_state=state)
     request = context.request
@@ -194,11 +277,13 @@ def main():
         sign_in_with_key(page, facts["operator"])
         states["operator"] = context.storage_state()
         context.close()
+        make_schedule(browser, states["ADMIN"])
         look(browser, "ADMIN", states["ADMIN"], member_pages() + steering_pages())
         look(browser, "VIEWER", states["VIEWER"], member_pages())
-        look(browser, "operator", states["operator"],
-             ["/overview", "/tenants", f"/tenants?find={TENANT}", "/workers", f"/t/{TENANT}", f"/t/{TENANT}/jobs",
-              f"/t/{TENANT}/kbs", f"/t/{TENANT}/do/cap", f"/t/{TENANT}/do/suspend"])
+        shows_the_last_hour(browser, states["operator"])
+        look(browser, "operator", states["operator"], operator_pages())
+        operator_steers(browser, states["operator"])
+        keeps_schedules(browser, states["ADMIN"])
         works_without_javascript(browser, states["ADMIN"])
         works_by_keyboard(browser, states["ADMIN"])
         follows(browser, states["ADMIN"])

@@ -11,7 +11,7 @@ use tests::bed::{Bed, Http, TestTenant, send};
 use tests::holdings::Holdings;
 use tests::texts;
 
-use super::isolation::{Asker, Ids, flow, stamped};
+use super::isolation::{Asker, Ids, flow, stamped, webhook_of};
 
 /// Nothing of the tenant starts.
 async fn paused(tenant: &TestTenant) {
@@ -62,7 +62,9 @@ fn request(kind: JobKind, tenant: &TestTenant) -> Option<(Method, String, Value)
         JobKind::ExtractEntities
         | JobKind::BuildGraph
         | JobKind::ProvisionTenant
-        | JobKind::DeprovisionTenant => None,
+        | JobKind::DeprovisionTenant
+        // Of the endpoint, and not of the person who made it.
+        | JobKind::DeliverWebhook => None,
     }
 }
 
@@ -122,6 +124,7 @@ async fn nor_what_follows_from_it() {
         revision: 1,
         key: "intruder1".parse().unwrap(),
         list,
+        webhook: webhook_of(&acme.id),
     };
     for kind in JobKind::ALL {
         // No actor's job ends a tenant that is in use.

@@ -37,6 +37,7 @@ async fn every_page_works_and_shows_nothing_of_others() {
             "VIEWER": account(&bed, &mine, "VIEWER").await,
         },
         "failed": dead_letter(&bed, &mine).await,
+        "parent": parent(&mine).await,
         "waiting": waiting(&mine).await,
     });
     walk(&facts).await;
@@ -53,6 +54,12 @@ async fn account(bed: &Bed, tenant: &TestTenant, role: &str) -> [String; 2] {
     let accepted = send(reqwest::Client::new().post(url).json(&accept)).await;
     assert_eq!(accepted.status, 200, "{accepted:?}");
     [username, PASSWORD.to_owned()]
+}
+
+/// The job that read the first document: it enqueued the extraction.
+async fn parent(tenant: &TestTenant) -> String {
+    let answer = tenant.http.get(&path(tenant, "kbs/default/documents?status=processed&limit=1")).await;
+    answer.body["documents"][0]["job_id"].as_str().expect("a document has a job").to_owned()
 }
 
 /// A document that has no room in the graph: its job is a dead letter.

@@ -11,6 +11,8 @@ use jobs::tenant::{Actor, Role, TenantId};
 use jobs::{Job, JobError};
 use serde::{Deserialize, Serialize};
 use stores::StoresConfig;
+use stores::metrics::StoreSampler;
+use tenantry::health::Health;
 use tests::wait::wait_for;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +57,7 @@ impl Handler for Endless {
     }
 }
 
-async fn start(data: &std::path::Path, notes: &Notes) -> (Worker, Queue) {
+async fn start(data: &std::path::Path, notes: &Notes) -> (Worker, Queue, StoreSampler) {
     let queue = QueueConfig {
         prefix: format!("cancelled-{}", uuid::Uuid::now_v7()),
         ..jobs::queue::config(shared_redis_url().into())
@@ -64,13 +66,15 @@ async fn start(data: &std::path::Path, notes: &Notes) -> (Worker, Queue) {
     let stores = StoresConfig::embedded(data.to_owned(), queue.url.clone());
     let observed = Queue::connect(queue.clone()).await.unwrap();
     let builder = Worker::builder(queue, keys, stores).register::<Endless>().state(notes.clone());
-    (builder.start().await.unwrap(), observed)
+    let worker = builder.connect().await.unwrap();
+    let sampler = worker.opened().sampler.clone();
+    (worker.start(), observed, sampler)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_stops_tidies_up_and_does_not_come_back() {
     let (data, notes) = (tempfile::tempdir().unwrap(), Notes::default());
-    let (worker, queue) = start(data.path(), &notes).await;
+    let (worker, queue, _) = start(data.path(), &notes).await;
     let acme: TenantId = "acme".parse().unwrap();
     worker.tenants().ensure(&acme, "Acme").await.unwrap();
     let ann = worker
@@ -95,11 +99,13 @@ async fn a_running_job_stops_tidies_up_and_does_not_come_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_tells_how_it_is() {
     let (data, notes) = (tempfile::tempdir().unwrap(), Notes::default());
-    let (worker, _queue) = start(data.path(), &notes).await;
+    let (worker, queue, sampler) = start(data.path(), &notes).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
-    tokio::spawn(tenantry::health::serve(listener, worker.observer(), stop.clone()));
+    tenantry::health::start_metrics().unwrap();
+    let health = Health::new(worker.observer(), queue, 16, sampler);
+    tokio::spawn(tenantry::health::serve(listener, health, stop.clone()));
     let get = async |path: &str| {
         let reply = reqwest::get(format!("{url}{path}")).await.unwrap();
         (reply.status().as_u16(), reply.text().await.unwrap())

@@ -1,6 +1,6 @@
 //! Black-box tests on real servers. One binary, so that they are linked once.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 mod actors_gone;
 mod api;
@@ -13,15 +13,20 @@ mod fence;
 mod fuzz;
 mod isolation;
 mod jobs;
+mod metrics;
 mod pages;
+mod pages_at_scale;
 mod process;
+mod progress;
 mod queue;
 mod readme;
 mod redriven;
 mod same_everywhere;
 mod schedule;
 mod tidy;
+mod traces;
 mod two_tenants;
 mod upgraded;
 mod uploads_per_second;
 mod users_import;
+mod webhooks;

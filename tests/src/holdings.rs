@@ -61,6 +61,11 @@ pub(crate) async fn rows(stores: &TenantStores) -> Vec<String> {
         key.last_used_at = None;
         lines.push(format!("{key:?}"));
     }
+    for webhook in catalog.webhooks(None, 1_000).await.unwrap().items {
+        lines
+            .push(format!("{:?}", catalog.webhook_deliveries(&webhook.id, None, None, 1_000).await.unwrap()));
+        lines.push(format!("{webhook:?}"));
+    }
     for kb in stores.lifecycle().tenant_kbs().await.unwrap() {
         lines.push(format!("{kb:?}"));
         lines.push(format!("{:?}", catalog.documents(&kb.id, None, None, 1_000).await.unwrap()));
@@ -76,7 +81,7 @@ pub(crate) async fn rows(stores: &TenantStores) -> Vec<String> {
 /// When the catalog does not answer.
 pub async fn last_revision(stores: &TenantStores, kb: &KbId, id: &DocumentId) -> u64 {
     let documents = std::slice::from_ref(id);
-    let asked = UploadQuestion { kb, documents, key: None, limits: &Limits::default() };
+    let asked = UploadQuestion { kb, documents, key: None, batch: None, limits: &Limits::default() };
     let view = stores.catalog().upload_view(&asked, DateTime::UNIX_EPOCH).await.unwrap();
     view.documents[0].revision
 }

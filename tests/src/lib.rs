@@ -5,8 +5,10 @@
 pub mod api;
 pub mod bed;
 pub mod cli;
+pub mod events;
 pub mod holdings;
 pub mod program;
+pub mod receiver;
 pub mod services;
 pub mod texts;
 pub mod trips;

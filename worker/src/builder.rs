@@ -11,6 +11,7 @@ use jobs::tenant::TenantDirectory;
 use stores::{InvalidStores, Opened, StoresConfig};
 use tower::{Layer, Service};
 
+use crate::activity::Recorder;
 use crate::compute::Compute;
 use crate::context::{Shared, State};
 use crate::handler::Handler;
@@ -206,6 +207,7 @@ impl WorkerBuilder {
             registry: Arc::new(self.registry),
             verifier: Verifier::new(self.keys.clone(), directory, Arc::clone(&clock)),
             history: History::start(stores.clone()),
+            activity: Recorder::new(Arc::clone(&clock)),
             service: self.layers.service(),
             shared: Shared {
                 compute: Compute::new(self.pool.compute()),

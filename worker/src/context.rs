@@ -5,22 +5,23 @@
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::clock::SharedClock;
-use jobs::envelope::{EnqueueOptions, Envelope, StampedJob, Stamper, Verified};
+use jobs::envelope::{EnqueueOptions, Envelope, StampedJob, Stamper, TraceParent, Verified};
 use jobs::plan::{Limits, Plans};
 use jobs::queue::{OnFailure, OpenGroup};
 use jobs::tenant::{KbId, TenantContext};
 use jobs::{GroupId, Job, JobError, JobId};
+use secrecy::SecretString;
 use stores::TenantStores;
+use stores::model::{DocumentFault, Event, EventKind, Progress, ProgressReport, StageReport};
 use tokio_util::sync::CancellationToken;
 
 use crate::compute::{Compute, TenantCompute};
 
-/// How long the last progress report of a job stays readable.
-const PROGRESS_TTL: Duration = Duration::from_secs(3600);
+/// How far apart the reports of one job are that are kept and told; the last one, when all is done, is always.
+const REPORTS_APART: TimeDelta = TimeDelta::seconds(1);
 
 /// Everything a handler may touch: the stores of one tenant, the values that the program gave its worker, and the
 /// jobs that it enqueues.
@@ -35,16 +36,25 @@ pub struct JobContext {
     cancel: CancellationToken,
     job: JobFacts,
     outputs: Mutex<Outputs>,
+    reported: Mutex<Option<Reported>>,
     nothing_to_do: OnceLock<&'static str>,
+}
+
+/// The last report of a job that was kept.
+#[derive(Debug, Clone, Copy)]
+struct Reported {
+    at: DateTime<Utc>,
+    is_whole: bool,
 }
 
 /// Facts about the job that runs.
 struct JobFacts {
     id: JobId,
+    kind: String,
     attempt: u32,
     created_at: DateTime<Utc>,
     parent: Option<JobId>,
-    traceparent: jobs::envelope::TraceParent,
+    traceparent: TraceParent,
 }
 
 /// What the job leaves on completion: children and a group, enqueued in the same step that acknowledges it.
@@ -86,14 +96,22 @@ impl JobContext {
             cancel,
             job: JobFacts {
                 id: *id,
+                kind: verified.envelope.kind.clone(),
                 attempt,
                 created_at: meta.created_at,
                 parent: meta.parent,
                 traceparent: meta.traceparent,
             },
             outputs: Mutex::default(),
+            reported: Mutex::default(),
             nothing_to_do: OnceLock::new(),
         }
+    }
+
+    /// What the job enqueues becomes a child of this span.
+    pub(crate) fn in_trace(mut self, trace: TraceParent) -> Self {
+        self.job.traceparent = trace;
+        self
     }
 
     /// The tenant and actor that the job acts for, as verified from its stamp.
@@ -139,6 +157,13 @@ impl JobContext {
     /// When the worker was started without a `T`. The job is tried again.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, JobError> {
         self.state.get()
+    }
+
+    /// Opens a secret of the tenant that was hidden with [`Stamper::seal`] for `purpose`; `None` when it was not, or
+    /// when its key is not among the worker's any more.
+    #[must_use]
+    pub fn unseal(&self, purpose: &str, sealed: &str) -> Option<SecretString> {
+        self.stamper.unseal(&self.tenant, purpose, sealed)
     }
 
     /// The job that runs.
@@ -213,13 +238,54 @@ impl JobContext {
         Ok(())
     }
 
-    /// Reports how far the job is, `done` of `total` steps. Readable through the API for an hour; errors are
-    /// ignored, so a report may be lost.
-    pub async fn progress(&self, done: u64, total: u64) {
-        let key = format!("progress:{}", self.job.id);
-        if let Err(error) = self.stores.cache().put(&key, &format!("{done}/{total}"), PROGRESS_TTL).await {
-            tracing::debug!(error = %jobs::error::report(&error), "progress was not stored");
+    /// Reports how far the job is: `done` of `total` steps, and what is being done, in a few words that the tenant's
+    /// members may read. The job shows it for an hour, and listeners are told. Does not wait: report as often as you
+    /// like, about one report a second is kept. A report may be lost.
+    pub fn progress(&self, done: u64, total: u64, message: &str) {
+        self.report(done, total, message, || None);
+    }
+
+    /// As [`JobContext::progress`], of a part of a document's way into the graph, which the document shows too.
+    pub fn stage(&self, done: u64, total: u64, part: StageReport) {
+        let message = part.stage.as_str();
+        self.report(done, total, message, || Some(part));
+    }
+
+    fn report(&self, done: u64, total: u64, message: &str, stage: impl FnOnce() -> Option<StageReport>) {
+        let (now, is_whole) = (self.clock.now(), done >= total);
+        {
+            // A moment and a flag are sound whatever panicked meanwhile.
+            let mut reported = self.reported.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let is_due =
+                reported.is_none_or(|last| now - last.at >= REPORTS_APART || (is_whole && !last.is_whole));
+            if !is_due {
+                return;
+            }
+            *reported = Some(Reported { at: now, is_whole });
         }
+        let message = message[..message.floor_char_boundary(Progress::MESSAGE_BYTES)].to_owned();
+        self.stores.live().report(ProgressReport {
+            job: self.job.id,
+            kind: self.job.kind.clone(),
+            kb: self.tenant.kb_id().cloned(),
+            progress: Progress { done: done.min(total), total, message, at: now },
+            stage: stage(),
+        });
+    }
+
+    /// Tells listeners that the job is in another state.
+    pub(crate) fn tell_state(&self, state: &str, error: Option<(&str, &str)>) {
+        let error =
+            error.map(|(code, detail)| DocumentFault { code: code.to_owned(), detail: detail.to_owned() });
+        self.stores.live().tell(Event {
+            kb_id: self.tenant.kb_id().cloned(),
+            job_id: Some(self.job.id),
+            job_type: Some(self.job.kind.clone()),
+            state: Some(state.to_owned()),
+            attempt: Some(self.job.attempt),
+            error,
+            ..Event::new(EventKind::Job, self.clock.now())
+        });
     }
 
     fn child<J: Job>(

@@ -1,10 +1,9 @@
-//! Readiness and metrics of a worker, for orchestrators and for Prometheus. Serving them over HTTP is up to the
-//! program.
+//! How a worker is: its readiness, for orchestrators, and its gauges. Serving them over HTTP is up to the program.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use jobs::queue::{QueueError, WorkerObserver};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 /// Without an answer of the queue for this long a worker is not ready; it polls every 1.5 s.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -24,81 +23,36 @@ pub fn ready(worker: &WorkerObserver) -> Result<(), String> {
     Err(format!("the queue has not answered for {} s", silent.as_secs()))
 }
 
-/// The worker's gauges in Prometheus' text format, of media type [`METRICS_TYPE`].
-pub fn metrics(worker: &WorkerObserver) -> String {
-    let now = Metrics {
-        in_flight: worker.in_flight(),
-        stuck: worker.stuck(),
-        oldest: worker.oldest_running().unwrap_or_default(),
-        poll_age: worker.last_poll().elapsed(),
-    };
-    now.text()
+const SLOTS: &str = "tenantry_worker_slots";
+const IN_FLIGHT: &str = "tenantry_worker_jobs_in_flight";
+const STUCK: &str = "tenantry_worker_jobs_stuck";
+const OLDEST: &str = "tenantry_worker_job_running_oldest_seconds";
+const POLL_AGE: &str = "tenantry_worker_poll_age_seconds";
+const LOST: &str = "tenantry_jobs_lost_total";
+
+pub(crate) fn describe() {
+    describe_gauge!(SLOTS, "How many jobs this worker runs at the same time.");
+    describe_gauge!(IN_FLIGHT, "Jobs that this worker holds.");
+    describe_gauge!(STUCK, "Jobs that go on although they were told to stop more than 5 s ago.");
+    describe_gauge!(OLDEST, "How long the job that runs longest has been running.");
+    describe_gauge!(POLL_AGE, "How long ago the queue last answered.");
+    describe_counter!(LOST, "Jobs that this worker took back from workers that died.");
 }
 
-/// The media type of [`metrics`].
-pub const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// The gauges, under OpenTelemetry's names as Prometheus writes them.
-struct Metrics {
-    in_flight: usize,
-    stuck: usize,
-    oldest: Duration,
-    poll_age: Duration,
+/// Records how a worker is now. Call it before its metrics are read.
+pub fn sample(worker: &WorkerObserver) {
+    gauge!(SLOTS).set(float(worker.slots()));
+    gauge!(IN_FLIGHT).set(float(worker.in_flight()));
+    gauge!(STUCK).set(float(worker.stuck()));
+    gauge!(OLDEST).set(worker.oldest_running().unwrap_or_default().as_secs_f64());
+    gauge!(POLL_AGE).set(worker.last_poll().elapsed().as_secs_f64());
+    counter!(LOST).absolute(worker.taken_back());
 }
 
-impl Metrics {
-    fn text(&self) -> String {
-        #[expect(clippy::cast_precision_loss, reason = "a worker holds far fewer than 2^52 jobs")]
-        let count = |jobs: usize| jobs as f64;
-        let gauges = [
-            ("tenantry_worker_jobs_in_flight", "Jobs that this worker holds.", count(self.in_flight)),
-            (
-                "tenantry_worker_jobs_stuck",
-                "Jobs that go on although they were told to stop more than 5 s ago.",
-                count(self.stuck),
-            ),
-            (
-                "tenantry_worker_job_running_oldest_seconds",
-                "How long the job that runs longest has been running.",
-                self.oldest.as_secs_f64(),
-            ),
-            (
-                "tenantry_worker_poll_age_seconds",
-                "How long ago the queue last answered.",
-                self.poll_age.as_secs_f64(),
-            ),
-        ];
-        let mut text = String::new();
-        for (name, help, value) in gauges {
-            let written = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
-            written.expect("writing to a string cannot fail");
-        }
-        text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_are_as_prometheus_reads_them() {
-        let now = Metrics {
-            in_flight: 3,
-            stuck: 1,
-            oldest: Duration::from_millis(1_500),
-            poll_age: Duration::ZERO,
-        };
-        let text = now.text();
-        for line in [
-            "# TYPE tenantry_worker_jobs_stuck gauge",
-            "tenantry_worker_jobs_in_flight 3",
-            "tenantry_worker_jobs_stuck 1",
-            "tenantry_worker_job_running_oldest_seconds 1.5",
-            "tenantry_worker_poll_age_seconds 0",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-        assert!(text.lines().all(|line| line.starts_with('#') || line.split(' ').count() == 2));
-    }
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and a worker holds far fewer than 2^52 jobs"
+)]
+const fn float(count: usize) -> f64 {
+    count as f64
 }

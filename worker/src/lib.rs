@@ -9,6 +9,7 @@ pub mod layer;
 pub mod limits_sync;
 #[cfg(feature = "local-redis")]
 pub mod local_redis;
+pub mod metrics;
 pub mod outbox;
 pub mod registry;
 pub mod run;
@@ -17,7 +18,10 @@ pub mod settings;
 pub mod tenants;
 #[cfg(feature = "test-support")]
 pub mod test_bench;
+pub mod webhooks;
 
+mod activity;
+mod held;
 mod history;
 mod periodic;
 mod process;

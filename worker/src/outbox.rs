@@ -10,6 +10,7 @@ use stores::OutboxRow;
 use stores::{OutboxRelay, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
 use crate::periodic::Pace;
 
 /// Younger rows are left to the process that wrote them: it pushes them itself, and removes them a second later.
@@ -81,6 +82,7 @@ impl Relay {
         };
         // Deleted only after the push. After a crash in between the rows are pushed again, and the queue ignores
         // ids that it has.
+        metrics::relayed(taken.len());
         self.outbox.outbox_done(&taken).await?;
         Ok(taken.len())
     }

@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use jobs::Job as _;
 use jobs::clock::SharedClock;
 use jobs::error::report;
 use jobs::plan::Plans;
 use jobs::queue::Queue;
+use jobs::types::DeliverWebhook;
 use stores::{AuditRetention, Leftovers, Opened, StoreError, Swept};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::held::HeldWatcher;
 use crate::limits_sync::{KeepError, LimitsKeeper};
 use crate::outbox::Relay;
 use crate::process::Processor;
 use crate::schedule::Scheduler;
+use crate::webhooks::WebhookDispatcher;
 
 /// Spawns every background task. The tasks end when `stop` fires.
 pub(crate) fn start(
@@ -39,15 +43,38 @@ pub(crate) fn start(
     };
     let keeper = LimitsKeeper::new(opened.settings, queue.clone(), Plans::clone(&shared.plans));
     let forgetter = Forgetter { retention: opened.audit_retention, clock: clock() };
+    let activity = opened.activity.of_queue(&queue.config().prefix);
+    let watcher = HeldWatcher {
+        queue: queue.clone(),
+        directory: opened.directory,
+        activity: activity.clone(),
+        clock: clock(),
+    };
+    let dispatcher = WebhookDispatcher {
+        relay: opened.webhooks,
+        queue: queue.clone(),
+        verifier: verifier.clone(),
+        stamper: shared.stamper.clone(),
+        registry: Arc::clone(registry),
+        stores: shared.stores.clone(),
+        plans: Arc::clone(&shared.plans),
+        clock: clock(),
+    };
+    // A program without the product's job types has no use for it.
+    let delivers = registry.policy(DeliverWebhook::TYPE, DeliverWebhook::VERSION).is_some();
+    let dispatcher = delivers.then(|| tokio::spawn(dispatcher.run(stop.clone())));
     let sweeper = Sweeper { leftovers: opened.leftovers, queue: queue.clone(), clock: clock() };
-    vec![
+    let tasks = [
         tokio::spawn(relay.run(stop.clone())),
         tokio::spawn(scheduler.run(stop.clone())),
         tokio::spawn(keeper.run(stop.clone())),
         tokio::spawn(queue.clone().watch_memory(stop.clone())),
         tokio::spawn(sweeper.run(stop.clone())),
         tokio::spawn(forgetter.run(stop.clone())),
-    ]
+        tokio::spawn(processor.activity.clone().run(activity, stop.clone())),
+        tokio::spawn(watcher.run(stop.clone())),
+    ];
+    tasks.into_iter().chain(dispatcher).collect()
 }
 
 /// An interval with jitter, so that replicas that start together do not keep acting together.

@@ -2,23 +2,26 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use jobs::JobError;
-use jobs::envelope::{Refusal, Verified, Verifier};
+use jobs::envelope::{Refusal, SPANS, TraceParent, Verified, Verifier};
 use jobs::queue::{FetchedJob, Finish, QuarantinedJob, Verdict};
 use jobs::tenant::TenantId;
 use stores::model::{DocumentFault, JobRecord};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
+use crate::activity::Recorder;
 use crate::context::{JobContext, Shared};
 use crate::history::History;
 use crate::layer::{JobRequest, JobService};
 use crate::registry::{Entry, OnDiscard, Registry};
 use crate::retry::Failure;
-use crate::{layer, retry};
+use crate::{layer, metrics, retry};
 
 /// Reason and code of a job that a user cancelled while it ran.
 const CANCELLED: &str = "cancelled";
@@ -32,6 +35,7 @@ pub(crate) struct Processor {
     pub(crate) verifier: Verifier,
     pub(crate) shared: Shared,
     pub(crate) history: History,
+    pub(crate) activity: Recorder,
     pub(crate) service: JobService,
 }
 
@@ -51,7 +55,9 @@ impl Processor {
                 if matches!(refusal, Refusal::Forbidden(_)) {
                     self.discard_unrun(&job.wire, &job.tenant, |entry| entry.refused, (code, &why)).await;
                 }
-                return retry::after_refusal(&refusal).into();
+                let verdict = retry::after_refusal(&refusal);
+                metrics::refused(code, &verdict);
+                return verdict.into();
             }
         };
         let Some(entry) = self.registry.entry(&verified.envelope.kind) else {
@@ -60,7 +66,8 @@ impl Processor {
         let span = tracing::info_span!("job", tenant.id = %job.tenant, job.id = %job.id,
             job.kind = entry.policy.kind, job.attempt = job.attempts + 1,
             trace.id = %verified.envelope.meta.traceparent.trace_id());
-        self.run(entry, &job, verified, started_at).instrument(span).await
+        let attempt = attempt_span(&job, &verified, entry);
+        self.run(entry, &job, verified, started_at).instrument(attempt).instrument(span).await
     }
 
     async fn run(
@@ -70,8 +77,13 @@ impl Processor {
         verified: Verified,
         started_at: DateTime<Utc>,
     ) -> Finish {
-        let failures = job.attempts + 1;
-        let cx = Arc::new(JobContext::new(&self.shared, &verified, failures, job.cancel.clone()));
+        let (failures, begun, policy) = (job.attempts + 1, Instant::now(), &entry.policy);
+        metrics::started(policy.queue, policy.kind, waited(job, &verified, started_at));
+        let attempt = self.activity.started(job, &verified.envelope, started_at);
+        let trace = attempt_trace(&verified, job.redriven, runs_before(job));
+        let cx = JobContext::new(&self.shared, &verified, failures, job.cancel.clone());
+        let cx = Arc::new(cx.in_trace(trace));
+        cx.tell_state("active", None);
         let verified = Arc::new(verified);
         let request = JobRequest::new(*entry, Arc::clone(&verified), Arc::clone(&cx), job.redriven);
         let result = layer::bounded(self.service.clone(), request).await;
@@ -92,6 +104,11 @@ impl Processor {
         }
         // Before the finish, so that the history of a job is readable when the job leaves the queue.
         self.record(&verified, &cx, &finish.verdict, started_at).await;
+        attempt.ended(&finish.verdict);
+        tell(&cx, &finish.verdict);
+        Span::current().record("job.outcome", metrics::outcome(&finish.verdict));
+        metrics::finished(policy.queue, policy.kind, &finish.verdict, begun.elapsed());
+        jobs::metrics::children_enqueued(&finish);
         finish
     }
 
@@ -154,6 +171,7 @@ impl Processor {
     /// Runs the on-discard hook of a job that the queue itself quarantined because its workers died, so that a
     /// document which waits for the result is marked as failed.
     pub(crate) async fn discard_quarantined(&self, job: QuarantinedJob) {
+        metrics::quarantined(job.code);
         tracing::error!(tenant.id = %job.tenant, job.id = %job.id, code = job.code, "job quarantined by the queue");
         let Some(wire) = job.wire else { return };
         let reason =
@@ -174,6 +192,7 @@ impl Processor {
         let Ok(verified) = self.verifier.verify_without_actor(wire, tenant, policy).await else { return };
         let Some(entry) = self.registry.entry(&verified.envelope.kind) else { return };
         let cx = JobContext::new(&self.shared, &verified, 0, CancellationToken::new());
+        cx.tell_state("quarantined", Some((code, reason)));
         let _ = tidy(hook(entry), entry, &verified, &cx, (code, reason)).await;
     }
 
@@ -198,6 +217,8 @@ impl Processor {
             id: envelope.id,
             kind: envelope.kind.clone(),
             kb: verified.tenant.kb_id().cloned(),
+            parent: envelope.meta.parent,
+            trace_id: Some(envelope.meta.traceparent.trace_id().to_owned()),
             queue: envelope.queue.clone(),
             state: state.to_owned(),
             attempts: cx.attempt(),
@@ -208,6 +229,65 @@ impl Processor {
         };
         self.history.record(verified.tenant.clone(), record).await;
     }
+}
+
+/// Tells listeners how an attempt ended.
+fn tell(cx: &JobContext, verdict: &Verdict) {
+    match verdict {
+        Verdict::Completed => cx.tell_state("completed", None),
+        Verdict::Retry { error, .. } => cx.tell_state("retryable", Some(("attempt_failed", error))),
+        Verdict::Discarded { code, reason } => cx.tell_state("discarded", Some((code, reason))),
+        Verdict::Dropped { reason } => cx.tell_state("cancelled", Some((CANCELLED, reason))),
+        Verdict::Parked { reason } => cx.tell_state("parked", Some(("parked", reason))),
+        _ => cx.tell_state("available", None),
+    }
+}
+
+/// How often the job ran before, however that ended.
+fn runs_before(job: &FetchedJob) -> u32 {
+    job.attempts + job.deaths + job.interruptions + job.parks
+}
+
+/// The span of one run of a job, the same for every worker that asks, so that the next run can name it.
+fn attempt_trace(verified: &Verified, redriven: bool, number: u32) -> TraceParent {
+    let envelope = &verified.envelope;
+    envelope.meta.traceparent.derived(&format!("{}/{redriven}/{number}", envelope.id))
+}
+
+/// The span of this run: a child of the span that made the job, linked with the run before.
+fn attempt_span(job: &FetchedJob, verified: &Verified, entry: &Entry) -> Span {
+    let made = &verified.envelope.meta.traceparent;
+    if !made.is_sampled() {
+        return Span::none();
+    }
+    let number = runs_before(job);
+    let before = number.checked_sub(1).map(|before| attempt_trace(verified, job.redriven, before));
+    let due = verified.envelope.scheduled_at.unwrap_or(verified.envelope.meta.created_at);
+    tracing::trace_span!(
+        target: SPANS,
+        "process",
+        trace.id = made.trace_id(),
+        trace.span = attempt_trace(verified, job.redriven, number).span_id(),
+        trace.parent = made.span_id(),
+        trace.link = before.as_ref().map(TraceParent::span_id),
+        tenant.id = %job.tenant,
+        job.id = %job.id,
+        job.kind = entry.policy.kind,
+        job.queue = entry.policy.queue,
+        job.attempt = job.attempts + 1,
+        job.outcome = tracing::field::Empty,
+        trace.waits_since_us = (number == 0).then(|| due.timestamp_micros()),
+    )
+}
+
+/// From when a job was due to now; `None` for any but the first attempt, for which the queue keeps no time.
+fn waited(job: &FetchedJob, verified: &Verified, now: DateTime<Utc>) -> Option<Duration> {
+    if runs_before(job) > 0 || job.redriven {
+        return None;
+    }
+    let envelope = &verified.envelope;
+    let made_at = envelope.meta.created_at;
+    (now - envelope.scheduled_at.map_or(made_at, |at| at.max(made_at))).to_std().ok()
 }
 
 /// Runs a hook, bounded by the timeout of the job type. A failure is logged and returned.

@@ -82,6 +82,11 @@ impl Registry {
         self.entries.is_empty()
     }
 
+    /// The policies of all types.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &JobPolicy> {
+        self.entries.values().map(|entry| &entry.policy)
+    }
+
     pub(crate) fn entry(&self, kind: &str) -> Option<&Entry> {
         self.entries.get(kind)
     }

@@ -8,21 +8,24 @@ use std::time::Duration;
 use apalis_core::task::Task;
 use apalis_core::worker::builder::WorkerBuilder as ApalisBuilder;
 use apalis_core::worker::context::WorkerContext;
-use jobs::Enqueuer;
 use jobs::envelope::{StampKeys, Stamper};
 use jobs::queue::{
-    FetchedJob, Finish, JobBackend, Queue, QueueConfig, WorkerObserver, WorkerOptions, WorkerQueue,
+    FetchedJob, Finish, JobBackend, Lane, Queue, QueueConfig, WorkerObserver, WorkerOptions, WorkerQueue,
 };
+use jobs::types::DeliverWebhook;
+use jobs::{Enqueuer, Job as _};
+use stores::activity::Activity;
 use stores::{Opened, StoresConfig};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use crate::activity::Recorder;
 use crate::builder::WorkerBuilder;
-use crate::periodic;
 use crate::process::Processor;
 use crate::settings::PoolSettings;
 use crate::tenants::Tenants;
+use crate::{metrics, periodic};
 
 /// How long apalis may take to end after its source has ended.
 const END: Duration = Duration::from_secs(2);
@@ -61,15 +64,43 @@ impl ConnectedWorker {
     #[must_use]
     pub fn start(self) -> Worker {
         let Self { queue, opened, processor, tenants, pool } = self;
+        metrics::begin(&processor.registry);
         let stop = CancellationToken::new();
+        let activity = opened.activity.of_queue(&queue.config().prefix);
+        let recorder = processor.activity.clone();
         let periodic = periodic::start(opened, &queue, &processor, &stop);
         let enqueuer = Enqueuer::new(processor.shared.stamper.clone(), queue.clone());
-        let options = WorkerOptions::new(processor.registry.lanes(), usize::from(pool.concurrency));
-        let options = WorkerOptions { retry: jobs::queue::retry_rule(), ..options };
-        let mut queue = WorkerQueue::start(queue, options);
+        let lanes = processor.registry.lanes();
+        let (webhooks, others) = lanes.into_iter().partition(|lane| lane.queue() == DeliverWebhook::QUEUE);
         let processor = Arc::new(processor);
+        let start = |name, lanes, slots| Slots::start(name, &queue, &processor, (lanes, slots));
+        let slots = start("tenantry", others, pool.concurrency);
+        let webhooks: Vec<Lane> = webhooks;
+        let webhooks =
+            (!webhooks.is_empty()).then(|| start("tenantry-webhooks", webhooks, pool.webhook_concurrency));
+        Worker { enqueuer, tenants, slots, webhooks, periodic, stop, activity: (recorder, activity) }
+    }
+}
+
+/// Slots for the jobs of some lanes. Jobs of other lanes cannot take them.
+struct Slots {
+    queue: WorkerQueue,
+    apalis: WorkerContext,
+    main: JoinHandle<()>,
+}
+
+impl Slots {
+    fn start(
+        name: &str,
+        queue: &Queue,
+        processor: &Arc<Processor>,
+        (lanes, slots): (Vec<Lane>, u16),
+    ) -> Self {
+        let options = WorkerOptions::new(lanes, usize::from(slots));
+        let options = WorkerOptions { retry: jobs::queue::retry_rule(), ..options };
+        let mut queue = WorkerQueue::start(queue.clone(), options);
         if let Some(mut quarantined) = queue.take_quarantined() {
-            let processor = Arc::clone(&processor);
+            let processor = Arc::clone(processor);
             // Ends by itself when the queue is gone.
             tokio::spawn(async move {
                 while let Some(job) = quarantined.recv().await {
@@ -77,9 +108,25 @@ impl ConnectedWorker {
                 }
             });
         }
-        let apalis = WorkerContext::new("tenantry");
-        let main = tokio::spawn(work(apalis.clone(), queue.backend(), processor));
-        Worker { enqueuer, tenants, queue, apalis, main, periodic, stop }
+        let apalis = WorkerContext::new(name);
+        let main = tokio::spawn(work(apalis.clone(), queue.backend(), Arc::clone(processor)));
+        Self { queue, apalis, main }
+    }
+
+    async fn stop(self, deadline: Duration) {
+        let report = self.queue.stop(deadline).await;
+        tracing::info!(
+            jobs.unstarted = report.unstarted,
+            jobs.interrupted = report.interrupted,
+            "jobs given back"
+        );
+        // Every job has finished or was given back, so nothing is lost if apalis does not notice that its source
+        // ended.
+        let _ = self.apalis.stop();
+        let abort = self.main.abort_handle();
+        if tokio::time::timeout(END, self.main).await.is_err() {
+            abort.abort();
+        }
     }
 }
 
@@ -87,11 +134,11 @@ impl ConnectedWorker {
 pub struct Worker {
     enqueuer: Enqueuer,
     tenants: Tenants,
-    queue: WorkerQueue,
-    apalis: WorkerContext,
-    main: JoinHandle<()>,
+    slots: Slots,
+    webhooks: Option<Slots>,
     periodic: Vec<JoinHandle<()>>,
     stop: CancellationToken,
+    activity: (Recorder, Activity),
 }
 
 impl Worker {
@@ -110,7 +157,7 @@ impl Worker {
     /// Readings for health checks and metrics, see [`crate::health`].
     #[must_use]
     pub fn observer(&self) -> WorkerObserver {
-        self.queue.observer()
+        self.slots.queue.observer()
     }
 
     /// Creates tenants, and contexts for the actors that enqueue jobs for them.
@@ -123,21 +170,21 @@ impl Worker {
     /// to the queue without counting an attempt.
     pub async fn stop(self, deadline: Duration) {
         self.stop.cancel();
-        let report = self.queue.stop(deadline).await;
-        tracing::info!(
-            jobs.unstarted = report.unstarted,
-            jobs.interrupted = report.interrupted,
-            "jobs given back"
-        );
-        for task in self.periodic {
-            let _ = task.await;
-        }
-        // Every job has finished or was given back, so nothing is lost if apalis does not notice that its source
-        // ended.
-        let _ = self.apalis.stop();
-        let abort = self.main.abort_handle();
-        if tokio::time::timeout(END, self.main).await.is_err() {
-            abort.abort();
+        let webhooks = async {
+            if let Some(slots) = self.webhooks {
+                slots.stop(deadline).await;
+            }
+        };
+        let periodic = async {
+            for task in self.periodic {
+                let _ = task.await;
+            }
+        };
+        tokio::join!(self.slots.stop(deadline), webhooks, periodic);
+        let (recorder, activity) = self.activity;
+        recorder.flush(&activity).await;
+        if tokio::time::timeout(END, self.tenants.stores.events_flush()).await.is_err() {
+            tracing::warn!("Redis is slow: the last events may be missing");
         }
     }
 }

@@ -14,6 +14,7 @@ use stores::model::{DueSchedule, Firing, OverQuota};
 use stores::{DueSchedules, StoreError, Stores};
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
 use crate::periodic::Pace;
 use crate::registry::Registry;
 
@@ -66,7 +67,10 @@ impl Scheduler {
             match self.copy(&due).await {
                 Ok((job, limits)) => {
                     match self.schedules.schedule_fire(&due, (&job, &limits), next, now).await? {
-                        Firing::Fired => fired += 1,
+                        Firing::Fired => {
+                            metrics::fired();
+                            fired += 1;
+                        }
                         Firing::NotDue => {}
                         Firing::OverQuota(OverQuota { quota, current, maximum }) => {
                             tracing::warn!(tenant.id = %due.tenant_id, schedule = due.name,

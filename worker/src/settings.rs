@@ -14,6 +14,13 @@ pub struct PoolSettings {
         arg(long, env = "TENANTRY_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))
     )]
     pub concurrency: u16,
+    /// How many deliveries of webhooks run at the same time, beside the other jobs: a target that hangs takes nothing
+    /// from those.
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, env = "TENANTRY_WEBHOOK_CONCURRENCY", default_value_t = 16, value_name = "JOBS", value_parser = clap::value_parser!(u16).range(1..))
+    )]
+    pub webhook_concurrency: u16,
     /// How long a job stays with a worker that is not heard of, in seconds.
     #[cfg_attr(
         feature = "clap",
@@ -39,7 +46,14 @@ pub struct PoolSettings {
 
 impl Default for PoolSettings {
     fn default() -> Self {
-        Self { concurrency: 16, lease_s: 30, stop_s: 25, read_memory_mib: 512, read_s: 120 }
+        Self {
+            concurrency: 16,
+            webhook_concurrency: 16,
+            lease_s: 30,
+            stop_s: 25,
+            read_memory_mib: 512,
+            read_s: 120,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use jobs::clock::{ManualClock, SharedClock};
-use jobs::envelope::{EnqueueOptions, Envelope, StampKeys, WireEnvelope};
+use jobs::envelope::{EnqueueOptions, Envelope, StampKeys, Stamper, WireEnvelope};
 use jobs::queue::{FetchedJob, Finish, MemoryQueue, Verdict};
 use jobs::tenant::{Actor, Identity, Role, TenantContext, TenantId};
 use jobs::{Enqueuer, Job, JobId};
@@ -117,6 +117,12 @@ impl TestBench {
     ) -> JobId {
         let enqueued = self.enqueuer().enqueue_with(tenant, job, options).await;
         enqueued.expect("the tenant may have the job")
+    }
+
+    /// Signs and seals with the worker's keys, for code under test that does.
+    #[must_use]
+    pub fn stamper(&self) -> &Stamper {
+        &self.processor.shared.stamper
     }
 
     /// An enqueuer for code under test that enqueues by itself.

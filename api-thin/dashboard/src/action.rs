@@ -7,6 +7,7 @@ use axum::extract::{Path, Query};
 use axum::http::request::Parts;
 use axum::http::{Method, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use chrono::{DateTime, NaiveDateTime};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -32,7 +33,14 @@ pub(crate) struct Target {
     #[serde(rename = "type")]
     kind: String,
     reason_code: String,
+    /// Moments, for jobs.
+    created_after: String,
+    created_before: String,
+    /// The status of documents.
+    status: String,
     cap: String,
+    /// The new time of a job, in UTC; empty is now.
+    time: String,
     /// The page to come back to.
     back: String,
 }
@@ -46,7 +54,13 @@ impl Target {
                 filter[name] = value.split(',').collect();
             }
         }
-        for (name, value) in [("kb_id", &self.kb), ("reason_code", &self.reason_code)] {
+        let named = [
+            ("kb_id", &self.kb),
+            ("reason_code", &self.reason_code),
+            ("created_after", &self.created_after),
+            ("created_before", &self.created_before),
+        ];
+        for (name, value) in named {
             if !value.is_empty() {
                 filter[name] = json!(value);
             }
@@ -62,6 +76,8 @@ impl Target {
             ("state", &self.state),
             ("knowledge base", &self.kb),
             ("reason", &self.reason_code),
+            ("made from", &self.created_after),
+            ("made before", &self.created_before),
         ];
         let parts: Vec<_> = named
             .iter()
@@ -71,9 +87,21 @@ impl Target {
         if parts.is_empty() { "all".to_owned() } else { parts.join(", ") }
     }
 
+    /// The time as the API takes it. A field for a date and a time leaves out the seconds and the zone.
+    fn moment(&self) -> String {
+        match self.time.trim() {
+            "" => DateTime::UNIX_EPOCH.to_rfc3339(),
+            time => match NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M") {
+                Ok(time) => time.and_utc().to_rfc3339(),
+                Err(_) => time.to_owned(),
+            },
+        }
+    }
+
     /// The path to come back to, if it is one of ours.
     fn back(&self, tenant: &str) -> String {
-        let is_local = self.back.starts_with("/t/") && !self.back.contains(['\\', '\r', '\n', '\t']);
+        let begins = ["/t/", "/tenants", "/overview"].iter().any(|begin| self.back.starts_with(begin));
+        let is_local = begins && !self.back.contains(['\\', '\r', '\n', '\t']);
         if is_local { self.back.clone() } else { format!("/t/{}", segment(tenant)) }
     }
 }
@@ -121,6 +149,8 @@ actions! {
     Cap "cap" "Change the cap" false "Change how many jobs run at once", "Counts at once, also for what is queued already. 0 is no limit; empty is what the plan says.";
     CancelJob "cancel-job" "Cancel the job" true "Cancel this job",
         "If it waits it is gone; if it runs it is stopped within a second. Its document is marked as failed.";
+    Reschedule "reschedule" "Reschedule" false "Give this job another time",
+        "It waits until then, in UTC; left empty, it may start at once. Its attempts stay as they are.";
     CancelMatching "cancel-matching" "Cancel these jobs" true "Cancel the jobs of this filter",
         "Up to 5,000 at once. Documents that were on their way are marked as failed. This cannot be undone.";
     Retry "retry" "Retry" false "Start this job again", "It gets all of its attempts, and its work goes on to the end.";
@@ -131,6 +161,13 @@ actions! {
     ResumeQueue "resume-queue" "Resume the queue" false "Resume one queue of this tenant", "What waits in this queue may start.";
     Reindex "reindex" "Read again" false "Read every document of this knowledge base again", "One job for each document; the graph stays usable meanwhile.";
     DeleteDocument "delete-document" "Delete the document" true "Delete this document", "Its original, its text and what only it says in the graph are removed.";
+    DeleteMatching "delete-documents" "Delete these documents" true "Delete the documents in a status",
+        "Their originals, their texts and what only they say in the graph are removed, by one job in the background.";
+    Empty "empty-kb" "Delete all documents" true "Delete every document of this knowledge base",
+        "All originals, texts and the whole graph are removed, by one job in the background. The knowledge base and its schedules stay.";
+    PauseSchedule "pause-schedule" "Pause the schedule" false "Pause this schedule", "It does not fire until you resume it.";
+    ResumeSchedule "resume-schedule" "Resume the schedule" false "Resume this schedule", "It fires again, at its next time.";
+    RunSchedule "run-schedule" "Run it now" false "Fire this schedule now", "Its next time stays as it is.";
     DeleteSchedule "delete-schedule" "Delete the schedule" true "Delete this schedule", "It does not fire any more.";
 }
 
@@ -140,6 +177,7 @@ fn call(action: Action, tenant: &str, target: &Target) -> (Method, String, Optio
     let kb = || format!("{t}/kbs/{}", segment(&target.kb));
     let post = |path: String| (Method::POST, path, None);
     let delete = |path: String| (Method::DELETE, path, None);
+    let schedule = |verb: &str| post(format!("{}/schedules/{}{verb}", kb(), segment(&target.schedule)));
     let filtered = |path: String| (Method::POST, path, Some(target.filter()));
     match action {
         Action::Pause => post(format!("{t}/jobs/pause")),
@@ -153,6 +191,10 @@ fn call(action: Action, tenant: &str, target: &Target) -> (Method, String, Optio
             (Method::PATCH, t, Some(json!({ "limits": { "cap": cap } })))
         }
         Action::CancelJob => delete(format!("{t}/jobs/{}", segment(&target.job))),
+        Action::Reschedule => {
+            let path = format!("{t}/jobs/{}/reschedule", segment(&target.job));
+            (Method::POST, path, Some(json!({ "scheduled_at": target.moment() })))
+        }
         Action::CancelMatching => filtered(format!("{t}/jobs/cancel")),
         Action::Retry => post(format!("{t}/dead-letters/{}/retry", segment(&target.job))),
         Action::RetryMatching => filtered(format!("{t}/dead-letters/retry")),
@@ -162,6 +204,13 @@ fn call(action: Action, tenant: &str, target: &Target) -> (Method, String, Optio
         Action::ResumeQueue => post(format!("{t}/queues/{}/resume", segment(&target.queue))),
         Action::Reindex => post(format!("{}/reindex", kb())),
         Action::DeleteDocument => delete(format!("{}/documents/{}", kb(), segment(&target.document))),
+        Action::DeleteMatching => {
+            (Method::POST, format!("{}/documents/delete", kb()), Some(json!({ "status": target.status })))
+        }
+        Action::Empty => post(format!("{}/empty", kb())),
+        Action::PauseSchedule => schedule("/pause"),
+        Action::ResumeSchedule => schedule("/resume"),
+        Action::RunSchedule => schedule("/run"),
         Action::DeleteSchedule => delete(format!("{}/schedules/{}", kb(), segment(&target.schedule))),
     }
 }
@@ -190,6 +239,8 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
                 ("type", &*target.kind),
                 ("queue", &*target.queue),
                 ("kb_id", &*target.kb),
+                ("created_after", &*target.created_after),
+                ("created_before", &*target.created_before),
                 ("limit", &*limit),
             ];
             let found: JobPage = api.get(&with_query(&format!("{t}/jobs"), &query)).await?;
@@ -210,13 +261,17 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
                 .await?;
             counted(found.jobs.len(), found.next.is_some())
         }
-        Action::Reindex => {
+        Action::Reindex | Action::Empty | Action::DeleteMatching => {
             let kb: crate::contract::Kb = api.get(&format!("{t}/kbs/{}", segment(&target.kb))).await?;
-            format!("{} documents", number(kb.total()))
+            let concerned =
+                if action == Action::DeleteMatching { kb.documents(&target.status) } else { kb.total() };
+            format!("{} documents", number(concerned))
         }
-        Action::CancelJob | Action::Retry | Action::Purge => "1 job".to_owned(),
+        Action::CancelJob | Action::Reschedule | Action::Retry | Action::Purge => "1 job".to_owned(),
         Action::DeleteDocument => "1 document".to_owned(),
-        Action::DeleteSchedule => "1 schedule".to_owned(),
+        Action::PauseSchedule | Action::ResumeSchedule | Action::RunSchedule | Action::DeleteSchedule => {
+            "1 schedule".to_owned()
+        }
     })
 }
 
@@ -241,6 +296,7 @@ struct ActionPage {
     touched: String,
     subject: Option<String>,
     asks_cap: bool,
+    asks_time: bool,
     target: Target,
     back: String,
     error: Option<String>,
@@ -268,7 +324,8 @@ async fn shown(
     let is_filter = matches!(action, Action::CancelMatching | Action::RetryMatching | Action::PurgeMatching);
     let subject = match action {
         Action::PauseQueue | Action::ResumeQueue => Some(target.queue.clone()),
-        Action::Reindex => Some(target.kb.clone()),
+        Action::Reindex | Action::Empty => Some(target.kb.clone()),
+        Action::DeleteMatching => Some(format!("{}: {}", target.kb, target.status)),
         _ if is_filter => Some(target.filter_in_words()),
         _ => one,
     };
@@ -280,6 +337,7 @@ async fn shown(
         touched,
         subject,
         asks_cap: action == Action::Cap,
+        asks_time: action == Action::Reschedule,
         back: target.back(tenant),
         target,
         error,
@@ -293,6 +351,7 @@ pub(crate) struct Confirmed {
     #[serde(default)]
     reason: String,
     cap: Option<String>,
+    time: Option<String>,
 }
 
 /// Does it, and comes back with the outcome.
@@ -306,6 +365,7 @@ pub(crate) async fn act(
     visitor.check_csrf(&confirmed.csrf)?;
     let action = Action::named(&name).ok_or_else(PageError::not_found)?;
     target.cap = confirmed.cap.unwrap_or_default();
+    target.time = confirmed.time.unwrap_or_default();
     let (method, path, body) = call(action, &tenant, &target);
     match visitor.api.change(method, &path, body.as_ref(), confirmed.reason.trim()).await {
         Ok(answer) => {
@@ -341,6 +401,11 @@ fn outcome(action: Action, answer: &Value) -> String {
             Some("ended") => "The job had ended already.".to_owned(),
             _ => "The job is cancelled.".to_owned(),
         },
+        Action::Reschedule => match answer["outcome"].as_str() {
+            Some("not_scheduled") => "The job waits for no time: nothing was changed.".to_owned(),
+            Some("ended") => "The job had ended already.".to_owned(),
+            _ => "The job has another time.".to_owned(),
+        },
         Action::Retry => "The job was started again.".to_owned(),
         Action::RetryMatching => format!("{} started again.", jobs(count("started").unwrap_or_default())),
         Action::Purge => "The job is thrown away.".to_owned(),
@@ -349,6 +414,10 @@ fn outcome(action: Action, answer: &Value) -> String {
         Action::ResumeQueue => "The queue is resumed.".to_owned(),
         Action::Reindex => "Every document is read again.".to_owned(),
         Action::DeleteDocument => "The document is being deleted.".to_owned(),
+        Action::DeleteMatching | Action::Empty => "The documents are being deleted.".to_owned(),
+        Action::PauseSchedule => "The schedule is paused.".to_owned(),
+        Action::ResumeSchedule => "The schedule is resumed.".to_owned(),
+        Action::RunSchedule => "The schedule was fired.".to_owned(),
         Action::DeleteSchedule => "The schedule is deleted.".to_owned(),
     };
     if answer.get("applied") == Some(&Value::Bool(false)) {

@@ -18,7 +18,12 @@ pub(crate) struct Me {
 }
 
 impl Me {
-    /// May cancel, retry, pause. The operator's key may not.
+    /// May pause, resume, drain, cancel and retry.
+    pub(crate) fn steers_jobs(&self) -> bool {
+        self.operator || self.manages_jobs()
+    }
+
+    /// May read what a job says, throw jobs away, and keep schedules. The operator's key may not.
     pub(crate) fn manages_jobs(&self) -> bool {
         matches!(self.role.as_deref(), Some("ADMIN" | "EDITOR"))
     }
@@ -68,8 +73,102 @@ pub(crate) struct Tenant {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct TenantPage {
-    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) tenants: Vec<ListedTenant>,
+    pub(crate) in_queue: Option<InQueue>,
     pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListedTenant {
+    #[serde(flatten)]
+    pub(crate) tenant: Tenant,
+    pub(crate) queue: Option<TenantQueue>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct TenantQueue {
+    pub(crate) state: String,
+    pub(crate) since: Option<Time>,
+    pub(crate) draining: bool,
+    pub(crate) active: u64,
+    pub(crate) cap: Option<u64>,
+    pub(crate) weight: u64,
+    pub(crate) limited_until: Option<Time>,
+    pub(crate) waiting: u64,
+    pub(crate) oldest_at: Option<Time>,
+    pub(crate) dead_letters: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) worker_ms: u64,
+    pub(crate) worker_share: f64,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(crate) struct InQueue {
+    pub(crate) tenants: u64,
+    pub(crate) active: u64,
+    pub(crate) available: u64,
+    pub(crate) scheduled: u64,
+    pub(crate) retryable: u64,
+    pub(crate) parked: u64,
+    pub(crate) dead_letters: u64,
+    pub(crate) quarantined: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Activity {
+    pub(crate) minutes: Vec<ActivityMinute>,
+    pub(crate) types: Option<Vec<ActivityOfType>>,
+    pub(crate) tenants: Option<Vec<ActivityOfTenant>>,
+    pub(crate) other_tenants: Option<ActivityOfOthers>,
+}
+
+impl Activity {
+    /// The tenants by name, and the worker time of all others.
+    pub(crate) fn tenants(&self) -> (&[ActivityOfTenant], &[u64]) {
+        let others = self.other_tenants.as_ref().map_or(&[][..], |others| &others.run_ms);
+        (self.tenants.as_deref().unwrap_or_default(), others)
+    }
+
+    /// Jobs that were completed in the hour.
+    pub(crate) fn completed(&self) -> u64 {
+        self.minutes.iter().map(|minute| minute.completed).sum()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ActivityMinute {
+    pub(crate) at: Time,
+    pub(crate) is_counted: bool,
+    pub(crate) completed: u64,
+    pub(crate) retried: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) mean_wait_ms: Option<u64>,
+    pub(crate) run_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ActivityOfType {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) started: u64,
+    pub(crate) completed: u64,
+    pub(crate) retried: u64,
+    pub(crate) failed: u64,
+    pub(crate) mean_wait_ms: Option<u64>,
+    pub(crate) run_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ActivityOfTenant {
+    pub(crate) tenant: String,
+    pub(crate) weight: u64,
+    pub(crate) run_ms: Vec<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ActivityOfOthers {
+    pub(crate) run_ms: Vec<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,11 +216,6 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Jobs that will still run.
-    pub(crate) fn open(&self) -> u64 {
-        self.waiting() + self.active
-    }
-
     pub(crate) fn waiting(&self) -> u64 {
         self.scheduled + self.available + self.retryable + self.parked
     }
@@ -181,6 +275,9 @@ pub(crate) struct Job {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) queue: Option<String>,
+    pub(crate) kb_id: Option<String>,
+    pub(crate) parent: Option<String>,
+    pub(crate) trace_id: Option<String>,
     pub(crate) state: String,
     pub(crate) attempt: u32,
     pub(crate) created_at: Option<Time>,
@@ -191,6 +288,22 @@ pub(crate) struct Job {
     pub(crate) note: Option<Fault>,
     pub(crate) redriven: Option<Redriven>,
     pub(crate) waits_for: Vec<Wait>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Children {
+    pub(crate) jobs: Vec<Child>,
+    pub(crate) complete: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Child {
+    pub(crate) id: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) state: String,
+    pub(crate) created_at: Time,
+    pub(crate) finished_at: Option<Time>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -325,6 +438,7 @@ pub(crate) struct Schedule {
     pub(crate) time_zone: String,
     pub(crate) next_fire_at: Time,
     pub(crate) last_fire_at: Option<Time>,
+    pub(crate) paused: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,6 +3,8 @@
 mod action;
 mod api;
 mod assets;
+mod chart;
+mod charts;
 mod contract;
 mod frame;
 mod live;

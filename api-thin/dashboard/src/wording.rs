@@ -19,6 +19,12 @@ pub(crate) fn number(of: impl Display) -> String {
     said
 }
 
+/// A part of a whole: 0 to 1.
+pub(crate) fn percent(of: f64) -> String {
+    let percent = of * 100.0;
+    if percent > 0.0 && percent < 1.0 { "< 1 %".to_owned() } else { format!("{percent:.0} %") }
+}
+
 /// A size in the unit that needs few digits.
 pub(crate) fn bytes(of: impl Borrow<u64>) -> String {
     let (mut size, mut unit) = (*of.borrow(), "B");
@@ -39,6 +45,14 @@ pub(crate) fn duration(of: TimeDelta) -> String {
         120..=7199 => format!("{} min", seconds / 60),
         7200..=172_799 => format!("{} h", seconds / 3600),
         _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// A length of time in milliseconds, in a unit that needs few digits.
+pub(crate) fn milliseconds(of: impl Borrow<u64>) -> String {
+    match *of.borrow() {
+        ms @ 0..=9_999 => format!("{} ms", number(ms)),
+        ms => duration(TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX))),
     }
 }
 

@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_derived_id_repeats_and_differs_by_idempotency_key() {
-        let keys = KeyDerivation::new("0123456789abcdef0123456789abcdef".into()).unwrap();
+        let keys = KeyDerivation::new(&"0123456789abcdef0123456789abcdef".into()).unwrap();
         assert_eq!(derived_id(&keys, "k1"), derived_id(&keys, "k1"));
         assert_ne!(derived_id(&keys, "k1"), derived_id(&keys, "k2"));
     }

@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn only_tokens_of_ours_are_read() {
-        let keys = KeyDerivation::new("0123456789abcdef0123456789abcdef".into()).unwrap();
-        let other = KeyDerivation::new("another secret of at least 32 bytes".into()).unwrap();
+        let keys = KeyDerivation::new(&"0123456789abcdef0123456789abcdef".into()).unwrap();
+        let other = KeyDerivation::new(&"another secret of at least 32 bytes".into()).unwrap();
         let token = RefreshToken { session: Uuid::now_v7(), generation: 3 };
         let text = token.reveal(&keys);
         assert_eq!(RefreshToken::read(&text, &keys), Ok(token.clone()));

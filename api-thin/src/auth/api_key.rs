@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     fn keys() -> KeyDerivation {
-        KeyDerivation::new("0123456789abcdef0123456789abcdef".into()).unwrap()
+        KeyDerivation::new(&"0123456789abcdef0123456789abcdef".into()).unwrap()
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
         assert_ne!(hash(&keys(), &acme, &first), hash(&keys(), &acme, &second));
         // Without lengths in the derivation, these two would be one.
         assert_ne!(hash(&keys(), &acme, &second), hash(&keys(), &other, &first));
-        let elsewhere = KeyDerivation::new("another secret of at least 32 bytes".into()).unwrap();
+        let elsewhere = KeyDerivation::new(&"another secret of at least 32 bytes".into()).unwrap();
         assert_ne!(hash(&keys(), &acme, &first), hash(&elsewhere, &acme, &first));
     }
 

@@ -3,13 +3,16 @@
 use clap::Args;
 use jobs::envelope::StampKeys;
 use jobs::plan::Plans;
+use jobs::webhook::TargetRules;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::connection_limits::{ConnectionLimits, ConnectionSettings};
 use super::cors::{Cors, CorsSettings};
 use super::identity::{IdentityConfig, IdentitySettings};
+use super::metrics::{MetricsConfig, MetricsSettings};
 use super::request_limits::{LimitSettings, RequestLimits};
 use super::resolution::{Resolution, ResolutionSettings};
+use super::webhook_targets::WebhookSettings;
 use crate::auth::{ApiKey, ShortSecret};
 
 /// Secrets, limits and plans of the API.
@@ -100,6 +103,10 @@ pub struct ApiSettings {
     resolution: ResolutionSettings,
     #[command(flatten)]
     cors: CorsSettings,
+    #[command(flatten)]
+    webhooks: WebhookSettings,
+    #[command(flatten)]
+    metrics: MetricsSettings,
 }
 
 /// The configuration of [`ApiSettings`].
@@ -115,6 +122,10 @@ pub struct ApiRules {
     pub resolution: Resolution,
     /// Whose pages may call the API from a browser.
     pub cors: Cors,
+    /// Where webhooks may go. The workers need the same.
+    pub webhooks: TargetRules,
+    /// Who may read metrics, and what they name.
+    pub metrics: MetricsConfig,
 }
 
 impl ApiSettings {
@@ -129,6 +140,8 @@ impl ApiSettings {
             identity: self.identity.identity()?,
             resolution: self.resolution.resolution()?,
             cors: self.cors.cors()?,
+            webhooks: self.webhooks.targets()?,
+            metrics: self.metrics.metrics()?,
         })
     }
 }

@@ -23,6 +23,10 @@ pub struct RequestLimits {
     pub request_time: Duration,
     /// The shortest time between two firings of a schedule.
     pub schedule_interval: Duration,
+    /// How many listeners follow events at once.
+    pub listeners: usize,
+    /// How many of them one tenant may have.
+    pub tenant_listeners: usize,
 }
 
 impl RequestLimits {
@@ -47,6 +51,8 @@ impl Default for RequestLimits {
             body_idle_time: Duration::from_secs(15),
             request_time: Duration::from_secs(120),
             schedule_interval: Duration::from_secs(300),
+            listeners: 2_000,
+            tenant_listeners: 200,
         }
     }
 }
@@ -75,6 +81,12 @@ pub struct LimitSettings {
     /// The shortest time between two firings of a schedule, in seconds.
     #[arg(long, env = "TENANTRY_MIN_SCHEDULE_S", default_value_t = 300, value_name = "SECONDS")]
     pub min_schedule_s: u32,
+    /// How many listeners follow events at once, in this process.
+    #[arg(long, env = "TENANTRY_MAX_LISTENERS", default_value_t = 2_000, value_name = "LISTENERS")]
+    pub max_listeners: u32,
+    /// How many of them one tenant may have.
+    #[arg(long, env = "TENANTRY_MAX_TENANT_LISTENERS", default_value_t = 200, value_name = "LISTENERS")]
+    pub max_tenant_listeners: u32,
 }
 
 impl LimitSettings {
@@ -98,14 +110,16 @@ impl LimitSettings {
                 format!("must be at least TENANTRY_MAX_DOCUMENT_BYTES ({})", self.max_document_bytes);
             return Err(InvalidConfig::new("TENANTRY_MAX_REQUEST_BYTES", problem));
         }
-        let bytes = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
+        let size = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         Ok(RequestLimits {
-            document_bytes: bytes(self.max_document_bytes),
-            request_bytes: bytes(max_request_bytes),
-            uploads_bytes: bytes(self.max_uploads_bytes),
+            document_bytes: size(self.max_document_bytes),
+            request_bytes: size(max_request_bytes),
+            uploads_bytes: size(self.max_uploads_bytes),
             body_idle_time: Duration::from_secs(self.body_idle_timeout_s.into()),
             request_time: Duration::from_secs(self.request_timeout_s.into()),
             schedule_interval: Duration::from_secs(self.min_schedule_s.into()),
+            listeners: size(self.max_listeners),
+            tenant_listeners: size(self.max_tenant_listeners),
             ..RequestLimits::default()
         })
     }

@@ -22,7 +22,10 @@ pub(super) struct AnswerBody {
     rest: Bytes,
     /// Length of the last part, until the next one is asked for.
     under_way: usize,
-    id: AnswerId,
+    /// `None` between two parts of a body that comes as it happens.
+    id: Option<AnswerId>,
+    /// Whether its parts come as they happen: then each of them has to be taken, and none of them soon.
+    by_part: bool,
     activity: Arc<Activity>,
     /// The request goes on until its answer is handed over: it counts as open, and is not broken off for another.
     _request: Option<Arc<OpenRequest>>,
@@ -39,9 +42,32 @@ impl AnswerBody {
         if body.size_hint().upper().is_some_and(|bytes| bytes <= PART as u64) {
             return body;
         }
-        let id = activity.answer_begins(now);
+        let id = Some(activity.answer_begins(now));
         let activity = Arc::clone(activity);
-        Body::new(Self { body, rest: Bytes::new(), under_way: 0, id, activity, _request: request })
+        let rest = Bytes::new();
+        Body::new(Self { body, rest, under_way: 0, id, by_part: false, activity, _request: request })
+    }
+
+    /// A body whose parts come as they happen, such as events: there may be none for long, and each has to be taken.
+    pub(super) fn watched_by_part(
+        body: Body,
+        activity: &Arc<Activity>,
+        request: Option<Arc<OpenRequest>>,
+    ) -> Body {
+        let (activity, rest) = (Arc::clone(activity), Bytes::new());
+        Body::new(Self { body, rest, under_way: 0, id: None, by_part: true, activity, _request: request })
+    }
+
+    /// The last part was taken.
+    fn taken(&mut self) {
+        let taken = std::mem::take(&mut self.under_way);
+        let Some(id) = self.id.filter(|_| taken > 0) else { return };
+        if self.by_part {
+            self.activity.answer_ends(id, Instant::now());
+            self.id = None;
+        } else {
+            self.activity.answer_taken(id, taken, Instant::now());
+        }
     }
 }
 
@@ -53,10 +79,7 @@ impl HttpBody for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let taken = std::mem::take(&mut self.under_way);
-        if taken > 0 {
-            self.activity.answer_taken(self.id, taken, Instant::now());
-        }
+        self.taken();
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(context)).transpose()?.map(Frame::into_data) {
                 Some(Ok(data)) => self.rest = data,
@@ -66,6 +89,9 @@ impl HttpBody for AnswerBody {
         }
         self.under_way = self.rest.len().min(PART);
         let length = self.under_way;
+        if self.by_part {
+            self.id = Some(self.activity.answer_begins(Instant::now()));
+        }
         let part = self.rest.split_to(length);
         Poll::Ready(Some(Ok(Frame::data(part))))
     }
@@ -87,7 +113,9 @@ impl HttpBody for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.activity.answer_ends(self.id, Instant::now());
+        if let Some(id) = self.id {
+            self.activity.answer_ends(id, Instant::now());
+        }
     }
 }
 
@@ -95,6 +123,8 @@ impl Drop for AnswerBody {
 mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
+
+    use futures::StreamExt as _;
 
     use super::*;
     use crate::config::ConnectionLimits;
@@ -132,6 +162,23 @@ mod tests {
         assert!(read == whole && body.is_end_stream());
         drop(body);
         assert!(closed_after(&activity, start) >= Duration::from_secs(75), "it waits for the next request");
+    }
+
+    #[tokio::test]
+    async fn events_may_be_far_apart_and_each_has_to_be_taken() {
+        let (activity, start) = after_a_request();
+        let parts = futures::stream::iter([Ok::<_, axum::Error>(Bytes::from_static(b"data: 1"))]);
+        let parts = Body::from_stream(parts.chain(futures::stream::pending()));
+        let mut body = AnswerBody::watched_by_part(parts, &activity, None);
+        let idle = closed_after(&activity, start);
+        assert!(idle >= Duration::from_secs(75), "nothing has to be taken");
+        let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "data: 1");
+        let due = closed_after(&activity, start);
+        assert!(due < Duration::from_secs(40), "it is under way, and due in half a minute: {due:?}");
+        let nothing = futures::poll!(poll_fn(|context| Pin::new(&mut body).poll_frame(context)));
+        assert!(nothing.is_pending());
+        assert!(closed_after(&activity, start) >= Duration::from_secs(75), "it was taken");
     }
 
     #[tokio::test]

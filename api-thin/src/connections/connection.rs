@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{Request, header};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -202,7 +202,14 @@ async fn answer(
     request.extensions_mut().insert(ConnectInfo(connection.peer));
     request.extensions_mut().insert(Arc::clone(&open));
     let answer = routes.call(request.map(Body::new)).await?;
-    Ok(answer.map(|body| AnswerBody::watched(body, &connection.activity, Some(open), Instant::now())))
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    let comes_as_it_happens = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    Ok(answer.map(|body| {
+        if comes_as_it_happens {
+            return AnswerBody::watched_by_part(body, &connection.activity, Some(open));
+        }
+        AnswerBody::watched(body, &connection.activity, Some(open), Instant::now())
+    }))
 }
 
 /// Becomes ready when the connection has exceeded one of its time limits.

@@ -125,6 +125,9 @@ fn who(access: Access) -> Option<String> {
         Access::Operator => Some("The operator.".to_owned()),
         Access::Members(None) => Some("Members of the tenant, and the operator.".to_owned()),
         Access::Members(Some(permission)) => Some(format!("Needs the permission `{permission}`.")),
+        Access::MembersAndOperator(permission) => {
+            Some(format!("Needs the permission `{permission}`, or the operator's key."))
+        }
     }
 }
 
@@ -237,7 +240,8 @@ fn problem_response(description: &str) -> Response {
 pub(super) fn refusals_of(route: &Route) -> impl Iterator<Item = (StatusCode, ReferenceOr<Response>)> {
     let writes = route.method != "get";
     let asks_who = route.access != Access::Everybody;
-    let about_one = route.path.contains('{') || matches!(route.access, Access::Members(_));
+    let about_one = route.path.contains('{')
+        || matches!(route.access, Access::Members(_) | Access::MembersAndOperator(_));
     let answers = move |status: u16| match status {
         400 | 401 | 403 | 429 => asks_who || writes,
         404 | 409 => about_one || writes,

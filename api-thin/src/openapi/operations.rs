@@ -15,18 +15,23 @@ use crate::answer::{Answer, Created, Secret, Versioned};
 use crate::connections::ClientAddress;
 use crate::problem::{Problem, ProblemBody};
 use crate::request::{
-    AuthenticatedCaller, Caller, Files, IfMatch, Json, MergePatch, OperatorCaller, OptionalJson, Person,
-    Query, Reach, RequiredPermission, SignUpCaller, TenantOperator, UploadJson,
+    AuthenticatedCaller, Caller, Files, IfMatch, Json, LastEvent, MergePatch, MetricsReader, NamedBatch,
+    OperatorCaller, OptionalJson, Person, Query, Reach, RequiredPermission, SignUpCaller, Standing,
+    TenantOperator, UploadJson, WantsEvents,
 };
-use crate::routes::{Document, Home, Page, Welcome};
+use crate::routes::{Document, EventPage, Events, Exposition, Home, Page, Welcome};
 
 impl<P: RequiredPermission, R: Reach> OperationInput for Caller<P, R> {}
 impl OperationInput for TenantOperator {}
 impl OperationInput for OperatorCaller {}
+impl OperationInput for MetricsReader {}
 impl OperationInput for SignUpCaller {}
 impl OperationInput for AuthenticatedCaller {}
 impl OperationInput for Person {}
 impl OperationInput for ClientAddress {}
+
+impl<P: RequiredPermission, R: Reach> OperationInput for Standing<P, R> {}
+impl OperationInput for WantsEvents {}
 
 impl<T: JsonSchema> OperationInput for Query<T> {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
@@ -107,6 +112,28 @@ impl OperationInput for IdempotencyKey {
             "description": "Names this request: sent again, it is answered again and done once. Kept for a day.",
             "type": "string",
             "pattern": "^[!-~]{1,255}$",
+        } } });
+        headers(context, operation, schema);
+    }
+}
+
+impl OperationInput for NamedBatch {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({ "properties": { "Batch-Id": {
+            "description": "Gathers several uploads in one batch: a UUID of version 7 that the caller has made.",
+            "type": "string",
+            "format": "uuid",
+            "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+        } } });
+        headers(context, operation, schema);
+    }
+}
+
+impl OperationInput for LastEvent {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({ "properties": { "Last-Event-ID": {
+            "description": "The id of the event that was seen last. Browsers send it when they connect again.",
+            "type": "string",
         } } });
         headers(context, operation, schema);
     }
@@ -214,6 +241,18 @@ impl OperationOutput for Document {
     }
 }
 
+impl OperationOutput for Events {
+    type Inner = EventPage;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let description =
+            "A stream for those who accept `text/event-stream`; for others what happened since.";
+        let mut response = json::<EventPage>(context, description, &[]);
+        response.content.extend(content::<Vec<_>>("text/event-stream", json_schema!({ "type": "string" })));
+        vec![(Some(200), response)]
+    }
+}
+
 impl OperationOutput for Welcome {
     type Inner = Home;
 
@@ -222,6 +261,19 @@ impl OperationOutput for Welcome {
         for media_type in ["text/html", "text/plain"] {
             response.content.extend(content::<Vec<_>>(media_type, json_schema!({ "type": "string" })));
         }
+        vec![(Some(200), response)]
+    }
+}
+
+impl OperationOutput for Exposition {
+    type Inner = Self;
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let response = Response {
+            description: "In Prometheus' text format.".to_owned(),
+            content: content("text/plain", json_schema!({ "type": "string" })),
+            ..Response::default()
+        };
         vec![(Some(200), response)]
     }
 }

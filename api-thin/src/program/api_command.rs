@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ListenSettings, PlanSettings, QueueSettings, StorageSettings, bind, connect, start_log};
 use crate::config::{ApiConfig, ApiSettings, InvalidConfig, SecretSettings};
+use crate::metrics::start_recorder;
 use crate::server::serve;
 use crate::state::{ApiParts, ApiState};
 
@@ -41,6 +42,7 @@ impl ApiCommand {
     /// When a setting cannot be used or a server does not answer; the text names the setting and the fix.
     pub async fn run(self, program: &str) -> anyhow::Result<()> {
         start_log("info");
+        start_recorder()?;
         let listen = self.listen.listen;
         let holder = Holder { program, since: SystemClock.now() };
         let _lock = self.storage.take(&self.queue.url(), holder)?;
@@ -83,15 +85,20 @@ impl ApiCommand {
         let queue = connect(self.queue.config()).await?;
         let opened = stores::open(&stores, Arc::clone(&clock)).await?;
         let stamper = Stamper::new(keys, Arc::clone(&clock));
-        let (stores, directory, identities) = (opened.stores, opened.directory, opened.identities);
+        let (stores, directory, identities, activity) =
+            (opened.stores, opened.directory, opened.identities, opened.activity);
+        let sampler = opened.sampler;
         Ok(ApiState::new(ApiParts {
             stores,
             directory,
             identities,
+            activity,
             queue,
             stamper,
             clock,
             config,
+            sampler,
+            sampled: None,
             sign_in_link: None,
         })?)
     }

@@ -130,13 +130,14 @@ const PREFIX: &str = "TENANTRY_";
 const SIMILAR: f64 = 0.8;
 
 /// The settings that only the `worker` program has: one file of variables serves all programs.
-pub const WORKER_VARIABLES: [&str; 6] = [
+pub const WORKER_VARIABLES: [&str; 7] = [
     "TENANTRY_CONCURRENCY",
     "TENANTRY_HEALTH_LISTEN",
     "TENANTRY_LEASE_S",
     "TENANTRY_READ_MEMORY_MIB",
     "TENANTRY_READ_S",
     "TENANTRY_STOP_S",
+    "TENANTRY_WEBHOOK_CONCURRENCY",
 ];
 
 /// The settings of the commands of `tenantry` that are clients of the API.

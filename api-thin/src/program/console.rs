@@ -11,9 +11,13 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::arguments::{SETTINGS_TARGET, warn_of_unknown_variables};
+#[cfg(feature = "otlp")]
+use super::traces;
 
 /// Bytes that may wait for standard error. What comes on top is lost, and counted.
 const ROOM_BYTES: usize = 4 << 20;
@@ -202,19 +206,23 @@ pub fn start_log(filter: &str) {
         Some(Err(unreadable)) => (usual(filter), Some(unreadable)),
         None => (usual(filter), None),
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| LogLine)
         // tracing would report an error in writing to standard error on standard error, and panic.
         .log_internal_errors(false);
+    let lines = if std::io::stderr().is_terminal() { lines.compact().boxed() } else { lines.json().boxed() };
+    let log = tracing_subscriber::registry().with(lines.with_filter(filter));
+    #[cfg(feature = "otlp")]
+    let (traces, no_traces) = traces::layer().map_or_else(|error| (None, Some(error)), |layer| (layer, None));
+    #[cfg(feature = "otlp")]
+    let log = log.with(traces);
     // A second start in one process (tests) keeps the first.
-    let started = if std::io::stderr().is_terminal() {
-        builder.compact().try_init()
-    } else {
-        builder.json().try_init()
-    };
-    if started.is_ok() {
+    if log.try_init().is_ok() {
         std::panic::set_hook(Box::new(log_panic));
+    }
+    #[cfg(feature = "otlp")]
+    if let Some(error) = no_traces {
+        tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT is not used: {}", jobs::error::report(&error));
     }
     if let Some((text, error)) = unreadable {
         tracing::warn!(

@@ -6,6 +6,8 @@ mod arguments;
 mod backend_settings;
 mod console;
 mod run;
+#[cfg(feature = "otlp")]
+mod traces;
 
 pub use api_command::ApiCommand;
 pub use arguments::{CLIENT_VARIABLES, WORKER_VARIABLES, from_environment, parse, unknown_variables};

@@ -48,6 +48,8 @@ pub fn run_to(
 ) -> ExitCode {
     let done = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
         let done = runtime.block_on(program);
+        #[cfg(feature = "otlp")]
+        super::traces::finish();
         runtime.shutdown_timeout(LAST_WORK);
         done
     });

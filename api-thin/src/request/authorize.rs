@@ -11,10 +11,11 @@ use jobs::tenant::{
 };
 use stores::model::Kb;
 
+use super::caller::RequiredPermission;
 use super::tenant_name::named_kb;
 use crate::accept::create_by_settings;
 use crate::auth::{AuthError, Member, Presented, Principal, SuperAdmin, Unreadable, UnverifiedToken};
-use crate::authority::{OPERATOR_PERMISSIONS, member_context, operator_context};
+use crate::authority::{member_context, operator_context};
 use crate::connections::OpenRequest;
 use crate::problem::{Code, Problem};
 use crate::rate_limit::KnownRoom;
@@ -42,8 +43,23 @@ pub(super) struct Authorization {
 pub(super) struct Demand {
     /// `None`: every member of the tenant, and the operator.
     pub(super) permission: Option<Permission>,
+    /// Whether the operator may do it too.
+    pub(super) operator_too: bool,
     /// The queue of its jobs.
     pub(super) queue: Option<&'static str>,
+    /// Whether the request counts. One that is checked again does not.
+    pub(super) counts: bool,
+}
+
+impl Demand {
+    pub(super) const fn of<P: RequiredPermission>() -> Self {
+        Self {
+            permission: P::PERMISSION,
+            operator_too: P::PERMISSION.is_none() || P::OPERATOR_TOO,
+            queue: P::QUEUE,
+            counts: true,
+        }
+    }
 }
 
 /// Checks the credentials of a request. Where they are good its connection stays open, and its body may be larger.
@@ -64,6 +80,26 @@ async fn check_credentials(parts: &Parts, app: &ApiState) -> Result<Principal, P
         }
     };
     app.authenticator().identify(&presented).await.map_err(problem_of)
+}
+
+/// Checks that the caller may read metrics: with the token for that, or as the operator.
+pub(super) async fn check_metrics_reader(parts: &Parts, app: &ApiState) -> Result<(), Problem> {
+    let is_reader = match presented(parts)? {
+        Ok(Presented::Other(given)) => app.metrics().is_reader(&given),
+        Ok(Presented::Token(given)) => app.metrics().is_reader(&given.into()),
+        Ok(Presented::ApiKey(_)) | Err(_) => false,
+    };
+    if !is_reader {
+        if !identify(parts, app).await?.is_operator() {
+            return Err(Problem::new(
+                Code::Forbidden,
+                "only TENANTRY_METRICS_TOKEN or the operator's key may do this",
+            ));
+        }
+    } else if let Some(open) = parts.extensions.get::<Arc<OpenRequest>>() {
+        open.authenticated();
+    }
+    Ok(())
 }
 
 /// The person of the request's token; `None` without credentials.
@@ -98,7 +134,7 @@ pub(super) async fn authorize(
     (principal, tenant): (Principal, Option<String>),
     demand: Demand,
 ) -> Result<Authorization, Problem> {
-    let (kb, required) = (named_kb(parts).await?, demand.permission);
+    let kb = named_kb(parts).await?;
     let is_operator = principal.is_operator();
     let authorization = match principal {
         Principal::Member(member) => authorize_member(parts, app, member, (tenant, kb), demand).await,
@@ -109,12 +145,12 @@ pub(super) async fn authorize(
             match authorize_member(parts, app, member, (tenant, kb), demand).await {
                 // Only the operator can resume a suspended tenant, so a super-admin must still see it.
                 Err(problem) if problem.code() == Code::TenantSuspended => {
-                    authorize_operator(app, Some(own.as_str().to_owned()), required).await
+                    authorize_operator(app, Some(own.as_str().to_owned()), demand).await
                 }
                 authorization => authorization,
             }
         }
-        Principal::Operator | Principal::SuperAdmin(_) => authorize_operator(app, tenant, required).await,
+        Principal::Operator | Principal::SuperAdmin(_) => authorize_operator(app, tenant, demand).await,
     };
     authorization.map(|authorization| Authorization { is_operator, ..authorization })
 }
@@ -139,7 +175,12 @@ async fn authorize_member(
     check_open(record.status)?;
     // The request counts, even if a later step refuses it: by now its caller and tenant are known.
     let limits = app.limits_of(&member.tenant).await?;
-    let room = count_request(parts, app, (&member, &record), &limits, demand.queue).await?;
+    let room = if demand.counts {
+        app.metrics().requested(&member.tenant);
+        count_request(parts, app, (&member, &record), &limits, demand.queue).await?
+    } else {
+        None
+    };
     // 5. The caller has the required permission.
     let permissions = match required {
         None => {
@@ -243,14 +284,14 @@ async fn count_request(
     Ok(room)
 }
 
-/// Authorizes the operator, who is a member of no tenant: sees the state of a tenant and its jobs, and manages it, but
-/// never sees its data.
+/// Authorizes the operator, who is a member of no tenant: sees the state of a tenant and its jobs, manages it and
+/// steers its queue, but never sees its data.
 pub(super) async fn authorize_operator(
     app: &ApiState,
     tenant: Option<String>,
-    required: Option<Permission>,
+    demand: Demand,
 ) -> Result<Authorization, Problem> {
-    if let Some(required) = required.filter(|required| !OPERATOR_PERMISSIONS.contains(*required)) {
+    if let Some(required) = demand.permission.filter(|_| !demand.operator_too) {
         return Err(Problem::forbidden(required));
     }
     let named = tenant

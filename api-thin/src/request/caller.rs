@@ -6,10 +6,12 @@
 //! | [`Caller`] | a caller with a permission in a tenant; [`KbCaller`] and [`TenantCaller`] also check the reach |
 //! | [`TenantOperator`] | the operator, about one tenant |
 //! | [`OperatorCaller`] | the operator, about the installation |
+//! | [`MetricsReader`] | the operator, and the holder of the token for metrics |
 //! | [`AuthenticatedCaller`] | a caller with valid credentials; no tenant is looked up |
 //!
 //! [`Person`] and [`SignUpCaller`] belong to the two routes that requests without credentials may use.
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -17,20 +19,22 @@ use axum::http::request::Parts;
 use jobs::envelope::{EnqueueOptions, StampedJob};
 use jobs::plan::Limits as TenantLimits;
 use jobs::tenant::{Identity, KbId, Permission, Permissions, TenantContext, TenantId};
-use jobs::types::IngestDocument;
+use jobs::types::{DeliverWebhook, IngestDocument};
+use jobs::webhook::{EventId, WebhookId};
 use jobs::{Job, JobId};
 use stores::TenantStores;
 use stores::model::Kb;
 
 use super::authorize::{
-    Authorization, Demand, authorize, authorize_operator, check_tenant, identify, person,
+    Authorization, Demand, authorize, authorize_operator, check_metrics_reader, check_tenant, identify,
+    person,
 };
 use super::body::Uploader;
 use super::headers::request_trace;
 use super::tenant_name::named_tenant;
 use crate::audit::AuditSlot;
 use crate::auth::Principal;
-use crate::authority::{RequestTrace, TenantMaker, operator_context, schedule_context};
+use crate::authority::{RequestTrace, TenantMaker, operator_context, schedule_context, webhook_context};
 use crate::config::Switch;
 use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
@@ -40,15 +44,22 @@ use crate::state::ApiState;
 /// The permission that a route demands of its caller, as a type: `Caller<ReadDocuments>`.
 pub trait RequiredPermission: Send + Sync + 'static {
     /// The permission. `None`: every member of the tenant, also while it is provisioned, and the operator.
-    /// The operator has `TenantManage` in every tenant.
     const PERMISSION: Option<Permission>;
     /// The queue of the jobs that such a request causes, where its room is asked with the rate: one call less. `None`
     /// for all others, which ask when they have made their jobs.
     const QUEUE: Option<&'static str> = None;
+    /// Whether the operator may do it too, in every tenant.
+    const OPERATOR_TOO: bool = false;
+}
+
+macro_rules! or_operator {
+    (operator) => {
+        true
+    };
 }
 
 macro_rules! required_permissions {
-    ($($name:ident = $permission:expr $(, into $queue:expr)?;)+) => {$(
+    ($($name:ident = $permission:expr $(, into $queue:expr)? $(, or $operator:ident)?;)+) => {$(
         #[doc = concat!("Demands `", stringify!($permission), "`.")]
         #[derive(Debug, Clone, Copy)]
         pub struct $name;
@@ -56,6 +67,7 @@ macro_rules! required_permissions {
         impl RequiredPermission for $name {
             const PERMISSION: Option<Permission> = $permission;
             $(const QUEUE: Option<&'static str> = Some($queue);)?
+            $(const OPERATOR_TOO: bool = or_operator!($operator);)?
         }
     )+};
 }
@@ -69,7 +81,8 @@ required_permissions! {
     CreateKbs = Some(Permission::KbCreate);
     DeleteKbs = Some(Permission::KbDelete);
     ManageJobs = Some(Permission::JobManage);
-    ManageTenant = Some(Permission::TenantManage);
+    SteerJobs = Some(Permission::JobManage), or operator;
+    ManageTenant = Some(Permission::TenantManage), or operator;
     ManageMembers = Some(Permission::TenantManageMembers);
 }
 
@@ -208,6 +221,17 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         self.stamp_as(app, &schedule_context(&self.context, name), id, job)
     }
 
+    /// Stamps the template of the caller's tenant's endpoint `id`. Each of its deliveries is a job of its own with the
+    /// same authority.
+    ///
+    /// # Errors
+    /// When the template cannot be stamped.
+    pub fn stamp_for_webhook(&self, app: &ApiState, id: &WebhookId) -> Result<StampedJob, Problem> {
+        let now = app.clock().now();
+        let template = DeliverWebhook { webhook_id: id.clone(), event_id: EventId::generate(now) };
+        self.stamp_as(app, &webhook_context(&self.context, id), JobId::generate(now), &template)
+    }
+
     fn stamp_as<J: Job>(
         &self,
         app: &ApiState,
@@ -225,7 +249,7 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         who: (Principal, Option<String>),
     ) -> Result<Self, Problem> {
         let actor = who.0.actor();
-        let demand = Demand { permission: P::PERMISSION, queue: P::QUEUE };
+        let demand = Demand::of::<P>();
         let authorization = authorize(parts, app, who, demand).await?;
         let Authorization { context, kb, only_kb, is_operator, limits, room } = authorization;
         let kb = R::check(kb, only_kb.as_ref())?;
@@ -244,6 +268,35 @@ impl<P: RequiredPermission, R: Reach> FromRequestParts<ApiState> for Caller<P, R
     async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
         let who = (identify(parts, app).await?, named_tenant(parts, app).await?);
         Self::authorized(parts, app, who).await
+    }
+}
+
+/// What a request was authorized by, to check again while it is answered for longer.
+pub struct Standing<P: RequiredPermission, R: Reach = AnyReach> {
+    parts: Parts,
+    demands: PhantomData<(P, R)>,
+}
+
+impl<P: RequiredPermission, R: Reach> Standing<P, R> {
+    /// Checks that the credentials are still good, and still allow the request. It is not counted once more.
+    ///
+    /// # Errors
+    /// When a new request would be refused, or it cannot be said.
+    pub async fn check(&self, app: &ApiState) -> Result<(), Problem> {
+        let mut parts = self.parts.clone();
+        let who = (identify(&parts, app).await?, named_tenant(&mut parts, app).await?);
+        let demand = Demand { queue: None, counts: false, ..Demand::of::<P>() };
+        let Authorization { kb, only_kb, .. } = authorize(&mut parts, app, who, demand).await?;
+        R::check(kb, only_kb.as_ref()).map(drop)
+    }
+}
+
+/// Taken beside a [`Caller`] with the same demands, which checks them.
+impl<P: RequiredPermission, R: Reach> FromRequestParts<ApiState> for Standing<P, R> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Infallible> {
+        Ok(Self { parts: parts.clone(), demands: PhantomData })
     }
 }
 
@@ -302,7 +355,8 @@ impl FromRequestParts<ApiState> for TenantOperator {
             check_tenant(app, member, named.as_deref())?;
             return Err(Problem::new(Code::Forbidden, "only the operator's key may do this"));
         }
-        let Authorization { context, .. } = authorize_operator(app, named, ManageTenant::PERMISSION).await?;
+        let Authorization { context, .. } =
+            authorize_operator(app, named, Demand::of::<ManageTenant>()).await?;
         let stores = app.stores().scoped(&context);
         let tenant = (context.tenant_id().clone(), stores.clone());
         AuditSlot::note(&parts.extensions, principal.actor(), Some(tenant));
@@ -329,6 +383,17 @@ impl FromRequestParts<ApiState> for OperatorCaller {
         let named_tenant = named_tenant(parts, app).await?;
         AuditSlot::note(&parts.extensions, principal.actor(), None);
         Ok(Self { named_tenant, maker: TenantMaker::of_request(request_trace(parts)) })
+    }
+}
+
+/// A caller who may read metrics. They name tenants, so tenants themselves may not.
+pub struct MetricsReader;
+
+impl FromRequestParts<ApiState> for MetricsReader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        check_metrics_reader(parts, app).await.map(|()| Self)
     }
 }
 

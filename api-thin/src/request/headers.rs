@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use stores::model::{BatchId, EventId};
 
 use crate::accept::IdempotencyKey;
 use crate::authority::RequestTrace;
@@ -38,6 +39,66 @@ fn key(value: &[u8]) -> Result<String, Problem> {
 
 fn invalid(detail: &'static str) -> Problem {
     Problem::new(Code::InvalidIdempotencyKey, detail)
+}
+
+const BATCH: &str = "batch-id";
+
+/// The batch that the caller gathers several uploads in: the `Batch-Id` header. Without one, an upload is a batch of
+/// its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedBatch(pub Option<BatchId>);
+
+impl<S: Sync> FromRequestParts<S> for NamedBatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(BATCH).iter();
+        let invalid =
+            || Problem::new(Code::InvalidBatchId, "send one Batch-Id: a UUID of version 7 in lower case");
+        match (values.next(), values.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(value), None) => {
+                let id = value.to_str().ok().and_then(|text| text.parse().ok());
+                id.map(|id| Self(Some(id))).ok_or_else(invalid)
+            }
+            (Some(_), Some(_)) => Err(invalid()),
+        }
+    }
+}
+
+const LAST_EVENT: &str = "last-event-id";
+
+/// The event that the caller has seen last: the `Last-Event-ID` header, as browsers send it when they reconnect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastEvent(pub Option<EventId>);
+
+impl<S: Sync> FromRequestParts<S> for LastEvent {
+    type Rejection = Infallible;
+
+    /// One that this API never gave is as one of an event that is no longer kept: the stream says so.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let sent = parts.headers.get(LAST_EVENT).filter(|value| !value.is_empty());
+        let read = |value: &HeaderValue| value.to_str().ok().and_then(|text| text.parse().ok());
+        Ok(Self(sent.map(|value| read(value).unwrap_or(EventId::FIRST))))
+    }
+}
+
+/// Whether the caller wants a stream of events rather than one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WantsEvents(pub bool);
+
+impl<S: Sync> FromRequestParts<S> for WantsEvents {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let accepts = parts.headers.get_all(header::ACCEPT).iter();
+        let wants = |value: &HeaderValue| {
+            value
+                .to_str()
+                .is_ok_and(|text| text.split(',').any(|kind| kind.trim().starts_with("text/event-stream")))
+        };
+        Ok(Self(accepts.into_iter().any(wants)))
+    }
 }
 
 /// What a change expects of the thing that it changes: the `If-Match` header (RFC 9110, 13.1.1). Without one it
@@ -89,9 +150,9 @@ fn revision(tag: &str) -> Option<u64> {
     if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
-/// The trace that a request is part of.
+/// The trace that a request is part of, as the outermost middleware has begun it.
 pub(super) fn request_trace(parts: &Parts) -> RequestTrace {
-    RequestTrace::read(parts.headers.get("traceparent").and_then(|value| value.to_str().ok()))
+    parts.extensions.get::<RequestTrace>().copied().unwrap_or_default()
 }
 
 impl FromRequestParts<ApiState> for ClientAddress {

@@ -14,10 +14,11 @@ pub(crate) use body::merge_patch;
 pub use body::{Distinct, Json, MergePatch, OptionalJson, UploadJson};
 pub use caller::{
     AnyMember, AnyReach, AuthenticatedCaller, Caller, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs,
-    KbCaller, ManageJobs, ManageMembers, ManageTenant, OneKb, OperatorCaller, Person, Reach, ReadDocuments,
-    RequiredPermission, SignUpCaller, TenantCaller, TenantOperator, UpdateDocuments, WholeTenant,
+    KbCaller, ManageJobs, ManageMembers, ManageTenant, MetricsReader, OneKb, OperatorCaller, Person, Reach,
+    ReadDocuments, RequiredPermission, SignUpCaller, Standing, SteerJobs, TenantCaller, TenantOperator,
+    UpdateDocuments, WholeTenant,
 };
-pub use headers::IfMatch;
+pub use headers::{IfMatch, LastEvent, NamedBatch, WantsEvents};
 pub use multipart::Files;
 pub use query::Query;
 pub(crate) use strict::{Misfit, read};

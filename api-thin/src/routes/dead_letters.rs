@@ -19,7 +19,7 @@ use super::jobs::{Fault, Shown, check_reach};
 use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit};
 use crate::answer::{Answer, job_location};
 use crate::problem::{Code, Problem};
-use crate::request::{AnyMember, Caller, Json, ManageJobs, Query};
+use crate::request::{AnyMember, Caller, Json, ManageJobs, Query, RequiredPermission, SteerJobs};
 use crate::state::ApiState;
 
 const KEPT: &[JobState] = &[JobState::Discarded, JobState::Quarantined];
@@ -84,13 +84,17 @@ pub(super) async fn show(
 }
 
 /// Where a job is that will not run by itself, if the credentials reach it.
-async fn kept(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<JobStatus, Problem> {
+async fn kept<N: RequiredPermission>(
+    app: &ApiState,
+    who: &Caller<N>,
+    id: JobId,
+) -> Result<JobStatus, Problem> {
     check_reach(app, who, id).await?;
     let status = app.queue().lookup(who.tenant(), id).await?;
     status.filter(|status| KEPT.contains(&status.state)).ok_or_else(Problem::not_found)
 }
 
-fn redrive(app: ApiState, who: &Caller<ManageJobs>) -> Redrive {
+fn redrive(app: ApiState, who: &Caller<SteerJobs>) -> Redrive {
     let by = who.context.actor().to_string();
     Redrive { app, stores: who.stores.clone(), tenant: who.tenant().clone(), by }
 }
@@ -98,7 +102,7 @@ fn redrive(app: ApiState, who: &Caller<ManageJobs>) -> Redrive {
 /// `POST …/dead-letters/{job}/retry`: starts one again, with all its attempts.
 pub(super) async fn retry(
     State(app): State<ApiState>,
-    who: Caller<ManageJobs>,
+    who: Caller<SteerJobs>,
     Path(shown): Path<Shown>,
 ) -> Result<Answer<Redelivery>, Problem> {
     let id = kept(&app, &who, shown.id()?).await?.id;
@@ -116,9 +120,9 @@ pub(super) async fn retry(
 }
 
 /// Which of the two places a filter means: dead letters, unless it says `quarantined`.
-async fn place(
+async fn place<N: RequiredPermission>(
     app: &ApiState,
-    who: &Caller<ManageJobs>,
+    who: &Caller<N>,
     filter: Filter,
 ) -> Result<(Kept, JobFilter), Problem> {
     let mut filter = reach(filter.read(app, who, KEPT).await?, who);
@@ -136,7 +140,7 @@ async fn place(
 /// `POST …/dead-letters/retry`: starts those again that match a filter.
 pub(super) async fn retry_matching(
     State(app): State<ApiState>,
-    who: Caller<ManageJobs>,
+    who: Caller<SteerJobs>,
     Json(filter): Json<Filter>,
 ) -> Result<Answer<RedriveReport>, Problem> {
     let (place, filter) = place(&app, &who, filter).await?;

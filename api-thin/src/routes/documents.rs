@@ -6,22 +6,25 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
-use jobs::tenant::TenantId;
+use jobs::tenant::{KbId, TenantId};
 use jobs::types::{DeleteDocument, IngestDocument};
 use jobs::{DocumentId, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use stores::TenantStores;
 use stores::model::{
-    Acceptance, Document, DocumentCounts, DocumentFault, DocumentStatus, Growth, KnownDocument, NewDocument,
-    UploadQuestion, Usage,
+    Acceptance, BatchId, Document, DocumentCounts, DocumentFault, DocumentStage, DocumentStatus, Event,
+    EventKind, Growth, KnownDocument, NewDocument, UploadQuestion, Usage,
 };
 
 use super::parameters::{page_after, page_limit, parameter};
 use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room, retries_exhausted};
-use crate::answer::{Answer, job_location};
+use crate::answer::{Answer, batch_location, job_location};
 use crate::documents::{RawDocument, Unregistered, Upload, check_uploads};
 use crate::problem::{Code, Problem};
-use crate::request::{CreateDocuments, DeleteDocuments, Files, KbCaller, Query, ReadDocuments, UploadJson};
+use crate::request::{
+    CreateDocuments, DeleteDocuments, Files, KbCaller, NamedBatch, Query, ReadDocuments, UploadJson,
+};
 use crate::state::ApiState;
 
 /// `POST …/documents`: files as multipart.
@@ -29,10 +32,11 @@ pub(super) async fn upload_files(
     State(app): State<ApiState>,
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
+    batch: NamedBatch,
     Files { files, room: _room }: Files,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(files, app.request_limits()).await?;
-    accept_documents(&app, &who, &key, &uploads).await
+    accept_documents(&app, &who, (&key, batch), &uploads).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -58,10 +62,11 @@ pub(super) async fn upload_text(
     State(app): State<ApiState>,
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
+    batch: NamedBatch,
     UploadJson { body: document, room: _room }: UploadJson<TextDocument>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.request_limits()).await?;
-    accept_documents(&app, &who, &key, &uploads).await
+    accept_documents(&app, &who, (&key, batch), &uploads).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -78,12 +83,13 @@ pub(super) async fn upload_batch(
     State(app): State<ApiState>,
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
-    UploadJson { body: batch, room: _room }: UploadJson<Batch>,
+    batch: NamedBatch,
+    UploadJson { body: sent, room: _room }: UploadJson<Batch>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
-    let raw = batch.documents.into_iter().enumerate();
+    let raw = sent.documents.into_iter().enumerate();
     let raw = raw.map(|(at, document)| document.into_raw(format!("documents[{at}]"))).collect();
     let uploads = check_uploads(raw, app.request_limits()).await?;
-    accept_documents(&app, &who, &key, &uploads).await
+    accept_documents(&app, &who, (&key, batch), &uploads).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -126,8 +132,22 @@ pub(super) async fn show(
     Path(shown): Path<Shown>,
 ) -> Result<JsonAnswer<DocumentView>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
-    let document = who.stores.catalog().document(&who.kb.id, &id).await?;
-    document.map(|document| JsonAnswer(document.into())).ok_or_else(Problem::not_found)
+    document_view(&who.stores, &who.kb.id, &id).await.map(JsonAnswer)
+}
+
+/// A document with its stage.
+///
+/// # Errors
+/// When it does not exist, or the catalog does not answer.
+pub(super) async fn document_view(
+    stores: &TenantStores,
+    kb: &KbId,
+    id: &DocumentId,
+) -> Result<DocumentView, Problem> {
+    let document = stores.catalog().document(kb, id).await?.ok_or_else(Problem::not_found)?;
+    // What it shows besides may be lost at any time.
+    let stage = stores.live().document_stage(kb, &document).await.ok().flatten();
+    Ok(DocumentView { stage, ..DocumentView::from(document) })
 }
 
 /// `DELETE …/documents/{document}`: remove it from every store.
@@ -151,6 +171,10 @@ pub(super) struct AcceptedDocuments {
     job_id: JobId,
     /// URL of the job.
     location: String,
+    /// The batch that the documents belong to.
+    batch_id: BatchId,
+    /// URL of the batch.
+    batch_location: String,
     documents: Vec<AcceptedDocument>,
 }
 
@@ -177,32 +201,40 @@ struct AcceptedDocument {
 async fn accept_documents(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
-    key: &IdempotencyKey,
+    (key, batch): (&IdempotencyKey, NamedBatch),
     uploads: &[Upload],
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
-    let fingerprint = fingerprint(who, uploads);
+    let fingerprint = fingerprint(who, batch, uploads);
+    let batch = batch.0.unwrap_or_else(|| BatchId::generate(app.clock().now(), rand::random()));
     let places = uploads.iter().enumerate();
     let places = places.map(|(at, upload)| (format!("/documents/{at}/name"), upload.name.as_str()));
     let names = Names(places.collect());
     let submission = Submission { app, stores: &who.stores, key, fingerprint, names };
     let (catalog, limits) = (who.stores.catalog(), who.limits(app).await?);
     let documents: Vec<DocumentId> = uploads.iter().map(|upload| upload.name.document_id()).collect();
-    let asked =
-        UploadQuestion { kb: &who.kb.id, documents: &documents, key: key.0.as_deref(), limits: &limits };
+    let (kb, key) = (&who.kb.id, key.0.as_deref());
+    let asked = UploadQuestion { kb, documents: &documents, key, batch: Some(batch), limits: &limits };
     for _ in 0..TRIES {
         let view = catalog.upload_view(&asked, app.clock().now()).await?;
         if let Some(replay) = view.replay {
             return submission.again(replay);
         }
-        let (acceptance, body, growth) = acceptance_of(app, who, uploads, &view.documents, &limits)?;
+        if view.batch_cancelled {
+            let detail = "nothing more is accepted into it: leave the Batch-Id out, or choose another";
+            return Err(Problem::new(Code::BatchCancelled, detail));
+        }
+        let (acceptance, body, growth) = acceptance_of(app, who, (batch, uploads), &view.documents, &limits)?;
         ensure_quota(app, &view.usage, &acceptance, growth)?;
         ensure_room(app, who.known_room(), &acceptance.jobs).await?;
         // After the revisions were read and before they are raised: the job of an earlier revision then sees that
         // these originals are newer than its own and does not delete them.
         let originals = Unregistered::store(&who.stores, &who.kb.id, uploads).await?;
+        let told = body.documents.iter().map(|document| (document.document_id.clone(), document.revision));
+        let told: Vec<_> = told.collect();
         if let Some(answer) = submission.accept(acceptance, body).await? {
             if !answer.replayed {
                 originals.registered();
+                tell(app, who, batch, &told);
             }
             return Ok(answer);
         }
@@ -210,16 +242,38 @@ async fn accept_documents(
     Err(retries_exhausted())
 }
 
-fn fingerprint(who: &KbCaller<CreateDocuments>, uploads: &[Upload]) -> Fingerprint {
+/// Tells those who listen in this process at once. Others learn of the documents when a worker begins with them: an
+/// upload makes no trip for it.
+fn tell(app: &ApiState, who: &KbCaller<CreateDocuments>, batch: BatchId, documents: &[(DocumentId, u64)]) {
+    let live = who.stores.live();
+    if !live.has_listeners() {
+        return;
+    }
+    for (id, revision) in documents {
+        live.tell(Event {
+            kb_id: Some(who.kb.id.clone()),
+            document_id: Some(id.clone()),
+            revision: Some(*revision),
+            batch_id: Some(batch),
+            status: Some(DocumentStatus::Pending.to_string()),
+            ..Event::new(EventKind::Document, app.clock().now())
+        });
+    }
+}
+
+/// A batch that the caller named belongs to the request; one that is made for it does not.
+fn fingerprint(who: &KbCaller<CreateDocuments>, batch: NamedBatch, uploads: &[Upload]) -> Fingerprint {
+    let batch = batch.0.map(|batch| batch.to_string());
     let documents =
         uploads.iter().flat_map(|upload| [upload.name.as_str(), upload.media_type, &upload.sha256]);
-    Fingerprint::of("documents", std::iter::once(who.kb.id.as_str()).chain(documents))
+    let parts = std::iter::once(who.kb.id.as_str()).chain(documents).chain(batch.as_deref());
+    Fingerprint::of("documents", parts)
 }
 
 fn acceptance_of(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
-    uploads: &[Upload],
+    (batch, uploads): (BatchId, &[Upload]),
     known: &[KnownDocument],
     limits: &Limits,
 ) -> Result<(Acceptance, AcceptedDocuments, Growth), Problem> {
@@ -244,13 +298,13 @@ fn acceptance_of(
             job_id,
         });
     }
-    let body = body(who.tenant(), &documents)?;
+    let body = body(who.tenant(), batch, &documents)?;
     let growth = Growth::of(&documents, replaced, replaced_bytes);
     let (documents, limits) = (Some((who.kb.id.clone(), documents)), limits.clone());
-    Ok((Acceptance { documents, jobs, limits, ..Acceptance::default() }, body, growth))
+    Ok((Acceptance { documents, batch: Some(batch), jobs, limits, ..Acceptance::default() }, body, growth))
 }
 
-fn body(tenant: &TenantId, documents: &[NewDocument]) -> Result<AcceptedDocuments, Problem> {
+fn body(tenant: &TenantId, batch: BatchId, documents: &[NewDocument]) -> Result<AcceptedDocuments, Problem> {
     let row = |document: &NewDocument| AcceptedDocument {
         document_id: document.id.clone(),
         name: document.name.clone(),
@@ -261,7 +315,13 @@ fn body(tenant: &TenantId, documents: &[NewDocument]) -> Result<AcceptedDocument
     let first =
         documents.first().ok_or_else(|| Problem::new(Code::NoDocuments, "send at least one document"))?;
     let location = job_location(tenant, first.job_id);
-    Ok(AcceptedDocuments { job_id: first.job_id, location, documents: documents.iter().map(row).collect() })
+    Ok(AcceptedDocuments {
+        job_id: first.job_id,
+        location,
+        batch_id: batch,
+        batch_location: batch_location(tenant, batch),
+        documents: documents.iter().map(row).collect(),
+    })
 }
 
 /// Refuses documents that the tenant has no room for before their originals are stored, so that a tenant at its quota
@@ -328,9 +388,11 @@ pub(super) struct DocumentView {
     id: DocumentId,
     /// Its (relative) file name.
     name: String,
-    /// How often the name was uploaded.
+    /// Grows with each upload under the name.
     revision: u64,
     status: DocumentStatus,
+    /// The step that it is at, and how much of that is done; not in lists, and null when it has ended.
+    stage: Option<DocumentStage>,
     /// Why it failed, when it did.
     error: Option<DocumentFault>,
     media_type: String,
@@ -342,6 +404,8 @@ pub(super) struct DocumentView {
     counts: DocumentCounts,
     /// The job that ingests this revision.
     job_id: JobId,
+    /// The batch of the last upload; null for documents of before there were batches.
+    batch_id: Option<BatchId>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -353,12 +417,14 @@ impl From<Document> for DocumentView {
             name: document.name,
             revision: document.revision,
             status: document.status,
+            stage: None,
             error: document.fault,
             media_type: document.media_type,
             size_bytes: document.size_bytes,
             sha256: document.sha256,
             counts: document.counts,
             job_id: document.job_id,
+            batch_id: document.batch,
             created_at: document.created_at,
             updated_at: document.updated_at,
         }

@@ -1,15 +1,19 @@
-//! Liveness and readiness of the process.
+//! Liveness, readiness and metrics of the process.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use jobs::error::report;
 use jobs::queue::QueueError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::metrics::METRICS_TYPE;
 use crate::problem::{Code, Problem};
+use crate::request::MetricsReader;
 use crate::state::ApiState;
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -55,4 +59,18 @@ where
         }
         Err(_) => Some(name),
     }
+}
+
+/// Metrics in Prometheus' text format.
+pub(crate) struct Exposition(String);
+
+impl IntoResponse for Exposition {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, METRICS_TYPE)], self.0).into_response()
+    }
+}
+
+/// What this process counted and measured, and how queue and catalog are.
+pub(super) async fn metrics(_: MetricsReader, State(app): State<ApiState>) -> Exposition {
+    Exposition(app.metrics().text(&app).await)
 }

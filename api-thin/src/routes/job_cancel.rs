@@ -4,33 +4,37 @@
 use std::collections::HashSet;
 
 use axum::extract::{Path, State};
+use futures::{StreamExt as _, stream};
 use jobs::queue::{Cancelled, Inspected, JobFilter, JobState};
 use jobs::tenant::{KbId, TenantId};
 use jobs::types::{BuildGraph, ExtractEntities};
-use jobs::{DocumentId, Job as _, JobId, queue};
+use jobs::{DocumentId, GroupId, Job as _, JobId, queue};
 use schemars::JsonSchema;
 use serde::Serialize;
 use stores::TenantStores;
-use stores::model::{DocumentFault, JobMark, JobRecord};
+use stores::model::{DocumentFault, Event, EventKind, JobMark, JobRecord};
 
 use super::job_filter::{Filter, OPEN, reach};
 use super::jobs::{Shown, check_reach};
 use crate::answer::{Answer, job_location};
 use crate::problem::{Code, Problem};
-use crate::request::{Caller, Json, ManageJobs, ManageTenant, Reach, RequiredPermission, TenantCaller};
+use crate::request::{Caller, Json, ManageTenant, Reach, RequiredPermission, SteerJobs, TenantCaller};
 use crate::state::ApiState;
 
 /// How many jobs one request cancels by a filter. For more it is sent again.
 const AT_ONCE: usize = 5_000;
 
-fn cancellation<P: RequiredPermission, R: Reach>(app: ApiState, who: &Caller<P, R>) -> Cancellation {
+pub(super) fn cancellation<P: RequiredPermission, R: Reach>(
+    app: ApiState,
+    who: &Caller<P, R>,
+) -> Cancellation {
     Cancellation { app, stores: who.stores.clone(), tenant: who.tenant().clone() }
 }
 
 /// `DELETE …/jobs/{job}`: cancels one job.
 pub(super) async fn one(
     State(app): State<ApiState>,
-    who: Caller<ManageJobs>,
+    who: Caller<SteerJobs>,
     Path(shown): Path<Shown>,
 ) -> Result<Answer<CancelledJob>, Problem> {
     let id = shown.id()?;
@@ -40,7 +44,7 @@ pub(super) async fn one(
     Ok(Answer::new(CancelledJob { job_id: id, location, outcome }))
 }
 
-async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<Outcome, Problem> {
+async fn cancel(app: &ApiState, who: &Caller<SteerJobs>, id: JobId) -> Result<Outcome, Problem> {
     let work = cancellation(app.clone(), who);
     let attempts = app.queue().lookup(who.tenant(), id).await;
     let attempts = attempts.ok().flatten().map_or(0, |status| status.attempts);
@@ -69,7 +73,7 @@ async fn cancel(app: &ApiState, who: &Caller<ManageJobs>, id: JobId) -> Result<O
 /// `POST …/jobs/cancel`: cancels the jobs that match a filter.
 pub(super) async fn matching(
     State(app): State<ApiState>,
-    who: Caller<ManageJobs>,
+    who: Caller<SteerJobs>,
     Json(filter): Json<Filter>,
 ) -> Result<Answer<CancelReport>, Problem> {
     let filter = filter.read(&app, &who, OPEN).await?;
@@ -137,6 +141,8 @@ pub(super) struct CancelReport {
 const CODE: &str = "cancelled";
 /// How many jobs are cancelled in one step.
 const STEP: usize = 200;
+/// How many groups of jobs are cancelled at the same time.
+const GROUPS_AT_ONCE: usize = 16;
 
 /// Cancels work of one tenant.
 #[derive(Clone)]
@@ -188,11 +194,59 @@ impl Cancellation {
         Ok(done)
     }
 
+    /// Cancels the jobs of documents that were cancelled: those that were to ingest them, and the group of jobs that
+    /// each of those has opened. Goes on when the client hangs up.
+    ///
+    /// # Errors
+    /// When queue or catalog fail. What is left in the queue then finds nothing to do.
+    pub(super) async fn documents(&self, jobs: Vec<JobId>) -> Result<CancelReport, Problem> {
+        let work = self.clone();
+        spawned(async move {
+            let mut report = CancelReport { cancelled: 0, stopping: 0, more: None };
+            for jobs in jobs.chunks(STEP) {
+                work.documents_step(jobs, &mut report).await?;
+            }
+            Ok(report)
+        })
+        .await
+    }
+
+    async fn documents_step(&self, jobs: &[JobId], report: &mut CancelReport) -> Result<(), Problem> {
+        let catalog = self.stores.catalog();
+        let undelivered = catalog.outbox_wires(jobs).await?;
+        if !undelivered.is_empty() {
+            let ids: Vec<JobId> = undelivered.iter().map(|(id, _)| *id).collect();
+            self.mark(&ids).await?;
+            catalog.outbox_delete(&ids).await?;
+        }
+        let asked: Vec<_> = jobs.iter().map(|id| (*id, 0)).collect();
+        let done = self.step(&asked).await?;
+        let found =
+            |wanted| jobs.iter().zip(&done).filter(move |(_, done)| **done == wanted).map(|(id, _)| *id);
+        report.cancelled += found(Cancelled::Now).count() as u64;
+        report.stopping += found(Cancelled::Stopping).count() as u64;
+        let gone: HashSet<JobId> = found(Cancelled::NotFound).collect();
+        let only_accepted: Vec<_> = undelivered.iter().filter(|(id, _)| gone.contains(id)).collect();
+        report.cancelled += only_accepted.len() as u64;
+        let said: Vec<_> =
+            only_accepted.iter().filter_map(|(_, wire)| Inspected::read(&self.tenant, wire)).collect();
+        self.record(said.iter().map(|said| (said, 0))).await?;
+        let groups = stream::iter(gone)
+            .map(|id| async move { self.app.queue().cancel_group(&self.tenant, GroupId::of(id)).await });
+        let mut groups = std::pin::pin!(groups.buffer_unordered(GROUPS_AT_ONCE));
+        while let Some(members) = groups.next().await {
+            report.cancelled += members?.unwrap_or_default();
+        }
+        Ok(())
+    }
+
     /// Writes down that jobs ended. A worker does that for jobs that started, but these never reach one again; without
     /// a record nothing says which knowledge base they were of.
     async fn record(&self, ended: impl Iterator<Item = (&Inspected, u32)>) -> Result<(), Problem> {
         let now = self.app.clock().now();
         let record = |(said, attempts): (&Inspected, u32)| JobRecord {
+            parent: said.envelope.meta.parent,
+            trace_id: Some(said.envelope.meta.traceparent.trace_id().to_owned()),
             id: said.envelope.id,
             kind: said.envelope.kind.clone(),
             kb: said.kb.clone(),
@@ -205,6 +259,15 @@ impl Cancellation {
             finished_at: now,
         };
         let records: Vec<JobRecord> = ended.map(record).collect();
+        for record in &records {
+            self.stores.live().tell(Event {
+                kb_id: record.kb.clone(),
+                job_id: Some(record.id),
+                job_type: Some(record.kind.clone()),
+                state: Some(record.state.clone()),
+                ..Event::new(EventKind::Job, now)
+            });
+        }
         if !records.is_empty() {
             self.stores.catalog().history_insert(&records).await?;
         }
@@ -293,7 +356,7 @@ fn document(said: &Inspected) -> Option<(KbId, DocumentId, u64)> {
     }
 }
 
-fn fault() -> DocumentFault {
+pub(super) fn fault() -> DocumentFault {
     let detail = "its job was cancelled; upload the document again, or reindex, to try again";
     DocumentFault { code: CODE.to_owned(), detail: detail.to_owned() }
 }

@@ -52,7 +52,7 @@ impl Filter {
         check_names(app, NameOf::Type, &kinds, |problem| refuse("types", problem)).await?;
         check_names(app, NameOf::Queue, &queues, |problem| refuse("queues", problem)).await?;
         let kb = asked_kb(app, who, kb_id.as_deref(), |problem| refuse("kb_id", problem)).await?;
-        Ok(JobFilter { kinds, queues, states, created_before, created_after, reason_code, kb })
+        Ok(JobFilter { kinds, queues, states, created_before, created_after, reason_code, kb, parent: None })
     }
 }
 

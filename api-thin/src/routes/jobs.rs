@@ -12,10 +12,10 @@ use jobs::tenant::KbId;
 use jobs::{JobId, JobKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{JobRecord, Redrives};
+use stores::model::{JobRecord, Progress, Redrives};
 
 use super::job_filter::{NameOf, OPEN, asked_kb, check_names, reach, states_of};
-use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit};
+use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit, parameter};
 use crate::problem::Problem;
 use crate::request::{AnyMember, Caller, Query, RequiredPermission};
 use crate::state::ApiState;
@@ -41,18 +41,29 @@ pub(super) async fn show(
     who: Caller<AnyMember>,
     Path(shown): Path<Shown>,
 ) -> Result<Json<JobView>, Problem> {
-    let (id, tenant) = (shown.id()?, who.tenant());
-    let queued = explained(&app, &who, id).await;
+    job_view(&app, &who, shown.id()?).await.map(Json)
+}
+
+/// A job within the reach of the caller's credentials.
+///
+/// # Errors
+/// When there is none, or the queue or the catalog do not answer.
+pub(super) async fn job_view(app: &ApiState, who: &Caller<AnyMember>, id: JobId) -> Result<JobView, Problem> {
+    let tenant = who.tenant();
+    let queued = explained(app, who, id).await;
     let catalog = who.stores.catalog();
     let record = catalog.history(id).await?.filter(|record| who.reaches(record.kb.as_ref()));
     let redrives = catalog.job_redrives(id).await?;
     let explained = queued.as_ref().ok().cloned().flatten();
     if let Some(view) = JobView::of(explained, record) {
-        return Ok(Json(view.with_redrives(redrives)));
+        let said = app.queue().inspect(tenant, &[id]).await.ok().and_then(|mut said| said.pop().flatten());
+        // May be lost at any time.
+        let progress = who.stores.live().job_progress(id).await.ok().flatten();
+        return Ok(JobView { progress, ..view.said_by(said.as_ref()).with_redrives(redrives) });
     }
     let accepted = catalog.outbox_job(id).await?.and_then(|wire| Inspected::read(tenant, &wire));
     if let Some(said) = accepted.filter(|said| who.reaches(said.kb.as_ref())) {
-        return Ok(Json(JobView::accepted(said)));
+        return Ok(JobView::accepted(said));
     }
     Err(queued.map_or_else(Problem::from, |_| Problem::not_found()))
 }
@@ -113,6 +124,12 @@ pub(super) struct Listing {
     /// Only those of this knowledge base.
     #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
+    /// Only those that were made at this moment or later.
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    created_after: Option<String>,
+    /// Only those that were made before this moment.
+    #[schemars(with = "Option<DateTime<Utc>>")]
+    created_before: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 by default.
@@ -138,7 +155,9 @@ impl Listing {
         check_names(app, NameOf::Queue, &queues, |problem| invalid_parameter("queue", &problem)).await?;
         let kb =
             asked_kb(app, who, self.kb_id.as_deref(), |problem| invalid_parameter("kb_id", &problem)).await?;
-        Ok(JobFilter { states, kinds, queues, kb, ..JobFilter::default() })
+        let created_after = parameter("created_after", self.created_after.as_deref())?;
+        let created_before = parameter("created_before", self.created_before.as_deref())?;
+        Ok(JobFilter { states, kinds, queues, kb, created_after, created_before, ..JobFilter::default() })
     }
 }
 
@@ -179,6 +198,11 @@ pub(super) struct JobView {
     #[serde(rename = "type")]
     kind: Option<String>,
     queue: Option<String>,
+    kb_id: Option<KbId>,
+    /// The job that enqueued it.
+    parent: Option<JobId>,
+    /// The trace that it is in, in hexadecimal.
+    trace_id: Option<String>,
     state: String,
     /// Attempts that were begun and not interrupted.
     attempt: u32,
@@ -192,6 +216,8 @@ pub(super) struct JobView {
     note: Option<Fault>,
     /// Set when it was redriven as a dead letter.
     redriven: Option<RedrivenView>,
+    /// What its handler reported last, within the last hour.
+    progress: Option<Progress>,
     /// The conditions that the job waits for.
     waits_for: Vec<Wait>,
 }
@@ -210,9 +236,15 @@ struct RedrivenView {
 
 /// Something that a job waits for.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Wait {
-    code: &'static str,
-    text: String,
+pub(super) struct Wait {
+    pub(super) code: &'static str,
+    pub(super) text: String,
+}
+
+impl From<WaitsFor> for Wait {
+    fn from(wait: WaitsFor) -> Self {
+        Self { code: wait.code(), text: wait.to_string() }
+    }
 }
 
 /// Why a job failed, or the error of its last attempt.
@@ -237,7 +269,6 @@ impl JobView {
 
     fn queued(queued: Explanation) -> Self {
         let Explanation { status, waits_for } = queued;
-        let wait = |wait: WaitsFor| Wait { code: wait.code(), text: wait.to_string() };
         let waits = matches!(status.state, JobState::Scheduled | JobState::Retryable);
         let stays = matches!(status.state, JobState::Discarded | JobState::Quarantined);
         let kind = status.lane.split('@').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
@@ -245,6 +276,9 @@ impl JobView {
             id: status.id,
             queue: kind.as_deref().and_then(queue_of).map(str::to_owned),
             kind,
+            kb_id: None,
+            parent: None,
+            trace_id: None,
             state: status.state.to_string(),
             attempt: status.attempts + u32::from(status.state == JobState::Active),
             created_at: status.id.created_at(),
@@ -254,16 +288,20 @@ impl JobView {
             error: status.reason.map(|reason| Fault { code: reason.code, detail: reason.text }),
             note: None,
             redriven: None,
-            waits_for: waits_for.into_iter().map(wait).collect(),
+            progress: None,
+            waits_for: waits_for.into_iter().map(Wait::from).collect(),
         }
     }
 
     /// A job that was accepted and that the queue does not have yet. Its envelope is shown, not trusted.
-    pub(super) fn accepted(Inspected { envelope, .. }: Inspected) -> Self {
+    pub(super) fn accepted(Inspected { envelope, kb }: Inspected) -> Self {
         Self {
             id: envelope.id,
             kind: Some(envelope.kind),
             queue: Some(envelope.queue),
+            kb_id: kb,
+            parent: envelope.meta.parent,
+            trace_id: Some(envelope.meta.traceparent.trace_id().to_owned()),
             state: JobState::Available.to_string(),
             attempt: 0,
             created_at: Some(envelope.meta.created_at),
@@ -273,12 +311,20 @@ impl JobView {
             error: None,
             note: None,
             redriven: None,
+            progress: None,
             waits_for: vec![Wait {
                 code: "delivery",
                 text: "the queue does not have the job yet: it is delivered when the queue answers"
                     .to_owned(),
             }],
         }
+    }
+
+    /// The view of a job whose envelope the queue still has. It is shown, not trusted.
+    fn said_by(self, said: Option<&Inspected>) -> Self {
+        let Some(Inspected { envelope, kb }) = said else { return self };
+        let trace_id = Some(envelope.meta.traceparent.trace_id().to_owned());
+        Self { kb_id: kb.clone(), parent: envelope.meta.parent, trace_id, ..self }
     }
 
     /// The view of a job that was started again so often.
@@ -294,6 +340,9 @@ impl JobView {
             id: record.id,
             kind: Some(record.kind),
             queue: Some(record.queue),
+            kb_id: record.kb,
+            parent: record.parent,
+            trace_id: record.trace_id,
             state: record.state,
             attempt: record.attempts,
             created_at: Some(record.created_at),
@@ -303,6 +352,7 @@ impl JobView {
             error,
             note,
             redriven: None,
+            progress: None,
             waits_for: Vec::new(),
         }
     }

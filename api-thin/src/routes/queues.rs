@@ -14,7 +14,7 @@ use super::job_filter::NameOf;
 use super::parameters::Paging;
 use crate::accept::apply_settings;
 use crate::problem::{Code, Problem};
-use crate::request::{ManageJobs, OperatorCaller, Query, TenantCaller};
+use crate::request::{OperatorCaller, Query, SteerJobs, TenantCaller};
 use crate::state::ApiState;
 
 /// How long an answer waits for the queue.
@@ -45,7 +45,7 @@ pub(super) struct FlowView {
 /// `POST …/jobs/pause`: nothing of the tenant starts; new jobs are taken and wait.
 pub(super) async fn pause_all(
     State(app): State<ApiState>,
-    who: TenantCaller<ManageJobs>,
+    who: TenantCaller<SteerJobs>,
 ) -> Result<Json<FlowView>, Problem> {
     change_all(&app, &who, Flow::Paused).await
 }
@@ -53,7 +53,7 @@ pub(super) async fn pause_all(
 /// `POST …/jobs/resume`: as usual again.
 pub(super) async fn resume_all(
     State(app): State<ApiState>,
-    who: TenantCaller<ManageJobs>,
+    who: TenantCaller<SteerJobs>,
 ) -> Result<Json<FlowView>, Problem> {
     change_all(&app, &who, Flow::Open).await
 }
@@ -61,14 +61,14 @@ pub(super) async fn resume_all(
 /// `POST …/jobs/drain`: jobs in the queue run; new jobs are refused.
 pub(super) async fn drain_all(
     State(app): State<ApiState>,
-    who: TenantCaller<ManageJobs>,
+    who: TenantCaller<SteerJobs>,
 ) -> Result<Json<FlowView>, Problem> {
     change_all(&app, &who, Flow::Draining).await
 }
 
 async fn change_all(
     app: &ApiState,
-    who: &TenantCaller<ManageJobs>,
+    who: &TenantCaller<SteerJobs>,
     flow: Flow,
 ) -> Result<Json<FlowView>, Problem> {
     // The catalog holds the decision; the queue has a copy.
@@ -83,7 +83,7 @@ async fn change_all(
 /// `POST …/queues/{queue}/pause`
 pub(super) async fn pause(
     State(app): State<ApiState>,
-    owner: Option<TenantCaller<ManageJobs>>,
+    owner: Option<TenantCaller<SteerJobs>>,
     Path(named): Path<Named>,
 ) -> Result<Json<FlowView>, Problem> {
     change_queue(&app, owner, &named.queue, Flow::Paused).await
@@ -92,7 +92,7 @@ pub(super) async fn pause(
 /// `POST …/queues/{queue}/resume`
 pub(super) async fn resume(
     State(app): State<ApiState>,
-    owner: Option<TenantCaller<ManageJobs>>,
+    owner: Option<TenantCaller<SteerJobs>>,
     Path(named): Path<Named>,
 ) -> Result<Json<FlowView>, Problem> {
     change_queue(&app, owner, &named.queue, Flow::Open).await
@@ -101,7 +101,7 @@ pub(super) async fn resume(
 /// `POST …/queues/{queue}/drain`
 pub(super) async fn drain(
     State(app): State<ApiState>,
-    owner: Option<TenantCaller<ManageJobs>>,
+    owner: Option<TenantCaller<SteerJobs>>,
     Path(named): Path<Named>,
 ) -> Result<Json<FlowView>, Problem> {
     change_queue(&app, owner, &named.queue, Flow::Draining).await
@@ -109,7 +109,7 @@ pub(super) async fn drain(
 
 async fn change_queue(
     app: &ApiState,
-    owner: Option<TenantCaller<ManageJobs>>,
+    owner: Option<TenantCaller<SteerJobs>>,
     queue: &str,
     flow: Flow,
 ) -> Result<Json<FlowView>, Problem> {

@@ -5,13 +5,14 @@ use ::jobs::tenant::Permission;
 use aide::axum::ApiRouter;
 
 use super::{
-    api_keys, audit_log, auth, chunks, dead_letters, document_deletions, documents, graph, health, home,
-    invitations, job_cancel, jobs, kbs, members, plans, queues, rag_settings, schedules, sign_up,
-    tenant_settings, tenants, usage,
+    activity, api_keys, audit_log, auth, batches, chunks, dead_letters, document_deletions, documents,
+    events, graph, health, home, invitations, job_cancel, job_family, job_reschedule, jobs, kbs, members,
+    plans, queues, rag_settings, schedules, sign_up, tenant_list, tenant_settings, tenants, usage,
+    webhook_deliveries, webhooks,
 };
 use crate::request::{
     AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
-    ManageTenant, ReadDocuments, RequiredPermission, UpdateDocuments,
+    ManageTenant, ReadDocuments, RequiredPermission, SteerJobs, UpdateDocuments,
 };
 use crate::state::ApiState;
 
@@ -86,10 +87,15 @@ pub enum Access {
     Operator,
     /// Members of the tenant that have the permission; all of them when it is `None`.
     Members(Option<Permission>),
+    /// Members of the tenant that have the permission, and the operator of the installation.
+    MembersAndOperator(Permission),
 }
 
 const fn may<N: RequiredPermission>() -> Access {
-    Access::Members(N::PERMISSION)
+    match N::PERMISSION {
+        Some(permission) if N::OPERATOR_TOO => Access::MembersAndOperator(permission),
+        permission => Access::Members(permission),
+    }
 }
 
 /// The prefix of a route's path.
@@ -177,6 +183,8 @@ routes! {
         get "/healthz" => health::healthz, Access::Everybody;
         /// The queue and the catalog answer
         get "/readyz" => health::readyz, Access::Everybody;
+        /// Metrics for Prometheus, for the operator and for the holder of `TENANTRY_METRICS_TOKEN`
+        get "/metrics" => health::metrics, Access::Operator;
         /// This description of the API: OpenAPI 3.1
         get "/openapi.json" => home::openapi, Access::Everybody, as "docs::openapi";
         /// The same as a page to read and to try
@@ -185,8 +193,8 @@ routes! {
     Api api_routes {
         /// The plans, and what a tenant of each may use
         get "/plans" => plans::list, Access::Credentials;
-        /// The tenants of the installation, page by page
-        get "/tenants" => tenants::list, Access::Operator;
+        /// The tenants of the installation, page by page, sorted and searched
+        get "/tenants" => tenant_list::list, Access::Operator, as "tenants::list";
         /// Make a tenant: the answer holds its first API key
         post "/tenants" => tenants::create, Access::Operator, Logged;
         /// A tenant
@@ -221,6 +229,8 @@ routes! {
         get "/limits" => tenant_settings::limits, may::<AnyMember>(), as "settings::limits";
         /// How much of each quota is used, and when it begins anew
         get "/usage" => usage::show, may::<AnyMember>();
+        /// What workers did in the last hour, minute by minute; of all tenants, for an operator who names no tenant
+        get "/activity" => activity::show, may::<AnyMember>();
         /// How documents are read and questions answered
         get "/settings" => rag_settings::show, may::<AnyMember>();
         /// Change how documents are read and questions answered
@@ -230,39 +240,55 @@ routes! {
         /// How many jobs are in which state, and those that will still run, page by page
         get "/jobs" => jobs::list, may::<AnyMember>();
         /// Cancel the jobs that match a filter
-        post "/jobs/cancel" => job_cancel::matching, may::<ManageJobs>(), as "cancel::matching", Logged;
+        post "/jobs/cancel" => job_cancel::matching, may::<SteerJobs>(), as "cancel::matching", Logged;
         /// Cancel every job of the tenant
         post "/jobs/cancel-all" => job_cancel::everything, may::<ManageTenant>(), as "cancel::everything", Logged;
         /// Pause the tenant's jobs: new ones are taken and wait
-        post "/jobs/pause" => queues::pause_all, may::<ManageJobs>(), as "flow::pause", Logged;
+        post "/jobs/pause" => queues::pause_all, may::<SteerJobs>(), as "flow::pause", Logged;
         /// Resume the tenant's jobs after a pause or a drain
-        post "/jobs/resume" => queues::resume_all, may::<ManageJobs>(), as "flow::resume", Logged;
+        post "/jobs/resume" => queues::resume_all, may::<SteerJobs>(), as "flow::resume", Logged;
         /// Drain the tenant's jobs: what is there runs, new ones are refused
-        post "/jobs/drain" => queues::drain_all, may::<ManageJobs>(), as "flow::drain", Logged;
+        post "/jobs/drain" => queues::drain_all, may::<SteerJobs>(), as "flow::drain", Logged;
         /// A job: where it is and what it waits for
         get "/jobs/{job}" => jobs::show, may::<AnyMember>();
+        /// The jobs that a job enqueued
+        get "/jobs/{job}/children" => job_family::children, may::<AnyMember>(), as "jobs::children";
         /// Cancel a job
-        delete "/jobs/{job}" => job_cancel::one, may::<ManageJobs>(), as "cancel::one", Logged;
+        delete "/jobs/{job}" => job_cancel::one, may::<SteerJobs>(), as "cancel::one", Logged;
+        /// Give a job that waits for a time another one
+        post "/jobs/{job}/reschedule" => job_reschedule::one, may::<SteerJobs>(), as "reschedule::one", Logged;
         /// Pause one queue of the tenant; of all tenants, for an operator who names no tenant
-        post "/queues/{queue}/pause" => queues::pause, may::<ManageJobs>(), as "flow::pause_queue", Logged;
+        post "/queues/{queue}/pause" => queues::pause, may::<SteerJobs>(), as "flow::pause_queue", Logged;
         /// Resume one queue
-        post "/queues/{queue}/resume" => queues::resume, may::<ManageJobs>(), as "flow::resume_queue", Logged;
+        post "/queues/{queue}/resume" => queues::resume, may::<SteerJobs>(), as "flow::resume_queue", Logged;
         /// Drain one queue
-        post "/queues/{queue}/drain" => queues::drain, may::<ManageJobs>(), as "flow::drain_queue", Logged;
+        post "/queues/{queue}/drain" => queues::drain, may::<SteerJobs>(), as "flow::drain_queue", Logged;
         /// Jobs whose attempts are used up, newest first, page by page
         get "/dead-letters" => dead_letters::list, may::<AnyMember>();
         /// Jobs that may not run, newest first, page by page
         get "/quarantine" => dead_letters::list_quarantine, may::<AnyMember>();
         /// Start the dead letters again that match a filter
-        post "/dead-letters/retry" => dead_letters::retry_matching, may::<ManageJobs>(), Logged;
+        post "/dead-letters/retry" => dead_letters::retry_matching, may::<SteerJobs>(), Logged;
         /// Throw away the dead letters that match a filter
         post "/dead-letters/purge" => dead_letters::purge_matching, may::<ManageJobs>(), Logged;
         /// A dead letter or a quarantined job, with what it was to do
         get "/dead-letters/{job}" => dead_letters::show, may::<ManageJobs>();
         /// Start a dead letter again, with all its attempts
-        post "/dead-letters/{job}/retry" => dead_letters::retry, may::<ManageJobs>(), Logged;
+        post "/dead-letters/{job}/retry" => dead_letters::retry, may::<SteerJobs>(), Logged;
         /// Throw a dead letter away
         delete "/dead-letters/{job}" => dead_letters::purge, may::<ManageJobs>(), Logged;
+        /// What happens to a job: a stream to follow, or what happened since an event
+        get "/jobs/{job}/events" => events::of_job, may::<AnyMember>();
+        /// What happens in the tenant: a stream to follow, or what happened since an event
+        get "/events" => events::of_tenant, may::<ReadDocuments>();
+        /// Batches: what requests and folders brought in, newest first, page by page
+        get "/batches" => batches::list, may::<ReadDocuments>();
+        /// A batch: how far it is, when it may be done, and what failed
+        get "/batches/{batch}" => batches::show, may::<ReadDocuments>();
+        /// Cancel a batch: its documents that are on their way fail, and nothing more comes into it
+        post "/batches/{batch}/cancel" => batches::cancel, may::<ManageJobs>(), Logged;
+        /// What happens to a batch: a stream to follow, or what happened since an event
+        get "/batches/{batch}/events" => events::of_batch, may::<ReadDocuments>();
         /// The members of the tenant, page by page
         get "/members" => members::list, may::<ManageMembers>();
         /// Invite a member: only this answer holds the secret with which they accept
@@ -293,6 +319,27 @@ routes! {
         delete "/api-keys/{key}" => api_keys::revoke, may::<ManageTenant>(), Logged;
         /// Give an API key another secret: only this answer holds it
         post "/api-keys/{key}/rotate" => api_keys::rotate, may::<ManageTenant>(), Logged;
+        /// The endpoints for webhooks of the tenant, page by page
+        get "/webhooks" => webhooks::list, may::<ManageTenant>();
+        /// Make an endpoint for webhooks: only this answer holds its secret
+        post "/webhooks" => webhooks::create, may::<ManageTenant>(), Logged;
+        /// An endpoint for webhooks, without its secret
+        get "/webhooks/{webhook}" => webhooks::show, may::<ManageTenant>();
+        /// Give an endpoint another URL, other events or another description, or disable it
+        patch "/webhooks/{webhook}" => webhooks::edit, may::<ManageTenant>(), Logged;
+        /// Remove an endpoint with its deliveries
+        delete "/webhooks/{webhook}" => webhooks::remove, may::<ManageTenant>(), Logged;
+        /// Give an endpoint another secret: only this answer holds it
+        post "/webhooks/{webhook}/rotate" => webhooks::rotate, may::<ManageTenant>(), Logged;
+        /// Send an event that tests an endpoint
+        post "/webhooks/{webhook}/test" => webhooks::test, may::<ManageTenant>(), Logged;
+        /// What became of the events of an endpoint, newest first, page by page
+        get "/webhooks/{webhook}/deliveries" => webhook_deliveries::list, may::<ManageTenant>();
+        /// A delivery, with each of its attempts
+        get "/webhooks/{webhook}/deliveries/{event}" => webhook_deliveries::show, may::<ManageTenant>();
+        /// Deliver an event once more
+        post "/webhooks/{webhook}/deliveries/{event}/redeliver" => webhook_deliveries::redeliver,
+            may::<ManageTenant>(), Logged;
         /// The knowledge bases that the credentials reach
         get "/kbs" => kbs::list, may::<ReadDocuments>();
         /// Make a knowledge base
@@ -318,6 +365,10 @@ routes! {
         post "/kbs/{kb}/empty" => document_deletions::empty, may::<DeleteDocuments>(), as "kbs::empty", Logged;
         /// A document: how far it is on its way into the graph
         get "/kbs/{kb}/documents/{document}" => documents::show, may::<ReadDocuments>();
+        /// What happens to a document: a stream to follow, or what happened since an event
+        get "/kbs/{kb}/documents/{document}/events" => events::of_document, may::<ReadDocuments>();
+        /// What happens in a knowledge base: a stream to follow, or what happened since an event
+        get "/kbs/{kb}/events" => events::of_kb, may::<ReadDocuments>();
         /// Remove a document from every store
         delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>(), Exempt(OWN_WORK);
         /// The chunks of a document, page by page

@@ -1,8 +1,7 @@
-//! Tenants: create, list, show, delete.
+//! Tenants: create, show, delete.
 
 use std::time::Duration;
 
-use axum::Json as JsonAnswer;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::envelope::EnqueueOptions;
@@ -14,14 +13,14 @@ use jobs::types::DeprovisionTenant;
 use jobs::{Job as _, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{Acceptance, Accepted, Tenant, TenantFilter};
+use stores::model::{Acceptance, Accepted, Tenant};
 
-use super::parameters::{invalid_field, page_after, page_limit, parameter, text};
+use super::parameters::{invalid_field, text};
 use super::plans::check_plan;
 use crate::accept::{AcceptedTenant, IdempotencyKey, TenantRequest, accept_tenant, deliver};
 use crate::answer::{Answer, Secret, Versioned, job_location};
 use crate::problem::{Code, Problem};
-use crate::request::{AnyMember, Caller, Json, OperatorCaller, Query, TenantOperator, one_name};
+use crate::request::{AnyMember, Caller, Json, OperatorCaller, TenantOperator, one_name};
 use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
@@ -60,35 +59,6 @@ fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Pr
     Ok(TenantRequest { id, name, plan, founder: None, member: None })
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(super) struct Listing {
-    /// Only those in this status.
-    #[schemars(with = "Option<TenantStatus>")]
-    status: Option<String>,
-    /// Only those of this plan.
-    plan: Option<String>,
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// How many to show: 1 to 1000, 100 by default.
-    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
-    limit: Option<String>,
-}
-
-/// `GET /api/v1/tenants`: a page of tenants, by id.
-pub(super) async fn list(
-    State(app): State<ApiState>,
-    _: OperatorCaller,
-    Query(asked): Query<Listing>,
-) -> Result<JsonAnswer<TenantPage>, Problem> {
-    let after: Option<TenantId> = page_after(asked.after.as_deref())?;
-    let filter = TenantFilter { status: parameter("status", asked.status.as_deref())?, plan: asked.plan };
-    let page = app.directory().tenants(&filter, after.as_ref(), page_limit(asked.limit.as_deref())?).await?;
-    let tenants = page.items.into_iter().map(TenantView::from).collect();
-    Ok(JsonAnswer(TenantPage { tenants, next: page.next }))
-}
-
 /// `GET /api/v1/tenants/{tenant}`
 pub(super) async fn show(who: Caller<AnyMember>) -> Result<Versioned<TenantView>, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
@@ -113,14 +83,6 @@ impl From<Tenant> for TenantView {
         let Tenant { id, name, slug, plan, status, created_at, .. } = tenant;
         Self { id, name, slug, plan, status, created_at }
     }
-}
-
-/// Tenants, by id.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct TenantPage {
-    tenants: Vec<TenantView>,
-    /// Where the next page begins; null at the end.
-    next: Option<String>,
 }
 
 /// `DELETE /api/v1/tenants/{tenant}`: close it, and empty every store of it.

@@ -85,6 +85,7 @@ impl Used {
             Quota::DailyJobs => self.usage.daily_jobs,
             Quota::MaxSchedules => self.usage.schedules,
             Quota::MaxApiKeys => self.usage.api_keys,
+            Quota::MaxWebhooks => self.usage.webhooks,
             Quota::IdempotencyKeys => self.usage.idempotency_keys,
             Quota::ApiCallsPerMonth => self.usage.api_calls,
             Quota::EntitiesPerKb => self.fullest.entities,

@@ -16,11 +16,12 @@ use crate::config::Cors;
 const MAX_AGE: Duration = Duration::from_secs(3_600);
 
 /// Headers that requests may have.
-const SENT: [HeaderName; 11] = [
+const SENT: [HeaderName; 12] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::IF_MATCH,
     HeaderName::from_static("audit-reason"),
+    HeaderName::from_static("batch-id"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("last-event-id"),
     HeaderName::from_static("traceparent"),

@@ -18,14 +18,17 @@ use axum::response::{IntoResponse as _, Response};
 use futures::TryStreamExt as _;
 use http_body::{Frame, SizeHint};
 use jobs::clock::SharedClock;
+use jobs::envelope::{SPANS, TraceParent};
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::cross_origin::{cors_layer, cross_origin};
 use crate::audit::{Action, AuditSlot, Audited, reason};
+use crate::authority::RequestTrace;
 use crate::config::Cors;
 use crate::connections::OpenRequest;
+use crate::metrics::request_answered;
 use crate::problem::{Code, Problem};
 use crate::rate_limit::rate_headers;
 use crate::routes::{Audit, ROUTES, Route, documented_routes};
@@ -94,13 +97,38 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
         request.id = %id,
         tenant.id = tracing::field::Empty,
     );
-    let started = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
-    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (started, method) = (Instant::now(), request.method().clone());
+    let route = route.to_owned();
+    let traced = begin_trace(&mut request, &route);
+    let mut response = next.run(request).instrument(span.clone()).instrument(traced.clone()).await;
+    traced.record("http.status", response.status().as_u16());
+    let elapsed = started.elapsed();
+    request_answered(&method, &route, response.status(), elapsed);
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
     span.in_scope(|| tracing::info!(http.status = status, elapsed_ms, "request answered"));
     add_headers(response.headers_mut(), &id);
     response
+}
+
+/// Makes the request a span of its trace, which what it causes continues.
+fn begin_trace(request: &mut Request, route: &str) -> Span {
+    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let (trace, before) = RequestTrace::begin(header);
+    let span = trace.span().filter(|span| span.is_sampled()).map_or_else(Span::none, |span| {
+        tracing::trace_span!(
+            target: SPANS,
+            "request",
+            trace.id = span.trace_id(),
+            trace.span = span.span_id(),
+            trace.parent = before.as_ref().map(TraceParent::span_id),
+            http.method = %request.method(),
+            http.route = route,
+            http.status = tracing::field::Empty,
+        )
+    });
+    request.extensions_mut().insert(trace);
+    span
 }
 
 fn add_headers(headers: &mut HeaderMap, request_id: &str) {

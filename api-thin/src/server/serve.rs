@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::middleware::router;
 use crate::accept::create_only_tenant;
 use crate::connections::listen;
+use crate::metrics::keep_up;
 use crate::state::ApiState;
 
 /// How long requests that are being answered may go on after the shutdown began.
@@ -13,6 +14,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// How long entries of the audit log are waited for whose clients left.
 const LAST_AUDITS: Duration = Duration::from_secs(10);
+
+/// How long the last events are waited for.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// Serves requests on `listener` until `shutdown`, then waits up to 20 s for those in progress. What they left to be
 /// written is written to the catalog.
@@ -26,6 +30,7 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
         async move { app.bookkeeper().run(stop).await }
     });
     let watch = tokio::spawn(app.queue().clone().watch_memory(stop.clone()));
+    let upkeep = tokio::spawn(keep_up());
     serve_until(listener, app.clone(), shutdown).await;
     app.audits().close();
     if tokio::time::timeout(LAST_AUDITS, app.audits().wait()).await.is_err() {
@@ -34,14 +39,19 @@ pub async fn serve(listener: TcpListener, app: ApiState, shutdown: CancellationT
     stop.cancel();
     let _ = books.await;
     watch.abort();
+    upkeep.abort();
     app.bookkeeper().finish().await;
+    if tokio::time::timeout(LAST_EVENTS, app.stores().events_flush()).await.is_err() {
+        tracing::warn!("Redis is slow: the last events may be missing");
+    }
 }
 
 async fn serve_until(listener: TcpListener, app: ApiState, shutdown: CancellationToken) {
     let connections = app.connections();
-    let served = listen(listener, router(app), connections, shutdown.clone());
+    let served = listen(listener, router(app.clone()), connections, shutdown.clone());
     let drained = async {
         shutdown.cancelled().await;
+        app.closing().cancel();
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {

@@ -4,6 +4,7 @@ mod admission;
 mod answers;
 mod apalis;
 mod cancel;
+mod census;
 mod claim;
 pub mod clock;
 mod coalesce;
@@ -17,10 +18,12 @@ mod id;
 mod inspect;
 mod job;
 mod limits;
+mod overview;
 mod preflight;
 mod push;
 mod queue;
 pub mod redis;
+mod reschedule;
 mod reshard;
 mod script;
 mod shards;
@@ -36,6 +39,7 @@ pub use answers::{
 };
 pub use apalis::JobBackend;
 pub use cancel::{CancelReport, Cancelled, Redriven};
+pub use census::{Census, LaneOverview, PartitionStates, QueueOverview};
 pub use claim::{Ceiling, Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};
 pub use config::{QueueConfig, Wording};
 pub use error::QueueError;
@@ -45,7 +49,9 @@ pub use id::{GroupId, InvalidId, JobId, PartitionId};
 pub use inspect::{InvalidCursor, JobFilter, JobSummary, KeptRecord, ListCursor, OpenJob, Page, Select};
 pub use job::{Lane, NewJob, OnConflict, Priority, RetryPolicy, RetryRule, Unique, UniqueScope};
 pub use limits::{Flow, KeptSettings, LimitReached, PartitionShare};
+pub use overview::{PartitionOverview, PartitionState};
 pub use queue::{LaneStatus, Queue, WorkerSeen};
+pub use reschedule::Rescheduled;
 pub use reshard::{ReshardError, Resharded, reshard};
 pub use worker::{
     FetchedJob, NextShard, QuarantinedJob, ShardOrder, StopReport, WorkerObserver, WorkerOptions, WorkerQueue,

@@ -359,7 +359,7 @@ impl Queue {
     }
 
     /// The present moment, as the functions of a shard see it.
-    async fn time(&self, shard: u16) -> Result<DateTime<chrono::Utc>, QueueError> {
+    pub(super) async fn time(&self, shard: u16) -> Result<DateTime<chrono::Utc>, QueueError> {
         if let Some(clock) = &self.inner.config.clock {
             return Ok(clock.now());
         }

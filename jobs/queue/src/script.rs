@@ -42,15 +42,18 @@ operations! {
     CancelTenant = "cancel_tenant",
     Redrive = "redrive",
     Purge = "purge",
+    Reschedule = "reschedule",
     Tenant = "tenant",
     Queue = "queue",
     Heartbeat = "heartbeat",
     Lookup = "lookup",
     Explain = "explain",
     Stats = "stats",
+    Overview = "overview",
     List = "list",
     Places = "places",
     Lanes = "lanes",
+    Census = "census",
     Lane = "lane",
     Adopt = "adopt",
 }
@@ -201,7 +204,7 @@ mod tests {
         let tag = LIBRARY.name(Operation::Enqueue).strip_suffix("_enqueue").unwrap();
         assert!(LIBRARY.text.starts_with(&format!("#!lua name={tag}\n")));
         assert_eq!(LIBRARY.name(Operation::Lookup), format!("{tag}_lookup"));
-        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 8);
+        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 10);
         assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 9);
     }
 }

@@ -15,6 +15,6 @@ mod tests;
 
 pub use stamp::{Envelope, InvalidKeys, IsoDuration, Meta, RetryPolicy, StampKeys, WireEnvelope};
 pub use stamper::{Chain, EnqueueOptions, StampError, StampedJob, Stamper};
-pub use trace::TraceParent;
+pub use trace::{SPANS, TraceParent};
 pub use unique::{OnConflict, Unique, UniqueKey, UniquePolicy, UniqueScope, Until};
 pub use verifier::{Refusal, Verified, Verifier};

@@ -19,6 +19,7 @@ use super::trace::TraceParent;
 use super::unique::UniquePolicy;
 use super::verifier::Refusal;
 use crate::id::{GroupId, JobId, serde_as_text};
+use crate::seal::Seal;
 use crate::tenant::{Actor, InvalidId, KbId, Role, TenantId};
 
 /// A job as the [Open Job Spec](https://openjobspec.org) 1.0 writes it. Says what to do; proves nothing.
@@ -267,6 +268,12 @@ struct StampKey {
 }
 
 impl StampKey {
+    /// Seals under this key. What is sealed begins with a length, and a stamp never does: neither code is one of the
+    /// other kind.
+    fn seal(&self) -> Seal {
+        Seal::keyed(self.mac.clone())
+    }
+
     /// The code over `text` under this key, ready to be read or compared.
     fn mac(&self, text: &str) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
@@ -333,6 +340,19 @@ impl StampKeys {
     /// The key whose stamps begin with `header`, if there is one.
     fn find(&self, header: &str) -> Option<&StampKey> {
         self.keys.iter().find(|key| key.header == header)
+    }
+
+    /// Hides `text` under the key that signs now, whose id stands before it.
+    pub(super) fn seal(&self, purpose: &str, text: &str) -> String {
+        let key = self.signing();
+        format!("{}.{}", key.kid, key.seal().seal(purpose, text))
+    }
+
+    /// Opens what was hidden for `purpose` under one of these keys.
+    pub(super) fn unseal(&self, purpose: &str, sealed: &str) -> Option<String> {
+        let (kid, sealed) = sealed.split_once('.')?;
+        let key = self.keys.iter().find(|key| key.kid == kid)?;
+        key.seal().unseal(purpose, sealed)
     }
 
     fn knows(&self, kid: &str) -> bool {
@@ -546,6 +566,19 @@ mod tests {
         let secret = text.expose_secret().split_once(':').unwrap().1;
         assert_eq!(format!("{keys:?}"), "[\"k1\"]");
         assert!(!format!("{keys:?}").contains(secret));
+    }
+
+    #[test]
+    fn what_was_sealed_before_a_rotation_is_opened_while_the_key_is_there() {
+        let (old, new) = (StampKeys::generate("k1"), StampKeys::generate("k2"));
+        let (old, new) = (old.expose_secret(), new.expose_secret());
+        let parse = |text: &str| StampKeys::parse(&text.to_owned().into()).unwrap();
+        let sealed = parse(old).seal("secret of acme", "whsec_x");
+        assert!(sealed.starts_with("k1.") && !sealed.contains("whsec"), "{sealed}");
+        let both = parse(&format!("{new},{old}"));
+        assert_eq!(both.unseal("secret of acme", &sealed).as_deref(), Some("whsec_x"));
+        assert_eq!(both.unseal("secret of acme-2", &sealed), None);
+        assert_eq!(parse(new).unseal("secret of acme", &sealed), None);
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::borrow::Borrow;
 
 use chrono::{DateTime, Utc};
 use fair_queue::{Lane, NewJob, PartitionId};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::to_raw_value;
 
 use super::stamp;
 use super::stamp::{Claims, Envelope, Meta, RetryPolicy, StampKeys};
-use super::trace::TraceParent;
+use super::trace::{SPANS, TraceParent};
 use super::unique::{Unique, UniquePolicy};
 use crate::clock::SharedClock;
 use crate::id::{GroupId, JobId};
@@ -34,6 +35,19 @@ impl StampedJob {
     #[must_use]
     pub fn tenant_id(&self) -> &TenantId {
         &self.tenant
+    }
+
+    /// The job's type.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        let lane = self.job.lane.as_str();
+        lane.rsplit_once('@').map_or(lane, |(kind, _)| kind)
+    }
+
+    /// The Open Job Spec queue that it waits in.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        self.job.lane.queue()
     }
 
     /// The signed bytes: JSON of a [`super::WireEnvelope`].
@@ -136,8 +150,10 @@ impl Stamper {
         if !context.has_permission(J::PERMISSION) {
             return Err(StampError::Forbidden(J::PERMISSION));
         }
+        let parent = options.traceparent;
         let envelope = self.envelope(context, job, options)?;
-        self.seal(context, &envelope)
+        created(context, &envelope, parent.as_ref());
+        self.sign(context, &envelope)
     }
 
     fn envelope<J: Job>(
@@ -173,6 +189,20 @@ impl Stamper {
         })
     }
 
+    /// Hides a secret of the tenant of `context` for a store: a reader of the store without our keys learns nothing,
+    /// and in a row of another tenant it is not opened.
+    #[must_use]
+    pub fn seal(&self, context: &TenantContext, purpose: &str, secret: &SecretString) -> String {
+        self.keys.seal(&of_tenant(context, purpose), secret.expose_secret())
+    }
+
+    /// Opens what was hidden for the same tenant and purpose; `None` when it was not, or when its key is not among ours
+    /// any more.
+    #[must_use]
+    pub fn unseal(&self, context: &TenantContext, purpose: &str, sealed: &str) -> Option<SecretString> {
+        self.keys.unseal(&of_tenant(context, purpose), sealed).map(SecretString::from)
+    }
+
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
@@ -192,10 +222,11 @@ impl Stamper {
         envelope.id = id;
         envelope.meta.created_at = self.clock.now();
         envelope.meta.traceparent = TraceParent::start();
-        self.seal(context, &envelope)
+        created(context, &envelope, None);
+        self.sign(context, &envelope)
     }
 
-    fn seal(&self, context: &TenantContext, envelope: &Envelope) -> Result<StampedJob, StampError> {
+    fn sign(&self, context: &TenantContext, envelope: &Envelope) -> Result<StampedJob, StampError> {
         let job = to_raw_value(envelope)?;
         let claims = Claims {
             jti: envelope.id,
@@ -213,6 +244,29 @@ impl Stamper {
             return Err(StampError::TooLarge { size_bytes: wire.len() });
         }
         Ok(StampedJob::route(&claims, envelope, wire))
+    }
+}
+
+fn of_tenant(context: &TenantContext, purpose: &str) -> String {
+    // No tenant's id has a slash.
+    format!("{}/{purpose}", context.tenant_id())
+}
+
+/// The span in which a job begins: the parent of its attempts.
+fn created(context: &TenantContext, envelope: &Envelope, parent: Option<&TraceParent>) {
+    let trace = &envelope.meta.traceparent;
+    if trace.is_sampled() {
+        tracing::trace_span!(
+            target: SPANS,
+            "create",
+            trace.id = trace.trace_id(),
+            trace.span = trace.span_id(),
+            trace.parent = parent.map(TraceParent::span_id),
+            tenant.id = %context.tenant_id(),
+            job.id = %envelope.id,
+            job.kind = envelope.kind,
+            job.queue = envelope.queue,
+        );
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::id::serde_as_text;
 use crate::tenant::InvalidId;
 
@@ -14,11 +16,17 @@ pub struct TraceParent {
     text: [u8; LENGTH],
 }
 
+/// The target of the spans that make up a trace, at level TRACE: logs leave them out, and a program that exports traces
+/// takes them all. Their fields `trace.id`, `trace.span` and `trace.parent` say which span they are; without these they
+/// are the child of the span around them.
+pub const SPANS: &str = "tenantry::spans";
+
 /// Where the parts are in `00-<32 hex>-<16 hex>-<2 hex>`.
 const LENGTH: usize = 55;
 const VERSION: Range<usize> = 0..3;
 const TRACE_ID: Range<usize> = 3..35;
 const PARENT_ID: Range<usize> = 36..52;
+const FLAGS: Range<usize> = 53..55;
 
 impl TraceParent {
     /// A new, sampled trace.
@@ -39,6 +47,26 @@ impl TraceParent {
     #[must_use]
     pub fn trace_id(&self) -> &str {
         self.as_str().get(TRACE_ID).unwrap_or_default()
+    }
+
+    /// The id of the span that the next ones are children of, in hexadecimal.
+    #[must_use]
+    pub fn span_id(&self) -> &str {
+        self.as_str().get(PARENT_ID).unwrap_or_default()
+    }
+
+    /// The span of the same trace that `seed` names, the same whenever it is asked for.
+    #[must_use]
+    pub fn derived(&self, seed: &str) -> Self {
+        let digest = Sha256::digest(seed);
+        let id = digest.first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes));
+        self.with(PARENT_ID, &id.max(1).to_be_bytes())
+    }
+
+    /// Whether the trace is one that is kept.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        u8::from_str_radix(self.as_str().get(FLAGS).unwrap_or_default(), 16).is_ok_and(|flags| flags & 1 == 1)
     }
 
     fn with(mut self, part: Range<usize>, bytes: &[u8]) -> Self {
@@ -109,6 +137,10 @@ mod tests {
         assert_eq!(trace.to_string(), text);
         assert_eq!(trace.child().trace_id(), trace.trace_id());
         assert_ne!(trace.child(), trace);
+        assert_eq!((trace.span_id(), trace.is_sampled()), ("00f067aa0ba902b7", true));
+        assert_eq!(trace.derived("1"), trace.derived("1"));
+        assert_ne!(trace.derived("1"), trace.derived("2"));
+        assert_eq!(trace.derived("1").trace_id(), trace.trace_id());
         for bad in [
             "",
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",

@@ -1,5 +1,5 @@
-//! The actor that caused a job: an account, a person named by an issuer or the product, an API key, a schedule or the
-//! operator.
+//! The actor that caused a job: an account, a person named by an issuer or the product, an API key, a schedule, a
+//! webhook or the operator.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::InvalidId;
 use crate::id::serde_as_text;
+use crate::webhook::WebhookId;
 
 /// Names an API key. Not secret: it is the part of the key that finds its row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +63,9 @@ pub enum Actor {
     ApiKey(ApiKeyId),
     /// A schedule of the tenant, by name. It has the current permissions of the person who created it.
     Schedule(Arc<str>),
+    /// An endpoint that was made by an administrator of the tenant. It delivers its events, also after that person
+    /// left: whether there is still such an endpoint is looked up when the job runs.
+    Webhook(WebhookId),
     /// The operator of the installation. May create tenants; is not a member of any.
     Operator,
 }
@@ -72,6 +76,7 @@ impl fmt::Display for Actor {
             Self::User(identity) => identity.fmt(f),
             Self::ApiKey(id) => write!(f, "api_key:{id}"),
             Self::Schedule(name) => write!(f, "schedule:{name}"),
+            Self::Webhook(id) => write!(f, "webhook:{id}"),
             Self::Operator => f.write_str("operator"),
         }
     }
@@ -81,10 +86,11 @@ impl FromStr for Actor {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = || InvalidId::new("actor", "an identity, api_key:…, schedule:… or operator");
+        let invalid = || InvalidId::new("actor", "an identity, api_key:…, schedule:…, webhook:… or operator");
         let named = |name: &str| (1..=255).contains(&name.len()) && !name.chars().any(char::is_control);
         match text.split_once(':') {
             Some(("api_key", id)) => id.parse().map(Self::ApiKey),
+            Some(("webhook", id)) => id.parse().map(Self::Webhook),
             Some(("schedule", name)) => {
                 if named(name) {
                     Ok(Self::Schedule(name.into()))
@@ -333,6 +339,7 @@ mod tests {
             "user:ann",
             "api_key:abcd1234",
             "schedule:nightly",
+            "webhook:wh_0123456789abcdef01234567",
             "operator",
         ] {
             assert_eq!(text.parse::<Actor>().unwrap().to_string(), text);

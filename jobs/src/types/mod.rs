@@ -9,6 +9,7 @@ mod kb_delete;
 mod kb_reindex;
 mod tenant_deprovision;
 mod tenant_provision;
+mod webhook_deliver;
 
 pub use document_delete::DeleteDocument;
 pub use document_ingest::IngestDocument;
@@ -19,3 +20,4 @@ pub use kb_delete::DeleteKb;
 pub use kb_reindex::ReindexKb;
 pub use tenant_deprovision::DeprovisionTenant;
 pub use tenant_provision::{FirstApiKey, ProvisionTenant};
+pub use webhook_deliver::DeliverWebhook;

@@ -216,7 +216,7 @@ async fn no_body_and_no_secret_gets_into_the_log() {
             for key in [acme.key.as_str(), OPERATOR_KEY] {
                 let request = api.request(method(route), &path).bearer_auth(key).header("cookie", CANARY);
                 let reply = send(request.json(&body)).await;
-                for pointer in ["/api_key", "/invitation"] {
+                for pointer in ["/api_key", "/invitation", "/secret"] {
                     secrets.extend(reply.body().pointer(pointer).and_then(Value::as_str).map(str::to_owned));
                 }
             }

@@ -27,6 +27,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "chunk_size_tokens": 1200, "chunk_overlap_tokens": 100, "top_k": 7,
         }),
         ("post", "/jobs/cancel") => filter("available"),
+        ("post", "/jobs/{job}/reschedule") => json!({ "scheduled_at": "2027-01-15T09:00:00Z" }),
         ("post", "/dead-letters/retry" | "/dead-letters/purge") => filter("discarded"),
         ("post", "/auth/accept-invitation") => {
             json!({ "invitation": "inv_guess", "username": "eve", "password": "correct horse" })
@@ -40,7 +41,14 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         ("patch", "/api-keys/{key}") => {
             json!({ "name": "intruder", "expires_at": "2029-01-01T00:00:00Z" })
         }
-        ("post", "/api-keys/{key}/rotate") => json!({ "grace_s": 60 }),
+        ("post", "/api-keys/{key}/rotate" | "/webhooks/{webhook}/rotate") => json!({ "grace_s": 60 }),
+        ("post", "/webhooks") => json!({
+            "url": "https://hooks.example.com/intruder", "events": ["job.failed"], "description": "intruder",
+        }),
+        ("patch", "/webhooks/{webhook}") => json!({
+            "url": "https://hooks.example.com/intruder", "events": ["job.failed"], "description": "intruder",
+            "enabled": true,
+        }),
         ("post", "/kbs") => json!({ "kb_id": "intruders", "name": "Intruders" }),
         ("patch", "/kbs/{kb}") => json!({ "name": "Intruders" }),
         ("post", "/kbs/{kb}/documents/text") => document(),
@@ -58,10 +66,13 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             | "/kbs/{kb}/schedules/{schedule}/resume"
             | "/kbs/{kb}/schedules/{schedule}/run"
             | "/jobs/cancel-all"
+            | "/batches/{batch}/cancel"
             | "/dead-letters/{job}/retry"
             | "/jobs/pause"
             | "/jobs/resume"
-            | "/jobs/drain",
+            | "/jobs/drain"
+            | "/webhooks/{webhook}/test"
+            | "/webhooks/{webhook}/deliveries/{event}/redeliver",
         )
         | ("get" | "delete", _) => return None,
         ("post", path) if path.starts_with("/queues/") => return None,
@@ -89,6 +100,6 @@ fn limits() -> Value {
         "storage_bytes": 9_000_000, "concurrent_queries": 9, "api_calls_per_month": 900_000,
         "requests_per_minute": 90_000, "kbs": 90, "entities_per_kb": 90_000, "relations_per_kb": 90_000,
         "members": 90, "daily_jobs": 90_000, "max_schedules": 90, "max_api_keys": 90,
-        "idempotency_keys": 90_000, "isolation": "shared",
+        "max_webhooks": 90, "idempotency_keys": 90_000, "isolation": "shared",
     })
 }

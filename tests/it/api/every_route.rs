@@ -1,7 +1,8 @@
 //! Every route of the API's own table, asked for another tenant's things. A new route has to be described
 //! here.
 
-use api_thin::{ROUTES, Route, routes::Scope};
+use api_thin::routes::{Access, Scope};
+use api_thin::{ROUTES, Route};
 use jobs::DocumentId;
 use jobs::queue::Verdict;
 use jobs::tenant::KbId;
@@ -17,9 +18,12 @@ pub(super) struct Bait {
     job: String,
     dead: String,
     document: DocumentId,
+    batch: String,
     key: String,
     member: String,
     invitation: String,
+    webhook: String,
+    event: String,
 }
 
 impl Bait {
@@ -31,9 +35,12 @@ impl Bait {
             job: nowhere(&self.job),
             dead: nowhere(&self.dead),
             document: DocumentId::of_name("nowhere.md"),
+            batch: nowhere(&self.batch),
             key: "nowhere00000".to_owned(),
             member: "product:nobody".to_owned(),
             invitation: nowhere(&self.invitation),
+            webhook: "wh_000000000000000000000000".to_owned(),
+            event: "evt_0190a1b2-c3d4-7000-8000-000000000000_1".to_owned(),
         }
     }
 }
@@ -50,15 +57,25 @@ pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
     tenant.member(api, "product:ann", "VIEWER").await;
     let invitation = tenant.post("/members", &json!({ "subject": "bob", "role": "VIEWER" })).await;
     assert_eq!(invitation.status, 201, "{invitation:?}");
+    let new = json!({ "url": "https://hooks.example.com/", "events": ["document.processed"] });
+    let webhook = tenant.post("/webhooks", &new).await.text("/id");
     let key = tenant.post("/api-keys", &json!({ "name": "bait" })).await.text("/id");
     Bait {
         job: reply.text("/job_id"),
         dead,
         document: DocumentId::of_name("secret.md"),
+        batch: reply.text("/batch_id"),
         key,
         member: "product:ann".into(),
         invitation: invitation.text("/id"),
+        event: theirs_event(tenant, &webhook).await,
+        webhook,
     }
+}
+
+/// An event of an endpoint.
+async fn theirs_event(tenant: &ApiTenant, webhook: &str) -> String {
+    tenant.post(&format!("/webhooks/{webhook}/test"), &json!({})).await.text("/event_id")
 }
 
 /// What workers would make of a document: a chunk, which mentions an entity.
@@ -90,11 +107,14 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
         .replace("{kb}", kb)
         .replace("{job}", job)
         .replace("{document}", bait.document.as_str())
+        .replace("{batch}", &bait.batch)
         .replace("{schedule}", "nightly")
         .replace("{queue}", "documents")
         .replace("{identity}", &bait.member)
         .replace("{invitation}", &bait.invitation)
         .replace("{key}", &bait.key)
+        .replace("{webhook}", &bait.webhook)
+        .replace("{event}", &bait.event)
         .replace("{chunk}", "0")
         .replace("{name}", ENTITY)
 }
@@ -174,9 +194,9 @@ async fn another_tenants_ids_mean_nothing_in_ones_own_tenant() {
     let nobody = send(mine.request(Method::GET, "/kbs/nowhere/graph")).await;
     problem(&nobody, 404, "not_found");
     for route in tenant_routes() {
-        let names_an_id = ["{job}", "{document}", "{identity}", "{invitation}", "{key}", "{name}"]
-            .iter()
-            .any(|id| route.path.contains(id));
+        let ids =
+            ["{job}", "{document}", "{batch}", "{identity}", "{invitation}", "{key}", "{name}", "{webhook}"];
+        let names_an_id = ids.iter().any(|id| route.path.contains(id));
         let kb = if names_an_id { "default" } else { "theirs" };
         if names_an_id || route.path.contains("{kb}") {
             let path = full_path(route, &mine.id, kb, &bait);
@@ -234,7 +254,7 @@ async fn every_route_but_the_open_ones_asks_who_is_there() {
         let expected = match route.path {
             // There is no such thing unless the installation allows it.
             "/signup" | "/auth/accept-invitation" => 404,
-            _ if route.scope == Scope::Open => 200,
+            _ if route.scope == Scope::Open && route.access == Access::Everybody => 200,
             _ => 401,
         };
         assert_eq!(reply.status, expected, "{} {}", route.method, route.path);

@@ -27,6 +27,8 @@ async fn a_job_that_ended_is_remembered() {
     let acme = api.tenant("acme").await;
     let now = api.clock.now();
     let record = JobRecord {
+        parent: None,
+        trace_id: None,
         id: JobId::generate(now),
         kind: "document.ingest".into(),
         kb: None,

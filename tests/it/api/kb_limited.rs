@@ -85,6 +85,7 @@ impl Site {
             .replace("{kb}", kb)
             .replace("{job}", job)
             .replace("{document}", document.as_str())
+            .replace("{batch}", NO_BATCH)
             .replace("{schedule}", "nightly")
             .replace("{queue}", "documents")
             .replace("{identity}", "product:ann")
@@ -119,9 +120,14 @@ impl Site {
     }
 }
 
+/// A batch that exists nowhere; `batches` has those of other knowledge bases.
+const NO_BATCH: &str = "0190b5a8-7c00-7000-8000-000000000000";
+
 fn record(api: &Api, kb: &str) -> JobRecord {
     let now = api.clock.now();
     JobRecord {
+        parent: None,
+        trace_id: None,
         id: JobId::generate(now),
         kind: "document.ingest".into(),
         kb: Some(kb.parse().unwrap()),

@@ -1,10 +1,12 @@
 //! The HTTP API, asked over HTTP.
 
+mod activity;
 mod api_key_ends;
 mod api_keys;
 mod attacks;
 mod audit;
 mod bad_input;
+mod batches;
 mod bodies;
 mod cancel;
 mod chunks;
@@ -13,6 +15,7 @@ mod cors;
 mod credentials;
 mod dead_letters;
 mod docs;
+mod events;
 mod every_route;
 mod flow;
 mod front_door;
@@ -35,6 +38,7 @@ mod quotas;
 mod rag_settings;
 mod rates;
 mod requests;
+mod reschedule;
 mod resolution;
 mod same_work;
 mod schedules;
@@ -42,6 +46,8 @@ mod sign_up;
 mod slugs;
 mod super_admins;
 mod suspended;
+mod tenant_list;
 mod tenants;
 mod trips;
 mod uploads;
+mod webhooks;

@@ -2,7 +2,7 @@
 
 use api_thin::{ROUTES, Route, routes::Access};
 use jobs::tenant::{Permission, Role};
-use tests::api::{Api, ApiTenant, Claims, Reply, problem};
+use tests::api::{Api, ApiTenant, Claims, OPERATOR_KEY, Reply, problem};
 
 use super::every_route::{Bait, ask, bait, full_path, tenant_routes};
 
@@ -22,7 +22,10 @@ fn lacks(reply: &Reply, permission: Permission) -> bool {
 async fn each_route_demands_the_permission_that_the_table_names() {
     let api = Api::start().await;
     for (number, route) in tenant_routes().enumerate() {
-        let Access::Members(Some(permission)) = route.access else { continue };
+        let (Access::Members(Some(permission)) | Access::MembersAndOperator(permission)) = route.access
+        else {
+            continue;
+        };
         let tenant = api.tenant(&format!("acme-{number}")).await;
         tenant.member(&api, "product:somebody", "ADMIN").await;
         let bait = bait(&api, &tenant).await;
@@ -56,9 +59,47 @@ async fn no_role_does_what_the_operator_does_and_every_role_does_what_everybody_
                 let reply = as_role(&api, route, (&tenant, &bait), Role::ViewerReadonly).await;
                 assert_eq!(reply.status, 200, "{} {}: {reply:?}", route.method, route.path);
             }
-            Access::Members(Some(_)) | Access::Credentials | Access::Everybody => {}
+            Access::Members(Some(_))
+            | Access::MembersAndOperator(_)
+            | Access::Credentials
+            | Access::Everybody => {}
         }
     }
+}
+
+#[tokio::test]
+async fn the_operator_steers_queues_and_never_reads_or_changes_documents() {
+    let api = Api::start().await;
+    for (number, route) in tenant_routes().enumerate() {
+        let tenant = api.tenant(&format!("acme-{number}")).await;
+        let bait = bait(&api, &tenant).await;
+        let path = full_path(route, &tenant.id, "default", &bait);
+        let reply = ask(&api, route, &path, OPERATOR_KEY).await;
+        let what = format!("{} {}: {reply:?}", route.method, route.path);
+        match route.access {
+            Access::Members(Some(permission)) => assert!(lacks(&reply, permission), "{what}"),
+            // What only a person can do to themselves, and keys, which may do what their maker may.
+            Access::MembersAndOperator(_) if route.path.starts_with("/api-keys") => {}
+            _ => assert!((200..300).contains(&reply.status), "{what}"),
+        }
+    }
+    let steered =
+        ROUTES.iter().filter(|route| route.access == Access::MembersAndOperator(Permission::JobManage));
+    let steered: Vec<_> = steered.map(|route| (route.method, route.path)).collect();
+    let known = [
+        ("post", "/jobs/cancel"),
+        ("post", "/jobs/pause"),
+        ("post", "/jobs/resume"),
+        ("post", "/jobs/drain"),
+        ("delete", "/jobs/{job}"),
+        ("post", "/jobs/{job}/reschedule"),
+        ("post", "/queues/{queue}/pause"),
+        ("post", "/queues/{queue}/resume"),
+        ("post", "/queues/{queue}/drain"),
+        ("post", "/dead-letters/retry"),
+        ("post", "/dead-letters/{job}/retry"),
+    ];
+    assert_eq!(steered, known);
 }
 
 /// Every new route must declare its access: only these are open to all.

@@ -6,7 +6,7 @@ use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, se
 
 async fn api() -> Api {
     let plans = "[plan.ten]\nmax_documents = 10\n[plan.small]\nstorage_bytes = 10\n[plan.slow]\ndaily_jobs = 3\n\
-         [plan.two]\nkbs = 2\nmax_schedules = 2\nmax_api_keys = 3\nidempotency_keys = 2";
+         [plan.two]\nkbs = 2\nmax_schedules = 2\nmax_api_keys = 3\nmax_webhooks = 2\nidempotency_keys = 2";
     Api::with(ApiOptions { plans: Plans::parse(plans).unwrap(), ..ApiOptions::default() }).await
 }
 
@@ -160,6 +160,11 @@ async fn schedules_keys_and_idempotency_keys_are_bounded_each_with_its_code() {
     let before = acme.get("/usage").await.body()["quotas"]["max_api_keys"]["current"].as_u64().unwrap();
     let room = 3 - usize::try_from(before).unwrap();
     refused(join_all((0..8).map(|n| key(&acme, n))).await, room, "api_keys_limit_reached");
+    let webhook = async |tenant: &ApiTenant| {
+        let new = json!({ "url": "https://hooks.example.com/", "events": ["job.failed"] });
+        tenant.post("/webhooks", &new).await
+    };
+    refused(join_all((0..8).map(|_| webhook(&acme))).await, 2, "webhooks_limit_reached");
     let asked = async |tenant: &ApiTenant, n: usize| {
         let request = tenant.request(Method::POST, "/kbs/default/reindex");
         send(request.header("idempotency-key", format!("key-{n}"))).await

@@ -15,7 +15,7 @@ use super::{dead_letter, waiting_job};
 const OTHERS: [&str; 10] =
     ["dev", "demo", "api", "worker", "migrate", "shards", "keygen", "users", "completions", "help"];
 /// Verbs that change nothing.
-const READING: [&str; 6] = ["list", "show", "explain", "limits", "usage", "top"];
+const READING: [&str; 7] = ["list", "show", "explain", "limits", "usage", "top", "deliveries"];
 
 /// The help of a command.
 fn help(command: &[&str]) -> String {
@@ -95,10 +95,22 @@ impl World {
         } else if has("JOB") || has("top") || example.contains("jobs list") {
             filled = filled.replace("JOB", &waiting_job(&self.acme).await);
         }
+        if has("BATCH") {
+            let sent = self.acme.upload("batch.md", &tests::texts::short("Lantern")).await;
+            filled = filled.replace("BATCH", sent.body["batch_id"].as_str().unwrap());
+        }
         if has("KEY") {
             let name = format!("key {}", self.bed.now());
             let made = self.acme.http.post(&path("api-keys"), &json!({ "name": name })).await;
             filled = filled.replace("KEY", made.body["id"].as_str().unwrap());
+        }
+        if has("WEBHOOK") {
+            let new = json!({ "url": "https://127.0.0.1:1/", "events": ["job.failed"] });
+            let made = self.acme.http.post(&path("webhooks"), &new).await;
+            let id = made.body["id"].as_str().unwrap().to_owned();
+            let event = self.acme.http.post(&path(&format!("webhooks/{id}/test")), &nothing).await;
+            filled = filled.replace("WEBHOOK", &id);
+            filled = filled.replace("EVENT", event.body["event_id"].as_str().unwrap());
         }
         if has("notes.md") && self.acme.document("notes.md").await.status == 404 {
             self.acme.ingest("notes.md", &tests::texts::short("Bluebird")).await;
@@ -114,9 +126,10 @@ impl World {
     /// Types a line into a shell.
     async fn typed(&self, line: &str) -> Ran {
         // The operator's key reaches no data of a tenant and steers no single job.
-        let of_data = ["kbs", "documents", "schedules", "jobs", "dead-letters", "keys"]
-            .iter()
-            .any(|noun| line.starts_with(&format!("tenantry {noun}")));
+        let of_data =
+            ["kbs", "documents", "batches", "schedules", "jobs", "dead-letters", "keys", "webhooks"]
+                .iter()
+                .any(|noun| line.starts_with(&format!("tenantry {noun}")));
         let steers = ["pause", "resume", "drain"]
             .iter()
             .any(|verb| line.starts_with(&format!("tenantry queues {verb}")));
@@ -149,7 +162,7 @@ async fn every_example_works_as_it_stands() {
         if READING.iter().any(|verb| example.contains(&format!(" {verb}"))) && !example.contains("--output") {
             assert!(!ran.out.trim().is_empty() || ran.err == "none\n", "{example} shows nothing");
             let json = world.typed(&format!("{line} --output json")).await.done().json();
-            let is_list = example.contains(" list") || example.contains(" top");
+            let is_list = [" list", " top", " deliveries"].iter().any(|verb| example.contains(verb));
             assert_eq!(json.is_array(), is_list, "{example}: {json}");
         }
         if example.contains("tenants create birch") {

@@ -94,3 +94,47 @@ async fn what_would_keep_out_every_file_ends_the_upload_at_once() {
         "{ran:?}"
     );
 }
+
+/// A folder is a batch, which is followed, shown and cancelled as one thing.
+#[tokio::test]
+async fn a_folder_is_a_batch() {
+    let bed = Bed::embedded().await;
+    let (acme, twin) = bed.look_alikes().await;
+    let cli = member(&bed, &acme);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("heron.md", texts::long("Heron")),
+        ("empty.html", "<p></p>".to_owned()),
+        ("a/b.md", texts::short("B")),
+    ] {
+        fs::create_dir_all(folder.path().join("a")).unwrap();
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let path = folder.path().to_str().unwrap();
+    let sent = cli.run(&["documents", "upload", path, "--no-wait"]).await.done();
+    assert_eq!(sent.out, "3 documents are uploaded, 0 failed\n");
+    let listed = cli.json(&["batches", "list"]).await;
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["progress"]["total"]), (1, &json!(3)));
+    let batch = listed[0]["id"].as_str().unwrap();
+    let tail = cli.run(&["batches", "tail", batch]).await;
+    assert_eq!(tail.code, 1, "{tail:?}");
+    assert!(tail.out.contains("empty.html") && tail.out.contains("empty_document"), "{tail:?}");
+    assert!(tail.out.ends_with("2 documents are in the graph, 1 failed\n"), "{tail:?}");
+    assert!(tail.err.contains(&format!("{batch}: 3/3")), "{tail:?}");
+    let shown = cli.json(&["batches", "show", batch]).await;
+    assert_eq!((&shown["state"], &shown["counts"]["processed"]), (&json!("done"), &json!(2)));
+    let cancelled = cli.run(&["batches", "cancel", batch, "--yes"]).await.done();
+    assert_eq!(cancelled.out, "0 documents cancelled; of their jobs 0 cancelled, 0 stopping\n");
+    let twin = member(&bed, &twin);
+    twin.run(&["batches", "show", batch]).await.refused(3, &["not_found"]);
+    twin.run(&["batches", "tail", batch]).await.refused(3, &["not_found"]);
+
+    let document = cli.run(&["documents", "tail", "a/b.md"]).await.done();
+    assert_eq!(document.out, "1 document is in the graph, 0 failed\n");
+    let failed = cli.run(&["documents", "tail", "empty.html"]).await;
+    assert!(failed.code == 1 && failed.out.contains("empty_document"), "{failed:?}");
+    let job = cli.json(&["documents", "show", "a/b.md"]).await["job_id"].as_str().unwrap().to_owned();
+    let tail = cli.run(&["jobs", "tail", &job]).await.done();
+    assert_eq!(tail.out, format!("{job} is completed\n"));
+    assert!(tail.err.contains("4/4 completed: reading"), "{tail:?}");
+}

@@ -1,17 +1,21 @@
 //! A tenant with something to find, to change and to finish for every type of job.
 
 use chrono::DateTime;
+use jobs::envelope::EnqueueOptions;
+use jobs::plan::Limits;
 use jobs::tenant::{ApiKeyId, KbId, TenantContext};
+use jobs::types::DeliverWebhook;
+use jobs::webhook::EventType;
 use jobs::{DocumentId, JobId};
 use reqwest::Method;
 use serde_json::json;
-use stores::model::DocumentSelection;
+use stores::model::{DocumentSelection, NewWebhook, WebhookEdit};
 use tests::bed::{Bed, TestTenant, send};
 use tests::holdings::Holdings;
 use tests::texts;
 use tests::wait::wait_for;
 
-use super::described::Ids;
+use super::described::{Ids, webhook_of};
 
 /// A document that was processed, and a document whose ingest waits.
 const NAMES: [&str; 2] = ["heron.md", "pending.md"];
@@ -37,10 +41,32 @@ pub(super) async fn lay(bed: &Bed, tenant: &TestTenant) {
         })
         .await;
     }
+    lay_webhook(bed, tenant).await;
     flow(tenant, "pause").await;
     assert_eq!(tenant.upload(NAMES[1], &texts::short("Quietwater")).await.status, 202);
     let closing = format!("/api/v1/tenants/{}/kbs/{}", tenant.id, KBS[1]);
     assert_eq!(send(tenant.http.request(Method::DELETE, &closing)).await.status, 202);
+}
+
+/// An endpoint with a test in its log. It is disabled, so that its own jobs do not wait for anything.
+async fn lay_webhook(bed: &Bed, tenant: &TestTenant) {
+    let context = TenantContext::for_tests(&tenant.id);
+    let catalog = bed.stores().scoped(&context).catalog();
+    let (id, event_id) = webhook_of(&tenant.id);
+    let job = DeliverWebhook { webhook_id: id.clone(), event_id };
+    let new = NewWebhook {
+        id: id.clone(),
+        url: "https://127.0.0.1/".into(),
+        description: String::new(),
+        events: vec![EventType::DocumentProcessed],
+        sealed_secret: "sealed".into(),
+        template: bed.stamper().stamp(&context, &job, EnqueueOptions::default()).unwrap(),
+        created_by: "local:ann".into(),
+    };
+    catalog.webhook_insert(&new, &Limits::default(), bed.now()).await.unwrap();
+    assert!(catalog.webhook_test(&id, bed.now()).await.unwrap().is_some());
+    let off = WebhookEdit::Details { url: None, description: None, events: None, enabled: Some(false) };
+    catalog.webhook_change(&id, &off, None, bed.now()).await.unwrap();
 }
 
 /// The list of a tenant's documents to delete: no job of the tenant's own works on it.
@@ -63,6 +89,7 @@ pub(super) fn ids(tenant: &TestTenant) -> Vec<Ids> {
         revision: 1,
         key: key.clone(),
         list: list_of(&tenant.id),
+        webhook: webhook_of(&tenant.id),
     };
     let shared = NAMES.map(|name| of("default", name));
     shared.into_iter().chain(KBS.map(|kb| of(kb, NAMES[0]))).collect()
@@ -73,7 +100,7 @@ pub(super) fn nowhere(ids: &Ids) -> Ids {
     let kb = if ids.kb.as_str() == "default" { ids.kb.clone() } else { "nowhere".parse().unwrap() };
     let document = DocumentId::of_name("nowhere.md");
     let (key, list) = ("nowhere00".parse().unwrap(), list_of("nowhere"));
-    Ids { kb, document, revision: ids.revision, key, list }
+    Ids { kb, document, revision: ids.revision, key, list, webhook: webhook_of("nowhere") }
 }
 
 pub(super) async fn holdings(bed: &Bed, tenant: &TestTenant) -> Holdings {

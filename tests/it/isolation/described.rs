@@ -1,11 +1,13 @@
 //! What a job of each type is about.
 
+use chrono::DateTime;
 use jobs::envelope::{EnqueueOptions, StampedJob, Stamper};
 use jobs::tenant::{Actor, ApiKeyId, Authenticated, KbId, Role, TenantContext};
 use jobs::types::{
-    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeprovisionTenant, ExtractEntities, FirstApiKey,
-    IngestDocument, ProvisionTenant, ReindexKb,
+    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeliverWebhook, DeprovisionTenant,
+    ExtractEntities, FirstApiKey, IngestDocument, ProvisionTenant, ReindexKb,
 };
+use jobs::webhook::{EventId, WebhookId};
 use jobs::{DocumentId, Job, JobId, JobKind};
 
 /// Everything that a job can name.
@@ -17,6 +19,8 @@ pub(crate) struct Ids {
     pub(crate) key: ApiKeyId,
     /// A list of documents to delete.
     pub(crate) list: JobId,
+    /// An endpoint for webhooks, and an event for it.
+    pub(crate) webhook: (WebhookId, EventId),
 }
 
 /// The actor that enqueues a job, and the tenant's epoch in its stamp.
@@ -70,7 +74,18 @@ pub(crate) fn stamped(
         JobKind::DeleteDocuments => stamp.on(&DeleteDocuments { list: ids.list }),
         JobKind::DeleteKb => stamp.on(&DeleteKb {}),
         JobKind::DeprovisionTenant => stamp.on(&DeprovisionTenant {}),
+        JobKind::DeliverWebhook => {
+            let (webhook_id, event_id) = ids.webhook.clone();
+            stamp.on(&DeliverWebhook { webhook_id, event_id })
+        }
     }
+}
+
+/// An endpoint that is called so for this tenant alone, and an event.
+pub(crate) fn webhook_of(tenant: &str) -> (WebhookId, EventId) {
+    let id = JobId::derived(DateTime::UNIX_EPOCH, tenant).to_string();
+    let digits: String = id.chars().filter(char::is_ascii_hexdigit).skip(8).collect();
+    (format!("wh_{digits}").parse().unwrap(), format!("evt_{id}_1").parse().unwrap())
 }
 
 struct Stamp<'a> {

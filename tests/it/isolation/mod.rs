@@ -6,4 +6,4 @@ mod foreign_ids;
 mod moved_stamps;
 
 pub(crate) use bait::flow;
-pub(crate) use described::{Asker, Ids, stamped};
+pub(crate) use described::{Asker, Ids, stamped, webhook_of};

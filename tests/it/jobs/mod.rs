@@ -10,3 +10,4 @@ mod kb_delete;
 mod kb_reindex;
 mod tenant_deprovision;
 mod tenant_provision;
+mod webhook_deliver;

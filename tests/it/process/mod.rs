@@ -1,5 +1,6 @@
 //! The programs as an operator meets them: their settings, their log, their data directory, how they refuse to start.
 
+mod demo;
 mod logs;
 mod no_handles;
 mod redis_dies;

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_thin::{
-    ApiConfig, ApiParts, ApiRules, ApiState, ConnectionLimits, Cors, IdentityConfig, RequestLimits,
-    Resolution, serve,
+    ApiConfig, ApiParts, ApiRules, ApiState, ConnectionLimits, Cors, IdentityConfig, MetricsConfig,
+    RequestLimits, Resolution, serve,
 };
 use chrono::{DateTime, Utc};
 use jobs::Job;
@@ -46,6 +46,8 @@ pub struct ApiOptions {
     pub resolution: Resolution,
     /// Whose pages may call it from a browser.
     pub cors: Cors,
+    /// Who may read metrics.
+    pub metrics: MetricsConfig,
 }
 
 /// An API that answers on a port of its own until it is dropped.
@@ -94,10 +96,18 @@ impl Api {
             None => StoresConfig::embedded(data.path().to_owned(), redis_url.into()),
         };
         let opened = stores::open(&stores, Arc::new(clock.clone())).await.expect("the stores open");
-        let ApiOptions { limits, connections, plans, identity, resolution, cors, .. } = options;
+        let ApiOptions { limits, connections, plans, identity, resolution, cors, metrics, .. } = options;
         let config = ApiConfig {
             plans,
-            rules: ApiRules { limits, connections, identity, resolution, cors },
+            rules: ApiRules {
+                limits,
+                connections,
+                identity,
+                resolution,
+                cors,
+                metrics,
+                ..ApiRules::default()
+            },
             ..credentials::config()
         };
         let stamp_keys = StampKeys::parse(&StampKeys::generate("test")).expect("a generated key is one");
@@ -105,10 +115,13 @@ impl Api {
             stores: opened.stores.clone(),
             directory: Arc::clone(&opened.directory),
             identities: Arc::clone(&opened.identities),
+            activity: opened.activity.clone(),
             queue: queue.clone(),
             stamper: Stamper::new(stamp_keys, Arc::new(clock.clone())),
             clock: Arc::new(clock.clone()),
             config,
+            sampler: opened.sampler.clone(),
+            sampled: None,
             sign_in_link: None,
         });
         let state = state.expect("the secrets can be used");

@@ -12,6 +12,7 @@ use jobs::envelope::{EnqueueOptions, Stamper};
 use jobs::plan::Plans;
 use jobs::queue::{Queue, QueueConfig};
 use jobs::tenant::TenantContext;
+use jobs::webhook::TargetRules;
 use jobs::{Job, JobId};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -237,6 +238,8 @@ async fn launch(
     queue_prefix: String,
     clock: SharedClock,
 ) -> System {
+    // Receivers of tests are on this machine.
+    let targets = TargetRules { loopback: true, ..TargetRules::default() };
     let system = System::start(SystemOptions {
         listen: ([127, 0, 0, 1], 0).into(),
         queue: QueueConfig { prefix: queue_prefix, ..jobs::queue::config(stores.redis_url.clone()) },
@@ -245,7 +248,7 @@ async fn launch(
         pool: PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10, ..PoolSettings::default() },
         extraction: ExtractionSettings::default(),
         plans: Plans::default(),
-        api: ApiRules::default(),
+        api: ApiRules { webhooks: targets, ..ApiRules::default() },
         clock,
     });
     system.await.expect("the bed starts")

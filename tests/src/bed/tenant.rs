@@ -26,6 +26,39 @@ impl TestTenant {
         format!("/api/v1/tenants/{}/kbs/default/{rest}", self.id)
     }
 
+    /// Makes an endpoint at `url` that is told of `events`. Returns its id and its secret.
+    ///
+    /// # Panics
+    /// When the API refuses.
+    pub async fn webhook(&self, url: &str, events: &[&str]) -> (String, String) {
+        let path = format!("/api/v1/tenants/{}/webhooks", self.id);
+        let made = self.http.post(&path, &json!({ "url": url, "events": events })).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let text = |field: &str| made.body[field].as_str().expect("a text").to_owned();
+        (text("id"), text("secret"))
+    }
+
+    /// The deliveries of an endpoint, newest first.
+    pub async fn deliveries(&self, webhook: &str) -> Vec<Value> {
+        let path = format!("/api/v1/tenants/{}/webhooks/{webhook}/deliveries", self.id);
+        let shown = self.http.get(&path).await;
+        shown.body["deliveries"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Waits until the newest delivery of an endpoint is as `is` says, and shows it with its attempts.
+    pub async fn delivery(&self, webhook: &str, is: impl Fn(&Value) -> bool) -> Value {
+        wait_for("the delivery", async || {
+            let newest = self.deliveries(webhook).await.into_iter().next();
+            let Some(event) = newest.as_ref().and_then(|newest| newest["event_id"].as_str()) else {
+                return Err(Value::Null);
+            };
+            let path = format!("/api/v1/tenants/{}/webhooks/{webhook}/deliveries/{event}", self.id);
+            let shown = self.http.get(&path).await.body;
+            if is(&shown) { Ok(shown) } else { Err(shown) }
+        })
+        .await
+    }
+
     /// Uploads text under a name.
     pub async fn upload(&self, name: &str, text: &str) -> Answer {
         self.http.post(&self.kb("documents/text"), &json!({ "name": name, "text": text })).await

@@ -52,7 +52,10 @@ async fn the_readers_see_their_tables_and_no_others() {
             "tenantry_directory",
             vec!["api_keys", "audit_log", "job_marks", "kbs", "members", "schedules", "slugs", "tenants"],
         ),
-        ("tenantry_relay", vec!["audit_log", "outbox", "schedules"]),
+        (
+            "tenantry_relay",
+            vec!["audit_log", "outbox", "schedules", "webhook_deliveries", "webhook_endpoints"],
+        ),
         ("tenantry_identity", vec!["members", "tenants"]),
     ] {
         let grants = format!(

@@ -5,14 +5,15 @@ use jobs::clock::{Clock as _, SystemClock};
 use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
 use jobs::tenant::{KbId, Role, TenantContext};
 use jobs::types::ReindexKb;
+use jobs::webhook::{EventType, WebhookId};
 use jobs::{DocumentId, JobId};
 use std::sync::Arc;
 use stores::model::{
-    Acceptance, AuditEntry, Chunk, DocumentSelection, Extraction, Idempotency, Invitation, JobMark,
-    JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument, NewSchedule, NewTenant, ParsedDocument,
-    WorkspaceId,
+    Acceptance, AfterAttempt, Attempt, AuditEntry, BatchId, Chunk, DocumentFault, DocumentSelection,
+    Extraction, Idempotency, Invitation, JobMark, JobRecord, Kb, Mention, MentionKind, NewApiKey,
+    NewDocument, NewSchedule, NewTenant, NewWebhook, ParsedDocument, WorkspaceId,
 };
-use stores::{Opened, TenantStores};
+use stores::{Catalog, Opened, TenantStores};
 use tests::services::ServerUrls;
 
 /// Stores on the servers, and a directory that goes when this does.
@@ -86,6 +87,11 @@ async fn seed_catalog(
     catalog.member_insert(&"local:ann".parse().unwrap(), Role::Editor, None, now).await.unwrap();
     catalog.invitation_insert(&invitation(now), &"0".repeat(64), None, now).await.unwrap();
     catalog.accept(&acceptance(context, now), now).await.unwrap();
+    // Uploaded again in another batch, which leaves a trace of the first; that one is cancelled too.
+    let again = Acceptance { idempotency: None, ..acceptance_of(context, 2, now) };
+    catalog.accept(&again, now).await.unwrap();
+    let fault = DocumentFault { code: "cancelled".into(), detail: "a test".into() };
+    catalog.batch_cancel(again.batch.unwrap(), None, &fault, now).await.unwrap();
     catalog.history_insert(&[record(now)]).await.unwrap();
     catalog.jobs_mark(&[JobId::generate(now)], JobMark::Cancelled, now).await.unwrap();
     catalog.job_redriven(&[JobId::generate(now)], "local:ann", now).await.unwrap();
@@ -102,8 +108,30 @@ async fn seed_catalog(
         created_by: "local:ann".into(),
     };
     catalog.schedule_put(&schedule, &jobs::plan::Limits::default()).await.unwrap();
+    seed_webhook(&catalog, context, now).await;
     reject_one(servers, context, now).await;
     kb
+}
+
+/// An endpoint, a delivery and an attempt at it.
+async fn seed_webhook(catalog: &Catalog, context: &TenantContext, now: DateTime<Utc>) {
+    let new = NewWebhook {
+        id: WebhookId::generate(),
+        url: "https://hooks.example.com/".into(),
+        description: "look-alike".into(),
+        events: vec![EventType::JobFailed],
+        sealed_secret: "sealed".into(),
+        template: job(context),
+        created_by: "local:ann".into(),
+    };
+    catalog.webhook_insert(&new, &jobs::plan::Limits::default(), now).await.unwrap();
+    let event = catalog.webhook_test(&new.id, now).await.unwrap().unwrap();
+    let attempt = Attempt { at: now, duration_ms: 1, status: Some(204), error: None };
+    let delivery = (&new.id, &event);
+    catalog
+        .webhook_attempted(delivery, JobId::generate(now), &attempt, AfterAttempt::Delivered)
+        .await
+        .unwrap();
 }
 
 /// Nothing in a port makes this row but the relay.
@@ -118,12 +146,16 @@ async fn reject_one(servers: &Servers, context: &TenantContext, now: DateTime<Ut
 }
 
 fn acceptance(context: &TenantContext, now: DateTime<Utc>) -> Acceptance {
+    acceptance_of(context, 1, now)
+}
+
+fn acceptance_of(context: &TenantContext, revision: u64, now: DateTime<Utc>) -> Acceptance {
     let job = job(context);
     let name = "plan.md";
     let document = NewDocument {
         id: DocumentId::of_name(name),
         name: name.into(),
-        revision: 1,
+        revision,
         media_type: "text/markdown".into(),
         size_bytes: 22,
         sha256: "0".repeat(64),
@@ -137,6 +169,7 @@ fn acceptance(context: &TenantContext, now: DateTime<Utc>) -> Acceptance {
     };
     Acceptance {
         documents: Some((KbId::first(), vec![document])),
+        batch: Some(BatchId::generate(now, rand::random())),
         jobs: vec![job],
         idempotency: Some(idempotency),
         ..Acceptance::default()
@@ -188,6 +221,8 @@ fn api_key() -> NewApiKey {
 
 fn record(now: DateTime<Utc>) -> JobRecord {
     JobRecord {
+        parent: None,
+        trace_id: None,
         id: JobId::generate(now),
         kind: "kb.reindex".into(),
         kb: None,

@@ -2,12 +2,14 @@
 
 use jobs::JobKind;
 use jobs::types::{
-    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeprovisionTenant, ExtractEntities,
-    IngestDocument, ProvisionTenant, ReindexKb,
+    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeliverWebhook, DeprovisionTenant,
+    ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb,
 };
+use jobs::webhook::TargetRules;
 use worker::{Registry, WorkerBuilder};
 
 use crate::tools::{ExtractionSettings, Tools};
+use crate::webhooks::Egress;
 
 /// Owner of the handlers in this crate. Their job types are in crate `jobs`, because the API enqueues them too.
 #[derive(Debug)]
@@ -27,16 +29,18 @@ pub fn registry() -> Registry {
         JobKind::DeleteDocuments => registry.with_reopen::<DeleteDocuments, Product>(),
         JobKind::DeleteKb => registry.with_reopen::<DeleteKb, Product>(),
         JobKind::DeprovisionTenant => registry.with_reopen::<DeprovisionTenant, Product>(),
+        JobKind::DeliverWebhook => registry.with_reopen::<DeliverWebhook, Product>(),
     })
 }
 
-/// Gives a worker the product's job types, in place of those registered so far, and the [`Tools`] that their
-/// handlers need.
+/// Gives a worker the product's job types, in place of those registered so far, and what their handlers need: the
+/// [`Tools`], and an [`Egress`] under the usual rules, which another one given to the worker afterwards replaces.
 ///
 /// # Errors
-/// When the settings of the language model contradict each other.
+/// When the settings of the language model contradict each other, or there is no HTTPS client.
 pub fn equip(worker: WorkerBuilder, extraction: &ExtractionSettings) -> anyhow::Result<WorkerBuilder> {
-    Ok(worker.registry(registry()).state(Tools::new(extraction)?))
+    let egress = Egress::new(TargetRules::default())?;
+    Ok(worker.registry(registry()).state(Tools::new(extraction)?).state(egress))
 }
 
 #[cfg(test)]

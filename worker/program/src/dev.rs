@@ -21,6 +21,7 @@ use worker::settings::PoolSettings;
 
 use crate::cli::asked_to_stop;
 use crate::dev_secrets::DevSecrets;
+use crate::health::start_metrics;
 use crate::system::{System, SystemOptions};
 
 /// Options of the development system.
@@ -192,6 +193,7 @@ pub(crate) struct Dev {
 impl Dev {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         start_log("warn,tenantry=info,worker=info,ingest=info,api_thin=info");
+        start_metrics()?;
         for name in
             SERVERS.into_iter().filter(|name| std::env::var_os(name).is_some_and(|url| !url.is_empty()))
         {

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use api_thin::metrics::{self, METRICS_TYPE, answered, start_recorder};
 use api_thin::program::{bind, listen_address};
 use api_thin::{ConnectionLimits, Connections, InvalidConfig, listen};
 use axum::Router;
@@ -11,8 +13,12 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use clap::Args;
-use jobs::queue::WorkerObserver;
+use jobs::clock::{Clock as _, SystemClock};
+use jobs::metrics::QueueSampler;
+use jobs::queue::{Queue, WorkerObserver};
+use stores::metrics::StoreSampler;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// Whether a worker shows how it is.
@@ -42,31 +48,76 @@ impl HealthSettings {
     }
 }
 
-/// Serves `/healthz` (the process is alive), `/readyz` (the queue answered lately and its Redis evicts nothing) and
-/// `/metrics` until `stop`. Idle connections are closed to make room for others, so that they cannot make the
-/// worker look dead.
-pub async fn serve(listener: TcpListener, worker: WorkerObserver, stop: CancellationToken) {
-    match Connections::new(ConnectionLimits::of_health_checks(), Vec::new()) {
-        Ok(connections) => listen(listener, router(worker), Arc::new(connections), stop).await,
-        Err(error) => tracing::error!("health is not served: {error}"),
+/// Begins to record what API, worker, handlers, stores and queue count and measure.
+///
+/// # Errors
+/// When the recorder cannot be built.
+pub fn start_metrics() -> anyhow::Result<()> {
+    start_recorder()?;
+    worker::metrics::describe();
+    ingest::metrics::describe();
+    Ok(())
+}
+
+/// What a worker tells of itself, and of the queue and the stores that it works with.
+pub struct Health {
+    worker: WorkerObserver,
+    queue: QueueSampler,
+    stores: StoreSampler,
+    /// Held while queue and stores are asked.
+    sampling: Mutex<()>,
+}
+
+/// How long queue and stores may take to answer. Prometheus waits 10 s.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+impl Health {
+    /// What `worker` tells, which runs `slots` jobs at the same time.
+    #[must_use]
+    pub fn new(worker: WorkerObserver, queue: Queue, slots: u16, stores: StoreSampler) -> Self {
+        Self { worker, queue: QueueSampler::new(queue, slots), stores, sampling: Mutex::default() }
+    }
+
+    /// All metrics of the process. Those of a queue or a catalog that does not answer keep their values.
+    async fn metrics(&self) -> String {
+        let _one_at_a_time = self.sampling.lock().await;
+        worker::health::sample(&self.worker);
+        let now = SystemClock.now();
+        tokio::join!(
+            answered("queue", PATIENCE, self.queue.sample(now)),
+            answered("catalog", PATIENCE, self.stores.sample(now)),
+        );
+        metrics::text()
     }
 }
 
-fn router(worker: WorkerObserver) -> Router {
+/// Serves `/healthz` (the process is alive), `/readyz` (the queue answered lately and its Redis evicts nothing) and
+/// `/metrics` until `stop`. Idle connections are closed to make room for others, so that they cannot make the
+/// worker look dead.
+pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) {
+    let upkeep = tokio::spawn(metrics::keep_up());
+    match Connections::new(ConnectionLimits::of_health_checks(), Vec::new()) {
+        Ok(connections) => listen(listener, router(health), Arc::new(connections), stop).await,
+        Err(error) => tracing::error!("health is not served: {error}"),
+    }
+    upkeep.abort();
+}
+
+fn router(health: Health) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(worker)
+        .route("/metrics", get(show_metrics))
+        .with_state(Arc::new(health))
 }
 
-async fn readyz(State(worker): State<WorkerObserver>) -> impl IntoResponse {
-    match worker::health::ready(&worker) {
+async fn readyz(State(health): State<Arc<Health>>) -> impl IntoResponse {
+    match worker::health::ready(&health.worker) {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }
 
-async fn metrics(State(worker): State<WorkerObserver>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, worker::health::METRICS_TYPE)], worker::health::metrics(&worker))
+async fn show_metrics(State(health): State<Arc<Health>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], health.metrics().await)
 }

@@ -1,13 +1,14 @@
 //! API, worker and scheduler in one process, as `tenantry dev`, the demo and the tests run them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
+use api_thin::metrics::Sampled;
 use api_thin::program::bind;
 use api_thin::{ApiConfig, ApiParts, ApiRules, ApiState, InvalidConfig, OneTimeLink};
-use ingest::ExtractionSettings;
+use ingest::{Egress, ExtractionSettings};
 use jobs::clock::SharedClock;
 use jobs::envelope::{StampKeys, Stamper};
 use jobs::plan::Plans;
@@ -69,26 +70,36 @@ impl System {
         let redis_url = queue.url.clone();
         let worker = Worker::builder(queue, keys, stores).pool(pool.clone()).plans(plans.clone());
         let worker = ingest::equip(worker.clock(Arc::clone(&clock)), &extraction)?;
+        let worker = worker.state(Egress::new(api.webhooks.clone())?);
         let worker = connect(worker, &redis_url).await?;
         let (queue, opened, stamper) =
             (worker.queue().clone(), worker.opened().clone(), worker.stamper().clone());
         let operator_key = secrets.operator_key.clone();
         let config = ApiConfig::new(secrets.operator_key, secrets.jwt_secret, secrets.key_secret);
         let link = OneTimeLink::new(operator_key);
+        let observer = Arc::new(OnceLock::new());
+        let sampled = Sampled::new({
+            let observer = Arc::clone(&observer);
+            move || observer.get().into_iter().for_each(worker::health::sample)
+        });
         let state = ApiState::new(ApiParts {
             stores: opened.stores.clone(),
             directory: Arc::clone(&opened.directory),
             identities: Arc::clone(&opened.identities),
+            activity: opened.activity.clone(),
             queue: queue.clone(),
             stamper: stamper.clone(),
             clock,
             config: ApiConfig { plans, rules: api, ..config },
+            sampler: opened.sampler.clone(),
+            sampled: Some(sampled),
             sign_in_link: Some(Arc::clone(&link)),
         })?;
         let listener = bind("TENANTRY_LISTEN", listen).await?;
         let address = listener.local_addr()?;
         let stop_api = CancellationToken::new();
         let worker = worker.start();
+        let _ = observer.set(worker.observer());
         let api = tokio::spawn(api_thin::serve(listener, state, stop_api.clone()));
         let stop_deadline = pool.stop();
         Ok(Self { address, link, queue, opened, stamper, worker, api, stop_api, stop_deadline })

@@ -1,9 +1,10 @@
 //! The command `tenantry worker`.
 
 use api_thin::StampKeySettings;
+use api_thin::config::WebhookSettings;
 use api_thin::program::{PlanSettings, QueueSettings, StorageSettings, start_log};
 use clap::Args;
-use ingest::ExtractionSettings;
+use ingest::{Egress, ExtractionSettings};
 use jobs::clock::{Clock as _, SystemClock};
 use stores::Holder;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use worker::Worker;
 use worker::settings::PoolSettings;
 
 use crate::cli::asked_to_stop;
-use crate::health::{self, HealthSettings};
+use crate::health::{self, Health, HealthSettings, start_metrics};
 use crate::system::connect;
 
 /// Runs jobs, schedules and the outbox relay against the configured servers.
@@ -32,11 +33,14 @@ pub(crate) struct WorkerCommand {
     health: HealthSettings,
     #[command(flatten)]
     extraction: ExtractionSettings,
+    #[command(flatten)]
+    webhooks: WebhookSettings,
 }
 
 impl WorkerCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         start_log("info");
+        start_metrics()?;
         let holder = Holder { program: "tenantry worker", since: SystemClock.now() };
         let _lock = self.storage.take(&self.queue.url(), holder)?;
         let keys = self.stamp.keys()?;
@@ -45,11 +49,15 @@ impl WorkerCommand {
         let health = self.health.bind().await?;
         let worker = Worker::builder(self.queue.config(), keys, stores).pool(self.pool.clone()).plans(plans);
         let worker = ingest::equip(worker, &self.extraction)?;
-        let worker = connect(worker, &self.queue.url()).await?.start();
+        let worker = worker.state(Egress::new(self.webhooks.targets()?)?);
+        let worker = connect(worker, &self.queue.url()).await?;
+        let (queue, sampler) = (worker.queue().clone(), worker.opened().sampler.clone());
+        let worker = worker.start();
         let stop_health = CancellationToken::new();
         if let Some(listener) = health {
             tracing::info!(address = %listener.local_addr()?, "health and metrics are served");
-            tokio::spawn(health::serve(listener, worker.observer(), stop_health.clone()));
+            let health = Health::new(worker.observer(), queue, self.pool.concurrency, sampler);
+            tokio::spawn(health::serve(listener, health, stop_health.clone()));
         }
         let _end = stop_health.drop_guard();
         tracing::info!(concurrency = self.pool.concurrency, "worker is running");

@@ -12,7 +12,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteSynchronous;
 
 use crate::catalog::{Db, View};
-use crate::deadline::{BULK, CALL, within};
+use crate::deadline::{BULK, CALL, bounded};
 use crate::embedded::{Fault, SqliteFile, SqliteUsage};
 use crate::ports::StoreResult;
 
@@ -34,7 +34,7 @@ impl ContentDb {
             Self::Postgres(db) => Ok(db.tenant(tenant)),
             Self::Files(files) => {
                 let opened = async { files.of(tenant).await.map_err(|fault| fault.met_by(operation)) };
-                Ok(Db::Sqlite(within(operation, CALL, opened).await?).tenant(tenant))
+                Ok(Db::Sqlite(bounded(operation, CALL, opened).await?).tenant(tenant))
             }
         }
     }
@@ -47,7 +47,7 @@ impl ContentDb {
             Self::Postgres(_) => Ok(false),
             Self::Files(files) => {
                 let removed = async { files.remove(tenant).await.map_err(|fault| fault.met_by(operation)) };
-                within(operation, BULK, removed).await.map(|()| true)
+                bounded(operation, BULK, removed).await.map(|()| true)
             }
         }
     }

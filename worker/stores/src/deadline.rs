@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
 use crate::error::{FaultKind, StoreError};
+use crate::metrics;
 use crate::ports::StoreResult;
 
 /// Deadline of reads and single writes.
@@ -15,13 +19,25 @@ pub(crate) const BULK: Duration = Duration::from_secs(120);
 #[error("no answer within {0:?}")]
 pub(crate) struct DeadlinePassed(Duration);
 
-/// Runs `call`; when `limit` is over, drops it and returns an error that can be retried.
+/// Runs `call`, and records how long it took; when `limit` is over, drops it and returns an error that can be retried.
 pub(crate) async fn within<T>(
     operation: &'static str,
     limit: Duration,
     call: impl Future<Output = StoreResult<T>> + Send,
 ) -> StoreResult<T> {
-    tokio::time::timeout(limit, call).await.map_err(|_| late(operation, limit))?
+    let begun = Instant::now();
+    let done = bounded(operation, limit, call).instrument(metrics::call_span(operation)).await;
+    metrics::called(operation, begun.elapsed(), done.is_ok());
+    done
+}
+
+/// The same for what makes calls that are recorded by themselves.
+pub(crate) async fn bounded<T>(
+    operation: &'static str,
+    limit: Duration,
+    calls: impl Future<Output = StoreResult<T>> + Send,
+) -> StoreResult<T> {
+    tokio::time::timeout(limit, calls).await.map_err(|_| late(operation, limit))?
 }
 
 /// The error of an `operation` that did not end within `limit`. A small call that hangs means that the store is

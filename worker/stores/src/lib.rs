@@ -4,12 +4,14 @@
 //! tenant's stores, and no method takes another tenant. The few things that work across tenants are separate types
 //! with one purpose each: the [`Directory`] for verification, the [`OutboxRelay`], the [`DueSchedules`], the
 //! [`SettingsRelay`] with limits and status of tenants for the queue, the [`Leftovers`] of interrupted requests, the
-//! [`AuditRetention`], and the [`Identities`] of people, who belong to no tenant.
+//! [`AuditRetention`], the [`Measures`] for metrics, and the [`Identities`] of people, who belong to no tenant.
 
+pub mod activity;
 #[cfg(feature = "test-support")]
 pub mod conformance;
 #[cfg(feature = "test-support")]
 pub mod direct;
+pub mod metrics;
 pub mod model;
 pub mod ports;
 
@@ -25,6 +27,7 @@ mod documents;
 mod embedded;
 mod error;
 mod index;
+mod live;
 mod open;
 mod page;
 #[cfg(feature = "postgres")]
@@ -36,8 +39,8 @@ mod self_test;
 
 pub use blobs::{Leftovers, Swept};
 pub use catalog::{
-    AuditRetention, Catalog, DueSchedules, Identities, Lifecycle, OutboxRelay, OutboxRow, SettingsRelay,
-    TRIPS,
+    AuditRetention, Catalog, Connections, DueSchedules, Identities, Lifecycle, Measures, OutboxMeasure,
+    OutboxRelay, OutboxRow, SettingsRelay, TRIPS, TenantMeasure, WaitingDocument, WebhookRelay,
 };
 pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};
@@ -45,6 +48,7 @@ pub use directory::QUESTIONS;
 pub use error::StoreError;
 #[cfg(feature = "neo4j")]
 pub use index::neo4j::TenantCypher;
+pub use live::{End, Follow, Listener, ListenerLimits, Missed, TenantLive, Told, Topic};
 #[cfg(feature = "test-support")]
 pub use open::open_without_redis;
 pub use open::{Opened, open};

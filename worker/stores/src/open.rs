@@ -6,11 +6,14 @@ use jobs::clock::SharedClock;
 #[cfg(feature = "postgres")]
 use secrecy::SecretString;
 
+use crate::activity::Activity;
 use crate::blobs::{Leftovers, ObjectBlobs};
 use crate::cache::{self, RedisCache};
 #[cfg(feature = "postgres")]
 use crate::catalog::Db;
-use crate::catalog::{AuditRetention, Catalogs, DueSchedules, Identities, OutboxRelay, SettingsRelay};
+use crate::catalog::{
+    AuditRetention, Catalogs, DueSchedules, Identities, Measures, OutboxRelay, SettingsRelay, WebhookRelay,
+};
 use crate::config::{Backends, InvalidStores, StoresConfig};
 #[cfg(feature = "postgres")]
 use crate::content_db::ContentDb;
@@ -23,6 +26,8 @@ use crate::documents::sql::SqlDocuments;
 use crate::index::neo4j::Neo4j;
 #[cfg(feature = "postgres")]
 use crate::index::sql::{Graph, SqlIndex};
+use crate::live::{Hub, Publisher};
+use crate::metrics::StoreSampler;
 use crate::ports::{Directory, Documents, Index};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
@@ -42,12 +47,20 @@ pub struct Opened {
     pub schedules: Arc<DueSchedules>,
     /// Settings of tenants for the queue.
     pub settings: Arc<SettingsRelay>,
+    /// Pending deliveries of webhooks of all tenants.
+    pub webhooks: Arc<WebhookRelay>,
     /// Accounts and sessions.
     pub identities: Arc<Identities>,
     /// Removal of audit entries that are too old.
     pub audit_retention: Arc<AuditRetention>,
     /// Removal of what interrupted requests left behind.
     pub leftovers: Leftovers,
+    /// What workers did in the last hour, of no queue in particular: [`Activity::of_queue`].
+    pub activity: Activity,
+    /// Counts for metrics.
+    pub measures: Arc<Measures>,
+    /// Records how the stores are.
+    pub sampler: StoreSampler,
 }
 
 /// Opens the stores that `config` names and proves that one tenant cannot read another's canary row.
@@ -61,7 +74,8 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let redis = cache::connect(&config.redis_url).await?;
     let answers = Answers::new();
     let invalidation = DirectoryInvalidation::new(answers.clone(), redis.clone());
-    let backend = open_backend(config, &clock, &invalidation).await?;
+    let publisher = Publisher::start(Some(redis.clone()), Arc::clone(&clock));
+    let backend = open_backend(config, &clock, &invalidation).await?.told_by(&publisher);
     let blobs = ObjectBlobs::open(config)?;
     let own_redis = matches!(config.backends, Backends::Embedded).then(|| config.data_dir.join("redis"));
     let ports = Ports {
@@ -70,11 +84,16 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         index: backend.index,
         blobs: Box::new(blobs.clone()),
         cache: Box::new(RedisCache::new(redis.clone(), own_redis)),
+        publisher,
+        hub: Hub::new(Some(redis.clone()), Arc::clone(&clock)),
     };
     self_test::run(&ports, &config.backends, &clock).await?;
     let stores = Stores::new(ports);
     let rows = backend.catalogs.directory_rows();
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
+    let activity = Activity::new(Some(redis.clone()));
+    let measures = Arc::new(backend.catalogs.measures());
+    let sampler = StoreSampler::new(Arc::clone(&measures), answers.clone());
     let directory = CachedDirectory::start(rows, answers, invalidation, redis, clock);
     Ok(Opened {
         stores,
@@ -82,9 +101,13 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         outbox: Arc::new(backend.catalogs.outbox()),
         schedules: Arc::new(backend.catalogs.schedules()),
         settings: Arc::new(backend.catalogs.settings()),
+        webhooks: Arc::new(backend.catalogs.webhooks()),
         identities: Arc::new(backend.catalogs.identities()),
         audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
+        activity,
+        measures,
+        sampler,
     })
 }
 
@@ -101,7 +124,8 @@ pub async fn open_without_redis(
     let config = StoresConfig::embedded(data_dir, String::new().into());
     let answers = Answers::new();
     let invalidation = DirectoryInvalidation::local(answers.clone());
-    let backend = open_backend(&config, &clock, &invalidation).await?;
+    let publisher = Publisher::start(None, Arc::clone(&clock));
+    let backend = open_backend(&config, &clock, &invalidation).await?.told_by(&publisher);
     let blobs = ObjectBlobs::open(&config)?;
     let stores = Stores::new(Ports {
         catalogs: backend.catalogs.clone(),
@@ -109,18 +133,26 @@ pub async fn open_without_redis(
         index: backend.index,
         blobs: Box::new(blobs.clone()),
         cache: Box::new(cache::MemoryCache::new(Arc::clone(&clock))),
+        publisher,
+        hub: Hub::new(None, Arc::clone(&clock)),
     });
     let rows = backend.catalogs.directory_rows();
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
+    let measures = Arc::new(backend.catalogs.measures());
+    let sampler = StoreSampler::new(Arc::clone(&measures), answers.clone());
     Ok(Opened {
         stores,
         directory: Arc::new(CachedDirectory::alone(rows, answers, invalidation, clock)),
         outbox: Arc::new(backend.catalogs.outbox()),
         schedules: Arc::new(backend.catalogs.schedules()),
         settings: Arc::new(backend.catalogs.settings()),
+        webhooks: Arc::new(backend.catalogs.webhooks()),
         identities: Arc::new(backend.catalogs.identities()),
         audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
+        activity: Activity::new(None),
+        measures,
+        sampler,
     })
 }
 
@@ -151,6 +183,13 @@ pub(crate) struct Backend {
     pub(crate) catalogs: Catalogs,
     pub(crate) documents: Box<dyn Scope<dyn Documents>>,
     pub(crate) index: Box<dyn Scope<dyn Index>>,
+}
+
+impl Backend {
+    /// The same, whose catalogs tell listeners what changes.
+    fn told_by(self, publisher: &Publisher) -> Self {
+        Self { catalogs: self.catalogs.told_by(publisher.clone()), ..self }
+    }
 }
 
 /// Connects to the servers.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jobs::tenant::{TenantContext, TenantId};
 
 use crate::catalog::{Catalog, Catalogs, Lifecycle};
+use crate::live::{Hub, Publisher, TenantLive};
 use crate::ports::{Blobs, Cache, Documents, Index};
 
 /// Creates the stores of one tenant. One implementation for each port and kind of server.
@@ -19,6 +20,8 @@ pub(crate) struct Ports {
     pub(crate) index: Box<dyn Scope<dyn Index>>,
     pub(crate) blobs: Box<dyn Scope<dyn Blobs>>,
     pub(crate) cache: Box<dyn Scope<dyn Cache>>,
+    pub(crate) publisher: Publisher,
+    pub(crate) hub: Hub,
 }
 
 /// All stores of all tenants. Gives access to one tenant at a time, to the holder of that tenant's context.
@@ -41,6 +44,11 @@ impl Stores {
     /// The catalog of a tenant, for code in this crate that works across tenants.
     pub(crate) fn catalog_of(&self, tenant: &TenantId) -> Catalog {
         self.ports.catalogs.of(tenant)
+    }
+
+    /// Waits until the events that were told before are published, or cannot be. Call it before the program ends.
+    pub async fn events_flush(&self) {
+        self.ports.publisher.flush().await;
     }
 
     /// The stores of the context's tenant.
@@ -86,6 +94,13 @@ impl TenantStores {
     #[must_use]
     pub fn blobs(&self) -> Arc<dyn Blobs> {
         self.ports.blobs.scope(&self.tenant)
+    }
+
+    /// Progress, and events that listeners follow.
+    #[must_use]
+    pub fn live(&self) -> TenantLive {
+        let (publisher, hub) = (self.ports.publisher.clone(), self.ports.hub.clone());
+        TenantLive::new(publisher, hub, self.cache(), self.tenant.clone())
     }
 
     /// Small values that may be lost.

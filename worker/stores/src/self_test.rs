@@ -209,7 +209,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{BTreeMap, HashMap};
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -260,6 +260,14 @@ mod tests {
         async fn delete(&self, key: &str) -> StoreResult<()> {
             self.0.lock().unwrap().remove(key);
             Ok(())
+        }
+
+        async fn put_field(&self, key: &str, field: &str, value: &str, ttl: Duration) -> StoreResult<()> {
+            self.put(&format!("{key}/{field}"), value, ttl).await
+        }
+
+        async fn fields(&self, _key: &str) -> StoreResult<BTreeMap<String, String>> {
+            Ok(BTreeMap::new())
         }
 
         async fn clear(&self) -> StoreResult<()> {

@@ -16,6 +16,9 @@ use crate::wording::{exact, moment};
 #[serde(default)]
 pub(crate) struct Asked {
     kb: String,
+    #[serde(rename = "type")]
+    kind: String,
+    reason_code: String,
     after: String,
 }
 
@@ -26,6 +29,8 @@ struct DeadLetters {
     is_quarantine: bool,
     rows: Vec<(KeptRow, String)>,
     next: Option<String>,
+    asked: Asked,
+    steers: bool,
     manages: bool,
     retry_all: String,
     purge_all: String,
@@ -61,11 +66,17 @@ async fn kept(
     let query = [("kb_id", &*asked.kb), ("after", &*asked.after), ("limit", "50")];
     let found: KeptPage = visitor.api.get(&with_query(&path, &query)).await?;
     let here = format!("/t/{}/{place}", segment(&tenant));
-    let next = found.next.map(|next| with_query(&here, &[("kb", &asked.kb), ("after", &next)]));
+    let filter = [("kb", &*asked.kb), ("type", &*asked.kind), ("reason_code", &*asked.reason_code)];
+    let next = found.next.map(|next| with_query(&here, &[&filter[..], &[("after", &next)]].concat()));
+    let shown = |job: &KeptRow| {
+        let is_asked = |asked: &str, found: &str| asked.is_empty() || asked == found;
+        is_asked(&asked.kind, job.kind.as_deref().unwrap_or_default())
+            && is_asked(&asked.reason_code, &job.error.code)
+    };
     let state = if is_quarantine { "quarantined" } else { "" };
     let act = |action: &str| {
         let path = format!("/t/{}/do/{action}", segment(&tenant));
-        with_query(&path, &[("state", state), ("kb", &asked.kb), ("back", &here)])
+        with_query(&path, &[&filter[..], &[("state", state), ("back", &here)]].concat())
     };
     let age = |job: KeptRow| {
         let age = moment(job.since, dashboard.now());
@@ -79,11 +90,13 @@ async fn kept(
             place,
         ),
         is_quarantine,
-        rows: found.jobs.into_iter().map(age).collect(),
+        rows: found.jobs.into_iter().filter(shown).map(age).collect(),
         next,
+        steers: visitor.me.steers_jobs(),
         manages: visitor.me.manages_jobs(),
         retry_all: act("retry-matching"),
         purge_all: act("purge-matching"),
+        asked: Asked { after: String::new(), ..asked },
     };
     Ok(page(&template))
 }

@@ -3,39 +3,36 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use futures::{StreamExt as _, stream};
+use chrono::{DateTime, Utc};
 
+use super::tenants::Row;
 use crate::Dashboard;
-use crate::api::{Problem, segment};
-use crate::contract::{Counts, JobPage, LanePage, Tenant, TenantPage, Totals};
+use crate::api::segment;
+use crate::chart::Chart;
+use crate::charts::{self, Share};
+use crate::contract::{Activity, ActivityOfType, InQueue, LanePage, ListedTenant, TenantPage};
 use crate::frame::{Frame, PageError, page};
 use crate::session::Visitor;
-use crate::wording::{self, number};
+use crate::wording::{self, duration, number};
 
-/// How many tenants the overview looks at.
-const LOOKED_AT: usize = 200;
-/// How many of them are asked about at once.
-const AT_ONCE: usize = 16;
+/// How many tenants each list of the overview shows.
+const SHOWN: usize = 8;
+/// A job that waits so long for a worker is worth a look.
+const LONG_WAIT_S: i64 = 300;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct Overview {
     frame: Frame,
-    counts: Counts,
-    totals: Totals,
-    tenants: usize,
-    more: bool,
-    busiest: Vec<TenantRow>,
+    queue: InQueue,
+    completed: u64,
+    busiest: Vec<Row>,
     needs: Vec<Need>,
     workers: u64,
-}
-
-/// A tenant, and what it has in the queue.
-pub(crate) struct TenantRow {
-    pub(crate) tenant: Tenant,
-    pub(crate) path: String,
-    pub(crate) counts: Counts,
-    pub(crate) totals: Totals,
+    charts: Vec<Chart>,
+    timeline: Chart,
+    shares: Vec<Share>,
+    types: Vec<ActivityOfType>,
 }
 
 /// Something that a person should look at.
@@ -45,29 +42,41 @@ struct Need {
     href: String,
 }
 
-pub(crate) async fn show(State(_): State<Dashboard>, visitor: Visitor) -> Result<Response, PageError> {
+pub(crate) async fn show(
+    State(dashboard): State<Dashboard>,
+    visitor: Visitor,
+) -> Result<Response, PageError> {
     if !visitor.me.operator {
         return home(&visitor);
     }
-    let listed: TenantPage = visitor.api.get(&format!("/tenants?limit={LOOKED_AT}")).await?;
-    let more = listed.next.is_some();
-    let rows = with_counts(&visitor, listed.tenants).await?;
-    let lanes: LanePage = visitor.api.get("/lanes?limit=1000").await?;
-    let (mut counts, mut totals) = (Counts::default(), Totals::default());
-    for row in &rows {
-        counts = sum(counts, row.counts);
-        totals.completed += row.totals.completed;
-        totals.cancelled += row.totals.cancelled;
-        totals.discarded += row.totals.discarded;
-    }
-    let needs = needs(&rows, &lanes);
-    let tenants = rows.len();
+    let (busy, failed, oldest) = (list("waiting"), list("failed"), list("oldest"));
+    let (busy, failed, oldest, lanes, activity) = tokio::try_join!(
+        visitor.api.get::<TenantPage>(&busy),
+        visitor.api.get::<TenantPage>(&failed),
+        visitor.api.get::<TenantPage>(&oldest),
+        visitor.api.get::<LanePage>("/lanes?limit=1000"),
+        visitor.api.get::<Activity>("/activity"),
+    )?;
+    let now = dashboard.now();
+    let needs = needs(&failed.tenants, &oldest.tenants, &lanes, now);
     let workers = lanes.lanes.iter().map(|lane| lane.workers).max().unwrap_or_default();
-    let mut busiest = rows;
-    busiest.sort_by_key(|row| std::cmp::Reverse(row.counts.open()));
-    busiest.truncate(10);
-    let frame = Frame::new(&visitor, "Overview", "overview");
-    Ok(page(&Overview { frame, counts, totals, tenants, more, busiest, needs, workers }))
+    let row = |listed| Row::of(listed, "/overview", now);
+    Ok(page(&Overview {
+        frame: Frame::new(&visitor, "Overview", "overview"),
+        queue: busy.in_queue.unwrap_or_default(),
+        completed: activity.completed(),
+        busiest: busy.tenants.into_iter().map(row).collect(),
+        needs,
+        workers,
+        charts: charts::of_hour(&activity),
+        timeline: charts::of_tenants(&activity),
+        shares: charts::shares(&activity),
+        types: activity.types.unwrap_or_default(),
+    }))
+}
+
+fn list(order: &str) -> String {
+    format!("/tenants?sort={order}&limit={SHOWN}")
 }
 
 /// Where a member begins.
@@ -77,53 +86,41 @@ fn home(visitor: &Visitor) -> Result<Response, PageError> {
     Ok(Redirect::to(&format!("/t/{}", segment(tenant))).into_response())
 }
 
-/// Each tenant with what it has in the queue.
-pub(crate) async fn with_counts(visitor: &Visitor, tenants: Vec<Tenant>) -> Result<Vec<TenantRow>, Problem> {
-    let rows = tenants.into_iter().map(|tenant| async {
-        let path = segment(&tenant.id);
-        let found: JobPage = visitor.api.get(&format!("/tenants/{path}/jobs?limit=1")).await?;
-        let (counts, totals) = (found.counts.unwrap_or_default(), found.totals.unwrap_or_default());
-        Ok(TenantRow { tenant, path, counts, totals })
-    });
-    let rows: Vec<_> = stream::iter(rows).buffered(AT_ONCE).collect().await;
-    rows.into_iter().collect()
-}
-
-fn sum(a: Counts, b: Counts) -> Counts {
-    Counts {
-        scheduled: a.scheduled + b.scheduled,
-        available: a.available + b.available,
-        active: a.active + b.active,
-        retryable: a.retryable + b.retryable,
-        parked: a.parked + b.parked,
-        discarded: a.discarded + b.discarded,
-        quarantined: a.quarantined + b.quarantined,
-    }
-}
-
-fn needs(rows: &[TenantRow], lanes: &LanePage) -> Vec<Need> {
+/// What is wrong, worst first.
+fn needs(
+    failed: &[ListedTenant],
+    oldest: &[ListedTenant],
+    lanes: &LanePage,
+    now: DateTime<Utc>,
+) -> Vec<Need> {
     let mut needs = Vec::new();
     for lane in lanes.lanes.iter().filter(|lane| lane.workers == 0 && lane.ready_tenants > 0) {
-        let text = format!(
-            "No worker runs {}: jobs of {} tenants wait for one",
-            lane.name,
-            number(lane.ready_tenants)
-        );
+        let tenants = number(lane.ready_tenants);
+        let text = format!("No worker runs {}: jobs of {tenants} tenants wait for one", lane.name);
         needs.push(Need { tone: "bad", text, href: "/workers".to_owned() });
     }
-    for row in rows {
-        let (name, path) = (&row.tenant.name, &row.path);
-        if row.counts.quarantined > 0 {
-            let text = format!("{name}: {} in quarantine", number(row.counts.quarantined));
+    for listed in failed {
+        let (name, path) = (&listed.tenant.name, segment(&listed.tenant.id));
+        let Some(queue) = &listed.queue else { continue };
+        if queue.quarantined > 0 {
+            let text = format!("{name}: {} in quarantine", number(queue.quarantined));
             needs.push(Need { tone: "bad", text, href: format!("/t/{path}/quarantine") });
         }
-        if row.counts.discarded > 0 {
-            let text = format!("{name}: {} dead letters", number(row.counts.discarded));
+        if queue.dead_letters > 0 {
+            let text = format!("{name}: {} failed for good", number(queue.dead_letters));
             needs.push(Need { tone: "bad", text, href: format!("/t/{path}/dead-letters") });
         }
-        if row.counts.parked > 0 {
-            let text = format!("{name}: {} parked", number(row.counts.parked));
-            needs.push(Need { tone: "warn", text, href: format!("/t/{path}/jobs?state=parked") });
+    }
+    for listed in oldest {
+        let Some((queue, at)) = listed.queue.as_ref().and_then(|queue| Some((queue, queue.oldest_at?)))
+        else {
+            continue;
+        };
+        if (now - at).num_seconds() >= LONG_WAIT_S {
+            let (said, _) = super::tenants::in_words(&listed.tenant.status, queue, now);
+            let text =
+                format!("{}: its oldest job waits for {} ({said})", listed.tenant.name, duration(now - at));
+            needs.push(Need { tone: "warn", text, href: format!("/t/{}", segment(&listed.tenant.id)) });
         }
     }
     needs

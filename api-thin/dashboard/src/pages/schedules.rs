@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::request::Parts;
 use axum::http::{Method, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -23,6 +23,20 @@ struct Schedules {
     kb: String,
     rows: Vec<Row>,
     manages: bool,
+    /// The schedule to edit, whose fields the form shows.
+    edited: Option<Edited>,
+}
+
+struct Edited {
+    name: String,
+    cron: String,
+    time_zone: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Asked {
+    edit: String,
 }
 
 struct Row {
@@ -35,6 +49,7 @@ pub(crate) async fn list(
     State(dashboard): State<Dashboard>,
     visitor: Visitor,
     Path((tenant, kb)): Path<(String, String)>,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let path = format!("/tenants/{}/kbs/{}/schedules?limit=1000", segment(&tenant), segment(&kb));
     let found: SchedulePage = visitor.api.get(&path).await?;
@@ -45,7 +60,14 @@ pub(crate) async fn list(
         last: schedule.last_fire_at.map(said),
         schedule,
     };
+    let edited = found.schedules.iter().find(|schedule| schedule.name == asked.edit);
+    let edited = edited.map(|schedule| Edited {
+        name: schedule.name.clone(),
+        cron: schedule.cron.clone(),
+        time_zone: schedule.time_zone.clone(),
+    });
     let template = Schedules {
+        edited,
         frame: Frame::of_tenant(&visitor, &tenant, "Schedules", "kbs"),
         kb,
         rows: found.schedules.into_iter().map(row).collect(),

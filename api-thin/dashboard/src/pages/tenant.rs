@@ -6,7 +6,9 @@ use axum::response::Response;
 
 use crate::Dashboard;
 use crate::api::segment;
-use crate::contract::{Counts, JobPage, Tenant, TenantLimits, Totals};
+use crate::chart::Chart;
+use crate::charts;
+use crate::contract::{Activity, Counts, JobPage, Tenant, TenantLimits, Totals};
 use crate::frame::{Frame, PageError, page};
 use crate::session::Visitor;
 use crate::wording::{self, moment, number};
@@ -27,7 +29,9 @@ struct TenantOverview {
     active: u64,
     backlog: u64,
     waiting_for_a_worker: Vec<(String, u64)>,
-    manages_jobs: bool,
+    steers_jobs: bool,
+    /// Its worker time, and what became of its jobs.
+    charts: Vec<Chart>,
     manages_tenant: bool,
 }
 
@@ -38,11 +42,15 @@ pub(crate) async fn show(
 ) -> Result<Response, PageError> {
     let path = format!("/tenants/{}", segment(&id));
     let (limits_path, jobs_path) = (format!("{path}/limits"), format!("{path}/jobs?limit=1"));
-    let (tenant, limits, jobs) = tokio::try_join!(
+    let activity_path = format!("{path}/activity");
+    let (tenant, limits, jobs, activity) = tokio::try_join!(
         visitor.api.get::<Tenant>(&path),
         visitor.api.get::<TenantLimits>(&limits_path),
         visitor.api.get::<JobPage>(&jobs_path),
+        visitor.api.get::<Activity>(&activity_path),
     )?;
+    let mut charts = charts::of_hour(&activity);
+    charts.push(charts::of_one(&activity));
     let counts = jobs.counts.unwrap_or_default();
     let cap = limits.number("cap").filter(|cap| *cap > 0);
     let (said, said_tone) = how(&tenant, &counts, cap, !jobs.waiting_for_a_worker.is_empty());
@@ -59,7 +67,8 @@ pub(crate) async fn show(
         active: limits.usage.active,
         backlog: limits.usage.backlog_jobs,
         waiting_for_a_worker: jobs.waiting_for_a_worker.into_iter().collect(),
-        manages_jobs: visitor.me.manages_jobs(),
+        steers_jobs: visitor.me.steers_jobs(),
+        charts,
         manages_tenant: visitor.me.manages_tenant(),
     };
     Ok(page(&template))

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -136,6 +137,8 @@ async fn sweep(shared: &Shared, shard: u16) -> Result<(), QueueError> {
         let reaped = shared.queue.reap(shard, REAP_CLAIMS).await?;
         if reaped.claims > 0 {
             let Reaped { claims, returned, quarantined } = &reaped;
+            let taken_back = (returned + quarantined.len()) as u64;
+            shared.taken_back.fetch_add(taken_back, Ordering::Relaxed);
             tracing::warn!(
                 claims,
                 returned,

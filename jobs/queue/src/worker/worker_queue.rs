@@ -1,7 +1,7 @@
 //! Starting and stopping the tasks behind a backend, and their shared state.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -207,6 +207,18 @@ impl WorkerObserver {
         self.shared.claims.job_count()
     }
 
+    /// How many jobs this process runs at the same time.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.shared.options.concurrency.max(1)
+    }
+
+    /// Jobs of workers that died that this process has found and taken back.
+    #[must_use]
+    pub fn taken_back(&self) -> u64 {
+        self.shared.taken_back.load(Ordering::Relaxed)
+    }
+
     /// Jobs that still run more than 5 s after their stop signal: they were cancelled, or their claim is lost. They
     /// hold their slots; anything but 0 for long is a handler that never yields.
     #[must_use]
@@ -292,6 +304,8 @@ pub(crate) struct Shared {
     /// No more anything.
     pub(crate) ending: CancellationToken,
     last_poll: Mutex<Instant>,
+    /// Jobs of lost claims.
+    pub(crate) taken_back: AtomicU64,
 }
 
 impl Shared {
@@ -310,6 +324,7 @@ impl Shared {
             stopping: CancellationToken::new(),
             ending: CancellationToken::new(),
             last_poll: Mutex::new(Instant::now()),
+            taken_back: AtomicU64::new(0),
             queue,
             options,
             finishes,

@@ -4,6 +4,7 @@
 mod apalis_program;
 mod basics;
 mod cancel;
+mod census;
 mod client;
 mod coalesce;
 mod conformance;
@@ -19,7 +20,8 @@ mod limits;
 mod lists;
 mod model;
 mod mutations;
-
+mod overview;
+mod reschedule;
 mod resharding;
 mod robustness;
 mod shares;

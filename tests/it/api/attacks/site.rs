@@ -71,7 +71,9 @@ impl Site {
             Access::Operator => self.api.operator(method(route), path),
             _ if route.path == "/tenants/{tenant}" => self.api.operator(method(route), path),
             Access::Everybody => request,
-            Access::Credentials | Access::Members(_) => request.bearer_auth(&mine.tenant.key),
+            Access::Credentials | Access::Members(_) | Access::MembersAndOperator(_) => {
+                request.bearer_auth(&mine.tenant.key)
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Extraction by a language model behind an endpoint that speaks OpenAI's chat completions.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -11,10 +11,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use stores::model::Extraction;
+use tracing::Instrument as _;
 use worker::compute::TenantCompute;
 
 use super::answer::parse_answer;
 use super::extractor::{ExtractError, Extractor};
+use crate::metrics;
 
 /// Where and how to call a language model.
 #[derive(Clone, Debug)]
@@ -107,6 +109,7 @@ impl OpenAiExtractor {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(InvalidOpenAiSettings::Client)?;
+        metrics::begin();
         Ok(Self { client, endpoint, model, asks_for_json: AtomicBool::new(true) })
     }
 
@@ -150,7 +153,10 @@ impl Extractor for OpenAiExtractor {
         if chunk.trim().is_empty() {
             return Ok(Extraction::default());
         }
-        let body = self.ask(chunk).await?;
+        let begun = Instant::now();
+        let answer = self.ask(chunk).instrument(metrics::call_span()).await;
+        metrics::called(&answer, begun.elapsed());
+        let body = answer?;
         // An answer may have megabytes, and the text of a document can make a model write them.
         compute.run(move |_| read_answer(&body)).await?
     }
@@ -195,6 +201,9 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 #[derive(Deserialize)]
 struct Completion {
     choices: Vec<Choice>,
+    /// Whatever a server says here, it must not cost the answer.
+    #[serde(default)]
+    usage: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -216,6 +225,8 @@ pub(super) fn answer_text(body: &[u8]) -> Result<String, ExtractError> {
              /chat/completions begins",
         )
     })?;
+    let tokens = |name: &str| completion.usage[name].as_u64().unwrap_or_default();
+    metrics::tokens(tokens("prompt_tokens"), tokens("completion_tokens"));
     let content = completion.choices.into_iter().next().and_then(|choice| choice.message.content);
     content.ok_or_else(|| ExtractError::retry("answer_unreadable", "the model gave no answer"))
 }

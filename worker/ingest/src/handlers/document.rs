@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use jobs::types::{BuildGraph, ExtractEntities, IngestDocument};
 use jobs::{DocumentId, JobError};
 use stores::model::{
-    Chunk, Derived, Document, DocumentFault, DocumentStatus, Kb, Mention, MentionKind, OverQuota,
+    Chunk, Derived, Document, DocumentFault, DocumentStatus, Kb, Mention, MentionKind, OverQuota, Stage,
+    StageReport,
 };
 use worker::context::JobContext;
 use worker::handler::Reopened;
@@ -47,6 +48,18 @@ pub(super) async fn current(
             Ok(None)
         }
     }
+}
+
+/// Reports how far a step of the document is; `part` tells apart what several jobs work on.
+pub(super) fn report(
+    cx: &JobContext,
+    document: &Document,
+    (stage, part): (Stage, u32),
+    done: u64,
+    total: u64,
+) {
+    let (id, revision, batch) = (document.id.clone(), document.revision, document.batch);
+    cx.stage(done, total, StageReport { document: id, revision, batch, stage, part });
 }
 
 /// Whether this job belongs to the run that works on the document now. If not, that run failed and another job

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jobs::JobError;
 use jobs::types::IngestDocument;
-use stores::model::{Chunk, Derived, Document, DocumentStatus, Kb, ParsedDocument};
+use stores::model::{Chunk, Derived, Document, DocumentStatus, Kb, ParsedDocument, Stage};
 use worker::compute::{Stopped, Turn};
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
@@ -17,6 +17,8 @@ use crate::tools::Tools;
 /// How often a missing original is looked for. A rejected upload of the same content may have removed it, and the
 /// accepted one stores it again.
 const ORIGINAL_ATTEMPTS: u32 = 3;
+/// Steps of reading: fetched, cut into chunks, text stored, chunks stored.
+const STEPS: u64 = 4;
 /// Part of a document that the Markdown parser holds as a tree at once; the next constant is the tree's size at
 /// worst.
 const TREE_SOURCE_BYTES: u64 = 128 * 1024;
@@ -28,12 +30,16 @@ impl Handler<Product> for IngestDocument {
         let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
             return Ok(());
         };
+        let report = |done| document::report(cx, &document, (Stage::Reading, 0), done, STEPS);
+        report(0);
         // Held until everything is written.
         let _memory = cx.compute().reserve(memory_for(document.size_bytes)).await;
         let Some(original) = original(self, cx, &kb, &document).await? else {
             return Ok(());
         };
+        report(1);
         let (parsed, chunks) = read(cx, &document, original).await?;
+        report(2);
         let count = u32::try_from(chunks.len()).map_err(JobError::retry)?;
 
         let bytes = Derived::Text(document::text_bytes(&parsed.text, &chunks));
@@ -45,7 +51,9 @@ impl Handler<Product> for IngestDocument {
         documents.parsed_put(&kb.id, &document.id, &parsed).await?;
         // Extractions of another revision or by another extractor are not reused.
         documents.extractions_forget(&kb.id, &document.id, None).await?;
+        report(3);
         index.chunks_replace(&kb, &document.id, &document.name, &chunks).await?;
+        report(STEPS);
 
         let catalog = cx.stores().catalog();
         let work = (cx.job_id(), count);

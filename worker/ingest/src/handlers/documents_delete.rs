@@ -25,7 +25,7 @@ impl Handler<Product> for DeleteDocuments {
         for (number, (id, revision)) in (1..).zip(&listed) {
             document::delete(cx, &kb, id, *revision).await?;
             catalog.deletion_list_done(self.list, id).await?;
-            cx.progress(number, listed.len() as u64).await;
+            cx.progress(number, listed.len() as u64, "deleting documents");
         }
         if more {
             cx.enqueue(self)?;

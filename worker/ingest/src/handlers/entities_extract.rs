@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures::{StreamExt, stream};
 use jobs::JobError;
 use jobs::types::ExtractEntities;
-use stores::model::{Chunk, DocumentStatus, Extraction, Kb};
+use stores::model::{Chunk, DocumentStatus, Extraction, Kb, Stage};
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
 
@@ -36,7 +36,14 @@ impl Handler<Product> for ExtractEntities {
             return Ok(());
         }
         let missing = missing(self, cx, &kb).await?;
-        let (total, compute, extractor) = (missing.len(), cx.compute(), &cx.state::<Tools>()?.extractor);
+        // Counted with those that an earlier attempt has extracted.
+        let before = u64::from(self.count).saturating_sub(missing.len() as u64);
+        let report = |done: u64| {
+            let part = (Stage::Extracting, self.first);
+            document::report(cx, &document, part, before + done, self.count.into());
+        };
+        report(0);
+        let (compute, extractor) = (cx.compute(), &cx.state::<Tools>()?.extractor);
         let mut results = stream::iter(missing)
             .map(async |chunk| (chunk.order, extractor.extract(&chunk.content, &compute).await))
             .buffer_unordered(CHUNKS_AT_ONCE);
@@ -44,11 +51,13 @@ impl Handler<Product> for ExtractEntities {
         let (mut found, mut done, mut failure) = (Vec::with_capacity(STORED_AT_ONCE), 0, None);
         while let Some((order, result)) = results.next().await {
             match result {
-                Ok(extraction) => found.push((order, extraction)),
+                Ok(extraction) => {
+                    found.push((order, extraction));
+                    done += 1;
+                    report(done);
+                }
                 Err(error) => failure = Some(error),
             }
-            done += 1;
-            cx.progress(done, total as u64).await;
             if found.len() == STORED_AT_ONCE {
                 store(self, cx, &kb, &mut found).await?;
             }

@@ -5,7 +5,7 @@ use jobs::types::BuildGraph;
 use jobs::{DocumentId, JobError};
 use stores::model::{
     Derived, Document, DocumentCounts, DocumentStatus, ExtractedRelation, Extraction, Kb, Mention,
-    MentionKind, OverQuota,
+    MentionKind, OverQuota, Stage,
 };
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
@@ -14,6 +14,8 @@ use super::document;
 use super::document::READ_AT_ONCE;
 use crate::registry::Product;
 
+/// Steps of building: mentions read, graph written.
+const STEPS: u64 = 2;
 /// Memory reserved for each chunk's mentions, with the copy that the index makes of them.
 const CHUNK_BYTES: u64 = 64 * 1024;
 /// Memory of a mention besides its description: its names and the allocations of its texts.
@@ -38,7 +40,10 @@ impl Handler<Product> for BuildGraph {
         }
         // Held until the graph is written.
         let _memory = cx.compute().reserve(u64::from(document.counts.chunks) * CHUNK_BYTES).await;
+        let report = |done| document::report(cx, &document, (Stage::Building, 0), done, STEPS);
+        report(0);
         let Some(mentions) = mentions(cx, &kb, &document).await? else { return Ok(()) };
+        report(1);
         let bytes = Derived::Graph(document::graph_bytes(&mentions));
         match document::count(cx, &kb, &document.id, self.revision, bytes).await {
             Ok(true) => {}
@@ -56,6 +61,7 @@ impl Handler<Product> for BuildGraph {
         let replaced =
             index.graph_replace_within(&kb, &document.id, &document.name, &mentions, &limits).await?;
         let delta = replaced.map_err(|over| too_much(&over))?;
+        report(STEPS);
 
         let counts = DocumentCounts {
             chunks: document.counts.chunks,
@@ -126,6 +132,11 @@ async fn mentions(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Optio
 /// Called when the document was uploaded again or deleted while its graph was being written.
 async fn overtaken(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
     match cx.stores().catalog().document(&kb.id, id).await? {
+        // It was cancelled meanwhile, and no other job will replace what was just written.
+        Some(newer) if newer.status == DocumentStatus::Failed => {
+            cx.stores().index().graph_replace(kb, id, "", &[]).await?;
+            Ok(())
+        }
         // The later revision was built meanwhile, and its graph has to be the one that stays.
         Some(newer) if newer.status == DocumentStatus::Processed => {
             cx.enqueue(&BuildGraph { document_id: newer.id, revision: newer.revision }).map(drop)

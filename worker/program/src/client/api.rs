@@ -5,7 +5,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, HeaderMap};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -144,6 +144,22 @@ impl Api {
         serde_json::from_slice(&body).map_err(|_| self.unreadable())
     }
 
+    /// Sends a request whose answer is read as it comes.
+    pub(super) async fn open(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|error| self.unanswered(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.map_err(|error| self.unanswered(&error))?;
+        Err(Failure::of_answer(&self.url, status, &headers, &body))
+    }
+
+    fn unanswered(&self, error: &reqwest::Error) -> Failure {
+        let reason = format!("does not answer: {}", jobs::error::root(error));
+        Failure::Unreachable { url: self.url.clone(), reason }
+    }
+
     /// Asks for a path of the server itself, such as `/readyz`, without credentials.
     pub(super) async fn root(&self, path: &str) -> Result<Received, Failure> {
         self.send(self.http.get(format!("{}{path}", self.url)).header(ACCEPT, "application/json")).await
@@ -155,10 +171,7 @@ impl Api {
             let (status, headers) = (response.status(), response.headers().clone());
             Ok(Received { status, headers, body: response.bytes().await?.to_vec() })
         };
-        read.await.map_err(|error: reqwest::Error| {
-            let reason = format!("does not answer: {}", jobs::error::root(&error));
-            Failure::Unreachable { url: self.url.clone(), reason }
-        })
+        read.await.map_err(|error: reqwest::Error| self.unanswered(&error))
     }
 
     fn address(&self, path: &str) -> Url {

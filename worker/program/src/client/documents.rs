@@ -12,7 +12,7 @@ use super::explain::explain;
 use super::failure::Failure;
 use super::jobs;
 use super::output::{As, Column, plain, text};
-use super::tail::document_id;
+use super::tail::{document_id, follow_document};
 use super::upload::Upload;
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +40,13 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   tenantry documents explain notes.md")]
     Explain {
+        /// Its name or id.
+        document: String,
+    },
+    /// Follows a document until it is in the graph or has failed.
+    #[command(after_help = "Examples:
+  tenantry documents tail notes.md")]
+    Tail {
         /// Its name or id.
         document: String,
     },
@@ -107,6 +114,7 @@ impl Run for Command {
             }
             Self::Show { document } => session.output.show(&shown(session, &document).await?),
             Self::Explain { document } => why(session, &document).await,
+            Self::Tail { document } => follow_document(session, &document).await,
             Self::Chunks { document, limit } => {
                 let path = format!("{}/chunks", path_of(session, &document).await?);
                 session.output.list(&CHUNKS, &session.api.all(&path, &[], "chunks", limit).await?)

@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod batches;
 mod change;
 mod connection;
 mod dead_letters;
@@ -18,10 +19,12 @@ mod profiles;
 mod progress;
 mod queues;
 mod schedules;
+mod stream;
 mod tail;
 mod tenants;
 mod top;
 mod upload;
+mod webhooks;
 mod workers;
 
 use api_thin::program::start_log;
@@ -48,8 +51,10 @@ pub(crate) enum ClientCommand {
     Tenants(Noun<tenants::Command>),
     /// Lists, shows, makes, reads again and deletes knowledge bases.
     Kbs(Noun<kbs::Command>),
-    /// Lists, shows, explains, uploads and deletes documents.
+    /// Lists, shows, explains, follows, uploads and deletes documents.
     Documents(Noun<documents::Command>),
+    /// Lists, shows, cancels and follows batches: what requests and folders brought in.
+    Batches(Noun<batches::Command>),
     /// Lists, shows, explains, cancels and follows jobs.
     Jobs(Noun<jobs::Command>),
     /// Lists, pauses, resumes and drains queues.
@@ -60,6 +65,8 @@ pub(crate) enum ClientCommand {
     Schedules(Noun<schedules::Command>),
     /// Lists, shows, makes, rotates and revokes API keys.
     Keys(Noun<keys::Command>),
+    /// Lists, shows, adds, changes, tests and removes webhooks, and shows what became of events.
+    Webhooks(Noun<webhooks::Command>),
     /// Lists which job types workers run.
     Workers(Noun<workers::Command>),
     /// Lists who changed what, and why.
@@ -98,11 +105,13 @@ impl ClientCommand {
             Self::Tenants(noun) => run(noun).await?,
             Self::Kbs(noun) => run(noun).await?,
             Self::Documents(noun) => run(noun).await?,
+            Self::Batches(noun) => run(noun).await?,
             Self::Jobs(noun) => run(noun).await?,
             Self::Queues(noun) => run(noun).await?,
             Self::DeadLetters(noun) => run(noun).await?,
             Self::Schedules(noun) => run(noun).await?,
             Self::Keys(noun) => run(noun).await?,
+            Self::Webhooks(noun) => run(noun).await?,
             Self::Workers(noun) => run(noun).await?,
             Self::Audit(noun) => run(noun).await?,
         }

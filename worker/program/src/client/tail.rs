@@ -1,4 +1,5 @@
-//! Following work to its end: documents, a job, or everything of a tenant. The API is asked once a second.
+//! Following work to its end: a document or a job by its events; a folder and everything of a tenant by asking the API
+//! once a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,11 +16,14 @@ use super::connection::Session;
 use super::failure::Failure;
 use super::output::{As, Column, text};
 use super::progress::Progress;
+use super::stream::{Events, ServerEvent};
 use super::upload::files_below;
 
 /// Where documents are when all is done.
 pub(super) const IN_THE_GRAPH: &str = "in the graph";
 const POLL: Duration = Duration::from_secs(1);
+/// How often the API is asked for how a job ended.
+const SETTLES: u32 = 5;
 /// How long the API may be away before following ends.
 const AWAY_POLLS: u32 = 60;
 
@@ -40,11 +44,7 @@ impl Tail {
     pub(super) async fn run(self, session: &Session) -> Result<(), Failure> {
         match self {
             Self { job: Some(job), .. } => follow_job(session, &job).await,
-            Self { document: Some(document), .. } => {
-                let mut following = Following::of(session).await?;
-                following.add(&document_id(&document), &document);
-                follow_documents(session, following, &document).await
-            }
+            Self { document: Some(document), .. } => follow_document(session, &document).await,
             Self { folder: Some(folder), .. } => {
                 let mut following = Following::of(session).await?;
                 for file in files_below(&folder)? {
@@ -198,27 +198,72 @@ async fn follow_documents(session: &Session, mut following: Following, label: &s
     report(session, &ended, IN_THE_GRAPH)
 }
 
+/// Follows one document by its events.
+pub(super) async fn follow_document(session: &Session, document: &str) -> Result<(), Failure> {
+    let path = session.kb_path(&format!("documents/{}", segment(&document_id(document)))).await?;
+    let mut events = Events::of(&session.api, format!("{path}/events"));
+    let mut progress = Progress::start(document);
+    loop {
+        let ServerEvent { name, data } = events.next().await?;
+        let stage = if name == "snapshot" { &data["stage"] } else { &data };
+        let step = if name == "snapshot" { &stage["name"] } else { &stage["stage"] };
+        if let Some(step) = step.as_str() {
+            progress.show(steps(&stage["done"]), steps(&stage["total"]), step);
+        }
+        let status = data["status"].as_str().unwrap_or_default();
+        let error = match status {
+            "processed" => None,
+            "failed" => Some((text(&data["error"]["code"]), text(&data["error"]["detail"]))),
+            "deleted" => Some(("not_found".to_owned(), "it was deleted".to_owned())),
+            _ => continue,
+        };
+        progress.finish();
+        return report(session, &[Ended { name: document.to_owned(), error }], IN_THE_GRAPH);
+    }
+}
+
+fn steps(number: &Value) -> usize {
+    number.as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or_default()
+}
+
+/// States in which nothing more happens to a job by itself.
+const JOB_ENDS: [&str; 4] = ["completed", "cancelled", "discarded", "quarantined"];
+
+/// Follows one job by its events.
 async fn follow_job(session: &Session, job: &str) -> Result<(), Failure> {
     let path = session.tenant_path(&format!("jobs/{}", segment(job))).await?;
-    let (mut progress, mut polls) = (Progress::start(job), polls());
-    loop {
-        polls.tick().await;
-        let found = session.api.get(&path).await?;
-        let state = found["state"].as_str().unwrap_or_default().to_owned();
-        let waits = found["waits_for"].as_array().and_then(|waits| Some(text(&waits.first()?["text"])));
-        let has_ended = matches!(state.as_str(), "completed" | "cancelled" | "discarded" | "quarantined");
-        progress.show(
-            usize::from(has_ended),
-            1,
-            &[state.clone()].into_iter().chain(waits).collect::<Vec<_>>().join(": "),
-        );
-        if has_ended {
-            progress.finish();
-            session.output.done(&found, &format!("{job} is {state}"))?;
-            let why = format!("the job is {state}: {}", text(&found["error"]["detail"]));
-            return if state == "completed" { Ok(()) } else { Err(Failure::Failed(why)) };
+    let mut events = Events::of(&session.api, format!("{path}/events"));
+    let (mut progress, mut before) = (Progress::start(job), (0, 1));
+    let state = loop {
+        let ServerEvent { name, data } = events.next().await?;
+        let reported = if name == "snapshot" { &data["progress"] } else { &data };
+        if reported["total"].is_u64() {
+            before = (steps(&reported["done"]), steps(&reported["total"]));
         }
+        let waits = data["waits_for"].as_array().and_then(|waits| Some(text(&waits.first()?["text"])));
+        let said = [text(&data["state"]), text(&reported["message"])].into_iter().chain(waits);
+        let said: Vec<_> = said.filter(|said| !said.is_empty()).collect();
+        if !said.is_empty() {
+            progress.show(before.0, before.1, &said.join(": "));
+        }
+        if let Some(state) = data["state"].as_str().filter(|state| JOB_ENDS.contains(state)) {
+            break state.to_owned();
+        }
+    };
+    progress.finish();
+    // Told when the job ended; the queue knows a moment later.
+    let mut polls = polls();
+    let mut found = session.api.get(&path).await?;
+    for _ in 0..SETTLES {
+        if found["state"].as_str().is_some_and(|state| JOB_ENDS.contains(&state)) {
+            break;
+        }
+        polls.tick().await;
+        found = session.api.get(&path).await?;
     }
+    session.output.done(&found, &format!("{job} is {state}"))?;
+    let why = format!("the job is {state}: {}", text(&found["error"]["detail"]));
+    if state == "completed" { Ok(()) } else { Err(Failure::Failed(why)) }
 }
 
 async fn follow_tenant(session: &Session) -> Result<(), Failure> {

@@ -1,19 +1,25 @@
-//! Uploading a folder: every file is a document of its own, and the command ends when all are in the graph or failed.
+//! Uploading a folder: every file is a document of its own, all of them are one batch, and the command ends when all
+//! are in the graph or failed.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use futures::{StreamExt as _, stream};
+use jobs::clock::{Clock as _, SystemClock};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
+use stores::model::BatchId;
 use walkdir::{DirEntry, WalkDir};
 
+use super::batches::report_on;
 use super::connection::Session;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::tail::{Ended, Following, IN_THE_GRAPH, polls, report};
+use super::stream::{Events, ServerEvent};
+use super::tail::{Ended, report};
 
 /// Files that are sent at once.
 const AT_ONCE: usize = 4;
@@ -72,37 +78,101 @@ impl Upload {
             // What cannot be followed is not begun: the URL, the key and the knowledge base are right.
             session.api.get(&format!("{path}?limit=1")).await?;
         }
-        let (total, mut uploaded, mut ended) = (files.len(), 0, Vec::new());
-        let prefix = &self.prefix;
+        let label = self.folder.display().to_string();
+        let mut folder = Folder::new(files.len(), self.no_wait);
+        let batch = BatchId::generate(SystemClock.now(), rand::random()).to_string();
+        let (prefix, place) = (&self.prefix, (path.as_str(), batch.as_str()));
         let named = files.into_iter().map(|file| File { name: format!("{prefix}{}", file.name), ..file });
-        let (session_path, mut following) = (path.as_str(), Following::of(session).await?);
         let sends = stream::iter(named).map(|file| async move {
-            let sent = send(session, session_path, &file).await;
+            let sent = send(session, place, &file).await;
             (file.name, sent)
         });
         let mut sends = std::pin::pin!(sends.buffer_unordered(AT_ONCE));
-        let mut progress = Progress::start(&self.folder.display().to_string());
-        let mut polls = polls();
-        while uploaded < total || !following.is_empty() {
+        let mut progress = Progress::start(&label);
+        let events = Events::of(&session.api, session.tenant_path(&format!("batches/{batch}/events")).await?);
+        // A stream, so that what it has begun goes on while files are sent.
+        let events = stream::unfold(events, |mut events| async move { Some((events.next().await, events)) });
+        let mut events = std::pin::pin!(events);
+        while folder.is_open() {
             tokio::select! {
-                Some((name, sent)) = sends.next() => {
-                    uploaded += 1;
-                    match sent.and_then(|answer| accepted(&answer)) {
-                        Ok(id) if !self.no_wait => following.add(&id, &name),
-                        Ok(_) => ended.push(Ended { name, error: None }),
-                        Err(failure) => ended.push(Ended { name, error: Some(left_out(failure)?) }),
-                    }
-                }
-                _ = polls.tick(), if !following.is_empty() => ended.extend(following.poll(&session.api).await?),
+                Some((name, sent)) = sends.next() => folder.sent(name, sent)?,
+                Some(event) = events.next(), if folder.is_followed() => folder.told(event?),
             }
-            let failed = ended.iter().filter(|ended: &&Ended| ended.error.is_some()).count();
-            let on_their_way = following.len();
-            let message = format!("{uploaded} uploaded, {on_their_way} on their way, {failed} failed");
-            progress.show(ended.len(), total, &message);
+            folder.show(&mut progress);
         }
         progress.finish();
-        ended.sort_by(|one, other| one.name.cmp(&other.name));
-        report(session, &ended, if self.no_wait { "uploaded" } else { IN_THE_GRAPH })
+        folder.report(session)
+    }
+}
+
+/// A folder on its way.
+struct Folder {
+    total: usize,
+    /// Whether it is done when everything is uploaded.
+    no_wait: bool,
+    uploaded: usize,
+    /// The documents that were accepted. Two files may be one document.
+    accepted: HashSet<String>,
+    /// The files that were not: code and detail by name.
+    left_out: BTreeMap<String, (String, String)>,
+    /// The batch as it was last told.
+    batch: Value,
+}
+
+impl Folder {
+    fn new(total: usize, no_wait: bool) -> Self {
+        let (accepted, left_out) = (HashSet::new(), BTreeMap::new());
+        Self { total, no_wait, uploaded: 0, accepted, left_out, batch: Value::Null }
+    }
+
+    fn sent(&mut self, name: String, sent: Result<Value, Failure>) -> Result<(), Failure> {
+        self.uploaded += 1;
+        match sent.and_then(|answer| accepted(&answer)) {
+            Ok(id) => drop(self.accepted.insert(id)),
+            Err(failure) => drop(self.left_out.insert(name, left_out(failure)?)),
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, event: ServerEvent) {
+        if event.name == "snapshot" {
+            self.batch = event.data;
+        }
+    }
+
+    fn number(&self, pointer: &str) -> usize {
+        let number = self.batch.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+        usize::try_from(number).unwrap_or(usize::MAX)
+    }
+
+    /// Whether its batch is there, which it is with the first document, and waited for.
+    fn is_followed(&self) -> bool {
+        !self.no_wait && !self.accepted.is_empty()
+    }
+
+    fn is_open(&self) -> bool {
+        // What was told before the last file was accepted does not count.
+        let has_ended =
+            self.batch["state"] != "active" && self.number("/progress/total") >= self.accepted.len();
+        self.uploaded < self.total || (self.is_followed() && !has_ended)
+    }
+
+    fn show(&self, progress: &mut Progress) {
+        let (uploaded, ended) = (self.uploaded, self.number("/progress/done"));
+        let failed = self.left_out.len() + self.number("/counts/failed");
+        let on_their_way = if self.no_wait { 0 } else { self.accepted.len().saturating_sub(ended) };
+        let done = self.left_out.len() + if self.no_wait { self.accepted.len() } else { ended };
+        let message = format!("{uploaded} uploaded, {on_their_way} on their way, {failed} failed");
+        progress.show(done, self.total, &message);
+    }
+
+    fn report(self, session: &Session) -> Result<(), Failure> {
+        if !self.no_wait {
+            return report_on(session, &self.batch, self.left_out);
+        }
+        let left_out = self.left_out.into_iter().map(|(name, error)| Ended { name, error: Some(error) });
+        let sent = self.accepted.into_iter().map(|id| Ended { name: id, error: None });
+        report(session, &left_out.chain(sent).collect::<Vec<_>>(), "uploaded")
     }
 }
 
@@ -124,14 +194,15 @@ fn accepted(answer: &Value) -> Result<String, Failure> {
 }
 
 /// Sends one file until it is accepted, or refused for good. The key makes sure that it is accepted once.
-async fn send(session: &Session, path: &str, file: &File) -> Result<Value, Failure> {
+async fn send(session: &Session, (path, batch): (&str, &str), file: &File) -> Result<Value, Failure> {
     let bytes =
         tokio::fs::read(&file.path).await.map_err(|error| Failure::Failed(jobs::error::plain_io(&error)))?;
     let key = format!("upload-{:032x}", rand::random::<u128>());
     let mut waited = Duration::ZERO;
     loop {
         let form = Form::new().part("file", Part::bytes(bytes.clone()).file_name(file.name.clone()));
-        let request = session.api.request(Method::POST, path).header("idempotency-key", &key).multipart(form);
+        let request = session.api.request(Method::POST, path).header("idempotency-key", &key);
+        let request = request.header("batch-id", batch).multipart(form);
         let failure = match session.api.json(request).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,

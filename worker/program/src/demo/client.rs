@@ -131,6 +131,18 @@ impl Client {
         Ok(answer.json().await?)
     }
 
+    /// Sends a request that changes something, with a JSON body if there is one, and returns that of the answer.
+    ///
+    /// # Errors
+    /// When the API does not answer or rejects the request.
+    pub async fn change(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let request = self.request(method, path);
+        let request = if let Some(body) = body { request.json(body) } else { request };
+        let answer = request.send().await?.error_for_status()?;
+        let bytes = answer.bytes().await?;
+        if bytes.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&bytes)?) }
+    }
+
     /// Status and problem of a request that is expected to be rejected.
     ///
     /// # Errors

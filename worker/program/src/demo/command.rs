@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use api_thin::program::{listen_address, print, say, start_log};
 use api_thin::{ApiRules, SecretSettings};
 use clap::Args;
+use futures::FutureExt as _;
+use futures::future::{self, BoxFuture};
 use ingest::ExtractionSettings;
 use jobs::plan::Plans;
 use secrecy::ExposeSecret;
@@ -54,9 +56,19 @@ impl Demo {
         if self.oneshot {
             print(&serde_json::to_string(&summary)?)?;
         } else {
+            let busy = tokio::select! {
+                busy = stage(&operator, &options, &keys) => busy,
+                stop = asked_to_stop() => { stop?; system.stop().await; return Ok(()) }
+            };
+            let busy = busy.unwrap_or_else(|error| {
+                say(format!("The dashboard has less to show than it could: {error:#}"));
+                Box::pin(future::ready(()))
+            });
             invite(&system, &keys);
             tokio::select! {
                 stop = asked_to_stop() => stop?,
+                // It ends before the demo does.
+                () = busy.then(|()| future::pending()) => {}
                 reason = system.broken() => { system.abandon().await; bail!("{reason}") }
             }
         }
@@ -81,6 +93,20 @@ impl Demo {
     }
 }
 
+/// Makes a document of the first tenant fail and a schedule of it pause, and the last tenant busy.
+async fn stage(
+    operator: &Client,
+    options: &DemoOptions,
+    keys: &[(String, String)],
+) -> anyhow::Result<BoxFuture<'static, ()>> {
+    let (Some((idle, key)), Some((busy, busy_key))) = (keys.first(), keys.last()) else {
+        return Ok(Box::pin(future::ready(())));
+    };
+    super::trouble(operator, &operator.with_key(key), idle).await?;
+    let texts = options.samples_of_last()?;
+    Ok(Box::pin(super::busy(operator, operator.with_key(busy_key), busy, &texts).await?))
+}
+
 fn show(summary: &Summary) {
     say(format!("\n{}\n", summary.table()));
     for report in &summary.tenants {
@@ -97,13 +123,20 @@ fn show(summary: &Summary) {
 }
 
 fn invite(system: &DevSystem, keys: &[(String, String)]) {
-    say("The system stays up until Ctrl-C. Look around:");
-    say(format!("  {}  (the dashboard; signs you in, once)", system.sign_in_url()));
-    for (tenant, key) in keys {
+    for (_, key) in keys {
         system.sign_in_with(key.clone().into());
+    }
+    say("The system stays up until Ctrl-C. Look around:");
+    for (tenant, key) in keys {
         let url = format!("{}/api/v1/tenants/{tenant}/kbs/default", system.url());
         say(format!("  curl -s -H 'Authorization: Bearer {key}' '{url}/graph?limit=5'"));
         say(format!("  curl -s -H 'Authorization: Bearer {key}' '{url}/documents'"));
     }
     say(format!("  operator key: {}", system.secrets().operator_key.expose_secret()));
+    if let [(idle, _), .., (busy, _)] = keys {
+        say(format!(
+            "{busy} reads its archive again and again, for ten minutes; of {idle} a document failed."
+        ));
+    }
+    say(format!("\nThe dashboard, which signs you in once:  {}", system.sign_in_url()));
 }

@@ -21,6 +21,10 @@ const STALLED_AFTER: Duration = Duration::from_secs(180);
 /// Concurrent uploads.
 const UPLOADS_AT_ONCE: usize = 8;
 
+/// How many sample texts the busy tenant gets, and how large one is at most.
+const SAMPLES: usize = 8;
+const SAMPLE_BYTES: u64 = 100_000;
+
 /// What to show.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
@@ -84,6 +88,17 @@ pub async fn run(
 }
 
 impl DemoOptions {
+    /// Some sample texts of the last tenant, with their names.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn samples_of_last(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let Some((_, folder)) = folders(self)?.pop() else { return Ok(Vec::new()) };
+        let small = |file: &Found| fs::metadata(&file.path).is_ok_and(|data| data.len() < SAMPLE_BYTES);
+        let found = walk(&folder).0.into_iter().filter(small).take(SAMPLES);
+        Ok(found.filter_map(|file| Some((file.name, fs::read_to_string(file.path).ok()?))).collect())
+    }
+
     /// Reads the folders before anything is started.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The cache without Redis, for tests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +67,18 @@ impl Cache for TenantMemory {
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.all.values().remove(&self.key(key));
         Ok(())
+    }
+
+    async fn put_field(&self, key: &str, field: &str, value: &str, ttl: Duration) -> StoreResult<()> {
+        let mut fields = self.fields(key).await?;
+        fields.insert(field.to_owned(), value.to_owned());
+        let text = serde_json::to_string(&fields).unwrap_or_default();
+        self.put(key, &text, ttl).await
+    }
+
+    async fn fields(&self, key: &str) -> StoreResult<BTreeMap<String, String>> {
+        let text = self.get(key).await?.unwrap_or_default();
+        Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
     async fn clear(&self) -> StoreResult<()> {

@@ -1,6 +1,6 @@
 //! The cache in Redis.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +38,10 @@ pub(crate) async fn connect(url: &SecretString) -> Result<RedisClient, InvalidSt
 
 /// Redis refuses a time to live that overflows its clock.
 const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// One step, so that no value stays without an end.
+const PUT_FIELD: &str =
+    "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) return redis.call('PEXPIRE', KEYS[1], ARGV[3])";
 
 /// The caches of all tenants.
 pub(crate) struct RedisCache {
@@ -107,6 +111,19 @@ impl Cache for TenantCache {
         let (key, mut command) = (self.key(key), cmd("UNLINK"));
         command.arg(&key);
         self.run("cache.delete", &key, &command, Resend::Safe).await
+    }
+
+    async fn put_field(&self, key: &str, field: &str, value: &str, ttl: Duration) -> StoreResult<()> {
+        let ttl_ms = u64::try_from(ttl.min(TTL_MAX).as_millis()).unwrap_or(u64::MAX).max(1);
+        let (key, mut command) = (self.key(key), cmd("EVAL"));
+        command.arg(PUT_FIELD).arg(1).arg(&key).arg(field).arg(value).arg(ttl_ms);
+        self.run("cache.put_field", &key, &command, Resend::Safe).await
+    }
+
+    async fn fields(&self, key: &str) -> StoreResult<BTreeMap<String, String>> {
+        let (key, mut command) = (self.key(key), cmd("HGETALL"));
+        command.arg(&key);
+        self.run("cache.fields", &key, &command, Resend::Safe).await
     }
 
     async fn clear(&self) -> StoreResult<()> {
@@ -203,7 +220,7 @@ async fn rewrite(redis: &RedisClient, own_files: &Path) -> Result<(), QueueError
 }
 
 /// Converts an error of Redis.
-fn fault(operation: &'static str, error: QueueError) -> StoreError {
+pub(crate) fn fault(operation: &'static str, error: QueueError) -> StoreError {
     match error {
         QueueError::Redis(error) => StoreError::of(kind(&error), operation, error),
         // A small command that hangs, or a slot without a master: Redis is away.

@@ -12,8 +12,8 @@ use super::identities::user_insert;
 use super::{Catalog, Reader, Row, Sql, Tx, Value};
 use crate::error::StoreError;
 use crate::model::{
-    self, Acceptance, Accepted, Counter, Growth, Idempotency, KnownDocument, NewDocument, NewTenant,
-    OverQuota, Replay, UploadQuestion, UploadView, Usage, User,
+    self, Acceptance, Accepted, BatchId, Counter, Event, Growth, Idempotency, KnownDocument, NewDocument,
+    NewTenant, OverQuota, Replay, UploadQuestion, UploadView, Usage, User,
 };
 use crate::ports::StoreResult;
 
@@ -47,10 +47,11 @@ impl Catalog {
         let rows = rows.map(|(at, id)| [("at", Value::from(at as u64)), ("id", id.as_str().into())]);
         let select = self.sql(UPLOAD_VIEW).bind(asked.kb.as_str()).bind_rows(rows).bind(asked.key);
         let select = select.bind(now - IDEMPOTENCY_KEPT).bind(Counter::Jobs.period(now));
-        let select = select.bind(counts_documents(asked.limits));
+        let select = select.bind(counts_documents(asked.limits)).bind(asked.batch.map(BatchId::uuid));
         let found = self.rows.all("catalog.upload_view", select, read_known).await?;
         let mut view = UploadView::default();
-        for (known, replay, usage) in found {
+        for (known, replay, usage, batch_cancelled) in found {
+            view.batch_cancelled = batch_cancelled;
             view.documents.push(known);
             view.replay = view.replay.or(replay);
             view.usage = usage;
@@ -67,6 +68,9 @@ impl Catalog {
             return Ok(refused);
         }
         accepting.tx.commit().await?;
+        if acceptance.kb_close.is_some() {
+            self.tell(Event::reset(now, "a knowledge base was closed"));
+        }
         // After the commit: earlier, another process could cache the old rows again.
         if acceptance.tenant.is_some() || acceptance.founder.is_some() {
             self.invalidation.tenant_made(&self.tenant).await;
@@ -146,6 +150,13 @@ impl Catalog {
     /// Removes jobs from the outbox because they will not run, or because the queue has them.
     pub async fn outbox_delete(&self, jobs: &[JobId]) -> StoreResult<()> {
         self.rows.execute("catalog.outbox_delete", self.outbox_remove(jobs)).await.map(drop)
+    }
+
+    /// The signed envelopes of those of `jobs` that are still in the outbox.
+    pub async fn outbox_wires(&self, jobs: &[JobId]) -> StoreResult<Vec<(JobId, String)>> {
+        let select = self.sql("select job_id, wire from outbox where tenant_id = $1 and job_id {in $2 uuid}");
+        let read = |row: &Row| Ok((row.parsed("job_id")?, row.text("wire")?));
+        self.rows.all("catalog.outbox_wires", select.bind_list(jobs), read).await
     }
 
     /// The signed envelope of a job that is still in the outbox.
@@ -271,9 +282,8 @@ impl Accepting<'_> {
         }
         let mut writes = Vec::new();
         if let Some((kb, new)) = &acceptance.documents {
-            writes.push(
-                catalog.sql(UPSERT_DOCUMENTS).bind(kb.as_str()).bind_rows(new.iter().map(row)).bind(now),
-            );
+            let upsert = catalog.sql(UPSERT_DOCUMENTS).bind(kb.as_str()).bind_rows(new.iter().map(row));
+            writes.push(upsert.bind(now).bind(acceptance.batch.map(BatchId::uuid)));
         }
         if !acceptance.jobs.is_empty() {
             writes.push(catalog.outbox_insert(self.tx.operation(), &acceptance.jobs, now)?);
@@ -399,23 +409,26 @@ delete from idempotency where tenant_id = $1 and key in (
     order by created_at limit $3 {for update skip locked})";
 
 /// Inserts new documents under the next revision and updates known ones whose revision is the direct predecessor;
-/// skips all others, which the caller finds out by the number of rows. Ordered by id, so that two requests about
-/// the same documents cannot deadlock.
+/// skips all others, and all of a cancelled batch, which the caller finds out by the number of rows. Ordered by id, so
+/// that two requests about the same documents cannot deadlock.
 const UPSERT_DOCUMENTS: &str = "
 insert into documents as known
     (tenant_id, kb_id, document_id, name, revision, media_type, size_bytes, sha256, status, job_id,
-     created_at, updated_at)
+     created_at, updated_at, batch_id)
 select $1, $2, new.id, new.name, new.revision, new.media_type, new.size_bytes, new.sha256, 'pending', new.job,
-    $4, $4
+    $4, $4, $5
 from {rows $3 as new (id text, name text, revision bigint, media_type text, size_bytes bigint, sha256 text, job uuid)}
-where new.revision = (select gone_revision + 1 from tenants where tenant_id = $1) or exists (
-    select 1 from documents where tenant_id = $1 and kb_id = $2 and document_id = new.id)
+where (new.revision = (select gone_revision + 1 from tenants where tenant_id = $1) or exists (
+        select 1 from documents where tenant_id = $1 and kb_id = $2 and document_id = new.id))
+    and not exists (
+        select 1 from batch_cancellations where tenant_id = $1 and kb_id = $2 and batch_id = $5)
 order by new.id
 on conflict (tenant_id, kb_id, document_id) do update set
     name = excluded.name, revision = excluded.revision, media_type = excluded.media_type,
     size_bytes = excluded.size_bytes, sha256 = excluded.sha256, status = 'pending',
     fault_code = null, fault_detail = null, chunks = 0, entities = 0, relations = 0,
-    job_id = excluded.job_id, updated_at = excluded.updated_at, deleting_at = null
+    job_id = excluded.job_id, updated_at = excluded.updated_at, deleting_at = null,
+    batch_id = excluded.batch_id
 where known.revision = excluded.revision - 1";
 
 /// A row for each document. The stored answer is in the first one alone, because it can be long. Documents and bytes
@@ -425,7 +438,9 @@ select coalesce(known.revision, (select gone_revision from tenants where tenant_
     case when known.deleting_at is null then known.size_bytes end as replaced_bytes,
     answer.fingerprint, answer.status as answer_status, answer.body, counted.documents, counted.storage_bytes,
     coalesce((select amount from usage_counters
-              where tenant_id = $1 and counter = 'jobs' and period = $6), 0) as daily_jobs
+              where tenant_id = $1 and counter = 'jobs' and period = $6), 0) as daily_jobs,
+    exists (select 1 from batch_cancellations
+            where tenant_id = $1 and kb_id = $2 and batch_id = $8) as batch_cancelled
 from {rows $3 as asked (at bigint, id text)}
 left join documents as known on known.tenant_id = $1 and known.kb_id = $2 and known.document_id = asked.id
 left join idempotency as answer
@@ -435,7 +450,7 @@ cross join (select count(*) as documents,
             from documents where tenant_id = $1 and $7) as counted
 order by asked.at";
 
-fn read_known(row: &Row) -> sqlx::Result<(KnownDocument, Option<Replay>, Usage)> {
+fn read_known(row: &Row) -> sqlx::Result<(KnownDocument, Option<Replay>, Usage, bool)> {
     let known = KnownDocument {
         revision: row.number("revision")?,
         replaced_bytes: row.number_or_null("replaced_bytes")?,
@@ -450,5 +465,5 @@ fn read_known(row: &Row) -> sqlx::Result<(KnownDocument, Option<Replay>, Usage)>
         daily_jobs: row.number("daily_jobs")?,
         ..Usage::default()
     };
-    Ok((known, replay, usage))
+    Ok((known, replay, usage, row.flag("batch_cancelled")?))
 }

@@ -2,15 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use jobs::JobId;
+use jobs::webhook::EventType;
 
+use super::documents::read_changed;
 use super::history::{HISTORY_KEPT, HISTORY_PRUNED};
+use super::webhook_events::{OF_JOBS, OF_UNDONE};
 use super::{Catalog, Value};
-use crate::model::{DocumentFault, JobMark};
+use crate::model::{DocumentFault, DocumentStatus, Event, JobMark};
 use crate::ports::StoreResult;
 
 impl Catalog {
-    /// Marks documents as failed that one of `jobs` was to ingest and that are pending or processing. Returns how
-    /// many there were.
+    /// Marks documents as failed that one of `jobs` was to ingest and that are pending or processing, and deliveries as
+    /// cancelled that one of them was to make. Returns how many documents there were.
     pub async fn documents_failed(
         &self,
         jobs: &[JobId],
@@ -19,10 +22,25 @@ impl Catalog {
     ) -> StoreResult<u64> {
         let update = self.sql(
             "update documents set status = 'failed', updated_at = $2, fault_code = $3, fault_detail = $4
-             where tenant_id = $1 and job_id {in $5 uuid} and status in ('pending', 'processing')",
+             where tenant_id = $1 and job_id {in $5 uuid} and status in ('pending', 'processing')
+             returning kb_id, document_id, revision, batch_id, job_id",
         );
         let update = update.bind(now).bind(&fault.code).bind(&fault.detail).bind_list(jobs);
-        self.rows.execute("catalog.documents_failed", update).await
+        let told = (Some("failed"), Some(fault.code.as_str()));
+        let events = self.document_events(OF_JOBS, EventType::DocumentFailed, told, now).bind_list(jobs);
+        let deliveries = self.sql(
+            "update webhook_deliveries set state = 'cancelled', last_error = 'cancelled', next_at = null,
+                 ended_at = $2
+             where tenant_id = $1 and state = 'queued' and run_id {in $3 uuid}",
+        );
+        let deliveries = deliveries.bind(now).bind_list(jobs);
+        let mut tx = self.rows.write("catalog.documents_failed").await?;
+        tx.execute_all(vec![deliveries, events]).await?;
+        let failed = tx.all(update, read_changed).await?;
+        tx.commit().await?;
+        let count = failed.len() as u64;
+        self.documents_told(failed, DocumentStatus::Failed, Some(fault), now);
+        Ok(count)
     }
 
     /// Removes all of the tenant's jobs from the outbox, because its work is cancelled. Returns how many there
@@ -47,12 +65,21 @@ impl Catalog {
         tx.execute(self.sql("delete from job_marks where tenant_id = $1 and marked_at < $2").bind(now))
             .await?;
         let undelivered = tx.execute(self.sql("delete from outbox where tenant_id = $1")).await?;
+        let deliveries = self.sql(
+            "update webhook_deliveries set state = 'cancelled', last_error = 'cancelled', next_at = null,
+                 ended_at = $2
+             where tenant_id = $1 and state in ('pending', 'queued')",
+        );
+        tx.execute(deliveries.bind(now)).await?;
+        let told = (Some("failed"), Some(fault.code.as_str()));
+        tx.execute(self.document_events(OF_UNDONE, EventType::DocumentFailed, told, now)).await?;
         let documents = self.sql(
             "update documents set status = 'failed', updated_at = $2, fault_code = $3, fault_detail = $4
              where tenant_id = $1 and status in ('pending', 'processing') and updated_at <= $2",
         );
         tx.execute(documents.bind(now).bind(&fault.code).bind(&fault.detail)).await?;
         tx.commit().await?;
+        self.tell(Event::reset(now, "everything was cancelled"));
         Ok(self.announced(undelivered).await)
     }
 

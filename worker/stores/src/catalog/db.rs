@@ -14,11 +14,14 @@ use jobs::tenant::TenantId;
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, Transaction};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::dialect::{Read, Row, Sql, sql};
+use super::measures::Connections;
 use crate::deadline::{BULK, CALL, late};
 use crate::embedded::{SqliteFile, sqlite_error_kind};
 use crate::error::{FaultKind, StoreError};
+use crate::metrics;
 use crate::ports::StoreResult;
 #[cfg(feature = "postgres")]
 use crate::postgres::{OpenTransaction, Postgres, postgres_error_kind};
@@ -72,6 +75,15 @@ pub(crate) enum Access {
 }
 
 impl Db {
+    /// The connections of this process.
+    pub(crate) fn connections(&self) -> Connections {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.connections(),
+            Self::Sqlite(file) => file.connections(),
+        }
+    }
+
     /// A view of one tenant's rows.
     pub(crate) fn tenant(&self, tenant: &TenantId) -> View {
         View { db: self.clone(), whose: Whose::Tenant(tenant.clone()) }
@@ -176,6 +188,31 @@ impl View {
         Ok(rows)
     }
 
+    /// Runs a single writing statement that returns the rows that it changed.
+    pub(crate) async fn returning<T>(
+        &self,
+        operation: &'static str,
+        sql: Sql<'_>,
+        read: Read<T>,
+    ) -> StoreResult<Vec<T>> {
+        match &self.db {
+            #[cfg(feature = "postgres")]
+            Db::Postgres(_) => {
+                let mut tx = self.begin(operation, CALL).await?;
+                let rows = tx.all(sql, read).await?;
+                tx.commit().await?;
+                Ok(rows)
+            }
+            // A single statement is a transaction by itself.
+            Db::Sqlite(file) => {
+                let call = Call::new(operation, CALL);
+                let rows = call.within(sql.sqlite().fetch_all(file.write()), sqlite_error_kind).await?;
+                let rows = rows.into_iter().map(|row| read(&Row::Sqlite(row)));
+                rows.collect::<sqlx::Result<_>>().map_err(|error| call.unreadable(error))
+            }
+        }
+    }
+
     /// Runs a single writing statement. Returns the number of rows that it changed.
     pub(crate) async fn execute(&self, operation: &'static str, sql: Sql<'_>) -> StoreResult<u64> {
         match &self.db {
@@ -223,7 +260,11 @@ impl Call {
         work: impl Future<Output = sqlx::Result<T>>,
         kind: fn(&sqlx::Error) -> FaultKind,
     ) -> StoreResult<T> {
-        match tokio::time::timeout_at(self.deadline, work).await {
+        let begun = Instant::now();
+        let done =
+            tokio::time::timeout_at(self.deadline, work).instrument(metrics::call_span(self.operation)).await;
+        metrics::called(self.operation, begun.elapsed(), matches!(done, Ok(Ok(_))));
+        match done {
             Ok(done) => done.map_err(|error| StoreError::of(kind(&error), self.operation, error)),
             Err(_) => Err(late(self.operation, self.limit)),
         }

@@ -263,6 +263,12 @@ impl From<JobId> for Value<'_> {
     }
 }
 
+impl From<Option<JobId>> for Value<'_> {
+    fn from(id: Option<JobId>) -> Self {
+        Self::Uuid(id.and_then(|id| id.to_string().parse().ok()))
+    }
+}
+
 /// The database whose spelling is used for marks.
 #[derive(Debug, Clone, Copy)]
 enum Dialect {
@@ -383,6 +389,19 @@ impl Row {
     {
         let text = self.text_or_null(column)?;
         text.map(|text| text.parse().map_err(|error: T::Err| unreadable(column, error))).transpose()
+    }
+
+    /// An id that is a UUID, or null. A null is one of any type.
+    pub(crate) fn id_or_null<T>(&self, column: &'static str) -> sqlx::Result<Option<T>>
+    where
+        T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+    {
+        #[cfg(feature = "postgres")]
+        if let Self::Postgres(row) = self {
+            let id = row.try_get::<Option<Uuid>, _>(column)?.map(|id| id.to_string().parse());
+            return id.transpose().map_err(|error: T::Err| unreadable(column, error));
+        }
+        self.parsed_or_null(column)
     }
 
     /// A text that contains JSON, deserialised.

@@ -2,12 +2,53 @@
 
 use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
+use jobs::webhook::EventType;
 use jobs::{DocumentId, JobId};
+use uuid::Uuid;
 
+use super::webhook_events::{OF_REMOVED, OF_REVISION};
 use super::{Catalog, Row, Sql, Tx};
-use crate::model::{Document, DocumentCounts, DocumentFault, DocumentStatus, Page};
+use crate::model::{
+    BatchId, Document, DocumentCounts, DocumentFault, DocumentStatus, Event, EventKind, Page,
+};
 use crate::page;
 use crate::ports::StoreResult;
+
+/// A document that a statement changed.
+pub(super) struct Changed {
+    kb: KbId,
+    id: DocumentId,
+    revision: u64,
+    batch: Option<BatchId>,
+    /// The job that ingests it.
+    pub(super) job: JobId,
+}
+
+impl Changed {
+    fn event(self, status: &str, fault: Option<&DocumentFault>, now: DateTime<Utc>) -> Event {
+        Event {
+            kb_id: Some(self.kb),
+            job_id: Some(self.job),
+            document_id: Some(self.id),
+            revision: Some(self.revision),
+            batch_id: self.batch,
+            status: Some(status.to_owned()),
+            error: fault.cloned(),
+            ..Event::new(EventKind::Document, now)
+        }
+    }
+}
+
+/// Reads what such a statement returns: `kb_id`, `document_id`, `revision`, `batch_id` and `job_id`.
+pub(super) fn read_changed(row: &Row) -> sqlx::Result<Changed> {
+    Ok(Changed {
+        kb: row.parsed("kb_id")?,
+        id: row.parsed("document_id")?,
+        revision: row.number("revision")?,
+        batch: row.id_or_null("batch_id")?,
+        job: row.parsed("job_id")?,
+    })
+}
 
 fn read_document(row: &Row) -> sqlx::Result<Document> {
     let fault = row.text_or_null("fault_code")?.zip(row.text_or_null("fault_detail")?);
@@ -26,6 +67,7 @@ fn read_document(row: &Row) -> sqlx::Result<Document> {
             relations: row.number("relations")?,
         },
         job_id: row.parsed("job_id")?,
+        batch: row.id_or_null("batch_id")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })
@@ -111,9 +153,53 @@ impl Catalog {
         self.sql(text).bind(kb.as_str()).bind(id.as_str()).bind(revision).bind(now)
     }
 
-    /// Runs the statement. Returns whether the revision was still the document's; if not, nothing changed.
-    async fn changed(&self, operation: &'static str, change: Sql<'_>) -> StoreResult<bool> {
-        Ok(self.rows.execute(operation, change).await? == 1)
+    /// Runs the statement, which returns what [`read_changed`] reads, and tells listeners. Returns whether the revision
+    /// was still the document's; if not, nothing changed.
+    async fn changed(
+        &self,
+        operation: &'static str,
+        change: Sql<'_>,
+        (status, fault): (DocumentStatus, Option<&DocumentFault>),
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let changed = self.rows.returning(operation, change, read_changed).await?;
+        let is_current = !changed.is_empty();
+        self.documents_told(changed, status, fault, now);
+        Ok(is_current)
+    }
+
+    /// Tells listeners that documents have another status. Call it after the commit.
+    pub(super) fn documents_told(
+        &self,
+        changed: impl IntoIterator<Item = Changed>,
+        status: DocumentStatus,
+        fault: Option<&DocumentFault>,
+        now: DateTime<Utc>,
+    ) {
+        for document in changed {
+            self.tell(document.event(status.as_str(), fault, now));
+        }
+    }
+
+    /// Runs the statement together with the one that writes its events for webhooks. Returns as [`Self::changed`].
+    async fn ended(
+        &self,
+        operation: &'static str,
+        events: Sql<'_>,
+        change: Sql<'_>,
+        (status, fault): (DocumentStatus, Option<&DocumentFault>),
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let mut tx = self.rows.write(operation).await?;
+        tx.execute(events).await?;
+        let changed = tx.all(change, read_changed).await?;
+        // Without the commit, an event of what did not happen is not written either.
+        let is_current = !changed.is_empty();
+        if is_current {
+            tx.commit().await?;
+            self.documents_told(changed, status, fault, now);
+        }
+        Ok(is_current)
     }
 
     /// Marks revision `revision` of a document as processing by `job` and its children, with the number of its
@@ -128,9 +214,10 @@ impl Catalog {
     ) -> StoreResult<bool> {
         let update = "update documents set status = 'processing', fault_code = null, fault_detail = null,
                           updated_at = $5, job_id = $6, chunks = $7
-                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+                      returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now).bind(job).bind(chunks);
-        self.changed("catalog.document_processing", change).await
+        self.changed("catalog.document_processing", change, (DocumentStatus::Processing, None), now).await
     }
 
     /// Marks revision `revision` as processed. Returns as [`Catalog::document_processing`].
@@ -144,10 +231,15 @@ impl Catalog {
     ) -> StoreResult<bool> {
         let update = "update documents set status = 'processed', fault_code = null, fault_detail = null,
                           updated_at = $5, chunks = $6, entities = $7, relations = $8
-                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+                      returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now);
         let change = change.bind(counts.chunks).bind(counts.entities).bind(counts.relations);
-        self.changed("catalog.document_processed", change).await
+        let told = (Some("processed"), None);
+        let events = self.document_events(OF_REVISION, EventType::DocumentProcessed, told, now);
+        let events = events.bind(kb.as_str()).bind(id.as_str()).bind(revision);
+        let status = (DocumentStatus::Processed, None);
+        self.ended("catalog.document_processed", events, change, status, now).await
     }
 
     /// Marks revision `revision` as failed. Returns as [`Catalog::document_processing`].
@@ -161,10 +253,15 @@ impl Catalog {
     ) -> StoreResult<bool> {
         let update =
             "update documents set status = 'failed', updated_at = $5, fault_code = $6, fault_detail = $7
-                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+                      returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now);
         let change = change.bind(&fault.code).bind(&fault.detail);
-        self.changed("catalog.document_failed", change).await
+        let told = (Some("failed"), Some(fault.code.as_str()));
+        let events = self.document_events(OF_REVISION, EventType::DocumentFailed, told, now);
+        let events = events.bind(kb.as_str()).bind(id.as_str()).bind(revision);
+        let status = (DocumentStatus::Failed, Some(fault));
+        self.ended("catalog.document_failed", events, change, status, now).await
     }
 
     /// Sets a document back to pending under the same revision with a new job, at the start of a reindex. Returns
@@ -179,9 +276,10 @@ impl Catalog {
     ) -> StoreResult<bool> {
         let update = "update documents set status = 'pending', fault_code = null, fault_detail = null,
                           updated_at = $5, job_id = $6
-                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4";
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+                      returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now).bind(job);
-        self.changed("catalog.document_pending", change).await
+        self.changed("catalog.document_pending", change, (DocumentStatus::Pending, None), now).await
     }
 
     /// Sets a failed document back to `status` under the same revision, so that `job` continues the work. Of
@@ -199,9 +297,10 @@ impl Catalog {
                           updated_at = $5, job_id = $6
                       where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
                         and deleting_at is null
-                        and (status = 'failed' or (job_id = $6 and status <> 'processed'))";
+                        and (status = 'failed' or (job_id = $6 and status <> 'processed'))
+                      returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now).bind(job).bind(status.as_str());
-        self.changed("catalog.document_reopen", change).await
+        self.changed("catalog.document_reopen", change, (status, None), now).await
     }
 
     /// Marks a document as being deleted. Each call raises the revision, so that a concurrent upload fails with a
@@ -215,11 +314,14 @@ impl Catalog {
         let update = "update documents set deleting_at = coalesce(deleting_at, $5), revision = revision + 1
                       where tenant_id = $1 and kb_id = $2 and document_id = $3
                         and (revision = $4 or (deleting_at is not null and revision > $4))
-                      returning revision";
-        let mut tx = self.rows.write(operation).await?;
-        let begun = tx.optional(self.change(update, document, now), |row| row.number("revision")).await?;
-        tx.commit().await?;
-        Ok(begun)
+                      returning kb_id, document_id, revision, batch_id, job_id";
+        let change = self.change(update, document, now);
+        let begun = self.rows.returning(operation, change, read_changed).await?.pop();
+        let revision = begun.as_ref().map(|changed| changed.revision);
+        if let Some(changed) = begun {
+            self.tell(changed.event("deleted", None, now));
+        }
+        Ok(revision)
     }
 
     /// Removes the row of a document that is being deleted. Returns whether there was one.
@@ -230,6 +332,17 @@ impl Catalog {
     ) -> StoreResult<bool> {
         let mut tx = self.rows.write(operation).await?;
         self.lock(&mut tx).await?;
+        let told = (Some("deleted"), None);
+        let events = self.document_events(OF_REMOVED, EventType::DocumentDeleted, told, self.clock.now());
+        tx.execute(events.bind(kb.as_str()).bind(id.as_str()).bind(revision)).await?;
+        let leave = self.sql(
+            "insert into batch_left (tenant_id, left_id, batch_id, kb_id, how, left_at)
+             select tenant_id, $5, batch_id, kb_id, 'deleted', deleting_at from documents
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+               and deleting_at is not null and batch_id is not null",
+        );
+        let leave = leave.bind(kb.as_str()).bind(id.as_str()).bind(revision).bind(Uuid::now_v7());
+        tx.execute(leave).await?;
         let delete = self.sql(
             "delete from documents where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
                and deleting_at is not null",

@@ -19,10 +19,10 @@ pub(super) const HISTORY_PRUNED: i64 = 500;
 /// job, because no other job ends twice.
 const INSERT: &str = "
 insert into job_history as known (tenant_id, job_id, kind, queue, state, attempts, error_code, error_detail,
-    created_at, started_at, finished_at, kb_id)
-select $1, id, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at, kb
+    created_at, started_at, finished_at, kb_id, parent_id, trace_id)
+select $1, id, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at, kb, parent, trace
 from {rows $2 as new (id uuid, kind text, queue text, state text, attempts bigint, code text, detail text, \
-created_at timestamptz, started_at timestamptz, finished_at timestamptz, kb text)}
+created_at timestamptz, started_at timestamptz, finished_at timestamptz, kb text, parent uuid, trace text)}
 where not exists (select 1 from tenants where tenant_id = $1 and deleted_at is not null)
 order by id
 on conflict (tenant_id, job_id) do update set state = excluded.state, attempts = excluded.attempts,
@@ -31,7 +31,8 @@ on conflict (tenant_id, job_id) do update set state = excluded.state, attempts =
 where known.state = 'discarded' and excluded.finished_at >= known.finished_at";
 
 impl Catalog {
-    /// Stores job records. A known job keeps its first record, unless it was discarded and started again since.
+    /// Stores job records, and the events that tell endpoints of them. A known job keeps its first record, unless it
+    /// was discarded and started again since.
     pub async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()> {
         let now = self.clock.now();
         let rows = records.iter().map(|record| {
@@ -48,10 +49,17 @@ impl Catalog {
                 ("started_at", record.started_at.into()),
                 ("finished_at", record.finished_at.into()),
                 ("kb", record.kb.as_ref().map(KbId::as_str).into()),
+                ("parent", record.parent.into()),
+                ("trace", record.trace_id.as_deref().into()),
             ]
         });
         let mut tx = self.rows.write("catalog.history_insert").await?;
-        if tx.execute(self.sql(INSERT).bind_rows(rows)).await? > 0 {
+        let insert = self.sql(INSERT).bind_rows(rows);
+        let changed = match self.job_events(records, now) {
+            Some(events) => tx.execute_all(vec![events, insert]).await?.last().copied().unwrap_or(0),
+            None => tx.execute(insert).await?,
+        };
+        if changed > 0 {
             self.history_prune(&mut tx, now).await?;
         }
         tx.commit().await
@@ -78,6 +86,14 @@ impl Catalog {
     pub async fn history(&self, id: JobId) -> StoreResult<Option<JobRecord>> {
         let select = self.sql("select * from job_history where tenant_id = $1 and job_id = $2").bind(id);
         self.rows.optional("catalog.history", select, read_record).await
+    }
+
+    /// The records of the jobs that a job enqueued, first ones first. At most `limit`.
+    pub async fn history_children(&self, parent: JobId, limit: u32) -> StoreResult<Vec<JobRecord>> {
+        let select = self.sql(
+            "select * from job_history where tenant_id = $1 and parent_id = $2 order by created_at, job_id limit $3",
+        );
+        self.rows.all("catalog.history_children", select.bind(parent).bind(limit), read_record).await
     }
 
     /// Records that jobs were started again after they had been discarded or quarantined.
@@ -117,6 +133,8 @@ fn read_record(row: &Row) -> sqlx::Result<JobRecord> {
         id: row.parsed("job_id")?,
         kb: row.parsed_or_null("kb_id")?,
         kind: row.text("kind")?,
+        parent: row.id_or_null("parent_id")?,
+        trace_id: row.text_or_null("trace_id")?,
         queue: row.text("queue")?,
         state: row.text("state")?,
         attempts: row.number("attempts")?,

@@ -137,6 +137,8 @@ impl Catalog {
             "delete from documents where tenant_id = $1 and kb_id = $2",
             "delete from schedules where tenant_id = $1 and kb_id = $2",
             "delete from document_deletions where tenant_id = $1 and kb_id = $2",
+            "delete from batch_left where tenant_id = $1 and kb_id = $2",
+            "delete from batch_cancellations where tenant_id = $1 and kb_id = $2",
             "delete from kbs where tenant_id = $1 and kb_id = $2",
         ] {
             tx.execute(self.sql(delete).bind(kb.as_str())).await?;

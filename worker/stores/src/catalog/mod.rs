@@ -1,12 +1,13 @@
 //! The catalog: tenants, documents, jobs in the outbox, job history; in PostgreSQL or in a SQLite file.
 //!
 //! Each rule is written once, beside its SQL, as a method of one of a few types: [`Catalog`] and [`Lifecycle`] for
-//! one tenant, [`Identities`] for accounts, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`], [`AuditRetention`]
-//! and [`DirectoryRows`] for one purpose across tenants.
+//! one tenant, [`Identities`] for accounts, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`], [`WebhookRelay`],
+//! [`AuditRetention`] and [`DirectoryRows`] for one purpose across tenants.
 
 mod accept;
 mod api_keys;
 mod audit_log;
+mod batches;
 mod cancel;
 mod db;
 mod deletions;
@@ -17,13 +18,18 @@ mod history;
 mod identities;
 mod kbs;
 mod lifecycle;
+mod measures;
 mod members;
 mod operator_audit;
 mod relays;
 mod schedules;
 mod tenant_catalog;
+mod tenant_list;
 mod tenants;
 mod usage;
+mod webhook_deliveries;
+mod webhook_events;
+mod webhooks;
 
 pub use db::TRIPS;
 #[cfg(feature = "postgres")]
@@ -33,8 +39,10 @@ pub(crate) use dialect::{Read, Row, Sql, Value, sql};
 pub(crate) use directory::{DirectoryRows, MemberRecord};
 pub use identities::Identities;
 pub use lifecycle::Lifecycle;
+pub use measures::{Connections, Measures, OutboxMeasure, TenantMeasure, WaitingDocument};
 pub use operator_audit::AuditRetention;
 pub use relays::{OutboxRelay, OutboxRow, SettingsRelay};
 pub use schedules::DueSchedules;
 pub use tenant_catalog::Catalog;
 pub(crate) use tenant_catalog::Catalogs;
+pub use webhook_deliveries::WebhookRelay;

@@ -6,10 +6,12 @@ use jobs::clock::SharedClock;
 use jobs::tenant::TenantId;
 
 use super::{
-    AuditRetention, Db, DirectoryRows, DueSchedules, Identities, OutboxRelay, SettingsRelay, Sql, Tx, View,
-    sql,
+    AuditRetention, Db, DirectoryRows, DueSchedules, Identities, Measures, OutboxRelay, SettingsRelay, Sql,
+    Tx, View, WebhookRelay, sql,
 };
 use crate::directory::DirectoryInvalidation;
+use crate::live::Publisher;
+use crate::model::Event;
 use crate::ports::StoreResult;
 use crate::scoped::Scope;
 
@@ -19,11 +21,17 @@ pub(crate) struct Catalogs {
     pub(super) db: Db,
     invalidation: DirectoryInvalidation,
     clock: SharedClock,
+    publisher: Option<Publisher>,
 }
 
 impl Catalogs {
     pub(crate) const fn new(db: Db, invalidation: DirectoryInvalidation, clock: SharedClock) -> Self {
-        Self { db, invalidation, clock }
+        Self { db, invalidation, clock, publisher: None }
+    }
+
+    /// The same, telling listeners what changes.
+    pub(crate) fn told_by(self, publisher: Publisher) -> Self {
+        Self { publisher: Some(publisher), ..self }
     }
 
     pub(crate) fn of(&self, tenant: &TenantId) -> Catalog {
@@ -32,6 +40,7 @@ impl Catalogs {
             tenant: tenant.clone(),
             invalidation: self.invalidation.clone(),
             clock: Arc::clone(&self.clock),
+            publisher: self.publisher.clone(),
         }
     }
 
@@ -53,8 +62,16 @@ impl Catalogs {
         SettingsRelay::new(self.clone())
     }
 
+    pub(crate) fn webhooks(&self) -> WebhookRelay {
+        WebhookRelay::new(self.clone())
+    }
+
     pub(crate) fn audit_retention(&self) -> AuditRetention {
         AuditRetention::new(self.db.clone())
+    }
+
+    pub(crate) fn measures(&self) -> Measures {
+        Measures::new(self.clone())
     }
 
     pub(crate) fn identities(&self) -> Identities {
@@ -78,6 +95,7 @@ pub struct Catalog {
     pub(super) tenant: TenantId,
     pub(super) invalidation: DirectoryInvalidation,
     pub(super) clock: SharedClock,
+    publisher: Option<Publisher>,
 }
 
 impl Catalog {
@@ -90,6 +108,13 @@ impl Catalog {
     pub(super) async fn announced<T>(&self, outcome: T) -> T {
         self.invalidation.tenant_changed(&self.tenant).await;
         outcome
+    }
+
+    /// Tells the tenant's listeners. Call it after the commit.
+    pub(super) fn tell(&self, event: Event) {
+        if let Some(publisher) = &self.publisher {
+            publisher.tell(&self.tenant, event);
+        }
     }
 
     /// Locks the tenant until the end of the transaction. Transactions that had the lock before are visible

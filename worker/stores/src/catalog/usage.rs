@@ -21,6 +21,7 @@ select documents, storage_bytes, derived_bytes,
         + (select count(*) from invitations where tenant_id = $1 and expires_at > $4) as members,
     (select count(*) from schedules where tenant_id = $1) as schedules,
     (select count(*) from api_keys where tenant_id = $1 and revoked_at is null) as api_keys,
+    (select count(*) from webhook_endpoints where tenant_id = $1) as webhooks,
     (select count(*) from idempotency where tenant_id = $1 and created_at > $5) as idempotency_keys,
     coalesce((select amount from usage_counters
               where tenant_id = $1 and counter = 'jobs' and period = $2), 0) as daily_jobs,
@@ -40,6 +41,7 @@ fn read_usage(row: &Row) -> sqlx::Result<Usage> {
         members: row.number("members")?,
         schedules: row.number("schedules")?,
         api_keys: row.number("api_keys")?,
+        webhooks: row.number("webhooks")?,
         idempotency_keys: row.number("idempotency_keys")?,
         daily_jobs: row.number("daily_jobs")?,
         api_calls: row.number("api_calls")?,
@@ -67,6 +69,9 @@ impl Catalog {
         let count = match quota {
             Quota::Kbs => self.sql("select count(*) as total from kbs where tenant_id = $1"),
             Quota::MaxSchedules => self.sql("select count(*) as total from schedules where tenant_id = $1"),
+            Quota::MaxWebhooks => {
+                self.sql("select count(*) as total from webhook_endpoints where tenant_id = $1")
+            }
             Quota::MaxApiKeys => {
                 self.sql("select count(*) as total from api_keys where tenant_id = $1 and revoked_at is null")
             }

@@ -163,7 +163,7 @@ pub(super) async fn seen_before(opened: &Opened) {
     let documents = names.map(DocumentId::of_name);
     let limited = Limits { max_documents: Some(10), ..Limits::default() };
     let see = async |party: &Party, key, limits: &Limits| {
-        let asked = UploadQuestion { kb, documents: &documents, key, limits };
+        let asked = UploadQuestion { kb, documents: &documents, key, batch: None, limits };
         party.stores.catalog().upload_view(&asked, now).await.unwrap()
     };
     let known = |revision, replaced_bytes| KnownDocument { revision, replaced_bytes };
@@ -188,6 +188,7 @@ pub(super) async fn seen_before(opened: &Opened) {
         replay: Some(replayed(&first)),
         documents: vec![known(3, None), known(2, Some(size(2))), known(2, None)],
         usage,
+        batch_cancelled: false,
     };
     assert_eq!(see(acme, Some("k"), &limited).await, expected);
     assert_eq!(see(acme, Some("other"), &limited).await, UploadView { replay: None, ..expected.clone() });

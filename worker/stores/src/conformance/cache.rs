@@ -35,3 +35,18 @@ pub(super) async fn lifetime(opened: &Opened) {
     assert_eq!(cache.get("ever").await.unwrap().as_deref(), Some("x"));
     cache.delete("ever").await.unwrap();
 }
+
+pub(super) async fn fields(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (acme, twin) = (pair.acme.stores.cache(), pair.twin.stores.cache());
+    for (field, value) in [("a:1", "1/2"), ("b", "é"), ("a:1", "2/2")] {
+        acme.put_field("stage", field, value, LONG).await.unwrap();
+    }
+    let expected = [("a:1", "2/2"), ("b", "é")].map(|(field, value)| (field.to_owned(), value.to_owned()));
+    assert_eq!(acme.fields("stage").await.unwrap(), expected.into());
+    assert!(twin.fields("stage").await.unwrap().is_empty());
+    acme.put_field("short", "a", "1", Duration::from_millis(20)).await.unwrap();
+    wait_until("the fields are gone", async || acme.fields("short").await.unwrap().is_empty()).await;
+    acme.delete("stage").await.unwrap();
+    assert!(acme.fields("stage").await.unwrap().is_empty());
+}

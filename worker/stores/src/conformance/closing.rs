@@ -77,6 +77,8 @@ fn key() -> NewApiKey {
 
 fn record(party: &Party) -> JobRecord {
     JobRecord {
+        parent: None,
+        trace_id: None,
         id: party.job().id(),
         kind: "document.ingest".into(),
         kb: None,

@@ -1,10 +1,15 @@
+use std::collections::BTreeSet;
+
 use jobs::plan::Limits;
+use jobs::queue::Flow;
 use jobs::tenant::{Actor, Permissions, Role, TenantContext, TenantRecord, TenantStatus};
 
 use super::fixture::{Pair, ids, now};
 use super::schedules::schedule;
 use crate::Opened;
-use crate::model::{Acceptance, NewApiKey, NewTenant, TenantFilter};
+use crate::model::{
+    Acceptance, NewApiKey, NewTenant, Tenant, TenantCursor, TenantFilter, TenantKey, TenantOrder, TenantSort,
+};
 
 /// A change is visible at once in the same process, whatever was cached.
 pub(super) async fn invalidation_of_tenants(opened: &Opened) {
@@ -27,6 +32,58 @@ pub(super) async fn invalidation_of_tenants(opened: &Opened) {
     assert_eq!(directory.tenant(id).await.unwrap(), record(TenantStatus::Suspended));
 }
 
+/// The operator's list in its orders, page by page. Other tenants may be in it.
+pub(super) async fn tenants_in_order(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let directory = &opened.directory;
+    let ids = [pair.acme.id().clone(), pair.twin.id().clone()];
+    let filter = TenantFilter::default();
+    let both = directory.tenants_among(&ids, &filter).await.unwrap();
+    assert_eq!(both.iter().map(|tenant| &tenant.id).collect::<BTreeSet<_>>(), ids.iter().collect());
+    for by in [TenantSort::Id, TenantSort::Name, TenantSort::Plan, TenantSort::CreatedAt] {
+        let mut walks = Vec::new();
+        for descending in [false, true] {
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let order = TenantOrder { by, descending };
+                let page = directory.tenants_sorted(&filter, order, after.as_ref(), 100).await.unwrap();
+                found.extend(page.items);
+                let Some(next) = page.next else { break };
+                after = Some(TenantCursor::parse(&next, by).unwrap());
+            }
+            for tenant in &both {
+                assert_eq!(found.iter().filter(|found| *found == tenant).count(), 1, "{by:?} {descending}");
+            }
+            walks.push(found);
+        }
+        let key = |tenant: &Tenant| match TenantCursor::of(tenant, by).key {
+            TenantKey::Time(at) => at.timestamp_micros(),
+            TenantKey::Text(_) => 0,
+        };
+        assert!(walks[0].is_sorted_by_key(key), "{by:?}");
+        assert!(TenantCursor::parse("[", by).is_err());
+    }
+    let search = |text: &str| TenantFilter { search: Some(text.to_owned()), ..TenantFilter::default() };
+    let name = both[0].name.to_uppercase();
+    for text in [both[0].id.as_str(), &name] {
+        assert!(directory.tenants_among(&ids, &search(text)).await.unwrap().contains(&both[0]), "{text}");
+    }
+    assert_eq!(directory.tenants_among(&ids, &search("%")).await.unwrap(), []);
+    assert_eq!(directory.tenants_among(&[], &filter).await.unwrap(), []);
+}
+
+/// Tenants that are held back are found without looking at the others.
+pub(super) async fn tenants_held(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    for stores in [&pair.acme.stores, &pair.twin.stores] {
+        stores.catalog().tenant_status_move(TenantStatus::Provisioning, TenantStatus::Active).await.unwrap();
+    }
+    let held = async || opened.directory.tenants_held(1_000).await.unwrap();
+    assert!(!held().await.contains(pair.acme.id()));
+    pair.acme.stores.catalog().flow_put(None, Flow::Paused).await.unwrap();
+    assert!(held().await.contains(pair.acme.id()) && !held().await.contains(pair.twin.id()));
+}
+
 /// The operator's list. It may contain other tenants, so these two are looked for.
 pub(super) async fn tenants(opened: &Opened) {
     let pair = Pair::new(opened).await;
@@ -36,7 +93,7 @@ pub(super) async fn tenants(opened: &Opened) {
     let catalog = pair.twin.stores.catalog();
     catalog.tenant_status_move(TenantStatus::Provisioning, TenantStatus::Active).await.unwrap();
     let after = async |status, plan: Option<&str>| {
-        let filter = TenantFilter { status, plan: plan.map(str::to_owned) };
+        let filter = TenantFilter { status, plan: plan.map(str::to_owned), search: None };
         directory.tenants(&filter, Some(pair.acme.id()), 1).await.unwrap().items
     };
     let twin = catalog.tenant().await.unwrap().unwrap();

@@ -94,7 +94,7 @@ impl Party {
     /// The revision on which the next upload of a document builds.
     pub(super) async fn last_revision(&self, kb: &KbId, id: &DocumentId) -> u64 {
         let documents = std::slice::from_ref(id);
-        let asked = UploadQuestion { kb, documents, key: None, limits: &Limits::default() };
+        let asked = UploadQuestion { kb, documents, key: None, batch: None, limits: &Limits::default() };
         self.stores.catalog().upload_view(&asked, now()).await.unwrap().documents[0].revision
     }
 

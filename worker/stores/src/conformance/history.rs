@@ -11,6 +11,8 @@ fn ended(ago: TimeDelta) -> JobRecord {
     let finished_at = now() - ago;
     let started_at = finished_at - TimeDelta::seconds(1);
     JobRecord {
+        parent: None,
+        trace_id: None,
         id: JobId::generate(started_at),
         kind: "document.ingest".into(),
         kb: None,
@@ -80,4 +82,23 @@ pub(super) async fn what_was_started_again_ends_again(opened: &Opened) {
     let later = now() + TimeDelta::days(31);
     catalog.job_redriven(&[JobId::generate(later)], "operator", later).await.unwrap();
     assert_eq!(catalog.job_redrives(dead.id).await.unwrap(), None, "it was long ago");
+}
+
+/// What a job enqueued is found by it, in its own tenant.
+pub(super) async fn children(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (acme, twin) = (pair.acme.stores.catalog(), pair.twin.stores.catalog());
+    let parent = ended(TimeDelta::seconds(10));
+    let of = |ago| JobRecord {
+        parent: Some(parent.id),
+        trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+        ..ended(TimeDelta::seconds(ago))
+    };
+    let children = [of(5), of(4), of(3)];
+    acme.history_insert(&children).await.unwrap();
+    acme.history_insert(std::slice::from_ref(&parent)).await.unwrap();
+    assert_eq!(acme.history_children(parent.id, 10).await.unwrap(), children);
+    assert_eq!(acme.history_children(parent.id, 2).await.unwrap(), children[..2]);
+    assert_eq!(acme.history_children(children[0].id, 10).await.unwrap(), []);
+    assert_eq!(twin.history_children(parent.id, 10).await.unwrap(), []);
 }

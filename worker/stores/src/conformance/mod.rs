@@ -7,6 +7,7 @@
 mod accept;
 mod api_keys;
 mod audit;
+mod batches;
 mod blobs;
 mod cache;
 mod called_off;
@@ -21,6 +22,8 @@ mod identities;
 mod index;
 mod invitations;
 mod kbs;
+mod live;
+mod measures;
 mod members;
 mod outbox;
 mod provenance;
@@ -32,5 +35,6 @@ mod settings;
 mod slugs;
 mod tenants;
 mod usage;
+mod webhooks;
 
 pub use run::exercise;

@@ -1,7 +1,7 @@
 use super::{
-    accept, api_keys, audit, blobs, cache, called_off, closing, deletion, deletions, directory, documents,
-    history, identities, index, invitations, kbs, members, outbox, provenance, rag_settings, registry,
-    schedules, settings, slugs, tenants, usage,
+    accept, api_keys, audit, batches, blobs, cache, called_off, closing, deletion, deletions, directory,
+    documents, history, identities, index, invitations, kbs, live, measures, members, outbox, provenance,
+    rag_settings, registry, schedules, settings, slugs, tenants, usage, webhooks,
 };
 use crate::Opened;
 
@@ -41,7 +41,8 @@ pub async fn exercise(opened: &Opened) {
             refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls, derived }
         registry { states, stale_revisions, pages, totals, reopened_by_one }
         audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go }
-        history { first_record_stays, what_was_started_again_ends_again, old_records_go }
+        history { first_record_stays, what_was_started_again_ends_again, old_records_go, children }
+        measures { outbox, sums_of_a_tenant }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
         schedules { kept_and_replaced, due_in_order, fired_once, skipped, paused }
         settings { put_by_revision, unapplied_until_told, all_by_id, flows }
@@ -53,7 +54,8 @@ pub async fn exercise(opened: &Opened) {
         closing { called_off, deleted, sessions, texts_and_values }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox, jobs }
         directory {
-            invalidation_of_tenants, tenants, knowledge_bases, keys_and_permissions, schedules_and_their_makers,
+            invalidation_of_tenants, tenants, tenants_in_order, tenants_held, knowledge_bases, keys_and_permissions,
+            schedules_and_their_makers,
         }
         identities {
             users, founders, imported_memberships, imports_are_limited, sessions, another_password, racing_renewals,
@@ -65,7 +67,13 @@ pub async fn exercise(opened: &Opened) {
             removal_leaves_no_trace, side_by_side, many_mentions, twins_apart,
         }
         provenance { sources_of_an_entity, mentions_of_a_chunk }
+        webhooks {
+            made_changed_and_removed, told_of_documents, told_of_jobs, handed_on_with_care, given_up_and_sent_again,
+            go_with_their_tenant,
+        }
         blobs { originals, forgotten, left_over }
-        cache { values, lifetime }
+        cache { values, fields, lifetime }
+        batches { counted_and_kept_apart, cancelled }
+        live { reports, events, a_slow_listener }
     }
 }

@@ -7,7 +7,7 @@ use jobs::redis::{Cmd, FromRedisValue, RedisClient, Resend, SubscriptionEvent, V
 use jobs::tenant::TenantId;
 
 use crate::catalog::DirectoryRows;
-use crate::deadline::{CALL, within};
+use crate::deadline::{CALL, bounded};
 use crate::ports::StoreResult;
 
 use super::Answers;
@@ -98,7 +98,7 @@ impl Slugs {
         if let Some(known) = self.known(slug).await {
             return Ok(known.parse().ok());
         }
-        let found = within("directory.tenant_of_slug", CALL, rows.tenant_of_slug(slug)).await?;
+        let found = bounded("directory.tenant_of_slug", CALL, rows.tenant_of_slug(slug)).await?;
         let (value, ttl) = found.as_ref().map_or(("", UNKNOWN), |tenant| (tenant.as_str(), KNOWN));
         self.store(slug, value, ttl, true).await;
         Ok(found)

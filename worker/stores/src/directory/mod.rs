@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use jobs::JobId;
 use jobs::clock::SharedClock;
 use jobs::queue::Flow;
 use jobs::redis::RedisClient;
@@ -19,16 +18,19 @@ use jobs::tenant::{
     Actor, ApiKeyId, DirectoryError, Identity, KbId, Permissions, Provider, Role, TenantDirectory, TenantId,
     TenantRecord,
 };
+use jobs::types::DeliverWebhook;
+use jobs::{Job as _, JobId};
 use moka::sync::Cache;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::catalog::{DirectoryRows, MemberRecord};
-use crate::deadline::{CALL, within};
+use crate::deadline::{CALL, bounded};
 use crate::error::StoreError;
+use crate::metrics;
 use crate::model::{
     ApiKeyRecord, AuditEntry, AuditFilter, Cancellations, Kb, LoggedAction, Page, Standing, Tenant,
-    TenantFilter, TenantPlan,
+    TenantCursor, TenantFilter, TenantOrder, TenantPlan,
 };
 use crate::page;
 use crate::ports::{Directory, StoreResult};
@@ -57,7 +59,7 @@ macro_rules! ask {
     ($self:ident, $tenant:ident, $question:expr, $kind:ident, $method:ident($($arg:expr),*)) => {{
         let operation = concat!("directory.", stringify!($method));
         let rows = async { $self.rows.$method($tenant $(, $arg)*).await.map(Answer::$kind) };
-        match $self.answers.get($tenant, $question, within(operation, CALL, rows)).await? {
+        match $self.answers.get($tenant, $question, bounded(operation, CALL, rows)).await? {
             Answer::$kind(found) => Ok(found),
             other => Err(StoreError::permanent(operation, format!("answered with {other:?}"))),
         }
@@ -146,6 +148,8 @@ impl CachedDirectory {
                 let standing = self.standing(tenant, identity).await?;
                 Ok(of_person(identity, standing, role))
             }
+            // Its job finds out whether the endpoint is still there: gone is success, and not a refusal.
+            Actor::Webhook(_) => Ok(Permissions::of(&[DeliverWebhook::PERMISSION])),
             // A schedule made by a schedule: no person is responsible for it.
             Actor::Schedule(_) => Ok(Permissions::NONE),
         }
@@ -194,7 +198,7 @@ impl TenantDirectory for CachedDirectory {
         if !known.concern(created_at) {
             return Ok(false);
         }
-        let mark = within("directory.job_mark", CALL, self.rows.job_mark(tenant, job)).await;
+        let mark = bounded("directory.job_mark", CALL, self.rows.job_mark(tenant, job)).await;
         Ok(known.cancelled(created_at, mark.map_err(unanswered)?))
     }
 
@@ -246,16 +250,36 @@ impl Directory for CachedDirectory {
         limit: u32,
     ) -> StoreResult<Page<Tenant>> {
         let rows = self.rows.tenants(filter, after, page::rows_for(limit));
-        let rows = within("directory.tenants", CALL, rows).await?;
+        let rows = bounded("directory.tenants", CALL, rows).await?;
         Ok(page::cut(rows, limit, |tenant| tenant.id.to_string()))
     }
 
+    async fn tenants_sorted(
+        &self,
+        filter: &TenantFilter,
+        order: TenantOrder,
+        after: Option<&TenantCursor>,
+        limit: u32,
+    ) -> StoreResult<Page<Tenant>> {
+        let rows = self.rows.tenants_sorted(filter, order, after, page::rows_for(limit));
+        let rows = bounded("directory.tenants_sorted", CALL, rows).await?;
+        Ok(page::cut(rows, limit, |tenant| TenantCursor::of(tenant, order.by).text(order.by)))
+    }
+
+    async fn tenants_among(&self, tenants: &[TenantId], filter: &TenantFilter) -> StoreResult<Vec<Tenant>> {
+        bounded("directory.tenants_among", CALL, self.rows.tenants_among(tenants, filter)).await
+    }
+
+    async fn tenants_held(&self, limit: u32) -> StoreResult<Vec<TenantId>> {
+        bounded("directory.tenants_held", CALL, self.rows.tenants_held(limit)).await
+    }
+
     async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()> {
-        within("directory.queue_flow_put", CALL, self.rows.queue_flow_put(queue, flow)).await
+        bounded("directory.queue_flow_put", CALL, self.rows.queue_flow_put(queue, flow)).await
     }
 
     async fn audit_append(&self, entry: &AuditEntry) -> StoreResult<bool> {
-        within("directory.audit_append", CALL, self.rows.audit_append(entry)).await
+        bounded("directory.audit_append", CALL, self.rows.audit_append(entry)).await
     }
 
     async fn audit(
@@ -265,7 +289,7 @@ impl Directory for CachedDirectory {
         limit: u32,
     ) -> StoreResult<Page<LoggedAction>> {
         let page = self.rows.audit(filter, after, limit, self.clock.now());
-        within("directory.audit", CALL, page).await
+        bounded("directory.audit", CALL, page).await
     }
 
     async fn invalidate(&self, tenant: &TenantId) {
@@ -273,7 +297,7 @@ impl Directory for CachedDirectory {
     }
 
     async fn ping(&self) -> StoreResult<()> {
-        within("directory.ping", PING_LIMIT, self.rows.ping()).await
+        bounded("directory.ping", PING_LIMIT, self.rows.ping()).await
     }
 }
 
@@ -376,7 +400,9 @@ impl Answers {
     ) -> StoreResult<Answer> {
         tracing::trace!(target: QUESTIONS, ?question);
         let known = self.tenants.get_with_by_ref(tenant, Arc::default);
-        if let Some(answer) = lookup(&known, &question) {
+        let answer = lookup(&known, &question);
+        metrics::cache_asked("directory", answer.is_some());
+        if let Some(answer) = answer {
             return Ok(answer);
         }
         let asked_at = Instant::now();
@@ -388,6 +414,11 @@ impl Answers {
         }
         known.insert(question, (answer.clone(), asked_at + ttl));
         Ok(answer)
+    }
+
+    /// How many tenants there are answers about.
+    pub(crate) fn len(&self) -> u64 {
+        self.tenants.entry_count()
     }
 
     fn forget(&self, tenant: &TenantId) {

@@ -11,6 +11,7 @@ use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 
 use super::fault::{Fault, is_damage, sqlx_kind};
 use super::scrub::Scrubber;
+use crate::catalog::Connections;
 use crate::data_dir;
 use crate::error::FaultKind;
 
@@ -61,6 +62,15 @@ impl SqliteFile {
     /// Starts to scrub what a transaction deleted and noted with [`super::scrub::note`].
     pub(crate) fn scrub_noted(&self) {
         self.scrubber.start(&self.writer);
+    }
+
+    /// The reading connections and the writing one.
+    pub(crate) fn connections(&self) -> Connections {
+        let pools = [&self.writer, &self.readers];
+        let open: u32 = pools.iter().map(|pool| pool.size()).sum();
+        let idle = pools.iter().map(|pool| u32::try_from(pool.num_idle()).unwrap_or(u32::MAX)).sum();
+        let most = pools.iter().map(|pool| pool.options().get_max_connections()).sum();
+        Connections { store: "sqlite", used: open.saturating_sub(idle), idle, most }
     }
 
     /// The reading connections.

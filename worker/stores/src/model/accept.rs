@@ -4,7 +4,7 @@ use jobs::plan::Limits;
 use jobs::tenant::{Identity, KbId, Role};
 use serde_json::Value;
 
-use super::{NewDocument, NewKb, NewTenant, OverQuota, Usage, User};
+use super::{BatchId, NewDocument, NewKb, NewTenant, OverQuota, Usage, User};
 
 /// Everything that accepting one request writes: all of it in one transaction, or nothing.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Acceptance {
     pub tenant_closed: Option<u64>,
     /// The documents of one knowledge base, which exists already, to register as pending; known names are replaced.
     pub documents: Option<(KbId, Vec<NewDocument>)>,
+    /// The batch of the documents.
+    pub batch: Option<BatchId>,
     /// The jobs of the request. They stay in the outbox until the queue has them.
     pub jobs: Vec<StampedJob>,
     /// The idempotency key and the answer to repeat when the same request comes again.
@@ -67,6 +69,8 @@ pub struct UploadQuestion<'a> {
     pub documents: &'a [DocumentId],
     /// The idempotency key of the request.
     pub key: Option<&'a str>,
+    /// The batch that they are for.
+    pub batch: Option<BatchId>,
     /// The tenant's limits. What they do not limit is not counted.
     pub limits: &'a Limits,
 }
@@ -80,6 +84,8 @@ pub struct UploadView {
     pub documents: Vec<KnownDocument>,
     /// The documents and bytes, 0 where the limits do not limit them, and the jobs of the day.
     pub usage: Usage,
+    /// Whether the batch was cancelled.
+    pub batch_cancelled: bool,
 }
 
 /// What there is under the id of an uploaded document.
@@ -109,8 +115,8 @@ pub enum Accepted {
     TenantGone,
     /// The knowledge base is gone or closed; nothing was written.
     KbGone,
-    /// Conflict: another request uploaded one of the documents in between (its revision changed); nothing was
-    /// written. Read it and try again.
+    /// Conflict: another request uploaded one of the documents in between (its revision changed), or their batch
+    /// was cancelled; nothing was written. Read it and try again.
     RevisionMoved,
     /// It exceeds [`Acceptance::limits`]; nothing was written.
     OverQuota(OverQuota),

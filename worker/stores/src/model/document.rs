@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use jobs::{DocumentId, JobId};
 use serde::{Deserialize, Serialize};
 
+use super::BatchId;
+
 /// Status of a document on its way into the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -99,6 +101,8 @@ pub struct Document {
     pub counts: DocumentCounts,
     /// The job that ingests this revision.
     pub job_id: JobId,
+    /// The batch of the upload; `None` for documents that were uploaded before there were batches.
+    pub batch: Option<BatchId>,
     /// When a document of this name was first uploaded.
     pub created_at: DateTime<Utc>,
     /// When this row was last changed.

@@ -11,6 +11,10 @@ pub struct JobRecord {
     pub kind: String,
     /// The job's knowledge base, if any.
     pub kb: Option<KbId>,
+    /// The job that enqueued it, if a job did and that is known.
+    pub parent: Option<JobId>,
+    /// The trace that it is in, in hexadecimal, if that is known.
+    pub trace_id: Option<String>,
     /// The name of its queue.
     pub queue: String,
     /// Its final state in the Open Job Spec's words: `completed`, `discarded` or `cancelled`.

@@ -3,38 +3,52 @@
 mod accept;
 mod api_key;
 mod audit;
+mod batch;
 mod document;
 mod identity;
 mod job;
+mod live;
 mod member;
 mod rag_settings;
 mod schedule;
 mod tenant;
 mod throttle;
 mod usage;
+mod webhook;
 mod workspace;
 
 pub use accept::{Acceptance, Accepted, Idempotency, KnownDocument, Replay, UploadQuestion, UploadView};
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
+pub use batch::{Batch, BatchCounts, BatchFailure, BatchId, BatchPace, InvalidBatchId};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, MembershipImport, MembershipImported, Renewal,
     Session, User, UserChange, UserName,
 };
 pub use job::{Cancellations, JobMark, JobRecord, Redrives};
+pub use live::{
+    DocumentStage, Event, EventId, EventKind, InvalidEventId, Progress, ProgressReport, Stage, StageReport,
+};
 pub use member::{
     Invitation, InvitationAccepted, InvitationSecret, Invited, Invitee, Member, MemberAdded, MemberChange,
     Standing,
 };
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
-pub use tenant::{Kb, NewKb, NewTenant, Tenant, TenantChange, TenantFilter, TenantPlan, TenantSettings};
+pub use tenant::{
+    InvalidTenantCursor, Kb, NewKb, NewTenant, Tenant, TenantChange, TenantCursor, TenantFilter, TenantKey,
+    TenantOrder, TenantPlan, TenantSettings, TenantSort,
+};
 pub use throttle::ThrottleRule;
 pub(crate) use throttle::ThrottleState;
 pub use usage::{Bookkeeping, Derived, Growth, OverQuota, Usage};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
+pub use webhook::{
+    AfterAttempt, Attempt, Delivery, DeliveryState, DeliveryToDo, DisabledReason, DueWebhook, NewWebhook,
+    PendingDelivery, Webhook, WebhookChange, WebhookEdit, WebhookMade,
+};
 pub use workspace::WorkspaceId;
 
 pub use crate::blobs::StoredOriginal;

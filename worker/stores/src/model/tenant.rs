@@ -120,4 +120,93 @@ pub struct TenantFilter {
     pub status: Option<TenantStatus>,
     /// Only tenants with this plan.
     pub plan: Option<String>,
+    /// Only tenants whose id or name contains this text, in whatever case.
+    pub search: Option<String>,
+}
+
+/// What a list of tenants is sorted by; of equal ones, the ids decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantSort {
+    /// The id.
+    Id,
+    /// The display name, whatever its case.
+    Name,
+    /// The name of the plan.
+    Plan,
+    /// When it was created.
+    CreatedAt,
+}
+
+/// The order of a list of tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantOrder {
+    /// What it is sorted by.
+    pub by: TenantSort,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+}
+
+/// What a tenant is sorted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantKey {
+    /// An id, a name in lower case, or a plan.
+    Text(String),
+    /// When it was created.
+    Time(DateTime<Utc>),
+}
+
+/// Where a page of tenants ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantCursor {
+    /// What the last tenant of the page is sorted by.
+    pub key: TenantKey,
+    /// Its id.
+    pub id: TenantId,
+}
+
+/// A text that is no cursor of a list of tenants in that order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidTenantCursor;
+
+impl TenantCursor {
+    /// Where a page ends that ends with `tenant`.
+    #[must_use]
+    pub fn of(tenant: &Tenant, sort: TenantSort) -> Self {
+        let key = match sort {
+            TenantSort::Id => TenantKey::Text(tenant.id.to_string()),
+            TenantSort::Name => TenantKey::Text(tenant.name.to_lowercase()),
+            TenantSort::Plan => TenantKey::Text(tenant.plan.clone()),
+            TenantSort::CreatedAt => TenantKey::Time(tenant.created_at),
+        };
+        Self { key, id: tenant.id.clone() }
+    }
+
+    /// Its text: of a list by id just that.
+    #[must_use]
+    pub fn text(&self, sort: TenantSort) -> String {
+        match &self.key {
+            _ if sort == TenantSort::Id => self.id.to_string(),
+            TenantKey::Text(text) => serde_json::json!([text, self.id]).to_string(),
+            TenantKey::Time(at) => serde_json::json!([at.timestamp_micros(), self.id]).to_string(),
+        }
+    }
+
+    /// Reads such a text.
+    ///
+    /// # Errors
+    /// When it is not that of a list in this order.
+    pub fn parse(text: &str, sort: TenantSort) -> Result<Self, InvalidTenantCursor> {
+        let wrong = |_| InvalidTenantCursor;
+        if sort == TenantSort::Id {
+            let id: TenantId = text.parse().map_err(|_| InvalidTenantCursor)?;
+            return Ok(Self { key: TenantKey::Text(id.to_string()), id });
+        }
+        if sort == TenantSort::CreatedAt {
+            let (micros, id): (i64, TenantId) = serde_json::from_str(text).map_err(wrong)?;
+            let at = DateTime::from_timestamp_micros(micros).ok_or(InvalidTenantCursor)?;
+            return Ok(Self { key: TenantKey::Time(at), id });
+        }
+        let (key, id) = serde_json::from_str(text).map_err(wrong)?;
+        Ok(Self { key: TenantKey::Text(key), id })
+    }
 }

@@ -22,6 +22,8 @@ pub struct Usage {
     pub schedules: u64,
     /// API keys that were not revoked.
     pub api_keys: u64,
+    /// Endpoints for webhooks.
+    pub webhooks: u64,
     /// Idempotency-Keys whose answers are stored.
     pub idempotency_keys: u64,
     /// Jobs that requests and schedules asked for today (UTC).

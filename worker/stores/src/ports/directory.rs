@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::StoreResult;
 use crate::model::{
-    ApiKeyRecord, AuditEntry, AuditFilter, Kb, LoggedAction, Page, Standing, Tenant, TenantFilter, TenantPlan,
+    ApiKeyRecord, AuditEntry, AuditFilter, Kb, LoggedAction, Page, Standing, Tenant, TenantCursor,
+    TenantFilter, TenantOrder, TenantPlan,
 };
 
 /// The directory: reads tenants, keys, members and permissions, of one named tenant at a time, and lists tenants
@@ -33,6 +34,22 @@ pub trait Directory: TenantDirectory {
         after: Option<&TenantId>,
         limit: u32,
     ) -> StoreResult<Page<Tenant>>;
+
+    /// Tenants in an order, beginning after `after`. At most `limit` (1 to 1,000). Not cached.
+    async fn tenants_sorted(
+        &self,
+        filter: &TenantFilter,
+        order: TenantOrder,
+        after: Option<&TenantCursor>,
+        limit: u32,
+    ) -> StoreResult<Page<Tenant>>;
+
+    /// Those of `tenants` that a filter leaves, by id. Not cached.
+    async fn tenants_among(&self, tenants: &[TenantId], filter: &TenantFilter) -> StoreResult<Vec<Tenant>>;
+
+    /// Tenants that are not simply active: suspended, or paused or drained at some time, by id. At most `limit`. Not
+    /// cached.
+    async fn tenants_held(&self, limit: u32) -> StoreResult<Vec<TenantId>>;
 
     /// Pauses or resumes a queue for all tenants.
     async fn queue_flow_put(&self, queue: &str, flow: Flow) -> StoreResult<()>;

@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, PgPool};
 
 use super::fault::kind;
 use super::tx::Tx;
-use crate::catalog::{Access, Reader, Whose};
+use crate::catalog::{Access, Connections, Reader, Whose};
 use crate::deadline::{BULK, CALL};
 use crate::error::FaultKind;
 use crate::ports::StoreResult;
@@ -61,6 +61,12 @@ impl Postgres {
             .test_before_acquire(false)
             .connect_lazy_with(options);
         Self { pool }
+    }
+
+    /// The connections of the pool.
+    pub(crate) fn connections(&self) -> Connections {
+        let (open, idle) = (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX));
+        Connections { store: "postgres", used: open.saturating_sub(idle), idle, most: CONNECTIONS_MAX }
     }
 
     /// Begins a transaction named `operation` that sees the rows of `whose` and no others. `limit` is the deadline

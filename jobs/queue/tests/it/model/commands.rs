@@ -74,6 +74,11 @@ pub(super) enum Command {
         tenant: usize,
         jobs: Vec<usize>,
     },
+    Reschedule {
+        tenant: usize,
+        job: usize,
+        delay_ms: u64,
+    },
     CancelTenant {
         tenant: usize,
     },

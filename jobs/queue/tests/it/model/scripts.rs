@@ -110,6 +110,8 @@ fn going() -> impl Strategy<Value = Command> {
 fn calling_off() -> impl Strategy<Value = Command> {
     prop_oneof![
         6 => (tenant(), vec(number(), 1..5)).prop_map(|(tenant, jobs)| Command::Cancel { tenant, jobs }),
+        2 => (tenant(), number(), 0..9_000_u64)
+            .prop_map(|(tenant, job, delay_ms)| Command::Reschedule { tenant, job, delay_ms }),
         2 => tenant().prop_map(|tenant| Command::CancelTenant { tenant }),
         2 => number().prop_map(|group| Command::CancelGroup { group }),
         3 => (1..6_u32).prop_map(|limit| Command::Sweep { limit }),

@@ -11,10 +11,11 @@ use super::{operations, shared};
 use crate::model;
 
 /// Seeds in which a mutation has to be noticed.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 200;
 const THREADS: usize = 4;
-/// What the model does not call: moving tenants between shards, which has its own tests.
-const ELSEWHERE: [&str; 2] = ["lane", "adopt"];
+/// What the model does not call: moving tenants between shards, and what people and gauges look at, which have their
+/// own tests.
+const ELSEWHERE: [&str; 4] = ["lane", "adopt", "overview", "census"];
 
 /// The seed that detects the mutation, with its error.
 fn noticed(mutation: &Mutation) -> Option<(u64, String)> {

@@ -165,6 +165,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "r.attempts, r.deaths, r.parks, r.note, r.epoch = 0, 0, 0, '', s.ep",
         "r.deaths, r.parks, r.note, r.epoch = 0, 0, '', s.ep",
     ),
+    one("a job is rescheduled to now, whatever was asked", "reschedule", "S[t], id, due)", "S[t], id, now)"),
     one("renewing ends a claim", "renew", "int(now + tonumber(ARGV[2]))", "int(now)"),
     one(
         "work that goes on is free",

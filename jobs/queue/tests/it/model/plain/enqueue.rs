@@ -202,6 +202,16 @@ impl Model {
         1
     }
 
+    /// A letter: o = waits until then, w = waits for no time, runs or is kept, n = not there.
+    pub(crate) fn reschedule_one(&mut self, tenant: usize, id: Id, due: u64) -> char {
+        let Some(job) = self.jobs.get(&id).filter(|job| job.spec.tenant == tenant) else { return 'n' };
+        let is_there = job.place.is_known() && job.place != Place::Garbage && !job.damaged;
+        if !is_there || job.epoch != self.tenants[tenant].epoch {
+            return 'n';
+        }
+        if self.reschedule(id, due) { 'o' } else { 'w' }
+    }
+
     fn reschedule(&mut self, holder: Id, due: u64) -> bool {
         match self.job(holder).place {
             Place::Timer(timer @ (Timer::Scheduled | Timer::Retryable), _) => {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use fair_queue::{Cancelled, Flow as QueueFlow, GroupId, JobFilter, Kept, PartitionShare, Redriven};
+use chrono::DateTime;
+use fair_queue::{
+    Cancelled, Flow as QueueFlow, GroupId, JobFilter, Kept, PartitionShare, Redriven, Rescheduled,
+};
 
 use super::{Checked, Run, failed};
 use crate::model::commands::{Change, Damage};
@@ -64,6 +67,17 @@ impl Run {
             Cancelled::NotFound => 'n',
         };
         same("cancelled", &found.iter().map(letter).collect(), &self.model.cancel(number, ids))
+    }
+
+    pub(super) async fn reschedule(&mut self, number: usize, id: Id, due: u64) -> Checked {
+        let at = DateTime::from_timestamp_millis(i64::try_from(due).map_err(failed)?).ok_or("no time")?;
+        let found = self.h.queue.reschedule(&tenant(TENANTS[number]), id, at).await.map_err(failed)?;
+        let letter = match found {
+            Rescheduled::Moved => 'o',
+            Rescheduled::NotScheduled => 'w',
+            Rescheduled::NotFound => 'n',
+        };
+        same("rescheduled", &letter, &self.model.reschedule_one(number, id, due))
     }
 
     pub(super) async fn cancel_tenant(&mut self, number: usize) -> Checked {

@@ -65,6 +65,9 @@ impl Run {
             Command::Cancel { tenant, jobs } => {
                 Call::Cancel { tenant, ids: jobs.iter().map(|&job| self.pick_for(tenant, job)).collect() }
             }
+            Command::Reschedule { tenant, job, delay_ms } => {
+                Call::Reschedule { tenant, id: self.pick_for(tenant, job), due: self.model.now + delay_ms }
+            }
             Command::CancelTenant { tenant } => Call::CancelTenant { tenant },
             Command::CancelGroup { group } => {
                 let (tenant, group) = self.any_group(group).unwrap_or((0, GroupId::of(self.fresh_id())));
