@@ -1,7 +1,7 @@
 """Walks through the dashboard in a real Chromium: walk.py FACTS
 
 FACTS is a JSON file: `url`, `operator` (a key), `accounts` (role -> username, password), `tenant` and `other` (ids), `canary`
-(a text that only `other` has), `waiting` (the id of a job that waits), `failed` (the id of a dead letter), `parent` (of a job that enqueued others), `hostile` (a script
+(a text that only `other` has), `waiting` (the id of a job that waits), `failed` (the id of a dead letter), `parent` (of a job that enqueued others), `batch` (an id), `hostile` (a script
 that stands in names and texts). Prints what is wrong, one line each, and fails if anything is.
 """
 
@@ -32,7 +32,7 @@ def member_pages():
     t, kb = f"/t/{TENANT}", f"/t/{TENANT}/kbs/default"
     return [t, f"{t}/jobs", f"{t}/jobs?state=available", f"{t}/jobs?from=2026-01-01T00:00&until=2090-01-01T00:00",
             f"{t}/jobs/{facts['waiting']}", f"{t}/dead-letters", f"{t}/dead-letters?type=graph.build&reason_code=x",
-            f"{t}/jobs/{facts['failed']}", f"{t}/jobs/{facts['parent']}", f"{t}/quarantine", f"{t}/usage", f"{t}/kbs", kb, f"{kb}?status=failed",
+            f"{t}/jobs/{facts['failed']}", f"{t}/jobs/{facts['parent']}", f"{t}/quarantine", f"{t}/batches", f"{t}/batches/{facts['batch']}", f"{t}/usage", f"{t}/kbs", kb, f"{kb}?status=failed",
             f"{kb}/graph", f"{kb}/graph?find=a&entity=Ada+Lovelace", f"{kb}/schedules"]
 
 
@@ -41,7 +41,7 @@ def steering_pages():
     return [f"{t}/dead-letters/{facts['failed']}", f"{t}/do/pause", f"{t}/do/cancel-all",
             f"{t}/do/cancel-matching?state=available&created_after=2026-01-01T00:00:00Z",
             f"{t}/do/retry?job={facts['failed']}", f"{t}/do/retry-matching?type=graph.build",
-            f"{t}/do/reschedule?job={facts['waiting']}",
+            f"{t}/do/reschedule?job={facts['waiting']}", f"{t}/do/cancel-batch?batch={facts['batch']}",
             f"{t}/do/empty-kb?kb=default", f"{t}/do/delete-documents?kb=default&status=failed",
             f"{t}/do/pause-schedule?kb=default&schedule=nightly", f"{t}/do/run-schedule?kb=default&schedule=nightly",
             f"{t}/kbs/default/schedules?edit=nightly"]

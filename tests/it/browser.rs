@@ -26,6 +26,8 @@ async fn every_page_works_and_shows_nothing_of_others() {
         &format!("Ada Lovelace met {HOSTILE} in London."),
     )
     .await;
+    let failed = dead_letter(&bed, &mine).await;
+    let waiting = waiting(&mine).await;
     let facts = json!({
         "url": bed.url(),
         "operator": bed.operator().key(),
@@ -36,9 +38,10 @@ async fn every_page_works_and_shows_nothing_of_others() {
             "ADMIN": account(&bed, &mine, "ADMIN").await,
             "VIEWER": account(&bed, &mine, "VIEWER").await,
         },
-        "failed": dead_letter(&bed, &mine).await,
+        "failed": failed,
         "parent": parent(&mine).await,
-        "waiting": waiting(&mine).await,
+        "waiting": waiting.body["job_id"],
+        "batch": waiting.body["batch_id"],
     });
     walk(&facts).await;
 }
@@ -83,12 +86,13 @@ async fn limit_entities(bed: &Bed, tenant: &TestTenant, limit: Value) {
     assert_eq!(send(request).await.status, 200);
 }
 
-/// A job that waits because its tenant is paused.
-async fn waiting(tenant: &TestTenant) -> String {
+/// An upload whose job waits because its tenant is paused.
+async fn waiting(tenant: &TestTenant) -> Answer {
     let paused = tenant.http.post(&path(tenant, "jobs/pause"), &Value::Null).await;
     assert_eq!(paused.status, 200, "{paused:?}");
-    let answer: Answer = tenant.upload("waits.md", "Emmy Noether met David Hilbert.").await;
-    answer.body["job_id"].as_str().expect("an upload has a job").to_owned()
+    let answer = tenant.upload("waits.md", "Emmy Noether met David Hilbert.").await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer
 }
 
 fn path(tenant: &TestTenant, rest: &str) -> String {

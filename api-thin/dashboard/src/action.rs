@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Problem, segment, with_query};
-use crate::contract::{JobPage, KeptPage};
+use crate::contract::{BatchReport, JobPage, KeptPage};
 use crate::frame::{Frame, PageError, page};
 use crate::session::{self, Visitor};
 use crate::wording::number;
@@ -27,6 +27,7 @@ pub(crate) struct Target {
     job: String,
     kb: String,
     document: String,
+    batch: String,
     schedule: String,
     queue: String,
     state: String,
@@ -160,6 +161,8 @@ actions! {
     PauseQueue "pause-queue" "Pause the queue" false "Pause one queue of this tenant", "Nothing in this queue starts until you resume it.";
     ResumeQueue "resume-queue" "Resume the queue" false "Resume one queue of this tenant", "What waits in this queue may start.";
     Reindex "reindex" "Read again" false "Read every document of this knowledge base again", "One job for each document; the graph stays usable meanwhile.";
+    CancelBatch "cancel-batch" "Cancel the batch" true "Cancel this batch",
+        "Its documents that are on their way are marked as failed, and nothing more comes into it. This cannot be undone.";
     DeleteDocument "delete-document" "Delete the document" true "Delete this document", "Its original, its text and what only it says in the graph are removed.";
     DeleteMatching "delete-documents" "Delete these documents" true "Delete the documents in a status",
         "Their originals, their texts and what only they say in the graph are removed, by one job in the background.";
@@ -203,6 +206,7 @@ fn call(action: Action, tenant: &str, target: &Target) -> (Method, String, Optio
         Action::PauseQueue => post(format!("{t}/queues/{}/pause", segment(&target.queue))),
         Action::ResumeQueue => post(format!("{t}/queues/{}/resume", segment(&target.queue))),
         Action::Reindex => post(format!("{}/reindex", kb())),
+        Action::CancelBatch => post(format!("{t}/batches/{}/cancel", segment(&target.batch))),
         Action::DeleteDocument => delete(format!("{}/documents/{}", kb(), segment(&target.document))),
         Action::DeleteMatching => {
             (Method::POST, format!("{}/documents/delete", kb()), Some(json!({ "status": target.status })))
@@ -268,6 +272,11 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
             format!("{} documents", number(concerned))
         }
         Action::CancelJob | Action::Reschedule | Action::Retry | Action::Purge => "1 job".to_owned(),
+        Action::CancelBatch => {
+            let path = format!("{t}/batches/{}", segment(&target.batch));
+            let progress = api.get::<BatchReport>(&path).await?.batch.progress;
+            format!("{} documents on their way", number(progress.total.saturating_sub(progress.done)))
+        }
         Action::DeleteDocument => "1 document".to_owned(),
         Action::PauseSchedule | Action::ResumeSchedule | Action::RunSchedule | Action::DeleteSchedule => {
             "1 schedule".to_owned()
@@ -319,8 +328,10 @@ async fn shown(
     error: Option<String>,
 ) -> Result<ActionPage, PageError> {
     let touched = touched(action, &visitor.api, tenant, &target).await?;
-    let one =
-        [&target.job, &target.document, &target.schedule].into_iter().find(|name| !name.is_empty()).cloned();
+    let one = [&target.job, &target.document, &target.schedule, &target.batch]
+        .into_iter()
+        .find(|name| !name.is_empty())
+        .cloned();
     let is_filter = matches!(action, Action::CancelMatching | Action::RetryMatching | Action::PurgeMatching);
     let subject = match action {
         Action::PauseQueue | Action::ResumeQueue => Some(target.queue.clone()),
@@ -413,6 +424,7 @@ fn outcome(action: Action, answer: &Value) -> String {
         Action::PauseQueue => "The queue is paused.".to_owned(),
         Action::ResumeQueue => "The queue is resumed.".to_owned(),
         Action::Reindex => "Every document is read again.".to_owned(),
+        Action::CancelBatch => "The batch is cancelled.".to_owned(),
         Action::DeleteDocument => "The document is being deleted.".to_owned(),
         Action::DeleteMatching | Action::Empty => "The documents are being deleted.".to_owned(),
         Action::PauseSchedule => "The schedule is paused.".to_owned(),

@@ -474,3 +474,84 @@ pub(crate) struct AuditEntry {
     /// `None`: the client left before there was an answer.
     pub(crate) status: Option<u16>,
 }
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct BatchPage {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Batch {
+    pub(crate) id: String,
+    pub(crate) kb_ids: Vec<String>,
+    pub(crate) state: String,
+    pub(crate) counts: BatchCounts,
+    pub(crate) progress: BatchProgress,
+    pub(crate) created_at: Option<Time>,
+}
+
+impl Batch {
+    /// How its state is coloured.
+    pub(crate) fn tone(&self) -> &'static str {
+        match self.state.as_str() {
+            "active" => "busy",
+            "done" if self.counts.failed > 0 => "bad",
+            "done" => "good",
+            _ => "calm",
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct BatchCounts {
+    pending: u64,
+    processing: u64,
+    processed: u64,
+    pub(crate) failed: u64,
+    replaced: u64,
+    deleted: u64,
+}
+
+impl BatchCounts {
+    /// Each status with its name.
+    pub(crate) fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("pending", self.pending),
+            ("processing", self.processing),
+            ("processed", self.processed),
+            ("failed", self.failed),
+            ("replaced", self.replaced),
+            ("deleted", self.deleted),
+        ]
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct BatchProgress {
+    pub(crate) done: u64,
+    pub(crate) total: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct BatchReport {
+    #[serde(flatten)]
+    pub(crate) batch: Batch,
+    pub(crate) estimate: Option<BatchEstimate>,
+    pub(crate) failures: Vec<BatchFailure>,
+    pub(crate) more_failures: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct BatchEstimate {
+    pub(crate) seconds: Option<i64>,
+    pub(crate) bound_by: Vec<Wait>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct BatchFailure {
+    pub(crate) kb_id: String,
+    pub(crate) name: String,
+    pub(crate) code: String,
+    pub(crate) detail: String,
+}

@@ -73,6 +73,10 @@ impl Frame {
         self.me.as_ref().is_some_and(Me::manages_tenant)
     }
 
+    pub(crate) fn reads_documents(&self) -> bool {
+        self.me.as_ref().is_some_and(Me::reads_documents)
+    }
+
     pub(crate) fn is_operator(&self) -> bool {
         self.me.as_ref().is_some_and(|me| me.operator)
     }

@@ -62,6 +62,8 @@ fn pages() -> Router<Dashboard> {
         .route("/t/{tenant}", get(pages::tenant::show))
         .route("/t/{tenant}/jobs", get(pages::jobs::list))
         .route("/t/{tenant}/jobs/{job}", get(pages::jobs::show))
+        .route("/t/{tenant}/batches", get(pages::batches::list))
+        .route("/t/{tenant}/batches/{batch}", get(pages::batches::show))
         .route("/t/{tenant}/dead-letters", get(pages::dead_letters::list))
         .route("/t/{tenant}/quarantine", get(pages::dead_letters::quarantine))
         .route("/t/{tenant}/dead-letters/{job}", get(pages::dead_letters::show))

@@ -1,6 +1,7 @@
 //! The pages, one file for each.
 
 pub(crate) mod audit;
+pub(crate) mod batches;
 pub(crate) mod dead_letters;
 pub(crate) mod documents;
 pub(crate) mod graph;
