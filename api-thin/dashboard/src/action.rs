@@ -272,16 +272,18 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
             format!("{} documents", number(concerned))
         }
         Action::CancelJob | Action::Reschedule | Action::Retry | Action::Purge => "1 job".to_owned(),
-        Action::CancelBatch => {
-            let path = format!("{t}/batches/{}", segment(&target.batch));
-            let progress = api.get::<BatchReport>(&path).await?.batch.progress;
-            format!("{} documents on their way", number(progress.total.saturating_sub(progress.done)))
-        }
+        Action::CancelBatch => on_their_way(api, &format!("{t}/batches/{}", segment(&target.batch))).await?,
         Action::DeleteDocument => "1 document".to_owned(),
         Action::PauseSchedule | Action::ResumeSchedule | Action::RunSchedule | Action::DeleteSchedule => {
             "1 schedule".to_owned()
         }
     })
+}
+
+/// The documents of a batch that have not ended.
+async fn on_their_way(api: &Api, batch: &str) -> Result<String, Problem> {
+    let progress = api.get::<BatchReport>(batch).await?.batch.progress;
+    Ok(format!("{} documents on their way", number(progress.total.saturating_sub(progress.done))))
 }
 
 fn jobs(count: u64) -> String {

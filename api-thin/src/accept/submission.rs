@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use stores::TenantStores;
 use stores::model::{Acceptance, Accepted, Idempotency, Replay};
+use tracing::Instrument as _;
 
 use crate::answer::Answer;
 use crate::problem::{Code, Problem};
@@ -162,7 +163,7 @@ const DELIVERY_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) async fn deliver(app: &ApiState, stores: &TenantStores, jobs: Vec<StampedJob>) {
     let (app, stores) = (app.clone(), stores.clone());
     // A task of its own: a client that hangs up shall not stop the delivery halfway.
-    let delivery = tokio::spawn(async move { push(&app, &stores, &jobs).await });
+    let delivery = tokio::spawn(async move { push(&app, &stores, &jobs).await }.in_current_span());
     if tokio::time::timeout(DELIVERY_PATIENCE, delivery).await.is_err() {
         tracing::warn!("the queue is slow: answering before it has the job");
     }

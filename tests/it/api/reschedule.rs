@@ -7,9 +7,10 @@ use jobs::{JobId, queue::JobState};
 use serde_json::json;
 use tests::api::{Api, ApiTenant, Reply, Written, problem};
 
-/// Asks for a time that is so many seconds after the start of the test.
-async fn reschedule(tenant: &ApiTenant, job: &str, seconds: i64) -> Reply {
-    let at = Api::start_time() + chrono::TimeDelta::seconds(seconds);
+/// Has passed by every clock: the queue's is that of its Redis.
+const NOW: &str = "2020-01-01T00:00:00Z";
+
+async fn reschedule(tenant: &ApiTenant, job: &str, at: &str) -> Reply {
     tenant.post(&format!("/jobs/{job}/reschedule"), &json!({ "scheduled_at": at })).await
 }
 
@@ -29,14 +30,14 @@ async fn the_next_attempt_comes_when_it_was_asked_for() {
     let job = retryable(&api, &acme, "a.md").await;
     let others = retryable(&api, &twin, "a.md").await;
     let before = Written::of(&api, &twin).await;
-    problem(&reschedule(&acme, &others, 0).await, 404, "not_found");
-    let reply = reschedule(&acme, &job, 0).await;
+    problem(&reschedule(&acme, &others, NOW).await, 404, "not_found");
+    let reply = reschedule(&acme, &job, NOW).await;
     assert_eq!((reply.status, reply.text("/outcome").as_str()), (202, "rescheduled"), "{reply:?}");
     assert_eq!(Written::of(&api, &twin).await, before);
     let claim = api.claim().await;
     let ids: Vec<_> = claim.jobs.iter().map(|job| job.id.to_string()).collect();
     assert_eq!(ids, [job.as_str()]);
-    assert_eq!(reschedule(&acme, &job, 60).await.text("/outcome"), "not_scheduled", "it runs");
+    assert_eq!(reschedule(&acme, &job, NOW).await.text("/outcome"), "not_scheduled", "it runs");
     let lookup = api.queue.lookup(&"acme".parse().unwrap(), job.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((lookup.state, lookup.attempts), (JobState::Active, 1));
 }
@@ -46,19 +47,19 @@ async fn what_cannot_be_rescheduled_says_so() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
     let job = retryable(&api, &acme, "a.md").await;
-    let far = reschedule(&acme, &job, 400 * 86_400).await;
+    let far = reschedule(&acme, &job, "2099-01-01T00:00:00Z").await;
     problem(&far, 400, "invalid_field");
     assert_eq!(far.text("/field"), "scheduled_at");
     let waits = acme.upload_text("b.md", "text").await.text("/job_id");
     assert_eq!(
-        reschedule(&acme, &waits, 60).await.text("/outcome"),
+        reschedule(&acme, &waits, NOW).await.text("/outcome"),
         "not_scheduled",
         "it waits for a worker"
     );
     let empty = acme.post(&format!("/jobs/{waits}/reschedule"), &json!({})).await;
     problem(&empty, 400, "invalid_field");
     assert_eq!(api.work(&acme, |_: &_| Verdict::Completed).await, 1);
-    assert_eq!(reschedule(&acme, &waits, 60).await.text("/outcome"), "ended");
+    assert_eq!(reschedule(&acme, &waits, NOW).await.text("/outcome"), "ended");
     let unknown = JobId::generate(Api::start_time()).to_string();
-    problem(&reschedule(&acme, &unknown, 60).await, 404, "not_found");
+    problem(&reschedule(&acme, &unknown, NOW).await, 404, "not_found");
 }
