@@ -57,7 +57,7 @@ impl Measures {
     /// When the catalog is not available.
     pub async fn outbox(&self) -> StoreResult<OutboxMeasure> {
         let select = sql("select (select min(created_at) from outbox) as oldest, count(*) as total
-             from (select 1 as found from outbox limit $1) as some");
+             from (select 1 as found from outbox limit $1) as counted");
         let read =
             |row: &Row| Ok(OutboxMeasure { rows: row.number("total")?, oldest: row.time_or_null("oldest")? });
         self.catalogs.db.reader(Reader::Relay).one("measures.outbox", select.bind(COUNTED), read).await
