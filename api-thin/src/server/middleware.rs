@@ -90,16 +90,17 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.as_str().into()));
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
+    let (route, method) = (route.to_owned(), request.method().clone());
+    let (started, traced) = (Instant::now(), begin_trace(&mut request, &route));
+    // Inside of the span that is exported, so that what the log is told of the request's tenant reaches it.
     let span = tracing::info_span!(
+        parent: &traced,
         "request",
-        http.method = %request.method(),
+        http.method = %method,
         http.route = route,
         request.id = %id,
         tenant.id = tracing::field::Empty,
     );
-    let (started, method) = (Instant::now(), request.method().clone());
-    let route = route.to_owned();
-    let traced = begin_trace(&mut request, &route);
     let mut response = next.run(request).instrument(span.clone()).instrument(traced.clone()).await;
     traced.record("http.status", response.status().as_u16());
     let elapsed = started.elapsed();
