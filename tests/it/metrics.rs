@@ -10,7 +10,7 @@ use axum::routing::post;
 use fair_queue::{Lane, NewJob};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use tests::program::Program;
+use tests::program::{Program, http_client};
 use tests::wait::wait_for;
 use tokio::net::TcpListener;
 
@@ -149,7 +149,7 @@ async fn site(data: &Path) -> Site {
         ("OPENAI_BASE_URL", model.as_str()),
         ("OPENAI_MODEL", "test"),
     ];
-    Site { program: Program::dev_with(data, &settings), client: Client::new() }
+    Site { program: Program::dev_with(data, &settings), client: http_client() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,9 +16,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
-use tests::program::Program;
+use tests::program::{Program, http_client};
 use tests::wait::wait_for;
 use tokio::net::TcpListener;
 
@@ -117,7 +117,7 @@ async fn traced() -> (Vec<Span>, BTreeSet<String>) {
             ("OPENAI_MODEL", "test"),
         ],
     );
-    let client = Client::new();
+    let client = http_client();
     let request = |method: Method, path: &str, key: &str| {
         client.request(method, format!("{}{path}", program.url)).bearer_auth(key)
     };

@@ -190,3 +190,10 @@ fn binary(name: &str) -> PathBuf {
     );
     binary
 }
+
+/// A client of a program that runs in a process of its own, where nothing else has chosen who encrypts.
+#[must_use]
+pub fn http_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}

@@ -3,9 +3,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use reqwest::Client;
 use serde_json::Value;
-use tests::program::command;
+use tests::program::{command, http_client};
 use tests::wait::wait_for;
 
 /// A demo that ends with this value.
@@ -41,7 +40,7 @@ fn start() -> (Demo, String, [String; 2]) {
 #[tokio::test]
 async fn there_is_something_to_see() {
     let (_demo, url, [idle, busy]) = tokio::task::spawn_blocking(start).await.unwrap();
-    let client = Client::new();
+    let client = http_client();
     let get = async |path: &str, key: &str| {
         let request = client.get(format!("{url}/api/v1/tenants/{path}")).bearer_auth(key);
         request.send().await.unwrap().error_for_status().unwrap().json::<Value>().await.unwrap()
