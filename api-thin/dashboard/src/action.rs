@@ -7,13 +7,14 @@ use axum::extract::{Path, Query};
 use axum::http::request::Parts;
 use axum::http::{Method, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use chrono::{DateTime, NaiveDateTime};
+use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Problem, segment, with_query};
 use crate::contract::{BatchReport, JobPage, KeptPage};
 use crate::frame::{Frame, PageError, page};
+use crate::pages::jobs::moment_of;
 use crate::session::{self, Visitor};
 use crate::wording::number;
 
@@ -88,15 +89,9 @@ impl Target {
         if parts.is_empty() { "all".to_owned() } else { parts.join(", ") }
     }
 
-    /// The time as the API takes it. A field for a date and a time leaves out the seconds and the zone.
+    /// The time as the API takes it. Empty is a time that has passed.
     fn moment(&self) -> String {
-        match self.time.trim() {
-            "" => DateTime::UNIX_EPOCH.to_rfc3339(),
-            time => match NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M") {
-                Ok(time) => time.and_utc().to_rfc3339(),
-                Err(_) => time.to_owned(),
-            },
-        }
+        if self.time.trim().is_empty() { DateTime::UNIX_EPOCH.to_rfc3339() } else { moment_of(&self.time) }
     }
 
     /// The path to come back to, if it is one of ours.

@@ -98,7 +98,7 @@ pub(crate) async fn list(
 }
 
 /// What a field for a time in UTC holds, as the API takes it; empty for nothing, or nonsense.
-fn moment_of(field: &str) -> String {
+pub(crate) fn moment_of(field: &str) -> String {
     let read = chrono::NaiveDateTime::parse_from_str(field.trim(), "%Y-%m-%dT%H:%M");
     read.map_or_else(|_| field.trim().to_owned(), |at| at.and_utc().to_rfc3339())
 }
