@@ -229,8 +229,11 @@ pub struct FetchedJob {
 
 impl From<fair_queue::FetchedJob> for FetchedJob {
     fn from(job: fair_queue::FetchedJob) -> Self {
-        // We sign only UTF-8, so other bytes are refused by `verify`.
-        let wire = String::from_utf8_lossy(&job.payload).into();
+        let wire = match std::str::from_utf8(&job.payload) {
+            Ok(wire) => wire.into(),
+            // We sign only UTF-8, so other bytes are refused by `verify`.
+            Err(_) => String::from_utf8_lossy(&job.payload).into(),
+        };
         Self { tenant: job.partition.clone().into(), wire, job }
     }
 }
