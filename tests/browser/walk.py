@@ -33,6 +33,8 @@ def member_pages():
     return [t, f"{t}/jobs", f"{t}/jobs?state=available", f"{t}/jobs?from=2026-01-01T00:00&until=2090-01-01T00:00",
             f"{t}/jobs/{facts['waiting']}", f"{t}/dead-letters", f"{t}/dead-letters?type=graph.build&reason_code=x",
             f"{t}/jobs/{facts['failed']}", f"{t}/jobs/{facts['parent']}", f"{t}/quarantine", f"{t}/batches", f"{t}/batches/{facts['batch']}", f"{t}/usage", f"{t}/kbs", kb, f"{kb}?status=failed",
+            *(f"{kb}/documents/{document}" for document in facts["documents"].values()),
+            f"{kb}/documents/{facts['documents']['processed']}/chunks/0",
             f"{kb}/graph", f"{kb}/graph?find=a&entity=Ada+Lovelace", f"{kb}/schedules"]
 
 
@@ -110,6 +112,26 @@ def refuses_foreign_tenant(page, who):
             wrong(f"{who}: {path}: {status}")
         if facts["canary"] in page.content():
             wrong(f"{who}: {path}: shows what is another tenant's")
+
+
+def document_says_why(browser, state):
+    """A document that waits says why, one that failed too, with a way to start it again; a text leads to its entities."""
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    watch(page, "ADMIN, documents")
+    path = f"{URL}/t/{TENANT}/kbs/default/documents/"
+    page.goto(path + facts["documents"]["pending"])
+    if "tenant_paused" not in page.text_content("main"):
+        wrong("a document that waits does not say that its tenant is paused")
+    page.goto(path + facts["documents"]["failed"])
+    if "entities_limit_reached" not in page.text_content("main") or facts["failed"] not in page.get_attribute("a:has-text('Retry')", "href"):
+        wrong("a document that failed does not say why, or cannot be started again")
+    page.goto(f"{URL}/t/{TENANT}/kbs/default/graph?entity=Ada+Lovelace")
+    page.click("#chosen h3:has-text('Said by') + ul a")
+    page.click("th a:has-text('Ada Lovelace')")
+    if page.text_content("#chosen h2") != "Ada Lovelace":
+        wrong("a chunk does not lead to the entities that it mentions")
+    context.close()
 
 
 def works_without_javascript(browser, state):
@@ -280,6 +302,7 @@ def main():
         make_schedule(browser, states["ADMIN"])
         look(browser, "ADMIN", states["ADMIN"], member_pages() + steering_pages())
         look(browser, "VIEWER", states["VIEWER"], member_pages())
+        document_says_why(browser, states["ADMIN"])
         shows_the_last_hour(browser, states["operator"])
         look(browser, "operator", states["operator"], operator_pages())
         operator_steers(browser, states["operator"])

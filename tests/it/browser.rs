@@ -40,6 +40,11 @@ async fn every_page_works_and_shows_nothing_of_others() {
         },
         "failed": failed,
         "parent": parent(&mine).await,
+        "documents": {
+            "processed": document(&mine, "processed").await,
+            "failed": document(&mine, "failed").await,
+            "pending": document(&mine, "pending").await,
+        },
         "waiting": waiting.body["job_id"],
         "batch": waiting.body["batch_id"],
     });
@@ -63,6 +68,13 @@ async fn account(bed: &Bed, tenant: &TestTenant, role: &str) -> [String; 2] {
 async fn parent(tenant: &TestTenant) -> String {
     let answer = tenant.http.get(&path(tenant, "kbs/default/documents?status=processed&limit=1")).await;
     answer.body["documents"][0]["job_id"].as_str().expect("a document has a job").to_owned()
+}
+
+/// A document in this status.
+async fn document(tenant: &TestTenant, status: &str) -> String {
+    let answer =
+        tenant.http.get(&path(tenant, &format!("kbs/default/documents?status={status}&limit=1"))).await;
+    answer.body["documents"][0]["id"].as_str().expect("there is a document in each status").to_owned()
 }
 
 /// A document that has no room in the graph: its job is a dead letter.

@@ -384,10 +384,80 @@ pub(crate) struct Document {
     pub(crate) revision: u64,
     pub(crate) status: String,
     pub(crate) error: Option<Fault>,
+    pub(crate) media_type: String,
     pub(crate) size_bytes: u64,
     pub(crate) counts: DocumentCounts,
     pub(crate) job_id: String,
+    pub(crate) batch_id: Option<String>,
+    /// Not in lists, and `None` when it has ended.
+    pub(crate) stage: Option<DocumentStage>,
+    pub(crate) created_at: Time,
     pub(crate) updated_at: Time,
+}
+
+impl Document {
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "processed" | "failed")
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct DocumentStage {
+    pub(crate) name: String,
+    pub(crate) done: u64,
+    pub(crate) total: u64,
+}
+
+impl DocumentStage {
+    /// The step in words, and which of the three it is.
+    pub(crate) fn step(&self) -> &'static str {
+        match self.name.as_str() {
+            "waiting" => "waits for a worker",
+            "reading" => "step 1 of 3: reading",
+            "extracting" => "step 2 of 3: extracting",
+            "building" => "step 3 of 3: building the graph",
+            _ => "under way",
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ChunkPage {
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Chunk {
+    pub(crate) id: String,
+    /// From 0.
+    pub(crate) index: u32,
+    pub(crate) tokens: u32,
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ChunkWithMentions {
+    #[serde(flatten)]
+    pub(crate) chunk: Chunk,
+    pub(crate) entities: Vec<MentionedEntity>,
+    pub(crate) relations: Vec<MentionedRelation>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MentionedEntity {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) description: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MentionedRelation {
+    pub(crate) source: String,
+    pub(crate) target: String,
+    pub(crate) keywords: Vec<String>,
+    pub(crate) description: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -414,8 +484,22 @@ pub(crate) struct Entity {
     pub(crate) kind: String,
     /// Descriptions joined by `<SEP>`.
     pub(crate) description: String,
-    /// Documents joined by `<SEP>`.
-    pub(crate) file_path: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct EntityWithSources {
+    #[serde(flatten)]
+    pub(crate) entity: Entity,
+    pub(crate) sources: Vec<MentionSource>,
+    pub(crate) next: Option<String>,
+}
+
+/// A chunk that mentions an entity.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MentionSource {
+    pub(crate) chunk_index: u32,
+    pub(crate) document_id: String,
+    pub(crate) document_name: String,
 }
 
 #[derive(Debug, Deserialize)]

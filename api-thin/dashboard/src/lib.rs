@@ -70,6 +70,8 @@ fn pages() -> Router<Dashboard> {
         .route("/t/{tenant}/kbs", get(pages::kbs::list))
         .route("/t/{tenant}/kbs/{kb}", get(pages::documents::list))
         .route("/t/{tenant}/kbs/{kb}/upload", post(pages::documents::upload))
+        .route("/t/{tenant}/kbs/{kb}/documents/{document}", get(pages::document::show))
+        .route("/t/{tenant}/kbs/{kb}/documents/{document}/chunks/{chunk}", get(pages::document::chunk))
         .route("/t/{tenant}/kbs/{kb}/graph", get(pages::graph::show))
         .route("/t/{tenant}/kbs/{kb}/schedules", get(pages::schedules::list).post(pages::schedules::put))
         .route("/audit", get(pages::audit::of_all))

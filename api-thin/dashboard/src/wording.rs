@@ -83,7 +83,7 @@ pub(crate) fn state_meaning(state: &str) -> &'static str {
         "parked" => "waits for its tenant or for a store",
         "completed" => "is done",
         "cancelled" => "was cancelled",
-        "discarded" => "failed for good: its attempts are used up",
+        "discarded" => "failed for good",
         "quarantined" => "may not run: its stamp is wrong, or its workers died",
         "pending" => "waits for its turn",
         "processing" => "is being read",

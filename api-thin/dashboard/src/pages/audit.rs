@@ -33,8 +33,8 @@ struct Row {
     entry: AuditEntry,
     at: String,
     ago: String,
-    /// What it was done to, as the path of the request named it.
-    target: String,
+    /// What it was done to, as the path of the request named it, with the page of what was made.
+    target: Vec<(String, Option<String>)>,
     /// Whether the API did it.
     is_done: bool,
 }
@@ -77,15 +77,36 @@ async fn show(
     let row = |entry: AuditEntry| Row {
         at: exact(entry.at),
         ago: moment(entry.at, now),
-        target: entry
-            .target
-            .iter()
-            .map(|(name, value)| format!("{name} {value}"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        target: entry.target.iter().map(|(name, value)| said(name, value)).collect(),
         is_done: entry.status.is_some_and(|status| status < 400),
         entry,
     };
     let rows = found.entries.into_iter().map(row).collect();
     Ok(page(&AuditLog { frame, asked, rows, next }))
+}
+
+/// A part of a target in words. What was made is named by the address that the API gave it: a tenant or a job has a
+/// page here.
+fn said(name: &str, value: &str) -> (String, Option<String>) {
+    let made = (name == "location").then(|| value.strip_prefix("/api/v1/tenants/")).flatten();
+    match made.map(|made| made.split('/').collect::<Vec<_>>()).as_deref() {
+        Some([tenant]) => (format!("tenant {tenant}"), Some(format!("/t/{tenant}"))),
+        Some([tenant, "jobs", job]) => (format!("job {job}"), Some(format!("/t/{tenant}/jobs/{job}"))),
+        _ => (format!("{name} {value}"), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_leads_to_its_page() {
+        let page = |name, value| said(name, value).1;
+        assert_eq!(page("location", "/api/v1/tenants/acme/jobs/1").as_deref(), Some("/t/acme/jobs/1"));
+        assert_eq!(page("location", "/api/v1/tenants/acme").as_deref(), Some("/t/acme"));
+        assert_eq!(said("kb", "default"), ("kb default".to_owned(), None));
+        assert_eq!(page("location", "https://evil.example/api/v1/tenants/acme"), None);
+        assert_eq!(page("name", "/api/v1/tenants/acme"), None);
+    }
 }

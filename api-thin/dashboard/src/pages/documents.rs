@@ -6,15 +6,19 @@ use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use futures::future::join_all;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Dashboard;
 use crate::api::{Problem, segment, with_query};
-use crate::contract::{Document, DocumentPage, Kb};
+use crate::contract::{Document, DocumentPage, DocumentStage, Kb};
 use crate::frame::{Frame, PageError, page};
 use crate::session::{self, Visitor};
 use crate::wording::{self, moment};
+
+/// Of how many documents that are being worked on a page shows how far they are.
+const STAGES: usize = 10;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -29,11 +33,17 @@ struct Documents {
     frame: Frame,
     kb: Kb,
     asked: Asked,
-    rows: Vec<(Document, String)>,
+    rows: Vec<Row>,
     next: Option<String>,
     writes: bool,
     /// Of all documents, how many are done or failed, in percent.
     percent: u64,
+}
+
+struct Row {
+    document: Document,
+    stage: Option<DocumentStage>,
+    age: String,
 }
 
 pub(crate) async fn list(
@@ -49,21 +59,31 @@ pub(crate) async fn list(
         tokio::try_join!(visitor.api.get::<Kb>(&path), visitor.api.get::<DocumentPage>(&listed))?;
     let here = format!("/t/{}/kbs/{}", segment(&tenant), segment(&id));
     let next = found.next.map(|next| with_query(&here, &[("status", &asked.status), ("after", &next)]));
-    let age = |document: Document| {
-        let age = moment(document.updated_at, dashboard.now());
-        (document, age)
-    };
+    let now = dashboard.now();
+    let row = |document: Document| Row { stage: None, age: moment(document.updated_at, now), document };
+    let mut rows: Vec<Row> = found.documents.into_iter().map(row).collect();
+    show_stages(&visitor, &path, &mut rows).await;
     let over = kb.documents("processed") + kb.documents("failed");
     let template = Documents {
         frame: Frame::of_tenant(&visitor, &tenant, kb.name.clone(), "kbs"),
         percent: (over * 100).checked_div(kb.total()).unwrap_or(100),
         kb,
-        rows: found.documents.into_iter().map(age).collect(),
+        rows,
         next,
         writes: visitor.me.writes_documents(),
         asked,
     };
     Ok(page(&template))
+}
+
+/// Asks how far those are that are being worked on. One that has ended or is gone since has no stage.
+async fn show_stages(visitor: &Visitor, kb: &str, rows: &mut [Row]) {
+    let under_way = rows.iter_mut().filter(|row| row.document.status == "processing").take(STAGES);
+    join_all(under_way.map(|row| async {
+        let path = format!("{kb}/documents/{}", segment(&row.document.id));
+        row.stage = visitor.api.get::<Document>(&path).await.ok().and_then(|document| document.stage);
+    }))
+    .await;
 }
 
 #[derive(Debug, Deserialize)]

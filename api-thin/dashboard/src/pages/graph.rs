@@ -7,16 +7,25 @@ use axum::extract::{Path, Query};
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::api::segment;
-use crate::contract::{DocumentCounts, Entity, GraphPage, Relation};
+use crate::api::{Problem, segment};
+use crate::contract::{DocumentCounts, Entity, EntityWithSources, GraphPage, Relation};
 use crate::frame::{Frame, PageError, page};
 use crate::session::Visitor;
 use crate::wording;
 
+/// How many chunks are listed that mention the chosen entity.
+const MOST_SOURCES: usize = 50;
 /// How many entities a picture shows.
 const MOST_NODES: usize = 500;
-/// How many of them, those with most relations, have their name beside them.
-const NAMED: usize = 24;
+/// How many of them, those with most relations, have their name beside them where there is room.
+const NAMED: usize = 60;
+/// How wide a letter of a name is, and how high a line.
+const LETTER: (f64, f64) = (8.4, 19.0);
+/// How far above its node a name stands.
+const ABOVE: f64 = 12.0;
+/// How strongly the middle pulls: what has no relations keeps within the frame then. All nodes push it as one in the
+/// middle would, by `nodes * ideal² / distance`, which this equals a little inside the frame.
+const GRAVITY: f64 = 1.9;
 /// Width and height of the picture, in its own units.
 const SIZE: f64 = 1000.0;
 /// Turns of the layout: more change little in what is seen.
@@ -38,7 +47,7 @@ struct Graph {
     counts: DocumentCounts,
     nodes: Vec<Node>,
     edges: Vec<Edge>,
-    chosen: Option<Entity>,
+    chosen: Option<EntityWithSources>,
     neighbours: Vec<String>,
 }
 
@@ -73,9 +82,7 @@ pub(crate) async fn show(
     let places = layout(found.entities.len(), &edges);
     let degree = |at| edges.iter().filter(|(a, b)| *a == at || *b == at).count();
     let degrees: Vec<_> = (0..found.entities.len()).map(degree).collect();
-    let mut sorted = degrees.clone();
-    sorted.sort_unstable_by_key(|degree| std::cmp::Reverse(*degree));
-    let hub = sorted.get(NAMED).copied().unwrap_or_default();
+    let named = named(&found.entities, &degrees, &places);
     let wanted = asked.find.to_lowercase();
     let node = |(at, entity): (usize, &Entity)| Node {
         name: entity.name.clone(),
@@ -85,9 +92,9 @@ pub(crate) async fn show(
         radius: 5.0 + f64::from(u32::try_from(degrees[at].min(20)).unwrap_or(20)) * 0.6,
         is_found: !wanted.is_empty() && entity.name.to_lowercase().contains(&wanted),
         is_chosen: entity.name == asked.entity,
-        is_named: degrees[at] > hub || found.entities.len() <= NAMED,
+        is_named: named[at],
     };
-    let chosen = found.relations.iter().filter_map(|relation| match asked.entity.as_str() {
+    let neighbours = found.relations.iter().filter_map(|relation| match asked.entity.as_str() {
         "" => None,
         name if relation.source == name => Some(relation.target.clone()),
         name if relation.target == name => Some(relation.source.clone()),
@@ -95,10 +102,10 @@ pub(crate) async fn show(
     });
     let template = Graph {
         frame: Frame::of_tenant(&visitor, &tenant, "Graph", "kbs"),
-        neighbours: chosen.collect(),
+        neighbours: neighbours.collect(),
         nodes: found.entities.iter().enumerate().map(node).collect(),
         edges: edges.iter().map(|(from, to)| Edge { from: places[*from], to: places[*to] }).collect(),
-        chosen: found.entities.into_iter().find(|entity| entity.name == asked.entity),
+        chosen: chosen(&visitor, (&tenant, &kb), &asked.entity).await?,
         counts: found.counts,
         kb,
         asked,
@@ -106,9 +113,44 @@ pub(crate) async fn show(
     Ok(page(&template))
 }
 
+/// The entity that a person chose, and the chunks that say something of it. It may be gone since.
+async fn chosen(
+    visitor: &Visitor,
+    (tenant, kb): (&str, &str),
+    name: &str,
+) -> Result<Option<EntityWithSources>, Problem> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let kb = format!("/tenants/{}/kbs/{}", segment(tenant), segment(kb));
+    let path = format!("{kb}/graph/entities/{}?limit={MOST_SOURCES}", segment(name));
+    match visitor.api.get::<EntityWithSources>(&path).await {
+        Ok(found) => Ok(Some(found)),
+        Err(Problem { status: 404, .. }) => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Which names are written: of the nodes with most relations first, each that covers no other name.
+fn named(entities: &[Entity], degrees: &[usize], places: &[(f64, f64)]) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..entities.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(degrees[*at]));
+    let (mut written, mut boxes) = (vec![false; entities.len()], Vec::new());
+    for at in order.into_iter().take(NAMED) {
+        let letters = f64::from(u32::try_from(entities[at].name.chars().count()).unwrap_or(u32::MAX));
+        let (half, (x, y)) = (letters * LETTER.0 / 2.0, places[at]);
+        let covers =
+            |other: &(f64, f64, f64)| (x - other.0).abs() < half + other.2 && (y - other.1).abs() < LETTER.1;
+        if !boxes.iter().any(covers) {
+            boxes.push((x, y, half));
+            written[at] = true;
+        }
+    }
+    written
+}
+
 /// Places nodes by forces, as Fruchterman and Reingold (1991): all push each other away, edges pull their ends
-/// together.
-/// The same graph is always drawn the same.
+/// together. The same graph is always drawn the same.
 fn layout(nodes: usize, edges: &[(usize, usize)]) -> Vec<(f64, f64)> {
     let count = f64::from(u32::try_from(nodes.max(1)).unwrap_or(u32::MAX));
     let ideal = SIZE / count.sqrt() * 0.6;
@@ -135,8 +177,7 @@ fn layout(nodes: usize, edges: &[(usize, usize)]) -> Vec<(f64, f64)> {
             add(&mut moves, *a, *b, (x * pull, y * pull));
         }
         for (pull, place) in moves.iter_mut().zip(&at) {
-            // What has no relations would drift into the corners.
-            *pull = (pull.0 + (SIZE / 2.0 - place.0) * 0.05, pull.1 + (SIZE / 2.0 - place.1) * 0.05);
+            *pull = (pull.0 + (SIZE / 2.0 - place.0) * GRAVITY, pull.1 + (SIZE / 2.0 - place.1) * GRAVITY);
         }
         let most = SIZE / 10.0 * (1.0 - f64::from(turn) / f64::from(TURNS));
         for (place, (x, y)) in at.iter_mut().zip(moves) {
@@ -179,5 +220,24 @@ mod tests {
         assert!(at.iter().all(|(x, y)| (0.0..=SIZE).contains(x) && (0.0..=SIZE).contains(y)));
         assert_eq!(layout(6, &edges), at);
         assert!(layout(0, &[]).is_empty());
+    }
+
+    #[test]
+    fn what_has_no_relations_keeps_off_the_edge() {
+        let edges: Vec<_> = (1..40).map(|node| (node, node / 2)).collect();
+        let at = layout(60, &edges);
+        assert!(
+            at.iter().all(|(x, y)| (30.0..=SIZE - 30.0).contains(x) && (30.0..=SIZE - 30.0).contains(y)),
+            "{at:?}"
+        );
+    }
+
+    #[test]
+    fn names_do_not_cover_each_other() {
+        let entity =
+            |name: &str| Entity { name: name.into(), kind: String::new(), description: String::new() };
+        let entities = ["Ada Lovelace", "Ada Byron", "Charles Babbage"].map(entity);
+        let places = [(500.0, 500.0), (510.0, 505.0), (500.0, 600.0)];
+        assert_eq!(named(&entities, &[1, 5, 2], &places), [false, true, true]);
     }
 }

@@ -144,9 +144,8 @@ pub(crate) async fn show(
     timeline.sort_by_key(|(_, at)| *at);
     let now = dashboard.now();
     let timeline = timeline.into_iter().map(|(what, at)| (what, exact(at), moment(at, now))).collect();
-    let is_open = matches!(job.state.as_str(), "scheduled" | "available" | "active" | "retryable" | "parked");
     let waits_for_a_time = matches!(job.state.as_str(), "scheduled" | "retryable");
-    let is_kept = matches!(job.state.as_str(), "discarded" | "quarantined");
+    let is_kept = is_kept(&job.state);
     let kept = if is_kept && visitor.me.manages_jobs() {
         visitor.api.get::<Kept>(&format!("{path}/dead-letters/{}", segment(&id))).await.ok()
     } else {
@@ -161,7 +160,7 @@ pub(crate) async fn show(
     let template = OneJob {
         frame: Frame::of_tenant(&visitor, &tenant, "Job", "jobs"),
         timeline,
-        can_cancel: is_open && visitor.me.steers_jobs(),
+        can_cancel: is_open(&job.state) && visitor.me.steers_jobs(),
         can_reschedule: waits_for_a_time && visitor.me.steers_jobs(),
         can_retry: is_kept && visitor.me.steers_jobs(),
         said,
@@ -174,8 +173,18 @@ pub(crate) async fn show(
     Ok(page(&template))
 }
 
+/// Whether a job in this state waits or runs.
+pub(crate) fn is_open(state: &str) -> bool {
+    matches!(state, "scheduled" | "available" | "active" | "retryable" | "parked")
+}
+
+/// Whether a job in this state is put aside, and can be started again.
+pub(crate) fn is_kept(state: &str) -> bool {
+    matches!(state, "discarded" | "quarantined")
+}
+
 /// What would help a job that waits.
-fn help_for(code: &str) -> &'static str {
+pub(crate) fn help_for(code: &str) -> &'static str {
     match code {
         "scheduled" | "retry" | "parked" => "It goes on by itself then.",
         "tenant_suspended" => "The operator can lift the suspension.",

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod batches;
 pub(crate) mod dead_letters;
+pub(crate) mod document;
 pub(crate) mod documents;
 pub(crate) mod graph;
 pub(crate) mod jobs;
