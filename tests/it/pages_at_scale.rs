@@ -21,7 +21,7 @@ use jobs::tenant::TenantContext;
 use jobs::types::IngestDocument;
 use serde_json::json;
 use stores::direct::DirectSqlite;
-use tests::program::{command, free_address};
+use tests::program::{command, free_address, http_client};
 use tests::wait::wait_for;
 
 const OPERATOR: &str = "the-operator-of-the-measured-one";
@@ -126,8 +126,9 @@ async fn first_paint_and_filters() {
         ("TENANTRY_OPERATOR_KEY", OPERATOR),
     ];
     let _api = Running::start(data.path(), &settings);
+    let http = http_client();
     wait_for("the API to be ready", async || {
-        let answer = reqwest::get(format!("{url}/readyz")).await.map_err(|error| error.to_string())?;
+        let answer = http.get(format!("{url}/readyz")).send().await.map_err(|error| error.to_string())?;
         answer.error_for_status().map_err(|error| error.to_string())
     })
     .await;
