@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashboard::OneTimeLink;
+use jobs::BatchId;
 use jobs::clock::SharedClock;
 use jobs::envelope::Stamper;
 use jobs::plan::{Limits as TenantLimits, Plans};
@@ -14,7 +15,7 @@ use moka::future::Cache;
 use serde_json::Value;
 use stores::activity::Activity;
 use stores::metrics::StoreSampler;
-use stores::model::{BatchId, EventId};
+use stores::model::EventId;
 use stores::{Directory, Identities, Stores};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -32,6 +32,7 @@ pub(crate) struct Target {
     schedule: String,
     queue: String,
     state: String,
+    priority: String,
     #[serde(rename = "type")]
     kind: String,
     reason_code: String,
@@ -51,13 +52,20 @@ impl Target {
     /// The filter as the API takes it in a body.
     fn filter(&self) -> Value {
         let mut filter = json!({});
-        for (name, value) in [("types", &self.kind), ("queues", &self.queue), ("states", &self.state)] {
+        let lists = [
+            ("types", &self.kind),
+            ("queues", &self.queue),
+            ("states", &self.state),
+            ("priorities", &self.priority),
+        ];
+        for (name, value) in lists {
             if !value.is_empty() {
                 filter[name] = value.split(',').collect();
             }
         }
         let named = [
             ("kb_id", &self.kb),
+            ("batch_id", &self.batch),
             ("reason_code", &self.reason_code),
             ("created_after", &self.created_after),
             ("created_before", &self.created_before),
@@ -76,7 +84,9 @@ impl Target {
             ("type", &self.kind),
             ("queue", &self.queue),
             ("state", &self.state),
+            ("priority", &self.priority),
             ("knowledge base", &self.kb),
+            ("batch", &self.batch),
             ("reason", &self.reason_code),
             ("made from", &self.created_after),
             ("made before", &self.created_before),
@@ -237,7 +247,9 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
                 ("state", &*target.state),
                 ("type", &*target.kind),
                 ("queue", &*target.queue),
+                ("priority", &*target.priority),
                 ("kb_id", &*target.kb),
+                ("batch_id", &*target.batch),
                 ("created_after", &*target.created_after),
                 ("created_before", &*target.created_before),
                 ("limit", &*limit),
@@ -248,9 +260,8 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
         Action::RetryMatching | Action::PurgeMatching => {
             let list = if target.state == "quarantined" { "quarantine" } else { "dead-letters" };
             let limit = COUNTED.to_string();
-            let found: KeptPage = api
-                .get(&with_query(&format!("{t}/{list}"), &[("kb_id", &target.kb), ("limit", &limit)]))
-                .await?;
+            let query = [("kb_id", &*target.kb), ("batch_id", &*target.batch), ("limit", &*limit)];
+            let found: KeptPage = api.get(&with_query(&format!("{t}/{list}"), &query)).await?;
             counted(found.jobs.iter().filter(|job| matches(job, target)).count(), found.next.is_some())
         }
         Action::PauseQueue | Action::ResumeQueue => {
@@ -455,9 +466,17 @@ mod tests {
 
     #[test]
     fn a_filter_is_sent_as_the_api_takes_it() {
-        let target = Target { kind: "a,b".into(), kb: "default".into(), ..Target::default() };
-        assert_eq!(target.filter(), json!({ "types": ["a", "b"], "kb_id": "default" }));
-        assert_eq!(target.filter_in_words(), "type a,b, knowledge base default");
+        let target = Target {
+            kind: "a,b".into(),
+            priority: "low".into(),
+            kb: "default".into(),
+            batch: "0190".into(),
+            ..Target::default()
+        };
+        let expected =
+            json!({ "types": ["a", "b"], "priorities": ["low"], "kb_id": "default", "batch_id": "0190" });
+        assert_eq!(target.filter(), expected);
+        assert_eq!(target.filter_in_words(), "type a,b, priority low, knowledge base default, batch 0190");
     }
 
     #[test]

@@ -259,6 +259,7 @@ pub(crate) struct JobRow {
     pub(crate) queue: String,
     pub(crate) state: String,
     pub(crate) attempt: u32,
+    pub(crate) priority: String,
     pub(crate) created_at: Time,
     pub(crate) kb_id: Option<String>,
 }
@@ -276,6 +277,7 @@ pub(crate) struct Job {
     pub(crate) kind: Option<String>,
     pub(crate) queue: Option<String>,
     pub(crate) kb_id: Option<String>,
+    pub(crate) batch_id: Option<String>,
     pub(crate) parent: Option<String>,
     pub(crate) trace_id: Option<String>,
     pub(crate) state: String,

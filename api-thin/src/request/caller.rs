@@ -21,7 +21,7 @@ use jobs::plan::Limits as TenantLimits;
 use jobs::tenant::{Identity, KbId, Permission, Permissions, TenantContext, TenantId};
 use jobs::types::{DeliverWebhook, IngestDocument};
 use jobs::webhook::{EventId, WebhookId};
-use jobs::{Job, JobId};
+use jobs::{BatchId, Job, JobId};
 use stores::TenantStores;
 use stores::model::Kb;
 
@@ -205,6 +205,21 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
     /// When the caller may not ask for such a job.
     pub fn stamp<J: Job>(&self, app: &ApiState, id: JobId, job: &J) -> Result<StampedJob, Problem> {
         self.stamp_as(app, &self.context, id, job)
+    }
+
+    /// As [`Caller::stamp`], for work on a document of `batch`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn stamp_in<J: Job>(
+        &self,
+        app: &ApiState,
+        id: JobId,
+        batch: BatchId,
+        job: &J,
+    ) -> Result<StampedJob, Problem> {
+        let options = EnqueueOptions { id: Some(id), batch: Some(batch), ..EnqueueOptions::default() };
+        self.trace.stamp(app.stamper(), &self.context, options, job)
     }
 
     /// Stamps the template of the caller's schedule called `name`.

@@ -22,6 +22,7 @@ pub(crate) enum Command {
     /// Lists the jobs that will still run, of one knowledge base with --kb.
     #[command(after_help = "Examples:
   tenantry jobs list --state available,retryable --type document.ingest
+  tenantry jobs list --batch BATCH --priority high,normal
   tenantry jobs list --created-before 2h --output json")]
     List(List),
     /// Shows a job.
@@ -80,11 +81,12 @@ pub(crate) struct Cancel {
     change: Change,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column("ID", "/id", As::Text),
     Column("TYPE", "/type", As::Text),
     Column("QUEUE", "/queue", As::Text),
     Column("STATE", "/state", As::Text),
+    Column("PRIORITY", "/priority", As::Text),
     Column("ATTEMPT", "/attempt", As::Number),
     Column("KB", "/kb_id", As::Text),
     Column("AGE", "/created_at", As::Age),
@@ -120,12 +122,12 @@ async fn listed(
     states: &[String],
     limit: Option<usize>,
 ) -> Result<Vec<Value>, Failure> {
-    let [kinds, queues] = filter.query();
-    let (states, kb) = (states.join(","), session.given_kb.clone().unwrap_or_default());
-    let query = [("state", &*states), (kinds.0, &*kinds.1), (queues.0, &*queues.1), ("kb_id", &*kb)];
+    let (chosen, states) = (filter.query(), states.join(","));
+    let kb = session.given_kb.clone().unwrap_or_default();
+    let mut query = vec![("state", &*states), ("kb_id", &*kb)];
+    query.extend(chosen.iter().map(|(name, value)| (*name, &**value)));
     let path = session.tenant_path("jobs").await?;
-    let found = session.api.all(&path, &query, "jobs", limit).await?;
-    Ok(found.into_iter().filter(|job| filter.matches(job)).collect())
+    session.api.all(&path, &query, "jobs", limit).await
 }
 
 impl Cancel {
