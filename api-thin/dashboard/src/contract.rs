@@ -458,6 +458,52 @@ pub(crate) struct Lane {
 }
 
 #[derive(Debug, Deserialize)]
+pub(crate) struct WorkerPage {
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Worker {
+    pub(crate) id: String,
+    pub(crate) host: Option<String>,
+    pub(crate) pid: u32,
+    pub(crate) version: String,
+    pub(crate) started_at: Time,
+    pub(crate) slots: BTreeMap<String, WorkerSlots>,
+    pub(crate) not_fetching: Option<NotFetching>,
+    /// Whether it does what it was told last.
+    pub(crate) applied: bool,
+}
+
+impl Worker {
+    /// The name that a person knows it by.
+    pub(crate) fn name(&self) -> String {
+        self.host
+            .as_ref()
+            .map_or_else(|| format!("process {}", self.pid), |host| format!("{host}, {}", self.pid))
+    }
+
+    /// Jobs that it holds, in all of its slots.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.slots.values().map(|slots| slots.in_flight).sum()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct WorkerSlots {
+    pub(crate) slots: u64,
+    pub(crate) in_flight: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct NotFetching {
+    pub(crate) since: Time,
+    pub(crate) by: String,
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 pub(crate) struct AuditPage {
     pub(crate) entries: Vec<AuditEntry>,
     pub(crate) next: Option<String>,

@@ -15,7 +15,7 @@ use super::{dead_letter, waiting_job};
 const OTHERS: [&str; 10] =
     ["dev", "demo", "api", "worker", "migrate", "shards", "keygen", "users", "completions", "help"];
 /// Verbs that change nothing.
-const READING: [&str; 7] = ["list", "show", "explain", "limits", "usage", "top", "deliveries"];
+const READING: [&str; 8] = ["list", "show", "explain", "limits", "usage", "top", "deliveries", "lanes"];
 
 /// The help of a command.
 fn help(command: &[&str]) -> String {
@@ -99,6 +99,10 @@ impl World {
             let sent = self.acme.upload("batch.md", &tests::texts::short("Lantern")).await;
             filled = filled.replace("BATCH", sent.body["batch_id"].as_str().unwrap());
         }
+        if has("WORKER") {
+            let listed = self.bed.operator().get("/api/v1/workers").await;
+            filled = filled.replace("WORKER", listed.body["workers"][0]["id"].as_str().unwrap());
+        }
         if has("KEY") {
             let name = format!("key {}", self.bed.now());
             let made = self.acme.http.post(&path("api-keys"), &json!({ "name": name })).await;
@@ -162,7 +166,7 @@ async fn every_example_works_as_it_stands() {
         if READING.iter().any(|verb| example.contains(&format!(" {verb}"))) && !example.contains("--output") {
             assert!(!ran.out.trim().is_empty() || ran.err == "none\n", "{example} shows nothing");
             let json = world.typed(&format!("{line} --output json")).await.done().json();
-            let lists = [" list", " top", " deliveries"].iter().any(|verb| example.contains(verb));
+            let lists = [" list", " top", " deliveries", " lanes"].iter().any(|verb| example.contains(verb));
             let is_list = lists && !example.contains(" EVENT");
             assert_eq!(json.is_array(), is_list, "{example}: {json}");
         }

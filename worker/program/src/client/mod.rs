@@ -67,7 +67,7 @@ pub(crate) enum ClientCommand {
     Keys(Noun<keys::Command>),
     /// Lists, shows, adds, changes, tests and removes webhooks, and shows what became of events.
     Webhooks(Noun<webhooks::Command>),
-    /// Lists which job types workers run.
+    /// Lists, shows, stops and resumes workers, and the job types that they run.
     Workers(Noun<workers::Command>),
     /// Lists who changed what, and why.
     Audit(Noun<audit::Command>),
