@@ -62,6 +62,8 @@ pub fn ready(worker: &Observer) -> Result<(), String> {
     Ok(())
 }
 
+/// What the slots are for.
+const LABEL: &str = "slots";
 const SLOTS: &str = "tenantry_worker_slots";
 const IN_FLIGHT: &str = "tenantry_worker_jobs_in_flight";
 const STUCK: &str = "tenantry_worker_jobs_stuck";
@@ -83,13 +85,14 @@ pub(crate) fn describe() {
 /// Records how a worker is now. Call it before its metrics are read.
 pub fn sample(worker: &Observer) {
     gauge!(FETCHING).set(f64::from(u8::from(worker.is_fetching())));
-    let Observer { jobs: worker, .. } = worker;
-    gauge!(SLOTS).set(float(worker.slots()));
-    gauge!(IN_FLIGHT).set(float(worker.in_flight()));
-    gauge!(STUCK).set(float(worker.stuck()));
-    gauge!(OLDEST).set(worker.oldest_running().unwrap_or_default().as_secs_f64());
-    gauge!(POLL_AGE).set(worker.last_poll().elapsed().as_secs_f64());
-    counter!(LOST).absolute(worker.taken_back());
+    for (name, slots) in worker.slots() {
+        gauge!(SLOTS, LABEL => name).set(float(slots.slots()));
+        gauge!(IN_FLIGHT, LABEL => name).set(float(slots.in_flight()));
+        gauge!(STUCK, LABEL => name).set(float(slots.stuck()));
+        gauge!(OLDEST, LABEL => name).set(slots.oldest_running().unwrap_or_default().as_secs_f64());
+        gauge!(POLL_AGE, LABEL => name).set(slots.last_poll().elapsed().as_secs_f64());
+        counter!(LOST, LABEL => name).absolute(slots.taken_back());
+    }
 }
 
 #[expect(

@@ -56,13 +56,15 @@ pub(crate) struct Order {
     change: Change,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 9] = [
     Column("ID", "/id", As::Text),
     Column("HOST", "/host", As::Text),
     Column("VERSION", "/version", As::Text),
     Column("AGE", "/started_at", As::Age),
     Column("JOBS", "/slots/jobs/in_flight", As::Number),
     Column("SLOTS", "/slots/jobs/slots", As::Number),
+    Column("WEBHOOKS", "/slots/webhooks/in_flight", As::Number),
+    Column("WEBHOOK SLOTS", "/slots/webhooks/slots", As::Number),
     Column("FETCHING", "/fetching", As::Text),
 ];
 
