@@ -9,7 +9,7 @@ use tests::cli::{Cli, Ran, ran};
 use tests::program::output;
 use tests::wait::wait_for;
 
-use super::{dead_letter, waiting_job};
+use super::{dead_letter, scheduled_job, waiting_job};
 
 /// Commands that are not clients of the API, whose help has no examples.
 const OTHERS: [&str; 10] =
@@ -92,6 +92,8 @@ impl World {
         }
         if has("DEAD_JOB") || example.contains("dead-letters list") {
             filled = filled.replace("DEAD_JOB", &dead_letter(&self.acme, "empty.html").await);
+        } else if example.contains("jobs reschedule") {
+            filled = filled.replace("JOB", &scheduled_job(&self.bed, &self.acme).await);
         } else if has("JOB") || has("top") || example.contains("jobs list") {
             filled = filled.replace("JOB", &waiting_job(&self.acme).await);
         }

@@ -34,18 +34,22 @@ pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }
+    let at = length(text).and_then(|ago| SystemClock.now().checked_sub_signed(ago));
+    at.ok_or_else(|| "expected a moment such as 2027-01-15T08:00:00Z, or an age such as 15m".to_owned())
+}
+
+/// A length of time such as 90s, 15m, 2h, 7d.
+pub(super) fn length(text: &str) -> Option<TimeDelta> {
     let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 3600,
         "d" => 86_400,
-        _ => 0,
+        _ => return None,
     };
-    let ago = number.parse::<i64>().ok().filter(|number| seconds > 0 && (0..=100_000_000).contains(number));
-    let at =
-        ago.and_then(|number| SystemClock.now().checked_sub_signed(TimeDelta::seconds(number * seconds)));
-    at.ok_or_else(|| "expected a moment such as 2027-01-15T08:00:00Z, or an age such as 15m".to_owned())
+    let number = number.parse::<i64>().ok().filter(|number| (0..=100_000_000).contains(number))?;
+    Some(TimeDelta::seconds(number * seconds))
 }
 
 impl JobFilter {

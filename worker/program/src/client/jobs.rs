@@ -1,6 +1,8 @@
 //! `tenantry jobs`: what a tenant has in the queue.
 
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, Subcommand};
+use jobs::clock::{Clock as _, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -10,7 +12,7 @@ use super::change::{Change, count};
 use super::connection::{Session, tenant_path};
 use super::explain::explain;
 use super::failure::Failure;
-use super::job_filter::JobFilter;
+use super::job_filter::{JobFilter, length};
 use super::output::{As, Column};
 use super::tail::Tail;
 
@@ -45,6 +47,13 @@ pub(crate) enum Command {
   tenantry jobs cancel --type kb.reindex --reason 'wrong folder' --yes
   tenantry jobs cancel --all --yes")]
     Cancel(Cancel),
+    /// Gives a job that waits for its time, or for its next attempt, another time; one that has passed is now.
+    #[command(after_help = "Examples:
+  tenantry jobs reschedule JOB --in 2h
+  tenantry jobs reschedule JOB --at 2020-01-01T00:00:00Z --reason 'the model is back'
+
+Exit code 1: the job waits for no time, or has ended: nothing was changed.")]
+    Reschedule(Reschedule),
     /// Follows a job, documents or everything of the tenant to its end.
     #[command(after_help = "Examples:
   tenantry jobs tail
@@ -62,6 +71,40 @@ pub(crate) struct List {
     /// At most so many.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reschedule {
+    /// Its id.
+    job: String,
+    #[command(flatten)]
+    time: NewTime,
+    /// Why: for the audit log.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct NewTime {
+    /// When it may start: a moment such as `2027-01-15T08:00:00Z`, at most 366 days ahead.
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
+    /// How long from now: 90s, 15m, 2h, 7d.
+    #[arg(long = "in", value_name = "DURATION", value_parser = ahead)]
+    in_: Option<TimeDelta>,
+}
+
+fn ahead(text: &str) -> Result<TimeDelta, &'static str> {
+    length(text).ok_or("expected a length of time such as 90s, 15m, 2h, 7d")
+}
+
+impl NewTime {
+    /// The moment. clap sees to it that there is one.
+    fn moment(&self) -> DateTime<Utc> {
+        let ahead = self.in_.and_then(|ahead| SystemClock.now().checked_add_signed(ahead));
+        self.at.or(ahead).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -105,6 +148,7 @@ impl Run for Command {
                 explain(session, &tenant, &shown(session, &job).await?)
             }
             Self::Cancel(cancel) => cancel.run(session).await,
+            Self::Reschedule(reschedule) => reschedule.run(session).await,
             Self::Tail(tail) => tail.run(session).await,
         }
     }
@@ -128,6 +172,25 @@ async fn listed(
     query.extend(chosen.iter().map(|(name, value)| (*name, &**value)));
     let path = session.tenant_path("jobs").await?;
     session.api.all(&path, &query, "jobs", limit).await
+}
+
+impl Reschedule {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let Self { job, time, reason } = self;
+        let at = time.moment();
+        let path = session.tenant_path(&format!("jobs/{}/reschedule", segment(&job))).await?;
+        let body = json!({ "scheduled_at": at });
+        let done = session.api.change(Method::POST, &path, Some(&body), reason.as_deref()).await?;
+        let why = match done["outcome"].as_str() {
+            Some("rescheduled") => {
+                let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                return session.output.done(&done, &format!("{job} may start at {at}"));
+            }
+            Some("ended") => "has ended",
+            _ => "waits for no time",
+        };
+        Err(Failure::Failed(format!("the job {why}: nothing was changed")))
+    }
 }
 
 impl Cancel {

@@ -55,7 +55,7 @@ pub(crate) enum ClientCommand {
     Documents(Noun<documents::Command>),
     /// Lists, shows, cancels and follows batches: what requests and folders brought in.
     Batches(Noun<batches::Command>),
-    /// Lists, shows, explains, cancels and follows jobs.
+    /// Lists, shows, explains, cancels, reschedules and follows jobs.
     Jobs(Noun<jobs::Command>),
     /// Lists, pauses, resumes and drains queues.
     Queues(Noun<queues::Command>),
