@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jobs::JobId;
 use jobs::tenant::{KbId, TenantId};
+use jobs::{BatchId, JobId};
 use serde::Serialize;
 use serde_json::Value;
-use stores::model::{BatchId, Replay};
+use stores::model::Replay;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName};
 use jobs::error::report;
 use jobs::tenant::{Actor, TenantId};
@@ -47,6 +49,17 @@ pub(crate) fn reason(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Err(Problem::new(Code::InvalidAuditReason, format!("at most {REASON_MAX} characters")));
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// The reason of a request to an audited route, for what keeps it besides the log.
+pub(crate) struct AuditReason(pub(crate) Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for AuditReason {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        reason(&parts.headers).map(Self)
+    }
 }
 
 /// Request extension of an audited route, in which the authorization of its caller notes who acts.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashboard::OneTimeLink;
+use jobs::BatchId;
 use jobs::clock::SharedClock;
 use jobs::envelope::Stamper;
 use jobs::plan::{Limits as TenantLimits, Plans};
@@ -14,7 +15,8 @@ use moka::future::Cache;
 use serde_json::Value;
 use stores::activity::Activity;
 use stores::metrics::StoreSampler;
-use stores::model::{BatchId, EventId};
+use stores::model::EventId;
+use stores::workers::Workers;
 use stores::{Directory, Identities, Stores};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,6 +41,8 @@ pub struct ApiParts {
     pub identities: Arc<Identities>,
     /// What workers did in the last hour.
     pub activity: Activity,
+    /// The workers that live.
+    pub workers: Workers,
     /// The queue.
     pub queue: Queue,
     /// Signs the jobs.
@@ -62,6 +66,7 @@ pub struct ApiState(Arc<Inner>);
 struct Inner {
     stores: Stores,
     activity: Activity,
+    workers: Workers,
     queue: Queue,
     stamper: Stamper,
     authenticator: Authenticator,
@@ -96,8 +101,9 @@ impl ApiState {
     /// When a setting cannot be used. The error names it and the fix.
     pub fn new(parts: ApiParts) -> Result<Self, InvalidConfig> {
         let ApiParts { stores, directory, identities, queue, stamper, clock, config, .. } = parts;
-        let ApiParts { sampler, sampled, sign_in_link, activity, .. } = parts;
-        let activity = activity.of_queue(&queue.config().prefix);
+        let ApiParts { sampler, sampled, sign_in_link, activity, workers, .. } = parts;
+        let prefix = &queue.config().prefix;
+        let (activity, workers) = (activity.of_queue(prefix), workers.of_queue(prefix));
         config.check()?;
         let tokens = tokens(&config, &clock)?;
         let sessions = Sessions::new(Arc::clone(&identities), Arc::clone(&clock));
@@ -132,6 +138,7 @@ impl ApiState {
         Ok(Self(Arc::new(Inner {
             stores,
             activity,
+            workers,
             queue,
             stamper,
             authenticator,
@@ -168,6 +175,10 @@ impl ApiState {
 
     pub(crate) fn activity(&self) -> &Activity {
         &self.0.activity
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.0.workers
     }
 
     pub(crate) fn queue(&self) -> &Queue {

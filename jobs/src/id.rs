@@ -1,12 +1,14 @@
-//! Ids of jobs, groups and documents, and serde for everything that is written as text.
+//! Ids of jobs, groups, documents and batches, and serde for everything that is written as text.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 pub use fair_queue::{GroupId, JobId};
 use md5::Digest as _;
 use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
 
 use crate::tenant::InvalidId;
 
@@ -106,9 +108,66 @@ impl fmt::Display for DocumentId {
     }
 }
 
+/// Names a batch inside its tenant, what one request or one folder brought in: a UUID of version 7, so that ids are in
+/// the order of their times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BatchId(Uuid);
+
+impl BatchId {
+    /// A fresh id, created at `now`; `random` tells ids of the same millisecond apart.
+    #[must_use]
+    pub fn generate(now: DateTime<Utc>, random: [u8; 10]) -> Self {
+        let ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+        Self(Builder::from_unix_timestamp_millis(ms, &random).into_uuid())
+    }
+
+    /// When the id was made, as it says itself.
+    #[must_use]
+    pub fn created_at(&self) -> Option<DateTime<Utc>> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for BatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for BatchId {
+    type Err = InvalidId;
+
+    /// Only the usual form, so that each batch has one spelling.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let id = Uuid::try_parse(text).ok().filter(|id| id.get_version_num() == 7 && id.to_string() == text);
+        id.map(Self).ok_or(InvalidId::new("batch id", "a UUID of version 7 in lower case"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_id_says_when_it_was_made_and_has_one_spelling() {
+        let now = DateTime::from_timestamp_millis(1_800_000_000_123).unwrap();
+        let id = BatchId::generate(now, [7; 10]);
+        assert_eq!(id.created_at(), Some(now));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let version_4 = "2c1b7a52-3a55-4e0c-9a48-0f0f5a3a1111";
+        for bad in ["", "x", version_4, &id.to_string().to_uppercase(), &format!("{{{id}}}")] {
+            let problem = bad.parse::<BatchId>().unwrap_err().to_string();
+            assert!(problem.contains("a UUID of version 7 in lower case"), "{bad}: {problem}");
+        }
+    }
 
     #[test]
     fn document_ids_are_those_of_lightrag() {

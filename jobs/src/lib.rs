@@ -26,6 +26,6 @@ pub use fair_queue::{clock, redis, url};
 
 pub use enqueuer::{EnqueueError, Enqueuer};
 pub use error::JobError;
-pub use id::{DocumentId, GroupId, JobId};
+pub use id::{BatchId, DocumentId, GroupId, JobId};
 pub use job::{Job, JobPolicy, Priority};
 pub use kind::JobKind;

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
 use crate::envelope::{Chain, Envelope, RetryPolicy, SPANS, StampedJob, WireEnvelope};
-use crate::id::JobId;
+use crate::id::{BatchId, JobId};
 use crate::job::{Job, JobPolicy};
 use crate::metrics;
 use crate::tenant::{KbId, TenantId};
@@ -333,6 +333,10 @@ pub struct JobFilter {
     pub kb: Option<KbId>,
     /// Only jobs that this job enqueued.
     pub parent: Option<JobId>,
+    /// Only jobs that work on documents of this batch, as far as they were made since jobs say that.
+    pub batch: Option<BatchId>,
+    /// Of one of these priorities; of any when empty.
+    pub priorities: Vec<Priority>,
 }
 
 /// A job in a list.
@@ -348,6 +352,8 @@ pub struct JobSummary {
     pub lane: String,
     /// The knowledge base that its stamp names.
     pub kb: Option<KbId>,
+    /// The batch whose documents it works on.
+    pub batch: Option<BatchId>,
     /// The state of the job.
     pub state: JobState,
     /// Its priority among the tenant's jobs.
@@ -378,6 +384,9 @@ impl JobFilter {
             && self.created_after.is_none_or(|moment| envelope.meta.created_at >= moment)
             && self.kb.as_ref().is_none_or(|kb| said.kb.as_ref() == Some(kb))
             && self.parent.is_none_or(|parent| envelope.meta.parent == Some(parent))
+            && self.batch.is_none_or(|batch| envelope.meta.batch == Some(batch))
+            && (self.priorities.is_empty()
+                || self.priorities.contains(&Priority::from_number(envelope.priority)))
     }
 }
 
@@ -396,10 +405,13 @@ impl Select for JobFilter {
     }
 
     fn reads_records(&self) -> bool {
-        let times = [self.created_before, self.created_after];
-        let named =
-            self.kb.is_some() || self.parent.is_some() || !self.kinds.is_empty() || !self.queues.is_empty();
-        named || times.iter().any(Option::is_some)
+        let by_state =
+            Self { states: self.states.clone(), reason_code: self.reason_code.clone(), ..Self::default() };
+        *self != by_state
+    }
+
+    fn wants_priority(&self, priority: Priority) -> bool {
+        self.priorities.is_empty() || self.priorities.contains(&priority)
     }
 
     fn open(&self, partition: &PartitionId, job: OpenJob<'_>) -> Option<JobSummary> {
@@ -411,6 +423,7 @@ impl Select for JobFilter {
             queue: envelope.queue,
             lane: job.lane.to_owned(),
             kb,
+            batch: envelope.meta.batch,
             state: job.state,
             priority: job.priority,
             attempts: job.attempts,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::id::DocumentId;
+use crate::id::{BatchId, DocumentId};
 use crate::tenant::{Actor, ApiKeyId, Identity, KbId, Subject, TenantId};
 use crate::webhook::{EventId, EventType, WebhookId};
 
@@ -38,6 +38,8 @@ texts! {
         "pattern" = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "default";
     DocumentId: "Names a document: `doc-` and the MD5 of its name.",
         "pattern" = "^doc-[0-9a-f]{32}$", "doc-d41d8cd98f00b204e9800998ecf8427e";
+    BatchId: "Names a batch: a UUID of version 7.",
+        "format" = "uuid", "0190b5a8-7c00-7000-8000-00000000ba7c";
     ApiKeyId: "Names an API key. Not secret.",
         "pattern" = "^[a-z0-9]{8,32}$", "0123456789abcdef";
     Subject: "Names an account.",

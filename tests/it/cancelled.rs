@@ -132,8 +132,12 @@ async fn a_worker_tells_how_it_is() {
     notes.expect("started").await;
     let (status, metrics) = get("/metrics").await;
     assert_eq!(status, 200);
-    for line in ["tenantry_worker_jobs_in_flight 1", "tenantry_worker_jobs_stuck 0"] {
-        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    for line in [
+        r#"tenantry_worker_jobs_in_flight{slots="jobs"} 1"#,
+        r#"tenantry_worker_jobs_stuck{slots="jobs"} 0"#,
+        r#"tenantry_worker_poll_age_seconds{slots="jobs"} "#,
+    ] {
+        assert!(metrics.lines().any(|found| found.starts_with(line)), "{line} is not in\n{metrics}");
     }
     stop.cancel();
     worker.stop(Duration::from_secs(5)).await;

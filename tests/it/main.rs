@@ -10,6 +10,7 @@ mod cancelled;
 mod cli;
 mod faults;
 mod fence;
+mod fetching;
 mod fuzz;
 mod isolation;
 mod jobs;

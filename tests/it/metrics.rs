@@ -191,7 +191,9 @@ async fn the_page_lists_what_is_shown_and_nothing_else() {
         (r#"tenantry_queue_workers{queue="documents",type="document.ingest"}"#, 1.0),
         ("tenantry_documents_without_job", 0.0),
         ("tenantry_desired_workers", 0.0),
-        ("tenantry_worker_slots", 2.0),
+        (r#"tenantry_worker_slots{slots="jobs"}"#, 2.0),
+        (r#"tenantry_worker_slots{slots="webhooks"}"#, 16.0),
+        (r#"tenantry_worker_jobs_in_flight{slots="webhooks"}"#, 0.0),
         // The forged job is kept in quarantine.
         ("tenantry_queue_records", 1.0),
     ] {

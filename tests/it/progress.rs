@@ -44,6 +44,16 @@ async fn follows_a_batch_to_its_end(bed: &Bed) {
     let job = acme.http.get(&path(&acme, &format!("/jobs/{}", sent.body["job_id"].as_str().unwrap()))).await;
     let progress = &job.body["progress"];
     assert_eq!((&progress["message"], &progress["done"]), (&json!("reading"), &progress["total"]), "{job:?}");
+    // What works on its documents says so, also after it has ended.
+    let first = sent.body["job_id"].as_str().unwrap();
+    let children = acme.http.get(&path(&acme, &format!("/jobs/{first}/children"))).await.body;
+    let children: Vec<_> =
+        children["jobs"].as_array().unwrap().iter().map(|child| child["id"].clone()).collect();
+    assert!(children.len() > 1, "jobs that extract, and one that builds: {children:?}");
+    for job in children.iter().filter_map(Value::as_str).chain([first]) {
+        let shown = acme.http.get(&path(&acme, &format!("/jobs/{job}"))).await.body;
+        assert_eq!(shown["batch_id"], batch, "{shown}");
+    }
     let document = acme.document("0.md").await.body;
     assert_eq!((&document["stage"], &document["status"]), (&Value::Null, &json!("processed")));
 
@@ -85,4 +95,21 @@ async fn a_batch_that_is_worked_on_is_cancelled() {
     bed.run_until_empty(&acme).await;
     assert_eq!(acme.http.get(&path).await.body["counts"], batch["counts"], "nothing ran on");
     twin.ingest("own.md", &texts::short("Kestrel")).await;
+}
+
+/// A document that is read again is still one of its batch, and so is the job that does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_reads_documents_again_is_of_their_batch() {
+    let bed = Bed::embedded().await;
+    let acme = bed.provision("acme").await;
+    let sent = acme.upload("notes.md", &texts::short("Bluebird")).await;
+    bed.run_until_empty(&acme).await;
+    let path = |rest: &str| format!("/api/v1/tenants/{}{rest}", acme.id);
+    let reindex = acme.http.post(&acme.kb("reindex"), &json!({})).await;
+    bed.run_until_empty(&acme).await;
+    let reindex = reindex.body["job_id"].as_str().unwrap();
+    assert_eq!(acme.http.get(&path(&format!("/jobs/{reindex}"))).await.body["batch_id"], Value::Null);
+    let children = acme.http.get(&path(&format!("/jobs/{reindex}/children"))).await.body;
+    let again = children["jobs"][0]["id"].as_str().unwrap();
+    assert_eq!(acme.http.get(&path(&format!("/jobs/{again}"))).await.body["batch_id"], sent.body["batch_id"]);
 }

@@ -68,6 +68,13 @@ async fn a_target_that_hangs_keeps_nothing_else_waiting() {
         post(&acme, &format!("{webhook}/test")).await;
     }
     hanging.wait(4).await;
+    wait_for("the worker to say which of its slots are busy", async || {
+        let workers = bed.operator().get("/api/v1/workers").await.body;
+        let slots = &workers["workers"][0]["slots"];
+        let is_seen = slots["webhooks"]["in_flight"] == 4 && slots["jobs"]["in_flight"] == 0;
+        if is_seen { Ok(()) } else { Err(workers) }
+    })
+    .await;
     let (theirs, _) = other.webhook(&works.url, &["document.processed"]).await;
     for tenant in [&acme, &other] {
         tenant.ingest("heron.md", &texts::short("Bluebird")).await;

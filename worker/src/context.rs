@@ -12,7 +12,7 @@ use jobs::envelope::{EnqueueOptions, Envelope, StampedJob, Stamper, TraceParent,
 use jobs::plan::{Limits, Plans};
 use jobs::queue::{OnFailure, OpenGroup};
 use jobs::tenant::{KbId, TenantContext};
-use jobs::{GroupId, Job, JobError, JobId};
+use jobs::{BatchId, GroupId, Job, JobError, JobId};
 use secrecy::SecretString;
 use stores::TenantStores;
 use stores::model::{DocumentFault, Event, EventKind, Progress, ProgressReport, StageReport};
@@ -54,6 +54,7 @@ struct JobFacts {
     attempt: u32,
     created_at: DateTime<Utc>,
     parent: Option<JobId>,
+    batch: Option<BatchId>,
     traceparent: TraceParent,
 }
 
@@ -100,6 +101,7 @@ impl JobContext {
                 attempt,
                 created_at: meta.created_at,
                 parent: meta.parent,
+                batch: meta.batch,
                 traceparent: meta.traceparent,
             },
             outputs: Mutex::default(),
@@ -205,14 +207,22 @@ impl JobContext {
         &self.cancel
     }
 
-    /// Enqueues a job of the same tenant when this one completes, in the same step. Returns its id, which is
-    /// the same whenever this job runs again.
+    /// Enqueues a job of the same tenant, and of the same batch, when this one completes, in the same step. Returns
+    /// its id, which is the same whenever this job runs again.
     ///
     /// # Errors
     /// When the actor lacks the permission that the child needs.
     pub fn enqueue<J: Job>(&self, child: &J) -> Result<JobId, JobError> {
+        self.enqueue_of(self.job.batch, child)
+    }
+
+    /// As [`JobContext::enqueue`], for work on a document of `batch`, of which this job need not be.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn enqueue_of<J: Job>(&self, batch: Option<BatchId>, child: &J) -> Result<JobId, JobError> {
         let mut outputs = self.outputs();
-        let child = self.child(child, outputs.count(), None)?;
+        let child = self.child(child, outputs.count(), (batch, None))?;
         let id = child.id();
         outputs.children.push(child);
         Ok(id)
@@ -229,10 +239,10 @@ impl JobContext {
             return Err(JobError::fail("group_open", "a job may open one group"));
         }
         for member in members {
-            let member = self.child(member, outputs.count(), Some(id))?;
+            let member = self.child(member, outputs.count(), (self.job.batch, Some(id)))?;
             outputs.children.push(member);
         }
-        let continuation = self.child(continuation, outputs.count(), None)?;
+        let continuation = self.child(continuation, outputs.count(), (self.job.batch, None))?;
         let (continuation, on_failure) = (continuation.into(), OnFailure::Continue);
         outputs.group = Some(OpenGroup { id, continuation, on_failure });
         Ok(())
@@ -292,12 +302,13 @@ impl JobContext {
         &self,
         child: &J,
         number: usize,
-        group: Option<GroupId>,
+        (batch, group): (Option<BatchId>, Option<GroupId>),
     ) -> Result<StampedJob, JobError> {
         let options = EnqueueOptions {
             id: Some(JobId::derived(self.job.created_at, &format!("{}/{number}/{}", self.job.id, J::TYPE))),
             traceparent: Some(self.job.traceparent),
             parent: Some(self.job.id),
+            batch,
             group,
             ..EnqueueOptions::default()
         };

@@ -25,6 +25,7 @@ mod held;
 mod history;
 mod periodic;
 mod process;
+mod registration;
 mod retry;
 
 pub use builder::{StartError, WorkerBuilder};

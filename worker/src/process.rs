@@ -218,6 +218,7 @@ impl Processor {
             kind: envelope.kind.clone(),
             kb: verified.tenant.kb_id().cloned(),
             parent: envelope.meta.parent,
+            batch: envelope.meta.batch,
             trace_id: Some(envelope.meta.traceparent.trace_id().to_owned()),
             queue: envelope.queue.clone(),
             state: state.to_owned(),

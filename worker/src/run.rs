@@ -9,20 +9,20 @@ use apalis_core::task::Task;
 use apalis_core::worker::builder::WorkerBuilder as ApalisBuilder;
 use apalis_core::worker::context::WorkerContext;
 use jobs::envelope::{StampKeys, Stamper};
-use jobs::queue::{
-    FetchedJob, Finish, JobBackend, Lane, Queue, QueueConfig, WorkerObserver, WorkerOptions, WorkerQueue,
-};
+use jobs::queue::{FetchedJob, Finish, JobBackend, Lane, Queue, QueueConfig, WorkerOptions, WorkerQueue};
 use jobs::types::DeliverWebhook;
 use jobs::{Enqueuer, Job as _};
 use stores::activity::Activity;
 use stores::{Opened, StoresConfig};
 use tokio::task::{JoinError, JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::Service;
 
 use crate::activity::Recorder;
 use crate::builder::WorkerBuilder;
+use crate::health::Observer;
 use crate::process::Processor;
+use crate::registration::Registration;
 use crate::settings::PoolSettings;
 use crate::tenants::Tenants;
 use crate::{metrics, periodic};
@@ -67,18 +67,27 @@ impl ConnectedWorker {
         metrics::begin(&processor.registry);
         let stop = CancellationToken::new();
         let activity = opened.activity.of_queue(&queue.config().prefix);
+        let workers = opened.workers.of_queue(&queue.config().prefix);
         let recorder = processor.activity.clone();
         let periodic = periodic::start(opened, &queue, &processor, &stop);
         let enqueuer = Enqueuer::new(processor.shared.stamper.clone(), queue.clone());
         let lanes = processor.registry.lanes();
         let (webhooks, others) = lanes.into_iter().partition(|lane| lane.queue() == DeliverWebhook::QUEUE);
+        let clock = Arc::clone(&processor.shared.clock);
         let processor = Arc::new(processor);
         let start = |name, lanes, slots| Slots::start(name, &queue, &processor, (lanes, slots));
         let slots = start("tenantry", others, pool.concurrency);
         let webhooks: Vec<Lane> = webhooks;
         let webhooks =
             (!webhooks.is_empty()).then(|| start("tenantry-webhooks", webhooks, pool.webhook_concurrency));
-        Worker { enqueuer, tenants, slots, webhooks, periodic, stop, activity: (recorder, activity) }
+        let observer =
+            Observer::new(slots.queue.observer(), webhooks.as_ref().map(|slots| slots.queue.observer()));
+        let (id, registered) = (format!("{:016x}", rand::random::<u64>()), CancellationToken::new());
+        let registration = Registration::new(workers, id.clone(), observer.clone(), clock.now());
+        let registration = tokio::spawn(registration.run(registered.clone()));
+        let registration = (registered.drop_guard(), registration);
+        let activity = (recorder, activity);
+        Worker { id, enqueuer, tenants, slots, webhooks, observer, periodic, stop, registration, activity }
     }
 }
 
@@ -132,12 +141,16 @@ impl Slots {
 
 /// A running worker with its scheduler and outbox relay.
 pub struct Worker {
+    id: String,
     enqueuer: Enqueuer,
     tenants: Tenants,
     slots: Slots,
     webhooks: Option<Slots>,
+    observer: Observer,
     periodic: Vec<JoinHandle<()>>,
     stop: CancellationToken,
+    /// Ends when the guard is dropped.
+    registration: (DropGuard, JoinHandle<()>),
     activity: (Recorder, Activity),
 }
 
@@ -154,10 +167,16 @@ impl Worker {
         &self.enqueuer
     }
 
+    /// What the worker is called among those of its queue: random, so that a restarted worker is another one.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Readings for health checks and metrics, see [`crate::health`].
     #[must_use]
-    pub fn observer(&self) -> WorkerObserver {
-        self.slots.queue.observer()
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// Creates tenants, and contexts for the actors that enqueue jobs for them.
@@ -181,6 +200,9 @@ impl Worker {
             }
         };
         tokio::join!(self.slots.stop(deadline), webhooks, periodic);
+        let (registered, registration) = self.registration;
+        drop(registered);
+        let _ = tokio::time::timeout(END, registration).await;
         let (recorder, activity) = self.activity;
         recorder.flush(&activity).await;
         if tokio::time::timeout(END, self.tenants.stores.events_flush()).await.is_err() {

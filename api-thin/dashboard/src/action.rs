@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Problem, segment, with_query};
-use crate::contract::{BatchReport, JobPage, KeptPage};
+use crate::contract::{BatchReport, JobPage, KeptPage, Worker};
 use crate::frame::{Frame, PageError, page};
 use crate::pages::jobs::moment_of;
 use crate::session::{self, Visitor};
@@ -30,8 +30,10 @@ pub(crate) struct Target {
     document: String,
     batch: String,
     schedule: String,
+    worker: String,
     queue: String,
     state: String,
+    priority: String,
     #[serde(rename = "type")]
     kind: String,
     reason_code: String,
@@ -51,13 +53,20 @@ impl Target {
     /// The filter as the API takes it in a body.
     fn filter(&self) -> Value {
         let mut filter = json!({});
-        for (name, value) in [("types", &self.kind), ("queues", &self.queue), ("states", &self.state)] {
+        let lists = [
+            ("types", &self.kind),
+            ("queues", &self.queue),
+            ("states", &self.state),
+            ("priorities", &self.priority),
+        ];
+        for (name, value) in lists {
             if !value.is_empty() {
                 filter[name] = value.split(',').collect();
             }
         }
         let named = [
             ("kb_id", &self.kb),
+            ("batch_id", &self.batch),
             ("reason_code", &self.reason_code),
             ("created_after", &self.created_after),
             ("created_before", &self.created_before),
@@ -76,7 +85,9 @@ impl Target {
             ("type", &self.kind),
             ("queue", &self.queue),
             ("state", &self.state),
+            ("priority", &self.priority),
             ("knowledge base", &self.kb),
+            ("batch", &self.batch),
             ("reason", &self.reason_code),
             ("made from", &self.created_after),
             ("made before", &self.created_before),
@@ -95,10 +106,15 @@ impl Target {
     }
 
     /// The path to come back to, if it is one of ours.
-    fn back(&self, tenant: &str) -> String {
-        let begins = ["/t/", "/tenants", "/overview"].iter().any(|begin| self.back.starts_with(begin));
+    fn back(&self, tenant: Option<&str>) -> String {
+        let ours = ["/t/", "/tenants", "/overview", "/workers"];
+        let begins = ours.iter().any(|begin| self.back.starts_with(begin));
         let is_local = begins && !self.back.contains(['\\', '\r', '\n', '\t']);
-        if is_local { self.back.clone() } else { format!("/t/{}", segment(tenant)) }
+        match tenant {
+            _ if is_local => self.back.clone(),
+            Some(tenant) => format!("/t/{}", segment(tenant)),
+            None => "/workers".to_owned(),
+        }
     }
 }
 
@@ -127,6 +143,11 @@ macro_rules! actions {
 
             fn consequence(self) -> &'static str {
                 match self { $(Self::$action => $consequence,)+ }
+            }
+
+            /// Whether it is about a worker; all others are about a tenant.
+            fn is_of_worker(self) -> bool {
+                matches!(self, Self::StopFetching | Self::ResumeFetching)
             }
         }
     };
@@ -166,12 +187,15 @@ actions! {
     PauseSchedule "pause-schedule" "Pause the schedule" false "Pause this schedule", "It does not fire until you resume it.";
     ResumeSchedule "resume-schedule" "Resume the schedule" false "Resume this schedule", "It fires again, at its next time.";
     RunSchedule "run-schedule" "Run it now" false "Fire this schedule now", "Its next time stays as it is.";
+    StopFetching "stop-fetching" "Stop fetching" false "Tell this worker to stop fetching",
+        "It claims no more jobs, ends what it has, and stays listed; other workers go on. It lasts until you let it fetch again, or it ends: a restarted worker fetches.";
+    ResumeFetching "resume-fetching" "Fetch again" false "Let this worker fetch again", "It claims jobs again, within seconds.";
     DeleteSchedule "delete-schedule" "Delete the schedule" true "Delete this schedule", "It does not fire any more.";
 }
 
 /// Asks for nothing but letters that are no path: a tenant's queue.
-fn call(action: Action, tenant: &str, target: &Target) -> (Method, String, Option<Value>) {
-    let t = format!("/tenants/{}", segment(tenant));
+fn call(action: Action, tenant: Option<&str>, target: &Target) -> (Method, String, Option<Value>) {
+    let t = format!("/tenants/{}", segment(tenant.unwrap_or_default()));
     let kb = || format!("{t}/kbs/{}", segment(&target.kb));
     let post = |path: String| (Method::POST, path, None);
     let delete = |path: String| (Method::DELETE, path, None);
@@ -211,12 +235,19 @@ fn call(action: Action, tenant: &str, target: &Target) -> (Method, String, Optio
         Action::ResumeSchedule => schedule("/resume"),
         Action::RunSchedule => schedule("/run"),
         Action::DeleteSchedule => delete(format!("{}/schedules/{}", kb(), segment(&target.schedule))),
+        Action::StopFetching => post(format!("/workers/{}/stop-fetching", segment(&target.worker))),
+        Action::ResumeFetching => post(format!("/workers/{}/resume-fetching", segment(&target.worker))),
     }
 }
 
 /// What the action will touch, counted now.
-async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Result<String, Problem> {
-    let t = format!("/tenants/{}", segment(tenant));
+async fn touched(
+    action: Action,
+    api: &Api,
+    tenant: Option<&str>,
+    target: &Target,
+) -> Result<String, Problem> {
+    let t = format!("/tenants/{}", segment(tenant.unwrap_or_default()));
     let counted = |found: usize, more: bool| {
         if more { format!("{} jobs or more", number(found as u64)) } else { jobs(found as u64) }
     };
@@ -237,7 +268,9 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
                 ("state", &*target.state),
                 ("type", &*target.kind),
                 ("queue", &*target.queue),
+                ("priority", &*target.priority),
                 ("kb_id", &*target.kb),
+                ("batch_id", &*target.batch),
                 ("created_after", &*target.created_after),
                 ("created_before", &*target.created_before),
                 ("limit", &*limit),
@@ -248,9 +281,8 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
         Action::RetryMatching | Action::PurgeMatching => {
             let list = if target.state == "quarantined" { "quarantine" } else { "dead-letters" };
             let limit = COUNTED.to_string();
-            let found: KeptPage = api
-                .get(&with_query(&format!("{t}/{list}"), &[("kb_id", &target.kb), ("limit", &limit)]))
-                .await?;
+            let query = [("kb_id", &*target.kb), ("batch_id", &*target.batch), ("limit", &*limit)];
+            let found: KeptPage = api.get(&with_query(&format!("{t}/{list}"), &query)).await?;
             counted(found.jobs.iter().filter(|job| matches(job, target)).count(), found.next.is_some())
         }
         Action::PauseQueue | Action::ResumeQueue => {
@@ -271,6 +303,11 @@ async fn touched(action: Action, api: &Api, tenant: &str, target: &Target) -> Re
         Action::DeleteDocument => "1 document".to_owned(),
         Action::PauseSchedule | Action::ResumeSchedule | Action::RunSchedule | Action::DeleteSchedule => {
             "1 schedule".to_owned()
+        }
+        Action::StopFetching | Action::ResumeFetching => {
+            let worker: Worker = api.get(&format!("/workers/{}", segment(&target.worker))).await?;
+            let slots: u64 = worker.slots.values().map(|slots| slots.slots).sum();
+            format!("{}: {} run, in {} slots", worker.name(), jobs(worker.in_flight()), number(slots))
         }
     })
 }
@@ -314,18 +351,40 @@ pub(crate) async fn ask(
     Path((tenant, name)): Path<(String, String)>,
     Query(target): Query<Target>,
 ) -> Result<Response, PageError> {
-    let action = Action::named(&name).ok_or_else(PageError::not_found)?;
-    shown(&visitor, (action, &tenant), target, None).await.map(|template| page(&template))
+    asked(&visitor, (&name, Some(&tenant)), target).await
+}
+
+/// The same about a worker.
+pub(crate) async fn ask_of_worker(
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Query(target): Query<Target>,
+) -> Result<Response, PageError> {
+    asked(&visitor, (&name, None), target).await
+}
+
+async fn asked(
+    visitor: &Visitor,
+    (name, tenant): (&str, Option<&str>),
+    target: Target,
+) -> Result<Response, PageError> {
+    let action = named(name, tenant)?;
+    shown(visitor, (action, tenant), target, None).await.map(|template| page(&template))
+}
+
+fn named(name: &str, tenant: Option<&str>) -> Result<Action, PageError> {
+    let action = Action::named(name).filter(|action| action.is_of_worker() == tenant.is_none());
+    action.ok_or_else(PageError::not_found)
 }
 
 async fn shown(
     visitor: &Visitor,
-    (action, tenant): (Action, &str),
+    (action, tenant): (Action, Option<&str>),
     target: Target,
     error: Option<String>,
 ) -> Result<ActionPage, PageError> {
     let touched = touched(action, &visitor.api, tenant, &target).await?;
-    let one = [&target.job, &target.document, &target.schedule, &target.batch]
+    let one = [&target.job, &target.document, &target.schedule, &target.worker, &target.batch]
         .into_iter()
         .find(|name| !name.is_empty())
         .cloned();
@@ -337,8 +396,12 @@ async fn shown(
         _ if is_filter => Some(target.filter_in_words()),
         _ => one,
     };
+    let frame = match tenant {
+        Some(tenant) => Frame::of_tenant(visitor, tenant, action.title(), ""),
+        None => Frame::new(visitor, action.title(), "workers"),
+    };
     Ok(ActionPage {
-        frame: Frame::of_tenant(visitor, tenant, action.title(), ""),
+        frame,
         button: action.button(),
         is_dangerous: action.is_dangerous(),
         consequence: action.consequence(),
@@ -366,23 +429,43 @@ pub(crate) struct Confirmed {
 pub(crate) async fn act(
     visitor: Visitor,
     Path((tenant, name)): Path<(String, String)>,
-    Query(mut target): Query<Target>,
+    Query(target): Query<Target>,
     parts: Parts,
     Form(confirmed): Form<Confirmed>,
 ) -> Result<Response, PageError> {
+    done(&visitor, (&name, Some(&tenant)), target, (&parts, confirmed)).await
+}
+
+/// The same with a worker.
+pub(crate) async fn act_on_worker(
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Query(target): Query<Target>,
+    parts: Parts,
+    Form(confirmed): Form<Confirmed>,
+) -> Result<Response, PageError> {
+    done(&visitor, (&name, None), target, (&parts, confirmed)).await
+}
+
+async fn done(
+    visitor: &Visitor,
+    (name, tenant): (&str, Option<&str>),
+    mut target: Target,
+    (parts, confirmed): (&Parts, Confirmed),
+) -> Result<Response, PageError> {
     visitor.check_csrf(&confirmed.csrf)?;
-    let action = Action::named(&name).ok_or_else(PageError::not_found)?;
+    let action = named(name, tenant)?;
     target.cap = confirmed.cap.unwrap_or_default();
     target.time = confirmed.time.unwrap_or_default();
-    let (method, path, body) = call(action, &tenant, &target);
+    let (method, path, body) = call(action, tenant, &target);
     match visitor.api.change(method, &path, body.as_ref(), confirmed.reason.trim()).await {
         Ok(answer) => {
             let notice = session::notice(&parts.headers, &outcome(action, &answer));
-            Ok(([(header::SET_COOKIE, notice)], Redirect::to(&target.back(&tenant))).into_response())
+            Ok(([(header::SET_COOKIE, notice)], Redirect::to(&target.back(tenant))).into_response())
         }
         Err(problem) => {
             let error = format!("{}: {} ({})", problem.title, problem.detail, problem.code);
-            let template = shown(&visitor, (action, &tenant), target, Some(error)).await?;
+            let template = shown(visitor, (action, tenant), target, Some(error)).await?;
             Ok((axum::http::StatusCode::CONFLICT, page(&template)).into_response())
         }
     }
@@ -428,7 +511,12 @@ fn outcome(action: Action, answer: &Value) -> String {
         Action::ResumeSchedule => "The schedule is resumed.".to_owned(),
         Action::RunSchedule => "The schedule was fired.".to_owned(),
         Action::DeleteSchedule => "The schedule is deleted.".to_owned(),
+        Action::StopFetching => "The worker stops fetching within seconds.".to_owned(),
+        Action::ResumeFetching => "The worker fetches again within seconds.".to_owned(),
     };
+    if action.is_of_worker() {
+        return said;
+    }
     if answer.get("applied") == Some(&Value::Bool(false)) {
         said.push_str(" Redis does not answer: workers learn of it when it does.");
     }
@@ -445,19 +533,39 @@ mod tests {
     #[test]
     fn a_target_cannot_leave_its_tenant() {
         let target = Target { job: "../../tenants/b/jobs/1".into(), ..Target::default() };
-        let (_, path, _) = call(Action::CancelJob, "a", &target);
+        let (_, path, _) = call(Action::CancelJob, Some("a"), &target);
         assert_eq!(path, "/tenants/a/jobs/..%2F..%2Ftenants%2Fb%2Fjobs%2F1");
         for back in ["https://evil.example", "//evil.example", "/t/\\evil"] {
             let target = Target { back: back.into(), ..Target::default() };
-            assert_eq!(target.back("a"), "/t/a", "{back}");
+            assert_eq!(target.back(Some("a")), "/t/a", "{back}");
+            assert_eq!(target.back(None), "/workers", "{back}");
+        }
+        let target = Target { worker: "../tenants/b".into(), ..Target::default() };
+        assert_eq!(call(Action::StopFetching, None, &target).1, "/workers/..%2Ftenants%2Fb/stop-fetching");
+    }
+
+    #[test]
+    fn what_is_about_a_worker_is_not_about_a_tenant() {
+        for (name, of_tenant, of_worker) in
+            [("pause", true, false), ("stop-fetching", false, true), ("nothing", false, false)]
+        {
+            assert_eq!((named(name, Some("a")).is_ok(), named(name, None).is_ok()), (of_tenant, of_worker));
         }
     }
 
     #[test]
     fn a_filter_is_sent_as_the_api_takes_it() {
-        let target = Target { kind: "a,b".into(), kb: "default".into(), ..Target::default() };
-        assert_eq!(target.filter(), json!({ "types": ["a", "b"], "kb_id": "default" }));
-        assert_eq!(target.filter_in_words(), "type a,b, knowledge base default");
+        let target = Target {
+            kind: "a,b".into(),
+            priority: "low".into(),
+            kb: "default".into(),
+            batch: "0190".into(),
+            ..Target::default()
+        };
+        let expected =
+            json!({ "types": ["a", "b"], "priorities": ["low"], "kb_id": "default", "batch_id": "0190" });
+        assert_eq!(target.filter(), expected);
+        assert_eq!(target.filter_in_words(), "type a,b, priority low, knowledge base default, batch 0190");
     }
 
     #[test]

@@ -259,6 +259,7 @@ pub(crate) struct JobRow {
     pub(crate) queue: String,
     pub(crate) state: String,
     pub(crate) attempt: u32,
+    pub(crate) priority: String,
     pub(crate) created_at: Time,
     pub(crate) kb_id: Option<String>,
 }
@@ -276,6 +277,7 @@ pub(crate) struct Job {
     pub(crate) kind: Option<String>,
     pub(crate) queue: Option<String>,
     pub(crate) kb_id: Option<String>,
+    pub(crate) batch_id: Option<String>,
     pub(crate) parent: Option<String>,
     pub(crate) trace_id: Option<String>,
     pub(crate) state: String,
@@ -537,6 +539,52 @@ pub(crate) struct Lane {
     pub(crate) queue: String,
     pub(crate) workers: u64,
     pub(crate) ready_tenants: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct WorkerPage {
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Worker {
+    pub(crate) id: String,
+    pub(crate) host: Option<String>,
+    pub(crate) pid: u32,
+    pub(crate) version: String,
+    pub(crate) started_at: Time,
+    pub(crate) slots: BTreeMap<String, WorkerSlots>,
+    pub(crate) not_fetching: Option<NotFetching>,
+    /// Whether it does what it was told last.
+    pub(crate) applied: bool,
+}
+
+impl Worker {
+    /// The name that a person knows it by.
+    pub(crate) fn name(&self) -> String {
+        self.host
+            .as_ref()
+            .map_or_else(|| format!("process {}", self.pid), |host| format!("{host}, {}", self.pid))
+    }
+
+    /// Jobs that it holds, in all of its slots.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.slots.values().map(|slots| slots.in_flight).sum()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct WorkerSlots {
+    pub(crate) slots: u64,
+    pub(crate) in_flight: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct NotFetching {
+    pub(crate) since: Time,
+    pub(crate) by: String,
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -78,6 +78,7 @@ fn pages() -> Router<Dashboard> {
         .route("/t/{tenant}/audit", get(pages::audit::of_tenant))
         .route("/t/{tenant}/usage", get(pages::usage::show))
         .route("/t/{tenant}/do/{action}", get(action::ask).post(action::act))
+        .route("/do/{action}", get(action::ask_of_worker).post(action::act_on_worker))
         .layer(from_fn(live::follow))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-in/{code}", get(sign_in::open_link).post(sign_in::use_link))

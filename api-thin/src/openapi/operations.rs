@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::document::{content, shape};
 use crate::accept::IdempotencyKey;
 use crate::answer::{Answer, Created, Secret, Versioned};
+use crate::audit::AuditReason;
 use crate::connections::ClientAddress;
 use crate::problem::{Problem, ProblemBody};
 use crate::request::{
@@ -29,6 +30,7 @@ impl OperationInput for SignUpCaller {}
 impl OperationInput for AuthenticatedCaller {}
 impl OperationInput for Person {}
 impl OperationInput for ClientAddress {}
+impl OperationInput for AuditReason {}
 
 impl<P: RequiredPermission, R: Reach> OperationInput for Standing<P, R> {}
 impl OperationInput for WantsEvents {}

@@ -7,7 +7,7 @@ use clap::Args;
 use jobs::clock::{Clock as _, SharedClock, SystemClock};
 use jobs::envelope::Stamper;
 use secrecy::SecretString;
-use stores::Holder;
+use stores::{Holder, Opened};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -85,14 +85,13 @@ impl ApiCommand {
         let queue = connect(self.queue.config()).await?;
         let opened = stores::open(&stores, Arc::clone(&clock)).await?;
         let stamper = Stamper::new(keys, Arc::clone(&clock));
-        let (stores, directory, identities, activity) =
-            (opened.stores, opened.directory, opened.identities, opened.activity);
-        let sampler = opened.sampler;
+        let Opened { stores, directory, identities, activity, workers, sampler, .. } = opened;
         Ok(ApiState::new(ApiParts {
             stores,
             directory,
             identities,
             activity,
+            workers,
             queue,
             stamper,
             clock,

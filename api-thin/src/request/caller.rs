@@ -18,10 +18,10 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use jobs::envelope::{EnqueueOptions, StampedJob};
 use jobs::plan::Limits as TenantLimits;
-use jobs::tenant::{Identity, KbId, Permission, Permissions, TenantContext, TenantId};
+use jobs::tenant::{Actor, Identity, KbId, Permission, Permissions, TenantContext, TenantId};
 use jobs::types::{DeliverWebhook, IngestDocument};
 use jobs::webhook::{EventId, WebhookId};
-use jobs::{Job, JobId};
+use jobs::{BatchId, Job, JobId};
 use stores::TenantStores;
 use stores::model::Kb;
 
@@ -207,6 +207,21 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         self.stamp_as(app, &self.context, id, job)
     }
 
+    /// As [`Caller::stamp`], for work on a document of `batch`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn stamp_in<J: Job>(
+        &self,
+        app: &ApiState,
+        id: JobId,
+        batch: BatchId,
+        job: &J,
+    ) -> Result<StampedJob, Problem> {
+        let options = EnqueueOptions { id: Some(id), batch: Some(batch), ..EnqueueOptions::default() };
+        self.trace.stamp(app.stamper(), &self.context, options, job)
+    }
+
     /// Stamps the template of the caller's schedule called `name`.
     ///
     /// # Errors
@@ -368,6 +383,8 @@ impl FromRequestParts<ApiState> for TenantOperator {
 pub struct OperatorCaller {
     /// The tenant that the headers name, if they name one.
     pub named_tenant: Option<String>,
+    /// Who that is.
+    pub by: Actor,
     /// The authority to create tenants.
     pub maker: TenantMaker,
 }
@@ -381,8 +398,9 @@ impl FromRequestParts<ApiState> for OperatorCaller {
             return Err(Problem::new(Code::Forbidden, "only the operator's key may do this"));
         }
         let named_tenant = named_tenant(parts, app).await?;
-        AuditSlot::note(&parts.extensions, principal.actor(), None);
-        Ok(Self { named_tenant, maker: TenantMaker::of_request(request_trace(parts)) })
+        let by = principal.actor();
+        AuditSlot::note(&parts.extensions, by.clone(), None);
+        Ok(Self { named_tenant, by, maker: TenantMaker::of_request(request_trace(parts)) })
     }
 }
 

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
-use stores::model::{BatchId, EventId};
+use jobs::BatchId;
+use stores::model::EventId;
 
 use crate::accept::IdempotencyKey;
 use crate::authority::RequestTrace;

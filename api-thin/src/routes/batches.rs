@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, TimeDelta, Utc};
-use jobs::DocumentId;
-use jobs::JobId;
 use jobs::queue::Explanation;
 use jobs::tenant::{KbId, TenantId};
+use jobs::{BatchId, DocumentId, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::TenantStores;
-use stores::model::{Batch, BatchCounts, BatchFailure, BatchId, BatchPace};
+use stores::model::{Batch, BatchCounts, BatchFailure, BatchPace};
 
 use super::job_cancel::{CancelReport, cancellation, fault};
 use super::jobs::Wait;

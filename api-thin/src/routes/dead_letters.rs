@@ -4,17 +4,17 @@ use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, Utc};
-use jobs::JobId;
 use jobs::envelope::Envelope;
 use jobs::queue::{Inspected, JobFilter, JobState, JobStatus, Kept, KeptEntry, Redriven};
 use jobs::tenant::{KbId, TenantId};
+use jobs::{BatchId, JobId, Priority};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use stores::TenantStores;
 use stores::model::JobMark;
 
-use super::job_filter::{Filter, asked_kb, reach};
+use super::job_filter::{Filter, asked_batch, asked_kb, reach};
 use super::jobs::{Fault, Shown, check_reach};
 use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit};
 use crate::answer::{Answer, job_location};
@@ -31,6 +31,9 @@ pub(super) struct Listing {
     /// Only those of this knowledge base.
     #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
+    /// Only those that work on documents of this batch.
+    #[schemars(with = "Option<BatchId>")]
+    batch_id: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
     /// How many to show: 1 to 1000, 100 by default.
@@ -66,7 +69,9 @@ async fn page(
     let after = jobs_after(app, who.tenant(), asked.after.as_deref())?;
     let kb =
         asked_kb(app, who, asked.kb_id.as_deref(), |problem| invalid_parameter("kb_id", &problem)).await?;
-    let filter = reach(JobFilter { kb, ..JobFilter::default() }, who);
+    let no_batch = |problem: String| invalid_parameter("batch_id", &problem);
+    let batch = asked_batch(who, asked.batch_id.as_deref(), no_batch).await?;
+    let filter = reach(JobFilter { kb, batch, ..JobFilter::default() }, who);
     let page = app.queue().kept_page(who.tenant(), kept, &filter, after.as_ref(), limit).await?;
     let next = jobs_next(app, who.tenant(), page.next);
     Ok(JsonAnswer(KeptPage { jobs: page.jobs.into_iter().map(KeptRow::of).collect(), next }))
@@ -228,11 +233,15 @@ pub(super) struct KeptRow {
     #[serde(rename = "type")]
     kind: Option<String>,
     queue: Option<String>,
+    /// `high`, `normal`, `low` or `background`.
+    priority: Option<&'static str>,
     created_at: Option<DateTime<Utc>>,
     /// Since when it will not run.
     since: DateTime<Utc>,
     error: Fault,
     kb_id: Option<KbId>,
+    /// The batch whose documents it works on.
+    batch_id: Option<BatchId>,
 }
 
 impl KeptRow {
@@ -242,6 +251,8 @@ impl KeptRow {
             id: (!has_foreign_id).then_some(job.id),
             created_at: said.as_ref().map(|said| said.meta.created_at),
             queue: said.as_ref().map(|said| said.queue.clone()),
+            batch_id: said.as_ref().and_then(|said| said.meta.batch),
+            priority: said.as_ref().map(|said| Priority::from_number(said.priority).as_str()),
             kind: said.map(|said| said.kind),
             since: job.since,
             error: Fault { code: job.reason.code, detail: job.reason.text },
@@ -275,6 +286,8 @@ pub(super) struct KeptView {
     interruptions: u32,
     error: Option<Fault>,
     kb_id: Option<KbId>,
+    /// The batch whose documents it works on.
+    batch_id: Option<BatchId>,
     /// The job, in the vocabulary of the Open Job Spec.
     #[schemars(with = "Option<Map<String, Value>>")]
     job: Option<Envelope>,
@@ -291,6 +304,7 @@ impl KeptView {
             interruptions: status.interruptions,
             error: status.reason.map(|reason| Fault { code: reason.code, detail: reason.text }),
             kb_id: said.as_ref().and_then(|said| said.kb.clone()),
+            batch_id: said.as_ref().and_then(|said| said.envelope.meta.batch),
             job: said.map(|said| said.envelope),
         }
     }

@@ -8,13 +8,13 @@ use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
 use jobs::tenant::{KbId, TenantId};
 use jobs::types::{DeleteDocument, IngestDocument};
-use jobs::{DocumentId, JobId};
+use jobs::{BatchId, DocumentId, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::TenantStores;
 use stores::model::{
-    Acceptance, BatchId, Document, DocumentCounts, DocumentFault, DocumentStage, DocumentStatus, Event,
-    EventKind, Growth, KnownDocument, NewDocument, UploadQuestion, Usage,
+    Acceptance, Document, DocumentCounts, DocumentFault, DocumentStage, DocumentStatus, Event, EventKind,
+    Growth, KnownDocument, NewDocument, UploadQuestion, Usage,
 };
 
 use super::parameters::{page_after, page_limit, parameter};
@@ -287,7 +287,7 @@ fn acceptance_of(
         }
         let job_id = JobId::generate(app.clock().now());
         let job = IngestDocument { document_id: id.clone(), revision };
-        jobs.push(who.stamp(app, job_id, &job)?);
+        jobs.push(who.stamp_in(app, job_id, batch, &job)?);
         documents.push(NewDocument {
             id,
             name: upload.name.to_string(),

@@ -78,8 +78,8 @@ pub(super) async fn matching(
 ) -> Result<Answer<CancelReport>, Problem> {
     let filter = filter.read(&app, &who, OPEN).await?;
     if filter == JobFilter::default() {
-        let detail = "say which jobs: types, queues, states, kb_id, created_before or created_after; \
-                      /jobs/cancel-all cancels everything";
+        let detail = "say which jobs: types, queues, states, priorities, kb_id, batch_id, created_before or \
+                      created_after; /jobs/cancel-all cancels everything";
         return Err(Problem::new(Code::InvalidField, detail));
     }
     let filter = reach(filter, &who);
@@ -246,6 +246,7 @@ impl Cancellation {
         let now = self.app.clock().now();
         let record = |(said, attempts): (&Inspected, u32)| JobRecord {
             parent: said.envelope.meta.parent,
+            batch: said.envelope.meta.batch,
             trace_id: Some(said.envelope.meta.traceparent.trace_id().to_owned()),
             id: said.envelope.id,
             kind: said.envelope.kind.clone(),

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use jobs::JobKind;
 use jobs::queue::{JobFilter, JobState, LaneStatus};
 use jobs::tenant::KbId;
+use jobs::{BatchId, JobKind, Priority};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,6 +27,8 @@ pub(super) struct Filter {
     queues: Vec<String>,
     /// In the words of the Open Job Spec, such as `available` or `discarded`.
     states: Vec<String>,
+    /// `high`, `normal`, `low` or `background`.
+    priorities: Vec<String>,
     created_before: Option<DateTime<Utc>>,
     created_after: Option<DateTime<Utc>>,
     /// The `code` of the reason why it will not run.
@@ -34,6 +36,9 @@ pub(super) struct Filter {
     /// Only those of this knowledge base.
     #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
+    /// Only those that work on documents of this batch.
+    #[schemars(with = "Option<BatchId>")]
+    batch_id: Option<String>,
 }
 
 impl Filter {
@@ -45,14 +50,26 @@ impl Filter {
         who: &Caller<N>,
         known: &[JobState],
     ) -> Result<JobFilter, Problem> {
-        let Self { kinds, queues, states, created_before, created_after, reason_code, kb_id } = self;
+        let Self { kinds, queues, created_before, created_after, reason_code, .. } = self;
         let refuse = |field: &str, problem: String| Problem::new(Code::InvalidField, problem).field(field);
-        let states = states_of(states.iter().map(String::as_str), known)
+        let states = states_of(self.states.iter().map(String::as_str), known)
             .map_err(|problem| refuse("states", problem))?;
+        let priorities = priorities_of(self.priorities.iter().map(String::as_str))
+            .map_err(|problem| refuse("priorities", problem))?;
         check_names(app, NameOf::Type, &kinds, |problem| refuse("types", problem)).await?;
         check_names(app, NameOf::Queue, &queues, |problem| refuse("queues", problem)).await?;
-        let kb = asked_kb(app, who, kb_id.as_deref(), |problem| refuse("kb_id", problem)).await?;
-        Ok(JobFilter { kinds, queues, states, created_before, created_after, reason_code, kb, parent: None })
+        let kb = asked_kb(app, who, self.kb_id.as_deref(), |problem| refuse("kb_id", problem)).await?;
+        let batch = asked_batch(who, self.batch_id.as_deref(), |problem| refuse("batch_id", problem)).await?;
+        let filter = JobFilter {
+            kinds,
+            queues,
+            states,
+            priorities,
+            created_before,
+            created_after,
+            ..JobFilter::default()
+        };
+        Ok(JobFilter { reason_code, kb, batch, ..filter })
     }
 }
 
@@ -85,6 +102,21 @@ pub(super) async fn asked_kb<N: RequiredPermission>(
     Err(refuse("there is no such knowledge base, or these credentials do not reach it".to_owned()))
 }
 
+/// The batch that a filter names. One outside the reach of the credentials is answered like one that does not exist.
+pub(super) async fn asked_batch<N: RequiredPermission>(
+    who: &Caller<N>,
+    named: Option<&str>,
+    refuse: impl FnOnce(String) -> Problem,
+) -> Result<Option<BatchId>, Problem> {
+    let Some(named) = named else { return Ok(None) };
+    if let Ok(batch) = named.parse::<BatchId>()
+        && who.stores.catalog().has_batch(batch, who.only_kb.as_ref()).await?
+    {
+        return Ok(Some(batch));
+    }
+    Err(refuse("there is no such batch, or these credentials do not reach it".to_owned()))
+}
+
 /// Adds to a filter what the credentials reach: of one knowledge base only its own jobs.
 pub(super) fn reach<N: RequiredPermission>(filter: JobFilter, who: &Caller<N>) -> JobFilter {
     JobFilter { kb: who.only_kb.clone().or(filter.kb), ..filter }
@@ -102,6 +134,15 @@ pub(super) fn states_of<'a>(
             state(name).ok_or_else(|| format!("expected one of {}", all.join(", ")))
         })
         .collect()
+}
+
+/// Reads names of priorities.
+pub(super) fn priorities_of<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Priority>, String> {
+    let read = |name| {
+        let all = Priority::ALL.map(Priority::as_str).join(", ");
+        Priority::from_name(name).ok_or_else(|| format!("expected one of {all}"))
+    };
+    names.map(read).collect()
 }
 
 /// The kind of a name in a filter.

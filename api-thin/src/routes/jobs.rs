@@ -9,12 +9,12 @@ use jobs::queue::{
     Explanation, Inspected, JobFilter, JobState, JobSummary, QueueError, QueueStats, WaitsFor,
 };
 use jobs::tenant::KbId;
-use jobs::{JobId, JobKind};
+use jobs::{BatchId, JobId, JobKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{JobRecord, Progress, Redrives};
 
-use super::job_filter::{NameOf, OPEN, asked_kb, check_names, reach, states_of};
+use super::job_filter::{NameOf, OPEN, asked_batch, asked_kb, check_names, priorities_of, reach, states_of};
 use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit, parameter};
 use crate::problem::Problem;
 use crate::request::{AnyMember, Caller, Query, RequiredPermission};
@@ -121,9 +121,14 @@ pub(super) struct Listing {
     kind: Option<String>,
     /// Only those of one of these queues, separated by commas.
     queue: Option<String>,
+    /// Only those of one of these priorities, separated by commas: `high`, `normal`, `low`, `background`.
+    priority: Option<String>,
     /// Only those of this knowledge base.
     #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
+    /// Only those that work on documents of this batch.
+    #[schemars(with = "Option<BatchId>")]
+    batch_id: Option<String>,
     /// Only those that were made at this moment or later.
     #[schemars(with = "Option<DateTime<Utc>>")]
     created_after: Option<String>,
@@ -153,11 +158,17 @@ impl Listing {
         let (kinds, queues) = (list(&self.kind), list(&self.queue));
         check_names(app, NameOf::Type, &kinds, |problem| invalid_parameter("type", &problem)).await?;
         check_names(app, NameOf::Queue, &queues, |problem| invalid_parameter("queue", &problem)).await?;
+        let priorities = list(&self.priority);
+        let priorities = priorities_of(priorities.iter().map(String::as_str))
+            .map_err(|problem| invalid_parameter("priority", &problem))?;
         let kb =
             asked_kb(app, who, self.kb_id.as_deref(), |problem| invalid_parameter("kb_id", &problem)).await?;
+        let no_batch = |problem: String| invalid_parameter("batch_id", &problem);
+        let batch = asked_batch(who, self.batch_id.as_deref(), no_batch).await?;
         let created_after = parameter("created_after", self.created_after.as_deref())?;
         let created_before = parameter("created_before", self.created_before.as_deref())?;
-        Ok(JobFilter { states, kinds, queues, kb, created_after, created_before, ..JobFilter::default() })
+        let filter = JobFilter { states, kinds, queues, priorities, kb, batch, ..JobFilter::default() };
+        Ok(JobFilter { created_after, created_before, ..filter })
     }
 }
 
@@ -199,6 +210,8 @@ pub(super) struct JobView {
     kind: Option<String>,
     queue: Option<String>,
     kb_id: Option<KbId>,
+    /// The batch whose documents it works on.
+    batch_id: Option<BatchId>,
     /// The job that enqueued it.
     parent: Option<JobId>,
     /// The trace that it is in, in hexadecimal.
@@ -277,6 +290,7 @@ impl JobView {
             queue: kind.as_deref().and_then(queue_of).map(str::to_owned),
             kind,
             kb_id: None,
+            batch_id: None,
             parent: None,
             trace_id: None,
             state: status.state.to_string(),
@@ -300,6 +314,7 @@ impl JobView {
             kind: Some(envelope.kind),
             queue: Some(envelope.queue),
             kb_id: kb,
+            batch_id: envelope.meta.batch,
             parent: envelope.meta.parent,
             trace_id: Some(envelope.meta.traceparent.trace_id().to_owned()),
             state: JobState::Available.to_string(),
@@ -324,7 +339,8 @@ impl JobView {
     fn said_by(self, said: Option<&Inspected>) -> Self {
         let Some(Inspected { envelope, kb }) = said else { return self };
         let trace_id = Some(envelope.meta.traceparent.trace_id().to_owned());
-        Self { kb_id: kb.clone(), parent: envelope.meta.parent, trace_id, ..self }
+        let (parent, batch_id) = (envelope.meta.parent, envelope.meta.batch);
+        Self { kb_id: kb.clone(), batch_id, parent, trace_id, ..self }
     }
 
     /// The view of a job that was started again so often.
@@ -341,6 +357,7 @@ impl JobView {
             kind: Some(record.kind),
             queue: Some(record.queue),
             kb_id: record.kb,
+            batch_id: record.batch,
             parent: record.parent,
             trace_id: record.trace_id,
             state: record.state,
@@ -376,16 +393,21 @@ pub(super) struct JobRow {
     kind: String,
     queue: String,
     state: &'static str,
+    /// `high`, `normal`, `low` or `background`: among the tenant's jobs.
+    priority: &'static str,
     attempt: u32,
     created_at: DateTime<Utc>,
     kb_id: Option<KbId>,
+    /// The batch whose documents it works on.
+    batch_id: Option<BatchId>,
 }
 
 impl From<JobSummary> for JobRow {
     fn from(job: JobSummary) -> Self {
-        let JobSummary { id, kind, queue, state, attempts, created_at, kb, .. } = job;
+        let JobSummary { id, kind, queue, state, priority, attempts, created_at, kb, batch, .. } = job;
         let attempt = attempts + u32::from(state == JobState::Active);
-        Self { id, kind, queue, state: state.as_str(), attempt, created_at, kb_id: kb }
+        let (state, priority) = (state.as_str(), priority.as_str());
+        Self { id, kind, queue, state, priority, attempt, created_at, kb_id: kb, batch_id: batch }
     }
 }
 

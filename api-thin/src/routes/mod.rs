@@ -35,6 +35,7 @@ mod tenants;
 mod usage;
 mod webhook_deliveries;
 mod webhooks;
+mod workers;
 
 pub(crate) use events::{EventPage, Events};
 pub(crate) use health::Exposition;

@@ -8,7 +8,7 @@ use super::{
     activity, api_keys, audit_log, auth, batches, chunks, dead_letters, document_deletions, documents,
     events, graph, health, home, invitations, job_cancel, job_family, job_reschedule, jobs, kbs, members,
     plans, queues, rag_settings, schedules, sign_up, tenant_list, tenant_settings, tenants, usage,
-    webhook_deliveries, webhooks,
+    webhook_deliveries, webhooks, workers,
 };
 use crate::request::{
     AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
@@ -205,6 +205,14 @@ routes! {
         delete "/tenants/{tenant}" => tenants::delete, Access::Operator, LoggedForOperator;
         /// Which types and versions of jobs there are, and whether workers run them
         get "/lanes" => queues::lanes, Access::Operator, as "lanes::list";
+        /// The worker processes that live, and whether they claim jobs
+        get "/workers" => workers::list, Access::Operator;
+        /// A worker process
+        get "/workers/{worker}" => workers::show, Access::Operator;
+        /// Tell a worker to claim no more jobs: what it has goes on
+        post "/workers/{worker}/stop-fetching" => workers::stop_fetching, Access::Operator, Logged;
+        /// Tell a worker to claim jobs again
+        post "/workers/{worker}/resume-fetching" => workers::resume_fetching, Access::Operator, Logged;
         /// Log in: a username and a password for tokens
         post "/auth/login" => auth::log_in, Access::Everybody, Exempt(OWN_SESSION);
         /// Fresh tokens for a refresh token, which is used up

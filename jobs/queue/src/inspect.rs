@@ -54,6 +54,12 @@ pub trait Select: Sync {
         record: Option<KeptRecord<'_>>,
     ) -> Option<Self::Kept>;
 
+    /// Whether jobs of this priority are wanted. What waits for a worker is in a list for each priority, so that the
+    /// lists of others are not read.
+    fn wants_priority(&self, _: Priority) -> bool {
+        true
+    }
+
     /// Whether jobs in `state` are wanted.
     fn wants(&self, state: JobState) -> bool {
         self.states().is_empty() || self.states().contains(&state)
@@ -82,6 +88,8 @@ pub struct OpenJob<'a> {
 pub struct KeptRecord<'a> {
     /// The lane it waited in.
     pub lane: &'a str,
+    /// Its priority among the partition's jobs.
+    pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
     /// The pushed payload.
@@ -90,7 +98,8 @@ pub struct KeptRecord<'a> {
 
 impl<'a> From<encode::Record<'a>> for KeptRecord<'a> {
     fn from(record: encode::Record<'a>) -> Self {
-        Self { lane: record.lane, attempts: record.attempts, payload: record.payload }
+        let priority = Priority::from_level(record.level);
+        Self { lane: record.lane, priority, attempts: record.attempts, payload: record.payload }
     }
 }
 
@@ -100,6 +109,8 @@ impl<'a> From<encode::Record<'a>> for KeptRecord<'a> {
 pub struct JobFilter {
     /// Of one of these types; of any when empty.
     pub kinds: Vec<String>,
+    /// Of one of these priorities; of any when empty.
+    pub priorities: Vec<Priority>,
     /// In one of these states; when empty, in any that is open, or, for dead letters, in any of theirs.
     pub states: Vec<JobState>,
     /// Created before this moment, according to its id.
@@ -111,9 +122,10 @@ pub struct JobFilter {
 }
 
 impl JobFilter {
-    fn matches(&self, id: JobId, lane: &str) -> bool {
+    fn matches(&self, id: JobId, lane: &str, priority: Priority) -> bool {
         let created_at = id.created_at();
         (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == kind_of(lane)))
+            && self.wants_priority(priority)
             && self.created_before.is_none_or(|moment| created_at.is_some_and(|at| at < moment))
             && self.created_after.is_none_or(|moment| created_at.is_some_and(|at| at >= moment))
     }
@@ -132,11 +144,16 @@ impl Select for JobFilter {
     }
 
     fn reads_records(&self) -> bool {
-        !self.kinds.is_empty() || self.created_before.is_some() || self.created_after.is_some()
+        let is_named = !self.kinds.is_empty() || !self.priorities.is_empty();
+        is_named || self.created_before.is_some() || self.created_after.is_some()
+    }
+
+    fn wants_priority(&self, priority: Priority) -> bool {
+        self.priorities.is_empty() || self.priorities.contains(&priority)
     }
 
     fn open(&self, _: &PartitionId, job: OpenJob<'_>) -> Option<JobSummary> {
-        self.matches(job.id, job.lane).then(|| JobSummary {
+        self.matches(job.id, job.lane, job.priority).then(|| JobSummary {
             id: job.id,
             lane: job.lane.to_owned(),
             state: job.state,
@@ -148,7 +165,7 @@ impl Select for JobFilter {
 
     fn kept(&self, _: &PartitionId, job: KeptJob, record: Option<KeptRecord<'_>>) -> Option<KeptJob> {
         let wanted = match record {
-            Some(record) => self.matches(job.id, record.lane),
+            Some(record) => self.matches(job.id, record.lane, record.priority),
             // A job with a damaged record can be purged too, as long as the filter does not read records.
             None => !self.reads_records(),
         };
@@ -281,6 +298,12 @@ impl Part {
         };
         ListCursor { place: place.to_owned(), last: row.id.clone(), mark, behind }
     }
+}
+
+/// The priority of the jobs in a waiting list, `LANE.LEVEL`.
+fn priority_of(place: &str) -> Priority {
+    let level = place.rsplit_once('.').and_then(|(_, level)| level.parse().ok());
+    level.map_or_else(Priority::default, Priority::from_level)
 }
 
 fn is_kept(place: &str) -> bool {
@@ -442,7 +465,8 @@ impl Queue {
             let mut words = answer.into_iter();
             let state = words.next().and_then(|state| JobState::from_name(&state));
             let state = state.ok_or(QueueError::Answer("places"))?;
-            places.extend(words.map(|name| Place { name, state }));
+            let is_wanted = |name: &String| filter.wants_priority(priority_of(name));
+            places.extend(words.filter(is_wanted).map(|name| Place { name, state }));
         }
         places.retain(|place| filter.wants(place.state));
         places.sort_by(|one, other| Place::turn(&one.name).cmp(&Place::turn(&other.name)));
@@ -636,6 +660,12 @@ mod tests {
         for bad in ["", "7", "[]", "[\"s\",\"\",\"\",-1]", "[\"s\",\"\",\"\",1,2]"] {
             assert_eq!(bad.parse::<ListCursor>(), Err(InvalidCursor), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_waiting_list_names_its_priority() {
+        let named = ["a@1.0", "a.b@1.1", "a@1.2", "a@1.3"].map(priority_of);
+        assert_eq!(named, [Priority::High, Priority::Normal, Priority::Low, Priority::Background]);
     }
 
     #[test]

@@ -131,6 +131,26 @@ impl Priority {
         }
     }
 
+    /// Every priority, the one that is served first before the others.
+    pub const ALL: [Self; 4] = [Self::High, Self::Normal, Self::Low, Self::Background];
+
+    /// Its name in answers and filters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+            Self::Background => "background",
+        }
+    }
+
+    /// The priority of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.as_str() == name)
+    }
+
     /// The Open Job Spec `priority`: a higher number goes first, 0 is normal.
     #[must_use]
     pub const fn number(self) -> i32 {
@@ -270,9 +290,10 @@ mod tests {
 
     #[test]
     fn priorities_survive_the_wire() {
-        for priority in [Priority::High, Priority::Normal, Priority::Low, Priority::Background] {
+        for priority in Priority::ALL {
             assert_eq!(Priority::from_number(priority.number()), priority);
             assert_eq!(Priority::from_level(priority.level().into()), priority);
+            assert_eq!(Priority::from_name(priority.as_str()), Some(priority));
         }
         assert_eq!(Priority::default().number(), 0);
     }

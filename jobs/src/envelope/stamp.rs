@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::trace::TraceParent;
 use super::unique::UniquePolicy;
 use super::verifier::Refusal;
-use crate::id::{GroupId, JobId, serde_as_text};
+use crate::id::{BatchId, GroupId, JobId, serde_as_text};
 use crate::seal::Seal;
 use crate::tenant::{Actor, InvalidId, KbId, Role, TenantId};
 
@@ -74,6 +74,9 @@ pub struct Meta {
     /// The job that enqueued this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<JobId>,
+    /// The batch whose documents it works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchId>,
 }
 
 impl Envelope {

@@ -12,7 +12,7 @@ use super::stamp::{Claims, Envelope, Meta, RetryPolicy, StampKeys};
 use super::trace::{SPANS, TraceParent};
 use super::unique::{Unique, UniquePolicy};
 use crate::clock::SharedClock;
-use crate::id::{GroupId, JobId};
+use crate::id::{BatchId, GroupId, JobId};
 use crate::job::{Job, Priority};
 use crate::tenant::{TenantContext, TenantId};
 
@@ -99,6 +99,8 @@ pub struct EnqueueOptions {
     pub group: Option<GroupId>,
     /// The job that enqueued this one.
     pub parent: Option<JobId>,
+    /// The batch whose documents it works on.
+    pub batch: Option<BatchId>,
     /// The unique key that keeps a duplicate out.
     pub unique: Option<Unique>,
 }
@@ -162,8 +164,8 @@ impl Stamper {
         job: &J,
         options: EnqueueOptions,
     ) -> Result<Envelope, StampError> {
-        let EnqueueOptions { id, scheduled_at, expires_at, priority, traceparent, group, parent, unique } =
-            options;
+        let EnqueueOptions { id, scheduled_at, expires_at, priority, traceparent, group, .. } = options;
+        let EnqueueOptions { parent, batch, unique, .. } = options;
         let now = self.clock.now();
         let payload = to_raw_value(job)?;
         let unique = unique.map(|unique| unique.policy(J::TYPE, context.kb_id(), payload.get()));
@@ -179,6 +181,7 @@ impl Stamper {
                 created_at: now,
                 group,
                 parent,
+                batch,
             },
             priority: priority.unwrap_or(J::PRIORITY).number(),
             timeout: J::TIMEOUT.as_secs(),

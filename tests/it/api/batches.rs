@@ -2,12 +2,12 @@
 
 use fair_queue::testing::RedisServer;
 use jobs::clock::Clock as _;
-use jobs::queue::Verdict;
+use jobs::queue::{ClaimedJob, Verdict};
 use jobs::tenant::KbId;
-use jobs::{DocumentId, JobId};
+use jobs::{BatchId, DocumentId, JobId};
 use reqwest::Method;
 use serde_json::{Value, json};
-use stores::model::{BatchId, DocumentCounts, DocumentFault};
+use stores::model::{DocumentCounts, DocumentFault};
 use tests::api::{Api, ApiOptions, ApiTenant, Claims, Reply, Written, problem, send};
 
 const NAMED: &str = "0190b5a8-7c00-7000-8000-0000000000f0";
@@ -200,4 +200,88 @@ async fn a_repeated_request_is_the_same_batch_and_another_batch_is_another_reque
     problem(&upload(None).await, 422, "idempotency_key_reused");
     problem(&upload(Some(&NAMED.replace("f0", "f1"))).await, 422, "idempotency_key_reused");
     assert_eq!(batch(&acme, NAMED).await["progress"]["total"], 1);
+}
+
+fn ids(page: &Value) -> Vec<&str> {
+    page["jobs"].as_array().unwrap().iter().filter_map(|job| job["id"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn jobs_are_listed_and_steered_by_their_batch() {
+    let redis = RedisServer::start(&[]).unwrap();
+    let api = Api::with(ApiOptions { redis_url: Some(redis.url()), ..ApiOptions::default() }).await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    acme.kb_make(&api, "papers").await;
+    acme.upload_text("other.md", "text").await;
+    let mine = upload_in(&acme, NAMED, "default", &["a.md", "b.md", "c.md"]).await.body();
+    let theirs = upload_in(&acme, NAMED, "papers", &["mine.md"]).await.text("/job_id");
+    upload_in(&twin, NAMED, "default", &["a.md"]).await;
+    let list = format!("/jobs?batch_id={NAMED}");
+    let page = acme.get(&list).await.body();
+    let mut expected: Vec<_> =
+        mine["documents"].as_array().unwrap().iter().map(|made| made["job_id"].as_str().unwrap()).collect();
+    expected.push(&theirs);
+    let mut found = ids(&page);
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(page["jobs"].as_array().unwrap().iter().all(|job| job["batch_id"] == NAMED), "{page}");
+    assert_eq!(acme.get(&format!("/jobs/{theirs}")).await.body()["batch_id"], NAMED);
+
+    // With the other filters, page by page.
+    let page = acme.get(&format!("{list}&kb_id=papers")).await.body();
+    assert_eq!(ids(&page), [theirs.as_str()]);
+    let (mut found, mut next) = (Vec::new(), Some(String::new()));
+    while let Some(after) = next {
+        let page = acme.get(&format!("{list}&limit=1&after={after}").replace("&after=&", "&")).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        let page = page.body();
+        assert!(ids(&page).len() <= 1, "{page}");
+        found.extend(ids(&page).into_iter().map(str::to_owned));
+        next = page["next"].as_str().map(str::to_owned);
+    }
+    found.sort_unstable();
+    assert_eq!(found, expected);
+
+    // A key of one knowledge base reaches its own part; what it does not reach is as what does not exist.
+    let made = acme.post("/api-keys", &json!({ "name": "a", "role": "ADMIN", "kb_id": "papers" })).await;
+    let key = made.text("/api_key");
+    let ask = async |path: &str| send(acme.anonymous(Method::GET, path).bearer_auth(&key)).await;
+    assert_eq!(ids(&ask(&list).await.body()), [theirs.as_str()]);
+    let other = upload_in(&acme, &NAMED.replace("f0", "f1"), "default", &["d.md"]).await.text("/batch_id");
+    let hidden = ask(&format!("/jobs?batch_id={other}")).await;
+    let unknown = ask(&list.replace("f0", "ff")).await;
+    problem(&hidden, 400, "invalid_query");
+    problem(&unknown, 400, "invalid_query");
+    assert_eq!((hidden.text("/detail"), hidden.text("/field")), (unknown.text("/detail"), "batch_id".into()));
+    problem(&twin.get(&format!("/jobs?batch_id={other}")).await, 400, "invalid_query");
+    problem(&acme.get("/dead-letters?batch_id=x").await, 400, "invalid_query");
+
+    // What failed for good is retried, and what waits is cancelled, as a batch.
+    let dead = |_: &ClaimedJob| Verdict::Discarded { code: "x", reason: String::new() };
+    assert_eq!(api.work(&acme, dead).await, 6);
+    let kept = acme.get(&format!("/dead-letters?batch_id={NAMED}")).await.body();
+    assert_eq!(ids(&kept).len(), 4, "{kept}");
+    assert_eq!(
+        (&kept["jobs"][0]["batch_id"], &kept["jobs"][0]["priority"]),
+        (&json!(NAMED), &json!("normal"))
+    );
+    let shown = acme.get(&format!("/dead-letters/{theirs}")).await.body();
+    assert_eq!(shown["batch_id"], NAMED);
+    let retried = acme.post("/dead-letters/retry", &json!({ "batch_id": NAMED })).await;
+    assert_eq!(retried.body(), json!({ "started": 4, "unique_key_taken": 0 }));
+    let filter = json!({ "batch_id": NAMED, "kb_id": "default" });
+    let cancelled = acme.post("/jobs/cancel", &filter).await.body();
+    assert_eq!(cancelled, json!({ "cancelled": 3, "stopping": 0, "more": false }));
+    assert_eq!(ids(&acme.get(&list).await.body()), [theirs.as_str()]);
+    problem(
+        &acme.post("/jobs/cancel", &json!({ "batch_id": other.replace("f1", "f2") })).await,
+        400,
+        "invalid_field",
+    );
+    assert_eq!(
+        acme.get(&format!("/jobs/{}", mine["job_id"].as_str().unwrap())).await.body()["batch_id"],
+        NAMED,
+        "in the history"
+    );
 }

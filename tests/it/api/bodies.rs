@@ -75,7 +75,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             | "/webhooks/{webhook}/deliveries/{event}/redeliver",
         )
         | ("get" | "delete", _) => return None,
-        ("post", path) if path.starts_with("/queues/") => return None,
+        ("post", path) if path.starts_with("/queues/") || path.starts_with("/workers/") => return None,
         (method, path) => unreachable!("describe the body of {method} {path} here"),
     };
     Some(body)

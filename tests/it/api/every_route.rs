@@ -9,6 +9,7 @@ use jobs::tenant::KbId;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use stores::model::{Chunk, Mention, MentionKind};
+use stores::workers::{SlotsReport, WorkerReport};
 use tests::api::{Api, ApiTenant, Reply, Written, problem, send};
 
 use super::bodies::body;
@@ -24,6 +25,7 @@ pub(super) struct Bait {
     invitation: String,
     webhook: String,
     event: String,
+    worker: String,
 }
 
 impl Bait {
@@ -41,6 +43,7 @@ impl Bait {
             invitation: nowhere(&self.invitation),
             webhook: "wh_000000000000000000000000".to_owned(),
             event: "evt_0190a1b2-c3d4-7000-8000-000000000000_1".to_owned(),
+            worker: "nowhere".to_owned(),
         }
     }
 }
@@ -70,7 +73,24 @@ pub(super) async fn bait(api: &Api, tenant: &ApiTenant) -> Bait {
         invitation: invitation.text("/id"),
         event: theirs_event(tenant, &webhook).await,
         webhook,
+        worker: worker(api, tenant).await,
     }
+}
+
+/// A worker that lives; workers are of no tenant.
+async fn worker(api: &Api, tenant: &ApiTenant) -> String {
+    let id = format!("worker-{}", tenant.id);
+    let report = WorkerReport {
+        host: None,
+        pid: 7,
+        version: "0.1.0".to_owned(),
+        started_at: Api::start_time(),
+        slots: [("jobs".to_owned(), SlotsReport { slots: 4, in_flight: 1 })].into(),
+        is_fetching: true,
+        obeys: 0,
+    };
+    api.workers().beat(&id, &report, None).await.unwrap();
+    id
 }
 
 /// An event of an endpoint.
@@ -115,6 +135,7 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
         .replace("{key}", &bait.key)
         .replace("{webhook}", &bait.webhook)
         .replace("{event}", &bait.event)
+        .replace("{worker}", &bait.worker)
         .replace("{chunk}", "0")
         .replace("{name}", ENTITY)
 }

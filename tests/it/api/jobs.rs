@@ -28,6 +28,7 @@ async fn a_job_that_ended_is_remembered() {
     let now = api.clock.now();
     let record = JobRecord {
         parent: None,
+        batch: None,
         trace_id: None,
         id: JobId::generate(now),
         kind: "document.ingest".into(),
@@ -59,4 +60,31 @@ async fn jobs_that_are_not_there_are_all_the_same() {
     for id in [theirs.as_str(), &unknown, "1", "..%2F..%2Fjobs"] {
         problem(&acme.get(&format!("/jobs/{id}")).await, 404, "not_found");
     }
+}
+
+#[tokio::test]
+async fn jobs_are_listed_and_cancelled_by_priority() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    acme.upload_text("a.md", "text").await;
+    let reindex = acme.post("/kbs/default/reindex", &json!({})).await.text("/job_id");
+    let listed = async |query: &str| {
+        let page = acme.get(&format!("/jobs{query}")).await.body();
+        let rows = page["jobs"].as_array().unwrap().iter();
+        rows.map(|job| {
+            (job["type"].as_str().unwrap().to_owned(), job["priority"].as_str().unwrap().to_owned())
+        })
+        .collect::<Vec<_>>()
+    };
+    let row = |kind: &str, priority: &str| (kind.to_owned(), priority.to_owned());
+    assert_eq!(listed("?priority=low").await, [row("kb.reindex", "low")]);
+    assert_eq!(listed("?priority=low,normal&type=document.ingest").await, [row("document.ingest", "normal")]);
+    assert_eq!(listed("?priority=background").await, []);
+    let bad = acme.get("/jobs?priority=urgent").await;
+    problem(&bad, 400, "invalid_query");
+    assert_eq!(bad.text("/detail"), "`priority`: expected one of high, normal, low, background");
+    let cancelled = acme.post("/jobs/cancel", &json!({ "priorities": ["low"] })).await.body();
+    assert_eq!(cancelled["cancelled"], 1, "{cancelled}");
+    assert_eq!(acme.get(&format!("/jobs/{reindex}")).await.body()["state"], "cancelled");
+    problem(&acme.post("/jobs/cancel", &json!({ "priorities": ["urgent"] })).await, 400, "invalid_field");
 }

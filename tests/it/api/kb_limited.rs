@@ -127,6 +127,7 @@ fn record(api: &Api, kb: &str) -> JobRecord {
     let now = api.clock.now();
     JobRecord {
         parent: None,
+        batch: None,
         trace_id: None,
         id: JobId::generate(now),
         kind: "document.ingest".into(),

@@ -51,3 +51,4 @@ mod tenants;
 mod trips;
 mod uploads;
 mod webhooks;
+mod workers;

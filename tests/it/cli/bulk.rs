@@ -9,7 +9,7 @@ use tests::texts;
 use tests::wait::wait_for;
 
 use super::stub::Stub;
-use super::{dead_letter, member, operator, waiting_job};
+use super::{dead_letter, member, operator, scheduled_job, waiting_job};
 
 #[tokio::test]
 async fn jobs_are_cancelled_by_name_by_filter_and_all_at_once() {
@@ -33,6 +33,41 @@ async fn jobs_are_cancelled_by_name_by_filter_and_all_at_once() {
     assert_eq!((&all["cancelled"], &all["stopping"]), (&json!(1), &json!(0)));
     assert_eq!(cli.json(&["jobs", "list"]).await, json!([]));
     assert_eq!(member(&bed, &twin).json(&["jobs", "show", &others]).await["state"], "available");
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_its_time_gets_another() {
+    let bed = Bed::embedded().await;
+    let (acme, twin) = bed.look_alikes().await;
+    let cli = member(&bed, &acme);
+    let job = scheduled_job(&bed, &acme).await;
+    let at = "2099-01-01T00:00:00Z";
+    cli.run(&["jobs", "reschedule", &job, "--at", at]).await.refused(4, &["366 days"]);
+    let ran = cli.run(&["jobs", "reschedule", &job, "--in", "2h", "--reason", "too early"]).await.done();
+    assert!(ran.out.starts_with(&format!("{job} may start at 20")), "{}", ran.out);
+    let shown = cli.json(&["jobs", "show", &job]).await;
+    let until = shown["scheduled_at"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let ahead = (until - bed.now()).num_minutes();
+    assert!((115..=120).contains(&ahead), "{shown}");
+    let done = cli.json(&["jobs", "reschedule", &job, "--at", "2020-01-01T00:00:00Z"]).await;
+    assert_eq!((&done["outcome"], &done["job_id"]), (&json!("rescheduled"), &json!(job)));
+    bed.ended(&acme, job.parse().unwrap()).await;
+
+    // What waits for no time says so, also to scripts.
+    let sent = acme.upload("heron.md", &texts::short("Heron")).await;
+    let ended = sent.body["job_id"].as_str().unwrap().to_owned();
+    bed.ended(&acme, ended.parse().unwrap()).await;
+    let ran = cli.run(&["jobs", "reschedule", &ended, "--in", "0s", "--output", "json"]).await;
+    ran.refused(1, &["has ended", "nothing was changed"]);
+    let waits = waiting_job(&acme).await;
+    cli.run(&["jobs", "reschedule", &waits, "--in", "1d"]).await.refused(1, &["waits for no time"]);
+    let others = scheduled_job(&bed, &twin).await;
+    cli.run(&["jobs", "reschedule", &others, "--in", "1d"]).await.refused(3, &["not_found"]);
+    for flags in [&[][..], &["--in", "2 hours"], &["--in", "1h", "--at", at], &["--at", "tomorrow"]] {
+        cli.run(&[&["jobs", "reschedule", &job], flags].concat()).await.refused(2, &[]);
+    }
+    let logged = cli.json(&["audit", "list", "--action", "reschedule_one"]).await;
+    assert!(logged.as_array().unwrap().iter().any(|entry| entry["reason"] == "too early"), "{logged}");
 }
 
 #[tokio::test]

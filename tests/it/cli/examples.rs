@@ -9,13 +9,13 @@ use tests::cli::{Cli, Ran, ran};
 use tests::program::output;
 use tests::wait::wait_for;
 
-use super::{dead_letter, waiting_job};
+use super::{dead_letter, scheduled_job, waiting_job};
 
 /// Commands that are not clients of the API, whose help has no examples.
 const OTHERS: [&str; 10] =
     ["dev", "demo", "api", "worker", "migrate", "shards", "keygen", "users", "completions", "help"];
 /// Verbs that change nothing.
-const READING: [&str; 7] = ["list", "show", "explain", "limits", "usage", "top", "deliveries"];
+const READING: [&str; 8] = ["list", "show", "explain", "limits", "usage", "top", "deliveries", "lanes"];
 
 /// The help of a command.
 fn help(command: &[&str]) -> String {
@@ -92,12 +92,18 @@ impl World {
         }
         if has("DEAD_JOB") || example.contains("dead-letters list") {
             filled = filled.replace("DEAD_JOB", &dead_letter(&self.acme, "empty.html").await);
+        } else if example.contains("jobs reschedule") {
+            filled = filled.replace("JOB", &scheduled_job(&self.bed, &self.acme).await);
         } else if has("JOB") || has("top") || example.contains("jobs list") {
             filled = filled.replace("JOB", &waiting_job(&self.acme).await);
         }
         if has("BATCH") {
             let sent = self.acme.upload("batch.md", &tests::texts::short("Lantern")).await;
             filled = filled.replace("BATCH", sent.body["batch_id"].as_str().unwrap());
+        }
+        if has("WORKER") {
+            let listed = self.bed.operator().get("/api/v1/workers").await;
+            filled = filled.replace("WORKER", listed.body["workers"][0]["id"].as_str().unwrap());
         }
         if has("KEY") {
             let name = format!("key {}", self.bed.now());
@@ -162,7 +168,7 @@ async fn every_example_works_as_it_stands() {
         if READING.iter().any(|verb| example.contains(&format!(" {verb}"))) && !example.contains("--output") {
             assert!(!ran.out.trim().is_empty() || ran.err == "none\n", "{example} shows nothing");
             let json = world.typed(&format!("{line} --output json")).await.done().json();
-            let lists = [" list", " top", " deliveries"].iter().any(|verb| example.contains(verb));
+            let lists = [" list", " top", " deliveries", " lanes"].iter().any(|verb| example.contains(verb));
             let is_list = lists && !example.contains(" EVENT");
             assert_eq!(json.is_array(), is_list, "{example}: {json}");
         }

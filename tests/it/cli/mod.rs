@@ -10,6 +10,9 @@ mod stub;
 mod top;
 mod upload;
 
+use chrono::TimeDelta;
+use jobs::envelope::EnqueueOptions;
+use jobs::types::ReindexKb;
 use tests::bed::{Bed, TestTenant};
 use tests::cli::Cli;
 use tests::wait::wait_for;
@@ -37,6 +40,13 @@ async fn dead_letter(tenant: &TestTenant, name: &str) -> String {
     })
     .await;
     job
+}
+
+/// A job that waits for its time, a day ahead. Its id.
+async fn scheduled_job(bed: &Bed, tenant: &TestTenant) -> String {
+    let later =
+        EnqueueOptions { scheduled_at: Some(bed.now() + TimeDelta::days(1)), ..EnqueueOptions::default() };
+    bed.push_with(tenant, &ReindexKb::default(), later).await.to_string()
 }
 
 /// A job that waits, because its queue is paused. Its id.

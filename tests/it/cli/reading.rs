@@ -27,7 +27,8 @@ async fn tables_show_what_the_api_says() {
         (&cli, &["keys", "list"], "", &["first key", "ADMIN"]),
         (&cli, &["tenants", "usage"], "max_documents", &["  2  ", "documents"]),
         (&operator, &["tenants", "list"], "acme", &["standard", "active"]),
-        (&operator, &["workers", "list"], "kb.reindex@", &["maintenance", "  1  "]),
+        (&operator, &["workers", "list"], "", &["true", "  16  "]),
+        (&operator, &["workers", "lanes"], "kb.reindex@", &["maintenance", "  1  "]),
     ] {
         let table = cli.run(command).await.done().out;
         assert!(

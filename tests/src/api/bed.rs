@@ -17,6 +17,7 @@ use jobs::types::IngestDocument;
 use reqwest::{Client, Method, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use stores::workers::Workers;
 use stores::{Opened, OutboxRow, StoresConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -116,6 +117,7 @@ impl Api {
             directory: Arc::clone(&opened.directory),
             identities: Arc::clone(&opened.identities),
             activity: opened.activity.clone(),
+            workers: opened.workers.clone(),
             queue: queue.clone(),
             stamper: Stamper::new(stamp_keys, Arc::new(clock.clone())),
             clock: Arc::new(clock.clone()),
@@ -142,6 +144,12 @@ impl Api {
     /// The API without its server, for requests whose every byte, and end, a test decides.
     pub fn router(&self) -> axum::Router {
         api_thin::router(self.state.clone())
+    }
+
+    /// The workers of its queue that live.
+    #[must_use]
+    pub fn workers(&self) -> Workers {
+        self.opened.workers.of_queue(&self.queue.config().prefix)
     }
 
     /// Stops answering, as after a stop signal. Stores and clock stay.

@@ -197,8 +197,16 @@ impl Bed {
     /// # Panics
     /// When the queue does not take it.
     pub async fn push<J: Job>(&self, tenant: &TestTenant, job: &J) -> JobId {
+        self.push_with(tenant, job, EnqueueOptions::default()).await
+    }
+
+    /// The same for a job that differs from the usual of its type.
+    ///
+    /// # Panics
+    /// As [`Bed::push`].
+    pub async fn push_with<J: Job>(&self, tenant: &TestTenant, job: &J, options: EnqueueOptions) -> JobId {
         let context = TenantContext::for_tests(&tenant.id);
-        let stamped = self.system.stamper().stamp(&context, job, EnqueueOptions::default());
+        let stamped = self.system.stamper().stamp(&context, job, options);
         let stamped = stamped.expect("the test's context may do anything");
         self.queue().push(std::slice::from_ref(&stamped)).await.expect("the queue takes a job");
         stamped.id()

@@ -6,12 +6,12 @@ use jobs::envelope::{EnqueueOptions, StampKeys, StampedJob, Stamper};
 use jobs::tenant::{KbId, Role, TenantContext};
 use jobs::types::ReindexKb;
 use jobs::webhook::{EventType, WebhookId};
-use jobs::{DocumentId, JobId};
+use jobs::{BatchId, DocumentId, JobId};
 use std::sync::Arc;
 use stores::model::{
-    Acceptance, AfterAttempt, Attempt, AuditEntry, BatchId, Chunk, DocumentFault, DocumentSelection,
-    Extraction, Idempotency, Invitation, JobMark, JobRecord, Kb, Mention, MentionKind, NewApiKey,
-    NewDocument, NewSchedule, NewTenant, NewWebhook, ParsedDocument, WorkspaceId,
+    Acceptance, AfterAttempt, Attempt, AuditEntry, Chunk, DocumentFault, DocumentSelection, Extraction,
+    Idempotency, Invitation, JobMark, JobRecord, Kb, Mention, MentionKind, NewApiKey, NewDocument,
+    NewSchedule, NewTenant, NewWebhook, ParsedDocument, WorkspaceId,
 };
 use stores::{Catalog, Opened, TenantStores};
 use tests::services::ServerUrls;
@@ -222,6 +222,7 @@ fn api_key() -> NewApiKey {
 fn record(now: DateTime<Utc>) -> JobRecord {
     JobRecord {
         parent: None,
+        batch: None,
         trace_id: None,
         id: JobId::generate(now),
         kind: "kb.reindex".into(),

@@ -15,11 +15,12 @@ use axum::routing::get;
 use clap::Args;
 use jobs::clock::{Clock as _, SystemClock};
 use jobs::metrics::QueueSampler;
-use jobs::queue::{Queue, WorkerObserver};
+use jobs::queue::Queue;
 use stores::metrics::StoreSampler;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use worker::health::Observer;
 
 /// Whether a worker shows how it is.
 #[derive(Debug, Clone, Default, Args)]
@@ -61,7 +62,7 @@ pub fn start_metrics() -> anyhow::Result<()> {
 
 /// What a worker tells of itself, and of the queue and the stores that it works with.
 pub struct Health {
-    worker: WorkerObserver,
+    worker: Observer,
     queue: QueueSampler,
     stores: StoreSampler,
     /// Held while queue and stores are asked.
@@ -74,7 +75,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 impl Health {
     /// What `worker` tells, which runs `slots` jobs at the same time.
     #[must_use]
-    pub fn new(worker: WorkerObserver, queue: Queue, slots: u16, stores: StoreSampler) -> Self {
+    pub fn new(worker: Observer, queue: Queue, slots: u16, stores: StoreSampler) -> Self {
         Self { worker, queue: QueueSampler::new(queue, slots), stores, sampling: Mutex::default() }
     }
 

@@ -87,6 +87,7 @@ impl System {
             directory: Arc::clone(&opened.directory),
             identities: Arc::clone(&opened.identities),
             activity: opened.activity.clone(),
+            workers: opened.workers.clone(),
             queue: queue.clone(),
             stamper: stamper.clone(),
             clock,

@@ -60,7 +60,7 @@ impl WorkerCommand {
             tokio::spawn(health::serve(listener, health, stop_health.clone()));
         }
         let _end = stop_health.drop_guard();
-        tracing::info!(concurrency = self.pool.concurrency, "worker is running");
+        tracing::info!(worker.id = worker.id(), concurrency = self.pool.concurrency, "worker is running");
         asked_to_stop().await?;
         tracing::info!(stop.deadline_s = self.pool.stop_s, "stopping: no new jobs, running ones may finish");
         worker.stop(self.pool.stop()).await;

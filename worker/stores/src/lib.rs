@@ -14,6 +14,7 @@ pub mod direct;
 pub mod metrics;
 pub mod model;
 pub mod ports;
+pub mod workers;
 
 mod blobs;
 mod cache;

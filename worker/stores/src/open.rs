@@ -32,6 +32,7 @@ use crate::ports::{Directory, Documents, Index};
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
 use crate::scoped::{Ports, Scope, Stores};
+use crate::workers::Workers;
 use crate::{embedded, self_test};
 
 /// All stores, opened and checked.
@@ -57,6 +58,8 @@ pub struct Opened {
     pub leftovers: Leftovers,
     /// What workers did in the last hour, of no queue in particular: [`Activity::of_queue`].
     pub activity: Activity,
+    /// Workers that live, of no queue in particular: [`Workers::of_queue`].
+    pub workers: Workers,
     /// Counts for metrics.
     pub measures: Arc<Measures>,
     /// Records how the stores are.
@@ -92,6 +95,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
     let rows = backend.catalogs.directory_rows();
     let leftovers = Leftovers::new(blobs, stores.clone(), rows.clone());
     let activity = Activity::new(Some(redis.clone()));
+    let workers = Workers::new(Some(redis.clone()));
     let measures = Arc::new(backend.catalogs.measures());
     let sampler = StoreSampler::new(Arc::clone(&measures), answers.clone());
     let directory = CachedDirectory::start(rows, answers, invalidation, redis, clock);
@@ -106,6 +110,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
         activity,
+        workers,
         measures,
         sampler,
     })
@@ -151,6 +156,7 @@ pub async fn open_without_redis(
         audit_retention: Arc::new(backend.catalogs.audit_retention()),
         leftovers,
         activity: Activity::new(None),
+        workers: Workers::new(None),
         measures,
         sampler,
     })

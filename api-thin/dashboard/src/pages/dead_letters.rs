@@ -16,6 +16,7 @@ use crate::wording::{exact, moment};
 #[serde(default)]
 pub(crate) struct Asked {
     kb: String,
+    batch: String,
     #[serde(rename = "type")]
     kind: String,
     reason_code: String,
@@ -63,10 +64,12 @@ async fn kept(
 ) -> Result<Response, PageError> {
     let is_quarantine = place == "quarantine";
     let path = format!("/tenants/{}/{place}", segment(&tenant));
-    let query = [("kb_id", &*asked.kb), ("after", &*asked.after), ("limit", "50")];
+    let (kb, batch) = (("kb_id", &*asked.kb), ("batch_id", &*asked.batch));
+    let query = [kb, batch, ("after", &*asked.after), ("limit", "50")];
     let found: KeptPage = visitor.api.get(&with_query(&path, &query)).await?;
     let here = format!("/t/{}/{place}", segment(&tenant));
-    let filter = [("kb", &*asked.kb), ("type", &*asked.kind), ("reason_code", &*asked.reason_code)];
+    let named = [("kb", &*asked.kb), ("batch", &*asked.batch)];
+    let filter = [&named[..], &[("type", &*asked.kind), ("reason_code", &*asked.reason_code)]].concat();
     let next = found.next.map(|next| with_query(&here, &[&filter[..], &[("after", &next)]].concat()));
     let shown = |job: &KeptRow| {
         let is_asked = |asked: &str, found: &str| asked.is_empty() || asked == found;

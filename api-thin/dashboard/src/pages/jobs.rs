@@ -19,7 +19,9 @@ pub(crate) struct Asked {
     #[serde(rename = "type")]
     kind: String,
     queue: String,
+    priority: String,
     kb: String,
+    batch: String,
     /// A time in UTC, as a browser's field gives it.
     from: String,
     until: String,
@@ -29,12 +31,14 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    fn pairs(&self) -> [(&'static str, &str); 6] {
+    fn pairs(&self) -> [(&'static str, &str); 8] {
         [
             ("state", &self.state),
             ("type", &self.kind),
             ("queue", &self.queue),
+            ("priority", &self.priority),
             ("kb", &self.kb),
+            ("batch", &self.batch),
             ("from", &self.from),
             ("until", &self.until),
         ]
@@ -67,11 +71,11 @@ pub(crate) async fn list(
         return show(State(dashboard), visitor, Path((tenant, id.to_owned()))).await;
     }
     let path = format!("/tenants/{}/jobs", segment(&tenant));
-    let [state, kind, queue, (_, kb), from, until] = asked.pairs();
+    let [state, kind, queue, priority, kb, batch, from, until] = asked.pairs();
     let (after, before) = (moment_of(from.1), moment_of(until.1));
     let times = [("created_after", &*after), ("created_before", &*before)];
-    let of = [state, kind, queue, ("kb_id", kb), ("after", &asked.after), ("limit", "50")];
-    let query = [&of[..], &times].concat();
+    let of = [("kb_id", kb.1), ("batch_id", batch.1), ("after", &asked.after), ("limit", "50")];
+    let query = [&[state, kind, queue, priority], &of[..], &times].concat();
     let found: JobPage = visitor.api.get(&with_query(&path, &query)).await?;
     let here = format!("/t/{}/jobs", segment(&tenant));
     let next = found.next.map(|next| with_query(&here, &[&asked.pairs()[..], &[("after", &next)]].concat()));
@@ -79,7 +83,7 @@ pub(crate) async fn list(
     let cancel = (visitor.me.steers_jobs() && asked.is_filter() && !found.jobs.is_empty()).then(|| {
         with_query(
             &format!("/t/{}/do/cancel-matching", segment(&tenant)),
-            &[&[state, kind, queue, ("kb", kb), ("back", &back)], &times[..]].concat(),
+            &[&[state, kind, queue, priority, kb, batch, ("back", &back)], &times[..]].concat(),
         )
     });
     let age = |job: JobRow| {

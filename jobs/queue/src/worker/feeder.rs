@@ -1,6 +1,7 @@
 //! Claims as many jobs as there are free slots, never more, and waits when there is nothing to do.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use apalis_core::task::Task;
@@ -17,7 +18,7 @@ use crate::finish::Verdict;
 use crate::redis::Servers;
 use crate::worker::claims::{ClaimId, Ticket, TicketGuard};
 use crate::worker::shard_order::{NextShard, ShardOrder};
-use crate::worker::watchers::{POLL, Wanted, Watchers, pop_marker};
+use crate::worker::watchers::{POLL, Wanted, Watchers, pop_marker, put_back};
 use crate::worker::worker_queue::{Backoff, FetchedJob, Shared, jittered};
 
 /// Most jobs in one claim.
@@ -60,9 +61,10 @@ struct Feeder {
 }
 
 impl Feeder {
-    /// Waits for free slots; `None` when the worker stops.
+    /// Waits for free slots, and as long as the worker is told to claim nothing; `None` when it stops.
     async fn free_slots(&mut self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(first) = Arc::clone(&self.shared.slots).try_acquire_owned()
+        if self.shared.is_fetching()
+            && let Ok(first) = Arc::clone(&self.shared.slots).try_acquire_owned()
             && !self.shared.stopping.is_cancelled()
         {
             return Some(self.with_others(first));
@@ -75,13 +77,22 @@ impl Feeder {
 
     async fn next_slots(&self) -> Option<OwnedSemaphorePermit> {
         loop {
-            let slot = Arc::clone(&self.shared.slots).acquire_owned();
+            self.shared.rests.store(!self.shared.is_fetching(), Ordering::Release);
+            let slot = async {
+                self.shared.told(true).await;
+                Arc::clone(&self.shared.slots).acquire_owned().await
+            };
             let slot = tokio::select! {
                 () = self.shared.stopping.cancelled() => return None,
                 slot = tokio::time::timeout(PROOF, slot) => slot,
             };
             match slot {
-                Ok(Ok(first)) => return Some(self.with_others(first)),
+                Ok(Ok(first)) if self.shared.is_fetching() => {
+                    self.shared.rests.store(false, Ordering::Release);
+                    return Some(self.with_others(first));
+                }
+                // Told to claim nothing while it waited for the slot.
+                Ok(Ok(_)) => {}
                 Ok(Err(_closed)) => return None,
                 Err(_elapsed) => self.prove().await,
             }
@@ -284,6 +295,7 @@ impl Feeder {
         };
         tokio::select! {
             () = self.shared.stopping.cancelled() => {}
+            () = self.shared.told(false) => {}
             () = ring => {}
             () = tokio::time::sleep(wait) => {}
         }
@@ -296,6 +308,11 @@ impl Feeder {
         };
         self.order.woken(shard);
         match popped {
+            Ok(Some(marker)) if !self.shared.is_fetching() => {
+                if let Err(error) = put_back(&self.markers, shard, &marker).await {
+                    tracing::debug!(queue.shard = shard, %error, "a marker is lost, the poll will do");
+                }
+            }
             Ok(_) => self.shared.polled(),
             Err(error) => self.wait_after(&error, "cannot wait for jobs, trying again").await,
         }
@@ -371,10 +388,11 @@ impl Reserve {
     }
 
     /// Waits until a newcomer has work, and returns its shard; `None` when there are slots for all partitions again,
-    /// or the worker stops. `held` of the free slots are the caller's.
+    /// or the worker stops, or is told to claim nothing. `held` of the free slots are the caller's.
     pub(super) async fn newcomer(&self, shared: &Shared, held: usize) -> Option<u16> {
         tokio::select! {
             () = shared.stopping.cancelled() => None,
+            () = shared.told(false) => None,
             () = self.room(shared, held) => None,
             shard = self.look(shared) => Some(shard),
         }

@@ -109,6 +109,13 @@ pub(super) async fn pop_marker(
     Ok(popped.map(|(key, _, _)| key))
 }
 
+/// Gives a marker back, for a worker that has a slot.
+pub(super) async fn put_back(connection: &Servers, shard: u16, marker: &str) -> Result<(), QueueError> {
+    let mut command = redis::cmd("ZADD");
+    command.arg(marker).arg(0).arg("0");
+    connection.query(shard, &command, Resend::Safe).await
+}
+
 struct Watcher {
     shared: Arc<Shared>,
     shard: u16,
@@ -167,16 +174,10 @@ impl Watcher {
         self.backoff.reset();
         let Some(marker) = marker else { return false };
         if !*self.may_claim.borrow()
-            && let Err(error) = self.put_back(&marker).await
+            && let Err(error) = put_back(&self.connection, self.shard, &marker).await
         {
             tracing::debug!(queue.shard = self.shard, %error, "a marker is lost, the poll will do");
         }
         true
-    }
-
-    async fn put_back(&self, marker: &str) -> Result<(), QueueError> {
-        let mut command = redis::cmd("ZADD");
-        command.arg(marker).arg(0).arg("0");
-        self.connection.query(self.shard, &command, Resend::Safe).await
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use apalis_core::task::Task;
 use bytes::Bytes;
 use futures::future::join_all;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -181,7 +181,7 @@ impl Drop for WorkerQueue {
     }
 }
 
-/// Watches a [`WorkerQueue`].
+/// Watches a [`WorkerQueue`], and tells it whether to fetch.
 #[derive(Debug, Clone)]
 pub struct WorkerObserver {
     shared: Arc<Shared>,
@@ -192,6 +192,18 @@ impl WorkerObserver {
     pub(crate) fn take_no_more(&self) {
         self.shared.stopping.cancel();
         drop(self.shared.buffer.close());
+    }
+
+    /// Tells the worker to claim no more jobs, or to go on. What it has claimed runs to its end, with its leases renewed,
+    /// and the worker stays declared. Takes effect within seconds: see [`WorkerObserver::is_fetching`].
+    pub fn set_fetching(&self, fetching: bool) {
+        self.shared.fetching.send_if_modified(|was| std::mem::replace(was, fetching) != fetching);
+    }
+
+    /// Whether the worker may claim a job. Until a worker that was told to stop has taken note, it may.
+    #[must_use]
+    pub fn is_fetching(&self) -> bool {
+        !self.shared.rests.load(Ordering::Acquire)
     }
 
     /// When Redis last answered the task that fetches jobs. A worker whose last poll is long ago is not healthy, even
@@ -303,6 +315,10 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     /// No more anything.
     pub(crate) ending: CancellationToken,
+    /// Whether jobs are to be claimed.
+    fetching: watch::Sender<bool>,
+    /// Whether the feeder has taken note that none are.
+    pub(super) rests: AtomicBool,
     last_poll: Mutex<Instant>,
     /// Jobs of lost claims.
     pub(crate) taken_back: AtomicU64,
@@ -323,6 +339,8 @@ impl Shared {
             claims: Claims::default(),
             stopping: CancellationToken::new(),
             ending: CancellationToken::new(),
+            fetching: watch::Sender::new(true),
+            rests: AtomicBool::new(false),
             last_poll: Mutex::new(Instant::now()),
             taken_back: AtomicU64::new(0),
             queue,
@@ -334,6 +352,17 @@ impl Shared {
 
     pub(crate) fn finishes(&self, shard: u16) -> &mpsc::Sender<FinishRequest> {
         &self.finishes[usize::from(shard)]
+    }
+
+    /// Whether jobs are to be claimed.
+    pub(super) fn is_fetching(&self) -> bool {
+        *self.fetching.borrow()
+    }
+
+    /// Waits until jobs are to be claimed, or none.
+    pub(super) async fn told(&self, fetching: bool) {
+        // The sender lives as long as this value.
+        let _ = self.fetching.subscribe().wait_for(|told| *told == fetching).await;
     }
 
     pub(crate) fn polled(&self) {

@@ -213,3 +213,39 @@ async fn dead_letters_that_stay_are_shown_exactly_once_newest_first() {
         assert_eq!(shown, still, "seed {seed}");
     }
 }
+
+#[tokio::test]
+async fn jobs_of_one_priority_are_listed_wherever_they_are() {
+    let (h, acme) = (Harness::new().await, tenant("acme"));
+    let later = h.clock.now() + TimeDelta::seconds(60);
+    let mut low = BTreeSet::new();
+    for (priority, scheduled_at) in [
+        (Priority::Low, None),
+        (Priority::High, None),
+        (Priority::Low, Some(later)),
+        (Priority::Normal, Some(later)),
+        (Priority::Low, None),
+    ] {
+        let options = EnqueueOptions { priority: Some(priority), scheduled_at, ..EnqueueOptions::default() };
+        let job = h.job("acme", &Ping { n: 0 }, options);
+        h.queue.push(std::slice::from_ref(&job)).await.unwrap();
+        if priority == Priority::Low {
+            low.insert(job.id);
+        }
+    }
+    let filter = JobFilter { priorities: vec![Priority::Low], ..JobFilter::default() };
+    let listed = async |filter: &JobFilter| -> BTreeSet<JobId> {
+        let page = h.queue.list(&acme, filter, None, 100).await.unwrap();
+        page.jobs.iter().map(|job| job.id).collect()
+    };
+    assert_eq!(listed(&filter).await, low);
+    let both = JobFilter { priorities: vec![Priority::High, Priority::Normal], ..JobFilter::default() };
+    assert_eq!(listed(&both).await.len(), 2);
+    // A dead letter too.
+    let claim = h.fetch(1).await;
+    h.finish(&claim, 0, Verdict::Discarded { code: "x", reason: String::new() }).await;
+    for (filter, expected) in [(&both, 1), (&filter, 0)] {
+        let page = h.queue.kept_page(&acme, Kept::Discarded, filter, None, 10).await.unwrap();
+        assert_eq!(page.jobs.len(), expected, "the one of high priority ran first");
+    }
+}

@@ -270,7 +270,8 @@ pub(super) async fn forget_if_deleted(cx: &JobContext, kb: &Kb, id: &DocumentId)
 /// is ingested once more.
 pub(super) async fn read_again(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
     if let Some(document) = cx.stores().catalog().document(&kb.id, id).await? {
-        cx.enqueue(&IngestDocument { document_id: document.id, revision: document.revision })?;
+        let again = IngestDocument { document_id: document.id, revision: document.revision };
+        cx.enqueue_of(document.batch, &again)?;
     }
     Ok(())
 }

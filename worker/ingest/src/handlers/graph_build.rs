@@ -139,7 +139,8 @@ async fn overtaken(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobE
         }
         // The later revision was built meanwhile, and its graph has to be the one that stays.
         Some(newer) if newer.status == DocumentStatus::Processed => {
-            cx.enqueue(&BuildGraph { document_id: newer.id, revision: newer.revision }).map(drop)
+            let build = BuildGraph { document_id: newer.id, revision: newer.revision };
+            cx.enqueue_of(newer.batch, &build).map(drop)
         }
         Some(_) => Ok(()),
         None => document::forget_if_deleted(cx, kb, id).await,

@@ -21,7 +21,7 @@ impl Handler<Product> for ReindexKb {
         };
         let page = catalog.documents(&kb.id, None, self.after.as_ref(), DOCUMENTS_PER_JOB).await?;
         for document in &page.items {
-            let job = cx.enqueue(&ingest(document))?;
+            let job = cx.enqueue_of(document.batch, &ingest(document))?;
             catalog.document_pending(&kb.id, &document.id, document.revision, job, cx.now()).await?;
         }
         if let (Some(_), Some(last)) = (page.next, page.items.last()) {

@@ -17,6 +17,7 @@ pub(crate) enum Command {
     /// Lists the jobs whose attempts are used up, newest first; of one knowledge base with --kb.
     #[command(after_help = "Examples:
   tenantry dead-letters list
+  tenantry dead-letters list --batch BATCH
   tenantry dead-letters list --quarantine --output json")]
     List {
         #[command(flatten)]
@@ -101,7 +102,10 @@ impl Which {
         let list = if self.quarantine { "quarantine" } else { "dead-letters" };
         let kb = session.given_kb.clone().unwrap_or_default();
         let path = session.tenant_path(list).await?;
-        let found = session.api.all(&path, &[("kb_id", &kb)], "jobs", limit).await?;
+        let found = session
+            .api
+            .all(&path, &[("kb_id", &kb), ("batch_id", self.filter.batch())], "jobs", limit)
+            .await?;
         let is_reason =
             |job: &Value| self.reason_code.as_deref().is_none_or(|code| job["error"]["code"] == code);
         Ok(found.into_iter().filter(|job| self.filter.matches(job) && is_reason(job)).collect())

@@ -82,7 +82,7 @@ impl Wait {
             "queue_paused" => format!("`tenantry queues resume {queue} --all-tenants` ends the pause"),
             "no_worker" => {
                 format!(
-                    "start a worker that runs {kind}: `tenantry worker`; `tenantry workers list` shows those there are"
+                    "start a worker that runs {kind}: `tenantry worker`; `tenantry workers lanes` shows those there are"
                 )
             }
             "cap" => format!("a higher cap, {limits} cap=N`, or wait until a job of {tenant} ends"),
@@ -93,10 +93,15 @@ impl Wait {
             "jobs_ahead" => "it comes up by itself; `tenantry jobs tail` follows those ahead".to_owned(),
             "tenants_ahead" => format!("more workers, or a larger share: {limits} weight=N`"),
             "free_worker" => {
-                "more workers (`tenantry worker`) or more jobs in each (TENANTRY_CONCURRENCY)".to_owned()
+                "more workers (`tenantry worker`) or more jobs in each (TENANTRY_CONCURRENCY); `tenantry workers list` \
+                 shows those that were told to stop fetching"
+                    .to_owned()
             }
             "delivery" => "`tenantry doctor` says what is wrong with the queue".to_owned(),
-            "scheduled" | "retry" => "nothing is wrong: it starts by itself".to_owned(),
+            "scheduled" | "retry" => format!(
+                "it starts by itself then; `tenantry jobs reschedule {} --in 0s --tenant {tenant}` starts it now",
+                text(&job["id"])
+            ),
             "parked" => {
                 "it comes back by itself when the cause is gone; `tenantry doctor` looks for it".to_owned()
             }

@@ -15,6 +15,12 @@ pub(super) struct JobFilter {
     /// Only in these queues.
     #[arg(long = "queue", value_name = "QUEUES", value_delimiter = ',')]
     queues: Vec<String>,
+    /// Only of these priorities: high, normal, low, background.
+    #[arg(long = "priority", value_name = "PRIORITIES", value_delimiter = ',')]
+    priorities: Vec<String>,
+    /// Only those that work on documents of this batch.
+    #[arg(long, value_name = "BATCH")]
+    batch: Option<String>,
     /// Only those made before: `2027-01-15T08:00:00Z`, or an age such as 90s, 15m, 2h, 7d.
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     created_before: Option<DateTime<Utc>>,
@@ -28,43 +34,64 @@ pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }
+    let at = length(text).and_then(|ago| SystemClock.now().checked_sub_signed(ago));
+    at.ok_or_else(|| "expected a moment such as 2027-01-15T08:00:00Z, or an age such as 15m".to_owned())
+}
+
+/// A length of time such as 90s, 15m, 2h, 7d.
+pub(super) fn length(text: &str) -> Option<TimeDelta> {
     let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 3600,
         "d" => 86_400,
-        _ => 0,
+        _ => return None,
     };
-    let ago = number.parse::<i64>().ok().filter(|number| seconds > 0 && (0..=100_000_000).contains(number));
-    let at =
-        ago.and_then(|number| SystemClock.now().checked_sub_signed(TimeDelta::seconds(number * seconds)));
-    at.ok_or_else(|| "expected a moment such as 2027-01-15T08:00:00Z, or an age such as 15m".to_owned())
+    let number = number.parse::<i64>().ok().filter(|number| (0..=100_000_000).contains(number))?;
+    Some(TimeDelta::seconds(number * seconds))
 }
 
 impl JobFilter {
     /// Whether it matches every job.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { kinds, queues, created_before, created_after } = self;
-        kinds.is_empty() && queues.is_empty() && created_before.is_none() && created_after.is_none()
+        let lists = [&self.kinds, &self.queues, &self.priorities];
+        let times = [self.created_before, self.created_after];
+        lists.iter().all(|list| list.is_empty()) && self.batch.is_none() && times == [None, None]
     }
 
-    /// As a list of jobs takes it; what that leaves out is checked by [`JobFilter::matches`].
-    pub(super) fn query(&self) -> [(&'static str, String); 2] {
-        [("type", self.kinds.join(",")), ("queue", self.queues.join(","))]
+    /// As a list of open jobs takes it.
+    pub(super) fn query(&self) -> [(&'static str, String); 6] {
+        let at = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339()).unwrap_or_default();
+        [
+            ("type", self.kinds.join(",")),
+            ("queue", self.queues.join(",")),
+            ("priority", self.priorities.join(",")),
+            ("batch_id", self.batch().to_owned()),
+            ("created_before", at(self.created_before)),
+            ("created_after", at(self.created_after)),
+        ]
+    }
+
+    /// The batch, or nothing. Other lists than that of open jobs take it too; what they do not take is checked by
+    /// [`JobFilter::matches`].
+    pub(super) fn batch(&self) -> &str {
+        self.batch.as_deref().unwrap_or_default()
     }
 
     /// As a bulk action takes it.
     pub(super) fn body(&self, kb: Option<&str>) -> Value {
-        let Self { kinds, queues, created_before, created_after } = self;
-        let mut body = json!({ "types": kinds, "queues": queues });
+        let Self { kinds, queues, priorities, batch, created_before, created_after } = self;
+        let mut body = json!({ "types": kinds, "queues": queues, "priorities": priorities });
         for (name, at) in [("created_before", created_before), ("created_after", created_after)] {
             if let Some(at) = at {
                 body[name] = json!(at);
             }
         }
-        if let Some(kb) = kb {
-            body["kb_id"] = json!(kb);
+        for (name, id) in [("kb_id", kb), ("batch_id", batch.as_deref())] {
+            if let Some(id) = id {
+                body[name] = json!(id);
+            }
         }
         body
     }
@@ -77,6 +104,8 @@ impl JobFilter {
         let made = job["created_at"].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok());
         is_one(&self.kinds, "type")
             && is_one(&self.queues, "queue")
+            && is_one(&self.priorities, "priority")
+            && self.batch.as_deref().is_none_or(|batch| job["batch_id"] == batch)
             && self.created_before.is_none_or(|limit| made.is_some_and(|at| at < limit))
             && self.created_after.is_none_or(|limit| made.is_some_and(|at| at >= limit))
     }
@@ -100,16 +129,30 @@ mod tests {
     #[test]
     fn a_filter_is_the_same_in_a_body_and_on_a_list() {
         let before = moment("2027-01-15T08:00:00Z").ok();
-        let filter = JobFilter { kinds: vec!["a".into()], created_before: before, ..JobFilter::default() };
-        let body = filter.body(Some("papers"));
-        assert_eq!(
-            body,
-            json!({ "types": ["a"], "queues": [], "created_before": "2027-01-15T08:00:00Z", "kb_id": "papers" })
-        );
-        let job = |kind: &str, at: &str| json!({ "type": kind, "created_at": at });
+        let filter = JobFilter {
+            kinds: vec!["a".into()],
+            priorities: vec!["low".into(), "high".into()],
+            batch: Some("0190".into()),
+            created_before: before,
+            ..JobFilter::default()
+        };
+        let expected = json!({
+            "types": ["a"], "queues": [], "priorities": ["low", "high"], "created_before": "2027-01-15T08:00:00Z",
+            "kb_id": "papers", "batch_id": "0190",
+        });
+        assert_eq!(filter.body(Some("papers")), expected);
+        let asked = filter.query();
+        let asked: Vec<_> = asked.iter().filter(|(_, value)| !value.is_empty()).collect();
+        assert_eq!(asked.len(), 4, "{asked:?}");
+        let job = |kind: &str, at: &str| json!({ "type": kind, "created_at": at, "priority": "low", "batch_id": "0190" });
         assert!(filter.matches(&job("a", "2027-01-15T07:59:59Z")));
         assert!(!filter.matches(&job("b", "2027-01-15T07:59:59Z")));
         assert!(!filter.matches(&job("a", "2027-01-15T08:00:00Z")));
+        for (field, other) in [("priority", "normal"), ("batch_id", "0191")] {
+            let mut job = job("a", "2027-01-15T07:59:59Z");
+            job[field] = json!(other);
+            assert!(!filter.matches(&job), "{field}");
+        }
         assert!(JobFilter::default().matches(&json!({})) && JobFilter::default().is_empty());
     }
 }

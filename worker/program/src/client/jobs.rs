@@ -1,6 +1,8 @@
 //! `tenantry jobs`: what a tenant has in the queue.
 
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, Subcommand};
+use jobs::clock::{Clock as _, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -10,7 +12,7 @@ use super::change::{Change, count};
 use super::connection::{Session, tenant_path};
 use super::explain::explain;
 use super::failure::Failure;
-use super::job_filter::JobFilter;
+use super::job_filter::{JobFilter, length};
 use super::output::{As, Column};
 use super::tail::Tail;
 
@@ -22,6 +24,7 @@ pub(crate) enum Command {
     /// Lists the jobs that will still run, of one knowledge base with --kb.
     #[command(after_help = "Examples:
   tenantry jobs list --state available,retryable --type document.ingest
+  tenantry jobs list --batch BATCH --priority high,normal
   tenantry jobs list --created-before 2h --output json")]
     List(List),
     /// Shows a job.
@@ -44,6 +47,13 @@ pub(crate) enum Command {
   tenantry jobs cancel --type kb.reindex --reason 'wrong folder' --yes
   tenantry jobs cancel --all --yes")]
     Cancel(Cancel),
+    /// Gives a job that waits for its time, or for its next attempt, another time; one that has passed is now.
+    #[command(after_help = "Examples:
+  tenantry jobs reschedule JOB --in 2h
+  tenantry jobs reschedule JOB --at 2020-01-01T00:00:00Z --reason 'the model is back'
+
+Exit code 1: the job waits for no time, or has ended: nothing was changed.")]
+    Reschedule(Reschedule),
     /// Follows a job, documents or everything of the tenant to its end.
     #[command(after_help = "Examples:
   tenantry jobs tail
@@ -64,6 +74,40 @@ pub(crate) struct List {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Reschedule {
+    /// Its id.
+    job: String,
+    #[command(flatten)]
+    time: NewTime,
+    /// Why: for the audit log.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct NewTime {
+    /// When it may start: a moment such as `2027-01-15T08:00:00Z`, at most 366 days ahead.
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
+    /// How long from now: 90s, 15m, 2h, 7d.
+    #[arg(long = "in", value_name = "DURATION", value_parser = ahead)]
+    in_: Option<TimeDelta>,
+}
+
+fn ahead(text: &str) -> Result<TimeDelta, &'static str> {
+    length(text).ok_or("expected a length of time such as 90s, 15m, 2h, 7d")
+}
+
+impl NewTime {
+    /// The moment. clap sees to it that there is one.
+    fn moment(&self) -> DateTime<Utc> {
+        let ahead = self.in_.and_then(|ahead| SystemClock.now().checked_add_signed(ahead));
+        self.at.or(ahead).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Cancel {
     /// Their ids.
     #[arg(value_name = "JOB")]
@@ -80,11 +124,12 @@ pub(crate) struct Cancel {
     change: Change,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column("ID", "/id", As::Text),
     Column("TYPE", "/type", As::Text),
     Column("QUEUE", "/queue", As::Text),
     Column("STATE", "/state", As::Text),
+    Column("PRIORITY", "/priority", As::Text),
     Column("ATTEMPT", "/attempt", As::Number),
     Column("KB", "/kb_id", As::Text),
     Column("AGE", "/created_at", As::Age),
@@ -103,6 +148,7 @@ impl Run for Command {
                 explain(session, &tenant, &shown(session, &job).await?)
             }
             Self::Cancel(cancel) => cancel.run(session).await,
+            Self::Reschedule(reschedule) => reschedule.run(session).await,
             Self::Tail(tail) => tail.run(session).await,
         }
     }
@@ -120,12 +166,31 @@ async fn listed(
     states: &[String],
     limit: Option<usize>,
 ) -> Result<Vec<Value>, Failure> {
-    let [kinds, queues] = filter.query();
-    let (states, kb) = (states.join(","), session.given_kb.clone().unwrap_or_default());
-    let query = [("state", &*states), (kinds.0, &*kinds.1), (queues.0, &*queues.1), ("kb_id", &*kb)];
+    let (chosen, states) = (filter.query(), states.join(","));
+    let kb = session.given_kb.clone().unwrap_or_default();
+    let mut query = vec![("state", &*states), ("kb_id", &*kb)];
+    query.extend(chosen.iter().map(|(name, value)| (*name, &**value)));
     let path = session.tenant_path("jobs").await?;
-    let found = session.api.all(&path, &query, "jobs", limit).await?;
-    Ok(found.into_iter().filter(|job| filter.matches(job)).collect())
+    session.api.all(&path, &query, "jobs", limit).await
+}
+
+impl Reschedule {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let Self { job, time, reason } = self;
+        let at = time.moment();
+        let path = session.tenant_path(&format!("jobs/{}/reschedule", segment(&job))).await?;
+        let body = json!({ "scheduled_at": at });
+        let done = session.api.change(Method::POST, &path, Some(&body), reason.as_deref()).await?;
+        let why = match done["outcome"].as_str() {
+            Some("rescheduled") => {
+                let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                return session.output.done(&done, &format!("{job} may start at {at}"));
+            }
+            Some("ended") => "has ended",
+            _ => "waits for no time",
+        };
+        Err(Failure::Failed(format!("the job {why}: nothing was changed")))
+    }
 }
 
 impl Cancel {

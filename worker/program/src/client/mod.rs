@@ -55,7 +55,7 @@ pub(crate) enum ClientCommand {
     Documents(Noun<documents::Command>),
     /// Lists, shows, cancels and follows batches: what requests and folders brought in.
     Batches(Noun<batches::Command>),
-    /// Lists, shows, explains, cancels and follows jobs.
+    /// Lists, shows, explains, cancels, reschedules and follows jobs.
     Jobs(Noun<jobs::Command>),
     /// Lists, pauses, resumes and drains queues.
     Queues(Noun<queues::Command>),
@@ -67,7 +67,7 @@ pub(crate) enum ClientCommand {
     Keys(Noun<keys::Command>),
     /// Lists, shows, adds, changes, tests and removes webhooks, and shows what became of events.
     Webhooks(Noun<webhooks::Command>),
-    /// Lists which job types workers run.
+    /// Lists, shows, stops and resumes workers, and the job types that they run.
     Workers(Noun<workers::Command>),
     /// Lists who changed what, and why.
     Audit(Noun<audit::Command>),

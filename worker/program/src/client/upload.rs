@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 use futures::{StreamExt as _, stream};
+use jobs::BatchId;
 use jobs::clock::{Clock as _, SystemClock};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
-use stores::model::BatchId;
 use walkdir::{DirEntry, WalkDir};
 
 use super::batches::report_on;

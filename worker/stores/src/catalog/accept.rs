@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jobs::JobId;
 use jobs::envelope::StampedJob;
 use jobs::plan::{Limits, Quota};
 use jobs::tenant::{Role, TenantStatus};
+use jobs::{BatchId, JobId};
 
 use super::identities::user_insert;
 use super::{Catalog, Reader, Row, Sql, Tx, Value};
 use crate::error::StoreError;
 use crate::model::{
-    self, Acceptance, Accepted, BatchId, Counter, Event, Growth, Idempotency, KnownDocument, NewDocument,
-    NewTenant, OverQuota, Replay, UploadQuestion, UploadView, Usage, User,
+    self, Acceptance, Accepted, Counter, Event, Growth, Idempotency, KnownDocument, NewDocument, NewTenant,
+    OverQuota, Replay, UploadQuestion, UploadView, Usage, User,
 };
 use crate::ports::StoreResult;
 

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jobs::JobId;
 use jobs::tenant::KbId;
+use jobs::{BatchId, JobId};
 
 use super::documents::{Changed, read_changed};
 use super::{Catalog, Row};
-use crate::model::{
-    Batch, BatchCounts, BatchFailure, BatchId, BatchPace, DocumentFault, DocumentStatus, Page,
-};
+use crate::model::{Batch, BatchCounts, BatchFailure, BatchPace, DocumentFault, DocumentStatus, Page};
 use crate::page;
 use crate::ports::StoreResult;
 
@@ -93,6 +91,19 @@ impl Catalog {
     pub async fn batch(&self, id: BatchId, only: Option<&KbId>) -> StoreResult<Option<Batch>> {
         let found = self.batches_of("catalog.batch", &[id], only).await?;
         Ok(found.into_iter().find(|batch| !batch.kbs.is_empty()))
+    }
+
+    /// Whether there is such a batch, as far as it is in the knowledge base `only`, if one is given. Costs the same
+    /// however many documents it has.
+    pub async fn has_batch(&self, id: BatchId, only: Option<&KbId>) -> StoreResult<bool> {
+        let select = self.sql(
+            "select exists (select 1 from documents
+                     where tenant_id = $1 and batch_id = $2 and ($3 is null or kb_id = $3))
+                 or exists (select 1 from batch_left
+                     where tenant_id = $1 and batch_id = $2 and ($3 is null or kb_id = $3)) as is_there",
+        );
+        let select = select.bind(id.uuid()).bind(only.map(KbId::as_str));
+        self.rows.one("catalog.has_batch", select, |row| row.flag("is_there")).await
     }
 
     /// Batches, newest first, beginning after `after`. At most `limit` (1 to 1,000).

@@ -3,14 +3,12 @@
 use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
 use jobs::webhook::EventType;
-use jobs::{DocumentId, JobId};
+use jobs::{BatchId, DocumentId, JobId};
 use uuid::Uuid;
 
 use super::webhook_events::{OF_REMOVED, OF_REVISION};
 use super::{Catalog, Row, Sql, Tx};
-use crate::model::{
-    BatchId, Document, DocumentCounts, DocumentFault, DocumentStatus, Event, EventKind, Page,
-};
+use crate::model::{Document, DocumentCounts, DocumentFault, DocumentStatus, Event, EventKind, Page};
 use crate::page;
 use crate::ports::StoreResult;
 

@@ -1,8 +1,8 @@
 //! Job history: how jobs ended, and which were started again.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jobs::JobId;
 use jobs::tenant::KbId;
+use jobs::{BatchId, JobId};
 
 use super::{Catalog, Row, Tx, Value};
 use crate::model::{JobRecord, Redrives};
@@ -19,10 +19,11 @@ pub(super) const HISTORY_PRUNED: i64 = 500;
 /// job, because no other job ends twice.
 const INSERT: &str = "
 insert into job_history as known (tenant_id, job_id, kind, queue, state, attempts, error_code, error_detail,
-    created_at, started_at, finished_at, kb_id, parent_id, trace_id)
-select $1, id, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at, kb, parent, trace
+    created_at, started_at, finished_at, kb_id, parent_id, trace_id, batch_id)
+select $1, id, kind, queue, state, attempts, code, detail, created_at, started_at, finished_at, kb, parent, trace,
+    batch
 from {rows $2 as new (id uuid, kind text, queue text, state text, attempts bigint, code text, detail text, \
-created_at timestamptz, started_at timestamptz, finished_at timestamptz, kb text, parent uuid, trace text)}
+created_at timestamptz, started_at timestamptz, finished_at timestamptz, kb text, parent uuid, trace text, batch uuid)}
 where not exists (select 1 from tenants where tenant_id = $1 and deleted_at is not null)
 order by id
 on conflict (tenant_id, job_id) do update set state = excluded.state, attempts = excluded.attempts,
@@ -51,6 +52,7 @@ impl Catalog {
                 ("kb", record.kb.as_ref().map(KbId::as_str).into()),
                 ("parent", record.parent.into()),
                 ("trace", record.trace_id.as_deref().into()),
+                ("batch", record.batch.map(BatchId::uuid).into()),
             ]
         });
         let mut tx = self.rows.write("catalog.history_insert").await?;
@@ -135,6 +137,7 @@ fn read_record(row: &Row) -> sqlx::Result<JobRecord> {
         kind: row.text("kind")?,
         parent: row.id_or_null("parent_id")?,
         trace_id: row.text_or_null("trace_id")?,
+        batch: row.id_or_null("batch_id")?,
         queue: row.text("queue")?,
         state: row.text("state")?,
         attempts: row.number("attempts")?,

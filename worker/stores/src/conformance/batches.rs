@@ -1,11 +1,10 @@
-use jobs::JobId;
 use jobs::tenant::KbId;
+use jobs::{BatchId, JobId};
 
 use super::fixture::{Pair, Party, upload};
 use crate::Opened;
 use crate::model::{
-    Acceptance, Accepted, Batch, BatchCounts, BatchId, DocumentCounts, DocumentFault, DocumentStatus,
-    NewDocument,
+    Acceptance, Accepted, Batch, BatchCounts, DocumentCounts, DocumentFault, DocumentStatus, NewDocument,
 };
 
 fn fault(code: &str) -> DocumentFault {
@@ -57,7 +56,13 @@ pub(super) async fn counted_and_kept_apart(opened: &Opened) {
     let one = BatchCounts { pending: 1, ..BatchCounts::default() };
     assert_eq!(counts(&pair.twin, first, None).await, Some(one), "another tenant's, with the same id");
     assert_eq!(counts(&pair.acme, other, None).await, None);
-    assert_eq!(counts(&pair.acme, first, Some(&"nowhere".parse().unwrap())).await, None);
+    let nowhere = "nowhere".parse().unwrap();
+    assert_eq!(counts(&pair.acme, first, Some(&nowhere)).await, None);
+    for (batch, only, is_there) in
+        [(first, None, true), (first, Some(kb), true), (first, Some(&nowhere), false), (other, None, false)]
+    {
+        assert_eq!(catalog.has_batch(batch, only).await.unwrap(), is_there, "{batch} in {only:?}");
+    }
     let failures = catalog.batch_failures(first, None, 10).await.unwrap();
     assert_eq!(failures.len(), 1);
     assert_eq!((failures[0].name.as_str(), failures[0].code.as_str()), ("c.md", "too_complex"));
@@ -74,6 +79,7 @@ pub(super) async fn counted_and_kept_apart(opened: &Opened) {
     assert_eq!(counts(&pair.acme, first, Some(kb)).await, Some(expected), "while it is being deleted");
     assert!(lifecycle.document_delete(kb, &ids[1], 2).await.unwrap());
     assert_eq!(counts(&pair.acme, first, Some(kb)).await, Some(expected), "and afterwards");
+    assert!(!pair.twin.stores.catalog().has_batch(second, None).await.unwrap(), "another tenant's");
     assert_eq!(counts(&pair.acme, second, None).await, Some(one));
 
     let page = catalog.batches(None, None, 1).await.unwrap();

@@ -78,6 +78,7 @@ fn key() -> NewApiKey {
 fn record(party: &Party) -> JobRecord {
     JobRecord {
         parent: None,
+        batch: None,
         trace_id: None,
         id: party.job().id(),
         kind: "document.ingest".into(),

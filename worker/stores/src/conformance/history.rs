@@ -1,6 +1,6 @@
 use chrono::TimeDelta;
-use jobs::JobId;
 use jobs::tenant::KbId;
+use jobs::{BatchId, JobId};
 
 use super::fixture::{Pair, now};
 use crate::Opened;
@@ -12,6 +12,7 @@ fn ended(ago: TimeDelta) -> JobRecord {
     let started_at = finished_at - TimeDelta::seconds(1);
     JobRecord {
         parent: None,
+        batch: None,
         trace_id: None,
         id: JobId::generate(started_at),
         kind: "document.ingest".into(),
@@ -31,8 +32,9 @@ pub(super) async fn first_record_stays(opened: &Opened) {
     let catalog = pair.acme.stores.catalog();
     let done = ended(TimeDelta::zero());
     let error = Some(("parse_failed".to_owned(), "not UTF-8".to_owned()));
-    let kb = Some(KbId::first());
-    let failed = JobRecord { kb, state: "discarded".into(), attempts: 8, error, ..ended(TimeDelta::zero()) };
+    let (kb, batch) = (Some(KbId::first()), Some(BatchId::generate(now(), [1; 10])));
+    let failed =
+        JobRecord { kb, batch, state: "discarded".into(), attempts: 8, error, ..ended(TimeDelta::zero()) };
     let waited =
         JobRecord { state: "cancelled".into(), attempts: 0, started_at: None, ..ended(TimeDelta::zero()) };
     catalog.history_insert(&[done.clone(), failed.clone(), waited.clone()]).await.unwrap();

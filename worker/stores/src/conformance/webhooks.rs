@@ -136,6 +136,7 @@ fn record(kind: &str, state: &str) -> JobRecord {
         kind: kind.into(),
         kb: None,
         parent: None,
+        batch: None,
         trace_id: None,
         queue: "q".into(),
         state: state.into(),

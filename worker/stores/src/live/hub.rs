@@ -12,14 +12,14 @@ use jobs::clock::SharedClock;
 use jobs::queue::QueueError;
 use jobs::redis::{RedisClient, Resend, SubscriptionEvent, cmd};
 use jobs::tenant::{KbId, TenantId};
-use jobs::{DocumentId, JobId};
+use jobs::{BatchId, DocumentId, JobId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::{CHANNEL, stream_of};
 use crate::cache::fault;
 use crate::error::{FaultKind, StoreError};
-use crate::model::{BatchId, Event, EventId, EventKind};
+use crate::model::{Event, EventId, EventKind};
 
 /// How long the events of a tenant are kept after its last listener.
 const STREAM_KEPT: Duration = Duration::from_secs(3_600);

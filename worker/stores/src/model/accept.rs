@@ -1,10 +1,10 @@
-use jobs::DocumentId;
 use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
 use jobs::tenant::{Identity, KbId, Role};
+use jobs::{BatchId, DocumentId};
 use serde_json::Value;
 
-use super::{BatchId, NewDocument, NewKb, NewTenant, OverQuota, Usage, User};
+use super::{NewDocument, NewKb, NewTenant, OverQuota, Usage, User};
 
 /// Everything that accepting one request writes: all of it in one transaction, or nothing.
 #[derive(Debug, Default)]

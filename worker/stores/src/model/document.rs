@@ -2,10 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use jobs::{DocumentId, JobId};
+use jobs::{BatchId, DocumentId, JobId};
 use serde::{Deserialize, Serialize};
-
-use super::BatchId;
 
 /// Status of a document on its way into the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
-use jobs::JobId;
 use jobs::tenant::KbId;
+use jobs::{BatchId, JobId};
 
 /// The record of a finished job, kept in the catalog after the queue has forgotten the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct JobRecord {
     pub kb: Option<KbId>,
     /// The job that enqueued it, if a job did and that is known.
     pub parent: Option<JobId>,
+    /// The batch whose documents it worked on, if that is known.
+    pub batch: Option<BatchId>,
     /// The trace that it is in, in hexadecimal, if that is known.
     pub trace_id: Option<String>,
     /// The name of its queue.

@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
-use jobs::{DocumentId, JobId};
+use jobs::{BatchId, DocumentId, JobId};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchId, DocumentFault};
+use super::DocumentFault;
 
 /// How far a job is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

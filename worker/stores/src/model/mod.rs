@@ -21,7 +21,7 @@ pub use accept::{Acceptance, Accepted, Idempotency, KnownDocument, Replay, Uploa
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
-pub use batch::{Batch, BatchCounts, BatchFailure, BatchId, BatchPace, InvalidBatchId};
+pub use batch::{Batch, BatchCounts, BatchFailure, BatchPace};
 pub use document::{Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, MembershipImport, MembershipImported, Renewal,

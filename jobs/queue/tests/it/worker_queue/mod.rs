@@ -3,6 +3,7 @@
 mod cluster;
 mod outages;
 mod reserve;
+mod resting;
 mod running;
 mod sharded;
 pub(crate) mod site;
