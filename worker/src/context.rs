@@ -268,8 +268,9 @@ impl JobContext {
         self.open_group_of(members, continuation)
     }
 
-    /// As [`JobContext::open_group`] with members that have numbers: a member has the same id however often the job opens
-    /// the group, whichever other members it has each time. No other child of the job may have one of the numbers.
+    /// As [`JobContext::open_group`] with members that have numbers: a member has the same id however often the job
+    /// opens the group, whichever other members it has each time. No other child of the job may have one of the
+    /// numbers.
     ///
     /// # Errors
     /// As for [`JobContext::open_group`].

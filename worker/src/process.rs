@@ -111,8 +111,8 @@ impl Processor {
         finish
     }
 
-    /// Runs layers and handler, and lets the catalog remember what has to survive the queue: a job that was started again
-    /// before it runs, and kept children before they are enqueued.
+    /// Runs layers and handler, and lets the catalog remember what has to survive the queue: a job that was started
+    /// again before it runs, and kept children before they are enqueued.
     async fn attempted(
         &self,
         job: &FetchedJob,

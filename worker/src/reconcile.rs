@@ -1,10 +1,11 @@
 //! Compares what was accepted with what the queue has, and gives the queue again what it lost: all of it after a Redis
 //! without its data, some after an older snapshot, a lost shard or a deleted key.
 //!
-//! The catalog knows what was asked for and has not ended (`stores::UnfinishedJobs`). For each of these jobs the queue is
-//! asked, in one atomic look, whether the job, the group that it opened, or the continuation of that group is there. What
-//! is not is looked up in the catalog once more, because it may have ended between the two; then one of the workers that
-//! found it takes it, verifies it like any other job, and pushes the same signed bytes under the same id.
+//! The catalog knows what was asked for and has not ended (`stores::UnfinishedJobs`). For each of these jobs the
+//! queue is asked, in one atomic look, whether the job, the group that it opened, or the continuation of that group
+//! is there. What is not is looked up in the catalog once more, because it may have ended between the two; then one
+//! of the workers that found it takes it, verifies it like any other job, and pushes the same signed bytes under the
+//! same id.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,7 +154,7 @@ impl Reconciler {
         done
     }
 
-    /// Looks for lost work in all shards, whoever's turn it is.
+    /// Looks for lost work in all shards, without asking for their turns.
     ///
     /// # Errors
     /// When catalog or queue are not available.

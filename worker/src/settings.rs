@@ -30,8 +30,8 @@ pub struct PoolSettings {
     /// How long jobs may go on after the worker was asked to stop, in seconds.
     #[cfg_attr(feature = "clap", arg(long, env = "TENANTRY_STOP_S", default_value_t = 25))]
     pub stop_s: u32,
-    /// How often accepted work is compared with what the queue has, in seconds. Work that has just been enqueued is left
-    /// alone for as long.
+    /// How often accepted work is compared with what the queue has, in seconds. Work that has just been enqueued is
+    /// left alone for as long.
     #[cfg_attr(
         feature = "clap",
         arg(long, env = "TENANTRY_RECONCILE_S", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))

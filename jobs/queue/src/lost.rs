@@ -1,8 +1,8 @@
 //! Jobs that a caller expects to be in the queue: whether they are, and mending what was lost of them.
 //!
-//! The queue cannot know what it has lost. A program that keeps a list of what it pushed asks here, and pushes again what
-//! is gone. Every answer is one atomic look at a partition, so a job that is just being moved (claimed, retried, finished
-//! with its children) is never taken for lost.
+//! The queue cannot know what it has lost. A program that keeps a list of what it pushed asks here, and pushes again
+//! what is gone. Every answer is one atomic look at a partition, so a job that is just being moved (claimed, retried,
+//! finished with its children) is never taken for lost.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ pub enum Whereabouts {
     Ended,
     /// The queue knows nothing of it.
     Gone,
-    /// It is there, or something that it left is, but will not go on by itself. [`Queue::mend`] puts back what can be, and
-    /// makes room for the rest.
+    /// It is there, or something that it left is, but will not go on by itself. [`Queue::mend`] puts back what can
+    /// be, and makes room for the rest.
     Damaged(Damage),
 }
 
@@ -40,8 +40,8 @@ pub struct Damage {
     pub group: Option<GroupId>,
     /// The jobs. None of them: the group alone was left, without members.
     pub jobs: Vec<JobId>,
-    /// Whether the expected job, or the continuation of its group, has lost its contents: it has to be pushed again after
-    /// it was mended.
+    /// Whether the expected job, or the continuation of its group, has lost its contents: it has to be pushed again
+    /// after it was mended.
     pub is_lost: bool,
 }
 
@@ -87,9 +87,9 @@ impl Queue {
         self.call(shard, Operation::Lost, Resend::Safe, arguments).await
     }
 
-    /// Mends what [`Queue::whereabouts`] found: jobs that nothing led to are put at the end of their lists, what has lost
-    /// its contents leaves quarantine and its group, and a group without members closes. Returns how many jobs were put
-    /// back. What is not damaged any more stays as it is, so any number of callers may do it side by side.
+    /// Mends what [`Queue::whereabouts`] found: jobs that nothing led to are put at the end of their lists, what has
+    /// lost its contents leaves quarantine and its group, and a group without members closes. Returns how many jobs
+    /// were put back. What is not damaged any more stays as it is, so any number of callers may do it side by side.
     ///
     /// # Errors
     /// When Redis fails. Call it again then.

@@ -31,7 +31,7 @@ fn name(number: usize) -> String {
 
 /// A text of a few chunks, or, for most, of one.
 fn text(number: usize) -> String {
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         texts::long(&format!("Bluebird{number}"))
     } else {
         texts::short(&format!("Heron{number}"))
@@ -96,9 +96,9 @@ async fn nothing_is_expected(bed: &Bed, tenant: &TestTenant) {
     .await;
 }
 
-/// Goal: a Redis that loses everything costs time and nothing else.
-/// Method: two workers, many documents, FLUSHALL again and again while they are read; then the graph is that of a system
-/// that nobody disturbed, and each document was told to be processed once.
+/// Goal: a Redis that loses everything costs time and nothing else. Method: two workers, many documents, FLUSHALL
+/// again and again while they are read; then the graph is that of a system that nobody disturbed, and each document
+/// was told to be processed once.
 async fn survives_flushes(bed: &Bed, redis_url: &str, count: usize) {
     let second = bed.another_worker().await.start();
     let (tenant, twin) = bed.look_alikes().await;
@@ -275,7 +275,8 @@ async fn reconciler(bed: &Bed) -> Reconciler {
     Reconciler { every: Duration::ZERO, ..bed.another_worker().await.reconciler() }
 }
 
-/// Goal: a paused tenant stays paused, although the queue forgot that it is, and many who find the same job lost make one.
+/// Goal: a paused tenant stays paused, although the queue forgot that it is, and many who find the same job lost make
+/// one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_tenant_stays_paused_and_many_reconcilers_make_one_job() {
     let server = RedisServer::start(&["--appendonly", "no"]).unwrap();

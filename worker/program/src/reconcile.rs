@@ -1,5 +1,6 @@
 //! The command `tenantry reconcile`.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use api_thin::StampKeySettings;
@@ -16,8 +17,8 @@ use crate::system::connect;
 /// Looks for accepted work that the queue has lost, and enqueues it again.
 ///
 /// Workers do so by themselves every `TENANTRY_RECONCILE_S`, and at once when Redis comes back without its data. This
-/// does it now and says what it found; with `--dry-run` it changes nothing. It may run beside workers and beside itself:
-/// no job is enqueued twice.
+/// does it now and says what it found; with `--dry-run` it changes nothing. It may run beside workers and beside
+/// itself: no job is enqueued twice.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, mut_arg("stamp_keys", |arg| arg.required(true)))]
 pub(crate) struct ReconcileCommand {
@@ -87,11 +88,11 @@ fn told(done: &Reconciled, mode: Mode) -> String {
         (done.waiting, "are lost and cannot be enqueued now: the log says why"),
     ] {
         if count > 0 {
-            text += &format!("\n{count} {}", what.replace("{would}", would));
+            let _ = write!(text, "\n{count} {}", what.replace("{would}", would));
         }
     }
     for job in &done.lost {
-        text += &format!("\n  {}  {}  {}", job.tenant, job.id, job.kind);
+        let _ = write!(text, "\n  {}  {}  {}", job.tenant, job.id, job.kind);
     }
     text
 }

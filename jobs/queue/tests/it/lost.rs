@@ -27,7 +27,7 @@ fn alone(job: &NewJob, is_lost: bool) -> Damage {
 }
 
 async fn mended(h: &Harness, damage: &Whereabouts) -> u64 {
-    let Whereabouts::Damaged(damage) = damage else { panic!("{damage:?}") };
+    let damage = if let Whereabouts::Damaged(damage) = damage { Some(damage) } else { None }.unwrap();
     h.queue.mend(&tenant("acme"), damage).await.unwrap()
 }
 

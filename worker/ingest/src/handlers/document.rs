@@ -215,8 +215,8 @@ pub(super) async fn extraction_open_rest(
     })
 }
 
-/// Opens the group; each extraction job takes a range of chunks, and is called by it: a range that is extracted once more
-/// is the same job.
+/// Opens the group; each extraction job takes a range of chunks, and is called by it: a range that is extracted once
+/// more is the same job.
 fn extraction_open_where(
     cx: &JobContext,
     (id, revision, chunks): (&DocumentId, u64, u32),

@@ -138,8 +138,8 @@ async fn mentions(
     Ok(None)
 }
 
-/// Some chunks have no result, although all jobs that were to extract from them have ended: one was lost, or was changed
-/// and therefore never ran. This job takes the document over and opens a group for the rest.
+/// Some chunks have no result, although all jobs that were to extract from them have ended: one was lost, or was
+/// changed and therefore never ran. This job takes the document over and opens a group for the rest.
 async fn extract_rest(
     job: &BuildGraph,
     cx: &JobContext,

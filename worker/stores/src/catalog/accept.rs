@@ -159,7 +159,8 @@ impl Catalog {
         self.rows.all("catalog.outbox_wires", select.bind_list(jobs), read).await
     }
 
-    /// The signed envelope of a job that is still in the outbox, or whose work has not ended: the queue may have lost it.
+    /// The signed envelope of a job that is still in the outbox, or whose work has not ended: the queue may have lost
+    /// it.
     pub async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {
         let select = self.sql(
             "select wire from outbox where tenant_id = $1 and job_id = $2

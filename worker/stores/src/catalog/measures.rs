@@ -72,7 +72,8 @@ impl Measures {
         self.catalogs.db.reader(Reader::Relay).one("measures.outbox", select.bind(COUNTED), read).await
     }
 
-    /// Accepted work of all tenants without a job, as it was found last, at a cost that does not grow with their number.
+    /// Accepted work of all tenants without a job, as it was found last, at a cost that does not grow with their
+    /// number.
     ///
     /// # Errors
     /// When the catalog is not available.

@@ -1,8 +1,8 @@
 //! Accepted jobs that the queue has, until their work has ended: what is given to it again when it lost them.
 //!
-//! A row takes the place of the job's row in the outbox. It goes with the record that the job has ended, unless a document
-//! still waits for what the job left: its children, which have no rows of their own. So a row without a job in the queue,
-//! and without a record, is work that was lost.
+//! A row takes the place of the job's row in the outbox. It goes with the record that the job has ended, unless a
+//! document still waits for what the job left: its children, which have no rows of their own. So a row without a job
+//! in the queue, and without a record, is work that was lost.
 
 use chrono::{DateTime, Utc};
 use jobs::JobId;
@@ -32,7 +32,8 @@ macro_rules! ended {
             "(exists (select 1 from job_history as past where past.tenant_id = $1 and past.job_id = ",
             $job,
             " and not exists (select 1 from job_redrives as again where again.tenant_id = $1
-                 and again.job_id = past.job_id and again.last_at > past.finished_at)) or exists (select 1 from documents as doc where doc.tenant_id = $1 and doc.job_id = ",
+                 and again.job_id = past.job_id and again.last_at > past.finished_at))
+             or exists (select 1 from documents as doc where doc.tenant_id = $1 and doc.job_id = ",
             $job,
             " and doc.status in ('processed', 'failed')))"
         )
@@ -131,8 +132,8 @@ impl UnfinishedJobs {
         Self { catalogs }
     }
 
-    /// Jobs that the queue got at `before` or earlier, by tenant and id, after `after`. At most `limit`. Tenants without
-    /// such jobs cost nothing.
+    /// Jobs that the queue got at `before` or earlier, by tenant and id, after `after`. At most `limit`. Tenants
+    /// without such jobs cost nothing.
     pub async fn page(
         &self,
         before: DateTime<Utc>,
@@ -161,8 +162,9 @@ impl UnfinishedJobs {
         catalog.rows.all("unfinished.state", select, read_unfinished).await
     }
 
-    /// Takes jobs to give them to the queue again, each with the time from which it is looked for next. Returns those that
-    /// the caller has: of several that found the same job missing one gets it, and none when it has ended meanwhile.
+    /// Takes jobs to give them to the queue again, each with the time from which it is looked for next. Returns those
+    /// that the caller has: of several that found the same job missing one gets it, and none when it has ended
+    /// meanwhile.
     pub async fn take(
         &self,
         tenant: &TenantId,
@@ -215,7 +217,8 @@ impl UnfinishedJobs {
         self.forget(tenant, &[job]).await
     }
 
-    /// Deliveries of webhooks that the queue has since `before`, of all tenants in order, after `after`. At most `limit`.
+    /// Deliveries of webhooks that the queue has since `before`, of all tenants in order, after `after`. At most
+    /// `limit`.
     pub async fn deliveries(
         &self,
         before: DateTime<Utc>,
@@ -244,7 +247,8 @@ impl UnfinishedJobs {
         rows.all("unfinished.deliveries", select.bind(before).bind(limit), read).await
     }
 
-    /// Makes deliveries pending again whose jobs the queue has lost, unless they have ended meanwhile. Returns how many.
+    /// Makes deliveries pending again whose jobs the queue has lost, unless they have ended meanwhile. Returns how
+    /// many.
     pub async fn deliveries_again(&self, tenant: &TenantId, jobs: &[JobId]) -> StoreResult<u64> {
         let catalog = self.catalogs.of(tenant);
         let update = catalog.sql(
