@@ -11,7 +11,7 @@ use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::bed::{Bed, Snapshot, TestTenant, postgres_alone_on, send};
+use tests::bed::{Bed, Http, Snapshot, TestTenant, postgres_alone_on, send};
 use tests::receiver::Receiver;
 use tests::texts;
 use tests::wait::wait_for;
@@ -519,4 +519,54 @@ async fn single_keys_that_are_lost_hold_no_document_up() {
         Snapshot::of(bed.stores(), &tenant.id).await.entities,
         Snapshot::of(bed.stores(), &expected.id).await.entities
     );
+}
+
+/// Goal: a tenant that is suspended stays so, and a tenant that is being made is made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_tenant_waits_and_a_new_one_is_provisioned() {
+    let server = RedisServer::start(&["--appendonly", "no"]).unwrap();
+    let (bed, tenant) = paused(&server).await;
+    let job = uploaded(&bed, &tenant, "heron.md").await;
+    let operator = bed.operator();
+    let suspended = operator.post(&format!("/api/v1/tenants/{}/suspend", tenant.id), &json!({})).await;
+    assert_eq!(suspended.status, 200, "{suspended:?}");
+    // So that only the suspension holds its work back.
+    for queue in ["documents", "enrich"] {
+        let path = format!("/api/v1/tenants/{}/queues/{queue}/resume", tenant.id);
+        assert_eq!(operator.post(&path, &json!({})).await.status, 200);
+    }
+    flush(&mut connected(&server.url()).await).await;
+    wait_for("the job to be there", async || {
+        let state = state(&bed, &tenant, job).await;
+        if state == Some(JobState::Parked) { Ok(()) } else { Err(state) }
+    })
+    .await;
+    let stats = bed.queue().stats(&tenant.id.parse().unwrap()).await.unwrap();
+    assert_eq!((stats.open(), stats.completed_total), (1, 0), "{stats:?}");
+    let resumed = operator.post(&format!("/api/v1/tenants/{}/resume", tenant.id), &json!({})).await;
+    assert_eq!(resumed.status, 200, "{resumed:?}");
+    assert_eq!(tenant.settled("heron.md").await["status"], "processed");
+
+    // Nothing provisions it before the queue has lost its job.
+    let pause = operator.post("/api/v1/queues/tenants/pause", &json!({})).await;
+    assert_eq!(pause.status, 200, "{pause:?}");
+    let made = operator.post("/api/v1/tenants", &json!({ "id": "newcomer", "name": "Newcomer" })).await;
+    let newcomer = TestTenant {
+        id: "newcomer".to_owned(),
+        http: Http::new(&bed.url(), made.body["api_key"].as_str().unwrap()),
+    };
+    let job: JobId = made.body["job_id"].as_str().unwrap().parse().unwrap();
+    is_expected(&bed, &newcomer, job).await;
+    flush(&mut connected(&server.url()).await).await;
+    assert_eq!(operator.post("/api/v1/queues/tenants/resume", &json!({})).await.status, 200);
+    newcomer_is_active(&newcomer).await;
+    newcomer.ingest("heron.md", &texts::short("Bluebird")).await;
+}
+
+async fn newcomer_is_active(tenant: &TestTenant) {
+    wait_for("the tenant to be active", async || {
+        let answer = tenant.http.get(&format!("/api/v1/tenants/{}", tenant.id)).await;
+        if answer.body["status"] == "active" { Ok(()) } else { Err(answer) }
+    })
+    .await;
 }
