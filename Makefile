@@ -68,7 +68,7 @@ bench-pages: toolchain redis ## Measure the dashboard in Chromium; TENANTS=10000
 	@$(BROWSER) export MEASURED_PROGRAM=$${MEASURED_PROGRAM:-$$PWD/target/release/tenantry} TENANTS=$(TENANTS) JOBS=$(JOBS); \
 		cargo test --locked --package tests --test it -- --ignored --nocapture pages_at_scale::
 
-picture: toolchain redis ## Take the picture of the README from a demo that runs for a while
+picture: toolchain redis ## Take the picture of the README from a demo that is busy
 	@cargo build --locked $(EMBEDDED)
 	@$(BROWSER) PYTHONPATH=$$BROWSER python3 tests/browser/picture.py target/debug/tenantry docker/demo/dashboard.png
 

@@ -11,14 +11,14 @@ use chrono::{DateTime, Utc};
 #[cfg(feature = "test-support")]
 pub use fair_queue::testing::{MemoryQueue, RedisServer, run_for_tests};
 pub use fair_queue::{
-    CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Explanation, FetchRequest, Fetched, Finish,
-    FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane, LaneStatus,
-    LimitReached, ListCursor, OnFailure, OpenGroup, PartitionOverview, PartitionShare, PartitionState,
-    PushOutcome, QueueConfig, QueueError, QueueStats, RateTaken, RateWindow, Reason, Redriven, Rescheduled,
-    ReshardError, Resharded, RoomLeft, StopReport, UniqueConflict, Verdict, WaitsFor, WorkerObserver,
-    WorkerOptions, WorkerQueue, reshard,
+    CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Damage, Explanation, FetchRequest, Fetched,
+    Finish, FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane,
+    LaneStatus, LimitReached, ListCursor, OnFailure, OpenGroup, PartitionId, PartitionOverview,
+    PartitionShare, PartitionState, PushOutcome, QueueConfig, QueueError, QueueStats, RateTaken, RateWindow,
+    Reason, Redriven, Rescheduled, ReshardError, Resharded, RoomLeft, StopReport, UniqueConflict, Verdict,
+    WaitsFor, Whereabouts, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
 };
-use fair_queue::{KeptRecord, NewJob, OpenJob, PartitionId, Priority, RetryRule, Select, Wording};
+use fair_queue::{KeptRecord, NewJob, OpenJob, Priority, RetryRule, Select, Wording};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};

@@ -224,7 +224,7 @@ async fn what_a_worker_is_told_is_logged_measured_and_audited() {
         assert_eq!(ask(Method::POST, &format!("/api/v1/workers/{worker}/{verb}")).await.status, 200);
         wait_for("the worker to say so", async || {
             let metrics = ask(Method::GET, "/metrics").await;
-            let metrics = String::from_utf8(metrics.bytes.to_vec()).unwrap();
+            let metrics = String::from_utf8(metrics.bytes.clone()).unwrap();
             let log = program.said();
             let line = log.lines().find(|line| line.contains(said));
             let is_told = line.is_some_and(|line| {

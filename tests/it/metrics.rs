@@ -190,6 +190,8 @@ async fn the_page_lists_what_is_shown_and_nothing_else() {
         (r#"tenantry_metrics_source_up{source="catalog"}"#, 1.0),
         (r#"tenantry_queue_workers{queue="documents",type="document.ingest"}"#, 1.0),
         ("tenantry_documents_without_job", 0.0),
+        ("tenantry_accepted_without_job", 0.0),
+        ("tenantry_jobs_enqueued_again_total", 0.0),
         ("tenantry_desired_workers", 0.0),
         (r#"tenantry_worker_slots{slots="jobs"}"#, 2.0),
         (r#"tenantry_worker_slots{slots="webhooks"}"#, 16.0),

@@ -3,7 +3,7 @@
 //! Values that the embedding program shares with its handlers.
 
 use std::any::{Any, TypeId, type_name};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -50,6 +50,8 @@ struct Reported {
 /// Facts about the job that runs.
 struct JobFacts {
     id: JobId,
+    /// The signed envelope, if there is one that may be remembered.
+    wire: Option<Arc<str>>,
     kind: String,
     attempt: u32,
     created_at: DateTime<Utc>,
@@ -63,12 +65,20 @@ struct JobFacts {
 pub(crate) struct Outputs {
     pub(crate) children: Vec<StampedJob>,
     pub(crate) group: Option<OpenGroup>,
+    /// Those of the children that the catalog remembers until they have ended.
+    kept: HashSet<JobId>,
 }
 
 impl Outputs {
     /// Number of children so far, which is the number of the next one.
     fn count(&self) -> usize {
         self.children.len() + usize::from(self.group.is_some())
+    }
+
+    /// The children that the catalog remembers, with their signed bytes.
+    pub(crate) fn kept(&self) -> Vec<(JobId, &str)> {
+        let kept = self.children.iter().filter(|child| self.kept.contains(&child.id()));
+        kept.map(|child| (child.id(), child.wire())).collect()
     }
 }
 
@@ -97,6 +107,7 @@ impl JobContext {
             cancel,
             job: JobFacts {
                 id: *id,
+                wire: None,
                 kind: verified.envelope.kind.clone(),
                 attempt,
                 created_at: meta.created_at,
@@ -108,6 +119,12 @@ impl JobContext {
             reported: Mutex::default(),
             nothing_to_do: OnceLock::new(),
         }
+    }
+
+    /// Lets the job be remembered, see [`JobContext::keep`].
+    pub(crate) fn of_wire(mut self, wire: Arc<str>) -> Self {
+        self.job.wire = Some(wire);
+        self
     }
 
     /// What the job enqueues becomes a child of this span.
@@ -216,16 +233,44 @@ impl JobContext {
         self.enqueue_of(self.job.batch, child)
     }
 
-    /// As [`JobContext::enqueue`], for work on a document of `batch`, of which this job need not be.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn enqueue_of<J: Job>(&self, batch: Option<BatchId>, child: &J) -> Result<JobId, JobError> {
+    fn enqueue_of<J: Job>(&self, batch: Option<BatchId>, child: &J) -> Result<JobId, JobError> {
         let mut outputs = self.outputs();
-        let child = self.child(child, outputs.count(), (batch, None))?;
+        let id = self.child_id::<J>(outputs.count());
+        let child = self.child(child, id, (batch, None))?;
         let id = child.id();
         outputs.children.push(child);
         Ok(id)
+    }
+
+    /// As [`JobContext::enqueue`], and the catalog remembers the child until it has ended: a queue that loses its data
+    /// gets the child again. Other children are found again through what they work on, as the parts of a document are.
+    ///
+    /// # Errors
+    /// As for [`JobContext::enqueue`].
+    pub fn enqueue_kept<J: Job>(&self, child: &J) -> Result<JobId, JobError> {
+        self.enqueue_kept_of(self.job.batch, child)
+    }
+
+    /// As [`JobContext::enqueue_kept`], for work on a document of `batch`, of which this job need not be.
+    ///
+    /// # Errors
+    /// As for [`JobContext::enqueue`].
+    pub fn enqueue_kept_of<J: Job>(&self, batch: Option<BatchId>, child: &J) -> Result<JobId, JobError> {
+        let id = self.enqueue_of(batch, child)?;
+        self.outputs().kept.insert(id);
+        Ok(id)
+    }
+
+    /// Lets the catalog remember this job until what it works on has ended, as it does with jobs of requests. For a job
+    /// that takes over a document from the job that was accepted. Writes at once.
+    ///
+    /// # Errors
+    /// When the catalog is away.
+    pub async fn keep(&self) -> Result<(), JobError> {
+        if let Some(wire) = &self.job.wire {
+            self.stores.catalog().unfinished_put(&[(self.job.id, wire)], self.now()).await?;
+        }
+        Ok(())
     }
 
     /// Enqueues `members` when this job completes, and `continuation` when the last of them is done.
@@ -233,16 +278,32 @@ impl JobContext {
     /// # Errors
     /// As for [`JobContext::enqueue`], and when the job opened a group already.
     pub fn open_group<J: Job, K: Job>(&self, members: &[J], continuation: &K) -> Result<(), JobError> {
+        let before = self.outputs().count();
+        let members = members.iter().enumerate().map(|(at, member)| (before + at, member));
+        self.open_group_of(members, continuation)
+    }
+
+    /// As [`JobContext::open_group`] with members that have numbers: a member has the same id however often the job
+    /// opens the group, whichever other members it has each time. No other child of the job may have one of the
+    /// numbers.
+    ///
+    /// # Errors
+    /// As for [`JobContext::open_group`].
+    pub fn open_group_of<'a, J: Job + 'a, K: Job>(
+        &self,
+        members: impl IntoIterator<Item = (usize, &'a J)>,
+        continuation: &K,
+    ) -> Result<(), JobError> {
         let id = GroupId::of(self.job.id);
         let mut outputs = self.outputs();
         if outputs.group.is_some() {
             return Err(JobError::fail("group_open", "a job may open one group"));
         }
-        for member in members {
-            let member = self.child(member, outputs.count(), (self.job.batch, Some(id)))?;
+        for (number, member) in members {
+            let member = self.child(member, self.child_id::<J>(number), (self.job.batch, Some(id)))?;
             outputs.children.push(member);
         }
-        let continuation = self.child(continuation, outputs.count(), (self.job.batch, None))?;
+        let continuation = self.child(continuation, self.job.id.continuation(), (self.job.batch, None))?;
         let (continuation, on_failure) = (continuation.into(), OnFailure::Continue);
         outputs.group = Some(OpenGroup { id, continuation, on_failure });
         Ok(())
@@ -298,14 +359,19 @@ impl JobContext {
         });
     }
 
+    /// The id of child number `number`.
+    fn child_id<J: Job>(&self, number: usize) -> JobId {
+        JobId::derived(self.job.created_at, &format!("{}/{number}/{}", self.job.id, J::TYPE))
+    }
+
     fn child<J: Job>(
         &self,
         child: &J,
-        number: usize,
+        id: JobId,
         (batch, group): (Option<BatchId>, Option<GroupId>),
     ) -> Result<StampedJob, JobError> {
         let options = EnqueueOptions {
-            id: Some(JobId::derived(self.job.created_at, &format!("{}/{number}/{}", self.job.id, J::TYPE))),
+            id: Some(id),
             traceparent: Some(self.job.traceparent),
             parent: Some(self.job.id),
             batch,

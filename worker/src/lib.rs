@@ -11,6 +11,7 @@ pub mod limits_sync;
 pub mod local_redis;
 pub mod metrics;
 pub mod outbox;
+pub mod reconcile;
 pub mod registry;
 pub mod run;
 pub mod schedule;

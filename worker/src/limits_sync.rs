@@ -1,6 +1,6 @@
 //! Keeps the queue's copy of tenants' limits and flow settings equal to the catalog.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -115,6 +115,25 @@ impl LimitsKeeper {
                 _ => return Ok(told),
             }
         }
+    }
+
+    /// Writes the settings of these tenants, and of queues, before jobs of theirs are enqueued in a queue that may have
+    /// lost them: a paused tenant must not run meanwhile.
+    ///
+    /// # Errors
+    /// When catalog or queue are not available.
+    pub(crate) async fn restore(&self, tenants: &[TenantId]) -> Result<(), KeepError> {
+        for tenants in tenants.chunks(BATCH as usize) {
+            for tenant in self.settings.settings_of(tenants).await? {
+                if let Some(share) = self.decided(&tenant) {
+                    self.queue.partition_set(&tenant.id, share).await?;
+                }
+            }
+        }
+        for shard in tenants.iter().map(|tenant| self.queue.home(tenant)).collect::<BTreeSet<_>>() {
+            self.compare_queues(shard).await?;
+        }
+        Ok(())
     }
 
     /// Compares a part of the queue's copy with the catalog, when this process holds the lock of the comparison.

@@ -19,6 +19,7 @@ const REFUSED: &str = "tenantry_jobs_refused_total";
 const WAIT: &str = "tenantry_job_wait_seconds";
 const RUN: &str = "tenantry_job_run_seconds";
 const RELAYED: &str = "tenantry_outbox_relayed_total";
+const RECONCILED: &str = "tenantry_jobs_enqueued_again_total";
 const FIRED: &str = "tenantry_schedules_fired_total";
 
 /// Tells the recorder what the metrics of this crate, of the stores and of the queue mean.
@@ -33,6 +34,7 @@ pub fn describe() {
     describe_histogram!(WAIT, "From when a job was due to its first attempt.");
     describe_histogram!(RUN, "How long an attempt took.");
     describe_counter!(RELAYED, "Jobs that the outbox relay put into the queue.");
+    describe_counter!(RECONCILED, "Accepted jobs that the queue had lost and got again.");
     describe_counter!(FIRED, "Schedules that fired.");
 }
 
@@ -68,6 +70,7 @@ pub(crate) fn begin(registry: &Registry) {
         counter!(QUARANTINED, "reason" => reason).increment(0);
     }
     counter!(RELAYED).increment(0);
+    counter!(RECONCILED).increment(0);
     counter!(FIRED).increment(0);
 }
 
@@ -96,6 +99,11 @@ pub(crate) fn refused(reason: &'static str, verdict: &Verdict) {
 /// A job was quarantined.
 pub(crate) fn quarantined(reason: &'static str) {
     counter!(QUARANTINED, "reason" => reason).increment(1);
+}
+
+/// The queue got jobs again that it had lost.
+pub(crate) fn reconciled(jobs: usize) {
+    counter!(RECONCILED).increment(u64::try_from(jobs).unwrap_or(u64::MAX));
 }
 
 /// The outbox relay put jobs into the queue.

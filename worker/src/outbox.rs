@@ -1,4 +1,5 @@
-//! Outbox relay: pushes accepted jobs to the queue when the request that accepted them could not.
+//! Outbox relay: pushes accepted jobs to the queue when the request that accepted them could not. What the queue loses
+//! afterwards is `reconcile`'s affair.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +84,7 @@ impl Relay {
         // Deleted only after the push. After a crash in between the rows are pushed again, and the queue ignores
         // ids that it has.
         metrics::relayed(taken.len());
-        self.outbox.outbox_done(&taken).await?;
+        self.outbox.outbox_done(&taken, self.clock.now()).await?;
         Ok(taken.len())
     }
 

@@ -18,6 +18,7 @@ use crate::held::HeldWatcher;
 use crate::limits_sync::{KeepError, LimitsKeeper};
 use crate::outbox::Relay;
 use crate::process::Processor;
+use crate::reconcile::Reconciler;
 use crate::schedule::Scheduler;
 use crate::webhooks::WebhookDispatcher;
 
@@ -26,6 +27,7 @@ pub(crate) fn start(
     opened: Opened,
     queue: &Queue,
     processor: &Processor,
+    reconciler: Reconciler,
     stop: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
     let Processor { verifier, registry, shared, .. } = processor;
@@ -66,6 +68,7 @@ pub(crate) fn start(
     let sweeper = Sweeper { leftovers: opened.leftovers, queue: queue.clone(), clock: clock() };
     let tasks = [
         tokio::spawn(relay.run(stop.clone())),
+        tokio::spawn(reconciler.run(stop.clone())),
         tokio::spawn(scheduler.run(stop.clone())),
         tokio::spawn(keeper.run(stop.clone())),
         tokio::spawn(queue.clone().watch_memory(stop.clone())),

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use crate::activity::Recorder;
-use crate::context::{JobContext, Shared};
+use crate::context::{JobContext, Outputs, Shared};
 use crate::history::History;
 use crate::layer::{JobRequest, JobService};
 use crate::registry::{Entry, OnDiscard, Registry};
@@ -82,16 +82,15 @@ impl Processor {
         let attempt = self.activity.started(job, &verified.envelope, started_at);
         let trace = attempt_trace(&verified, job.redriven, runs_before(job));
         let cx = JobContext::new(&self.shared, &verified, failures, job.cancel.clone());
-        let cx = Arc::new(cx.in_trace(trace));
+        let cx = Arc::new(cx.in_trace(trace).of_wire(Arc::clone(&job.wire)));
         cx.tell_state("active", None);
         let verified = Arc::new(verified);
         let request = JobRequest::new(*entry, Arc::clone(&verified), Arc::clone(&cx), job.redriven);
-        let result = layer::bounded(self.service.clone(), request).await;
+        let result = self.attempted(job, &cx, request).await;
         let is_users = matches!(result, Err(JobError::Unusable { .. }));
         let failure = Failure { failures, now: self.shared.clock.now(), random: rand::random() };
         let mut finish = match result {
-            Ok(()) => {
-                let outputs = cx.take_outputs();
+            Ok(outputs) => {
                 let children = outputs.children.into_iter().map(Into::into).collect();
                 Finish { verdict: Verdict::Completed, children, group: outputs.group }
             }
@@ -110,6 +109,26 @@ impl Processor {
         metrics::finished(policy.queue, policy.kind, &finish.verdict, begun.elapsed());
         jobs::metrics::children_enqueued(&finish);
         finish
+    }
+
+    /// Runs layers and handler, and lets the catalog remember what has to survive the queue: a job that was started
+    /// again before it runs, and kept children before they are enqueued.
+    async fn attempted(
+        &self,
+        job: &FetchedJob,
+        cx: &JobContext,
+        request: JobRequest,
+    ) -> Result<Outputs, JobError> {
+        if job.redriven {
+            cx.keep().await?;
+        }
+        layer::bounded(self.service.clone(), request).await?;
+        let outputs = cx.take_outputs();
+        let kept = outputs.kept();
+        if !kept.is_empty() {
+            cx.stores().catalog().unfinished_put(&kept, self.shared.clock.now()).await?;
+        }
+        Ok(outputs)
     }
 
     /// Logs the outcome, here and nowhere else, and runs the on-discard hook of a job that is given up.

@@ -9,6 +9,7 @@ use apalis_core::task::Task;
 use apalis_core::worker::builder::WorkerBuilder as ApalisBuilder;
 use apalis_core::worker::context::WorkerContext;
 use jobs::envelope::{StampKeys, Stamper};
+use jobs::plan::Plans;
 use jobs::queue::{FetchedJob, Finish, JobBackend, Lane, Queue, QueueConfig, WorkerOptions, WorkerQueue};
 use jobs::types::DeliverWebhook;
 use jobs::{Enqueuer, Job as _};
@@ -21,7 +22,9 @@ use tower::Service;
 use crate::activity::Recorder;
 use crate::builder::WorkerBuilder;
 use crate::health::Observer;
+use crate::limits_sync::LimitsKeeper;
 use crate::process::Processor;
+use crate::reconcile::Reconciler;
 use crate::registration::Registration;
 use crate::settings::PoolSettings;
 use crate::tenants::Tenants;
@@ -60,16 +63,33 @@ impl ConnectedWorker {
         &self.processor.shared.stamper
     }
 
-    /// Starts fetching and running jobs, firing schedules and relaying the outbox.
+    /// Looks for accepted work that the queue has lost, when told to. A started worker does that by itself.
+    #[must_use]
+    pub fn reconciler(&self) -> Reconciler {
+        let Processor { verifier, registry, shared, .. } = &self.processor;
+        let plans = Plans::clone(&shared.plans);
+        Reconciler {
+            unfinished: Arc::clone(&self.opened.unfinished),
+            queue: self.queue.clone(),
+            verifier: verifier.clone(),
+            registry: Arc::clone(registry),
+            limits: LimitsKeeper::new(Arc::clone(&self.opened.settings), self.queue.clone(), plans),
+            clock: Arc::clone(&shared.clock),
+            every: self.pool.reconcile(),
+        }
+    }
+
+    /// Starts fetching and running jobs, firing schedules, relaying the outbox and looking for lost work.
     #[must_use]
     pub fn start(self) -> Worker {
+        let reconciler = self.reconciler();
         let Self { queue, opened, processor, tenants, pool } = self;
         metrics::begin(&processor.registry);
         let stop = CancellationToken::new();
         let activity = opened.activity.of_queue(&queue.config().prefix);
         let workers = opened.workers.of_queue(&queue.config().prefix);
         let recorder = processor.activity.clone();
-        let periodic = periodic::start(opened, &queue, &processor, &stop);
+        let periodic = periodic::start(opened, &queue, &processor, reconciler, &stop);
         let enqueuer = Enqueuer::new(processor.shared.stamper.clone(), queue.clone());
         let lanes = processor.registry.lanes();
         let (webhooks, others) = lanes.into_iter().partition(|lane| lane.queue() == DeliverWebhook::QUEUE);

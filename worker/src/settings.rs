@@ -30,6 +30,13 @@ pub struct PoolSettings {
     /// How long jobs may go on after the worker was asked to stop, in seconds.
     #[cfg_attr(feature = "clap", arg(long, env = "TENANTRY_STOP_S", default_value_t = 25))]
     pub stop_s: u32,
+    /// How often accepted work is compared with what the queue has, in seconds. Work that has just been enqueued is
+    /// left alone for as long.
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, env = "TENANTRY_RECONCILE_S", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))
+    )]
+    pub reconcile_s: u32,
     /// How many MiB reading documents may take together. A document takes about 8 times its size.
     #[cfg_attr(
         feature = "clap",
@@ -51,6 +58,7 @@ impl Default for PoolSettings {
             webhook_concurrency: 16,
             lease_s: 30,
             stop_s: 25,
+            reconcile_s: 60,
             read_memory_mib: 512,
             read_s: 120,
         }
@@ -62,6 +70,12 @@ impl PoolSettings {
     #[must_use]
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_s.into())
+    }
+
+    /// [`PoolSettings::reconcile_s`] as a duration.
+    #[must_use]
+    pub fn reconcile(&self) -> Duration {
+        Duration::from_secs(self.reconcile_s.max(1).into())
     }
 
     /// The limits of CPU-bound work such as reading documents.

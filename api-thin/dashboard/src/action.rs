@@ -79,6 +79,20 @@ impl Target {
         filter
     }
 
+    /// The filter as a list of open jobs takes it.
+    fn query(&self) -> [(&'static str, &str); 8] {
+        [
+            ("state", &self.state),
+            ("type", &self.kind),
+            ("queue", &self.queue),
+            ("priority", &self.priority),
+            ("kb_id", &self.kb),
+            ("batch_id", &self.batch),
+            ("created_after", &self.created_after),
+            ("created_before", &self.created_before),
+        ]
+    }
+
     /// The filter in words.
     fn filter_in_words(&self) -> String {
         let named = [
@@ -264,17 +278,7 @@ async fn touched(
         }
         Action::CancelMatching => {
             let limit = COUNTED.to_string();
-            let query = [
-                ("state", &*target.state),
-                ("type", &*target.kind),
-                ("queue", &*target.queue),
-                ("priority", &*target.priority),
-                ("kb_id", &*target.kb),
-                ("batch_id", &*target.batch),
-                ("created_after", &*target.created_after),
-                ("created_before", &*target.created_before),
-                ("limit", &*limit),
-            ];
+            let query = [&target.query()[..], &[("limit", &*limit)]].concat();
             let found: JobPage = api.get(&with_query(&format!("{t}/jobs"), &query)).await?;
             counted(found.jobs.len(), found.next.is_some())
         }
@@ -304,11 +308,7 @@ async fn touched(
         Action::PauseSchedule | Action::ResumeSchedule | Action::RunSchedule | Action::DeleteSchedule => {
             "1 schedule".to_owned()
         }
-        Action::StopFetching | Action::ResumeFetching => {
-            let worker: Worker = api.get(&format!("/workers/{}", segment(&target.worker))).await?;
-            let slots: u64 = worker.slots.values().map(|slots| slots.slots).sum();
-            format!("{}: {} run, in {} slots", worker.name(), jobs(worker.in_flight()), number(slots))
-        }
+        Action::StopFetching | Action::ResumeFetching => in_slots(api, &target.worker).await?,
     })
 }
 
@@ -316,6 +316,13 @@ async fn touched(
 async fn on_their_way(api: &Api, batch: &str) -> Result<String, Problem> {
     let progress = api.get::<BatchReport>(batch).await?.batch.progress;
     Ok(format!("{} documents on their way", number(progress.total.saturating_sub(progress.done))))
+}
+
+/// What a worker has.
+async fn in_slots(api: &Api, worker: &str) -> Result<String, Problem> {
+    let worker: Worker = api.get(&format!("/workers/{}", segment(worker))).await?;
+    let slots: u64 = worker.slots.values().map(|slots| slots.slots).sum();
+    Ok(format!("{}: {} run, in {} slots", worker.name(), jobs(worker.in_flight()), number(slots)))
 }
 
 fn jobs(count: u64) -> String {

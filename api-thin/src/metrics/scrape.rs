@@ -96,7 +96,7 @@ impl Metrics {
         self.requests.count(tenant);
     }
 
-    pub(super) fn stores(&self) -> &StoreSampler {
+    pub(crate) fn stores(&self) -> &StoreSampler {
         &self.stores
     }
 

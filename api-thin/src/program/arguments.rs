@@ -130,12 +130,13 @@ const PREFIX: &str = "TENANTRY_";
 const SIMILAR: f64 = 0.8;
 
 /// The settings that only the `worker` program has: one file of variables serves all programs.
-pub const WORKER_VARIABLES: [&str; 7] = [
+pub const WORKER_VARIABLES: [&str; 8] = [
     "TENANTRY_CONCURRENCY",
     "TENANTRY_HEALTH_LISTEN",
     "TENANTRY_LEASE_S",
     "TENANTRY_READ_MEMORY_MIB",
     "TENANTRY_READ_S",
+    "TENANTRY_RECONCILE_S",
     "TENANTRY_STOP_S",
     "TENANTRY_WEBHOOK_CONCURRENCY",
 ];

@@ -17,6 +17,8 @@ use stores::model::{
     Growth, KnownDocument, NewDocument, UploadQuestion, Usage,
 };
 
+use super::document_waits;
+use super::document_waits::AwaitedJob;
 use super::parameters::{page_after, page_limit, parameter};
 use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room, retries_exhausted};
 use crate::answer::{Answer, batch_location, job_location};
@@ -128,11 +130,15 @@ pub(super) struct Shown {
 
 /// `GET …/documents/{document}`
 pub(super) async fn show(
+    State(app): State<ApiState>,
     who: KbCaller<ReadDocuments>,
     Path(shown): Path<Shown>,
 ) -> Result<JsonAnswer<DocumentView>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
-    document_view(&who.stores, &who.kb.id, &id).await.map(JsonAnswer)
+    let document = who.stores.catalog().document(&who.kb.id, &id).await?.ok_or_else(Problem::not_found)?;
+    let waits_for = document_waits::awaited(&app, who.tenant(), &document).await;
+    let view = with_stage(&who.stores, &who.kb.id, document).await;
+    Ok(JsonAnswer(DocumentView { waits_for, ..view }))
 }
 
 /// A document with its stage.
@@ -145,9 +151,13 @@ pub(super) async fn document_view(
     id: &DocumentId,
 ) -> Result<DocumentView, Problem> {
     let document = stores.catalog().document(kb, id).await?.ok_or_else(Problem::not_found)?;
+    Ok(with_stage(stores, kb, document).await)
+}
+
+async fn with_stage(stores: &TenantStores, kb: &KbId, document: Document) -> DocumentView {
     // What it shows besides may be lost at any time.
     let stage = stores.live().document_stage(kb, &document).await.ok().flatten();
-    Ok(DocumentView { stage, ..DocumentView::from(document) })
+    DocumentView { stage, ..DocumentView::from(document) }
 }
 
 /// `DELETE …/documents/{document}`: remove it from every store.
@@ -393,6 +403,9 @@ pub(super) struct DocumentView {
     status: DocumentStatus,
     /// The step that it is at, and how much of that is done; not in lists, and null when it has ended.
     stage: Option<DocumentStage>,
+    /// The job that it waits for, if one failed and is tried again, waits for its time, or will not run by itself;
+    /// not in lists.
+    waits_for: Option<AwaitedJob>,
     /// Why it failed, when it did.
     error: Option<DocumentFault>,
     media_type: String,
@@ -418,6 +431,7 @@ impl From<Document> for DocumentView {
             revision: document.revision,
             status: document.status,
             stage: None,
+            waits_for: None,
             error: document.fault,
             media_type: document.media_type,
             size_bytes: document.size_bytes,

@@ -21,8 +21,24 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How the process is.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Health {
-    /// `ok`, or `ready`.
+    /// `ok`.
     status: &'static str,
+}
+
+/// Whether the process can do its work.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Readiness {
+    /// `ready`.
+    status: &'static str,
+    details: ReadinessDetails,
+}
+
+/// What does not keep the process from its work.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ReadinessDetails {
+    /// Accepted jobs that the queue lost and that have not been seen there since. Workers enqueue them again. Null when
+    /// it is not known.
+    accepted_without_job: Option<u64>,
 }
 
 /// The process is alive.
@@ -31,16 +47,19 @@ pub(super) async fn healthz() -> Json<Health> {
 }
 
 /// Ready when the queue and the catalog answer, and Redis does not evict jobs.
-pub(super) async fn readyz(State(app): State<ApiState>) -> Result<Json<Health>, Problem> {
+pub(super) async fn readyz(State(app): State<ApiState>) -> Result<Json<Readiness>, Problem> {
     let queue = answers("queue", app.queue().ping());
     let catalog = answers("catalog", app.directory().ping());
-    let away: Vec<&str> = <[_; 2]>::from(tokio::join!(queue, catalog)).into_iter().flatten().collect();
+    let missing = tokio::time::timeout(PATIENCE, app.metrics().stores().measures().missing());
+    let (queue, catalog, missing) = tokio::join!(queue, catalog, missing);
+    let away: Vec<&str> = [queue, catalog].into_iter().flatten().collect();
     if let Some(policy) = app.queue().eviction_policy() {
         let detail = QueueError::Eviction(policy.to_string()).to_string();
         return Err(Problem::new(Code::Unavailable, detail).retry_after_s(2));
     }
     if away.is_empty() {
-        return Ok(Json(Health { status: "ready" }));
+        let accepted_without_job = missing.ok().and_then(Result::ok).map(|missing| missing.rows);
+        return Ok(Json(Readiness { status: "ready", details: ReadinessDetails { accepted_without_job } }));
     }
     let detail = format!("no answer from: {}", away.join(", "));
     Err(Problem::new(Code::Unavailable, detail).retry_after_s(2))

@@ -9,6 +9,7 @@ mod batches;
 mod chunks;
 mod dead_letters;
 mod document_deletions;
+mod document_waits;
 mod documents;
 mod events;
 mod graph;

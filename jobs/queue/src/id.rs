@@ -106,6 +106,13 @@ impl JobId {
         DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
     }
 
+    /// The id of the job that continues when the group which this job opens is done, for programs that look for it:
+    /// everything that a job leaves can be found from its id.
+    #[must_use]
+    pub fn continuation(&self) -> Self {
+        Self::derived(self.created_at().unwrap_or_default(), &format!("the continuation of {self}"))
+    }
+
     fn from_parts(at: DateTime<Utc>, tail: [u8; 10]) -> Self {
         let ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);
         Self(Builder::from_unix_timestamp_millis(ms, &tail).into_uuid())

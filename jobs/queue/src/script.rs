@@ -14,6 +14,7 @@ const SHARED: &[(&str, &str)] = &[
     ("02_groups", include_str!("lua/02_groups.lua")),
     ("03_enqueue", include_str!("lua/03_enqueue.lua")),
     ("04_limits", include_str!("lua/04_limits.lua")),
+    ("05_lost", include_str!("lua/05_lost.lua")),
 ];
 
 macro_rules! operations {
@@ -56,6 +57,8 @@ operations! {
     Census = "census",
     Lane = "lane",
     Adopt = "adopt",
+    Lost = "lost",
+    Mend = "mend",
 }
 
 /// Functions that work on the shard's current keys and must go on while partitions are moved. All others first compare
@@ -204,7 +207,7 @@ mod tests {
         let tag = LIBRARY.name(Operation::Enqueue).strip_suffix("_enqueue").unwrap();
         assert!(LIBRARY.text.starts_with(&format!("#!lua name={tag}\n")));
         assert_eq!(LIBRARY.name(Operation::Lookup), format!("{tag}_lookup"));
-        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 10);
-        assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 9);
+        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 11);
+        assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 10);
     }
 }

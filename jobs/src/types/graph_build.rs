@@ -15,6 +15,22 @@ pub struct BuildGraph {
     pub document_id: DocumentId,
     /// The revision that the extractions belong to; a later upload makes this job a no-op.
     pub revision: u64,
+    /// How often chunks without a result were given to other jobs before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
+}
+
+impl BuildGraph {
+    /// The first such job of a revision.
+    #[must_use]
+    pub const fn of(document_id: DocumentId, revision: u64) -> Self {
+        Self { document_id, revision, again: 0 }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Job for BuildGraph {

@@ -202,46 +202,54 @@ async fn a_repeated_request_is_the_same_batch_and_another_batch_is_another_reque
     assert_eq!(batch(&acme, NAMED).await["progress"]["total"], 1);
 }
 
-fn ids(page: &Value) -> Vec<&str> {
-    page["jobs"].as_array().unwrap().iter().filter_map(|job| job["id"].as_str()).collect()
+fn ids(page: &Value) -> Vec<String> {
+    page["jobs"].as_array().unwrap().iter().filter_map(|job| Some(job["id"].as_str()?.to_owned())).collect()
+}
+
+/// A batch of four documents in two knowledge bases, beside another document. The jobs of the first three, and of the
+/// fourth, which is in `papers`.
+async fn gathered(api: &Api) -> (ApiTenant, Vec<String>, String) {
+    let acme = api.tenant("acme").await;
+    acme.kb_make(api, "papers").await;
+    acme.upload_text("other.md", "text").await;
+    let mine = upload_in(&acme, NAMED, "default", &["a.md", "b.md", "c.md"]).await.body();
+    let jobs = mine["documents"].as_array().unwrap().iter();
+    let jobs = jobs.map(|made| made["job_id"].as_str().unwrap().to_owned()).collect();
+    let theirs = upload_in(&acme, NAMED, "papers", &["mine.md"]).await.text("/job_id");
+    (acme, jobs, theirs)
+}
+
+fn sorted(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort_unstable();
+    ids
 }
 
 #[tokio::test]
-async fn jobs_are_listed_and_steered_by_their_batch() {
-    let redis = RedisServer::start(&[]).unwrap();
-    let api = Api::with(ApiOptions { redis_url: Some(redis.url()), ..ApiOptions::default() }).await;
-    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
-    acme.kb_make(&api, "papers").await;
-    acme.upload_text("other.md", "text").await;
-    let mine = upload_in(&acme, NAMED, "default", &["a.md", "b.md", "c.md"]).await.body();
-    let theirs = upload_in(&acme, NAMED, "papers", &["mine.md"]).await.text("/job_id");
+async fn jobs_are_listed_by_their_batch() {
+    let api = Api::start().await;
+    let (acme, mine, theirs) = gathered(&api).await;
+    let twin = api.tenant("acme-2").await;
     upload_in(&twin, NAMED, "default", &["a.md"]).await;
     let list = format!("/jobs?batch_id={NAMED}");
     let page = acme.get(&list).await.body();
-    let mut expected: Vec<_> =
-        mine["documents"].as_array().unwrap().iter().map(|made| made["job_id"].as_str().unwrap()).collect();
-    expected.push(&theirs);
-    let mut found = ids(&page);
-    found.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(found, expected);
+    let expected = sorted([&mine[..], std::slice::from_ref(&theirs)].concat());
+    assert_eq!(sorted(ids(&page)), expected);
     assert!(page["jobs"].as_array().unwrap().iter().all(|job| job["batch_id"] == NAMED), "{page}");
     assert_eq!(acme.get(&format!("/jobs/{theirs}")).await.body()["batch_id"], NAMED);
 
     // With the other filters, page by page.
     let page = acme.get(&format!("{list}&kb_id=papers")).await.body();
     assert_eq!(ids(&page), [theirs.as_str()]);
-    let (mut found, mut next) = (Vec::new(), Some(String::new()));
-    while let Some(after) = next {
-        let page = acme.get(&format!("{list}&limit=1&after={after}").replace("&after=&", "&")).await;
+    let (mut found, mut from) = (Vec::new(), Some(String::new()));
+    while let Some(after) = from {
+        let page = acme.get(&format!("{list}&limit=1{after}")).await;
         assert_eq!(page.status, 200, "{page:?}");
         let page = page.body();
         assert!(ids(&page).len() <= 1, "{page}");
-        found.extend(ids(&page).into_iter().map(str::to_owned));
-        next = page["next"].as_str().map(str::to_owned);
+        found.extend(ids(&page));
+        from = page["next"].as_str().map(|next| format!("&after={next}"));
     }
-    found.sort_unstable();
-    assert_eq!(found, expected);
+    assert_eq!(sorted(found), expected);
 
     // A key of one knowledge base reaches its own part; what it does not reach is as what does not exist.
     let made = acme.post("/api-keys", &json!({ "name": "a", "role": "ADMIN", "kb_id": "papers" })).await;
@@ -256,32 +264,29 @@ async fn jobs_are_listed_and_steered_by_their_batch() {
     assert_eq!((hidden.text("/detail"), hidden.text("/field")), (unknown.text("/detail"), "batch_id".into()));
     problem(&twin.get(&format!("/jobs?batch_id={other}")).await, 400, "invalid_query");
     problem(&acme.get("/dead-letters?batch_id=x").await, 400, "invalid_query");
+}
 
-    // What failed for good is retried, and what waits is cancelled, as a batch.
+/// What failed for good is retried, and what waits is cancelled, as a batch.
+#[tokio::test]
+async fn jobs_of_a_batch_are_retried_and_cancelled() {
+    let redis = RedisServer::start(&[]).unwrap();
+    let api = Api::with(ApiOptions { redis_url: Some(redis.url()), ..ApiOptions::default() }).await;
+    let (acme, mine, theirs) = gathered(&api).await;
     let dead = |_: &ClaimedJob| Verdict::Discarded { code: "x", reason: String::new() };
-    assert_eq!(api.work(&acme, dead).await, 6);
+    assert_eq!(api.work(&acme, dead).await, 5);
     let kept = acme.get(&format!("/dead-letters?batch_id={NAMED}")).await.body();
     assert_eq!(ids(&kept).len(), 4, "{kept}");
-    assert_eq!(
-        (&kept["jobs"][0]["batch_id"], &kept["jobs"][0]["priority"]),
-        (&json!(NAMED), &json!("normal"))
-    );
-    let shown = acme.get(&format!("/dead-letters/{theirs}")).await.body();
-    assert_eq!(shown["batch_id"], NAMED);
+    let first = &kept["jobs"][0];
+    assert_eq!((&first["batch_id"], &first["priority"]), (&json!(NAMED), &json!("normal")));
+    assert_eq!(acme.get(&format!("/dead-letters/{theirs}")).await.body()["batch_id"], NAMED);
     let retried = acme.post("/dead-letters/retry", &json!({ "batch_id": NAMED })).await;
     assert_eq!(retried.body(), json!({ "started": 4, "unique_key_taken": 0 }));
     let filter = json!({ "batch_id": NAMED, "kb_id": "default" });
     let cancelled = acme.post("/jobs/cancel", &filter).await.body();
     assert_eq!(cancelled, json!({ "cancelled": 3, "stopping": 0, "more": false }));
-    assert_eq!(ids(&acme.get(&list).await.body()), [theirs.as_str()]);
-    problem(
-        &acme.post("/jobs/cancel", &json!({ "batch_id": other.replace("f1", "f2") })).await,
-        400,
-        "invalid_field",
-    );
-    assert_eq!(
-        acme.get(&format!("/jobs/{}", mine["job_id"].as_str().unwrap())).await.body()["batch_id"],
-        NAMED,
-        "in the history"
-    );
+    assert_eq!(ids(&acme.get(&format!("/jobs?batch_id={NAMED}")).await.body()), [theirs.as_str()]);
+    let ended = acme.get(&format!("/jobs/{}", mine[0])).await.body();
+    assert_eq!((&ended["state"], &ended["batch_id"]), (&json!("cancelled"), &json!(NAMED)), "in the history");
+    let nowhere = json!({ "batch_id": NAMED.replace("f0", "f2") });
+    problem(&acme.post("/jobs/cancel", &nowhere).await, 400, "invalid_field");
 }

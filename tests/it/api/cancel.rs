@@ -74,7 +74,7 @@ async fn a_step_that_will_not_come_fails_its_document_too() {
         .unwrap();
     let stamper =
         Stamper::new(StampKeys::parse(&StampKeys::generate("t")).unwrap(), Arc::new(api.clock.clone()));
-    let build = BuildGraph { document_id: id, revision: 1 };
+    let build = BuildGraph::of(id, 1);
     let build = stamper.stamp(&TenantContext::for_tests("acme"), &build, EnqueueOptions::default()).unwrap();
     api.queue.push(std::slice::from_ref(&build)).await.unwrap();
     assert_eq!(delete(&acme, &build.id().to_string()).await.text("/outcome"), "cancelled");

@@ -145,7 +145,7 @@ async fn bookkeeping_is_written_together() {
     }
     assert_eq!(api.outbox_len().await, 0, "nothing is left of them");
     let seconds = usize::try_from(start.elapsed().as_secs()).unwrap() + 2;
-    // Begin, count, look, remove from the outbox, commit; sometimes the key.
+    // Begin, count, look, move from the outbox to the unfinished jobs (two), commit; sometimes the key.
     let written = trips.take().iter().filter(|trip| *trip == "catalog.bookkeep").count();
-    assert!((4..=seconds * 6).contains(&written), "{written} trips in {seconds} s");
+    assert!((4..=seconds * 7).contains(&written), "{written} trips in {seconds} s");
 }

@@ -12,8 +12,19 @@ use tests::wait::wait_for;
 use super::{dead_letter, scheduled_job, waiting_job};
 
 /// Commands that are not clients of the API, whose help has no examples.
-const OTHERS: [&str; 10] =
-    ["dev", "demo", "api", "worker", "migrate", "shards", "keygen", "users", "completions", "help"];
+const OTHERS: [&str; 11] = [
+    "dev",
+    "demo",
+    "api",
+    "worker",
+    "migrate",
+    "shards",
+    "reconcile",
+    "keygen",
+    "users",
+    "completions",
+    "help",
+];
 /// Verbs that change nothing.
 const READING: [&str; 8] = ["list", "show", "explain", "limits", "usage", "top", "deliveries", "lanes"];
 

@@ -3,6 +3,8 @@
 mod audit_unwritten;
 mod envelope_tampered;
 mod full_disk;
+mod queue_lost;
+mod reconciling;
 mod replayed;
 mod worker_killed;
 mod workers_die;

@@ -68,7 +68,7 @@ pub(crate) fn stamped(
         JobKind::ExtractEntities => {
             stamp.on(&ExtractEntities { document_id, revision, first: 0, count: 1_000 })
         }
-        JobKind::BuildGraph => stamp.on(&BuildGraph { document_id, revision }),
+        JobKind::BuildGraph => stamp.on(&BuildGraph::of(document_id, revision)),
         JobKind::ReindexKb => stamp.on(&ReindexKb { after: Some(document_id) }),
         JobKind::DeleteDocument => stamp.on(&DeleteDocument { document_id, revision }),
         JobKind::DeleteDocuments => stamp.on(&DeleteDocuments { list: ids.list }),

@@ -182,7 +182,7 @@ async fn an_ingest_on_its_way_brings_nothing_back() {
     let late = [
         bed.push(&acme, &IngestDocument { document_id: document_id.clone(), revision }).await,
         bed.push(&acme, &extract).await,
-        bed.push(&acme, &BuildGraph { document_id, revision }).await,
+        bed.push(&acme, &BuildGraph::of(document_id, revision)).await,
     ];
     for job in late {
         assert_eq!(bed.ended(&acme, job).await["state"], "completed");

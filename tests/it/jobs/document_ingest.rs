@@ -2,7 +2,7 @@ use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantContext};
 use jobs::types::IngestDocument;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::bed::{Bed, Snapshot, TestTenant, send};
 use tests::texts;
 use tests::wait::wait_for;
@@ -158,4 +158,33 @@ async fn what_is_made_of_a_document_counts() {
     let derived = usage["derived_bytes"].as_u64().unwrap();
     assert!(derived > 2 * text.len() as u64, "text and chunks: {usage}");
     assert_eq!(usage["quotas"]["storage_bytes"]["current"], derived + text.len() as u64);
+}
+
+/// Goal: who waits for a document sees which of its jobs failed, with what, and when it is tried again. Method: the
+/// original is gone when the job begins, which may pass.
+#[tokio::test]
+async fn a_document_names_the_job_that_it_waits_for() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let queue = format!("/api/v1/tenants/{}/queues/documents", acme.id);
+    assert_eq!(acme.http.post(&format!("{queue}/pause"), &json!({})).await.status, 200);
+    let job = acme.upload("heron.md", &texts::short("Bluebird")).await.body["job_id"].clone();
+    assert_eq!(acme.document("heron.md").await.body["waits_for"], Value::Null, "it waits for a worker");
+    let stores = bed.stores().scoped(&TenantContext::for_tests(&acme.id));
+    let id = DocumentId::of_name("heron.md");
+    stores.blobs().originals_forget(&KbId::first(), &id, None).await.unwrap();
+    assert_eq!(acme.http.post(&format!("{queue}/resume"), &json!({})).await.status, 200);
+    let waits_for = wait_for("the job to have failed", async || {
+        let waits_for = acme.document("heron.md").await.body["waits_for"].clone();
+        if waits_for["state"] == "retryable" { Ok(waits_for) } else { Err(waits_for) }
+    })
+    .await;
+    assert_eq!((&waits_for["job_id"], &waits_for["type"]), (&job, &json!("document.ingest")), "{waits_for}");
+    assert!(waits_for["due_at"].is_string() && waits_for["attempts"].as_u64() >= Some(1), "{waits_for}");
+    assert!(waits_for["error"].to_string().contains("original is not there"), "{waits_for}");
+    let document = acme.settled("heron.md").await;
+    assert_eq!(
+        (&document["error"]["code"], &document["waits_for"]),
+        (&json!("original_missing"), &Value::Null)
+    );
 }

@@ -4,7 +4,7 @@ use tests::bed::{Bed, Snapshot, send};
 use tests::texts;
 
 fn build(name: &str) -> BuildGraph {
-    BuildGraph { document_id: DocumentId::of_name(name), revision: 1 }
+    BuildGraph::of(DocumentId::of_name(name), 1)
 }
 
 /// Two documents that speak of the same things meet in the graph: one node, both sources.

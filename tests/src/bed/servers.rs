@@ -1,6 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use jobs::clock::SystemClock;
+use stores::StoresConfig;
 use tokio::runtime::{Builder, Runtime};
 
 use super::system::Bed;
@@ -45,7 +46,25 @@ pub async fn postgres_alone() -> (Bed, Scratch) {
     (Bed::on_postgres(tempfile::tempdir().expect("a temporary directory"), &database).await, database)
 }
 
+/// The same on a Redis that the test may break.
+///
+/// # Panics
+/// As [`servers`].
+pub async fn postgres_alone_on(redis_url: &str) -> (Bed, Scratch) {
+    let database = Scratch::create().await;
+    database.migrate().await;
+    (Bed::on_postgres_and_redis(&database, redis_url).await, database)
+}
+
 impl Bed {
+    /// A system on a PostgreSQL database and a Redis that the test may break.
+    async fn on_postgres_and_redis(database: &Scratch, redis_url: &str) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let stores = database.urls.stores_on_postgres_alone(data.path());
+        let stores = StoresConfig { redis_url: redis_url.into(), ..stores };
+        Self::breakable(data, stores, (1, 1)).await
+    }
+
     /// A system on Redis and a PostgreSQL database, with the secrets and originals of a directory.
     pub async fn on_postgres(data: tempfile::TempDir, database: &Scratch) -> Self {
         let stores = database.urls.stores_on_postgres_alone(data.path());

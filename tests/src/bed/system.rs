@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use api_thin::program::StorageSettings;
 use chrono::{DateTime, Utc};
-use ingest::ExtractionSettings;
+use ingest::{Egress, ExtractionSettings};
 use jobs::clock::{SharedClock, SystemClock};
-use jobs::envelope::{EnqueueOptions, Stamper};
+use jobs::envelope::{EnqueueOptions, StampKeys, Stamper};
 use jobs::plan::Plans;
 use jobs::queue::{Queue, QueueConfig};
 use jobs::tenant::TenantContext;
@@ -21,6 +21,7 @@ use tenantry::dev_secrets::DevSecrets;
 use tenantry::system::{System, SystemOptions};
 use walkdir::WalkDir;
 use worker::settings::PoolSettings;
+use worker::{ConnectedWorker, Worker};
 
 use super::tenant::TestTenant;
 use crate::bed::Http;
@@ -37,6 +38,10 @@ pub struct Bed {
     redis_url: SecretString,
     queue_prefix: String,
     clock: SharedClock,
+    /// What a further worker is started with.
+    stores: StoresConfig,
+    queue: QueueConfig,
+    pool: PoolSettings,
     // Removed with everything in it when the bed goes.
     data: tempfile::TempDir,
 }
@@ -68,12 +73,65 @@ impl Bed {
         Self::start(data, stores, clock).await
     }
 
+    /// A system of this test's own on a Redis that the test may break, in `shards` parts. It looks for lost work every
+    /// second.
+    ///
+    /// # Panics
+    /// When the system does not start.
+    pub async fn on_redis(redis_url: &str, shards: u16) -> Self {
+        let (data, stores) = embedded_on(redis_url);
+        Self::breakable(data, stores, (shards, 1)).await
+    }
+
+    /// The same, but that it does not look for lost work: the test does.
+    ///
+    /// # Panics
+    /// When the system does not start.
+    pub async fn on_redis_alone(redis_url: &str) -> Self {
+        let (data, stores) = embedded_on(redis_url);
+        Self::breakable(data, stores, (1, 86_400)).await
+    }
+
+    pub(super) async fn breakable(
+        data: tempfile::TempDir,
+        stores: StoresConfig,
+        (shards, reconcile_s): (u16, u32),
+    ) -> Self {
+        let queue = QueueConfig { shards, ..queue_of(&stores) };
+        let pool = PoolSettings { reconcile_s, ..pool() };
+        Self::start_with(data, (stores, queue, pool), Arc::new(SystemClock)).await
+    }
+
     pub(super) async fn start(data: tempfile::TempDir, stores: StoresConfig, clock: SharedClock) -> Self {
+        let queue = queue_of(&stores);
+        Self::start_with(data, (stores, queue, pool()), clock).await
+    }
+
+    async fn start_with(
+        data: tempfile::TempDir,
+        (stores, queue, pool): (StoresConfig, QueueConfig, PoolSettings),
+        clock: SharedClock,
+    ) -> Self {
         let redis_url = stores.redis_url.clone();
         let secrets = DevSecrets::load_or_create(data.path()).expect("the bed's secrets");
-        let prefix = queue_prefix();
-        let system = launch(stores, secrets.clone(), prefix.clone(), Arc::clone(&clock)).await;
-        Self { system, secrets, redis_url, queue_prefix: prefix, clock, data }
+        let queue_prefix = queue.prefix.clone();
+        let options = (stores.clone(), queue.clone(), pool.clone());
+        let system = launch(options, secrets.clone(), Arc::clone(&clock)).await;
+        Self { system, secrets, redis_url, queue_prefix, clock, stores, queue, pool, data }
+    }
+
+    /// One more worker on the same queue and the same stores, before it takes its first job.
+    ///
+    /// # Panics
+    /// When it does not connect.
+    pub async fn another_worker(&self) -> ConnectedWorker {
+        let keys = StampKeys::parse(&self.secrets.stamp_keys).expect("the bed's keys");
+        let worker = Worker::builder(self.queue.clone(), keys, self.stores.clone()).pool(self.pool.clone());
+        let worker = worker.clock(Arc::clone(&self.clock));
+        let worker = ingest::equip(worker, &ExtractionSettings::default()).expect("the usual tools");
+        let targets = TargetRules { loopback: true, ..TargetRules::default() };
+        let worker = worker.state(Egress::new(targets).expect("a client"));
+        worker.connect().await.expect("another worker connects")
     }
 
     /// First part of the queue's keys on Redis.
@@ -240,20 +298,34 @@ fn queue_prefix() -> String {
     format!("bed-{}-{number}-{:08x}", std::process::id(), rand::random::<u32>())
 }
 
+fn embedded_on(redis_url: &str) -> (tempfile::TempDir, StoresConfig) {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let storage = StorageSettings::embedded(data.path().to_owned());
+    let stores = storage.stores(redis_url.into()).expect("embedded stores need no server");
+    (data, stores)
+}
+
+fn queue_of(stores: &StoresConfig) -> QueueConfig {
+    QueueConfig { prefix: queue_prefix(), ..jobs::queue::config(stores.redis_url.clone()) }
+}
+
+fn pool() -> PoolSettings {
+    PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10, ..PoolSettings::default() }
+}
+
 async fn launch(
-    stores: StoresConfig,
+    (stores, queue, pool): (StoresConfig, QueueConfig, PoolSettings),
     secrets: DevSecrets,
-    queue_prefix: String,
     clock: SharedClock,
 ) -> System {
     // Receivers of tests are on this machine.
     let targets = TargetRules { loopback: true, ..TargetRules::default() };
     let system = System::start(SystemOptions {
         listen: ([127, 0, 0, 1], 0).into(),
-        queue: QueueConfig { prefix: queue_prefix, ..jobs::queue::config(stores.redis_url.clone()) },
+        queue,
         stores,
         secrets,
-        pool: PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10, ..PoolSettings::default() },
+        pool,
         extraction: ExtractionSettings::default(),
         plans: Plans::default(),
         api: ApiRules { webhooks: targets, ..ApiRules::default() },

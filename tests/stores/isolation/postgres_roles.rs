@@ -54,7 +54,14 @@ async fn the_readers_see_their_tables_and_no_others() {
         ),
         (
             "tenantry_relay",
-            vec!["audit_log", "outbox", "schedules", "webhook_deliveries", "webhook_endpoints"],
+            vec![
+                "audit_log",
+                "outbox",
+                "schedules",
+                "unfinished_jobs",
+                "webhook_deliveries",
+                "webhook_endpoints",
+            ],
         ),
         ("tenantry_identity", vec!["members", "tenants"]),
     ] {
@@ -98,5 +105,6 @@ async fn the_relay_writes_to_the_outbox_and_the_keeper_of_users_to_what_is_no_te
     expected.push(json!({ "role": "tenantry_relay", "name": "audit_log", "privilege": "delete" }));
     expected.push(json!({ "role": "tenantry_relay", "name": "outbox", "privilege": "delete" }));
     expected.push(json!({ "role": "tenantry_relay", "name": "outbox_rejected", "privilege": "insert" }));
+    expected.push(json!({ "role": "tenantry_relay", "name": "unfinished_jobs", "privilege": "insert" }));
     assert_eq!(app.rows("", writable).await.unwrap(), expected);
 }

@@ -93,6 +93,8 @@ async fn seed_catalog(
     let fault = DocumentFault { code: "cancelled".into(), detail: "a test".into() };
     catalog.batch_cancel(again.batch.unwrap(), None, &fault, now).await.unwrap();
     catalog.history_insert(&[record(now)]).await.unwrap();
+    let unfinished = job(context);
+    catalog.unfinished_put(&[(unfinished.id(), unfinished.wire())], now).await.unwrap();
     catalog.jobs_mark(&[JobId::generate(now)], JobMark::Cancelled, now).await.unwrap();
     catalog.job_redriven(&[JobId::generate(now)], "local:ann", now).await.unwrap();
     catalog.audit_append(&audit_entry(now)).await.unwrap();

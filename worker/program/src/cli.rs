@@ -9,6 +9,7 @@ use crate::client::ClientCommand;
 use crate::demo::Demo;
 use crate::dev::Dev;
 use crate::operate::{Keygen, Migrate, Shards};
+use crate::reconcile::ReconcileCommand;
 use crate::users::Users;
 use crate::worker_command::WorkerCommand;
 
@@ -44,6 +45,8 @@ enum Command {
     Migrate(Migrate),
     /// Changes the number of shards of the queue, and moves what has to move.
     Shards(Shards),
+    /// Looks for accepted work that the queue has lost, and enqueues it again.
+    Reconcile(Box<ReconcileCommand>),
     /// Prints a new key for `TENANTRY_STAMP_KEYS`.
     Keygen(Keygen),
     /// Takes over users from a file.
@@ -70,6 +73,7 @@ impl Cli {
             Command::Worker(worker) => worker.run().await,
             Command::Migrate(migrate) => migrate.run().await,
             Command::Shards(shards) => shards.run().await,
+            Command::Reconcile(reconcile) => reconcile.run().await,
             Command::Keygen(keygen) => keygen.run(),
             Command::Users(users) => users.run().await,
             Command::Completions { shell } => completions(shell),

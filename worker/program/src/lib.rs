@@ -10,4 +10,5 @@ pub mod system;
 pub mod users;
 
 mod operate;
+mod reconcile;
 mod worker_command;

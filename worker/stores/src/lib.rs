@@ -2,7 +2,8 @@
 //!
 //! [`Stores`] offers nothing but [`Stores::scoped`]: the holder of a [`jobs::tenant::TenantContext`] gets that
 //! tenant's stores, and no method takes another tenant. The few things that work across tenants are separate types
-//! with one purpose each: the [`Directory`] for verification, the [`OutboxRelay`], the [`DueSchedules`], the
+//! with one purpose each: the [`Directory`] for verification, the [`OutboxRelay`], the [`UnfinishedJobs`], the
+//! [`DueSchedules`], the
 //! [`SettingsRelay`] with limits and status of tenants for the queue, the [`Leftovers`] of interrupted requests, the
 //! [`AuditRetention`], the [`Measures`] for metrics, and the [`Identities`] of people, who belong to no tenant.
 
@@ -40,8 +41,9 @@ mod self_test;
 
 pub use blobs::{Leftovers, Swept};
 pub use catalog::{
-    AuditRetention, Catalog, Connections, DueSchedules, Identities, Lifecycle, Measures, OutboxMeasure,
-    OutboxRelay, OutboxRow, SettingsRelay, TRIPS, TenantMeasure, WaitingDocument, WebhookRelay,
+    AuditRetention, Catalog, Connections, DueSchedules, Identities, Lifecycle, Measures, MissingMeasure,
+    OutboxMeasure, OutboxRelay, OutboxRow, SettingsRelay, TRIPS, TenantMeasure, UnfinishedJobs,
+    WaitingDocument, WebhookRelay,
 };
 pub use config::{Backends, InvalidStores, ServerSettings, StoresConfig};
 pub use data_dir::{DataDirLock, Holder};

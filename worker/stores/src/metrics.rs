@@ -21,6 +21,8 @@ const CACHE_REQUESTS: &str = "tenantry_cache_requests_total";
 const CACHE_ENTRIES: &str = "tenantry_cache_entries";
 const OUTBOX_ROWS: &str = "tenantry_outbox_rows";
 const OUTBOX_OLDEST: &str = "tenantry_outbox_oldest_seconds";
+const MISSING: &str = "tenantry_accepted_without_job";
+const MISSING_OLDEST: &str = "tenantry_accepted_without_job_oldest_seconds";
 
 /// The first words of operations.
 const STORES: [&str; 6] = ["blobs", "cache", "catalog", "directory", "documents", "index"];
@@ -35,6 +37,11 @@ pub fn describe() {
     describe_gauge!(CACHE_ENTRIES, "Entries of a cache.");
     describe_gauge!(OUTBOX_ROWS, "Accepted jobs that the queue does not have yet; 10000 stands for more.");
     describe_gauge!(OUTBOX_OLDEST, "How long ago the oldest of them was accepted.");
+    describe_gauge!(
+        MISSING,
+        "Accepted jobs that the queue lost and that have not been seen there since; 10000 stands for more."
+    );
+    describe_gauge!(MISSING_OLDEST, "How long the first of them has been missing.");
 }
 
 /// The span of a call, in the trace of what calls.
@@ -93,6 +100,10 @@ impl StoreSampler {
         gauge!(OUTBOX_ROWS).set(float(outbox.rows));
         let age = outbox.oldest.and_then(|oldest| (now - oldest).to_std().ok()).unwrap_or_default();
         gauge!(OUTBOX_OLDEST).set(age.as_secs_f64());
+        let missing = self.measures.missing().await?;
+        gauge!(MISSING).set(float(missing.rows));
+        let age = missing.since.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
+        gauge!(MISSING_OLDEST).set(age.as_secs_f64());
         Ok(())
     }
 }

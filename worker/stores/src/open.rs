@@ -12,7 +12,8 @@ use crate::cache::{self, RedisCache};
 #[cfg(feature = "postgres")]
 use crate::catalog::Db;
 use crate::catalog::{
-    AuditRetention, Catalogs, DueSchedules, Identities, Measures, OutboxRelay, SettingsRelay, WebhookRelay,
+    AuditRetention, Catalogs, DueSchedules, Identities, Measures, OutboxRelay, SettingsRelay, UnfinishedJobs,
+    WebhookRelay,
 };
 use crate::config::{Backends, InvalidStores, StoresConfig};
 #[cfg(feature = "postgres")]
@@ -44,6 +45,8 @@ pub struct Opened {
     pub directory: Arc<dyn Directory>,
     /// Accepted jobs that wait for the queue.
     pub outbox: Arc<OutboxRelay>,
+    /// Jobs of all tenants that the queue should have.
+    pub unfinished: Arc<UnfinishedJobs>,
     /// Due schedules of all tenants.
     pub schedules: Arc<DueSchedules>,
     /// Settings of tenants for the queue.
@@ -103,6 +106,7 @@ pub async fn open(config: &StoresConfig, clock: SharedClock) -> Result<Opened, I
         stores,
         directory: Arc::new(directory),
         outbox: Arc::new(backend.catalogs.outbox()),
+        unfinished: Arc::new(backend.catalogs.unfinished()),
         schedules: Arc::new(backend.catalogs.schedules()),
         settings: Arc::new(backend.catalogs.settings()),
         webhooks: Arc::new(backend.catalogs.webhooks()),
@@ -149,6 +153,7 @@ pub async fn open_without_redis(
         stores,
         directory: Arc::new(CachedDirectory::alone(rows, answers, invalidation, clock)),
         outbox: Arc::new(backend.catalogs.outbox()),
+        unfinished: Arc::new(backend.catalogs.unfinished()),
         schedules: Arc::new(backend.catalogs.schedules()),
         settings: Arc::new(backend.catalogs.settings()),
         webhooks: Arc::new(backend.catalogs.webhooks()),

@@ -1,5 +1,5 @@
-//! Workers that live: each process says every few seconds how it is, and learns what operators want of it. Kept in Redis
-//! for as long as the worker says so.
+//! Workers that live: each process says every few seconds how it is, and learns what operators want of it. Kept in
+//! Redis for as long as the worker says so.
 //!
 //! What an operator wants is true where it is obeyed, in the worker: it says with every beat which order it obeys, so
 //! that a Redis that lost its data has the order again with the next beat.

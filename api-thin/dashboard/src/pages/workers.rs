@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use crate::Dashboard;
 use crate::api::with_query;
-use crate::contract::{Lane, LanePage, NotFetching, Worker, WorkerPage};
+use crate::contract::{Lane, LanePage, NotFetching, Worker, WorkerPage, WorkerSlots};
 use crate::frame::{Frame, PageError, page};
 use crate::session::Visitor;
-use crate::wording::{self, exact, moment};
+use crate::wording::{self, exact, moment, number};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -23,9 +23,9 @@ pub(crate) struct Asked {
 #[template(path = "workers.html")]
 struct Workers {
     frame: Frame,
-    workers: Vec<Row>,
+    processes: Vec<Row>,
     next: Option<String>,
-    rows: Vec<Lane>,
+    lanes: Vec<Lane>,
     /// Types with work that no worker runs.
     without_worker: usize,
 }
@@ -34,6 +34,8 @@ struct Workers {
 struct Row {
     worker: Worker,
     started: (String, String),
+    /// How many of its slots for jobs, and for webhooks, are taken.
+    slots: [String; 2],
     /// Where it is told to claim jobs, or none.
     action: String,
     /// Why it claims none, and since when exactly.
@@ -45,9 +47,15 @@ impl Row {
         let name = if worker.not_fetching.is_some() { "resume-fetching" } else { "stop-fetching" };
         let action = with_query(&format!("/do/{name}"), &[("worker", &worker.id), ("back", "/workers")]);
         let rests = worker.not_fetching.as_ref().map(|rests| (said(rests, now), exact(rests.since)));
+        let slots = ["jobs", "webhooks"].map(|name| taken(worker.slots.get(name)));
         let started = (exact(worker.started_at), moment(worker.started_at, now));
-        Self { worker, started, action, rests }
+        Self { worker, started, slots, action, rests }
     }
+}
+
+fn taken(slots: Option<&WorkerSlots>) -> String {
+    let said = |slots: &WorkerSlots| format!("{} of {}", number(slots.in_flight), number(slots.slots));
+    slots.map_or_else(|| "none".to_owned(), said)
 }
 
 fn said(NotFetching { since, by, reason }: &NotFetching, now: DateTime<Utc>) -> String {
@@ -72,8 +80,8 @@ pub(crate) async fn show(
     Ok(page(&Workers {
         frame,
         next: workers.next.map(|next| with_query("/workers", &[("after", &next)])),
-        workers: workers.workers.into_iter().map(|worker| Row::of(worker, now)).collect(),
-        rows: lanes.lanes,
+        processes: workers.workers.into_iter().map(|worker| Row::of(worker, now)).collect(),
+        lanes: lanes.lanes,
         without_worker,
     }))
 }

@@ -194,8 +194,8 @@ impl WorkerObserver {
         drop(self.shared.buffer.close());
     }
 
-    /// Tells the worker to claim no more jobs, or to go on. What it has claimed runs to its end, with its leases renewed,
-    /// and the worker stays declared. Takes effect within seconds: see [`WorkerObserver::is_fetching`].
+    /// Tells the worker to claim no more jobs, or to go on. What it has claimed runs to its end, with its leases
+    /// renewed, and the worker stays declared. Takes effect within seconds: see [`WorkerObserver::is_fetching`].
     pub fn set_fetching(&self, fetching: bool) {
         self.shared.fetching.send_if_modified(|was| std::mem::replace(was, fetching) != fetching);
     }

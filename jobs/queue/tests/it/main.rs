@@ -18,6 +18,7 @@ mod layout;
 mod leases;
 mod limits;
 mod lists;
+mod lost;
 mod model;
 mod mutations;
 mod overview;

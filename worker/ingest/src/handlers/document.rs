@@ -96,7 +96,10 @@ pub(super) async fn mark_failed(
 ) -> Result<(), JobError> {
     let catalog = cx.stores().catalog();
     let found = catalog.document(cx.kb_id()?, id).await?;
-    let document = found.filter(|document| document.revision == revision && works_on(cx, document));
+    // The continuation of its group may have begun to replace what this job could not do.
+    let replaced_by = cx.parent().map(|parent| parent.continuation());
+    let is_ours = |document: &Document| works_on(cx, document) || replaced_by == Some(document.job_id);
+    let document = found.filter(|document| document.revision == revision && is_ours(document));
     if document.is_none() {
         tracing::info!(document.id = %id, "another job works on the document now, its status stays");
         return Ok(());
@@ -188,15 +191,16 @@ pub(super) fn extraction_open(
     revision: u64,
     chunks: u32,
 ) -> Result<(), JobError> {
-    extraction_open_where(cx, (id, revision, chunks), |_| true)
+    extraction_open_where(cx, (id, revision, chunks), 0, |_| true)
 }
 
-/// Opens the group for the chunks of a document that have no result yet. A job that was started again continues the
-/// interrupted work this way.
+/// Opens the group for the chunks of a document that have no result yet, for the time number `again`. A job that was
+/// started again, or that was given back to a queue which had lost it, continues the interrupted work this way.
 pub(super) async fn extraction_open_rest(
     cx: &JobContext,
     kb: &Kb,
     document: &Document,
+    again: u32,
 ) -> Result<(), JobError> {
     let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
     let mut done = HashSet::new();
@@ -206,15 +210,17 @@ pub(super) async fn extraction_open_rest(
         done.extend(found.into_iter().map(|(order, _)| order));
     }
     let of = (&document.id, document.revision, document.counts.chunks);
-    extraction_open_where(cx, of, |job| {
+    extraction_open_where(cx, of, again, |job| {
         (job.first..job.first + job.count).any(|order| !done.contains(&order))
     })
 }
 
-/// Opens the group; each extraction job takes a range of chunks.
+/// Opens the group; each extraction job takes a range of chunks, and is called by it: a range that is extracted once
+/// more is the same job.
 fn extraction_open_where(
     cx: &JobContext,
     (id, revision, chunks): (&DocumentId, u64, u32),
+    again: u32,
     wanted: impl Fn(&ExtractEntities) -> bool,
 ) -> Result<(), JobError> {
     let per_job = chunks.div_ceil(EXTRACTION_JOBS).max(CHUNKS_PER_JOB);
@@ -222,8 +228,9 @@ fn extraction_open_where(
         let count = (chunks - first).min(per_job);
         ExtractEntities { document_id: id.clone(), revision, first, count }
     };
-    let members: Vec<_> = (0..chunks).step_by(per_job as usize).map(extract).filter(wanted).collect();
-    cx.open_group(&members, &BuildGraph { document_id: id.clone(), revision })
+    let ranges: Vec<_> = (0..chunks).step_by(per_job as usize).map(extract).collect();
+    let members = ranges.iter().enumerate().filter(|(_, range)| wanted(range));
+    cx.open_group_of(members, &BuildGraph { document_id: id.clone(), revision, again })
 }
 
 /// Removes revision `revision` of a document from every store, its catalog row last so that a retry finds it. Does
@@ -271,7 +278,7 @@ pub(super) async fn forget_if_deleted(cx: &JobContext, kb: &Kb, id: &DocumentId)
 pub(super) async fn read_again(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
     if let Some(document) = cx.stores().catalog().document(&kb.id, id).await? {
         let again = IngestDocument { document_id: document.id, revision: document.revision };
-        cx.enqueue_of(document.batch, &again)?;
+        cx.enqueue_kept_of(document.batch, &again)?;
     }
     Ok(())
 }

@@ -30,6 +30,15 @@ impl Handler<Product> for IngestDocument {
         let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
             return Ok(());
         };
+        // This job has done its part before. It is here again because its queue lost it, or came back from a snapshot.
+        let is_ours = document.job_id == cx.job_id();
+        if is_ours && document.status == DocumentStatus::Processed {
+            tracing::info!("the document is in the graph already, nothing to do");
+            return Ok(());
+        }
+        if is_ours && document.status == DocumentStatus::Processing {
+            return document::extraction_open_rest(cx, &kb, &document, 0).await;
+        }
         let report = |done| document::report(cx, &document, (Stage::Reading, 0), done, STEPS);
         report(0);
         // Held until everything is written.

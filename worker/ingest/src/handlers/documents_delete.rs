@@ -28,7 +28,7 @@ impl Handler<Product> for DeleteDocuments {
             cx.progress(number, listed.len() as u64, "deleting documents");
         }
         if more {
-            cx.enqueue(self)?;
+            cx.enqueue_kept(self)?;
         }
         Ok(())
     }

@@ -27,9 +27,13 @@ impl Handler<Product> for ExtractEntities {
         let Some((kb, document)) = document::current(cx, &self.document_id, self.revision).await? else {
             return Ok(());
         };
+        if document.status == DocumentStatus::Failed {
+            tracing::info!("the document failed before, nothing is extracted from it");
+            return Ok(());
+        }
         if document.job_id == cx.job_id() {
             // The job was started again after the document had failed: its group is gone, so this opens a new one.
-            return document::extraction_open_rest(cx, &kb, &document).await;
+            return document::extraction_open_rest(cx, &kb, &document, 0).await;
         }
         if !document::works_on(cx, &document) {
             tracing::info!("another job works on the document now, nothing to do");

@@ -20,6 +20,8 @@ const STEPS: u64 = 2;
 const CHUNK_BYTES: u64 = 64 * 1024;
 /// Memory of a mention besides its description: its names and the allocations of its texts.
 const MENTION_BYTES: usize = 256;
+/// How often chunks that have no result are given to other jobs.
+const EXTRACTED_AGAIN: u32 = 2;
 /// Documents with more bytes of mentions fail with `too_complex`.
 const MENTIONS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -33,6 +35,12 @@ impl Handler<Product> for BuildGraph {
             tracing::info!("the document failed before, its graph is not built");
             return Ok(());
         }
+        if document::works_on(cx, &document) && document.status == DocumentStatus::Processed {
+            // An earlier run may have stopped before this.
+            cx.stores().blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
+            tracing::info!("the document is in the graph already, nothing to do");
+            return Ok(());
+        }
         // A processed document is built once more when another revision was written meanwhile.
         if !document::works_on(cx, &document) && document.status != DocumentStatus::Processed {
             tracing::info!("another job works on the document now, nothing to do");
@@ -42,7 +50,7 @@ impl Handler<Product> for BuildGraph {
         let _memory = cx.compute().reserve(u64::from(document.counts.chunks) * CHUNK_BYTES).await;
         let report = |done| document::report(cx, &document, (Stage::Building, 0), done, STEPS);
         report(0);
-        let Some(mentions) = mentions(cx, &kb, &document).await? else { return Ok(()) };
+        let Some(mentions) = mentions(self, cx, &kb, &document).await? else { return Ok(()) };
         report(1);
         let bytes = Derived::Graph(document::graph_bytes(&mentions));
         match document::count(cx, &kb, &document.id, self.revision, bytes).await {
@@ -99,7 +107,12 @@ impl Reopen<Product> for BuildGraph {
 
 /// One mention for each entity and relation of each chunk. `None` when there is nothing to build: the document was
 /// deleted meanwhile, or extractions are missing and jobs for them were enqueued.
-async fn mentions(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Option<Vec<Mention>>, JobError> {
+async fn mentions(
+    job: &BuildGraph,
+    cx: &JobContext,
+    kb: &Kb,
+    document: &Document,
+) -> Result<Option<Vec<Mention>>, JobError> {
     let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
     let (mut mentions, mut read, mut bytes) = (Vec::new(), 0, 0);
     for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
@@ -119,14 +132,38 @@ async fn mentions(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Optio
     if read == chunks {
         return Ok(Some(mentions));
     }
-    if document.job_id == cx.job_id() {
-        document::extraction_open_rest(cx, kb, document).await?;
-        return Ok(None);
-    }
     if document::current(cx, &document.id, document.revision).await?.is_some() {
-        return Err(JobError::fail("extractions_missing", "some chunks were never extracted: reindex"));
+        extract_rest(job, cx, kb, document).await?;
     }
     Ok(None)
+}
+
+/// Some chunks have no result, although all jobs that were to extract from them have ended: one was lost, or was
+/// changed and therefore never ran. This job takes the document over and opens a group for the rest.
+async fn extract_rest(
+    job: &BuildGraph,
+    cx: &JobContext,
+    kb: &Kb,
+    document: &Document,
+) -> Result<(), JobError> {
+    if document.job_id != cx.job_id() {
+        if job.again >= EXTRACTED_AGAIN {
+            let reason = format!(
+                "some chunks have no result although they were given to jobs {} times: reindex",
+                EXTRACTED_AGAIN + 1
+            );
+            return Err(JobError::fail("extractions_missing", reason));
+        }
+        // Before the document says so: what it waits for has to be known to the catalog.
+        cx.keep().await?;
+        let work = (cx.job_id(), document.counts.chunks);
+        let catalog = cx.stores().catalog();
+        if !catalog.document_processing(&kb.id, &document.id, document.revision, work, cx.now()).await? {
+            return Ok(());
+        }
+    }
+    tracing::warn!("some chunks were not extracted, they are given to new jobs");
+    document::extraction_open_rest(cx, kb, document, job.again + 1).await
 }
 
 /// Called when the document was uploaded again or deleted while its graph was being written.
@@ -139,8 +176,7 @@ async fn overtaken(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobE
         }
         // The later revision was built meanwhile, and its graph has to be the one that stays.
         Some(newer) if newer.status == DocumentStatus::Processed => {
-            let build = BuildGraph { document_id: newer.id, revision: newer.revision };
-            cx.enqueue_of(newer.batch, &build).map(drop)
+            cx.enqueue_kept_of(newer.batch, &BuildGraph::of(newer.id, newer.revision)).map(drop)
         }
         Some(_) => Ok(()),
         None => document::forget_if_deleted(cx, kb, id).await,

@@ -21,11 +21,11 @@ impl Handler<Product> for ReindexKb {
         };
         let page = catalog.documents(&kb.id, None, self.after.as_ref(), DOCUMENTS_PER_JOB).await?;
         for document in &page.items {
-            let job = cx.enqueue_of(document.batch, &ingest(document))?;
+            let job = cx.enqueue_kept_of(document.batch, &ingest(document))?;
             catalog.document_pending(&kb.id, &document.id, document.revision, job, cx.now()).await?;
         }
         if let (Some(_), Some(last)) = (page.next, page.items.last()) {
-            cx.enqueue(&Self { after: Some(last.id.clone()) })?;
+            cx.enqueue_kept(&Self { after: Some(last.id.clone()) })?;
         }
         Ok(())
     }

@@ -159,10 +159,14 @@ impl Catalog {
         self.rows.all("catalog.outbox_wires", select.bind_list(jobs), read).await
     }
 
-    /// The signed envelope of a job that is still in the outbox.
+    /// The signed envelope of a job that is still in the outbox, or whose work has not ended: the queue may have lost
+    /// it.
     pub async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {
-        let select = self.sql("select wire from outbox where tenant_id = $1 and job_id = $2").bind(id);
-        self.rows.optional("catalog.outbox_job", select, |row| row.text("wire")).await
+        let select = self.sql(
+            "select wire from outbox where tenant_id = $1 and job_id = $2
+             union select wire from unfinished_jobs where tenant_id = $1 and job_id = $2 limit 1",
+        );
+        self.rows.optional("catalog.outbox_job", select.bind(id), |row| row.text("wire")).await
     }
 }
 

@@ -65,6 +65,7 @@ impl Catalog {
         tx.execute(self.sql("delete from job_marks where tenant_id = $1 and marked_at < $2").bind(now))
             .await?;
         let undelivered = tx.execute(self.sql("delete from outbox where tenant_id = $1")).await?;
+        tx.execute(self.sql("delete from unfinished_jobs where tenant_id = $1")).await?;
         let deliveries = self.sql(
             "update webhook_deliveries set state = 'cancelled', last_error = 'cancelled', next_at = null,
                  ended_at = $2

@@ -64,6 +64,9 @@ impl Catalog {
         if changed > 0 {
             self.history_prune(&mut tx, now).await?;
         }
+        // After their records: a job's work has ended when its last child has.
+        let ended = records.iter().flat_map(|record| [Some(record.id), record.parent]).flatten();
+        tx.execute(self.unfinished_ended(ended)).await?;
         tx.commit().await
     }
 

@@ -21,6 +21,15 @@ pub struct OutboxMeasure {
     pub oldest: Option<DateTime<Utc>>,
 }
 
+/// Accepted jobs that the queue should have and does not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MissingMeasure {
+    /// How many there are: 10,000 stands for more.
+    pub rows: u64,
+    /// Since when the first of them has been missing.
+    pub since: Option<DateTime<Utc>>,
+}
+
 /// Sums of one tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantMeasure {
@@ -61,6 +70,22 @@ impl Measures {
         let read =
             |row: &Row| Ok(OutboxMeasure { rows: row.number("total")?, oldest: row.time_or_null("oldest")? });
         self.catalogs.db.reader(Reader::Relay).one("measures.outbox", select.bind(COUNTED), read).await
+    }
+
+    /// Accepted work of all tenants without a job, as it was found last, at a cost that does not grow with their
+    /// number.
+    ///
+    /// # Errors
+    /// When the catalog is not available.
+    pub async fn missing(&self) -> StoreResult<MissingMeasure> {
+        let select = sql(
+            "select (select min(missing_since) from unfinished_jobs where missing_since is not null) as since,
+                 count(*) as total
+             from (select 1 as found from unfinished_jobs where missing_since is not null limit $1) as counted",
+        );
+        let read =
+            |row: &Row| Ok(MissingMeasure { rows: row.number("total")?, since: row.time_or_null("since")? });
+        self.catalogs.db.reader(Reader::Relay).one("measures.missing", select.bind(COUNTED), read).await
     }
 
     /// The sums of one tenant, and those of its documents that have waited since before `before`. Jobs in the outbox

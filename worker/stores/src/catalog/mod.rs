@@ -2,7 +2,7 @@
 //!
 //! Each rule is written once, beside its SQL, as a method of one of a few types: [`Catalog`] and [`Lifecycle`] for
 //! one tenant, [`Identities`] for accounts, [`OutboxRelay`], [`DueSchedules`], [`SettingsRelay`], [`WebhookRelay`],
-//! [`AuditRetention`] and [`DirectoryRows`] for one purpose across tenants.
+//! [`UnfinishedJobs`], [`AuditRetention`] and [`DirectoryRows`] for one purpose across tenants.
 
 mod accept;
 mod api_keys;
@@ -26,6 +26,7 @@ mod schedules;
 mod tenant_catalog;
 mod tenant_list;
 mod tenants;
+mod unfinished;
 mod usage;
 mod webhook_deliveries;
 mod webhook_events;
@@ -39,10 +40,11 @@ pub(crate) use dialect::{Read, Row, Sql, Value, sql};
 pub(crate) use directory::{DirectoryRows, MemberRecord};
 pub use identities::Identities;
 pub use lifecycle::Lifecycle;
-pub use measures::{Connections, Measures, OutboxMeasure, TenantMeasure, WaitingDocument};
+pub use measures::{Connections, Measures, MissingMeasure, OutboxMeasure, TenantMeasure, WaitingDocument};
 pub use operator_audit::AuditRetention;
 pub use relays::{OutboxRelay, OutboxRow, SettingsRelay};
 pub use schedules::DueSchedules;
 pub use tenant_catalog::Catalog;
 pub(crate) use tenant_catalog::Catalogs;
+pub use unfinished::UnfinishedJobs;
 pub use webhook_deliveries::WebhookRelay;

@@ -56,15 +56,22 @@ impl OutboxRelay {
         rows.all("outbox.outbox_due", select.bind(before).bind(limit), read_outbox).await
     }
 
-    /// Removes rows because the queue has the jobs.
-    pub async fn outbox_done(&self, rows: &[OutboxRow]) -> StoreResult<()> {
+    /// Removes rows because the queue has the jobs, which are expected there from then on.
+    pub async fn outbox_done(&self, rows: &[OutboxRow], now: DateTime<Utc>) -> StoreResult<()> {
+        let keep = sql("insert into unfinished_jobs (tenant_id, job_id, wire, placed_at)
+             select tenant_id, job_id, wire, $2 from outbox where (tenant_id, job_id) in (
+                 select tenant_id, job_id from {rows $1 as done (tenant_id text, job_id uuid)})
+             on conflict (tenant_id, job_id) do nothing");
         let delete = sql("delete from outbox where (tenant_id, job_id) in (
                  select tenant_id, job_id from {rows $1 as done (tenant_id text, job_id uuid)})");
-        let done = rows.iter().map(|row| {
-            [("tenant_id", Value::from(row.tenant_id.as_str())), ("job_id", Value::from(row.job_id))]
-        });
-        let relay = self.db.reader(Reader::Relay);
-        relay.execute("outbox.outbox_done", delete.bind_rows(done)).await.map(drop)
+        let done = || {
+            rows.iter().map(|row| {
+                [("tenant_id", Value::from(row.tenant_id.as_str())), ("job_id", Value::from(row.job_id))]
+            })
+        };
+        let mut tx = self.db.reader(Reader::Relay).write("outbox.outbox_done").await?;
+        tx.execute_all(vec![keep.bind_rows(done()).bind(now), delete.bind_rows(done())]).await?;
+        tx.commit().await
     }
 
     /// Moves a row that the queue would never accept to the rejected jobs, with the reason, for an operator to look

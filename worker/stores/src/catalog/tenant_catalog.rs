@@ -7,7 +7,7 @@ use jobs::tenant::TenantId;
 
 use super::{
     AuditRetention, Db, DirectoryRows, DueSchedules, Identities, Measures, OutboxRelay, SettingsRelay, Sql,
-    Tx, View, WebhookRelay, sql,
+    Tx, UnfinishedJobs, View, WebhookRelay, sql,
 };
 use crate::directory::DirectoryInvalidation;
 use crate::live::Publisher;
@@ -52,6 +52,10 @@ impl Catalogs {
 
     pub(crate) fn outbox(&self) -> OutboxRelay {
         OutboxRelay::new(self.db.clone())
+    }
+
+    pub(crate) fn unfinished(&self) -> UnfinishedJobs {
+        UnfinishedJobs::new(self.clone())
     }
 
     pub(crate) fn schedules(&self) -> DueSchedules {

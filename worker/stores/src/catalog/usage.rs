@@ -183,6 +183,7 @@ impl Catalog {
             changes.push(self.keys_used(&left.keys_used));
         }
         if !left.delivered.is_empty() {
+            changes.push(self.unfinished_delivered(&left.delivered, self.clock.now()));
             changes.push(self.outbox_remove(&left.delivered));
         }
         tx.execute_all(changes).await?;

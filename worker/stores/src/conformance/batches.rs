@@ -27,6 +27,18 @@ async fn counts(party: &Party, batch: BatchId, only: Option<&KbId>) -> Option<Ba
     party.stores.catalog().batch(batch, only).await.unwrap().map(|batch| batch.counts)
 }
 
+/// That there is a batch is known without counting, within reach, and in its own tenant.
+async fn is_known(pair: &Pair, (known, unknown): (BatchId, BatchId), kb: &KbId) {
+    let (acme, nowhere) = (pair.acme.stores.catalog(), "nowhere".parse().unwrap());
+    for (batch, only, is_there) in
+        [(known, None, true), (known, Some(kb), true), (known, Some(&nowhere), false), (unknown, None, false)]
+    {
+        assert_eq!(acme.has_batch(batch, only).await.unwrap(), is_there, "{batch} in {only:?}");
+    }
+    let archive = "archive".parse().unwrap();
+    assert!(!pair.twin.stores.catalog().has_batch(known, Some(&archive)).await.unwrap(), "of another tenant");
+}
+
 pub(super) async fn counted_and_kept_apart(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, kb, now) = (pair.acme.stores.catalog(), &pair.acme.kb.id, pair.now);
@@ -56,13 +68,8 @@ pub(super) async fn counted_and_kept_apart(opened: &Opened) {
     let one = BatchCounts { pending: 1, ..BatchCounts::default() };
     assert_eq!(counts(&pair.twin, first, None).await, Some(one), "another tenant's, with the same id");
     assert_eq!(counts(&pair.acme, other, None).await, None);
-    let nowhere = "nowhere".parse().unwrap();
-    assert_eq!(counts(&pair.acme, first, Some(&nowhere)).await, None);
-    for (batch, only, is_there) in
-        [(first, None, true), (first, Some(kb), true), (first, Some(&nowhere), false), (other, None, false)]
-    {
-        assert_eq!(catalog.has_batch(batch, only).await.unwrap(), is_there, "{batch} in {only:?}");
-    }
+    assert_eq!(counts(&pair.acme, first, Some(&"nowhere".parse().unwrap())).await, None);
+    is_known(&pair, (first, other), kb).await;
     let failures = catalog.batch_failures(first, None, 10).await.unwrap();
     assert_eq!(failures.len(), 1);
     assert_eq!((failures[0].name.as_str(), failures[0].code.as_str()), ("c.md", "too_complex"));
@@ -79,7 +86,6 @@ pub(super) async fn counted_and_kept_apart(opened: &Opened) {
     assert_eq!(counts(&pair.acme, first, Some(kb)).await, Some(expected), "while it is being deleted");
     assert!(lifecycle.document_delete(kb, &ids[1], 2).await.unwrap());
     assert_eq!(counts(&pair.acme, first, Some(kb)).await, Some(expected), "and afterwards");
-    assert!(!pair.twin.stores.catalog().has_batch(second, None).await.unwrap(), "another tenant's");
     assert_eq!(counts(&pair.acme, second, None).await, Some(one));
 
     let page = catalog.batches(None, None, 1).await.unwrap();

@@ -34,6 +34,7 @@ mod schedules;
 mod settings;
 mod slugs;
 mod tenants;
+mod unfinished;
 mod usage;
 mod webhooks;
 

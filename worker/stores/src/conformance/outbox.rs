@@ -42,7 +42,7 @@ pub(super) async fn taken_out(opened: &Opened) {
     let other = put(&pair.acme, pair.now).await;
     let twin = put(&pair.twin, pair.now).await;
     for _ in 0..2 {
-        opened.outbox.outbox_done(std::slice::from_ref(&row)).await.unwrap();
+        opened.outbox.outbox_done(std::slice::from_ref(&row), pair.now).await.unwrap();
         assert_eq!(pair.acme.outbox(opened).await, [other.job_id]);
     }
     let catalog = pair.acme.stores.catalog();
@@ -73,6 +73,6 @@ pub(super) async fn another_tenants_job_stays(opened: &Opened) {
     pair.twin.stores.catalog().outbox_delete(&[row.job_id]).await.unwrap();
     assert_eq!(pair.acme.outbox(opened).await, [row.job_id]);
     let moved = OutboxRow { tenant_id: pair.twin.id().clone(), ..row.clone() };
-    opened.outbox.outbox_done(&[moved]).await.unwrap();
+    opened.outbox.outbox_done(&[moved], pair.now).await.unwrap();
     assert_eq!(pair.acme.outbox(opened).await, [row.job_id]);
 }

@@ -1,7 +1,7 @@
 use super::{
     accept, api_keys, audit, batches, blobs, cache, called_off, closing, deletion, deletions, directory,
     documents, history, identities, index, invitations, kbs, live, measures, members, outbox, provenance,
-    rag_settings, registry, schedules, settings, slugs, tenants, usage, webhooks,
+    rag_settings, registry, schedules, settings, slugs, tenants, unfinished, usage, webhooks,
 };
 use crate::Opened;
 
@@ -44,6 +44,7 @@ pub async fn exercise(opened: &Opened) {
         history { first_record_stays, what_was_started_again_ends_again, old_records_go, children }
         measures { outbox, sums_of_a_tenant }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
+        unfinished { until_it_has_ended, as_long_as_a_document_waits, taken_by_one }
         schedules { kept_and_replaced, due_in_order, fired_once, skipped, paused }
         settings { put_by_revision, unapplied_until_told, all_by_id, flows }
         slugs { words, an_id_is_never_anothers_word, a_word_keeps_its_id_from_being_taken }

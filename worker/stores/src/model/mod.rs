@@ -13,6 +13,7 @@ mod rag_settings;
 mod schedule;
 mod tenant;
 mod throttle;
+mod unfinished_job;
 mod usage;
 mod webhook;
 mod workspace;
@@ -43,6 +44,7 @@ pub use tenant::{
 };
 pub use throttle::ThrottleRule;
 pub(crate) use throttle::ThrottleState;
+pub use unfinished_job::{QueuedDelivery, UnfinishedJob, UnfinishedKey};
 pub use usage::{Bookkeeping, Derived, Growth, OverQuota, Usage};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
 pub use webhook::{
