@@ -132,8 +132,7 @@ impl ApiState {
         };
         let metrics = Metrics::new(&config.rules.metrics, queue.clone(), sampler, sampled);
         let budget = UploadBudget::new(&config.rules.limits);
-        let (request_limits, plans, resolution) =
-            (config.rules.limits, config.plans, config.rules.resolution);
+        let (plans, resolution) = (config.plans, config.rules.resolution);
         let connections = Connections::new(config.rules.connections, resolution.trusted_proxies.clone())?;
         Ok(Self(Arc::new(Inner {
             stores,
@@ -144,7 +143,7 @@ impl ApiState {
             authenticator,
             key_usage: KeyUsage::default(),
             accounts,
-            request_limits,
+            request_limits: config.rules.limits,
             plans,
             budget,
             request_rate: RequestRate::default(),

@@ -1,4 +1,4 @@
-//! Workers that operators tell to stop fetching: they claim nothing while others do, until they are told to go on, or end.
+//! Workers that operators tell to stop fetching: they claim nothing while others do, until they are told to go on.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

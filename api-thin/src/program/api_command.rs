@@ -8,10 +8,11 @@ use jobs::clock::{Clock as _, SharedClock, SystemClock};
 use jobs::envelope::Stamper;
 use secrecy::SecretString;
 use stores::{Holder, Opened};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{ListenSettings, PlanSettings, QueueSettings, StorageSettings, bind, connect, start_log};
+use super::{
+    ListenSettings, PlanSettings, QueueSettings, StopSignals, StorageSettings, bind, connect, start_log,
+};
 use crate::config::{ApiConfig, ApiSettings, InvalidConfig, SecretSettings};
 use crate::metrics::start_recorder;
 use crate::server::serve;
@@ -43,15 +44,17 @@ impl ApiCommand {
     pub async fn run(self, program: &str) -> anyhow::Result<()> {
         start_log("info");
         start_recorder()?;
+        let mut stop = StopSignals::listen()?;
         let listen = self.listen.listen;
         let holder = Holder { program, since: SystemClock.now() };
         let _lock = self.storage.take(&self.queue.url(), holder)?;
-        let state = self.open().await?;
+        let Some(state) = stop.unless_asked(self.open()).await else { return Ok(()) };
+        let state = state?;
         let listener = bind(ListenSettings::SETTING, listen).await?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "the API is answering");
         let shutdown = CancellationToken::new();
-        tokio::spawn(cancel_when_asked(shutdown.clone()));
+        tokio::spawn(cancel_when_asked(stop, shutdown.clone()));
         serve(listener, state, shutdown).await;
         Ok(())
     }
@@ -119,13 +122,8 @@ fn required(
     value.ok_or_else(|| InvalidConfig::new(setting, format!("not set: {fix}")))
 }
 
-async fn cancel_when_asked(shutdown: CancellationToken) {
-    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        tracing::info!("stopping: requests that are being answered may finish");
-        shutdown.cancel();
-    }
+async fn cancel_when_asked(mut stop: StopSignals, shutdown: CancellationToken) {
+    stop.asked().await;
+    tracing::info!("stopping: requests that are being answered may finish");
+    shutdown.cancel();
 }

@@ -16,4 +16,4 @@ pub use backend_settings::{
     shard_count,
 };
 pub use console::{print, say, start_log};
-pub use run::{Ending, ListenSettings, bind, listen_address, run, run_to};
+pub use run::{Ending, ListenSettings, StopSignals, bind, listen_address, run, run_to};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::console::{flush, say};
 use crate::config::InvalidConfig;
@@ -63,6 +64,40 @@ pub fn run_to(
     };
     flush(LAST_LINES);
     code
+}
+
+/// Ctrl-C and `SIGTERM`, noticed from when this is made: one that comes while a program starts is not lost, not even
+/// where the process ignores it by itself, as the first of a container does.
+#[derive(Debug)]
+pub struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When a signal handler cannot be installed.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Returns when the first has come.
+    pub async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    /// The result of `work`; `None` when a signal came first, and ended it.
+    pub async fn unless_asked<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.asked() => None,
+        }
+    }
 }
 
 /// The address that the API listens on.

@@ -6,4 +6,5 @@ mod no_handles;
 mod redis_dies;
 mod refusals;
 mod settings;
+mod stopping;
 mod two_at_once;

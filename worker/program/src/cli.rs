@@ -1,9 +1,8 @@
-//! The commands of the program, and the signals that end it.
+//! The commands of the program.
 
 use api_thin::program::ApiCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::ClientCommand;
 use crate::demo::Demo;
@@ -86,18 +85,6 @@ fn completions(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "tenantry", &mut script);
     api_thin::program::print(String::from_utf8(script)?.trim_end())
-}
-
-/// Returns at the first Ctrl-C or `SIGTERM`.
-///
-/// # Errors
-/// When the signal handler cannot be installed.
-pub(crate) async fn asked_to_stop() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
-        _ = terminate.recv() => Ok(()),
-    }
 }
 
 #[cfg(test)]

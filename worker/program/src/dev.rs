@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use api_thin::program::{
-    FileSettings, ListenSettings, PlanSettings, QueueSettings, StorageSettings, say, start_log,
+    FileSettings, ListenSettings, PlanSettings, QueueSettings, StopSignals, StorageSettings, say, start_log,
 };
 use api_thin::{ApiRules, ApiSettings, SecretSettings};
 use clap::Args;
@@ -19,7 +19,6 @@ use stores::{DataDirLock, Holder};
 use worker::local_redis::LocalRedis;
 use worker::settings::PoolSettings;
 
-use crate::cli::asked_to_stop;
 use crate::dev_secrets::DevSecrets;
 use crate::health::start_metrics;
 use crate::system::{System, SystemOptions};
@@ -194,6 +193,7 @@ impl Dev {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         start_log("warn,tenantry=info,worker=info,ingest=info,api_thin=info");
         start_metrics()?;
+        let mut stop = StopSignals::listen()?;
         for name in
             SERVERS.into_iter().filter(|name| std::env::var_os(name).is_some_and(|url| !url.is_empty()))
         {
@@ -214,7 +214,8 @@ impl Dev {
             plans: self.plans.plans()?,
             api: self.api.rules()?,
         };
-        let system = DevSystem::start(options).await?;
+        let Some(system) = stop.unless_asked(DevSystem::start(options)).await else { return Ok(()) };
+        let system = system?;
         say(format!("dashboard     {}  (signs you in, once)", system.sign_in_url()));
         say(format!("API           {}", system.url()));
         say(format!("operator key  {}", system.secrets().operator_key.expose_secret()));
@@ -222,7 +223,7 @@ impl Dev {
         say(format!("Redis         {}", system.redis_display()));
         say("Ctrl-C stops everything; the data stays.");
         tokio::select! {
-            stop = asked_to_stop() => stop?,
+            () = stop.asked() => {}
             reason = system.broken() => {
                 system.abandon().await;
                 bail!("{reason}");

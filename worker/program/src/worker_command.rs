@@ -2,7 +2,7 @@
 
 use api_thin::StampKeySettings;
 use api_thin::config::WebhookSettings;
-use api_thin::program::{PlanSettings, QueueSettings, StorageSettings, start_log};
+use api_thin::program::{PlanSettings, QueueSettings, StopSignals, StorageSettings, start_log};
 use clap::Args;
 use ingest::{Egress, ExtractionSettings};
 use jobs::clock::{Clock as _, SystemClock};
@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use worker::Worker;
 use worker::settings::PoolSettings;
 
-use crate::cli::asked_to_stop;
 use crate::health::{self, Health, HealthSettings, start_metrics};
 use crate::system::connect;
 
@@ -41,6 +40,7 @@ impl WorkerCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         start_log("info");
         start_metrics()?;
+        let mut stop = StopSignals::listen()?;
         let holder = Holder { program: "tenantry worker", since: SystemClock.now() };
         let _lock = self.storage.take(&self.queue.url(), holder)?;
         let keys = self.stamp.keys()?;
@@ -50,7 +50,9 @@ impl WorkerCommand {
         let worker = Worker::builder(self.queue.config(), keys, stores).pool(self.pool.clone()).plans(plans);
         let worker = ingest::equip(worker, &self.extraction)?;
         let worker = worker.state(Egress::new(self.webhooks.targets()?)?);
-        let worker = connect(worker, &self.queue.url()).await?;
+        let connected = stop.unless_asked(connect(worker, &self.queue.url())).await;
+        let Some(worker) = connected else { return Ok(()) };
+        let worker = worker?;
         let (queue, sampler) = (worker.queue().clone(), worker.opened().sampler.clone());
         let worker = worker.start();
         let stop_health = CancellationToken::new();
@@ -61,7 +63,7 @@ impl WorkerCommand {
         }
         let _end = stop_health.drop_guard();
         tracing::info!(worker.id = worker.id(), concurrency = self.pool.concurrency, "worker is running");
-        asked_to_stop().await?;
+        stop.asked().await;
         tracing::info!(stop.deadline_s = self.pool.stop_s, "stopping: no new jobs, running ones may finish");
         worker.stop(self.pool.stop()).await;
         Ok(())

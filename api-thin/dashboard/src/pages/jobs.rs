@@ -182,7 +182,7 @@ pub(crate) fn is_open(state: &str) -> bool {
     matches!(state, "scheduled" | "available" | "active" | "retryable" | "parked")
 }
 
-/// Whether a job in this state is put aside, and can be started again.
+/// Whether a job in this state is a dead letter or in quarantine: it can be started again.
 pub(crate) fn is_kept(state: &str) -> bool {
     matches!(state, "discarded" | "quarantined")
 }

@@ -24,7 +24,7 @@ use crate::worker::worker_queue::{Backoff, FetchedJob, Shared, jittered};
 /// Most jobs in one claim.
 const CLAIM_JOBS: usize = 200;
 /// Least time between two fetches of which the first claimed fewer jobs than it might have. Without it, a worker that
-/// is not busy, and Redis with it, would spend their time on claims of one or two jobs: at half load, jobs waited longer.
+/// is not busy, and Redis with it, would spend their time on claims of one or two jobs, and jobs would wait longer.
 const PAUSE: Duration = Duration::from_millis(1);
 /// How long a feeder with no free slot waits until it proves that it is alive.
 const PROOF: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use api_thin::program::{listen_address, print, say, start_log};
+use api_thin::program::{StopSignals, listen_address, print, say, start_log};
 use api_thin::{ApiRules, SecretSettings};
 use clap::Args;
 use futures::FutureExt as _;
@@ -15,7 +15,6 @@ use secrecy::ExposeSecret;
 use worker::settings::PoolSettings;
 
 use super::{Client, DemoOptions, Summary};
-use crate::cli::asked_to_stop;
 use crate::dev::{DevOptions, DevSystem};
 
 /// Shows the system at work: two tenants, their documents, two graphs.
@@ -40,16 +39,19 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         start_log("error");
+        let mut stop = StopSignals::listen()?;
         let options = DemoOptions { samples: self.samples.clone(), docs: self.docs.clone() };
         options.check()?;
         // A directory of its own, so that a demo always starts empty and leaves nothing behind.
         let data =
             tempfile::Builder::new().prefix("tenantry-demo-").tempdir().context("no temporary directory")?;
-        let system = DevSystem::start(self.dev_options(data.path())).await?;
+        let started = stop.unless_asked(DevSystem::start(self.dev_options(data.path()))).await;
+        let Some(system) = started else { return Ok(()) };
+        let system = system?;
         let operator = Client::new(&system.url(), system.secrets().operator_key.clone());
         let (summary, keys) = tokio::select! {
             result = super::run(&operator, &options) => result?,
-            stop = asked_to_stop() => { stop?; system.stop().await; return Ok(()) }
+            () = stop.asked() => { system.stop().await; return Ok(()) }
             reason = system.broken() => { system.abandon().await; bail!("{reason}") }
         };
         show(&summary);
@@ -58,7 +60,7 @@ impl Demo {
         } else {
             let busy = tokio::select! {
                 busy = stage(&operator, &options, &keys) => busy,
-                stop = asked_to_stop() => { stop?; system.stop().await; return Ok(()) }
+                () = stop.asked() => { system.stop().await; return Ok(()) }
             };
             let busy = busy.unwrap_or_else(|error| {
                 say(format!("The dashboard has less to show than it could: {error:#}"));
@@ -66,7 +68,7 @@ impl Demo {
             });
             invite(&system, &keys);
             tokio::select! {
-                stop = asked_to_stop() => stop?,
+                () = stop.asked() => {}
                 // It ends before the demo does.
                 () = busy.then(|()| future::pending()) => {}
                 reason = system.broken() => { system.abandon().await; bail!("{reason}") }
