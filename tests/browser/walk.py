@@ -1,7 +1,7 @@
 """Walks through the dashboard in a real Chromium: walk.py FACTS
 
 FACTS is a JSON file: `url`, `operator` (a key), `accounts` (role -> username, password), `tenant` and `other` (ids), `canary`
-(a text that only `other` has), `waiting` (the id of a job that waits), `failed` (the id of a dead letter), `parent` (of a job that enqueued others), `batch` (an id), `hostile` (a script
+(a text that only `other` has), `waiting` (the id of a job that waits), `failed` (the id of a dead letter), `parent` (of a job that enqueued others), `batch` and `worker` (ids), `hostile` (a script
 that stands in names and texts). Prints what is wrong, one line each, and fails if anything is.
 """
 
@@ -31,6 +31,7 @@ def watch(page, who):
 def member_pages():
     t, kb = f"/t/{TENANT}", f"/t/{TENANT}/kbs/default"
     return [t, f"{t}/jobs", f"{t}/jobs?state=available", f"{t}/jobs?from=2026-01-01T00:00&until=2090-01-01T00:00",
+            f"{t}/jobs?batch={facts['batch']}&priority=normal", f"{t}/dead-letters?batch={facts['batch']}",
             f"{t}/jobs/{facts['waiting']}", f"{t}/dead-letters", f"{t}/dead-letters?type=graph.build&reason_code=x",
             f"{t}/jobs/{facts['failed']}", f"{t}/jobs/{facts['parent']}", f"{t}/quarantine", f"{t}/batches", f"{t}/batches/{facts['batch']}", f"{t}/usage", f"{t}/kbs", kb, f"{kb}?status=failed",
             *(f"{kb}/documents/{document}" for document in facts["documents"].values()),
@@ -42,6 +43,7 @@ def steering_pages():
     t = f"/t/{TENANT}"
     return [f"{t}/dead-letters/{facts['failed']}", f"{t}/do/pause", f"{t}/do/cancel-all",
             f"{t}/do/cancel-matching?state=available&created_after=2026-01-01T00:00:00Z",
+            f"{t}/do/cancel-matching?batch={facts['batch']}&priority=normal",
             f"{t}/do/retry?job={facts['failed']}", f"{t}/do/retry-matching?type=graph.build",
             f"{t}/do/reschedule?job={facts['waiting']}", f"{t}/do/cancel-batch?batch={facts['batch']}",
             f"{t}/do/empty-kb?kb=default", f"{t}/do/delete-documents?kb=default&status=failed",
@@ -55,7 +57,7 @@ def operator_pages():
                                                     "failed", "worker_time")]
     return ["/overview", *lists, f"/tenants?search={TENANT}&status=active", "/tenants?search=nothing-like-it", "/workers",
             "/audit", t, f"{t}/jobs", f"{t}/jobs/{facts['failed']}", f"{t}/dead-letters", f"{t}/kbs", f"{t}/do/cap",
-            f"{t}/do/suspend", f"{t}/do/pause?back=/tenants", f"{t}/do/retry?job={facts['failed']}"]
+            f"/do/stop-fetching?worker={facts['worker']}", f"{t}/do/suspend", f"{t}/do/pause?back=/tenants", f"{t}/do/retry?job={facts['failed']}"]
 
 
 def sign_in(page, username, password):
@@ -235,6 +237,52 @@ def operator_steers(browser, state):
     context.close()
 
 
+def finds_the_jobs_of_a_batch(browser, state):
+    """From the batch to its jobs and from a job back to those of its batch; what was chosen stays in the form."""
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    watch(page, "ADMIN")
+    page.goto(f"{URL}/t/{TENANT}/batches/{facts['batch']}")
+    page.click("a.button:has-text('Jobs that are on their way')")
+    if page.locator("tbody tr:has-text('document.ingest')").count() != 1:
+        wrong(f"ADMIN: {page.url}: the batch has one job, and it is not the only one shown")
+    if page.input_value("input[name=batch]") != facts["batch"]:
+        wrong("ADMIN: the list of a batch's jobs does not say that it is one")
+    page.select_option("select[name=priority]", "low")
+    page.click("form.filter button")
+    if page.locator("tbody a").count() != 0:
+        wrong("ADMIN: the jobs of low priority are not the only ones shown")
+    page.goto(f"{URL}/t/{TENANT}/jobs/{facts['waiting']}")
+    page.click("dt:has-text('Batch') + dd a")
+    if f"batch={facts['batch']}" not in page.url:
+        wrong(f"ADMIN: a job does not lead to its batch: {page.url}")
+    context.close()
+
+
+def stops_a_worker(browser, state):
+    """A worker is told to stop fetching, says so by itself on a page that is open, and is told to go on."""
+    context = browser.new_context(storage_state=state)
+    page = context.new_page()
+    watch(page, "operator")
+    page.goto(f"{URL}/workers")
+    page.click("a.button:has-text('Stop fetching')")
+    if "in 24 slots" not in page.text_content(".touched"):
+        wrong(f"operator: stopping a worker says: {page.text_content('.touched')}")
+    page.fill("input[name=reason]", "the disk is ill")
+    page.click("form[method=post]:not([action]) button")
+    if "stops fetching" not in page.text_content(".notice") or "/workers" not in page.url:
+        wrong(f"operator: {page.url}: {page.text_content('.notice')}")
+    row = page.locator("tr:has-text('not fetching')")
+    row.filter(has_text="the disk is ill").filter(has_not_text="takes note").wait_for(timeout=30_000)
+    page.click("a.button:has-text('Fetch again')")
+    page.click("form[method=post]:not([action]) button")
+    page.locator("tr:has(.chip:text-is('fetching'))").filter(has_not_text="takes note").wait_for(timeout=30_000)
+    page.goto(f"{URL}/audit")
+    if "the disk is ill" not in page.text_content("tbody"):
+        wrong("operator: why a worker was stopped is not in the audit log")
+    context.close()
+
+
 def shows_the_last_hour(browser, state):
     """Charts have what workers did, a title and a description, and come as tables too."""
     context = browser.new_context(storage_state=state)
@@ -306,6 +354,8 @@ def main():
         shows_the_last_hour(browser, states["operator"])
         look(browser, "operator", states["operator"], operator_pages())
         operator_steers(browser, states["operator"])
+        stops_a_worker(browser, states["operator"])
+        finds_the_jobs_of_a_batch(browser, states["ADMIN"])
         keeps_schedules(browser, states["ADMIN"])
         works_without_javascript(browser, states["ADMIN"])
         works_by_keyboard(browser, states["ADMIN"])

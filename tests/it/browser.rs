@@ -47,6 +47,7 @@ async fn every_page_works_and_shows_nothing_of_others() {
         },
         "waiting": waiting.body["job_id"],
         "batch": waiting.body["batch_id"],
+        "worker": bed.operator().get("/api/v1/workers").await.body["workers"][0]["id"],
     });
     walk(&facts).await;
 }

@@ -12,6 +12,7 @@ mod faults;
 mod fence;
 mod fetching;
 mod fuzz;
+mod gauges;
 mod isolation;
 mod jobs;
 mod metrics;

@@ -215,6 +215,7 @@ async fn a_rotated_secret_overlaps_with_the_one_before() {
     post(&acme, &format!("{webhook}/test")).await;
     let both = receiver.wait(1).await.remove(0);
     assert!(both.is_signed_with(&old) && both.is_signed_with(&new));
+    assert_eq!(both.json()["type"], "webhook.test");
     assert_eq!(both.json()["data"], json!({ "tenant_id": acme.id, "webhook_id": webhook }));
 
     let path = format!("/api/v1/tenants/{}/webhooks/{webhook}/rotate", acme.id);
@@ -230,7 +231,7 @@ async fn jobs_that_end_are_told_of_but_not_the_deliveries_themselves() {
     let bed = Bed::embedded().await;
     let (acme, _) = bed.look_alikes().await;
     let receiver = Receiver::start().await;
-    let asked = ["job.completed", "job.failed", "document.failed", "document.deleted"];
+    let asked = ["job.completed", "job.failed", "job.cancelled", "document.failed", "document.deleted"];
     let (webhook, _) = acme.webhook(&receiver.url, &asked).await;
     acme.ingest("heron.md", &texts::short("Bluebird")).await;
     let empty = acme.upload_file("empty.html", "text/html", b"<p></p>").await;
@@ -238,6 +239,11 @@ async fn jobs_that_end_are_told_of_but_not_the_deliveries_themselves() {
     acme.settled("empty.html").await;
     let heron = acme.kb(&format!("documents/{}", jobs::DocumentId::of_name("heron.md")));
     assert_eq!(send(acme.http.request(Method::DELETE, &heron)).await.status, 202);
+    let path = |rest: &str| format!("/api/v1/tenants/{}/{rest}", acme.id);
+    acme.http.post(&path("queues/maintenance/pause"), &json!({})).await;
+    let waits = acme.http.post(&acme.kb("reindex"), &json!({})).await;
+    let waits = path(&format!("jobs/{}", waits.body["job_id"].as_str().unwrap()));
+    assert_eq!(send(acme.http.request(Method::DELETE, &waits)).await.body["outcome"], "cancelled");
     let told = wait_for("everything to be told", async || {
         let told: Vec<_> = receiver.received().iter().map(Received::json).collect();
         let row = |body: &Value| (body["type"].clone(), body["data"]["job_type"].clone());
@@ -250,6 +256,7 @@ async fn jobs_that_end_are_told_of_but_not_the_deliveries_themselves() {
             (json!("document.failed"), Value::Null),
             (json!("job.completed"), json!("document.delete")),
             (json!("document.deleted"), Value::Null),
+            (json!("job.cancelled"), json!("kb.reindex")),
         ];
         if all.iter().all(|expected| rows.contains(expected)) { Ok(told) } else { Err(rows) }
     })

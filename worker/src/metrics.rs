@@ -38,9 +38,8 @@ pub fn describe() {
     describe_counter!(FIRED, "Schedules that fired.");
 }
 
-/// How attempts end, as [`outcome`] names it.
-const OUTCOMES: [&str; 7] =
-    ["completed", "retried", "discarded", "quarantined", "cancelled", "parked", "released"];
+/// How attempts end, as [`outcome`] names it. None ends in quarantine: a job that may not run has no attempt.
+const OUTCOMES: [&str; 6] = ["completed", "retried", "discarded", "cancelled", "parked", "released"];
 /// Why the queue quarantines jobs by itself.
 const QUEUE_REASONS: [&str; 3] = ["worker_died", "record_damaged", "record_missing"];
 
@@ -127,7 +126,6 @@ mod tests {
             Verdict::Completed,
             Verdict::Retry { after: Duration::ZERO, error: reason() },
             Verdict::Discarded { code: "c", reason: reason() },
-            Verdict::Quarantined { code: "c", reason: reason() },
             Verdict::Dropped { reason: reason() },
             Verdict::Parked { reason: reason() },
             Verdict::Released,

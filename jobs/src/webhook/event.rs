@@ -42,7 +42,7 @@ event_types! {
     JobCompleted = "job.completed";
     /// A job was given up: it is a dead letter.
     JobFailed = "job.failed";
-    /// A job was cancelled while it ran.
+    /// A job was cancelled, while it waited or while it ran.
     JobCancelled = "job.cancelled";
     /// A user tried the endpoint. Sent to it whatever it asked for.
     Test = "webhook.test";

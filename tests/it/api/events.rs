@@ -333,6 +333,10 @@ async fn a_listener_that_reads_nothing_is_ended_and_slows_no_other() {
         }
         assert!(told < MOST, "the deaf one still has its place");
     }
+    // Should it read after all, it learns why there is no more.
+    let rest = deaf.rest().await;
+    let end = rest.rfind("event: end").unwrap_or_else(|| panic!("{} bytes", rest.len()));
+    assert!(rest[end..].contains(r#""code":"too_slow""#), "{}", &rest[end..]);
 }
 
 /// What could not be published, because Redis was away, is said to be missing, and then it goes on.

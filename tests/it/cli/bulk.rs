@@ -216,3 +216,38 @@ async fn documents_are_deleted_by_name_by_status_and_all_at_once() {
     let _ = cli.run(&["kbs", "empty", "default", "--yes"]).await.done();
     gone(&["d.md"]).await;
 }
+
+#[tokio::test]
+async fn a_worker_is_told_to_stop_fetching_and_to_go_on() {
+    let bed = Bed::embedded().await;
+    let (acme, _) = bed.look_alikes().await;
+    let cli = operator(&bed);
+    let listed = cli.json(&["workers", "list"]).await;
+    let worker = listed[0]["id"].as_str().unwrap();
+    let question = format!("Tell worker {worker} to stop fetching: it ends the 0 jobs that it has");
+    cli.run(&["workers", "stop-fetching", worker]).await.refused(2, &[&question, "--yes"]);
+    let stop = ["workers", "stop-fetching", worker, "--reason", "a new version", "--yes"];
+    assert_eq!(
+        cli.run(&stop).await.done().out,
+        format!("worker {worker} claims no more jobs, and holds 0\n")
+    );
+    let shown = cli.json(&["workers", "show", worker]).await;
+    assert_eq!(
+        (&shown["applied"], &shown["not_fetching"]["reason"]),
+        (&json!(true), &json!("a new version"))
+    );
+    // What the last worker is forgotten with is found.
+    let report = cli.run(&["doctor", "--output", "json"]).await;
+    assert_eq!(report.code, 1, "{report:?}");
+    let checks = report.json();
+    let fetching = checks.as_array().unwrap().iter().find(|check| check["check"] == "fetching").unwrap();
+    assert!(fetching["found"].as_str().unwrap().contains("1 of 1 workers"), "{fetching}");
+    assert!(fetching["fix"].as_str().unwrap().contains(&format!("resume-fetching {worker}")), "{fetching}");
+    let job = acme.upload("heron.md", &texts::short("Heron")).await.body["job_id"].clone();
+    let resumed = cli.json(&["workers", "resume-fetching", worker]).await;
+    assert_eq!((&resumed["fetching"], &resumed["applied"]), (&json!(true), &json!(true)));
+    bed.ended(&acme, job.as_str().unwrap().parse().unwrap()).await;
+
+    cli.run(&["workers", "stop-fetching", "nowhere", "--yes"]).await.refused(3, &["not_found"]);
+    member(&bed, &acme).run(&["workers", "resume-fetching", worker]).await.refused(4, &["forbidden"]);
+}

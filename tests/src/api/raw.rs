@@ -106,6 +106,17 @@ impl RawClient {
         while self.read(&mut buffer).await > 0 {}
     }
 
+    /// Everything that the server sends until it closes.
+    pub async fn rest(&mut self) -> String {
+        let (mut read, mut buffer) = (Vec::new(), vec![0; 65_536]);
+        loop {
+            match self.read(&mut buffer).await {
+                0 => return String::from_utf8_lossy(&read).into_owned(),
+                length => read.extend_from_slice(&buffer[..length]),
+            }
+        }
+    }
+
     /// Whether the server closes within `wait`.
     pub async fn closes_within(&mut self, wait: Duration) -> bool {
         tokio::time::timeout(wait, self.closed()).await.is_ok()

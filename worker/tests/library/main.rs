@@ -4,5 +4,6 @@
 
 mod bench;
 mod layers;
+mod metrics;
 mod put_aside;
 mod support;

@@ -161,6 +161,7 @@ async fn remote(session: &Session, report: &mut Report) {
     ready(session, report).await;
     if let Some(me) = credentials(session, report).await {
         workers(session, &me, report).await;
+        resting(session, &me, report).await;
         unfinished(session, &me, report).await;
     }
 }
@@ -258,6 +259,33 @@ async fn workers(session: &Session, me: &Value, report: &mut Report) {
             report.wrong("workers", found, "start `tenantry worker` with the API's settings");
         }
         Err(failure) => report.wrong("workers", failure.to_string(), "run this again"),
+    }
+}
+
+/// Workers that were told to claim nothing, which is easily forgotten.
+async fn resting(session: &Session, me: &Value, report: &mut Report) {
+    if me["operator"] != true {
+        return;
+    }
+    // That they cannot be listed was said before.
+    let Ok(all) = session.api.all("/workers", &[], "workers", None).await else { return };
+    let resting: Vec<_> = all.iter().filter(|worker| worker["fetching"] == false).collect();
+    let Some(first) = resting.first() else { return };
+    let told = &first["not_fetching"];
+    let found = format!(
+        "{} of {} workers were told to stop fetching, {} since {} by {}: {}",
+        resting.len(),
+        all.len(),
+        text(&first["id"]),
+        text(&told["since"]),
+        text(&told["by"]),
+        told["reason"].as_str().unwrap_or("no reason was given"),
+    );
+    let fix = format!("`tenantry workers resume-fetching {}` lets it go on", text(&first["id"]));
+    if resting.len() == all.len() {
+        report.wrong("fetching", found, fix);
+    } else {
+        report.warn("fetching", found, fix);
     }
 }
 
