@@ -1,5 +1,5 @@
-//! The programs as they run in production: API and workers as processes of their own, on a Redis and a Postgres that the
-//! commands have set up, through the loss of a worker, of Redis for a while, and another number of shards.
+//! The programs as they run in production: API and workers as processes of their own, on a Redis and a Postgres that
+//! the commands have set up, through the loss of a worker, of Redis for a while, and another number of shards.
 
 use std::process::{Child, Command};
 
