@@ -15,6 +15,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::Dashboard;
+use crate::contract::Readiness;
 
 /// An answer of the API is at most this large: a page of 1,000 documents is a tenth of it.
 const MOST_BYTES: usize = 8 << 20;
@@ -127,15 +128,13 @@ impl Api {
             }
             None => Body::empty(),
         };
-        let (status, bytes) = self.pass(method, path, headers, body).await?;
-        let read = |bytes: &[u8]| serde_json::from_slice(if bytes.is_empty() { b"null" } else { bytes });
-        if status.is_success() {
-            return read(&bytes).map_err(|error| {
-                tracing::error!(path, %error, "an answer of the API is not as the dashboard expects");
-                Problem::unreadable(status)
-            });
-        }
-        Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| Problem::unreadable(status)))
+        read(path, &self.pass(method, path, headers, body).await?)
+    }
+
+    /// Whether the API can do its work.
+    pub(crate) async fn ready(&self) -> Result<Readiness, Problem> {
+        let path = "/readyz";
+        read(path, &self.ask(Method::GET, path, HeaderMap::new(), Body::empty()).await?)
     }
 
     /// Passes a body on as it comes, such as files.
@@ -146,10 +145,19 @@ impl Api {
         headers: HeaderMap,
         body: Body,
     ) -> Result<(StatusCode, Vec<u8>), Problem> {
+        self.ask(method, &format!("/api/v1{path}"), headers, body).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<(StatusCode, Vec<u8>), Problem> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() =
-            format!("/api/v1{path}").parse().map_err(|_| Problem::unreadable(StatusCode::NOT_FOUND))?;
+        *request.uri_mut() = path.parse().map_err(|_| Problem::unreadable(StatusCode::NOT_FOUND))?;
         *request.extensions_mut() = self.extensions.clone();
         request.headers_mut().extend(self.headers.clone());
         request.headers_mut().extend(headers);
@@ -165,6 +173,18 @@ impl Api {
         let bytes = to_bytes(response.into_body(), MOST_BYTES).await;
         bytes.map(|bytes| (status, bytes.into())).map_err(|_| Problem::unreadable(status))
     }
+}
+
+/// The answer as what the dashboard expects, or why the API refused.
+fn read<T: DeserializeOwned>(path: &str, (status, bytes): &(StatusCode, Vec<u8>)) -> Result<T, Problem> {
+    if !status.is_success() {
+        return Err(serde_json::from_slice(bytes).unwrap_or_else(|_| Problem::unreadable(*status)));
+    }
+    let json: &[u8] = if bytes.is_empty() { b"null" } else { bytes };
+    serde_json::from_slice(json).map_err(|error| {
+        tracing::error!(path, %error, "an answer of the API is not as the dashboard expects");
+        Problem::unreadable(*status)
+    })
 }
 
 #[cfg(test)]

@@ -204,6 +204,18 @@ pub(crate) struct Quota {
     pub(crate) resets_at: Option<Time>,
 }
 
+/// That queue and catalog answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Readiness {
+    pub(crate) details: ReadinessDetails,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReadinessDetails {
+    /// Accepted jobs that the queue lost; `None` when it is not known.
+    pub(crate) accepted_without_job: Option<u64>,
+}
+
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) scheduled: u64,

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 
 use super::tenants::Row;
 use crate::Dashboard;
-use crate::api::segment;
+use crate::api::{Problem, segment};
 use crate::chart::Chart;
 use crate::charts::{self, Share};
-use crate::contract::{Activity, ActivityOfType, InQueue, LanePage, ListedTenant, TenantPage};
+use crate::contract::{Activity, ActivityOfType, InQueue, LanePage, ListedTenant, Readiness, TenantPage};
 use crate::frame::{Frame, PageError, page};
 use crate::session::Visitor;
 use crate::wording::{self, duration, number};
@@ -29,6 +29,12 @@ struct Overview {
     busiest: Vec<Row>,
     needs: Vec<Need>,
     workers: u64,
+    /// How long the job waits that waits longest.
+    oldest: Option<String>,
+    /// Accepted jobs that the queue lost, if that is known.
+    lost: Option<u64>,
+    /// What does not answer; empty when all do.
+    away: String,
     charts: Vec<Chart>,
     timeline: Chart,
     shares: Vec<Share>,
@@ -57,8 +63,10 @@ pub(crate) async fn show(
         visitor.api.get::<LanePage>("/lanes?limit=1000"),
         visitor.api.get::<Activity>("/activity"),
     )?;
+    let ready = visitor.api.ready().await;
     let now = dashboard.now();
-    let needs = needs(&failed.tenants, &oldest.tenants, &lanes, now);
+    let mut needs = needs(&failed.tenants, &oldest.tenants, &lanes, now);
+    needs.splice(..0, of_servers(&ready));
     let workers = lanes.lanes.iter().map(|lane| lane.workers).max().unwrap_or_default();
     let row = |listed| Row::of(listed, "/overview", now);
     Ok(page(&Overview {
@@ -68,6 +76,9 @@ pub(crate) async fn show(
         busiest: busy.tenants.into_iter().map(row).collect(),
         needs,
         workers,
+        oldest: oldest_wait(&oldest.tenants, now),
+        lost: ready.as_ref().ok().and_then(|ready| ready.details.accepted_without_job),
+        away: ready.err().map(|problem| problem.detail).unwrap_or_default(),
         charts: charts::of_hour(&activity),
         timeline: charts::of_tenants(&activity),
         shares: charts::shares(&activity),
@@ -86,7 +97,26 @@ fn home(visitor: &Visitor) -> Result<Response, PageError> {
     Ok(Redirect::to(&format!("/t/{}", segment(tenant))).into_response())
 }
 
-/// What is wrong, worst first.
+fn oldest_wait(oldest: &[ListedTenant], now: DateTime<Utc>) -> Option<String> {
+    let waits = oldest.iter().filter_map(|listed| listed.queue.as_ref()?.oldest_at);
+    waits.min().map(|at| duration(now - at))
+}
+
+/// What is wrong with the servers, and with what they hold.
+fn of_servers(ready: &Result<Readiness, Problem>) -> Option<Need> {
+    let text = match ready {
+        Err(problem) => problem.detail.clone(),
+        Ok(Readiness { details }) => match details.accepted_without_job {
+            None | Some(0) => return None,
+            Some(lost) => {
+                format!("The queue lost {} accepted jobs: workers enqueue them again", number(lost))
+            }
+        },
+    };
+    Some(Need { tone: "bad", text, href: "/overview".to_owned() })
+}
+
+/// What is wrong with workers and jobs, worst first.
 fn needs(
     failed: &[ListedTenant],
     oldest: &[ListedTenant],
@@ -124,4 +154,25 @@ fn needs(
         }
     }
     needs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::ReadinessDetails;
+
+    #[test]
+    fn lost_work_and_servers_that_are_away_need_a_person() {
+        let ready =
+            |accepted_without_job| Ok(Readiness { details: ReadinessDetails { accepted_without_job } });
+        assert!(of_servers(&ready(Some(0))).is_none() && of_servers(&ready(None)).is_none());
+        assert!(of_servers(&ready(Some(1_200))).unwrap().text.contains("1 200 accepted jobs"));
+        let away = Problem {
+            status: 503,
+            title: String::new(),
+            detail: "no answer from: queue".into(),
+            code: "unavailable".into(),
+        };
+        assert_eq!(of_servers(&Err(away)).unwrap().text, "no answer from: queue");
+    }
 }
