@@ -106,13 +106,14 @@ impl RawClient {
         while self.read(&mut buffer).await > 0 {}
     }
 
-    /// Everything that the server sends until it closes.
+    /// Everything that the server sends until it closes, or has ended an answer of unknown length.
     pub async fn rest(&mut self) -> String {
         let (mut read, mut buffer) = (Vec::new(), vec![0; 65_536]);
         loop {
-            match self.read(&mut buffer).await {
-                0 => return String::from_utf8_lossy(&read).into_owned(),
-                length => read.extend_from_slice(&buffer[..length]),
+            let length = self.read(&mut buffer).await;
+            read.extend_from_slice(&buffer[..length]);
+            if length == 0 || read.ends_with(b"\r\n0\r\n\r\n") {
+                return String::from_utf8_lossy(&read).into_owned();
             }
         }
     }
