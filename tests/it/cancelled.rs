@@ -1,7 +1,7 @@
 //! A job that is cancelled while its handler runs, in a worker of a program of one's own, and what the worker tells
 //! of itself meanwhile.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fair_queue::testing::shared_redis_url;
@@ -57,35 +57,7 @@ impl Handler for Endless {
     }
 }
 
-/// Blocks its thread until it is released, and hears nothing.
-#[derive(Serialize, Deserialize)]
-struct Deaf {}
-
-impl Job for Deaf {
-    const TYPE: &'static str = "test.deaf";
-}
-
-/// Releases the deaf one.
-#[derive(Clone, Default)]
-struct Bell(Arc<(Mutex<bool>, Condvar)>);
-
-impl Bell {
-    fn ring(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_all();
-    }
-}
-
-impl Handler for Deaf {
-    async fn handle(&self, cx: &JobContext) -> Result<(), JobError> {
-        cx.state::<Notes>()?.add("deaf".into());
-        let (rung, bell) = &*cx.state::<Bell>()?.0;
-        drop(bell.wait_while(rung.lock().unwrap(), |rung| !*rung));
-        Ok(())
-    }
-}
-
-async fn start(data: &std::path::Path, notes: &Notes, bell: &Bell) -> (Worker, Queue, StoreSampler) {
+async fn start(data: &std::path::Path, notes: &Notes) -> (Worker, Queue, StoreSampler) {
     let queue = QueueConfig {
         prefix: format!("cancelled-{}", uuid::Uuid::now_v7()),
         ..jobs::queue::config(shared_redis_url().into())
@@ -93,8 +65,7 @@ async fn start(data: &std::path::Path, notes: &Notes, bell: &Bell) -> (Worker, Q
     let keys = StampKeys::parse(&StampKeys::generate("test")).unwrap();
     let stores = StoresConfig::embedded(data.to_owned(), queue.url.clone());
     let observed = Queue::connect(queue.clone()).await.unwrap();
-    let builder = Worker::builder(queue, keys, stores).register::<Endless>().register::<Deaf>();
-    let builder = builder.state(notes.clone()).state(bell.clone());
+    let builder = Worker::builder(queue, keys, stores).register::<Endless>().state(notes.clone());
     let worker = builder.connect().await.unwrap();
     let sampler = worker.opened().sampler.clone();
     (worker.start(), observed, sampler)
@@ -103,7 +74,7 @@ async fn start(data: &std::path::Path, notes: &Notes, bell: &Bell) -> (Worker, Q
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_stops_tidies_up_and_does_not_come_back() {
     let (data, notes) = (tempfile::tempdir().unwrap(), Notes::default());
-    let (worker, queue, _) = start(data.path(), &notes, &Bell::default()).await;
+    let (worker, queue, _) = start(data.path(), &notes).await;
     let acme: TenantId = "acme".parse().unwrap();
     worker.tenants().ensure(&acme, "Acme").await.unwrap();
     let ann = worker
@@ -127,9 +98,8 @@ async fn a_running_job_stops_tidies_up_and_does_not_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_tells_how_it_is() {
-    let (data, notes, bell) = (tempfile::tempdir().unwrap(), Notes::default(), Bell::default());
-    let (worker, queue, sampler) = start(data.path(), &notes, &bell).await;
-    let observed = queue.clone();
+    let (data, notes) = (tempfile::tempdir().unwrap(), Notes::default());
+    let (worker, queue, sampler) = start(data.path(), &notes).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
@@ -169,17 +139,6 @@ async fn a_worker_tells_how_it_is() {
     ] {
         assert!(metrics.lines().any(|found| found.starts_with(line)), "{line} is not in\n{metrics}");
     }
-    // A handler that never yields holds its slot, whatever it was told, and that is seen.
-    let deaf = worker.enqueuer().enqueue(&ann, &Deaf {}).await.unwrap();
-    notes.expect("deaf").await;
-    assert_eq!(observed.cancel(&acme, deaf).await.unwrap(), Cancelled::Stopping);
-    wait_for("the deaf one to be stuck", async || {
-        let (_, metrics) = get("/metrics").await;
-        let line = r#"tenantry_worker_jobs_stuck{slots="jobs"} 1"#;
-        if metrics.lines().any(|found| found == line) { Ok(()) } else { Err(metrics) }
-    })
-    .await;
-    bell.ring();
     stop.cancel();
     worker.stop(Duration::from_secs(5)).await;
 }

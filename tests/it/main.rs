@@ -12,7 +12,6 @@ mod faults;
 mod fence;
 mod fetching;
 mod fuzz;
-mod gauges;
 mod isolation;
 mod jobs;
 mod metrics;

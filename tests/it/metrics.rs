@@ -65,7 +65,7 @@ fn shown(text: &str) -> Listed {
 }
 
 /// The value of a series without labels, or with exactly these.
-pub(super) fn value(text: &str, series: &str) -> Option<f64> {
+fn value(text: &str, series: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 

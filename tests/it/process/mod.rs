@@ -3,7 +3,6 @@
 mod demo;
 mod logs;
 mod no_handles;
-mod production;
 mod redis_dies;
 mod refusals;
 mod settings;
