@@ -10,7 +10,7 @@ use crate::Dashboard;
 use crate::api::{Problem, segment, with_query};
 use crate::contract::{Children, Chunk, ChunkPage, ChunkWithMentions, Document, Job, Wait};
 use crate::frame::{Frame, PageError, page};
-use crate::pages::jobs::{help_for, is_kept, is_open};
+use crate::pages::jobs::{is_kept, is_open, with_help};
 use crate::session::Visitor;
 use crate::wording::{self, exact, moment};
 
@@ -69,7 +69,7 @@ pub(crate) async fn show(
     let template = OneDocument {
         frame: Frame::of_tenant(&visitor, &tenant, document.name.clone(), "kbs"),
         times: [time("Uploaded", document.created_at), time("Changed", document.updated_at)],
-        chunks: found.chunks.into_iter().map(|chunk| (shortened(&chunk.text), chunk)).map(swapped).collect(),
+        chunks: found.chunks.into_iter().map(with_beginning).collect(),
         next: found.next.map(|next| with_query(&here, &[("after", &next)])),
         can_retry: work.kept.is_some() && visitor.me.steers_jobs(),
         writes: visitor.me.writes_documents(),
@@ -84,8 +84,9 @@ fn path_of(tenant: &str, kb: &str, document: &str) -> String {
     format!("/tenants/{}/kbs/{}/documents/{}", segment(tenant), segment(kb), segment(document))
 }
 
-fn swapped<A, B>((a, b): (A, B)) -> (B, A) {
-    (b, a)
+fn with_beginning(chunk: Chunk) -> (Chunk, String) {
+    let beginning = shortened(&chunk.text);
+    (chunk, beginning)
 }
 
 /// The first letters of a text.
@@ -120,8 +121,7 @@ async fn work_on(visitor: &Visitor, tenant: &str, job: &str) -> Result<Work, Pag
         Some(_) => Some(first),
         None => None,
     };
-    let waits = waiting.map(|job| job.waits_for).unwrap_or_default().into_iter();
-    let hints = waits.map(|wait| (help_for(&wait.code), wait)).map(swapped).collect();
+    let hints = with_help(waiting.map(|job| job.waits_for).unwrap_or_default());
     Ok(Work { open, hints, kept })
 }
 

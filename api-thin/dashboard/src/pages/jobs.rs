@@ -160,7 +160,6 @@ pub(crate) async fn show(
         let age = moment(child.finished_at.unwrap_or(child.created_at), now);
         (child, age)
     };
-    let waits = std::mem::take(&mut job.waits_for).into_iter();
     let template = OneJob {
         frame: Frame::of_tenant(&visitor, &tenant, "Job", "jobs"),
         timeline,
@@ -171,7 +170,7 @@ pub(crate) async fn show(
         kept,
         has_more_children: !children.complete,
         children: children.jobs.into_iter().map(age).collect(),
-        hints: waits.map(|wait| (help_for(&wait.code), wait)).map(|(hint, wait)| (wait, hint)).collect(),
+        hints: with_help(std::mem::take(&mut job.waits_for)),
         job,
     };
     Ok(page(&template))
@@ -187,8 +186,16 @@ pub(crate) fn is_kept(state: &str) -> bool {
     matches!(state, "discarded" | "quarantined")
 }
 
-/// What would help a job that waits.
-pub(crate) fn help_for(code: &str) -> &'static str {
+/// What a job waits for, each with what would help.
+pub(crate) fn with_help(waits: Vec<Wait>) -> Vec<(Wait, &'static str)> {
+    let with_hint = |wait: Wait| {
+        let hint = help_for(&wait.code);
+        (wait, hint)
+    };
+    waits.into_iter().map(with_hint).collect()
+}
+
+fn help_for(code: &str) -> &'static str {
     match code {
         "scheduled" | "retry" | "parked" => "It goes on by itself then.",
         "tenant_suspended" => "The operator can lift the suspension.",
