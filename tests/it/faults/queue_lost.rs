@@ -97,7 +97,7 @@ async fn nothing_is_expected(bed: &Bed, tenant: &TestTenant) {
 }
 
 /// Goal: a Redis that loses everything costs time and nothing else. Method: two workers, many documents, FLUSHALL
-/// again and again while they are read; then the graph is that of a system that nobody disturbed, and each document
+/// again and again while they are read; then the graph is that of a system that was not disturbed, and each document
 /// was told to be processed once.
 async fn survives_flushes(bed: &Bed, redis_url: &str, count: usize) {
     let second = bed.another_worker().await.start();

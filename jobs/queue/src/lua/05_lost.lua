@@ -43,7 +43,7 @@ local function whereabouts(t, s, id)
   local record = own(t, call('HGET', ke, id))
   local r = parse(record)
   if r then
-    -- What was called off with its tenant is swept.
+    -- What was cancelled with its tenant is swept.
     if r.epoch ~= s.ep then return 't' end
     -- Ids begin with their time: as long as older ones are in front, it may wait behind them.
     local head = call('LINDEX', k..r.lane..'.'..r.level, 0)
