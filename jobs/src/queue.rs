@@ -12,11 +12,11 @@ use chrono::{DateTime, Utc};
 pub use fair_queue::testing::{MemoryQueue, RedisServer, run_for_tests};
 pub use fair_queue::{
     CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Damage, Explanation, FetchRequest, Fetched,
-    Finish, FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane,
-    LaneStatus, LimitReached, ListCursor, OnFailure, OpenGroup, PartitionId, PartitionOverview,
-    PartitionShare, PartitionState, PushOutcome, QueueConfig, QueueError, QueueStats, RateTaken, RateWindow,
-    Reason, Redriven, Rescheduled, ReshardError, Resharded, RoomLeft, StopReport, UniqueConflict, Verdict,
-    WaitsFor, Whereabouts, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
+    Finish, FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, LimitReached,
+    ListCursor, OnFailure, OpenGroup, PartitionId, PartitionOverview, PartitionShare, PartitionState,
+    PushOutcome, QueueConfig, QueueError, QueueStats, RateTaken, RateWindow, Reason, Redriven, Rescheduled,
+    ReshardError, Resharded, RoomLeft, Skill, SkillStatus, StopReport, UniqueConflict, Verdict, WaitsFor,
+    Whereabouts, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
 };
 use fair_queue::{KeptRecord, NewJob, OpenJob, Priority, RetryRule, Select, Wording};
 use secrecy::SecretString;
@@ -39,13 +39,13 @@ pub fn config(url: SecretString) -> QueueConfig {
     QueueConfig { wording, ..QueueConfig::new(url, "tenantry") }
 }
 
-/// The lane of `J`.
+/// The skill of `J`.
 #[must_use]
-pub fn lane_of<J: Job>() -> Lane {
-    Lane::from(&JobPolicy::of::<J>())
+pub fn skill_of<J: Job>() -> Skill {
+    Skill::from(&JobPolicy::of::<J>())
 }
 
-impl From<&JobPolicy> for Lane {
+impl From<&JobPolicy> for Skill {
     fn from(policy: &JobPolicy) -> Self {
         Self::new(policy.kind, policy.version, policy.queue)
     }
@@ -184,8 +184,8 @@ impl Queue {
                 JobState::Parked => stats.parked += 1,
                 JobState::Completed | JobState::Cancelled | JobState::Discarded | JobState::Quarantined => {}
             }
-            if job.state == JobState::Available && all.undeclared.contains_key(&job.lane) {
-                *stats.undeclared.entry(job.lane).or_default() += 1;
+            if job.state == JobState::Available && all.undeclared.contains_key(&job.skill) {
+                *stats.undeclared.entry(job.skill).or_default() += 1;
             }
         }
         for (kept, count) in
@@ -348,8 +348,8 @@ pub struct JobSummary {
     pub kind: String,
     /// The Open Job Spec queue it waits in.
     pub queue: String,
-    /// The lane it waits in: its type and payload version.
-    pub lane: String,
+    /// The skill it waits in: its type and payload version.
+    pub skill: String,
     /// The knowledge base that its stamp names.
     pub kb: Option<KbId>,
     /// The batch whose documents it works on.
@@ -421,7 +421,7 @@ impl Select for JobFilter {
             id: job.id,
             kind: envelope.kind,
             queue: envelope.queue,
-            lane: job.lane.to_owned(),
+            skill: job.skill.to_owned(),
             kb,
             batch: envelope.meta.batch,
             state: job.state,
@@ -461,8 +461,8 @@ mod tests {
     use crate::types::ReindexKb;
 
     #[test]
-    fn a_lane_is_named_as_stamped_jobs_say() {
-        assert_eq!(lane_of::<ReindexKb>().as_str(), format!("{}@{}", ReindexKb::TYPE, ReindexKb::VERSION));
-        assert_eq!(lane_of::<ReindexKb>().queue(), ReindexKb::QUEUE);
+    fn a_skill_is_named_as_stamped_jobs_say() {
+        assert_eq!(skill_of::<ReindexKb>().as_str(), format!("{}@{}", ReindexKb::TYPE, ReindexKb::VERSION));
+        assert_eq!(skill_of::<ReindexKb>().queue(), ReindexKb::QUEUE);
     }
 }

@@ -540,13 +540,13 @@ pub(crate) struct Schedule {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct LanePage {
-    pub(crate) lanes: Vec<Lane>,
+pub(crate) struct SkillPage {
+    pub(crate) skills: Vec<Skill>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Lane {
-    #[serde(rename = "lane")]
+pub(crate) struct Skill {
+    #[serde(rename = "skill")]
     pub(crate) name: String,
     pub(crate) queue: String,
     pub(crate) workers: u64,

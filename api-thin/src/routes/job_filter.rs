@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use jobs::queue::{JobFilter, JobState, LaneStatus};
+use jobs::queue::{JobFilter, JobState, SkillStatus};
 use jobs::tenant::KbId;
 use jobs::{BatchId, JobKind, Priority};
 use schemars::JsonSchema;
@@ -162,10 +162,12 @@ impl NameOf {
         }
     }
 
-    fn of_lane(self, lane: LaneStatus) -> String {
+    fn of_skill(self, skill: SkillStatus) -> String {
         match self {
-            Self::Type => lane.lane.rsplit_once('@').map_or(lane.lane.clone(), |(kind, _)| kind.to_owned()),
-            Self::Queue => lane.queue,
+            Self::Type => {
+                skill.skill.rsplit_once('@').map_or(skill.skill.clone(), |(kind, _)| kind.to_owned())
+            }
+            Self::Queue => skill.queue,
         }
     }
 
@@ -191,7 +193,7 @@ impl NameOf {
         if strange.is_empty() {
             return Ok(None);
         }
-        known.extend(app.queue().lanes().await?.into_iter().map(|lane| self.of_lane(lane)));
+        known.extend(app.queue().skills().await?.into_iter().map(|skill| self.of_skill(skill)));
         if strange.iter().all(|name| known.contains(*name)) {
             return Ok(None);
         }

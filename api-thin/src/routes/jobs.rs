@@ -284,7 +284,7 @@ impl JobView {
         let Explanation { status, waits_for } = queued;
         let waits = matches!(status.state, JobState::Scheduled | JobState::Retryable);
         let stays = matches!(status.state, JobState::Discarded | JobState::Quarantined);
-        let kind = status.lane.split('@').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
+        let kind = status.skill.split('@').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
         Self {
             id: status.id,
             queue: kind.as_deref().and_then(queue_of).map(str::to_owned),

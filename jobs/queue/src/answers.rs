@@ -91,10 +91,10 @@ pub struct JobStatus {
     pub id: JobId,
     /// The state of the job.
     pub state: JobState,
-    /// The lane it waits in; empty when the job is forgotten but for its outcome.
-    pub lane: String,
-    /// Whether a live worker declares that lane. If not, the job waits for one.
-    pub lane_declared: bool,
+    /// The skill it waits in; empty when the job is forgotten but for its outcome.
+    pub skill: String,
+    /// Whether a live worker declares that skill. If not, the job waits for one.
+    pub skill_declared: bool,
     /// The priority level that decides its list among the partition's jobs.
     pub priority: Priority,
     /// How often its handler failed.
@@ -134,7 +134,7 @@ pub struct QueueStats {
     pub discarded_total: u64,
     /// Quarantined since then.
     pub quarantined_total: u64,
-    /// Available jobs in lanes which no live worker declares, by lane.
+    /// Available jobs in skills which no live worker declares, by skill.
     pub undeclared: BTreeMap<String, u64>,
 }
 
@@ -236,8 +236,8 @@ pub(super) fn status(id: JobId, answer: &[Value]) -> Result<Option<JobStatus>, Q
     Ok(Some(JobStatus {
         id,
         state,
-        lane: header.first().cloned().unwrap_or_default(),
-        lane_declared: declared == "1",
+        skill: header.first().cloned().unwrap_or_default(),
+        skill_declared: declared == "1",
         priority: Priority::from_level(number(1)),
         attempts: number(2),
         deaths: number(3),

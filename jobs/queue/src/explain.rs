@@ -49,7 +49,7 @@ pub enum WaitsFor {
     /// No live worker runs its type and version.
     Worker {
         /// Type and version.
-        lane: String,
+        skill: String,
     },
     /// Its partition has as many jobs running as it may.
     Cap {
@@ -89,7 +89,7 @@ impl fmt::Display for WaitsFor {
             Self::PartitionPaused => f.write_str("the tenant is paused"),
             Self::QueuePaused(queue) => write!(f, "the queue {queue} is paused"),
             Self::PartitionQueuePaused(queue) => write!(f, "the tenant's queue {queue} is paused"),
-            Self::Worker { lane } => write!(f, "no live worker declares {lane}"),
+            Self::Worker { skill } => write!(f, "no live worker declares {skill}"),
             Self::Cap { running, cap } => write!(f, "the tenant runs {running} of {cap} jobs"),
             Self::TypeCap { kind, running, cap } => {
                 write!(f, "the tenant runs {running} of {cap} jobs of type {kind}")
@@ -192,8 +192,8 @@ fn waits_for(status: &JobStatus, facts: &Facts<'_>) -> Vec<WaitsFor> {
     found.extend(facts.number("tenant_paused").map(|_| WaitsFor::PartitionPaused));
     found.extend(facts.text("queue_paused").map(WaitsFor::QueuePaused));
     found.extend(facts.text("tenant_queue_paused").map(WaitsFor::PartitionQueuePaused));
-    if !status.lane_declared {
-        found.push(WaitsFor::Worker { lane: status.lane.clone() });
+    if !status.skill_declared {
+        found.push(WaitsFor::Worker { skill: status.skill.clone() });
     }
     found.extend(caps(facts));
     if !found.iter().any(|reason| matches!(reason, WaitsFor::Parked(_))) {

@@ -45,7 +45,7 @@ pub trait Select: Sync {
     /// Converts an open job; `None` leaves it out.
     fn open(&self, partition: &PartitionId, job: OpenJob<'_>) -> Option<Self::Open>;
 
-    /// Converts a dead letter or a quarantined job; `None` leaves it out. Its lane and payload are `None` when the
+    /// Converts a dead letter or a quarantined job; `None` leaves it out. Its skill and payload are `None` when the
     /// record is damaged or missing.
     fn kept(
         &self,
@@ -71,8 +71,8 @@ pub trait Select: Sync {
 pub struct OpenJob<'a> {
     /// Its id.
     pub id: JobId,
-    /// The lane it waits in.
-    pub lane: &'a str,
+    /// The skill it waits in.
+    pub skill: &'a str,
     /// The state of the job.
     pub state: JobState,
     /// Its priority among the partition's jobs.
@@ -86,8 +86,8 @@ pub struct OpenJob<'a> {
 /// A dead letter or a quarantined job.
 #[derive(Debug, Clone, Copy)]
 pub struct KeptRecord<'a> {
-    /// The lane it waited in.
-    pub lane: &'a str,
+    /// The skill it waited in.
+    pub skill: &'a str,
     /// Its priority among the partition's jobs.
     pub priority: Priority,
     /// How often its handler failed.
@@ -99,7 +99,7 @@ pub struct KeptRecord<'a> {
 impl<'a> From<encode::Record<'a>> for KeptRecord<'a> {
     fn from(record: encode::Record<'a>) -> Self {
         let priority = Priority::from_level(record.level);
-        Self { lane: record.lane, priority, attempts: record.attempts, payload: record.payload }
+        Self { skill: record.skill, priority, attempts: record.attempts, payload: record.payload }
     }
 }
 
@@ -122,9 +122,9 @@ pub struct JobFilter {
 }
 
 impl JobFilter {
-    fn matches(&self, id: JobId, lane: &str, priority: Priority) -> bool {
+    fn matches(&self, id: JobId, skill: &str, priority: Priority) -> bool {
         let created_at = id.created_at();
-        (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == kind_of(lane)))
+        (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == kind_of(skill)))
             && self.wants_priority(priority)
             && self.created_before.is_none_or(|moment| created_at.is_some_and(|at| at < moment))
             && self.created_after.is_none_or(|moment| created_at.is_some_and(|at| at >= moment))
@@ -153,9 +153,9 @@ impl Select for JobFilter {
     }
 
     fn open(&self, _: &PartitionId, job: OpenJob<'_>) -> Option<JobSummary> {
-        self.matches(job.id, job.lane, job.priority).then(|| JobSummary {
+        self.matches(job.id, job.skill, job.priority).then(|| JobSummary {
             id: job.id,
-            lane: job.lane.to_owned(),
+            skill: job.skill.to_owned(),
             state: job.state,
             priority: job.priority,
             attempts: job.attempts,
@@ -165,7 +165,7 @@ impl Select for JobFilter {
 
     fn kept(&self, _: &PartitionId, job: KeptJob, record: Option<KeptRecord<'_>>) -> Option<KeptJob> {
         let wanted = match record {
-            Some(record) => self.matches(job.id, record.lane, record.priority),
+            Some(record) => self.matches(job.id, record.skill, record.priority),
             // A job with a damaged record can be purged too, as long as the filter does not read records.
             None => !self.reads_records(),
         };
@@ -178,8 +178,8 @@ impl Select for JobFilter {
 pub struct JobSummary {
     /// Its id.
     pub id: JobId,
-    /// The lane it waits in: its type and payload version.
-    pub lane: String,
+    /// The skill it waits in: its type and payload version.
+    pub skill: String,
     /// The state of the job.
     pub state: JobState,
     /// Its priority among the partition's jobs.
@@ -300,7 +300,7 @@ impl Part {
     }
 }
 
-/// The priority of the jobs in a waiting list, `LANE.LEVEL`.
+/// The priority of the jobs in a waiting list, `SKILL.LEVEL`.
 fn priority_of(place: &str) -> Priority {
     let level = place.rsplit_once('.').and_then(|(_, level)| level.parse().ok());
     level.map_or_else(Priority::default, Priority::from_level)
@@ -355,7 +355,7 @@ impl Queue {
             let record = encode::parse(record?).filter(|record| record.partition == partition.as_str())?;
             read(OpenJob {
                 id: row.id.parse().ok()?,
-                lane: record.lane,
+                skill: record.skill,
                 state,
                 priority: Priority::from_level(record.level),
                 attempts: record.attempts,
@@ -576,7 +576,7 @@ impl Queue {
 #[derive(Debug)]
 pub(crate) struct FoundJob {
     pub(crate) partition: PartitionId,
-    pub(crate) lane: String,
+    pub(crate) skill: String,
     pub(crate) payload: Bytes,
 }
 
@@ -589,28 +589,28 @@ impl Queue {
             if let Some(record) = record
                 && let Ok(partition) = record.partition.parse()
             {
-                let (lane, payload) = (record.lane.to_owned(), Bytes::copy_from_slice(record.payload));
-                return Ok(Some(FoundJob { partition, lane, payload }));
+                let (skill, payload) = (record.skill.to_owned(), Bytes::copy_from_slice(record.payload));
+                return Ok(Some(FoundJob { partition, skill, payload }));
             }
         }
         Ok(None)
     }
 
-    /// The number of a partition's jobs in `lanes`, by state. Those that wait for a worker are counted by their lists,
+    /// The number of a partition's jobs in `skills`, by state. Those that wait for a worker are counted by their lists,
     /// however long these are; of the others the records are read.
     pub(crate) async fn count_in(
         &self,
         partition: &PartitionId,
-        lanes: &BTreeSet<String>,
+        skills: &BTreeSet<String>,
     ) -> Result<HashMap<JobState, u64>, QueueError> {
         let mut counts: HashMap<JobState, u64> = HashMap::new();
         let mut places = self.places(partition, &JobFilter::default()).await?;
         places.extend([Kept::Discarded, Kept::Quarantined].map(Place::of));
         let bounds = Bounds { items: usize::MAX, looked_at: usize::MAX, step: PAGE };
-        let own = |record: Option<&[u8]>| lanes.contains(encode::parse(record?)?.lane).then_some(());
+        let own = |record: Option<&[u8]>| skills.contains(encode::parse(record?)?.skill).then_some(());
         for place in places {
             let count = match place.name.rsplit_once('.') {
-                Some((lane, _)) if !lanes.contains(lane) => 0,
+                Some((skill, _)) if !skills.contains(skill) => 0,
                 Some(_) => {
                     let part = self.part(partition, &place.name, None, 1).await?;
                     part.rows.len() as u64 + part.behind
@@ -628,7 +628,7 @@ impl Queue {
         command.arg(self.key(self.home(partition), &format!("t:{partition}:H")));
         let cancelled: Vec<String> =
             self.servers().query(self.home(partition), &command, Resend::Safe).await.unwrap_or_default();
-        let cancelled = cancelled.iter().filter(|lane| lanes.contains(*lane)).count() as u64;
+        let cancelled = cancelled.iter().filter(|skill| skills.contains(*skill)).count() as u64;
         if let Some(waiting) = counts.get_mut(&JobState::Available) {
             *waiting = waiting.saturating_sub(cancelled);
         }

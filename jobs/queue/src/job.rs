@@ -1,4 +1,4 @@
-//! A job to push: its payload, partition, lane and due time.
+//! A job to push: its payload, partition, skill and due time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ pub struct NewJob {
     pub id: JobId,
     /// The partition that the job belongs to and is charged to.
     pub partition: PartitionId,
-    /// The lane in which it waits: workers fetch by lane.
-    pub lane: Lane,
+    /// The skill that its worker needs: workers fetch by skill.
+    pub skill: Skill,
     /// Its priority among its partition's jobs.
     pub priority: Priority,
     /// Not before this moment; `None` for at once.
@@ -35,13 +35,13 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// A job of `lane` for `partition`, due at once, under a fresh id that is made at `now`.
+    /// A job of `skill` for `partition`, due at once, under a fresh id that is made at `now`.
     #[must_use]
-    pub fn new(partition: PartitionId, lane: Lane, payload: impl Into<Bytes>, now: DateTime<Utc>) -> Self {
+    pub fn new(partition: PartitionId, skill: Skill, payload: impl Into<Bytes>, now: DateTime<Utc>) -> Self {
         Self {
             id: JobId::generate(now),
             partition,
-            lane,
+            skill,
             priority: Priority::default(),
             due: None,
             group: None,
@@ -51,17 +51,17 @@ impl NewJob {
     }
 }
 
-/// The jobs of one type and payload version, such as `document.ingest@1`. A worker fetches only from the lanes it
-/// declares, so a job of an unknown type or version waits for a worker that declares its lane and does not delay other
-/// jobs.
+/// What a worker has to know to run a job: its type and payload version, such as `document.ingest@1`. A worker fetches
+/// only jobs of the skills it declares, so a job of an unknown type or version waits for a worker that declares its
+/// skill and does not delay other jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lane {
+pub struct Skill {
     name: Arc<str>,
     queue: Arc<str>,
 }
 
-impl Lane {
-    /// The lane of jobs of type `kind` whose payload has this `version`. A `queue` is what several lanes belong to, and
+impl Skill {
+    /// What jobs of type `kind` need whose payload has this `version`. A `queue` is what several skills belong to, and
     /// can be paused or drained. Control characters in either name become spaces, because names are written as lines.
     #[must_use]
     pub fn new(kind: &str, version: u32, queue: &str) -> Self {
@@ -88,15 +88,15 @@ impl Lane {
     }
 }
 
-impl fmt::Display for Lane {
+impl fmt::Display for Skill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
 }
 
-/// The type in the name of a lane.
-pub(crate) fn kind_of(lane: &str) -> &str {
-    lane.rsplit_once('@').map_or(lane, |(kind, _)| kind)
+/// The type in the name of a skill.
+pub(crate) fn kind_of(skill: &str) -> &str {
+    skill.rsplit_once('@').map_or(skill, |(kind, _)| kind)
 }
 
 /// Which of a partition's waiting jobs goes first. Between partitions priority means nothing.
@@ -299,10 +299,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_one_line() {
-        let lane = Lane::new("mail\nsend", 2, "a\tb");
+    fn a_skill_is_one_line() {
+        let skill = Skill::new("mail\nsend", 2, "a\tb");
         assert_eq!(
-            (lane.as_str(), lane.queue(), kind_of(lane.as_str())),
+            (skill.as_str(), skill.queue(), kind_of(skill.as_str())),
             ("mail send@2", "a b", "mail send")
         );
     }

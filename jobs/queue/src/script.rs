@@ -53,9 +53,9 @@ operations! {
     Overview = "overview",
     List = "list",
     Places = "places",
-    Lanes = "lanes",
+    Skills = "skills",
     Census = "census",
-    Lane = "lane",
+    Skill = "skill",
     Adopt = "adopt",
     Lost = "lost",
     Mend = "mend",
@@ -64,7 +64,7 @@ operations! {
 /// Functions that work on the shard's current keys and must go on while partitions are moved. All others first compare
 /// the number of shards, because a partition's keys are in another shard under another number.
 const IN_ANY_LAYOUT: &[&str] =
-    &["finish", "renew", "reap", "heal", "sweep", "heartbeat", "lanes", "lane", "adopt"];
+    &["finish", "renew", "reap", "heal", "sweep", "heartbeat", "skills", "skill", "adopt"];
 
 /// The library's text, and the names under which Redis knows its functions. Every name carries a hash of the
 /// text, so that two versions can serve side by side while a deployment rolls.

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use chrono::{DateTime, Utc};
-use fair_queue::{Lane, NewJob, PartitionId};
+use fair_queue::{NewJob, PartitionId, Skill};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::to_raw_value;
 
@@ -40,14 +40,14 @@ impl StampedJob {
     /// The job's type.
     #[must_use]
     pub fn kind(&self) -> &str {
-        let lane = self.job.lane.as_str();
-        lane.rsplit_once('@').map_or(lane, |(kind, _)| kind)
+        let skill = self.job.skill.as_str();
+        skill.rsplit_once('@').map_or(skill, |(kind, _)| kind)
     }
 
     /// The Open Job Spec queue that it waits in.
     #[must_use]
     pub fn queue(&self) -> &str {
-        self.job.lane.queue()
+        self.job.skill.queue()
     }
 
     /// The signed bytes: JSON of a [`super::WireEnvelope`].
@@ -60,7 +60,7 @@ impl StampedJob {
         let job = NewJob {
             id: claims.jti,
             partition: PartitionId::clone(&claims.tenant),
-            lane: Lane::new(&envelope.kind, envelope.meta.version, &envelope.queue),
+            skill: Skill::new(&envelope.kind, envelope.meta.version, &envelope.queue),
             priority: Priority::from_number(envelope.priority),
             due: envelope.scheduled_at,
             group: envelope.meta.group,

@@ -1,9 +1,9 @@
 -- Where a job is
 -- ---------------------------------------------------------------------------------------------------
 
-local function to_list(t, s, lane, level, id, first)
-  call(first and 'LPUSH' or 'RPUSH', kt..t..':'..lane..'.'..level, id)
-  mark(t, s, lane, level)
+local function to_list(t, s, skill, level, id, first)
+  call(first and 'LPUSH' or 'RPUSH', kt..t..':'..skill..'.'..level, id)
+  mark(t, s, skill, level)
 end
 
 local function to_timer(t, kind, due, id)
@@ -11,17 +11,18 @@ local function to_timer(t, kind, due, id)
   call('ZADD', kw, 'LT', int(due), kind..t)
 end
 
--- Records: '2', or '3' once redriven, level attempts deaths interruptions parks epoch lane \n tenant \n note \n wire. nil when damaged.
+-- Records: '2', or '3' once redriven, level attempts deaths interruptions parks epoch skill \n tenant \n note \n wire.
+-- nil when damaged.
 local HEADER = '^([23])([0-3])(%d%d%d)(%d%d)(%d%d%d)(%d%d)(%d%d%d%d)([^\n]*)\n([^\n]*)\n([^\n]*)\n()'
 local function parse(val)
   if not val then return nil end
-  local layout, level, attempts, deaths, interruptions, parks, epoch, lane, tenant, note, at = smatch(val, HEADER)
+  local layout, level, attempts, deaths, interruptions, parks, epoch, skill, tenant, note, at = smatch(val, HEADER)
   if not level then return nil end
-  local number = lane_number(lane)
+  local number = skill_number(skill)
   if not number then return nil end
   return {level = tonumber(level), attempts = tonumber(attempts), deaths = tonumber(deaths),
-    interruptions = tonumber(interruptions), parks = tonumber(parks), epoch = tonumber(epoch), name = lane,
-    lane = number, tenant = tenant, note = note, redriven = layout == '3', wire = ssub(val, at), size = #val}
+    interruptions = tonumber(interruptions), parks = tonumber(parks), epoch = tonumber(epoch), name = skill,
+    skill = number, tenant = tenant, note = note, redriven = layout == '3', wire = ssub(val, at), size = #val}
 end
 
 -- A record, unless it is another tenant's: then it is none, and no more is done about it than about none, so that how
@@ -135,7 +136,7 @@ local function freed(t, s, ids)
   if s.st == CAPPED then s.dirty = true end
   if has(s, F.caps) then
     for kind in pairs(caps_of(t, s)) do call('SREM', k..'a:'..kind, unpack(ids)) end
-    for i = #s.ln, 1, -1 do lane_off(s, s.ln[i], LANE_CAPPED) end
+    for i = #s.skills, 1, -1 do skill_off(s, s.skills[i], SKILL_CAPPED) end
   end
   if not has(s, F.cancels) then return nil end
   local claims, wanted = call('HMGET', k..'c', unpack(ids)), nil

@@ -38,7 +38,7 @@ local function group_close(t, s, group, now)
   weigh(s, #record)
   if not r then keep(t, s, 'q', id, 'record_damaged\nthe continuation of a group cannot be read', now)
   elseif (number(due) or 0) > now then to_timer(t, 's', number(due), id)
-  else to_list(t, s, r.lane, r.level, id) end
+  else to_list(t, s, r.skill, r.level, id) end
 end
 
 -- Puts work where `sweep` finds it. kind: c = ids to cancel, d = what a called-off tenant left behind

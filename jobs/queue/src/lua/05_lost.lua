@@ -8,9 +8,9 @@ local listed -- tenant -> the ids in its lists, or false when they are too long;
 local function in_a_list(t, id)
   if listed[t] == nil then
     local keys, total = {}, 0
-    for lane = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
+    for skill = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
       for level = 0, 3 do
-        local key = kt..t..':'..lane..'.'..level
+        local key = kt..t..':'..skill..'.'..level
         local n = call('LLEN', key)
         if n > 0 then keys[#keys + 1] = key; total = total + n end
       end
@@ -46,7 +46,7 @@ local function whereabouts(t, s, id)
     -- What was cancelled with its tenant is swept.
     if r.epoch ~= s.ep then return 't' end
     -- Ids begin with their time: as long as older ones are in front, it may wait behind them.
-    local head = call('LINDEX', k..r.lane..'.'..r.level, 0)
+    local head = call('LINDEX', k..r.skill..'.'..r.level, 0)
     if head and head <= id then return 't' end
   else
     if has(s, F.ghosts) and call('HEXISTS', k..'H', id) == 1 then return 'e' end

@@ -13,8 +13,8 @@ local function away(key, size)
   call('RENAME', key, rest)
   litter(t, s, 'd', rest)
 end
-for i = 1, #s.ln do
-  for level = 0, 3 do away(k..s.ln[i]..'.'..level, 'LLEN') end
+for i = 1, #s.skills do
+  for level = 0, 3 do away(k..s.skills[i]..'.'..level, 'LLEN') end
 end
 for kind in pairs(TIMERS) do
   away(k..kind, 'ZCARD')
@@ -23,9 +23,9 @@ end
 -- Ghosts were counted when they were cancelled.
 waited = waited - call('HLEN', k..'H')
 call('UNLINK', k..'H')
-for i = #s.ln, 1, -1 do
-  local lane = s.ln[i]
-  for level = 0, 3 do lane_off(s, lane, BIT[level]) end
+for i = #s.skills, 1, -1 do
+  local skill = s.skills[i]
+  for level = 0, 3 do skill_off(s, skill, BIT[level]) end
 end
 s.ep = (s.ep + 1) % 10000
 call('HSET', k..'S', 'ep', s.ep)

@@ -4,7 +4,7 @@
 -- s y k timers           due first, then by id          its due time
 -- x q   kept             newest first, then by id       since, why
 -- a     running          by id                          ''
--- LANE.LEVEL waiting     in turn                        '1' = cancelled  the last id of the list
+-- SKILL.LEVEL waiting     in turn                        '1' = cancelled  the last id of the list
 -- behind = how many follow the last one shown. A page begins after `last`, whether that is still there or not.
 local k, place, limit, last, mark = kt..ARGV[1]..':', ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local FURTHEST = 1000000 -- a script has to end soon
@@ -73,8 +73,8 @@ if place == 'a' then behind, tail = running()
 elseif place == 'x' or place == 'q' then behind, tail = kept(k..place)
 elseif #place == 1 then behind, tail = timed(k..place)
 else
-  local lane, level = smatch(place, '^(.*)%.(%d)$')
-  local number = lane_number(lane)
+  local skill, level = smatch(place, '^(.*)%.(%d)$')
+  local number = skill_number(skill)
   if not number then return {'0', ''} end
   behind, tail = waiting(k..number..'.'..level)
 end

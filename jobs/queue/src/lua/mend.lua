@@ -12,7 +12,7 @@ local function lost(id)
   if place == 't' then return end
   if place == 'l' then
     local r = parse(call('HGET', ke, id))
-    to_list(t, s, r.lane, r.level, id)
+    to_list(t, s, r.skill, r.level, id)
     back = back + 1
     return
   end

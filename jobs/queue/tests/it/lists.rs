@@ -11,7 +11,7 @@ use fair_queue::{
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::support::{EnqueueOptions, Harness, Job, Ping, Pong, Unique, lane_of, tenant};
+use crate::support::{EnqueueOptions, Harness, Job, Ping, Pong, Unique, skill_of, tenant};
 
 const SEEDS: u64 = 24;
 
@@ -29,7 +29,7 @@ struct Site {
 impl Site {
     async fn new(seed: u64) -> Self {
         let mut h = Harness::new().await;
-        h.lanes.push(lane_of::<Pong>());
+        h.skills.push(skill_of::<Pong>());
         let mut site = Self {
             h,
             rng: StdRng::seed_from_u64(seed),

@@ -82,7 +82,7 @@ impl Wait {
             "queue_paused" => format!("`tenantry queues resume {queue} --all-tenants` ends the pause"),
             "no_worker" => {
                 format!(
-                    "start a worker that runs {kind}: `tenantry worker`; `tenantry workers lanes` shows those there are"
+                    "start a worker that runs {kind}: `tenantry worker`; `tenantry workers skills` shows those there are"
                 )
             }
             "cap" => format!("a higher cap, {limits} cap=N`, or wait until a job of {tenant} ends"),

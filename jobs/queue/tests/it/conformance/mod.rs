@@ -42,7 +42,7 @@ on_both! {
         a_scheduled_job_waits_for_its_time,
         high_priority_goes_first_and_none_starves,
         a_parked_tenant_waits_as_a_whole,
-        a_lane_that_nobody_serves_is_in_nobodys_way,
+        a_skill_that_nobody_serves_is_in_nobodys_way,
         another_tenants_job_is_not_found,
         what_was_cancelled_waits_for_no_worker;
     claims:

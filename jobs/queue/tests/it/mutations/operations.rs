@@ -67,8 +67,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "jobs of a paused queue start",
         "fetch",
-        "call('HGET', p..':P', queue_of(lane)) ~= 'paused'",
-        "call('HGET', p..':P', queue_of(lane)) ~= 'closed'",
+        "call('HGET', p..':P', queue_of(skill)) ~= 'paused'",
+        "call('HGET', p..':P', queue_of(skill)) ~= 'closed'",
     ),
     one(
         "what is left over of due jobs is forgotten",
@@ -129,7 +129,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     one("newcomers are not seen", "newcomers", "ok and running == 0", "ok and running < 0"),
     one("the oldest dead letters come first", "list", "'ZREVRANGE'", "'ZRANGE'"),
-    one("no tenant is ready", "lanes", "call('ZCARD', kr..lane)", "0"),
+    one("no tenant is ready", "skills", "call('ZCARD', kr..skill)", "0"),
     one("the first running job is left out", "list", "for i = from, to do", "for i = from + 1, to do"),
     one(
         "a running job is said to wait",
@@ -210,7 +210,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "a paused queue of a tenant goes on",
         "tenant",
-        "if value == 'paused' and s.b[lane] then",
-        "if value == 'closed' and s.b[lane] then",
+        "if value == 'paused' and s.b[skill] then",
+        "if value == 'closed' and s.b[skill] then",
     ),
 ];

@@ -18,8 +18,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "a tenant is forgotten while its jobs run",
         "00_tenants",
-        "if s.st == IDLE and na == 0 and #s.ln == 0",
-        "if s.st == IDLE and #s.ln == 0",
+        "if s.st == IDLE and na == 0 and #s.skills == 0",
+        "if s.st == IDLE and #s.skills == 0",
     ),
     one(
         "a burst is one longer than it may be",
@@ -30,7 +30,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "who is paused stays in the ready index",
         "00_tenants",
-        "    for lane in pairs(s.idx) do push_to(zr, lane, t) end\n",
+        "    for skill in pairs(s.idx) do push_to(zr, skill, t) end\n",
         "",
     ),
     one(

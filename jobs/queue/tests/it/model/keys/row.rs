@@ -20,8 +20,8 @@ pub(in crate::model) struct Row {
     pub(in crate::model) epoch: u16,
     pub(in crate::model) flags: u16,
     pub(in crate::model) state: State,
-    /// Lane -> levels with jobs, and why none of them may start.
-    pub(in crate::model) lanes: Vec<(usize, u8)>,
+    /// Skill -> levels with jobs, and why none of them may start.
+    pub(in crate::model) skills: Vec<(usize, u8)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,7 +57,7 @@ impl Row {
         }
         let float = |at: usize| bytes[8 * at..8 * at + 8].try_into().map_or(f64::NAN, f64::from_le_bytes);
         let short = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        let lanes = bytes[ROW_BYTES..].chunks_exact(3);
+        let skills = bytes[ROW_BYTES..].chunks_exact(3);
         Some(Self {
             virtual_time: float(0),
             tat: float(1),
@@ -75,7 +75,9 @@ impl Row {
             state: [State::Idle, State::Ready, State::Capped, State::Limited, State::Paused]
                 .get(usize::from(bytes[86]))
                 .copied()?,
-            lanes: lanes.map(|lane| (usize::from(u16::from_le_bytes([lane[0], lane[1]])), lane[2])).collect(),
+            skills: skills
+                .map(|skill| (usize::from(u16::from_le_bytes([skill[0], skill[1]])), skill[2]))
+                .collect(),
         })
     }
 
@@ -84,11 +86,11 @@ impl Row {
         bit.is_some_and(|bit| self.flags & (1 << bit) != 0)
     }
 
-    pub(in crate::model) fn lane(&self, lane: usize) -> u8 {
-        self.lanes.iter().find(|(number, _)| *number == lane).map_or(0, |(_, bits)| *bits)
+    pub(in crate::model) fn skill(&self, skill: usize) -> u8 {
+        self.skills.iter().find(|(number, _)| *number == skill).map_or(0, |(_, bits)| *bits)
     }
 
-    /// Whether jobs of a lane may start, as far as the lane is concerned.
+    /// Whether jobs of a skill may start, as far as the skill is concerned.
     pub(in crate::model) fn is_open(bits: u8) -> bool {
         bits != 0 && bits & HELD == 0
     }

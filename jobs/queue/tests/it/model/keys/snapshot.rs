@@ -7,7 +7,7 @@ use redis::{FromRedisValue, Pipeline, Value};
 
 use super::row::Row;
 use crate::model::plain::Model;
-use crate::model::world::{LANES, TENANTS, TYPES};
+use crate::model::world::{SKILLS, TENANTS, TYPES};
 use crate::support::Harness;
 
 pub(in crate::model) type Scores = Vec<(String, f64)>;
@@ -19,15 +19,15 @@ pub(in crate::model) struct Snapshot {
     pub(in crate::model) virtual_clock: u64,
     pub(in crate::model) rows: BTreeMap<String, Vec<u8>>,
     pub(in crate::model) records: BTreeMap<String, Vec<u8>>,
-    /// Lanes by their numbers.
-    pub(in crate::model) lanes: Hash,
+    /// Skills by their numbers.
+    pub(in crate::model) skills: Hash,
     pub(in crate::model) queues: Hash,
     pub(in crate::model) timers: BTreeMap<String, f64>,
     pub(in crate::model) leases: BTreeMap<String, f64>,
     pub(in crate::model) left: Hash,
     pub(in crate::model) signals: BTreeMap<String, f64>,
     pub(in crate::model) litter: Vec<String>,
-    /// By number of lane.
+    /// By number of skill.
     pub(in crate::model) ready: Vec<BTreeMap<String, f64>>,
     pub(in crate::model) tenants: Vec<TenantKeys>,
     /// By fence.
@@ -40,7 +40,7 @@ pub(in crate::model) struct Snapshot {
 
 #[derive(Debug, Default)]
 pub(in crate::model) struct TenantKeys {
-    /// By lane and level.
+    /// By skill and level.
     pub(in crate::model) lists: Vec<Vec<String>>,
     pub(in crate::model) ghosts: Hash,
     pub(in crate::model) active: Hash,
@@ -68,9 +68,9 @@ impl Snapshot {
         Row::read(bytes).map(Some).ok_or_else(|| format!("the row of {} cannot be read", TENANTS[tenant]))
     }
 
-    /// The queue's number of a lane.
-    pub(in crate::model) fn lane_number(&self, lane: usize) -> Option<usize> {
-        self.lanes.get(LANES[lane].name)?.parse().ok()
+    /// The queue's number of a skill.
+    pub(in crate::model) fn skill_number(&self, skill: usize) -> Option<usize> {
+        self.skills.get(SKILLS[skill].name)?.parse().ok()
     }
 }
 
@@ -133,16 +133,16 @@ impl Reader {
             pipeline.zrange_withscores(self.key(set), 0, -1);
         }
         pipeline.lrange(self.key("gc"), 0, -1);
-        for lane in 0..LANES.len() {
-            pipeline.zrange_withscores(self.key(&format!("r:{lane}")), 0, -1);
+        for skill in 0..SKILLS.len() {
+            pipeline.zrange_withscores(self.key(&format!("r:{skill}")), 0, -1);
         }
     }
 
     fn ask_for_tenant(&self, pipeline: &mut Pipeline, tenant: &str) {
         let key = |name: &str| self.key(&format!("t:{tenant}:{name}"));
-        for lane in 0..LANES.len() {
+        for skill in 0..SKILLS.len() {
             for level in 0..4 {
-                pipeline.lrange(key(&format!("{lane}.{level}")), 0, -1);
+                pipeline.lrange(key(&format!("{skill}.{level}")), 0, -1);
             }
         }
         for hash in ["H", "a", "c", "z", "m", "u", "U", "S", "o"] {
@@ -181,16 +181,16 @@ impl Reader {
 fn shard(answers: &mut Answers) -> Snapshot {
     let virtual_clock = answers.next::<Option<u64>>().unwrap_or(0);
     let (rows, records) = (answers.next(), answers.next());
-    let (lanes, queues, left) = (answers.next(), answers.next(), answers.next());
+    let (skills, queues, left) = (answers.next(), answers.next(), answers.next());
     let mut scores = || answers.next::<Scores>().into_iter().collect();
     let (timers, leases, signals) = (scores(), scores(), scores());
     let litter = answers.next();
-    let ready = LANES.iter().map(|_| answers.next::<Scores>().into_iter().collect()).collect();
+    let ready = SKILLS.iter().map(|_| answers.next::<Scores>().into_iter().collect()).collect();
     Snapshot {
         virtual_clock,
         rows,
         records,
-        lanes,
+        skills,
         queues,
         timers,
         leases,
@@ -203,7 +203,7 @@ fn shard(answers: &mut Answers) -> Snapshot {
 }
 
 fn tenant_keys(answers: &mut Answers) -> TenantKeys {
-    let lists = (0..LANES.len() * 4).map(|_| answers.next()).collect();
+    let lists = (0..SKILLS.len() * 4).map(|_| answers.next()).collect();
     let ghosts = answers.next();
     let (active, cancels, why, member_of) = (answers.next(), answers.next(), answers.next(), answers.next());
     let (keys, key_of, settings, outcomes) = (answers.next(), answers.next(), answers.next(), answers.next());

@@ -5,7 +5,7 @@ use super::same;
 use super::snapshot::Snapshot;
 use super::waiting::whole;
 use crate::model::plain::{Flow, Model, Place};
-use crate::model::world::{LANES, LaneOf, TENANTS};
+use crate::model::world::{SKILLS, SkillOf, TENANTS};
 
 const UNCAPPED: f64 = 1e9;
 
@@ -31,7 +31,7 @@ fn check_tenant(before: &Snapshot, now: &Snapshot, model: &mut Model, tenant: us
     }
     numbers(&row, model, tenant)?;
     flags(now, &row, model, tenant)?;
-    lanes(now, &row, model, tenant)?;
+    skills(now, &row, model, tenant)?;
     state(now, &row, model, tenant)?;
     ready_index(now, tenant, &row)?;
     virtual_time(before, now, &row, model, tenant)
@@ -111,10 +111,10 @@ fn flags(now: &Snapshot, row: &Row, model: &Model, number: usize) -> Result<(), 
 const PAUSED: u8 = 16;
 const CAPPED: u8 = 32;
 
-fn lanes(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), String> {
-    for (lane, LaneOf { name, kind, queue }) in LANES.iter().enumerate() {
-        let Some(number) = now.lane_number(lane) else { continue };
-        let bits = row.lane(number);
+fn skills(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), String> {
+    for (skill, SkillOf { name, kind, queue }) in SKILLS.iter().enumerate() {
+        let Some(number) = now.skill_number(skill) else { continue };
+        let bits = row.skill(number);
         for level in 0..4 {
             let list = &now.tenants[tenant].lists[4 * number + level];
             if !list.is_empty() && bits & (1 << level) == 0 {
@@ -139,7 +139,7 @@ fn state(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), 
     let timer = now.timers.get(&format!("r{}", TENANTS[tenant])).copied().map(whole);
     let expected = if of.paused || of.suspended {
         State::Paused
-    } else if !row.lanes.iter().any(|&(_, bits)| Row::is_open(bits)) {
+    } else if !row.skills.iter().any(|&(_, bits)| Row::is_open(bits)) {
         State::Idle
     } else if of.cap.is_some_and(|cap| model.active(tenant) >= u64::from(cap)) {
         State::Capped
@@ -152,12 +152,16 @@ fn state(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), 
     if expected == State::Limited { same("timer", &timer, &Some(until)) } else { Ok(()) }
 }
 
-/// Invariant 2: a tenant is in the ready index of exactly the lanes in which it may start something.
+/// Invariant 2: a tenant is in the ready index of exactly the skills in which it may start something.
 fn ready_index(now: &Snapshot, tenant: usize, row: &Row) -> Result<(), String> {
     for (number, ready) in now.ready.iter().enumerate() {
-        let is_open = row.state == State::Ready && Row::is_open(row.lane(number));
+        let is_open = row.state == State::Ready && Row::is_open(row.skill(number));
         let expected = is_open.then(|| whole(row.virtual_time));
-        same(&format!("ready in lane {number}"), &ready.get(TENANTS[tenant]).copied().map(whole), &expected)?;
+        same(
+            &format!("ready in skill {number}"),
+            &ready.get(TENANTS[tenant]).copied().map(whole),
+            &expected,
+        )?;
     }
     Ok(())
 }

@@ -5,21 +5,21 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::same;
 use super::snapshot::{SETS, Snapshot};
 use crate::model::plain::{Flow, Id, Litter, Model, Timer};
-use crate::model::world::{LANES, QUEUES, TENANTS};
+use crate::model::world::{QUEUES, SKILLS, TENANTS};
 
 pub(super) fn check(now: &Snapshot, model: &mut Model) -> Result<(), String> {
     adopt_litter(now, model)?;
     for tenant in 0..TENANTS.len() {
-        for lane in 0..LANES.len() {
+        for skill in 0..SKILLS.len() {
             for level in 0..4 {
-                list(now, model, tenant, lane, level)?;
+                list(now, model, tenant, skill, level)?;
             }
         }
         let expected = model
             .ghosts
             .iter()
             .filter(|&(_, &of)| of == tenant)
-            .map(|(id, _)| (id.to_string(), LANES[model.jobs[id].spec.lane].name.to_owned()));
+            .map(|(id, _)| (id.to_string(), SKILLS[model.jobs[id].spec.skill].name.to_owned()));
         same("ghosts", &now.tenants[tenant].ghosts, &expected.collect())?;
         for timer in Timer::ALL {
             let at = SETS.iter().position(|set| *set == timer.letter()).unwrap_or(0);
@@ -49,13 +49,13 @@ pub(super) fn parse(ids: &[String]) -> Result<VecDeque<Id>, String> {
 }
 
 /// A fetch removes the jobs it took, and tombstones before them, from the head of the list; nothing else changes.
-fn list(now: &Snapshot, model: &mut Model, tenant: usize, lane: usize, level: u8) -> Result<(), String> {
-    let what = || format!("{}'s list {}.{level}", TENANTS[tenant], LANES[lane].name);
-    let found = match now.lane_number(lane) {
+fn list(now: &Snapshot, model: &mut Model, tenant: usize, skill: usize, level: u8) -> Result<(), String> {
+    let what = || format!("{}'s list {}.{level}", TENANTS[tenant], SKILLS[skill].name);
+    let found = match now.skill_number(skill) {
         Some(number) => parse(&now.tenants[tenant].lists[4 * number + usize::from(level)])?,
         None => VecDeque::new(),
     };
-    let expected = model.lists.entry((tenant, lane, level)).or_default();
+    let expected = model.lists.entry((tenant, skill, level)).or_default();
     while expected.len() > found.len()
         && let Some(head) = expected.front().copied()
     {

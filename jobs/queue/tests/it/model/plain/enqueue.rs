@@ -6,7 +6,7 @@ use fair_queue::GroupId;
 
 use super::state::{Group, Id, Job, Model, Place, Timer};
 use crate::model::commands::Answer;
-use crate::model::world::{LANES, TENANTS};
+use crate::model::world::{SKILLS, TENANTS};
 
 /// A part of a call, as `push.rs` makes them.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl Model {
         for id in plain {
             let spec = &self.job(id).spec;
             let group = spec.group.map_or_else(String::new, |group| group.to_string());
-            let route = (TENANTS[spec.tenant], LANES[spec.lane].name, spec.level, spec.due, group);
+            let route = (TENANTS[spec.tenant], SKILLS[spec.skill].name, spec.level, spec.due, group);
             routes.entry(route).or_default().push(id);
         }
         blocks.extend(routes.into_values().map(Block::Jobs));
@@ -251,6 +251,6 @@ impl Model {
 
     fn list_of(&self, id: Id) -> (usize, usize, u8) {
         let spec = &self.job(id).spec;
-        (spec.tenant, spec.lane, spec.level)
+        (spec.tenant, spec.skill, spec.level)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use fair_queue::{GroupId, JobId};
 
 use crate::model::commands::{Answer, Scope};
-use crate::model::world::{LANES, TENANTS};
+use crate::model::world::{SKILLS, TENANTS};
 
 pub(crate) type Id = JobId;
 
@@ -13,7 +13,7 @@ pub(crate) type Id = JobId;
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     pub(crate) tenant: usize,
-    pub(crate) lane: usize,
+    pub(crate) skill: usize,
     pub(crate) level: u8,
     pub(crate) due: u64,
     pub(crate) group: Option<GroupId>,
@@ -139,7 +139,7 @@ impl Job {
             return DAMAGED.len() as u64;
         }
         let header =
-            16 + LANES[self.spec.lane].name.len() + TENANTS[self.spec.tenant].len() + self.note.len();
+            16 + SKILLS[self.spec.skill].name.len() + TENANTS[self.spec.tenant].len() + self.note.len();
         (header + 3 + self.spec.wire_bytes) as u64
     }
 }

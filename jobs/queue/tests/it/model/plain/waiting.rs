@@ -46,7 +46,7 @@ impl Model {
     pub(super) fn line_up(&mut self, id: Id, first: bool) {
         let job = self.job_mut(id);
         job.place = Place::Waiting;
-        let key = (job.spec.tenant, job.spec.lane, job.spec.level);
+        let key = (job.spec.tenant, job.spec.skill, job.spec.level);
         let list = self.lists.entry(key).or_default();
         if first { list.push_front(id) } else { list.push_back(id) }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fair_queue::{Ceiling, Claim as Claimed, FetchRequest, Fetched, Lane, Turn};
+use fair_queue::{Ceiling, Claim as Claimed, FetchRequest, Fetched, Skill, Turn};
 
 use super::call::Request;
 use super::turns::Turns;
@@ -15,9 +15,9 @@ use crate::model::world::{self, LEASE_MS, TENANTS};
 impl Run {
     /// How many jobs were found.
     pub(super) async fn fetch(&mut self, request: Request) -> Result<usize, String> {
-        let Request { worker, lanes, limit, quantum, newcomers, mut attempt } = request;
+        let Request { worker, skills, limit, quantum, newcomers, mut attempt } = request;
         let again = self.model.claims.iter().position(|claim| claim.request == (worker, attempt));
-        let declared = world::lanes(lanes);
+        let declared = world::skills(skills);
         if newcomers {
             self.look_for_newcomers(request, &declared).await?;
         }
@@ -31,7 +31,7 @@ impl Run {
                 attempt,
                 shard: 0,
                 turn: newcomers.then_some(Turn { floor: 0, ceiling: Ceiling::Busy }),
-                lanes: &declared,
+                skills: &declared,
                 limit,
                 quantum,
             };
@@ -50,7 +50,7 @@ impl Run {
                     self.adopt_heads().await?;
                 }
                 Fetched::Nothing { more: false, next_in, .. } => {
-                    let missed = self.model.startable(lanes);
+                    let missed = self.model.startable(skills);
                     if !missed.is_empty() {
                         return Err(format!("nothing found, but {missed:?} may start"));
                     }
@@ -61,7 +61,7 @@ impl Run {
         Err("it asks to be asked again, for ever".into())
     }
 
-    async fn look_for_newcomers(&self, request: Request, declared: &[Lane]) -> Result<(), String> {
+    async fn look_for_newcomers(&self, request: Request, declared: &[Skill]) -> Result<(), String> {
         let seen = self.h.queue.newcomers(0, declared).await.map_err(failed)?;
         if seen { Ok(()) } else { self.no_newcomers(request).map(drop) }
     }
@@ -106,7 +106,7 @@ impl Run {
     }
 
     fn claimed(&mut self, claim: &Claimed, request: Request) -> Result<usize, String> {
-        let Request { lanes, limit, .. } = request;
+        let Request { skills, limit, .. } = request;
         let number = self.model.claims.len();
         if claim.jobs.len() > limit || self.model.claims.iter().any(|known| known.fence >= claim.fence) {
             return Err(format!("{} jobs under fence {}", claim.jobs.len(), claim.fence));
@@ -125,7 +125,7 @@ impl Run {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and whole")]
             let price = self.model.price(tenant) as u64;
             same("charged", &charged, &price)?;
-            self.model.start(id, lanes, number)?;
+            self.model.start(id, skills, number)?;
             turns.started(&self.model, id);
             record.push((tenant, vec![id]));
         }
@@ -140,7 +140,7 @@ impl Run {
             record: Some(record),
         });
         // One call serves all tenants it can reach; tombstones use up some of its visits.
-        let left = self.model.startable(lanes);
+        let left = self.model.startable(skills);
         if !request.newcomers && found < limit && !left.is_empty() && self.model.ghosts.len() < limit {
             return Err(format!("{found} of {limit} found, but {left:?} may start"));
         }

@@ -36,7 +36,7 @@ impl Run {
         ids
     }
 
-    pub(super) fn make(&mut self, tenant: usize, lane: usize, make: Make) -> Id {
+    pub(super) fn make(&mut self, tenant: usize, skill: usize, make: Make) -> Id {
         let Make { id, level, delay_ms, group, unique } = make;
         let id = id.unwrap_or_else(|| self.fresh_id());
         let due = self.h.clock.now() + Duration::from_millis(delay_ms);
@@ -48,13 +48,13 @@ impl Run {
             group,
             unique: unique.map(unique_of),
         };
-        let job = world::job(&self.h, tenant, lane, options);
+        let job = world::job(&self.h, tenant, skill, options);
         let wire_bytes = job.payload.len();
         let key = job.unique.as_ref().map(|unique| unique.key.clone()).unwrap_or_default();
         let unique = unique.map(|(_, scope, answer)| UniqueSpec { digest: key, scope, answer });
         let level = priority.unwrap_or_default().level();
         let due = if delay_ms > 0 { due.timestamp_millis().unsigned_abs() } else { 0 };
-        self.model.add(id, Job::new(Spec { tenant, lane, level, due, group, unique, wire_bytes }));
+        self.model.add(id, Job::new(Spec { tenant, skill, level, due, group, unique, wire_bytes }));
         self.made.insert(id, job);
         id
     }

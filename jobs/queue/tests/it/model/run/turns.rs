@@ -42,7 +42,7 @@ impl Turns {
         }
         let is_plain =
             model.ghosts.is_empty() && model.tenants.iter().all(|tenant| tenant.type_caps.is_empty());
-        let waiting = levels(model, &model.startable(request.lanes));
+        let waiting = levels(model, &model.startable(request.skills));
         let levels = vec![Vec::new(); TENANTS.len()];
         Ok(Self { request, tags, clock, current: None, left: 0, is_plain, levels, waiting })
     }
@@ -54,7 +54,7 @@ impl Turns {
             if self.request.newcomers {
                 return self.out_of_turn(model, tenant);
             }
-            let others = model.startable(self.request.lanes);
+            let others = model.startable(self.request.skills);
             let passed =
                 others.iter().map(|&id| model.tenant_of(id)).find(|&other| self.tags[other] + 9.0 < mine);
             if let Some(other) = passed.filter(|_| self.is_plain) {
@@ -79,7 +79,7 @@ impl Turns {
 
     /// A tenant that has nothing running and whose jobs may start.
     pub(super) fn newcomer(&self, model: &Model) -> Option<&'static str> {
-        let startable = model.startable(self.request.lanes);
+        let startable = model.startable(self.request.skills);
         let mut tenants = startable.iter().map(|&id| model.tenant_of(id));
         let newcomer = tenants.find(|&tenant| self.is_plain && model.active(tenant) == 0)?;
         Some(TENANTS[newcomer])
@@ -93,7 +93,7 @@ impl Turns {
     }
 
     pub(super) fn end(self, model: &Model) -> Fetched {
-        let left = levels(model, &model.startable(self.request.lanes));
+        let left = levels(model, &model.startable(self.request.skills));
         let Self { is_plain, clock, levels, waiting, .. } = self;
         let in_turn = !self.request.newcomers;
         let last_tag = self.tags.iter().copied().filter(|_| in_turn).fold(clock, f64::max);
