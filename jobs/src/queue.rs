@@ -25,7 +25,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::envelope::{Chain, Envelope, RetryPolicy, SPANS, StampedJob, WireEnvelope};
 use crate::id::{BatchId, JobId};
-use crate::job::{Job, JobPolicy};
+use crate::job::{Job, JobPolicy, Lane};
 use crate::metrics;
 use crate::tenant::{KbId, TenantId};
 
@@ -337,6 +337,8 @@ pub struct JobFilter {
     pub batch: Option<BatchId>,
     /// Of one of these priorities; of any when empty.
     pub priorities: Vec<Priority>,
+    /// Of this lane; of both when `None`.
+    pub lane: Option<Lane>,
 }
 
 /// A job in a list.
@@ -356,7 +358,9 @@ pub struct JobSummary {
     pub batch: Option<BatchId>,
     /// The state of the job.
     pub state: JobState,
-    /// Its priority among the tenant's jobs.
+    /// Its lane among the tenant's jobs.
+    pub lane: Lane,
+    /// Its priority among the tenant's jobs of the same lane.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -385,6 +389,7 @@ impl JobFilter {
             && self.kb.as_ref().is_none_or(|kb| said.kb.as_ref() == Some(kb))
             && self.parent.is_none_or(|parent| envelope.meta.parent == Some(parent))
             && self.batch.is_none_or(|batch| envelope.meta.batch == Some(batch))
+            && self.lane.is_none_or(|lane| envelope.meta.lane == lane)
             && (self.priorities.is_empty()
                 || self.priorities.contains(&Priority::from_number(envelope.priority)))
     }
@@ -414,6 +419,10 @@ impl Select for JobFilter {
         self.priorities.is_empty() || self.priorities.contains(&priority)
     }
 
+    fn wants_lane(&self, lane: Lane) -> bool {
+        self.lane.is_none_or(|wanted| wanted == lane)
+    }
+
     fn open(&self, partition: &PartitionId, job: OpenJob<'_>) -> Option<JobSummary> {
         let said = Said::of(partition, job.payload).own().filter(|said| self.matches(said))?;
         let Inspected { envelope, kb } = said;
@@ -425,6 +434,7 @@ impl Select for JobFilter {
             kb,
             batch: envelope.meta.batch,
             state: job.state,
+            lane: job.lane,
             priority: job.priority,
             attempts: job.attempts,
             created_at: envelope.meta.created_at,

@@ -271,6 +271,7 @@ pub(crate) struct JobRow {
     pub(crate) queue: String,
     pub(crate) state: String,
     pub(crate) attempt: u32,
+    pub(crate) lane: String,
     pub(crate) priority: String,
     pub(crate) created_at: Time,
     pub(crate) kb_id: Option<String>,
@@ -288,6 +289,7 @@ pub(crate) struct Job {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) queue: Option<String>,
+    pub(crate) lane: Option<String>,
     pub(crate) kb_id: Option<String>,
     pub(crate) batch_id: Option<String>,
     pub(crate) parent: Option<String>,

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use jobs::queue::{JobFilter, JobState, SkillStatus};
 use jobs::tenant::KbId;
-use jobs::{BatchId, JobKind, Priority};
+use jobs::{BatchId, JobKind, Lane, Priority};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -29,6 +29,8 @@ pub(super) struct Filter {
     states: Vec<String>,
     /// `high`, `normal`, `low` or `background`.
     priorities: Vec<String>,
+    /// `interactive` or `bulk`.
+    lane: Option<String>,
     created_before: Option<DateTime<Utc>>,
     created_after: Option<DateTime<Utc>>,
     /// The `code` of the reason why it will not run.
@@ -56,6 +58,7 @@ impl Filter {
             .map_err(|problem| refuse("states", problem))?;
         let priorities = priorities_of(self.priorities.iter().map(String::as_str))
             .map_err(|problem| refuse("priorities", problem))?;
+        let lane = lane_of(self.lane.as_deref()).map_err(|problem| refuse("lane", problem))?;
         check_names(app, NameOf::Type, &kinds, |problem| refuse("types", problem)).await?;
         check_names(app, NameOf::Queue, &queues, |problem| refuse("queues", problem)).await?;
         let kb = asked_kb(app, who, self.kb_id.as_deref(), |problem| refuse("kb_id", problem)).await?;
@@ -65,6 +68,7 @@ impl Filter {
             queues,
             states,
             priorities,
+            lane,
             created_before,
             created_after,
             ..JobFilter::default()
@@ -143,6 +147,13 @@ pub(super) fn priorities_of<'a>(names: impl Iterator<Item = &'a str>) -> Result<
         Priority::from_name(name).ok_or_else(|| format!("expected one of {all}"))
     };
     names.map(read).collect()
+}
+
+/// Reads the name of a lane. Nothing is none.
+pub(super) fn lane_of(name: Option<&str>) -> Result<Option<Lane>, String> {
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+    let all = Lane::ALL.map(Lane::as_str).join(", ");
+    Lane::from_name(name).map(Some).ok_or_else(|| format!("expected one of {all}"))
 }
 
 /// The kind of a name in a filter.

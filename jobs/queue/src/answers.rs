@@ -8,7 +8,7 @@ use redis::Value;
 
 use crate::error::QueueError;
 use crate::id::JobId;
-use crate::job::Priority;
+use crate::job::{Lane, Priority};
 use crate::queue::moment;
 
 /// Where a job is, in the words of the Open Job Spec and two of our own.
@@ -95,7 +95,9 @@ pub struct JobStatus {
     pub skill: String,
     /// Whether a live worker declares that skill. If not, the job waits for one.
     pub skill_declared: bool,
-    /// The priority level that decides its list among the partition's jobs.
+    /// Its lane among the partition's jobs.
+    pub lane: Lane,
+    /// Its priority among the partition's jobs of the same lane.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -233,12 +235,14 @@ pub(super) fn status(id: JobId, answer: &[Value]) -> Result<Option<JobStatus>, Q
     let state = JobState::from_name(state).ok_or(QueueError::Answer("an unknown state"))?;
     let at = if at.is_empty() { None } else { Some(moment(at)?) };
     let number = |index: usize| header.get(index).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    let (lane, priority) = Lane::from_level(number(1));
     Ok(Some(JobStatus {
         id,
         state,
         skill: header.first().cloned().unwrap_or_default(),
         skill_declared: declared == "1",
-        priority: Priority::from_level(number(1)),
+        lane,
+        priority,
         attempts: number(2),
         deaths: number(3),
         interruptions: number(4),

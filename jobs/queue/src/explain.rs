@@ -9,6 +9,7 @@ use crate::answers::{JobState, JobStatus};
 use crate::error::QueueError;
 use crate::id::JobId;
 use crate::id::PartitionId;
+use crate::job::Lane;
 use crate::queue::{Queue, moment};
 use crate::script::Operation;
 
@@ -71,6 +72,15 @@ pub enum WaitsFor {
     Rate(DateTime<Utc>),
     /// Other jobs of its partition that go first. 10,000 may mean more.
     Jobs(u64),
+    /// The turn of its branch of the partition.
+    Turn {
+        /// Number of branches that take turns.
+        branches: u64,
+        /// Number of jobs of its own branch before it. 10,000 may mean more.
+        ahead: u64,
+    },
+    /// Its lane's turn: interactive jobs wait as well.
+    Bulk,
     /// Other jobs of its partition, without how many: the code of what they keep it from.
     Uncounted(&'static str),
     /// The number of partitions that are served first.
@@ -96,6 +106,16 @@ impl fmt::Display for WaitsFor {
             }
             Self::Rate(until) => write!(f, "the tenant's rate allows no start before {}", until.to_rfc3339()),
             Self::Jobs(count) => write!(f, "behind {count} jobs of the same tenant"),
+            Self::Turn { branches, ahead } => write!(
+                f,
+                "its knowledge base's turn: {branches} knowledge bases take turns, {ahead} jobs of its own are \
+                 before it"
+            ),
+            Self::Bulk => {
+                let turns = Lane::BULK_TURN;
+                write!(f, "bulk work gets one turn in {turns} while interactive work of the tenant waits")
+            }
+            Self::Uncounted("turn") => f.write_str("its knowledge base's turn: several take turns"),
             Self::Uncounted("cap") => f.write_str("the tenant runs as many jobs as it may"),
             Self::Uncounted("type_cap") => f.write_str("the tenant runs as many jobs of its type as it may"),
             Self::Uncounted(_) => f.write_str("behind earlier jobs of the same tenant"),
@@ -108,7 +128,9 @@ impl fmt::Display for WaitsFor {
 impl WaitsFor {
     fn without_counts(self) -> Self {
         match self {
-            Self::Cap { .. } | Self::TypeCap { .. } | Self::Jobs(_) => Self::Uncounted(self.code()),
+            Self::Cap { .. } | Self::TypeCap { .. } | Self::Jobs(_) | Self::Turn { .. } => {
+                Self::Uncounted(self.code())
+            }
             other => other,
         }
     }
@@ -129,6 +151,8 @@ impl WaitsFor {
             Self::TypeCap { .. } => "type_cap",
             Self::Rate(_) => "rate",
             Self::Jobs(_) => "jobs_ahead",
+            Self::Turn { .. } => "turn",
+            Self::Bulk => "bulk",
             Self::Uncounted(code) => code,
             Self::Partitions(_) => "tenants_ahead",
             Self::FreeWorker => "free_worker",
@@ -200,6 +224,10 @@ fn waits_for(status: &JobStatus, facts: &Facts<'_>) -> Vec<WaitsFor> {
         found.extend(facts.moment("held_until").map(WaitsFor::Parked));
     }
     found.extend(facts.moment("rate_until").map(WaitsFor::Rate));
+    if let (Some(branches), Some(ahead)) = (facts.number("branches"), facts.number("branch_ahead")) {
+        found.push(WaitsFor::Turn { branches, ahead });
+    }
+    found.extend(facts.number("bulk").map(|_| WaitsFor::Bulk));
     found.extend(facts.number("jobs_ahead").filter(|&count| count > 0).map(WaitsFor::Jobs));
     found.extend(facts.number("tenants_ahead").filter(|&count| count > 0).map(WaitsFor::Partitions));
     if found.is_empty() {

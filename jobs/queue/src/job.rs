@@ -22,8 +22,12 @@ pub struct NewJob {
     pub partition: PartitionId,
     /// The skill that its worker needs: workers fetch by skill.
     pub skill: Skill,
-    /// Its priority among its partition's jobs.
+    /// Its lane among its partition's jobs.
+    pub lane: Lane,
+    /// Its priority among its partition's jobs of the same lane.
     pub priority: Priority,
+    /// The branch of its partition that it belongs to: branches take turns.
+    pub branch: Branch,
     /// Not before this moment; `None` for at once.
     pub due: Option<DateTime<Utc>>,
     /// The group that waits for it.
@@ -42,7 +46,9 @@ impl NewJob {
             id: JobId::generate(now),
             partition,
             skill,
+            lane: Lane::default(),
             priority: Priority::default(),
+            branch: Branch::default(),
             due: None,
             group: None,
             unique: None,
@@ -65,14 +71,7 @@ impl Skill {
     /// can be paused or drained. Control characters in either name become spaces, because names are written as lines.
     #[must_use]
     pub fn new(kind: &str, version: u32, queue: &str) -> Self {
-        let line = |text: String| -> Arc<str> {
-            if text.contains(char::is_control) {
-                text.replace(char::is_control, " ").into()
-            } else {
-                text.into()
-            }
-        };
-        Self { name: line(format!("{kind}@{version}")), queue: line(queue.to_owned()) }
+        Self { name: line(&format!("{kind}@{version}")), queue: line(queue) }
     }
 
     /// The name.
@@ -99,7 +98,87 @@ pub(crate) fn kind_of(skill: &str) -> &str {
     skill.rsplit_once('@').map_or(skill, |(kind, _)| kind)
 }
 
-/// Which of a partition's waiting jobs goes first. Between partitions priority means nothing.
+/// The two lanes of a partition. While both have jobs that may start, one of [`Lane::BULK_TURN`] visits to the
+/// partition begins with bulk, the others with interactive; a lane that is alone has them all. A job keeps its lane
+/// for life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// A person waits for the result.
+    #[default]
+    Interactive = 0,
+    /// One of many: a batch, maintenance.
+    Bulk = 1,
+}
+
+impl Lane {
+    /// Both lanes, the one that is served first before the other.
+    pub const ALL: [Self; 2] = [Self::Interactive, Self::Bulk];
+    /// Of so many visits, one begins with bulk while interactive jobs wait.
+    pub const BULK_TURN: u64 = 5;
+
+    /// Its name in answers and filters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Bulk => "bulk",
+        }
+    }
+
+    /// The lane of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.as_str() == name)
+    }
+
+    /// The number of the list that holds jobs of this lane and `priority`, as the scripts count.
+    pub(crate) const fn level(self, priority: Priority) -> u8 {
+        LEVELS * self as u8 + priority.level()
+    }
+
+    /// Lane and priority of a list.
+    pub(crate) const fn from_level(level: u32) -> (Self, Priority) {
+        let lane = if level < LEVELS as u32 { Self::Interactive } else { Self::Bulk };
+        (lane, Priority::from_level(level % LEVELS as u32))
+    }
+}
+
+/// How many priorities a lane has.
+const LEVELS: u8 = 4;
+
+/// A branch of a partition, such as one of a customer's projects: while several have waiting jobs of a skill, lane and
+/// priority, they take turns job by job, so that none waits for another's backlog. All jobs without one share a turn,
+/// and so do those of the branches that come when a thousand others wait already.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Branch(Arc<str>);
+
+impl Branch {
+    /// The branch of that name. Long ones cost memory with every waiting job. Control characters become spaces, because
+    /// names are written as lines.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(line(name))
+    }
+
+    /// The name; empty for no branch.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Branch {
+    fn default() -> Self {
+        Self("".into())
+    }
+}
+
+fn line(text: &str) -> Arc<str> {
+    if text.contains(char::is_control) { text.replace(char::is_control, " ").into() } else { text.into() }
+}
+
+/// Which of a partition's waiting jobs of a lane goes first. Between partitions priority means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Priority {
     /// A user is waiting for the result.
@@ -296,6 +375,17 @@ mod tests {
             assert_eq!(Priority::from_name(priority.as_str()), Some(priority));
         }
         assert_eq!(Priority::default().number(), 0);
+    }
+
+    #[test]
+    fn lanes_survive_the_wire() {
+        for (lane, priority) in
+            Lane::ALL.into_iter().flat_map(|lane| Priority::ALL.map(|priority| (lane, priority)))
+        {
+            assert_eq!(Lane::from_level(lane.level(priority).into()), (lane, priority));
+            assert_eq!(Lane::from_name(lane.as_str()), Some(lane));
+        }
+        assert_eq!((Branch::new("a\tb\n").as_str(), Branch::default().as_str()), ("a b ", ""));
     }
 
     #[test]

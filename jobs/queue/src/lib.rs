@@ -48,7 +48,9 @@ pub use explain::{Explanation, WaitsFor};
 pub use finish::{Finish, FinishedJob, OnFailure, OpenGroup, Verdict, WorkerTime};
 pub use id::{GroupId, InvalidId, JobId, PartitionId};
 pub use inspect::{InvalidCursor, JobFilter, JobSummary, KeptRecord, ListCursor, OpenJob, Page, Select};
-pub use job::{NewJob, OnConflict, Priority, RetryPolicy, RetryRule, Skill, Unique, UniqueScope};
+pub use job::{
+    Branch, Lane, NewJob, OnConflict, Priority, RetryPolicy, RetryRule, Skill, Unique, UniqueScope,
+};
 pub use limits::{Flow, KeptSettings, LimitReached, PartitionShare};
 pub use lost::{Damage, Whereabouts};
 pub use overview::{PartitionOverview, PartitionState};

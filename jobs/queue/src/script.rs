@@ -15,6 +15,7 @@ const SHARED: &[(&str, &str)] = &[
     ("03_enqueue", include_str!("lua/03_enqueue.lua")),
     ("04_limits", include_str!("lua/04_limits.lua")),
     ("05_lost", include_str!("lua/05_lost.lua")),
+    ("06_turns", include_str!("lua/06_turns.lua")),
 ];
 
 macro_rules! operations {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::DocumentId;
-use crate::job::{Job, Priority};
+use crate::job::{Job, Lane, Priority};
 use crate::tenant::Permission;
 
 /// Ingests every document of a knowledge base again, one stamped job for each.
@@ -23,4 +23,5 @@ impl Job for ReindexKb {
     const PERMISSION: Permission = Permission::DocumentUpdate;
     const TIMEOUT: Duration = Duration::from_secs(120);
     const PRIORITY: Priority = Priority::Low;
+    const LANE: Lane = Lane::Bulk;
 }

@@ -11,7 +11,9 @@
 --  p:gc       LIST heaps that are to be swept      p:gn HASH tenant -> how many of them
 --  p:D        HASH damaged key, or what of it -> what was done about it; `heal` reports and empties it
 --  p:W:NAME   ZSET worker -> last seen, by name of skill  p:u:WORKER its last fetch, to answer it again
---  p:t:T:SKILL.LEVEL  LIST of waiting ids     p:t:T:H     HASH ghost, an id in them that was cancelled -> skill
+--  p:t:T:SKILL.LEVEL  LIST of waiting ids, as long as all of them are of one branch; else
+--  p:t:T:SKILL.LEVEL* LIST of branches in turn    p:t:T:SKILL.LEVEL/BRANCH  LIST of waiting ids of each
+--  p:t:T:H           HASH ghost, an id in them that was cancelled -> skill and branch
 --  p:t:T:a           HASH id -> claim: in flight; its size is what the cap limits
 --  p:t:T:a:TYPE      SET of ids in flight of a type that has a cap of its own
 --  p:t:T:c           HASH id -> claim: in flight and to be cancelled
@@ -33,10 +35,15 @@ local ltype, lpcall
 local US = 100                       -- virtual time of a microsecond of worker time at weight 1
 local LEAST_US, UNKNOWN_US = 100, 1000 -- what a job costs at least, and before anything was measured
 local MOST_US = 1e12                 -- and at most, when it starts: 11 days
-local BIT = {[0] = 1, 2, 4, 8}       -- of a skill: which levels have jobs,
-local SKILL_PAUSED, SKILL_CAPPED = 16, 32 -- and why none of them may start
+-- Levels 0 to 3 are the priorities of the interactive lane, 4 to 7 those of the bulk lane.
+local LEVELS, BULK = 7, 4
+local BIT = {[0] = 1, 2, 4, 8, 16, 32, 64, 128} -- of a skill: which levels have jobs,
+local SKILL_PAUSED, SKILL_CAPPED = 256, 512 -- and why none of them may start
+local BULK_TURN = 5                  -- every fifth visit is for bulk, while interactive jobs wait as well
+local MOST_BRANCHES = 1000           -- that take turns in a level; what comes of others shares a turn
 local ROW = '<ddddddddddHHHB'        -- vt tat hold credit w cap emit burst est bytes, ctr ep fl, st
-local ROW_BYTES = 87                 -- then 3 bytes a skill
+local ROW_BYTES = 87                 -- then, 3 bytes each: number of a skill, with what is said of it in the upper
+local SAYS_BULK, SAYS_TURNS, NUMBERS = 1, 2, 16384 -- two bits, and that: 0 = interactive levels and why they are closed
 local IDLE, READY, CAPPED, LIMITED, PAUSED = 0, 1, 2, 3, 4
 local UNCAPPED = 1e9
 local BIG = 2 ^ 53                   -- numbers from here on are not exact, and none of ours
@@ -46,7 +53,7 @@ local ID_BYTES = 36                  -- a UUID: claims are read by this width
 local DAMAGES = 1000                 -- reports of damage that are kept
 -- Flags of a row: how the tenant is held, and which keys exist, so that what is not used costs nothing.
 local F = {paused = 1, suspended = 2, draining = 4, ghosts = 8, cancels = 16, groups = 32, unique = 64,
-  quotas = 128, caps = 256, queues = 512, garbage = 1024, bytes = 2048}
+  quotas = 128, caps = 256, queues = 512, garbage = 1024, bytes = 2048, branches = 4096}
 local HELD = 3
 local NEWCOMERS = 16                 -- among how many of the first tenants newcomers are looked for
 local KEEP = 10000                   -- dead letters and quarantined jobs kept, per tenant
@@ -147,7 +154,7 @@ local function skill_number(name, queue)
   n = tonumber(call('HGET', kL, name))
   if not n and queue then
     n = floor(call('HLEN', kL) / 3)
-    if n > 65535 then error('too many skills') end
+    if n >= NUMBERS then error('too many skills') end
     call('HSET', kL, name, n, '#'..n, name, '@'..n, queue)
   end
   skill_of[name] = n
@@ -184,8 +191,42 @@ local function skill_off(s, skill, bit)
   b = b - bit
   s.dirty = true
   if b > 0 then s.b[skill] = b; return end
-  s.b[skill] = nil
+  s.b[skill], s.turns[skill] = nil, nil
   for i = 1, #s.skills do if s.skills[i] == skill then table.remove(s.skills, i); break end end
+  if #s.skills == 0 then lower(s, F.branches) end -- nothing waits
+end
+
+-- Whether a level has jobs; and whether they are of several branches, which take turns.
+local function has_jobs(s, skill, level) return band(s.b[skill] or 0, BIT[level]) ~= 0 end
+local function in_turns(s, skill, level) return band(s.turns[skill] or 0, BIT[level]) ~= 0 end
+
+local function set_turns(s, skill, level, on)
+  if in_turns(s, skill, level) == on then return end
+  local x = (s.turns[skill] or 0) + (on and 1 or -1) * BIT[level]
+  s.turns[skill] = x > 0 and x or nil
+  s.dirty = true
+end
+
+-- The lists in which jobs of a level wait.
+local function lists_of(t, s, skill, level)
+  local key = kt..t..':'..skill..'.'..level
+  if not in_turns(s, skill, level) then return {key} end
+  local out = call('LRANGE', key..'*', 0, MOST_BRANCHES)
+  for i = 1, #out do out[i] = key..'/'..out[i] end
+  return out
+end
+
+-- The one of them in which jobs of a branch wait.
+local function list_of(t, s, skill, level, branch)
+  local key = kt..t..':'..skill..'.'..level
+  return in_turns(s, skill, level) and key..'/'..branch or key
+end
+
+-- How many jobs wait in a level, with those that were cancelled there.
+local function length_of(t, s, skill, level)
+  local lists, n = lists_of(t, s, skill, level), 0
+  for i = 1, #lists do n = n + call('LLEN', lists[i]) end
+  return n
 end
 
 local function queue_of(skill) return call('HGET', kL, '@'..skill) or '' end
@@ -199,7 +240,7 @@ end
 
 local function blank()
   return {vt = 0, tat = 0, hold = 0, credit = 0, w = 1, cap = UNCAPPED, emit = 0, burst = 1, est = 0, bytes = 0,
-    ctr = 0, ep = 0, fl = 0, st = IDLE, skills = {}, b = {}, idx = {}, at = 0}
+    ctr = 0, ep = 0, fl = 0, st = IDLE, skills = {}, b = {}, turns = {}, idx = {}, at = 0}
 end
 
 local USUAL = {w = 1, cap = UNCAPPED, emit = 0, burst = 1, ep = 0} -- settings that the row repeats
@@ -223,11 +264,16 @@ local function rebuild(t, s)
     if call('EXISTS', k..key) == 1 then raise(s, F[flag]) end
   end
   for skill = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
-    for level = 0, 3 do
-      if call('EXISTS', k..skill..'.'..level) == 1 then mark(t, s, skill, level) end
+    for level = 0, LEVELS do
+      local key = k..skill..'.'..level
+      if call('EXISTS', key..'*') == 1 then
+        mark(t, s, skill, level)
+        set_turns(s, skill, level, true)
+      elseif call('EXISTS', key) == 1 then mark(t, s, skill, level) end
     end
     s.idx[skill] = true
   end
+  if #s.skills > 0 then raise(s, F.branches) end -- there may be some
   s.at = -1
   s.dirty = true
   return s
@@ -254,11 +300,16 @@ local function dec(t, x)
   s.est, s.bytes, s.ctr, s.ep, s.fl, s.st = est, bytes, ctr, ep, fl, st
   for i = ROW_BYTES + 1, n, 3 do
     local lo, hi, b = sbyte(x, i, i + 2)
-    local skill = lo + 256 * hi
-    if s.b[skill] or b >= 2 * SKILL_CAPPED then return rebuild(t, blank()) end
-    s.skills[#s.skills + 1] = skill
-    s.b[skill] = b
-    if s.st == READY and open(b) then s.idx[skill] = true end
+    local says = floor(hi / 64)
+    local skill = lo + 256 * (hi - 64 * says)
+    if says == 0 and not s.b[skill] and b < 64 then
+      s.skills[#s.skills + 1] = skill
+      s.b[skill] = b < 16 and b or b % 16 + 16 * (b - b % 16)
+    elseif says == SAYS_BULK and s.b[skill] and band(s.b[skill], 240) == 0 and b < 16 then
+      s.b[skill] = s.b[skill] + 16 * b
+    elseif says == SAYS_TURNS and s.b[skill] and not s.turns[skill] and b > 0 then s.turns[skill] = b
+    else return rebuild(t, blank()) end
+    if s.st == READY and open(s.b[skill]) then s.idx[skill] = true end
   end
   s.at = s.vt
   return s
@@ -267,7 +318,17 @@ end
 local function enc(s)
   local x = spack(ROW, s.vt, s.tat, s.hold, s.credit, s.w, s.cap, s.emit, s.burst, s.est, s.bytes, s.ctr, s.ep,
     s.fl, s.st)
-  for i = 1, #s.skills do local skill = s.skills[i]; x = x..schar(skill % 256, floor(skill / 256), s.b[skill]) end
+  for i = 1, #s.skills do
+    local skill = s.skills[i]
+    local b, turns, lo, hi = s.b[skill], s.turns[skill], skill % 256, floor(skill / 256)
+    if b < 16 then x = x..schar(lo, hi, b)
+    else
+      local bulk = floor(b / 16) % 16
+      x = x..schar(lo, hi, b % 16 + 16 * floor(b / SKILL_PAUSED))
+      if bulk > 0 then x = x..schar(lo, hi + 64 * SAYS_BULK, bulk) end
+    end
+    if turns then x = x..schar(lo, hi + 64 * SAYS_TURNS, turns) end
+  end
   return x
 end
 

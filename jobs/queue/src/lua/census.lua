@@ -63,9 +63,8 @@ local function look(t, s)
   local mine = of_tenant[t]
   for i = 1, #mine, 2 do
     local x, waiting = mine[i], 0
-    for level = 0, 3 do
-      if band(s.b[x.skill] or 0, BIT[level]) ~= 0 then
-        local list = k..x.skill..'.'..level
+    for level = 0, LEVELS do
+      for _, list in ipairs(has_jobs(s, x.skill, level) and lists_of(t, s, x.skill, level) or {}) do
         waiting = waiting + call('LLEN', list)
         local id = call('LINDEX', list, 0)
         if id and is_id(id) and is_name(t) and (x.id == '' or made_at(id) < made_at(x.id)) then x.tenant = t; x.id = id end

@@ -40,7 +40,7 @@ local function promote(t, s, kind)
     local vals = call('HMGET', ke, unpack(ids))
     for j = 1, #ids do
       local r = parse(own(t, vals[j]))
-      if r then to_list(t, s, r.skill, r.level, ids[j]) else put_aside(t, s, ids[j], now) end
+      if r then to_list(t, s, r, ids[j]) else put_aside(t, s, ids[j], now) end
     end
   end
   local head = call('ZRANGE', k, 0, 0, 'WITHSCORES')
@@ -99,13 +99,12 @@ local function only_ids(t, x)
   damage('t:'..t, 'dropped what is no id of a job')
   return ids_in
 end
--- Pops from one list; returns the jobs, and whether there may be more.
+-- Pops from one level; returns the jobs, and whether there may be more.
 local function pop(t, s, skill, level, want)
   local capped = has(s, F.caps) and caps_of(t, s)[kind_of[skill]]
   if capped then want = min(want, room(t, s, kind_of[skill])) end
   if want <= 0 then return {}, true end
-  local x = call('LPOP', kt..t..':'..skill..'.'..level, want) or {}
-  local more_left = #x == want
+  local x, more_left = take_waiting(t, s, skill, level, want)
   for i = 1, #x do if #x[i] ~= ID_BYTES then x = only_ids(t, x); break end end
   if #x > 0 and has(s, F.ghosts) then x = without_ghosts(t, s, x) end
   if #x > 0 and has(s, F.unique) then unlock(t, s, x, 'started') end
@@ -119,14 +118,13 @@ local function take_from(t, s, level, first, want)
   local got = 0
   for j = 0, nl - 1 do
     local skill = skills[(first + j) % nl + 1]
-    local b = s.b[skill]
-    if open(b) and band(b, BIT[level]) ~= 0 then
+    if open(s.b[skill]) and has_jobs(s, skill, level) then
       local x, more_left = pop(t, s, skill, level, want - got)
       local m = #x
       for i = 1, m do ids[ni + i] = x[i] end
       ni = ni + m
       got = got + m
-      if not more_left then skill_off(s, skill, BIT[level]) end
+      if not more_left then emptied(s, skill, level) end
       if got >= want then break end
     end
   end
@@ -143,12 +141,14 @@ local function serve(t, s)
   -- well.
   local c = (s.ctr + 1) % 65536
   s.ctr = c
-  local reserved, m = c % 8 == 0, floor(c / 8)
-  local level, first = 0, (c - m) % nl
-  if reserved then level, first = m % 3 + 1, floor(m / 3) % nl end
+  local lane, turn, levels = lane_of(s, c)
+  local reserved, m = turn % 8 == 0, floor(turn / 8)
+  local level, first = lane, (turn - m) % nl
+  if reserved then level, first = lane + m % 3 + 1, floor(m / 3) % nl end
   local got = take_from(t, s, level, first, take)
-  for l = 0, 3 do
+  for i = 0, levels - 1 do
     if got >= take then break end
+    local l = (lane + i) % 8
     if l ~= level then got = got + take_from(t, s, l, first, take - got) end
   end
   if got == 0 then return 0 end

@@ -52,16 +52,28 @@ end
 local function find_lists(t, s)
   local k, keys, at = kt..t..':', {}, {}
   for skill = 0, skills - 1 do
-    for level = 0, 3 do
-      if band(s.b[skill] or 0, BIT[level]) == 0 then
-        keys[#keys + 1] = k..skill..'.'..level
+    for level = 0, LEVELS do
+      local key = k..skill..'.'..level
+      if not has_jobs(s, skill, level) then
+        keys[#keys + 1] = key
         at[#keys] = {skill, level}
+      end
+      if not in_turns(s, skill, level) then
+        keys[#keys + 1] = key..'*'
+        at[#keys] = {skill, level, true}
+      elseif call('LLEN', key..'*') == 0 then
+        set_turns(s, skill, level, false)
+        if call('EXISTS', key) == 0 then skill_off(s, skill, BIT[level]) end
       end
     end
   end
   if #keys == 0 or call('EXISTS', unpack(keys)) == 0 then return end
   for i = 1, #keys do
-    if call('LLEN', keys[i]) > 0 then mark(t, s, at[i][1], at[i][2]) end
+    if call('LLEN', keys[i]) > 0 then
+      raise(s, F.branches)
+      mark(t, s, at[i][1], at[i][2])
+      if at[i][3] then set_turns(s, at[i][1], at[i][2], true) end
+    end
   end
 end
 

@@ -10,13 +10,14 @@ local function described(t)
   for i = 1, #s.skills do
     local skill = s.skills[i]
     local b = s.b[skill]
-    for level = 0, 3 do
+    for level = 0, LEVELS do
       if band(b, BIT[level]) ~= 0 then
-        local list = k..skill..'.'..level
-        local head = call('LINDEX', list, 0)
-        available = available + call('LLEN', list)
-        -- Ids begin with their time.
-        if head and (oldest == '' or head < oldest) then oldest = head end
+        for _, list in ipairs(lists_of(t, s, skill, level)) do
+          local head = call('LINDEX', list, 0)
+          available = available + call('LLEN', list)
+          -- Ids begin with their time.
+          if head and (oldest == '' or head < oldest) then oldest = head end
+        end
         if band(b, SKILL_PAUSED) ~= 0 then held = SKILL_PAUSED
         elseif held == 0 and band(b, SKILL_CAPPED) ~= 0 then held = SKILL_CAPPED end
       end

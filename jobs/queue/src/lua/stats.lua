@@ -6,14 +6,17 @@ local function ghosts_of(name)
   if not has(s, F.ghosts) then return 0 end
   if not ghosts then
     ghosts = {}
-    for _, of in ipairs(call('HVALS', k..'H')) do ghosts[of] = (ghosts[of] or 0) + 1 end
+    for _, of in ipairs(call('HVALS', k..'H')) do
+      of = smatch(of, '^[^\t]*')
+      ghosts[of] = (ghosts[of] or 0) + 1
+    end
   end
   return ghosts[name] or 0
 end
 for i = 1, #s.skills do
   local skill, waiting = s.skills[i], 0
-  for level = 0, 3 do
-    if band(s.b[skill], BIT[level]) ~= 0 then waiting = waiting + call('LLEN', k..skill..'.'..level) end
+  for level = 0, LEVELS do
+    if has_jobs(s, skill, level) then waiting = waiting + length_of(t, s, skill, level) end
   end
   available = available + waiting
   local name = call('HGET', kL, '#'..skill) or tostring(skill)

@@ -54,7 +54,7 @@ for i = 3, #ARGV, 2 do
       -- What is there already was not weighed: a guess, until the tenant has nothing open.
       local open_jobs = in_flight(t)
       for j = 1, #s.skills do
-        for level = 0, 3 do open_jobs = open_jobs + call('LLEN', k..s.skills[j]..'.'..level) end
+        for level = 0, LEVELS do open_jobs = open_jobs + length_of(t, s, s.skills[j], level) end
       end
       raise(s, F.bytes)
       s.bytes = 700 * open_jobs

@@ -21,7 +21,8 @@ impl State {
         // The order in which they go to Redis: by where they go.
         plain.sort_by_key(|job| {
             let group = job.group.map(|group| group.to_string());
-            (job.partition.clone(), job.skill.clone(), job.priority, encode::due_ms(job), group)
+            let level = job.lane.level(job.priority);
+            (job.partition.clone(), job.skill.clone(), level, encode::due_ms(job), group, job.branch.clone())
         });
         let mut outcome = PushOutcome::default();
         for job in unique.into_iter().chain(plain) {
@@ -98,10 +99,12 @@ impl State {
     /// The new job takes the position of the job that holds its key, if that still waits.
     fn replace(&mut self, old: JobId, job: &NewJob, now_ms: i64) -> bool {
         let Some(known) = self.jobs.get(&old) else { return false };
-        let same_list = known.skill == job.skill.as_str() && known.priority == job.priority;
-        let (place, key) = (known.place.clone(), (known.skill.clone(), known.priority.level()));
-        let at = self.partitions.get(&job.partition).and_then(|partition| {
-            partition.lists.get(&key)?.iter().position(|id| *id == old).filter(|_| same_list)
+        let same_list = known.skill == job.skill.as_str() && known.lane == job.lane;
+        let same_list = same_list && known.priority == job.priority && known.branch == job.branch;
+        let (place, key) = (known.place.clone(), known.list());
+        let at = self.partitions.get(&job.partition).filter(|_| same_list).and_then(|partition| {
+            let list = partition.lists.get(&key)?;
+            Some((list.position(&job.branch, old)?, list.turns.clone()))
         });
         match place {
             Place::Active(_) | Place::Kept { .. } => return false,
@@ -116,9 +119,11 @@ impl State {
             Place::Waiting => {
                 self.cancel_one(&job.partition, old, now_ms);
                 self.insert(&NewJob { due: None, ..job.clone() }, now_ms);
-                if let Some(at) = at {
+                if let Some((at, turns)) = at {
                     self.take_out_of_line(job.id);
-                    self.partition(&job.partition).lists.entry(key).or_default().insert(at, job.id);
+                    let list = self.partition(&job.partition).lists.entry(key).or_default();
+                    list.insert(job.branch.clone(), at, job.id);
+                    list.turns = turns;
                 }
             }
         }
@@ -128,9 +133,9 @@ impl State {
     /// Removes a job from its list.
     pub(super) fn take_out_of_line(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let (name, key) = (job.partition.clone(), (job.skill.clone(), job.priority.level()));
+        let (name, key, branch) = (job.partition.clone(), job.list(), job.branch.clone());
         if let Some(list) = self.partition(&name).lists.get_mut(&key) {
-            list.retain(|waiting| *waiting != id);
+            list.remove(&branch, id);
         }
     }
 }

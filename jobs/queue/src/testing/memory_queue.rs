@@ -15,7 +15,7 @@ use crate::error::QueueError;
 use crate::finish::{Finish, OpenGroup, Verdict};
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
-use crate::job::{NewJob, Priority, Skill};
+use crate::job::{Lane, NewJob, Priority, Skill};
 use crate::limits::{Flow, PartitionShare};
 use crate::queue::LIVE_MS;
 use crate::testing::state::{Job, Partition, Place, State};
@@ -288,6 +288,7 @@ impl State {
             state,
             skill: job.skill.clone(),
             skill_declared: self.declared(&job.skill, now_ms),
+            lane: job.lane,
             priority: job.priority,
             attempts: job.attempts,
             deaths: job.deaths,
@@ -305,6 +306,7 @@ impl State {
             state: if completed { JobState::Completed } else { JobState::Cancelled },
             skill: String::new(),
             skill_declared: false,
+            lane: Lane::Interactive,
             priority: Priority::High,
             attempts: 0,
             deaths: 0,

@@ -12,7 +12,7 @@ use crate::answers::{JobState, Kept};
 use crate::encode;
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
-use crate::job::{NewJob, Priority, Skill, UniqueScope, kind_of};
+use crate::job::{Branch, Lane, NewJob, Priority, Skill, UniqueScope, kind_of};
 use crate::limits::{Flow, PartitionShare};
 use crate::testing::changes::{Group, KeyHolder};
 use crate::worker::worker_queue::FetchedJob;
@@ -63,10 +63,9 @@ impl State {
     pub(super) fn put_in_line(&mut self, id: JobId, first: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.place = Place::Waiting;
-        let key = (job.skill.clone(), job.priority.level());
+        let (key, branch) = (job.list(), job.branch.clone());
         let partition = self.partitions.entry(job.partition.clone()).or_default();
-        let list = partition.lists.entry(key).or_default();
-        if first { list.push_front(id) } else { list.push_back(id) }
+        partition.lists.entry(key).or_default().push(branch, id, first);
     }
 
     /// Partitions that may run again, or for the first time, begin at the present virtual time: no credit for idle
@@ -131,6 +130,63 @@ impl State {
     }
 }
 
+/// The waiting jobs of one skill, lane and priority, whose branches take turns.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    /// The branches that have jobs, in turn.
+    pub(super) turns: VecDeque<Branch>,
+    jobs: HashMap<Branch, VecDeque<JobId>>,
+}
+
+impl List {
+    pub(super) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// A job that is given back is the first of its branch.
+    pub(super) fn push(&mut self, branch: Branch, id: JobId, first: bool) {
+        let jobs = self.jobs.entry(branch.clone()).or_default();
+        if jobs.is_empty() {
+            if first { self.turns.push_front(branch) } else { self.turns.push_back(branch) }
+        }
+        if first { jobs.push_front(id) } else { jobs.push_back(id) }
+    }
+
+    /// The position of a job among those of its branch.
+    pub(super) fn position(&self, branch: &Branch, id: JobId) -> Option<usize> {
+        self.jobs.get(branch)?.iter().position(|waiting| *waiting == id)
+    }
+
+    pub(super) fn insert(&mut self, branch: Branch, at: usize, id: JobId) {
+        let jobs = self.jobs.entry(branch).or_default();
+        jobs.insert(at.min(jobs.len()), id);
+    }
+
+    pub(super) fn remove(&mut self, branch: &Branch, id: JobId) {
+        let Some(jobs) = self.jobs.get_mut(branch) else { return };
+        jobs.retain(|waiting| *waiting != id);
+        if jobs.is_empty() {
+            self.turns.retain(|turn| turn != branch);
+        }
+    }
+
+    /// Up to `limit` jobs of the branches in turn, as many of each as fit into one round.
+    fn take(&mut self, limit: usize) -> Vec<JobId> {
+        let each = (limit / self.turns.len().max(1)).max(1);
+        let mut taken = Vec::new();
+        while taken.len() < limit
+            && let Some(branch) = self.turns.pop_front()
+        {
+            let jobs = self.jobs.entry(branch.clone()).or_default();
+            taken.extend(jobs.drain(..each.min(limit - taken.len()).min(jobs.len())));
+            if !jobs.is_empty() {
+                self.turns.push_back(branch);
+            }
+        }
+        taken
+    }
+}
+
 /// Virtual cost of one job at weight 1.
 pub(super) const STRIDE: u64 = 10_000;
 /// How many finished ids are remembered, and for how long.
@@ -160,8 +216,8 @@ pub(super) struct Partition {
     pub(super) arrival_ms: i64,
     /// Not before this, because one of its jobs was parked.
     pub(super) hold_ms: i64,
-    /// Waiting jobs by skill and priority level.
-    pub(super) lists: BTreeMap<(String, u8), VecDeque<JobId>>,
+    /// Waiting jobs by skill, and the level of lane and priority.
+    pub(super) lists: BTreeMap<(String, u8), List>,
     pub(super) active: BTreeSet<JobId>,
     pub(super) groups: HashMap<GroupId, Group>,
     /// The group that waits for a job.
@@ -310,7 +366,9 @@ impl Partition {
 pub(super) struct Job {
     pub(super) partition: PartitionId,
     pub(super) skill: String,
+    pub(super) lane: Lane,
     pub(super) priority: Priority,
+    pub(super) branch: Branch,
     pub(super) payload: Bytes,
     pub(super) attempts: u32,
     pub(super) deaths: u32,
@@ -365,7 +423,9 @@ impl Job {
         Self {
             partition: job.partition.clone(),
             skill: job.skill.to_string(),
+            lane: job.lane,
             priority: job.priority,
+            branch: job.branch.clone(),
             payload: job.payload.clone(),
             attempts: 0,
             deaths: 0,
@@ -381,6 +441,11 @@ impl Job {
         }
     }
 
+    /// The list in which it waits.
+    pub(super) fn list(&self) -> (String, u8) {
+        (self.skill.clone(), self.lane.level(self.priority))
+    }
+
     /// The job's type: a skill is `type@version`.
     pub(super) fn kind(&self) -> &str {
         kind_of(&self.skill)
@@ -392,8 +457,9 @@ impl Job {
 
     /// The size in bytes of the record that the queue on Redis would have.
     pub(super) fn size_bytes(&self) -> u64 {
-        let Self { partition, skill, note, payload, .. } = self;
-        (16 + skill.len() + partition.as_str().len() + note.len() + 3 + payload.len()) as u64
+        let Self { partition, skill, branch, note, payload, .. } = self;
+        let branch = branch.as_str().len() + usize::from(!branch.as_str().is_empty());
+        (16 + skill.len() + branch + partition.as_str().len() + note.len() + 3 + payload.len()) as u64
     }
 
     pub(super) fn start(&mut self, id: JobId, fence: u64) -> FetchedJob {
@@ -465,7 +531,7 @@ impl State {
         let start = partition.virtual_time;
         let want = serving.left.min(serving.quantum).min(partition.allowance(serving.now_ms));
         partition.visits += 1;
-        let (levels, first) = order(partition.visits, serving.skills.len());
+        let (levels, first) = partition.order(serving.skills.len());
         let mut ids = Vec::new();
         for level in levels {
             for skill in 0..serving.skills.len() {
@@ -485,13 +551,42 @@ impl State {
     fn take(&mut self, name: &PartitionId, skill: &str, level: u8, limit: usize) -> Vec<JobId> {
         let partition = self.partition(name);
         let Some(list) = partition.lists.get_mut(&(skill.to_owned(), level)) else { return Vec::new() };
-        let taken: Vec<JobId> = list.drain(..list.len().min(limit)).collect();
+        let taken = list.take(limit);
         partition.active.extend(&taken);
         taken
     }
 }
 
-/// The levels in the order of this visit, and which skill is first. Every eighth visit begins at level 1, 2, 3
+impl Partition {
+    /// The levels in the order of this visit, and which skill is first. While both lanes have jobs, every fifth visit
+    /// begins with bulk.
+    fn order(&self, skills: usize) -> (Vec<u8>, usize) {
+        let has = |lane: Lane| {
+            let mut levels =
+                self.lists.iter().filter(|(_, list)| !list.is_empty()).map(|((_, level), _)| *level);
+            levels.any(|level| Lane::from_level(level.into()).0 == lane)
+        };
+        let of_bulk = self.visits / Lane::BULK_TURN;
+        let (lane, visit) = match (has(Lane::Interactive), has(Lane::Bulk)) {
+            (_, false) => (Lane::Interactive, self.visits),
+            (false, true) => (Lane::Bulk, self.visits),
+            _ if self.visits.is_multiple_of(Lane::BULK_TURN) => (Lane::Bulk, of_bulk),
+            _ => (Lane::Interactive, self.visits - of_bulk),
+        };
+        let (levels, first) = order(visit, skills);
+        let lanes = Lane::ALL.into_iter().filter(|other| *other == lane);
+        let lanes = lanes.chain(Lane::ALL.into_iter().filter(|other| *other != lane));
+        let levels = |lane: Lane| {
+            levels
+                .iter()
+                .map(move |level| lane.level(Priority::from_level((*level).into())))
+                .collect::<Vec<_>>()
+        };
+        (lanes.flat_map(levels).collect(), first)
+    }
+}
+
+/// The levels of a lane in the order of a visit, and which skill is first. Every eighth visit begins at level 1, 2, 3
 /// in turn.
 fn order(visit: u64, skills: usize) -> (Vec<u8>, usize) {
     let (eighth, skills) = (visit / 8, skills.max(1) as u64);

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use fair_queue::clock::{Clock as _, ManualClock, SystemClock};
 use fair_queue::testing::shared_redis_url;
 use fair_queue::{
-    Claim, FetchRequest, Fetched, Finish, FinishedJob, GroupId, JobId, NewJob, OnConflict, OnFailure,
-    OpenGroup, PartitionId, Priority, Queue, QueueConfig, Skill, UniqueScope, Verdict,
+    Branch, Claim, FetchRequest, Fetched, Finish, FinishedJob, GroupId, JobId, Lane, NewJob, OnConflict,
+    OnFailure, OpenGroup, PartitionId, Priority, Queue, QueueConfig, Skill, UniqueScope, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,9 @@ pub(crate) fn skill_of<J: Job>() -> Skill {
 pub(crate) struct EnqueueOptions {
     pub(crate) id: Option<JobId>,
     pub(crate) scheduled_at: Option<DateTime<Utc>>,
+    pub(crate) lane: Lane,
     pub(crate) priority: Option<Priority>,
+    pub(crate) branch: &'static str,
     pub(crate) group: Option<GroupId>,
     pub(crate) unique: Option<Unique>,
 }
@@ -116,7 +118,9 @@ pub(crate) fn make<J: Job>(name: &str, job: &J, options: EnqueueOptions, now: Da
     });
     NewJob {
         id: options.id.unwrap_or_else(|| JobId::generate(now)),
+        lane: options.lane,
         priority: options.priority.unwrap_or_default(),
+        branch: Branch::new(options.branch),
         due: options.scheduled_at,
         group: options.group,
         unique,

@@ -4,11 +4,11 @@ use super::commands::{Answer, Change, Command, Damage, End, Extra, Scope};
 use super::seeds::tried;
 
 const fn push(tenant: usize, jobs: usize) -> Command {
-    Command::Push { tenant, jobs, skill: 0, level: 1, delay_ms: 0, extra: Extra::Nothing }
+    Command::Push { tenant, jobs, skill: 0, level: 1, branch: 0, delay_ms: 0, extra: Extra::Nothing }
 }
 
 const fn unique(scope: Scope, answer: Answer) -> Command {
-    Command::PushUnique { tenant: 0, skill: 0, level: 1, delay_ms: 0, key: 0, scope, answer }
+    Command::PushUnique { tenant: 0, skill: 0, level: 1, branch: 0, delay_ms: 0, key: 0, scope, answer }
 }
 
 const fn fetch(limit: usize) -> Command {

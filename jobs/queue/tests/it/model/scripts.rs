@@ -34,6 +34,15 @@ fn same<T: From<u8> + Clone + std::fmt::Debug>(usual: u8) -> impl Strategy<Value
     prop_oneof![3 => Just(usual), 1 => 0..4_u8].prop_map(T::from)
 }
 
+/// Of both lanes.
+fn level() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => 0..4_u8, 2 => 4..8_u8, 2 => Just(1), 1 => Just(5)]
+}
+
+fn branch() -> impl Strategy<Value = usize> {
+    0..3_usize
+}
+
 fn delay() -> impl Strategy<Value = u64> {
     prop_oneof![3 => Just(0), 1 => 1..20_000_u64]
 }
@@ -49,14 +58,14 @@ fn coming() -> impl Strategy<Value = Command> {
         prop_oneof![Just(Scope::Started), Just(Scope::Finished), (500..20_000_u64).prop_map(Scope::Period),];
     let answer = prop_oneof![Just(Answer::Keep), Just(Answer::Replace), Just(Answer::Reschedule)];
     prop_oneof![
-        6 => (tenant(), 1..5_usize, skill(), 0..4_u8, delay(), extra).prop_map(
-            |(tenant, jobs, skill, level, delay_ms, extra)| {
-                Command::Push { tenant, jobs, skill, level, delay_ms, extra }
+        6 => (tenant(), 1..5_usize, skill(), level(), branch(), delay(), extra).prop_map(
+            |(tenant, jobs, skill, level, branch, delay_ms, extra)| {
+                Command::Push { tenant, jobs, skill, level, branch, delay_ms, extra }
             }
         ),
-        6 => (tenant(), same(0), same(1), delay(), 0..2_usize, scope, answer).prop_map(
-            |(tenant, skill, level, delay_ms, key, scope, answer)| {
-                Command::PushUnique { tenant, skill, level, delay_ms, key, scope, answer }
+        6 => (tenant(), same(0), same(1), branch(), delay(), 0..2_usize, scope, answer).prop_map(
+            |(tenant, skill, level, branch, delay_ms, key, scope, answer)| {
+                Command::PushUnique { tenant, skill, level, branch, delay_ms, key, scope, answer }
             }
         ),
         3 => (tenant(), 0..4_usize, flag(), proptest::option::of(number())).prop_map(

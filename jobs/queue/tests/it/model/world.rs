@@ -14,6 +14,10 @@ pub(super) const SKILLS: [SkillOf; 4] = [
     SkillOf { name: "test.ping@3", kind: 0, queue: 0 },
     SkillOf { name: "test.bulk@1", kind: 2, queue: 1 },
 ];
+/// The branches of every tenant; the first means none.
+pub(super) const BRANCHES: [&str; 3] = ["", "north", "south"];
+/// Priorities of both lanes.
+pub(super) const LEVELS: u8 = 8;
 pub(super) const LEASE_MS: u64 = 30_000;
 pub(super) const MAX_DEATHS: u32 = 3;
 /// The charge for a job before any was measured, in microseconds, and the minimum charge.

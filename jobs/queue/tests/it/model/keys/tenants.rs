@@ -1,6 +1,6 @@
 //! Tenants' rows: which are ready, which are held back, and the virtual time of each.
 
-use super::row::{Row, State};
+use super::row::{CAPPED, PAUSED, Row, State};
 use super::same;
 use super::snapshot::Snapshot;
 use super::waiting::whole;
@@ -42,7 +42,7 @@ fn may_be_absent(before: &Snapshot, now: &Snapshot, model: &Model, tenant: usize
     let keys = &now.tenants[tenant];
     let paid = before.row(tenant)?.map_or(0.0, |row| row.virtual_time);
     let leftovers = [
-        ("lists", keys.lists.iter().any(|list| !list.is_empty())),
+        ("lists", keys.lists.values().any(|lists| !lists.is_empty())),
         ("running jobs", !keys.active.is_empty()),
         ("settings", !keys.settings.is_empty()),
         ("ghosts", !keys.ghosts.is_empty()),
@@ -94,8 +94,11 @@ fn flags(now: &Snapshot, row: &Row, model: &Model, number: usize) -> Result<(), 
     for (flag, expected) in exact {
         same(flag, &row.has(flag), &expected)?;
     }
+    let mut mine = model.lists.iter().filter(|((of, ..), _)| *of == number).flat_map(|(_, line)| line.ids());
+    let has_branches = mine.any(|id| model.jobs[&id].spec.branch > 0);
     let garbage = |job: &crate::model::plain::Job| job.spec.tenant == number && job.place == Place::Garbage;
     let needed = [
+        ("branches", has_branches),
         ("ghosts", !keys.ghosts.is_empty()),
         ("cancels", !keys.cancels.is_empty()),
         ("groups", !keys.member_of.is_empty()),
@@ -108,18 +111,17 @@ fn flags(now: &Snapshot, row: &Row, model: &Model, number: usize) -> Result<(), 
     if missing.is_empty() { Ok(()) } else { Err(format!("flags are missing: {missing:?}")) }
 }
 
-const PAUSED: u8 = 16;
-const CAPPED: u8 = 32;
-
 fn skills(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), String> {
     for (skill, SkillOf { name, kind, queue }) in SKILLS.iter().enumerate() {
         let Some(number) = now.skill_number(skill) else { continue };
         let bits = row.skill(number);
-        for level in 0..4 {
-            let list = &now.tenants[tenant].lists[4 * number + level];
-            if !list.is_empty() && bits & (1 << level) == 0 {
-                return Err(format!("{name}.{level} has {} jobs that the row does not know of", list.len()));
+        let lists = now.tenants[tenant].lists.iter().filter(|((of, _), _)| *of == skill);
+        for ((_, level), lists) in lists {
+            if !lists.is_empty() && bits & (1 << level) == 0 {
+                return Err(format!("{name}.{level} has jobs that the row does not know of: {lists:?}"));
             }
+            let in_turns = row.turns(number) & (1 << level) != 0;
+            same("in turns", &in_turns, &!lists.turns.is_empty())?;
         }
         let paused = model.tenants[tenant].queues.get(queue) == Some(&Flow::Paused);
         if bits != 0 && (bits & PAUSED != 0) != paused {

@@ -12,7 +12,7 @@ impl Model {
         let (tenant, kind) = (self.tenant_of(id), SKILLS[self.job(id).spec.skill].kind);
         self.pay(tenant);
         self.job_mut(id).place = Place::Active(claim);
-        self.taken.insert(id);
+        self.taken.push(id);
         self.unlock(id, super::unique::When::Started);
         let now = self.now;
         let owner = &mut self.tenants[tenant];

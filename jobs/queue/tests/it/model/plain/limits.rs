@@ -49,6 +49,15 @@ impl Model {
         self.jobs.keys().copied().filter(|&id| self.may_start_job(id, skills)).collect()
     }
 
+    /// Bits of the levels with jobs whose queue the tenant has not paused.
+    pub(crate) fn open_levels(&self, tenant: usize) -> u16 {
+        let owner = &self.tenants[tenant];
+        let waits = |job: &&super::state::Job| job.spec.tenant == tenant && job.place == Place::Waiting;
+        let open =
+            |job: &&super::state::Job| owner.queues.get(&SKILLS[job.spec.skill].queue) != Some(&Flow::Paused);
+        self.jobs.values().filter(waits).filter(open).fold(0, |bits, job| bits | 1 << job.spec.level)
+    }
+
     /// Jobs that wait for a worker or for their time.
     pub(crate) fn waiting(&self, tenant: usize) -> u64 {
         self.count(tenant, |place| matches!(place, Place::Waiting | Place::Timer(..)))

@@ -58,7 +58,7 @@ impl Model {
         let counted = self.tenants[number].backlog_bytes.is_some();
         if !counted && maximum.is_some() {
             let lists = self.lists.iter().filter(|((of, ..), _)| *of == number);
-            let listed: u64 = lists.map(|(_, list)| list.len() as u64).sum();
+            let listed: u64 = lists.map(|(_, line)| line.len() as u64).sum();
             let guess = GUESSED_BYTES * (listed + self.active(number));
             self.tenants[number].bytes = i64::try_from(guess).unwrap_or(0);
         }

@@ -8,7 +8,7 @@ use fair_queue::{Ceiling, Claim as Claimed, FetchRequest, Fetched, Skill, Turn};
 use super::call::Request;
 use super::turns::Turns;
 use super::{Run, failed};
-use crate::model::keys::same;
+use crate::model::keys::{Row, same};
 use crate::model::plain::{Claim, Id};
 use crate::model::world::{self, LEASE_MS, TENANTS};
 
@@ -43,7 +43,7 @@ impl Run {
                         None => self.claimed(&claim, Request { attempt, ..request }),
                     };
                 }
-                Fetched::Nothing { .. } if newcomers => return self.no_newcomers(request),
+                Fetched::Nothing { .. } if newcomers => return self.no_newcomers(request, |_| true),
                 Fetched::Nothing { more: true, .. } => {
                     self.attempt += 1;
                     attempt = self.attempt;
@@ -61,17 +61,21 @@ impl Run {
         Err("it asks to be asked again, for ever".into())
     }
 
+    /// It changes nothing: a tenant that a timer holds back waits until a fetch lets it go off.
     async fn look_for_newcomers(&self, request: Request, declared: &[Skill]) -> Result<(), String> {
         let seen = self.h.queue.newcomers(0, declared).await.map_err(failed)?;
-        if seen { Ok(()) } else { self.no_newcomers(request).map(drop) }
+        if seen { Ok(()) } else { self.no_newcomers(request, Row::is_ready).map(drop) }
     }
 
     /// No tenant without running jobs has work.
-    fn no_newcomers(&self, request: Request) -> Result<usize, String> {
+    fn no_newcomers(&self, request: Request, counts: impl Fn(&Row) -> bool) -> Result<usize, String> {
         let turns = Turns::begin(&self.before, &self.model, request)?;
-        turns
-            .newcomer(&self.model)
-            .map_or(Ok(0), |name| Err(format!("{name} is a newcomer, but was not served")))
+        for tenant in turns.newcomers(&self.model) {
+            if counts(&self.before.row(tenant)?.unwrap_or_default()) {
+                return Err(format!("{} is a newcomer, but was not served", TENANTS[tenant]));
+            }
+        }
+        Ok(0)
     }
 
     /// A fetch that found only tombstones has removed them.

@@ -6,7 +6,7 @@ use fair_queue::{JobFilter, JobState, Kept, QueueError, QueueStats, RateWindow};
 
 use super::{Checked, Run, failed};
 use crate::model::keys::same;
-use crate::model::plain::{Flow, Id, Keeping, Place, Timer};
+use crate::model::plain::{Flow, Id, Keeping, Line, Place, Timer};
 use crate::model::world::{QUEUES, SKILLS, TENANTS};
 use crate::support::tenant;
 
@@ -44,7 +44,7 @@ impl Run {
         let kept = |is| model.count(number, |place| matches!(place, Place::Kept(kept, _) if kept == is));
         let mut undeclared = BTreeMap::new();
         for ((_, skill, _), list) in model.lists.iter().filter(|((of, ..), _)| *of == number) {
-            let waiting = list.iter().filter(|id| !model.ghosts.contains_key(id)).count() as u64;
+            let waiting = list.ids().filter(|id| !model.ghosts.contains_key(id)).count() as u64;
             if self.workers(*skill) == 0 && waiting > 0 && !model.tenants[number].suspended {
                 *undeclared.entry(SKILLS[*skill].name.to_owned()).or_insert(0) += waiting;
             }
@@ -192,7 +192,8 @@ impl Run {
         same("state", &Some(found.state), &state)?;
         same("at", &found.at.map(|at| at.timestamp_millis().unsigned_abs()), &at)?;
         if job.place.is_open() && !job.damaged {
-            let counters = (found.attempts, found.deaths, found.interruptions, found.priority.level());
+            let level = 4 * found.lane as u8 + found.priority.level();
+            let counters = (found.attempts, found.deaths, found.interruptions, level);
             same("counters", &counters, &(job.attempts, job.deaths, job.interruptions, job.spec.level))?;
             let declared = self.workers(job.spec.skill) > 0;
             same(
@@ -212,22 +213,41 @@ impl Run {
         let Some(found) = found.filter(|_| waits) else { return Ok(()) };
         let codes: BTreeSet<_> = found.waits_for.iter().map(fair_queue::WaitsFor::code).collect();
         let expected = self.reasons(id);
-        let about_others = |code: &&str| !matches!(*code, "tenants_ahead" | "free_worker");
+        // A level may be thought to have jobs until a fetch finds that it has none.
+        let about_others = |code: &&str| !matches!(*code, "tenants_ahead" | "free_worker" | "bulk");
         same("waits for", &codes.iter().copied().filter(about_others).collect(), &expected)?;
         let ahead = found.waits_for.iter().find_map(|reason| match reason {
             fair_queue::WaitsFor::Jobs(count) => Some(*count),
             _ => None,
         });
-        same("jobs ahead", &ahead.unwrap_or(0), &self.ahead(id))
+        same("jobs ahead", &ahead.unwrap_or(0), &self.ahead(id))?;
+        let turn = found.waits_for.iter().find_map(|reason| match reason {
+            fair_queue::WaitsFor::Turn { branches, ahead } => Some((*branches, *ahead)),
+            _ => None,
+        });
+        same("turn", &turn, &self.turn(id))
     }
 
     fn ahead(&self, id: Id) -> u64 {
         let spec = &self.model.jobs[&id].spec;
-        let list =
-            |level| self.model.lists.get(&(spec.tenant, spec.skill, level)).cloned().unwrap_or_default();
-        let at = list(spec.level).iter().position(|&waiting| waiting == id);
-        let higher = || (0..spec.level).map(|level| list(level).len() as u64).sum::<u64>();
-        at.map_or(0, |at| at as u64 + higher())
+        let len = |level| self.model.lists.get(&(spec.tenant, spec.skill, level)).map_or(0, Line::len);
+        let Some((line, at)) = self.position(id) else { return 0 };
+        let own = if line.turns.is_empty() { at } else { 0 };
+        let higher = (spec.level / 4 * 4..spec.level).map(len).sum::<usize>();
+        (own + higher) as u64
+    }
+
+    /// Where a job is in its list.
+    fn position(&self, id: Id) -> Option<(&Line, usize)> {
+        let spec = &self.model.jobs[&id].spec;
+        let line = self.model.lists.get(&spec.list())?;
+        Some((line, line.of(spec.branch)?.iter().position(|&waiting| waiting == id)?))
+    }
+
+    /// How many branches take turns, and how many jobs of its own are before it.
+    fn turn(&self, id: Id) -> Option<(u64, u64)> {
+        let (line, at) = self.position(id)?;
+        (!line.turns.is_empty()).then_some((line.turns.len() as u64, at as u64))
     }
 
     /// Codes of what keeps a job, but for other tenants' turns.
@@ -253,6 +273,7 @@ impl Run {
             ("type_cap", !model.type_has_room(number, skill.kind)),
             ("rate", of.emit > 0 && rate > now),
             ("jobs_ahead", self.ahead(id) > 0),
+            ("turn", self.turn(id).is_some()),
         ];
         reasons.into_iter().filter_map(|(code, is)| is.then_some(code)).collect()
     }

@@ -90,7 +90,7 @@ impl Run {
 
     fn resolve_push(&mut self, command: &Command) -> Option<Call> {
         Some(match *command {
-            Command::Push { tenant, jobs, skill, level, delay_ms, extra } => {
+            Command::Push { tenant, jobs, skill, level, branch, delay_ms, extra } => {
                 let group = match extra {
                     Extra::Member(number) => self.group_of(tenant, number),
                     _ => None,
@@ -100,7 +100,7 @@ impl Run {
                     ids.push(self.make(
                         tenant,
                         skill,
-                        Make { level: Some(level), delay_ms, group, ..Make::default() },
+                        Make { level: Some(level), branch, delay_ms, group, ..Make::default() },
                     ));
                 }
                 if matches!(extra, Extra::Stranger) {
@@ -108,26 +108,27 @@ impl Run {
                 }
                 Call::Push { ids, accepted: matches!(extra, Extra::Accepted) }
             }
-            Command::PushUnique { tenant, skill, level, delay_ms, key, scope, answer } => {
+            Command::PushUnique { tenant, skill, level, branch, delay_ms, key, scope, answer } => {
                 let unique = Some((key, scope, answer));
-                let make = Make { level: Some(level), delay_ms, unique, ..Make::default() };
+                let make = Make { level: Some(level), branch, delay_ms, unique, ..Make::default() };
                 Call::Push { ids: vec![self.make(tenant, skill, make)], accepted: false }
             }
             Command::PushGroup { tenant, members, cancels, within } => {
                 let id = GroupId::of(self.fresh_id());
                 let outer = within.and_then(|number| self.group_of(tenant, number));
                 let continuation = self.make(tenant, 1, Make { group: outer, ..Make::default() });
-                let member =
-                    |run: &mut Self| run.make(tenant, 0, Make { group: Some(id), ..Make::default() });
-                let members = (0..members).map(|_| member(self)).collect();
+                let member = |run: &mut Self, branch| {
+                    run.make(tenant, 0, Make { branch, group: Some(id), ..Make::default() })
+                };
+                let members = (0..members).map(|number| member(self, number % 3)).collect();
                 Call::Group { group: GroupOf { id, continuation, cancels }, members }
             }
             Command::PushChain { tenant, length } => Call::Chain { ids: self.make_chain(tenant, length) },
             Command::PushAgain { ref jobs } => {
                 let mut ids: Vec<Id> = jobs.iter().filter_map(|&job| self.pick(job)).collect();
                 let spec = self.model.jobs[ids.first()?].spec.clone();
-                let level = Some(spec.level);
-                ids.push(self.make(spec.tenant, spec.skill, Make { level, ..Make::default() }));
+                let (level, branch) = (Some(spec.level), (spec.branch + 1) % 3);
+                ids.push(self.make(spec.tenant, spec.skill, Make { level, branch, ..Make::default() }));
                 Call::Push { ids, accepted: false }
             }
             _ => return None,
@@ -182,7 +183,9 @@ impl Run {
         }
         for number in 0..children {
             let group = group.map(|_| GroupId::of(id));
-            ending.children.push(self.make(spec.tenant, number, Make { group, ..Make::default() }));
+            let (level, branch) = (Some(spec.level), spec.branch);
+            let make = Make { level, branch, group, ..Make::default() };
+            ending.children.push(self.make(spec.tenant, number, make));
         }
         ending
     }
