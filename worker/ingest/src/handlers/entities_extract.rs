@@ -1,6 +1,8 @@
 //! `entities.extract`: extracts entities and relations from a range of chunks.
 
 use std::collections::HashSet;
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt, stream};
 use jobs::JobError;
@@ -16,8 +18,8 @@ use crate::tools::Tools;
 
 /// Chunks of one job that are with the extractor at the same time.
 const CHUNKS_AT_ONCE: usize = 4;
-/// Results held before they are written: those of a document with many small chunks take more memory than the
-/// document.
+/// Results held before they are written, if they can be had again for nothing: those of a document with many small
+/// chunks take more memory than the document. Others are written as they come, so that no end of a job pays twice.
 const STORED_AT_ONCE: usize = 32;
 
 impl Handler<Product> for ExtractEntities {
@@ -48,26 +50,39 @@ impl Handler<Product> for ExtractEntities {
         };
         report(0);
         let (compute, extractor) = (cx.compute(), &cx.state::<Tools>()?.extractor);
+        // What is busy is left alone; the answers that are on their way are waited for, because they are paid for.
+        let stopped = AtomicBool::new(false);
         let mut results = stream::iter(missing)
+            .take_while(|_| ready(!stopped.load(Ordering::Relaxed)))
             .map(async |chunk| (chunk.order, extractor.extract(&chunk.content, &compute).await))
             .buffer_unordered(CHUNKS_AT_ONCE);
 
-        let (mut found, mut done, mut failure) = (Vec::with_capacity(STORED_AT_ONCE), 0, None);
+        let at_once = if extractor.is_costly() { 1 } else { STORED_AT_ONCE };
+        let (mut found, mut done, mut failure) = (Vec::with_capacity(at_once), 0, None);
         while let Some((order, result)) = results.next().await {
             match result {
                 Ok(extraction) => {
                     found.push((order, extraction));
                     done += 1;
-                    report(done);
                 }
-                Err(error) => failure = Some(error),
+                Err(error) => {
+                    if matches!(error, ExtractError::Busy { .. } | ExtractError::Fail { .. }) {
+                        stopped.store(true, Ordering::Relaxed);
+                    }
+                    failure = Some(match failure {
+                        Some(known) => graver(known, error),
+                        None => error,
+                    });
+                }
             }
-            if found.len() == STORED_AT_ONCE {
+            if found.len() == at_once {
                 store(self, cx, &kb, &mut found).await?;
+                report(done);
             }
         }
         // Stored even when another chunk failed, so that the next attempt extracts only the rest.
         store(self, cx, &kb, &mut found).await?;
+        report(done);
         document::forget_if_deleted(cx, &kb, &self.document_id).await?;
         failure.map_or(Ok(()), |error| Err(job_error(error)))
     }
@@ -102,12 +117,24 @@ async fn store(
     Ok(())
 }
 
+/// The error that decides about the job: one that stays, then one of the endpoint, the longest wait first.
+fn graver(one: ExtractError, other: ExtractError) -> ExtractError {
+    let rank = |error: &ExtractError| match error {
+        ExtractError::Fail { .. } => (2, None),
+        ExtractError::Busy { retry_after, .. } => (1, *retry_after),
+        ExtractError::Retry { .. } | ExtractError::Chunk { .. } => (0, None),
+    };
+    if rank(&one) >= rank(&other) { one } else { other }
+}
+
 /// Converts an extractor's error to the job's.
 fn job_error(error: ExtractError) -> JobError {
-    match (error.retry_after(), error) {
-        (_, ExtractError::Fail { code, reason }) => JobError::fail(code, reason),
-        (Some(after), error) => JobError::retry_after(after, error),
-        (None, error) => JobError::retry(error),
+    match error {
+        ExtractError::Fail { code, reason } | ExtractError::Chunk { code, reason } => {
+            JobError::fail(code, reason)
+        }
+        ExtractError::Busy { retry_after, .. } => JobError::wait("the model", retry_after, error),
+        ExtractError::Retry { .. } => JobError::retry(error),
     }
 }
 

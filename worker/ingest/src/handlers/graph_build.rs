@@ -197,7 +197,7 @@ fn too_much(over: &OverQuota) -> JobError {
 
 /// Adds the mentions of a chunk. Returns their size in bytes.
 fn add_mentions(mentions: &mut Vec<Mention>, chunk_id: &str, extraction: Extraction) -> usize {
-    let Extraction { entities, relations } = extraction;
+    let Extraction { entities, relations, .. } = extraction;
     let entities = entities.into_iter().map(|entity| {
         let kind = MentionKind::Entity { name: entity.name, entity_type: entity.kind };
         Mention { kind, chunk_id: chunk_id.to_owned(), description: entity.description }

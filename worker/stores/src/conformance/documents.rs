@@ -34,7 +34,7 @@ fn extraction(text: &str) -> Extraction {
         description: text.into(),
         weight: 1.5,
     };
-    Extraction { entities: vec![entity], relations: vec![relation] }
+    Extraction { entities: vec![entity], relations: vec![relation], ..Extraction::default() }
 }
 
 pub(super) async fn extractions(opened: &Opened) {

@@ -54,7 +54,7 @@ pub use webhook::{
 pub use workspace::WorkspaceId;
 
 pub use crate::blobs::StoredOriginal;
-pub use crate::documents::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+pub use crate::documents::{ChunkFault, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub use crate::index::{
     Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, MentionSource, Relation,
 };
