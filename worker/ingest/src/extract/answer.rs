@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use stores::model::Extraction;
 
@@ -40,10 +41,15 @@ pub fn parse_answer(answer: &str) -> Result<Extraction, UnreadableAnswer> {
     }
 }
 
-/// Drops the reasoning that some models print before their answer. Reasoning without an end is no answer.
+/// Drops the reasoning that some models print before their answer. Reasoning without an end is no answer, unless it ends
+/// with the object that we ask for.
 fn without_thoughts(answer: &str) -> &str {
     let answer = answer.rsplit_once("</think>").map_or(answer, |(_, answer)| answer);
-    answer.split_once("<think>").map_or(answer, |(answer, _)| answer)
+    let Some((before, thoughts)) = answer.split_once("<think>") else { return answer };
+    let last = thoughts.rfind("\"entities\"").and_then(|entities| thoughts[..entities].rfind('{'));
+    let last = last.map(|start| thoughts[start..].trim_end().trim_end_matches('`').trim_end());
+    let is_whole = |object: &&str| serde_json::from_str::<IgnoredAny>(object).is_ok();
+    last.filter(is_whole).filter(|_| before.trim().is_empty()).unwrap_or(before)
 }
 
 /// No answer that we ask for is nested deeper.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::{StreamExt, stream};
 use jobs::JobError;
 use jobs::types::ExtractEntities;
-use stores::model::{Chunk, DocumentStatus, Extraction, Kb, Stage};
+use stores::model::{Chunk, ChunkFault, DocumentStatus, Extraction, Kb, Stage};
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
 
@@ -21,6 +21,8 @@ const CHUNKS_AT_ONCE: usize = 4;
 /// Results held before they are written, if they can be had again for nothing: those of a document with many small
 /// chunks take more memory than the document. Others are written as they come, so that no end of a job pays twice.
 const STORED_AT_ONCE: usize = 32;
+/// How often a chunk is asked about whose answers cannot be read: each is paid for.
+const CHUNK_ATTEMPTS: u32 = 3;
 
 impl Handler<Product> for ExtractEntities {
     #[tracing::instrument(name = "entities.extract", skip_all,
@@ -60,7 +62,7 @@ impl Handler<Product> for ExtractEntities {
         let at_once = if extractor.is_costly() { 1 } else { STORED_AT_ONCE };
         let (mut found, mut done, mut failure) = (Vec::with_capacity(at_once), 0, None);
         while let Some((order, result)) = results.next().await {
-            match result {
+            match result.or_else(|error| without(order, error, cx.attempt())) {
                 Ok(extraction) => {
                     found.push((order, extraction));
                     done += 1;
@@ -69,10 +71,7 @@ impl Handler<Product> for ExtractEntities {
                     if matches!(error, ExtractError::Busy { .. } | ExtractError::Fail { .. }) {
                         stopped.store(true, Ordering::Relaxed);
                     }
-                    failure = Some(match failure {
-                        Some(known) => graver(known, error),
-                        None => error,
-                    });
+                    failure = Some(graver(failure, error));
                 }
             }
             if found.len() == at_once {
@@ -117,14 +116,26 @@ async fn store(
     Ok(())
 }
 
+/// If the error is the end of the chunk, the document does without: an extraction that says why there is nothing.
+fn without(order: u32, error: ExtractError, attempt: u32) -> Result<Extraction, ExtractError> {
+    let (code, detail, retryable) = match error {
+        ExtractError::Chunk { code, reason } => (code, reason, false),
+        ExtractError::Retry { code, reason } if attempt >= CHUNK_ATTEMPTS => (code, reason, true),
+        error => return Err(error),
+    };
+    tracing::info!(chunk.order = order, code, "nothing is extracted from a chunk: {detail}");
+    let fault = ChunkFault { code: code.to_owned(), detail, retryable };
+    Ok(Extraction { fault: Some(fault), ..Extraction::default() })
+}
+
 /// The error that decides about the job: one that stays, then one of the endpoint, the longest wait first.
-fn graver(one: ExtractError, other: ExtractError) -> ExtractError {
+fn graver(known: Option<ExtractError>, other: ExtractError) -> ExtractError {
     let rank = |error: &ExtractError| match error {
         ExtractError::Fail { .. } => (2, None),
         ExtractError::Busy { retry_after, .. } => (1, *retry_after),
         ExtractError::Retry { .. } | ExtractError::Chunk { .. } => (0, None),
     };
-    if rank(&one) >= rank(&other) { one } else { other }
+    known.filter(|known| rank(known) >= rank(&other)).unwrap_or(other)
 }
 
 /// Converts an extractor's error to the job's.

@@ -49,6 +49,15 @@ pub trait Documents: Send + Sync {
     /// Removes the extractions of all revisions but `keep` (`None`: of all).
     async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()>;
 
+    /// Removes the extractions of some chunks (by their order) of revision `revision`, so that they are extracted anew.
+    async fn chunks_forget(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        orders: &[u32],
+    ) -> StoreResult<()>;
+
     /// Removes all texts and extractions of a knowledge base.
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()>;
 

@@ -126,6 +126,9 @@ fn what_is_null_missing_or_nested_costs_no_record() {
 fn thoughts_without_an_end_are_no_answer() {
     let thought = r#"<think>Perhaps {"name": "Wrong", "type": "person", "description": "no"}"#;
     assert_eq!(parse_answer(thought), Err(UnreadableAnswer::NoRecords));
+    let late = format!(r#"{thought} So: {{"entities":[{{"name":"A","type":"t","description":"d"}}]}}"#);
+    assert_eq!(names(&read(&late)), ["A"], "it ends with the answer");
+    assert_eq!(parse_answer(&format!("{late} or not")), Err(UnreadableAnswer::NoRecords));
     let answered = format!(r#"{{"entities":[{{"name":"A","type":"t","description":"d"}}]}}{thought}"#);
     assert_eq!(names(&read(&answered)), ["A"]);
 }
