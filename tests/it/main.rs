@@ -16,6 +16,7 @@ mod fuzz;
 mod isolation;
 mod jobs;
 mod metrics;
+mod model_answers;
 mod pages;
 mod pages_at_scale;
 mod process;

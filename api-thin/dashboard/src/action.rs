@@ -193,6 +193,8 @@ actions! {
     Reindex "reindex" "Read again" false "Read every document of this knowledge base again", "One job for each document; the graph stays usable meanwhile.";
     CancelBatch "cancel-batch" "Cancel the batch" true "Cancel this batch",
         "Its documents that are on their way are marked as failed, and nothing more comes into it. This cannot be undone.";
+    RetryDocument "retry-document" "Retry" false "Extract the chunks once more that gave nothing",
+        "What is in the graph stays there meanwhile. A model is asked about these chunks only.";
     DeleteDocument "delete-document" "Delete the document" true "Delete this document", "Its original, its text and what only it says in the graph are removed.";
     DeleteMatching "delete-documents" "Delete these documents" true "Delete the documents in a status",
         "Their originals, their texts and what only they say in the graph are removed, by one job in the background.";
@@ -242,6 +244,7 @@ fn call(action: Action, tenant: Option<&str>, target: &Target) -> (Method, Strin
         Action::ResumeQueue => post(format!("{t}/queues/{}/resume", segment(&target.queue))),
         Action::Reindex => post(format!("{}/reindex", kb())),
         Action::CancelBatch => post(format!("{t}/batches/{}/cancel", segment(&target.batch))),
+        Action::RetryDocument => post(format!("{}/documents/{}/retry", kb(), segment(&target.document))),
         Action::DeleteDocument => delete(format!("{}/documents/{}", kb(), segment(&target.document))),
         Action::DeleteMatching => {
             (Method::POST, format!("{}/documents/delete", kb()), Some(json!({ "status": target.status })))
@@ -307,7 +310,7 @@ async fn touched(
         }
         Action::CancelJob | Action::Reschedule | Action::Retry | Action::Purge => "1 job".to_owned(),
         Action::CancelBatch => on_their_way(api, &format!("{t}/batches/{}", segment(&target.batch))).await?,
-        Action::DeleteDocument => "1 document".to_owned(),
+        Action::RetryDocument | Action::DeleteDocument => "1 document".to_owned(),
         Action::PauseSchedule
         | Action::ResumeSchedule
         | Action::RunSchedule
@@ -517,6 +520,7 @@ fn outcome(action: Action, answer: &Value) -> String {
         Action::ResumeQueue => "The queue is resumed.".to_owned(),
         Action::Reindex => "Every document is read again.".to_owned(),
         Action::CancelBatch => "The batch is cancelled.".to_owned(),
+        Action::RetryDocument => "Its chunks that gave nothing are extracted once more.".to_owned(),
         Action::DeleteDocument => "The document is being deleted.".to_owned(),
         Action::DeleteMatching | Action::Empty => "The documents are being deleted.".to_owned(),
         Action::PauseSchedule => "The schedule is paused.".to_owned(),

@@ -401,6 +401,10 @@ pub(crate) struct Document {
     pub(crate) media_type: String,
     pub(crate) size_bytes: u64,
     pub(crate) counts: DocumentCounts,
+    pub(crate) chunks_failed: u64,
+    /// Not in lists.
+    pub(crate) failed_chunks: Vec<FailedChunk>,
+    pub(crate) records_dropped: u64,
     pub(crate) job_id: String,
     pub(crate) batch_id: Option<String>,
     /// Not in lists, and `None` when it has ended.
@@ -411,8 +415,17 @@ pub(crate) struct Document {
 
 impl Document {
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.status.as_str(), "processed" | "failed")
+        matches!(self.status.as_str(), "processed" | "partial" | "failed")
     }
+}
+
+/// A chunk that gave nothing.
+#[derive(Debug, Deserialize)]
+pub(crate) struct FailedChunk {
+    pub(crate) chunk: u64,
+    pub(crate) code: String,
+    pub(crate) detail: String,
+    pub(crate) retryable: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -76,6 +76,13 @@ impl Bed {
         Self::breakable(data, stores, (1, 1)).await
     }
 
+    /// A system on Redis and a PostgreSQL database, with a language model.
+    pub async fn on_postgres_asking(database: &Scratch, model_url: &str) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let stores = database.urls.stores_on_postgres_alone(data.path());
+        Self::asking(data, stores, model_url).await
+    }
+
     /// A system on Redis and a PostgreSQL database, with the secrets and originals of a directory.
     pub async fn on_postgres(data: tempfile::TempDir, database: &Scratch) -> Self {
         let stores = database.urls.stores_on_postgres_alone(data.path());
