@@ -6,6 +6,7 @@ pub use fair_queue::{Lane, Priority};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::envelope::Unique;
 use crate::tenant::{Permission, TenantStatus};
 
 /// A job type: a payload with a name and a policy. Only the name is required.
@@ -51,6 +52,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     const PRIORITY: Priority = Priority::Normal;
     /// Its lane among the tenant's jobs, when nothing else is said. A child of a job has its parent's.
     const LANE: Lane = Lane::Interactive;
+    /// What keeps a second job of the type out of the queue, unless who enqueues it says otherwise.
+    const UNIQUE: Option<Unique> = None;
 }
 
 /// The policy of a job type, as a value.

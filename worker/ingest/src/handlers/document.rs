@@ -130,7 +130,7 @@ pub(super) async fn mark_refused(
     reason: &str,
 ) -> Result<(), JobError> {
     let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
-    let is_done = |document: Document| document.status == DocumentStatus::Processed;
+    let is_done = |document: Document| document.status.is_in_graph();
     if found.is_some_and(is_done) { Ok(()) } else { mark_failed(cx, id, revision, code, reason).await }
 }
 
@@ -230,7 +230,7 @@ fn extraction_open_where(
     };
     let ranges: Vec<_> = (0..chunks).step_by(per_job as usize).map(extract).collect();
     let members = ranges.iter().enumerate().filter(|(_, range)| wanted(range));
-    cx.open_group_of(members, &BuildGraph { document_id: id.clone(), revision, again })
+    cx.open_group_of(members, &BuildGraph { again, ..BuildGraph::of(id.clone(), revision) })
 }
 
 /// Removes revision `revision` of a document from every store, its catalog row last so that a retry finds it. Does

@@ -4,8 +4,8 @@ use jobs::plan::Quota;
 use jobs::types::BuildGraph;
 use jobs::{DocumentId, JobError};
 use stores::model::{
-    Derived, Document, DocumentCounts, DocumentStatus, ExtractedRelation, Extraction, Kb, Mention,
-    MentionKind, OverQuota, Stage,
+    Derived, Document, DocumentCounts, DocumentStatus, ExtractedRelation, Extraction, FailedChunk, Kb,
+    Losses, Mention, MentionKind, OverQuota, Stage,
 };
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
@@ -35,14 +35,17 @@ impl Handler<Product> for BuildGraph {
             tracing::info!("the document failed before, its graph is not built");
             return Ok(());
         }
-        if document::works_on(cx, &document) && document.status == DocumentStatus::Processed {
+        if self.retry {
+            return retry(self, cx, &kb, &document).await;
+        }
+        if document::works_on(cx, &document) && document.status.is_in_graph() {
             // An earlier run may have stopped before this.
             cx.stores().blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
             tracing::info!("the document is in the graph already, nothing to do");
             return Ok(());
         }
         // A processed document is built once more when another revision was written meanwhile.
-        if !document::works_on(cx, &document) && document.status != DocumentStatus::Processed {
+        if !document::works_on(cx, &document) && !document.status.is_in_graph() {
             tracing::info!("another job works on the document now, nothing to do");
             return Ok(());
         }
@@ -50,7 +53,7 @@ impl Handler<Product> for BuildGraph {
         let _memory = cx.compute().reserve(u64::from(document.counts.chunks) * CHUNK_BYTES).await;
         let report = |done| document::report(cx, &document, (Stage::Building, 0), done, STEPS);
         report(0);
-        let Some(mentions) = mentions(self, cx, &kb, &document).await? else { return Ok(()) };
+        let Some((mentions, losses)) = mentions(self, cx, &kb, &document).await? else { return Ok(()) };
         report(1);
         let bytes = Derived::Graph(document::graph_bytes(&mentions));
         match document::count(cx, &kb, &document.id, self.revision, bytes).await {
@@ -77,7 +80,8 @@ impl Handler<Product> for BuildGraph {
             relations: delta.relations,
         };
         let catalog = cx.stores().catalog();
-        if catalog.document_processed(&kb.id, &document.id, self.revision, counts, cx.now()).await? {
+        let built = (counts, &losses);
+        if catalog.document_built(&kb.id, &document.id, self.revision, built, cx.now()).await? {
             cx.stores().blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
             return Ok(());
         }
@@ -87,7 +91,7 @@ impl Handler<Product> for BuildGraph {
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
         let (id, revision) = (&self.document_id, self.revision);
         let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
-        if found.is_some_and(|document| document.status == DocumentStatus::Processed) {
+        if found.is_some_and(|document| document.status.is_in_graph()) {
             // Mentions of an earlier revision may still be in the graph.
             return document::fail(cx, id, revision, code, reason).await;
         }
@@ -105,14 +109,51 @@ impl Reopen<Product> for BuildGraph {
     }
 }
 
-/// One mention for each entity and relation of each chunk. `None` when there is nothing to build: the document was
-/// deleted meanwhile, or extractions are missing and jobs for them were enqueued.
+/// Has the chunks of a partial document extracted once more that gave nothing. Until they are, what is in the graph
+/// stays there.
+async fn retry(job: &BuildGraph, cx: &JobContext, kb: &Kb, document: &Document) -> Result<(), JobError> {
+    let is_ours = document.job_id == cx.job_id();
+    let begins = !is_ours && document.status == DocumentStatus::Partial;
+    if !begins && !(is_ours && document.status == DocumentStatus::Processing) {
+        tracing::info!("no chunk of the document is to be extracted once more, nothing to do");
+        return Ok(());
+    }
+    if begins {
+        cx.keep().await?;
+        let work = (cx.job_id(), document.counts.chunks);
+        let catalog = cx.stores().catalog();
+        if !catalog.document_processing(&kb.id, &document.id, job.revision, work, cx.now()).await? {
+            return Ok(());
+        }
+    }
+    forget_failed(cx, kb, document).await?;
+    document::extraction_open_rest(cx, kb, document, 0).await
+}
+
+/// Forgets why chunks gave nothing, so that they are extracted anew.
+async fn forget_failed(cx: &JobContext, kb: &Kb, document: &Document) -> Result<(), JobError> {
+    let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
+    for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
+        let orders = first..chunks.min(first + READ_AT_ONCE);
+        let found = documents.extractions(&kb.id, &document.id, document.revision, orders).await?;
+        let failed = found.into_iter().filter(|(_, extraction)| extraction.fault.is_some());
+        let failed: Vec<u32> = failed.map(|(order, _)| order).collect();
+        if !failed.is_empty() {
+            documents.chunks_forget(&kb.id, &document.id, document.revision, &failed).await?;
+        }
+    }
+    Ok(())
+}
+
+/// One mention for each entity and relation of each chunk, and what is missing. `None` when there is nothing to build:
+/// the document was deleted meanwhile, or extractions are missing and jobs for them were enqueued.
 async fn mentions(
     job: &BuildGraph,
     cx: &JobContext,
     kb: &Kb,
     document: &Document,
-) -> Result<Option<Vec<Mention>>, JobError> {
+) -> Result<Option<(Vec<Mention>, Losses)>, JobError> {
+    let mut losses = Losses::default();
     let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
     let (mut mentions, mut read, mut bytes) = (Vec::new(), 0, 0);
     for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
@@ -121,6 +162,7 @@ async fn mentions(
             documents.extractions(&kb.id, &document.id, document.revision, orders).await?
         {
             read += 1;
+            note_losses(&mut losses, order, &extraction);
             bytes += add_mentions(&mut mentions, &document.id.chunk_id(order), extraction);
         }
         if bytes > MENTIONS_BYTES_MAX {
@@ -129,13 +171,54 @@ async fn mentions(
             return Err(JobError::unusable("too_complex", reason));
         }
     }
+    if read == chunks && chunks > 0 && losses.chunks_failed == chunks {
+        // A job that is started again extracts them anew.
+        forget_failed(cx, kb, document).await?;
+        return Err(nothing_extracted(&losses));
+    }
     if read == chunks {
-        return Ok(Some(mentions));
+        return Ok(Some((mentions, losses)));
     }
     if document::current(cx, &document.id, document.revision).await?.is_some() {
         extract_rest(job, cx, kb, document).await?;
     }
     Ok(None)
+}
+
+fn note_losses(losses: &mut Losses, order: u32, extraction: &Extraction) {
+    losses.records_dropped += u64::from(extraction.dropped);
+    let Some(fault) = &extraction.fault else { return };
+    losses.chunks_failed += 1;
+    if losses.chunks.len() < Losses::LISTED {
+        losses.chunks.push(FailedChunk { chunk: order, fault: fault.clone() });
+    }
+}
+
+/// Of no chunk anything could be extracted: the error of the first.
+fn nothing_extracted(losses: &Losses) -> JobError {
+    const CODES: [&str; 9] = [
+        "answer_too_large",
+        "answer_unreadable",
+        "chunk_too_large",
+        "content_filtered",
+        "endpoint_refused",
+        "extraction_failed",
+        "model_refused",
+        "records_dropped",
+        "too_complex",
+    ];
+    let Some(FailedChunk { fault, .. }) = losses.chunks.first() else {
+        return JobError::fail("extraction_failed", "nothing could be extracted from the document");
+    };
+    let code = CODES.into_iter().find(|code| fault.code == *code).unwrap_or("extraction_failed");
+    let reason = match losses.chunks_failed {
+        1 => fault.detail.clone(),
+        chunks => format!("none of its {chunks} chunks could be extracted, the first for: {}", fault.detail),
+    };
+    if matches!(code, "content_filtered" | "model_refused") {
+        return JobError::unusable(code, reason);
+    }
+    JobError::fail(code, reason)
 }
 
 /// Some chunks have no result, although all jobs that were to extract from them have ended: one was lost, or was
@@ -175,7 +258,7 @@ async fn overtaken(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobE
             Ok(())
         }
         // The later revision was built meanwhile, and its graph has to be the one that stays.
-        Some(newer) if newer.status == DocumentStatus::Processed => {
+        Some(newer) if newer.status.is_in_graph() => {
             cx.enqueue_kept_of(newer.batch, &BuildGraph::of(newer.id, newer.revision)).map(drop)
         }
         Some(_) => Ok(()),
@@ -197,7 +280,7 @@ fn too_much(over: &OverQuota) -> JobError {
 
 /// Adds the mentions of a chunk. Returns their size in bytes.
 fn add_mentions(mentions: &mut Vec<Mention>, chunk_id: &str, extraction: Extraction) -> usize {
-    let Extraction { entities, relations } = extraction;
+    let Extraction { entities, relations, .. } = extraction;
     let entities = entities.into_iter().map(|entity| {
         let kind = MentionKind::Entity { name: entity.name, entity_type: entity.kind };
         Mention { kind, chunk_id: chunk_id.to_owned(), description: entity.description }

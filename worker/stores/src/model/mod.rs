@@ -23,7 +23,10 @@ pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow,
 pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
 pub use batch::{Batch, BatchCounts, BatchFailure, BatchPace};
-pub use document::{Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument};
+pub use document::{
+    Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, FailedChunk, Losses,
+    NewDocument,
+};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, MembershipImport, MembershipImported, Renewal,
     Session, User, UserChange, UserName,
@@ -37,7 +40,7 @@ pub use member::{
     Standing,
 };
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
-pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
+pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule, Skipped};
 pub use tenant::{
     InvalidTenantCursor, Kb, NewKb, NewTenant, Tenant, TenantChange, TenantCursor, TenantFilter, TenantKey,
     TenantOrder, TenantPlan, TenantSettings, TenantSort,
@@ -54,7 +57,7 @@ pub use webhook::{
 pub use workspace::WorkspaceId;
 
 pub use crate::blobs::StoredOriginal;
-pub use crate::documents::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+pub use crate::documents::{ChunkFault, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub use crate::index::{
     Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, MentionSource, Relation,
 };

@@ -193,8 +193,9 @@ impl Run {
         same("at", &found.at.map(|at| at.timestamp_millis().unsigned_abs()), &at)?;
         if job.place.is_open() && !job.damaged {
             let level = 4 * found.lane as u8 + found.priority.level();
-            let counters = (found.attempts, found.deaths, found.interruptions, level);
-            same("counters", &counters, &(job.attempts, job.deaths, job.interruptions, job.spec.level))?;
+            let counters = ([found.attempts, found.deaths, found.interruptions, found.waits], level);
+            let expected = ([job.attempts, job.deaths, job.interruptions, job.parks], job.spec.level);
+            same("counters", &counters, &expected)?;
             let declared = self.workers(job.spec.skill) > 0;
             same(
                 "skill",
@@ -262,7 +263,8 @@ impl Run {
         let now = model.now as f64;
         let reasons = [
             ("scheduled", timer(Timer::Scheduled)),
-            ("retry", timer(Timer::Retryable)),
+            ("retry", timer(Timer::Retryable) && !job.note.starts_with("waits")),
+            ("service", timer(Timer::Retryable) && job.note.starts_with("waits")),
             ("parked", timer(Timer::Parked) || of.hold > model.now),
             ("tenant_suspended", of.suspended),
             ("tenant_paused", of.paused),
