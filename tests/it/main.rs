@@ -22,6 +22,7 @@ mod progress;
 mod queue;
 mod readme;
 mod redriven;
+mod replaced;
 mod same_everywhere;
 mod schedule;
 mod tidy;

@@ -396,6 +396,7 @@ pub(crate) struct Document {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) revision: u64,
+    pub(crate) served_revision: Option<u64>,
     pub(crate) status: String,
     pub(crate) error: Option<Fault>,
     pub(crate) media_type: String,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::webhook_events::{OF_REMOVED, OF_REVISION};
 use super::{Catalog, Row, Sql, Tx};
-use crate::model::{Document, DocumentCounts, DocumentFault, DocumentStatus, Event, EventKind, Page};
+use crate::model::{Document, DocumentCounts, DocumentFault, DocumentStatus, Event, EventKind, Page, Served};
 use crate::page;
 use crate::ports::StoreResult;
 
@@ -64,6 +64,8 @@ fn read_document(row: &Row) -> sqlx::Result<Document> {
             entities: row.number("entities")?,
             relations: row.number("relations")?,
         },
+        served: row.number_or_null("served_revision")?,
+        staged_chunks: row.number("staged_chunks")?,
         job_id: row.parsed("job_id")?,
         batch: row.id_or_null("batch_id")?,
         created_at: row.time("created_at")?,
@@ -113,8 +115,8 @@ impl Catalog {
         Ok(page::cut(found, limit, |document| document.id.to_string()))
     }
 
-    /// SHA-256 digests of the originals of those of `ids` that exist and are not being deleted. Pass a few hundred
-    /// ids at most.
+    /// SHA-256 digests of the originals of those of `ids` that exist and are not being deleted: of the newest revision,
+    /// and of the one that is served. Pass a few hundred ids at most.
     pub async fn document_digests(
         &self,
         kb: &KbId,
@@ -122,7 +124,11 @@ impl Catalog {
     ) -> StoreResult<Vec<(DocumentId, String)>> {
         let select = self.sql(
             "select document_id, sha256 from documents
-             where tenant_id = $1 and kb_id = $2 and document_id {in $3} and deleting_at is null",
+             where tenant_id = $1 and kb_id = $2 and document_id {in $3} and deleting_at is null
+             union
+             select document_id, served_sha256 from documents
+             where tenant_id = $1 and kb_id = $2 and document_id {in $3} and deleting_at is null
+               and served_sha256 is not null",
         );
         let read = |row: &Row| Ok((row.parsed("document_id")?, row.text("sha256")?));
         self.rows.all("catalog.document_digests", select.bind(kb.as_str()).bind_list(ids), read).await
@@ -201,7 +207,7 @@ impl Catalog {
     }
 
     /// Marks revision `revision` of a document as processing by `job` and its children, with the number of its
-    /// chunks. Returns whether that is (still) the document's revision; if not, nothing changes.
+    /// chunks, which are staged. Returns whether that is (still) the document's revision; if not, nothing changes.
     pub async fn document_processing(
         &self,
         kb: &KbId,
@@ -211,14 +217,15 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
         let update = "update documents set status = 'processing', fault_code = null, fault_detail = null,
-                          updated_at = $5, job_id = $6, chunks = $7
+                          updated_at = $5, job_id = $6, staged_chunks = $7
                       where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
                       returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now).bind(job).bind(chunks);
         self.changed("catalog.document_processing", change, (DocumentStatus::Processing, None), now).await
     }
 
-    /// Marks revision `revision` as processed. Returns as [`Catalog::document_processing`].
+    /// Marks revision `revision` as processed, and as the one that is served. Returns as
+    /// [`Catalog::document_processing`].
     pub async fn document_processed(
         &self,
         kb: &KbId,
@@ -227,8 +234,14 @@ impl Catalog {
         counts: DocumentCounts,
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
+        // The bytes of what was staged are those of what is served now. Of a call that is repeated nothing is staged.
         let update = "update documents set status = 'processed', fault_code = null, fault_detail = null,
-                          updated_at = $5, chunks = $6, entities = $7, relations = $8
+                          updated_at = $5, chunks = $6, entities = $7, relations = $8,
+                          served_revision = $4, served_sha256 = sha256, kept_bytes = 0,
+                          text_bytes = case when staged_text_bytes > 0 then staged_text_bytes else text_bytes end,
+                          graph_bytes = case when staged_text_bytes + staged_graph_bytes > 0
+                                        then staged_graph_bytes else graph_bytes end,
+                          staged_text_bytes = 0, staged_graph_bytes = 0
                       where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
                       returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now);
@@ -238,6 +251,25 @@ impl Catalog {
         let events = events.bind(kb.as_str()).bind(id.as_str()).bind(revision);
         let status = (DocumentStatus::Processed, None);
         self.ended("catalog.document_processed", events, change, status, now).await
+    }
+
+    /// Notes what the index holds of a document, if that is a later revision than the catalog knew. The status stays:
+    /// it is that of the newest revision.
+    pub async fn document_served(&self, kb: &KbId, id: &DocumentId, served: &Served) -> StoreResult<()> {
+        let update = self.sql(
+            "update documents set served_revision = $4, chunks = $5, entities = $6, relations = $7,
+                 served_sha256 = case when revision = $4 then sha256 else $8 end,
+                 kept_bytes = case when revision = $4 or sha256 = $8 then 0 else $9 end
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision >= $4
+               and deleting_at is null and (served_revision is null or served_revision < $4)",
+        );
+        let update = update.bind(kb.as_str()).bind(id.as_str()).bind(served.revision);
+        let DocumentCounts { chunks, entities, relations } = served.counts;
+        let update = update.bind(chunks).bind(entities).bind(relations);
+        let original = served.original.as_ref();
+        let update = update.bind(original.map(|(sha256, _)| sha256.as_str()));
+        let update = update.bind(original.map_or(0, |(_, bytes)| *bytes));
+        self.rows.execute("catalog.document_served", update).await.map(drop)
     }
 
     /// Marks revision `revision` as failed. Returns as [`Catalog::document_processing`].

@@ -96,7 +96,9 @@ impl Measures {
     pub async fn tenant(&self, tenant: &TenantId, before: DateTime<Utc>) -> StoreResult<TenantMeasure> {
         let mut tx = self.catalogs.db.tenant(tenant).read("measures.tenant").await?;
         let sums = sql(
-            "select cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes,
+            "select cast(coalesce(sum(size_bytes + kept_bytes
+                     + text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes), 0) as bigint)
+                     as storage_bytes,
                  (select count(*) from members where tenant_id = $1 and removed_at is null) as users
              from documents where tenant_id = $1",
         );

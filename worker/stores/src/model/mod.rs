@@ -23,7 +23,9 @@ pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow,
 pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
 pub use batch::{Batch, BatchCounts, BatchFailure, BatchPace};
-pub use document::{Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument};
+pub use document::{
+    Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument, Served,
+};
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, MembershipImport, MembershipImported, Renewal,
     Session, User, UserChange, UserName,
@@ -56,6 +58,7 @@ pub use workspace::WorkspaceId;
 pub use crate::blobs::StoredOriginal;
 pub use crate::documents::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub use crate::index::{
-    Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, MentionSource, Relation,
+    Chunk, Entity, GraphCounts, GraphDelta, IndexChange, IndexContent, Mention, MentionKind, MentionSource,
+    Relation,
 };
 pub use crate::page::{InvalidRelationCursor, Page, RelationCursor};
