@@ -12,7 +12,8 @@ pub enum JobError {
     /// A transient error: retry after the usual backoff.
     #[error("a passing fault")]
     Retry(#[source] Source),
-    /// A transient error with a known end, such as a rate limit: retry after that time.
+    /// A transient error of the job itself with a known end: retry after that time. It counts as an attempt; a service
+    /// that is busy is [`JobError::Wait`].
     #[error("a passing fault, to be tried again in {} s", after.as_secs())]
     RetryAfter {
         /// How long to wait.
@@ -21,8 +22,21 @@ pub enum JobError {
         #[source]
         source: Source,
     },
-    /// A server that the job requires does not answer or is full: the job waits until it is back, and no attempt is
-    /// counted for a day. After that it is treated as [`JobError::Retry`].
+    /// A service outside is busy or away: a rate limit, an overloaded model, a refused connection. The job waits without
+    /// counting an attempt or holding a slot, and the tenant's other jobs go on. A job that is older than
+    /// `TENANTRY_WAIT_MAX_S` becomes a dead letter with the code `waited_too_long`.
+    #[error("waits for {what}")]
+    Wait {
+        /// What it waits for, as in "waits for the model".
+        what: &'static str,
+        /// How long the service asks to be left alone, if it says so.
+        after: Option<Duration>,
+        /// The error.
+        #[source]
+        source: Source,
+    },
+    /// A store that the job requires does not answer or is full: the tenant's jobs wait until it is back, and no attempt
+    /// is counted until the job is older than `TENANTRY_WAIT_MAX_S`. After that it is treated as [`JobError::Retry`].
     #[error("a server that the job needs is not available")]
     Unavailable(#[source] Source),
     /// Trying again cannot help: the job is discarded with this reason.
@@ -58,6 +72,11 @@ impl JobError {
         Self::RetryAfter { after, source: source.into() }
     }
 
+    /// A service outside, `what`, is busy or away; `after` is how long it asks to be left alone.
+    pub fn wait(what: &'static str, after: Option<Duration>, source: impl Into<Source>) -> Self {
+        Self::Wait { what, after, source: source.into() }
+    }
+
     /// A server that the job requires does not answer or is full.
     pub fn unavailable(source: impl Into<Source>) -> Self {
         Self::Unavailable(source.into())
@@ -79,6 +98,7 @@ impl JobError {
         match self {
             Self::Retry(_) => "transient",
             Self::RetryAfter { .. } => "rate_limited",
+            Self::Wait { .. } => "waits",
             Self::Unavailable(_) => "unavailable",
             Self::Fail { code, .. } | Self::Unusable { code, .. } => code,
             Self::Interrupted => "interrupted",

@@ -7,6 +7,7 @@ pub mod bed;
 pub mod cli;
 pub mod events;
 pub mod holdings;
+pub mod model;
 pub mod program;
 pub mod receiver;
 pub mod services;

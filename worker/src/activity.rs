@@ -115,7 +115,7 @@ impl Recorder {
 /// How long a job waited between its time and its first start, in milliseconds. `None` for a later attempt, and for a
 /// job that may have waited for others of its family before it was due.
 fn wait_of(job: &FetchedJob, envelope: &Envelope, at: DateTime<Utc>) -> Option<u64> {
-    let is_first = job.attempts + job.deaths + job.interruptions == 0 && !job.redriven;
+    let is_first = job.attempts + job.deaths + job.interruptions + job.parks == 0 && !job.redriven;
     let continues = envelope.meta.parent.is_some() && envelope.meta.group.is_none();
     let due = envelope.scheduled_at.unwrap_or_default().max(envelope.meta.created_at);
     (is_first && !continues).then(|| ms_between(due, at))

@@ -209,6 +209,7 @@ impl WorkerBuilder {
             history: History::start(stores.clone()),
             activity: Recorder::new(Arc::clone(&clock)),
             service: self.layers.service(),
+            wait_max: self.pool.wait_max(),
             shared: Shared {
                 compute: Compute::new(self.pool.compute()),
                 state: Arc::new(self.state),

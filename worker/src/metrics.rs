@@ -39,7 +39,8 @@ pub fn describe() {
 }
 
 /// How attempts end, as [`outcome`] names it. None ends in quarantine: a job that may not run has no attempt.
-const OUTCOMES: [&str; 6] = ["completed", "retried", "discarded", "cancelled", "parked", "released"];
+const OUTCOMES: [&str; 7] =
+    ["completed", "retried", "waiting", "discarded", "cancelled", "parked", "released"];
 /// Why the queue quarantines jobs by itself.
 const QUEUE_REASONS: [&str; 3] = ["worker_died", "record_damaged", "record_missing"];
 
@@ -48,6 +49,7 @@ pub(crate) const fn outcome(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Completed => "completed",
         Verdict::Retry { .. } => "retried",
+        Verdict::Waiting { .. } => "waiting",
         Verdict::Discarded { .. } => "discarded",
         Verdict::Quarantined { .. } => "quarantined",
         Verdict::Dropped { .. } => "cancelled",
@@ -125,6 +127,7 @@ mod tests {
         let verdicts = [
             Verdict::Completed,
             Verdict::Retry { after: Duration::ZERO, error: reason() },
+            Verdict::Waiting { after: Duration::ZERO, reason: reason() },
             Verdict::Discarded { code: "c", reason: reason() },
             Verdict::Dropped { reason: reason() },
             Verdict::Parked { reason: reason() },

@@ -37,6 +37,8 @@ pub(crate) struct Processor {
     pub(crate) history: History,
     pub(crate) activity: Recorder,
     pub(crate) service: JobService,
+    /// As in [`Failure::wait_max`].
+    pub(crate) wait_max: Duration,
 }
 
 impl Processor {
@@ -88,7 +90,13 @@ impl Processor {
         let request = JobRequest::new(*entry, Arc::clone(&verified), Arc::clone(&cx), job.redriven);
         let result = self.attempted(job, &cx, request).await;
         let is_users = matches!(result, Err(JobError::Unusable { .. }));
-        let failure = Failure { failures, now: self.shared.clock.now(), random: rand::random() };
+        let failure = Failure {
+            failures,
+            waits: job.parks,
+            wait_max: self.wait_max,
+            now: self.shared.clock.now(),
+            random: rand::random(),
+        };
         let mut finish = match result {
             Ok(outputs) => {
                 let children = outputs.children.into_iter().map(Into::into).collect();
@@ -165,6 +173,9 @@ impl Processor {
                 tracing::info!("job dropped: {reason}");
                 let why = (CANCELLED, "the job was cancelled while it ran");
                 let _ = tidy(entry.discarded, entry, verified, cx, why).await;
+            }
+            Verdict::Waiting { after, reason } => {
+                tracing::info!(retry.after_ms = after.as_millis(), "job waits for {reason}");
             }
             Verdict::Parked { reason } => tracing::warn!("job waits: {reason}"),
             _ => tracing::info!("job given back"),
@@ -258,6 +269,7 @@ fn tell(cx: &JobContext, verdict: &Verdict) {
         Verdict::Retry { error, .. } => cx.tell_state("retryable", Some(("attempt_failed", error))),
         Verdict::Discarded { code, reason } => cx.tell_state("discarded", Some((code, reason))),
         Verdict::Dropped { reason } => cx.tell_state("cancelled", Some((CANCELLED, reason))),
+        Verdict::Waiting { reason, .. } => cx.tell_state("retryable", Some(("waits", reason))),
         Verdict::Parked { reason } => cx.tell_state("parked", Some(("parked", reason))),
         _ => cx.tell_state("available", None),
     }

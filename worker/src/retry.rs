@@ -10,15 +10,24 @@ use jobs::queue::Verdict;
 /// The longest reason that is kept with a job, in bytes.
 const REASON_MAX_BYTES: usize = 300;
 
-/// How long a job waits for stores that are away without using up attempts, counted from when it could first run.
-/// Not without end, because the job itself may be what takes the server down each time.
-const PATIENCE: TimeDelta = TimeDelta::hours(24);
+/// The longest wait that a service can ask for.
+const ASKED_MAX: Duration = Duration::from_secs(3600);
+/// How far apart jobs come back that were told the same time to wait.
+const SPREAD_MAX: Duration = Duration::from_secs(60);
+/// How often a job may wait for a service however old it is: it may have been paused for days before, or have been
+/// started again as a dead letter.
+const WAITS_AT_LEAST: u32 = 12;
 
 /// What the backoff is computed from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failure {
     /// Failed attempts, this one included.
     pub(crate) failures: u32,
+    /// How often the job has waited before.
+    pub(crate) waits: u32,
+    /// How old a job may be that waits for a service or a store, counted from when it could first run. Not without end,
+    /// because the job itself may be what takes the server down each time.
+    pub(crate) wait_max: Duration,
     pub(crate) now: DateTime<Utc>,
     /// Jitter, uniform in 0..1.
     pub(crate) random: f64,
@@ -26,7 +35,7 @@ pub(crate) struct Failure {
 
 /// The verdict on an attempt that failed.
 pub(crate) fn after_failure(error: &JobError, envelope: &Envelope, failure: Failure) -> Verdict {
-    let Failure { failures, now, random } = failure;
+    let Failure { failures, random, .. } = failure;
     let wait = envelope.retry.wait(failures, random);
     match error {
         JobError::Interrupted => Verdict::Released,
@@ -34,9 +43,23 @@ pub(crate) fn after_failure(error: &JobError, envelope: &Envelope, failure: Fail
             Verdict::Discarded { code, reason: shortened(reason) }
         }
         // Parks the tenant, so that its other jobs need not find out one by one that the store is away.
-        JobError::Unavailable(_) if now - since(envelope) < PATIENCE => {
+        JobError::Unavailable(_) if is_patient(envelope, failure) => {
             Verdict::Parked { reason: shortened(&jobs::error::report(error)) }
         }
+        JobError::Wait { what, source, .. }
+            if failure.waits >= WAITS_AT_LEAST && !is_patient(envelope, failure) =>
+        {
+            let reason = format!(
+                "waited {} for {what}: {}; start it again when that works",
+                spoken(failure.now - since(envelope)),
+                jobs::error::report(source.as_ref())
+            );
+            Verdict::Discarded { code: "waited_too_long", reason: shortened(&reason) }
+        }
+        JobError::Wait { what, after, source } => Verdict::Waiting {
+            after: pause(*after, envelope.retry.wait(failure.waits + 1, random), random),
+            reason: shortened(&format!("{what}: {}", jobs::error::report(source.as_ref()))),
+        },
         JobError::Retry(_) | JobError::RetryAfter { .. } | JobError::Unavailable(_)
             if failures >= envelope.retry.max_attempts =>
         {
@@ -46,6 +69,27 @@ pub(crate) fn after_failure(error: &JobError, envelope: &Envelope, failure: Fail
         JobError::Retry(_) | JobError::Unavailable(_) => retry(wait, error),
         // The wait that the handler asks for, plus jitter, so that rejected jobs do not all come back at once.
         JobError::RetryAfter { after, .. } => retry(*after + wait.min(*after / 4), error),
+    }
+}
+
+/// Whether the job may still wait without counting attempts.
+fn is_patient(envelope: &Envelope, failure: Failure) -> bool {
+    (failure.now - since(envelope)).to_std().is_ok_and(|age| age < failure.wait_max)
+}
+
+/// At least what the service asks for, and spread, so that jobs that were turned away together do not come back
+/// together.
+fn pause(asked: Option<Duration>, backoff: Duration, random: f64) -> Duration {
+    let Some(asked) = asked.map(|asked| asked.min(ASKED_MAX)) else { return backoff };
+    asked + backoff.min(SPREAD_MAX).max(asked / 4).mul_f64(random.clamp(0.0, 1.0))
+}
+
+/// As people say it, in the largest unit of which there are two.
+fn spoken(age: TimeDelta) -> String {
+    match (age.num_days(), age.num_hours(), age.num_minutes()) {
+        (days @ 2.., ..) => format!("{days} days"),
+        (_, hours @ 2.., _) => format!("{hours} hours"),
+        (_, _, minutes) => format!("{minutes} minutes"),
     }
 }
 
@@ -103,7 +147,52 @@ mod tests {
     }
 
     fn failed(failures: u32, random: f64) -> Failure {
-        Failure { failures, now: "2026-01-01T00:10:00Z".parse().unwrap(), random }
+        let (waits, wait_max) = (0, Duration::from_secs(86_400));
+        Failure { failures, waits, wait_max, now: "2026-01-01T00:10:00Z".parse().unwrap(), random }
+    }
+
+    fn busy(after: Option<u64>) -> JobError {
+        JobError::wait("the model", after.map(Duration::from_secs), "it answered 429")
+    }
+
+    fn waited(error: &JobError, failure: Failure) -> (Duration, String) {
+        let Verdict::Waiting { after, reason } = after_failure(error, &envelope(1), failure) else {
+            panic!()
+        };
+        (after, reason)
+    }
+
+    #[test]
+    fn a_busy_service_costs_no_attempt_and_waits_grow_and_are_spread() {
+        let of = |waits, random| Failure { waits, ..failed(99, random) };
+        let (after, reason) = waited(&busy(None), of(0, 1.0));
+        assert_eq!((after.as_secs(), reason.as_str()), (1, "the model: it answered 429"));
+        let seconds = |after, waits, random| waited(&busy(after), of(waits, random)).0.as_secs();
+        assert_eq!((seconds(None, 3, 0.0), seconds(None, 3, 1.0), seconds(None, 99, 1.0)), (4, 8, 300));
+        assert_eq!((seconds(Some(100), 0, 0.0), seconds(Some(100), 0, 1.0)), (100, 125));
+        assert_eq!((seconds(Some(2), 9, 0.5), seconds(Some(2), 9, 1.0)), (32, 62));
+        assert_eq!(seconds(Some(999_999), 0, 0.0), 3600);
+    }
+
+    #[test]
+    fn a_job_that_waited_too_long_says_for_what() {
+        let late = |waits| Failure { waits, now: "2026-01-03T12:00:00Z".parse().unwrap(), ..failed(1, 0.0) };
+        let last = after_failure(&busy(None), &envelope(8), late(WAITS_AT_LEAST));
+        let Verdict::Discarded { code, reason } = last else { panic!("{last:?}") };
+        assert_eq!(code, "waited_too_long");
+        assert!(reason.starts_with("waited 2 days for the model: it answered 429; "), "{reason}");
+        // It was paused for days before, or was started again.
+        waited(&busy(None), late(WAITS_AT_LEAST - 1));
+        // However often, it is the age that counts.
+        waited(&busy(None), Failure { waits: 99, ..failed(1, 0.0) });
+    }
+
+    #[test]
+    fn ages_are_spoken_in_the_largest_unit_of_which_there_are_two() {
+        let cases = [(90, "90 minutes"), (180, "3 hours"), (2_820, "47 hours"), (2_880, "2 days")];
+        for (minutes, words) in cases {
+            assert_eq!(spoken(TimeDelta::minutes(minutes)), words);
+        }
     }
 
     #[test]

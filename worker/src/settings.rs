@@ -37,6 +37,13 @@ pub struct PoolSettings {
         arg(long, env = "TENANTRY_RECONCILE_S", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))
     )]
     pub reconcile_s: u32,
+    /// How old a job may get that waits for a service that is busy or away, such as the language model, in seconds.
+    /// Then it is given up. Waiting costs no attempt.
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, env = "TENANTRY_WAIT_MAX_S", value_name = "SECONDS", default_value_t = 259_200, value_parser = clap::value_parser!(u32).range(60..=31_536_000))
+    )]
+    pub wait_max_s: u32,
     /// How many MiB reading documents may take together. A document takes about 8 times its size.
     #[cfg_attr(
         feature = "clap",
@@ -59,6 +66,7 @@ impl Default for PoolSettings {
             lease_s: 30,
             stop_s: 25,
             reconcile_s: 60,
+            wait_max_s: 259_200,
             read_memory_mib: 512,
             read_s: 120,
         }
@@ -76,6 +84,12 @@ impl PoolSettings {
     #[must_use]
     pub fn reconcile(&self) -> Duration {
         Duration::from_secs(self.reconcile_s.max(1).into())
+    }
+
+    /// [`PoolSettings::wait_max_s`] as a duration.
+    #[must_use]
+    pub fn wait_max(&self) -> Duration {
+        Duration::from_secs(self.wait_max_s.into())
     }
 
     /// The limits of CPU-bound work such as reading documents.

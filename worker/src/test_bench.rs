@@ -265,6 +265,15 @@ impl Report {
         })
     }
 
+    /// The jobs that wait for a service that is busy or away, with what they wait for. Listed as often as they waited.
+    #[must_use]
+    pub fn waited(&self) -> Vec<(JobId, String)> {
+        self.of(|verdict| match verdict {
+            Verdict::Waiting { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
     /// The jobs that were discarded, each with code and reason.
     #[must_use]
     pub fn discarded(&self) -> Vec<(JobId, &'static str, String)> {

@@ -193,6 +193,8 @@ actions! {
     Reindex "reindex" "Read again" false "Read every document of this knowledge base again", "One job for each document; the graph stays usable meanwhile.";
     CancelBatch "cancel-batch" "Cancel the batch" true "Cancel this batch",
         "Its documents that are on their way are marked as failed, and nothing more comes into it. This cannot be undone.";
+    RetryDocument "retry-document" "Retry" false "Extract the chunks once more that gave nothing",
+        "What is in the graph stays there meanwhile. A model is asked about these chunks only.";
     DeleteDocument "delete-document" "Delete the document" true "Delete this document", "Its original, its text and what only it says in the graph are removed.";
     DeleteMatching "delete-documents" "Delete these documents" true "Delete the documents in a status",
         "Their originals, their texts and what only they say in the graph are removed, by one job in the background.";
@@ -201,6 +203,8 @@ actions! {
     PauseSchedule "pause-schedule" "Pause the schedule" false "Pause this schedule", "It does not fire until you resume it.";
     ResumeSchedule "resume-schedule" "Resume the schedule" false "Resume this schedule", "It fires again, at its next time.";
     RunSchedule "run-schedule" "Run it now" false "Fire this schedule now", "Its next time stays as it is.";
+    TakeOver "take-over-schedule" "Take it over" false "Take this schedule over",
+        "From now on it fires as you, with what you may do. Its times stay.";
     StopFetching "stop-fetching" "Stop fetching" false "Tell this worker to stop fetching",
         "It claims no more jobs, ends what it has, and stays listed; other workers go on. It lasts until you let it fetch again, or it ends: a restarted worker fetches.";
     ResumeFetching "resume-fetching" "Fetch again" false "Let this worker fetch again", "It claims jobs again, within seconds.";
@@ -240,6 +244,7 @@ fn call(action: Action, tenant: Option<&str>, target: &Target) -> (Method, Strin
         Action::ResumeQueue => post(format!("{t}/queues/{}/resume", segment(&target.queue))),
         Action::Reindex => post(format!("{}/reindex", kb())),
         Action::CancelBatch => post(format!("{t}/batches/{}/cancel", segment(&target.batch))),
+        Action::RetryDocument => post(format!("{}/documents/{}/retry", kb(), segment(&target.document))),
         Action::DeleteDocument => delete(format!("{}/documents/{}", kb(), segment(&target.document))),
         Action::DeleteMatching => {
             (Method::POST, format!("{}/documents/delete", kb()), Some(json!({ "status": target.status })))
@@ -248,6 +253,7 @@ fn call(action: Action, tenant: Option<&str>, target: &Target) -> (Method, Strin
         Action::PauseSchedule => schedule("/pause"),
         Action::ResumeSchedule => schedule("/resume"),
         Action::RunSchedule => schedule("/run"),
+        Action::TakeOver => schedule("/take-over"),
         Action::DeleteSchedule => delete(format!("{}/schedules/{}", kb(), segment(&target.schedule))),
         Action::StopFetching => post(format!("/workers/{}/stop-fetching", segment(&target.worker))),
         Action::ResumeFetching => post(format!("/workers/{}/resume-fetching", segment(&target.worker))),
@@ -304,10 +310,12 @@ async fn touched(
         }
         Action::CancelJob | Action::Reschedule | Action::Retry | Action::Purge => "1 job".to_owned(),
         Action::CancelBatch => on_their_way(api, &format!("{t}/batches/{}", segment(&target.batch))).await?,
-        Action::DeleteDocument => "1 document".to_owned(),
-        Action::PauseSchedule | Action::ResumeSchedule | Action::RunSchedule | Action::DeleteSchedule => {
-            "1 schedule".to_owned()
-        }
+        Action::RetryDocument | Action::DeleteDocument => "1 document".to_owned(),
+        Action::PauseSchedule
+        | Action::ResumeSchedule
+        | Action::RunSchedule
+        | Action::TakeOver
+        | Action::DeleteSchedule => "1 schedule".to_owned(),
         Action::StopFetching | Action::ResumeFetching => in_slots(api, &target.worker).await?,
     })
 }
@@ -512,11 +520,13 @@ fn outcome(action: Action, answer: &Value) -> String {
         Action::ResumeQueue => "The queue is resumed.".to_owned(),
         Action::Reindex => "Every document is read again.".to_owned(),
         Action::CancelBatch => "The batch is cancelled.".to_owned(),
+        Action::RetryDocument => "Its chunks that gave nothing are extracted once more.".to_owned(),
         Action::DeleteDocument => "The document is being deleted.".to_owned(),
         Action::DeleteMatching | Action::Empty => "The documents are being deleted.".to_owned(),
         Action::PauseSchedule => "The schedule is paused.".to_owned(),
         Action::ResumeSchedule => "The schedule is resumed.".to_owned(),
         Action::RunSchedule => "The schedule was fired.".to_owned(),
+        Action::TakeOver => "The schedule fires as you from now on.".to_owned(),
         Action::DeleteSchedule => "The schedule is deleted.".to_owned(),
         Action::StopFetching => "The worker stops fetching within seconds.".to_owned(),
         Action::ResumeFetching => "The worker fetches again within seconds.".to_owned(),

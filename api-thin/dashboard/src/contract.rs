@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-type Time = DateTime<Utc>;
+pub(crate) type Time = DateTime<Utc>;
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Me {
@@ -402,6 +402,10 @@ pub(crate) struct Document {
     pub(crate) media_type: String,
     pub(crate) size_bytes: u64,
     pub(crate) counts: DocumentCounts,
+    pub(crate) chunks_failed: u64,
+    /// Not in lists.
+    pub(crate) failed_chunks: Vec<FailedChunk>,
+    pub(crate) records_dropped: u64,
     pub(crate) job_id: String,
     pub(crate) batch_id: Option<String>,
     /// Not in lists, and `None` when it has ended.
@@ -412,8 +416,17 @@ pub(crate) struct Document {
 
 impl Document {
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.status.as_str(), "processed" | "failed")
+        matches!(self.status.as_str(), "processed" | "partial" | "failed")
     }
+}
+
+/// A chunk that gave nothing.
+#[derive(Debug, Deserialize)]
+pub(crate) struct FailedChunk {
+    pub(crate) chunk: u64,
+    pub(crate) code: String,
+    pub(crate) detail: String,
+    pub(crate) retryable: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -538,6 +551,22 @@ pub(crate) struct Schedule {
     pub(crate) next_fire_at: Time,
     pub(crate) last_fire_at: Option<Time>,
     pub(crate) paused: bool,
+    pub(crate) created_by: String,
+    pub(crate) blocked: Option<Blocked>,
+    pub(crate) last_skipped: Option<Skipped>,
+}
+
+/// What keeps a schedule from firing.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Blocked {
+    pub(crate) detail: String,
+}
+
+/// A time at which a schedule did not fire.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Skipped {
+    pub(crate) at: Time,
+    pub(crate) detail: String,
 }
 
 #[derive(Debug, Deserialize)]

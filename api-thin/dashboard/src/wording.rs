@@ -88,6 +88,7 @@ pub(crate) fn state_meaning(state: &str) -> &'static str {
         "pending" => "waits for its turn",
         "processing" => "is being read",
         "processed" => "is in the graph",
+        "partial" => "is in the graph, without some of its chunks",
         "failed" => "could not be read",
         _ => "",
     }
@@ -107,7 +108,7 @@ pub(crate) fn tone(state: &str) -> &'static str {
     match state {
         "active" | "processing" => "busy",
         "completed" | "processed" => "good",
-        "retryable" | "parked" => "warn",
+        "retryable" | "parked" | "partial" => "warn",
         "discarded" | "quarantined" | "failed" => "bad",
         _ => "calm",
     }

@@ -87,6 +87,7 @@ codes! {
     UserExists = "user_exists", CONFLICT, "The user exists already";
     KbExists = "kb_exists", CONFLICT, "The knowledge base exists already";
     UploadConflict = "upload_conflict", CONFLICT, "The same document is being uploaded by others";
+    NotPartial = "not_partial", CONFLICT, "The document is not partial";
     BatchCancelled = "batch_cancelled", CONFLICT, "The batch was cancelled";
     UniqueKeyTaken = "unique_key_taken", CONFLICT, "Another job has the unique key of this one";
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It was changed meanwhile";

@@ -130,7 +130,7 @@ const PREFIX: &str = "TENANTRY_";
 const SIMILAR: f64 = 0.8;
 
 /// The settings that only the `worker` program has: one file of variables serves all programs.
-pub const WORKER_VARIABLES: [&str; 8] = [
+pub const WORKER_VARIABLES: [&str; 9] = [
     "TENANTRY_CONCURRENCY",
     "TENANTRY_HEALTH_LISTEN",
     "TENANTRY_LEASE_S",
@@ -138,6 +138,7 @@ pub const WORKER_VARIABLES: [&str; 8] = [
     "TENANTRY_READ_S",
     "TENANTRY_RECONCILE_S",
     "TENANTRY_STOP_S",
+    "TENANTRY_WAIT_MAX_S",
     "TENANTRY_WEBHOOK_CONCURRENCY",
 ];
 

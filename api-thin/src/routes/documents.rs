@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
 use jobs::tenant::{KbId, TenantId};
-use jobs::types::{DeleteDocument, IngestDocument};
+use jobs::types::{BuildGraph, DeleteDocument, IngestDocument};
 use jobs::{BatchId, DocumentId, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::TenantStores;
 use stores::model::{
     Acceptance, Document, DocumentCounts, DocumentFault, DocumentStage, DocumentStatus, Event, EventKind,
-    Growth, KnownDocument, NewDocument, UploadQuestion, Usage,
+    FailedChunk, Growth, KnownDocument, Losses, NewDocument, UploadQuestion, Usage,
 };
 
 use super::document_waits;
@@ -117,7 +117,8 @@ pub(super) async fn list(
     let after: Option<DocumentId> = page_after(asked.after.as_deref())?;
     let limit = page_limit(asked.limit.as_deref())?;
     let page = who.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
-    let documents = page.items.into_iter().map(DocumentView::from).collect();
+    let row = |document| DocumentView { failed_chunks: Vec::new(), ..DocumentView::from(document) };
+    let documents = page.items.into_iter().map(row).collect();
     Ok(JsonAnswer(DocumentPage { documents, next: page.next }))
 }
 
@@ -137,7 +138,7 @@ pub(super) async fn show(
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
     let mut document =
         who.stores.catalog().document(&who.kb.id, &id).await?.ok_or_else(Problem::not_found)?;
-    if document.status != DocumentStatus::Processed
+    if !document.status.is_in_graph()
         && let Some(served) = who.stores.index().document_served(&who.kb, &id).await?
     {
         // A worker that dies between the two leaves the index ahead of the catalog until the work is repeated.
@@ -176,6 +177,41 @@ pub(super) async fn delete(
 ) -> Result<Answer<DocumentJob>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
     accept_document_delete(&app, &who, &key, id).await
+}
+
+/// `POST …/documents/{document}/retry`: extract the chunks once more that gave nothing.
+pub(super) async fn retry(
+    State(app): State<ApiState>,
+    who: KbCaller<CreateDocuments>,
+    key: IdempotencyKey,
+    Path(shown): Path<Shown>,
+) -> Result<Answer<DocumentJob>, Problem> {
+    let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
+    let fingerprint = Fingerprint::of("document.retry", [who.kb.id.as_str(), id.as_str()]);
+    let submission =
+        Submission { app: &app, stores: &who.stores, key: &key, fingerprint, names: Names::default() };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    let document = who.stores.catalog().document(&who.kb.id, &id).await?.ok_or_else(Problem::not_found)?;
+    if document.status != DocumentStatus::Partial {
+        let detail = format!(
+            "the document is {}: only chunks of a partial one can be extracted once more; a failed one goes on when \
+             its dead letter is started again, or when it is uploaded again",
+            document.status
+        );
+        return Err(Problem::new(Code::NotPartial, detail));
+    }
+    let job_id = JobId::generate(app.clock().now());
+    let job = BuildGraph::retrying(id.clone(), document.revision);
+    let job = match document.batch {
+        Some(batch) => who.stamp_in(&app, job_id, batch, &job)?,
+        None => who.stamp(&app, job_id, &job)?,
+    };
+    ensure_room(&app, who.known_room(), std::slice::from_ref(&job)).await?;
+    let location = job_location(who.tenant(), job_id);
+    let body = DocumentJob { job_id, location, document_id: id, revision: document.revision };
+    submission.accept_once(Acceptance { jobs: vec![job], ..Acceptance::default() }, body).await
 }
 
 /// How often others may upload the same document in between before we give up.
@@ -426,6 +462,12 @@ pub(super) struct DocumentView {
     sha256: String,
     /// How much of the served revision is in the index.
     counts: DocumentCounts,
+    /// Of a partial document, how many of its chunks gave nothing.
+    chunks_failed: u32,
+    /// The first 100 of them, each with the reason and whether another try may succeed; not in lists.
+    failed_chunks: Vec<FailedChunk>,
+    /// Records that the extractor gave and that could not be kept, such as relations without an end.
+    records_dropped: u64,
     /// The job that ingests this revision.
     job_id: JobId,
     /// The batch of the last upload; null for documents of before there were batches.
@@ -454,6 +496,8 @@ fn fault(document: &Document) -> Option<DocumentFault> {
 
 impl From<Document> for DocumentView {
     fn from(document: Document) -> Self {
+        let is_in_graph = document.status.is_in_graph();
+        let losses = if is_in_graph { document.losses } else { Losses::default() };
         Self {
             error: fault(&document),
             id: document.id,
@@ -467,6 +511,9 @@ impl From<Document> for DocumentView {
             size_bytes: document.size_bytes,
             sha256: document.sha256,
             counts: document.counts,
+            chunks_failed: losses.chunks_failed,
+            failed_chunks: losses.chunks,
+            records_dropped: losses.records_dropped,
             job_id: document.job_id,
             batch_id: document.batch,
             created_at: document.created_at,

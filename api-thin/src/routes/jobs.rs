@@ -219,6 +219,8 @@ pub(super) struct JobView {
     state: String,
     /// Attempts that were begun and not interrupted.
     attempt: u32,
+    /// How often it waited for a service or a store that was busy or away, which costs no attempt. 99 may mean more.
+    waits: u32,
     created_at: Option<DateTime<Utc>>,
     /// When it becomes available, if it waits for its time.
     scheduled_at: Option<DateTime<Utc>>,
@@ -295,6 +297,7 @@ impl JobView {
             trace_id: None,
             state: status.state.to_string(),
             attempt: status.attempts + u32::from(status.state == JobState::Active),
+            waits: status.waits,
             created_at: status.id.created_at(),
             scheduled_at: status.at.filter(|_| waits),
             started_at: None,
@@ -319,6 +322,7 @@ impl JobView {
             trace_id: Some(envelope.meta.traceparent.trace_id().to_owned()),
             state: JobState::Available.to_string(),
             attempt: 0,
+            waits: 0,
             created_at: Some(envelope.meta.created_at),
             scheduled_at: envelope.scheduled_at,
             started_at: None,
@@ -362,6 +366,7 @@ impl JobView {
             trace_id: record.trace_id,
             state: record.state,
             attempt: record.attempts,
+            waits: 0,
             created_at: Some(record.created_at),
             scheduled_at: None,
             started_at: record.started_at,

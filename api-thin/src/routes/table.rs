@@ -377,6 +377,8 @@ routes! {
         get "/kbs/{kb}/documents/{document}/events" => events::of_document, may::<ReadDocuments>();
         /// What happens in a knowledge base: a stream to follow, or what happened since an event
         get "/kbs/{kb}/events" => events::of_kb, may::<ReadDocuments>();
+        /// Extract the chunks of a partial document once more that gave nothing
+        post "/kbs/{kb}/documents/{document}/retry" => documents::retry, may::<CreateDocuments>(), Logged;
         /// Remove a document from every store
         delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>(), Exempt(OWN_WORK);
         /// The chunks of a document, page by page
@@ -399,6 +401,8 @@ routes! {
         post "/kbs/{kb}/schedules/{schedule}/pause" => schedules::pause, may::<ManageJobs>(), Logged;
         /// Resume a paused schedule
         post "/kbs/{kb}/schedules/{schedule}/resume" => schedules::resume, may::<ManageJobs>(), Logged;
+        /// Take a schedule over: from now on it fires as the caller
+        post "/kbs/{kb}/schedules/{schedule}/take-over" => schedules::take_over, may::<ManageJobs>(), Logged;
         /// Fire a schedule now; its next time stays
         post "/kbs/{kb}/schedules/{schedule}/run" => schedules::run, may::<ManageJobs>(), Logged;
         /// Remove a schedule

@@ -103,6 +103,9 @@ pub struct JobStatus {
     pub deaths: u32,
     /// How often it was returned at a shutdown; not counted as attempts.
     pub interruptions: u32,
+    /// How often it waited for a service that was busy or away, or for its partition; not counted as attempts. 99 may
+    /// mean more.
+    pub waits: u32,
     /// When it becomes available; for a dead letter or a quarantined job, since when it is one.
     pub at: Option<DateTime<Utc>>,
     /// The last failure, or why it is where it is.
@@ -242,6 +245,7 @@ pub(super) fn status(id: JobId, answer: &[Value]) -> Result<Option<JobStatus>, Q
         attempts: number(2),
         deaths: number(3),
         interruptions: number(4),
+        waits: number(5),
         at,
         reason: reason(why),
     }))

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::answers::{JobState, JobStatus};
 use crate::error::QueueError;
+use crate::finish::WAITS;
 use crate::id::JobId;
 use crate::id::PartitionId;
 use crate::queue::{Queue, moment};
@@ -36,6 +37,13 @@ pub enum WaitsFor {
     Time(DateTime<Utc>),
     /// Its next attempt.
     Retry(DateTime<Utc>),
+    /// A service that it needs, which was busy or away when it ran.
+    Service {
+        /// When it tries again.
+        at: DateTime<Utc>,
+        /// What it waits for and why, for people.
+        why: String,
+    },
     /// Its partition was not allowed to run when it came up; it comes up again then.
     Parked(DateTime<Utc>),
     /// Its partition is suspended.
@@ -84,6 +92,7 @@ impl fmt::Display for WaitsFor {
         match self {
             Self::Time(at) => write!(f, "scheduled for {}", at.to_rfc3339()),
             Self::Retry(at) => write!(f, "its next attempt is due at {}", at.to_rfc3339()),
+            Self::Service { at, why } => write!(f, "waits for {why}; tries again at {}", at.to_rfc3339()),
             Self::Parked(at) => write!(f, "parked, comes up again at {}", at.to_rfc3339()),
             Self::PartitionSuspended => f.write_str("the tenant is suspended"),
             Self::PartitionPaused => f.write_str("the tenant is paused"),
@@ -119,6 +128,7 @@ impl WaitsFor {
         match self {
             Self::Time(_) => "scheduled",
             Self::Retry(_) => "retry",
+            Self::Service { .. } => "service",
             Self::Parked(_) => "parked",
             Self::PartitionSuspended => "tenant_suspended",
             Self::PartitionPaused => "tenant_paused",
@@ -179,7 +189,10 @@ fn waits_for(status: &JobStatus, facts: &Facts<'_>) -> Vec<WaitsFor> {
     let mut found = Vec::new();
     found.extend(status.at.and_then(|at| match status.state {
         Scheduled => Some(WaitsFor::Time(at)),
-        Retryable => Some(WaitsFor::Retry(at)),
+        Retryable => Some(match status.reason.as_ref().filter(|reason| reason.code == WAITS) {
+            Some(reason) => WaitsFor::Service { at, why: reason.text.clone() },
+            None => WaitsFor::Retry(at),
+        }),
         Parked => Some(WaitsFor::Parked(at)),
         Active
         | Available

@@ -17,6 +17,9 @@ use crate::script::Operation;
 /// Most jobs in one call.
 const CALL_JOBS: usize = 200;
 
+/// The code of the reason of a job that ended with [`Verdict::Waiting`].
+pub(crate) const WAITS: &str = "waits";
+
 /// The end of a job that ran, or that was refused before it could.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -28,6 +31,14 @@ pub enum Verdict {
         after: Duration,
         /// The error, for people.
         error: String,
+    },
+    /// A service that the job needs is busy or away. The job comes back after that time, no attempt is counted, and its
+    /// partition goes on with other jobs.
+    Waiting {
+        /// How long to wait.
+        after: Duration,
+        /// For what, for people.
+        reason: String,
     },
     /// The handler failed permanently: the job becomes a dead letter.
     Discarded {
@@ -65,7 +76,7 @@ impl Verdict {
             Self::Completed | Self::Discarded { .. } | Self::Quarantined { .. } | Self::Dropped { .. } => {
                 true
             }
-            Self::Retry { .. } | Self::Parked { .. } | Self::Released => false,
+            Self::Retry { .. } | Self::Waiting { .. } | Self::Parked { .. } | Self::Released => false,
         }
     }
 }
@@ -206,6 +217,10 @@ impl FinishedJob {
                     [self.id.to_string(), after.as_millis().to_string(), reason_line("retry", ' ', error)];
                 add_texts(arguments, texts);
             }
+            Verdict::Waiting { after, reason } => {
+                let note = reason_line(WAITS, ' ', reason);
+                add_texts(arguments, [self.id.to_string(), after.as_millis().to_string(), note]);
+            }
             Verdict::Parked { reason } => {
                 let jitter_ms: u32 = rand::random_range(0..250);
                 let texts = [self.id.to_string(), jitter_ms.to_string(), reason_line("parked", ' ', reason)];
@@ -230,6 +245,7 @@ const fn operation(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Completed => "c",
         Verdict::Retry { .. } => "r",
+        Verdict::Waiting { .. } => "h",
         Verdict::Discarded { .. } => "x",
         Verdict::Quarantined { .. } => "q",
         Verdict::Parked { .. } => "p",

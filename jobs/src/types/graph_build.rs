@@ -18,13 +18,22 @@ pub struct BuildGraph {
     /// How often chunks without a result were given to other jobs before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub again: u32,
+    /// Whether the chunks of a partial document that gave nothing are extracted once more first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry: bool,
 }
 
 impl BuildGraph {
     /// The first such job of a revision.
     #[must_use]
     pub const fn of(document_id: DocumentId, revision: u64) -> Self {
-        Self { document_id, revision, again: 0 }
+        Self { document_id, revision, again: 0, retry: false }
+    }
+
+    /// Extracts the chunks of a partial document once more that gave nothing.
+    #[must_use]
+    pub fn retrying(document_id: DocumentId, revision: u64) -> Self {
+        Self { retry: true, ..Self::of(document_id, revision) }
     }
 }
 

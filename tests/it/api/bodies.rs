@@ -62,6 +62,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "post",
             "/auth/logout"
             | "/kbs/{kb}/documents"
+            | "/kbs/{kb}/documents/{document}/retry"
             | "/kbs/{kb}/schedules/{schedule}/pause"
             | "/kbs/{kb}/schedules/{schedule}/resume"
             | "/kbs/{kb}/schedules/{schedule}/run"

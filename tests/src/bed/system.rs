@@ -42,6 +42,7 @@ pub struct Bed {
     stores: StoresConfig,
     queue: QueueConfig,
     pool: PoolSettings,
+    extraction: ExtractionSettings,
     // Removed with everything in it when the bed goes.
     data: tempfile::TempDir,
 }
@@ -60,6 +61,19 @@ impl Bed {
     pub async fn embedded_at(clock: SharedClock) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
         Self::embedded_with(data, clock).await
+    }
+
+    /// The same with a language model, at its `OPENAI_BASE_URL`.
+    pub async fn embedded_asking(model_url: &str) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let storage = StorageSettings::embedded(data.path().to_owned());
+        let stores = storage.stores(shared_redis_url().into()).expect("embedded stores need no server");
+        Self::asking(data, stores, model_url).await
+    }
+
+    pub(super) async fn asking(data: tempfile::TempDir, stores: StoresConfig, model_url: &str) -> Self {
+        let settings = (queue_of(&stores), pool(), asking(model_url));
+        Self::start_with(data, stores, settings, Arc::new(SystemClock)).await
     }
 
     /// The same in a directory of the test's choice.
@@ -99,25 +113,27 @@ impl Bed {
     ) -> Self {
         let queue = QueueConfig { shards, ..queue_of(&stores) };
         let pool = PoolSettings { reconcile_s, ..pool() };
-        Self::start_with(data, (stores, queue, pool), Arc::new(SystemClock)).await
+        let settings = (queue, pool, ExtractionSettings::default());
+        Self::start_with(data, stores, settings, Arc::new(SystemClock)).await
     }
 
     pub(super) async fn start(data: tempfile::TempDir, stores: StoresConfig, clock: SharedClock) -> Self {
-        let queue = queue_of(&stores);
-        Self::start_with(data, (stores, queue, pool()), clock).await
+        let settings = (queue_of(&stores), pool(), ExtractionSettings::default());
+        Self::start_with(data, stores, settings, clock).await
     }
 
     async fn start_with(
         data: tempfile::TempDir,
-        (stores, queue, pool): (StoresConfig, QueueConfig, PoolSettings),
+        stores: StoresConfig,
+        (queue, pool, extraction): (QueueConfig, PoolSettings, ExtractionSettings),
         clock: SharedClock,
     ) -> Self {
         let redis_url = stores.redis_url.clone();
         let secrets = DevSecrets::load_or_create(data.path()).expect("the bed's secrets");
         let queue_prefix = queue.prefix.clone();
-        let options = (stores.clone(), queue.clone(), pool.clone());
-        let system = launch(options, secrets.clone(), Arc::clone(&clock)).await;
-        Self { system, secrets, redis_url, queue_prefix, clock, stores, queue, pool, data }
+        let options = (queue.clone(), pool.clone(), extraction.clone());
+        let system = launch(stores.clone(), options, secrets.clone(), Arc::clone(&clock)).await;
+        Self { system, secrets, redis_url, queue_prefix, clock, stores, queue, pool, extraction, data }
     }
 
     /// One more worker on the same queue and the same stores, before it takes its first job.
@@ -128,7 +144,7 @@ impl Bed {
         let keys = StampKeys::parse(&self.secrets.stamp_keys).expect("the bed's keys");
         let worker = Worker::builder(self.queue.clone(), keys, self.stores.clone()).pool(self.pool.clone());
         let worker = worker.clock(Arc::clone(&self.clock));
-        let worker = ingest::equip(worker, &ExtractionSettings::default()).expect("the usual tools");
+        let worker = ingest::equip(worker, &self.extraction).expect("the usual tools");
         let targets = TargetRules { loopback: true, ..TargetRules::default() };
         let worker = worker.state(Egress::new(targets).expect("a client"));
         worker.connect().await.expect("another worker connects")
@@ -309,12 +325,17 @@ fn queue_of(stores: &StoresConfig) -> QueueConfig {
     QueueConfig { prefix: queue_prefix(), ..jobs::queue::config(stores.redis_url.clone()) }
 }
 
+fn asking(model_url: &str) -> ExtractionSettings {
+    ExtractionSettings { openai_base_url: Some(model_url.to_owned()), ..ExtractionSettings::default() }
+}
+
 fn pool() -> PoolSettings {
     PoolSettings { concurrency: 8, lease_s: 10, stop_s: 10, ..PoolSettings::default() }
 }
 
 async fn launch(
-    (stores, queue, pool): (StoresConfig, QueueConfig, PoolSettings),
+    stores: StoresConfig,
+    (queue, pool, extraction): (QueueConfig, PoolSettings, ExtractionSettings),
     secrets: DevSecrets,
     clock: SharedClock,
 ) -> System {
@@ -326,7 +347,7 @@ async fn launch(
         stores,
         secrets,
         pool,
-        extraction: ExtractionSettings::default(),
+        extraction,
         plans: Plans::default(),
         api: ApiRules { webhooks: targets, ..ApiRules::default() },
         clock,

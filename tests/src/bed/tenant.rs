@@ -79,12 +79,12 @@ impl TestTenant {
         self.http.get(&self.kb(&format!("documents/{}", DocumentId::of_name(name)))).await
     }
 
-    /// Waits until a document is `processed` or `failed`, and shows it.
+    /// Waits until a document is `processed`, `partial` or `failed`, and shows it.
     pub async fn settled(&self, name: &str) -> Value {
         wait_for("the document to be processed or failed", async || {
             let answer = self.document(name).await;
             match answer.body["status"].as_str() {
-                Some("processed" | "failed") => Ok(answer.body),
+                Some("processed" | "partial" | "failed") => Ok(answer.body),
                 _ => Err(answer),
             }
         })

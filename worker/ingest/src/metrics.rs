@@ -35,8 +35,8 @@ pub(crate) fn call_span() -> Span {
 pub(crate) fn called<T>(answer: &Result<T, ExtractError>, took: Duration) {
     let outcome = match answer {
         Ok(_) => "ok",
-        Err(ExtractError::Retry { code: "rate_limited", .. }) => "rate_limited",
-        Err(ExtractError::Retry { .. }) => "retry",
+        Err(ExtractError::Busy { code: "rate_limited", .. }) => "rate_limited",
+        Err(ExtractError::Busy { .. } | ExtractError::Retry { .. }) => "retry",
         Err(_) => "failed",
     };
     counter!(CALLS, "outcome" => outcome).increment(1);

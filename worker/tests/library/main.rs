@@ -7,3 +7,4 @@ mod layers;
 mod metrics;
 mod put_aside;
 mod support;
+mod waiting;

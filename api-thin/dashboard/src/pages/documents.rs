@@ -63,7 +63,7 @@ pub(crate) async fn list(
     let row = |document: Document| Row { stage: None, age: moment(document.updated_at, now), document };
     let mut rows: Vec<Row> = found.documents.into_iter().map(row).collect();
     show_stages(&visitor, &path, &mut rows).await;
-    let over = kb.documents("processed") + kb.documents("failed");
+    let over = kb.documents("processed") + kb.documents("partial") + kb.documents("failed");
     let template = Documents {
         frame: Frame::of_tenant(&visitor, &tenant, kb.name.clone(), "kbs"),
         percent: (over * 100).checked_div(kb.total()).unwrap_or(100),

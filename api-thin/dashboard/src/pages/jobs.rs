@@ -197,7 +197,7 @@ pub(crate) fn with_help(waits: Vec<Wait>) -> Vec<(Wait, &'static str)> {
 
 fn help_for(code: &str) -> &'static str {
     match code {
-        "scheduled" | "retry" | "parked" => "It goes on by itself then.",
+        "scheduled" | "retry" | "service" | "parked" => "It goes on by itself then.",
         "tenant_suspended" => "The operator can lift the suspension.",
         "tenant_paused" | "tenant_queue_paused" => "Resume the tenant, or its queue.",
         "queue_paused" => "The operator can resume the queue.",

@@ -4,13 +4,14 @@
 --  'x' | 'q' claim tenant id why           dead letter | quarantine; why = code \n text
 --  'd' claim tenant id                     dropped
 --  'r' claim tenant id after_ms note       retry: attempts + 1
+--  'h' claim tenant id after_ms note       waits for a service: parks + 1, and its tenant goes on
 --  'p' claim tenant id jitter_ms note      parked: the tenant waits 1 to 5 s, longer each time for this job
 --  'u' claim tenant id                     given back: interruptions + 1, first of its list
 --  'w' tenant delta_us count total_us      worker time: more or less than was charged, of how many jobs
 --  Part of the job before, and left out if that is refused: blocks as in 03_enqueue.lua
 -- -> numbers of the jobs that were refused: their claim is not the current one, nothing of them was done
 local now, n = clock(ARGV[1]), #ARGV
-local WIDTH = {x = 5, q = 5, d = 4, r = 6, p = 6, u = 4, w = 5}
+local WIDTH = {x = 5, q = 5, d = 4, r = 6, h = 6, p = 6, u = 4, w = 5}
 local function width(i)
   local op = ARGV[i]
   if op == 'c' then return 5 + ARGV[i + 3] end
@@ -141,6 +142,12 @@ end
 function ops.r(i)
   comes_back(i, function(r)
     r.attempts, r.note = r.attempts + 1, ARGV[i + 5]
+    return 'y', now + tonumber(ARGV[i + 4])
+  end)
+end
+function ops.h(i)
+  comes_back(i, function(r)
+    r.parks, r.note = r.parks + 1, ARGV[i + 5]
     return 'y', now + tonumber(ARGV[i + 4])
   end)
 end

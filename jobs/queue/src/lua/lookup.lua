@@ -8,7 +8,7 @@ end
 local r = parse(own(t, call('HGET', ke, id)))
 local function answer(state, at, why)
   if not r then return {state, at, why, 0} end
-  return {state, at, why, declared(r.name), r.name, r.level, r.attempts, r.deaths, r.interruptions}
+  return {state, at, why, declared(r.name), r.name, r.level, r.attempts, r.deaths, r.interruptions, r.parks}
 end
 for _, x in ipairs({{'q', 'quarantined'}, {'x', 'discarded'}}) do
   local since = call('ZSCORE', k..x[1], id)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::answers::{ConflictDone, JobState, Kept, PushOutcome, UniqueConflict};
 use crate::cancel::{CancelReport, Cancelled, Redriven};
 use crate::encode;
-use crate::finish::{Finish, OnFailure, OpenGroup, Verdict};
+use crate::finish::{Finish, OnFailure, OpenGroup, Verdict, WAITS};
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
 use crate::job::{Lane, NewJob, OnConflict, Unique, UniqueScope, kind_of};
@@ -200,6 +200,12 @@ impl State {
             Verdict::Retry { after, error } => {
                 job.attempts += 1;
                 job.note = encode::reason_line("retry", ' ', error);
+                let due_ms = now_ms + i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2);
+                self.put(id, JobState::Retryable, due_ms, now_ms);
+            }
+            Verdict::Waiting { after, reason } => {
+                job.parks += 1;
+                job.note = encode::reason_line(WAITS, ' ', reason);
                 let due_ms = now_ms + i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2);
                 self.put(id, JobState::Retryable, due_ms, now_ms);
             }

@@ -292,6 +292,7 @@ impl State {
             attempts: job.attempts,
             deaths: job.deaths,
             interruptions: job.interruptions,
+            waits: job.parks,
             at: at_ms.and_then(DateTime::from_timestamp_millis),
             reason: answers::reason(why),
         }
@@ -309,6 +310,7 @@ impl State {
             attempts: 0,
             deaths: 0,
             interruptions: 0,
+            waits: 0,
             at: None,
             reason: None,
         })

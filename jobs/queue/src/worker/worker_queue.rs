@@ -266,7 +266,7 @@ pub struct FetchedJob {
     pub deaths: u32,
     /// How often it was returned at a shutdown; not counted as attempts.
     pub interruptions: u32,
-    /// How often it came when its partition could not run.
+    /// How often it came when its partition could not run, or a service that it needs was busy or away. Counts to 99.
     pub parks: u32,
     /// Whether it was a dead letter or in quarantine, and was started again.
     pub redriven: bool,

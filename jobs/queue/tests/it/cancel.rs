@@ -70,6 +70,7 @@ async fn a_running_job_does_not_come_back_however_it_ends() {
     for verdict in [
         Verdict::Retry { after: Duration::ZERO, error: reason() },
         Verdict::Discarded { code: "x", reason: reason() },
+        Verdict::Waiting { after: Duration::ZERO, reason: reason() },
         Verdict::Parked { reason: reason() },
         Verdict::Released,
         Verdict::Dropped { reason: reason() },

@@ -13,6 +13,7 @@ fn all_verdicts() -> Vec<Verdict> {
         Verdict::Retry { after: Duration::ZERO, error: reason() },
         Verdict::Discarded { code: "x", reason: reason() },
         Verdict::Quarantined { code: "x", reason: reason() },
+        Verdict::Waiting { after: Duration::ZERO, reason: reason() },
         Verdict::Parked { reason: reason() },
         Verdict::Dropped { reason: reason() },
         Verdict::Released,

@@ -2,20 +2,28 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 use stores::model::Extraction;
 
 use super::records::Records;
 
-/// An answer in which nothing could be recognised.
+/// An answer of no use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the model's answer holds neither the JSON object asked for nor delimited lines")]
-pub struct UnreadableAnswer;
+pub enum UnreadableAnswer {
+    /// Nothing could be recognised.
+    #[error("the model's answer holds neither the JSON object asked for nor delimited lines")]
+    NoRecords,
+    /// There are records, and all of them lack what a record needs.
+    #[error("none of the {0} records in the model's answer has what a record needs")]
+    AllDropped(u32),
+}
 
-/// Parses an answer. Incomplete records are dropped; an answer that was cut short gives the records before the cut.
+/// Parses an answer. Incomplete records are dropped, and counted; an answer that was cut short gives the records before
+/// the cut.
 ///
 /// # Errors
-/// When the answer has no record and does not state that there are none.
+/// When the answer has no record and does not state that there are none, or no record that can be used.
 pub fn parse_answer(answer: &str) -> Result<Extraction, UnreadableAnswer> {
     let answer = without_thoughts(answer);
     let repaired = repair_delimiters(answer);
@@ -26,80 +34,109 @@ pub fn parse_answer(answer: &str) -> Result<Extraction, UnreadableAnswer> {
     } else {
         read_json(answer, &mut records)
     };
-    if records.is_empty() && !is_whole { Err(UnreadableAnswer) } else { Ok(records.finish()) }
+    match (records.is_empty(), records.dropped()) {
+        (true, 0) if !is_whole => Err(UnreadableAnswer::NoRecords),
+        (true, dropped @ 1..) => Err(UnreadableAnswer::AllDropped(dropped)),
+        _ => Ok(records.finish()),
+    }
 }
 
-/// Drops the reasoning that some models print before their answer.
+/// Drops the reasoning that some models print before their answer. Reasoning without an end is no answer, unless it ends
+/// with the object that we ask for.
 fn without_thoughts(answer: &str) -> &str {
-    answer.rsplit_once("</think>").map_or(answer, |(_, answer)| answer)
+    let answer = answer.rsplit_once("</think>").map_or(answer, |(_, answer)| answer);
+    let Some((before, thoughts)) = answer.split_once("<think>") else { return answer };
+    let last = thoughts.rfind("\"entities\"").and_then(|entities| thoughts[..entities].rfind('{'));
+    let last = last.map(|start| thoughts[start..].trim_end().trim_end_matches('`').trim_end());
+    let is_whole = |object: &&str| serde_json::from_str::<IgnoredAny>(object).is_ok();
+    last.filter(is_whole).filter(|_| before.trim().is_empty()).unwrap_or(before)
 }
 
 /// No answer that we ask for is nested deeper.
 const DEPTH_MAX: usize = 64;
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Record {
-    Relation {
-        #[serde(alias = "src", alias = "source_entity")]
-        source: String,
-        #[serde(alias = "tgt", alias = "target_entity")]
-        target: String,
-        #[serde(default, alias = "relationship_keywords")]
-        keywords: Keywords,
-        #[serde(alias = "relationship_description")]
-        description: String,
-    },
-    Entity {
-        #[serde(alias = "entity_name")]
-        name: String,
-        #[serde(alias = "entity_type")]
-        r#type: String,
-        #[serde(alias = "entity_description")]
-        description: String,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Keywords {
-    Line(String),
-    List(Vec<String>),
-}
-
-impl Default for Keywords {
-    fn default() -> Self {
-        Self::List(Vec::new())
-    }
-}
+/// Objects with more bytes are no records.
+const RECORD_BYTES_MAX: usize = 64 * 1024;
 
 /// Reads every record in the answer. Returns whether the answer is a whole JSON object with a list of entities.
 ///
 /// Records are picked out one by one, so prose or a code fence around the JSON and a missing end do no harm.
 fn read_json(answer: &str, records: &mut Records) -> bool {
-    for object in flat_objects(answer) {
-        match serde_json::from_str(object) {
-            Ok(Record::Entity { name, r#type, description }) => records.entity(&name, &r#type, &description),
-            Ok(Record::Relation { source, target, keywords, description }) => {
-                let keywords = match keywords {
-                    Keywords::Line(keywords) => keywords,
-                    Keywords::List(keywords) => keywords.join(","),
-                };
-                records.relation(&source, &target, &keywords, &description)
-            }
-            Err(_) => false,
-        };
+    let mut end_of_record = 0;
+    for (start, object) in objects(answer) {
+        // An object inside a record is a part of it.
+        if start < end_of_record || object.len() > RECORD_BYTES_MAX {
+            continue;
+        }
+        let Ok(fields) = serde_json::from_str::<Map<String, Value>>(object) else { continue };
+        if read_object(&fields, records) {
+            end_of_record = start + object.len();
+        }
     }
     let object = answer.find('{').and_then(|start| answer.rfind('}').and_then(|end| answer.get(start..=end)));
-    let whole: Option<serde_json::Value> = object.and_then(|object| serde_json::from_str(object).ok());
-    whole.is_some_and(|whole| whole.get("entities").is_some_and(serde_json::Value::is_array))
+    let whole: Option<Value> = object.and_then(|object| serde_json::from_str(object).ok());
+    whole.is_some_and(|whole| whole.get("entities").is_some_and(Value::is_array))
 }
 
-/// Every `{…}` that contains no other.
-fn flat_objects(answer: &str) -> Vec<&str> {
-    let mut objects = Vec::new();
+/// Returns whether the object is a record, complete or not.
+fn read_object(fields: &Map<String, Value>, records: &mut Records) -> bool {
+    // What holds records is none.
+    if ["entities", "relationships", "relations"].iter().any(|name| fields.contains_key(*name)) {
+        return false;
+    }
+    let field = |names: [&str; 3]| names.iter().find_map(|name| fields.get(*name));
+    let description = field(["description", "entity_description", "relationship_description"]);
+    let ends = (field(["source", "src", "source_entity"]), field(["target", "tgt", "target_entity"]));
+    if let (Some(source), Some(target)) = ends {
+        let keywords = field(["keywords", "relationship_keywords", "keyword"]);
+        records.relation(&word(source), &word(target), &list(keywords), &text(description));
+        return true;
+    }
+    let kind = field(["type", "entity_type", "category"]);
+    match field(["name", "entity_name", "entity"]) {
+        // Other objects have names too, such as calls of functions.
+        Some(name) if kind.is_some() || description.is_some() => {
+            records.entity(&word(name), &kind.map(word).unwrap_or_default(), &text(description));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// A field that is one word or name: the first of a list. Empty when there is none.
+fn word(value: &Value) -> String {
+    match value {
+        Value::Array(values) => {
+            values.first().filter(|first| !first.is_array()).map(word).unwrap_or_default()
+        }
+        other => text(Some(other)),
+    }
+}
+
+/// A field that is text; a list is several sentences.
+fn text(value: Option<&Value>) -> String {
+    joined(value, " ")
+}
+
+fn list(value: Option<&Value>) -> String {
+    joined(value, ",")
+}
+
+fn joined(value: Option<&Value>, separator: &str) -> String {
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Array(values)) => {
+            let texts = values.iter().filter(|value| !value.is_array()).map(|value| text(Some(value)));
+            texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(separator)
+        }
+        _ => String::new(),
+    }
+}
+
+/// Every `{…}` with where it begins, the outer before the inner.
+fn objects(answer: &str) -> Vec<(usize, &str)> {
+    let mut objects: Vec<(usize, &str)> = Vec::new();
     let mut opened: Vec<usize> = Vec::new();
-    let mut innermost = None;
     let (mut in_string, mut is_escaped) = (false, false);
     for (at, byte) in answer.bytes().enumerate() {
         match byte {
@@ -112,18 +149,16 @@ fn flat_objects(answer: &str) -> Vec<&str> {
                     break;
                 }
                 opened.push(at);
-                innermost = Some(at);
             }
             b'}' if !in_string => {
-                let start = opened.pop();
-                if start.is_some() && start == innermost {
-                    objects.extend(start.and_then(|start| answer.get(start..=at)));
+                if let Some(start) = opened.pop() {
+                    objects.extend(answer.get(start..=at).map(|object| (start, object)));
                 }
-                innermost = None;
             }
             _ => {}
         }
     }
+    objects.sort_unstable_by_key(|(start, _)| *start);
     objects
 }
 
@@ -162,18 +197,19 @@ fn is_record_name(field: &str) -> bool {
     matches!(field, "entity" | "relation" | "relationship")
 }
 
-fn read_record(record: &[&str], records: &mut Records) -> bool {
+fn read_record(record: &[&str], records: &mut Records) {
     match record {
         [first, name, kind, description] if first.to_lowercase().contains("entity") => {
-            records.entity(name, kind, description)
+            records.entity(name, kind, description);
         }
         // A relation that the model called an entity still has a relation's five fields.
         [first, source, target, keywords, description]
             if ["entity", "relation"].iter().any(|name| first.to_lowercase().contains(name)) =>
         {
-            records.relation(source, target, keywords, description)
+            records.relation(source, target, keywords, description);
         }
-        _ => false,
+        [first, ..] if is_record_name(first) => records.drop_one(),
+        _ => {}
     }
 }
 

@@ -11,10 +11,30 @@ pub(super) const SEPARATOR: &str = "<SEP>";
 
 /// An entity's name: one line, at most 256 characters and 512 bytes. `None` when nothing is left of it.
 pub(super) fn entity_name(raw: &str) -> Option<String> {
-    let name = one_line(&normalise(raw, Quotes::Remove));
+    let name = one_line(&normalise(unmarked(raw), Quotes::Remove));
     let bytes = name.floor_char_boundary(NAME_BYTES_MAX);
     let name: String = name[..bytes].chars().take(NAME_CHARS_MAX).collect();
     non_empty(name.trim())
+}
+
+/// What models write where there is nothing to name.
+const NO_NAMES: [&str; 9] =
+    ["n/a", "none", "null", "nil", "undefined", "unknown", "unspecified", "not specified", "not applicable"];
+
+/// Whether this says that there is no name.
+pub(super) fn is_no_name(raw: &str) -> bool {
+    let raw = unmarked(raw);
+    NO_NAMES.iter().any(|no_name| no_name.eq_ignore_ascii_case(raw))
+}
+
+/// Without the Markdown that makes all of a name bold or code.
+fn unmarked(raw: &str) -> &str {
+    let mut name = raw.trim();
+    for mark in ["**", "*", "`"] {
+        let inner = name.strip_prefix(mark).and_then(|name| name.strip_suffix(mark));
+        name = inner.map(str::trim).filter(|inner| !inner.is_empty()).unwrap_or(name);
+    }
+    name
 }
 
 /// An entity's type: lower case without spaces, the first of a list. `None` when it is not a plain word.

@@ -9,12 +9,12 @@ use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use stores::model::Extraction;
 use tracing::Instrument as _;
 use worker::compute::TenantCompute;
 
-use super::answer::parse_answer;
+use super::answer::{UnreadableAnswer, parse_answer};
 use super::extractor::{ExtractError, Extractor};
 use crate::metrics;
 
@@ -168,7 +168,13 @@ impl Extractor for OpenAiExtractor {
 
 fn read_answer(body: &[u8]) -> Result<Extraction, ExtractError> {
     let answer = answer_text(body)?;
-    parse_answer(&answer).map_err(|error| ExtractError::retry("answer_unreadable", error.to_string()))
+    parse_answer(&answer).map_err(|error| {
+        let code = match error {
+            UnreadableAnswer::NoRecords => "answer_unreadable",
+            UnreadableAnswer::AllDropped(_) => "records_dropped",
+        };
+        ExtractError::retry(code, error.to_string())
+    })
 }
 
 fn headers(settings: &OpenAiSettings) -> Result<HeaderMap, InvalidOpenAiSettings> {
@@ -200,35 +206,128 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 #[derive(Deserialize)]
 struct Completion {
-    choices: Vec<Choice>,
+    choices: Option<Vec<Choice>>,
+    /// Routers in front of models put what went wrong behind them here, under the status 200.
+    #[serde(default)]
+    error: Value,
     /// Whatever a server says here, it must not cost the answer.
     #[serde(default)]
-    usage: serde_json::Value,
+    usage: Value,
 }
 
 #[derive(Deserialize)]
 struct Choice {
-    message: Message,
+    message: Option<Message>,
+    #[serde(default)]
+    error: Value,
+    #[serde(default)]
+    finish_reason: Value,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Message {
-    content: Option<String>,
+    /// A text, or a list of parts.
+    #[serde(default)]
+    content: Value,
+    /// Why the model does not answer.
+    #[serde(default)]
+    refusal: Value,
 }
 
 /// The model's answer in the body of a successful reply.
 pub(super) fn answer_text(body: &[u8]) -> Result<String, ExtractError> {
-    let completion: Completion = serde_json::from_slice(body).map_err(|_| {
+    let not_a_completion = || {
         ExtractError::fail(
             "not_a_completion",
             "the endpoint's answer is no chat completion; check that OPENAI_BASE_URL ends where \
              /chat/completions begins",
         )
-    })?;
-    let tokens = |name: &str| completion.usage[name].as_u64().unwrap_or_default();
+    };
+    let completion: Completion = serde_json::from_slice(body).map_err(|_| not_a_completion())?;
+    let Completion { choices, error, usage } = completion;
+    if !error.is_null() {
+        return Err(error_inside(&error));
+    }
+    let choices = choices.ok_or_else(not_a_completion)?;
+    let Some(Choice { message, error, finish_reason }) = choices.into_iter().next() else {
+        return Err(no_answer(""));
+    };
+    let message = message.unwrap_or_default();
+    let tokens = |name: &str| usage[name].as_u64().unwrap_or_default();
     metrics::tokens(tokens("prompt_tokens"), tokens("completion_tokens"));
-    let content = completion.choices.into_iter().next().and_then(|choice| choice.message.content);
-    content.ok_or_else(|| ExtractError::retry("answer_unreadable", "the model gave no answer"))
+    if !error.is_null() {
+        return Err(error_inside(&error));
+    }
+    let content = content_text(&message.content);
+    match (content.trim().is_empty(), finish_reason.as_str()) {
+        (true, Some("content_filter")) => Err(filtered("content_filter")),
+        (true, _) if message.refusal.is_string() => {
+            Err(ExtractError::chunk("model_refused", "the model refuses to read the passage"))
+        }
+        (true, Some("length")) => Err(no_answer(": its limit of tokens was used up before it began")),
+        (true, _) => Err(no_answer("")),
+        (false, _) => Ok(content),
+    }
+}
+
+fn no_answer(why: &str) -> ExtractError {
+    ExtractError::retry("answer_unreadable", format!("the model gave no answer{why}"))
+}
+
+fn filtered(how: &str) -> ExtractError {
+    let reason =
+        format!("the endpoint's content filter rejects the passage ({how}): the model has to be another one");
+    ExtractError::chunk("content_filtered", reason)
+}
+
+/// The text of a content that may be a list of parts.
+fn content_text(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            let text = |part: &Value| part.as_str().or_else(|| part["text"].as_str()).map(str::to_owned);
+            parts.iter().filter_map(text).collect()
+        }
+        _ => String::new(),
+    }
+}
+
+/// The error for an error object under a status of success.
+fn error_inside(error: &Value) -> ExtractError {
+    let number = |name: &str| {
+        let value = &error[name];
+        value.as_u64().or_else(|| value.as_str()?.parse().ok())
+    };
+    let status = ["code", "status", "status_code"].into_iter().find_map(number);
+    let status = status.and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+    let body = json!({ "error": error }).to_string();
+    if let Some(status) = status.filter(|status| status.as_u16() >= 400) {
+        return status_error(status, &HeaderMap::new(), body.as_bytes());
+    }
+    let name = error_code(body.as_bytes()).unwrap_or_default();
+    let detail = if name.is_empty() { String::new() } else { format!(" ({name})") };
+    // A text may quote the passage: it is read, not shown.
+    let said = error.as_str().unwrap_or(&name).to_ascii_lowercase();
+    let is = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if is(&["rate_limit", "too_many"]) {
+        return ExtractError::busy("rate_limited", format!("the endpoint is busy{detail}"), None);
+    }
+    if is(&["overload", "unavailable", "timeout", "server_error", "internal", "capacity", "busy"]) {
+        let reason = format!("the endpoint cannot answer now{detail}");
+        return ExtractError::busy("endpoint_unavailable", reason, None);
+    }
+    if is_filter(&said) {
+        return filtered(if name.is_empty() { "content_filter" } else { &name });
+    }
+    ExtractError::chunk("endpoint_refused", format!("the endpoint answered with an error{detail}"))
+}
+
+/// Whether this is what an endpoint calls a rejection by its content filter.
+fn is_filter(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["content_filter", "content_policy", "inspection", "safety", "moderation", "responsibleai"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 /// The error for a request that got no reply, or only a part of one.
@@ -242,26 +341,43 @@ pub(super) fn transport_error(error: &reqwest::Error) -> ExtractError {
         }
         () => ("endpoint_unreachable", "the connection to the endpoint broke"),
     };
-    ExtractError::retry(code, what)
+    ExtractError::busy(code, what, None)
 }
 
 /// The error for a reply with any status but success.
 pub(super) fn status_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ExtractError {
-    let detail = error_code(body).map_or_else(String::new, |code| format!(" ({code})"));
+    let name = error_code(body).unwrap_or_default();
+    let detail = if name.is_empty() { String::new() } else { format!(" ({name})") };
     let code = status.as_u16();
+    if matches!(code, 400..=403 | 422) && is_filter(&name) {
+        return filtered(&name);
+    }
     let advice = match code {
         408 | 409 | 425 | 429 | 500..=599 => {
             let name = if code == 429 { "rate_limited" } else { "endpoint_unavailable" };
             let reason = format!("the endpoint answered {code}{detail}");
-            return ExtractError::Retry { code: name, reason, retry_after: retry_after(headers) };
+            return ExtractError::busy(name, reason, retry_after(headers));
         }
         401 => "OPENAI_API_KEY is missing or wrong",
         403 => "OPENAI_API_KEY may not use OPENAI_MODEL",
         402 => "the account of OPENAI_API_KEY has no credit",
         404 => "OPENAI_MODEL or the path in OPENAI_BASE_URL is unknown there",
-        413 => "the chunk is too large for OPENAI_MODEL",
+        _ if code == 413 || name.contains("context_length") => {
+            let reason = format!(
+                "the endpoint answered {code}{detail}: the chunk is too large for OPENAI_MODEL; make chunks smaller, or \
+                 choose another model"
+            );
+            return ExtractError::chunk("chunk_too_large", reason);
+        }
         300..=399 => "OPENAI_BASE_URL redirects; set the address it redirects to",
-        _ => "OPENAI_MODEL does not take this request; check OPENAI_MODEL and OPENAI_BASE_URL",
+        // It may be the passage that the model does not take.
+        _ => {
+            let reason = format!(
+                "the endpoint answered {code}{detail}: OPENAI_MODEL does not take this request; check OPENAI_MODEL and \
+                 OPENAI_BASE_URL"
+            );
+            return ExtractError::chunk("endpoint_refused", reason);
+        }
     };
     ExtractError::fail("endpoint_refused", format!("the endpoint answered {code}{detail}: {advice}"))
 }
@@ -269,7 +385,7 @@ pub(super) fn status_error(status: StatusCode, headers: &HeaderMap, body: &[u8])
 /// The `code` or `type` of an error body. Its `message` may quote a tenant's text or a key, so it is never
 /// shown.
 fn error_code(body: &[u8]) -> Option<String> {
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let body: Value = serde_json::from_slice(body).ok()?;
     let error = body.get("error")?;
     let code = ["code", "type"].iter().find_map(|name| error.get(name)?.as_str())?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');

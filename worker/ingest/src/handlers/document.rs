@@ -126,7 +126,13 @@ pub(super) async fn fail(
     Ok(())
 }
 
-/// The chunks `orders` of the revision that is being made. Work that began before an upgrade has them in the index.
+/// Whether the index has no other revision of the document than the one that is being made.
+pub(super) fn are_indexed(document: &Document) -> bool {
+    document.served.is_none_or(|served| served == document.revision)
+}
+
+/// The chunks `orders` of the revision that is being made. Those of a revision that is served, of which some chunks are
+/// extracted once more, are in the index; so are those of work that began before an upgrade.
 pub(super) async fn chunks(
     cx: &JobContext,
     kb: &Kb,
@@ -135,7 +141,7 @@ pub(super) async fn chunks(
 ) -> Result<Vec<Chunk>, JobError> {
     let staged = cx.stores().documents();
     let staged = staged.staged_chunks(&kb.id, &document.id, document.revision, orders.clone()).await?;
-    if staged.is_empty() && document.served.is_none() {
+    if staged.is_empty() && are_indexed(document) {
         return Ok(cx.stores().index().chunks(kb, &document.id, orders).await?);
     }
     Ok(staged)
@@ -151,7 +157,7 @@ pub(super) async fn mark_refused(
     reason: &str,
 ) -> Result<(), JobError> {
     let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
-    let is_done = |document: Document| document.status == DocumentStatus::Processed;
+    let is_done = |document: Document| document.status.is_in_graph();
     if found.is_some_and(is_done) { Ok(()) } else { mark_failed(cx, id, revision, code, reason).await }
 }
 
@@ -251,7 +257,7 @@ fn extraction_open_where(
     };
     let ranges: Vec<_> = (0..chunks).step_by(per_job as usize).map(extract).collect();
     let members = ranges.iter().enumerate().filter(|(_, range)| wanted(range));
-    cx.open_group_of(members, &BuildGraph { document_id: id.clone(), revision, again })
+    cx.open_group_of(members, &BuildGraph { again, ..BuildGraph::of(id.clone(), revision) })
 }
 
 /// Removes revision `revision` of a document from every store, its catalog row last so that a retry finds it. Does

@@ -32,7 +32,7 @@ impl Handler<Product> for IngestDocument {
         };
         // This job has done its part before. It is here again because its queue lost it, or came back from a snapshot.
         let is_ours = document.job_id == cx.job_id();
-        if is_ours && document.status == DocumentStatus::Processed {
+        if is_ours && document.status.is_in_graph() {
             tracing::info!("the document is in the graph already, nothing to do");
             return Ok(());
         }

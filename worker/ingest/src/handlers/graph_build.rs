@@ -8,7 +8,7 @@ use jobs::types::BuildGraph;
 use stores::TenantStores;
 use stores::model::{
     self, Chunk, Derived, Document, DocumentCounts, DocumentStatus, ExtractedRelation, Extraction,
-    IndexChange, IndexContent, Kb, Mention, MentionKind, OverQuota, Stage,
+    FailedChunk, IndexChange, IndexContent, Kb, Losses, Mention, MentionKind, OverQuota, Stage,
 };
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
@@ -38,11 +38,14 @@ impl Handler<Product> for BuildGraph {
             tracing::info!("the document failed before, its graph is not built");
             return Ok(());
         }
+        if self.retry {
+            return retry(self, cx, &kb, &document).await;
+        }
         if !document::works_on(cx, &document) {
             tracing::info!("another job works on the document now, nothing to do");
             return Ok(());
         }
-        if document.status == DocumentStatus::Processed {
+        if document.status.is_in_graph() {
             // An earlier run may have stopped before this.
             clear(cx.stores(), &kb, &document).await?;
             tracing::info!("the document is in the graph already, nothing to do");
@@ -52,7 +55,7 @@ impl Handler<Product> for BuildGraph {
         let _memory = cx.compute().reserve(u64::from(document.staged_chunks) * CHUNK_BYTES).await;
         let report = |done| document::report(cx, &document, (Stage::Building, 0), done, STEPS);
         report(0);
-        let Some(mentions) = mentions(self, cx, &kb, &document).await? else { return Ok(()) };
+        let Some((mentions, losses)) = mentions(self, cx, &kb, &document).await? else { return Ok(()) };
         let chunks = chunks(cx, &kb, &document).await?;
         report(1);
         let bytes = Derived::Graph(document::graph_bytes(&mentions));
@@ -70,7 +73,7 @@ impl Handler<Product> for BuildGraph {
         }
         let (stores, limits, now) = (cx.stores().clone(), cx.limits().await?, cx.now());
         let replacement =
-            Replacement { stores, kb: kb.clone(), document: document.clone(), chunks, mentions };
+            Replacement { stores, kb: kb.clone(), document: document.clone(), chunks, mentions, losses };
         // A task of its own, so that a job that is cancelled here still tells the catalog what is in the index.
         let served = tokio::spawn(replacement.serve(limits, now)).await.map_err(JobError::retry)??;
         report(STEPS);
@@ -104,9 +107,10 @@ struct Replacement {
     stores: TenantStores,
     kb: Kb,
     document: Document,
-    /// `None` when they are in the index already.
+    /// `None` when those in the index stay.
     chunks: Option<Vec<Chunk>>,
     mentions: Vec<Mention>,
+    losses: Losses,
 }
 
 /// What became of a replacement.
@@ -123,7 +127,7 @@ impl Replacement {
     /// Index first, then the text, then the catalog: a job that is interrupted in between does all of it again, from
     /// what is staged until the catalog knows.
     async fn serve(self, limits: Limits, now: DateTime<Utc>) -> Result<Served, JobError> {
-        let Self { stores, kb, document, chunks, mentions } = self;
+        let Self { stores, kb, document, chunks, mentions, losses } = self;
         let revision = document.revision;
         let content = IndexContent {
             document: &document.id,
@@ -144,7 +148,7 @@ impl Replacement {
             relations: delta.relations,
         };
         let catalog = stores.catalog();
-        if catalog.document_processed(&kb.id, &document.id, revision, counts, now).await? {
+        if catalog.document_built(&kb.id, &document.id, revision, (counts, &losses), now).await? {
             return Ok(Served::Current);
         }
         Ok(Served::Overtaken(counts))
@@ -158,14 +162,14 @@ async fn clear(stores: &TenantStores, kb: &Kb, document: &Document) -> Result<()
     Ok(())
 }
 
-/// All chunks of the revision; `None` when a release that staged nothing has put them into the index.
+/// All chunks of the revision; `None` when the index has them already, see [`document::chunks`].
 async fn chunks(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Option<Vec<Chunk>>, JobError> {
     let (documents, count) = (cx.stores().documents(), document.staged_chunks);
     let staged = documents.staged_chunks(&kb.id, &document.id, document.revision, 0..count).await?;
     if staged.len() == count as usize {
         return Ok(Some(staged));
     }
-    if staged.is_empty() && document.served.is_none() {
+    if staged.is_empty() && document::are_indexed(document) {
         return Ok(None);
     }
     Err(JobError::fail(
@@ -174,14 +178,51 @@ async fn chunks(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Option<
     ))
 }
 
-/// One mention for each entity and relation of each chunk. `None` when there is nothing to build: the document was
-/// deleted meanwhile, or extractions are missing and jobs for them were enqueued.
+/// Has the chunks of a partial document extracted once more that gave nothing. Until they are, what is in the graph
+/// stays there.
+async fn retry(job: &BuildGraph, cx: &JobContext, kb: &Kb, document: &Document) -> Result<(), JobError> {
+    let is_ours = document.job_id == cx.job_id();
+    let begins = !is_ours && document.status == DocumentStatus::Partial;
+    if !begins && !(is_ours && document.status == DocumentStatus::Processing) {
+        tracing::info!("no chunk of the document is to be extracted once more, nothing to do");
+        return Ok(());
+    }
+    if begins {
+        cx.keep().await?;
+        let work = (cx.job_id(), document.staged_chunks);
+        let catalog = cx.stores().catalog();
+        if !catalog.document_processing(&kb.id, &document.id, job.revision, work, cx.now()).await? {
+            return Ok(());
+        }
+    }
+    forget_failed(cx, kb, document).await?;
+    document::extraction_open_rest(cx, kb, document, 0).await
+}
+
+/// Forgets why chunks gave nothing, so that they are extracted anew.
+async fn forget_failed(cx: &JobContext, kb: &Kb, document: &Document) -> Result<(), JobError> {
+    let (documents, chunks) = (cx.stores().documents(), document.staged_chunks);
+    for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
+        let orders = first..chunks.min(first + READ_AT_ONCE);
+        let found = documents.extractions(&kb.id, &document.id, document.revision, orders).await?;
+        let failed = found.into_iter().filter(|(_, extraction)| extraction.fault.is_some());
+        let failed: Vec<u32> = failed.map(|(order, _)| order).collect();
+        if !failed.is_empty() {
+            documents.chunks_forget(&kb.id, &document.id, document.revision, &failed).await?;
+        }
+    }
+    Ok(())
+}
+
+/// One mention for each entity and relation of each chunk, and what is missing. `None` when there is nothing to build:
+/// the document was deleted meanwhile, or extractions are missing and jobs for them were enqueued.
 async fn mentions(
     job: &BuildGraph,
     cx: &JobContext,
     kb: &Kb,
     document: &Document,
-) -> Result<Option<Vec<Mention>>, JobError> {
+) -> Result<Option<(Vec<Mention>, Losses)>, JobError> {
+    let mut losses = Losses::default();
     let (documents, chunks) = (cx.stores().documents(), document.staged_chunks);
     let (mut mentions, mut read, mut bytes) = (Vec::new(), 0, 0);
     for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
@@ -190,6 +231,7 @@ async fn mentions(
             documents.extractions(&kb.id, &document.id, document.revision, orders).await?
         {
             read += 1;
+            note_losses(&mut losses, order, &extraction);
             bytes += add_mentions(&mut mentions, &document.id.chunk_id(order), extraction);
         }
         if bytes > MENTIONS_BYTES_MAX {
@@ -198,13 +240,54 @@ async fn mentions(
             return Err(JobError::unusable("too_complex", reason));
         }
     }
+    if read == chunks && chunks > 0 && losses.chunks_failed == chunks {
+        // A job that is started again extracts them anew.
+        forget_failed(cx, kb, document).await?;
+        return Err(nothing_extracted(&losses));
+    }
     if read == chunks {
-        return Ok(Some(mentions));
+        return Ok(Some((mentions, losses)));
     }
     if document::current(cx, &document.id, document.revision).await?.is_some() {
         extract_rest(job, cx, kb, document).await?;
     }
     Ok(None)
+}
+
+fn note_losses(losses: &mut Losses, order: u32, extraction: &Extraction) {
+    losses.records_dropped += u64::from(extraction.dropped);
+    let Some(fault) = &extraction.fault else { return };
+    losses.chunks_failed += 1;
+    if losses.chunks.len() < Losses::LISTED {
+        losses.chunks.push(FailedChunk { chunk: order, fault: fault.clone() });
+    }
+}
+
+/// Of no chunk anything could be extracted: the error of the first.
+fn nothing_extracted(losses: &Losses) -> JobError {
+    const CODES: [&str; 9] = [
+        "answer_too_large",
+        "answer_unreadable",
+        "chunk_too_large",
+        "content_filtered",
+        "endpoint_refused",
+        "extraction_failed",
+        "model_refused",
+        "records_dropped",
+        "too_complex",
+    ];
+    let Some(FailedChunk { fault, .. }) = losses.chunks.first() else {
+        return JobError::fail("extraction_failed", "nothing could be extracted from the document");
+    };
+    let code = CODES.into_iter().find(|code| fault.code == *code).unwrap_or("extraction_failed");
+    let reason = match losses.chunks_failed {
+        1 => fault.detail.clone(),
+        chunks => format!("none of its {chunks} chunks could be extracted, the first for: {}", fault.detail),
+    };
+    if matches!(code, "content_filtered" | "model_refused") {
+        return JobError::unusable(code, reason);
+    }
+    JobError::fail(code, reason)
 }
 
 /// Some chunks have no result, although all jobs that were to extract from them have ended: one was lost, or was
@@ -275,7 +358,7 @@ fn too_much(over: &OverQuota) -> JobError {
 
 /// Adds the mentions of a chunk. Returns their size in bytes.
 fn add_mentions(mentions: &mut Vec<Mention>, chunk_id: &str, extraction: Extraction) -> usize {
-    let Extraction { entities, relations } = extraction;
+    let Extraction { entities, relations, .. } = extraction;
     let entities = entities.into_iter().map(|entity| {
         let kind = MentionKind::Entity { name: entity.name, entity_type: entity.kind };
         Mention { kind, chunk_id: chunk_id.to_owned(), description: entity.description }

@@ -22,7 +22,7 @@ pub(crate) enum Command {
   tenantry documents list
   tenantry documents list --status failed --output json")]
     List {
-        /// Only those that are pending, processing, processed or failed.
+        /// Only those that are pending, processing, processed, partial or failed.
         #[arg(long)]
         status: Option<String>,
         /// At most so many.
@@ -60,6 +60,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
+    /// Extracts the chunks of a partial document once more that gave nothing.
+    #[command(after_help = "Examples:
+  tenantry documents retry notes.md")]
+    Retry(Retry),
     /// Removes documents from every store: those named, or all in a status.
     #[command(after_help = "Examples:
   tenantry documents delete notes.md --reason 'replaced' --yes
@@ -75,11 +79,19 @@ Exit code 1: some files failed; the report says which and why.")]
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// Its name or id.
+    document: String,
+    #[command(flatten)]
+    change: Change,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Delete {
     /// Their names or ids.
     #[arg(required_unless_present = "status", value_name = "DOCUMENT")]
     documents: Vec<String>,
-    /// All that are pending, processing, processed or failed.
+    /// All that are pending, processing, processed, partial or failed.
     #[arg(long, conflicts_with = "documents")]
     status: Option<String>,
     #[command(flatten)]
@@ -119,6 +131,7 @@ impl Run for Command {
                 let path = format!("{}/chunks", path_of(session, &document).await?);
                 session.output.list(&CHUNKS, &session.api.all(&path, &[], "chunks", limit).await?)
             }
+            Self::Retry(retry) => retry.run(session).await,
             Self::Delete(delete) => delete.run(session).await,
             Self::Upload(upload) => upload.run(session).await,
         }
@@ -139,6 +152,15 @@ async fn why(session: &Session, document: &str) -> Result<(), Failure> {
     let status = text(&found["status"]);
     let sentence = match status.as_str() {
         "processed" => format!("{document} is in the graph"),
+        "partial" => format!(
+            "{document} is in the graph without {} of its {} chunks, the first for: {} ({}). `tenantry documents retry \
+             {document} --kb {}` extracts them once more",
+            found["chunks_failed"],
+            found["counts"]["chunks"],
+            text(&found["failed_chunks"][0]["detail"]),
+            text(&found["failed_chunks"][0]["code"]),
+            session.kb()
+        ),
         "failed" => format!(
             "{document} failed: {} ({})",
             text(&found["error"]["detail"]),
@@ -159,6 +181,15 @@ async fn why(session: &Session, document: &str) -> Result<(), Failure> {
         }
     };
     session.output.report(&found, &plain(&sentence))
+}
+
+impl Retry {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let Self { document, change } = self;
+        let path = format!("{}/retry", path_of(session, &document).await?);
+        let done = change.send(session, Method::POST, &path, None).await?;
+        session.output.done(&done, &format!("{document}: chunks that gave nothing are extracted once more"))
+    }
 }
 
 impl Delete {

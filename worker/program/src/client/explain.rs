@@ -98,7 +98,7 @@ impl Wait {
                     .to_owned()
             }
             "delivery" => "`tenantry doctor` says what is wrong with the queue".to_owned(),
-            "scheduled" | "retry" => format!(
+            "scheduled" | "retry" | "service" => format!(
                 "it starts by itself then; `tenantry jobs reschedule {} --in 0s --tenant {tenant}` starts it now",
                 text(&job["id"])
             ),

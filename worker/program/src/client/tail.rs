@@ -141,7 +141,7 @@ impl Following {
         for id in gone {
             let error = match api.get(&format!("{}/{}", self.path, segment(&id))).await {
                 Ok(document) => match document["status"].as_str() {
-                    Some("processed") => None,
+                    Some("processed" | "partial") => None,
                     Some("failed") => {
                         Some((text(&document["error"]["code"]), text(&document["error"]["detail"])))
                     }
@@ -212,7 +212,7 @@ pub(super) async fn follow_document(session: &Session, document: &str) -> Result
         }
         let status = data["status"].as_str().unwrap_or_default();
         let error = match status {
-            "processed" => None,
+            "processed" | "partial" => None,
             "failed" => Some((text(&data["error"]["code"]), text(&data["error"]["detail"]))),
             "deleted" => Some(("not_found".to_owned(), "it was deleted".to_owned())),
             _ => continue,

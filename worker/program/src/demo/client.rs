@@ -29,7 +29,7 @@ pub struct Created {
 pub struct DocumentView {
     /// Its name.
     pub name: String,
-    /// `pending`, `processing`, `processed` or `failed`.
+    /// `pending`, `processing`, `processed`, `partial` or `failed`.
     pub status: String,
     /// Why it failed, when it did.
     pub error: Option<Problem>,

@@ -129,7 +129,7 @@ impl TenantBar {
     pub(super) fn show(&mut self, documents: &[DocumentView]) -> DocumentReport {
         let count =
             |status: &str| documents.iter().filter(|document| document.status == status).count() as u64;
-        let (processed, failed) = (count("processed"), count("failed"));
+        let (processed, failed) = (count("processed") + count("partial"), count("failed"));
         let message =
             format!("{} pending, {} processing, {failed} failed", count("pending"), count("processing"));
         self.bar.set_position(processed + failed);

@@ -42,7 +42,7 @@ pub async fn trouble(operator: &Client, client: &Client, tenant: &str) -> anyhow
     let document = json!({ "name": FAILS, "text": NEWCOMERS });
     client.change(Method::POST, &format!("{kb}/documents/text"), Some(&document)).await?;
     let begun = Instant::now();
-    let ended = |status: &str| matches!(status, "failed" | "processed");
+    let ended = |status: &str| matches!(status, "failed" | "processed" | "partial");
     loop {
         let documents = client.documents(tenant).await?;
         if documents.iter().any(|document| document.name == FAILS && ended(&document.status)) {

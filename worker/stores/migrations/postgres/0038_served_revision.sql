@@ -11,8 +11,8 @@ alter table documents add column staged_graph_bytes bigint not null default 0;
 -- The owner, too, sees no rows of tenants unless it says so.
 alter table documents no force row level security;
 update documents set served_revision = revision, served_sha256 = sha256 where status = 'processed';
--- Work that began before this migration has its chunks in the index already.
-update documents set staged_chunks = chunks where status <> 'processed';
+-- What was made before this migration, or is being made, has its chunks in the index already.
+update documents set staged_chunks = chunks;
 alter table documents force row level security;
 
 drop index documents_by_tenant;

@@ -12,7 +12,8 @@ use crate::ports::StoreResult;
 const PUT_BY_STATUS: &str = "
 insert into document_deletions (tenant_id, list_id, kb_id, document_id, revision, created_at)
 select tenant_id, $2, kb_id, document_id, revision, $3 from documents
-where tenant_id = $1 and kb_id = $4 and deleting_at is null and ($5 is null or status = $5)
+where tenant_id = $1 and kb_id = $4 and deleting_at is null and ($5 is null
+    or case when status = 'processed' and chunks_failed > 0 then 'partial' else status end = $5)
 on conflict (tenant_id, list_id, document_id) do nothing";
 
 const PUT_BY_ID: &str = "

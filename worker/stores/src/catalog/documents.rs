@@ -8,7 +8,10 @@ use uuid::Uuid;
 
 use super::webhook_events::{OF_REMOVED, OF_REVISION};
 use super::{Catalog, Row, Sql, Tx};
-use crate::model::{Document, DocumentCounts, DocumentFault, DocumentStatus, Event, EventKind, Page, Served};
+use crate::error::StoreError;
+use crate::model::{
+    Document, DocumentCounts, DocumentFault, DocumentStatus, Event, EventKind, Losses, Page, Served,
+};
 use crate::page;
 use crate::ports::StoreResult;
 
@@ -50,6 +53,16 @@ pub(super) fn read_changed(row: &Row) -> sqlx::Result<Changed> {
 
 fn read_document(row: &Row) -> sqlx::Result<Document> {
     let fault = row.text_or_null("fault_code")?.zip(row.text_or_null("fault_detail")?);
+    let has_faults = row.text_or_null("chunk_faults")?.is_some();
+    let losses = Losses {
+        chunks_failed: row.number("chunks_failed")?,
+        chunks: if has_faults { row.json("chunk_faults")? } else { Vec::new() },
+        records_dropped: row.number("records_dropped")?,
+    };
+    let status = match row.parsed("status")? {
+        DocumentStatus::Processed if losses.chunks_failed > 0 => DocumentStatus::Partial,
+        status => status,
+    };
     Ok(Document {
         id: row.parsed("document_id")?,
         name: row.text("name")?,
@@ -57,7 +70,7 @@ fn read_document(row: &Row) -> sqlx::Result<Document> {
         media_type: row.text("media_type")?,
         size_bytes: row.number("size_bytes")?,
         sha256: row.text("sha256")?,
-        status: row.parsed("status")?,
+        status,
         fault: fault.map(|(code, detail)| DocumentFault { code, detail }),
         counts: DocumentCounts {
             chunks: row.number("chunks")?,
@@ -66,6 +79,7 @@ fn read_document(row: &Row) -> sqlx::Result<Document> {
         },
         served: row.number_or_null("served_revision")?,
         staged_chunks: row.number("staged_chunks")?,
+        losses,
         job_id: row.parsed("job_id")?,
         batch: row.id_or_null("batch_id")?,
         created_at: row.time("created_at")?,
@@ -102,6 +116,7 @@ impl Catalog {
             Some(_) => self.sql(
                 "select * from documents
                  where tenant_id = $1 and kb_id = $2 and document_id > $3 and status = $5
+                   and case when status = 'processed' and chunks_failed > 0 then 'partial' else status end = $6
                    and deleting_at is null order by document_id limit $4",
             ),
         };
@@ -109,7 +124,7 @@ impl Catalog {
         let select = select.bind(page::rows_for(limit));
         let select = match status {
             None => select,
-            Some(status) => select.bind(status.as_str()),
+            Some(status) => select.bind(status.stored()).bind(status.as_str()),
         };
         let found = self.rows.all("catalog.documents", select, read_document).await?;
         Ok(page::cut(found, limit, |document| document.id.to_string()))
@@ -135,10 +150,11 @@ impl Catalog {
     }
 
     /// Number of documents by status, in the order of [`DocumentStatus::ALL`].
-    pub async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 4]> {
+    pub async fn document_totals(&self, kb: &KbId) -> StoreResult<[u64; 5]> {
         let select = self.sql(
-            "select status, count(*) as total from documents
-             where tenant_id = $1 and kb_id = $2 and deleting_at is null group by status",
+            "select case when status = 'processed' and chunks_failed > 0 then 'partial' else status end as status,
+                 count(*) as total
+             from documents where tenant_id = $1 and kb_id = $2 and deleting_at is null group by 1",
         );
         let read = |row: &Row| Ok((row.parsed::<DocumentStatus>("status")?, row.number("total")?));
         let found = self.rows.all("catalog.document_totals", select.bind(kb.as_str()), read).await?;
@@ -224,8 +240,7 @@ impl Catalog {
         self.changed("catalog.document_processing", change, (DocumentStatus::Processing, None), now).await
     }
 
-    /// Marks revision `revision` as processed, and as the one that is served. Returns as
-    /// [`Catalog::document_processing`].
+    /// Marks revision `revision` as processed, with nothing missing. Returns as [`Catalog::document_processing`].
     pub async fn document_processed(
         &self,
         kb: &KbId,
@@ -234,9 +249,29 @@ impl Catalog {
         counts: DocumentCounts,
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
+        self.document_built(kb, id, revision, (counts, &Losses::default()), now).await
+    }
+
+    /// Marks revision `revision` as processed, or as partial if chunks of it failed, and as the one that is served.
+    /// Returns as [`Catalog::document_processing`].
+    pub async fn document_built(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        (counts, losses): (DocumentCounts, &Losses),
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        const OPERATION: &str = "catalog.document_built";
+        let unwritable = |error: serde_json::Error| StoreError::permanent(OPERATION, error);
+        let listed = &losses.chunks[..losses.chunks.len().min(Losses::LISTED)];
+        let faults = (!listed.is_empty()).then(|| serde_json::to_string(listed)).transpose();
+        let faults = faults.map_err(unwritable)?;
+        let partial = losses.chunks_failed > 0;
         // The bytes of what was staged are those of what is served now. Of a call that is repeated nothing is staged.
         let update = "update documents set status = 'processed', fault_code = null, fault_detail = null,
                           updated_at = $5, chunks = $6, entities = $7, relations = $8,
+                          chunks_failed = $9, chunk_faults = $10, records_dropped = $11,
                           served_revision = $4, served_sha256 = sha256, kept_bytes = 0,
                           text_bytes = case when staged_text_bytes > 0 then staged_text_bytes else text_bytes end,
                           graph_bytes = case when staged_text_bytes + staged_graph_bytes > 0
@@ -246,11 +281,14 @@ impl Catalog {
                       returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now);
         let change = change.bind(counts.chunks).bind(counts.entities).bind(counts.relations);
-        let told = (Some("processed"), None);
+        let change = change.bind(losses.chunks_failed).bind(faults).bind(losses.records_dropped);
+        // As the status is stored, so that a second time is not told of.
+        let told =
+            (Some(DocumentStatus::Processed.as_str()), partial.then_some(DocumentStatus::Partial.as_str()));
         let events = self.document_events(OF_REVISION, EventType::DocumentProcessed, told, now);
         let events = events.bind(kb.as_str()).bind(id.as_str()).bind(revision);
-        let status = (DocumentStatus::Processed, None);
-        self.ended("catalog.document_processed", events, change, status, now).await
+        let status = if partial { DocumentStatus::Partial } else { DocumentStatus::Processed };
+        self.ended(OPERATION, events, change, (status, None), now).await
     }
 
     /// Notes what the index holds of a document, if that is a later revision than the catalog knew. The status stays:

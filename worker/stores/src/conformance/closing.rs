@@ -138,7 +138,7 @@ pub(super) async fn deleted(opened: &Opened) {
 
     let twin = pair.twin.stores.catalog();
     assert_eq!(twin.tenant().await.unwrap().unwrap().epoch, 0);
-    assert_eq!(twin.document_totals(&pair.twin.kb.id).await.unwrap(), [1, 0, 0, 0]);
+    assert_eq!(twin.document_totals(&pair.twin.kb.id).await.unwrap(), [1, 0, 0, 0, 0]);
     assert_eq!(twin.schedules(&pair.twin.kb.id).await.unwrap().len(), 1);
     assert!(twin.replay("k").await.unwrap().is_some());
     assert_eq!(audited(&twin).await.len(), 1);

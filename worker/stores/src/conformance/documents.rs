@@ -2,7 +2,7 @@ use jobs::DocumentId;
 
 use super::fixture::Pair;
 use crate::Opened;
-use crate::model::{Chunk, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+use crate::model::{Chunk, ChunkFault, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 
 pub(super) async fn texts(opened: &Opened) {
     let pair = Pair::new(opened).await;
@@ -34,7 +34,7 @@ fn extraction(text: &str) -> Extraction {
         description: text.into(),
         weight: 1.5,
     };
-    Extraction { entities: vec![entity], relations: vec![relation] }
+    Extraction { entities: vec![entity], relations: vec![relation], ..Extraction::default() }
 }
 
 pub(super) async fn extractions(opened: &Opened) {
@@ -114,4 +114,24 @@ pub(super) async fn staged(opened: &Opened) {
     documents.staged_put(kb, &id, &old, &cut(1, "old")).await.unwrap();
     documents.kb_forget(kb).await.unwrap();
     assert_eq!(chunks(1).await, []);
+}
+
+/// Why a chunk gave nothing is kept with it, and chunks are forgotten one by one.
+pub(super) async fn failed_chunks(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (documents, kb) = (pair.acme.stores.documents(), &pair.acme.kb.id);
+    let id = DocumentId::of_name("a.md");
+    let all = async || documents.extractions(kb, &id, 1, 0..1_000).await.unwrap();
+    let fault = ChunkFault { code: "content_filtered".into(), detail: "why".into(), retryable: true };
+    let failed = Extraction { dropped: 7, fault: Some(fault), ..Extraction::default() };
+    let stored = [(0, extraction("first")), (900, failed.clone()), (901, failed)];
+    documents.extractions_put(kb, &id, 1, &stored).await.unwrap();
+    assert_eq!(all().await, stored);
+    pair.twin.stores.documents().chunks_forget(kb, &id, 1, &[0, 900]).await.unwrap();
+    documents.chunks_forget(kb, &id, 2, &[0, 900]).await.unwrap();
+    documents.chunks_forget(kb, &DocumentId::of_name("b.md"), 1, &[0, 900]).await.unwrap();
+    documents.chunks_forget(kb, &id, 1, &[]).await.unwrap();
+    assert_eq!(all().await, stored);
+    documents.chunks_forget(kb, &id, 1, &[900, 901, 902]).await.unwrap();
+    assert_eq!(all().await, stored[..1]);
 }

@@ -99,7 +99,7 @@ pub(super) async fn closed(opened: &Opened) {
         assert_eq!(catalog.kb(kb).await.unwrap(), None);
         assert_eq!(catalog.kbs().await.unwrap(), []);
         assert_eq!(catalog.document(kb, &id).await.unwrap(), None);
-        assert_eq!(catalog.document_totals(kb).await.unwrap(), [0; 4]);
+        assert_eq!(catalog.document_totals(kb).await.unwrap(), [0; 5]);
         assert_eq!(catalog.schedules(kb).await.unwrap(), []);
         assert!(
             !catalog.document_processing(kb, &id, 1, (JobId::generate(pair.now), 1), pair.now).await.unwrap()
@@ -132,7 +132,7 @@ pub(super) async fn closed(opened: &Opened) {
     assert_eq!(pair.acme.register(vec![upload("a.md", last + 1, pair.now)], pair.now).await, Accepted::New);
 
     let twin = pair.twin.stores.catalog();
-    assert_eq!(twin.document_totals(kb).await.unwrap(), [1, 0, 0, 0]);
+    assert_eq!(twin.document_totals(kb).await.unwrap(), [1, 0, 0, 0, 0]);
     assert_eq!(twin.schedules(kb).await.unwrap().len(), 1);
 }
 

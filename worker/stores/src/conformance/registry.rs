@@ -2,7 +2,9 @@ use jobs::{DocumentId, JobId};
 
 use super::fixture::{Pair, upload};
 use crate::Opened;
-use crate::model::{DocumentCounts, DocumentFault, DocumentStatus, Served};
+use crate::model::{
+    ChunkFault, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, FailedChunk, Losses, Served,
+};
 
 const COUNTS: DocumentCounts = DocumentCounts { chunks: 7, entities: 5, relations: 3 };
 
@@ -103,18 +105,86 @@ pub(super) async fn pages(opened: &Opened) {
     assert_eq!(catalog.documents(&archive.id, None, None, 1_000).await.unwrap().items, []);
 }
 
+pub(super) async fn partial(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb, now) = (pair.acme.stores.catalog(), &pair.acme.kb.id, pair.now);
+    let uploads: Vec<_> = ["a.md", "b.md"].map(|name| upload(name, 1, now)).into();
+    pair.acme.register(uploads.clone(), now).await;
+    pair.twin.register(uploads, now).await;
+    let [a, b] = ["a.md", "b.md"].map(DocumentId::of_name);
+    let fault = |code: &str, retryable| ChunkFault { code: code.into(), detail: "why".into(), retryable };
+    let chunk = |chunk| FailedChunk { chunk, fault: fault("content_filtered", chunk % 2 == 0) };
+    let losses = |chunks: u32| Losses {
+        chunks_failed: chunks,
+        chunks: (0..chunks).map(chunk).collect(),
+        records_dropped: 3,
+    };
+    let shown = |losses: &Losses| Losses {
+        chunks: losses.chunks.iter().take(Losses::LISTED).cloned().collect(),
+        ..losses.clone()
+    };
+    let read = async |id| catalog.document(kb, id).await.unwrap().unwrap();
+    let of_status = async |status| {
+        let page = catalog.documents(kb, Some(status), None, 10).await.unwrap();
+        page.items.into_iter().map(|document| document.id).collect::<Vec<_>>()
+    };
+
+    for missing in [losses(2), losses(101)] {
+        assert!(catalog.document_built(kb, &a, 1, (COUNTS, &missing), now).await.unwrap());
+        let document = read(&a).await;
+        assert_eq!((document.status, document.counts), (DocumentStatus::Partial, COUNTS));
+        assert_eq!((document.fault, document.losses), (None, shown(&missing)));
+    }
+    assert!(catalog.document_built(kb, &b, 1, (COUNTS, &losses(0)), now).await.unwrap());
+    let document = read(&b).await;
+    assert_eq!((document.status, document.losses), (DocumentStatus::Processed, losses(0)));
+    assert_eq!(of_status(DocumentStatus::Partial).await, [a.clone()]);
+    assert_eq!(of_status(DocumentStatus::Processed).await, [b.clone()]);
+    assert_eq!(catalog.document_totals(kb).await.unwrap(), [0, 0, 1, 1, 0]);
+    for (status, ids) in [(DocumentStatus::Partial, [&a]), (DocumentStatus::Processed, [&b])] {
+        let list = JobId::generate(now);
+        let selection = DocumentSelection::InStatus(status);
+        assert_eq!(catalog.deletion_list_put(kb, list, &selection, now).await.unwrap(), 1);
+        let listed = catalog.deletion_list(kb, list, 10).await.unwrap();
+        assert_eq!(listed.iter().map(|(id, _)| id).collect::<Vec<_>>(), ids);
+    }
+}
+
+/// On its way again it is what it does, and then whole.
+pub(super) async fn whole_again(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb, now) = (pair.acme.stores.catalog(), &pair.acme.kb.id, pair.now);
+    let id = DocumentId::of_name("a.md");
+    pair.acme.register(vec![upload("a.md", 1, now)], now).await;
+    pair.twin.register(vec![upload("a.md", 1, now)], now).await;
+    let losses = Losses { chunks_failed: 1, ..Losses::default() };
+    assert!(catalog.document_built(kb, &id, 1, (COUNTS, &losses), now).await.unwrap());
+    let read = async || catalog.document(kb, &id).await.unwrap().unwrap();
+    let listed = async |status| catalog.documents(kb, Some(status), None, 10).await.unwrap().items.len();
+    let counts = async || (listed(DocumentStatus::Partial).await, listed(DocumentStatus::Processing).await);
+    assert_eq!((read().await.status, counts().await), (DocumentStatus::Partial, (1, 0)));
+    let work = (JobId::generate(now), 7);
+    assert!(catalog.document_processing(kb, &id, 1, work, now).await.unwrap());
+    assert_eq!((read().await.status, counts().await), (DocumentStatus::Processing, (0, 1)));
+    assert!(catalog.document_processed(kb, &id, 1, COUNTS, now).await.unwrap());
+    let document = read().await;
+    assert_eq!((document.status, document.losses), (DocumentStatus::Processed, Losses::default()));
+    let twin = pair.twin.stores.catalog().document(&pair.twin.kb.id, &id).await.unwrap().unwrap();
+    assert_eq!((twin.status, twin.losses), (DocumentStatus::Pending, Losses::default()));
+}
+
 pub(super) async fn totals(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, kb, now) = (pair.acme.stores.catalog(), &pair.acme.kb.id, pair.now);
-    assert_eq!(catalog.document_totals(kb).await.unwrap(), [0, 0, 0, 0]);
+    assert_eq!(catalog.document_totals(kb).await.unwrap(), [0; 5]);
     let uploads: Vec<_> = (0..4).map(|n| upload(&format!("{n}.md"), 1, now)).collect();
     let ids: Vec<_> = uploads.iter().map(|upload| upload.id.clone()).collect();
     pair.acme.register(uploads, now).await;
     catalog.document_processing(kb, &ids[0], 1, (JobId::generate(now), 1), now).await.unwrap();
     let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
     catalog.document_failed(kb, &ids[1], 1, &fault, now).await.unwrap();
-    assert_eq!(catalog.document_totals(kb).await.unwrap(), [2, 1, 0, 1]);
-    assert_eq!(pair.twin.stores.catalog().document_totals(kb).await.unwrap(), [0, 0, 0, 0]);
+    assert_eq!(catalog.document_totals(kb).await.unwrap(), [2, 1, 0, 0, 1]);
+    assert_eq!(pair.twin.stores.catalog().document_totals(kb).await.unwrap(), [0; 5]);
 }
 
 /// Of several jobs that ask to continue a failed document, one gets it.

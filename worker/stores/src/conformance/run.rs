@@ -39,13 +39,13 @@ pub async fn exercise(opened: &Opened) {
         }
         usage { counted, racing, racing_for_kbs, racing_for_small_things, replaced,
             refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls, derived, both_versions }
-        registry { states, stale_revisions, pages, totals, reopened_by_one, served }
+        registry { states, stale_revisions, pages, partial, whole_again, totals, reopened_by_one, served }
         audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go }
         history { first_record_stays, what_was_started_again_ends_again, old_records_go, children }
         measures { outbox, sums_of_a_tenant }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
         unfinished { until_it_has_ended, as_long_as_a_document_waits, taken_by_one }
-        schedules { kept_and_replaced, due_in_order, fired_once, skipped, paused }
+        schedules { kept_and_replaced, due_in_order, fired_once, skipped, taken_over, paused }
         settings { put_by_revision, unapplied_until_told, all_by_id, flows }
         slugs { words, an_id_is_never_anothers_word, a_word_keeps_its_id_from_being_taken }
         rag_settings { put_by_revision }
@@ -62,7 +62,7 @@ pub async fn exercise(opened: &Opened) {
             users, founders, imported_memberships, imports_are_limited, sessions, another_password, racing_renewals,
             throttles,
         }
-        documents { texts, extractions, staged }
+        documents { texts, extractions, failed_chunks, staged }
         index {
             replaced_as_a_whole, kept_apart, folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited,
             removal_leaves_no_trace, side_by_side, many_mentions, twins_apart, served_as_a_whole,

@@ -77,6 +77,15 @@ pub trait Documents: Send + Sync {
     /// Removes the extractions of all revisions but `keep` (`None`: of all).
     async fn extractions_forget(&self, kb: &KbId, id: &DocumentId, keep: Option<u64>) -> StoreResult<()>;
 
+    /// Removes the extractions of some chunks (by their order) of revision `revision`, so that they are extracted anew.
+    async fn chunks_forget(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        orders: &[u32],
+    ) -> StoreResult<()>;
+
     /// Removes all texts and extractions of a knowledge base.
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()>;
 
@@ -102,6 +111,29 @@ pub struct Extraction {
     pub entities: Vec<ExtractedEntity>,
     /// Relations between them.
     pub relations: Vec<ExtractedRelation>,
+    /// Records that the extractor gave and that could not be kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u32,
+    /// Why nothing could be extracted from the chunk, when that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<ChunkFault>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Why nothing could be extracted from a chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct ChunkFault {
+    /// Stable code, `snake_case`.
+    pub code: String,
+    /// What happened and what to do. Never the text of the chunk.
+    pub detail: String,
+    /// Whether another try may succeed with the same text and the same model.
+    pub retryable: bool,
 }
 
 /// An entity named in a chunk.

@@ -260,6 +260,26 @@ impl Documents for TenantDocuments {
         self.view(OPERATION).await?.execute(OPERATION, delete).await.map(drop)
     }
 
+    async fn chunks_forget(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        orders: &[u32],
+    ) -> StoreResult<()> {
+        const OPERATION: &str = "documents.chunks_forget";
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        for batch in orders.chunks(BATCH) {
+            let rows = batch.iter().map(|order| [("chunk_order", Value::from(*order))]);
+            let delete = sql("delete from document_extractions
+                 where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+                   and chunk_order in (select gone.chunk_order from {rows $5 as gone (chunk_order bigint)})");
+            let delete = delete.bind(self.tenant.as_str()).bind(kb.as_str()).bind(id.as_str()).bind(revision);
+            tx.execute(delete.bind_rows(rows)).await?;
+        }
+        tx.commit().await
+    }
+
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
         const OPERATION: &str = "documents.kb_forget";
         let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;

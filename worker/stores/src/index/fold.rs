@@ -48,9 +48,11 @@ pub(crate) struct RelationRow {
 pub(crate) fn entity(name: &str, mut rows: Vec<EntityRow>) -> Option<Entity> {
     rows.sort_unstable();
     rows.truncate(MENTIONS_READ);
+    let types = || rows.iter().map(|row| row.entity_type.as_str());
+    let known = most_frequent(types().filter(|known| *known != UNKNOWN));
     Some(Entity {
         name: name.to_owned(),
-        entity_type: most_frequent(rows.iter().map(|row| row.entity_type.as_str()))?.to_owned(),
+        entity_type: known.or_else(|| most_frequent(types()))?.to_owned(),
         description: fragments(rows.iter().map(|row| row.description.as_str())),
         source_id: distinct(rows.iter().map(|row| row.chunk_id.as_str()), MENTIONS_READ).join(SEPARATOR),
         file_path: distinct(rows.iter().map(|row| row.file.as_str()), FILES_KEPT).join(SEPARATOR),

@@ -84,7 +84,7 @@ impl TenantLive {
     /// # Errors
     /// When the cache does not answer.
     pub async fn document_stage(&self, kb: &KbId, document: &Document) -> StoreResult<Option<DocumentStage>> {
-        if matches!(document.status, DocumentStatus::Processed | DocumentStatus::Failed) {
+        if document.status.is_in_graph() || document.status == DocumentStatus::Failed {
             return Ok(None);
         }
         let parts = self.cache.fields(&document_key(kb, &document.id, document.revision)).await?;

@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use jobs::{BatchId, DocumentId, JobId};
 use serde::{Deserialize, Serialize};
 
+use crate::documents::ChunkFault;
+
 /// Status of a document on its way into the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -16,13 +18,30 @@ pub enum DocumentStatus {
     Processing,
     /// In the graph.
     Processed,
+    /// In the graph, but for chunks from which nothing could be extracted. Served like a processed one.
+    Partial,
     /// Processing failed for good; the document's error says why.
     Failed,
 }
 
 impl DocumentStatus {
     /// Every status, in the order in which a document passes them.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Processing, Self::Processed, Self::Failed];
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Processing, Self::Processed, Self::Partial, Self::Failed];
+
+    /// Whether it is in the graph, as a whole or in part.
+    #[must_use]
+    pub const fn is_in_graph(self) -> bool {
+        matches!(self, Self::Processed | Self::Partial)
+    }
+
+    /// The status in the table: a partial document is a processed one of which chunks failed.
+    pub(crate) const fn stored(self) -> &'static str {
+        match self {
+            Self::Partial => Self::Processed.as_str(),
+            other => other.as_str(),
+        }
+    }
 
     /// The name used in tables and HTTP answers, as in `LightRAG`.
     #[must_use]
@@ -31,6 +50,7 @@ impl DocumentStatus {
             Self::Pending => "pending",
             Self::Processing => "processing",
             Self::Processed => "processed",
+            Self::Partial => "partial",
             Self::Failed => "failed",
         }
     }
@@ -44,7 +64,7 @@ impl fmt::Display for DocumentStatus {
 
 /// A text that is not a document status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a document status: expected pending, processing, processed or failed")]
+#[error("not a document status: expected pending, processing, processed, partial or failed")]
 pub struct InvalidStatus;
 
 impl FromStr for DocumentStatus {
@@ -76,6 +96,33 @@ pub struct DocumentFault {
     pub detail: String,
 }
 
+/// What could not be extracted from a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// How many of its chunks gave nothing.
+    pub chunks_failed: u32,
+    /// The first of them, at most [`Losses::LISTED`].
+    pub chunks: Vec<FailedChunk>,
+    /// Records that the extractor gave and that could not be kept.
+    pub records_dropped: u64,
+}
+
+impl Losses {
+    /// How many chunks are listed.
+    pub const LISTED: usize = 100;
+}
+
+/// A chunk that gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct FailedChunk {
+    /// Its index, from zero.
+    pub chunk: u32,
+    /// Why.
+    #[serde(flatten)]
+    pub fault: ChunkFault,
+}
+
 /// A document as the catalog knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
@@ -101,6 +148,8 @@ pub struct Document {
     pub counts: DocumentCounts,
     /// Number of chunks of the revision that is being made, as soon as it was read.
     pub staged_chunks: u32,
+    /// What is missing there; of a document that is not in the graph, what was missing before.
+    pub losses: Losses,
     /// The job that ingests this revision.
     pub job_id: JobId,
     /// The batch of the upload; `None` for documents that were uploaded before there were batches.

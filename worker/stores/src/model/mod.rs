@@ -24,7 +24,8 @@ pub(crate) use api_key::{allowed, scope_text};
 pub use audit::{AuditEntry, AuditFilter, LoggedAction};
 pub use batch::{Batch, BatchCounts, BatchFailure, BatchPace};
 pub use document::{
-    Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, NewDocument, Served,
+    Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, FailedChunk, Losses,
+    NewDocument, Served,
 };
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, MembershipImport, MembershipImported, Renewal,
@@ -39,7 +40,7 @@ pub use member::{
     Standing,
 };
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
-pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
+pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule, Skipped};
 pub use tenant::{
     InvalidTenantCursor, Kb, NewKb, NewTenant, Tenant, TenantChange, TenantCursor, TenantFilter, TenantKey,
     TenantOrder, TenantPlan, TenantSettings, TenantSort,
@@ -56,7 +57,7 @@ pub use webhook::{
 pub use workspace::WorkspaceId;
 
 pub use crate::blobs::StoredOriginal;
-pub use crate::documents::{ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+pub use crate::documents::{ChunkFault, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub use crate::index::{
     Chunk, Entity, GraphCounts, GraphDelta, IndexChange, IndexContent, Mention, MentionKind, MentionSource,
     Relation,

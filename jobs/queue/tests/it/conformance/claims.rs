@@ -21,6 +21,7 @@ pub(super) async fn a_stale_fence_changes_nothing(site: Site) {
         Verdict::Retry { after: Duration::ZERO, error: reason() },
         Verdict::Discarded { code: "x", reason: reason() },
         Verdict::Quarantined { code: "x", reason: reason() },
+        Verdict::Waiting { after: Duration::ZERO, reason: reason() },
         Verdict::Parked { reason: reason() },
         Verdict::Dropped { reason: reason() },
         Verdict::Released,

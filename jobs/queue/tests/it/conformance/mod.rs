@@ -36,6 +36,7 @@ on_both! {
     steps:
         a_job_is_kept_once_and_remembered_when_done,
         a_failure_comes_back_later_with_its_reason,
+        a_job_that_waits_for_a_service_spends_no_attempt_and_holds_up_no_other,
         a_dead_letter_is_kept_and_starts_again_with_all_attempts,
         a_job_given_back_goes_first_and_spends_no_attempt,
         a_dropped_job_leaves_as_cancelled,

@@ -53,6 +53,28 @@ pub(super) async fn a_failure_comes_back_later_with_its_reason(site: Site) {
     assert_eq!(site.lookup("acme", job.id).await.unwrap().state, JobState::Available);
 }
 
+pub(super) async fn a_job_that_waits_for_a_service_spends_no_attempt_and_holds_up_no_other(site: Site) {
+    let jobs = site.pings("acme", 2);
+    site.push(&jobs).await;
+    let claimed = site.fetch_one().await;
+    let wait = Verdict::Waiting { after: Duration::from_secs(30), reason: "the model: 429".into() };
+    assert!(site.finish(&claimed, wait).await);
+    let status = site.lookup("acme", jobs[0].id).await.unwrap();
+    assert_eq!((status.state, status.attempts, status.waits), (JobState::Retryable, 0, 1));
+    assert_eq!(status.at.unwrap(), site.clock.now() + Duration::from_secs(30));
+    let reason = status.reason.unwrap();
+    assert_eq!((reason.code.as_str(), reason.text.as_str()), ("waits", "the model: 429"));
+    let other = site.fetch_one().await;
+    assert_eq!(other.id, jobs[1].id, "the tenant's other jobs go on");
+    assert!(site.finish(&other, Verdict::Completed).await);
+    assert!(site.fetch(10).await.is_empty());
+    site.clock.advance(Duration::from_secs(30));
+    let again = site.fetch_one().await;
+    assert!(site.finish(&again, Verdict::Discarded { code: "waited_too_long", reason: String::new() }).await);
+    assert_eq!(site.redrive("acme", jobs[0].id).await, Redriven::Started);
+    assert_eq!(site.lookup("acme", jobs[0].id).await.unwrap().waits, 0, "it may wait as long once more");
+}
+
 pub(super) async fn a_dead_letter_is_kept_and_starts_again_with_all_attempts(site: Site) {
     let jobs = site.pings("acme", 3);
     site.push(&jobs).await;

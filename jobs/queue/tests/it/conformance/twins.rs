@@ -66,7 +66,7 @@ fn command() -> impl Strategy<Value = Command> {
         8 => (0..2_usize, 1..4_usize, unique, prop_oneof![2 => Just(0), 1 => 1..20_000_u64])
             .prop_map(|(tenant, jobs, unique, delay_ms)| Command::Push { tenant, jobs, unique, delay_ms }),
         8 => Just(Command::Fetch),
-        16 => (number.clone(), 0..6_usize, members, on_failure).prop_map(|(job, end, members, on_failure)| {
+        16 => (number.clone(), 0..7_usize, members, on_failure).prop_map(|(job, end, members, on_failure)| {
             Command::Finish { job, end, members, on_failure }
         }),
         6 => prop_oneof![1..3_000_u64, 10_000..40_000_u64].prop_map(|ms| Command::Advance { ms }),
@@ -88,6 +88,7 @@ fn verdict(end: usize) -> Verdict {
         2 => Verdict::Quarantined { code: "quarantined", reason },
         3 => Verdict::Dropped { reason },
         4 => Verdict::Released,
+        5 => Verdict::Waiting { after: Duration::from_millis(700), reason },
         _ => Verdict::Completed,
     }
 }

@@ -150,6 +150,7 @@ pub(super) enum Answer {
 pub(super) enum End {
     Completed,
     Retry(u64),
+    Waiting(u64),
     Discarded,
     Quarantined,
     Parked,
@@ -159,7 +160,7 @@ pub(super) enum End {
 
 impl End {
     pub(super) const fn is_final(self) -> bool {
-        !matches!(self, Self::Retry(_) | Self::Parked | Self::Released)
+        !matches!(self, Self::Retry(_) | Self::Waiting(_) | Self::Parked | Self::Released)
     }
 }
 

@@ -71,6 +71,7 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![
         4 => Just(End::Completed),
         2 => prop_oneof![Just(0), 1..5_000_u64].prop_map(End::Retry),
+        1 => prop_oneof![Just(0), 1..5_000_u64].prop_map(End::Waiting),
         3 => Just(End::Discarded),
         1 => Just(End::Quarantined),
         1 => Just(End::Parked),

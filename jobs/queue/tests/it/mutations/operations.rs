@@ -97,6 +97,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     one("estimates do not learn", "finish", "s.est + (mean - s.est) * min(0.7, jobs * 0.05)", "s.est"),
     one(
+        "waiting for a service costs an attempt",
+        "finish",
+        "r.parks, r.note = r.parks + 1, ARGV[i + 5]\n    return 'y'",
+        "r.attempts, r.note = r.attempts + 1, ARGV[i + 5]\n    return 'y'",
+    ),
+    one(
         "a failed attempt is not counted",
         "finish",
         "r.attempts, r.note = r.attempts + 1, ARGV[i + 5]",

@@ -38,6 +38,10 @@ impl Extractor for RulesExtractor {
         Ok(compute.run(move |turn| extract(&chunk, turn)).await??)
     }
 
+    fn is_costly(&self) -> bool {
+        false
+    }
+
     fn name(&self) -> &'static str {
         "rules"
     }

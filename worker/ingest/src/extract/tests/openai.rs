@@ -168,6 +168,68 @@ async fn a_failing_endpoint_is_worth_another_try() {
     assert_eq!((unreadable.code(), unreadable.is_transient()), ("answer_unreadable", true));
 }
 
+/// Routers in front of models answer 200 and say inside what went wrong.
+#[tokio::test]
+async fn an_error_inside_a_success_is_what_it_says() {
+    let cases = [
+        (json!({"code": 429, "message": "overloaded: Some text."}), "rate_limited", true),
+        (json!({"code": "502"}), "endpoint_unavailable", true),
+        (json!({"code": "rate_limit_exceeded"}), "rate_limited", true),
+        (json!({"type": "overloaded_error"}), "endpoint_unavailable", true),
+        (json!("The server is overloaded by Some text."), "endpoint_unavailable", true),
+        (json!({"code": 401}), "endpoint_refused", false),
+        (json!({"code": "content_filter"}), "content_filtered", false),
+        (json!({"code": "strange"}), "endpoint_refused", false),
+    ];
+    for (error, code, passes) in cases {
+        for body in [json!({"error": error}), json!({"choices": [{"message": null, "error": error}]})] {
+            let found = Endpoint::start(vec![reply("200 OK", "", &body)]).await.extract_error().await;
+            assert_eq!((found.code(), found.is_transient()), (code, passes), "{body}");
+            assert!(!found.to_string().contains("Some text"), "{found}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_passage_that_is_refused_says_nothing_of_the_settings() {
+    let filtered = |code: &str| json!({"error": {"code": code, "message": "Some text."}});
+    let cases = [
+        reply("400 Bad Request", "", &filtered("content_filter")),
+        reply("400 Bad Request", "", &filtered("data_inspection_failed")),
+        reply("200 OK", "", &json!({"choices": [{"message": {}, "finish_reason": "content_filter"}]})),
+    ];
+    for answer in cases {
+        let error = Endpoint::start(vec![answer]).await.extract_error().await;
+        assert!(matches!(error, ExtractError::Chunk { code: "content_filtered", .. }), "{error:?}");
+        assert!(!error.to_string().contains("OPENAI") && !error.to_string().contains("Some text"), "{error}");
+    }
+    let refused = json!({"choices": [{"message": {"content": null, "refusal": "I will not."}}]});
+    let too_large = json!({"error": {"code": "context_length_exceeded"}});
+    for (answer, code) in [
+        (reply("200 OK", "", &refused), "model_refused"),
+        (reply("400 Bad Request", "", &too_large), "chunk_too_large"),
+        (reply("413 Payload Too Large", "", &json!({})), "chunk_too_large"),
+    ] {
+        let error = Endpoint::start(vec![answer]).await.extract_error().await;
+        assert!(matches!(&error, ExtractError::Chunk { code: found, .. } if *found == code), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn content_in_parts_is_read_and_no_content_is_asked_for_again() {
+    let records = json!({"entities": [{"name": "Nora", "type": "person", "description": "d"}]}).to_string();
+    let (start, end) = records.split_at(20);
+    let parts = json!([{"type": "text", "text": start}, {"type": "image_url"}, end]);
+    let body = json!({"choices": [{"message": {"content": parts}}]});
+    let endpoint = Endpoint::start(vec![reply("200 OK", "", &body)]).await;
+    let found = endpoint.extractor(Duration::from_secs(30)).extract("Nora.", &compute()).await;
+    assert_eq!(found.expect("read").entities[0].name, "Nora");
+    for body in [json!({"choices": []}), json!({"choices": [{"message": {"content": null}}]})] {
+        let error = Endpoint::start(vec![reply("200 OK", "", &body)]).await.extract_error().await;
+        assert_eq!((error.code(), error.is_transient()), ("answer_unreadable", true), "{body}");
+    }
+}
+
 #[tokio::test]
 async fn a_silent_endpoint_times_out() {
     let endpoint = Endpoint::start(Vec::new()).await;

@@ -9,8 +9,8 @@ ALTER TABLE documents ADD COLUMN staged_text_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE documents ADD COLUMN staged_graph_bytes INTEGER NOT NULL DEFAULT 0;
 
 UPDATE documents SET served_revision = revision, served_sha256 = sha256 WHERE status = 'processed';
--- Work that began before this migration has its chunks in the index already.
-UPDATE documents SET staged_chunks = chunks WHERE status <> 'processed';
+-- What was made before this migration, or is being made, has its chunks in the index already.
+UPDATE documents SET staged_chunks = chunks;
 
 DROP INDEX documents_by_tenant;
 CREATE INDEX documents_by_tenant ON documents

@@ -162,6 +162,25 @@ impl Documents for TenantDocuments {
         within("documents.extractions_forget", CALL, extractions_forget(&collection, kb, id, keep)).await
     }
 
+    async fn chunks_forget(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        orders: &[u32],
+    ) -> StoreResult<()> {
+        const OPERATION: &str = "documents.chunks_forget";
+        let collection = self.mongo.tenant(EXTRACTIONS, &self.tenant);
+        let orders: Vec<i64> = orders.iter().map(|order| i64::from(*order)).collect();
+        let filter = doc! {
+            "kb_id": kb.as_str(),
+            "document_id": id.as_str(),
+            "revision": wide(revision),
+            "order": { "$in": orders },
+        };
+        within(OPERATION, BULK, collection.delete(OPERATION, filter)).await
+    }
+
     async fn kb_forget(&self, kb: &KbId) -> StoreResult<()> {
         self.forget("documents.kb_forget", &doc! { "kb_id": kb.as_str() }).await
     }

@@ -212,6 +212,16 @@ impl Model {
                     self.line_up(id, false);
                 }
             }
+            End::Waiting(after) => {
+                self.rewrite(id, |job| {
+                    (job.parks, job.note) = (job.parks + 1, "waits as the script says");
+                });
+                if after > 0 {
+                    self.wait_until(id, Timer::Retryable, now + after);
+                } else {
+                    self.line_up(id, false);
+                }
+            }
             End::Parked => {
                 self.rewrite(id, |job| {
                     (job.parks, job.note) = (job.parks + 1, "parked as the script says");

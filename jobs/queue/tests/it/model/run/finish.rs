@@ -72,6 +72,7 @@ fn verdict(end: End) -> Verdict {
     match end {
         End::Completed => Verdict::Completed,
         End::Retry(after) => Verdict::Retry { after: Duration::from_millis(after), error: reason },
+        End::Waiting(after) => Verdict::Waiting { after: Duration::from_millis(after), reason },
         End::Discarded => Verdict::Discarded { code: "discarded", reason },
         End::Quarantined => Verdict::Quarantined { code: "quarantined", reason },
         End::Parked => Verdict::Parked { reason },

@@ -191,8 +191,10 @@ impl Run {
         same("state", &Some(found.state), &state)?;
         same("at", &found.at.map(|at| at.timestamp_millis().unsigned_abs()), &at)?;
         if job.place.is_open() && !job.damaged {
-            let counters = (found.attempts, found.deaths, found.interruptions, found.priority.level());
-            same("counters", &counters, &(job.attempts, job.deaths, job.interruptions, job.spec.level))?;
+            let counters =
+                ([found.attempts, found.deaths, found.interruptions, found.waits], found.priority.level());
+            let expected = ([job.attempts, job.deaths, job.interruptions, job.parks], job.spec.level);
+            same("counters", &counters, &expected)?;
             let declared = self.workers(job.spec.lane) > 0;
             same(
                 "lane",
@@ -241,7 +243,8 @@ impl Run {
         let now = model.now as f64;
         let reasons = [
             ("scheduled", timer(Timer::Scheduled)),
-            ("retry", timer(Timer::Retryable)),
+            ("retry", timer(Timer::Retryable) && !job.note.starts_with("waits")),
+            ("service", timer(Timer::Retryable) && job.note.starts_with("waits")),
             ("parked", timer(Timer::Parked) || of.hold > model.now),
             ("tenant_suspended", of.suspended),
             ("tenant_paused", of.paused),
