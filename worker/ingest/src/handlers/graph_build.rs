@@ -92,6 +92,9 @@ impl Handler<Product> for BuildGraph {
         let (id, revision) = (&self.document_id, self.revision);
         let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
         if found.is_some_and(|document| document.status.is_in_graph()) {
+            if self.retry {
+                return Ok(());
+            }
             // Mentions of an earlier revision may still be in the graph.
             return document::fail(cx, id, revision, code, reason).await;
         }
