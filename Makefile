@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test fuzz browser picture model bench bench-pages lint fmt services-up services-down clean-data toolchain redis
+.PHONY: help demo dev test chaos soak fuzz browser picture model bench bench-pages lint fmt services-up services-down clean-data toolchain redis
 
 SERVICES := docker/services
 # The program with embedded stores alone: no drivers of servers are built, which is most of a first build. Where
@@ -29,6 +29,10 @@ EXAMPLES ?= 5
 # How much `make bench-pages` writes before it measures.
 TENANTS ?= 100000
 JOBS ?= 50000
+
+# For how long `make chaos` breaks each thing, and how long `make soak` takes.
+CHAOS_SECONDS ?= 30
+SOAK_MINUTES ?= 60
 
 # How many seeds `make model` tries, and the first of them.
 SEEDS ?= 10000
@@ -59,6 +63,17 @@ browser: toolchain ## Walk through the dashboard in Chromium, as operator, ADMIN
 model: toolchain redis ## Try the queue against its model at length: SEEDS=10000 random scripts from seed FIRST=0 on
 	@TENANTRY_MODEL_SEEDS=$(SEEDS) TENANTRY_MODEL_FIRST_SEED=$(FIRST) \
 		cargo test --locked --package fair-queue --test it -- model:: --nocapture
+
+chaos: toolchain ## Kill, freeze and break everything under load, each fault for CHAOS_SECONDS=30; the table is in tests/README.md
+	cargo build --locked --workspace --all-targets
+	@export CHAOS_STORES=all CHAOS_SECONDS=$(CHAOS_SECONDS); \
+		$(SERVICES)/run.sh cargo test --locked --workspace --test it -- --include-ignored --nocapture --test-threads 1 \
+		--skip worker_process --skip soak:: chaos::
+
+soak: toolchain ## Steady work for SOAK_MINUTES=60: memory, handles and connections stay as they are
+	cargo build --locked --workspace --all-targets
+	@export SOAK_MINUTES=$(SOAK_MINUTES); \
+		$(SERVICES)/run.sh cargo test --locked --workspace --test it -- --ignored --nocapture --exact chaos::soak::nothing_grows
 
 bench: toolchain redis ## Measure the queue beside its peers; ONLY=drain for one figure, QUICK=1 for fewer runs
 	@cargo run --release --locked --quiet --package benches --bin bench

@@ -6,6 +6,7 @@ pub use fair_queue::Priority;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::envelope::Unique;
 use crate::tenant::{Permission, TenantStatus};
 
 /// A job type: a payload with a name and a policy. Only the name is required.
@@ -49,6 +50,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     const TIMEOUT: Duration = Duration::from_secs(60);
     /// Its priority among the tenant's jobs.
     const PRIORITY: Priority = Priority::Normal;
+    /// What keeps a second job of the type out of the queue, unless who enqueues it says otherwise.
+    const UNIQUE: Option<Unique> = None;
 }
 
 /// The policy of a job type, as a value.

@@ -4,6 +4,7 @@
 //! tenant's name, only a [`StampedJob`] can be pushed, and what a worker claims is bytes for
 //! [`Verifier::verify`](crate::envelope::Verifier::verify).
 
+use std::borrow::Borrow as _;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -139,6 +140,19 @@ impl Queue {
     /// As there.
     pub async fn room_for(&self, jobs: &[StampedJob]) -> Result<(), QueueError> {
         self.0.room_for(jobs).await
+    }
+
+    /// The job that has the unique key of `job`, so that `job` would not be enqueued. `None` when the key is free, or
+    /// `job` has none.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn same_as(&self, job: &StampedJob) -> Result<Option<JobId>, QueueError> {
+        let new: &NewJob = job.borrow();
+        match &new.unique {
+            Some(unique) => self.0.unique_holder(&new.partition, &unique.key).await,
+            None => Ok(None),
+        }
     }
 
     /// As [`fair_queue::Queue::watch_memory`].

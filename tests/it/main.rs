@@ -7,6 +7,7 @@ mod api;
 mod browser;
 mod busy_worker;
 mod cancelled;
+mod chaos;
 mod cli;
 mod faults;
 mod fence;

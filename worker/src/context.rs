@@ -4,6 +4,7 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -234,11 +235,13 @@ impl JobContext {
     }
 
     fn enqueue_of<J: Job>(&self, batch: Option<BatchId>, child: &J) -> Result<JobId, JobError> {
-        let mut outputs = self.outputs();
-        let id = self.child_id::<J>(outputs.count());
+        let id = self.child_id::<J>(self.outputs().count());
+        self.enqueue_as(id, batch, child)
+    }
+
+    fn enqueue_as<J: Job>(&self, id: JobId, batch: Option<BatchId>, child: &J) -> Result<JobId, JobError> {
         let child = self.child(child, id, (batch, None))?;
-        let id = child.id();
-        outputs.children.push(child);
+        self.outputs().children.push(child);
         Ok(id)
     }
 
@@ -259,6 +262,28 @@ impl JobContext {
         let id = self.enqueue_of(batch, child)?;
         self.outputs().kept.insert(id);
         Ok(id)
+    }
+
+    /// As [`JobContext::enqueue_kept_of`], as the child [`JobContext::child_called`] `name`.
+    ///
+    /// # Errors
+    /// As for [`JobContext::enqueue`].
+    pub fn enqueue_kept_as<J: Job>(
+        &self,
+        name: &str,
+        batch: Option<BatchId>,
+        child: &J,
+    ) -> Result<JobId, JobError> {
+        let id = self.enqueue_as(self.child_called::<J>(name), batch, child)?;
+        self.outputs().kept.insert(id);
+        Ok(id)
+    }
+
+    /// The id of the child of this type that is called `name`. Children without names are called by their number, which
+    /// an attempt that meets other data gives to others.
+    #[must_use]
+    pub fn child_called<J: Job>(&self, name: &str) -> JobId {
+        self.child_id::<J>(name)
     }
 
     /// Lets the catalog remember this job until what it works on has ended, as it does with jobs of requests. For a job
@@ -359,9 +384,9 @@ impl JobContext {
         });
     }
 
-    /// The id of child number `number`.
-    fn child_id<J: Job>(&self, number: usize) -> JobId {
-        JobId::derived(self.job.created_at, &format!("{}/{number}/{}", self.job.id, J::TYPE))
+    /// The id of the child called `name`, which may be its number.
+    fn child_id<J: Job>(&self, name: impl Display) -> JobId {
+        JobId::derived(self.job.created_at, &format!("{}/{name}/{}", self.job.id, J::TYPE))
     }
 
     fn child<J: Job>(

@@ -67,8 +67,8 @@ impl Relay {
             return Ok(0);
         }
         let (rows, jobs): (Vec<_>, Vec<_>) = routed.into_iter().unzip();
-        let taken = match self.queue.push_accepted(&jobs).await {
-            Ok(_) => rows,
+        let (taken, conflicts) = match self.queue.push_accepted(&jobs).await {
+            Ok(outcome) => (rows, outcome.conflicts),
             Err(error) => {
                 tracing::warn!(
                     jobs = jobs.len(),
@@ -78,13 +78,15 @@ impl Relay {
                 // Jobs of other tenants were taken: a tenant whose keys are damaged must not block their rows.
                 let QueueError::LimitReached(refused) = error else { return Ok(0) };
                 let refused = |row: &OutboxRow| refused.iter().any(|limit| limit.partition == *row.tenant_id);
-                rows.into_iter().filter(|row| !refused(row)).collect()
+                (rows.into_iter().filter(|row| !refused(row)).collect(), Vec::new())
             }
         };
         // Deleted only after the push. After a crash in between the rows are pushed again, and the queue ignores
         // ids that it has.
         metrics::relayed(taken.len());
-        self.outbox.outbox_done(&taken, self.clock.now()).await?;
+        let now = self.clock.now();
+        self.outbox.outbox_done(&taken, now).await?;
+        self.outbox.same_work(&jobs, &conflicts, now).await?;
         Ok(taken.len())
     }
 

@@ -16,7 +16,7 @@ use jobs::JobId;
 use jobs::clock::SharedClock;
 use jobs::envelope::{Refusal, StampedJob, Verifier};
 use jobs::error::report;
-use jobs::queue::{ConflictDone, Damage, PartitionId, Queue, Whereabouts};
+use jobs::queue::{Damage, PartitionId, Queue, Whereabouts};
 use jobs::tenant::TenantId;
 use stores::UnfinishedJobs;
 use stores::model::{DocumentFault, QueuedDelivery, UnfinishedJob, UnfinishedKey};
@@ -374,12 +374,8 @@ impl OfTenant<'_> {
         self.done.enqueued += outcome.accepted as u64;
         metrics::reconciled(outcome.accepted);
         // Another job has the unique key and does the same.
-        let same = outcome.conflicts.iter().filter(|conflict| conflict.done != ConflictDone::Replaced);
-        let same: Vec<JobId> = same.map(|conflict| conflict.id).collect();
-        if !same.is_empty() {
-            self.by.unfinished.forget(self.tenant, &same).await?;
-        }
-        Ok(())
+        let now = self.by.clock.now();
+        Ok(self.by.unfinished.same_work(self.tenant, &jobs, &outcome.conflicts, now).await?)
     }
 
     /// From when on the job is looked for again.

@@ -108,8 +108,8 @@ impl Scheduler {
         if matches!(refusal, Refusal::Directory(_)) {
             return Ok(());
         }
-        tracing::warn!(tenant.id = %due.tenant_id, schedule = due.name, code = refusal.code(),
-            "schedule skipped: {}", jobs::error::report(refusal));
-        self.schedules.schedule_skip(due, next).await.map(drop)
+        let (code, why) = (refusal.code(), jobs::error::report(refusal));
+        tracing::warn!(tenant.id = %due.tenant_id, schedule = due.name, code, "schedule skipped: {why}");
+        self.schedules.schedule_skip(due, next, (code, &why)).await.map(drop)
     }
 }

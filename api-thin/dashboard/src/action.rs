@@ -203,6 +203,8 @@ actions! {
     PauseSchedule "pause-schedule" "Pause the schedule" false "Pause this schedule", "It does not fire until you resume it.";
     ResumeSchedule "resume-schedule" "Resume the schedule" false "Resume this schedule", "It fires again, at its next time.";
     RunSchedule "run-schedule" "Run it now" false "Fire this schedule now", "Its next time stays as it is.";
+    TakeOver "take-over-schedule" "Take it over" false "Take this schedule over",
+        "From now on it fires as you, with what you may do. Its times stay.";
     StopFetching "stop-fetching" "Stop fetching" false "Tell this worker to stop fetching",
         "It claims no more jobs, ends what it has, and stays listed; other workers go on. It lasts until you let it fetch again, or it ends: a restarted worker fetches.";
     ResumeFetching "resume-fetching" "Fetch again" false "Let this worker fetch again", "It claims jobs again, within seconds.";
@@ -251,6 +253,7 @@ fn call(action: Action, tenant: Option<&str>, target: &Target) -> (Method, Strin
         Action::PauseSchedule => schedule("/pause"),
         Action::ResumeSchedule => schedule("/resume"),
         Action::RunSchedule => schedule("/run"),
+        Action::TakeOver => schedule("/take-over"),
         Action::DeleteSchedule => delete(format!("{}/schedules/{}", kb(), segment(&target.schedule))),
         Action::StopFetching => post(format!("/workers/{}/stop-fetching", segment(&target.worker))),
         Action::ResumeFetching => post(format!("/workers/{}/resume-fetching", segment(&target.worker))),
@@ -308,9 +311,11 @@ async fn touched(
         Action::CancelJob | Action::Reschedule | Action::Retry | Action::Purge => "1 job".to_owned(),
         Action::CancelBatch => on_their_way(api, &format!("{t}/batches/{}", segment(&target.batch))).await?,
         Action::RetryDocument | Action::DeleteDocument => "1 document".to_owned(),
-        Action::PauseSchedule | Action::ResumeSchedule | Action::RunSchedule | Action::DeleteSchedule => {
-            "1 schedule".to_owned()
-        }
+        Action::PauseSchedule
+        | Action::ResumeSchedule
+        | Action::RunSchedule
+        | Action::TakeOver
+        | Action::DeleteSchedule => "1 schedule".to_owned(),
         Action::StopFetching | Action::ResumeFetching => in_slots(api, &target.worker).await?,
     })
 }
@@ -521,6 +526,7 @@ fn outcome(action: Action, answer: &Value) -> String {
         Action::PauseSchedule => "The schedule is paused.".to_owned(),
         Action::ResumeSchedule => "The schedule is resumed.".to_owned(),
         Action::RunSchedule => "The schedule was fired.".to_owned(),
+        Action::TakeOver => "The schedule fires as you from now on.".to_owned(),
         Action::DeleteSchedule => "The schedule is deleted.".to_owned(),
         Action::StopFetching => "The worker stops fetching within seconds.".to_owned(),
         Action::ResumeFetching => "The worker fetches again within seconds.".to_owned(),

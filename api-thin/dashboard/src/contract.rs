@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-type Time = DateTime<Utc>;
+pub(crate) type Time = DateTime<Utc>;
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Me {
@@ -550,6 +550,22 @@ pub(crate) struct Schedule {
     pub(crate) next_fire_at: Time,
     pub(crate) last_fire_at: Option<Time>,
     pub(crate) paused: bool,
+    pub(crate) created_by: String,
+    pub(crate) blocked: Option<Blocked>,
+    pub(crate) last_skipped: Option<Skipped>,
+}
+
+/// What keeps a schedule from firing.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Blocked {
+    pub(crate) detail: String,
+}
+
+/// A time at which a schedule did not fire.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Skipped {
+    pub(crate) at: Time,
+    pub(crate) detail: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,4 +8,4 @@ mod submission;
 pub use new_tenant::{AcceptedTenant, TenantRequest, accept_tenant};
 pub(crate) use new_tenant::{apply_settings, create_by_settings, create_only_tenant};
 pub use submission::{Fingerprint, IdempotencyKey};
-pub(crate) use submission::{Names, Submission, deliver, ensure_room, retries_exhausted};
+pub(crate) use submission::{Names, Submission, deliver, ensure_room, retries_exhausted, same_work};

@@ -171,16 +171,40 @@ pub(crate) async fn deliver(app: &ApiState, stores: &TenantStores, jobs: Vec<Sta
 
 async fn push(app: &ApiState, stores: &TenantStores, jobs: &[StampedJob]) {
     let Some(tenant) = jobs.first().map(StampedJob::tenant_id) else { return };
-    if let Err(error) = app.queue().push_accepted(jobs).await {
-        tracing::warn!(
-            jobs = jobs.len(),
-            error = report(&error),
-            "the queue is away: the outbox keeps the jobs"
-        );
+    let outcome = match app.queue().push_accepted(jobs).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let error = report(&error);
+            tracing::warn!(jobs = jobs.len(), error, "the queue is away: the outbox keeps the jobs");
+            return;
+        }
+    };
+    let now = app.clock().now();
+    if let Err(error) = stores.catalog().history_same_work(jobs, &outcome.conflicts, now).await {
+        tracing::warn!(error = report(&error), "the outbox keeps jobs that others do as well");
         return;
     }
     let ids: Vec<JobId> = jobs.iter().map(StampedJob::id).collect();
     app.bookkeeper().delivered(stores, tenant, &ids, app.clock().now());
+}
+
+/// The job that waits already and does the same as `job`. `None` also when the queue does not answer: then both are
+/// accepted, and the queue decides when it gets the second.
+pub(crate) async fn same_work(app: &ApiState, job: &StampedJob) -> Option<JobId> {
+    match tokio::time::timeout(LIMITS_PATIENCE, app.queue().same_as(job)).await {
+        Ok(Ok(other)) => other,
+        Ok(Err(error)) => {
+            tracing::warn!(
+                error = report(&error),
+                "the queue does not say whether the same work waits: accepting"
+            );
+            None
+        }
+        Err(_) => {
+            tracing::warn!("the queue is slow to say whether the same work waits: accepting");
+            None
+        }
+    }
 }
 
 /// How long an answer waits for the queue to say whether there is room.

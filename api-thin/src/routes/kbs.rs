@@ -6,6 +6,7 @@ use axum::Json as JsonAnswer;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::JobId;
+use jobs::envelope::StampedJob;
 use jobs::tenant::KbId;
 use jobs::types::{DeleteKb, ReindexKb};
 use schemars::JsonSchema;
@@ -14,7 +15,7 @@ use stores::model::{Acceptance, DocumentStatus, Kb, NewKb, WorkspaceId};
 use stores::{Catalog, TenantStores};
 
 use super::parameters::{Nothing, Paging, invalid_field, text};
-use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room};
+use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room, same_work};
 use crate::answer::{Answer, Versioned, job_location, kb_location};
 use crate::problem::{Code, Problem};
 use crate::request::{
@@ -166,6 +167,8 @@ pub(super) struct KbJob {
     /// URL of the job.
     pub(super) location: String,
     pub(super) kb_id: KbId,
+    /// Whether the job was there before: one that waits and does the same is not enqueued twice.
+    pub(super) existing: bool,
 }
 
 /// Makes a knowledge base, its index first: what keeps two nodes of one name apart cannot be added later.
@@ -234,7 +237,7 @@ async fn accept_kb_delete(
     let job = who.stamp(app, job_id, &DeleteKb::default())?;
     ensure_room(app, who.known_room(), std::slice::from_ref(&job)).await?;
     let location = job_location(who.tenant(), job_id);
-    let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
+    let body = KbJob { job_id, location, kb_id: who.kb.id.clone(), existing: false };
     let kb_close = Some(who.kb.id.clone());
     submission.accept_once(Acceptance { kb_close, jobs: vec![job], ..Acceptance::default() }, body).await
 }
@@ -258,30 +261,35 @@ pub(super) async fn reindex(
     key: IdempotencyKey,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Answer<KbJob>, Problem> {
-    accept_reindex(&app, &who, &key).await
+    let fingerprint = Fingerprint::of("reindex", [who.kb.id.as_str()]);
+    let submission =
+        Submission { app: &app, stores: &who.stores, key: &key, fingerprint, names: Names::default() };
+    if let Some(answer) = submission.earlier().await? {
+        return Ok(answer);
+    }
+    let job = who.stamp(&app, JobId::generate(app.clock().now()), &ReindexKb::default())?;
+    accept_reindex(&submission, &who, job).await
 }
 
-/// Enqueues one `kb.reindex`.
+/// Enqueues a `kb.reindex`, or answers with the one that waits already.
 ///
 /// # Errors
 /// When the tenant may not have more work in the queue, the idempotency key was used for another request, or a store
 /// does not answer.
-async fn accept_reindex(
-    app: &ApiState,
-    who: &KbCaller<UpdateDocuments>,
-    key: &IdempotencyKey,
+pub(super) async fn accept_reindex<N: RequiredPermission>(
+    submission: &Submission<'_>,
+    who: &KbCaller<N>,
+    job: StampedJob,
 ) -> Result<Answer<KbJob>, Problem> {
-    let fingerprint = Fingerprint::of("reindex", [who.kb.id.as_str()]);
-    let submission = Submission { app, stores: &who.stores, key, fingerprint, names: Names::default() };
-    if let Some(answer) = submission.earlier().await? {
-        return Ok(answer);
+    let (app, kb_id) = (submission.app, who.kb.id.clone());
+    let body =
+        |job_id, existing| KbJob { job_id, location: job_location(who.tenant(), job_id), kb_id, existing };
+    if let Some(other) = same_work(app, &job).await {
+        // Accepted without a job: the answer is kept for its idempotency key.
+        return submission.accept_once(Acceptance::default(), body(other, true)).await;
     }
-    let job_id = JobId::generate(app.clock().now());
-    let job = who.stamp(app, job_id, &ReindexKb::default())?;
     ensure_room(app, who.known_room(), std::slice::from_ref(&job)).await?;
-    let location = job_location(who.tenant(), job_id);
-    let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
-    let limits = who.limits(app).await?;
+    let (job_id, limits) = (job.id(), who.limits(app).await?);
     let acceptance = Acceptance { jobs: vec![job], limits, ..Acceptance::default() };
-    submission.accept_once(acceptance, body).await
+    submission.accept_once(acceptance, body(job_id, false)).await
 }

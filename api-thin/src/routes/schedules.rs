@@ -1,4 +1,4 @@
-//! Schedules of a knowledge base: list, show, make or replace, pause, resume, run now, remove.
+//! Schedules of a knowledge base: list, show, make or replace, pause, resume, take over, run now, remove.
 
 use std::time::Duration;
 
@@ -7,16 +7,17 @@ use axum::extract::{Path, State};
 use axum::response::NoContent;
 use chrono::{DateTime, Utc};
 use jobs::cron::{InvalidCron, next_fire};
+use jobs::tenant::Actor;
 use jobs::types::ReindexKb;
 use jobs::{Job as _, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{Acceptance, NewSchedule, Schedule};
+use stores::model::{NewSchedule, Schedule, Skipped};
 
-use super::kbs::KbJob;
+use super::kbs::{KbJob, accept_reindex};
 use super::parameters::{Paging, invalid_field};
-use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room, retries_exhausted};
-use crate::answer::{Answer, job_location};
+use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, retries_exhausted};
+use crate::answer::Answer;
 use crate::problem::{Code, Problem};
 use crate::request::{Json, KbCaller, ManageJobs, Query, ReadDocuments, RequiredPermission};
 use crate::state::ApiState;
@@ -46,21 +47,48 @@ pub(super) struct Wanted {
 
 /// `GET …/schedules`
 pub(super) async fn list(
+    State(app): State<ApiState>,
     who: KbCaller<ReadDocuments>,
     Query(asked): Query<Paging>,
 ) -> Result<JsonAnswer<ScheduleList>, Problem> {
-    let schedules = who.stores.catalog().schedules(&who.kb.id).await?;
-    let (schedules, next) = asked.cut(schedules, |schedule| schedule.name.clone())?;
-    let schedules = schedules.into_iter().map(ScheduleView::from).collect();
+    let found = who.stores.catalog().schedules(&who.kb.id).await?;
+    let (found, next) = asked.cut(found, |schedule| schedule.name.clone())?;
+    let mut schedules = Vec::with_capacity(found.len());
+    for schedule in found {
+        schedules.push(shown(&app, &who, schedule).await?);
+    }
     Ok(JsonAnswer(ScheduleList { schedules, next }))
 }
 
 /// `GET …/schedules/{schedule}`
 pub(super) async fn show(
+    State(app): State<ApiState>,
     who: KbCaller<ReadDocuments>,
     Path(named): Path<Named>,
 ) -> Result<JsonAnswer<ScheduleView>, Problem> {
-    known(&who, &named).await.map(|schedule| JsonAnswer(schedule.into()))
+    let schedule = known(&who, &named).await?;
+    shown(&app, &who, schedule).await.map(JsonAnswer)
+}
+
+/// A schedule with what keeps it from firing: its author's rights as they are now.
+async fn shown<P: RequiredPermission>(
+    app: &ApiState,
+    who: &KbCaller<P>,
+    schedule: Schedule,
+) -> Result<ScheduleView, Problem> {
+    let actor = Actor::Schedule(schedule.name.as_str().into());
+    let role = who.context.role();
+    let permissions = app.directory().permissions(who.tenant(), Some(&who.kb.id), &actor, role).await;
+    let permissions = permissions.map_err(|error| Problem::unavailable(&error))?;
+    let blocked = (!permissions.contains(ReindexKb::PERMISSION)).then(|| Blocked {
+        code: "actor_forbidden",
+        detail: format!(
+            "{} no longer has the permission {}: take the schedule over, or let an administrator do it",
+            schedule.created_by,
+            ReindexKb::PERMISSION
+        ),
+    });
+    Ok(ScheduleView { blocked, ..schedule.into() })
 }
 
 /// The schedule that a path names.
@@ -96,11 +124,13 @@ pub(super) async fn put(
         return Err(Problem::over_quota(&over, now));
     }
     app.directory().invalidate(who.tenant()).await;
-    known(&who, &named).await.map(|schedule| JsonAnswer(schedule.into()))
+    let schedule = known(&who, &named).await?;
+    shown(&app, &who, schedule).await.map(JsonAnswer)
 }
 
 /// `POST …/schedules/{schedule}/pause`: it does not fire until it is resumed.
 pub(super) async fn pause(
+    State(app): State<ApiState>,
     who: KbCaller<ManageJobs>,
     Path(named): Path<Named>,
 ) -> Result<JsonAnswer<ScheduleView>, Problem> {
@@ -108,7 +138,7 @@ pub(super) async fn pause(
     if !who.stores.catalog().schedule_pause(&who.kb.id, &schedule.name).await? {
         return Err(Problem::not_found());
     }
-    Ok(JsonAnswer(Schedule { paused: true, ..schedule }.into()))
+    shown(&app, &who, Schedule { paused: true, ..schedule }).await.map(JsonAnswer)
 }
 
 /// How often others may change the same schedule in between before we give up.
@@ -123,12 +153,36 @@ pub(super) async fn resume(
     for _ in 0..TRIES {
         let seen = known(&who, &named).await?;
         if !seen.paused {
-            return Ok(JsonAnswer(seen.into()));
+            return shown(&app, &who, seen).await.map(JsonAnswer);
         }
         let next = next_fire(&seen.cron, &seen.time_zone, app.clock().now());
         let next_fire_at = next.map_err(|error| refusal(&error))?;
         if who.stores.catalog().schedule_resume(&seen, next_fire_at).await? {
-            return Ok(JsonAnswer(Schedule { paused: false, next_fire_at, ..seen }.into()));
+            return shown(&app, &who, Schedule { paused: false, next_fire_at, ..seen }).await.map(JsonAnswer);
+        }
+    }
+    Err(retries_exhausted())
+}
+
+/// `POST …/schedules/{schedule}/take-over`: from now on it fires as the caller. For one whose author has left, or may no
+/// longer do what it does.
+pub(super) async fn take_over(
+    State(app): State<ApiState>,
+    who: KbCaller<ManageJobs>,
+    Path(named): Path<Named>,
+) -> Result<JsonAnswer<ScheduleView>, Problem> {
+    let id = JobId::generate(app.clock().now());
+    let template = who.stamp_for_schedule(&app, &named.schedule, id, &ReindexKb::default())?;
+    let actor = who.context.actor().to_string();
+    for _ in 0..TRIES {
+        let seen = known(&who, &named).await?;
+        if seen.created_by == actor && seen.skipped.is_none() {
+            return shown(&app, &who, seen).await.map(JsonAnswer);
+        }
+        if who.stores.catalog().schedule_take_over(&seen, &template, &actor).await? {
+            app.directory().invalidate(who.tenant()).await;
+            let schedule = known(&who, &named).await?;
+            return shown(&app, &who, schedule).await.map(JsonAnswer);
         }
     }
     Err(retries_exhausted())
@@ -151,14 +205,8 @@ pub(super) async fn run(
     let schedule = known(&who, &named).await?;
     check_type(&schedule.kind)?;
     let now = app.clock().now();
-    let job_id = JobId::generate(now);
-    let job = who.stamp_for_schedule(&app, &schedule.name, job_id, &ReindexKb::default())?;
-    ensure_room(&app, who.known_room(), std::slice::from_ref(&job)).await?;
-    let location = job_location(who.tenant(), job_id);
-    let body = KbJob { job_id, location, kb_id: who.kb.id.clone() };
-    let limits = who.limits(&app).await?;
-    let acceptance = Acceptance { jobs: vec![job], limits, ..Acceptance::default() };
-    let answer = submission.accept_once(acceptance, body).await?;
+    let job = who.stamp_for_schedule(&app, &schedule.name, JobId::generate(now), &ReindexKb::default())?;
+    let answer = accept_reindex(&submission, &who, job).await?;
     if !answer.replayed {
         who.stores.catalog().schedule_fired(&who.kb.id, &schedule.name, now).await?;
     }
@@ -234,12 +282,61 @@ pub(super) struct ScheduleView {
     next_fire_at: DateTime<Utc>,
     last_fire_at: Option<DateTime<Utc>>,
     paused: bool,
+    /// The actor whose permissions it has: who made it, replaced it or took it over last.
+    created_by: String,
+    /// Why it will not fire when it is due next; null when it will. `POST …/take-over` gives it to the caller.
+    blocked: Option<Blocked>,
+    /// The last time that it was due and did not fire; null when it has fired since.
+    last_skipped: Option<LastSkipped>,
+}
+
+/// What keeps a schedule from firing.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ScheduleBlocked")]
+pub(super) struct Blocked {
+    /// `actor_forbidden`.
+    code: &'static str,
+    detail: String,
+}
+
+/// A time at which a schedule did not fire.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ScheduleSkipped")]
+pub(super) struct LastSkipped {
+    at: DateTime<Utc>,
+    /// A stable code, such as `actor_forbidden` or `over_quota`.
+    code: String,
+    detail: String,
 }
 
 impl From<Schedule> for ScheduleView {
     fn from(schedule: Schedule) -> Self {
-        let Schedule { name, kind, cron, time_zone, next_fire_at, last_fire_at, paused, .. } = schedule;
-        Self { name, kind, cron, time_zone, next_fire_at, last_fire_at, paused }
+        let Schedule {
+            name,
+            kind,
+            cron,
+            time_zone,
+            next_fire_at,
+            last_fire_at,
+            paused,
+            created_by,
+            skipped,
+            ..
+        } = schedule;
+        let last_skipped = skipped.map(|Skipped { at, code, detail }| LastSkipped { at, code, detail });
+        let blocked = None;
+        Self {
+            name,
+            kind,
+            cron,
+            time_zone,
+            next_fire_at,
+            last_fire_at,
+            paused,
+            created_by,
+            blocked,
+            last_skipped,
+        }
     }
 }
 

@@ -401,6 +401,8 @@ routes! {
         post "/kbs/{kb}/schedules/{schedule}/pause" => schedules::pause, may::<ManageJobs>(), Logged;
         /// Resume a paused schedule
         post "/kbs/{kb}/schedules/{schedule}/resume" => schedules::resume, may::<ManageJobs>(), Logged;
+        /// Take a schedule over: from now on it fires as the caller
+        post "/kbs/{kb}/schedules/{schedule}/take-over" => schedules::take_over, may::<ManageJobs>(), Logged;
         /// Fire a schedule now; its next time stays
         post "/kbs/{kb}/schedules/{schedule}/run" => schedules::run, may::<ManageJobs>(), Logged;
         /// Remove a schedule

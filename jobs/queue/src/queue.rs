@@ -90,6 +90,24 @@ impl Queue {
         answers::status(id, &answer)
     }
 
+    /// The job of the partition that has a unique key, so that a job with the same key would conflict with it. `None`
+    /// when the key is free.
+    ///
+    /// # Errors
+    /// When Redis fails.
+    pub async fn unique_holder(
+        &self,
+        partition: &PartitionId,
+        key: &str,
+    ) -> Result<Option<JobId>, QueueError> {
+        let arguments = vec![partition.as_str().into(), key.to_owned()];
+        let holder: String = self.call_for(partition, Operation::Holder, arguments).await?;
+        if holder.is_empty() {
+            return Ok(None);
+        }
+        holder.parse().map(Some).map_err(|_| QueueError::Answer("holder"))
+    }
+
     /// The number of the partition's jobs by state.
     ///
     /// # Errors

@@ -48,6 +48,7 @@ operations! {
     Queue = "queue",
     Heartbeat = "heartbeat",
     Lookup = "lookup",
+    Holder = "holder",
     Explain = "explain",
     Stats = "stats",
     Overview = "overview",

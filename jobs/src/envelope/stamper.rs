@@ -101,7 +101,7 @@ pub struct EnqueueOptions {
     pub parent: Option<JobId>,
     /// The batch whose documents it works on.
     pub batch: Option<BatchId>,
-    /// The unique key that keeps a duplicate out.
+    /// The unique key that keeps a duplicate out; by default that of the job type.
     pub unique: Option<Unique>,
 }
 
@@ -168,7 +168,8 @@ impl Stamper {
         let EnqueueOptions { parent, batch, unique, .. } = options;
         let now = self.clock.now();
         let payload = to_raw_value(job)?;
-        let unique = unique.map(|unique| unique.policy(J::TYPE, context.kb_id(), payload.get()));
+        let unique =
+            unique.or(J::UNIQUE).map(|unique| unique.policy(J::TYPE, context.kb_id(), payload.get()));
         Ok(Envelope {
             specversion: Envelope::SPECVERSION.to_owned(),
             id: id.unwrap_or_else(|| JobId::generate(now)),

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::envelope::{Unique, UniqueScope};
 use crate::id::DocumentId;
 use crate::job::{Job, Priority};
 use crate::tenant::Permission;
@@ -23,4 +24,7 @@ impl Job for ReindexKb {
     const PERMISSION: Permission = Permission::DocumentUpdate;
     const TIMEOUT: Duration = Duration::from_secs(120);
     const PRIORITY: Priority = Priority::Low;
+    /// One that waits does the work of all that are asked for until it starts. One that runs has read documents already,
+    /// so another one may wait behind it.
+    const UNIQUE: Option<Unique> = Some(Unique::args().scope(UniqueScope::UntilStarted));
 }

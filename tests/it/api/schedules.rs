@@ -83,6 +83,46 @@ async fn a_paused_schedule_says_so_until_it_is_resumed() {
     }
 }
 
+/// Goal: a schedule whose author may no longer do what it does says so before it is due, and whoever manages jobs takes
+/// it over.
+#[tokio::test]
+async fn a_schedule_whose_author_left_says_so_and_is_taken_over() {
+    let api = Api::start().await;
+    let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
+    let nightly = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
+    let path = "/kbs/default/schedules/nightly";
+    let key = acme.post("/api-keys", &json!({ "name": "nightly", "role": "EDITOR", "permissions": ["document:read", "document:update", "job:manage"] })).await;
+    let (id, secret) = (key.text("/id"), key.text("/api_key"));
+    let made = send(acme.anonymous(Method::PUT, path).bearer_auth(&secret).json(&nightly)).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    assert_eq!(made.body()["blocked"], Value::Null);
+    assert!(made.text("/created_by").contains(&id), "{made:?}");
+    assert_eq!(put(&twin, "nightly", &nightly).await.status, 200);
+
+    let revoked = send(acme.request(Method::DELETE, &format!("/api-keys/{id}"))).await;
+    assert_eq!(revoked.status, 204, "{revoked:?}");
+    let shown = acme.get(path).await;
+    assert_eq!(shown.text("/blocked/code"), "actor_forbidden");
+    assert!(shown.text("/blocked/detail").contains("document:update"), "{shown:?}");
+    assert_eq!(acme.get("/kbs/default/schedules").await.body()["schedules"][0], shown.body());
+    assert_eq!(twin.get(path).await.body()["blocked"], Value::Null);
+
+    let take = format!("{path}/take-over");
+    // It would do what they may not do themselves.
+    let narrow = json!({ "name": "narrow", "role": "EDITOR", "permissions": ["job:manage"] });
+    let narrow = acme.post("/api-keys", &narrow).await.text("/api_key");
+    let refused = send(acme.anonymous(Method::POST, &take).bearer_auth(narrow)).await;
+    problem(&refused, 403, "forbidden");
+    for _ in 0..2 {
+        let taken = acme.post(&take, &json!({})).await;
+        assert_eq!((taken.status, &taken.body()["blocked"]), (200, &Value::Null), "{taken:?}");
+        assert_ne!(taken.body()["created_by"], shown.body()["created_by"]);
+        assert_eq!(taken.body()["next_fire_at"], made.body()["next_fire_at"]);
+        assert_eq!(acme.get(path).await.body(), taken.body());
+    }
+    problem(&acme.post("/kbs/default/schedules/weekly/take-over", &json!({})).await, 404, "not_found");
+}
+
 #[tokio::test]
 async fn a_schedule_that_is_run_now_keeps_its_next_time() {
     let plans = jobs::plan::Plans::parse("[plan.standard]\ndaily_jobs = 1").unwrap();
@@ -108,7 +148,11 @@ async fn a_schedule_that_is_run_now_keeps_its_next_time() {
     let shown = acme.get(path).await.body();
     assert_eq!(shown["next_fire_at"], made["next_fire_at"]);
     assert_eq!((&shown["last_fire_at"], &shown["paused"]), (&json!("2027-01-15T08:00:00Z"), &json!(true)));
-    // It counts as a firing.
+    // Not enqueued once more while it waits. Another one counts as a firing.
+    let same = run("same").await;
+    assert_eq!((same.text("/job_id"), &same.body()["existing"]), (fired.text("/job_id"), &json!(true)));
+    let cancelled = send(acme.request(Method::DELETE, &format!("/jobs/{}", fired.text("/job_id")))).await;
+    assert_eq!(cancelled.status, 202, "{cancelled:?}");
     problem(&run("twice").await, 429, "daily_jobs_limit_reached");
 
     // Nobody gets more out of it than they may do themselves.

@@ -8,7 +8,7 @@ mod system;
 mod tenant;
 
 pub use http::{Answer, Http, send};
-pub use servers::{postgres_alone, postgres_alone_on, servers};
+pub use servers::{on_servers, postgres_alone, postgres_alone_on, servers};
 pub use snapshot::Snapshot;
 pub use system::Bed;
 pub use tenant::TestTenant;

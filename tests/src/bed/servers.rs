@@ -5,7 +5,7 @@ use stores::StoresConfig;
 use tokio::runtime::{Builder, Runtime};
 
 use super::system::Bed;
-use crate::services::{Scratch, migrated};
+use crate::services::{Scratch, ServerUrls, migrated};
 
 /// The one system on the real servers. Its outbox relay and scheduler see all tenants of those servers, so a
 /// second one with other keys would take this one's jobs.
@@ -54,6 +54,17 @@ pub async fn postgres_alone_on(redis_url: &str) -> (Bed, Scratch) {
     let database = Scratch::create().await;
     database.migrate().await;
     (Bed::on_postgres_and_redis(&database, redis_url).await, database)
+}
+
+/// A system on these servers, on PostgreSQL and Redis alone or on all of them, none of which another system uses with the
+/// same PostgreSQL database. It looks for lost work every second.
+///
+/// # Panics
+/// As [`servers`].
+pub async fn on_servers(urls: &ServerUrls, on_all: bool) -> Bed {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let stores = if on_all { urls.stores(data.path()) } else { urls.stores_on_postgres_alone(data.path()) };
+    Bed::breakable(data, stores, (1, 1)).await
 }
 
 impl Bed {

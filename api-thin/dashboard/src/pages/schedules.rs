@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::Dashboard;
 use crate::api::segment;
-use crate::contract::{Schedule, SchedulePage};
+use crate::contract::{Schedule, SchedulePage, Time};
 use crate::frame::{Frame, PageError, page};
 use crate::session::{self, Visitor};
 use crate::wording::{exact, moment};
@@ -43,6 +43,21 @@ struct Row {
     schedule: Schedule,
     next: (String, String),
     last: Option<(String, String)>,
+    /// Where to take it over, if it cannot fire or did not when it was due last.
+    trouble: Option<Trouble>,
+}
+
+impl Row {
+    fn is_blocked(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.is_blocked)
+    }
+}
+
+struct Trouble {
+    text: String,
+    /// When it did not fire, exactly and in words.
+    at: Option<(String, String)>,
+    is_blocked: bool,
 }
 
 pub(crate) async fn list(
@@ -58,6 +73,7 @@ pub(crate) async fn list(
     let row = |schedule: Schedule| Row {
         next: said(schedule.next_fire_at),
         last: schedule.last_fire_at.map(said),
+        trouble: trouble(&schedule, said),
         schedule,
     };
     let edited = found.schedules.iter().find(|schedule| schedule.name == asked.edit);
@@ -74,6 +90,15 @@ pub(crate) async fn list(
         manages: visitor.me.manages_jobs(),
     };
     Ok(page(&template))
+}
+
+fn trouble(schedule: &Schedule, said: impl Fn(Time) -> (String, String)) -> Option<Trouble> {
+    let at = schedule.last_skipped.as_ref().map(|skipped| said(skipped.at));
+    match (&schedule.blocked, &schedule.last_skipped) {
+        (Some(blocked), _) => Some(Trouble { text: blocked.detail.clone(), at, is_blocked: true }),
+        (None, Some(skipped)) => Some(Trouble { text: skipped.detail.clone(), at, is_blocked: false }),
+        (None, None) => None,
+    }
 }
 
 #[derive(Deserialize)]

@@ -187,18 +187,21 @@ local function expire_keys(t, s, now, limit)
   if call('EXISTS', k..'u', k..'U') == 0 then lower(s, F.unique) end
 end
 
--- Takes a key for a job; or returns the id of the job that has it. What lost its record or was called off with
--- its tenant has nothing any more.
+-- The id of the job that has a key. What lost its record or was cancelled with its tenant has nothing any more.
+local function holder_of(t, s, now, key)
+  local till, holder = smatch(call('HGET', kt..t..':u', key) or '', '^(%S+) (.*)$')
+  if not holder or not is_id(holder) then return nil end
+  if till ~= '-' then return (tonumber(till) or 0) > now and holder or nil end
+  local r = parse(own(t, call('HGET', ke, holder)))
+  return r and r.epoch == s.ep and holder or nil
+end
+
+-- Takes a key for a job; or returns the id of the job that has it.
 local function lock(t, s, now, id, scope, key, period_ms)
   local k = kt..t..':'
   expire_keys(t, s, now, 10)
-  local till, holder = smatch(call('HGET', k..'u', key) or '', '^(%S+) (.*)$')
-  if holder and holder ~= id and is_id(holder) then
-    if till ~= '-' then return holder end
-    local r = parse(own(t, call('HGET', ke, holder)))
-    if r and r.epoch == s.ep then return holder end
-  end
-  till = '-'
+  local holder, till = holder_of(t, s, now, key), '-'
+  if holder and holder ~= id then return holder end
   if scope == 'p' then
     till = int(now + period_ms)
     call('ZADD', k..'v', till, key)

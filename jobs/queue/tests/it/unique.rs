@@ -85,6 +85,42 @@ async fn a_redriven_job_takes_its_key_again_or_stays_where_it_is() {
     assert_taken(&h, &second, &first).await;
 }
 
+/// Whether the queue says that `job` has its key.
+async fn assert_holds(h: &Harness, job: &NewJob, holder: Option<&NewJob>) {
+    let key = &job.unique.as_ref().unwrap().key;
+    let found = h.queue.unique_holder(&job.partition, key).await.unwrap();
+    assert_eq!(found, holder.map(|holder| holder.id));
+    assert_eq!(h.queue.unique_holder(&tenant("other"), key).await.unwrap(), None);
+}
+
+/// Goal: the job that has a key is named as long as a second one would conflict with it, and no longer.
+#[tokio::test]
+async fn the_job_that_has_a_key_is_named() {
+    let h = Harness::new().await;
+    for scope in [UniqueScope::UntilStarted, UniqueScope::UntilFinished] {
+        let first = job(&h, 1, Unique::args().scope(scope));
+        assert_holds(&h, &first, None).await;
+        push(&h, &first).await;
+        assert_holds(&h, &first, Some(&first)).await;
+        let claim = h.fetch(1).await;
+        assert_holds(&h, &first, (scope == UniqueScope::UntilFinished).then_some(&first)).await;
+        h.complete(&claim).await;
+        assert_holds(&h, &first, None).await;
+    }
+    let first = job(&h, 1, Unique::idempotency_key("upload-7"));
+    push(&h, &first).await;
+    let claim = h.fetch(1).await;
+    h.complete(&claim).await;
+    assert_holds(&h, &first, Some(&first)).await;
+    h.clock.advance(Duration::from_secs(24 * 3600 + 1));
+    assert_holds(&h, &first, None).await;
+    // Cancelled with its whole tenant.
+    let last = job(&h, 2, Unique::args());
+    push(&h, &last).await;
+    h.queue.cancel_partition(&last.partition).await.unwrap();
+    assert_holds(&h, &last, None).await;
+}
+
 #[tokio::test]
 async fn until_started_lets_one_wait_while_one_runs() {
     let h = Harness::new().await;

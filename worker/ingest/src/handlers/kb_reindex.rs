@@ -2,7 +2,7 @@
 
 use jobs::JobError;
 use jobs::types::{IngestDocument, ReindexKb};
-use stores::model::Document;
+use stores::model::{Document, DocumentStatus};
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
 
@@ -21,7 +21,13 @@ impl Handler<Product> for ReindexKb {
         };
         let page = catalog.documents(&kb.id, None, self.after.as_ref(), DOCUMENTS_PER_JOB).await?;
         for document in &page.items {
-            let job = cx.enqueue_kept_of(document.batch, &ingest(document))?;
+            let name = document.id.as_str();
+            let is_ours = document.job_id == cx.child_called::<IngestDocument>(name);
+            // Its job has not begun and reads it as it is then; an earlier attempt of this job may have enqueued it.
+            if document.status == DocumentStatus::Pending && !is_ours {
+                continue;
+            }
+            let job = cx.enqueue_kept_as(name, document.batch, &ingest(document))?;
             catalog.document_pending(&kb.id, &document.id, document.revision, job, cx.now()).await?;
         }
         if let (Some(_), Some(last)) = (page.next, page.items.last()) {

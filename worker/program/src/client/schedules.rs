@@ -40,6 +40,10 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   tenantry schedules resume nightly")]
     Resume(Changed),
+    /// Takes a schedule over: from now on it fires as you. For one whose author has left.
+    #[command(after_help = "Examples:
+  tenantry schedules take-over nightly")]
+    TakeOver(Changed),
     /// Fires a schedule now, also while it is paused.
     #[command(after_help = "Examples:
   tenantry schedules run nightly")]
@@ -76,7 +80,7 @@ pub(crate) struct Changed {
     change: Change,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column("NAME", "/name", As::Text),
     Column("TYPE", "/type", As::Text),
     Column("CRON", "/cron", As::Text),
@@ -84,6 +88,7 @@ const COLUMNS: [Column; 7] = [
     Column("PAUSED", "/paused", As::Text),
     Column("NEXT", "/next_fire_at", As::Age),
     Column("LAST", "/last_fire_at", As::Age),
+    Column("BLOCKED", "/blocked/code", As::Text),
 ];
 
 impl Run for Command {
@@ -105,6 +110,7 @@ impl Run for Command {
             }
             Self::Pause(changed) => changed.run(session, "pause").await,
             Self::Resume(changed) => changed.run(session, "resume").await,
+            Self::TakeOver(changed) => changed.run(session, "take-over").await,
             Self::Run(changed) => changed.run(session, "run").await,
             Self::Delete(Changed { name, change }) => {
                 let path = path_of(session, &name).await?;
@@ -128,6 +134,9 @@ impl Changed {
         let done = change.send(session, Method::POST, &path, None).await?;
         let sentence = match done["job_id"].as_str() {
             Some(job) => format!("{name} fired; `tenantry jobs tail {job}` follows the job"),
+            None if verb == "take-over" => {
+                format!("{name} fires as {} from now on", done["created_by"].as_str().unwrap_or("you"))
+            }
             None if done["paused"] == true => format!("{name} is paused"),
             None => format!("{name} fires again"),
         };

@@ -1,6 +1,8 @@
 //! Job history: how jobs ended, and which were started again.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use jobs::envelope::StampedJob;
+use jobs::queue::{ConflictDone, UniqueConflict};
 use jobs::tenant::KbId;
 use jobs::{BatchId, JobId};
 
@@ -68,6 +70,23 @@ impl Catalog {
         let ended = records.iter().flat_map(|record| [Some(record.id), record.parent]).flatten();
         tx.execute(self.unfinished_ended(ended)).await?;
         tx.commit().await
+    }
+
+    /// Stores records of those of `jobs` that the queue did not take because another job does the same: their work has
+    /// ended, and what asks for them is told of the other.
+    pub async fn history_same_work(
+        &self,
+        jobs: &[StampedJob],
+        conflicts: &[UniqueConflict],
+        now: DateTime<Utc>,
+    ) -> StoreResult<()> {
+        let other = |job: &StampedJob| {
+            let mut found = conflicts.iter().filter(|conflict| conflict.id == job.id());
+            found.find(|conflict| conflict.done != ConflictDone::Replaced).map(|conflict| conflict.existing)
+        };
+        let own = jobs.iter().filter(|job| *job.tenant_id() == self.tenant);
+        let records: Vec<_> = own.filter_map(|job| JobRecord::of_same_work(job, other(job)?, now)).collect();
+        if records.is_empty() { Ok(()) } else { self.history_insert(&records).await }
     }
 
     /// Removes some records that are too old or too many, more than one call adds. Skips rows that another

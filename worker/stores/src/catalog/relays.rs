@@ -1,15 +1,16 @@
 //! What the catalog has for the queue: accepted jobs, and the settings of tenants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::JobId;
-use jobs::queue::Flow;
+use jobs::envelope::StampedJob;
+use jobs::queue::{Flow, UniqueConflict};
 use jobs::tenant::TenantId;
 
 use super::tenants::read_tenant;
-use super::{Catalogs, Db, Reader, Row, Sql, Value, sql};
+use super::{Catalogs, Reader, Row, Sql, Value, sql};
 use crate::model::Tenant;
 use crate::ports::StoreResult;
 
@@ -32,14 +33,15 @@ fn read_outbox(row: &Row) -> sqlx::Result<OutboxRow> {
     })
 }
 
-/// Reads and removes every tenant's outbox rows, and has access to nothing else.
+/// Reads and removes every tenant's outbox rows, notes which of their jobs another one does, and has access to nothing
+/// else.
 pub struct OutboxRelay {
-    db: Db,
+    catalogs: Catalogs,
 }
 
 impl OutboxRelay {
-    pub(crate) const fn new(db: Db) -> Self {
-        Self { db }
+    pub(crate) const fn new(catalogs: Catalogs) -> Self {
+        Self { catalogs }
     }
 
     /// Rows that are at least `age` old, oldest first. At most `limit`.
@@ -52,7 +54,7 @@ impl OutboxRelay {
         let before = now - TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
         let select = sql("select tenant_id, job_id, wire from outbox where created_at <= $1
              order by created_at, job_id limit $2");
-        let rows = self.db.reader(Reader::Relay);
+        let rows = self.catalogs.db.reader(Reader::Relay);
         rows.all("outbox.outbox_due", select.bind(before).bind(limit), read_outbox).await
     }
 
@@ -69,15 +71,31 @@ impl OutboxRelay {
                 [("tenant_id", Value::from(row.tenant_id.as_str())), ("job_id", Value::from(row.job_id))]
             })
         };
-        let mut tx = self.db.reader(Reader::Relay).write("outbox.outbox_done").await?;
+        let mut tx = self.catalogs.db.reader(Reader::Relay).write("outbox.outbox_done").await?;
         tx.execute_all(vec![keep.bind_rows(done()).bind(now), delete.bind_rows(done())]).await?;
         tx.commit().await
+    }
+
+    /// As [`Catalog::history_same_work`](super::Catalog::history_same_work), for jobs of any tenants. To be called after
+    /// their rows were removed.
+    pub async fn same_work(
+        &self,
+        jobs: &[StampedJob],
+        conflicts: &[UniqueConflict],
+        now: DateTime<Utc>,
+    ) -> StoreResult<()> {
+        let concerned = |job: &&StampedJob| conflicts.iter().any(|conflict| conflict.id == job.id());
+        let tenants: BTreeSet<_> = jobs.iter().filter(concerned).map(StampedJob::tenant_id).collect();
+        for tenant in tenants {
+            self.catalogs.of(tenant).history_same_work(jobs, conflicts, now).await?;
+        }
+        Ok(())
     }
 
     /// Moves a row that the queue would never accept to the rejected jobs, with the reason, for an operator to look
     /// at.
     pub async fn outbox_reject(&self, row: &OutboxRow, reason: &str, now: DateTime<Utc>) -> StoreResult<()> {
-        let mut tx = self.db.reader(Reader::Relay).write("outbox.outbox_reject").await?;
+        let mut tx = self.catalogs.db.reader(Reader::Relay).write("outbox.outbox_reject").await?;
         let keep = sql("insert into outbox_rejected (tenant_id, job_id, wire, reason, rejected_at)
              values ($1, $2, $3, $4, $5) on conflict do nothing");
         let keep = keep.bind(row.tenant_id.as_str()).bind(row.job_id).bind(&row.wire);

@@ -7,7 +7,7 @@ use jobs::tenant::KbId;
 
 use super::{Catalog, Catalogs, Reader, Row, Sql, sql};
 use crate::error::StoreError;
-use crate::model::{DueSchedule, Firing, NewSchedule, OverQuota, Schedule};
+use crate::model::{DueSchedule, Firing, NewSchedule, OverQuota, Schedule, Skipped};
 use crate::ports::StoreResult;
 
 fn read_schedule(row: &Row) -> sqlx::Result<Schedule> {
@@ -20,7 +20,14 @@ fn read_schedule(row: &Row) -> sqlx::Result<Schedule> {
         next_fire_at: row.time("next_fire_at")?,
         last_fire_at: row.time_or_null("last_fire_at")?,
         paused: row.flag("paused")?,
+        created_by: row.text("created_by")?,
+        skipped: read_skipped(row)?,
     })
+}
+
+fn read_skipped(row: &Row) -> sqlx::Result<Option<Skipped>> {
+    let Some(at) = row.time_or_null("skipped_at")? else { return Ok(None) };
+    Ok(Some(Skipped { at, code: row.text("skip_code")?, detail: row.text("skip_detail")? }))
 }
 
 impl Catalog {
@@ -57,7 +64,8 @@ impl Catalog {
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
              on conflict (tenant_id, kb_id, name) do update set cron = excluded.cron,
                  time_zone = excluded.time_zone, kind = excluded.kind, template = excluded.template,
-                 created_by = excluded.created_by, next_fire_at = excluded.next_fire_at",
+                 created_by = excluded.created_by, next_fire_at = excluded.next_fire_at,
+                 skipped_at = null, skip_code = null, skip_detail = null",
         );
         let put = put.bind(new.kb_id.as_str()).bind(&new.name).bind(&new.cron).bind(&new.time_zone);
         let put = put.bind(kind).bind(new.template.wire()).bind(&new.created_by).bind(new.next_fire_at);
@@ -109,10 +117,36 @@ impl Catalog {
         Ok(self.rows.execute("catalog.schedule_resume", update).await? == 1)
     }
 
+    /// Gives the schedule `seen` to another actor, whose template it fires from now on; its times stay. Returns whether
+    /// it was still as seen; if not, nothing changes.
+    pub async fn schedule_take_over(
+        &self,
+        seen: &Schedule,
+        template: &StampedJob,
+        actor: &str,
+    ) -> StoreResult<bool> {
+        const TAKE: &str = "catalog.schedule_take_over";
+        if template.tenant_id() != &self.tenant {
+            let what = "the template was stamped for another tenant";
+            return Err(StoreError::Conflict { operation: TAKE, what });
+        }
+        let update = self.sql(
+            "update schedules set template = $4, created_by = $5,
+                 skipped_at = null, skip_code = null, skip_detail = null
+             where tenant_id = $1 and kb_id = $2 and name = $3 and kind = $6 and created_by = $7",
+        );
+        let update = update.bind(seen.kb_id.as_str()).bind(&seen.name).bind(template.wire()).bind(actor);
+        let update = update.bind(template.kind()).bind(&seen.created_by);
+        let taken = self.rows.execute(TAKE, update).await.map(|rows| rows == 1);
+        // Invalidate also after an error: the update may have been made.
+        self.announced(taken).await
+    }
+
     /// Records that a schedule was fired at `now` beside its times, which stay as they are.
     pub async fn schedule_fired(&self, kb: &KbId, name: &str, now: DateTime<Utc>) -> StoreResult<()> {
         let update = self.sql(
-            "update schedules set last_fire_at = case when last_fire_at > $4 then last_fire_at else $4 end
+            "update schedules set last_fire_at = case when last_fire_at > $4 then last_fire_at else $4 end,
+                 skipped_at = null, skip_code = null, skip_detail = null
              where tenant_id = $1 and kb_id = $2 and name = $3",
         );
         let update = update.bind(kb.as_str()).bind(name).bind(now);
@@ -120,19 +154,24 @@ impl Catalog {
     }
 
     /// Advances a schedule to `next` if it is still due at the moment that `due` saw. The condition is what lets
-    /// only one of several workers succeed. A schedule that was paused meanwhile stays as it is.
+    /// only one of several workers succeed. A schedule that was paused meanwhile stays as it is. `skip` says why it did
+    /// not fire, if it did not.
     fn schedule_move<'q>(
         &'q self,
         due: &'q DueSchedule,
         next: DateTime<Utc>,
-        fired_at: Option<DateTime<Utc>>,
+        skip: Option<(&'q str, &'q str)>,
     ) -> Sql<'q> {
         let update = self.sql(
-            "update schedules set next_fire_at = $5, last_fire_at = coalesce($6, last_fire_at)
+            "update schedules set next_fire_at = $5, last_fire_at = coalesce($6, last_fire_at), skipped_at = $7,
+                 skip_code = $8, skip_detail = $9
              where tenant_id = $1 and kb_id = $2 and name = $3 and next_fire_at = $4 and not paused",
         );
+        let (code, detail) = skip.unzip();
+        let (fired_at, skipped_at) =
+            if skip.is_none() { (Some(due.fire_at), None) } else { (None, Some(due.fire_at)) };
         let update = update.bind(due.kb_id.as_str()).bind(&due.name).bind(due.fire_at);
-        update.bind(next).bind(fired_at)
+        update.bind(next).bind(fired_at).bind(skipped_at).bind(code).bind(detail)
     }
 }
 
@@ -167,24 +206,31 @@ impl DueSchedules {
     ) -> StoreResult<Firing> {
         let catalog = self.catalogs.of(&due.tenant_id);
         let mut tx = catalog.rows.write("schedules.schedule_fire").await?;
-        if tx.execute(catalog.schedule_move(due, next, Some(due.fire_at))).await? == 0 {
+        if tx.execute(catalog.schedule_move(due, next, None)).await? == 0 {
             return Ok(Firing::NotDue);
         }
         tx.execute(catalog.outbox_insert(tx.operation(), std::slice::from_ref(job), now)?).await?;
         if let Some(over) = catalog.jobs_count(&mut tx, limits, 1, now).await? {
             // Rolls back the job in the outbox; the schedule itself advances in a statement of its own.
             drop(tx);
-            let skipped = self.schedule_skip(due, next).await?;
+            let OverQuota { quota, current, maximum } = over;
+            let detail = format!("{quota} is {current} of {maximum}");
+            let skipped = self.schedule_skip(due, next, ("over_quota", &detail)).await?;
             return Ok(if skipped { Firing::OverQuota(over) } else { Firing::NotDue });
         }
         tx.commit().await?;
         Ok(Firing::Fired)
     }
 
-    /// Advances a schedule to `next` without firing, under the same condition.
-    pub async fn schedule_skip(&self, due: &DueSchedule, next: DateTime<Utc>) -> StoreResult<bool> {
+    /// Advances a schedule to `next` without firing, under the same condition, and notes why: a code and a text.
+    pub async fn schedule_skip(
+        &self,
+        due: &DueSchedule,
+        next: DateTime<Utc>,
+        why: (&str, &str),
+    ) -> StoreResult<bool> {
         let catalog = self.catalogs.of(&due.tenant_id);
-        let skip = catalog.schedule_move(due, next, None);
+        let skip = catalog.schedule_move(due, next, Some(why));
         Ok(catalog.rows.execute("schedules.schedule_skip", skip).await? == 1)
     }
 }

@@ -51,7 +51,7 @@ impl Catalogs {
     }
 
     pub(crate) fn outbox(&self) -> OutboxRelay {
-        OutboxRelay::new(self.db.clone())
+        OutboxRelay::new(self.clone())
     }
 
     pub(crate) fn unfinished(&self) -> UnfinishedJobs {

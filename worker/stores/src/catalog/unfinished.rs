@@ -6,6 +6,8 @@
 
 use chrono::{DateTime, Utc};
 use jobs::JobId;
+use jobs::envelope::StampedJob;
+use jobs::queue::UniqueConflict;
 use jobs::tenant::TenantId;
 use jobs::webhook::{EventId, WebhookId};
 use uuid::Uuid;
@@ -196,6 +198,17 @@ impl UnfinishedJobs {
             "update unfinished_jobs set missing_since = null where tenant_id = $1 and job_id {in $2 uuid}",
         );
         catalog.rows.execute("unfinished.found", update.bind_list(jobs)).await.map(drop)
+    }
+
+    /// As [`Catalog::history_same_work`].
+    pub async fn same_work(
+        &self,
+        tenant: &TenantId,
+        jobs: &[StampedJob],
+        conflicts: &[UniqueConflict],
+        now: DateTime<Utc>,
+    ) -> StoreResult<()> {
+        self.catalogs.of(tenant).history_same_work(jobs, conflicts, now).await
     }
 
     /// Forgets jobs because nothing is left for them to do.

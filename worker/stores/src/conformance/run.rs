@@ -45,7 +45,7 @@ pub async fn exercise(opened: &Opened) {
         measures { outbox, sums_of_a_tenant }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
         unfinished { until_it_has_ended, as_long_as_a_document_waits, taken_by_one }
-        schedules { kept_and_replaced, due_in_order, fired_once, skipped, paused }
+        schedules { kept_and_replaced, due_in_order, fired_once, skipped, taken_over, paused }
         settings { put_by_revision, unapplied_until_told, all_by_id, flows }
         slugs { words, an_id_is_never_anothers_word, a_word_keeps_its_id_from_being_taken }
         rag_settings { put_by_revision }

@@ -3,8 +3,11 @@ use futures::future::join_all;
 
 use super::fixture::{Pair, Party, now};
 use crate::Opened;
-use crate::model::{DueSchedule, Firing, NewSchedule, Schedule};
+use crate::model::{DueSchedule, Firing, NewSchedule, Schedule, Skipped};
 use jobs::plan::Limits;
+
+/// Why a schedule did not fire.
+const WHY: (&str, &str) = ("actor_forbidden", "the actor no longer has the permission document:update");
 
 pub(super) fn schedule(party: &Party, name: &str, next_fire_at: DateTime<Utc>) -> NewSchedule {
     NewSchedule {
@@ -44,6 +47,8 @@ pub(super) async fn kept_and_replaced(opened: &Opened) {
         next_fire_at,
         last_fire_at: None,
         paused: false,
+        created_by: "user:ann".into(),
+        skipped: None,
     };
     let always = expected("always", "0 3 * * *", later);
     let nightly = expected("nightly", "0 4 * * *", later + TimeDelta::hours(1));
@@ -97,7 +102,7 @@ pub(super) async fn fired_once(opened: &Opened) {
     let winner = fired.iter().position(|fired| *fired == Firing::Fired).unwrap();
     assert_eq!(fired.iter().filter(|fired| **fired == Firing::Fired).count(), 1);
     assert_eq!(pair.acme.outbox(opened).await, [jobs[winner].id()]);
-    assert!(!opened.schedules.schedule_skip(due_acme, next).await.unwrap());
+    assert!(!opened.schedules.schedule_skip(due_acme, next, WHY).await.unwrap());
 
     let kb = &pair.acme.kb.id;
     let schedules = pair.acme.stores.catalog().schedules(kb).await.unwrap();
@@ -119,15 +124,53 @@ pub(super) async fn skipped(opened: &Opened) {
     let nightly = schedule(&pair.acme, "nightly", pair.now);
     pair.acme.stores.catalog().schedule_put(&nightly, &Limits::default()).await.unwrap();
     let found = due(opened, &pair, pair.now).await;
-    assert!(opened.schedules.schedule_skip(&found[0], next).await.unwrap());
-    assert!(!opened.schedules.schedule_skip(&found[0], next).await.unwrap());
+    assert!(opened.schedules.schedule_skip(&found[0], next, WHY).await.unwrap());
+    assert!(!opened.schedules.schedule_skip(&found[0], next, ("late", "too late")).await.unwrap());
     let late =
         opened.schedules.schedule_fire(&found[0], (&pair.acme.job(), &Limits::default()), next, now()).await;
     assert_eq!(late.unwrap(), Firing::NotDue);
     let schedules = pair.acme.stores.catalog().schedules(&pair.acme.kb.id).await.unwrap();
     assert_eq!((schedules[0].next_fire_at, schedules[0].last_fire_at), (next, None));
+    let skipped = Skipped { at: pair.now, code: WHY.0.into(), detail: WHY.1.into() };
+    assert_eq!(schedules[0].skipped, Some(skipped));
     assert_eq!(pair.acme.outbox(opened).await, []);
     assert!(due(opened, &pair, pair.now).await.is_empty());
+
+    // It fires again, and nothing is left of it.
+    let found = due(opened, &pair, next).await;
+    let later = next + TimeDelta::days(1);
+    let (job, limits) = (pair.acme.job(), Limits::default());
+    let fired = opened.schedules.schedule_fire(&found[0], (&job, &limits), later, next).await;
+    assert_eq!(fired.unwrap(), Firing::Fired);
+    let schedules = pair.acme.stores.catalog().schedules(&pair.acme.kb.id).await.unwrap();
+    assert_eq!((&schedules[0].skipped, schedules[0].last_fire_at), (&None, Some(next)));
+}
+
+/// Another person takes a schedule over, whatever it says besides; not one that a third person took meanwhile, nor
+/// that of another tenant.
+pub(super) async fn taken_over(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, twin) = (pair.acme.stores.catalog(), pair.twin.stores.catalog());
+    for party in [&pair.acme, &pair.twin] {
+        let nightly = schedule(party, "nightly", pair.now);
+        party.stores.catalog().schedule_put(&nightly, &Limits::default()).await.unwrap();
+    }
+    let found = due(opened, &pair, pair.now).await;
+    for due in &found {
+        assert!(opened.schedules.schedule_skip(due, pair.now, WHY).await.unwrap());
+    }
+    let kb = &pair.acme.kb.id;
+    let seen = catalog.schedule(kb, "nightly").await.unwrap().unwrap();
+    let template = pair.acme.job();
+    assert!(catalog.schedule_take_over(&seen, &template, "user:zoe").await.unwrap());
+    assert!(!catalog.schedule_take_over(&seen, &pair.acme.job(), "user:max").await.unwrap());
+    let foreign = twin.schedule_take_over(&seen, &template, "user:zoe").await;
+    assert!(!foreign.unwrap_err().is_transient());
+    let taken = catalog.schedule(kb, "nightly").await.unwrap().unwrap();
+    assert_eq!(taken, Schedule { created_by: "user:zoe".into(), skipped: None, ..seen.clone() });
+    let templates: Vec<_> = due(opened, &pair, pair.now).await.into_iter().map(|due| due.template).collect();
+    assert!(templates.iter().any(|found| found == template.wire()), "{templates:?}");
+    assert_eq!(twin.schedule(kb, "nightly").await.unwrap().unwrap(), seen);
 }
 
 pub(super) async fn paused(opened: &Opened) {
@@ -151,7 +194,7 @@ pub(super) async fn paused(opened: &Opened) {
     let next = pair.now + TimeDelta::days(1);
     let late = opened.schedules.schedule_fire(mine, (&pair.acme.job(), &none), next, now()).await;
     assert_eq!(late.unwrap(), Firing::NotDue);
-    assert!(!opened.schedules.schedule_skip(mine, next).await.unwrap());
+    assert!(!opened.schedules.schedule_skip(mine, next, WHY).await.unwrap());
     let seen = catalog.schedule(kb, "nightly").await.unwrap().unwrap();
     assert!(seen.paused);
     assert_eq!((seen.next_fire_at, seen.last_fire_at), (pair.now, None));

@@ -1,4 +1,6 @@
 use chrono::{DateTime, Utc};
+use jobs::envelope::StampedJob;
+use jobs::queue::Inspected;
 use jobs::tenant::KbId;
 use jobs::{BatchId, JobId};
 
@@ -31,6 +33,36 @@ pub struct JobRecord {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: DateTime<Utc>,
+}
+
+impl JobRecord {
+    /// Code in the record of a job that was not enqueued because another one does the same.
+    pub const SAME_WORK: &'static str = "same_work";
+
+    /// The record of an accepted job that was not enqueued, because `other` has its unique key. `None` when its envelope
+    /// cannot be read.
+    #[must_use]
+    pub fn of_same_work(job: &StampedJob, other: JobId, now: DateTime<Utc>) -> Option<Self> {
+        let Inspected { envelope, kb } = Inspected::read(job.tenant_id(), job.wire())?;
+        Some(Self {
+            id: envelope.id,
+            kind: envelope.kind,
+            kb,
+            parent: envelope.meta.parent,
+            batch: envelope.meta.batch,
+            trace_id: Some(envelope.meta.traceparent.trace_id().to_owned()),
+            queue: envelope.queue,
+            state: "cancelled".to_owned(),
+            attempts: 0,
+            error: Some((
+                Self::SAME_WORK.to_owned(),
+                format!("job {other} does the same and has not started yet"),
+            )),
+            created_at: envelope.meta.created_at,
+            started_at: None,
+            finished_at: now,
+        })
+    }
 }
 
 /// How often a discarded or quarantined job was started again.

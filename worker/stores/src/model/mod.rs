@@ -40,7 +40,7 @@ pub use member::{
     Standing,
 };
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
-pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule};
+pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule, Skipped};
 pub use tenant::{
     InvalidTenantCursor, Kb, NewKb, NewTenant, Tenant, TenantChange, TenantCursor, TenantFilter, TenantKey,
     TenantOrder, TenantPlan, TenantSettings, TenantSort,

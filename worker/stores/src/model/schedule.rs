@@ -23,6 +23,21 @@ pub struct Schedule {
     pub last_fire_at: Option<DateTime<Utc>>,
     /// Whether it does not fire for now.
     pub paused: bool,
+    /// The actor whose permissions it has: its creator, or who took it over last.
+    pub created_by: String,
+    /// The last time that it was due and did not fire; `None` when it has fired since.
+    pub skipped: Option<Skipped>,
+}
+
+/// A time at which a schedule was due and did not fire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// When it was due.
+    pub at: DateTime<Utc>,
+    /// Why: a stable code, such as `actor_forbidden`.
+    pub code: String,
+    /// The same for people.
+    pub detail: String,
 }
 
 /// A schedule to be stored.
