@@ -294,6 +294,7 @@ pub(crate) struct Job {
     pub(crate) trace_id: Option<String>,
     pub(crate) state: String,
     pub(crate) attempt: u32,
+    pub(crate) waits: u32,
     pub(crate) created_at: Option<Time>,
     pub(crate) scheduled_at: Option<Time>,
     pub(crate) started_at: Option<Time>,

@@ -450,8 +450,8 @@ pub(super) struct DocumentView {
     status: DocumentStatus,
     /// The step that it is at, and how much of that is done; not in lists, and null when it has ended.
     stage: Option<DocumentStage>,
-    /// The job that it waits for, if one failed and is tried again, waits for its time, or will not run by itself;
-    /// not in lists.
+    /// The job that it waits for, if one failed and is tried again, waits for its time or a service, or will not run
+    /// by itself; not in lists.
     waits_for: Option<AwaitedJob>,
     /// Why it failed, when it did.
     error: Option<DocumentFault>,
