@@ -29,6 +29,7 @@ mod same_everywhere;
 mod schedule;
 mod tidy;
 mod traces;
+mod turns;
 mod two_tenants;
 mod upgraded;
 mod uploads_per_second;

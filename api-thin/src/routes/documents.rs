@@ -8,7 +8,7 @@ use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
 use jobs::tenant::{KbId, TenantId};
 use jobs::types::{BuildGraph, DeleteDocument, IngestDocument};
-use jobs::{BatchId, DocumentId, JobId};
+use jobs::{BatchId, DocumentId, JobId, Lane};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::TenantStores;
@@ -25,7 +25,8 @@ use crate::answer::{Answer, batch_location, job_location};
 use crate::documents::{RawDocument, Unregistered, Upload, check_uploads};
 use crate::problem::{Code, Problem};
 use crate::request::{
-    CreateDocuments, DeleteDocuments, Files, KbCaller, NamedBatch, Query, ReadDocuments, UploadJson,
+    AskedLane, CreateDocuments, DeleteDocuments, Files, KbCaller, NamedBatch, Query, ReadDocuments,
+    UploadJson,
 };
 use crate::state::ApiState;
 
@@ -35,10 +36,11 @@ pub(super) async fn upload_files(
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
     batch: NamedBatch,
+    lane: AskedLane,
     Files { files, room: _room }: Files,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(files, app.request_limits()).await?;
-    accept_documents(&app, &who, (&key, batch), &uploads).await
+    accept_documents(&app, &who, (&key, batch, lane), &uploads).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -65,10 +67,11 @@ pub(super) async fn upload_text(
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
     batch: NamedBatch,
+    lane: AskedLane,
     UploadJson { body: document, room: _room }: UploadJson<TextDocument>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.request_limits()).await?;
-    accept_documents(&app, &who, (&key, batch), &uploads).await
+    accept_documents(&app, &who, (&key, batch, lane), &uploads).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -86,12 +89,13 @@ pub(super) async fn upload_batch(
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
     batch: NamedBatch,
+    lane: AskedLane,
     UploadJson { body: sent, room: _room }: UploadJson<Batch>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let raw = sent.documents.into_iter().enumerate();
     let raw = raw.map(|(at, document)| document.into_raw(format!("documents[{at}]"))).collect();
     let uploads = check_uploads(raw, app.request_limits()).await?;
-    accept_documents(&app, &who, (&key, batch), &uploads).await
+    accept_documents(&app, &who, (&key, batch, lane), &uploads).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -254,10 +258,11 @@ struct AcceptedDocument {
 async fn accept_documents(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
-    (key, batch): (&IdempotencyKey, NamedBatch),
+    (key, batch, lane): (&IdempotencyKey, NamedBatch, AskedLane),
     uploads: &[Upload],
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let fingerprint = fingerprint(who, batch, uploads);
+    let lane = lane.0.unwrap_or_else(|| usual_lane(batch, uploads.len()));
     let batch = batch.0.unwrap_or_else(|| BatchId::generate(app.clock().now(), rand::random()));
     let places = uploads.iter().enumerate();
     let places = places.map(|(at, upload)| (format!("/documents/{at}/name"), upload.name.as_str()));
@@ -276,7 +281,8 @@ async fn accept_documents(
             let detail = "nothing more is accepted into it: leave the Batch-Id out, or choose another";
             return Err(Problem::new(Code::BatchCancelled, detail));
         }
-        let (acceptance, body, growth) = acceptance_of(app, who, (batch, uploads), &view.documents, &limits)?;
+        let (acceptance, body, growth) =
+            acceptance_of(app, who, (batch, lane, uploads), &view.documents, &limits)?;
         ensure_quota(app, &view.usage, &acceptance, growth)?;
         ensure_room(app, who.known_room(), &acceptance.jobs).await?;
         // After the revisions were read and before they are raised: the job of an earlier revision then sees that
@@ -314,6 +320,14 @@ fn tell(app: &ApiState, who: &KbCaller<CreateDocuments>, batch: BatchId, documen
     }
 }
 
+/// Up to so many files in one request are taken for a person's who waits for them.
+const HANDFUL: usize = 5;
+
+/// The lane of an upload that does not choose one. A batch that gathers several requests is the work of a program.
+fn usual_lane(batch: NamedBatch, files: usize) -> Lane {
+    if batch.0.is_some() || files > HANDFUL { Lane::Bulk } else { Lane::Interactive }
+}
+
 /// A batch that the caller named belongs to the request; one that is made for it does not.
 fn fingerprint(who: &KbCaller<CreateDocuments>, batch: NamedBatch, uploads: &[Upload]) -> Fingerprint {
     let batch = batch.0.map(|batch| batch.to_string());
@@ -326,7 +340,7 @@ fn fingerprint(who: &KbCaller<CreateDocuments>, batch: NamedBatch, uploads: &[Up
 fn acceptance_of(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
-    (batch, uploads): (BatchId, &[Upload]),
+    (batch, lane, uploads): (BatchId, Lane, &[Upload]),
     known: &[KnownDocument],
     limits: &Limits,
 ) -> Result<(Acceptance, AcceptedDocuments, Growth), Problem> {
@@ -340,7 +354,7 @@ fn acceptance_of(
         }
         let job_id = JobId::generate(app.clock().now());
         let job = IngestDocument { document_id: id.clone(), revision };
-        jobs.push(who.stamp_in(app, job_id, batch, &job)?);
+        jobs.push(who.stamp_in(app, job_id, (batch, lane), &job)?);
         documents.push(NewDocument {
             id,
             name: upload.name.to_string(),
