@@ -24,6 +24,7 @@ mod progress;
 mod queue;
 mod readme;
 mod redriven;
+mod replaced;
 mod same_everywhere;
 mod schedule;
 mod tidy;

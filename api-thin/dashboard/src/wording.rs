@@ -79,7 +79,7 @@ pub(crate) fn state_meaning(state: &str) -> &'static str {
         "scheduled" => "waits for its time",
         "available" => "waits for a worker",
         "active" => "is running",
-        "retryable" => "failed and will be tried again",
+        "retryable" => "will be tried again",
         "parked" => "waits for its tenant or for a store",
         "completed" => "is done",
         "cancelled" => "was cancelled",

@@ -140,7 +140,14 @@ pub(super) async fn show(
     Path(shown): Path<Shown>,
 ) -> Result<JsonAnswer<DocumentView>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
-    let document = who.stores.catalog().document(&who.kb.id, &id).await?.ok_or_else(Problem::not_found)?;
+    let mut document =
+        who.stores.catalog().document(&who.kb.id, &id).await?.ok_or_else(Problem::not_found)?;
+    if !document.status.is_in_graph()
+        && let Some(served) = who.stores.index().document_served(&who.kb, &id).await?
+    {
+        // A worker that dies between the two leaves the index ahead of the catalog until the work is repeated.
+        (document.served, document.counts) = (Some(served.revision), served.counts);
+    }
     let waits_for = document_waits::awaited(&app, who.tenant(), &document).await;
     let view = with_stage(&who.stores, &who.kb.id, document).await;
     Ok(JsonAnswer(DocumentView { waits_for, ..view }))
@@ -448,13 +455,17 @@ pub(super) struct DocumentView {
     id: DocumentId,
     /// Its (relative) file name.
     name: String,
-    /// Grows with each upload under the name.
+    /// Grows with each upload under the name: the newest one, which `status`, `error`, `size_bytes` and `sha256` are
+    /// about.
     revision: u64,
+    /// The revision that is in the index; null when none is. While a later one is made, and when that fails or is
+    /// cancelled, it stays.
+    served_revision: Option<u64>,
     status: DocumentStatus,
     /// The step that it is at, and how much of that is done; not in lists, and null when it has ended.
     stage: Option<DocumentStage>,
-    /// The job that it waits for, if one failed and is tried again, waits for its time, or will not run by itself;
-    /// not in lists.
+    /// The job that it waits for, if one failed and is tried again, waits for its time or a service, or will not run
+    /// by itself; not in lists.
     waits_for: Option<AwaitedJob>,
     /// Why it failed, when it did.
     error: Option<DocumentFault>,
@@ -463,7 +474,7 @@ pub(super) struct DocumentView {
     size_bytes: u64,
     /// SHA-256 of the original, in hexadecimal.
     sha256: String,
-    /// The document's counts in the index.
+    /// How much of the served revision is in the index.
     counts: DocumentCounts,
     /// Of a partial document, how many of its chunks gave nothing.
     chunks_failed: u32,
@@ -479,18 +490,37 @@ pub(super) struct DocumentView {
     updated_at: DateTime<Utc>,
 }
 
+/// Why a document failed, and what of it is still there.
+fn fault(document: &Document) -> Option<DocumentFault> {
+    let DocumentFault { code, detail } = document.fault.clone()?;
+    let detail = match document.served {
+        None => detail,
+        Some(served) if served == document.revision => format!(
+            "revision {served} is served as it was made before, because making it again failed: {detail}; \
+             retry its job, or reindex"
+        ),
+        Some(served) => format!(
+            "revision {served} is still served, because revision {} failed: {detail}; retry its job, or upload the \
+             document again",
+            document.revision
+        ),
+    };
+    Some(DocumentFault { code, detail })
+}
+
 impl From<Document> for DocumentView {
     fn from(document: Document) -> Self {
         let is_in_graph = document.status.is_in_graph();
         let losses = if is_in_graph { document.losses } else { Losses::default() };
         Self {
+            error: fault(&document),
             id: document.id,
             name: document.name,
             revision: document.revision,
+            served_revision: document.served,
             status: document.status,
             stage: None,
             waits_for: None,
-            error: document.fault,
             media_type: document.media_type,
             size_bytes: document.size_bytes,
             sha256: document.sha256,

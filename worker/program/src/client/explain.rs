@@ -44,6 +44,7 @@ impl Said {
                 "may not run: {}. `tenantry dead-letters show {id} --tenant {tenant}` shows it",
                 error()
             ),
+            "retryable" if job["error"]["code"] == "waits" => "found what it needs busy or away".to_owned(),
             "retryable" => format!("failed and is tried again: {}", error()),
             other => format!("is {other}"),
         };
