@@ -209,7 +209,8 @@ pub(super) async fn retry(
     let job_id = JobId::generate(app.clock().now());
     let job = BuildGraph::retrying(id.clone(), document.revision);
     let job = match document.batch {
-        Some(batch) => who.stamp_in(&app, job_id, batch, &job)?,
+        // A person asks for this one, whatever the batch was.
+        Some(batch) => who.stamp_in(&app, job_id, (batch, Lane::Interactive), &job)?,
         None => who.stamp(&app, job_id, &job)?,
     };
     ensure_room(&app, who.known_room(), std::slice::from_ref(&job)).await?;
@@ -510,10 +511,10 @@ fn fault(document: &Document) -> Option<DocumentFault> {
 
 impl From<Document> for DocumentView {
     fn from(document: Document) -> Self {
-        let is_in_graph = document.status.is_in_graph();
+        let (is_in_graph, error) = (document.status.is_in_graph(), fault(&document));
         let losses = if is_in_graph { document.losses } else { Losses::default() };
         Self {
-            error: fault(&document),
+            error,
             id: document.id,
             name: document.name,
             revision: document.revision,
