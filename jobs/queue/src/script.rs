@@ -209,7 +209,7 @@ mod tests {
         let tag = LIBRARY.name(Operation::Enqueue).strip_suffix("_enqueue").unwrap();
         assert!(LIBRARY.text.starts_with(&format!("#!lua name={tag}\n")));
         assert_eq!(LIBRARY.name(Operation::Lookup), format!("{tag}_lookup"));
-        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 11);
+        assert_eq!(LIBRARY.text.matches("flags = {'no-writes'}").count(), 12);
         assert_eq!(LIBRARY.text.matches("flags = {'allow-oom'}").count(), 10);
     }
 }
