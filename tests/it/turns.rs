@@ -1,6 +1,7 @@
 //! Turns inside a tenant: a person's upload beside a reindex, one knowledge base beside the backlog of another.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jobs::clock::Clock as _;
 use jobs::envelope::EnqueueOptions;
@@ -52,7 +53,7 @@ impl Site {
     }
 
     /// Registers documents and stores their originals, as the API does.
-    async fn register(&self, tenant: &TenantContext, names: &[String]) -> Vec<IngestDocument> {
+    async fn register(&self, tenant: &TenantContext, names: &[String]) -> Vec<(JobId, IngestDocument)> {
         let stores = self.bench.opened().stores.scoped(tenant);
         let (kb, now) = (KbId::first(), self.bench.clock().now());
         let (mut documents, mut jobs) = (Vec::new(), Vec::new());
@@ -61,8 +62,8 @@ impl Site {
             let sha256 = hex::encode(Sha256::digest(&text));
             let size_bytes = text.len() as u64;
             stores.blobs().original_put(&kb, &id, &sha256, text.into_bytes().into()).await.unwrap();
-            jobs.push(IngestDocument { document_id: id.clone(), revision: 1 });
             let (job_id, media_type) = (JobId::generate(now), "text/markdown".to_owned());
+            jobs.push((job_id, IngestDocument { document_id: id.clone(), revision: 1 }));
             documents.push(NewDocument {
                 id,
                 name: name.clone(),
@@ -84,9 +85,14 @@ async fn a_persons_upload_beside_a_reindex_starts_within_a_few_jobs() {
     let site = Site::start().await;
     let acme = site.bench.tenant("acme").await;
     let names: Vec<_> = (0..40).map(|number| format!("{number}.md")).collect();
-    let documents = site.register(&acme, &names).await;
-    let upload = (10, site.bench.enqueuer(), acme.clone(), documents[39].clone());
-    site.runs.lock().unwrap().meanwhile = Some(upload);
+    for (id, job) in site.register(&acme, &names).await {
+        let options = EnqueueOptions { id: Some(id), ..EnqueueOptions::default() };
+        site.bench.enqueue_with(&acme, &job, options).await;
+    }
+    site.bench.run_until_empty().await;
+    let (_, upload) = site.register(&acme, &["persons.md".to_owned()]).await.remove(0);
+    let upload = (10, site.bench.enqueuer(), acme.clone(), upload);
+    *site.runs.lock().unwrap() = Runs { ran: Vec::new(), meanwhile: Some(upload) };
     site.bench.enqueue(&acme, &ReindexKb::default()).await;
     site.bench.run_until_empty().await;
     let ran = std::mem::take(&mut site.runs.lock().unwrap().ran);
@@ -103,11 +109,12 @@ async fn a_persons_upload_beside_a_reindex_starts_within_a_few_jobs() {
 async fn a_redriven_job_of_bulk_stays_one() {
     let site = Site::start().await;
     let acme = site.bench.tenant("acme").await;
-    let documents = site.register(&acme, &["gone.md".to_owned()]).await;
-    let options = EnqueueOptions { lane: Some(Lane::Bulk), ..EnqueueOptions::default() };
-    let id = site.bench.enqueue_with(&acme, &documents[0], options).await;
+    let (id, job) = site.register(&acme, &["gone.md".to_owned()]).await.remove(0);
+    let options = EnqueueOptions { id: Some(id), lane: Some(Lane::Bulk), ..EnqueueOptions::default() };
+    site.bench.enqueue_with(&acme, &job, options).await;
     for _ in 0..3 {
         site.bench.crash().await;
+        site.bench.advance(Duration::from_secs(2)); // the second time it comes back later
     }
     assert_eq!(site.bench.queue().lookup(acme.tenant_id(), id).unwrap().state.as_str(), "quarantined");
     site.bench.queue().redrive(acme.tenant_id(), id);

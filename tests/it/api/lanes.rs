@@ -85,15 +85,21 @@ async fn a_reindex_is_bulk_and_lists_choose_by_lane() {
     acme.post("/kbs/default/reindex", &json!({})).await;
     let row = |kind: &str, lane: &str| (kind.to_owned(), json!(lane));
     assert_eq!(lanes(&acme, "?lane=bulk").await, [row(ReindexKb::TYPE, "bulk")]);
-    assert_eq!(lanes(&acme, "?lane=interactive").await, [row(IngestDocument::TYPE, "interactive")]);
-    assert_eq!(lanes(&acme, "").await.len(), 2);
+    assert_eq!(
+        lanes(&acme, "?lane=interactive&type=document.ingest").await,
+        [row(IngestDocument::TYPE, "interactive")]
+    );
+    assert_eq!(lanes(&acme, "?type=document.ingest,kb.reindex").await.len(), 2);
     let bad = acme.get("/jobs?lane=fast").await;
     problem(&bad, 400, "invalid_query");
     assert_eq!(bad.text("/detail"), "`lane`: expected one of interactive, bulk");
     problem(&acme.post("/jobs/cancel", &json!({ "lane": "fast" })).await, 400, "invalid_field");
     let cancelled = acme.post("/jobs/cancel", &json!({ "lane": "bulk" })).await.body();
     assert_eq!(cancelled["cancelled"], 1, "{cancelled}");
-    assert_eq!(lanes(&acme, "").await, [row(IngestDocument::TYPE, "interactive")]);
+    assert_eq!(
+        lanes(&acme, "?type=document.ingest,kb.reindex").await,
+        [row(IngestDocument::TYPE, "interactive")]
+    );
 }
 
 #[tokio::test]
