@@ -153,12 +153,9 @@ async fn partial_and_whole_again(bed: &Bed, model: &Model) {
         assert_eq!((&chunk["code"], &chunk["retryable"]), (&json!("content_filtered"), &json!(false)));
         let detail = chunk["detail"].as_str().unwrap();
         assert!(detail.contains("content filter") && !detail.contains("PART"), "{detail}");
-        let text = acme.http.get(&acme.kb(&format!(
-            "documents/{}/chunks/{}",
-            text(&document["id"]),
-            chunk["chunk"]
-        )));
-        assert!(text.await.body["chunk"]["text"].as_str().unwrap().contains("PART:3 "));
+        let path = acme.kb(&format!("documents/{}/chunks/{}", text(&document["id"]), chunk["chunk"]));
+        let shown = acme.http.get(&path).await.body;
+        assert!(text(&shown["text"]).contains("PART:3 "), "{shown}");
     }
     let rows = async |status: &str| {
         let page = acme.http.get(&acme.kb(&format!("documents?status={status}"))).await.body;
