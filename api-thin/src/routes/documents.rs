@@ -144,7 +144,7 @@ pub(super) async fn show(
         // A worker that dies between the two leaves the index ahead of the catalog until the work is repeated.
         (document.served, document.counts) = (Some(served.revision), served.counts);
     }
-    let waits_for = document_waits::awaited(&app, who.tenant(), &document).await;
+    let waits_for = document_waits::awaited(&app, &who, &mut document).await?;
     let view = with_stage(&who.stores, &who.kb.id, document).await;
     Ok(JsonAnswer(DocumentView { waits_for, ..view }))
 }
@@ -450,8 +450,7 @@ pub(super) struct DocumentView {
     status: DocumentStatus,
     /// The step that it is at, and how much of that is done; not in lists, and null when it has ended.
     stage: Option<DocumentStage>,
-    /// The job that it waits for, if one failed and is tried again, waits for its time, or will not run by itself;
-    /// not in lists.
+    /// The job that it waits for, and why; null when it has ended. Not in lists.
     waits_for: Option<AwaitedJob>,
     /// Why it failed, when it did.
     error: Option<DocumentFault>,
@@ -497,9 +496,10 @@ fn fault(document: &Document) -> Option<DocumentFault> {
 impl From<Document> for DocumentView {
     fn from(document: Document) -> Self {
         let is_in_graph = document.status.is_in_graph();
+        let error = fault(&document);
         let losses = if is_in_graph { document.losses } else { Losses::default() };
         Self {
-            error: fault(&document),
+            error,
             id: document.id,
             name: document.name,
             revision: document.revision,
