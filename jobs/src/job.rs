@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use fair_queue::Priority;
+pub use fair_queue::{Lane, Priority};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -48,8 +48,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     const MAX_ATTEMPTS: u32 = 8;
     /// How long one attempt may take. There is no way to say "for ever".
     const TIMEOUT: Duration = Duration::from_secs(60);
-    /// Its priority among the tenant's jobs.
+    /// Its priority among the tenant's jobs of the same lane.
     const PRIORITY: Priority = Priority::Normal;
+    /// Its lane among the tenant's jobs, when nothing else is said. A child of a job has its parent's.
+    const LANE: Lane = Lane::Interactive;
     /// What keeps a second job of the type out of the queue, unless who enqueues it says otherwise.
     const UNIQUE: Option<Unique> = None;
 }

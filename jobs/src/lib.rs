@@ -27,5 +27,5 @@ pub use fair_queue::{clock, redis, url};
 pub use enqueuer::{EnqueueError, Enqueuer};
 pub use error::JobError;
 pub use id::{BatchId, DocumentId, GroupId, JobId};
-pub use job::{Job, JobPolicy, Priority};
+pub use job::{Job, JobPolicy, Lane, Priority};
 pub use kind::JobKind;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use fair_queue::{Census, Finish, LaneOverview, QueueOverview};
+use fair_queue::{Census, Finish, QueueOverview, SkillOverview};
 use futures::future::join_all;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
@@ -50,11 +50,11 @@ pub fn describe() {
 
 /// Counts jobs that were pushed. Of a batch with duplicates the last ones are taken for these.
 pub(crate) fn enqueued(jobs: &[StampedJob], accepted: usize) {
-    let mut by_lane: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    let mut by_skill: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for job in jobs.iter().take(accepted) {
-        *by_lane.entry((job.queue(), job.kind())).or_default() += 1;
+        *by_skill.entry((job.queue(), job.kind())).or_default() += 1;
     }
-    for ((queue, kind), count) in by_lane {
+    for ((queue, kind), count) in by_skill {
         jobs_enqueued(queue, kind, count);
     }
 }
@@ -63,8 +63,8 @@ pub(crate) fn enqueued(jobs: &[StampedJob], accepted: usize) {
 pub fn children_enqueued(finish: &Finish) {
     let continuation = finish.group.iter().map(|group| &group.continuation);
     for job in finish.children.iter().chain(continuation) {
-        let lane = job.lane.as_str();
-        jobs_enqueued(job.lane.queue(), lane.rsplit_once('@').map_or(lane, |(kind, _)| kind), 1);
+        let skill = job.skill.as_str();
+        jobs_enqueued(job.skill.queue(), skill.rsplit_once('@').map_or(skill, |(kind, _)| kind), 1);
     }
 }
 
@@ -79,7 +79,7 @@ pub struct QueueSampler {
     census: Census,
     /// Jobs that one worker runs at the same time.
     slots: u64,
-    /// Queue and type of every series so far, so that none keeps its last value when its lane is gone.
+    /// Queue and type of every series so far, so that none keeps its last value when its skill is gone.
     known: Mutex<BTreeSet<(String, String)>>,
 }
 
@@ -97,7 +97,7 @@ impl QueueSampler {
     /// When Redis fails. Then nothing is recorded.
     pub async fn sample(&self, now: DateTime<Utc>) -> Result<(), QueueError> {
         let overview = self.census.take().await?;
-        let due = join_all(overview.lanes.iter().map(|lane| self.oldest_due(lane))).await;
+        let due = join_all(overview.skills.iter().map(|skill| self.oldest_due(skill))).await;
         gauge!(RECORDS).set(float(overview.records));
         gauge!(IN_FLIGHT).set(float(overview.in_flight));
         for (state, tenants) in overview.partitions.named() {
@@ -105,9 +105,9 @@ impl QueueSampler {
         }
         gauge!(DESIRED).set(float(desired_workers(&overview, self.slots)));
         let mut totals: BTreeMap<(String, String), Total> = self.known();
-        for (lane, due) in overview.lanes.iter().zip(due) {
+        for (skill, due) in overview.skills.iter().zip(due) {
             let waited = due.map(|due| (now - due).max(TimeDelta::zero()));
-            totals.entry(self.labels(lane)).or_default().add(lane, waited);
+            totals.entry(self.labels(skill)).or_default().add(skill, waited);
         }
         for ((queue, kind), total) in totals {
             total.record(queue, kind);
@@ -115,17 +115,17 @@ impl QueueSampler {
         Ok(())
     }
 
-    /// When the oldest waiting job of a lane was due. `None` also when its record is damaged.
-    async fn oldest_due(&self, lane: &LaneOverview) -> Option<DateTime<Utc>> {
-        let (partition, id) = lane.oldest.as_ref()?;
+    /// When the oldest waiting job of a skill was due. `None` also when its record is damaged.
+    async fn oldest_due(&self, skill: &SkillOverview) -> Option<DateTime<Utc>> {
+        let (partition, id) = skill.oldest.as_ref()?;
         let said = self.queue.inspect(&partition.clone().into(), &[*id]).await.ok()?.pop()??;
         let made_at = said.envelope.meta.created_at;
         Some(said.envelope.scheduled_at.map_or(made_at, |at| at.max(made_at)))
     }
 
-    fn labels(&self, lane: &LaneOverview) -> (String, String) {
-        let kind = lane.lane.rsplit_once('@').map_or(lane.lane.as_str(), |(kind, _)| kind);
-        let labels = (lane.queue.clone(), kind.to_owned());
+    fn labels(&self, skill: &SkillOverview) -> (String, String) {
+        let kind = skill.skill.rsplit_once('@').map_or(skill.skill.as_str(), |(kind, _)| kind);
+        let labels = (skill.queue.clone(), kind.to_owned());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_TYPES && !known.contains(&labels) {
             return ("other".to_owned(), "other".to_owned());
@@ -140,7 +140,7 @@ impl QueueSampler {
     }
 }
 
-/// The lanes of one type, whatever their versions.
+/// The skills of one type, whatever their versions.
 #[derive(Default)]
 struct Total {
     ready: u64,
@@ -151,11 +151,11 @@ struct Total {
 }
 
 impl Total {
-    fn add(&mut self, lane: &LaneOverview, waited: Option<TimeDelta>) {
-        self.ready += lane.ready_partitions;
-        self.waiting += lane.waiting;
-        self.startable += lane.startable;
-        self.workers = self.workers.max(lane.workers);
+    fn add(&mut self, skill: &SkillOverview, waited: Option<TimeDelta>) {
+        self.ready += skill.ready_partitions;
+        self.waiting += skill.waiting;
+        self.startable += skill.startable;
+        self.workers = self.workers.max(skill.workers);
         self.oldest = self.oldest.max(waited.unwrap_or_default());
     }
 
@@ -173,9 +173,9 @@ impl Total {
 /// that wait for their next attempt or for a store or a model that is away, are not among it: another worker could
 /// not run them. Nor are jobs of a type that no worker runs, unless there is no worker at all.
 fn desired_workers(overview: &QueueOverview, slots: u64) -> u64 {
-    let there_are_workers = overview.lanes.iter().any(|lane| lane.workers > 0);
-    let helped = overview.lanes.iter().filter(|lane| lane.workers > 0 || !there_are_workers);
-    let startable: u64 = helped.map(|lane| lane.startable).sum();
+    let there_are_workers = overview.skills.iter().any(|skill| skill.workers > 0);
+    let helped = overview.skills.iter().filter(|skill| skill.workers > 0 || !there_are_workers);
+    let startable: u64 = helped.map(|skill| skill.startable).sum();
     (overview.in_flight + startable).div_ceil(slots)
 }
 
@@ -188,9 +188,9 @@ const fn float(count: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn lane(lane: &str, workers: u64, startable: u64) -> LaneOverview {
-        LaneOverview {
-            lane: lane.to_owned(),
+    fn skill(skill: &str, workers: u64, startable: u64) -> SkillOverview {
+        SkillOverview {
+            skill: skill.to_owned(),
             queue: "default".to_owned(),
             workers,
             ready_partitions: 1,
@@ -200,20 +200,20 @@ mod tests {
         }
     }
 
-    fn desired(in_flight: u64, lanes: Vec<LaneOverview>) -> u64 {
-        desired_workers(&QueueOverview { in_flight, lanes, ..QueueOverview::default() }, 16)
+    fn desired(in_flight: u64, skills: Vec<SkillOverview>) -> u64 {
+        desired_workers(&QueueOverview { in_flight, skills, ..QueueOverview::default() }, 16)
     }
 
     #[test]
     fn workers_are_wanted_for_what_they_could_run() {
         assert_eq!(desired(0, vec![]), 0);
-        assert_eq!(desired(1, vec![lane("a@1", 1, 0)]), 1);
-        assert_eq!(desired(16, vec![lane("a@1", 1, 17)]), 3);
+        assert_eq!(desired(1, vec![skill("a@1", 1, 0)]), 1);
+        assert_eq!(desired(16, vec![skill("a@1", 1, 17)]), 3);
     }
 
     #[test]
     fn a_type_that_no_worker_runs_wants_none_unless_there_are_no_workers_at_all() {
-        assert_eq!(desired(0, vec![lane("a@1", 1, 0), lane("b@1", 0, 64)]), 0);
-        assert_eq!(desired(0, vec![lane("a@1", 0, 0), lane("b@1", 0, 64)]), 4);
+        assert_eq!(desired(0, vec![skill("a@1", 1, 0), skill("b@1", 0, 64)]), 0);
+        assert_eq!(desired(0, vec![skill("a@1", 0, 0), skill("b@1", 0, 64)]), 4);
     }
 }

@@ -13,11 +13,11 @@ use chrono::{DateTime, Utc};
 pub use fair_queue::testing::{MemoryQueue, RedisServer, run_for_tests};
 pub use fair_queue::{
     CancelReport, Cancelled, Claim, ClaimedJob, ConflictDone, Damage, Explanation, FetchRequest, Fetched,
-    Finish, FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, Lane,
-    LaneStatus, LimitReached, ListCursor, OnFailure, OpenGroup, PartitionId, PartitionOverview,
-    PartitionShare, PartitionState, PushOutcome, QueueConfig, QueueError, QueueStats, RateTaken, RateWindow,
-    Reason, Redriven, Rescheduled, ReshardError, Resharded, RoomLeft, StopReport, UniqueConflict, Verdict,
-    WaitsFor, Whereabouts, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
+    Finish, FinishedJob, Flow, InvalidCursor, JobState, JobStatus, Kept, KeptJob, KeptSettings, LimitReached,
+    ListCursor, OnFailure, OpenGroup, PartitionId, PartitionOverview, PartitionShare, PartitionState,
+    PushOutcome, QueueConfig, QueueError, QueueStats, RateTaken, RateWindow, Reason, Redriven, Rescheduled,
+    ReshardError, Resharded, RoomLeft, Skill, SkillStatus, StopReport, UniqueConflict, Verdict, WaitsFor,
+    Whereabouts, WorkerObserver, WorkerOptions, WorkerQueue, reshard,
 };
 use fair_queue::{KeptRecord, NewJob, OpenJob, Priority, RetryRule, Select, Wording};
 use secrecy::SecretString;
@@ -26,7 +26,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::envelope::{Chain, Envelope, RetryPolicy, SPANS, StampedJob, WireEnvelope};
 use crate::id::{BatchId, JobId};
-use crate::job::{Job, JobPolicy};
+use crate::job::{Job, JobPolicy, Lane};
 use crate::metrics;
 use crate::tenant::{KbId, TenantId};
 
@@ -40,13 +40,13 @@ pub fn config(url: SecretString) -> QueueConfig {
     QueueConfig { wording, ..QueueConfig::new(url, "tenantry") }
 }
 
-/// The lane of `J`.
+/// The skill of `J`.
 #[must_use]
-pub fn lane_of<J: Job>() -> Lane {
-    Lane::from(&JobPolicy::of::<J>())
+pub fn skill_of<J: Job>() -> Skill {
+    Skill::from(&JobPolicy::of::<J>())
 }
 
-impl From<&JobPolicy> for Lane {
+impl From<&JobPolicy> for Skill {
     fn from(policy: &JobPolicy) -> Self {
         Self::new(policy.kind, policy.version, policy.queue)
     }
@@ -198,8 +198,8 @@ impl Queue {
                 JobState::Parked => stats.parked += 1,
                 JobState::Completed | JobState::Cancelled | JobState::Discarded | JobState::Quarantined => {}
             }
-            if job.state == JobState::Available && all.undeclared.contains_key(&job.lane) {
-                *stats.undeclared.entry(job.lane).or_default() += 1;
+            if job.state == JobState::Available && all.undeclared.contains_key(&job.skill) {
+                *stats.undeclared.entry(job.skill).or_default() += 1;
             }
         }
         for (kept, count) in
@@ -351,6 +351,8 @@ pub struct JobFilter {
     pub batch: Option<BatchId>,
     /// Of one of these priorities; of any when empty.
     pub priorities: Vec<Priority>,
+    /// Of this lane; of both when `None`.
+    pub lane: Option<Lane>,
 }
 
 /// A job in a list.
@@ -362,15 +364,17 @@ pub struct JobSummary {
     pub kind: String,
     /// The Open Job Spec queue it waits in.
     pub queue: String,
-    /// The lane it waits in: its type and payload version.
-    pub lane: String,
+    /// The skill it waits in: its type and payload version.
+    pub skill: String,
     /// The knowledge base that its stamp names.
     pub kb: Option<KbId>,
     /// The batch whose documents it works on.
     pub batch: Option<BatchId>,
     /// The state of the job.
     pub state: JobState,
-    /// Its priority among the tenant's jobs.
+    /// Its lane among the tenant's jobs.
+    pub lane: Lane,
+    /// Its priority among the tenant's jobs of the same lane.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -399,6 +403,7 @@ impl JobFilter {
             && self.kb.as_ref().is_none_or(|kb| said.kb.as_ref() == Some(kb))
             && self.parent.is_none_or(|parent| envelope.meta.parent == Some(parent))
             && self.batch.is_none_or(|batch| envelope.meta.batch == Some(batch))
+            && self.lane.is_none_or(|lane| envelope.meta.lane == lane)
             && (self.priorities.is_empty()
                 || self.priorities.contains(&Priority::from_number(envelope.priority)))
     }
@@ -428,6 +433,10 @@ impl Select for JobFilter {
         self.priorities.is_empty() || self.priorities.contains(&priority)
     }
 
+    fn wants_lane(&self, lane: Lane) -> bool {
+        self.lane.is_none_or(|wanted| wanted == lane)
+    }
+
     fn open(&self, partition: &PartitionId, job: OpenJob<'_>) -> Option<JobSummary> {
         let said = Said::of(partition, job.payload).own().filter(|said| self.matches(said))?;
         let Inspected { envelope, kb } = said;
@@ -435,10 +444,11 @@ impl Select for JobFilter {
             id: job.id,
             kind: envelope.kind,
             queue: envelope.queue,
-            lane: job.lane.to_owned(),
+            skill: job.skill.to_owned(),
             kb,
             batch: envelope.meta.batch,
             state: job.state,
+            lane: job.lane,
             priority: job.priority,
             attempts: job.attempts,
             created_at: envelope.meta.created_at,
@@ -475,8 +485,8 @@ mod tests {
     use crate::types::ReindexKb;
 
     #[test]
-    fn a_lane_is_named_as_stamped_jobs_say() {
-        assert_eq!(lane_of::<ReindexKb>().as_str(), format!("{}@{}", ReindexKb::TYPE, ReindexKb::VERSION));
-        assert_eq!(lane_of::<ReindexKb>().queue(), ReindexKb::QUEUE);
+    fn a_skill_is_named_as_stamped_jobs_say() {
+        assert_eq!(skill_of::<ReindexKb>().as_str(), format!("{}@{}", ReindexKb::TYPE, ReindexKb::VERSION));
+        assert_eq!(skill_of::<ReindexKb>().queue(), ReindexKb::QUEUE);
     }
 }

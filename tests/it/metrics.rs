@@ -7,7 +7,7 @@ use std::path::Path;
 use ::jobs::clock::{Clock as _, SystemClock};
 use axum::Json;
 use axum::routing::post;
-use fair_queue::{Lane, NewJob};
+use fair_queue::{NewJob, Skill};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tests::program::{Program, http_client};
@@ -136,8 +136,8 @@ async fn model() -> String {
 async fn forge(data: &Path, tenant: &str) {
     let url = format!("redis+unix://{}", data.join("redis/redis.sock").display());
     let queue = fair_queue::Queue::connect(::jobs::queue::config(url.into())).await.unwrap();
-    let lane = Lane::new("document.ingest", 1, "documents");
-    let forged = NewJob::new(tenant.parse().unwrap(), lane, "{}", SystemClock.now());
+    let skill = Skill::new("document.ingest", 1, "documents");
+    let forged = NewJob::new(tenant.parse().unwrap(), skill, "{}", SystemClock.now());
     assert_eq!(queue.push(&[forged]).await.unwrap().accepted, 1);
 }
 

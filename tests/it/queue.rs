@@ -11,7 +11,7 @@ use fair_queue::testing::{RedisCluster, shared_redis_url};
 use jobs::clock::{Clock as _, ManualClock, SystemClock};
 use jobs::envelope::{EnqueueOptions, StampError, StampKeys, StampedJob, Stamper};
 use jobs::queue::{
-    Claim, FetchRequest, Fetched, FinishedJob, JobFilter, Kept, Lane, Queue, QueueConfig, Verdict, lane_of,
+    Claim, FetchRequest, Fetched, FinishedJob, JobFilter, Kept, Queue, QueueConfig, Skill, Verdict, skill_of,
 };
 use jobs::tenant::{Actor, Authenticated, Identity, KbId, Permission, Role, TenantContext, TenantId};
 use jobs::{Job, JobId};
@@ -34,7 +34,7 @@ struct Harness {
     queue: Queue,
     clock: ManualClock,
     stamper: Stamper,
-    lanes: Vec<Lane>,
+    skills: Vec<Skill>,
     attempt: Cell<u64>,
 }
 
@@ -54,7 +54,7 @@ impl Harness {
         let keys = StampKeys::parse(&StampKeys::generate("test")).unwrap();
         let stamper = Stamper::new(keys, Arc::new(clock.clone()));
         let queue = Queue::connect(config).await.unwrap();
-        Self { queue, clock, stamper, lanes: vec![lane_of::<Ping>()], attempt: 0.into() }
+        Self { queue, clock, stamper, skills: vec![skill_of::<Ping>()], attempt: 0.into() }
     }
 
     fn ping(&self, tenant: &str) -> StampedJob {
@@ -73,7 +73,7 @@ impl Harness {
             attempt: self.attempt.get(),
             shard: 0,
             turn: None,
-            lanes: &self.lanes,
+            skills: &self.skills,
             limit,
             quantum: 2,
         };

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::json;
+
+use crate::bed::{Http, TestTenant};
 use crate::wait::wait_for;
 
 /// Variables of the machine that runs the tests that a program under test must not see.
@@ -92,6 +95,23 @@ impl Program {
         let operator_key = secrets.lines().find_map(|line| line.strip_prefix("TENANTRY_OPERATOR_KEY="));
         let operator_key = operator_key.expect("a key is among them").to_owned();
         Self { child, said: Arc::default(), url, operator_key }
+    }
+
+    /// Provisions a tenant through the API and waits until it is active.
+    ///
+    /// # Panics
+    /// When the API refuses.
+    pub async fn provision(&self, id: &str) -> TestTenant {
+        let operator = Http::new(&self.url, &self.operator_key);
+        let answer = operator.post("/api/v1/tenants", &json!({ "id": id, "name": id })).await;
+        let key = answer.body["api_key"].as_str().expect("the answer shows the first key");
+        let tenant = TestTenant { id: id.to_owned(), http: Http::new(&self.url, key) };
+        wait_for("the tenant to be active", async || {
+            let answer = tenant.http.get(&format!("/api/v1/tenants/{id}")).await;
+            if answer.body["status"] == "active" { Ok(()) } else { Err(answer) }
+        })
+        .await;
+        tenant
     }
 
     /// Its output on standard error since it listens.

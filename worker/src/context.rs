@@ -13,7 +13,7 @@ use jobs::envelope::{EnqueueOptions, Envelope, StampedJob, Stamper, TraceParent,
 use jobs::plan::{Limits, Plans};
 use jobs::queue::{OnFailure, OpenGroup};
 use jobs::tenant::{KbId, TenantContext};
-use jobs::{BatchId, GroupId, Job, JobError, JobId};
+use jobs::{BatchId, GroupId, Job, JobError, JobId, Lane};
 use secrecy::SecretString;
 use stores::TenantStores;
 use stores::model::{DocumentFault, Event, EventKind, Progress, ProgressReport, StageReport};
@@ -58,6 +58,7 @@ struct JobFacts {
     created_at: DateTime<Utc>,
     parent: Option<JobId>,
     batch: Option<BatchId>,
+    lane: Lane,
     traceparent: TraceParent,
 }
 
@@ -114,6 +115,7 @@ impl JobContext {
                 created_at: meta.created_at,
                 parent: meta.parent,
                 batch: meta.batch,
+                lane: meta.lane,
                 traceparent: meta.traceparent,
             },
             outputs: Mutex::default(),
@@ -399,6 +401,7 @@ impl JobContext {
             id: Some(id),
             traceparent: Some(self.job.traceparent),
             parent: Some(self.job.id),
+            lane: Some(self.job.lane),
             batch,
             group,
             ..EnqueueOptions::default()

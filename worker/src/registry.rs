@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jobs::envelope::Envelope;
-use jobs::queue::Lane;
+use jobs::queue::Skill;
 use jobs::{Job, JobError, JobPolicy};
 
 use crate::context::JobContext;
@@ -70,10 +70,10 @@ impl Registry {
         self
     }
 
-    /// The lanes that a worker with this registry fetches from.
+    /// The skills that a worker with this registry fetches from.
     #[must_use]
-    pub fn lanes(&self) -> Vec<Lane> {
-        self.entries.values().map(|entry| Lane::from(&entry.policy)).collect()
+    pub fn skills(&self) -> Vec<Skill> {
+        self.entries.values().map(|entry| Skill::from(&entry.policy)).collect()
     }
 
     /// Whether no type is registered.

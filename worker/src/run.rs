@@ -10,7 +10,7 @@ use apalis_core::worker::builder::WorkerBuilder as ApalisBuilder;
 use apalis_core::worker::context::WorkerContext;
 use jobs::envelope::{StampKeys, Stamper};
 use jobs::plan::Plans;
-use jobs::queue::{FetchedJob, Finish, JobBackend, Lane, Queue, QueueConfig, WorkerOptions, WorkerQueue};
+use jobs::queue::{FetchedJob, Finish, JobBackend, Queue, QueueConfig, Skill, WorkerOptions, WorkerQueue};
 use jobs::types::DeliverWebhook;
 use jobs::{Enqueuer, Job as _};
 use stores::activity::Activity;
@@ -91,13 +91,13 @@ impl ConnectedWorker {
         let recorder = processor.activity.clone();
         let periodic = periodic::start(opened, &queue, &processor, reconciler, &stop);
         let enqueuer = Enqueuer::new(processor.shared.stamper.clone(), queue.clone());
-        let lanes = processor.registry.lanes();
-        let (webhooks, others) = lanes.into_iter().partition(|lane| lane.queue() == DeliverWebhook::QUEUE);
+        let skills = processor.registry.skills();
+        let (webhooks, others) = skills.into_iter().partition(|skill| skill.queue() == DeliverWebhook::QUEUE);
         let clock = Arc::clone(&processor.shared.clock);
         let processor = Arc::new(processor);
-        let start = |name, lanes, slots| Slots::start(name, &queue, &processor, (lanes, slots));
+        let start = |name, skills, slots| Slots::start(name, &queue, &processor, (skills, slots));
         let slots = start("tenantry", others, pool.concurrency);
-        let webhooks: Vec<Lane> = webhooks;
+        let webhooks: Vec<Skill> = webhooks;
         let webhooks =
             (!webhooks.is_empty()).then(|| start("tenantry-webhooks", webhooks, pool.webhook_concurrency));
         let observer =
@@ -111,7 +111,7 @@ impl ConnectedWorker {
     }
 }
 
-/// Slots for the jobs of some lanes. Jobs of other lanes cannot take them.
+/// Slots for the jobs of some skills. Jobs of other skills cannot take them.
 struct Slots {
     queue: WorkerQueue,
     apalis: WorkerContext,
@@ -123,9 +123,9 @@ impl Slots {
         name: &str,
         queue: &Queue,
         processor: &Arc<Processor>,
-        (lanes, slots): (Vec<Lane>, u16),
+        (skills, slots): (Vec<Skill>, u16),
     ) -> Self {
-        let options = WorkerOptions::new(lanes, usize::from(slots));
+        let options = WorkerOptions::new(skills, usize::from(slots));
         let options = WorkerOptions { retry: jobs::queue::retry_rule(), ..options };
         let mut queue = WorkerQueue::start(queue.clone(), options);
         if let Some(mut quarantined) = queue.take_quarantined() {

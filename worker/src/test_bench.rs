@@ -137,9 +137,9 @@ impl TestBench {
     /// After 100,000 attempts: some job comes back without end.
     pub async fn run_until_empty(&self) -> Report {
         let mut runs = Vec::new();
-        let lanes = self.processor.registry.lanes();
-        self.queue.declare(&lanes);
-        while let Some(job) = self.queue.claim(&lanes, 1, 1).pop() {
+        let skills = self.processor.registry.skills();
+        self.queue.declare(&skills);
+        while let Some(job) = self.queue.claim(&skills, 1, 1).pop() {
             assert!(runs.len() < ENDLESS, "the queue is not empty after {ENDLESS} attempts");
             let finish = self.processor.process(job.clone().into()).await;
             self.queue.finish(&job, &finish).expect("a handler leaves children of its own tenant");
@@ -168,7 +168,7 @@ impl TestBench {
     /// Simulates a crash: a worker claims all that may run now and dies, and its leases expire. Returns the jobs
     /// that were quarantined for it, which happens at the third crash as in production.
     pub async fn crash(&self) -> Vec<JobId> {
-        drop(self.queue.claim(&self.processor.registry.lanes(), usize::MAX, usize::MAX));
+        drop(self.queue.claim(&self.processor.registry.skills(), usize::MAX, usize::MAX));
         self.advance(MemoryQueue::LEASE + Duration::from_millis(1));
         let mut aside = Vec::new();
         for job in self.queue.reap() {

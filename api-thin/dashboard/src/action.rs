@@ -34,6 +34,7 @@ pub(crate) struct Target {
     queue: String,
     state: String,
     priority: String,
+    lane: String,
     #[serde(rename = "type")]
     kind: String,
     reason_code: String,
@@ -65,6 +66,7 @@ impl Target {
             }
         }
         let named = [
+            ("lane", &self.lane),
             ("kb_id", &self.kb),
             ("batch_id", &self.batch),
             ("reason_code", &self.reason_code),
@@ -80,12 +82,13 @@ impl Target {
     }
 
     /// The filter as a list of open jobs takes it.
-    fn query(&self) -> [(&'static str, &str); 8] {
+    fn query(&self) -> [(&'static str, &str); 9] {
         [
             ("state", &self.state),
             ("type", &self.kind),
             ("queue", &self.queue),
             ("priority", &self.priority),
+            ("lane", &self.lane),
             ("kb_id", &self.kb),
             ("batch_id", &self.batch),
             ("created_after", &self.created_after),
@@ -100,6 +103,7 @@ impl Target {
             ("queue", &self.queue),
             ("state", &self.state),
             ("priority", &self.priority),
+            ("lane", &self.lane),
             ("knowledge base", &self.kb),
             ("batch", &self.batch),
             ("reason", &self.reason_code),
@@ -575,14 +579,17 @@ mod tests {
         let target = Target {
             kind: "a,b".into(),
             priority: "low".into(),
+            lane: "bulk".into(),
             kb: "default".into(),
             batch: "0190".into(),
             ..Target::default()
         };
-        let expected =
-            json!({ "types": ["a", "b"], "priorities": ["low"], "kb_id": "default", "batch_id": "0190" });
+        let expected = json!({ "types": ["a", "b"], "priorities": ["low"], "lane": "bulk", "kb_id": "default", "batch_id": "0190" });
         assert_eq!(target.filter(), expected);
-        assert_eq!(target.filter_in_words(), "type a,b, priority low, knowledge base default, batch 0190");
+        assert_eq!(
+            target.filter_in_words(),
+            "type a,b, priority low, lane bulk, knowledge base default, batch 0190"
+        );
     }
 
     #[test]

@@ -271,6 +271,7 @@ pub(crate) struct JobRow {
     pub(crate) queue: String,
     pub(crate) state: String,
     pub(crate) attempt: u32,
+    pub(crate) lane: String,
     pub(crate) priority: String,
     pub(crate) created_at: Time,
     pub(crate) kb_id: Option<String>,
@@ -288,6 +289,7 @@ pub(crate) struct Job {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) queue: Option<String>,
+    pub(crate) lane: Option<String>,
     pub(crate) kb_id: Option<String>,
     pub(crate) batch_id: Option<String>,
     pub(crate) parent: Option<String>,
@@ -397,6 +399,7 @@ pub(crate) struct Document {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) revision: u64,
+    pub(crate) served_revision: Option<u64>,
     pub(crate) status: String,
     pub(crate) error: Option<Fault>,
     pub(crate) media_type: String,
@@ -570,13 +573,13 @@ pub(crate) struct Skipped {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct LanePage {
-    pub(crate) lanes: Vec<Lane>,
+pub(crate) struct SkillPage {
+    pub(crate) skills: Vec<Skill>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Lane {
-    #[serde(rename = "lane")]
+pub(crate) struct Skill {
+    #[serde(rename = "skill")]
     pub(crate) name: String,
     pub(crate) queue: String,
     pub(crate) workers: u64,

@@ -40,7 +40,7 @@ impl Unregistered {
         Ok(unregistered)
     }
 
-    /// The documents are registered: earlier revisions' originals go, in the background.
+    /// The documents are registered: earlier revisions' originals go, in the background, but for those that are served.
     pub(crate) fn registered(mut self) {
         if let Some(originals) = self.0.take() {
             tokio::spawn(look_after(originals, true));
@@ -84,16 +84,21 @@ async fn forget(stores: &TenantStores, kb: &KbId, upload: &Upload) -> Result<(),
     Ok(())
 }
 
-/// Makes sure that the original of a registered document is there, and that no earlier one is.
+/// Makes sure that the original of a registered document is there, and that no earlier one is but that of the revision
+/// that is served.
 async fn settle(stores: &TenantStores, kb: &KbId, upload: &Upload) -> Result<(), StoreError> {
     let (id, blobs) = (upload.name.document_id(), stores.blobs());
-    let stored = blobs.originals(kb, &id).await?;
-    let is_there = stored.iter().any(|original| original.sha256 == upload.sha256);
-    if !is_there && is_named(stores, kb, upload).await? {
+    let mut stored = blobs.originals(kb, &id).await?;
+    let ours = stored.iter().find(|original| original.sha256 == upload.sha256).map(|found| found.stored_at);
+    if ours.is_none() && is_named(stores, kb, upload).await? {
         blobs.original_put(kb, &id, &upload.sha256, upload.bytes.clone()).await?;
     }
-    if stored.len() > 1 {
-        blobs.originals_forget(kb, &id, Some(&upload.sha256)).await?;
+    // Later ones may belong to an upload that is being accepted at this moment.
+    stored.retain(|original| ours.is_some_and(|ours| original.stored_at < ours));
+    if !stored.is_empty() {
+        let named = stores.catalog().document_digests(kb, &[id.clone()]).await?;
+        stored.retain(|original| named.iter().all(|(_, sha256)| *sha256 != original.sha256));
+        blobs.originals_delete(kb, &id, &stored).await?;
     }
     Ok(())
 }

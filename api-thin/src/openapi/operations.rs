@@ -16,9 +16,9 @@ use crate::audit::AuditReason;
 use crate::connections::ClientAddress;
 use crate::problem::{Problem, ProblemBody};
 use crate::request::{
-    AuthenticatedCaller, Caller, Files, IfMatch, Json, LastEvent, MergePatch, MetricsReader, NamedBatch,
-    OperatorCaller, OptionalJson, Person, Query, Reach, RequiredPermission, SignUpCaller, Standing,
-    TenantOperator, UploadJson, WantsEvents,
+    AskedLane, AuthenticatedCaller, Caller, Files, IfMatch, Json, LastEvent, MergePatch, MetricsReader,
+    NamedBatch, OperatorCaller, OptionalJson, Person, Query, Reach, RequiredPermission, SignUpCaller,
+    Standing, TenantOperator, UploadJson, WantsEvents,
 };
 use crate::routes::{Document, EventPage, Events, Exposition, Home, Page, Welcome};
 
@@ -126,6 +126,17 @@ impl OperationInput for NamedBatch {
             "type": "string",
             "format": "uuid",
             "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+        } } });
+        headers(context, operation, schema);
+    }
+}
+
+impl OperationInput for AskedLane {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({ "properties": { "Lane": {
+            "description": "The lane of the jobs that this request starts: `interactive` when a person waits, else `bulk`.",
+            "type": "string",
+            "enum": ["interactive", "bulk"],
         } } });
         headers(context, operation, schema);
     }

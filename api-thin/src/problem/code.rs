@@ -44,6 +44,7 @@ codes! {
     InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter cannot be used";
     InvalidIdempotencyKey = "invalid_idempotency_key", BAD_REQUEST, "The Idempotency-Key cannot be used";
     InvalidBatchId = "invalid_batch_id", BAD_REQUEST, "The Batch-Id cannot be used";
+    InvalidLane = "invalid_lane", BAD_REQUEST, "The Lane cannot be used";
     InvalidAuditReason = "invalid_audit_reason", BAD_REQUEST, "The Audit-Reason cannot be used";
     MalformedMultipart = "malformed_multipart", BAD_REQUEST, "The body is not multipart/form-data";
     TenantRequired = "tenant_required", BAD_REQUEST, "The request does not say which tenant it is about";

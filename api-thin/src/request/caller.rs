@@ -21,7 +21,7 @@ use jobs::plan::Limits as TenantLimits;
 use jobs::tenant::{Actor, Identity, KbId, Permission, Permissions, TenantContext, TenantId};
 use jobs::types::{DeliverWebhook, IngestDocument};
 use jobs::webhook::{EventId, WebhookId};
-use jobs::{BatchId, Job, JobId};
+use jobs::{BatchId, Job, JobId, Lane};
 use stores::TenantStores;
 use stores::model::Kb;
 
@@ -207,7 +207,7 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         self.stamp_as(app, &self.context, id, job)
     }
 
-    /// As [`Caller::stamp`], for work on a document of `batch`.
+    /// As [`Caller::stamp`], for work on a document of `batch` in `lane`.
     ///
     /// # Errors
     /// As there.
@@ -215,10 +215,15 @@ impl<P: RequiredPermission, R: Reach> Caller<P, R> {
         &self,
         app: &ApiState,
         id: JobId,
-        batch: BatchId,
+        (batch, lane): (BatchId, Lane),
         job: &J,
     ) -> Result<StampedJob, Problem> {
-        let options = EnqueueOptions { id: Some(id), batch: Some(batch), ..EnqueueOptions::default() };
+        let options = EnqueueOptions {
+            id: Some(id),
+            batch: Some(batch),
+            lane: Some(lane),
+            ..EnqueueOptions::default()
+        };
         self.trace.stamp(app.stamper(), &self.context, options, job)
     }
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
-use jobs::BatchId;
+use jobs::{BatchId, Lane};
 use stores::model::EventId;
 
 use crate::accept::IdempotencyKey;
@@ -61,6 +61,29 @@ impl<S: Sync> FromRequestParts<S> for NamedBatch {
             (Some(value), None) => {
                 let id = value.to_str().ok().and_then(|text| text.parse().ok());
                 id.map(|id| Self(Some(id))).ok_or_else(invalid)
+            }
+            (Some(_), Some(_)) => Err(invalid()),
+        }
+    }
+}
+
+const LANE: &str = "lane";
+
+/// The lane that the caller chooses for what an upload starts: the `Lane` header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskedLane(pub Option<Lane>);
+
+impl<S: Sync> FromRequestParts<S> for AskedLane {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(LANE).iter();
+        let invalid = || Problem::new(Code::InvalidLane, "send one Lane: interactive or bulk");
+        match (values.next(), values.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(value), None) => {
+                let lane = value.to_str().ok().and_then(Lane::from_name);
+                lane.map(|lane| Self(Some(lane))).ok_or_else(invalid)
             }
             (Some(_), Some(_)) => Err(invalid()),
         }

@@ -18,7 +18,7 @@ pub use caller::{
     ReadDocuments, RequiredPermission, SignUpCaller, Standing, SteerJobs, TenantCaller, TenantOperator,
     UpdateDocuments, WholeTenant,
 };
-pub use headers::{IfMatch, LastEvent, NamedBatch, WantsEvents};
+pub use headers::{AskedLane, IfMatch, LastEvent, NamedBatch, WantsEvents};
 pub use multipart::Files;
 pub use query::Query;
 pub(crate) use strict::{Misfit, read};

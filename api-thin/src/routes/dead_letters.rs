@@ -233,6 +233,8 @@ pub(super) struct KeptRow {
     #[serde(rename = "type")]
     kind: Option<String>,
     queue: Option<String>,
+    /// `interactive` or `bulk`. It comes back in the same.
+    lane: Option<&'static str>,
     /// `high`, `normal`, `low` or `background`.
     priority: Option<&'static str>,
     created_at: Option<DateTime<Utc>>,
@@ -252,6 +254,7 @@ impl KeptRow {
             created_at: said.as_ref().map(|said| said.meta.created_at),
             queue: said.as_ref().map(|said| said.queue.clone()),
             batch_id: said.as_ref().and_then(|said| said.meta.batch),
+            lane: said.as_ref().map(|said| said.meta.lane.as_str()),
             priority: said.as_ref().map(|said| Priority::from_number(said.priority).as_str()),
             kind: said.map(|said| said.kind),
             since: job.since,

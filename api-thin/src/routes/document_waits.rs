@@ -28,7 +28,7 @@ pub(super) struct AwaitedJob {
 
 impl AwaitedJob {
     fn of(status: JobStatus) -> Self {
-        let kind = status.lane.split('@').next().unwrap_or_default().to_owned();
+        let kind = status.skill.split('@').next().unwrap_or_default().to_owned();
         let waits = matches!(status.state, JobState::Scheduled | JobState::Retryable | JobState::Parked);
         Self {
             job_id: status.id,

@@ -8,7 +8,7 @@ use jobs::envelope::StampedJob;
 use jobs::plan::Limits;
 use jobs::tenant::{KbId, TenantId};
 use jobs::types::{BuildGraph, DeleteDocument, IngestDocument};
-use jobs::{BatchId, DocumentId, JobId};
+use jobs::{BatchId, DocumentId, JobId, Lane};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::TenantStores;
@@ -25,7 +25,8 @@ use crate::answer::{Answer, batch_location, job_location};
 use crate::documents::{RawDocument, Unregistered, Upload, check_uploads};
 use crate::problem::{Code, Problem};
 use crate::request::{
-    CreateDocuments, DeleteDocuments, Files, KbCaller, NamedBatch, Query, ReadDocuments, UploadJson,
+    AskedLane, CreateDocuments, DeleteDocuments, Files, KbCaller, NamedBatch, Query, ReadDocuments,
+    UploadJson,
 };
 use crate::state::ApiState;
 
@@ -35,10 +36,11 @@ pub(super) async fn upload_files(
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
     batch: NamedBatch,
+    lane: AskedLane,
     Files { files, room: _room }: Files,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(files, app.request_limits()).await?;
-    accept_documents(&app, &who, (&key, batch), &uploads).await
+    accept_documents(&app, &who, (&key, batch, lane), &uploads).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -65,10 +67,11 @@ pub(super) async fn upload_text(
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
     batch: NamedBatch,
+    lane: AskedLane,
     UploadJson { body: document, room: _room }: UploadJson<TextDocument>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let uploads = check_uploads(vec![document.into_raw("document".to_owned())], app.request_limits()).await?;
-    accept_documents(&app, &who, (&key, batch), &uploads).await
+    accept_documents(&app, &who, (&key, batch, lane), &uploads).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -86,12 +89,13 @@ pub(super) async fn upload_batch(
     who: KbCaller<CreateDocuments>,
     key: IdempotencyKey,
     batch: NamedBatch,
+    lane: AskedLane,
     UploadJson { body: sent, room: _room }: UploadJson<Batch>,
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let raw = sent.documents.into_iter().enumerate();
     let raw = raw.map(|(at, document)| document.into_raw(format!("documents[{at}]"))).collect();
     let uploads = check_uploads(raw, app.request_limits()).await?;
-    accept_documents(&app, &who, (&key, batch), &uploads).await
+    accept_documents(&app, &who, (&key, batch, lane), &uploads).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -136,7 +140,14 @@ pub(super) async fn show(
     Path(shown): Path<Shown>,
 ) -> Result<JsonAnswer<DocumentView>, Problem> {
     let id: DocumentId = shown.document.parse().map_err(|_| Problem::not_found())?;
-    let document = who.stores.catalog().document(&who.kb.id, &id).await?.ok_or_else(Problem::not_found)?;
+    let mut document =
+        who.stores.catalog().document(&who.kb.id, &id).await?.ok_or_else(Problem::not_found)?;
+    if !document.status.is_in_graph()
+        && let Some(served) = who.stores.index().document_served(&who.kb, &id).await?
+    {
+        // A worker that dies between the two leaves the index ahead of the catalog until the work is repeated.
+        (document.served, document.counts) = (Some(served.revision), served.counts);
+    }
     let waits_for = document_waits::awaited(&app, who.tenant(), &document).await;
     let view = with_stage(&who.stores, &who.kb.id, document).await;
     Ok(JsonAnswer(DocumentView { waits_for, ..view }))
@@ -198,7 +209,8 @@ pub(super) async fn retry(
     let job_id = JobId::generate(app.clock().now());
     let job = BuildGraph::retrying(id.clone(), document.revision);
     let job = match document.batch {
-        Some(batch) => who.stamp_in(&app, job_id, batch, &job)?,
+        // A person asks for this one, whatever the batch was.
+        Some(batch) => who.stamp_in(&app, job_id, (batch, Lane::Interactive), &job)?,
         None => who.stamp(&app, job_id, &job)?,
     };
     ensure_room(&app, who.known_room(), std::slice::from_ref(&job)).await?;
@@ -247,10 +259,11 @@ struct AcceptedDocument {
 async fn accept_documents(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
-    (key, batch): (&IdempotencyKey, NamedBatch),
+    (key, batch, lane): (&IdempotencyKey, NamedBatch, AskedLane),
     uploads: &[Upload],
 ) -> Result<Answer<AcceptedDocuments>, Problem> {
     let fingerprint = fingerprint(who, batch, uploads);
+    let lane = lane.0.unwrap_or_else(|| usual_lane(batch, uploads.len()));
     let batch = batch.0.unwrap_or_else(|| BatchId::generate(app.clock().now(), rand::random()));
     let places = uploads.iter().enumerate();
     let places = places.map(|(at, upload)| (format!("/documents/{at}/name"), upload.name.as_str()));
@@ -269,7 +282,8 @@ async fn accept_documents(
             let detail = "nothing more is accepted into it: leave the Batch-Id out, or choose another";
             return Err(Problem::new(Code::BatchCancelled, detail));
         }
-        let (acceptance, body, growth) = acceptance_of(app, who, (batch, uploads), &view.documents, &limits)?;
+        let (acceptance, body, growth) =
+            acceptance_of(app, who, (batch, lane, uploads), &view.documents, &limits)?;
         ensure_quota(app, &view.usage, &acceptance, growth)?;
         ensure_room(app, who.known_room(), &acceptance.jobs).await?;
         // After the revisions were read and before they are raised: the job of an earlier revision then sees that
@@ -307,6 +321,14 @@ fn tell(app: &ApiState, who: &KbCaller<CreateDocuments>, batch: BatchId, documen
     }
 }
 
+/// Up to so many files in one request are taken for a person's who waits for them.
+const HANDFUL: usize = 5;
+
+/// The lane of an upload that does not choose one. A batch that gathers several requests is the work of a program.
+fn usual_lane(batch: NamedBatch, files: usize) -> Lane {
+    if batch.0.is_some() || files > HANDFUL { Lane::Bulk } else { Lane::Interactive }
+}
+
 /// A batch that the caller named belongs to the request; one that is made for it does not.
 fn fingerprint(who: &KbCaller<CreateDocuments>, batch: NamedBatch, uploads: &[Upload]) -> Fingerprint {
     let batch = batch.0.map(|batch| batch.to_string());
@@ -319,7 +341,7 @@ fn fingerprint(who: &KbCaller<CreateDocuments>, batch: NamedBatch, uploads: &[Up
 fn acceptance_of(
     app: &ApiState,
     who: &KbCaller<CreateDocuments>,
-    (batch, uploads): (BatchId, &[Upload]),
+    (batch, lane, uploads): (BatchId, Lane, &[Upload]),
     known: &[KnownDocument],
     limits: &Limits,
 ) -> Result<(Acceptance, AcceptedDocuments, Growth), Problem> {
@@ -333,7 +355,7 @@ fn acceptance_of(
         }
         let job_id = JobId::generate(app.clock().now());
         let job = IngestDocument { document_id: id.clone(), revision };
-        jobs.push(who.stamp_in(app, job_id, batch, &job)?);
+        jobs.push(who.stamp_in(app, job_id, (batch, lane), &job)?);
         documents.push(NewDocument {
             id,
             name: upload.name.to_string(),
@@ -434,8 +456,12 @@ pub(super) struct DocumentView {
     id: DocumentId,
     /// Its (relative) file name.
     name: String,
-    /// Grows with each upload under the name.
+    /// Grows with each upload under the name: the newest one, which `status`, `error`, `size_bytes` and `sha256` are
+    /// about.
     revision: u64,
+    /// The revision that is in the index; null when none is. While a later one is made, and when that fails or is
+    /// cancelled, it stays.
+    served_revision: Option<u64>,
     status: DocumentStatus,
     /// The step that it is at, and how much of that is done; not in lists, and null when it has ended.
     stage: Option<DocumentStage>,
@@ -449,7 +475,7 @@ pub(super) struct DocumentView {
     size_bytes: u64,
     /// SHA-256 of the original, in hexadecimal.
     sha256: String,
-    /// The document's counts in the index.
+    /// How much of the served revision is in the index.
     counts: DocumentCounts,
     /// Of a partial document, how many of its chunks gave nothing.
     chunks_failed: u32,
@@ -465,18 +491,37 @@ pub(super) struct DocumentView {
     updated_at: DateTime<Utc>,
 }
 
+/// Why a document failed, and what of it is still there.
+fn fault(document: &Document) -> Option<DocumentFault> {
+    let DocumentFault { code, detail } = document.fault.clone()?;
+    let detail = match document.served {
+        None => detail,
+        Some(served) if served == document.revision => format!(
+            "revision {served} is served as it was made before, because making it again failed: {detail}; \
+             retry its job, or reindex"
+        ),
+        Some(served) => format!(
+            "revision {served} is still served, because revision {} failed: {detail}; retry its job, or upload the \
+             document again",
+            document.revision
+        ),
+    };
+    Some(DocumentFault { code, detail })
+}
+
 impl From<Document> for DocumentView {
     fn from(document: Document) -> Self {
-        let is_in_graph = document.status.is_in_graph();
+        let (is_in_graph, error) = (document.status.is_in_graph(), fault(&document));
         let losses = if is_in_graph { document.losses } else { Losses::default() };
         Self {
+            error,
             id: document.id,
             name: document.name,
             revision: document.revision,
+            served_revision: document.served,
             status: document.status,
             stage: None,
             waits_for: None,
-            error: document.fault,
             media_type: document.media_type,
             size_bytes: document.size_bytes,
             sha256: document.sha256,

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use jobs::queue::{JobFilter, JobState, LaneStatus};
+use jobs::queue::{JobFilter, JobState, SkillStatus};
 use jobs::tenant::KbId;
-use jobs::{BatchId, JobKind, Priority};
+use jobs::{BatchId, JobKind, Lane, Priority};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -29,6 +29,8 @@ pub(super) struct Filter {
     states: Vec<String>,
     /// `high`, `normal`, `low` or `background`.
     priorities: Vec<String>,
+    /// `interactive` or `bulk`.
+    lane: Option<String>,
     created_before: Option<DateTime<Utc>>,
     created_after: Option<DateTime<Utc>>,
     /// The `code` of the reason why it will not run.
@@ -56,6 +58,7 @@ impl Filter {
             .map_err(|problem| refuse("states", problem))?;
         let priorities = priorities_of(self.priorities.iter().map(String::as_str))
             .map_err(|problem| refuse("priorities", problem))?;
+        let lane = lane_of(self.lane.as_deref()).map_err(|problem| refuse("lane", problem))?;
         check_names(app, NameOf::Type, &kinds, |problem| refuse("types", problem)).await?;
         check_names(app, NameOf::Queue, &queues, |problem| refuse("queues", problem)).await?;
         let kb = asked_kb(app, who, self.kb_id.as_deref(), |problem| refuse("kb_id", problem)).await?;
@@ -65,6 +68,7 @@ impl Filter {
             queues,
             states,
             priorities,
+            lane,
             created_before,
             created_after,
             ..JobFilter::default()
@@ -145,6 +149,13 @@ pub(super) fn priorities_of<'a>(names: impl Iterator<Item = &'a str>) -> Result<
     names.map(read).collect()
 }
 
+/// Reads the name of a lane. Nothing is none.
+pub(super) fn lane_of(name: Option<&str>) -> Result<Option<Lane>, String> {
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+    let all = Lane::ALL.map(Lane::as_str).join(", ");
+    Lane::from_name(name).map(Some).ok_or_else(|| format!("expected one of {all}"))
+}
+
 /// The kind of a name in a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameOf {
@@ -162,10 +173,12 @@ impl NameOf {
         }
     }
 
-    fn of_lane(self, lane: LaneStatus) -> String {
+    fn of_skill(self, skill: SkillStatus) -> String {
         match self {
-            Self::Type => lane.lane.rsplit_once('@').map_or(lane.lane.clone(), |(kind, _)| kind.to_owned()),
-            Self::Queue => lane.queue,
+            Self::Type => {
+                skill.skill.rsplit_once('@').map_or(skill.skill.clone(), |(kind, _)| kind.to_owned())
+            }
+            Self::Queue => skill.queue,
         }
     }
 
@@ -191,7 +204,7 @@ impl NameOf {
         if strange.is_empty() {
             return Ok(None);
         }
-        known.extend(app.queue().lanes().await?.into_iter().map(|lane| self.of_lane(lane)));
+        known.extend(app.queue().skills().await?.into_iter().map(|skill| self.of_skill(skill)));
         if strange.iter().all(|name| known.contains(*name)) {
             return Ok(None);
         }

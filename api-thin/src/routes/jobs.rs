@@ -14,7 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stores::model::{JobRecord, Progress, Redrives};
 
-use super::job_filter::{NameOf, OPEN, asked_batch, asked_kb, check_names, priorities_of, reach, states_of};
+use super::job_filter::{
+    NameOf, OPEN, asked_batch, asked_kb, check_names, lane_of, priorities_of, reach, states_of,
+};
 use super::parameters::{invalid_parameter, jobs_after, jobs_next, page_limit, parameter};
 use crate::problem::Problem;
 use crate::request::{AnyMember, Caller, Query, RequiredPermission};
@@ -123,6 +125,8 @@ pub(super) struct Listing {
     queue: Option<String>,
     /// Only those of one of these priorities, separated by commas: `high`, `normal`, `low`, `background`.
     priority: Option<String>,
+    /// Only those of this lane: `interactive` or `bulk`.
+    lane: Option<String>,
     /// Only those of this knowledge base.
     #[schemars(with = "Option<KbId>")]
     kb_id: Option<String>,
@@ -161,13 +165,14 @@ impl Listing {
         let priorities = list(&self.priority);
         let priorities = priorities_of(priorities.iter().map(String::as_str))
             .map_err(|problem| invalid_parameter("priority", &problem))?;
+        let lane = lane_of(self.lane.as_deref()).map_err(|problem| invalid_parameter("lane", &problem))?;
         let kb =
             asked_kb(app, who, self.kb_id.as_deref(), |problem| invalid_parameter("kb_id", &problem)).await?;
         let no_batch = |problem: String| invalid_parameter("batch_id", &problem);
         let batch = asked_batch(who, self.batch_id.as_deref(), no_batch).await?;
         let created_after = parameter("created_after", self.created_after.as_deref())?;
         let created_before = parameter("created_before", self.created_before.as_deref())?;
-        let filter = JobFilter { states, kinds, queues, priorities, kb, batch, ..JobFilter::default() };
+        let filter = JobFilter { states, kinds, queues, priorities, lane, kb, batch, ..JobFilter::default() };
         Ok(JobFilter { created_after, created_before, ..filter })
     }
 }
@@ -209,6 +214,9 @@ pub(super) struct JobView {
     #[serde(rename = "type")]
     kind: Option<String>,
     queue: Option<String>,
+    /// `interactive` or `bulk`: while interactive jobs of the tenant wait, bulk gets one turn in five. Null for a job that
+    /// has left the queue.
+    lane: Option<&'static str>,
     kb_id: Option<KbId>,
     /// The batch whose documents it works on.
     batch_id: Option<BatchId>,
@@ -286,10 +294,11 @@ impl JobView {
         let Explanation { status, waits_for } = queued;
         let waits = matches!(status.state, JobState::Scheduled | JobState::Retryable);
         let stays = matches!(status.state, JobState::Discarded | JobState::Quarantined);
-        let kind = status.lane.split('@').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
+        let kind = status.skill.split('@').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
         Self {
             id: status.id,
             queue: kind.as_deref().and_then(queue_of).map(str::to_owned),
+            lane: kind.is_some().then(|| status.lane.as_str()),
             kind,
             kb_id: None,
             batch_id: None,
@@ -316,6 +325,7 @@ impl JobView {
             id: envelope.id,
             kind: Some(envelope.kind),
             queue: Some(envelope.queue),
+            lane: Some(envelope.meta.lane.as_str()),
             kb_id: kb,
             batch_id: envelope.meta.batch,
             parent: envelope.meta.parent,
@@ -360,6 +370,7 @@ impl JobView {
             id: record.id,
             kind: Some(record.kind),
             queue: Some(record.queue),
+            lane: None,
             kb_id: record.kb,
             batch_id: record.batch,
             parent: record.parent,
@@ -398,7 +409,9 @@ pub(super) struct JobRow {
     kind: String,
     queue: String,
     state: &'static str,
-    /// `high`, `normal`, `low` or `background`: among the tenant's jobs.
+    /// `interactive` or `bulk`: while interactive jobs of the tenant wait, bulk gets one turn in five.
+    lane: &'static str,
+    /// `high`, `normal`, `low` or `background`: among the tenant's jobs of its lane.
     priority: &'static str,
     attempt: u32,
     created_at: DateTime<Utc>,
@@ -409,10 +422,10 @@ pub(super) struct JobRow {
 
 impl From<JobSummary> for JobRow {
     fn from(job: JobSummary) -> Self {
-        let JobSummary { id, kind, queue, state, priority, attempts, created_at, kb, batch, .. } = job;
+        let JobSummary { id, kind, queue, state, lane, priority, attempts, created_at, kb, batch, .. } = job;
         let attempt = attempts + u32::from(state == JobState::Active);
-        let (state, priority) = (state.as_str(), priority.as_str());
-        Self { id, kind, queue, state, priority, attempt, created_at, kb_id: kb, batch_id: batch }
+        let (state, lane, priority) = (state.as_str(), lane.as_str(), priority.as_str());
+        Self { id, kind, queue, state, lane, priority, attempt, created_at, kb_id: kb, batch_id: batch }
     }
 }
 

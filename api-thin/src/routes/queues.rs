@@ -1,11 +1,11 @@
-//! Pausing, resuming and draining: all jobs of a tenant, or one queue; and which lanes there are.
+//! Pausing, resuming and draining: all jobs of a tenant, or one queue; and which skills there are.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use jobs::error::report;
-use jobs::queue::{Flow, LaneStatus};
+use jobs::queue::{Flow, SkillStatus};
 use jobs::tenant::TenantId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -156,24 +156,24 @@ fn check_name(queue: &str) -> Result<(), Problem> {
     Err(Problem::new(Code::InvalidField, "a queue has 1 to 100 of a-z, 0-9, ., _ and -").field("queue"))
 }
 
-/// `GET /api/v1/lanes`: the types and versions of jobs, those without a live worker first.
-pub(super) async fn lanes(
+/// `GET /api/v1/skills`: the types and versions of jobs, those without a live worker first.
+pub(super) async fn skills(
     State(app): State<ApiState>,
     _: OperatorCaller,
     Query(asked): Query<Paging>,
-) -> Result<Json<LaneList>, Problem> {
-    let lanes = app.queue().lanes().await?;
-    let key = |lane: &LaneStatus| format!("{}-{}", u8::from(lane.workers > 0), lane.lane);
-    let (lanes, next) = asked.cut(lanes, key)?;
-    Ok(Json(LaneList { lanes: lanes.into_iter().map(LaneView::from).collect(), next }))
+) -> Result<Json<SkillList>, Problem> {
+    let skills = app.queue().skills().await?;
+    let key = |skill: &SkillStatus| format!("{}-{}", u8::from(skill.workers > 0), skill.skill);
+    let (skills, next) = asked.cut(skills, key)?;
+    Ok(Json(SkillList { skills: skills.into_iter().map(SkillView::from).collect(), next }))
 }
 
 /// A type and version of jobs.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Lane")]
-struct LaneView {
+#[schemars(rename = "Skill")]
+struct SkillView {
     /// The type, `@` and the version.
-    lane: String,
+    skill: String,
     /// The queue that its jobs wait in.
     queue: String,
     /// Number of live workers that run it.
@@ -182,16 +182,16 @@ struct LaneView {
     ready_tenants: u64,
 }
 
-impl From<LaneStatus> for LaneView {
-    fn from(LaneStatus { lane, queue, workers, ready_partitions }: LaneStatus) -> Self {
-        Self { lane, queue, workers, ready_tenants: ready_partitions }
+impl From<SkillStatus> for SkillView {
+    fn from(SkillStatus { skill, queue, workers, ready_partitions }: SkillStatus) -> Self {
+        Self { skill, queue, workers, ready_tenants: ready_partitions }
     }
 }
 
 /// Types and versions of jobs.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct LaneList {
-    lanes: Vec<LaneView>,
+pub(super) struct SkillList {
+    skills: Vec<SkillView>,
     /// Where the next page begins; null at the end.
     next: Option<String>,
 }

@@ -204,7 +204,7 @@ routes! {
         /// Close a tenant and empty every store of it
         delete "/tenants/{tenant}" => tenants::delete, Access::Operator, LoggedForOperator;
         /// Which types and versions of jobs there are, and whether workers run them
-        get "/lanes" => queues::lanes, Access::Operator, as "lanes::list";
+        get "/skills" => queues::skills, Access::Operator, as "skills::list";
         /// The worker processes that live, and whether they claim jobs
         get "/workers" => workers::list, Access::Operator;
         /// A worker process

@@ -146,7 +146,7 @@ struct Wanted {
 fn wanted<J: Borrow<NewJob>>(jobs: &[J]) -> BTreeMap<(&PartitionId, &str), Wanted> {
     let mut all: BTreeMap<_, Wanted> = BTreeMap::new();
     for job in jobs.iter().map(Borrow::<NewJob>::borrow) {
-        let wanted = all.entry((&job.partition, job.lane.queue())).or_default();
+        let wanted = all.entry((&job.partition, job.skill.queue())).or_default();
         wanted.jobs += 1;
         wanted.size_bytes += encode::fresh(job).len();
         wanted.scheduled += usize::from(job.due.is_some());

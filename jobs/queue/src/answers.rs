@@ -8,7 +8,7 @@ use redis::Value;
 
 use crate::error::QueueError;
 use crate::id::JobId;
-use crate::job::Priority;
+use crate::job::{Lane, Priority};
 use crate::queue::moment;
 
 /// Where a job is, in the words of the Open Job Spec and two of our own.
@@ -91,11 +91,13 @@ pub struct JobStatus {
     pub id: JobId,
     /// The state of the job.
     pub state: JobState,
-    /// The lane it waits in; empty when the job is forgotten but for its outcome.
-    pub lane: String,
-    /// Whether a live worker declares that lane. If not, the job waits for one.
-    pub lane_declared: bool,
-    /// The priority level that decides its list among the partition's jobs.
+    /// The skill it waits in; empty when the job is forgotten but for its outcome.
+    pub skill: String,
+    /// Whether a live worker declares that skill. If not, the job waits for one.
+    pub skill_declared: bool,
+    /// Its lane among the partition's jobs.
+    pub lane: Lane,
+    /// Its priority among the partition's jobs of the same lane.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -137,7 +139,7 @@ pub struct QueueStats {
     pub discarded_total: u64,
     /// Quarantined since then.
     pub quarantined_total: u64,
-    /// Available jobs in lanes which no live worker declares, by lane.
+    /// Available jobs in skills which no live worker declares, by skill.
     pub undeclared: BTreeMap<String, u64>,
 }
 
@@ -236,12 +238,14 @@ pub(super) fn status(id: JobId, answer: &[Value]) -> Result<Option<JobStatus>, Q
     let state = JobState::from_name(state).ok_or(QueueError::Answer("an unknown state"))?;
     let at = if at.is_empty() { None } else { Some(moment(at)?) };
     let number = |index: usize| header.get(index).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    let (lane, priority) = Lane::from_level(number(1));
     Ok(Some(JobStatus {
         id,
         state,
-        lane: header.first().cloned().unwrap_or_default(),
-        lane_declared: declared == "1",
-        priority: Priority::from_level(number(1)),
+        skill: header.first().cloned().unwrap_or_default(),
+        skill_declared: declared == "1",
+        lane,
+        priority,
         attempts: number(2),
         deaths: number(3),
         interruptions: number(4),

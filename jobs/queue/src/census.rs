@@ -26,8 +26,8 @@ pub struct QueueOverview {
     pub in_flight: u64,
     /// Partitions that have rows, because they have work or settings, by state.
     pub partitions: PartitionStates,
-    /// The lanes that the queue has ever seen.
-    pub lanes: Vec<LaneOverview>,
+    /// The skills that the queue has ever seen.
+    pub skills: Vec<SkillOverview>,
 }
 
 /// How many partitions are in which state.
@@ -71,9 +71,9 @@ impl PartitionStates {
 
 /// What waits of one type and payload version, in partitions that may run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneOverview {
+pub struct SkillOverview {
     /// Type and version, such as `document.ingest@1`.
-    pub lane: String,
+    pub skill: String,
     /// The Open Job Spec queue that its jobs wait in.
     pub queue: String,
     /// Live workers that declare it.
@@ -121,9 +121,9 @@ impl Walk {
 }
 
 /// The answer of one shard, as its function gives it.
-type Answer = (u64, u64, String, u64, Vec<u64>, Vec<Lane>);
-/// Lane, queue, workers, ready partitions, waiting, startable, partition and id of the oldest job.
-type Lane = (String, String, u64, u64, u64, u64, String, String);
+type Answer = (u64, u64, String, u64, Vec<u64>, Vec<Skill>);
+/// Skill, queue, workers, ready partitions, waiting, startable, partition and id of the oldest job.
+type Skill = (String, String, u64, u64, u64, u64, String, String);
 
 impl Census {
     /// A census of `queue`.
@@ -139,17 +139,17 @@ impl Census {
     /// When Redis fails.
     pub async fn take(&self) -> Result<QueueOverview, QueueError> {
         let answers = join_all(self.queue.shards().map(|shard| self.ask(shard))).await;
-        let (mut overview, mut lanes) = (QueueOverview::default(), BTreeMap::new());
+        let (mut overview, mut skills) = (QueueOverview::default(), BTreeMap::new());
         for (answer, shard) in answers.into_iter().zip(self.queue.shards()) {
             let (records, in_flight, cursor, _, states, found) = answer?;
             overview.records += records;
             overview.in_flight += in_flight;
             overview.partitions = overview.partitions.plus(self.counted(shard, &cursor, states_of(&states)?));
-            for lane in found {
-                add(&mut lanes, lane_of(lane));
+            for skill in found {
+                add(&mut skills, skill_of(skill));
             }
         }
-        Ok(QueueOverview { lanes: lanes.into_values().collect(), ..overview })
+        Ok(QueueOverview { skills: skills.into_values().collect(), ..overview })
     }
 
     async fn ask(&self, shard: u16) -> Result<Answer, QueueError> {
@@ -178,24 +178,26 @@ fn states_of(counts: &[u64]) -> Result<PartitionStates, QueueError> {
     Ok(PartitionStates { idle, ready, capped, limited, paused })
 }
 
-fn lane_of((lane, queue, workers, ready_partitions, waiting, startable, tenant, id): Lane) -> LaneOverview {
+fn skill_of(
+    (skill, queue, workers, ready_partitions, waiting, startable, tenant, id): Skill,
+) -> SkillOverview {
     let oldest = tenant.parse().ok().zip(id.parse().ok());
-    LaneOverview { lane, queue, workers, ready_partitions, waiting, startable, oldest }
+    SkillOverview { skill, queue, workers, ready_partitions, waiting, startable, oldest }
 }
 
 /// A worker sends its heartbeat to every shard; partitions and jobs are in one.
-fn add(lanes: &mut BTreeMap<String, LaneOverview>, lane: LaneOverview) {
-    let Some(known) = lanes.get_mut(&lane.lane) else {
-        lanes.insert(lane.lane.clone(), lane);
+fn add(skills: &mut BTreeMap<String, SkillOverview>, skill: SkillOverview) {
+    let Some(known) = skills.get_mut(&skill.skill) else {
+        skills.insert(skill.skill.clone(), skill);
         return;
     };
-    known.workers = known.workers.max(lane.workers);
-    known.ready_partitions += lane.ready_partitions;
-    known.waiting += lane.waiting;
-    known.startable += lane.startable;
+    known.workers = known.workers.max(skill.workers);
+    known.ready_partitions += skill.ready_partitions;
+    known.waiting += skill.waiting;
+    known.startable += skill.startable;
     let made_at = |oldest: &Option<(PartitionId, JobId)>| oldest.as_ref().map(|(_, id)| id.created_at());
-    if known.oldest.is_none() || (lane.oldest.is_some() && made_at(&lane.oldest) < made_at(&known.oldest)) {
-        known.oldest = lane.oldest;
+    if known.oldest.is_none() || (skill.oldest.is_some() && made_at(&skill.oldest) < made_at(&known.oldest)) {
+        known.oldest = skill.oldest;
     }
 }
 

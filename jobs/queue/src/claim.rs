@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::{Cmd, ToRedisArgs, Value};
 
 use crate::error::QueueError;
-use crate::job::Lane;
+use crate::job::Skill;
 use crate::queue::Queue;
 use crate::redis::Resend;
 use crate::script::Operation;
@@ -16,7 +16,7 @@ const SCAN_KEYS: usize = 100;
 /// Length of a job's id.
 const ID_BYTES: usize = 36;
 
-/// Which worker asks for jobs, and from which lanes.
+/// Which worker asks for jobs, and from which skills.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchRequest<'a> {
     /// Names the asking process; random, so that two replicas never share it.
@@ -28,8 +28,8 @@ pub struct FetchRequest<'a> {
     pub shard: u16,
     /// The turn this shard was chosen for; `None` when there is only one shard and all partitions may be served.
     pub turn: Option<Turn>,
-    /// The lanes it can serve.
-    pub lanes: &'a [Lane],
+    /// The skills it can serve.
+    pub skills: &'a [Skill],
     /// The most jobs it can take, at most 500.
     pub limit: usize,
     /// The most jobs that one partition gets in a row while others wait. Small is fairer, large is faster.
@@ -77,8 +77,8 @@ pub enum Fetched {
         next_in: Option<Duration>,
         /// Whether asking again at once may find something: one call does only so much.
         more: bool,
-        /// Numbers of the lanes, which name the markers to wait on.
-        lane_numbers: Vec<u64>,
+        /// Numbers of the skills, which name the markers to wait on.
+        skill_numbers: Vec<u64>,
         /// The shard's virtual time.
         virtual_time: VirtualTime,
     },
@@ -225,7 +225,7 @@ impl Queue {
 
     /// As [`Queue::fetch`], without the jobs' records, unless they came along.
     pub(super) async fn fetch_ids(&self, request: FetchRequest<'_>) -> Result<Fetched, QueueError> {
-        let FetchRequest { worker, attempt, shard, turn, lanes, limit, quantum } = request;
+        let FetchRequest { worker, attempt, shard, turn, skills, limit, quantum } = request;
         let lease_ms = self.config().lease.as_millis();
         let limit = limit.clamp(1, 500);
         let mut arguments = vec![limit.to_string(), lease_ms.to_string(), quantum.max(1).to_string()];
@@ -235,11 +235,11 @@ impl Queue {
             Some(Turn { floor, ceiling: Ceiling::Tag(tag) }) => [floor.to_string(), tag.to_string()],
             Some(Turn { floor, ceiling: Ceiling::Busy }) => [floor.to_string(), "I".to_owned()],
         });
-        arguments.extend(lanes.iter().flat_map(|lane| [lane.to_string(), lane.queue().to_owned()]));
+        arguments.extend(skills.iter().flat_map(|skill| [skill.to_string(), skill.queue().to_owned()]));
         let answer: Vec<Value> = self.call(shard, Operation::Fetch, Resend::Safe, arguments).await?;
         match answer.as_slice() {
-            [Value::Int(0), timer, more, lanes, now, next] => {
-                nothing(timer, more, lanes, virtual_time(now, next)?)
+            [Value::Int(0), timer, more, skills, now, next] => {
+                nothing(timer, more, skills, virtual_time(now, next)?)
             }
             [Value::Int(fence), claimed, charges, now, next, records] => {
                 let fence = u64::try_from(*fence).map_err(|_| QueueError::Answer("a negative fence"))?;
@@ -261,13 +261,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether one of the lanes has a newcomer that [`Ceiling::Busy`] would serve. Much cheaper than a fetch.
+    /// Whether one of the skills has a newcomer that [`Ceiling::Busy`] would serve. Much cheaper than a fetch.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn newcomers(&self, shard: u16, lanes: &[Lane]) -> Result<bool, QueueError> {
-        let lanes = lanes.iter().map(ToString::to_string).collect();
-        self.call(shard, Operation::Newcomers, Resend::Safe, lanes).await
+    pub async fn newcomers(&self, shard: u16, skills: &[Skill]) -> Result<bool, QueueError> {
+        let skills = skills.iter().map(ToString::to_string).collect();
+        self.call(shard, Operation::Newcomers, Resend::Safe, skills).await
     }
 
     /// The records of jobs, past Lua: through it they would cost three times as much.
@@ -378,12 +378,12 @@ fn line<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
 fn nothing(
     timer: &Value,
     more: &Value,
-    lanes: &Value,
+    skills: &Value,
     virtual_time: VirtualTime,
 ) -> Result<Fetched, QueueError> {
     let timer: String = read(timer)?;
     let next_in = timer.parse().ok().map(Duration::from_millis);
-    Ok(Fetched::Nothing { next_in, more: read(more)?, lane_numbers: read(lanes)?, virtual_time })
+    Ok(Fetched::Nothing { next_in, more: read(more)?, skill_numbers: read(skills)?, virtual_time })
 }
 
 fn virtual_time(now: &Value, next: &Value) -> Result<VirtualTime, QueueError> {

@@ -2,14 +2,14 @@
 //!
 //! A record is a header that the scripts rewrite, then the payload, which nothing touches:
 //! `2`, or `3` once it was redriven · level (1 digit) · attempts (3) · deaths (2) · interruptions (3) · parks (2) ·
-//! epoch (4) · lane `\n` partition `\n` note `\n` payload. `lua/01_jobs.lua` reads and writes the same, and fills in
-//! the epoch.
+//! epoch (4) · skill, and behind a tab the branch, if there is one `\n` partition `\n` note `\n` payload. The level is
+//! the priority, and 4 more in the bulk lane. `lua/01_jobs.lua` reads and writes the same, and fills in the epoch.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use crate::finish::{OnFailure, OpenGroup};
-use crate::job::{NewJob, OnConflict, Unique, UniqueScope};
+use crate::job::{Lane, NewJob, OnConflict, Priority, Unique, UniqueScope};
 use crate::shards::Shards;
 
 /// Most jobs in one call, because a script has to end soon.
@@ -25,7 +25,7 @@ pub(crate) fn add_texts<const N: usize>(arguments: &mut Arguments, texts: [Strin
     arguments.extend(texts.map(String::into_bytes));
 }
 
-type Route<'a> = (&'a str, &'a str, u8, i64, String);
+type Route<'a> = (&'a str, &'a str, u8, i64, String, &'a str);
 
 /// `jobs` apart by shard, each part in order.
 pub(crate) fn by_shard<'a, J: Borrow<NewJob>>(
@@ -70,8 +70,8 @@ fn call_len<J: Borrow<NewJob>>(jobs: &[J]) -> usize {
     jobs.iter().take_while(|job| room.take((*job).borrow())).count()
 }
 
-/// Groups jobs into blocks for the push script: jobs with the same partition, lane, priority, due time and group share
-/// a block, each job with a unique key has its own.
+/// Groups jobs into blocks for the push script: jobs with the same partition, skill, lane, priority, due time, group
+/// and branch share a block, each job with a unique key has its own.
 pub(crate) fn blocks_of<J: Borrow<NewJob>>(jobs: &[J]) -> Arguments {
     let mut arguments = Vec::with_capacity(8 + 2 * jobs.len());
     let mut routes: BTreeMap<Route<'_>, Vec<&NewJob>> = BTreeMap::new();
@@ -87,23 +87,23 @@ pub(crate) fn blocks_of<J: Borrow<NewJob>>(jobs: &[J]) -> Arguments {
     arguments
 }
 
-/// `'e' partition lane queue level due group count (id record)*count`
+/// `'e' partition skill queue level due group count (id record)*count`
 fn push_block(
-    (partition, lane, level, due_ms, group): Route<'_>,
+    (partition, skill, level, due_ms, group, _): Route<'_>,
     members: &[&NewJob],
     arguments: &mut Arguments,
 ) {
-    let queue = members[0].lane.queue().to_owned();
-    add_texts(arguments, ["e".to_owned(), partition.to_owned(), lane.to_owned(), queue]);
+    let queue = members[0].skill.queue().to_owned();
+    add_texts(arguments, ["e".to_owned(), partition.to_owned(), skill.to_owned(), queue]);
     add_texts(arguments, [level.to_string(), due_ms.to_string(), group, members.len().to_string()]);
     for job in members {
         arguments.extend([job.id.to_string().into_bytes(), fresh(job)]);
     }
 }
 
-/// `'n' partition lane queue level due group scope key period_ms on_conflict id record`
+/// `'n' partition skill queue level due group scope key period_ms on_conflict id record`
 fn push_unique(job: &NewJob, unique: &Unique, arguments: &mut Arguments) {
-    let (partition, lane, level, due_ms, group) = route(job);
+    let (partition, skill, level, due_ms, group, _) = route(job);
     let (scope, period_ms) = match unique.scope {
         UniqueScope::UntilStarted => ("s", 0),
         UniqueScope::UntilFinished => ("f", 0),
@@ -114,8 +114,8 @@ fn push_unique(job: &NewJob, unique: &Unique, arguments: &mut Arguments) {
         OnConflict::Replace => "r",
         OnConflict::Reschedule => "t",
     };
-    let queue = job.lane.queue().to_owned();
-    add_texts(arguments, ["n".to_owned(), partition.to_owned(), lane.to_owned(), queue]);
+    let queue = job.skill.queue().to_owned();
+    add_texts(arguments, ["n".to_owned(), partition.to_owned(), skill.to_owned(), queue]);
     add_texts(arguments, [level.to_string(), due_ms.to_string(), group, scope.to_owned()]);
     add_texts(arguments, [unique.key.clone(), period_ms.to_string(), on_conflict.to_owned()]);
     arguments.extend([job.id.to_string().into_bytes(), fresh(job)]);
@@ -129,7 +129,7 @@ pub(crate) fn push_group(group: &OpenGroup, arguments: &mut Arguments) {
         OnFailure::Cancel => "c",
     };
     let outer = job.group.map_or_else(String::new, |group| group.to_string());
-    let queue = job.lane.queue().to_owned();
+    let queue = job.skill.queue().to_owned();
     add_texts(
         arguments,
         ["g".to_owned(), job.partition.to_string(), group.id.to_string(), policy.to_owned()],
@@ -140,7 +140,8 @@ pub(crate) fn push_group(group: &OpenGroup, arguments: &mut Arguments) {
 
 fn route(job: &NewJob) -> Route<'_> {
     let group = job.group.map_or_else(String::new, |group| group.to_string());
-    (job.partition.as_str(), job.lane.as_str(), job.priority.level(), due_ms(job), group)
+    let level = job.lane.level(job.priority);
+    (job.partition.as_str(), job.skill.as_str(), level, due_ms(job), group, job.branch.as_str())
 }
 
 /// 0 for a job that is due at once.
@@ -153,8 +154,10 @@ pub(crate) const REASON_BYTES: usize = 300;
 
 /// The record of a job that was never tried.
 pub(crate) fn fresh(job: &NewJob) -> Vec<u8> {
-    let NewJob { priority, lane, partition, payload, .. } = job;
-    let mut record = format!("2{}00000000000000{lane}\n{partition}\n\n", priority.level()).into_bytes();
+    let NewJob { lane, priority, skill, partition, branch, payload, .. } = job;
+    let tab = if branch.as_str().is_empty() { "" } else { "\t" };
+    let (level, branch) = (lane.level(*priority), branch.as_str());
+    let mut record = format!("2{level}00000000000000{skill}{tab}{branch}\n{partition}\n\n").into_bytes();
     record.extend_from_slice(payload);
     record
 }
@@ -162,14 +165,15 @@ pub(crate) fn fresh(job: &NewJob) -> Vec<u8> {
 /// A record, read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Record<'a> {
-    pub(crate) level: u32,
+    pub(crate) lane: Lane,
+    pub(crate) priority: Priority,
     pub(crate) attempts: u32,
     pub(crate) deaths: u32,
     pub(crate) interruptions: u32,
     pub(crate) parks: u32,
     /// Whether it was a dead letter or in quarantine before.
     pub(crate) redriven: bool,
-    pub(crate) lane: &'a str,
+    pub(crate) skill: &'a str,
     pub(crate) partition: &'a str,
     pub(crate) payload: &'a [u8],
 }
@@ -182,19 +186,22 @@ pub(crate) fn parse(record: &[u8]) -> Option<Record<'_>> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    if digits.as_bytes()[0] > b'3' {
+    if digits.as_bytes()[0] > b'7' {
         return None;
     }
     let mut lines = rest.splitn(4, |byte| *byte == b'\n');
-    let (lane, partition, _note, payload) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
+    let (label, partition, _note, payload) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
+    let skill = label.split(|byte| *byte == b'\t').next()?;
+    let (lane, priority) = Lane::from_level(digits[..1].parse().ok()?);
     Some(Record {
-        level: digits[..1].parse().ok()?,
+        lane,
+        priority,
         attempts: digits[1..4].parse().ok()?,
         deaths: digits[4..6].parse().ok()?,
         interruptions: digits[6..9].parse().ok()?,
         parks: digits[9..11].parse().ok()?,
         redriven: fixed.starts_with('3'),
-        lane: std::str::from_utf8(lane).ok()?,
+        skill: std::str::from_utf8(skill).ok()?,
         partition: std::str::from_utf8(partition).ok()?,
         payload,
     })
@@ -223,6 +230,11 @@ mod tests {
         assert_eq!((record.attempts, record.deaths, record.interruptions, record.parks), (3, 1, 123, 4));
         assert!(!record.redriven && parse(b"3000000000000000l\nt\n\n{}").unwrap().redriven);
         assert_eq!((record.partition, record.payload), ("acme", b"{\"stamp\":\"\n\"}".as_slice()));
+        let record = parse(b"2500000000000000test.ping@1\tnorth\nacme\n\n{}").unwrap();
+        assert_eq!(
+            (record.skill, record.lane, record.priority),
+            ("test.ping@1", Lane::Bulk, Priority::Normal)
+        );
     }
 
     #[test]
@@ -232,7 +244,7 @@ mod tests {
             "2",
             "garbage",
             "1200301123040000l\nt\n\n{}",
-            "2400301123040000l\nt\n\n{}",
+            "2800301123040000l\nt\n\n{}",
             "2200301123é40000l\nt\n\n{}",
             "2200301123040000l\nt\n{}",
         ] {

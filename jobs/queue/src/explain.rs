@@ -10,6 +10,7 @@ use crate::error::QueueError;
 use crate::finish::WAITS;
 use crate::id::JobId;
 use crate::id::PartitionId;
+use crate::job::Lane;
 use crate::queue::{Queue, moment};
 use crate::script::Operation;
 
@@ -57,7 +58,7 @@ pub enum WaitsFor {
     /// No live worker runs its type and version.
     Worker {
         /// Type and version.
-        lane: String,
+        skill: String,
     },
     /// Its partition has as many jobs running as it may.
     Cap {
@@ -79,6 +80,15 @@ pub enum WaitsFor {
     Rate(DateTime<Utc>),
     /// Other jobs of its partition that go first. 10,000 may mean more.
     Jobs(u64),
+    /// The turn of its branch of the partition.
+    Turn {
+        /// Number of branches that take turns.
+        branches: u64,
+        /// Number of jobs of its own branch before it. 10,000 may mean more.
+        ahead: u64,
+    },
+    /// Its lane's turn: interactive jobs wait as well.
+    Bulk,
     /// Other jobs of its partition, without how many: the code of what they keep it from.
     Uncounted(&'static str),
     /// The number of partitions that are served first.
@@ -98,13 +108,23 @@ impl fmt::Display for WaitsFor {
             Self::PartitionPaused => f.write_str("the tenant is paused"),
             Self::QueuePaused(queue) => write!(f, "the queue {queue} is paused"),
             Self::PartitionQueuePaused(queue) => write!(f, "the tenant's queue {queue} is paused"),
-            Self::Worker { lane } => write!(f, "no live worker declares {lane}"),
+            Self::Worker { skill } => write!(f, "no live worker declares {skill}"),
             Self::Cap { running, cap } => write!(f, "the tenant runs {running} of {cap} jobs"),
             Self::TypeCap { kind, running, cap } => {
                 write!(f, "the tenant runs {running} of {cap} jobs of type {kind}")
             }
             Self::Rate(until) => write!(f, "the tenant's rate allows no start before {}", until.to_rfc3339()),
             Self::Jobs(count) => write!(f, "behind {count} jobs of the same tenant"),
+            Self::Turn { branches, ahead } => write!(
+                f,
+                "its knowledge base's turn: {branches} knowledge bases take turns, {ahead} jobs of its own are \
+                 before it"
+            ),
+            Self::Bulk => {
+                let turns = Lane::BULK_TURN;
+                write!(f, "bulk work gets one turn in {turns} while interactive work of the tenant waits")
+            }
+            Self::Uncounted("turn") => f.write_str("its knowledge base's turn: several take turns"),
             Self::Uncounted("cap") => f.write_str("the tenant runs as many jobs as it may"),
             Self::Uncounted("type_cap") => f.write_str("the tenant runs as many jobs of its type as it may"),
             Self::Uncounted(_) => f.write_str("behind earlier jobs of the same tenant"),
@@ -117,7 +137,9 @@ impl fmt::Display for WaitsFor {
 impl WaitsFor {
     fn without_counts(self) -> Self {
         match self {
-            Self::Cap { .. } | Self::TypeCap { .. } | Self::Jobs(_) => Self::Uncounted(self.code()),
+            Self::Cap { .. } | Self::TypeCap { .. } | Self::Jobs(_) | Self::Turn { .. } => {
+                Self::Uncounted(self.code())
+            }
             other => other,
         }
     }
@@ -139,6 +161,8 @@ impl WaitsFor {
             Self::TypeCap { .. } => "type_cap",
             Self::Rate(_) => "rate",
             Self::Jobs(_) => "jobs_ahead",
+            Self::Turn { .. } => "turn",
+            Self::Bulk => "bulk",
             Self::Uncounted(code) => code,
             Self::Partitions(_) => "tenants_ahead",
             Self::FreeWorker => "free_worker",
@@ -205,14 +229,18 @@ fn waits_for(status: &JobStatus, facts: &Facts<'_>) -> Vec<WaitsFor> {
     found.extend(facts.number("tenant_paused").map(|_| WaitsFor::PartitionPaused));
     found.extend(facts.text("queue_paused").map(WaitsFor::QueuePaused));
     found.extend(facts.text("tenant_queue_paused").map(WaitsFor::PartitionQueuePaused));
-    if !status.lane_declared {
-        found.push(WaitsFor::Worker { lane: status.lane.clone() });
+    if !status.skill_declared {
+        found.push(WaitsFor::Worker { skill: status.skill.clone() });
     }
     found.extend(caps(facts));
     if !found.iter().any(|reason| matches!(reason, WaitsFor::Parked(_))) {
         found.extend(facts.moment("held_until").map(WaitsFor::Parked));
     }
     found.extend(facts.moment("rate_until").map(WaitsFor::Rate));
+    if let (Some(branches), Some(ahead)) = (facts.number("branches"), facts.number("branch_ahead")) {
+        found.push(WaitsFor::Turn { branches, ahead });
+    }
+    found.extend(facts.number("bulk").map(|_| WaitsFor::Bulk));
     found.extend(facts.number("jobs_ahead").filter(|&count| count > 0).map(WaitsFor::Jobs));
     found.extend(facts.number("tenants_ahead").filter(|&count| count > 0).map(WaitsFor::Partitions));
     if found.is_empty() {

@@ -17,7 +17,7 @@ use crate::answers::{self, JobState, Kept, KeptJob, Reason};
 use crate::encode;
 use crate::error::QueueError;
 use crate::id::{JobId, PartitionId};
-use crate::job::{Priority, kind_of};
+use crate::job::{Lane, Priority, kind_of};
 use crate::queue::{Queue, moment};
 use crate::redis::Resend;
 use crate::script::Operation;
@@ -45,7 +45,7 @@ pub trait Select: Sync {
     /// Converts an open job; `None` leaves it out.
     fn open(&self, partition: &PartitionId, job: OpenJob<'_>) -> Option<Self::Open>;
 
-    /// Converts a dead letter or a quarantined job; `None` leaves it out. Its lane and payload are `None` when the
+    /// Converts a dead letter or a quarantined job; `None` leaves it out. Its skill and payload are `None` when the
     /// record is damaged or missing.
     fn kept(
         &self,
@@ -60,6 +60,11 @@ pub trait Select: Sync {
         true
     }
 
+    /// Whether jobs of this lane are wanted. Lanes have lists of their own as well.
+    fn wants_lane(&self, _: Lane) -> bool {
+        true
+    }
+
     /// Whether jobs in `state` are wanted.
     fn wants(&self, state: JobState) -> bool {
         self.states().is_empty() || self.states().contains(&state)
@@ -71,11 +76,13 @@ pub trait Select: Sync {
 pub struct OpenJob<'a> {
     /// Its id.
     pub id: JobId,
-    /// The lane it waits in.
-    pub lane: &'a str,
+    /// The skill it waits in.
+    pub skill: &'a str,
     /// The state of the job.
     pub state: JobState,
-    /// Its priority among the partition's jobs.
+    /// Its lane among the partition's jobs.
+    pub lane: Lane,
+    /// Its priority among the partition's jobs of the same lane.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -86,9 +93,11 @@ pub struct OpenJob<'a> {
 /// A dead letter or a quarantined job.
 #[derive(Debug, Clone, Copy)]
 pub struct KeptRecord<'a> {
-    /// The lane it waited in.
-    pub lane: &'a str,
-    /// Its priority among the partition's jobs.
+    /// The skill it waited in.
+    pub skill: &'a str,
+    /// Its lane among the partition's jobs.
+    pub lane: Lane,
+    /// Its priority among the partition's jobs of the same lane.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -98,8 +107,8 @@ pub struct KeptRecord<'a> {
 
 impl<'a> From<encode::Record<'a>> for KeptRecord<'a> {
     fn from(record: encode::Record<'a>) -> Self {
-        let priority = Priority::from_level(record.level);
-        Self { lane: record.lane, priority, attempts: record.attempts, payload: record.payload }
+        let encode::Record { skill, lane, priority, attempts, payload, .. } = record;
+        Self { skill, lane, priority, attempts, payload }
     }
 }
 
@@ -111,6 +120,8 @@ pub struct JobFilter {
     pub kinds: Vec<String>,
     /// Of one of these priorities; of any when empty.
     pub priorities: Vec<Priority>,
+    /// Of this lane; of both when `None`.
+    pub lane: Option<Lane>,
     /// In one of these states; when empty, in any that is open, or, for dead letters, in any of theirs.
     pub states: Vec<JobState>,
     /// Created before this moment, according to its id.
@@ -122,10 +133,11 @@ pub struct JobFilter {
 }
 
 impl JobFilter {
-    fn matches(&self, id: JobId, lane: &str, priority: Priority) -> bool {
+    fn matches(&self, id: JobId, skill: &str, (lane, priority): (Lane, Priority)) -> bool {
         let created_at = id.created_at();
-        (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == kind_of(lane)))
+        (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == kind_of(skill)))
             && self.wants_priority(priority)
+            && self.wants_lane(lane)
             && self.created_before.is_none_or(|moment| created_at.is_some_and(|at| at < moment))
             && self.created_after.is_none_or(|moment| created_at.is_some_and(|at| at >= moment))
     }
@@ -144,7 +156,7 @@ impl Select for JobFilter {
     }
 
     fn reads_records(&self) -> bool {
-        let is_named = !self.kinds.is_empty() || !self.priorities.is_empty();
+        let is_named = !self.kinds.is_empty() || !self.priorities.is_empty() || self.lane.is_some();
         is_named || self.created_before.is_some() || self.created_after.is_some()
     }
 
@@ -152,11 +164,16 @@ impl Select for JobFilter {
         self.priorities.is_empty() || self.priorities.contains(&priority)
     }
 
+    fn wants_lane(&self, lane: Lane) -> bool {
+        self.lane.is_none_or(|wanted| wanted == lane)
+    }
+
     fn open(&self, _: &PartitionId, job: OpenJob<'_>) -> Option<JobSummary> {
-        self.matches(job.id, job.lane, job.priority).then(|| JobSummary {
+        self.matches(job.id, job.skill, (job.lane, job.priority)).then(|| JobSummary {
             id: job.id,
-            lane: job.lane.to_owned(),
+            skill: job.skill.to_owned(),
             state: job.state,
+            lane: job.lane,
             priority: job.priority,
             attempts: job.attempts,
             payload: Bytes::copy_from_slice(job.payload),
@@ -165,7 +182,7 @@ impl Select for JobFilter {
 
     fn kept(&self, _: &PartitionId, job: KeptJob, record: Option<KeptRecord<'_>>) -> Option<KeptJob> {
         let wanted = match record {
-            Some(record) => self.matches(job.id, record.lane, record.priority),
+            Some(record) => self.matches(job.id, record.skill, (record.lane, record.priority)),
             // A job with a damaged record can be purged too, as long as the filter does not read records.
             None => !self.reads_records(),
         };
@@ -178,11 +195,13 @@ impl Select for JobFilter {
 pub struct JobSummary {
     /// Its id.
     pub id: JobId,
-    /// The lane it waits in: its type and payload version.
-    pub lane: String,
+    /// The skill it waits in: its type and payload version.
+    pub skill: String,
     /// The state of the job.
     pub state: JobState,
-    /// Its priority among the partition's jobs.
+    /// Its lane among the partition's jobs.
+    pub lane: Lane,
+    /// Its priority among the partition's jobs of the same lane.
     pub priority: Priority,
     /// How often its handler failed.
     pub attempts: u32,
@@ -300,10 +319,12 @@ impl Part {
     }
 }
 
-/// The priority of the jobs in a waiting list, `LANE.LEVEL`.
-fn priority_of(place: &str) -> Priority {
-    let level = place.rsplit_once('.').and_then(|(_, level)| level.parse().ok());
-    level.map_or_else(Priority::default, Priority::from_level)
+/// The skill, lane and priority of the jobs in a waiting list, `SKILL.LEVEL`, and behind a tab the branch, if there is
+/// one. `None` for another place.
+fn waiting_in(place: &str) -> Option<(&str, (Lane, Priority))> {
+    let list = place.split_once('\t').map_or(place, |(list, _)| list);
+    let (skill, level) = list.rsplit_once('.')?;
+    Some((skill, Lane::from_level(level.parse().ok()?)))
 }
 
 fn is_kept(place: &str) -> bool {
@@ -355,9 +376,10 @@ impl Queue {
             let record = encode::parse(record?).filter(|record| record.partition == partition.as_str())?;
             read(OpenJob {
                 id: row.id.parse().ok()?,
-                lane: record.lane,
+                skill: record.skill,
                 state,
-                priority: Priority::from_level(record.level),
+                lane: record.lane,
+                priority: record.priority,
                 attempts: record.attempts,
                 payload: record.payload,
             })
@@ -465,7 +487,11 @@ impl Queue {
             let mut words = answer.into_iter();
             let state = words.next().and_then(|state| JobState::from_name(&state));
             let state = state.ok_or(QueueError::Answer("places"))?;
-            let is_wanted = |name: &String| filter.wants_priority(priority_of(name));
+            let is_wanted = |name: &String| {
+                waiting_in(name).is_none_or(|(_, (lane, priority))| {
+                    filter.wants_lane(lane) && filter.wants_priority(priority)
+                })
+            };
             places.extend(words.filter(is_wanted).map(|name| Place { name, state }));
         }
         places.retain(|place| filter.wants(place.state));
@@ -576,7 +602,7 @@ impl Queue {
 #[derive(Debug)]
 pub(crate) struct FoundJob {
     pub(crate) partition: PartitionId,
-    pub(crate) lane: String,
+    pub(crate) skill: String,
     pub(crate) payload: Bytes,
 }
 
@@ -589,28 +615,28 @@ impl Queue {
             if let Some(record) = record
                 && let Ok(partition) = record.partition.parse()
             {
-                let (lane, payload) = (record.lane.to_owned(), Bytes::copy_from_slice(record.payload));
-                return Ok(Some(FoundJob { partition, lane, payload }));
+                let (skill, payload) = (record.skill.to_owned(), Bytes::copy_from_slice(record.payload));
+                return Ok(Some(FoundJob { partition, skill, payload }));
             }
         }
         Ok(None)
     }
 
-    /// The number of a partition's jobs in `lanes`, by state. Those that wait for a worker are counted by their lists,
+    /// The number of a partition's jobs in `skills`, by state. Those that wait for a worker are counted by their lists,
     /// however long these are; of the others the records are read.
     pub(crate) async fn count_in(
         &self,
         partition: &PartitionId,
-        lanes: &BTreeSet<String>,
+        skills: &BTreeSet<String>,
     ) -> Result<HashMap<JobState, u64>, QueueError> {
         let mut counts: HashMap<JobState, u64> = HashMap::new();
         let mut places = self.places(partition, &JobFilter::default()).await?;
         places.extend([Kept::Discarded, Kept::Quarantined].map(Place::of));
         let bounds = Bounds { items: usize::MAX, looked_at: usize::MAX, step: PAGE };
-        let own = |record: Option<&[u8]>| lanes.contains(encode::parse(record?)?.lane).then_some(());
+        let own = |record: Option<&[u8]>| skills.contains(encode::parse(record?)?.skill).then_some(());
         for place in places {
-            let count = match place.name.rsplit_once('.') {
-                Some((lane, _)) if !lanes.contains(lane) => 0,
+            let count = match waiting_in(&place.name) {
+                Some((skill, _)) if !skills.contains(skill) => 0,
                 Some(_) => {
                     let part = self.part(partition, &place.name, None, 1).await?;
                     part.rows.len() as u64 + part.behind
@@ -628,7 +654,8 @@ impl Queue {
         command.arg(self.key(self.home(partition), &format!("t:{partition}:H")));
         let cancelled: Vec<String> =
             self.servers().query(self.home(partition), &command, Resend::Safe).await.unwrap_or_default();
-        let cancelled = cancelled.iter().filter(|lane| lanes.contains(*lane)).count() as u64;
+        let skill_of = |label: &String| label.split('\t').next().is_some_and(|skill| skills.contains(skill));
+        let cancelled = cancelled.iter().filter(|label| skill_of(label)).count() as u64;
         if let Some(waiting) = counts.get_mut(&JobState::Available) {
             *waiting = waiting.saturating_sub(cancelled);
         }
@@ -663,9 +690,16 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_list_names_its_priority() {
-        let named = ["a@1.0", "a.b@1.1", "a@1.2", "a@1.3"].map(priority_of);
-        assert_eq!(named, [Priority::High, Priority::Normal, Priority::Low, Priority::Background]);
+    fn a_waiting_list_names_its_lane_and_priority() {
+        let named = ["a@1.0", "a.b@1.1", "a@1.2\tb.7", "a@1.7"].map(waiting_in);
+        let expected = [
+            ("a@1", Lane::Interactive, Priority::High),
+            ("a.b@1", Lane::Interactive, Priority::Normal),
+            ("a@1", Lane::Interactive, Priority::Low),
+            ("a@1", Lane::Bulk, Priority::Background),
+        ];
+        assert_eq!(named, expected.map(|(skill, lane, priority)| Some((skill, (lane, priority)))));
+        assert_eq!(waiting_in("a"), None);
     }
 
     #[test]

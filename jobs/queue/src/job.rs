@@ -1,4 +1,4 @@
-//! A job to push: its payload, partition, lane and due time.
+//! A job to push: its payload, partition, skill and due time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,10 +20,14 @@ pub struct NewJob {
     pub id: JobId,
     /// The partition that the job belongs to and is charged to.
     pub partition: PartitionId,
-    /// The lane in which it waits: workers fetch by lane.
+    /// The skill that its worker needs: workers fetch by skill.
+    pub skill: Skill,
+    /// Its lane among its partition's jobs.
     pub lane: Lane,
-    /// Its priority among its partition's jobs.
+    /// Its priority among its partition's jobs of the same lane.
     pub priority: Priority,
+    /// The branch of its partition that it belongs to: branches take turns.
+    pub branch: Branch,
     /// Not before this moment; `None` for at once.
     pub due: Option<DateTime<Utc>>,
     /// The group that waits for it.
@@ -35,14 +39,16 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// A job of `lane` for `partition`, due at once, under a fresh id that is made at `now`.
+    /// A job of `skill` for `partition`, due at once, under a fresh id that is made at `now`.
     #[must_use]
-    pub fn new(partition: PartitionId, lane: Lane, payload: impl Into<Bytes>, now: DateTime<Utc>) -> Self {
+    pub fn new(partition: PartitionId, skill: Skill, payload: impl Into<Bytes>, now: DateTime<Utc>) -> Self {
         Self {
             id: JobId::generate(now),
             partition,
-            lane,
+            skill,
+            lane: Lane::default(),
             priority: Priority::default(),
+            branch: Branch::default(),
             due: None,
             group: None,
             unique: None,
@@ -51,28 +57,21 @@ impl NewJob {
     }
 }
 
-/// The jobs of one type and payload version, such as `document.ingest@1`. A worker fetches only from the lanes it
-/// declares, so a job of an unknown type or version waits for a worker that declares its lane and does not delay other
-/// jobs.
+/// What a worker has to know to run a job: its type and payload version, such as `document.ingest@1`. A worker fetches
+/// only jobs of the skills it declares, so a job of an unknown type or version waits for a worker that declares its
+/// skill and does not delay other jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lane {
+pub struct Skill {
     name: Arc<str>,
     queue: Arc<str>,
 }
 
-impl Lane {
-    /// The lane of jobs of type `kind` whose payload has this `version`. A `queue` is what several lanes belong to, and
+impl Skill {
+    /// What jobs of type `kind` need whose payload has this `version`. A `queue` is what several skills belong to, and
     /// can be paused or drained. Control characters in either name become spaces, because names are written as lines.
     #[must_use]
     pub fn new(kind: &str, version: u32, queue: &str) -> Self {
-        let line = |text: String| -> Arc<str> {
-            if text.contains(char::is_control) {
-                text.replace(char::is_control, " ").into()
-            } else {
-                text.into()
-            }
-        };
-        Self { name: line(format!("{kind}@{version}")), queue: line(queue.to_owned()) }
+        Self { name: line(&format!("{kind}@{version}")), queue: line(queue) }
     }
 
     /// The name.
@@ -88,18 +87,98 @@ impl Lane {
     }
 }
 
-impl fmt::Display for Lane {
+impl fmt::Display for Skill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
 }
 
-/// The type in the name of a lane.
-pub(crate) fn kind_of(lane: &str) -> &str {
-    lane.rsplit_once('@').map_or(lane, |(kind, _)| kind)
+/// The type in the name of a skill.
+pub(crate) fn kind_of(skill: &str) -> &str {
+    skill.rsplit_once('@').map_or(skill, |(kind, _)| kind)
 }
 
-/// Which of a partition's waiting jobs goes first. Between partitions priority means nothing.
+/// The two lanes of a partition. While both have jobs that may start, one of [`Lane::BULK_TURN`] visits to the
+/// partition begins with bulk, the others with interactive; a lane that is alone has them all. A job keeps its lane
+/// for life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// A person waits for the result.
+    #[default]
+    Interactive = 0,
+    /// One of many: a batch, maintenance.
+    Bulk = 1,
+}
+
+impl Lane {
+    /// Both lanes, the one that is served first before the other.
+    pub const ALL: [Self; 2] = [Self::Interactive, Self::Bulk];
+    /// Of so many visits, one begins with bulk while interactive jobs wait.
+    pub const BULK_TURN: u64 = 5;
+
+    /// Its name in answers and filters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Bulk => "bulk",
+        }
+    }
+
+    /// The lane of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.as_str() == name)
+    }
+
+    /// The number of the list that holds jobs of this lane and `priority`, as the scripts count.
+    pub(crate) const fn level(self, priority: Priority) -> u8 {
+        LEVELS * self as u8 + priority.level()
+    }
+
+    /// Lane and priority of a list.
+    pub(crate) const fn from_level(level: u32) -> (Self, Priority) {
+        let lane = if level < LEVELS as u32 { Self::Interactive } else { Self::Bulk };
+        (lane, Priority::from_level(level % LEVELS as u32))
+    }
+}
+
+/// How many priorities a lane has.
+const LEVELS: u8 = 4;
+
+/// A branch of a partition, such as one of a customer's projects: while several have waiting jobs of a skill, lane and
+/// priority, they take turns job by job, so that none waits for another's backlog. All jobs without one share a turn,
+/// and so do those of the branches that come when a thousand others wait already.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Branch(Arc<str>);
+
+impl Branch {
+    /// The branch of that name. Long ones cost memory with every waiting job. Control characters become spaces, because
+    /// names are written as lines.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(line(name))
+    }
+
+    /// The name; empty for no branch.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Branch {
+    fn default() -> Self {
+        Self("".into())
+    }
+}
+
+fn line(text: &str) -> Arc<str> {
+    if text.contains(char::is_control) { text.replace(char::is_control, " ").into() } else { text.into() }
+}
+
+/// Which of a partition's waiting jobs of a lane goes first. Between partitions priority means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Priority {
     /// A user is waiting for the result.
@@ -299,10 +378,21 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_one_line() {
-        let lane = Lane::new("mail\nsend", 2, "a\tb");
+    fn lanes_survive_the_wire() {
+        for (lane, priority) in
+            Lane::ALL.into_iter().flat_map(|lane| Priority::ALL.map(|priority| (lane, priority)))
+        {
+            assert_eq!(Lane::from_level(lane.level(priority).into()), (lane, priority));
+            assert_eq!(Lane::from_name(lane.as_str()), Some(lane));
+        }
+        assert_eq!((Branch::new("a\tb\n").as_str(), Branch::default().as_str()), ("a b ", ""));
+    }
+
+    #[test]
+    fn a_skill_is_one_line() {
+        let skill = Skill::new("mail\nsend", 2, "a\tb");
         assert_eq!(
-            (lane.as_str(), lane.queue(), kind_of(lane.as_str())),
+            (skill.as_str(), skill.queue(), kind_of(skill.as_str())),
             ("mail send@2", "a b", "mail send")
         );
     }

@@ -40,7 +40,7 @@ pub use answers::{
 };
 pub use apalis::JobBackend;
 pub use cancel::{CancelReport, Cancelled, Redriven};
-pub use census::{Census, LaneOverview, PartitionStates, QueueOverview};
+pub use census::{Census, PartitionStates, QueueOverview, SkillOverview};
 pub use claim::{Ceiling, Claim, ClaimedJob, FetchRequest, Fetched, Healed, Reaped, Turn, VirtualTime};
 pub use config::{QueueConfig, Wording};
 pub use error::QueueError;
@@ -48,11 +48,13 @@ pub use explain::{Explanation, WaitsFor};
 pub use finish::{Finish, FinishedJob, OnFailure, OpenGroup, Verdict, WorkerTime};
 pub use id::{GroupId, InvalidId, JobId, PartitionId};
 pub use inspect::{InvalidCursor, JobFilter, JobSummary, KeptRecord, ListCursor, OpenJob, Page, Select};
-pub use job::{Lane, NewJob, OnConflict, Priority, RetryPolicy, RetryRule, Unique, UniqueScope};
+pub use job::{
+    Branch, Lane, NewJob, OnConflict, Priority, RetryPolicy, RetryRule, Skill, Unique, UniqueScope,
+};
 pub use limits::{Flow, KeptSettings, LimitReached, PartitionShare};
 pub use lost::{Damage, Whereabouts};
 pub use overview::{PartitionOverview, PartitionState};
-pub use queue::{LaneStatus, Queue, WorkerSeen};
+pub use queue::{Queue, SkillStatus, WorkerSeen};
 pub use reschedule::Rescheduled;
 pub use reshard::{ReshardError, Resharded, reshard};
 pub use worker::{

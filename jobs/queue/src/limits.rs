@@ -236,9 +236,9 @@ impl Queue {
 
 /// How many partitions that have something in the queue or settings are looked at in one step.
 const PAGE: usize = 200;
-/// How many of the partitions to be served next are read in each lane.
+/// How many of the partitions to be served next are read in each skill.
 const NEXT: isize = 50;
-const LANES_MAX: u16 = 64;
+const SKILLS_MAX: u16 = 64;
 
 /// The settings that Redis keeps for some partitions.
 #[derive(Debug)]
@@ -260,8 +260,8 @@ impl Queue {
         page.arg(self.key(shard, "T")).arg(cursor).arg("COUNT").arg(PAGE);
         let (cursor, rows): (String, Vec<Vec<u8>>) = self.servers().query(shard, &page, Resend::Safe).await?;
         let mut names: BTreeSet<PartitionId> = rows.chunks_exact(2).filter_map(|row| name(&row[0])).collect();
-        let lanes: u16 = self.ask(shard, "HLEN", "L").await?;
-        let next = (0..(lanes / 3).min(LANES_MAX)).map(|lane| self.next(shard, lane));
+        let skills: u16 = self.ask(shard, "HLEN", "L").await?;
+        let next = (0..(skills / 3).min(SKILLS_MAX)).map(|skill| self.next(shard, skill));
         for served in join_all(next).await {
             names.extend(served?);
         }
@@ -270,9 +270,9 @@ impl Queue {
         Ok(KeptSettings { cursor, partitions: names.into_iter().zip(fields).collect() })
     }
 
-    async fn next(&self, shard: u16, lane: u16) -> Result<Vec<PartitionId>, QueueError> {
+    async fn next(&self, shard: u16, skill: u16) -> Result<Vec<PartitionId>, QueueError> {
         let mut first = redis::cmd("ZRANGE");
-        first.arg(self.key(shard, &format!("r:{lane}"))).arg(0).arg(NEXT - 1);
+        first.arg(self.key(shard, &format!("r:{skill}"))).arg(0).arg(NEXT - 1);
         let names: Vec<Vec<u8>> = self.servers().query(shard, &first, Resend::Safe).await?;
         Ok(names.iter().filter_map(|bytes| name(bytes)).collect())
     }

@@ -16,8 +16,8 @@ use crate::script::Operation;
 
 /// Partitions in one call, because a script has to end soon.
 const PAGE: usize = 50;
-/// Lanes and claims that are looked through.
-const LANES_MAX: u16 = 64;
+/// Skills and claims that are looked through.
+const SKILLS_MAX: u16 = 64;
 const CLAIMS_MAX: isize = 5_000;
 /// Claims that are read in one call.
 const CLAIMS_READ: usize = 100;
@@ -141,9 +141,10 @@ impl Queue {
         most: usize,
     ) -> Result<BTreeSet<PartitionId>, QueueError> {
         let last = isize::try_from(most).unwrap_or(isize::MAX) - 1;
-        let lanes: u16 = self.servers().query(shard, &self.command("HLEN", shard, "L"), Resend::Safe).await?;
+        let skills: u16 =
+            self.servers().query(shard, &self.command("HLEN", shard, "L"), Resend::Safe).await?;
         let ready =
-            (0..(lanes / 3).min(LANES_MAX)).map(|lane| self.members(shard, format!("r:{lane}"), last));
+            (0..(skills / 3).min(SKILLS_MAX)).map(|skill| self.members(shard, format!("r:{skill}"), last));
         let ready = try_join_all(ready).await?;
         let timers = self.members(shard, "w".to_owned(), last).await?;
         // A timer is called by a letter and the partition.

@@ -15,7 +15,7 @@ use crate::config::QueueConfig;
 use crate::error::QueueError;
 use crate::id::JobId;
 use crate::id::PartitionId;
-use crate::job::Lane;
+use crate::job::Skill;
 use crate::preflight::MemoryWatch;
 use crate::redis::{RedisAddress, Resend, Servers};
 use crate::script::{Library, Operation};
@@ -298,53 +298,53 @@ pub(super) fn moment(text: &str) -> Result<DateTime<chrono::Utc>, QueueError> {
 pub(super) const LIVE_MS: u64 = 15_000;
 
 impl Queue {
-    /// Says in every shard that `worker` serves `lanes`, or, without `stay`, that it does no more.
+    /// Says in every shard that `worker` serves `skills`, or, without `stay`, that it does no more.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn heartbeat(&self, worker: &str, lanes: &[Lane], stay: bool) -> Result<(), QueueError> {
+    pub async fn heartbeat(&self, worker: &str, skills: &[Skill], stay: bool) -> Result<(), QueueError> {
         let mut arguments = vec![worker.to_owned(), LIVE_MS.to_string(), u8::from(stay).to_string()];
-        arguments.extend(lanes.iter().flat_map(|lane| [lane.to_string(), lane.queue().to_owned()]));
+        arguments.extend(skills.iter().flat_map(|skill| [skill.to_string(), skill.queue().to_owned()]));
         self.call_all::<Vec<u64>>(Operation::Heartbeat, &arguments).await.map(drop)
     }
 }
 
 /// The jobs of one type and payload version, over all partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneStatus {
+pub struct SkillStatus {
     /// Type and version, such as `document.ingest@1`.
-    pub lane: String,
+    pub skill: String,
     /// The Open Job Spec queue that its jobs wait in.
     pub queue: String,
     /// Partitions that have such jobs and may run now. Those at their caps, or paused, are not among them.
     pub ready_partitions: u64,
-    /// Live workers that declare the lane. With 0, its jobs wait until such a worker starts: nothing is lost, but an
+    /// Live workers that declare the skill. With 0, its jobs wait until such a worker starts: nothing is lost, but an
     /// operator should look.
     pub workers: u64,
 }
 
 impl Queue {
-    /// The lanes that this queue has ever seen.
+    /// The skills that this queue has ever seen.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn lanes(&self) -> Result<Vec<LaneStatus>, QueueError> {
+    pub async fn skills(&self) -> Result<Vec<SkillStatus>, QueueError> {
         let arguments = vec![LIVE_MS.to_string()];
         let shards: Vec<Vec<(String, String, u64, u64)>> =
-            self.call_all(Operation::Lanes, &arguments).await?;
-        let mut lanes: BTreeMap<String, LaneStatus> = BTreeMap::new();
-        for (lane, queue, ready_partitions, workers) in shards.into_iter().flatten() {
-            let known = lanes.entry(lane.clone());
-            let status = known.or_insert(LaneStatus { lane, queue, ready_partitions: 0, workers: 0 });
+            self.call_all(Operation::Skills, &arguments).await?;
+        let mut skills: BTreeMap<String, SkillStatus> = BTreeMap::new();
+        for (skill, queue, ready_partitions, workers) in shards.into_iter().flatten() {
+            let known = skills.entry(skill.clone());
+            let status = known.or_insert(SkillStatus { skill, queue, ready_partitions: 0, workers: 0 });
             status.ready_partitions += ready_partitions;
             // A worker sends its heartbeat to every shard.
             status.workers = status.workers.max(workers);
         }
-        Ok(lanes.into_values().collect())
+        Ok(skills.into_values().collect())
     }
 }
 
-/// A worker that said lately that it serves a lane.
+/// A worker that said lately that it serves a skill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSeen {
     /// Its name: [`WorkerOptions::name`](crate::WorkerOptions::name), if it has one, and a random part.
@@ -354,16 +354,16 @@ pub struct WorkerSeen {
 }
 
 impl Queue {
-    /// The live workers that declare `lane`, by name.
+    /// The live workers that declare `skill`, by name.
     ///
     /// # Errors
     /// When Redis fails.
-    pub async fn workers(&self, lane: &str) -> Result<Vec<WorkerSeen>, QueueError> {
+    pub async fn workers(&self, skill: &str) -> Result<Vec<WorkerSeen>, QueueError> {
         let mut workers: BTreeMap<String, DateTime<chrono::Utc>> = BTreeMap::new();
         for shard in self.shards() {
             let oldest = self.time(shard).await? - Duration::from_millis(LIVE_MS);
             let mut command = redis::cmd("ZRANGEBYSCORE");
-            command.arg(self.key(shard, &format!("W:{lane}"))).arg(oldest.timestamp_millis()).arg("+inf");
+            command.arg(self.key(shard, &format!("W:{skill}"))).arg(oldest.timestamp_millis()).arg("+inf");
             command.arg("WITHSCORES");
             let found: Vec<(String, i64)> = self.servers().query(shard, &command, Resend::Safe).await?;
             for (name, ms) in found {

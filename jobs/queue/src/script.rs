@@ -15,6 +15,7 @@ const SHARED: &[(&str, &str)] = &[
     ("03_enqueue", include_str!("lua/03_enqueue.lua")),
     ("04_limits", include_str!("lua/04_limits.lua")),
     ("05_lost", include_str!("lua/05_lost.lua")),
+    ("06_turns", include_str!("lua/06_turns.lua")),
 ];
 
 macro_rules! operations {
@@ -54,9 +55,9 @@ operations! {
     Overview = "overview",
     List = "list",
     Places = "places",
-    Lanes = "lanes",
+    Skills = "skills",
     Census = "census",
-    Lane = "lane",
+    Skill = "skill",
     Adopt = "adopt",
     Lost = "lost",
     Mend = "mend",
@@ -65,7 +66,7 @@ operations! {
 /// Functions that work on the shard's current keys and must go on while partitions are moved. All others first compare
 /// the number of shards, because a partition's keys are in another shard under another number.
 const IN_ANY_LAYOUT: &[&str] =
-    &["finish", "renew", "reap", "heal", "sweep", "heartbeat", "lanes", "lane", "adopt"];
+    &["finish", "renew", "reap", "heal", "sweep", "heartbeat", "skills", "skill", "adopt"];
 
 /// The library's text, and the names under which Redis knows its functions. Every name carries a hash of the
 /// text, so that two versions can serve side by side while a deployment rolls.

@@ -110,9 +110,9 @@ async fn stored(servers: &Servers, shards: &Shards, shard: u16) -> Result<Option
         return Ok(known);
     }
     // Queues had one shard before they could have several.
-    let mut lanes = Cmd::new();
-    lanes.arg("EXISTS").arg(format!("{}:L", shards.prefix(shard)));
-    let used: bool = servers.query(shard, &lanes, Resend::Safe).await?;
+    let mut skills = Cmd::new();
+    skills.arg("EXISTS").arg(format!("{}:L", shards.prefix(shard)));
+    let used: bool = servers.query(shard, &skills, Resend::Safe).await?;
     Ok(used.then(|| "1".to_owned()))
 }
 

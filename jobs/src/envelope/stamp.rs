@@ -19,6 +19,7 @@ use super::trace::TraceParent;
 use super::unique::UniquePolicy;
 use super::verifier::Refusal;
 use crate::id::{BatchId, GroupId, JobId, serde_as_text};
+use crate::job::Lane;
 use crate::seal::Seal;
 use crate::tenant::{Actor, InvalidId, KbId, Role, TenantId};
 
@@ -77,6 +78,14 @@ pub struct Meta {
     /// The batch whose documents it works on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchId>,
+    /// Its lane among the tenant's jobs. Left out when it is interactive, and by envelopes of before there were lanes.
+    #[serde(default, skip_serializing_if = "is_interactive")]
+    pub lane: Lane,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_interactive(lane: &Lane) -> bool {
+    *lane == Lane::Interactive
 }
 
 impl Envelope {

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use chrono::{DateTime, Utc};
-use fair_queue::{Lane, NewJob, PartitionId};
+use fair_queue::{Branch, NewJob, PartitionId, Skill};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::to_raw_value;
 
@@ -13,7 +13,7 @@ use super::trace::{SPANS, TraceParent};
 use super::unique::{Unique, UniquePolicy};
 use crate::clock::SharedClock;
 use crate::id::{BatchId, GroupId, JobId};
-use crate::job::{Job, Priority};
+use crate::job::{Job, Lane, Priority};
 use crate::tenant::{TenantContext, TenantId};
 
 /// A job that was signed for a tenant: the only thing the queue accepts. Where it goes was read from what was signed,
@@ -40,14 +40,14 @@ impl StampedJob {
     /// The job's type.
     #[must_use]
     pub fn kind(&self) -> &str {
-        let lane = self.job.lane.as_str();
-        lane.rsplit_once('@').map_or(lane, |(kind, _)| kind)
+        let skill = self.job.skill.as_str();
+        skill.rsplit_once('@').map_or(skill, |(kind, _)| kind)
     }
 
     /// The Open Job Spec queue that it waits in.
     #[must_use]
     pub fn queue(&self) -> &str {
-        self.job.lane.queue()
+        self.job.skill.queue()
     }
 
     /// The signed bytes: JSON of a [`super::WireEnvelope`].
@@ -60,8 +60,11 @@ impl StampedJob {
         let job = NewJob {
             id: claims.jti,
             partition: PartitionId::clone(&claims.tenant),
-            lane: Lane::new(&envelope.kind, envelope.meta.version, &envelope.queue),
+            skill: Skill::new(&envelope.kind, envelope.meta.version, &envelope.queue),
+            lane: envelope.meta.lane,
             priority: Priority::from_number(envelope.priority),
+            // Knowledge bases take turns.
+            branch: claims.kb.as_ref().map(|kb| Branch::new(kb.as_str())).unwrap_or_default(),
             due: envelope.scheduled_at,
             group: envelope.meta.group,
             unique: envelope.unique.as_ref().map(UniquePolicy::in_queue),
@@ -91,7 +94,9 @@ pub struct EnqueueOptions {
     pub scheduled_at: Option<DateTime<Utc>>,
     /// Not after this moment. Never too late by default.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Its priority among the tenant's jobs. By default that of the type.
+    /// Its lane among the tenant's jobs. By default that of the type.
+    pub lane: Option<Lane>,
+    /// Its priority among the tenant's jobs of the same lane. By default that of the type.
     pub priority: Option<Priority>,
     /// The trace to continue. A new one by default.
     pub traceparent: Option<TraceParent>,
@@ -165,7 +170,7 @@ impl Stamper {
         options: EnqueueOptions,
     ) -> Result<Envelope, StampError> {
         let EnqueueOptions { id, scheduled_at, expires_at, priority, traceparent, group, .. } = options;
-        let EnqueueOptions { parent, batch, unique, .. } = options;
+        let EnqueueOptions { parent, batch, lane, unique, .. } = options;
         let now = self.clock.now();
         let payload = to_raw_value(job)?;
         let unique =
@@ -183,6 +188,7 @@ impl Stamper {
                 group,
                 parent,
                 batch,
+                lane: lane.unwrap_or(J::LANE),
             },
             priority: priority.unwrap_or(J::PRIORITY).number(),
             timeout: J::TIMEOUT.as_secs(),
@@ -212,7 +218,7 @@ impl Stamper {
     }
 
     /// Stamps an envelope that was verified before under another id: how a schedule fires. The tenant, the
-    /// actor and the role stay those of `context`.
+    /// actor and the role stay those of `context`. No person waits for it: its lane is bulk.
     ///
     /// # Errors
     /// As for [`Stamper::stamp`].
@@ -226,6 +232,7 @@ impl Stamper {
         envelope.id = id;
         envelope.meta.created_at = self.clock.now();
         envelope.meta.traceparent = TraceParent::start();
+        envelope.meta.lane = Lane::Bulk;
         created(context, &envelope, None);
         self.sign(context, &envelope)
     }

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::*;
 use crate::clock::ManualClock;
 use crate::id::{DocumentId, JobId};
-use crate::job::{Job, JobPolicy};
+use crate::job::{Job, JobPolicy, Lane};
 use crate::kind::JobKind;
 use crate::tenant::*;
 use crate::types::{IngestDocument, ProvisionTenant};
@@ -127,6 +127,32 @@ async fn the_golden_envelope_is_still_read() {
     assert_eq!(verified.tenant.actor(), &"user:ann".parse().unwrap());
     assert_eq!(verified.envelope.payload::<IngestDocument>().unwrap(), job());
     assert_eq!(verified.envelope.kind, IngestDocument::TYPE);
+    assert_eq!(verified.envelope.meta.lane, Lane::Interactive, "it is of before there were lanes");
+}
+
+#[tokio::test]
+async fn the_lane_of_a_job_is_signed() {
+    let stamper = Stamper::new(keys(KEYS), Arc::new(clock()));
+    let bulk = EnqueueOptions { lane: Some(Lane::Bulk), ..options() };
+    let stamped = stamper.stamp(&context(Role::Editor), &job(), bulk).unwrap();
+    let (wire, said) = (stamped.wire().to_owned(), r#","lane":"bulk""#);
+    assert_eq!(verify(&wire, OneTenant::default()).await.unwrap().envelope.meta.lane, Lane::Bulk);
+    for promoted in [wire.replace(said, ""), wire.replace(said, r#","lane":"interactive""#)] {
+        assert_ne!(promoted, wire);
+        assert_eq!(refusal(&promoted, OneTenant::default()).await, "envelope_altered");
+    }
+    let in_queue = stamped.into_new_job();
+    assert_eq!((in_queue.lane, in_queue.branch.as_str()), (Lane::Bulk, KbId::first().as_str()));
+}
+
+#[tokio::test]
+async fn what_a_schedule_starts_is_bulk() {
+    let stamper = Stamper::new(keys(KEYS), Arc::new(clock()));
+    let context = context(Role::Editor);
+    let template = verify(stamped(KEYS).wire(), OneTenant::default()).await.unwrap().envelope;
+    assert_eq!(template.meta.lane, Lane::Interactive);
+    let fired = stamper.restamp(&context, &template, JobId::derived(DateTime::UNIX_EPOCH, "fired")).unwrap();
+    assert_eq!(fired.into_new_job().lane, Lane::Bulk);
 }
 
 /// Today's output has the fields of the golden file in the same order; only trace ids differ. The default retry policy

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::envelope::{Unique, UniqueScope};
 use crate::id::DocumentId;
-use crate::job::{Job, Priority};
+use crate::job::{Job, Lane, Priority};
 use crate::tenant::Permission;
 
 /// Ingests every document of a knowledge base again, one stamped job for each.
@@ -24,6 +24,7 @@ impl Job for ReindexKb {
     const PERMISSION: Permission = Permission::DocumentUpdate;
     const TIMEOUT: Duration = Duration::from_secs(120);
     const PRIORITY: Priority = Priority::Low;
+    const LANE: Lane = Lane::Bulk;
     /// One that waits does the work of all that are asked for until it starts. One that runs has read documents already,
     /// so another one may wait behind it.
     const UNIQUE: Option<Unique> = Some(Unique::args().scope(UniqueScope::UntilStarted));

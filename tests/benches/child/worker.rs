@@ -69,7 +69,7 @@ pub(crate) async fn run(spec: WorkerSpec) -> Result<()> {
 
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let worker =
-        WorkerQueue::start(queue, WorkerOptions::new([jobs::queue::lane_of::<Wait>()], spec.concurrency));
+        WorkerQueue::start(queue, WorkerOptions::new([jobs::queue::skill_of::<Wait>()], spec.concurrency));
     let handler = {
         let bench = Arc::clone(&bench);
         move |job: FetchedJob| {

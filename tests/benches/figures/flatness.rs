@@ -135,7 +135,7 @@ async fn beside_capped(bench: &Bench, server: &RedisChild, source: &Source) -> R
 /// Claims `jobs` jobs for good.
 async fn hold(queue: &Queue, jobs: u64) -> Result<()> {
     let (mut held, mut attempt) = (0, 0);
-    let lanes = [jobs::queue::lane_of::<Wait>()];
+    let skills = [jobs::queue::skill_of::<Wait>()];
     while held < jobs {
         attempt += 1;
         let request = FetchRequest {
@@ -143,7 +143,7 @@ async fn hold(queue: &Queue, jobs: u64) -> Result<()> {
             attempt,
             shard: 0,
             turn: None,
-            lanes: &lanes,
+            skills: &skills,
             limit: 200,
             quantum: 10,
         };

@@ -87,20 +87,20 @@ async fn a_queue_that_does_not_exist_is_not_found_and_those_that_do_are_named() 
 }
 
 #[tokio::test]
-async fn the_operator_sees_lanes_that_nobody_runs() {
+async fn the_operator_sees_skills_that_nobody_runs() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
     acme.upload_text("a.md", "text").await;
-    let lanes = send(api.operator(Method::GET, "/api/v1/lanes")).await.body();
+    let skills = send(api.operator(Method::GET, "/api/v1/skills")).await.body();
     let expected =
-        json!({ "lane": "document.ingest@1", "queue": "documents", "workers": 0, "ready_tenants": 1 });
-    assert!(lanes["lanes"].as_array().unwrap().contains(&expected), "{lanes}");
-    let page = send(api.operator(Method::GET, "/api/v1/lanes?limit=1")).await.body();
+        json!({ "skill": "document.ingest@1", "queue": "documents", "workers": 0, "ready_tenants": 1 });
+    assert!(skills["skills"].as_array().unwrap().contains(&expected), "{skills}");
+    let page = send(api.operator(Method::GET, "/api/v1/skills?limit=1")).await.body();
     let next = page["next"].as_str().unwrap();
-    let rest = send(api.operator(Method::GET, &format!("/api/v1/lanes?after={next}"))).await.body();
-    let all = [page["lanes"].as_array().unwrap().clone(), rest["lanes"].as_array().unwrap().clone()];
-    assert_eq!((json!(all.concat()), &rest["next"]), (lanes["lanes"].clone(), &json!(null)));
-    problem(&send(api.request(Method::GET, "/api/v1/lanes").bearer_auth(&acme.key)).await, 403, "forbidden");
+    let rest = send(api.operator(Method::GET, &format!("/api/v1/skills?after={next}"))).await.body();
+    let all = [page["skills"].as_array().unwrap().clone(), rest["skills"].as_array().unwrap().clone()];
+    assert_eq!((json!(all.concat()), &rest["next"]), (skills["skills"].clone(), &json!(null)));
+    problem(&send(api.request(Method::GET, "/api/v1/skills").bearer_auth(&acme.key)).await, 403, "forbidden");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod issuer;
 mod jobs;
 mod kb_limited;
 mod kbs;
+mod lanes;
 mod limits;
 mod log_in;
 mod media;

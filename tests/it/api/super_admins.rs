@@ -34,14 +34,14 @@ async fn they_run_the_installation_and_see_no_other_tenants_data() {
     let new =
         api.bearer(Method::POST, "/api/v1/tenants", &token).json(&json!({ "id": "new", "name": "New" }));
     assert_eq!(send(new).await.status, 202);
-    assert_eq!(status(&api, Method::GET, "/api/v1/lanes", &token).await, 200);
+    assert_eq!(status(&api, Method::GET, "/api/v1/skills", &token).await, 200);
     assert_eq!(status(&api, Method::GET, "/api/v1/tenants/other", &token).await, 200);
     assert_eq!(status(&api, Method::GET, "/api/v1/tenants/acme/kbs/default/documents", &token).await, 200);
     assert_eq!(status(&api, Method::GET, "/api/v1/tenants/other/kbs/default/documents", &token).await, 403);
     let change = api.bearer(Method::PATCH, "/api/v1/tenants/acme", &token);
     assert_eq!(send(change.json(&json!({ "limits": { "cap": 1 } }))).await.status, 200);
     assert_eq!(status(&api, Method::POST, "/api/v1/auth/logout", &token).await, 204);
-    assert_eq!(status(&api, Method::GET, "/api/v1/lanes", &token).await, 401);
+    assert_eq!(status(&api, Method::GET, "/api/v1/skills", &token).await, 401);
 }
 
 #[tokio::test]
@@ -55,11 +55,11 @@ async fn nobody_else_is_one() {
     let claims = Issuer::claims("root", "acme");
     let theirs = Issuer::token(jsonwebtoken::Algorithm::RS256, Some("rsa"), &claims);
     for token in [ann, named("root"), named("Root"), theirs] {
-        let lanes = send(api.bearer(Method::GET, "/api/v1/lanes", &token)).await;
-        problem(&lanes, 403, "forbidden");
+        let skills = send(api.bearer(Method::GET, "/api/v1/skills", &token)).await;
+        problem(&skills, 403, "forbidden");
     }
     assert_eq!(
-        status(&api, Method::GET, "/api/v1/lanes", &named("ops")).await,
+        status(&api, Method::GET, "/api/v1/skills", &named("ops")).await,
         200,
         "the settings name them"
     );

@@ -29,7 +29,7 @@ const OTHERS: [&str; 11] = [
     "help",
 ];
 /// Verbs that change nothing.
-const READING: [&str; 8] = ["list", "show", "explain", "limits", "usage", "top", "deliveries", "lanes"];
+const READING: [&str; 8] = ["list", "show", "explain", "limits", "usage", "top", "deliveries", "skills"];
 
 /// The help of a command.
 fn help(command: &[&str]) -> String {
@@ -195,7 +195,7 @@ async fn every_example_works_as_it_stands() {
         if READING.iter().any(|verb| example.contains(&format!(" {verb}"))) && !example.contains("--output") {
             assert!(!ran.out.trim().is_empty() || ran.err == "none\n", "{example} shows nothing");
             let json = world.typed(&format!("{line} --output json")).await.done().json();
-            let lists = [" list", " top", " deliveries", " lanes"].iter().any(|verb| example.contains(verb));
+            let lists = [" list", " top", " deliveries", " skills"].iter().any(|verb| example.contains(verb));
             let is_list = lists && !example.contains(" EVENT");
             assert_eq!(json.is_array(), is_list, "{example}: {json}");
         }

@@ -28,7 +28,7 @@ async fn tables_show_what_the_api_says() {
         (&cli, &["tenants", "usage"], "max_documents", &["  2  ", "documents"]),
         (&operator, &["tenants", "list"], "acme", &["standard", "active"]),
         (&operator, &["workers", "list"], "", &["true", "  16  "]),
-        (&operator, &["workers", "lanes"], "kb.reindex@", &["maintenance", "  1  "]),
+        (&operator, &["workers", "skills"], "kb.reindex@", &["maintenance", "  1  "]),
     ] {
         let table = cli.run(command).await.done().out;
         assert!(

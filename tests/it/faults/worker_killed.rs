@@ -1,5 +1,5 @@
-use serde_json::{Value, json};
-use tests::bed::{Bed, Http, TestTenant};
+use serde_json::Value;
+use tests::bed::{Bed, TestTenant};
 use tests::program::Program;
 use tests::texts;
 use tests::wait::wait_for;
@@ -11,19 +11,6 @@ async fn graph(tenant: &TestTenant) -> (Value, Value) {
     let answer = tenant.http.get(&tenant.kb("graph?limit=1000")).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     (answer.body["entities"].clone(), answer.body["relations"].clone())
-}
-
-async fn provision(program: &Program, id: &str) -> TestTenant {
-    let operator = Http::new(&program.url, &program.operator_key);
-    let answer = operator.post("/api/v1/tenants", &json!({ "id": id, "name": id })).await;
-    let key = answer.body["api_key"].as_str().expect("the answer shows the first key");
-    let tenant = TestTenant { id: id.to_owned(), http: Http::new(&program.url, key) };
-    wait_for("the tenant to be active", async || {
-        let answer = tenant.http.get(&format!("/api/v1/tenants/{id}")).await;
-        if answer.body["status"] == "active" { Ok(()) } else { Err(answer) }
-    })
-    .await;
-    tenant
 }
 
 async fn processed(tenant: &TestTenant) -> usize {
@@ -44,7 +31,7 @@ async fn kill_9_in_the_middle_ends_in_the_same_graph() {
 
     let data = tempfile::tempdir().unwrap();
     let program = Program::dev(data.path());
-    let tenant = provision(&program, "acme").await;
+    let tenant = program.provision("acme").await;
     for name in NAMES {
         assert_eq!(tenant.upload(name, &texts::long(name)).await.status, 202);
     }

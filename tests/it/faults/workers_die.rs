@@ -45,7 +45,7 @@ async fn dies_with_the_job(queue: &Queue, attempt: u64) {
             attempt,
             shard: 0,
             turn: None,
-            lanes: &[jobs::queue::lane_of::<Poison>()],
+            skills: &[jobs::queue::skill_of::<Poison>()],
             limit: 1,
             quantum: 1,
         };

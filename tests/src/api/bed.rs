@@ -228,14 +228,14 @@ impl Api {
     /// # Panics
     /// When the queue does not answer, or nothing waits.
     pub async fn claim(&self) -> Claim {
-        let lanes = [jobs::queue::lane_of::<IngestDocument>()];
+        let skills = [jobs::queue::skill_of::<IngestDocument>()];
         let attempt = rand::random();
         let request = FetchRequest {
             worker: "test",
             attempt,
             shard: 0,
             turn: None,
-            lanes: &lanes,
+            skills: &skills,
             limit: 500,
             quantum: 500,
         };

@@ -60,10 +60,11 @@ async fn seed_content(stores: &TenantStores, kb: &Kb) {
     documents.provision().await.unwrap();
     let parsed = ParsedDocument { revision: 1, title: None, text: "Ada builds the engine.".repeat(250_000) };
     documents.parsed_put(&kb.id, &document, &parsed).await.unwrap();
+    let chunk = Chunk { order: 0, tokens: 5, content: "Ada builds the engine.".into() };
+    documents.staged_put(&kb.id, &document, &parsed, std::slice::from_ref(&chunk)).await.unwrap();
     documents.extractions_put(&kb.id, &document, 1, &[(0, Extraction::default())]).await.unwrap();
     let index = stores.index();
     index.provision(kb).await.unwrap();
-    let chunk = Chunk { order: 0, tokens: 5, content: "Ada builds the engine.".into() };
     index.chunks_replace(kb, &document, name, &[chunk]).await.unwrap();
     index.graph_replace(kb, &document, name, &mentions(&document)).await.unwrap();
 }

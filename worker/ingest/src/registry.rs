@@ -53,7 +53,7 @@ mod tests {
         for kind in JobKind::ALL {
             assert_eq!(registry.policy(kind.as_str(), kind.policy().version).unwrap().kind, kind.as_str());
         }
-        assert_eq!(registry.lanes().len(), JobKind::ALL.len());
+        assert_eq!(registry.skills().len(), JobKind::ALL.len());
         assert!(registry.policy("document.ingest", 99).is_none());
     }
 

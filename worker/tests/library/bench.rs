@@ -129,7 +129,7 @@ async fn tenants_take_turns_and_caps_hold() {
     let job = bench.enqueue(&acme, &Task::Succeed).await;
     assert_eq!(bench.run_until_empty().await.runs, []);
     let status = bench.queue().lookup(acme.tenant_id(), job).unwrap();
-    assert_eq!((status.state, status.lane_declared), (JobState::Available, true));
+    assert_eq!((status.state, status.skill_declared), (JobState::Available, true));
 }
 
 #[tokio::test]

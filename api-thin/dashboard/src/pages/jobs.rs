@@ -20,6 +20,7 @@ pub(crate) struct Asked {
     kind: String,
     queue: String,
     priority: String,
+    lane: String,
     kb: String,
     batch: String,
     /// A time in UTC, as a browser's field gives it.
@@ -31,12 +32,13 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    fn pairs(&self) -> [(&'static str, &str); 8] {
+    fn pairs(&self) -> [(&'static str, &str); 9] {
         [
             ("state", &self.state),
             ("type", &self.kind),
             ("queue", &self.queue),
             ("priority", &self.priority),
+            ("lane", &self.lane),
             ("kb", &self.kb),
             ("batch", &self.batch),
             ("from", &self.from),
@@ -71,11 +73,11 @@ pub(crate) async fn list(
         return show(State(dashboard), visitor, Path((tenant, id.to_owned()))).await;
     }
     let path = format!("/tenants/{}/jobs", segment(&tenant));
-    let [state, kind, queue, priority, kb, batch, from, until] = asked.pairs();
+    let [state, kind, queue, priority, lane, kb, batch, from, until] = asked.pairs();
     let (after, before) = (moment_of(from.1), moment_of(until.1));
     let times = [("created_after", &*after), ("created_before", &*before)];
     let of = [("kb_id", kb.1), ("batch_id", batch.1), ("after", &asked.after), ("limit", "50")];
-    let query = [&[state, kind, queue, priority], &of[..], &times].concat();
+    let query = [&[state, kind, queue, priority, lane], &of[..], &times].concat();
     let found: JobPage = visitor.api.get(&with_query(&path, &query)).await?;
     let here = format!("/t/{}/jobs", segment(&tenant));
     let next = found.next.map(|next| with_query(&here, &[&asked.pairs()[..], &[("after", &next)]].concat()));
@@ -83,7 +85,7 @@ pub(crate) async fn list(
     let cancel = (visitor.me.steers_jobs() && asked.is_filter() && !found.jobs.is_empty()).then(|| {
         with_query(
             &format!("/t/{}/do/cancel-matching", segment(&tenant)),
-            &[&[state, kind, queue, priority, kb, batch, ("back", &back)], &times[..]].concat(),
+            &[&[state, kind, queue, priority, lane, kb, batch, ("back", &back)], &times[..]].concat(),
         )
     });
     let age = |job: JobRow| {
@@ -206,6 +208,7 @@ fn help_for(code: &str) -> &'static str {
         "type_cap" => "It starts when one of these ends; the operator can raise the cap of the type.",
         "rate" => "It goes on by itself then; the operator can raise the rate.",
         "jobs_ahead" => "Cancel jobs before it that are not needed, or wait.",
+        "turn" | "bulk" => "It comes up by itself; a higher cap makes the turns shorter.",
         "tenants_ahead" => "More workers would help, or a larger weight.",
         "free_worker" => "More workers would help, or more jobs at once for each.",
         "delivery" => "Look whether Redis answers: a worker delivers it then.",

@@ -10,7 +10,7 @@ use crate::Dashboard;
 use crate::api::{Problem, segment};
 use crate::chart::Chart;
 use crate::charts::{self, Share};
-use crate::contract::{Activity, ActivityOfType, InQueue, LanePage, ListedTenant, Readiness, TenantPage};
+use crate::contract::{Activity, ActivityOfType, InQueue, ListedTenant, Readiness, SkillPage, TenantPage};
 use crate::frame::{Frame, PageError, page};
 use crate::session::Visitor;
 use crate::wording::{self, duration, number};
@@ -56,18 +56,18 @@ pub(crate) async fn show(
         return home(&visitor);
     }
     let (busy, failed, oldest) = (list("waiting"), list("failed"), list("oldest"));
-    let (busy, failed, oldest, lanes, activity) = tokio::try_join!(
+    let (busy, failed, oldest, skills, activity) = tokio::try_join!(
         visitor.api.get::<TenantPage>(&busy),
         visitor.api.get::<TenantPage>(&failed),
         visitor.api.get::<TenantPage>(&oldest),
-        visitor.api.get::<LanePage>("/lanes?limit=1000"),
+        visitor.api.get::<SkillPage>("/skills?limit=1000"),
         visitor.api.get::<Activity>("/activity"),
     )?;
     let ready = visitor.api.ready().await;
     let now = dashboard.now();
-    let mut needs = needs(&failed.tenants, &oldest.tenants, &lanes, now);
+    let mut needs = needs(&failed.tenants, &oldest.tenants, &skills, now);
     needs.splice(..0, of_servers(&ready));
-    let workers = lanes.lanes.iter().map(|lane| lane.workers).max().unwrap_or_default();
+    let workers = skills.skills.iter().map(|skill| skill.workers).max().unwrap_or_default();
     let row = |listed| Row::of(listed, "/overview", now);
     Ok(page(&Overview {
         frame: Frame::new(&visitor, "Overview", "overview"),
@@ -120,13 +120,13 @@ fn of_servers(ready: &Result<Readiness, Problem>) -> Option<Need> {
 fn needs(
     failed: &[ListedTenant],
     oldest: &[ListedTenant],
-    lanes: &LanePage,
+    skills: &SkillPage,
     now: DateTime<Utc>,
 ) -> Vec<Need> {
     let mut needs = Vec::new();
-    for lane in lanes.lanes.iter().filter(|lane| lane.workers == 0 && lane.ready_tenants > 0) {
-        let tenants = number(lane.ready_tenants);
-        let text = format!("No worker runs {}: jobs of {tenants} tenants wait for one", lane.name);
+    for skill in skills.skills.iter().filter(|skill| skill.workers == 0 && skill.ready_tenants > 0) {
+        let tenants = number(skill.ready_tenants);
+        let text = format!("No worker runs {}: jobs of {tenants} tenants wait for one", skill.name);
         needs.push(Need { tone: "bad", text, href: "/workers".to_owned() });
     }
     for listed in failed {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::Dashboard;
 use crate::api::with_query;
-use crate::contract::{Lane, LanePage, NotFetching, Worker, WorkerPage, WorkerSlots};
+use crate::contract::{NotFetching, Skill, SkillPage, Worker, WorkerPage, WorkerSlots};
 use crate::frame::{Frame, PageError, page};
 use crate::session::Visitor;
 use crate::wording::{self, exact, moment, number};
@@ -25,7 +25,7 @@ struct Workers {
     frame: Frame,
     processes: Vec<Row>,
     next: Option<String>,
-    lanes: Vec<Lane>,
+    skills: Vec<Skill>,
     /// Types with work that no worker runs.
     without_worker: usize,
 }
@@ -70,25 +70,25 @@ pub(crate) async fn show(
 ) -> Result<Response, PageError> {
     let query = [("after", &*asked.after), ("limit", "50")];
     let workers = with_query("/workers", &query);
-    let (workers, lanes) = tokio::try_join!(
+    let (workers, skills) = tokio::try_join!(
         visitor.api.get::<WorkerPage>(&workers),
-        visitor.api.get::<LanePage>("/lanes?limit=1000")
+        visitor.api.get::<SkillPage>("/skills?limit=1000")
     )?;
     let frame = Frame::new(&visitor, "Workers", "workers");
-    let without_worker = lanes.lanes.iter().filter(|lane| lacks_worker(lane)).count();
+    let without_worker = skills.skills.iter().filter(|skill| lacks_worker(skill)).count();
     let now = dashboard.now();
     Ok(page(&Workers {
         frame,
         next: workers.next.map(|next| with_query("/workers", &[("after", &next)])),
         processes: workers.workers.into_iter().map(|worker| Row::of(worker, now)).collect(),
-        lanes: lanes.lanes,
+        skills: skills.skills,
         without_worker,
     }))
 }
 
 /// Whether jobs of the type wait for a worker that runs them.
-fn lacks_worker(lane: &Lane) -> bool {
-    lane.workers == 0 && lane.ready_tenants > 0
+fn lacks_worker(skill: &Skill) -> bool {
+    skill.workers == 0 && skill.ready_tenants > 0
 }
 
 #[cfg(test)]
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn a_type_without_work_needs_no_worker() {
-        let lane =
-            |workers, ready_tenants| Lane { name: "a@1".into(), queue: "q".into(), workers, ready_tenants };
-        assert!(lacks_worker(&lane(0, 3)));
-        assert!(!lacks_worker(&lane(0, 0)) && !lacks_worker(&lane(2, 3)));
+        let skill =
+            |workers, ready_tenants| Skill { name: "a@1".into(), queue: "q".into(), workers, ready_tenants };
+        assert!(lacks_worker(&skill(0, 3)));
+        assert!(!lacks_worker(&skill(0, 0)) && !lacks_worker(&skill(2, 3)));
     }
 
     #[test]

@@ -2,16 +2,18 @@
 --  p:V        virtual clock                  p:F         last fence, which is the number of the last claim
 --  p:shards   how many there are, or from>to while that is being changed
 --  p:T        HASH tenant -> row             p:e         HASH job id -> record
---  p:L        HASH lane -> number, '#'number -> lane, '@'number -> its queue
+--  p:L        HASH skill -> number, '#'number -> skill, '@'number -> its queue
 --  p:P        HASH queue -> paused | draining, for all tenants
---  p:r:LANE   ZSET ready tenants -> start tag            p:mk:LANE  wake marker for BZPOPMIN
+--  p:r:SKILL   ZSET ready tenants -> start tag            p:mk:SKILL  wake marker for BZPOPMIN
 --  p:w        ZSET timers: kind..tenant -> ms
 --  p:l        ZSET claim -> lease end        p:c:CLAIM   what it claimed     p:n  HASH claim -> jobs left
 --  p:s        ZSET running work to stop -> since: claim id | * tenant claim
 --  p:gc       LIST heaps that are to be swept      p:gn HASH tenant -> how many of them
 --  p:D        HASH damaged key, or what of it -> what was done about it; `heal` reports and empties it
---  p:W:NAME   ZSET worker -> last seen, by name of lane  p:u:WORKER its last fetch, to answer it again
---  p:t:T:LANE.LEVEL  LIST of waiting ids     p:t:T:H     HASH ghost, an id in them that was cancelled -> lane
+--  p:W:NAME   ZSET worker -> last seen, by name of skill  p:u:WORKER its last fetch, to answer it again
+--  p:t:T:SKILL.LEVEL  LIST of waiting ids, as long as all of them are of one branch; else
+--  p:t:T:SKILL.LEVEL* LIST of branches in turn    p:t:T:SKILL.LEVEL/BRANCH  LIST of waiting ids of each
+--  p:t:T:H           HASH ghost, an id in them that was cancelled -> skill and branch
 --  p:t:T:a           HASH id -> claim: in flight; its size is what the cap limits
 --  p:t:T:a:TYPE      SET of ids in flight of a type that has a cap of its own
 --  p:t:T:c           HASH id -> claim: in flight and to be cancelled
@@ -27,16 +29,21 @@
 -- Anything of it may be damaged, by an operator or by an attacker: what is damaged of one tenant must not keep
 -- an operation from going on with the others. `call` removes a key of a type that it cannot have, `dec` makes a row
 -- again that cannot be true, what is read as a number goes through `number`, and `guarded` runs one tenant's part.
--- A tenant is in the ready index of every lane in which it has jobs that may start, if it may run; else in none.
+-- A tenant is in the ready index of every skill in which it has jobs that may start, if it may run; else in none.
 local rcall, spack, sunpack, band, fmt, floor, ceil, min, max, smatch, sbyte, ssub, schar, sfind
 local ltype, lpcall
 local US = 100                       -- virtual time of a microsecond of worker time at weight 1
 local LEAST_US, UNKNOWN_US = 100, 1000 -- what a job costs at least, and before anything was measured
 local MOST_US = 1e12                 -- and at most, when it starts: 11 days
-local BIT = {[0] = 1, 2, 4, 8}       -- of a lane: which levels have jobs,
-local LANE_PAUSED, LANE_CAPPED = 16, 32 -- and why none of them may start
+-- Levels 0 to 3 are the priorities of the interactive lane, 4 to 7 those of the bulk lane.
+local LEVELS, BULK = 7, 4
+local BIT = {[0] = 1, 2, 4, 8, 16, 32, 64, 128} -- of a skill: which levels have jobs,
+local SKILL_PAUSED, SKILL_CAPPED = 256, 512 -- and why none of them may start
+local BULK_TURN = 5                  -- every fifth visit is for bulk, while interactive jobs wait as well
+local MOST_BRANCHES = 1000           -- that take turns in a level; what comes of others shares a turn
 local ROW = '<ddddddddddHHHB'        -- vt tat hold credit w cap emit burst est bytes, ctr ep fl, st
-local ROW_BYTES = 87                 -- then 3 bytes a lane
+local ROW_BYTES = 87                 -- then, 3 bytes each: number of a skill, with what is said of it in the upper
+local SAYS_BULK, SAYS_TURNS, NUMBERS = 1, 2, 16384 -- two bits, and that: 0 = interactive levels and why they are closed
 local IDLE, READY, CAPPED, LIMITED, PAUSED = 0, 1, 2, 3, 4
 local UNCAPPED = 1e9
 local BIG = 2 ^ 53                   -- numbers from here on are not exact, and none of ours
@@ -46,7 +53,7 @@ local ID_BYTES = 36                  -- a UUID: claims are read by this width
 local DAMAGES = 1000                 -- reports of damage that are kept
 -- Flags of a row: how the tenant is held, and which keys exist, so that what is not used costs nothing.
 local F = {paused = 1, suspended = 2, draining = 4, ghosts = 8, cancels = 16, groups = 32, unique = 64,
-  quotas = 128, caps = 256, queues = 512, garbage = 1024, bytes = 2048}
+  quotas = 128, caps = 256, queues = 512, garbage = 1024, bytes = 2048, branches = 4096}
 local HELD = 3
 local NEWCOMERS = 16                 -- among how many of the first tenants newcomers are looked for
 local KEEP = 10000                   -- dead letters and quarantined jobs kept, per tenant
@@ -54,7 +61,7 @@ local RECENT, RECENT_S = 200, 3600   -- finished ids remembered, per tenant
 local TIMERS = {s = true, y = true, k = true}
 local ARGV, p, kT, kr, kw, ke, kt, kL
 local za, zr, wa, wr, hs, hd, woken  -- writes to indexes and rows, collected and made once per call
-local lane_of                        -- lane name -> number, as far as this call has asked
+local skill_of                        -- skill name -> number, as far as this call has asked
 local counts                         -- tenant -> outcome -> how often in this call
 
 local function init(keys, args)
@@ -68,7 +75,7 @@ local function init(keys, args)
     sfind, ltype, lpcall = string.find, type, pcall
     floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
   end
-  ARGV, za, zr, wa, wr, hs, hd, woken, lane_of, counts = args, {}, {}, {}, {}, {}, {}, {}, {}, {}
+  ARGV, za, zr, wa, wr, hs, hd, woken, skill_of, counts = args, {}, {}, {}, {}, {}, {}, {}, {}, {}
 end
 
 -- Notes damage for `heal` to report. What is noted already is not noted again.
@@ -141,20 +148,20 @@ local function clock(given)
   return t[1] * 1000 + floor(t[2] / 1000)
 end
 
-local function lane_number(name, queue)
-  local n = lane_of[name]
+local function skill_number(name, queue)
+  local n = skill_of[name]
   if n then return n end
   n = tonumber(call('HGET', kL, name))
   if not n and queue then
     n = floor(call('HLEN', kL) / 3)
-    if n > 65535 then error('too many lanes') end
+    if n >= NUMBERS then error('too many skills') end
     call('HSET', kL, name, n, '#'..n, name, '@'..n, queue)
   end
-  lane_of[name] = n
+  skill_of[name] = n
   return n
 end
 
-local function type_of(lane_name) return smatch(lane_name, '^(.*)@') or lane_name end
+local function type_of(skill_name) return smatch(skill_name, '^(.*)@') or skill_name end
 
 -- Tenant rows
 -- ------------------------------------------------------------------------------------------------------
@@ -169,37 +176,71 @@ local function lower(s, flag)
   if band(s.fl, flag) ~= 0 then s.fl = s.fl - flag; s.dirty = true end
 end
 
--- Whether jobs of a lane may start, as far as the lane is concerned.
-local function open(b) return b and b > 0 and b < LANE_PAUSED end
+-- Whether jobs of a skill may start, as far as the skill is concerned.
+local function open(b) return b and b > 0 and b < SKILL_PAUSED end
 
-local function lane_on(s, lane, bit)
-  local b = s.b[lane]
-  if not b then s.ln[#s.ln + 1] = lane; b = 0 end
-  if band(b, bit) == 0 then s.b[lane] = b + bit; s.dirty = true end
+local function skill_on(s, skill, bit)
+  local b = s.b[skill]
+  if not b then s.skills[#s.skills + 1] = skill; b = 0 end
+  if band(b, bit) == 0 then s.b[skill] = b + bit; s.dirty = true end
 end
 
-local function lane_off(s, lane, bit)
-  local b = s.b[lane]
+local function skill_off(s, skill, bit)
+  local b = s.b[skill]
   if not b or band(b, bit) == 0 then return end
   b = b - bit
   s.dirty = true
-  if b > 0 then s.b[lane] = b; return end
-  s.b[lane] = nil
-  for i = 1, #s.ln do if s.ln[i] == lane then table.remove(s.ln, i); break end end
+  if b > 0 then s.b[skill] = b; return end
+  s.b[skill], s.turns[skill] = nil, nil
+  for i = 1, #s.skills do if s.skills[i] == skill then table.remove(s.skills, i); break end end
+  if #s.skills == 0 then lower(s, F.branches) end -- nothing waits
 end
 
-local function queue_of(lane) return call('HGET', kL, '@'..lane) or '' end
+-- Whether a level has jobs; and whether they are of several branches, which take turns.
+local function has_jobs(s, skill, level) return band(s.b[skill] or 0, BIT[level]) ~= 0 end
+local function in_turns(s, skill, level) return band(s.turns[skill] or 0, BIT[level]) ~= 0 end
 
-local function mark(t, s, lane, level)
-  if not s.b[lane] and has(s, F.queues) and call('HGET', kt..t..':S', 'p:'..queue_of(lane)) == 'paused' then
-    lane_on(s, lane, LANE_PAUSED)
+local function set_turns(s, skill, level, on)
+  if in_turns(s, skill, level) == on then return end
+  local x = (s.turns[skill] or 0) + (on and 1 or -1) * BIT[level]
+  s.turns[skill] = x > 0 and x or nil
+  s.dirty = true
+end
+
+-- The lists in which jobs of a level wait.
+local function lists_of(t, s, skill, level)
+  local key = kt..t..':'..skill..'.'..level
+  if not in_turns(s, skill, level) then return {key} end
+  local out = call('LRANGE', key..'*', 0, MOST_BRANCHES)
+  for i = 1, #out do out[i] = key..'/'..out[i] end
+  return out
+end
+
+-- The one of them in which jobs of a branch wait.
+local function list_of(t, s, skill, level, branch)
+  local key = kt..t..':'..skill..'.'..level
+  return in_turns(s, skill, level) and key..'/'..branch or key
+end
+
+-- How many jobs wait in a level, with those that were cancelled there.
+local function length_of(t, s, skill, level)
+  local lists, n = lists_of(t, s, skill, level), 0
+  for i = 1, #lists do n = n + call('LLEN', lists[i]) end
+  return n
+end
+
+local function queue_of(skill) return call('HGET', kL, '@'..skill) or '' end
+
+local function mark(t, s, skill, level)
+  if not s.b[skill] and has(s, F.queues) and call('HGET', kt..t..':S', 'p:'..queue_of(skill)) == 'paused' then
+    skill_on(s, skill, SKILL_PAUSED)
   end
-  lane_on(s, lane, BIT[level])
+  skill_on(s, skill, BIT[level])
 end
 
 local function blank()
   return {vt = 0, tat = 0, hold = 0, credit = 0, w = 1, cap = UNCAPPED, emit = 0, burst = 1, est = 0, bytes = 0,
-    ctr = 0, ep = 0, fl = 0, st = IDLE, ln = {}, b = {}, idx = {}, at = 0}
+    ctr = 0, ep = 0, fl = 0, st = IDLE, skills = {}, b = {}, turns = {}, idx = {}, at = 0}
 end
 
 local USUAL = {w = 1, cap = UNCAPPED, emit = 0, burst = 1, ep = 0} -- settings that the row repeats
@@ -222,12 +263,17 @@ local function rebuild(t, s)
   for flag, key in pairs({ghosts = 'H', cancels = 'c', groups = 'm', caps = 'S', queues = 'S'}) do
     if call('EXISTS', k..key) == 1 then raise(s, F[flag]) end
   end
-  for lane = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
-    for level = 0, 3 do
-      if call('EXISTS', k..lane..'.'..level) == 1 then mark(t, s, lane, level) end
+  for skill = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
+    for level = 0, LEVELS do
+      local key = k..skill..'.'..level
+      if call('EXISTS', key..'*') == 1 then
+        mark(t, s, skill, level)
+        set_turns(s, skill, level, true)
+      elseif call('EXISTS', key) == 1 then mark(t, s, skill, level) end
     end
-    s.idx[lane] = true
+    s.idx[skill] = true
   end
+  if #s.skills > 0 then raise(s, F.branches) end -- there may be some
   s.at = -1
   s.dirty = true
   return s
@@ -254,11 +300,16 @@ local function dec(t, x)
   s.est, s.bytes, s.ctr, s.ep, s.fl, s.st = est, bytes, ctr, ep, fl, st
   for i = ROW_BYTES + 1, n, 3 do
     local lo, hi, b = sbyte(x, i, i + 2)
-    local lane = lo + 256 * hi
-    if s.b[lane] or b >= 2 * LANE_CAPPED then return rebuild(t, blank()) end
-    s.ln[#s.ln + 1] = lane
-    s.b[lane] = b
-    if s.st == READY and open(b) then s.idx[lane] = true end
+    local says = floor(hi / 64)
+    local skill = lo + 256 * (hi - 64 * says)
+    if says == 0 and not s.b[skill] and b < 64 then
+      s.skills[#s.skills + 1] = skill
+      s.b[skill] = b < 16 and b or b % 16 + 16 * (b - b % 16)
+    elseif says == SAYS_BULK and s.b[skill] and band(s.b[skill], 240) == 0 and b < 16 then
+      s.b[skill] = s.b[skill] + 16 * b
+    elseif says == SAYS_TURNS and s.b[skill] and not s.turns[skill] and b > 0 then s.turns[skill] = b
+    else return rebuild(t, blank()) end
+    if s.st == READY and open(s.b[skill]) then s.idx[skill] = true end
   end
   s.at = s.vt
   return s
@@ -267,7 +318,17 @@ end
 local function enc(s)
   local x = spack(ROW, s.vt, s.tat, s.hold, s.credit, s.w, s.cap, s.emit, s.burst, s.est, s.bytes, s.ctr, s.ep,
     s.fl, s.st)
-  for i = 1, #s.ln do local lane = s.ln[i]; x = x..schar(lane % 256, floor(lane / 256), s.b[lane]) end
+  for i = 1, #s.skills do
+    local skill = s.skills[i]
+    local b, turns, lo, hi = s.b[skill], s.turns[skill], skill % 256, floor(skill / 256)
+    if b < 16 then x = x..schar(lo, hi, b)
+    else
+      local bulk = floor(b / 16) % 16
+      x = x..schar(lo, hi, b % 16 + 16 * floor(b / SKILL_PAUSED))
+      if bulk > 0 then x = x..schar(lo, hi + 64 * SAYS_BULK, bulk) end
+    end
+    if turns then x = x..schar(lo, hi + 64 * SAYS_TURNS, turns) end
+  end
   return x
 end
 
@@ -288,7 +349,7 @@ local function no_timers(t) local k = kt..t..':'; return call('EXISTS', k..'s', 
 
 -- Writes the row; or removes it when nothing would be different without it.
 local function save(t, s, na, v, now)
-  if s.st == IDLE and na == 0 and #s.ln == 0 and (s.fl == 0 or has(s, F.bytes)) and no_timers(t) then
+  if s.st == IDLE and na == 0 and #s.skills == 0 and (s.fl == 0 or has(s, F.bytes)) and no_timers(t) then
     s.bytes = 0 -- whatever was miscounted ends here
     if s.fl == 0 and s.w == 1 and s.cap == UNCAPPED and s.emit == 0 and s.hold <= now and s.vt <= v then
       if s.ep ~= 0 then call('DEL', kt..t..':S') end
@@ -309,16 +370,16 @@ end
 local function state_of(s, na, now)
   if has(s, HELD) then return PAUSED end
   local work = false
-  for i = 1, #s.ln do if open(s.b[s.ln[i]]) then work = true; break end end
+  for i = 1, #s.skills do if open(s.b[s.skills[i]]) then work = true; break end end
   if not work then return IDLE end
   if na >= s.cap then return CAPPED end
   if blocked_until(s) > now then return LIMITED end
   return READY
 end
 
-local function push_to(lists, lane, a, b)
-  local x = lists[lane]
-  if not x then x = {}; lists[lane] = x end
+local function push_to(lists, skill, a, b)
+  local x = lists[skill]
+  if not x then x = {}; lists[skill] = x end
   x[#x + 1] = a
   x[#x + 1] = b
 end
@@ -329,17 +390,17 @@ local function place(t, s, na, v, now)
   if state == READY then
     if s.vt < v then s.vt = v end -- no credit for idle time
     if s.vt > v + DEBT then s.vt = v + DEBT end -- more is damage
-    for i = 1, #s.ln do
-      local lane = s.ln[i]
-      if open(s.b[lane]) and (not s.idx[lane] or s.at ~= s.vt) then
-        push_to(za, lane, int(s.vt), t)
-        s.idx[lane] = true
+    for i = 1, #s.skills do
+      local skill = s.skills[i]
+      if open(s.b[skill]) and (not s.idx[skill] or s.at ~= s.vt) then
+        push_to(za, skill, int(s.vt), t)
+        s.idx[skill] = true
       end
     end
-    for lane in pairs(s.idx) do if not open(s.b[lane]) then push_to(zr, lane, t); s.idx[lane] = nil end end
+    for skill in pairs(s.idx) do if not open(s.b[skill]) then push_to(zr, skill, t); s.idx[skill] = nil end end
     s.at = s.vt
   else
-    for lane in pairs(s.idx) do push_to(zr, lane, t) end
+    for skill in pairs(s.idx) do push_to(zr, skill, t) end
     s.idx = {}
   end
   if state == LIMITED then wa[#wa + 1] = int(blocked_until(s)); wa[#wa + 1] = 'r'..t
@@ -348,8 +409,8 @@ local function place(t, s, na, v, now)
 end
 
 local function flush_index()
-  for lane, x in pairs(zr) do call('ZREM', kr..lane, unpack(x)) end
-  for lane, x in pairs(za) do call('ZADD', kr..lane, unpack(x)); woken[lane] = true end
+  for skill, x in pairs(zr) do call('ZREM', kr..skill, unpack(x)) end
+  for skill, x in pairs(za) do call('ZADD', kr..skill, unpack(x)); woken[skill] = true end
   zr, za = {}, {}
 end
 
@@ -362,10 +423,10 @@ local function flush()
   wr, wa, hs, hd = {}, {}, {}, {}
 end
 
-local function wake(lane) call('ZADD', p..':mk:'..lane, 0, '0') end
+local function wake(skill) call('ZADD', p..':mk:'..skill, 0, '0') end
 
 -- Ends an operation that may have made work available: places what changed, writes, wakes one worker per
--- lane.
+-- skill.
 local function settle(names, S, now)
   local v
   for i = 1, #names do
@@ -379,7 +440,7 @@ local function settle(names, S, now)
     end
   end
   flush()
-  for lane in pairs(woken) do wake(lane) end
+  for skill in pairs(woken) do wake(skill) end
 end
 
 -- Charges worker time that was not foreseen, or remembers what was charged too much: that pays for later jobs,

@@ -1,27 +1,69 @@
 -- Where a job is
 -- ---------------------------------------------------------------------------------------------------
 
-local function to_list(t, s, lane, level, id, first)
-  call(first and 'LPUSH' or 'RPUSH', kt..t..':'..lane..'.'..level, id)
-  mark(t, s, lane, level)
+-- Where in a record the skill begins, and behind a tab the branch, if the job has one.
+local SKILL_AT = 17
+
+local function branch_of(record) return smatch(record, '^[^\n\t]*\t([^\n]*)', SKILL_AT) or '' end
+
+-- The branch of the jobs in a list of one branch, by its first job; nil when that cannot be read.
+local function branch_in(t, s, key)
+  local id = call('LINDEX', key, 0)
+  local record = id and call('HGET', ke, id)
+  if record then return branch_of(record) end
+  local ghost = id and has(s, F.ghosts) and call('HGET', kt..t..':H', id)
+  return ghost and (smatch(ghost, '\t(.*)$') or '')
 end
+
+-- Puts jobs of one branch at the end of their list or, given back, at its start. As long as all jobs of a level are of
+-- one branch they are in one list. When another branch comes, each gets a list of its own, and they take turns.
+local function into(t, s, skill, level, branch, ids, first)
+  local key, push = kt..t..':'..skill..'.'..level, first and 'LPUSH' or 'RPUSH'
+  if branch ~= '' then raise(s, F.branches) end
+  if not in_turns(s, skill, level) then
+    local there = has(s, F.branches) and has_jobs(s, skill, level) and branch_in(t, s, key)
+    if not there or there == branch then
+      call(push, key, unpack(ids))
+      mark(t, s, skill, level)
+      return
+    end
+    if call('RENAMENX', key, key..'/'..there) == 0 then -- it was there: its turn was lost
+      repeat
+        local some = call('LPOP', key, 500)
+        if some then call('RPUSH', key..'/'..there, unpack(some)) end
+      until not some
+    end
+    call('RPUSH', key..'*', there)
+  end
+  if call('LLEN', key..'*') >= MOST_BRANCHES and call('EXISTS', key..'/'..branch) == 0 then branch = '' end
+  local n = call(push, key..'/'..branch, unpack(ids))
+  -- A list that was there has its turn, unless the turns were lost.
+  if n == #ids or not call('LPOS', key..'*', branch) then call(push, key..'*', branch) end
+  mark(t, s, skill, level)
+  set_turns(s, skill, level, true)
+end
+
+local function to_list(t, s, r, id, first) into(t, s, r.skill, r.level, r.branch, {id}, first) end
 
 local function to_timer(t, kind, due, id)
   call('ZADD', kt..t..':'..kind, int(due), id)
   call('ZADD', kw, 'LT', int(due), kind..t)
 end
 
--- Records: '2', or '3' once redriven, level attempts deaths interruptions parks epoch lane \n tenant \n note \n wire. nil when damaged.
-local HEADER = '^([23])([0-3])(%d%d%d)(%d%d)(%d%d%d)(%d%d)(%d%d%d%d)([^\n]*)\n([^\n]*)\n([^\n]*)\n()'
+-- Records: '2', or '3' once redriven, level attempts deaths interruptions parks epoch skill [\t branch] \n tenant \n
+-- note \n wire. nil when damaged.
+local HEADER = '^([23])([0-7])(%d%d%d)(%d%d)(%d%d%d)(%d%d)(%d%d%d%d)([^\n]*)\n([^\n]*)\n([^\n]*)\n()'
 local function parse(val)
   if not val then return nil end
-  local layout, level, attempts, deaths, interruptions, parks, epoch, lane, tenant, note, at = smatch(val, HEADER)
+  local layout, level, attempts, deaths, interruptions, parks, epoch, label, tenant, note, at = smatch(val, HEADER)
   if not level then return nil end
-  local number = lane_number(lane)
+  local skill, branch = smatch(label, '^([^\t]*)\t?(.*)$')
+  local number = skill_number(skill)
   if not number then return nil end
   return {level = tonumber(level), attempts = tonumber(attempts), deaths = tonumber(deaths),
-    interruptions = tonumber(interruptions), parks = tonumber(parks), epoch = tonumber(epoch), name = lane,
-    lane = number, tenant = tenant, note = note, redriven = layout == '3', wire = ssub(val, at), size = #val}
+    interruptions = tonumber(interruptions), parks = tonumber(parks), epoch = tonumber(epoch), name = skill,
+    skill = number, label = label, branch = branch, tenant = tenant, note = note, redriven = layout == '3',
+    wire = ssub(val, at), size = #val}
 end
 
 -- A record, unless it is another tenant's: then it is none, and no more is done about it than about none, so that how
@@ -51,7 +93,7 @@ end
 local function store(s, id, r)
   local counters = fmt('%d%d%03d%02d%03d%02d%04d', r.redriven and 3 or 2, r.level, min(r.attempts, 999), min(r.deaths, 99),
     min(r.interruptions, 999), min(r.parks, 99), r.epoch)
-  local val = counters..r.name..'\n'..r.tenant..'\n'..r.note..'\n'..r.wire
+  local val = counters..r.label..'\n'..r.tenant..'\n'..r.note..'\n'..r.wire
   call('HSET', ke, id, val)
   weigh(s, #val - r.size)
 end
@@ -135,7 +177,7 @@ local function freed(t, s, ids)
   if s.st == CAPPED then s.dirty = true end
   if has(s, F.caps) then
     for kind in pairs(caps_of(t, s)) do call('SREM', k..'a:'..kind, unpack(ids)) end
-    for i = #s.ln, 1, -1 do lane_off(s, s.ln[i], LANE_CAPPED) end
+    for i = #s.skills, 1, -1 do skill_off(s, s.skills[i], SKILL_CAPPED) end
   end
   if not has(s, F.cancels) then return nil end
   local claims, wanted = call('HMGET', k..'c', unpack(ids)), nil

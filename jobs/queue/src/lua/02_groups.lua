@@ -38,7 +38,7 @@ local function group_close(t, s, group, now)
   weigh(s, #record)
   if not r then keep(t, s, 'q', id, 'record_damaged\nthe continuation of a group cannot be read', now)
   elseif (number(due) or 0) > now then to_timer(t, 's', number(due), id)
-  else to_list(t, s, r.lane, r.level, id) end
+  else to_list(t, s, r, id) end
 end
 
 -- Puts work where `sweep` finds it. kind: c = ids to cancel, d = what a called-off tenant left behind
@@ -74,7 +74,7 @@ local function cancel(t, s, ids, now)
       seen[id] = true
       gone[#gone + 1] = id
       weigh(s, -#recs[i])
-      if waits then call('ZREM', k..waits, id) else call('HSET', k..'H', id, r.name); raise(s, F.ghosts) end
+      if waits then call('ZREM', k..waits, id) else call('HSET', k..'H', id, r.label); raise(s, F.ghosts) end
     end
   end
   if #gone > 0 then

@@ -1,8 +1,8 @@
 -- Enqueueing: blocks of arguments that `enqueue` and `finish` share
 -- ------------------------------------------------------------------------------------------------------------
 --  'g' tenant group policy id due group-of-id queue record      opens a group with its continuation
---  'e' tenant lane queue level due group count (id record)*     jobs that go to the same place
---  'n' tenant lane queue level due group scope key period_ms on_conflict id record      a unique job
+--  'e' tenant skill queue level due group count (id record)*     jobs that go to the same place, of one branch
+--  'n' tenant skill queue level due group scope key period_ms on_conflict id record      a unique job
 -- due 0 = now; group '' = none; policy a = the continuation runs however members end, c = a failure cancels the
 -- rest; scope s = until started, f = until finished, p = for a period; on_conflict k = keep the job that is
 -- there, r = put the new one in its place, t = give it the new one's time
@@ -19,7 +19,7 @@ end
 local function open_group(i, s)
   local t, group, id = ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
   local key, record = kt..t..':g:'..group, stamped(s, ARGV[i + 8])
-  lane_number(smatch(record, '^([^\n]*)\n', 17), ARGV[i + 7]) -- its lane may be new
+  skill_number(smatch(record, '^[^\n\t]*', SKILL_AT), ARGV[i + 7]) -- its skill may be new
   call('HSETNX', key, 'c', id..'\n'..ARGV[i + 5]..'\n'..record)
   call('HSETNX', key, 'f', 0)
   call('HSETNX', key, 'p', ARGV[i + 3])
@@ -43,22 +43,19 @@ local function enqueue_known(t, s, id, group)
   if not (call('ZSCORE', k..'x', id) or call('ZSCORE', k..'q', id)) then group_join(t, s, group, id) end
 end
 
-local function put(now, t, s, lane, level, due, ids)
+local function put(now, t, s, skill, level, due, ids, branch)
   if due > now then
     local z = {}
     for i = 1, #ids do z[2 * i - 1] = int(due); z[2 * i] = ids[i] end
     call('ZADD', kt..t..':s', unpack(z))
     call('ZADD', kw, 'LT', int(due), 's'..t)
-  else
-    call('RPUSH', kt..t..':'..lane..'.'..level, unpack(ids))
-    mark(t, s, lane, level)
-  end
+  else into(t, s, skill, level, branch, ids) end
 end
 
 -- Returns how many were new.
 local function enqueue_block(now, i, s)
   local t, group, n, at = ARGV[i + 1], ARGV[i + 6], tonumber(ARGV[i + 7]), i + 8
-  local ids, lane = {}, lane_number(ARGV[i + 2], ARGV[i + 3])
+  local ids, skill = {}, skill_number(ARGV[i + 2], ARGV[i + 3])
   for j = 1, n do ids[j] = ARGV[at + 2 * j - 2] end
   local known, new, seen, bytes = call('HMGET', ke, unpack(ids)), {}, {}, 0
   local ghosts = has(s, F.ghosts) and call('HMGET', kt..t..':H', unpack(ids))
@@ -83,15 +80,15 @@ local function enqueue_block(now, i, s)
     end
   end
   weigh(s, bytes)
-  put(now, t, s, lane, tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5]), new)
+  put(now, t, s, skill, tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5]), new, branch_of(ARGV[at + 1]))
   return #new
 end
 
 -- The new job takes the place of the one that has its key, if that still waits. Returns whether it did.
 local function replace(now, i, s, old)
   local t, level, id = ARGV[i + 1], tonumber(ARGV[i + 4]), ARGV[i + 11]
-  local k = kt..t..':'
-  local r, lane = parse(own(t, call('HGET', ke, old))), lane_number(ARGV[i + 2], ARGV[i + 3])
+  local k, branch = kt..t..':', branch_of(ARGV[i + 12])
+  local r, skill = parse(own(t, call('HGET', ke, old))), skill_number(ARGV[i + 2], ARGV[i + 3])
   if not r or call('HEXISTS', k..'a', old) == 1 or call('ZSCORE', k..'x', old) or call('ZSCORE', k..'q', old) then
     return false
   end
@@ -100,17 +97,17 @@ local function replace(now, i, s, old)
     local score = call('ZSCORE', k..x, old)
     if score then kind, due = x, tonumber(score) end
   end
-  local list, at = k..r.lane..'.'..r.level, nil
-  if not kind and r.lane == lane and r.level == level then
+  local list, at = list_of(t, s, r.skill, r.level, r.branch), nil
+  if not kind and r.skill == skill and r.level == level and r.branch == branch then
     at = call('LPOS', list, old, 'MAXLEN', 1000) or call('LPOS', list, old, 'RANK', -1, 'MAXLEN', 1000)
   end
   if at then call('LSET', list, at, id) end
   cancel(t, s, {old}, now)
   if at then
     call('HDEL', k..'H', old)
-    mark(t, s, lane, level)
+    mark(t, s, skill, level)
   elseif kind then to_timer(t, 's', due, id)
-  else put(now, t, s, lane, level, 0, {id}) end
+  else put(now, t, s, skill, level, 0, {id}, branch) end
   return true
 end
 
@@ -137,7 +134,7 @@ local function enqueue_unique(now, i, s)
     call('HDEL', kt..t..':u', key) -- a period starts again
     lock(t, s, now, id, scope, key, period)
   else
-    put(now, t, s, lane_number(ARGV[i + 2], ARGV[i + 3]), tonumber(ARGV[i + 4]), due, {id})
+    put(now, t, s, skill_number(ARGV[i + 2], ARGV[i + 3]), tonumber(ARGV[i + 4]), due, {id}, branch_of(ARGV[i + 12]))
   end
   local record = stamped(s, ARGV[i + 12])
   call('HSET', ke, id, record)

@@ -4,10 +4,10 @@
 -- Jobs that wait, for a worker or for their time.
 local function waiting(t, s)
   local k, jobs = kt..t..':', 0
-  for j = 1, #s.ln do
-    local lane = s.ln[j]
-    for level = 0, 3 do
-      if band(s.b[lane], BIT[level]) ~= 0 then jobs = jobs + call('LLEN', k..lane..'.'..level) end
+  for j = 1, #s.skills do
+    local skill = s.skills[j]
+    for level = 0, LEVELS do
+      if has_jobs(s, skill, level) then jobs = jobs + length_of(t, s, skill, level) end
     end
   end
   if has(s, F.ghosts) then jobs = jobs - call('HLEN', k..'H') end

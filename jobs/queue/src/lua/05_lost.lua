@@ -5,14 +5,15 @@ local LOOKED_THROUGH = 10000
 local listed -- tenant -> the ids in its lists, or false when they are too long; of this call
 
 -- Whether a job is in one of its tenant's lists. nil: it would take too long to say.
-local function in_a_list(t, id)
+local function in_a_list(t, s, id)
   if listed[t] == nil then
     local keys, total = {}, 0
-    for lane = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
-      for level = 0, 3 do
-        local key = kt..t..':'..lane..'.'..level
-        local n = call('LLEN', key)
-        if n > 0 then keys[#keys + 1] = key; total = total + n end
+    for skill = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
+      for level = 0, LEVELS do
+        for _, key in ipairs(lists_of(t, s, skill, level)) do
+          local n = call('LLEN', key)
+          if n > 0 then keys[#keys + 1] = key; total = total + n end
+        end
       end
     end
     listed[t] = false
@@ -46,13 +47,13 @@ local function whereabouts(t, s, id)
     -- What was cancelled with its tenant is swept.
     if r.epoch ~= s.ep then return 't' end
     -- Ids begin with their time: as long as older ones are in front, it may wait behind them.
-    local head = call('LINDEX', k..r.lane..'.'..r.level, 0)
+    local head = call('LINDEX', list_of(t, s, r.skill, r.level, r.branch), 0)
     if head and head <= id then return 't' end
   else
     if has(s, F.ghosts) and call('HEXISTS', k..'H', id) == 1 then return 'e' end
     if call('LPOS', k..'f', id) or call('LPOS', k..'f', '-'..id) then return 'e' end
   end
   -- An id in a list without a record goes to quarantine when it is its turn.
-  if in_a_list(t, id) or not listed[t] then return 't' end
+  if in_a_list(t, s, id) or not listed[t] then return 't' end
   return r and 'l' or record and 'b' or 'g'
 end

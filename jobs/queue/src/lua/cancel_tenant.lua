@@ -13,8 +13,14 @@ local function away(key, size)
   call('RENAME', key, rest)
   litter(t, s, 'd', rest)
 end
-for i = 1, #s.ln do
-  for level = 0, 3 do away(k..s.ln[i]..'.'..level, 'LLEN') end
+for i = 1, #s.skills do
+  for level = 0, LEVELS do
+    for _, list in ipairs(lists_of(t, s, s.skills[i], level)) do away(list, 'LLEN') end
+    if in_turns(s, s.skills[i], level) then
+      call('UNLINK', k..s.skills[i]..'.'..level..'*')
+      set_turns(s, s.skills[i], level, false)
+    end
+  end
 end
 for kind in pairs(TIMERS) do
   away(k..kind, 'ZCARD')
@@ -23,9 +29,9 @@ end
 -- Ghosts were counted when they were cancelled.
 waited = waited - call('HLEN', k..'H')
 call('UNLINK', k..'H')
-for i = #s.ln, 1, -1 do
-  local lane = s.ln[i]
-  for level = 0, 3 do lane_off(s, lane, BIT[level]) end
+for i = #s.skills, 1, -1 do
+  local skill = s.skills[i]
+  for level = 0, LEVELS do skill_off(s, skill, BIT[level]) end
 end
 s.ep = (s.ep + 1) % 10000
 call('HSET', k..'S', 'ep', s.ep)

@@ -1,6 +1,6 @@
 -- flag no-writes. ARGV now, live_ms, most, cursor
 -- -> {records, in flight, next cursor, rows, {tenants idle, ready, capped, limited, paused, among these rows},
---     {lane, its queue, live workers, tenants ready, waiting, startable, tenant of the oldest or '', its id}*}
+--     {skill, its queue, live workers, tenants ready, waiting, startable, tenant of the oldest or '', its id}*}
 -- What waits and what one more worker could start. It costs as much as `most` tenants however many there are: of what
 -- is more, the first and the last are looked at and stand for the others.
 local now, live, most = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -18,24 +18,24 @@ for i = 1, #found[2], 2 do
   if ok then states[s.st + 1] = states[s.st + 1] + 1 end
 end
 
--- Tenants that may start something, by lane.
-local lanes, served, paused = {}, 0, call('EXISTS', p..':P') == 1
-for lane = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
-  local name, queue = call('HGET', kL, '#'..lane), queue_of(lane)
+-- Tenants that may start something, by skill.
+local skills, served, paused = {}, 0, call('EXISTS', p..':P') == 1
+for skill = 0, min(floor(call('HLEN', kL) / 3), 256) - 1 do
+  local name, queue = call('HGET', kL, '#'..skill), queue_of(skill)
   if name then
-    local ready = call('ZCARD', kr..lane)
+    local ready = call('ZCARD', kr..skill)
     if paused and call('HGET', p..':P', queue) == 'paused' then ready = 0 end
     if ready > 0 then served = served + 1 end
-    lanes[#lanes + 1] = {lane = lane, name = name, queue = queue, ready = ready, seen = 0, waiting = 0, startable = 0,
-      workers = call('ZCOUNT', p..':W:'..name, int(now - live), '+inf'), tenant = '', id = ''}
+    skills[#skills + 1] = {skill = skill, name = name, queue = queue, ready = ready, seen = 0, waiting = 0,
+      startable = 0, workers = call('ZCOUNT', p..':W:'..name, int(now - live), '+inf'), tenant = '', id = ''}
   end
 end
 local each, of_tenant, names = max(2, floor(most / max(served, 1))), {}, {}
-for i = 1, #lanes do
-  local x = lanes[i]
+for i = 1, #skills do
+  local x = skills[i]
   if x.ready > 0 then
-    local heads = call('ZRANGE', kr..x.lane, 0, ceil(each / 2) - 1)
-    local tails = call('ZREVRANGE', kr..x.lane, 0, min(floor(each / 2), max(0, x.ready - #heads)) - 1)
+    local heads = call('ZRANGE', kr..x.skill, 0, ceil(each / 2) - 1)
+    local tails = call('ZREVRANGE', kr..x.skill, 0, min(floor(each / 2), max(0, x.ready - #heads)) - 1)
     if x.ready <= #heads then tails = {} end
     for _, list in ipairs({heads, tails}) do
       for j = 1, #list do
@@ -63,9 +63,8 @@ local function look(t, s)
   local mine = of_tenant[t]
   for i = 1, #mine, 2 do
     local x, waiting = mine[i], 0
-    for level = 0, 3 do
-      if band(s.b[x.lane] or 0, BIT[level]) ~= 0 then
-        local list = k..x.lane..'.'..level
+    for level = 0, LEVELS do
+      for _, list in ipairs(has_jobs(s, x.skill, level) and lists_of(t, s, x.skill, level) or {}) do
         waiting = waiting + call('LLEN', list)
         local id = call('LINDEX', list, 0)
         if id and is_id(id) and is_name(t) and (x.id == '' or made_at(id) < made_at(x.id)) then x.tenant = t; x.id = id end
@@ -84,8 +83,8 @@ local S = rows(names)
 for i = 1, #names do guarded(names[i], look, names[i], S[names[i]]) end
 
 local out = {}
-for i = 1, #lanes do
-  local x = lanes[i]
+for i = 1, #skills do
+  local x = skills[i]
   local part = x.seen > 0 and x.ready / x.seen or 0
   out[i] = {x.name, x.queue, x.workers, x.ready, floor(x.waiting * part), floor(x.startable * part), x.tenant, x.id}
 end

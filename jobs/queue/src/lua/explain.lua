@@ -5,8 +5,8 @@ local r = parse(call('HGET', ke, id))
 if not r or r.tenant ~= t then return out end
 local s = dec(t, call('HGET', kT, t))
 local function say(name, value) out[#out + 1] = name; out[#out + 1] = tostring(value) end
-local kind, queue = type_of(r.name), queue_of(r.lane)
-say('lane', r.name)
+local kind, queue = type_of(r.name), queue_of(r.skill)
+say('skill', r.name)
 say('type', kind)
 say('queue', queue)
 if has(s, F.paused) then say('tenant_paused', 1) end
@@ -25,14 +25,27 @@ if s.hold > now then say('held_until', int(s.hold)) end
 if s.emit > 0 and ceil(s.tat - (s.burst - 1) * s.emit) > now then
   say('rate_until', int(ceil(s.tat - (s.burst - 1) * s.emit)))
 end
--- Behind it in its own tenant: higher priorities, and what came before. Looked for in the first 10,000 only.
-local list = k..r.lane..'.'..r.level
+-- Behind it in its own tenant: higher priorities of its lane, and what came before. Looked for in the first 10,000 only.
+-- Where branches take turns, what came before of its own is said apart.
+local lane = r.level < BULK and 0 or BULK
+local list = list_of(t, s, r.skill, r.level, r.branch)
 local at = call('LPOS', list, id, 'MAXLEN', 10000)
-if at then
-  local ahead = at
-  for level = 0, r.level - 1 do ahead = ahead + call('LLEN', k..r.lane..'.'..level) end
+local waits = at or call('LLEN', list) > 10000
+if waits then
+  local ahead, turns = at or 10000, in_turns(s, r.skill, r.level)
+  if turns then
+    say('branches', call('LLEN', k..r.skill..'.'..r.level..'*'))
+    say('branch_ahead', ahead)
+    ahead = 0
+  end
+  for level = lane, r.level - 1 do ahead = ahead + length_of(t, s, r.skill, level) end
   say('jobs_ahead', ahead)
-elseif call('LLEN', list) > 10000 then say('jobs_ahead', 10000) end
-local rank = call('ZRANK', kr..r.lane, t)
+end
+if waits and lane == BULK then
+  for i = 1, #s.skills do
+    if open(s.b[s.skills[i]]) and s.b[s.skills[i]] % 16 > 0 then say('bulk', BULK_TURN); break end
+  end
+end
+local rank = call('ZRANK', kr..r.skill, t)
 if rank then say('tenants_ahead', rank) end
 return out

@@ -1,14 +1,14 @@
 -- flag allow-oom. A full Redis must be able to drain.
--- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, floor, ceiling, (lane, its queue)*
+-- ARGV now, n (at most 500), lease_ms, quantum, worker, attempt, floor, ceiling, (skill, its queue)*
 -- -> {claim, lines: (tenant, count, id*)*, us charged for each job of the first tenant and so on, V, next, records}
---  | {0, ms to the next timer or '', more, {lane number, ...}, V, next}
+--  | {0, ms to the next timer or '', more, {skill number, ...}, V, next}
 -- With a turn (ceiling not ''): V rises to floor first, nobody with a start tag above ceiling is served except the
 -- first, and next is the start tag of who would be served next, '' for nobody. Ceiling 'I' is for newcomers: only tenants
 -- that have nothing in flight are served, out of turn, as far as they are among the first.
 -- Of a few jobs the records come along, in the order of their ids, which saves a trip. Of many they are {}, and the
 -- caller reads them with a plain HMGET: through Lua they would cost three times as much, and the record of a claimed
 -- job is not removed. A caller that got no answer asks with the same attempt number and gets the same claim.
--- Exact start-time fair queueing over the heads of the declared lanes' ready indexes.
+-- Exact start-time fair queueing over the heads of the declared skills' ready indexes.
 local FEW = 32 -- with more, the trip costs less than Lua
 local now, n, lease, Q = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ku = p..':u:'..ARGV[5]
@@ -17,14 +17,14 @@ if again == ARGV[6] and call('ZSCORE', p..':l', again_claim) then
   return {tonumber(again_claim), call('GET', p..':c:'..again_claim) or '', charges, '0', '0', {}}
 end
 
-local lanes, numbers, kind_of = {}, {}, {} -- those that may be served, all, lane -> job type
+local skills, numbers, kind_of = {}, {}, {} -- those that may be served, all, skill -> job type
 local paused = call('EXISTS', p..':P') == 1
 for i = 9, #ARGV, 2 do
-  local lane = lane_number(ARGV[i], ARGV[i + 1])
-  numbers[#numbers + 1] = lane
-  if not paused or call('HGET', p..':P', queue_of(lane)) ~= 'paused' then
-    lanes[#lanes + 1] = lane
-    kind_of[lane] = type_of(ARGV[i])
+  local skill = skill_number(ARGV[i], ARGV[i + 1])
+  numbers[#numbers + 1] = skill
+  if not paused or call('HGET', p..':P', queue_of(skill)) ~= 'paused' then
+    skills[#skills + 1] = skill
+    kind_of[skill] = type_of(ARGV[i])
   end
 end
 local v0, with_turn, newcomers, S, order = virtual_clock(), ARGV[8] ~= '', ARGV[8] == 'I', {}, {}
@@ -40,7 +40,7 @@ local function promote(t, s, kind)
     local vals = call('HMGET', ke, unpack(ids))
     for j = 1, #ids do
       local r = parse(own(t, vals[j]))
-      if r then to_list(t, s, r.lane, r.level, ids[j]) else put_aside(t, s, ids[j], now) end
+      if r then to_list(t, s, r, ids[j]) else put_aside(t, s, ids[j], now) end
     end
   end
   local head = call('ZRANGE', k, 0, 0, 'WITHSCORES')
@@ -67,19 +67,19 @@ for i = 1, #timed do local t = timed[i]; place(t, S[t], S[t].na, v, now) end
 flush_index()
 
 -- 2. visits. Cost: HLEN, LPOP, HSET per tenant; the rest once per window.
-local ids, ni, G, left, visits, maxv, nl = {}, 0, {}, n, 0, 2 * n + 16, #lanes
+local ids, ni, G, left, visits, maxv, nl = {}, 0, {}, n, 0, 2 * n + 16, #skills
 -- Without those that were cancelled while they waited.
 local function without_ghosts(t, s, x)
   local k, living, ghosts = kt..t..':H', {}, {}
-  local lanes_of_ghosts = call('HMGET', k, unpack(x))
+  local skills_of_ghosts = call('HMGET', k, unpack(x))
   for i = 1, #x do
-    if lanes_of_ghosts[i] then ghosts[#ghosts + 1] = x[i] else living[#living + 1] = x[i] end
+    if skills_of_ghosts[i] then ghosts[#ghosts + 1] = x[i] else living[#living + 1] = x[i] end
   end
   if #ghosts > 0 then call('HDEL', k, unpack(ghosts)) end
   if call('EXISTS', k) == 0 then lower(s, F.ghosts) end
   return living
 end
--- How many more jobs of a type with a cap of its own may start. When there is none left, its lanes close until
+-- How many more jobs of a type with a cap of its own may start. When there is none left, its skills close until
 -- `free` opens them.
 local function room(t, s, kind)
   local cap = caps_of(t, s)[kind]
@@ -87,7 +87,7 @@ local function room(t, s, kind)
   local left_over = cap - call('SCARD', kt..t..':a:'..kind)
   if left_over <= 0 then
     for j = 1, nl do
-      if kind_of[lanes[j]] == kind and s.b[lanes[j]] then lane_on(s, lanes[j], LANE_CAPPED) end
+      if kind_of[skills[j]] == kind and s.b[skills[j]] then skill_on(s, skills[j], SKILL_CAPPED) end
     end
   end
   return max(0, left_over)
@@ -99,34 +99,32 @@ local function only_ids(t, x)
   damage('t:'..t, 'dropped what is no id of a job')
   return ids_in
 end
--- Pops from one list; returns the jobs, and whether there may be more.
-local function pop(t, s, lane, level, want)
-  local capped = has(s, F.caps) and caps_of(t, s)[kind_of[lane]]
-  if capped then want = min(want, room(t, s, kind_of[lane])) end
+-- Pops from one level; returns the jobs, and whether there may be more.
+local function pop(t, s, skill, level, want)
+  local capped = has(s, F.caps) and caps_of(t, s)[kind_of[skill]]
+  if capped then want = min(want, room(t, s, kind_of[skill])) end
   if want <= 0 then return {}, true end
-  local x = call('LPOP', kt..t..':'..lane..'.'..level, want) or {}
-  local more_left = #x == want
+  local x, more_left = take_waiting(t, s, skill, level, want)
   for i = 1, #x do if #x[i] ~= ID_BYTES then x = only_ids(t, x); break end end
   if #x > 0 and has(s, F.ghosts) then x = without_ghosts(t, s, x) end
   if #x > 0 and has(s, F.unique) then unlock(t, s, x, 'started') end
   if #x > 0 and capped then
-    call('SADD', kt..t..':a:'..kind_of[lane], unpack(x))
-    room(t, s, kind_of[lane])
+    call('SADD', kt..t..':a:'..kind_of[skill], unpack(x))
+    room(t, s, kind_of[skill])
   end
   return x, more_left
 end
 local function take_from(t, s, level, first, want)
   local got = 0
   for j = 0, nl - 1 do
-    local lane = lanes[(first + j) % nl + 1]
-    local b = s.b[lane]
-    if open(b) and band(b, BIT[level]) ~= 0 then
-      local x, more_left = pop(t, s, lane, level, want - got)
+    local skill = skills[(first + j) % nl + 1]
+    if open(s.b[skill]) and has_jobs(s, skill, level) then
+      local x, more_left = pop(t, s, skill, level, want - got)
       local m = #x
       for i = 1, m do ids[ni + i] = x[i] end
       ni = ni + m
       got = got + m
-      if not more_left then lane_off(s, lane, BIT[level]) end
+      if not more_left then emptied(s, skill, level) end
       if got >= want then break end
     end
   end
@@ -139,16 +137,18 @@ local function serve(t, s)
   local take = min(left, Q, s.cap - s.na)
   if s.emit > 0 then take = min(take, s.burst - ceil(max(0, s.tat - now) / s.emit)) end
   if take <= 0 then return 0 end
-  -- Every 8th visit starts at level 1, 2, 3 in turn so that nothing starves; the first lane goes round as
+  -- Every 8th visit starts at level 1, 2, 3 in turn so that nothing starves; the first skill goes round as
   -- well.
   local c = (s.ctr + 1) % 65536
   s.ctr = c
-  local reserved, m = c % 8 == 0, floor(c / 8)
-  local level, first = 0, (c - m) % nl
-  if reserved then level, first = m % 3 + 1, floor(m / 3) % nl end
+  local lane, turn, levels = lane_of(s, c)
+  local reserved, m = turn % 8 == 0, floor(turn / 8)
+  local level, first = lane, (turn - m) % nl
+  if reserved then level, first = lane + m % 3 + 1, floor(m / 3) % nl end
   local got = take_from(t, s, level, first, take)
-  for l = 0, 3 do
+  for i = 0, levels - 1 do
     if got >= take then break end
+    local l = (lane + i) % 8
     if l ~= level then got = got + take_from(t, s, l, first, take - got) end
   end
   if got == 0 then return 0 end
@@ -164,7 +164,7 @@ local function serve(t, s)
 end
 local function servable(s)
   if state_of(s, s.na, now) ~= READY then return false end
-  for j = 1, nl do if open(s.b[lanes[j]]) then return true end end
+  for j = 1, nl do if open(s.b[skills[j]]) then return true end end
   return false
 end
 local function by_tag(a, b)
@@ -172,11 +172,11 @@ local function by_tag(a, b)
   if x == y then return a < b end
   return x < y
 end
--- The heads of the declared lanes, smallest start tag first, and the tag up to which nobody is missing.
+-- The heads of the declared skills, smallest start tag first, and the tag up to which nobody is missing.
 local function window(want)
   local T, seen, absent, last, heads, contributors = {}, {}, {}, {}, {}, 0
   for j = 1, nl do
-    local z = call('ZRANGE', kr..lanes[j], 0, want - 1)
+    local z = call('ZRANGE', kr..skills[j], 0, want - 1)
     if #z > 0 then contributors = contributors + 1 end
     for i = 1, #z do
       local t = z[i]
@@ -185,7 +185,7 @@ local function window(want)
         if is_name(t) then
           T[#T + 1] = t
           if not S[t] then absent[#absent + 1] = t end
-        else call('ZREM', kr..lanes[j], t) end
+        else call('ZREM', kr..skills[j], t) end
       end
     end
     if #z == want and is_name(z[want]) then last[#last + 1] = z[want] end
@@ -194,11 +194,11 @@ local function window(want)
   local found = #absent > 0 and call('HMGET', kT, unpack(absent)) or {}
   -- A tenant that is ready has a row: it is made again from what waits.
   for i = 1, #absent do S[absent[i]] = found[i] and dec(absent[i], found[i]) or rebuild(absent[i], blank()) end
-  -- One that should not be in a lane's index is placed when it is its turn.
+  -- One that should not be in a skill's index is placed when it is its turn.
   for j = 1, nl do
     for i = 1, #heads[j] do
       local s = S[heads[j][i]]
-      if s and not s.idx[lanes[j]] then s.idx[lanes[j]] = true; s.at = -1 end
+      if s and not s.idx[skills[j]] then s.idx[skills[j]] = true; s.at = -1 end
     end
   end
   if contributors > 1 then table.sort(T, by_tag) end
@@ -267,17 +267,17 @@ flush_counts()
 if v > v0 then call('SET', p..':V', int(v)) end
 local more, next_tag = 0, 1 / 0
 for j = 1, nl do
-  if call('EXISTS', kr..lanes[j]) == 1 then
+  if call('EXISTS', kr..skills[j]) == 1 then
     more = 1
     if with_turn then
-      local z = call('ZRANGE', kr..lanes[j], 0, 0, 'WITHSCORES')
+      local z = call('ZRANGE', kr..skills[j], 0, 0, 'WITHSCORES')
       next_tag = min(next_tag, max(v, tonumber(z[2])))
     end
-    if claim then wake(lanes[j]) end -- somebody else may help
+    if claim then wake(skills[j]) end -- somebody else may help
   end
-  woken[lanes[j]] = nil
+  woken[skills[j]] = nil
 end
-for lane in pairs(woken) do wake(lane) end
+for skill in pairs(woken) do wake(skill) end
 local upcoming = next_tag < 1 / 0 and int(next_tag) or ''
 if claim then
   local records = ni <= FEW and call('HMGET', ke, unpack(ids, 1, ni)) or {}

@@ -137,7 +137,7 @@ local function comes_back(i, change, first)
   if wanted or r.epoch ~= s.ep then called_off(t, s, id, now); return end
   local kind, due = change(r, s)
   store(s, id, r)
-  if kind and due > now then to_timer(t, kind, due, id) else to_list(t, s, r.lane, r.level, id, first) end
+  if kind and due > now then to_timer(t, kind, due, id) else to_list(t, s, r, id, first) end
 end
 function ops.r(i)
   comes_back(i, function(r)

@@ -5,7 +5,7 @@
 local now, lease = clock(ARGV[1]), tonumber(ARGV[2])
 local page = call('HSCAN', kT, ARGV[3], 'COUNT', ARGV[4])
 local v, healed, found = virtual_clock(), 0, {}
-local lanes = min(floor(call('HLEN', kL) / 3), 256)
+local skills = min(floor(call('HLEN', kL) / 3), 256)
 
 local function heal_claims(t)
   local held, k = {}, kt..t..':a'
@@ -42,7 +42,7 @@ local function free_slots(t, s)
     for _, id in ipairs(call('SMEMBERS', k..'a:'..kind)) do
       if call('HEXISTS', k..'a', id) == 0 then
         call('SREM', k..'a:'..kind, id)
-        for i = #s.ln, 1, -1 do lane_off(s, s.ln[i], LANE_CAPPED) end
+        for i = #s.skills, 1, -1 do skill_off(s, s.skills[i], SKILL_CAPPED) end
       end
     end
   end
@@ -51,17 +51,29 @@ end
 -- Lists that the row does not know of.
 local function find_lists(t, s)
   local k, keys, at = kt..t..':', {}, {}
-  for lane = 0, lanes - 1 do
-    for level = 0, 3 do
-      if band(s.b[lane] or 0, BIT[level]) == 0 then
-        keys[#keys + 1] = k..lane..'.'..level
-        at[#keys] = {lane, level}
+  for skill = 0, skills - 1 do
+    for level = 0, LEVELS do
+      local key = k..skill..'.'..level
+      if not has_jobs(s, skill, level) then
+        keys[#keys + 1] = key
+        at[#keys] = {skill, level}
+      end
+      if not in_turns(s, skill, level) then
+        keys[#keys + 1] = key..'*'
+        at[#keys] = {skill, level, true}
+      elseif call('LLEN', key..'*') == 0 then
+        set_turns(s, skill, level, false)
+        if call('EXISTS', key) == 0 then skill_off(s, skill, BIT[level]) end
       end
     end
   end
   if #keys == 0 or call('EXISTS', unpack(keys)) == 0 then return end
   for i = 1, #keys do
-    if call('LLEN', keys[i]) > 0 then mark(t, s, at[i][1], at[i][2]) end
+    if call('LLEN', keys[i]) > 0 then
+      raise(s, F.branches)
+      mark(t, s, at[i][1], at[i][2])
+      if at[i][3] then set_turns(s, at[i][1], at[i][2], true) end
+    end
   end
 end
 
@@ -81,9 +93,9 @@ local function misplaced(t, s, na)
   local expected = state_of(s, na, now)
   if s.st == LIMITED then return not call('ZSCORE', kw, 'r'..t) end
   if s.st ~= READY then return s.st ~= expected end
-  for i = 1, #s.ln do
-    local lane = s.ln[i]
-    if open(s.b[lane]) and tonumber(call('ZSCORE', kr..lane, t) or '') ~= tonumber(int(s.vt)) then return true end
+  for i = 1, #s.skills do
+    local skill = s.skills[i]
+    if open(s.b[skill]) and tonumber(call('ZSCORE', kr..skill, t) or '') ~= tonumber(int(s.vt)) then return true end
   end
   return expected ~= READY
 end
@@ -102,7 +114,7 @@ local function heal(t, s)
   if s.tat > now + 2 ^ 33 then s.tat, s.dirty = now, true end
   find_timers(t)
   find_lists(t, s)
-  if has(s, F.ghosts) and #s.ln == 0 then -- none of them is in a list any more
+  if has(s, F.ghosts) and #s.skills == 0 then -- none of them is in a list any more
     call('UNLINK', kt..t..':H')
     lower(s, F.ghosts)
   end
@@ -152,7 +164,7 @@ for i = 5, #ARGV do
 end
 for i = 1, #page[2], 2 do visit(page[2][i], page[2][i + 1]) end
 flush()
-for lane in pairs(woken) do wake(lane) end
+for skill in pairs(woken) do wake(skill) end
 local damages = call('HSCAN', p..':D', 0, 'COUNT', 20)[2]
 for i = 1, #damages, 2 do call('HDEL', p..':D', damages[i]) end
 return {page[1], healed, damages}

@@ -4,7 +4,7 @@
 -- s y k timers           due first, then by id          its due time
 -- x q   kept             newest first, then by id       since, why
 -- a     running          by id                          ''
--- LANE.LEVEL waiting     in turn                        '1' = cancelled  the last id of the list
+-- SKILL.LEVEL[\tBRANCH]   in turn                        '1' = cancelled  the last id of the list
 -- behind = how many follow the last one shown. A page begins after `last`, whether that is still there or not.
 local k, place, limit, last, mark = kt..ARGV[1]..':', ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local FURTHEST = 1000000 -- a script has to end soon
@@ -73,9 +73,13 @@ if place == 'a' then behind, tail = running()
 elseif place == 'x' or place == 'q' then behind, tail = kept(k..place)
 elseif #place == 1 then behind, tail = timed(k..place)
 else
-  local lane, level = smatch(place, '^(.*)%.(%d)$')
-  local number = lane_number(lane)
-  if not number then return {'0', ''} end
-  behind, tail = waiting(k..number..'.'..level)
+  local skill, level, branch = smatch(place, '^([^\t]*)%.(%d)\t?(.*)$')
+  local number, s = skill_number(skill), dec(ARGV[1], call('HGET', kT, ARGV[1]))
+  level = tonumber(level)
+  if not number or level > LEVELS then return {'0', ''} end
+  local key = list_of(ARGV[1], s, number, level, branch)
+  -- A list of one branch may be another's by now.
+  if not in_turns(s, number, level) and (branch_in(ARGV[1], s, key) or branch) ~= branch then return {'0', ''} end
+  behind, tail = waiting(key)
 end
 return {int(behind), tail, unpack(out)}

@@ -2,8 +2,8 @@
 -- -> {} | {state, at or '', why, declared (1 | 0), header fields...}
 local now, t, id = clock(ARGV[1]), ARGV[2], ARGV[3]
 local k, s = kt..t..':', dec(t, call('HGET', kT, t))
-local function declared(lane)
-  return lane and call('ZCOUNT', p..':W:'..lane, int(now - tonumber(ARGV[4])), '+inf') > 0 and 1 or 0
+local function declared(skill)
+  return skill and call('ZCOUNT', p..':W:'..skill, int(now - tonumber(ARGV[4])), '+inf') > 0 and 1 or 0
 end
 local r = parse(own(t, call('HGET', ke, id)))
 local function answer(state, at, why)

@@ -12,7 +12,9 @@ local function lost(id)
   if place == 't' then return end
   if place == 'l' then
     local r = parse(call('HGET', ke, id))
-    to_list(t, s, r.lane, r.level, id)
+    -- A list whose turn was lost may have it, and get its turn back when the next job comes.
+    call('LREM', kt..t..':'..r.skill..'.'..r.level..'/'..r.branch, 1, id)
+    to_list(t, s, r, id)
     back = back + 1
     return
   end

@@ -7,18 +7,19 @@ local STATES = {[IDLE] = 'idle', [READY] = 'ready', [CAPPED] = 'capped', [LIMITE
 local function described(t)
   local k, s = kt..t..':', dec(t, call('HGET', kT, t))
   local available, oldest, held = 0, '', 0
-  for i = 1, #s.ln do
-    local lane = s.ln[i]
-    local b = s.b[lane]
-    for level = 0, 3 do
+  for i = 1, #s.skills do
+    local skill = s.skills[i]
+    local b = s.b[skill]
+    for level = 0, LEVELS do
       if band(b, BIT[level]) ~= 0 then
-        local list = k..lane..'.'..level
-        local head = call('LINDEX', list, 0)
-        available = available + call('LLEN', list)
-        -- Ids begin with their time.
-        if head and (oldest == '' or head < oldest) then oldest = head end
-        if band(b, LANE_PAUSED) ~= 0 then held = LANE_PAUSED
-        elseif held == 0 and band(b, LANE_CAPPED) ~= 0 then held = LANE_CAPPED end
+        for _, list in ipairs(lists_of(t, s, skill, level)) do
+          local head = call('LINDEX', list, 0)
+          available = available + call('LLEN', list)
+          -- Ids begin with their time.
+          if head and (oldest == '' or head < oldest) then oldest = head end
+        end
+        if band(b, SKILL_PAUSED) ~= 0 then held = SKILL_PAUSED
+        elseif held == 0 and band(b, SKILL_CAPPED) ~= 0 then held = SKILL_CAPPED end
       end
     end
   end
@@ -26,7 +27,7 @@ local function described(t)
   local na, parked = in_flight(t), call('ZCARD', k..'k')
   local state = STATES[state_of(s, na, now)]
   -- Nothing may start although something waits: each of its queues or types is held back.
-  if state == 'idle' and available > 0 then state = held == LANE_PAUSED and 'paused' or 'capped' end
+  if state == 'idle' and available > 0 then state = held == SKILL_PAUSED and 'paused' or 'capped' end
   if has(s, F.suspended) then state, parked, available = 'suspended', parked + available, 0 end
   local row = {state, na, s.cap < UNCAPPED and int(s.cap) or '', int(s.w), int(blocked_until(s)),
     has(s, F.draining) and 1 or 0, available, oldest, call('ZCARD', k..'s'), call('ZCARD', k..'y'), parked,

@@ -2,10 +2,15 @@
 local t, out = ARGV[1], {}
 local s = dec(t, call('HGET', kT, t))
 out[1] = has(s, F.suspended) and 'parked' or 'available'
-for i = 1, #s.ln do
-  local name = call('HGET', kL, '#'..s.ln[i])
-  for level = 0, 3 do
-    if name and band(s.b[s.ln[i]], BIT[level]) ~= 0 then out[#out + 1] = name..'.'..level end
+for i = 1, #s.skills do
+  local name = call('HGET', kL, '#'..s.skills[i])
+  for level = 0, LEVELS do
+    local key, branches = kt..t..':'..s.skills[i]..'.'..level, {}
+    if in_turns(s, s.skills[i], level) then branches = call('LRANGE', key..'*', 0, MOST_BRANCHES)
+    elseif name and has_jobs(s, s.skills[i], level) then branches = {branch_in(t, s, key) or ''} end
+    for j = 1, #branches do
+      out[#out + 1] = name..'.'..level..(branches[j] ~= '' and '\t'..branches[j] or '')
+    end
   end
 end
 return out

@@ -33,7 +33,7 @@ local function died(t, s, id)
   if r.deaths > 1 then
     apart = apart + 1
     to_timer(t, 'y', now + 1000 * apart, id)
-  else to_list(t, s, r.lane, r.level, id, true) end
+  else to_list(t, s, r, id, true) end
 end
 local function take_back(t, ids, claim)
   local s = S[t]

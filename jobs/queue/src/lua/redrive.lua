@@ -16,7 +16,7 @@ local function redrive(id)
   r.redriven = true
   weigh(s, r.size)
   store(s, id, r)
-  to_list(t, s, r.lane, r.level, id)
+  to_list(t, s, r, id)
   return 'o'
 end
 for i = 3, #ARGV do out[#out + 1] = redrive(ARGV[i]) end

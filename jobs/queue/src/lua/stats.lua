@@ -1,22 +1,25 @@
--- flag no-writes. ARGV now, tenant, live_ms -> {name, count, ...}, {undeclared lane, waiting, ...}
+-- flag no-writes. ARGV now, tenant, live_ms -> {name, count, ...}, {undeclared skill, waiting, ...}
 local now, t = clock(ARGV[1]), ARGV[2]
 local k, s, available, alone = kt..t..':', dec(t, call('HGET', kT, t)), 0, {}
-local ghosts -- name of lane -> how many
+local ghosts -- name of skill -> how many
 local function ghosts_of(name)
   if not has(s, F.ghosts) then return 0 end
   if not ghosts then
     ghosts = {}
-    for _, of in ipairs(call('HVALS', k..'H')) do ghosts[of] = (ghosts[of] or 0) + 1 end
+    for _, of in ipairs(call('HVALS', k..'H')) do
+      of = smatch(of, '^[^\t]*')
+      ghosts[of] = (ghosts[of] or 0) + 1
+    end
   end
   return ghosts[name] or 0
 end
-for i = 1, #s.ln do
-  local lane, waiting = s.ln[i], 0
-  for level = 0, 3 do
-    if band(s.b[lane], BIT[level]) ~= 0 then waiting = waiting + call('LLEN', k..lane..'.'..level) end
+for i = 1, #s.skills do
+  local skill, waiting = s.skills[i], 0
+  for level = 0, LEVELS do
+    if has_jobs(s, skill, level) then waiting = waiting + length_of(t, s, skill, level) end
   end
   available = available + waiting
-  local name = call('HGET', kL, '#'..lane) or tostring(lane)
+  local name = call('HGET', kL, '#'..skill) or tostring(skill)
   if waiting > 0 and call('ZCOUNT', p..':W:'..name, int(now - tonumber(ARGV[3])), '+inf') == 0 then
     waiting = waiting - ghosts_of(name)
     if waiting > 0 then

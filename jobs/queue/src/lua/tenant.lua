@@ -24,10 +24,10 @@ local function cap_type(kind)
 end
 
 local function set_queue(queue, value)
-  for lane = 0, floor(call('HLEN', kL) / 3) - 1 do
-    if queue_of(lane) == queue then
-      if value == 'paused' and s.b[lane] then lane_on(s, lane, LANE_PAUSED) end
-      if value ~= 'paused' then lane_off(s, lane, LANE_PAUSED) end
+  for skill = 0, floor(call('HLEN', kL) / 3) - 1 do
+    if queue_of(skill) == queue then
+      if value == 'paused' and s.b[skill] then skill_on(s, skill, SKILL_PAUSED) end
+      if value ~= 'paused' then skill_off(s, skill, SKILL_PAUSED) end
     end
   end
 end
@@ -53,8 +53,8 @@ for i = 3, #ARGV, 2 do
     if name == 'qb' and value ~= '' and not has(s, F.bytes) then
       -- What is there already was not weighed: a guess, until the tenant has nothing open.
       local open_jobs = in_flight(t)
-      for j = 1, #s.ln do
-        for level = 0, 3 do open_jobs = open_jobs + call('LLEN', k..s.ln[j]..'.'..level) end
+      for j = 1, #s.skills do
+        for level = 0, LEVELS do open_jobs = open_jobs + length_of(t, s, s.skills[j], level) end
       end
       raise(s, F.bytes)
       s.bytes = 700 * open_jobs
@@ -71,7 +71,7 @@ for flag, on in pairs({quotas = quotas or false, caps = caps or false, queues = 
   if on then raise(s, F[flag]) else lower(s, F[flag]) end
 end
 s.caps = nil
-for i = #s.ln, 1, -1 do lane_off(s, s.ln[i], LANE_CAPPED) end
+for i = #s.skills, 1, -1 do skill_off(s, s.skills[i], SKILL_CAPPED) end
 s.hold, s.dirty = 0, true
 settle({t}, S, now)
 return s.st

@@ -16,8 +16,8 @@ use crate::script::Operation;
 /// How the names of unfinished copies begin, below their partition's.
 pub(super) const DRAFT: &str = "~copy.";
 
-/// A lane where jobs come from: its name and its queue. Numbers differ between shards.
-type Lanes = BTreeMap<u64, (String, String)>;
+/// A skill where jobs come from: its name and its queue. Numbers differ between shards.
+type Skills = BTreeMap<u64, (String, String)>;
 
 /// Gives all shards the same shard-wide state: virtual time, fences and the paused queues.
 pub(super) async fn copy_clocks(plan: &Plan) -> Result<(), QueueError> {
@@ -48,31 +48,31 @@ pub(super) async fn copy_clocks(plan: &Plan) -> Result<(), QueueError> {
 /// Copies from one shard the records, keys, timers and rows of the partitions that leave it. How many jobs and
 /// partitions.
 pub(super) async fn copy_shard(plan: &Plan, from: u16) -> Result<(u64, u64), ReshardError> {
-    let lanes = lanes(plan, from).await?;
+    let skills = skills(plan, from).await?;
     let jobs = copy_records(plan, from).await?;
     let mut walk = Walk::over_keys(&plan.queue, from, "t:");
     while let Some(keys) = walk.next(&plan.queue, from).await? {
         for key in keys {
             let Some((partition, name)) = partition_of(&plan.queue, from, &key) else { continue };
             if let Some(to) = plan.leaves(from, partition) {
-                let name = name_there(plan, to, name, &lanes).await?;
+                let name = name_there(plan, to, name, &skills).await?;
                 copy_key(plan, (from, &key), to, (partition, &name)).await?;
             }
         }
     }
     copy_timers(plan, from).await?;
-    Ok((jobs, adopt_rows(plan, from, &lanes).await?))
+    Ok((jobs, adopt_rows(plan, from, &skills).await?))
 }
 
-async fn lanes(plan: &Plan, shard: u16) -> Result<Lanes, QueueError> {
+async fn skills(plan: &Plan, shard: u16) -> Result<Skills, QueueError> {
     let known: BTreeMap<String, String> =
         ask(&plan.queue, shard, &[b"HGETALL", plan.key(shard, "L").as_bytes()]).await?;
     let numbers = known.keys().filter_map(|field| field.strip_prefix('#')?.parse().ok());
-    let lane = |number: u64| {
+    let skill = |number: u64| {
         let name = known.get(&format!("#{number}"))?.clone();
         Some((number, (name, known.get(&format!("@{number}")).cloned().unwrap_or_default())))
     };
-    Ok(numbers.filter_map(lane).collect())
+    Ok(numbers.filter_map(skill).collect())
 }
 
 async fn copy_records(plan: &Plan, from: u16) -> Result<u64, QueueError> {
@@ -99,14 +99,14 @@ async fn copy_records(plan: &Plan, from: u16) -> Result<u64, QueueError> {
     Ok(copied)
 }
 
-/// The name of a partition's key in another shard: lists have the number of their lane in it.
-async fn name_there(plan: &Plan, to: u16, name: &str, lanes: &Lanes) -> Result<String, QueueError> {
-    let Some((lane, level)) = name.split_once('.') else { return Ok(name.to_owned()) };
-    let Some((lane, queue)) = lane.parse().ok().and_then(|number| lanes.get(&number)) else {
+/// The name of a partition's key in another shard: lists have the number of their skill in it.
+async fn name_there(plan: &Plan, to: u16, name: &str, skills: &Skills) -> Result<String, QueueError> {
+    let Some((skill, level)) = name.split_once('.') else { return Ok(name.to_owned()) };
+    let Some((skill, queue)) = skill.parse().ok().and_then(|number| skills.get(&number)) else {
         return Ok(name.to_owned());
     };
-    let arguments = vec![lane.clone(), queue.clone()];
-    let number: u64 = plan.queue.call(to, Operation::Lane, Resend::Safe, arguments).await?;
+    let arguments = vec![skill.clone(), queue.clone()];
+    let number: u64 = plan.queue.call(to, Operation::Skill, Resend::Safe, arguments).await?;
     Ok(format!("{number}.{level}"))
 }
 
@@ -212,13 +212,13 @@ pub(super) fn timed(member: &[u8]) -> Option<&str> {
     std::str::from_utf8(member).ok()?.get(1..)
 }
 
-async fn adopt_rows(plan: &Plan, from: u16, lanes: &Lanes) -> Result<u64, QueueError> {
+async fn adopt_rows(plan: &Plan, from: u16, skills: &Skills) -> Result<u64, QueueError> {
     let (mut walk, mut partitions) = (Walk::over("HSCAN", plan.key(from, "T")), 0);
     while let Some(rows) = walk.next(&plan.queue, from).await? {
         for row in rows.chunks_exact(2) {
             let Ok(partition) = std::str::from_utf8(&row[0]) else { continue };
             let Some(to) = plan.leaves(from, partition) else { continue };
-            plan.adopt(to, &row[0], &row[1], lanes).await?;
+            plan.adopt(to, &row[0], &row[1], skills).await?;
             partitions += 1;
         }
     }
@@ -237,9 +237,9 @@ pub(super) async fn live_workers(queue: &Queue, shards: u16) -> Result<u64, Queu
     let mut most = 0;
     for shard in 0..shards {
         let arguments = vec![LIVE_MS.to_string()];
-        let lanes: Vec<(String, String, u64, u64)> =
-            queue.call(shard, Operation::Lanes, Resend::Safe, arguments).await?;
-        most = lanes.into_iter().map(|(_, _, _, workers)| workers).fold(most, u64::max);
+        let skills: Vec<(String, String, u64, u64)> =
+            queue.call(shard, Operation::Skills, Resend::Safe, arguments).await?;
+        most = skills.into_iter().map(|(_, _, _, workers)| workers).fold(most, u64::max);
     }
     Ok(most)
 }

@@ -83,11 +83,11 @@ impl Plan {
         to: u16,
         partition: &[u8],
         row: &[u8],
-        lanes: &BTreeMap<u64, (String, String)>,
+        skills: &BTreeMap<u64, (String, String)>,
     ) -> Result<(), QueueError> {
         let mut arguments = vec![self.queue.now().into_bytes(), partition.to_vec(), row.to_vec()];
-        for (number, (lane, queue)) in lanes {
-            arguments.extend([number.to_string(), lane.clone(), queue.clone()].map(String::into_bytes));
+        for (number, (skill, queue)) in skills {
+            arguments.extend([number.to_string(), skill.clone(), queue.clone()].map(String::into_bytes));
         }
         self.queue.call_as_is(to, Operation::Adopt, Resend::Safe, arguments).await
     }

@@ -20,7 +20,7 @@ use crate::cancel::Redriven;
 use crate::error::QueueError;
 use crate::id::{JobId, PartitionId};
 use crate::inspect::{KeptRecord, OpenJob, Select};
-use crate::queue::{LaneStatus, Queue};
+use crate::queue::{Queue, SkillStatus};
 use crate::storage::record::{Described, job_id, states, status, task_of};
 use crate::storage::running::own_name;
 use crate::storage::{Storage, StorageError};
@@ -38,7 +38,7 @@ where
 {
     async fn fetch_by_id(&mut self, task_id: &TaskId) -> Result<Option<Task<Vec<u8>>>, StorageError> {
         let id = job_id(&self.config.queue, &task_id.to_string());
-        let found = self.queue.find(id).await?.filter(|found| found.lane == self.config.lane().as_str());
+        let found = self.queue.find(id).await?.filter(|found| found.skill == self.config.skill().as_str());
         let Some(found) = found else { return Ok(None) };
         // It may have ended since.
         let Some(status) = self.queue.lookup(&found.partition, id).await? else { return Ok(None) };
@@ -64,7 +64,7 @@ where
 {
     async fn resume_by_id(&mut self, task_id: TaskId) -> Result<bool, StorageError> {
         let id = job_id(&self.config.queue, &task_id.to_string());
-        let found = self.queue.find(id).await?.filter(|found| found.lane == self.config.lane().as_str());
+        let found = self.queue.find(id).await?.filter(|found| found.skill == self.config.skill().as_str());
         let Some(found) = found else { return Ok(false) };
         Ok(self.queue.redrive(&found.partition, id).await? == Redriven::Started)
     }
@@ -78,12 +78,12 @@ where
     C::Error: std::fmt::Display,
 {
     async fn list_tasks(&self, filter: &Filter) -> Result<Vec<Task<Vec<u8>>>, StorageError> {
-        let lane = self.config.lane();
+        let skill = self.config.skill();
         let read = |job: &Listed, partition: &PartitionId| {
             let task = task_of(job.described(partition, &self.config.queue), false)?.build();
             self.codec.decode(&task.args).is_ok().then_some(task)
         };
-        Ok(Window::of(filter).filled(&self.queue, Some(lane.as_str()), filter, read).await?)
+        Ok(Window::of(filter).filled(&self.queue, Some(skill.as_str()), filter, read).await?)
     }
 }
 
@@ -95,10 +95,11 @@ where
     C::Error: std::fmt::Display,
 {
     async fn list_all_tasks(&self, filter: &Filter) -> Result<Vec<Task<Vec<u8>>>, StorageError> {
-        let lanes = self.queue.lanes().await?;
-        let queues: HashMap<String, String> = lanes.into_iter().map(|lane| (lane.lane, lane.queue)).collect();
+        let skills = self.queue.skills().await?;
+        let queues: HashMap<String, String> =
+            skills.into_iter().map(|skill| (skill.skill, skill.queue)).collect();
         let read = |job: &Listed, partition: &PartitionId| {
-            let queue = queues.get(&job.lane).unwrap_or(&job.lane);
+            let queue = queues.get(&job.skill).unwrap_or(&job.skill);
             Some(task_of(job.described(partition, queue), true)?.build())
         };
         Ok(Window::of(filter).filled(&self.queue, None, filter, read).await?)
@@ -112,12 +113,12 @@ where
     C::Error: std::fmt::Display,
 {
     async fn list_queues(&self) -> Result<Vec<QueueInfo>, StorageError> {
-        let (lanes, partitions) = (self.queue.lanes().await?, self.queue.partitions().await?);
-        let names: BTreeSet<&str> = lanes.iter().map(|lane| lane.queue.as_str()).collect();
+        let (skills, partitions) = (self.queue.skills().await?, self.queue.partitions().await?);
+        let names: BTreeSet<&str> = skills.iter().map(|skill| skill.queue.as_str()).collect();
         let mut queues = Vec::with_capacity(names.len());
         for name in names {
-            let counts = counts_of(&self.queue, name, &lanes, &partitions).await?;
-            let workers = workers_of(&self.queue, &lanes, Some(name)).await?;
+            let counts = counts_of(&self.queue, name, &skills, &partitions).await?;
+            let workers = workers_of(&self.queue, &skills, Some(name)).await?;
             queues.push(QueueInfo {
                 name: name.to_owned(),
                 stats: counts.statistics(),
@@ -138,13 +139,13 @@ where
     C::Error: std::fmt::Display,
 {
     async fn list_workers(&self) -> Result<Vec<RunningWorker>, StorageError> {
-        let lanes = self.queue.lanes().await?;
-        Ok(workers_of(&self.queue, &lanes, Some(&self.config.queue)).await?)
+        let skills = self.queue.skills().await?;
+        Ok(workers_of(&self.queue, &skills, Some(&self.config.queue)).await?)
     }
 
     async fn list_all_workers(&self) -> Result<Vec<RunningWorker>, StorageError> {
-        let lanes = self.queue.lanes().await?;
-        Ok(workers_of(&self.queue, &lanes, None).await?)
+        let skills = self.queue.skills().await?;
+        Ok(workers_of(&self.queue, &skills, None).await?)
     }
 }
 
@@ -162,8 +163,8 @@ where
     }
 
     async fn fetch_by_queue(&self) -> Result<Vec<Statistic>, StorageError> {
-        let (lanes, partitions) = (self.queue.lanes().await?, self.queue.partitions().await?);
-        Ok(counts_of(&self.queue, &self.config.queue, &lanes, &partitions).await?.statistics())
+        let (skills, partitions) = (self.queue.skills().await?, self.queue.partitions().await?);
+        Ok(counts_of(&self.queue, &self.config.queue, &skills, &partitions).await?.statistics())
     }
 }
 
@@ -175,7 +176,7 @@ fn text(reason: &Reason) -> String {
 #[derive(Debug)]
 struct Listed {
     id: JobId,
-    lane: String,
+    skill: String,
     state: JobState,
     attempts: u32,
     error: Option<String>,
@@ -196,16 +197,16 @@ impl Listed {
     }
 }
 
-/// Jobs in some states, of one lane or all.
+/// Jobs in some states, of one skill or all.
 #[derive(Debug)]
 struct Wanted<'a> {
     states: Vec<JobState>,
-    lane: Option<&'a str>,
+    skill: Option<&'a str>,
 }
 
 impl Wanted<'_> {
-    fn has(&self, lane: &str) -> bool {
-        self.lane.is_none_or(|wanted| wanted == lane)
+    fn has(&self, skill: &str) -> bool {
+        self.skill.is_none_or(|wanted| wanted == skill)
     }
 }
 
@@ -226,9 +227,9 @@ impl Select for Wanted<'_> {
     }
 
     fn open(&self, _: &PartitionId, job: OpenJob<'_>) -> Option<Listed> {
-        self.has(job.lane).then(|| Listed {
+        self.has(job.skill).then(|| Listed {
             id: job.id,
-            lane: job.lane.to_owned(),
+            skill: job.skill.to_owned(),
             state: job.state,
             attempts: job.attempts,
             error: None,
@@ -237,10 +238,10 @@ impl Select for Wanted<'_> {
     }
 
     fn kept(&self, _: &PartitionId, job: KeptJob, record: Option<KeptRecord<'_>>) -> Option<Listed> {
-        let record = record.filter(|record| self.has(record.lane))?;
+        let record = record.filter(|record| self.has(record.skill))?;
         Some(Listed {
             id: job.id,
-            lane: record.lane.to_owned(),
+            skill: record.skill.to_owned(),
             // Which of the two a board cannot tell; the reason says it.
             state: JobState::Discarded,
             attempts: record.attempts,
@@ -279,7 +280,7 @@ impl Window {
     async fn filled<F>(
         mut self,
         queue: &Queue,
-        lane: Option<&str>,
+        skill: Option<&str>,
         filter: &Filter,
         read: F,
     ) -> Result<Vec<Task<Vec<u8>>>, QueueError>
@@ -287,7 +288,7 @@ impl Window {
         F: Fn(&Listed, &PartitionId) -> Option<Task<Vec<u8>>> + Send + Sync,
     {
         let (open, kept) = states(filter.status.as_ref());
-        let (open, kept) = (Wanted { states: open, lane }, Wanted { states: kept, lane });
+        let (open, kept) = (Wanted { states: open, skill }, Wanted { states: kept, skill });
         for partition in queue.partitions().await? {
             let mut after = None;
             while !open.states.is_empty() && !self.is_full() {
@@ -317,19 +318,19 @@ impl Window {
     }
 }
 
-/// The live workers of the lanes of `queue`, or of all.
+/// The live workers of the skills of `queue`, or of all.
 async fn workers_of(
     queue: &Queue,
-    lanes: &[LaneStatus],
+    skills: &[SkillStatus],
     name: Option<&str>,
 ) -> Result<Vec<RunningWorker>, QueueError> {
     let mut workers = BTreeMap::new();
-    for lane in lanes.iter().filter(|lane| name.is_none_or(|name| lane.queue == name)) {
-        for seen in queue.workers(&lane.lane).await? {
+    for skill in skills.iter().filter(|skill| name.is_none_or(|name| skill.queue == name)) {
+        for seen in queue.workers(&skill.skill).await? {
             let (id, started_at) = own_name(&seen.name);
-            workers.entry((lane.queue.clone(), id.clone())).or_insert(RunningWorker {
+            workers.entry((skill.queue.clone(), id.clone())).or_insert(RunningWorker {
                 id,
-                queue: lane.queue.clone(),
+                queue: skill.queue.clone(),
                 backend: "fair-queue".to_owned(),
                 started_at,
                 last_heartbeat: seconds(seen.at),
@@ -417,13 +418,13 @@ where
 async fn counts_of(
     queue: &Queue,
     name: &str,
-    lanes: &[LaneStatus],
+    skills: &[SkillStatus],
     partitions: &BTreeSet<PartitionId>,
 ) -> Result<Counts, QueueError> {
-    if lanes.iter().all(|lane| lane.queue == name) {
+    if skills.iter().all(|skill| skill.queue == name) {
         return summed(partitions, |partition| whole(queue, partition)).await;
     }
-    let own = lanes.iter().filter(|lane| lane.queue == name).map(|lane| lane.lane.clone()).collect();
+    let own = skills.iter().filter(|skill| skill.queue == name).map(|skill| skill.skill.clone()).collect();
     summed(partitions, |partition| part(queue, partition, &own)).await
 }
 
@@ -434,11 +435,11 @@ async fn whole(queue: &Queue, partition: &PartitionId) -> Result<Counts, QueueEr
 async fn part(
     queue: &Queue,
     partition: &PartitionId,
-    lanes: &BTreeSet<String>,
+    skills: &BTreeSet<String>,
 ) -> Result<Counts, QueueError> {
     use apalis_core::task::status::Status;
     let mut counts = Counts::default();
-    for (state, count) in queue.count_in(partition, lanes).await? {
+    for (state, count) in queue.count_in(partition, skills).await? {
         match status(state) {
             Status::Pending | Status::Queued => counts.pending += count,
             Status::Running => counts.running += count,

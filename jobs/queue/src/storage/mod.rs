@@ -1,6 +1,6 @@
 //! The queue as the storage of any apalis program: [`Storage`] takes the place of a `RedisStorage` of `apalis-redis`.
 //!
-//! A task is a job in the lane of its storage's queue. The README has an example; `examples/mails.rs` is a whole
+//! A task is a job of the skill of its storage's queue. The README has an example; `examples/mails.rs` is a whole
 //! program.
 
 mod board;
@@ -32,7 +32,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::QueueConfig;
 use crate::error::QueueError;
 use crate::id::{InvalidId, PartitionId};
-use crate::job::{Lane, NewJob, RetryPolicy};
+use crate::job::{NewJob, RetryPolicy, Skill};
 use crate::queue::Queue;
 
 /// Most tasks that a sink holds before it pushes them.
@@ -75,7 +75,7 @@ impl Config {
     /// The queue that the tasks wait in: its workers are those of the same name. Control characters become spaces.
     #[must_use]
     pub fn queue(self, queue: impl AsRef<str>) -> Self {
-        Self { queue: Lane::new("", 1, queue.as_ref()).queue().to_owned(), ..self }
+        Self { queue: Skill::new("", 1, queue.as_ref()).queue().to_owned(), ..self }
     }
 
     /// The partition of tasks that name none themselves; else `default`.
@@ -113,8 +113,8 @@ impl Config {
     }
 
     /// A queue is one type of job to the queue below.
-    fn lane(&self) -> Lane {
-        Lane::new(&self.queue, 1, &self.queue)
+    fn skill(&self) -> Skill {
+        Skill::new(&self.queue, 1, &self.queue)
     }
 }
 

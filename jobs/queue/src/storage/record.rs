@@ -113,7 +113,7 @@ pub(super) fn job_of(
         priority: Priority::from_number(number),
         due: due.filter(|due| *due > now),
         unique,
-        ..NewJob::new(partition, config.lane(), payload, now)
+        ..NewJob::new(partition, config.skill(), payload, now)
     })
 }
 
@@ -236,7 +236,7 @@ mod tests {
             .run_at_timestamp(1_800_000_060);
         let job = job_of(pushed.build(), &config(), now()).unwrap();
         assert_eq!(
-            (job.partition.as_str(), job.lane.as_str(), job.priority),
+            (job.partition.as_str(), job.skill.as_str(), job.priority),
             ("acme", "mails@1", Priority::High)
         );
         assert_eq!(job.due, DateTime::from_timestamp(1_800_000_060, 0));

@@ -35,7 +35,7 @@ impl Running {
     pub(super) fn start(queue: Queue, config: &Config, worker: &WorkerContext, now: DateTime<Utc>) -> Self {
         let options = WorkerOptions {
             name: worker_name(worker.name(), now),
-            ..WorkerOptions::new([config.lane()], config.concurrency)
+            ..WorkerOptions::new([config.skill()], config.concurrency)
         };
         let queue = WorkerQueue::start(queue, options);
         let (observer, worker) = (queue.observer(), worker.clone());

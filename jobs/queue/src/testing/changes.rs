@@ -9,7 +9,7 @@ use crate::encode;
 use crate::finish::{Finish, OnFailure, OpenGroup, Verdict, WAITS};
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
-use crate::job::{Lane, NewJob, OnConflict, Unique, UniqueScope, kind_of};
+use crate::job::{NewJob, OnConflict, Skill, Unique, UniqueScope, kind_of};
 use crate::limits::{Flow, LimitReached};
 use crate::testing::state::{Job, Place, State, Stop};
 use crate::worker::worker_queue::FetchedJob;
@@ -21,7 +21,8 @@ impl State {
         // The order in which they go to Redis: by where they go.
         plain.sort_by_key(|job| {
             let group = job.group.map(|group| group.to_string());
-            (job.partition.clone(), job.lane.clone(), job.priority, encode::due_ms(job), group)
+            let level = job.lane.level(job.priority);
+            (job.partition.clone(), job.skill.clone(), level, encode::due_ms(job), group, job.branch.clone())
         });
         let mut outcome = PushOutcome::default();
         for job in unique.into_iter().chain(plain) {
@@ -31,13 +32,13 @@ impl State {
         outcome
     }
 
-    /// Remembers which queue a lane belongs to.
-    pub(super) fn note_lane(&mut self, lane: &Lane) {
-        self.queue_of.entry(lane.to_string()).or_insert_with(|| lane.queue().to_owned());
+    /// Remembers which queue a skill belongs to.
+    pub(super) fn note_skill(&mut self, skill: &Skill) {
+        self.queue_of.entry(skill.to_string()).or_insert_with(|| skill.queue().to_owned());
     }
 
     fn add_one(&mut self, job: &NewJob, conflicts: &mut Vec<UniqueConflict>, now_ms: i64) -> bool {
-        self.note_lane(&job.lane);
+        self.note_skill(&job.skill);
         if let Some(known) = self.jobs.get(&job.id) {
             if !known.is_kept() {
                 self.join(job);
@@ -98,10 +99,12 @@ impl State {
     /// The new job takes the position of the job that holds its key, if that still waits.
     fn replace(&mut self, old: JobId, job: &NewJob, now_ms: i64) -> bool {
         let Some(known) = self.jobs.get(&old) else { return false };
-        let same_list = known.lane == job.lane.as_str() && known.priority == job.priority;
-        let (place, key) = (known.place.clone(), (known.lane.clone(), known.priority.level()));
-        let at = self.partitions.get(&job.partition).and_then(|partition| {
-            partition.lists.get(&key)?.iter().position(|id| *id == old).filter(|_| same_list)
+        let same_list = known.skill == job.skill.as_str() && known.lane == job.lane;
+        let same_list = same_list && known.priority == job.priority && known.branch == job.branch;
+        let (place, key) = (known.place.clone(), known.list());
+        let at = self.partitions.get(&job.partition).filter(|_| same_list).and_then(|partition| {
+            let list = partition.lists.get(&key)?;
+            Some((list.position(&job.branch, old)?, list.turns.clone()))
         });
         match place {
             Place::Active(_) | Place::Kept { .. } => return false,
@@ -116,9 +119,11 @@ impl State {
             Place::Waiting => {
                 self.cancel_one(&job.partition, old, now_ms);
                 self.insert(&NewJob { due: None, ..job.clone() }, now_ms);
-                if let Some(at) = at {
+                if let Some((at, turns)) = at {
                     self.take_out_of_line(job.id);
-                    self.partition(&job.partition).lists.entry(key).or_default().insert(at, job.id);
+                    let list = self.partition(&job.partition).lists.entry(key).or_default();
+                    list.insert(job.branch.clone(), at, job.id);
+                    list.turns = turns;
                 }
             }
         }
@@ -128,9 +133,9 @@ impl State {
     /// Removes a job from its list.
     pub(super) fn take_out_of_line(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let (name, key) = (job.partition.clone(), (job.lane.clone(), job.priority.level()));
+        let (name, key, branch) = (job.partition.clone(), job.list(), job.branch.clone());
         if let Some(list) = self.partition(&name).lists.get_mut(&key) {
-            list.retain(|waiting| *waiting != id);
+            list.remove(&branch, id);
         }
     }
 }
@@ -305,7 +310,7 @@ impl State {
     pub(super) fn open_group(&mut self, group: &OpenGroup) {
         let OpenGroup { id, continuation, on_failure } = group.clone();
         let (partition, on_failure) = (continuation.partition.clone(), on_failure);
-        self.note_lane(&continuation.lane);
+        self.note_skill(&continuation.skill);
         self.partition(&partition).groups.entry(id).or_insert_with(|| Group {
             members: BTreeSet::new(),
             continuation,
@@ -471,10 +476,10 @@ impl State {
         let drains = |flow: Option<&Flow>| flow == Some(&Flow::Draining);
         let drains = if known.is_some_and(|known| known.draining) {
             Some("tenant_draining")
-        } else if mine().any(|job| drains(self.flows.get(job.lane.queue()))) {
+        } else if mine().any(|job| drains(self.flows.get(job.skill.queue()))) {
             Some("queue_draining")
         } else {
-            let own = |job: &NewJob| known.is_some_and(|known| drains(known.flows.get(job.lane.queue())));
+            let own = |job: &NewJob| known.is_some_and(|known| drains(known.flows.get(job.skill.queue())));
             mine().any(own).then_some("tenant_queue_draining")
         };
         if let Some(limit) = drains {
@@ -511,23 +516,23 @@ impl State {
         (jobs > 0).then(|| limit_reached(partition, limit, current, maximum))
     }
 
-    /// The lanes whose queue is not paused, of those that a worker serves.
-    pub(super) fn flowing(&self, lanes: Vec<String>) -> Vec<String> {
-        let paused = |lane: &String| {
-            self.queue_of.get(lane).is_some_and(|queue| self.flows.get(queue) == Some(&Flow::Paused))
+    /// The skills whose queue is not paused, of those that a worker serves.
+    pub(super) fn flowing(&self, skills: Vec<String>) -> Vec<String> {
+        let paused = |skill: &String| {
+            self.queue_of.get(skill).is_some_and(|queue| self.flows.get(queue) == Some(&Flow::Paused))
         };
-        lanes.into_iter().filter(|lane| !paused(lane)).collect()
+        skills.into_iter().filter(|skill| !paused(skill)).collect()
     }
 
-    /// How many jobs of a lane the partition may start now, beside its cap and its rate.
-    pub(super) fn room(&self, name: &PartitionId, lane: &str) -> usize {
+    /// How many jobs of a skill the partition may start now, beside its cap and its rate.
+    pub(super) fn room(&self, name: &PartitionId, skill: &str) -> usize {
         let Some(partition) = self.partitions.get(name) else { return 0 };
-        let flow = self.queue_of.get(lane).and_then(|queue| partition.flows.get(queue));
+        let flow = self.queue_of.get(skill).and_then(|queue| partition.flows.get(queue));
         if flow == Some(&Flow::Paused) {
             return 0;
         }
-        let Some(cap) = partition.type_caps.get(kind_of(lane)) else { return usize::MAX };
-        let same = |id| self.jobs.get(id).is_some_and(|job| job.kind() == kind_of(lane));
+        let Some(cap) = partition.type_caps.get(kind_of(skill)) else { return usize::MAX };
+        let same = |id| self.jobs.get(id).is_some_and(|job| job.kind() == kind_of(skill));
         cap.saturating_sub(partition.active.iter().filter(|id| same(*id)).count())
     }
 }

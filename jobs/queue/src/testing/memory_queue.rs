@@ -15,7 +15,7 @@ use crate::error::QueueError;
 use crate::finish::{Finish, OpenGroup, Verdict};
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
-use crate::job::{Lane, NewJob, Priority};
+use crate::job::{Lane, NewJob, Priority, Skill};
 use crate::limits::{Flow, PartitionShare};
 use crate::queue::LIVE_MS;
 use crate::testing::state::{Job, Partition, Place, State};
@@ -33,19 +33,19 @@ const CLAIM_JOBS: usize = 500;
 ///
 /// use fair_queue::clock::{Clock as _, ManualClock, SystemClock};
 /// use fair_queue::testing::MemoryQueue;
-/// use fair_queue::{Lane, NewJob, Verdict};
+/// use fair_queue::{Skill, NewJob, Verdict};
 ///
 /// let clock = ManualClock::at(SystemClock.now());
 /// let queue = MemoryQueue::new(Arc::new(clock.clone()));
-/// let mails = Lane::new("mail.send", 1, "default");
+/// let mails = Skill::new("mail.send", 1, "default");
 /// let job = NewJob::new("acme".parse()?, mails.clone(), "to: ann", clock.now());
 /// let in_an_hour = Some(clock.now() + Duration::from_secs(3600));
 /// queue.push(&[NewJob { due: in_an_hour, ..job }])?;
 ///
-/// let lanes = [mails];
-/// assert!(queue.claim(&lanes, 10, 1).is_empty());
+/// let skills = [mails];
+/// assert!(queue.claim(&skills, 10, 1).is_empty());
 /// clock.advance(Duration::from_secs(3600));
-/// let claimed = queue.claim(&lanes, 10, 1);
+/// let claimed = queue.claim(&skills, 10, 1);
 /// assert!(queue.finish(&claimed[0], &Verdict::Completed.into())?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -144,12 +144,12 @@ impl MemoryQueue {
         });
     }
 
-    /// Claims at most `limit` jobs of `lanes`, and at most `quantum` of one partition in a row while others
+    /// Claims at most `limit` jobs of `skills`, and at most `quantum` of one partition in a row while others
     /// wait. None when nothing may run now.
     #[must_use]
-    pub fn claim(&self, lanes: &[Lane], limit: usize, quantum: usize) -> Vec<FetchedJob> {
+    pub fn claim(&self, skills: &[Skill], limit: usize, quantum: usize) -> Vec<FetchedJob> {
         let limit = limit.clamp(1, CLAIM_JOBS);
-        self.state().claim(lanes, limit, quantum, lease_ms(), self.clock.now_ms())
+        self.state().claim(skills, limit, quantum, lease_ms(), self.clock.now_ms())
     }
 
     /// How long until time alone makes another job available.
@@ -223,10 +223,10 @@ impl MemoryQueue {
         self.changed(|state, _| state.partition(partition).set(share));
     }
 
-    /// Says that a worker serves `lanes`, as a running worker does every few seconds.
-    pub fn declare(&self, lanes: &[Lane]) {
+    /// Says that a worker serves `skills`, as a running worker does every few seconds.
+    pub fn declare(&self, skills: &[Skill]) {
         let now_ms = self.clock.now_ms();
-        let seen = lanes.iter().map(|lane| (lane.to_string(), now_ms));
+        let seen = skills.iter().map(|skill| (skill.to_string(), now_ms));
         self.state().declared_ms.extend(seen);
     }
 
@@ -254,9 +254,9 @@ fn lease_ms() -> i64 {
 }
 
 impl State {
-    pub(super) fn declared(&self, lane: &str, now_ms: i64) -> bool {
+    pub(super) fn declared(&self, skill: &str, now_ms: i64) -> bool {
         let live_ms = i64::try_from(LIVE_MS).unwrap_or(i64::MAX);
-        self.declared_ms.get(lane).is_some_and(|seen_ms| now_ms - seen_ms <= live_ms)
+        self.declared_ms.get(skill).is_some_and(|seen_ms| now_ms - seen_ms <= live_ms)
     }
 
     fn suspended(&self, partition: &PartitionId) -> bool {
@@ -286,8 +286,9 @@ impl State {
         JobStatus {
             id,
             state,
-            lane: job.lane.clone(),
-            lane_declared: self.declared(&job.lane, now_ms),
+            skill: job.skill.clone(),
+            skill_declared: self.declared(&job.skill, now_ms),
+            lane: job.lane,
             priority: job.priority,
             attempts: job.attempts,
             deaths: job.deaths,
@@ -304,8 +305,9 @@ impl State {
         Some(JobStatus {
             id,
             state: if completed { JobState::Completed } else { JobState::Cancelled },
-            lane: String::new(),
-            lane_declared: false,
+            skill: String::new(),
+            skill_declared: false,
+            lane: Lane::Interactive,
             priority: Priority::High,
             attempts: 0,
             deaths: 0,
@@ -337,8 +339,8 @@ impl State {
                 Place::Kept { kept: Kept::Quarantined, .. } => &mut stats.quarantined,
             };
             *count += 1;
-            if job.place == Place::Waiting && !suspended && !self.declared(&job.lane, now_ms) {
-                *stats.undeclared.entry(job.lane.clone()).or_default() += 1;
+            if job.place == Place::Waiting && !suspended && !self.declared(&job.skill, now_ms) {
+                *stats.undeclared.entry(job.skill.clone()).or_default() += 1;
             }
         }
         stats

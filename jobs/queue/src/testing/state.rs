@@ -12,7 +12,7 @@ use crate::answers::{JobState, Kept};
 use crate::encode;
 use crate::id::PartitionId;
 use crate::id::{GroupId, JobId};
-use crate::job::{Lane, NewJob, Priority, UniqueScope, kind_of};
+use crate::job::{Branch, Lane, NewJob, Priority, Skill, UniqueScope, kind_of};
 use crate::limits::{Flow, PartitionShare};
 use crate::testing::changes::{Group, KeyHolder};
 use crate::worker::worker_queue::FetchedJob;
@@ -29,9 +29,9 @@ pub(super) struct State {
     pub(super) partitions: BTreeMap<PartitionId, Partition>,
     pub(super) jobs: HashMap<JobId, Job>,
     pub(super) claims: BTreeMap<u64, Claim>,
-    /// When a worker last said that it serves a lane.
+    /// When a worker last said that it serves a skill.
     pub(super) declared_ms: HashMap<String, i64>,
-    /// The queue that a lane belongs to.
+    /// The queue that a skill belongs to.
     pub(super) queue_of: HashMap<String, String>,
     /// Queues that are paused or drain, for all partitions.
     pub(super) flows: HashMap<String, Flow>,
@@ -63,10 +63,9 @@ impl State {
     pub(super) fn put_in_line(&mut self, id: JobId, first: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.place = Place::Waiting;
-        let key = (job.lane.clone(), job.priority.level());
+        let (key, branch) = (job.list(), job.branch.clone());
         let partition = self.partitions.entry(job.partition.clone()).or_default();
-        let list = partition.lists.entry(key).or_default();
-        if first { list.push_front(id) } else { list.push_back(id) }
+        partition.lists.entry(key).or_default().push(branch, id, first);
     }
 
     /// Partitions that may run again, or for the first time, begin at the present virtual time: no credit for idle
@@ -131,6 +130,63 @@ impl State {
     }
 }
 
+/// The waiting jobs of one skill, lane and priority, whose branches take turns.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    /// The branches that have jobs, in turn.
+    pub(super) turns: VecDeque<Branch>,
+    jobs: HashMap<Branch, VecDeque<JobId>>,
+}
+
+impl List {
+    pub(super) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// A job that is given back is the first of its branch.
+    pub(super) fn push(&mut self, branch: Branch, id: JobId, first: bool) {
+        let jobs = self.jobs.entry(branch.clone()).or_default();
+        if jobs.is_empty() {
+            if first { self.turns.push_front(branch) } else { self.turns.push_back(branch) }
+        }
+        if first { jobs.push_front(id) } else { jobs.push_back(id) }
+    }
+
+    /// The position of a job among those of its branch.
+    pub(super) fn position(&self, branch: &Branch, id: JobId) -> Option<usize> {
+        self.jobs.get(branch)?.iter().position(|waiting| *waiting == id)
+    }
+
+    pub(super) fn insert(&mut self, branch: Branch, at: usize, id: JobId) {
+        let jobs = self.jobs.entry(branch).or_default();
+        jobs.insert(at.min(jobs.len()), id);
+    }
+
+    pub(super) fn remove(&mut self, branch: &Branch, id: JobId) {
+        let Some(jobs) = self.jobs.get_mut(branch) else { return };
+        jobs.retain(|waiting| *waiting != id);
+        if jobs.is_empty() {
+            self.turns.retain(|turn| turn != branch);
+        }
+    }
+
+    /// Up to `limit` jobs of the branches in turn, as many of each as fit into one round.
+    fn take(&mut self, limit: usize) -> Vec<JobId> {
+        let each = (limit / self.turns.len().max(1)).max(1);
+        let mut taken = Vec::new();
+        while taken.len() < limit
+            && let Some(branch) = self.turns.pop_front()
+        {
+            let jobs = self.jobs.entry(branch.clone()).or_default();
+            taken.extend(jobs.drain(..each.min(limit - taken.len()).min(jobs.len())));
+            if !jobs.is_empty() {
+                self.turns.push_back(branch);
+            }
+        }
+        taken
+    }
+}
+
 /// Virtual cost of one job at weight 1.
 pub(super) const STRIDE: u64 = 10_000;
 /// How many finished ids are remembered, and for how long.
@@ -160,8 +216,8 @@ pub(super) struct Partition {
     pub(super) arrival_ms: i64,
     /// Not before this, because one of its jobs was parked.
     pub(super) hold_ms: i64,
-    /// Waiting jobs by lane and priority level.
-    pub(super) lists: BTreeMap<(String, u8), VecDeque<JobId>>,
+    /// Waiting jobs by skill, and the level of lane and priority.
+    pub(super) lists: BTreeMap<(String, u8), List>,
     pub(super) active: BTreeSet<JobId>,
     pub(super) groups: HashMap<GroupId, Group>,
     /// The group that waits for a job.
@@ -284,8 +340,8 @@ impl Partition {
         }
     }
 
-    pub(super) fn waits_in(&self, lane: &str) -> bool {
-        let levels = self.lists.iter().filter(|((name, _), _)| name == lane);
+    pub(super) fn waits_in(&self, skill: &str) -> bool {
+        let levels = self.lists.iter().filter(|((name, _), _)| name == skill);
         levels.into_iter().any(|(_, list)| !list.is_empty())
     }
 
@@ -309,8 +365,10 @@ impl Partition {
 #[derive(Debug, Clone)]
 pub(super) struct Job {
     pub(super) partition: PartitionId,
-    pub(super) lane: String,
+    pub(super) skill: String,
+    pub(super) lane: Lane,
     pub(super) priority: Priority,
+    pub(super) branch: Branch,
     pub(super) payload: Bytes,
     pub(super) attempts: u32,
     pub(super) deaths: u32,
@@ -364,8 +422,10 @@ impl Job {
     pub(super) fn new(job: &NewJob) -> Self {
         Self {
             partition: job.partition.clone(),
-            lane: job.lane.to_string(),
+            skill: job.skill.to_string(),
+            lane: job.lane,
             priority: job.priority,
+            branch: job.branch.clone(),
             payload: job.payload.clone(),
             attempts: 0,
             deaths: 0,
@@ -381,9 +441,14 @@ impl Job {
         }
     }
 
-    /// The job's type: a lane is `type@version`.
+    /// The list in which it waits.
+    pub(super) fn list(&self) -> (String, u8) {
+        (self.skill.clone(), self.lane.level(self.priority))
+    }
+
+    /// The job's type: a skill is `type@version`.
     pub(super) fn kind(&self) -> &str {
-        kind_of(&self.lane)
+        kind_of(&self.skill)
     }
 
     pub(super) const fn is_kept(&self) -> bool {
@@ -392,8 +457,9 @@ impl Job {
 
     /// The size in bytes of the record that the queue on Redis would have.
     pub(super) fn size_bytes(&self) -> u64 {
-        let Self { partition, lane, note, payload, .. } = self;
-        (16 + lane.len() + partition.as_str().len() + note.len() + 3 + payload.len()) as u64
+        let Self { partition, skill, branch, note, payload, .. } = self;
+        let branch = branch.as_str().len() + usize::from(!branch.as_str().is_empty());
+        (16 + skill.len() + branch + partition.as_str().len() + note.len() + 3 + payload.len()) as u64
     }
 
     pub(super) fn start(&mut self, id: JobId, fence: u64) -> FetchedJob {
@@ -428,7 +494,7 @@ const LEVELS: u8 = 4;
 
 /// The parameters of one fetch, and its free slots.
 pub(super) struct Serving<'a> {
-    pub(super) lanes: &'a [String],
+    pub(super) skills: &'a [String],
     pub(super) quantum: usize,
     pub(super) left: usize,
     pub(super) now_ms: i64,
@@ -452,8 +518,8 @@ impl State {
 
     fn next_partition(&self, serving: &Serving<'_>) -> Option<PartitionId> {
         let ready = self.partitions.iter().filter(|(name, partition)| {
-            let servable = |lane: &String| partition.waits_in(lane) && self.room(name, lane) > 0;
-            partition.may_run(serving.now_ms) && serving.lanes.iter().any(servable)
+            let servable = |skill: &String| partition.waits_in(skill) && self.room(name, skill) > 0;
+            partition.may_run(serving.now_ms) && serving.skills.iter().any(servable)
         });
         ready.min_by_key(|(name, partition)| (partition.virtual_time, *name)).map(|(name, _)| name.clone())
     }
@@ -465,13 +531,13 @@ impl State {
         let start = partition.virtual_time;
         let want = serving.left.min(serving.quantum).min(partition.allowance(serving.now_ms));
         partition.visits += 1;
-        let (levels, first) = order(partition.visits, serving.lanes.len());
+        let (levels, first) = partition.order(serving.skills.len());
         let mut ids = Vec::new();
         for level in levels {
-            for lane in 0..serving.lanes.len() {
-                let lane = &serving.lanes[(first + lane) % serving.lanes.len()];
-                let more = self.room(name, lane).min(want - ids.len());
-                ids.extend(self.take(name, lane, level, more));
+            for skill in 0..serving.skills.len() {
+                let skill = &serving.skills[(first + skill) % serving.skills.len()];
+                let more = self.room(name, skill).min(want - ids.len());
+                ids.extend(self.take(name, skill, level, more));
             }
         }
         for id in &ids {
@@ -482,23 +548,52 @@ impl State {
         ids
     }
 
-    fn take(&mut self, name: &PartitionId, lane: &str, level: u8, limit: usize) -> Vec<JobId> {
+    fn take(&mut self, name: &PartitionId, skill: &str, level: u8, limit: usize) -> Vec<JobId> {
         let partition = self.partition(name);
-        let Some(list) = partition.lists.get_mut(&(lane.to_owned(), level)) else { return Vec::new() };
-        let taken: Vec<JobId> = list.drain(..list.len().min(limit)).collect();
+        let Some(list) = partition.lists.get_mut(&(skill.to_owned(), level)) else { return Vec::new() };
+        let taken = list.take(limit);
         partition.active.extend(&taken);
         taken
     }
 }
 
-/// The levels in the order of this visit, and which lane is first. Every eighth visit begins at level 1, 2, 3
+impl Partition {
+    /// The levels in the order of this visit, and which skill is first. While both lanes have jobs, every fifth visit
+    /// begins with bulk.
+    fn order(&self, skills: usize) -> (Vec<u8>, usize) {
+        let has = |lane: Lane| {
+            let mut levels =
+                self.lists.iter().filter(|(_, list)| !list.is_empty()).map(|((_, level), _)| *level);
+            levels.any(|level| Lane::from_level(level.into()).0 == lane)
+        };
+        let of_bulk = self.visits / Lane::BULK_TURN;
+        let (lane, visit) = match (has(Lane::Interactive), has(Lane::Bulk)) {
+            (_, false) => (Lane::Interactive, self.visits),
+            (false, true) => (Lane::Bulk, self.visits),
+            _ if self.visits.is_multiple_of(Lane::BULK_TURN) => (Lane::Bulk, of_bulk),
+            _ => (Lane::Interactive, self.visits - of_bulk),
+        };
+        let (levels, first) = order(visit, skills);
+        let lanes = Lane::ALL.into_iter().filter(|other| *other == lane);
+        let lanes = lanes.chain(Lane::ALL.into_iter().filter(|other| *other != lane));
+        let levels = |lane: Lane| {
+            levels
+                .iter()
+                .map(move |level| lane.level(Priority::from_level((*level).into())))
+                .collect::<Vec<_>>()
+        };
+        (lanes.flat_map(levels).collect(), first)
+    }
+}
+
+/// The levels of a lane in the order of a visit, and which skill is first. Every eighth visit begins at level 1, 2, 3
 /// in turn.
-fn order(visit: u64, lanes: usize) -> (Vec<u8>, usize) {
-    let (eighth, lanes) = (visit / 8, lanes.max(1) as u64);
+fn order(visit: u64, skills: usize) -> (Vec<u8>, usize) {
+    let (eighth, skills) = (visit / 8, skills.max(1) as u64);
     let (begin, first) = if visit.is_multiple_of(8) {
-        (u8::try_from(eighth % 3).unwrap_or(0) + 1, (eighth / 3) % lanes)
+        (u8::try_from(eighth % 3).unwrap_or(0) + 1, (eighth / 3) % skills)
     } else {
-        (0, (visit - eighth) % lanes)
+        (0, (visit - eighth) % skills)
     };
     let others = (0..LEVELS).filter(|level| *level != begin);
     (std::iter::once(begin).chain(others).collect(), usize::try_from(first).unwrap_or(0))
@@ -515,7 +610,7 @@ pub(super) struct Claim {
 impl State {
     pub(super) fn claim(
         &mut self,
-        lanes: &[Lane],
+        skills: &[Skill],
         limit: usize,
         quantum: usize,
         lease_ms: i64,
@@ -523,11 +618,11 @@ impl State {
     ) -> Vec<FetchedJob> {
         self.promote(now_ms);
         self.settle(now_ms);
-        for lane in lanes {
-            self.note_lane(lane);
+        for skill in skills {
+            self.note_skill(skill);
         }
-        let lanes = self.flowing(lanes.iter().map(ToString::to_string).collect());
-        let jobs = self.serve(Serving { lanes: &lanes, quantum: quantum.max(1), left: limit, now_ms });
+        let skills = self.flowing(skills.iter().map(ToString::to_string).collect());
+        let jobs = self.serve(Serving { skills: &skills, quantum: quantum.max(1), left: limit, now_ms });
         if jobs.is_empty() {
             return Vec::new();
         }

@@ -169,7 +169,7 @@ impl Feeder {
             attempt: self.asked[usize::from(shard)].attempt,
             shard,
             turn,
-            lanes: &self.shared.options.lanes,
+            skills: &self.shared.options.skills,
             limit,
             quantum,
         }
@@ -242,10 +242,10 @@ impl Feeder {
                 let lease_end = started + self.shared.queue.config().lease;
                 self.deliver(claim, slots, lease_end).await;
             }
-            Fetched::Nothing { next_in, more, lane_numbers, virtual_time } => {
+            Fetched::Nothing { next_in, more, skill_numbers, virtual_time } => {
                 drop(slots);
                 let wait = if more { self.asked(shard).ask_again_in() } else { idle_wait(next_in) };
-                self.asked(shard).lanes = lane_numbers;
+                self.asked(shard).skills = skill_numbers;
                 let idle = VirtualTime { next: None, ..virtual_time };
                 self.order.answered(shard, idle, Instant::now() + wait);
                 self.watch(shard, wait, more).await;
@@ -272,15 +272,15 @@ impl Feeder {
 
     /// Waits for a wake-up marker of a single shard; with several shards, their watchers do that.
     async fn watch(&mut self, shard: u16, wait: Duration, more: bool) {
-        let lanes = std::mem::take(&mut self.asked(shard).lanes);
+        let skills = std::mem::take(&mut self.asked(shard).skills);
         if !more {
             self.asked(shard).again = 0;
         }
         match &self.watchers {
-            Some(_) if more || lanes.is_empty() => {}
-            Some(watchers) => watchers.want(shard, Wanted::Work { lanes }),
-            None if more || lanes.is_empty() => tokio::time::sleep(wait).await,
-            None => self.wait_for_marker(shard, &lanes, wait).await,
+            Some(_) if more || skills.is_empty() => {}
+            Some(watchers) => watchers.want(shard, Wanted::Work { skills }),
+            None if more || skills.is_empty() => tokio::time::sleep(wait).await,
+            None => self.wait_for_marker(shard, &skills, wait).await,
         }
     }
 
@@ -301,10 +301,10 @@ impl Feeder {
         }
     }
 
-    async fn wait_for_marker(&mut self, shard: u16, lanes: &[u64], wait: Duration) {
+    async fn wait_for_marker(&mut self, shard: u16, skills: &[u64], wait: Duration) {
         let popped = tokio::select! {
             () = self.shared.stopping.cancelled() => return,
-            popped = pop_marker(&self.shared.queue, &self.markers, (shard, lanes), wait) => popped,
+            popped = pop_marker(&self.shared.queue, &self.markers, (shard, skills), wait) => popped,
         };
         self.order.woken(shard);
         match popped {
@@ -345,7 +345,7 @@ pub(super) struct Asked {
     pub(super) again: u32,
     /// Calls without an answer in a row.
     pub(super) failures: u32,
-    pub(super) lanes: Vec<u64>,
+    pub(super) skills: Vec<u64>,
 }
 
 impl Asked {
@@ -409,7 +409,7 @@ impl Reserve {
         loop {
             tokio::time::sleep(NEWCOMERS_LOOK * 2_u32.pow(self.missed)).await;
             for shard in shared.queue.shards() {
-                match shared.queue.newcomers(shard, &shared.options.lanes).await {
+                match shared.queue.newcomers(shard, &shared.options.skills).await {
                     Ok(true) => return shard,
                     Ok(false) => shared.polled(),
                     Err(error) => tracing::debug!(queue.shard = shard, %error, "cannot look for newcomers"),

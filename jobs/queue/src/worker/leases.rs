@@ -198,23 +198,23 @@ async fn announce(shared: &Shared, shard: u16, quarantined: &[(String, String)])
 
 const HEARTBEAT: Duration = Duration::from_secs(4);
 const HEARTBEAT_AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// A worker looks for lanes without a worker once in this many heartbeats.
+/// A worker looks for skills without a worker once in this many heartbeats.
 const HEARTBEATS_PER_LOOK: u32 = 8;
 
 pub(super) async fn declare_at_intervals(shared: Arc<Shared>) {
     let mut unserved = BTreeSet::new();
     for beat in 1.. {
-        let wait = match shared.queue.heartbeat(&shared.name, &shared.options.lanes, true).await {
+        let wait = match shared.queue.heartbeat(&shared.name, &shared.options.skills, true).await {
             Ok(()) => HEARTBEAT,
             Err(error) => {
-                tracing::warn!(error = report(&error), "cannot tell which lanes are served, trying again");
+                tracing::warn!(error = report(&error), "cannot tell which skills are served, trying again");
                 HEARTBEAT_AFTER_FAILURE
             }
         };
         if beat % HEARTBEATS_PER_LOOK == 0
             && let Err(error) = look_for_unserved(&shared, &mut unserved).await
         {
-            tracing::debug!(error = report(&error), "cannot see which lanes are served");
+            tracing::debug!(error = report(&error), "cannot see which skills are served");
         }
         tokio::select! {
             () = shared.ending.cancelled() => return,
@@ -223,15 +223,15 @@ pub(super) async fn declare_at_intervals(shared: Arc<Shared>) {
     }
 }
 
-/// Warns of lanes that no live worker declares. Their jobs wait and are never failed, so only this warning tells the
+/// Warns of skills that no live worker declares. Their jobs wait and are never failed, so only this warning tells the
 /// operator.
 async fn look_for_unserved(shared: &Shared, unserved: &mut BTreeSet<String>) -> Result<(), QueueError> {
-    let lanes = shared.queue.lanes().await?;
-    let alone = lanes.into_iter().filter(|lane| lane.ready_partitions > 0 && lane.workers == 0);
-    let now: BTreeSet<String> = alone.map(|lane| lane.lane).collect();
-    for lane in now.difference(unserved) {
+    let skills = shared.queue.skills().await?;
+    let alone = skills.into_iter().filter(|skill| skill.ready_partitions > 0 && skill.workers == 0);
+    let now: BTreeSet<String> = alone.map(|skill| skill.skill).collect();
+    for skill in now.difference(unserved) {
         tracing::warn!(
-            job.lane = lane,
+            job.skill = skill,
             "jobs wait that no live worker declares: deploy a worker that runs them"
         );
     }

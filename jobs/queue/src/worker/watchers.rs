@@ -20,8 +20,8 @@ pub(super) const POLL: Duration = Duration::from_millis(1_500);
 pub(super) enum Wanted {
     /// Nothing: the feeder fetches by itself.
     Nothing,
-    /// When there may be work in one of these lanes.
-    Work { lanes: Vec<u64> },
+    /// When there may be work in one of these skills.
+    Work { skills: Vec<u64> },
     /// When it answers again; not to be asked before `wait` is over.
     Life { wait: Duration },
 }
@@ -90,17 +90,17 @@ impl Watchers {
     }
 }
 
-/// Waits until there may be work in one of a shard's lanes, and takes the marker that says so: its key, or `None` when
+/// Waits until there may be work in one of a shard's skills, and takes the marker that says so: its key, or `None` when
 /// `wait` is over.
 pub(super) async fn pop_marker(
     queue: &Queue,
     connection: &Servers,
-    (shard, lanes): (u16, &[u64]),
+    (shard, skills): (u16, &[u64]),
     wait: Duration,
 ) -> Result<Option<String>, QueueError> {
     let mut command = redis::cmd("BZPOPMIN");
-    for lane in lanes {
-        command.arg(queue.key(shard, &format!("mk:{lane}")));
+    for skill in skills {
+        command.arg(queue.key(shard, &format!("mk:{skill}")));
     }
     command.arg(wait.as_secs_f64());
     let deadline = wait + queue.config().call_deadline;
@@ -132,7 +132,7 @@ impl Watcher {
             let wanted = self.wants.borrow_and_update().clone();
             let told = match wanted {
                 Wanted::Nothing => false,
-                Wanted::Work { lanes } => self.work(&lanes).await,
+                Wanted::Work { skills } => self.work(&skills).await,
                 Wanted::Life { wait } => self.life(wait).await,
             };
             // The wake-up is sent once for each request.
@@ -157,20 +157,25 @@ impl Watcher {
     }
 
     /// Whether a marker was there. The feeder asks now and then by itself, so an error is no more than a delay.
-    async fn work(&mut self, lanes: &[u64]) -> bool {
+    async fn work(&mut self, skills: &[u64]) -> bool {
         if self.may_claim.wait_for(|has_capacity| *has_capacity).await.is_err() {
             return true;
         }
-        let marker =
-            match pop_marker(&self.shared.queue, &self.connection, (self.shard, lanes), jittered(POLL)).await
-            {
-                Ok(marker) => marker,
-                Err(error) => {
-                    tracing::debug!(queue.shard = self.shard, %error, "cannot wait for jobs, trying again");
-                    self.backoff.wait().await;
-                    return false;
-                }
-            };
+        let marker = match pop_marker(
+            &self.shared.queue,
+            &self.connection,
+            (self.shard, skills),
+            jittered(POLL),
+        )
+        .await
+        {
+            Ok(marker) => marker,
+            Err(error) => {
+                tracing::debug!(queue.shard = self.shard, %error, "cannot wait for jobs, trying again");
+                self.backoff.wait().await;
+                return false;
+            }
+        };
         self.backoff.reset();
         let Some(marker) = marker else { return false };
         if !*self.may_claim.borrow()

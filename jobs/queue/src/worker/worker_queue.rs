@@ -17,7 +17,7 @@ use crate::apalis::JobBackend;
 use crate::finish::Verdict;
 use crate::id::JobId;
 use crate::id::PartitionId;
-use crate::job::{Lane, RetryRule};
+use crate::job::{RetryRule, Skill};
 use crate::queue::Queue;
 use crate::worker::claims::{Claims, FinishRequest};
 use crate::worker::{feeder, finisher, leases};
@@ -27,8 +27,8 @@ use crate::worker::{feeder, finisher, leases};
 pub struct WorkerOptions {
     /// What the worker is called in lists, before a random part that tells replicas apart; may be empty.
     pub name: String,
-    /// The lanes it serves. Jobs of other lanes wait for a worker that serves them.
-    pub lanes: Vec<Lane>,
+    /// The skills it serves. Jobs of other skills wait for a worker that serves them.
+    pub skills: Vec<Skill>,
     /// Number of slots: how many jobs run at once.
     pub concurrency: usize,
     /// The most jobs that one partition gets in a row while others wait. Small is fairer, large is faster.
@@ -41,14 +41,14 @@ pub struct WorkerOptions {
 }
 
 impl WorkerOptions {
-    /// A worker for `lanes` that runs `concurrency` jobs at once. A partition gets a fiftieth of that in a row, though
+    /// A worker for `skills` that runs `concurrency` jobs at once. A partition gets a fiftieth of that in a row, though
     /// from 10 to 40, and a twentieth is kept for newcomers.
     #[must_use]
-    pub fn new(lanes: impl IntoIterator<Item = Lane>, concurrency: usize) -> Self {
+    pub fn new(skills: impl IntoIterator<Item = Skill>, concurrency: usize) -> Self {
         let quantum = u32::try_from(concurrency / 50).unwrap_or(u32::MAX).clamp(10, 40);
         Self {
             name: String::new(),
-            lanes: lanes.into_iter().collect(),
+            skills: skills.into_iter().collect(),
             concurrency,
             quantum,
             reserve: concurrency / 20,
@@ -164,7 +164,7 @@ impl WorkerQueue {
         // Until Redis has the last finish, or evidently does not answer.
         self.shared.claims.drained(self.shared.queue.config().call_deadline).await;
         self.shared.ending.cancel();
-        let left = self.shared.queue.heartbeat(&self.shared.name, &self.shared.options.lanes, false);
+        let left = self.shared.queue.heartbeat(&self.shared.name, &self.shared.options.skills, false);
         tokio::time::timeout(Duration::from_secs(1), left).await.ok();
         tokio::time::timeout(Duration::from_secs(1), join_all(&mut self.finishers)).await.ok();
         report

@@ -21,7 +21,7 @@ async fn a_job_is_pushed_once_run_and_forgotten_but_for_its_outcome() {
 
     let status = h.queue.lookup(&acme, job.id).await.unwrap().unwrap();
     assert_eq!(
-        (status.state, status.lane.as_str(), status.attempts),
+        (status.state, status.skill.as_str(), status.attempts),
         (JobState::Available, "test.ping@1", 0)
     );
     assert!(
@@ -175,7 +175,7 @@ async fn case_22_a_job_nobody_declares_waits_visibly_and_in_nobodys_way() {
     assert!(h.fetch(10).await.jobs.is_empty());
     let status = h.queue.lookup(&acme, strangers[0].id).await.unwrap().unwrap();
     assert_eq!(
-        (status.state, status.lane_declared, status.lane.as_str()),
+        (status.state, status.skill_declared, status.skill.as_str()),
         (JobState::Available, false, "test.pong@2")
     );
     let counts = h.queue.stats(&acme).await.unwrap();
@@ -193,7 +193,7 @@ async fn case_2_a_claim_whose_answer_was_lost_is_answered_again() {
         attempt: 7,
         shard: 0,
         turn: None,
-        lanes: &h.lanes,
+        skills: &h.skills,
         limit: 3,
         quantum: 10,
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fair_queue::clock::Clock as _;
 use fair_queue::{CancelReport, Cancelled, Finish, JobFilter, JobState, Kept, PartitionShare, Verdict};
 
-use crate::support::{EnqueueOptions, Harness, Ping, Pong, ids, lane_of, tenant};
+use crate::support::{EnqueueOptions, Harness, Ping, Pong, ids, skill_of, tenant};
 
 fn reason() -> String {
     "as told".into()
@@ -103,7 +103,7 @@ async fn a_running_job_does_not_come_back_however_it_ends() {
 #[tokio::test]
 async fn a_filter_cancels_what_it_matches_and_nothing_else() {
     let mut h = Harness::new().await;
-    h.lanes.push(lane_of::<Pong>());
+    h.skills.push(skill_of::<Pong>());
     let acme = tenant("acme");
     let pings: Vec<_> = (0..450).map(|_| h.ping("acme")).collect();
     let pong = h.job("acme", &Pong::default(), EnqueueOptions::default());
@@ -111,7 +111,7 @@ async fn a_filter_cancels_what_it_matches_and_nothing_else() {
     h.push(&[pong.clone(), h.ping("globex")]).await;
     let filter = JobFilter { kinds: vec!["test.pong".into()], ..JobFilter::default() };
     let listed = h.queue.list(&acme, &filter, None, 10).await.unwrap().jobs;
-    assert_eq!((listed.len(), listed[0].id, listed[0].lane.as_str()), (1, pong.id, "test.pong@2"));
+    assert_eq!((listed.len(), listed[0].id, listed[0].skill.as_str()), (1, pong.id, "test.pong@2"));
     let filter = JobFilter { kinds: vec!["test.ping".into()], ..JobFilter::default() };
     let page = h.queue.list(&acme, &filter, None, 440).await.unwrap();
     assert_eq!(page.jobs.len(), 440);

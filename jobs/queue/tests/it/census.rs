@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use fair_queue::{Census, LaneOverview, PartitionShare, QueueOverview, Verdict};
+use fair_queue::{Census, PartitionShare, QueueOverview, SkillOverview, Verdict};
 use redis::AsyncCommands as _;
 
-use crate::support::{EnqueueOptions, Harness, Ping, lane_of, tenant};
+use crate::support::{EnqueueOptions, Harness, Ping, skill_of, tenant};
 
 async fn overview(h: &Harness) -> QueueOverview {
     Census::of(h.queue.clone()).take().await.unwrap()
 }
 
 /// What there is of the pings.
-async fn pings(h: &Harness) -> LaneOverview {
-    let lanes = overview(h).await.lanes;
-    lanes.into_iter().find(|lane| lane.lane == "test.ping@1").unwrap()
+async fn pings(h: &Harness) -> SkillOverview {
+    let skills = overview(h).await.skills;
+    skills.into_iter().find(|skill| skill.skill == "test.ping@1").unwrap()
 }
 
 async fn push(h: &Harness, name: &str, count: usize) {
@@ -44,7 +44,7 @@ async fn only_what_a_worker_could_start_counts_as_startable() {
     }
     let found = pings(&h).await;
     assert_eq!((found.ready_partitions, found.waiting, found.startable), (2, 10, 3));
-    h.queue.heartbeat("w1", &[lane_of::<Ping>()], true).await.unwrap();
+    h.queue.heartbeat("w1", &[skill_of::<Ping>()], true).await.unwrap();
     assert_eq!(pings(&h).await.workers, 1);
 
     let claim = h.fetch(10).await;
@@ -53,8 +53,8 @@ async fn only_what_a_worker_could_start_counts_as_startable() {
     assert_eq!((all.records, all.in_flight), (15, 3));
     let states = all.partitions;
     assert_eq!((states.capped, states.limited, states.paused, states.ready), (1, 1, 1, 0));
-    assert_eq!(all.lanes[0].startable, 0);
-    assert_eq!(all.lanes[0].oldest, None, "what may not start does not wait for a worker");
+    assert_eq!(all.skills[0].startable, 0);
+    assert_eq!(all.skills[0].oldest, None, "what may not start does not wait for a worker");
     h.complete(&claim).await;
     assert_eq!(pings(&h).await.startable, 2, "the cap has room again");
 }
@@ -84,7 +84,7 @@ async fn what_waits_for_its_time_or_its_next_attempt_is_not_for_workers() {
     let retry = Verdict::Retry { after: Duration::from_secs(60), error: "away".to_owned() };
     assert!(h.finish(&claim, 0, retry).await);
     let all = overview(&h).await;
-    assert_eq!((all.records, all.in_flight, all.lanes[0].waiting, all.lanes[0].startable), (2, 0, 0, 0));
+    assert_eq!((all.records, all.in_flight, all.skills[0].waiting, all.skills[0].startable), (2, 0, 0, 0));
 }
 
 /// Of thousands of tenants some hundreds are looked at, and stand for the rest.
@@ -100,8 +100,8 @@ async fn very_many_tenants_are_estimated_in_one_short_call() {
     }
     let census = Census::of(h.queue.clone());
     let found = census.take().await.unwrap();
-    assert_eq!((found.records, found.lanes[0].ready_partitions), (6_000, 3_000));
-    assert_eq!((found.lanes[0].waiting, found.lanes[0].startable), (6_000, 6_000));
+    assert_eq!((found.records, found.skills[0].ready_partitions), (6_000, 3_000));
+    assert_eq!((found.skills[0].waiting, found.skills[0].startable), (6_000, 6_000));
     // The states of tenants are counted from call to call.
     let mut ready = Vec::new();
     for _ in 0..20 {

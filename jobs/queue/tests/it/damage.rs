@@ -11,7 +11,7 @@ use fair_queue::{
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 
-use crate::support::{EnqueueOptions, Harness, Ping, Pong, Unique, lane_of, tenant};
+use crate::support::{EnqueueOptions, Harness, Ping, Pong, Unique, skill_of, tenant};
 
 /// A key with something of acme, and which part of it, if others have parts in it as well.
 struct Place {
@@ -50,7 +50,7 @@ impl Scene {
     /// Two tenants with jobs in every state.
     async fn new() -> Self {
         let mut h = Harness::new().await;
-        h.lanes.push(lane_of::<Pong>());
+        h.skills.push(skill_of::<Pong>());
         let share = PartitionShare {
             weight: Some(2),
             cap: Some(5),
@@ -208,7 +208,7 @@ impl Scene {
                 queue.sweep(0, 200).await?;
             }
             queue.heal(0, "0", 50).await?;
-            queue.newcomers(0, &self.h.lanes).await?;
+            queue.newcomers(0, &self.h.skills).await?;
             for tenant in &tenants {
                 look(&queue, tenant, more[0].id).await?;
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fair_queue::PartitionShare;
 
-use crate::support::{EnqueueOptions, Harness, Pong, lane_of, tenant};
+use crate::support::{EnqueueOptions, Harness, Pong, skill_of, tenant};
 
 fn shares(served: impl IntoIterator<Item = String>) -> BTreeMap<String, usize> {
     let mut shares = BTreeMap::new();
@@ -104,9 +104,9 @@ async fn a_rate_is_held_and_its_burst_allowed() {
 }
 
 #[tokio::test]
-async fn a_tenant_with_many_lanes_gets_no_more_than_one_with_one() {
+async fn a_tenant_with_many_skills_gets_no_more_than_one_with_one() {
     let mut h = Harness::new().await;
-    h.lanes.push(lane_of::<Pong>());
+    h.skills.push(skill_of::<Pong>());
     for n in 0..400 {
         h.push(&[h.ping("narrow"), h.ping("wide")]).await;
         if n < 200 {
@@ -115,14 +115,14 @@ async fn a_tenant_with_many_lanes_gets_no_more_than_one_with_one() {
     }
     let served = shares(serve(&h, 400, 8).await);
     assert!((196..=204).contains(&served["wide"]), "{served:?}");
-    // Both lanes of the wide tenant move.
+    // Both skills of the wide tenant move.
     let pongs = h.queue.stats(&tenant("wide")).await.unwrap().undeclared["test.pong@2"];
     assert!((80..=120).contains(&pongs), "{pongs} of 200 pongs left");
 }
 
 /// A tenant whose jobs no worker could run for long does not get that time back at others' expense.
 #[tokio::test]
-async fn waiting_in_an_undeclared_lane_earns_no_credit() {
+async fn waiting_in_an_undeclared_skill_earns_no_credit() {
     let mut h = Harness::new().await;
     let strangers: Vec<_> =
         (0..200).map(|n| h.job("stuck", &Pong { n }, EnqueueOptions::default())).collect();
@@ -130,7 +130,7 @@ async fn waiting_in_an_undeclared_lane_earns_no_credit() {
     let jobs: Vec<_> = (0..400).map(|_| h.ping("busy")).collect();
     h.push(&jobs).await;
     serve(&h, 200, 10).await;
-    h.lanes.push(lane_of::<Pong>());
+    h.skills.push(skill_of::<Pong>());
     let served = shares(serve(&h, 100, 10).await);
     assert!((46..=54).contains(&served["stuck"]), "{served:?}");
 }

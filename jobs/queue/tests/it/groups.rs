@@ -166,7 +166,7 @@ async fn groups_nest() {
 }
 
 #[tokio::test]
-async fn a_continuation_waits_in_its_own_lane_for_a_worker_that_knows_it() {
+async fn a_continuation_waits_in_its_own_skill_for_a_worker_that_knows_it() {
     let h = Harness::new().await;
     let parent = h.ping("acme");
     h.push(std::slice::from_ref(&parent)).await;
@@ -177,7 +177,7 @@ async fn a_continuation_waits_in_its_own_lane_for_a_worker_that_knows_it() {
     assert!(h.finish(&claim, 0, Finish { verdict: Verdict::Completed, children, group: Some(group) }).await);
     h.complete(&h.fetch(10).await).await;
     let status = h.queue.lookup(&tenant("acme"), id).await.unwrap().unwrap();
-    assert_eq!((status.state, status.lane), (JobState::Available, format!("{}@2", Pong::TYPE)));
+    assert_eq!((status.state, status.skill), (JobState::Available, format!("{}@2", Pong::TYPE)));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use fair_queue::{
     Flow, JobState, LimitReached, NewJob, PartitionShare, QueueError, RateTaken, RateWindow, Verdict,
 };
 
-use crate::support::{EnqueueOptions, Harness, Ping, Pong, lane_of, tenant};
+use crate::support::{EnqueueOptions, Harness, Ping, Pong, skill_of, tenant};
 
 fn later(h: &Harness, seconds: u64) -> EnqueueOptions {
     use fair_queue::clock::Clock as _;
@@ -186,7 +186,7 @@ async fn room_is_read_with_the_window_and_compared_later() {
 #[tokio::test]
 async fn a_type_has_a_cap_of_its_own() {
     let mut h = Harness::new().await;
-    h.lanes.push(lane_of::<Pong>());
+    h.skills.push(skill_of::<Pong>());
     let acme = tenant("acme");
     let pings: Vec<_> = (0..6).map(|_| h.ping("acme")).collect();
     h.push(&pings).await;

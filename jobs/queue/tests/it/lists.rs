@@ -6,12 +6,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use fair_queue::clock::Clock as _;
 use fair_queue::{
-    Claim, JobFilter, JobId, JobState, Kept, ListCursor, NewJob, OnConflict, Priority, UniqueScope, Verdict,
+    Claim, JobFilter, JobId, JobState, Kept, Lane, ListCursor, NewJob, OnConflict, Priority, UniqueScope,
+    Verdict,
 };
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::support::{EnqueueOptions, Harness, Job, Ping, Pong, Unique, lane_of, tenant};
+use crate::support::{EnqueueOptions, Harness, Job, Ping, Pong, Unique, skill_of, tenant};
 
 const SEEDS: u64 = 24;
 
@@ -29,7 +30,7 @@ struct Site {
 impl Site {
     async fn new(seed: u64) -> Self {
         let mut h = Harness::new().await;
-        h.lanes.push(lane_of::<Pong>());
+        h.skills.push(skill_of::<Pong>());
         let mut site = Self {
             h,
             rng: StdRng::seed_from_u64(seed),
@@ -63,7 +64,9 @@ impl Site {
                 .rng
                 .random_ratio(1, 3)
                 .then(|| self.h.clock.now() + TimeDelta::seconds(wait_s)),
+            lane: Lane::ALL[self.rng.random_range(0..2)],
             priority: Some(priorities[self.rng.random_range(0..3)]),
+            branch: ["", "north", "south.5"][self.rng.random_range(0..3)],
             unique: self.rng.random_ratio(1, 4).then_some(unique),
             ..EnqueueOptions::default()
         };

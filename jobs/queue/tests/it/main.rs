@@ -29,5 +29,6 @@ mod shares;
 mod simulation;
 mod storage;
 mod support;
+mod turns;
 mod unique;
 mod worker_queue;

@@ -45,7 +45,7 @@ async fn a_partition_is_described_by_what_keeps_it_waiting() {
         let found = one(&h, "acme").await;
         assert_eq!((found.state, found.waiting()), (state, 1), "{found:?}");
     }
-    let queue = h.ping("acme").lane.queue().to_owned();
+    let queue = h.ping("acme").skill.queue().to_owned();
     h.queue.partition_queue_set(&tenant("acme"), &queue, Flow::Paused).await.unwrap();
     assert_eq!(one(&h, "acme").await.state, PartitionState::Paused, "its only queue is");
     assert_eq!(one(&h, "unknown").await.state, PartitionState::Idle);

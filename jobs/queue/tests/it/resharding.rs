@@ -9,7 +9,7 @@ use fair_queue::{
     QueueConfig, QueueError, ReshardError, Verdict, reshard,
 };
 
-use crate::support::{EnqueueOptions, Harness, Ping, Pong, lane_of, tenant};
+use crate::support::{EnqueueOptions, Harness, Ping, Pong, skill_of, tenant};
 
 fn names() -> Vec<String> {
     (0..12).map(|n| format!("tenant-{n}")).collect()
@@ -35,7 +35,7 @@ async fn change_with_interruptions(h: &Harness, to: u16) -> u32 {
 /// Fetches and completes all jobs, in every shard. Returns what ran.
 async fn drain(queue: &Queue, h: &Harness, attempt: &mut u64) -> Vec<(String, String)> {
     let mut ran = Vec::new();
-    let lanes = [lane_of::<Ping>(), lane_of::<Pong>()];
+    let skills = [skill_of::<Ping>(), skill_of::<Pong>()];
     for shard in queue.shards() {
         loop {
             *attempt += 1;
@@ -45,7 +45,7 @@ async fn drain(queue: &Queue, h: &Harness, attempt: &mut u64) -> Vec<(String, St
                 attempt,
                 shard,
                 turn: None,
-                lanes: &lanes,
+                skills: &skills,
                 limit: 50,
                 quantum: 10,
             };
@@ -189,9 +189,9 @@ async fn settings_go_along() {
     let queue = connect(&h, 4).await;
     let mut claimed: BTreeMap<String, usize> = BTreeMap::new();
     for shard in queue.shards() {
-        let lanes = &h.lanes;
+        let skills = &h.skills;
         let request =
-            FetchRequest { worker: "w", attempt: 1, shard, turn: None, lanes, limit: 200, quantum: 10 };
+            FetchRequest { worker: "w", attempt: 1, shard, turn: None, skills, limit: 200, quantum: 10 };
         if let Fetched::Claim(claim) = queue.fetch(request).await.unwrap() {
             for job in claim.jobs {
                 *claimed.entry(job.partition.to_string()).or_default() += 1;
@@ -202,7 +202,7 @@ async fn settings_go_along() {
     assert_eq!(claimed, expected.collect());
 }
 
-/// A cancelled job leaves a tombstone in its list, and lanes have other numbers in other shards.
+/// A cancelled job leaves a tombstone in its list, and skills have other numbers in other shards.
 #[tokio::test]
 async fn what_was_cancelled_is_not_counted_again() {
     let h = Harness::new().await;
@@ -231,7 +231,7 @@ async fn a_change_is_refused_while_somebody_works_and_waits_for_who_vanished() {
     let config = site.queue.config().clone();
     let work = site.work(1, |_| async { Ok(Verdict::Completed.into()) });
     super::worker_queue::site::until("the worker is seen", async || {
-        site.queue.lanes().await.unwrap().iter().any(|lane| lane.workers == 1)
+        site.queue.skills().await.unwrap().iter().any(|skill| skill.workers == 1)
     })
     .await;
     let error = reshard(config.clone(), 4).await.unwrap_err();

@@ -124,7 +124,7 @@ fn damaged() -> Vec<Vec<u8>> {
         b"1100000000000000test.ping@1\nacme\n\n{}".to_vec(),
         b"2100000000000000".to_vec(),
         b"2x00000000000000test.ping@1\nacme\n\n{}".to_vec(),
-        b"2100000000000000no.such.lane@9\nacme\n\n{}".to_vec(),
+        b"2100000000000000no.such.skill@9\nacme\n\n{}".to_vec(),
         vec![0xff; 40],
     ]
 }

@@ -30,7 +30,7 @@ impl Asker {
             attempt: self.attempt,
             shard,
             turn,
-            lanes: &h.lanes,
+            skills: &h.skills,
             limit: 20,
             quantum: 2,
         };

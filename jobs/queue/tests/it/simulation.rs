@@ -138,8 +138,8 @@ impl<'a> Simulation<'a> {
     async fn claim(&mut self, worker: usize) -> Option<(ClaimedJob, u64)> {
         self.attempt += 1;
         let (worker, attempt) = (format!("w{worker}"), self.attempt);
-        let (worker, lanes) = (worker.as_str(), self.h.lanes.as_slice());
-        let request = FetchRequest { worker, attempt, shard: 0, turn: None, lanes, limit: 1, quantum: 1 };
+        let (worker, skills) = (worker.as_str(), self.h.skills.as_slice());
+        let request = FetchRequest { worker, attempt, shard: 0, turn: None, skills, limit: 1, quantum: 1 };
         match self.h.queue.fetch(request).await.unwrap() {
             Fetched::Claim(mut claim) => claim.jobs.pop().map(|job| (job, claim.fence)),
             Fetched::Nothing { .. } => None,

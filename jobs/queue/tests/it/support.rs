@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use fair_queue::clock::{Clock as _, ManualClock, SystemClock};
 use fair_queue::testing::shared_redis_url;
 use fair_queue::{
-    Claim, FetchRequest, Fetched, Finish, FinishedJob, GroupId, JobId, Lane, NewJob, OnConflict, OnFailure,
-    OpenGroup, PartitionId, Priority, Queue, QueueConfig, UniqueScope, Verdict,
+    Branch, Claim, FetchRequest, Fetched, Finish, FinishedJob, GroupId, JobId, Lane, NewJob, OnConflict,
+    OnFailure, OpenGroup, PartitionId, Priority, Queue, QueueConfig, Skill, UniqueScope, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +39,8 @@ impl Job for Pong {
     const VERSION: u32 = 2;
 }
 
-pub(crate) fn lane_of<J: Job>() -> Lane {
-    Lane::new(J::TYPE, J::VERSION, J::QUEUE)
+pub(crate) fn skill_of<J: Job>() -> Skill {
+    Skill::new(J::TYPE, J::VERSION, J::QUEUE)
 }
 
 /// How a job differs from the usual.
@@ -48,7 +48,9 @@ pub(crate) fn lane_of<J: Job>() -> Lane {
 pub(crate) struct EnqueueOptions {
     pub(crate) id: Option<JobId>,
     pub(crate) scheduled_at: Option<DateTime<Utc>>,
+    pub(crate) lane: Lane,
     pub(crate) priority: Option<Priority>,
+    pub(crate) branch: &'static str,
     pub(crate) group: Option<GroupId>,
     pub(crate) unique: Option<Unique>,
 }
@@ -116,11 +118,13 @@ pub(crate) fn make<J: Job>(name: &str, job: &J, options: EnqueueOptions, now: Da
     });
     NewJob {
         id: options.id.unwrap_or_else(|| JobId::generate(now)),
+        lane: options.lane,
         priority: options.priority.unwrap_or_default(),
+        branch: Branch::new(options.branch),
         due: options.scheduled_at,
         group: options.group,
         unique,
-        ..NewJob::new(tenant(name), lane_of::<J>(), payload, now)
+        ..NewJob::new(tenant(name), skill_of::<J>(), payload, now)
     }
 }
 
@@ -137,7 +141,7 @@ pub(crate) struct Harness {
     pub(crate) queue: Queue,
     pub(crate) clock: ManualClock,
     pub(crate) config: QueueConfig,
-    pub(crate) lanes: Vec<Lane>,
+    pub(crate) skills: Vec<Skill>,
     attempt: std::cell::Cell<u64>,
 }
 
@@ -157,7 +161,7 @@ impl Harness {
 
     pub(crate) async fn with(config: QueueConfig, clock: ManualClock) -> Self {
         let queue = Queue::connect(config.clone()).await.unwrap();
-        Self { queue, clock, config, lanes: vec![lane_of::<Ping>()], attempt: 0.into() }
+        Self { queue, clock, config, skills: vec![skill_of::<Ping>()], attempt: 0.into() }
     }
 
     pub(crate) fn job<J: Job>(&self, tenant: &str, job: &J, options: EnqueueOptions) -> NewJob {
@@ -193,7 +197,7 @@ impl Harness {
         self.attempt.set(self.attempt.get() + 1);
         let attempt = self.attempt.get();
         let request =
-            FetchRequest { worker, attempt, shard: 0, turn: None, lanes: &self.lanes, limit, quantum: 2 };
+            FetchRequest { worker, attempt, shard: 0, turn: None, skills: &self.skills, limit, quantum: 2 };
         match self.queue.fetch(request).await.unwrap() {
             Fetched::Claim(claim) => claim,
             Fetched::Nothing { virtual_time, .. } => {

@@ -116,8 +116,35 @@ pub(super) async fn fail(
     reason: &str,
 ) -> Result<(), JobError> {
     let fault = DocumentFault { code: code.to_owned(), detail: reason.to_owned() };
-    cx.stores().catalog().document_failed(cx.kb_id()?, id, revision, &fault, cx.now()).await?;
+    let (catalog, index) = (cx.stores().catalog(), cx.stores().index());
+    catalog.document_failed(cx.kb_id()?, id, revision, &fault, cx.now()).await?;
+    // The job may have put its revision into the index, and stopped before the catalog knew.
+    let Some(kb) = catalog.kb(cx.kb_id()?).await? else { return Ok(()) };
+    if let Some(served) = index.document_served(&kb, id).await? {
+        catalog.document_served(&kb.id, id, &served).await?;
+    }
     Ok(())
+}
+
+/// Whether the index has no other revision of the document than the one that is being made.
+pub(super) fn are_indexed(document: &Document) -> bool {
+    document.served.is_none_or(|served| served == document.revision)
+}
+
+/// The chunks `orders` of the revision that is being made. Those of a revision that is served, of which some chunks are
+/// extracted once more, are in the index; so are those of work that began before an upgrade.
+pub(super) async fn chunks(
+    cx: &JobContext,
+    kb: &Kb,
+    document: &Document,
+    orders: std::ops::Range<u32>,
+) -> Result<Vec<Chunk>, JobError> {
+    let staged = cx.stores().documents();
+    let staged = staged.staged_chunks(&kb.id, &document.id, document.revision, orders.clone()).await?;
+    if staged.is_empty() && are_indexed(document) {
+        return Ok(cx.stores().index().chunks(kb, &document.id, orders).await?);
+    }
+    Ok(staged)
 }
 
 /// Marks the document as failed because a job that it needs was refused; a document that is in the graph needs no
@@ -202,14 +229,14 @@ pub(super) async fn extraction_open_rest(
     document: &Document,
     again: u32,
 ) -> Result<(), JobError> {
-    let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
+    let (documents, chunks) = (cx.stores().documents(), document.staged_chunks);
     let mut done = HashSet::new();
     for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
         let orders = first..chunks.min(first + READ_AT_ONCE);
         let found = documents.extractions(&kb.id, &document.id, document.revision, orders).await?;
         done.extend(found.into_iter().map(|(order, _)| order));
     }
-    let of = (&document.id, document.revision, document.counts.chunks);
+    let of = (&document.id, document.revision, document.staged_chunks);
     extraction_open_where(cx, of, again, |job| {
         (job.first..job.first + job.count).any(|order| !done.contains(&order))
     })
@@ -258,6 +285,7 @@ pub(super) async fn forget(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<
     index.graph_replace(kb, id, "", &[]).await?;
     index.chunks_replace(kb, id, "", &[]).await?;
     documents.extractions_forget(&kb.id, id, None).await?;
+    documents.staged_forget(&kb.id, id, None).await?;
     documents.parsed_forget(&kb.id, id).await?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::tools::Tools;
 /// How often a missing original is looked for. A rejected upload of the same content may have removed it, and the
 /// accepted one stores it again.
 const ORIGINAL_ATTEMPTS: u32 = 3;
-/// Steps of reading: fetched, cut into chunks, text stored, chunks stored.
+/// Steps of reading: fetched, cut into chunks, stored, earlier results removed.
 const STEPS: u64 = 4;
 /// Part of a document that the Markdown parser holds as a tree at once; the next constant is the tree's size at
 /// worst.
@@ -55,13 +55,13 @@ impl Handler<Product> for IngestDocument {
         if !document::count(cx, &kb, &document.id, self.revision, bytes).await? {
             return document::forget_if_deleted(cx, &kb, &document.id).await;
         }
-        let (documents, index) = (cx.stores().documents(), cx.stores().index());
+        let documents = cx.stores().documents();
         let parsed = ParsedDocument { revision: self.revision, title: parsed.title, text: parsed.text };
-        documents.parsed_put(&kb.id, &document.id, &parsed).await?;
+        // Beside what is served, which `graph.build` replaces when all of it is made.
+        documents.staged_put(&kb.id, &document.id, &parsed, &chunks).await?;
+        report(3);
         // Extractions of another revision or by another extractor are not reused.
         documents.extractions_forget(&kb.id, &document.id, None).await?;
-        report(3);
-        index.chunks_replace(&kb, &document.id, &document.name, &chunks).await?;
         report(STEPS);
 
         let catalog = cx.stores().catalog();

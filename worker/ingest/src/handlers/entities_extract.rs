@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::{StreamExt, stream};
 use jobs::JobError;
 use jobs::types::ExtractEntities;
-use stores::model::{Chunk, ChunkFault, DocumentStatus, Extraction, Kb, Stage};
+use stores::model::{Chunk, ChunkFault, Document, DocumentStatus, Extraction, Kb, Stage};
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
 
@@ -43,7 +43,7 @@ impl Handler<Product> for ExtractEntities {
             tracing::info!("another job works on the document now, nothing to do");
             return Ok(());
         }
-        let missing = missing(self, cx, &kb).await?;
+        let missing = missing(self, cx, &kb, &document).await?;
         // Counted with those that an earlier attempt has extracted.
         let before = u64::from(self.count).saturating_sub(missing.len() as u64);
         let report = |done: u64| {
@@ -150,11 +150,16 @@ fn job_error(error: ExtractError) -> JobError {
 }
 
 /// The chunks of `job` that have no result yet.
-async fn missing(job: &ExtractEntities, cx: &JobContext, kb: &Kb) -> Result<Vec<Chunk>, JobError> {
+async fn missing(
+    job: &ExtractEntities,
+    cx: &JobContext,
+    kb: &Kb,
+    document: &Document,
+) -> Result<Vec<Chunk>, JobError> {
     let orders = job.first..job.first.saturating_add(job.count);
     let documents = cx.stores().documents();
     let done = documents.extractions(&kb.id, &job.document_id, job.revision, orders.clone()).await?;
     let done: HashSet<u32> = done.into_iter().map(|(order, _)| order).collect();
-    let chunks = cx.stores().index().chunks(kb, &job.document_id, orders).await?;
+    let chunks = document::chunks(cx, kb, document, orders).await?;
     Ok(chunks.into_iter().filter(|chunk| !done.contains(&chunk.order)).collect())
 }

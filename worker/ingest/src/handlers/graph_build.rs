@@ -1,11 +1,14 @@
-//! `graph.build`: merges the extractions of a document's chunks into the knowledge base's graph.
+//! `graph.build`: puts a document into the index when all of it is made: its chunks, and what was extracted from them,
+//! merged into the knowledge base's graph. Until then the revision before is served.
 
-use jobs::plan::Quota;
+use chrono::{DateTime, Utc};
+use jobs::JobError;
+use jobs::plan::{Limits, Quota};
 use jobs::types::BuildGraph;
-use jobs::{DocumentId, JobError};
+use stores::TenantStores;
 use stores::model::{
-    Derived, Document, DocumentCounts, DocumentStatus, ExtractedRelation, Extraction, FailedChunk, Kb,
-    Losses, Mention, MentionKind, OverQuota, Stage,
+    self, Chunk, Derived, Document, DocumentCounts, DocumentStatus, ExtractedRelation, Extraction,
+    FailedChunk, IndexChange, IndexContent, Kb, Losses, Mention, MentionKind, OverQuota, Stage,
 };
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
@@ -38,27 +41,27 @@ impl Handler<Product> for BuildGraph {
         if self.retry {
             return retry(self, cx, &kb, &document).await;
         }
-        if document::works_on(cx, &document) && document.status.is_in_graph() {
-            // An earlier run may have stopped before this.
-            cx.stores().blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
-            tracing::info!("the document is in the graph already, nothing to do");
-            return Ok(());
-        }
-        // A processed document is built once more when another revision was written meanwhile.
-        if !document::works_on(cx, &document) && !document.status.is_in_graph() {
+        if !document::works_on(cx, &document) {
             tracing::info!("another job works on the document now, nothing to do");
             return Ok(());
         }
+        if document.status.is_in_graph() {
+            // An earlier run may have stopped before this.
+            clear(cx.stores(), &kb, &document).await?;
+            tracing::info!("the document is in the graph already, nothing to do");
+            return Ok(());
+        }
         // Held until the graph is written.
-        let _memory = cx.compute().reserve(u64::from(document.counts.chunks) * CHUNK_BYTES).await;
+        let _memory = cx.compute().reserve(u64::from(document.staged_chunks) * CHUNK_BYTES).await;
         let report = |done| document::report(cx, &document, (Stage::Building, 0), done, STEPS);
         report(0);
         let Some((mentions, losses)) = mentions(self, cx, &kb, &document).await? else { return Ok(()) };
+        let chunks = chunks(cx, &kb, &document).await?;
         report(1);
         let bytes = Derived::Graph(document::graph_bytes(&mentions));
         match document::count(cx, &kb, &document.id, self.revision, bytes).await {
             Ok(true) => {}
-            Ok(false) => return overtaken(cx, &kb, &document.id).await,
+            Ok(false) => return document::forget_if_deleted(cx, &kb, &document.id).await,
             Err(error) => {
                 // The extractions were stored before they were charged, so they have to go again.
                 if matches!(error, JobError::Fail { .. }) {
@@ -68,37 +71,24 @@ impl Handler<Product> for BuildGraph {
                 return Err(error);
             }
         }
-        let (index, limits) = (cx.stores().index(), cx.limits().await?);
-        let replaced =
-            index.graph_replace_within(&kb, &document.id, &document.name, &mentions, &limits).await?;
-        let delta = replaced.map_err(|over| too_much(&over))?;
+        let (stores, limits, now) = (cx.stores().clone(), cx.limits().await?, cx.now());
+        let replacement =
+            Replacement { stores, kb: kb.clone(), document: document.clone(), chunks, mentions, losses };
+        // A task of its own, so that a job that is cancelled here still tells the catalog what is in the index.
+        let served = tokio::spawn(replacement.serve(limits, now)).await.map_err(JobError::retry)??;
         report(STEPS);
-
-        let counts = DocumentCounts {
-            chunks: document.counts.chunks,
-            entities: delta.entities,
-            relations: delta.relations,
-        };
-        let catalog = cx.stores().catalog();
-        let built = (counts, &losses);
-        if catalog.document_built(&kb.id, &document.id, self.revision, built, cx.now()).await? {
-            cx.stores().blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
-            return Ok(());
+        match served {
+            Served::Current => clear(cx.stores(), &kb, &document).await,
+            Served::Outdated => {
+                tracing::info!("a later revision is served, nothing to do");
+                Ok(())
+            }
+            Served::Overtaken(counts) => overtaken(cx, &kb, &document, counts).await,
         }
-        overtaken(cx, &kb, &document.id).await
     }
 
     async fn discarded(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
-        let (id, revision) = (&self.document_id, self.revision);
-        let found = cx.stores().catalog().document(cx.kb_id()?, id).await?;
-        if found.is_some_and(|document| document.status.is_in_graph()) {
-            if self.retry {
-                return Ok(());
-            }
-            // Mentions of an earlier revision may still be in the graph.
-            return document::fail(cx, id, revision, code, reason).await;
-        }
-        document::mark_failed(cx, id, revision, code, reason).await
+        document::mark_refused(cx, &self.document_id, self.revision, code, reason).await
     }
 
     async fn refused(&self, cx: &JobContext, code: &str, reason: &str) -> Result<(), JobError> {
@@ -112,6 +102,82 @@ impl Reopen<Product> for BuildGraph {
     }
 }
 
+/// A revision that is whole and takes the place of the one that is served.
+struct Replacement {
+    stores: TenantStores,
+    kb: Kb,
+    document: Document,
+    /// `None` when those in the index stay.
+    chunks: Option<Vec<Chunk>>,
+    mentions: Vec<Mention>,
+    losses: Losses,
+}
+
+/// What became of a replacement.
+enum Served {
+    /// It is served, and is the newest revision.
+    Current,
+    /// A later revision was served already.
+    Outdated,
+    /// It is in the index, and meanwhile the document was deleted or uploaded again.
+    Overtaken(DocumentCounts),
+}
+
+impl Replacement {
+    /// Index first, then the text, then the catalog: a job that is interrupted in between does all of it again, from
+    /// what is staged until the catalog knows.
+    async fn serve(self, limits: Limits, now: DateTime<Utc>) -> Result<Served, JobError> {
+        let Self { stores, kb, document, chunks, mentions, losses } = self;
+        let revision = document.revision;
+        let content = IndexContent {
+            document: &document.id,
+            name: &document.name,
+            revision,
+            chunks: chunks.as_deref(),
+            mentions: &mentions,
+        };
+        let delta = match stores.index().document_replace(&kb, &content, &limits).await? {
+            IndexChange::Done(delta) => delta,
+            IndexChange::Outdated => return Ok(Served::Outdated),
+            IndexChange::OverQuota(over) => return Err(too_much(&over)),
+        };
+        stores.documents().staged_publish(&kb.id, &document.id, revision).await?;
+        let counts = DocumentCounts {
+            chunks: document.staged_chunks,
+            entities: delta.entities,
+            relations: delta.relations,
+        };
+        let catalog = stores.catalog();
+        if catalog.document_built(&kb.id, &document.id, revision, (counts, &losses), now).await? {
+            return Ok(Served::Current);
+        }
+        Ok(Served::Overtaken(counts))
+    }
+}
+
+/// Removes what the revision was made from, and the originals of earlier ones.
+async fn clear(stores: &TenantStores, kb: &Kb, document: &Document) -> Result<(), JobError> {
+    stores.documents().staged_forget(&kb.id, &document.id, Some(document.revision)).await?;
+    stores.blobs().originals_forget(&kb.id, &document.id, Some(&document.sha256)).await?;
+    Ok(())
+}
+
+/// All chunks of the revision; `None` when the index has them already, see [`document::chunks`].
+async fn chunks(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Option<Vec<Chunk>>, JobError> {
+    let (documents, count) = (cx.stores().documents(), document.staged_chunks);
+    let staged = documents.staged_chunks(&kb.id, &document.id, document.revision, 0..count).await?;
+    if staged.len() == count as usize {
+        return Ok(Some(staged));
+    }
+    if staged.is_empty() && document::are_indexed(document) {
+        return Ok(None);
+    }
+    Err(JobError::fail(
+        "text_missing",
+        "the text that was read is gone: upload the document again, or reindex",
+    ))
+}
+
 /// Has the chunks of a partial document extracted once more that gave nothing. Until they are, what is in the graph
 /// stays there.
 async fn retry(job: &BuildGraph, cx: &JobContext, kb: &Kb, document: &Document) -> Result<(), JobError> {
@@ -123,7 +189,7 @@ async fn retry(job: &BuildGraph, cx: &JobContext, kb: &Kb, document: &Document) 
     }
     if begins {
         cx.keep().await?;
-        let work = (cx.job_id(), document.counts.chunks);
+        let work = (cx.job_id(), document.staged_chunks);
         let catalog = cx.stores().catalog();
         if !catalog.document_processing(&kb.id, &document.id, job.revision, work, cx.now()).await? {
             return Ok(());
@@ -135,7 +201,7 @@ async fn retry(job: &BuildGraph, cx: &JobContext, kb: &Kb, document: &Document) 
 
 /// Forgets why chunks gave nothing, so that they are extracted anew.
 async fn forget_failed(cx: &JobContext, kb: &Kb, document: &Document) -> Result<(), JobError> {
-    let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
+    let (documents, chunks) = (cx.stores().documents(), document.staged_chunks);
     for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
         let orders = first..chunks.min(first + READ_AT_ONCE);
         let found = documents.extractions(&kb.id, &document.id, document.revision, orders).await?;
@@ -157,7 +223,7 @@ async fn mentions(
     document: &Document,
 ) -> Result<Option<(Vec<Mention>, Losses)>, JobError> {
     let mut losses = Losses::default();
-    let (documents, chunks) = (cx.stores().documents(), document.counts.chunks);
+    let (documents, chunks) = (cx.stores().documents(), document.staged_chunks);
     let (mut mentions, mut read, mut bytes) = (Vec::new(), 0, 0);
     for first in (0..chunks).step_by(READ_AT_ONCE as usize) {
         let orders = first..chunks.min(first + READ_AT_ONCE);
@@ -242,7 +308,7 @@ async fn extract_rest(
         }
         // Before the document says so: what it waits for has to be known to the catalog.
         cx.keep().await?;
-        let work = (cx.job_id(), document.counts.chunks);
+        let work = (cx.job_id(), document.staged_chunks);
         let catalog = cx.stores().catalog();
         if !catalog.document_processing(&kb.id, &document.id, document.revision, work, cx.now()).await? {
             return Ok(());
@@ -252,21 +318,30 @@ async fn extract_rest(
     document::extraction_open_rest(cx, kb, document, job.again + 1).await
 }
 
-/// Called when the document was uploaded again or deleted while its graph was being written.
-async fn overtaken(cx: &JobContext, kb: &Kb, id: &DocumentId) -> Result<(), JobError> {
-    match cx.stores().catalog().document(&kb.id, id).await? {
-        // It was cancelled meanwhile, and no other job will replace what was just written.
-        Some(newer) if newer.status == DocumentStatus::Failed => {
-            cx.stores().index().graph_replace(kb, id, "", &[]).await?;
-            Ok(())
-        }
-        // The later revision was built meanwhile, and its graph has to be the one that stays.
-        Some(newer) if newer.status.is_in_graph() => {
-            cx.enqueue_kept_of(newer.batch, &BuildGraph::of(newer.id, newer.revision)).map(drop)
-        }
-        Some(_) => Ok(()),
-        None => document::forget_if_deleted(cx, kb, id).await,
+/// Called when the document was uploaded again, deleted or cancelled while this revision was put into the index.
+async fn overtaken(
+    cx: &JobContext,
+    kb: &Kb,
+    document: &Document,
+    counts: DocumentCounts,
+) -> Result<(), JobError> {
+    let catalog = cx.stores().catalog();
+    let Some(newer) = catalog.document(&kb.id, &document.id).await? else {
+        return document::forget_if_deleted(cx, kb, &document.id).await;
+    };
+    // A deletion raises the revision once, and the upload after it once more.
+    let was_deleted = newer.created_at != document.created_at
+        || (newer.served.is_none() && newer.revision > document.revision + 1);
+    let was_cancelled = newer.status == DocumentStatus::Failed && newer.served.is_none();
+    if was_deleted || was_cancelled {
+        // What was just written is of a document that is gone, or that was never to be served.
+        document::forget(cx, kb, &document.id).await?;
+        return if was_deleted { document::read_again(cx, kb, &document.id).await } else { Ok(()) };
     }
+    // This revision is served until the later one is whole.
+    let original = Some((document.sha256.clone(), document.size_bytes));
+    let served = model::Served { revision: document.revision, original, counts };
+    Ok(catalog.document_served(&kb.id, &document.id, &served).await?)
 }
 
 fn too_much(over: &OverQuota) -> JobError {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::connection::{ConnectionSettings, Session, tenant_path};
 use super::failure::Failure;
 use super::output::{Output, plain, text};
-use super::workers::{lanes, without_workers};
+use super::workers::{skills, without_workers};
 use crate::worker_command::WorkerCommand;
 
 /// How far apart two clocks may be: tokens are judged as if both were right.
@@ -252,7 +252,7 @@ async fn workers(session: &Session, me: &Value, report: &mut Report) {
     if me["operator"] != true {
         return report.skip("workers", "only the operator's key can see them");
     }
-    match lanes(session).await.map(|lanes| without_workers(&lanes)) {
+    match skills(session).await.map(|skills| without_workers(&skills)) {
         Ok(idle) if idle.is_empty() => report.ok("workers", "a live worker runs each job type"),
         Ok(idle) => {
             let found = format!("no live worker runs {}", idle.join(", "));

@@ -83,7 +83,7 @@ impl Wait {
             "queue_paused" => format!("`tenantry queues resume {queue} --all-tenants` ends the pause"),
             "no_worker" => {
                 format!(
-                    "start a worker that runs {kind}: `tenantry worker`; `tenantry workers lanes` shows those there are"
+                    "start a worker that runs {kind}: `tenantry worker`; `tenantry workers skills` shows those there are"
                 )
             }
             "cap" => format!("a higher cap, {limits} cap=N`, or wait until a job of {tenant} ends"),
@@ -92,6 +92,8 @@ impl Wait {
             }
             "rate" => format!("a shorter interval, {limits} interval_ms=N`, or wait"),
             "jobs_ahead" => "it comes up by itself; `tenantry jobs tail` follows those ahead".to_owned(),
+            "turn" => "it comes up by itself: its knowledge base has its turn with the others".to_owned(),
+            "bulk" => format!("it comes up by itself; a higher cap, {limits} cap=N`, makes the turns shorter"),
             "tenants_ahead" => format!("more workers, or a larger share: {limits} weight=N`"),
             "free_worker" => {
                 "more workers (`tenantry worker`) or more jobs in each (TENANTRY_CONCURRENCY); `tenantry workers list` \

@@ -18,6 +18,9 @@ pub(super) struct JobFilter {
     /// Only of these priorities: high, normal, low, background.
     #[arg(long = "priority", value_name = "PRIORITIES", value_delimiter = ',')]
     priorities: Vec<String>,
+    /// Only of this lane: interactive or bulk.
+    #[arg(long, value_name = "LANE", value_parser = ["interactive", "bulk"])]
+    lane: Option<String>,
     /// Only those that work on documents of this batch.
     #[arg(long, value_name = "BATCH")]
     batch: Option<String>,
@@ -57,16 +60,18 @@ impl JobFilter {
     pub(super) fn is_empty(&self) -> bool {
         let lists = [&self.kinds, &self.queues, &self.priorities];
         let times = [self.created_before, self.created_after];
-        lists.iter().all(|list| list.is_empty()) && self.batch.is_none() && times == [None, None]
+        let names = [&self.lane, &self.batch];
+        lists.iter().all(|list| list.is_empty()) && names == [&None, &None] && times == [None, None]
     }
 
     /// As a list of open jobs takes it.
-    pub(super) fn query(&self) -> [(&'static str, String); 6] {
+    pub(super) fn query(&self) -> [(&'static str, String); 7] {
         let at = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339()).unwrap_or_default();
         [
             ("type", self.kinds.join(",")),
             ("queue", self.queues.join(",")),
             ("priority", self.priorities.join(",")),
+            ("lane", self.lane.clone().unwrap_or_default()),
             ("batch_id", self.batch().to_owned()),
             ("created_before", at(self.created_before)),
             ("created_after", at(self.created_after)),
@@ -81,14 +86,14 @@ impl JobFilter {
 
     /// As a bulk action takes it.
     pub(super) fn body(&self, kb: Option<&str>) -> Value {
-        let Self { kinds, queues, priorities, batch, created_before, created_after } = self;
+        let Self { kinds, queues, priorities, lane, batch, created_before, created_after } = self;
         let mut body = json!({ "types": kinds, "queues": queues, "priorities": priorities });
         for (name, at) in [("created_before", created_before), ("created_after", created_after)] {
             if let Some(at) = at {
                 body[name] = json!(at);
             }
         }
-        for (name, id) in [("kb_id", kb), ("batch_id", batch.as_deref())] {
+        for (name, id) in [("lane", lane.as_deref()), ("kb_id", kb), ("batch_id", batch.as_deref())] {
             if let Some(id) = id {
                 body[name] = json!(id);
             }
@@ -105,6 +110,7 @@ impl JobFilter {
         is_one(&self.kinds, "type")
             && is_one(&self.queues, "queue")
             && is_one(&self.priorities, "priority")
+            && self.lane.as_deref().is_none_or(|lane| job["lane"] == lane)
             && self.batch.as_deref().is_none_or(|batch| job["batch_id"] == batch)
             && self.created_before.is_none_or(|limit| made.is_some_and(|at| at < limit))
             && self.created_after.is_none_or(|limit| made.is_some_and(|at| at >= limit))
@@ -132,23 +138,24 @@ mod tests {
         let filter = JobFilter {
             kinds: vec!["a".into()],
             priorities: vec!["low".into(), "high".into()],
+            lane: Some("bulk".into()),
             batch: Some("0190".into()),
             created_before: before,
             ..JobFilter::default()
         };
         let expected = json!({
             "types": ["a"], "queues": [], "priorities": ["low", "high"], "created_before": "2027-01-15T08:00:00Z",
-            "kb_id": "papers", "batch_id": "0190",
+            "lane": "bulk", "kb_id": "papers", "batch_id": "0190",
         });
         assert_eq!(filter.body(Some("papers")), expected);
         let asked = filter.query();
         let asked: Vec<_> = asked.iter().filter(|(_, value)| !value.is_empty()).collect();
-        assert_eq!(asked.len(), 4, "{asked:?}");
-        let job = |kind: &str, at: &str| json!({ "type": kind, "created_at": at, "priority": "low", "batch_id": "0190" });
+        assert_eq!(asked.len(), 5, "{asked:?}");
+        let job = |kind: &str, at: &str| json!({ "type": kind, "created_at": at, "priority": "low", "lane": "bulk", "batch_id": "0190" });
         assert!(filter.matches(&job("a", "2027-01-15T07:59:59Z")));
         assert!(!filter.matches(&job("b", "2027-01-15T07:59:59Z")));
         assert!(!filter.matches(&job("a", "2027-01-15T08:00:00Z")));
-        for (field, other) in [("priority", "normal"), ("batch_id", "0191")] {
+        for (field, other) in [("priority", "normal"), ("lane", "interactive"), ("batch_id", "0191")] {
             let mut job = job("a", "2027-01-15T07:59:59Z");
             job[field] = json!(other);
             assert!(!filter.matches(&job), "{field}");

@@ -124,11 +124,12 @@ pub(crate) struct Cancel {
     change: Change,
 }
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     Column("ID", "/id", As::Text),
     Column("TYPE", "/type", As::Text),
     Column("QUEUE", "/queue", As::Text),
     Column("STATE", "/state", As::Text),
+    Column("LANE", "/lane", As::Text),
     Column("PRIORITY", "/priority", As::Text),
     Column("ATTEMPT", "/attempt", As::Number),
     Column("KB", "/kb_id", As::Text),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use futures::{StreamExt as _, stream};
-use jobs::BatchId;
 use jobs::clock::{Clock as _, SystemClock};
+use jobs::{BatchId, Lane};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
@@ -81,7 +81,9 @@ impl Upload {
         let label = self.folder.display().to_string();
         let mut folder = Folder::new(files.len(), self.no_wait);
         let batch = BatchId::generate(SystemClock.now(), rand::random()).to_string();
-        let (prefix, place) = (&self.prefix, (path.as_str(), batch.as_str()));
+        // Few files are awaited by the person who sends them.
+        let lane = if files.len() > HANDFUL { Lane::Bulk } else { Lane::Interactive };
+        let (prefix, place) = (&self.prefix, (path.as_str(), batch.as_str(), lane));
         let named = files.into_iter().map(|file| File { name: format!("{prefix}{}", file.name), ..file });
         let sends = stream::iter(named).map(|file| async move {
             let sent = send(session, place, &file).await;
@@ -104,6 +106,9 @@ impl Upload {
         folder.report(session)
     }
 }
+
+/// Up to so many files are taken for a person's who waits for them, as the API does.
+const HANDFUL: usize = 5;
 
 /// A folder on its way.
 struct Folder {
@@ -194,7 +199,11 @@ fn accepted(answer: &Value) -> Result<String, Failure> {
 }
 
 /// Sends one file until it is accepted, or refused for good. The key makes sure that it is accepted once.
-async fn send(session: &Session, (path, batch): (&str, &str), file: &File) -> Result<Value, Failure> {
+async fn send(
+    session: &Session,
+    (path, batch, lane): (&str, &str, Lane),
+    file: &File,
+) -> Result<Value, Failure> {
     let bytes =
         tokio::fs::read(&file.path).await.map_err(|error| Failure::Failed(jobs::error::plain_io(&error)))?;
     let key = format!("upload-{:032x}", rand::random::<u128>());
@@ -202,7 +211,7 @@ async fn send(session: &Session, (path, batch): (&str, &str), file: &File) -> Re
     loop {
         let form = Form::new().part("file", Part::bytes(bytes.clone()).file_name(file.name.clone()));
         let request = session.api.request(Method::POST, path).header("idempotency-key", &key);
-        let request = request.header("batch-id", batch).multipart(form);
+        let request = request.header("batch-id", batch).header("lane", lane.as_str()).multipart(form);
         let failure = match session.api.json(request).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,

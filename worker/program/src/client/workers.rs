@@ -34,8 +34,8 @@ pub(crate) enum Command {
     },
     /// Lists the types and versions of jobs with the number of live workers that run each. For operators.
     #[command(after_help = "Examples:
-  tenantry workers lanes")]
-    Lanes,
+  tenantry workers skills")]
+    Skills,
     /// Tells a worker to claim no more jobs, and waits until it does not. It ends what it has, and stays listed.
     #[command(after_help = "Examples:
   tenantry workers stop-fetching WORKER --reason 'a new version' --yes
@@ -68,8 +68,8 @@ const COLUMNS: [Column; 9] = [
     Column("FETCHING", "/fetching", As::Text),
 ];
 
-const LANES: [Column; 4] = [
-    Column("TYPE", "/lane", As::Text),
+const SKILLS: [Column; 4] = [
+    Column("TYPE", "/skill", As::Text),
     Column("QUEUE", "/queue", As::Text),
     Column("WORKERS", "/workers", As::Number),
     Column("TENANTS WAITING", "/ready_tenants", As::Number),
@@ -83,7 +83,7 @@ impl Run for Command {
                 session.output.list(&COLUMNS, &workers)
             }
             Self::Show { worker } => session.output.show(&shown(session, &worker).await?),
-            Self::Lanes => session.output.list(&LANES, &lanes(session).await?),
+            Self::Skills => session.output.list(&SKILLS, &skills(session).await?),
             Self::StopFetching(order) => order.run(session, false).await,
             Self::ResumeFetching(order) => order.run(session, true).await,
         }
@@ -132,21 +132,21 @@ fn running(worker: &Value) -> u64 {
 }
 
 /// The types and versions of jobs that the queue knows.
-pub(super) async fn lanes(session: &Session) -> Result<Vec<Value>, Failure> {
-    session.api.all("/lanes", &[], "lanes", None).await
+pub(super) async fn skills(session: &Session) -> Result<Vec<Value>, Failure> {
+    session.api.all("/skills", &[], "skills", None).await
 }
 
 /// The product's types that no live worker runs, and other types for which jobs wait.
-pub(super) fn without_workers(lanes: &[Value]) -> Vec<String> {
+pub(super) fn without_workers(skills: &[Value]) -> Vec<String> {
     let kind =
-        |lane: &Value| lane["lane"].as_str().and_then(|lane| Some(lane.rsplit_once('@')?.0.to_owned()));
+        |skill: &Value| skill["skill"].as_str().and_then(|skill| Some(skill.rsplit_once('@')?.0.to_owned()));
     let runs =
-        |name: &str| lanes.iter().any(|lane| kind(lane).as_deref() == Some(name) && lane["workers"] != 0);
+        |name: &str| skills.iter().any(|skill| kind(skill).as_deref() == Some(name) && skill["workers"] != 0);
     let product = JobKind::ALL.iter().map(|kind| kind.as_str()).filter(|name| !runs(name)).map(str::to_owned);
-    let waits = |lane: &&Value| lane["workers"] == 0 && lane["ready_tenants"] != 0;
-    let waiting = lanes.iter().filter(waits).filter_map(|lane| lane["lane"].as_str().map(str::to_owned));
-    let is_other = |lane: &String| {
-        !JobKind::ALL.iter().any(|kind| lane.starts_with(&format!("{kind}@")) && !runs(kind.as_str()))
+    let waits = |skill: &&Value| skill["workers"] == 0 && skill["ready_tenants"] != 0;
+    let waiting = skills.iter().filter(waits).filter_map(|skill| skill["skill"].as_str().map(str::to_owned));
+    let is_other = |skill: &String| {
+        !JobKind::ALL.iter().any(|kind| skill.starts_with(&format!("{kind}@")) && !runs(kind.as_str()))
     };
     product.chain(waiting.filter(is_other)).collect()
 }
@@ -159,13 +159,13 @@ mod tests {
 
     #[test]
     fn types_that_no_worker_runs_are_named_once() {
-        let lane = |lane: &str, workers: u64, ready: u64| json!({ "lane": lane, "workers": workers, "ready_tenants": ready });
-        let mut lanes: Vec<_> = JobKind::ALL.iter().map(|kind| lane(&format!("{kind}@1"), 1, 0)).collect();
-        assert_eq!(without_workers(&lanes), [""; 0]);
-        lanes[0] = lane("tenant.provision@1", 0, 2);
-        lanes.push(lane("document.ingest@2", 0, 1));
-        lanes.push(lane("invoice.send@1", 0, 0));
-        assert_eq!(without_workers(&lanes), ["tenant.provision", "document.ingest@2"]);
+        let skill = |name: &str, workers: u64, ready: u64| json!({ "skill": name, "workers": workers, "ready_tenants": ready });
+        let mut skills: Vec<_> = JobKind::ALL.iter().map(|kind| skill(&format!("{kind}@1"), 1, 0)).collect();
+        assert_eq!(without_workers(&skills), [""; 0]);
+        skills[0] = skill("tenant.provision@1", 0, 2);
+        skills.push(skill("document.ingest@2", 0, 1));
+        skills.push(skill("invoice.send@1", 0, 0));
+        assert_eq!(without_workers(&skills), ["tenant.provision", "document.ingest@2"]);
         assert_eq!(without_workers(&[]).len(), JobKind::ALL.len());
     }
 }

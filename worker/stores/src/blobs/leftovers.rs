@@ -1,6 +1,6 @@
 //! Removes originals that no document names, and files of interrupted writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
@@ -99,9 +99,10 @@ impl Leftovers {
         for (kb, originals) in by_kb {
             let mut ids: Vec<_> = originals.iter().map(|original| original.document.clone()).collect();
             ids.dedup();
-            let named: HashMap<_, _> = catalog.document_digests(&kb, &ids).await?.into_iter().collect();
+            let named: HashSet<_> = catalog.document_digests(&kb, &ids).await?.into_iter().collect();
             for Original { document, object, .. } in originals {
-                if named.get(&document).map(String::as_str) == object.location.filename() {
+                let sha256 = object.location.filename().unwrap_or_default().to_owned();
+                if named.contains(&(document, sha256)) {
                     continue;
                 }
                 let gone = delete_as_of(self.blobs.store.as_ref(), &object.location, object.last_modified);

@@ -362,7 +362,8 @@ select documents, storage_bytes, replaced, replaced_bytes,
     (select count(*) from (
         select 1 from kbs where tenant_id = $1 and kb_id = $2 and deleting_at is null {for share}) as found) as kbs
 from (select count(*) as documents,
-          cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes
+          cast(coalesce(sum(size_bytes + kept_bytes
+              + text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes), 0) as bigint) as storage_bytes
       from documents where tenant_id = $1 and $4) as counted,
      (select count(*) as replaced, cast(coalesce(sum(size_bytes), 0) as bigint) as replaced_bytes
       from documents where tenant_id = $1 and kb_id = $2 and document_id {in $3} and $4) as known";
@@ -415,6 +416,9 @@ delete from idempotency where tenant_id = $1 and key in (
 /// Inserts new documents under the next revision and updates known ones whose revision is the direct predecessor;
 /// skips all others, and all of a cancelled batch, which the caller finds out by the number of rows. Ordered by id, so
 /// that two requests about the same documents cannot deadlock.
+///
+/// What is served stays until the new revision takes its place, and its original is counted besides the new one, unless
+/// they are the same. Of a document that is being deleted nothing is served.
 const UPSERT_DOCUMENTS: &str = "
 insert into documents as known
     (tenant_id, kb_id, document_id, name, revision, media_type, size_bytes, sha256, status, job_id,
@@ -430,7 +434,17 @@ order by new.id
 on conflict (tenant_id, kb_id, document_id) do update set
     name = excluded.name, revision = excluded.revision, media_type = excluded.media_type,
     size_bytes = excluded.size_bytes, sha256 = excluded.sha256, status = 'pending',
-    fault_code = null, fault_detail = null, chunks = 0, entities = 0, relations = 0,
+    fault_code = null, fault_detail = null, staged_chunks = 0,
+    chunks = case when known.deleting_at is null then known.chunks else 0 end,
+    entities = case when known.deleting_at is null then known.entities else 0 end,
+    relations = case when known.deleting_at is null then known.relations else 0 end,
+    served_revision = case when known.deleting_at is null then known.served_revision end,
+    served_sha256 = case when known.deleting_at is null then known.served_sha256 end,
+    kept_bytes = case
+        when known.deleting_at is not null then 0
+        when known.served_sha256 is null or known.served_sha256 = excluded.sha256 then 0
+        when known.served_sha256 = known.sha256 then known.size_bytes
+        else known.kept_bytes end,
     job_id = excluded.job_id, updated_at = excluded.updated_at, deleting_at = null,
     batch_id = excluded.batch_id
 where known.revision = excluded.revision - 1";
@@ -450,7 +464,9 @@ left join documents as known on known.tenant_id = $1 and known.kb_id = $2 and kn
 left join idempotency as answer
     on asked.at = 0 and answer.tenant_id = $1 and answer.key = $4 and answer.created_at > $5
 cross join (select count(*) as documents,
-                cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes
+                cast(coalesce(sum(size_bytes + kept_bytes
+                    + text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes), 0) as bigint)
+                    as storage_bytes
             from documents where tenant_id = $1 and $7) as counted
 order by asked.at";
 

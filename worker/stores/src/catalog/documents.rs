@@ -9,7 +9,9 @@ use uuid::Uuid;
 use super::webhook_events::{OF_REMOVED, OF_REVISION};
 use super::{Catalog, Row, Sql, Tx};
 use crate::error::StoreError;
-use crate::model::{Document, DocumentCounts, DocumentFault, DocumentStatus, Event, EventKind, Losses, Page};
+use crate::model::{
+    Document, DocumentCounts, DocumentFault, DocumentStatus, Event, EventKind, Losses, Page, Served,
+};
 use crate::page;
 use crate::ports::StoreResult;
 
@@ -75,6 +77,8 @@ fn read_document(row: &Row) -> sqlx::Result<Document> {
             entities: row.number("entities")?,
             relations: row.number("relations")?,
         },
+        served: row.number_or_null("served_revision")?,
+        staged_chunks: row.number("staged_chunks")?,
         losses,
         job_id: row.parsed("job_id")?,
         batch: row.id_or_null("batch_id")?,
@@ -126,8 +130,8 @@ impl Catalog {
         Ok(page::cut(found, limit, |document| document.id.to_string()))
     }
 
-    /// SHA-256 digests of the originals of those of `ids` that exist and are not being deleted. Pass a few hundred
-    /// ids at most.
+    /// SHA-256 digests of the originals of those of `ids` that exist and are not being deleted: of the newest revision,
+    /// and of the one that is served. Pass a few hundred ids at most.
     pub async fn document_digests(
         &self,
         kb: &KbId,
@@ -135,7 +139,11 @@ impl Catalog {
     ) -> StoreResult<Vec<(DocumentId, String)>> {
         let select = self.sql(
             "select document_id, sha256 from documents
-             where tenant_id = $1 and kb_id = $2 and document_id {in $3} and deleting_at is null",
+             where tenant_id = $1 and kb_id = $2 and document_id {in $3} and deleting_at is null
+             union
+             select document_id, served_sha256 from documents
+             where tenant_id = $1 and kb_id = $2 and document_id {in $3} and deleting_at is null
+               and served_sha256 is not null",
         );
         let read = |row: &Row| Ok((row.parsed("document_id")?, row.text("sha256")?));
         self.rows.all("catalog.document_digests", select.bind(kb.as_str()).bind_list(ids), read).await
@@ -215,7 +223,7 @@ impl Catalog {
     }
 
     /// Marks revision `revision` of a document as processing by `job` and its children, with the number of its
-    /// chunks. Returns whether that is (still) the document's revision; if not, nothing changes.
+    /// chunks, which are staged. Returns whether that is (still) the document's revision; if not, nothing changes.
     pub async fn document_processing(
         &self,
         kb: &KbId,
@@ -225,7 +233,7 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
         let update = "update documents set status = 'processing', fault_code = null, fault_detail = null,
-                          updated_at = $5, job_id = $6, chunks = $7
+                          updated_at = $5, job_id = $6, staged_chunks = $7
                       where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
                       returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now).bind(job).bind(chunks);
@@ -244,8 +252,8 @@ impl Catalog {
         self.document_built(kb, id, revision, (counts, &Losses::default()), now).await
     }
 
-    /// Marks revision `revision` as processed, or as partial if chunks of it failed. Returns as
-    /// [`Catalog::document_processing`].
+    /// Marks revision `revision` as processed, or as partial if chunks of it failed, and as the one that is served.
+    /// Returns as [`Catalog::document_processing`].
     pub async fn document_built(
         &self,
         kb: &KbId,
@@ -260,9 +268,15 @@ impl Catalog {
         let faults = (!listed.is_empty()).then(|| serde_json::to_string(listed)).transpose();
         let faults = faults.map_err(unwritable)?;
         let partial = losses.chunks_failed > 0;
+        // The bytes of what was staged are those of what is served now. Of a call that is repeated nothing is staged.
         let update = "update documents set status = 'processed', fault_code = null, fault_detail = null,
                           updated_at = $5, chunks = $6, entities = $7, relations = $8,
-                          chunks_failed = $9, chunk_faults = $10, records_dropped = $11
+                          chunks_failed = $9, chunk_faults = $10, records_dropped = $11,
+                          served_revision = $4, served_sha256 = sha256, kept_bytes = 0,
+                          text_bytes = case when staged_text_bytes > 0 then staged_text_bytes else text_bytes end,
+                          graph_bytes = case when staged_text_bytes + staged_graph_bytes > 0
+                                        then staged_graph_bytes else graph_bytes end,
+                          staged_text_bytes = 0, staged_graph_bytes = 0
                       where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
                       returning kb_id, document_id, revision, batch_id, job_id";
         let change = self.change(update, (kb, id, revision), now);
@@ -275,6 +289,25 @@ impl Catalog {
         let events = events.bind(kb.as_str()).bind(id.as_str()).bind(revision);
         let status = if partial { DocumentStatus::Partial } else { DocumentStatus::Processed };
         self.ended(OPERATION, events, change, (status, None), now).await
+    }
+
+    /// Notes what the index holds of a document, if that is a later revision than the catalog knew. The status stays:
+    /// it is that of the newest revision.
+    pub async fn document_served(&self, kb: &KbId, id: &DocumentId, served: &Served) -> StoreResult<()> {
+        let update = self.sql(
+            "update documents set served_revision = $4, chunks = $5, entities = $6, relations = $7,
+                 served_sha256 = case when revision = $4 then sha256 else $8 end,
+                 kept_bytes = case when revision = $4 or sha256 = $8 then 0 else $9 end
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision >= $4
+               and deleting_at is null and (served_revision is null or served_revision < $4)",
+        );
+        let update = update.bind(kb.as_str()).bind(id.as_str()).bind(served.revision);
+        let DocumentCounts { chunks, entities, relations } = served.counts;
+        let update = update.bind(chunks).bind(entities).bind(relations);
+        let original = served.original.as_ref();
+        let update = update.bind(original.map(|(sha256, _)| sha256.as_str()));
+        let update = update.bind(original.map_or(0, |(_, bytes)| *bytes));
+        self.rows.execute("catalog.document_served", update).await.map(drop)
     }
 
     /// Marks revision `revision` as failed. Returns as [`Catalog::document_processing`].

@@ -95,11 +95,11 @@ impl Measures {
     /// When the catalog is not available.
     pub async fn tenant(&self, tenant: &TenantId, before: DateTime<Utc>) -> StoreResult<TenantMeasure> {
         let mut tx = self.catalogs.db.tenant(tenant).read("measures.tenant").await?;
-        let sums = sql(
-            "select cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes,
+        let sums = sql("select cast(coalesce(sum(size_bytes + kept_bytes
+                     + text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes), 0) as bigint)
+                     as storage_bytes,
                  (select count(*) from members where tenant_id = $1 and removed_at is null) as users
-             from documents where tenant_id = $1",
-        );
+             from documents where tenant_id = $1");
         let read = |row: &Row| Ok((row.number("storage_bytes")?, row.number("users")?));
         let (storage_bytes, users) = tx.one(sums.bind(tenant.as_str()), read).await?;
         let documents = sql("select job_id, status from documents

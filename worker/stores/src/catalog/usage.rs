@@ -28,8 +28,10 @@ select documents, storage_bytes, derived_bytes,
     coalesce((select amount from usage_counters
               where tenant_id = $1 and counter = 'api_calls' and period = $3), 0) as api_calls
 from (select count(*) as documents,
-          cast(coalesce(sum(size_bytes + text_bytes + graph_bytes), 0) as bigint) as storage_bytes,
-          cast(coalesce(sum(text_bytes + graph_bytes), 0) as bigint) as derived_bytes
+          cast(coalesce(sum(size_bytes + kept_bytes
+              + text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes), 0) as bigint) as storage_bytes,
+          cast(coalesce(sum(text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes), 0) as bigint)
+              as derived_bytes
       from documents where tenant_id = $1) as counted";
 
 fn read_usage(row: &Row) -> sqlx::Result<Usage> {
@@ -81,9 +83,12 @@ impl Catalog {
         Ok(model::last_refused(limits, quota, count))
     }
 
-    /// Sets the number of derived bytes of revision `revision` of a document, in place of the number before. If the
-    /// tenant would then exceed its storage quota, or if that is not the document's revision, nothing changes.
-    /// Returns whether it is.
+    /// Sets the number of derived bytes that are staged for revision `revision` of a document, in place of the number
+    /// before. If the tenant would exceed its storage quota when they have taken the place of what is served, or if
+    /// that is not the document's revision, nothing changes. Returns whether it is.
+    ///
+    /// What is served goes when the new revision takes its place, so it is left out of the comparison: a tenant at its
+    /// quota can still replace documents. Until then both are counted.
     pub async fn document_derived_put(
         &self,
         kb: &KbId,
@@ -97,29 +102,30 @@ impl Catalog {
             self.lock(&mut tx).await?;
         }
         let select = self.sql(
-            "select text_bytes, graph_bytes,
-                 (select cast(sum(size_bytes + text_bytes + graph_bytes) as bigint) from documents
-                  where tenant_id = $1) as storage_bytes
+            "select staged_text_bytes, staged_graph_bytes, text_bytes + graph_bytes + kept_bytes as served_bytes,
+                 (select cast(sum(size_bytes + kept_bytes
+                      + text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes) as bigint)
+                  from documents where tenant_id = $1) as storage_bytes
              from documents where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
              {for update}",
         );
         let select = select.bind(kb.as_str()).bind(id.as_str()).bind(revision);
-        let Some((text, graph, current)) = tx.optional(select, read_derived).await? else {
+        let Some((text, graph, served, current)) = tx.optional(select, read_derived).await? else {
             return Ok(Ok(false));
         };
         let (before, after) = match derived {
             Derived::Text(bytes) => (text, bytes),
             Derived::Graph(bytes) => (graph, bytes),
         };
-        if let Some(over) = model::storage_refused(limits, current, before, after) {
-            return Ok(Err(over));
+        if let Some(over) = model::storage_refused(limits, current.saturating_sub(served), before, after) {
+            return Ok(Err(OverQuota { current, ..over }));
         }
         let (text, graph) = match derived {
             Derived::Text(_) => (after, graph),
             Derived::Graph(_) => (text, after),
         };
         let update = self.sql(
-            "update documents set text_bytes = $4, graph_bytes = $5
+            "update documents set staged_text_bytes = $4, staged_graph_bytes = $5
              where tenant_id = $1 and kb_id = $2 and document_id = $3",
         );
         tx.execute(update.bind(kb.as_str()).bind(id.as_str()).bind(text).bind(graph)).await?;
@@ -218,6 +224,7 @@ impl Catalog {
     }
 }
 
-fn read_derived(row: &Row) -> sqlx::Result<(u64, u64, u64)> {
-    Ok((row.number("text_bytes")?, row.number("graph_bytes")?, row.number("storage_bytes")?))
+fn read_derived(row: &Row) -> sqlx::Result<(u64, u64, u64, u64)> {
+    let staged = (row.number("staged_text_bytes")?, row.number("staged_graph_bytes")?);
+    Ok((staged.0, staged.1, row.number("served_bytes")?, row.number("storage_bytes")?))
 }

@@ -140,7 +140,8 @@ pub(super) async fn replacement(opened: &Opened) {
     assert_eq!(pair.acme.register(vec![upload("a.md", 2, later)], later).await, Accepted::New);
     let document = catalog.document(kb, &id).await.unwrap().unwrap();
     assert_eq!((document.revision, document.status), (2, DocumentStatus::Pending));
-    assert_eq!((document.fault, document.counts), (None, DocumentCounts::default()));
+    // The revision before is served until this one is whole.
+    assert_eq!((document.fault, document.served, document.counts), (None, Some(1), counts));
     assert_eq!((document.created_at, document.updated_at), (pair.now, later));
 }
 

@@ -2,7 +2,7 @@ use jobs::DocumentId;
 
 use super::fixture::Pair;
 use crate::Opened;
-use crate::model::{ChunkFault, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
+use crate::model::{Chunk, ChunkFault, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 
 pub(super) async fn texts(opened: &Opened) {
     let pair = Pair::new(opened).await;
@@ -63,6 +63,57 @@ pub(super) async fn extractions(opened: &Opened) {
     assert_eq!((all(1).await, all(2).await.len()), (vec![], 1));
     documents.extractions_forget(kb, &id, None).await.unwrap();
     assert_eq!(all(2).await, []);
+}
+
+/// What is staged is kept beside the text, by revision, and takes its place.
+pub(super) async fn staged(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (documents, kb) = (pair.acme.stores.documents(), &pair.acme.kb.id);
+    let id = DocumentId::of_name("a.md");
+    let text = |revision: u64, text: &str| ParsedDocument {
+        revision,
+        title: Some(format!("Title {revision}")),
+        // Longer than a store keeps in one piece.
+        text: format!("{text} 'é'\n🦀").repeat(500_000),
+    };
+    let cut = |count: u32, text: &str| {
+        let chunk = |order| Chunk { order, tokens: order + 1, content: format!("{text} {order} '€'") };
+        (0..count).map(chunk).collect::<Vec<_>>()
+    };
+    let chunks = async |revision| documents.staged_chunks(kb, &id, revision, 0..u32::MAX).await.unwrap();
+    let (old, new) = (text(1, "old"), text(2, "new"));
+    assert!(!documents.staged_publish(kb, &id, 1).await.unwrap());
+    documents.staged_put(kb, &id, &old, &cut(12, "old")).await.unwrap();
+    documents.staged_put(kb, &id, &old, &cut(11, "old")).await.unwrap();
+    assert_eq!(documents.parsed(kb, &id).await.unwrap(), None, "nothing of it is served");
+    assert_eq!(chunks(1).await, cut(11, "old"));
+    assert_eq!(documents.staged_chunks(kb, &id, 1, 8..10).await.unwrap(), cut(11, "old")[8..10]);
+    assert!(documents.staged_publish(kb, &id, 1).await.unwrap());
+    assert!(documents.staged_publish(kb, &id, 1).await.unwrap(), "again, after an interruption");
+    assert_eq!(documents.parsed(kb, &id).await.unwrap(), Some(old.clone()));
+
+    documents.staged_put(kb, &id, &new, &cut(2, "new")).await.unwrap();
+    assert_eq!((chunks(1).await, chunks(2).await), (vec![], cut(2, "new")), "those before are gone");
+    // A slow job of the revision before takes nothing away.
+    documents.staged_put(kb, &id, &old, &cut(3, "old")).await.unwrap();
+    assert_eq!((chunks(1).await, chunks(2).await), (cut(3, "old"), cut(2, "new")));
+    assert_eq!(documents.parsed(kb, &id).await.unwrap(), Some(old.clone()));
+    assert!(documents.staged_publish(kb, &id, 2).await.unwrap());
+    assert!(!documents.staged_publish(kb, &id, 1).await.unwrap(), "the later one stays");
+    assert_eq!(documents.parsed(kb, &id).await.unwrap(), Some(new));
+
+    let twin = pair.twin.stores.documents();
+    assert_eq!(twin.staged_chunks(kb, &id, 2, 0..10).await.unwrap(), []);
+    assert!(!twin.staged_publish(kb, &id, 2).await.unwrap());
+    twin.staged_forget(kb, &id, None).await.unwrap();
+    documents.staged_forget(kb, &id, Some(1)).await.unwrap();
+    assert_eq!((chunks(1).await, chunks(2).await), (vec![], cut(2, "new")));
+    assert_eq!(documents.staged_chunks(&"archive".parse().unwrap(), &id, 2, 0..10).await.unwrap(), []);
+    documents.staged_forget(kb, &id, None).await.unwrap();
+    assert_eq!(chunks(2).await, []);
+    documents.staged_put(kb, &id, &old, &cut(1, "old")).await.unwrap();
+    documents.kb_forget(kb).await.unwrap();
+    assert_eq!(chunks(1).await, []);
 }
 
 /// Why a chunk gave nothing is kept with it, and chunks are forgotten one by one.

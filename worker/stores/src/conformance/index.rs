@@ -5,7 +5,8 @@ use jobs::plan::{Limits, Quota};
 use super::fixture::Pair;
 use crate::Opened;
 use crate::model::{
-    Chunk, Entity, GraphCounts, GraphDelta, Kb, Mention, MentionKind, OverQuota, Relation, RelationCursor,
+    Chunk, DocumentCounts, Entity, GraphCounts, GraphDelta, IndexChange, IndexContent, Kb, Mention,
+    MentionKind, OverQuota, Relation, RelationCursor,
 };
 use crate::ports::Index;
 
@@ -388,4 +389,58 @@ pub(super) async fn twins_apart(opened: &Opened) {
     }
     assert_eq!(graph(acme, &pair.acme.kb).await, whole);
     assert_eq!(graph(twin, &pair.twin.kb).await, (vec![], vec![]));
+}
+
+/// A revision takes the place of the one before with everything at once, and never that of a later one.
+pub(super) async fn served_as_a_whole(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (index, kb) = (&*pair.acme.stores.index(), &pair.acme.kb);
+    let id = DocumentId::of_name("a.md");
+    let put = async |revision, chunks: Option<&[Chunk]>, mentions: &[Mention], limits: &Limits| {
+        let content = IndexContent { document: &id, name: "a.md", revision, chunks, mentions };
+        index.document_replace(kb, &content, limits).await.unwrap()
+    };
+    let served = async || {
+        let served = index.document_served(kb, &id).await.unwrap();
+        served.map(|served| (served.revision, served.counts))
+    };
+    let everything =
+        async || (served().await, index.chunks(kb, &id, 0..100).await.unwrap(), graph(index, kb).await);
+    let none = Limits::default();
+    assert_eq!(served().await, None);
+    let old = [
+        entity("a.md", 0, "Curie", "person", "A physicist."),
+        relation("a.md", 1, ["Curie", "Paris"], "works", 1.0),
+    ];
+    let done = IndexChange::Done(GraphDelta { entities: 2, relations: 1 });
+    for _ in 0..2 {
+        assert_eq!(put(3, Some(&cut(2, "old")), &old, &none).await, done);
+        assert_eq!(served().await, Some((3, DocumentCounts { chunks: 2, entities: 2, relations: 1 })));
+    }
+    let before = everything().await;
+    let new = [entity("a.md", 0, "Bohr", "person", "A Dane."), entity("a.md", 0, "Oslo", "place", "A city.")];
+    assert_eq!(put(2, Some(&cut(1, "older")), &new, &none).await, IndexChange::Outdated);
+    let one = Limits { entities_per_kb: Some(1), ..Limits::default() };
+    let more = [&new[..], &[entity("a.md", 0, "Riga", "place", "A city.")]].concat();
+    let over = OverQuota { quota: Quota::EntitiesPerKb, current: 2, maximum: 1 };
+    assert_eq!(put(4, Some(&cut(1, "new")), &more, &one).await, IndexChange::OverQuota(over));
+    assert_eq!(everything().await, before, "nothing of either");
+
+    assert_eq!(
+        put(4, Some(&cut(1, "new")), &new, &none).await,
+        IndexChange::Done(GraphDelta { entities: 2, relations: 0 })
+    );
+    assert_eq!(served().await, Some((4, DocumentCounts { chunks: 1, entities: 2, relations: 0 })));
+    assert_eq!(index.chunks(kb, &id, 0..100).await.unwrap(), cut(1, "new"));
+    let names: Vec<_> = graph(index, kb).await.0.into_iter().map(|entity| entity.name).collect();
+    assert_eq!(names, ["Bohr", "Oslo"]);
+
+    // Chunks that an earlier release has put there stay, and get their revision.
+    index.chunks_replace(kb, &id, "a.md", &cut(3, "there")).await.unwrap();
+    assert_eq!(served().await, None);
+    assert_eq!(put(1, None, &old, &none).await, done);
+    assert_eq!(served().await, Some((1, DocumentCounts { chunks: 3, entities: 2, relations: 1 })));
+    let twin = pair.twin.stores.index();
+    assert_eq!(twin.document_served(kb, &id).await.unwrap(), None);
+    assert_eq!(twin.counts(&pair.twin.kb).await.unwrap(), GraphCounts::default());
 }

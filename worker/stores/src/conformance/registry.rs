@@ -3,7 +3,7 @@ use jobs::{DocumentId, JobId};
 use super::fixture::{Pair, upload};
 use crate::Opened;
 use crate::model::{
-    ChunkFault, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, FailedChunk, Losses,
+    ChunkFault, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, FailedChunk, Losses, Served,
 };
 
 const COUNTS: DocumentCounts = DocumentCounts { chunks: 7, entities: 5, relations: 3 };
@@ -21,7 +21,8 @@ pub(super) async fn states(opened: &Opened) {
     assert!(catalog.document_processing(kb, &id, 1, (ingest, 4), at(1)).await.unwrap());
     let document = read().await;
     assert_eq!(document.job_id, ingest);
-    assert_eq!((document.status, document.counts.chunks), (DocumentStatus::Processing, 4));
+    assert_eq!((document.status, document.staged_chunks), (DocumentStatus::Processing, 4));
+    assert_eq!((document.served, document.counts), (None, DocumentCounts::default()));
     assert_eq!((document.created_at, document.updated_at), (pair.now, at(1)));
 
     let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
@@ -39,6 +40,7 @@ pub(super) async fn states(opened: &Opened) {
     assert!(catalog.document_processed(kb, &id, 1, COUNTS, at(4)).await.unwrap());
     let document = read().await;
     assert_eq!((document.status, document.counts), (DocumentStatus::Processed, COUNTS));
+    assert_eq!(document.served, Some(1));
 
     let twin = pair.twin.stores.catalog().document(&pair.twin.kb.id, &id).await.unwrap().unwrap();
     assert_eq!((twin.status, twin.updated_at), (DocumentStatus::Pending, pair.now));
@@ -212,4 +214,57 @@ pub(super) async fn reopened_by_one(opened: &Opened) {
     assert!(!reopen(*winner, 1).await.unwrap());
     let twin = pair.twin.stores.catalog().document(&pair.twin.kb.id, &id).await.unwrap().unwrap();
     assert_eq!(twin.status, DocumentStatus::Pending);
+}
+
+/// Which revision is served: it stays until a later one is whole, and is noted when that was overtaken.
+pub(super) async fn served(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb, now) = (pair.acme.stores.catalog(), &pair.acme.kb.id, pair.now);
+    let id = DocumentId::of_name("a.md");
+    for party in [&pair.acme, &pair.twin] {
+        party.register(vec![upload("a.md", 1, now)], now).await;
+    }
+    let read = async || {
+        let document = catalog.document(kb, &id).await.unwrap().unwrap();
+        (document.served, document.counts)
+    };
+    let digests = async || {
+        let mut found = catalog.document_digests(kb, std::slice::from_ref(&id)).await.unwrap();
+        found.sort();
+        found.into_iter().map(|(_, sha256)| sha256).collect::<Vec<_>>()
+    };
+    let sha256 = |revision: u64| format!("{revision:064x}");
+    assert_eq!((read().await, digests().await), ((None, DocumentCounts::default()), vec![sha256(1)]));
+    assert!(catalog.document_processed(kb, &id, 1, COUNTS, now).await.unwrap());
+    assert_eq!(read().await, (Some(1), COUNTS));
+
+    pair.acme.register(vec![upload("a.md", 2, now)], now).await;
+    let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
+    assert!(catalog.document_processing(kb, &id, 2, (JobId::generate(now), 1), now).await.unwrap());
+    assert!(catalog.document_failed(kb, &id, 2, &fault, now).await.unwrap());
+    assert_eq!(read().await, (Some(1), COUNTS), "as long as revision 2 is not whole");
+    assert_eq!(digests().await, [sha256(1), sha256(2)]);
+
+    // Revision 2 gets into the index after all, while revision 3 is accepted.
+    pair.acme.register(vec![upload("a.md", 3, now)], now).await;
+    let less = DocumentCounts { chunks: 2, entities: 1, relations: 0 };
+    let of = |revision| Served { revision, original: Some((sha256(revision), 7)), counts: less };
+    for revision in [1, 4] {
+        catalog.document_served(kb, &id, &of(revision)).await.unwrap();
+        assert_eq!(read().await, (Some(1), COUNTS), "{revision} is no news");
+    }
+    catalog.document_served(kb, &id, &of(2)).await.unwrap();
+    assert_eq!(read().await, (Some(2), less));
+    assert_eq!(digests().await, [sha256(2), sha256(3)]);
+    let document = catalog.document(kb, &id).await.unwrap().unwrap();
+    assert_eq!((document.revision, document.status), (3, DocumentStatus::Pending));
+    assert!(catalog.document_processed(kb, &id, 3, COUNTS, now).await.unwrap());
+    assert_eq!((read().await, digests().await), ((Some(3), COUNTS), vec![sha256(3)]));
+
+    // Of a document that is being deleted nothing is served any more.
+    let begun = pair.acme.stores.lifecycle().document_deletion_begin(kb, &id, 3, now).await.unwrap();
+    pair.acme.register(vec![upload("a.md", begun.unwrap() + 1, now)], now).await;
+    assert_eq!(read().await, (None, DocumentCounts::default()));
+    let twin = pair.twin.stores.catalog().document(&pair.twin.kb.id, &id).await.unwrap().unwrap();
+    assert_eq!((twin.served, twin.status), (None, DocumentStatus::Pending));
 }

@@ -38,8 +38,8 @@ pub async fn exercise(opened: &Opened) {
             whole, replay, racing_replays, nothing_by_half, racing_revisions, replacement, foreign_job, seen_before,
         }
         usage { counted, racing, racing_for_kbs, racing_for_small_things, replaced,
-            refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls, derived }
-        registry { states, stale_revisions, pages, partial, whole_again, totals, reopened_by_one }
+            refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls, derived, both_versions }
+        registry { states, stale_revisions, pages, partial, whole_again, totals, reopened_by_one, served }
         audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go }
         history { first_record_stays, what_was_started_again_ends_again, old_records_go, children }
         measures { outbox, sums_of_a_tenant }
@@ -62,10 +62,10 @@ pub async fn exercise(opened: &Opened) {
             users, founders, imported_memberships, imports_are_limited, sessions, another_password, racing_renewals,
             throttles,
         }
-        documents { texts, extractions, failed_chunks }
+        documents { texts, extractions, failed_chunks, staged }
         index {
             replaced_as_a_whole, kept_apart, folded, replaced, unknown_ends, any_text, pages, foreign_cursor, limited,
-            removal_leaves_no_trace, side_by_side, many_mentions, twins_apart,
+            removal_leaves_no_trace, side_by_side, many_mentions, twins_apart, served_as_a_whole,
         }
         provenance { sources_of_an_entity, mentions_of_a_chunk }
         webhooks {

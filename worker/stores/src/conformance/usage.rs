@@ -293,3 +293,41 @@ pub(super) async fn derived(opened: &Opened) {
     assert_eq!(stored().await, (100, 80));
     assert_eq!(usage(&pair.twin).await.storage_bytes, 0);
 }
+
+/// While a replacement is made, both versions count; what it is compared with is what there will be when it is served.
+pub(super) async fn both_versions(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let limits = Limits { storage_bytes: Some(100), ..Limits::default() };
+    let document = sized("a.md", 1, 10);
+    let id = document.id.clone();
+    assert_eq!(accept(&pair.acme, vec![document], &limits).await, Accepted::New);
+    let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
+    let put = async |revision, derived| {
+        catalog.document_derived_put(kb, &id, revision, derived, &limits).await.unwrap()
+    };
+    let served = async |revision| {
+        assert!(catalog.document_processed(kb, &id, revision, Default::default(), now()).await.unwrap());
+    };
+    let stored = async || {
+        let usage = usage(&pair.acme).await;
+        (usage.storage_bytes, usage.derived_bytes)
+    };
+    assert_eq!((put(1, Derived::Text(50)).await, put(1, Derived::Graph(40)).await), (Ok(true), Ok(true)));
+    served(1).await;
+    served(1).await;
+    assert_eq!(stored().await, (100, 90), "the quota is used up");
+
+    assert_eq!(accept(&pair.acme, vec![sized("a.md", 2, 9)], &limits).await, Accepted::New);
+    assert_eq!(stored().await, (109, 90), "both originals");
+    assert_eq!(put(2, Derived::Text(60)).await, Ok(true));
+    assert_eq!(stored().await, (169, 150), "both texts");
+    let full = OverQuota { quota: Quota::StorageBytes, current: 169, maximum: 100 };
+    assert_eq!(put(2, Derived::Graph(32)).await, Err(full));
+    assert_eq!(put(2, Derived::Graph(31)).await, Ok(true));
+    // The revision after it takes the place of one that was never served, which one more original shows.
+    assert_eq!(accept(&pair.acme, vec![sized("a.md", 3, 8)], &limits).await, Accepted::New);
+    assert_eq!(stored().await, (10 + 8 + 90 + 91, 90 + 91));
+    served(3).await;
+    assert_eq!(stored().await, (8 + 91, 91), "the old version is gone");
+    assert_eq!(usage(&pair.twin).await.storage_bytes, 0);
+}

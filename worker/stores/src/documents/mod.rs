@@ -1,4 +1,5 @@
-//! Documents port: texts of documents, and what was extracted from their chunks.
+//! Documents port: texts of documents, what was extracted from their chunks, and what is staged: text and chunks of a
+//! revision that is being made beside the one that is served.
 
 #[cfg(feature = "mongo")]
 pub(crate) mod mongo;
@@ -10,6 +11,7 @@ use jobs::DocumentId;
 use jobs::tenant::KbId;
 use serde::{Deserialize, Serialize};
 
+use crate::index::Chunk;
 use crate::ports::StoreResult;
 
 /// The tenant's document texts and what was extracted from them.
@@ -26,6 +28,32 @@ pub trait Documents: Send + Sync {
 
     /// Removes the text of a document.
     async fn parsed_forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()>;
+
+    /// Stores text and chunks of a revision that is being made, in place of those of this revision and of earlier ones.
+    /// Nothing of it is served.
+    async fn staged_put(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        parsed: &ParsedDocument,
+        chunks: &[Chunk],
+    ) -> StoreResult<()>;
+
+    /// The staged chunks of revision `revision` whose order lies in `orders`, by order.
+    async fn staged_chunks(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        orders: Range<u32>,
+    ) -> StoreResult<Vec<Chunk>>;
+
+    /// Makes the staged text of revision `revision` the document's text, unless that of a later one is already. What is
+    /// staged stays. Returns whether there was such a text.
+    async fn staged_publish(&self, kb: &KbId, id: &DocumentId, revision: u64) -> StoreResult<bool>;
+
+    /// Removes what is staged for revisions up to `last` (`None`: for all).
+    async fn staged_forget(&self, kb: &KbId, id: &DocumentId, last: Option<u64>) -> StoreResult<()>;
 
     /// Stores the extractions of some chunks (by their order) of revision `revision`, replacing earlier ones.
     async fn extractions_put(

@@ -7,14 +7,18 @@ use jobs::DocumentId;
 use jobs::tenant::{KbId, TenantId};
 
 use super::{Documents, Extraction, ParsedDocument};
-use crate::catalog::{Row, Tx, Value, View, sql};
+use crate::catalog::{Row, Sql, Tx, Value, View, sql};
 use crate::content_db::ContentDb;
 use crate::error::StoreError;
+use crate::index::Chunk;
 use crate::ports::StoreResult;
 use crate::scoped::Scope;
 
 /// Extractions per statement: each of one chunk, some kilobytes.
 const BATCH: usize = 500;
+
+/// Chunks per statement: of 1,200 tokens each, some megabytes.
+const CHUNKS_SENT: usize = 1_000;
 
 /// Creates the documents port of each tenant.
 pub(crate) struct SqlDocuments {
@@ -43,11 +47,31 @@ impl TenantDocuments {
         self.db.view(&self.tenant, operation).await
     }
 
-    /// Deletes the texts and extractions of `kb`, or all of the tenant's.
+    /// A statement about one document.
+    fn of_document<'q>(&self, text: &'static str, kb: &KbId, id: &DocumentId) -> Sql<'q> {
+        sql(text).bind(self.tenant.to_string()).bind(kb.to_string()).bind(id.to_string())
+    }
+
+    /// Deletes what is staged for revisions up to `last`.
+    async fn staged_delete(&self, tx: &mut Tx, kb: &KbId, id: &DocumentId, last: u64) -> StoreResult<()> {
+        let deletes = [
+            "delete from document_staged
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision <= $4",
+            "delete from document_staged_chunks
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision <= $4",
+        ];
+        tx.execute_all(deletes.map(|delete| self.of_document(delete, kb, id).bind(last)).into())
+            .await
+            .map(drop)
+    }
+
+    /// Deletes everything of `kb`, or all of the tenant's.
     async fn delete(&self, tx: &mut Tx, kb: Option<&KbId>) -> StoreResult<()> {
         for delete in [
             "delete from document_texts where tenant_id = $1 and ($2 is null or kb_id = $2)",
             "delete from document_extractions where tenant_id = $1 and ($2 is null or kb_id = $2)",
+            "delete from document_staged where tenant_id = $1 and ($2 is null or kb_id = $2)",
+            "delete from document_staged_chunks where tenant_id = $1 and ($2 is null or kb_id = $2)",
         ] {
             tx.execute(sql(delete).bind(self.tenant.as_str()).bind(kb.map(KbId::as_str))).await?;
         }
@@ -96,6 +120,89 @@ impl Documents for TenantDocuments {
         let mut tx = self.view(OPERATION).await?.write(OPERATION).await?;
         tx.execute(delete.bind(self.tenant.as_str()).bind(kb.as_str()).bind(id.as_str())).await?;
         tx.leave_no_traces().await?;
+        tx.commit().await
+    }
+
+    async fn staged_put(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        parsed: &ParsedDocument,
+        chunks: &[Chunk],
+    ) -> StoreResult<()> {
+        const OPERATION: &str = "documents.staged_put";
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        self.staged_delete(&mut tx, kb, id, parsed.revision).await?;
+        let head = "insert into document_staged (tenant_id, kb_id, document_id, revision, title, text)
+             values ($1, $2, $3, $4, $5, $6)
+             on conflict (tenant_id, kb_id, document_id, revision) do update set
+                 title = excluded.title, text = excluded.text";
+        let head = self.of_document(head, kb, id).bind(parsed.revision);
+        tx.execute(head.bind(parsed.title.as_deref()).bind(parsed.text.as_str())).await?;
+        for batch in chunks.chunks(CHUNKS_SENT) {
+            // Two runs of the same job may meet here, and write the same.
+            let put = "insert into document_staged_chunks
+                     (tenant_id, kb_id, document_id, revision, chunk_order, tokens, content)
+                 select $1, $2, $3, $4, new.place, new.tokens, new.content
+                 from {rows $5 as new (place bigint, tokens bigint, content text)} where true
+                 on conflict (tenant_id, kb_id, document_id, revision, chunk_order) do update set
+                     tokens = excluded.tokens, content = excluded.content";
+            let rows = batch.iter().map(|chunk| {
+                [
+                    ("place", Value::from(chunk.order)),
+                    ("tokens", Value::from(chunk.tokens)),
+                    ("content", Value::from(&chunk.content)),
+                ]
+            });
+            tx.execute(self.of_document(put, kb, id).bind(parsed.revision).bind_rows(rows)).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn staged_chunks(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        orders: Range<u32>,
+    ) -> StoreResult<Vec<Chunk>> {
+        const OPERATION: &str = "documents.staged_chunks";
+        let find = "select chunk_order, tokens, content from document_staged_chunks
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+               and chunk_order >= $5 and chunk_order < $6 order by chunk_order";
+        let find = self.of_document(find, kb, id).bind(revision).bind(orders.start).bind(orders.end);
+        let read = |row: &Row| {
+            Ok(Chunk {
+                order: row.number("chunk_order")?,
+                tokens: row.number("tokens")?,
+                content: row.text("content")?,
+            })
+        };
+        self.view(OPERATION).await?.all(OPERATION, find, read).await
+    }
+
+    async fn staged_publish(&self, kb: &KbId, id: &DocumentId, revision: u64) -> StoreResult<bool> {
+        const OPERATION: &str = "documents.staged_publish";
+        let put = "insert into document_texts as known (tenant_id, kb_id, document_id, revision, title, text)
+             select tenant_id, kb_id, document_id, revision, title, text from document_staged
+             where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+             on conflict (tenant_id, kb_id, document_id) do update set
+                 revision = excluded.revision, title = excluded.title, text = excluded.text
+             where known.revision <= excluded.revision";
+        let put = self.of_document(put, kb, id).bind(revision);
+        let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        let published = tx.execute(put).await?;
+        tx.commit().await?;
+        Ok(published > 0)
+    }
+
+    async fn staged_forget(&self, kb: &KbId, id: &DocumentId, last: Option<u64>) -> StoreResult<()> {
+        const OPERATION: &str = "documents.staged_forget";
+        let mut tx = self.view(OPERATION).await?.write(OPERATION).await?;
+        self.staged_delete(&mut tx, kb, id, last.unwrap_or(u64::MAX)).await?;
+        if last.is_none() {
+            tx.leave_no_traces().await?;
+        }
         tx.commit().await
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::provenance::MentionSource;
 use crate::error::StoreError;
-use crate::model::{Kb, OverQuota};
+use crate::model::{Kb, OverQuota, Served};
 use crate::page::{Page, RelationCursor};
 use crate::ports::StoreResult;
 
@@ -64,6 +64,23 @@ pub trait Index: Send + Sync {
         limits: &Limits,
     ) -> StoreResult<Result<GraphDelta, OverQuota>>;
 
+    /// Puts a revision of a document in the place of the one that is served: chunks, mentions and the graph that
+    /// follows from them, in one step. Nothing changes when a later revision is there, or when the graph would then
+    /// have more entities or relations than `limits` allow.
+    ///
+    /// Idempotent; calls for different documents may run concurrently. With the graph in Neo4j the step is one as far
+    /// as two servers can: a call that is interrupted between them has to be repeated.
+    async fn document_replace(
+        &self,
+        kb: &Kb,
+        content: &IndexContent<'_>,
+        limits: &Limits,
+    ) -> StoreResult<IndexChange>;
+
+    /// The revision of a document that is served, and how much of it there is. `None` when there is none, or when it
+    /// was put there by a release that did not note revisions.
+    async fn document_served(&self, kb: &Kb, document: &DocumentId) -> StoreResult<Option<Served>>;
+
     /// Removes a knowledge base from the index.
     async fn kb_forget(&self, kb: &Kb) -> StoreResult<()>;
 
@@ -97,6 +114,32 @@ pub trait Index: Send + Sync {
         after: Option<&RelationCursor>,
         limit: u32,
     ) -> StoreResult<Page<Relation>>;
+}
+
+/// A revision of a document, as it is to be served.
+#[derive(Debug, Clone, Copy)]
+pub struct IndexContent<'a> {
+    /// The document.
+    pub document: &'a DocumentId,
+    /// Its name.
+    pub name: &'a str,
+    /// The revision.
+    pub revision: u64,
+    /// Its chunks. `None` when they are in the index already, as after an upgrade in the middle of the work.
+    pub chunks: Option<&'a [Chunk]>,
+    /// What they mention.
+    pub mentions: &'a [Mention],
+}
+
+/// What became of a replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexChange {
+    /// The revision is served.
+    Done(GraphDelta),
+    /// A later revision is served, and stays.
+    Outdated,
+    /// The graph would have exceeded this quota.
+    OverQuota(OverQuota),
 }
 
 /// A chunk of a document's text, as cut for extraction and retrieval.

@@ -16,10 +16,13 @@ use super::log::{self, GraphChange, Log};
 #[cfg(feature = "neo4j")]
 use super::neo4j::Neo4j;
 use super::provenance;
-use super::{Chunk, Entity, GraphCounts, GraphDelta, Index, Mention, MentionSource, Relation};
+use super::{
+    Chunk, Entity, GraphCounts, GraphDelta, Index, IndexChange, IndexContent, Mention, MentionSource,
+    Relation,
+};
 use crate::catalog::{Row, Sql, Tx, Value, View, sql};
 use crate::content_db::ContentDb;
-use crate::model::{Kb, OverQuota, graph_refused};
+use crate::model::{DocumentCounts, Kb, OverQuota, Served, graph_refused};
 use crate::page::{self, Page, RelationCursor};
 use crate::ports::StoreResult;
 use crate::scoped::Scope;
@@ -31,6 +34,13 @@ const KEYS_SENT: usize = 1_000;
 /// Attempts at a replacement that a deadlock or a lost connection undid.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// What became of a replacement.
+enum Replaced {
+    Done,
+    Outdated,
+    OverQuota(OverQuota),
+}
 
 /// Where entities and relations are stored.
 #[derive(Clone)]
@@ -76,29 +86,94 @@ impl TenantIndex {
         sql(text).bind(self.tenant.to_string()).bind(kb.workspace.to_string())
     }
 
-    async fn graph_replace_once(
+    /// Replaces the mentions of a document and the graph that follows from them and, if `content` is given, its chunks.
+    async fn replace_once(
         &self,
         kb: &Kb,
         (document, name): (&DocumentId, &str),
+        content: Option<&IndexContent<'_>>,
         mentions: &DocumentMentions,
         limits: &Limits,
-    ) -> StoreResult<Result<(), OverQuota>> {
+    ) -> StoreResult<Replaced> {
         const OPERATION: &str = "index.graph_replace";
         let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
+        if let Some(content) = content
+            && !self.chunks_put(&mut tx, kb, content).await?
+        {
+            return Ok(Replaced::Outdated);
+        }
         let change = Log { tx: &mut tx, tenant: &self.tenant, kb, document, name }.replace(mentions).await?;
-        match &self.graph {
-            Graph::Sql => {
-                if let Some(over) = self.graph_apply(&mut tx, kb, &change, limits).await? {
-                    return Ok(Err(over));
-                }
-                tx.commit().await.map(Ok)
-            }
+        let refused = match &self.graph {
+            Graph::Sql => match self.graph_apply(&mut tx, kb, &change, limits).await? {
+                Some(over) => Err(over),
+                None => tx.commit().await.map(Ok)?,
+            },
             #[cfg(feature = "neo4j")]
             Graph::Neo4j(neo4j, clock) => {
                 let now_s = clock.now().timestamp();
-                neo4j.apply_and_commit(&self.tenant, kb, change, limits, (tx, now_s)).await
+                neo4j.apply_and_commit(&self.tenant, kb, change, limits, (tx, now_s)).await?
+            }
+        };
+        Ok(refused.map_or_else(Replaced::OverQuota, |()| Replaced::Done))
+    }
+
+    /// As [`Self::replace_once`], again when a deadlock or a lost connection undid it.
+    async fn replace(
+        &self,
+        kb: &Kb,
+        of: (&DocumentId, &str),
+        content: Option<&IndexContent<'_>>,
+        mentions: &DocumentMentions,
+        limits: &Limits,
+    ) -> StoreResult<Replaced> {
+        let mut attempt = 1;
+        loop {
+            match self.replace_once(kb, of, content, mentions, limits).await {
+                Err(error) if error.is_transient() && attempt < ATTEMPTS => {
+                    tokio::time::sleep(PAUSE * attempt).await;
+                    attempt += 1;
+                }
+                done => return done,
             }
         }
+    }
+
+    /// Replaces a document's chunks by those of a revision. Returns `false` when a later revision is there. Holds the
+    /// document's lock until the transaction ends.
+    async fn chunks_put(&self, tx: &mut Tx, kb: &Kb, content: &IndexContent<'_>) -> StoreResult<bool> {
+        let IndexContent { document, name, revision, chunks, .. } = content;
+        log::lock_document(tx, kb, document).await?;
+        let last = self.of_workspace(
+            "select coalesce(max(revision), 0) as last from lightrag_doc_chunks
+             where tenant_id = $1 and workspace = $2 and full_doc_id = $3",
+            kb,
+        );
+        let last: u64 = tx.one(last.bind(document.as_str()), |row| row.number("last")).await?;
+        if last > *revision {
+            return Ok(false);
+        }
+        let Some(chunks) = chunks else {
+            let note = self.of_workspace(
+                "update lightrag_doc_chunks set revision = $4
+                 where tenant_id = $1 and workspace = $2 and full_doc_id = $3",
+                kb,
+            );
+            tx.execute(note.bind(document.as_str()).bind(*revision)).await?;
+            return Ok(true);
+        };
+        self.chunks_delete(tx, kb, document).await?;
+        for batch in chunks.chunks(CHUNKS_SENT) {
+            self.chunks_insert(tx, kb, (document, name, Some(*revision)), batch).await?;
+        }
+        Ok(true)
+    }
+
+    async fn chunks_delete(&self, tx: &mut Tx, kb: &Kb, document: &DocumentId) -> StoreResult<()> {
+        let delete = self.of_workspace(
+            "delete from lightrag_doc_chunks where tenant_id = $1 and workspace = $2 and full_doc_id = $3",
+            kb,
+        );
+        tx.execute(delete.bind(document.as_str())).await.map(drop)
     }
 
     /// Applies `change` to the graph, unless it would then have more than `limits` allow: then the caller must not
@@ -207,14 +282,15 @@ impl TenantIndex {
         &self,
         tx: &mut Tx,
         kb: &Kb,
-        (document, name): (&DocumentId, &str),
+        (document, name, revision): (&DocumentId, &str, Option<u64>),
         chunks: &[Chunk],
     ) -> StoreResult<()> {
         let insert = self.of_workspace(
             "insert into lightrag_doc_chunks
-                 (tenant_id, workspace, kb_id, full_doc_id, file_path, id, chunk_order_index, tokens, content)
-             select $1, $2, $3, $4, $5, new.id, new.place, new.tokens, new.content
-             from {rows $6 as new (id text, place integer, tokens integer, content text)}",
+                 (tenant_id, workspace, kb_id, full_doc_id, file_path, revision, id, chunk_order_index, tokens,
+                  content)
+             select $1, $2, $3, $4, $5, $6, new.id, new.place, new.tokens, new.content
+             from {rows $7 as new (id text, place integer, tokens integer, content text)}",
             kb,
         );
         let rows = chunks.iter().map(|chunk| {
@@ -225,7 +301,9 @@ impl TenantIndex {
                 ("content", Value::from(&chunk.content)),
             ]
         });
-        let insert = insert.bind(kb.id.as_str()).bind(document.as_str()).bind(name).bind_rows(rows);
+        let insert = insert.bind(kb.id.as_str()).bind(document.as_str()).bind(name);
+        let revision = revision.map(|revision| i64::try_from(revision).unwrap_or(i64::MAX));
+        let insert = insert.bind(Value::Number(revision)).bind_rows(rows);
         tx.execute(insert).await.map(drop)
     }
 
@@ -265,13 +343,9 @@ impl Index for TenantIndex {
         let mut tx = self.view(OPERATION).await?.write_bulk(OPERATION).await?;
         // Two concurrent replacements of the same document's chunks would both insert them.
         log::lock_document(&mut tx, kb, document).await?;
-        let delete = self.of_workspace(
-            "delete from lightrag_doc_chunks where tenant_id = $1 and workspace = $2 and full_doc_id = $3",
-            kb,
-        );
-        tx.execute(delete.bind(document.as_str())).await?;
+        self.chunks_delete(&mut tx, kb, document).await?;
         for batch in chunks.chunks(CHUNKS_SENT) {
-            self.chunks_insert(&mut tx, kb, (document, name), batch).await?;
+            self.chunks_insert(&mut tx, kb, (document, name, None), batch).await?;
         }
         tx.commit().await
     }
@@ -304,19 +378,56 @@ impl Index for TenantIndex {
         limits: &Limits,
     ) -> StoreResult<Result<GraphDelta, OverQuota>> {
         let mentions = DocumentMentions::of(mentions).await;
-        let mut attempt = 1;
-        loop {
-            match self.graph_replace_once(kb, (document, name), &mentions, limits).await {
-                Err(error) if error.is_transient() && attempt < ATTEMPTS => {
-                    tokio::time::sleep(PAUSE * attempt).await;
-                    attempt += 1;
-                }
-                done => {
-                    let delta = mentions.keys().await.delta();
-                    return Ok(done?.map(|()| delta));
-                }
-            }
-        }
+        let done = self.replace(kb, (document, name), None, &mentions, limits).await?;
+        let delta = mentions.keys().await.delta();
+        Ok(match done {
+            Replaced::OverQuota(over) => Err(over),
+            Replaced::Done | Replaced::Outdated => Ok(delta),
+        })
+    }
+
+    async fn document_replace(
+        &self,
+        kb: &Kb,
+        content: &IndexContent<'_>,
+        limits: &Limits,
+    ) -> StoreResult<IndexChange> {
+        let mentions = DocumentMentions::of(content.mentions).await;
+        let of = (content.document, content.name);
+        Ok(match self.replace(kb, of, Some(content), &mentions, limits).await? {
+            Replaced::Done => IndexChange::Done(mentions.keys().await.delta()),
+            Replaced::Outdated => IndexChange::Outdated,
+            Replaced::OverQuota(over) => IndexChange::OverQuota(over),
+        })
+    }
+
+    async fn document_served(&self, kb: &Kb, document: &DocumentId) -> StoreResult<Option<Served>> {
+        const OPERATION: &str = "index.document_served";
+        let find = self.of_workspace(
+            "select max(revision) as revision, count(*) as chunks,
+                 (select count(*) from (
+                     select name from index_entity_mentions
+                     where tenant_id = $1 and workspace = $2 and document_id = $3
+                     union select source from index_relation_mentions
+                     where tenant_id = $1 and workspace = $2 and document_id = $3
+                     union select target from index_relation_mentions
+                     where tenant_id = $1 and workspace = $2 and document_id = $3) as names) as entities,
+                 (select count(*) from (
+                     select distinct source, target from index_relation_mentions
+                     where tenant_id = $1 and workspace = $2 and document_id = $3) as pairs) as relations
+             from lightrag_doc_chunks where tenant_id = $1 and workspace = $2 and full_doc_id = $3",
+            kb,
+        );
+        let read = |row: &Row| {
+            let revision: Option<u64> = row.number_or_null("revision")?;
+            let counts = DocumentCounts {
+                chunks: row.number("chunks")?,
+                entities: row.number("entities")?,
+                relations: row.number("relations")?,
+            };
+            Ok(revision.map(|revision| Served { revision, original: None, counts }))
+        };
+        self.view(OPERATION).await?.one(OPERATION, find.bind(document.as_str()), read).await
     }
 
     async fn kb_forget(&self, kb: &Kb) -> StoreResult<()> {

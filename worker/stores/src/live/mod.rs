@@ -105,7 +105,7 @@ impl TenantLive {
         if let Some(building) = sum(Stage::Building) {
             return Ok(stage(Stage::Building, building));
         }
-        let chunks = u64::from(document.counts.chunks);
+        let chunks = u64::from(document.staged_chunks);
         let extracted = sum(Stage::Extracting).map_or(0, |(done, _)| done.min(chunks));
         Ok(stage(Stage::Extracting, (extracted, chunks)))
     }

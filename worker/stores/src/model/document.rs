@@ -142,8 +142,12 @@ pub struct Document {
     pub status: DocumentStatus,
     /// The error, if it failed.
     pub fault: Option<DocumentFault>,
-    /// Its size in the index.
+    /// The revision that is in the index and that queries see; `None` when none is. Stays while a later one is made.
+    pub served: Option<u64>,
+    /// The size of the served revision in the index.
     pub counts: DocumentCounts,
+    /// Number of chunks of the revision that is being made, as soon as it was read.
+    pub staged_chunks: u32,
     /// What is missing there; of a document that is not in the graph, what was missing before.
     pub losses: Losses,
     /// The job that ingests this revision.
@@ -166,6 +170,17 @@ pub struct DocumentCounts {
     pub entities: u32,
     /// Distinct relations it mentions.
     pub relations: u32,
+}
+
+/// What the index holds of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The revision.
+    pub revision: u64,
+    /// SHA-256 and size of its original, where they are known.
+    pub original: Option<(String, u64)>,
+    /// How much of it there is.
+    pub counts: DocumentCounts,
 }
 
 /// A document to register. Its original is in the blob store already.

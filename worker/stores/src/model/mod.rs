@@ -25,7 +25,7 @@ pub use audit::{AuditEntry, AuditFilter, LoggedAction};
 pub use batch::{Batch, BatchCounts, BatchFailure, BatchPace};
 pub use document::{
     Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, FailedChunk, Losses,
-    NewDocument,
+    NewDocument, Served,
 };
 pub use identity::{
     InvalidUserName, KeyPlaced, MemberPlaced, Membership, MembershipImport, MembershipImported, Renewal,
@@ -59,6 +59,7 @@ pub use workspace::WorkspaceId;
 pub use crate::blobs::StoredOriginal;
 pub use crate::documents::{ChunkFault, ExtractedEntity, ExtractedRelation, Extraction, ParsedDocument};
 pub use crate::index::{
-    Chunk, Entity, GraphCounts, GraphDelta, Mention, MentionKind, MentionSource, Relation,
+    Chunk, Entity, GraphCounts, GraphDelta, IndexChange, IndexContent, Mention, MentionKind, MentionSource,
+    Relation,
 };
 pub use crate::page::{InvalidRelationCursor, Page, RelationCursor};

@@ -8,7 +8,7 @@ use fair_queue::{Flow, JobState, LimitReached, NewJob, PartitionShare, QueueErro
 
 use super::claimed::ids;
 use super::site::Site;
-use crate::support::{EnqueueOptions, Ping, Pong, lane_of};
+use crate::support::{EnqueueOptions, Ping, Pong, skill_of};
 
 async fn refusal(site: &Site, jobs: &[NewJob]) -> LimitReached {
     match site.try_push(jobs).await {
@@ -68,7 +68,7 @@ pub(super) async fn scheduled_jobs_and_bytes_have_quotas(site: Site) {
 }
 
 pub(super) async fn a_type_has_a_cap_of_its_own(mut site: Site) {
-    site.lanes.push(lane_of::<Pong>());
+    site.skills.push(skill_of::<Pong>());
     let cap = |cap| PartitionShare {
         type_caps: BTreeMap::from([("test.ping".to_owned(), cap)]),
         ..PartitionShare::default()

@@ -11,6 +11,7 @@ mod groups;
 mod limits;
 mod site;
 mod steps;
+mod turns;
 mod twins;
 mod unique;
 
@@ -43,7 +44,7 @@ on_both! {
         a_scheduled_job_waits_for_its_time,
         high_priority_goes_first_and_none_starves,
         a_parked_tenant_waits_as_a_whole,
-        a_lane_that_nobody_serves_is_in_nobodys_way,
+        a_skill_that_nobody_serves_is_in_nobodys_way,
         another_tenants_job_is_not_found,
         what_was_cancelled_waits_for_no_worker;
     claims:
@@ -64,6 +65,10 @@ on_both! {
         a_cap_is_held_and_a_higher_one_applies_at_once,
         a_rate_is_held_and_its_burst_allowed,
         a_paused_tenant_is_invisible_to_others;
+    turns:
+        branches_take_turns,
+        bulk_has_every_fifth_turn,
+        a_job_keeps_lane_and_branch;
     cancelling:
         what_waits_leaves_and_what_runs_does_not_come_back,
         a_cancelled_job_that_completes_has_completed,

@@ -8,12 +8,12 @@ use fair_queue::clock::{Clock as _, ManualClock};
 use fair_queue::testing::{MemoryQueue, shared_redis_url};
 use fair_queue::{
     CancelReport, Cancelled, FetchRequest, Fetched, Finish, FinishedJob, Flow, GroupId, JobId, JobStatus,
-    Kept, KeptJob, Lane, NewJob, OnFailure, OpenGroup, PartitionShare, PushOutcome, Queue, QueueError,
-    QueueStats, Redriven, Verdict,
+    Kept, KeptJob, NewJob, OnFailure, OpenGroup, PartitionShare, PushOutcome, Queue, QueueError, QueueStats,
+    Redriven, Skill, Verdict,
 };
 
 use super::claimed::{Claimed, Handle};
-use crate::support::{EnqueueOptions, Job, Ping, config_at, lane_of, make, tenant};
+use crate::support::{EnqueueOptions, Job, Ping, config_at, make, skill_of, tenant};
 
 /// What one tenant gets in a row while others wait.
 const QUANTUM: u32 = 2;
@@ -21,7 +21,7 @@ const QUANTUM: u32 = 2;
 pub(super) struct Site {
     queue: EitherQueue,
     pub(super) clock: ManualClock,
-    pub(super) lanes: Vec<Lane>,
+    pub(super) skills: Vec<Skill>,
 }
 
 enum EitherQueue {
@@ -51,7 +51,7 @@ impl Site {
     }
 
     fn new(queue: EitherQueue, clock: ManualClock) -> Self {
-        Self { queue, clock, lanes: vec![lane_of::<Ping>()] }
+        Self { queue, clock, skills: vec![skill_of::<Ping>()] }
     }
 
     pub(super) fn job<J: Job>(&self, tenant: &str, job: &J, options: EnqueueOptions) -> NewJob {
@@ -147,13 +147,13 @@ impl Site {
         match &self.queue {
             EitherQueue::Redis { queue, attempt } => {
                 attempt.set(attempt.get() + 1);
-                let (attempt, lanes) = (attempt.get(), &self.lanes);
+                let (attempt, skills) = (attempt.get(), &self.skills);
                 let request = FetchRequest {
                     worker: "w",
                     attempt,
                     shard: 0,
                     turn: None,
-                    lanes,
+                    skills,
                     limit,
                     quantum: QUANTUM,
                 };
@@ -165,7 +165,7 @@ impl Site {
                 }
             }
             EitherQueue::Memory(queue) => {
-                queue.claim(&self.lanes, limit, QUANTUM as usize).into_iter().map(Claimed::memory).collect()
+                queue.claim(&self.skills, limit, QUANTUM as usize).into_iter().map(Claimed::memory).collect()
             }
         }
     }

@@ -16,7 +16,7 @@ pub(super) async fn a_job_is_kept_once_and_remembered_when_done(site: Site) {
     assert_eq!((outcome.accepted, outcome.duplicates), (1, 1));
     assert_eq!(site.push(&twice).await.duplicates, 2);
     let status = site.lookup("acme", job.id).await.unwrap();
-    assert_eq!((status.state, status.lane.as_str()), (JobState::Available, "test.ping@1"));
+    assert_eq!((status.state, status.skill.as_str()), (JobState::Available, "test.ping@1"));
     assert_eq!((status.priority, status.at, status.reason), (Priority::Normal, None, None));
 
     let claimed = site.fetch_one().await;
@@ -179,14 +179,14 @@ pub(super) async fn a_parked_tenant_waits_as_a_whole(site: Site) {
     assert_eq!(site.fetch(10).await.len(), 1, "one that completes shows that the tenant may run");
 }
 
-pub(super) async fn a_lane_that_nobody_serves_is_in_nobodys_way(site: Site) {
+pub(super) async fn a_skill_that_nobody_serves_is_in_nobodys_way(site: Site) {
     let stranger = site.job("acme", &Pong::default(), EnqueueOptions::default());
     let known = site.ping("acme");
     site.push(&[stranger.clone(), known.clone()]).await;
     assert_eq!(ids(&site.fetch(10).await), [known.id]);
     assert!(site.fetch(10).await.is_empty());
     let status = site.lookup("acme", stranger.id).await.unwrap();
-    assert_eq!((status.state, status.lane_declared), (JobState::Available, false));
+    assert_eq!((status.state, status.skill_declared), (JobState::Available, false));
     let stats = site.stats("acme").await;
     assert_eq!((stats.available, stats.undeclared.get("test.pong@2")), (1, Some(&1)));
 }

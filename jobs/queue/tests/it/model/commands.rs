@@ -1,21 +1,23 @@
 //! What can happen to a queue.
 
-/// Tenants, lanes and levels are numbered; so are claims, groups and jobs, each number taken modulo how many
+/// Tenants, skills and levels are numbered; so are claims, groups and jobs, each number taken modulo how many
 /// there are.
 #[derive(Debug, Clone)]
 pub(super) enum Command {
     Push {
         tenant: usize,
         jobs: usize,
-        lane: usize,
+        skill: usize,
         level: u8,
+        branch: usize,
         delay_ms: u64,
         extra: Extra,
     },
     PushUnique {
         tenant: usize,
-        lane: usize,
+        skill: usize,
         level: u8,
+        branch: usize,
         delay_ms: u64,
         key: usize,
         scope: Scope,
@@ -38,7 +40,7 @@ pub(super) enum Command {
     Fetch {
         worker: usize,
         limit: usize,
-        lanes: u8,
+        skills: u8,
         quantum: u32,
         newcomers: bool,
     },
@@ -109,7 +111,7 @@ pub(super) enum Command {
     },
     Heartbeat {
         worker: usize,
-        lanes: u8,
+        skills: u8,
         stay: bool,
     },
     Look {

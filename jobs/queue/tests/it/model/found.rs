@@ -4,15 +4,15 @@ use super::commands::{Answer, Change, Command, Damage, End, Extra, Scope};
 use super::seeds::tried;
 
 const fn push(tenant: usize, jobs: usize) -> Command {
-    Command::Push { tenant, jobs, lane: 0, level: 1, delay_ms: 0, extra: Extra::Nothing }
+    Command::Push { tenant, jobs, skill: 0, level: 1, branch: 0, delay_ms: 0, extra: Extra::Nothing }
 }
 
 const fn unique(scope: Scope, answer: Answer) -> Command {
-    Command::PushUnique { tenant: 0, lane: 0, level: 1, delay_ms: 0, key: 0, scope, answer }
+    Command::PushUnique { tenant: 0, skill: 0, level: 1, branch: 0, delay_ms: 0, key: 0, scope, answer }
 }
 
 const fn fetch(limit: usize) -> Command {
-    Command::Fetch { worker: 0, limit, lanes: 15, quantum: 2, newcomers: false }
+    Command::Fetch { worker: 0, limit, skills: 15, quantum: 2, newcomers: false }
 }
 
 const fn finish(end: End) -> Command {
@@ -116,7 +116,7 @@ fn a_row_that_is_made_again_remembers_garbage_and_keys() {
 fn a_continuation_that_was_cancelled_stays_so_and_is_not_lost_beside_its_ghost() {
     let end = End::Completed;
     let opens = Command::Finish { claim: 0, job: 0, end, children: 0, group: Some(false), took_us: None };
-    let fetch = Command::Fetch { worker: 0, limit: 1, lanes: 1, quantum: 1, newcomers: false };
+    let fetch = Command::Fetch { worker: 0, limit: 1, skills: 1, quantum: 1, newcomers: false };
     let cancel = Command::Cancel { tenant: 0, jobs: vec![3] };
     let again = Command::PushAgain { jobs: vec![0] };
     check(&[push(0, 1), fetch.clone(), opens.clone(), cancel, again, fetch, opens]);

@@ -25,13 +25,22 @@ fn tenant() -> impl Strategy<Value = usize> {
     0..3_usize
 }
 
-fn lane() -> impl Strategy<Value = usize> {
+fn skill() -> impl Strategy<Value = usize> {
     prop_oneof![5 => Just(0), 2 => Just(1), 2 => Just(2), 2 => Just(3)]
 }
 
 /// One of four, but mostly this one.
 fn same<T: From<u8> + Clone + std::fmt::Debug>(usual: u8) -> impl Strategy<Value = T> {
     prop_oneof![3 => Just(usual), 1 => 0..4_u8].prop_map(T::from)
+}
+
+/// Of both lanes.
+fn level() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => 0..4_u8, 2 => 4..8_u8, 2 => Just(1), 1 => Just(5)]
+}
+
+fn branch() -> impl Strategy<Value = usize> {
+    0..3_usize
 }
 
 fn delay() -> impl Strategy<Value = u64> {
@@ -49,14 +58,14 @@ fn coming() -> impl Strategy<Value = Command> {
         prop_oneof![Just(Scope::Started), Just(Scope::Finished), (500..20_000_u64).prop_map(Scope::Period),];
     let answer = prop_oneof![Just(Answer::Keep), Just(Answer::Replace), Just(Answer::Reschedule)];
     prop_oneof![
-        6 => (tenant(), 1..5_usize, lane(), 0..4_u8, delay(), extra).prop_map(
-            |(tenant, jobs, lane, level, delay_ms, extra)| {
-                Command::Push { tenant, jobs, lane, level, delay_ms, extra }
+        6 => (tenant(), 1..5_usize, skill(), level(), branch(), delay(), extra).prop_map(
+            |(tenant, jobs, skill, level, branch, delay_ms, extra)| {
+                Command::Push { tenant, jobs, skill, level, branch, delay_ms, extra }
             }
         ),
-        6 => (tenant(), same(0), same(1), delay(), 0..2_usize, scope, answer).prop_map(
-            |(tenant, lane, level, delay_ms, key, scope, answer)| {
-                Command::PushUnique { tenant, lane, level, delay_ms, key, scope, answer }
+        6 => (tenant(), same(0), same(1), branch(), delay(), 0..2_usize, scope, answer).prop_map(
+            |(tenant, skill, level, branch, delay_ms, key, scope, answer)| {
+                Command::PushUnique { tenant, skill, level, branch, delay_ms, key, scope, answer }
             }
         ),
         3 => (tenant(), 0..4_usize, flag(), proptest::option::of(number())).prop_map(
@@ -83,14 +92,14 @@ fn end() -> impl Strategy<Value = End> {
 fn going() -> impl Strategy<Value = Command> {
     let took = || proptest::option::of(prop_oneof![0..2_000_u64, 2_000..200_000_u64]);
     prop_oneof![
-        9 => (0..2_usize, 1..8_usize, 1..16_u8, 1..4_u32).prop_map(|(worker, limit, lanes, quantum)| {
-            Command::Fetch { worker, limit, lanes, quantum, newcomers: false }
+        9 => (0..2_usize, 1..8_usize, 1..16_u8, 1..4_u32).prop_map(|(worker, limit, skills, quantum)| {
+            Command::Fetch { worker, limit, skills, quantum, newcomers: false }
         }),
-        3 => (0..2_usize, 1..8_usize, 1..16_u8).prop_map(|(worker, limit, lanes)| {
-            Command::Fetch { worker, limit, lanes, quantum: 1, newcomers: true }
+        3 => (0..2_usize, 1..8_usize, 1..16_u8).prop_map(|(worker, limit, skills)| {
+            Command::Fetch { worker, limit, skills, quantum: 1, newcomers: true }
         }),
         4 => (0..2_usize, 1..8_usize).prop_map(|(worker, limit)| {
-            Command::Fetch { worker, limit, lanes: 15, quantum: 2, newcomers: false }
+            Command::Fetch { worker, limit, skills: 15, quantum: 2, newcomers: false }
         }),
         9 => (number(), number(), end(), 0..4_usize, proptest::option::of(flag()), took()).prop_map(
             |(claim, job, end, children, group, took_us)| {
@@ -155,7 +164,7 @@ fn mishaps() -> impl Strategy<Value = Command> {
         4 => Just(Command::Again),
         3 => (tenant(), number()).prop_map(|(tenant, job)| Command::Look { tenant, job }),
         1 => (0..2_usize, 1..16_u8, flag())
-            .prop_map(|(worker, lanes, stay)| Command::Heartbeat { worker, lanes, stay }),
+            .prop_map(|(worker, skills, stay)| Command::Heartbeat { worker, skills, stay }),
         1 => Just(Command::FlushFunctions),
     ]
 }

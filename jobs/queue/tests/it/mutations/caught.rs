@@ -15,7 +15,7 @@ const SEEDS: u64 = 200;
 const THREADS: usize = 4;
 /// What the model does not call: moving tenants between shards, what people and gauges look at, and the search for what
 /// was lost, which have their own tests.
-const ELSEWHERE: [&str; 8] = ["lane", "adopt", "overview", "census", "holder", "05_lost", "lost", "mend"];
+const ELSEWHERE: [&str; 8] = ["skill", "adopt", "overview", "census", "holder", "05_lost", "lost", "mend"];
 
 /// The seed that detects the mutation, with its error.
 fn noticed(mutation: &Mutation) -> Option<(u64, String)> {

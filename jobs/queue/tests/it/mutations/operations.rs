@@ -18,6 +18,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "",
     ),
     one(
+        "turns of work that was called off are left behind",
+        "cancel_tenant",
+        "      call('UNLINK', k..s.skills[i]..'.'..level..'*')\n",
+        "",
+    ),
+    one(
         "timers of work that was called off ring for ever",
         "cancel_tenant",
         "  call('ZREM', kw, kind..t)\n",
@@ -38,8 +44,14 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "no visit starts at a lower priority",
         "fetch",
-        "local reserved, m = c % 8 == 0, floor(c / 8)",
-        "local reserved, m = false, floor(c / 8)",
+        "local reserved, m = turn % 8 == 0, floor(turn / 8)",
+        "local reserved, m = false, floor(turn / 8)",
+    ),
+    one(
+        "a job does not say that it waits for its branch's turn",
+        "explain",
+        "  if turns then\n",
+        "  if false then\n",
     ),
     one("a visit takes more than the cap leaves", "fetch", "min(left, Q, s.cap - s.na)", "min(left, Q)"),
     one("a busy tenant is served as a newcomer", "fetch", "if not newcomers or na == 0 then", "if true then"),
@@ -67,8 +79,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "jobs of a paused queue start",
         "fetch",
-        "call('HGET', p..':P', queue_of(lane)) ~= 'paused'",
-        "call('HGET', p..':P', queue_of(lane)) ~= 'closed'",
+        "call('HGET', p..':P', queue_of(skill)) ~= 'paused'",
+        "call('HGET', p..':P', queue_of(skill)) ~= 'closed'",
     ),
     one(
         "what is left over of due jobs is forgotten",
@@ -135,7 +147,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     ),
     one("newcomers are not seen", "newcomers", "ok and running == 0", "ok and running < 0"),
     one("the oldest dead letters come first", "list", "'ZREVRANGE'", "'ZRANGE'"),
-    one("no tenant is ready", "lanes", "call('ZCARD', kr..lane)", "0"),
+    one("no tenant is ready", "skills", "call('ZCARD', kr..skill)", "0"),
     one("the first running job is left out", "list", "for i = from, to do", "for i = from + 1, to do"),
     one(
         "a running job is said to wait",
@@ -143,7 +155,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "if call('HEXISTS', k..'a', id) == 1",
         "if call('HEXISTS', k..'a', id) == 2",
     ),
-    one("background jobs are not listed", "places", "for level = 0, 3 do", "for level = 0, 2 do"),
+    one(
+        "background jobs are not listed",
+        "places",
+        "for level = 0, LEVELS do",
+        "for level = 0, LEVELS - 1 do",
+    ),
     one("why a job was kept is kept for ever", "purge", "    call('HDEL', k..'z', id)\n", ""),
     one(
         "a paused queue stays paused",
@@ -216,7 +233,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "a paused queue of a tenant goes on",
         "tenant",
-        "if value == 'paused' and s.b[lane] then",
-        "if value == 'closed' and s.b[lane] then",
+        "if value == 'paused' and s.b[skill] then",
+        "if value == 'closed' and s.b[skill] then",
     ),
 ];

@@ -18,8 +18,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "a tenant is forgotten while its jobs run",
         "00_tenants",
-        "if s.st == IDLE and na == 0 and #s.ln == 0",
-        "if s.st == IDLE and #s.ln == 0",
+        "if s.st == IDLE and na == 0 and #s.skills == 0",
+        "if s.st == IDLE and #s.skills == 0",
     ),
     one(
         "a burst is one longer than it may be",
@@ -30,7 +30,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     one(
         "who is paused stays in the ready index",
         "00_tenants",
-        "    for lane in pairs(s.idx) do push_to(zr, lane, t) end\n",
+        "    for skill in pairs(s.idx) do push_to(zr, skill, t) end\n",
         "",
     ),
     one(
@@ -57,12 +57,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "if scope and (scope == 's' or when ~= 'started') then",
         "if scope then",
     ),
-    one(
-        "what was given back goes last",
-        "01_jobs",
-        "call(first and 'LPUSH' or 'RPUSH', kt",
-        "call('RPUSH', kt",
-    ),
+    one("what was given back goes last", "01_jobs", "first and 'LPUSH' or 'RPUSH'", "'RPUSH'"),
     one(
         "a new job belongs to the work that was called off",
         "01_jobs",
@@ -74,6 +69,43 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "01_jobs",
         "call('ZADD', kw, 'LT', int(due), kind..t)",
         "call('ZADD', kw, int(due), kind..t)",
+    ),
+    one(
+        "a branch waits for the whole backlog of another",
+        "01_jobs",
+        "if not there or there == branch then",
+        "if true then",
+    ),
+    one(
+        "a branch has a turn for each push",
+        "01_jobs",
+        "if n == #ids or not call('LPOS', key..'*', branch) then",
+        "if true then",
+    ),
+    one(
+        "a tenant does not know that it has branches",
+        "01_jobs",
+        "  if branch ~= '' then raise(s, F.branches) end\n",
+        "",
+    ),
+    one("a retry forgets the branch", "01_jobs", "counters..r.label..'\\n'", "counters..r.name..'\\n'"),
+    one(
+        "a retry promotes a job of bulk",
+        "01_jobs",
+        "r.redriven and 3 or 2, r.level,",
+        "r.redriven and 3 or 2, r.level % 4,",
+    ),
+    one(
+        "a row that is made again forgets that branches take turns",
+        "00_tenants",
+        "if call('EXISTS', key..'*') == 1 then",
+        "if false then",
+    ),
+    one(
+        "what waits in turns does not count",
+        "00_tenants",
+        "n = n + call('LLEN', lists[i])",
+        "n = n + (in_turns(s, skill, level) and 0 or call('LLEN', lists[i]))",
     ),
     one("deaths are forgotten", "01_jobs", "min(r.deaths, 99)", "0"),
     one(
@@ -101,6 +133,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "if not waits then call('HSET'",
     ),
     one(
+        "a tombstone forgets its branch",
+        "02_groups",
+        "call('HSET', k..'H', id, r.label)",
+        "call('HSET', k..'H', id, r.name)",
+    ),
+    one(
         "what a cancelled group waits for goes on",
         "02_groups",
         "  for i = 1, #inner do group_cancel(t, s, inner[i], now) end\n",
@@ -123,6 +161,12 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "03_enqueue",
         "elseif ghosts and ghosts[j] then",
         "elseif false then",
+    ),
+    one(
+        "a job takes the place of one of another branch",
+        "03_enqueue",
+        " and r.branch == branch then",
+        " then",
     ),
     one(
         "the job that took another's place is taken for its ghost",
@@ -149,6 +193,31 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "if has(s, F.draining) then return",
         "if false then return",
     ),
+    one(
+        "a branch takes all it can",
+        "06_turns",
+        "local each = max(1, floor(want / max(1, call('LLEN', turns))))",
+        "local each = want",
+    ),
+    one(
+        "the branch that was served goes first again",
+        "06_turns",
+        "then call('RPUSH', turns, branch) end",
+        "then call('LPUSH', turns, branch) end",
+    ),
+    one(
+        "a branch that is alone goes on taking turns",
+        "06_turns",
+        "if #others > 1 then",
+        "if #others > 0 then",
+    ),
+    one(
+        "bulk waits until nothing interactive is left",
+        "06_turns",
+        "if c % BULK_TURN == 0 then",
+        "if false then",
+    ),
+    one("bulk has every second visit", "06_turns", "if c % BULK_TURN == 0 then", "if c % 2 == 0 then"),
     Mutation {
         why: "the virtual clock goes back to whoever is served",
         patch: patch("fetch", "if v > v0 then call('SET'", "if v ~= v0 then call('SET'"),

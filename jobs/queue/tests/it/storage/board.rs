@@ -7,7 +7,7 @@ use apalis::prelude::*;
 use fair_queue::clock::Clock as _;
 use fair_queue::storage::{Config, Storage};
 use fair_queue::testing::shared_redis_url;
-use fair_queue::{JobId, Lane, NewJob, PartitionShare, QueueConfig, Verdict};
+use fair_queue::{JobId, NewJob, PartitionShare, QueueConfig, Skill, Verdict};
 
 use super::site::{Log, Mail, Site, Work, acme, mail, mails_to};
 use crate::support::{Harness, config_at, tenant};
@@ -35,7 +35,7 @@ fn numbers(statistics: &[Statistic]) -> BTreeMap<&str, u64> {
 impl Board {
     async fn new() -> Self {
         let mut h = Harness::new().await;
-        h.lanes = vec![Lane::new("mails", 1, "mails")];
+        h.skills = vec![Skill::new("mails", 1, "mails")];
         let storage =
             |queue: &str| Storage::<Mail>::new(h.queue.clone()).with_config(Config::default().queue(queue));
         Self { mails: storage("mails"), letters: storage("letters"), h }
@@ -125,8 +125,8 @@ async fn pages_together_show_every_task_once() {
 async fn the_tasks_of_all_queues_are_those_of_other_programs_too() {
     let mut board = Board::filled().await;
     board.letters.push(mail("letter")).await.unwrap();
-    let lane = Lane::new("document.ingest", 1, "ingest");
-    let raw = NewJob::new(acme(), lane, "{\"stamp\":1}", board.h.clock.now());
+    let skill = Skill::new("document.ingest", 1, "ingest");
+    let raw = NewJob::new(acme(), skill, "{\"stamp\":1}", board.h.clock.now());
     board.h.push(std::slice::from_ref(&raw)).await;
 
     let all = board.mails.list_all_tasks(&filter(None, 1, 100)).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_task_that_cannot_be_read_is_not_in_the_list_of_its_queue() {
     let job = |payload: &str| {
         NewJob::new(
             tenant("default"),
-            Lane::new("mails", 1, "mails"),
+            Skill::new("mails", 1, "mails"),
             payload.to_owned(),
             board.h.clock.now(),
         )
@@ -287,7 +287,7 @@ async fn queues_are_listed_with_their_counts_and_workers() {
     let mut board = Board::filled().await;
     assert_eq!(board.mails.list_queues().await.unwrap().len(), 1);
     board.letters.push(mail("letter")).await.unwrap();
-    board.h.queue.heartbeat("mails-1.1799999990.9f3a", &board.h.lanes, true).await.unwrap();
+    board.h.queue.heartbeat("mails-1.1799999990.9f3a", &board.h.skills, true).await.unwrap();
     let queues = board.letters.list_queues().await.unwrap();
     let shown: Vec<_> = queues
         .iter()
@@ -301,7 +301,7 @@ async fn queues_are_listed_with_their_counts_and_workers() {
 #[tokio::test]
 async fn workers_are_listed_while_they_live() {
     let board = Board::new().await;
-    let (mails, letters) = ([Lane::new("mails", 1, "mails")], [Lane::new("letters", 1, "letters")]);
+    let (mails, letters) = ([Skill::new("mails", 1, "mails")], [Skill::new("letters", 1, "letters")]);
     let queue = &board.h.queue;
     queue.heartbeat("mails-1.1799999990.9f3a", &mails, true).await.unwrap();
     board.h.clock.advance(Duration::from_secs(10));

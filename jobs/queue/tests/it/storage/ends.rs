@@ -8,7 +8,7 @@ use apalis::prelude::*;
 use chrono::TimeDelta;
 use fair_queue::clock::{Clock as _, SystemClock};
 use fair_queue::storage::{Config, Storage};
-use fair_queue::{Cancelled, JobId, JobState, Kept, Lane, NewJob, RetryPolicy};
+use fair_queue::{Cancelled, JobId, JobState, Kept, NewJob, RetryPolicy, Skill};
 
 use super::site::{Log, Mail, Site, Work, id_of, mail};
 use crate::support::tenant;
@@ -119,9 +119,9 @@ async fn a_handler_that_panics_has_failed_and_takes_no_other_with_it() {
 /// Written by another program, or by another version of this one.
 async fn push_unreadable(site: &Site) -> Vec<JobId> {
     let payloads = ["{\"to\":\"ann\"}", "{}\n{\"from\":\"ann\"}", "", "{\"metadata\":1}\n{\"to\":\"ann\"}"];
-    let lane = Lane::new("mails", 1, "mails");
+    let skill = Skill::new("mails", 1, "mails");
     let job =
-        |payload: &str| NewJob::new(tenant("default"), lane.clone(), payload.to_owned(), SystemClock.now());
+        |payload: &str| NewJob::new(tenant("default"), skill.clone(), payload.to_owned(), SystemClock.now());
     let jobs = payloads.map(job);
     site.queue.push(&jobs).await.unwrap();
     jobs.iter().map(|job| job.id).collect()

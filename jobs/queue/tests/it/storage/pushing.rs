@@ -211,7 +211,7 @@ async fn arguments_are_written_by_the_storages_codec() {
     let page =
         site.queue.list(&tenant("default"), &fair_queue::JobFilter::default(), None, 10).await.unwrap();
     assert_eq!((page.jobs[0].state, &page.jobs[0].payload[..]), (JobState::Available, &b"{}\n      42"[..]));
-    assert_eq!(page.jobs[0].lane, "u64@1", "a queue is called like the type of its arguments");
+    assert_eq!(page.jobs[0].skill, "u64@1", "a queue is called like the type of its arguments");
     let seen = log.clone();
     let handler = move |number: u64| {
         seen.add(number.to_string());

@@ -84,7 +84,7 @@ async fn case_28_35_36_a_cluster_is_used_like_a_server() {
         assert_eq!(site.queue.stats(&tenant).await.unwrap().open(), 0);
     }
     site.queue.queue_set("test", Flow::Paused).await.unwrap();
-    assert_eq!(site.queue.lanes().await.unwrap().len(), 1);
+    assert_eq!(site.queue.skills().await.unwrap().len(), 1);
 }
 
 /// One URL of one node would find a part of the queue only.

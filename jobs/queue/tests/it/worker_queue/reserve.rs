@@ -7,7 +7,7 @@ use fair_queue::{Verdict, WorkerOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::site::{Ran, Site, ping, until};
-use crate::support::{Ping, lane_of, tenant};
+use crate::support::{Ping, skill_of, tenant};
 
 /// Jobs of `acme` hold every slot they get until the end.
 async fn occupied(
@@ -38,7 +38,7 @@ async fn occupied(
 #[tokio::test]
 async fn a_newcomer_need_not_wait_for_a_slot_behind_a_long_backlog() {
     let site = Site::shared().await;
-    let options = WorkerOptions { reserve: 2, ..WorkerOptions::new([lane_of::<Ping>()], 10) };
+    let options = WorkerOptions { reserve: 2, ..WorkerOptions::new([skill_of::<Ping>()], 10) };
     let (work, ran, end) = occupied(&site, options, 8).await;
     for n in 0..20 {
         let newcomer = ["globex", "initech"][n % 2];
@@ -55,7 +55,7 @@ async fn a_newcomer_need_not_wait_for_a_slot_behind_a_long_backlog() {
 #[tokio::test]
 async fn without_a_reserve_everybody_may_have_every_slot() {
     let site = Site::shared().await;
-    let options = WorkerOptions { reserve: 0, ..WorkerOptions::new([lane_of::<Ping>()], 10) };
+    let options = WorkerOptions { reserve: 0, ..WorkerOptions::new([skill_of::<Ping>()], 10) };
     let (work, _, end) = occupied(&site, options, 10).await;
     end.cancel();
     work.stop().await;
@@ -65,7 +65,7 @@ async fn without_a_reserve_everybody_may_have_every_slot() {
 #[tokio::test]
 async fn a_reserve_leaves_at_least_one_slot_for_everybody() {
     let site = Site::shared().await;
-    let options = WorkerOptions { reserve: 10, ..WorkerOptions::new([lane_of::<Ping>()], 3) };
+    let options = WorkerOptions { reserve: 10, ..WorkerOptions::new([skill_of::<Ping>()], 3) };
     let (work, _, end) = occupied(&site, options, 1).await;
     end.cancel();
     work.stop().await;
@@ -77,7 +77,7 @@ async fn a_newcomer_with_many_jobs_gets_one_slot_of_the_reserve_at_a_time() {
     let site = Site::shared().await;
     let (starts, end) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
     let (counter, over) = (Arc::clone(&starts), end.clone());
-    let options = WorkerOptions { reserve: 3, ..WorkerOptions::new([lane_of::<Ping>()], 6) };
+    let options = WorkerOptions { reserve: 3, ..WorkerOptions::new([skill_of::<Ping>()], 6) };
     let work = site.work_with(options, move |_| {
         counter.fetch_add(1, Ordering::AcqRel);
         let over = over.clone();

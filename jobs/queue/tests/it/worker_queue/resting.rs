@@ -7,7 +7,7 @@ use fair_queue::{FetchedJob, Finish, QueueConfig, Verdict, WorkerOptions};
 use tokio::sync::watch;
 
 use super::site::{Failure, Ran, Site, Work, ping, starts_long_before_its_poll, until};
-use crate::support::{Ping, config_at, lane_of, tenant};
+use crate::support::{Ping, config_at, skill_of, tenant};
 
 async fn site(shards: u16) -> Site {
     Site::new(QueueConfig { shards, ..config_at(shared_redis_url()) }).await
@@ -25,11 +25,11 @@ fn worker(site: &Site, slots: usize, gate: &watch::Sender<bool>) -> (Work, Ran) 
             Ok::<Finish, Failure>(Verdict::Completed.into())
         }
     };
-    (site.work_with(WorkerOptions::new([lane_of::<Ping>()], slots), handler), ran)
+    (site.work_with(WorkerOptions::new([skill_of::<Ping>()], slots), handler), ran)
 }
 
 async fn declared(site: &Site) -> u64 {
-    site.queue.lanes().await.unwrap().iter().map(|lane| lane.workers).max().unwrap_or(0)
+    site.queue.skills().await.unwrap().iter().map(|skill| skill.workers).max().unwrap_or(0)
 }
 
 async fn rests_while_another_works(shards: u16) {
@@ -106,7 +106,7 @@ async fn a_resting_worker_takes_no_wake_ups() {
 async fn newcomers_are_not_served_by_a_resting_worker() {
     let site = site(1).await;
     let gate = watch::Sender::new(false);
-    let options = WorkerOptions { reserve: 1, ..WorkerOptions::new([lane_of::<Ping>()], 2) };
+    let options = WorkerOptions { reserve: 1, ..WorkerOptions::new([skill_of::<Ping>()], 2) };
     let ran = Ran::default();
     let (log, opened) = (ran.clone(), gate.subscribe());
     let work = site.work_with(options, move |job: FetchedJob| {

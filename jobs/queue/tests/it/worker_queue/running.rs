@@ -111,11 +111,11 @@ async fn a_job_that_the_queue_quarantines_is_reported() {
     let mut redis = plain_connection(&shared_redis_url()).await;
     let prefix = format!("{}:{{q.0}}", site.queue.config().prefix);
     // A job in the list whose record is missing.
-    let mut lane = redis::cmd("HGET");
-    lane.arg(format!("{prefix}:L")).arg(format!("{}@1", Ping::TYPE));
+    let mut skill = redis::cmd("HGET");
+    skill.arg(format!("{prefix}:L")).arg(format!("{}@1", Ping::TYPE));
     let mut known: Option<u32> = None;
-    until("the lane is known", async || {
-        known = lane.query_async(&mut redis).await.unwrap();
+    until("the skill is known", async || {
+        known = skill.query_async(&mut redis).await.unwrap();
         known.is_some()
     })
     .await;
@@ -137,14 +137,14 @@ async fn a_job_that_the_queue_quarantines_is_reported() {
     work.stop().await;
 }
 
-/// A worker says which lanes it serves for as long as it does.
+/// A worker says which skills it serves for as long as it does.
 #[tokio::test]
-async fn a_lane_is_declared_while_its_worker_lives() {
+async fn a_skill_is_declared_while_its_worker_lives() {
     let site = Site::shared().await;
     let work = site.work(1, |_| std::future::pending());
     let (acme, job) = (tenant("acme"), ping("acme", 0));
     site.queue.push(std::slice::from_ref(&job)).await.unwrap();
-    let declared = async || site.queue.lookup(&acme, job.id).await.unwrap().unwrap().lane_declared;
+    let declared = async || site.queue.lookup(&acme, job.id).await.unwrap().unwrap().skill_declared;
     until("it is declared", declared).await;
     work.queue.stop(Duration::from_millis(100)).await;
     work.running.abort();

@@ -10,7 +10,7 @@ use fair_queue::{
 };
 use tokio::task::JoinHandle;
 
-use crate::support::{EnqueueOptions, Ping, config_at, lane_of, make};
+use crate::support::{EnqueueOptions, Ping, config_at, make, skill_of};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -51,7 +51,7 @@ impl Site {
     where
         F: Future<Output = Result<Finish, Failure>> + Send + 'static,
     {
-        self.work_with(WorkerOptions::new([lane_of::<Ping>()], concurrency), handler)
+        self.work_with(WorkerOptions::new([skill_of::<Ping>()], concurrency), handler)
     }
 
     pub(crate) fn work_with<F>(

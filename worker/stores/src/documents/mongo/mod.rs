@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::collection::TenantCollection;
 use crate::deadline::{BULK, CALL, within};
 use crate::error::StoreError;
-use crate::model::{Extraction, ParsedDocument};
+use crate::model::{Chunk, Extraction, ParsedDocument};
 use crate::ports::{Documents, StoreResult};
 use crate::scoped::Scope;
 
@@ -52,9 +52,13 @@ impl TenantDocuments {
         Parsed { heads: collection(PARSED), parts: collection(PARTS) }
     }
 
+    fn staged(&self) -> Staged {
+        Staged(self.mongo.tenant(STAGED, &self.tenant))
+    }
+
     /// Deletes what matches a filter, from all collections.
     async fn forget(&self, operation: &'static str, filter: &Document) -> StoreResult<()> {
-        for name in [PARSED, PARTS, EXTRACTIONS] {
+        for name in [PARSED, PARTS, EXTRACTIONS, STAGED] {
             let collection = self.mongo.tenant(name, &self.tenant);
             within(operation, BULK, collection.delete(operation, filter.clone())).await?;
         }
@@ -66,8 +70,12 @@ impl TenantDocuments {
 impl Documents for TenantDocuments {
     async fn provision(&self) -> StoreResult<()> {
         const PROVISION: &str = "documents.provision";
-        let indexes: [(_, &[&str]); 3] =
-            [(PARSED, &PARSED_INDEX), (PARTS, &PARSED_INDEX), (EXTRACTIONS, &EXTRACTIONS_INDEX)];
+        let indexes: [(_, &[&str]); 4] = [
+            (PARSED, &PARSED_INDEX),
+            (PARTS, &PARSED_INDEX),
+            (EXTRACTIONS, &EXTRACTIONS_INDEX),
+            (STAGED, &STAGED_INDEX),
+        ];
         for (name, fields) in indexes {
             let collection = self.mongo.tenant(name, &self.tenant);
             within(PROVISION, CALL, collection.provision(PROVISION, fields)).await?;
@@ -85,6 +93,44 @@ impl Documents for TenantDocuments {
 
     async fn parsed_forget(&self, kb: &KbId, id: &DocumentId) -> StoreResult<()> {
         within("documents.parsed_forget", CALL, self.parsed_texts().forget(kb, id)).await
+    }
+
+    async fn staged_put(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        parsed: &ParsedDocument,
+        chunks: &[Chunk],
+    ) -> StoreResult<()> {
+        within("documents.staged_put", BULK, self.staged().put((kb, id), parsed, chunks)).await
+    }
+
+    async fn staged_chunks(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        orders: Range<u32>,
+    ) -> StoreResult<Vec<Chunk>> {
+        within("documents.staged_chunks", BULK, self.staged().chunks((kb, id), revision, orders)).await
+    }
+
+    async fn staged_publish(&self, kb: &KbId, id: &DocumentId, revision: u64) -> StoreResult<bool> {
+        const OPERATION: &str = "documents.staged_publish";
+        let publish = async {
+            let Some(text) = self.staged().text((kb, id), revision).await? else { return Ok(false) };
+            let texts = self.parsed_texts();
+            // Of a later revision there is a text already when the job of this one was slow.
+            if texts.revision(kb, id).await?.is_some_and(|known| known > revision) {
+                return Ok(false);
+            }
+            texts.put(kb, id, &text).await.map(|()| true)
+        };
+        within(OPERATION, BULK, publish).await
+    }
+
+    async fn staged_forget(&self, kb: &KbId, id: &DocumentId, last: Option<u64>) -> StoreResult<()> {
+        within("documents.staged_forget", CALL, self.staged().forget((kb, id), last)).await
     }
 
     async fn extractions_put(
@@ -256,6 +302,12 @@ impl Parsed {
         self.parts.delete(FORGET, filter).await
     }
 
+    /// The revision of the text.
+    async fn revision(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<u64>> {
+        let head = self.heads.get::<Head>(GET, &format!("{kb}/{id}")).await?;
+        Ok(head.map(|head| u64::try_from(head.revision).unwrap_or(0)))
+    }
+
     async fn get(&self, kb: &KbId, id: &DocumentId) -> StoreResult<Option<ParsedDocument>> {
         for _ in 0..ATTEMPTS {
             let Some(head) = self.heads.get::<Head>(GET, &format!("{kb}/{id}")).await? else {
@@ -295,6 +347,104 @@ fn cut(text: &str, size: usize) -> Vec<&str> {
     }
     pieces.push(rest);
     pieces
+}
+
+/// The name of the collection of what is staged: pieces of texts, and chunks.
+const STAGED: &str = "staged";
+/// Fields of its index, after the tenant.
+const STAGED_INDEX: [&str; 5] = ["kb_id", "document_id", "revision", "kind", "place"];
+const STAGED_PUT: &str = "documents.staged_put";
+/// Chunks per message.
+const CHUNKS_FETCHED: u32 = 200;
+
+/// A piece of a staged text, or a staged chunk.
+#[derive(Serialize, Deserialize)]
+struct StagedPart {
+    kb_id: String,
+    document_id: String,
+    revision: i64,
+    /// `text` or `chunk`.
+    kind: String,
+    /// Its place among those of its kind.
+    place: u32,
+    content: String,
+    /// Of a chunk.
+    tokens: u32,
+    /// Of the first piece of a text.
+    title: Option<String>,
+}
+
+/// What one tenant has staged.
+struct Staged(TenantCollection);
+
+impl Staged {
+    async fn put(
+        &self,
+        of @ (kb, id): (&KbId, &DocumentId),
+        parsed: &ParsedDocument,
+        chunks: &[Chunk],
+    ) -> StoreResult<()> {
+        self.forget(of, Some(parsed.revision)).await?;
+        let part = |kind: &str, place: u32, content: &str, tokens: u32| {
+            let part = StagedPart {
+                kb_id: kb.to_string(),
+                document_id: id.to_string(),
+                revision: wide(parsed.revision),
+                kind: kind.to_owned(),
+                place,
+                content: content.to_owned(),
+                tokens,
+                title: parsed.title.clone().filter(|_| kind == "text" && place == 0),
+            };
+            (format!("{kb}/{id}/{}/{kind}/{place}", parsed.revision), part)
+        };
+        for (place, text) in (0..).zip(cut(&parsed.text, PART_BYTES)) {
+            self.0.put_all(STAGED_PUT, &[part("text", place, text, 0)]).await?;
+        }
+        let chunks = chunks.iter().map(|chunk| part("chunk", chunk.order, &chunk.content, chunk.tokens));
+        self.0.put_all(STAGED_PUT, &chunks.collect::<Vec<_>>()).await
+    }
+
+    async fn chunks(
+        &self,
+        of: (&KbId, &DocumentId),
+        revision: u64,
+        orders: Range<u32>,
+    ) -> StoreResult<Vec<Chunk>> {
+        let mut filter = Self::filter(of, revision, "chunk");
+        filter.insert("place", doc! { "$gte": i64::from(orders.start), "$lt": i64::from(orders.end) });
+        let found = self.0.find::<StagedPart>("documents.staged_chunks", filter, "place", CHUNKS_FETCHED);
+        let chunk =
+            |part: StagedPart| Chunk { order: part.place, tokens: part.tokens, content: part.content };
+        Ok(found.await?.into_iter().map(chunk).collect())
+    }
+
+    async fn text(&self, of: (&KbId, &DocumentId), revision: u64) -> StoreResult<Option<ParsedDocument>> {
+        let filter = Self::filter(of, revision, "text");
+        let found = self.0.find("documents.staged_publish", filter, "place", PARTS_FETCHED);
+        let pieces: Vec<StagedPart> = found.await?;
+        let Some(first) = pieces.first() else { return Ok(None) };
+        let title = first.title.clone();
+        let text = pieces.into_iter().map(|piece| piece.content).collect();
+        Ok(Some(ParsedDocument { revision, title, text }))
+    }
+
+    async fn forget(&self, (kb, id): (&KbId, &DocumentId), last: Option<u64>) -> StoreResult<()> {
+        let mut filter = doc! { "kb_id": kb.as_str(), "document_id": id.as_str() };
+        if let Some(last) = last {
+            filter.insert("revision", doc! { "$lte": wide(last) });
+        }
+        self.0.delete("documents.staged_forget", filter).await
+    }
+
+    fn filter((kb, id): (&KbId, &DocumentId), revision: u64, kind: &str) -> Document {
+        doc! {
+            "kb_id": kb.as_str(),
+            "document_id": id.as_str(),
+            "revision": wide(revision),
+            "kind": kind,
+        }
+    }
 }
 
 /// The name of the collection.

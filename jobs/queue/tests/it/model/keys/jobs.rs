@@ -7,7 +7,7 @@ use super::snapshot::{SETS, Snapshot};
 use super::waiting::whole;
 use crate::model::commands::Scope;
 use crate::model::plain::{Job, Keeping, Model, Place};
-use crate::model::world::{LANES, TENANTS};
+use crate::model::world::TENANTS;
 
 pub(super) fn check(now: &Snapshot, model: &Model) -> Result<(), String> {
     let known: BTreeSet<String> =
@@ -34,7 +34,7 @@ fn record(job: &Job, found: &[u8]) -> Result<(), String> {
     let layout = if *redriven { 3 } else { 2 };
     let counters =
         format!("{layout}{}{attempts:03}{deaths:02}{interruptions:03}{parks:02}{epoch:04}", spec.level);
-    let header = format!("{counters}{}\n{}\n{note}\n", LANES[spec.lane].name, TENANTS[spec.tenant]);
+    let header = format!("{counters}{}\n{}\n{note}\n", spec.label(), TENANTS[spec.tenant]);
     let found = String::from_utf8_lossy(&found[..found.len() - spec.wire_bytes]).into_owned();
     same("header", &found, &header)
 }

@@ -7,6 +7,7 @@ mod snapshot;
 mod tenants;
 mod waiting;
 
+pub(super) use row::Row;
 pub(super) use snapshot::{Reader, Snapshot};
 
 use super::plain::Model;

@@ -1,7 +1,9 @@
 //! A tenant's row, as `00_tenants.lua` packs it.
 
 const ROW_BYTES: usize = 87;
-const HELD: u8 = 16 + 32;
+/// Why no job of a skill may start.
+pub(in crate::model) const PAUSED: u16 = 256;
+pub(in crate::model) const CAPPED: u16 = 512;
 
 #[derive(Debug, Clone, Default)]
 pub(in crate::model) struct Row {
@@ -20,8 +22,10 @@ pub(in crate::model) struct Row {
     pub(in crate::model) epoch: u16,
     pub(in crate::model) flags: u16,
     pub(in crate::model) state: State,
-    /// Lane -> levels with jobs, and why none of them may start.
-    pub(in crate::model) lanes: Vec<(usize, u8)>,
+    /// Skill -> levels with jobs, and why none of them may start.
+    pub(in crate::model) skills: Vec<(usize, u16)>,
+    /// Skill -> levels in which branches take turns.
+    pub(in crate::model) turns: Vec<(usize, u16)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,7 +40,7 @@ pub(in crate::model) enum State {
 
 impl Row {
     /// Flags, in the order of their bits.
-    pub(in crate::model) const FLAGS: [&'static str; 12] = [
+    pub(in crate::model) const FLAGS: [&'static str; 13] = [
         "paused",
         "suspended",
         "draining",
@@ -49,6 +53,7 @@ impl Row {
         "queues",
         "garbage",
         "bytes",
+        "branches",
     ];
 
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
@@ -57,7 +62,7 @@ impl Row {
         }
         let float = |at: usize| bytes[8 * at..8 * at + 8].try_into().map_or(f64::NAN, f64::from_le_bytes);
         let short = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        let lanes = bytes[ROW_BYTES..].chunks_exact(3);
+        let (skills, turns) = said_of_skills(&bytes[ROW_BYTES..])?;
         Some(Self {
             virtual_time: float(0),
             tat: float(1),
@@ -75,8 +80,13 @@ impl Row {
             state: [State::Idle, State::Ready, State::Capped, State::Limited, State::Paused]
                 .get(usize::from(bytes[86]))
                 .copied()?,
-            lanes: lanes.map(|lane| (usize::from(u16::from_le_bytes([lane[0], lane[1]])), lane[2])).collect(),
+            skills,
+            turns,
         })
+    }
+
+    pub(in crate::model) fn is_ready(&self) -> bool {
+        self.state == State::Ready
     }
 
     pub(in crate::model) fn has(&self, flag: &str) -> bool {
@@ -84,12 +94,35 @@ impl Row {
         bit.is_some_and(|bit| self.flags & (1 << bit) != 0)
     }
 
-    pub(in crate::model) fn lane(&self, lane: usize) -> u8 {
-        self.lanes.iter().find(|(number, _)| *number == lane).map_or(0, |(_, bits)| *bits)
+    pub(in crate::model) fn skill(&self, skill: usize) -> u16 {
+        self.skills.iter().find(|(number, _)| *number == skill).map_or(0, |(_, bits)| *bits)
     }
 
-    /// Whether jobs of a lane may start, as far as the lane is concerned.
-    pub(in crate::model) fn is_open(bits: u8) -> bool {
-        bits != 0 && bits & HELD == 0
+    pub(in crate::model) fn turns(&self, skill: usize) -> u16 {
+        self.turns.iter().find(|(number, _)| *number == skill).map_or(0, |(_, bits)| *bits)
     }
+
+    /// Whether jobs of a skill may start, as far as the skill is concerned.
+    pub(in crate::model) fn is_open(bits: u16) -> bool {
+        bits != 0 && bits & (PAUSED | CAPPED) == 0
+    }
+}
+
+type OfSkills = Vec<(usize, u16)>;
+
+/// Up to three entries of three bytes for each skill: levels of the interactive lane with what closes the skill, levels
+/// of bulk, levels in which branches take turns.
+fn said_of_skills(bytes: &[u8]) -> Option<(OfSkills, OfSkills)> {
+    let (mut skills, mut turns) = (OfSkills::new(), OfSkills::new());
+    for entry in bytes.chunks_exact(3) {
+        let number = usize::from(u16::from_le_bytes([entry[0], entry[1] & 63]));
+        let bits = u16::from(entry[2]);
+        match entry[1] >> 6 {
+            0 => skills.push((number, bits & 15 | (bits & 48) << 4)),
+            1 => skills.iter_mut().find(|(skill, _)| *skill == number)?.1 |= bits << 4,
+            2 => turns.push((number, bits)),
+            _ => return None,
+        }
+    }
+    Some((skills, turns))
 }

@@ -7,7 +7,7 @@ use redis::{FromRedisValue, Pipeline, Value};
 
 use super::row::Row;
 use crate::model::plain::Model;
-use crate::model::world::{LANES, TENANTS, TYPES};
+use crate::model::world::{BRANCHES, SKILLS, TENANTS, TYPES};
 use crate::support::Harness;
 
 pub(in crate::model) type Scores = Vec<(String, f64)>;
@@ -19,15 +19,15 @@ pub(in crate::model) struct Snapshot {
     pub(in crate::model) virtual_clock: u64,
     pub(in crate::model) rows: BTreeMap<String, Vec<u8>>,
     pub(in crate::model) records: BTreeMap<String, Vec<u8>>,
-    /// Lanes by their numbers.
-    pub(in crate::model) lanes: Hash,
+    /// Skills by their numbers.
+    pub(in crate::model) skills: Hash,
     pub(in crate::model) queues: Hash,
     pub(in crate::model) timers: BTreeMap<String, f64>,
     pub(in crate::model) leases: BTreeMap<String, f64>,
     pub(in crate::model) left: Hash,
     pub(in crate::model) signals: BTreeMap<String, f64>,
     pub(in crate::model) litter: Vec<String>,
-    /// By number of lane.
+    /// By number of skill.
     pub(in crate::model) ready: Vec<BTreeMap<String, f64>>,
     pub(in crate::model) tenants: Vec<TenantKeys>,
     /// By fence.
@@ -40,8 +40,8 @@ pub(in crate::model) struct Snapshot {
 
 #[derive(Debug, Default)]
 pub(in crate::model) struct TenantKeys {
-    /// By lane and level.
-    pub(in crate::model) lists: Vec<Vec<String>>,
+    /// By skill and level, of those in which the tenant ever had jobs.
+    pub(in crate::model) lists: BTreeMap<(usize, u8), Lists>,
     pub(in crate::model) ghosts: Hash,
     pub(in crate::model) active: Hash,
     pub(in crate::model) cancels: Hash,
@@ -59,6 +59,20 @@ pub(in crate::model) struct TenantKeys {
     pub(in crate::model) slots: Vec<BTreeSet<String>>,
 }
 
+/// The keys of one level: one list, or the branches in turn with a list for each.
+#[derive(Debug, Default)]
+pub(in crate::model) struct Lists {
+    pub(in crate::model) one: Vec<String>,
+    pub(in crate::model) turns: Vec<String>,
+    pub(in crate::model) branches: Vec<Vec<String>>,
+}
+
+impl Lists {
+    pub(in crate::model) fn is_empty(&self) -> bool {
+        self.one.is_empty() && self.turns.is_empty() && self.branches.iter().all(Vec::is_empty)
+    }
+}
+
 /// Kinds of sets of jobs with scores.
 pub(in crate::model) const SETS: [&str; 5] = ["s", "y", "k", "x", "q"];
 
@@ -68,15 +82,17 @@ impl Snapshot {
         Row::read(bytes).map(Some).ok_or_else(|| format!("the row of {} cannot be read", TENANTS[tenant]))
     }
 
-    /// The queue's number of a lane.
-    pub(in crate::model) fn lane_number(&self, lane: usize) -> Option<usize> {
-        self.lanes.get(LANES[lane].name)?.parse().ok()
+    /// The queue's number of a skill.
+    pub(in crate::model) fn skill_number(&self, skill: usize) -> Option<usize> {
+        self.skills.get(SKILLS[skill].name)?.parse().ok()
     }
 }
 
 pub(in crate::model) struct Reader {
     pub(in crate::model) redis: MultiplexedConnection,
     prefix: String,
+    /// The queue's numbers of the skills, as far as they are known: they never change.
+    numbers: BTreeMap<usize, String>,
 }
 
 struct Answers(std::vec::IntoIter<Value>);
@@ -90,7 +106,7 @@ impl Answers {
 
 impl Reader {
     pub(in crate::model) async fn new(h: &Harness) -> Self {
-        Self { redis: h.redis().await, prefix: h.key("") }
+        Self { redis: h.redis().await, prefix: h.key(""), numbers: BTreeMap::new() }
     }
 
     pub(in crate::model) fn key(&self, name: &str) -> String {
@@ -98,10 +114,17 @@ impl Reader {
     }
 
     pub(in crate::model) async fn read(&mut self, model: &Model) -> Snapshot {
+        let lists: BTreeSet<_> = model.jobs.values().map(|job| job.spec.list()).collect();
+        self.learn_numbers(lists.iter().map(|(_, skill, _)| *skill).collect()).await;
+        let known = |(_, skill, _): &&(usize, usize, u8)| self.numbers.contains_key(skill);
+        let lists: Vec<_> = lists.iter().filter(known).copied().collect();
         let mut pipeline = Pipeline::new();
         self.ask_for_shard(&mut pipeline);
         for tenant in TENANTS {
             self.ask_for_tenant(&mut pipeline, tenant);
+        }
+        for list in &lists {
+            self.ask_for_list(&mut pipeline, *list);
         }
         let fences: Vec<u64> = model.claims.iter().map(|claim| claim.fence).collect();
         for fence in &fences {
@@ -116,6 +139,11 @@ impl Reader {
         let mut answers = Answers(answers.into_iter());
         let mut found = shard(&mut answers);
         found.tenants = (0..TENANTS.len()).map(|_| tenant_keys(&mut answers)).collect();
+        for (tenant, skill, level) in lists {
+            let (one, turns) = (answers.next(), answers.next());
+            let branches = BRANCHES.iter().map(|_| answers.next()).collect();
+            found.tenants[tenant].lists.insert((skill, level), Lists { one, turns, branches });
+        }
         found.claims = fences.into_iter().map(|fence| (fence, answers.next())).collect();
         found.groups = groups.into_iter().map(|group| (group, answers.next())).collect();
         if !found.litter.is_empty() {
@@ -133,18 +161,33 @@ impl Reader {
             pipeline.zrange_withscores(self.key(set), 0, -1);
         }
         pipeline.lrange(self.key("gc"), 0, -1);
-        for lane in 0..LANES.len() {
-            pipeline.zrange_withscores(self.key(&format!("r:{lane}")), 0, -1);
+        for skill in 0..SKILLS.len() {
+            pipeline.zrange_withscores(self.key(&format!("r:{skill}")), 0, -1);
+        }
+    }
+
+    /// Skills get their numbers when they are named first.
+    async fn learn_numbers(&mut self, skills: BTreeSet<usize>) {
+        if skills.iter().all(|skill| self.numbers.contains_key(skill)) {
+            return;
+        }
+        let mut command = redis::cmd("HGETALL");
+        let key = self.key("L");
+        let known: Hash = command.arg(key).query_async(&mut self.redis).await.expect("Redis answers");
+        let number = |skill: usize| Some((skill, known.get(SKILLS[skill].name)?.clone()));
+        self.numbers = (0..SKILLS.len()).filter_map(number).collect();
+    }
+
+    fn ask_for_list(&self, pipeline: &mut Pipeline, (tenant, skill, level): (usize, usize, u8)) {
+        let key = self.key(&format!("t:{}:{}.{level}", TENANTS[tenant], self.numbers[&skill]));
+        pipeline.lrange(&key, 0, -1).lrange(format!("{key}*"), 0, -1);
+        for branch in BRANCHES {
+            pipeline.lrange(format!("{key}/{branch}"), 0, -1);
         }
     }
 
     fn ask_for_tenant(&self, pipeline: &mut Pipeline, tenant: &str) {
         let key = |name: &str| self.key(&format!("t:{tenant}:{name}"));
-        for lane in 0..LANES.len() {
-            for level in 0..4 {
-                pipeline.lrange(key(&format!("{lane}.{level}")), 0, -1);
-            }
-        }
         for hash in ["H", "a", "c", "z", "m", "u", "U", "S", "o"] {
             pipeline.hgetall(key(hash));
         }
@@ -181,16 +224,16 @@ impl Reader {
 fn shard(answers: &mut Answers) -> Snapshot {
     let virtual_clock = answers.next::<Option<u64>>().unwrap_or(0);
     let (rows, records) = (answers.next(), answers.next());
-    let (lanes, queues, left) = (answers.next(), answers.next(), answers.next());
+    let (skills, queues, left) = (answers.next(), answers.next(), answers.next());
     let mut scores = || answers.next::<Scores>().into_iter().collect();
     let (timers, leases, signals) = (scores(), scores(), scores());
     let litter = answers.next();
-    let ready = LANES.iter().map(|_| answers.next::<Scores>().into_iter().collect()).collect();
+    let ready = SKILLS.iter().map(|_| answers.next::<Scores>().into_iter().collect()).collect();
     Snapshot {
         virtual_clock,
         rows,
         records,
-        lanes,
+        skills,
         queues,
         timers,
         leases,
@@ -203,7 +246,6 @@ fn shard(answers: &mut Answers) -> Snapshot {
 }
 
 fn tenant_keys(answers: &mut Answers) -> TenantKeys {
-    let lists = (0..LANES.len() * 4).map(|_| answers.next()).collect();
     let ghosts = answers.next();
     let (active, cancels, why, member_of) = (answers.next(), answers.next(), answers.next(), answers.next());
     let (keys, key_of, settings, outcomes) = (answers.next(), answers.next(), answers.next(), answers.next());
@@ -212,7 +254,7 @@ fn tenant_keys(answers: &mut Answers) -> TenantKeys {
     let ended = answers.next();
     let slots = TYPES.iter().map(|_| answers.next()).collect();
     TenantKeys {
-        lists,
+        lists: BTreeMap::new(),
         ghosts,
         active,
         cancels,

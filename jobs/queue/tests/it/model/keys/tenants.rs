@@ -1,11 +1,11 @@
 //! Tenants' rows: which are ready, which are held back, and the virtual time of each.
 
-use super::row::{Row, State};
+use super::row::{CAPPED, PAUSED, Row, State};
 use super::same;
 use super::snapshot::Snapshot;
 use super::waiting::whole;
 use crate::model::plain::{Flow, Model, Place};
-use crate::model::world::{LANES, LaneOf, TENANTS};
+use crate::model::world::{SKILLS, SkillOf, TENANTS};
 
 const UNCAPPED: f64 = 1e9;
 
@@ -31,7 +31,7 @@ fn check_tenant(before: &Snapshot, now: &Snapshot, model: &mut Model, tenant: us
     }
     numbers(&row, model, tenant)?;
     flags(now, &row, model, tenant)?;
-    lanes(now, &row, model, tenant)?;
+    skills(now, &row, model, tenant)?;
     state(now, &row, model, tenant)?;
     ready_index(now, tenant, &row)?;
     virtual_time(before, now, &row, model, tenant)
@@ -42,7 +42,7 @@ fn may_be_absent(before: &Snapshot, now: &Snapshot, model: &Model, tenant: usize
     let keys = &now.tenants[tenant];
     let paid = before.row(tenant)?.map_or(0.0, |row| row.virtual_time);
     let leftovers = [
-        ("lists", keys.lists.iter().any(|list| !list.is_empty())),
+        ("lists", keys.lists.values().any(|lists| !lists.is_empty())),
         ("running jobs", !keys.active.is_empty()),
         ("settings", !keys.settings.is_empty()),
         ("ghosts", !keys.ghosts.is_empty()),
@@ -94,8 +94,11 @@ fn flags(now: &Snapshot, row: &Row, model: &Model, number: usize) -> Result<(), 
     for (flag, expected) in exact {
         same(flag, &row.has(flag), &expected)?;
     }
+    let mut mine = model.lists.iter().filter(|((of, ..), _)| *of == number).flat_map(|(_, line)| line.ids());
+    let has_branches = mine.any(|id| model.jobs[&id].spec.branch > 0);
     let garbage = |job: &crate::model::plain::Job| job.spec.tenant == number && job.place == Place::Garbage;
     let needed = [
+        ("branches", has_branches),
         ("ghosts", !keys.ghosts.is_empty()),
         ("cancels", !keys.cancels.is_empty()),
         ("groups", !keys.member_of.is_empty()),
@@ -108,18 +111,17 @@ fn flags(now: &Snapshot, row: &Row, model: &Model, number: usize) -> Result<(), 
     if missing.is_empty() { Ok(()) } else { Err(format!("flags are missing: {missing:?}")) }
 }
 
-const PAUSED: u8 = 16;
-const CAPPED: u8 = 32;
-
-fn lanes(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), String> {
-    for (lane, LaneOf { name, kind, queue }) in LANES.iter().enumerate() {
-        let Some(number) = now.lane_number(lane) else { continue };
-        let bits = row.lane(number);
-        for level in 0..4 {
-            let list = &now.tenants[tenant].lists[4 * number + level];
-            if !list.is_empty() && bits & (1 << level) == 0 {
-                return Err(format!("{name}.{level} has {} jobs that the row does not know of", list.len()));
+fn skills(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), String> {
+    for (skill, SkillOf { name, kind, queue }) in SKILLS.iter().enumerate() {
+        let Some(number) = now.skill_number(skill) else { continue };
+        let bits = row.skill(number);
+        let lists = now.tenants[tenant].lists.iter().filter(|((of, _), _)| *of == skill);
+        for ((_, level), lists) in lists {
+            if !lists.is_empty() && bits & (1 << level) == 0 {
+                return Err(format!("{name}.{level} has jobs that the row does not know of: {lists:?}"));
             }
+            let in_turns = row.turns(number) & (1 << level) != 0;
+            same("in turns", &in_turns, &!lists.turns.is_empty())?;
         }
         let paused = model.tenants[tenant].queues.get(queue) == Some(&Flow::Paused);
         if bits != 0 && (bits & PAUSED != 0) != paused {
@@ -139,7 +141,7 @@ fn state(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), 
     let timer = now.timers.get(&format!("r{}", TENANTS[tenant])).copied().map(whole);
     let expected = if of.paused || of.suspended {
         State::Paused
-    } else if !row.lanes.iter().any(|&(_, bits)| Row::is_open(bits)) {
+    } else if !row.skills.iter().any(|&(_, bits)| Row::is_open(bits)) {
         State::Idle
     } else if of.cap.is_some_and(|cap| model.active(tenant) >= u64::from(cap)) {
         State::Capped
@@ -152,12 +154,16 @@ fn state(now: &Snapshot, row: &Row, model: &Model, tenant: usize) -> Result<(), 
     if expected == State::Limited { same("timer", &timer, &Some(until)) } else { Ok(()) }
 }
 
-/// Invariant 2: a tenant is in the ready index of exactly the lanes in which it may start something.
+/// Invariant 2: a tenant is in the ready index of exactly the skills in which it may start something.
 fn ready_index(now: &Snapshot, tenant: usize, row: &Row) -> Result<(), String> {
     for (number, ready) in now.ready.iter().enumerate() {
-        let is_open = row.state == State::Ready && Row::is_open(row.lane(number));
+        let is_open = row.state == State::Ready && Row::is_open(row.skill(number));
         let expected = is_open.then(|| whole(row.virtual_time));
-        same(&format!("ready in lane {number}"), &ready.get(TENANTS[tenant]).copied().map(whole), &expected)?;
+        same(
+            &format!("ready in skill {number}"),
+            &ready.get(TENANTS[tenant]).copied().map(whole),
+            &expected,
+        )?;
     }
     Ok(())
 }

@@ -3,23 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::same;
-use super::snapshot::{SETS, Snapshot};
-use crate::model::plain::{Flow, Id, Litter, Model, Timer};
-use crate::model::world::{LANES, QUEUES, TENANTS};
+use super::snapshot::{Lists, SETS, Snapshot};
+use crate::model::plain::{Flow, Id, Line, Litter, Model, Timer};
+use crate::model::world::{BRANCHES, LEVELS, QUEUES, SKILLS, TENANTS};
 
 pub(super) fn check(now: &Snapshot, model: &mut Model) -> Result<(), String> {
     adopt_litter(now, model)?;
     for tenant in 0..TENANTS.len() {
-        for lane in 0..LANES.len() {
-            for level in 0..4 {
-                list(now, model, tenant, lane, level)?;
+        for skill in 0..SKILLS.len() {
+            for level in 0..LEVELS {
+                list(now, model, (tenant, skill, level))?;
             }
         }
         let expected = model
             .ghosts
             .iter()
             .filter(|&(_, &of)| of == tenant)
-            .map(|(id, _)| (id.to_string(), LANES[model.jobs[id].spec.lane].name.to_owned()));
+            .map(|(id, _)| (id.to_string(), model.jobs[id].spec.label()));
         same("ghosts", &now.tenants[tenant].ghosts, &expected.collect())?;
         for timer in Timer::ALL {
             let at = SETS.iter().position(|set| *set == timer.letter()).unwrap_or(0);
@@ -48,26 +48,41 @@ pub(super) fn parse(ids: &[String]) -> Result<VecDeque<Id>, String> {
     ids.iter().map(|id| id.parse().map_err(|_| format!("{id} is no id"))).collect()
 }
 
-/// A fetch removes the jobs it took, and tombstones before them, from the head of the list; nothing else changes.
-fn list(now: &Snapshot, model: &mut Model, tenant: usize, lane: usize, level: u8) -> Result<(), String> {
-    let what = || format!("{}'s list {}.{level}", TENANTS[tenant], LANES[lane].name);
-    let found = match now.lane_number(lane) {
-        Some(number) => parse(&now.tenants[tenant].lists[4 * number + usize::from(level)])?,
-        None => VecDeque::new(),
+/// A fetch takes jobs, and tombstones before them, from the head of the list, or of the branches' lists in turn;
+/// nothing else changes.
+fn list(now: &Snapshot, model: &mut Model, of: (usize, usize, u8)) -> Result<(), String> {
+    let (tenant, skill, level) = of;
+    let what = || format!("{}'s list {}.{level}", TENANTS[tenant], SKILLS[skill].name);
+    let found = match now.tenants[tenant].lists.get(&(skill, level)) {
+        Some(lists) => line(lists)?,
+        None => Line::default(),
     };
-    let expected = model.lists.entry((tenant, lane, level)).or_default();
-    while expected.len() > found.len()
-        && let Some(head) = expected.front().copied()
-    {
-        if !model.taken.contains(&head) && model.ghosts.remove(&head).is_none() {
-            break;
+    let expected = model.lists.entry(of).or_default();
+    let taken = model.taken.iter().filter(|id| model.jobs[id].spec.list() == of);
+    for id in taken {
+        while expected.head().is_some_and(|head| head != *id && model.ghosts.remove(&head).is_some()) {
+            expected.pop();
         }
-        expected.pop_front();
+        if expected.head() != Some(*id) {
+            return Err(format!("{}: {id} was taken out of turn from {expected:?}", what()));
+        }
+        expected.pop();
     }
-    if let Some(id) = expected.iter().find(|id| model.taken.contains(id)) {
-        return Err(format!("{}: {id} was taken and is still there", what()));
+    while *expected != found && expected.head().is_some_and(|head| model.ghosts.remove(&head).is_some()) {
+        expected.pop();
     }
     same(&what(), &found, expected)
+}
+
+fn line(lists: &Lists) -> Result<Line, String> {
+    let named = |name: &String| BRANCHES.iter().position(|branch| branch == name);
+    let turns =
+        lists.turns.iter().map(|name| named(name).ok_or_else(|| format!("no branch is called {name}")));
+    let mut branches = BTreeMap::new();
+    for (branch, ids) in lists.branches.iter().enumerate().filter(|(_, ids)| !ids.is_empty()) {
+        branches.insert(branch, parse(ids)?);
+    }
+    Ok(Line { one: parse(&lists.one)?, turns: turns.collect::<Result<_, _>>()?, branches })
 }
 
 /// The order in which cancelled batches are swept is up to the queue.

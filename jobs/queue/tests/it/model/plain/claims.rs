@@ -1,18 +1,18 @@
 //! Claims: starting jobs, and returning them when their worker has vanished.
 
 use super::state::{Claim, Id, Keeping, Model, Place, Timer};
-use crate::model::world::{LANES, LEASE_MS, MAX_DEATHS};
+use crate::model::world::{LEASE_MS, MAX_DEATHS, SKILLS};
 
 impl Model {
     /// A worker starts a job. An error if it may not.
-    pub(crate) fn start(&mut self, id: Id, lanes: u8, claim: usize) -> Result<(), String> {
-        if !self.may_start_job(id, lanes) {
+    pub(crate) fn start(&mut self, id: Id, skills: u8, claim: usize) -> Result<(), String> {
+        if !self.may_start_job(id, skills) {
             return Err(format!("{id} may not start: {:?}", self.jobs.get(&id)));
         }
-        let (tenant, kind) = (self.tenant_of(id), LANES[self.job(id).spec.lane].kind);
+        let (tenant, kind) = (self.tenant_of(id), SKILLS[self.job(id).spec.skill].kind);
         self.pay(tenant);
         self.job_mut(id).place = Place::Active(claim);
-        self.taken.insert(id);
+        self.taken.push(id);
         self.unlock(id, super::unique::When::Started);
         let now = self.now;
         let owner = &mut self.tenants[tenant];

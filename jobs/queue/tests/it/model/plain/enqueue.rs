@@ -6,7 +6,7 @@ use fair_queue::GroupId;
 
 use super::state::{Group, Id, Job, Model, Place, Timer};
 use crate::model::commands::Answer;
-use crate::model::world::{LANES, TENANTS};
+use crate::model::world::{BRANCHES, SKILLS, TENANTS};
 
 /// A part of a call, as `push.rs` makes them.
 #[derive(Debug, Clone)]
@@ -53,7 +53,8 @@ impl Model {
         for id in plain {
             let spec = &self.job(id).spec;
             let group = spec.group.map_or_else(String::new, |group| group.to_string());
-            let route = (TENANTS[spec.tenant], LANES[spec.lane].name, spec.level, spec.due, group);
+            let branch = BRANCHES[spec.branch];
+            let route = (TENANTS[spec.tenant], SKILLS[spec.skill].name, spec.level, spec.due, group, branch);
             routes.entry(route).or_default().push(id);
         }
         blocks.extend(routes.into_values().map(Block::Jobs));
@@ -229,17 +230,17 @@ impl Model {
         }
         let (place, old_list, list) = (self.job(old).place, self.list_of(old), self.list_of(id));
         let tenant = self.tenant_of(id);
-        let at = if place == Place::Waiting && old_list == list {
-            self.lists[&list].iter().position(|&waiting| waiting == old)
-        } else {
-            None
-        };
-        if let Some(at) = at {
-            self.lists.get_mut(&list).expect("it was just looked at")[at] = id;
+        let branch = self.job(id).spec.branch;
+        let is_same = old_list == list && self.job(old).spec.branch == branch;
+        let mut same = self.lists.get_mut(&list).filter(|_| place == Place::Waiting && is_same);
+        let same = same.as_mut().and_then(|line| line.of_mut(branch));
+        let mut at = None;
+        if let Some(waiting) = same.and_then(|list| list.iter_mut().find(|waiting| **waiting == old)) {
+            (*waiting, at) = (id, Some(()));
         }
         self.cancel(tenant, &[old]);
         match (at, place) {
-            (Some(_), _) => {
+            (Some(()), _) => {
                 self.ghosts.remove(&old);
                 self.job_mut(id).place = Place::Waiting;
             }
@@ -250,7 +251,6 @@ impl Model {
     }
 
     fn list_of(&self, id: Id) -> (usize, usize, u8) {
-        let spec = &self.job(id).spec;
-        (spec.tenant, spec.lane, spec.level)
+        self.job(id).spec.list()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::enqueue::{Block, Refused};
 use super::state::{Flow, Id, Model, Place, Timer};
-use crate::model::world::LANES;
+use crate::model::world::SKILLS;
 
 impl Model {
     /// Until when the tenant's rate, or a job that was parked, holds it back.
@@ -31,22 +31,31 @@ impl Model {
         self.tenants[tenant].slots.get(&kind).map_or(0, std::collections::BTreeSet::len)
     }
 
-    /// Whether a worker with these lanes could start the job now.
-    pub(crate) fn may_start_job(&self, id: Id, lanes: u8) -> bool {
+    /// Whether a worker with these skills could start the job now.
+    pub(crate) fn may_start_job(&self, id: Id, skills: u8) -> bool {
         let job = self.job(id);
-        let (tenant, lane) = (job.spec.tenant, job.spec.lane);
-        let queue = LANES[lane].queue;
+        let (tenant, skill) = (job.spec.tenant, job.spec.skill);
+        let queue = SKILLS[skill].queue;
         job.place == Place::Waiting
-            && lanes & (1 << lane) != 0
+            && skills & (1 << skill) != 0
             && self.queues.get(&queue) != Some(&Flow::Paused)
             && self.tenants[tenant].queues.get(&queue) != Some(&Flow::Paused)
-            && self.type_has_room(tenant, LANES[lane].kind)
+            && self.type_has_room(tenant, SKILLS[skill].kind)
             && self.may_start(tenant)
     }
 
-    /// What a worker with these lanes could start now.
-    pub(crate) fn startable(&self, lanes: u8) -> Vec<Id> {
-        self.jobs.keys().copied().filter(|&id| self.may_start_job(id, lanes)).collect()
+    /// What a worker with these skills could start now.
+    pub(crate) fn startable(&self, skills: u8) -> Vec<Id> {
+        self.jobs.keys().copied().filter(|&id| self.may_start_job(id, skills)).collect()
+    }
+
+    /// Bits of the levels with jobs whose queue the tenant has not paused.
+    pub(crate) fn open_levels(&self, tenant: usize) -> u16 {
+        let owner = &self.tenants[tenant];
+        let waits = |job: &&super::state::Job| job.spec.tenant == tenant && job.place == Place::Waiting;
+        let open =
+            |job: &&super::state::Job| owner.queues.get(&SKILLS[job.spec.skill].queue) != Some(&Flow::Paused);
+        self.jobs.values().filter(waits).filter(open).fold(0, |bits, job| bits | 1 << job.spec.level)
     }
 
     /// Jobs that wait for a worker or for their time.
@@ -66,8 +75,8 @@ impl Model {
         if tenant.draining {
             return refused("tenant_draining");
         }
-        for lane in blocks.iter().filter_map(|block| self.lane_of(number, block)) {
-            let queue = LANES[lane].queue;
+        for skill in blocks.iter().filter_map(|block| self.skill_of(number, block)) {
+            let queue = SKILLS[skill].queue;
             if self.queues.get(&queue) == Some(&Flow::Draining) {
                 return refused("queue_draining");
             }
@@ -78,14 +87,14 @@ impl Model {
         None
     }
 
-    fn lane_of(&self, tenant: usize, block: &Block) -> Option<usize> {
+    fn skill_of(&self, tenant: usize, block: &Block) -> Option<usize> {
         let first = match block {
             Block::Group { .. } => return None,
             Block::Jobs(ids) => ids[0],
             Block::Unique(id) => *id,
         };
         let spec = &self.job(first).spec;
-        (spec.tenant == tenant).then_some(spec.lane)
+        (spec.tenant == tenant).then_some(spec.skill)
     }
 
     fn over_quota(&self, number: usize, blocks: &[Block]) -> Option<Refused> {

@@ -8,6 +8,7 @@ mod enqueue;
 mod groups;
 mod healing;
 mod limits;
+mod line;
 mod settings;
 mod state;
 mod unique;
@@ -15,6 +16,7 @@ mod waiting;
 
 pub(super) use ends::Ended;
 pub(super) use enqueue::{Block, Conflict, Enqueued, Refused};
+pub(super) use line::Line;
 pub(super) use state::{
     Claim, DAMAGED, Flow, Id, Job, Keeping, Litter, Model, Place, Spec, Timer, UniqueSpec,
 };

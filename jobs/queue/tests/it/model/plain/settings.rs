@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::{Flow, Id, Model, Place};
 use crate::model::commands::Change;
-use crate::model::world::{LANES, QUEUES, TYPES};
+use crate::model::world::{QUEUES, SKILLS, TYPES};
 
 /// What the queue supposes that an open job has that it did not weigh.
 const GUESSED_BYTES: u64 = 700;
@@ -41,7 +41,7 @@ impl Model {
     fn cap_type(&mut self, number: usize, kind: usize, cap: Option<u32>) {
         let running = |id: &Id| {
             let job = self.job(*id);
-            let is_of = job.spec.tenant == number && LANES[job.spec.lane].kind == kind;
+            let is_of = job.spec.tenant == number && SKILLS[job.spec.skill].kind == kind;
             is_of && matches!(job.place, Place::Active(_)) && !job.damaged
         };
         let slots: BTreeSet<Id> = self.jobs.keys().copied().filter(running).collect();
@@ -58,7 +58,7 @@ impl Model {
         let counted = self.tenants[number].backlog_bytes.is_some();
         if !counted && maximum.is_some() {
             let lists = self.lists.iter().filter(|((of, ..), _)| *of == number);
-            let listed: u64 = lists.map(|(_, list)| list.len() as u64).sum();
+            let listed: u64 = lists.map(|(_, line)| line.len() as u64).sum();
             let guess = GUESSED_BYTES * (listed + self.active(number));
             self.tenants[number].bytes = i64::try_from(guess).unwrap_or(0);
         }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use fair_queue::{GroupId, JobId};
 
+use super::line::Line;
 use crate::model::commands::{Answer, Scope};
-use crate::model::world::{LANES, TENANTS};
+use crate::model::world::{BRANCHES, SKILLS, TENANTS};
 
 pub(crate) type Id = JobId;
 
@@ -13,12 +14,26 @@ pub(crate) type Id = JobId;
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     pub(crate) tenant: usize,
-    pub(crate) lane: usize,
+    pub(crate) skill: usize,
+    /// 0 to 3 for the priorities of the interactive lane, 4 to 7 for those of bulk.
     pub(crate) level: u8,
+    pub(crate) branch: usize,
     pub(crate) due: u64,
     pub(crate) group: Option<GroupId>,
     pub(crate) unique: Option<UniqueSpec>,
     pub(crate) wire_bytes: usize,
+}
+
+impl Spec {
+    /// What records and tombstones say: the skill, and the branch if there is one.
+    pub(crate) fn label(&self) -> String {
+        let tab = if self.branch == 0 { "" } else { "\t" };
+        format!("{}{tab}{}", SKILLS[self.skill].name, BRANCHES[self.branch])
+    }
+
+    pub(crate) const fn list(&self) -> (usize, usize, u8) {
+        (self.tenant, self.skill, self.level)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -138,8 +153,7 @@ impl Job {
         if self.damaged {
             return DAMAGED.len() as u64;
         }
-        let header =
-            16 + LANES[self.spec.lane].name.len() + TENANTS[self.spec.tenant].len() + self.note.len();
+        let header = 16 + self.spec.label().len() + TENANTS[self.spec.tenant].len() + self.note.len();
         (header + 3 + self.spec.wire_bytes) as u64
     }
 }
@@ -286,7 +300,7 @@ pub(crate) struct Model {
     pub(crate) jobs: BTreeMap<Id, Job>,
     /// In the order in which they were made.
     pub(crate) order: Vec<Id>,
-    pub(crate) lists: BTreeMap<(usize, usize, u8), VecDeque<Id>>,
+    pub(crate) lists: BTreeMap<(usize, usize, u8), Line>,
     pub(crate) ghosts: BTreeMap<Id, usize>,
     pub(crate) timers: BTreeMap<(String, usize), u64>,
     pub(crate) claims: Vec<Claim>,
@@ -299,7 +313,7 @@ pub(crate) struct Model {
     pub(crate) litter: VecDeque<Litter>,
     /// What a call cancelled for whole tenants and the order of which only the queue knows: jobs by tenant.
     pub(crate) called_off: Option<(usize, BTreeSet<Id>)>,
-    /// The result of the last fetch.
-    pub(crate) taken: BTreeSet<Id>,
+    /// The result of the last fetch, in its order.
+    pub(crate) taken: Vec<Id>,
     pub(crate) workers: BTreeMap<(usize, usize), u64>,
 }

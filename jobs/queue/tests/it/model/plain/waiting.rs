@@ -46,9 +46,7 @@ impl Model {
     pub(super) fn line_up(&mut self, id: Id, first: bool) {
         let job = self.job_mut(id);
         job.place = Place::Waiting;
-        let key = (job.spec.tenant, job.spec.lane, job.spec.level);
-        let list = self.lists.entry(key).or_default();
-        if first { list.push_front(id) } else { list.push_back(id) }
+        self.into_line(id, first);
     }
 
     pub(super) fn wait_until(&mut self, id: Id, timer: Timer, due: u64) {

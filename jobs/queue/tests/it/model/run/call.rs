@@ -25,7 +25,7 @@ pub(super) enum Call {
     QueueFlow { tenant: Option<usize>, queue: usize, flow: Option<Flow> },
     Redrive { tenant: usize, keeping: Keeping },
     Purge { tenant: usize, keeping: Keeping, code: Option<&'static str> },
-    Heartbeat { worker: usize, lanes: u8, stay: bool },
+    Heartbeat { worker: usize, skills: u8, stay: bool },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub(super) struct Request {
     pub(super) worker: usize,
     pub(super) attempt: u64,
     pub(super) limit: usize,
-    pub(super) lanes: u8,
+    pub(super) skills: u8,
     pub(super) quantum: u32,
     /// For tenants only that have nothing running.
     pub(super) newcomers: bool,
@@ -90,7 +90,7 @@ impl Run {
             Call::QueueFlow { tenant, queue, flow } => self.queue_flow(*tenant, *queue, *flow).await,
             Call::Redrive { tenant, keeping } => self.redrive(*tenant, *keeping).await,
             Call::Purge { tenant, keeping, code } => self.purge(*tenant, *keeping, *code).await,
-            Call::Heartbeat { worker, lanes, stay } => self.heartbeat(*worker, *lanes, *stay).await,
+            Call::Heartbeat { worker, skills, stay } => self.heartbeat(*worker, *skills, *stay).await,
         }
     }
 }

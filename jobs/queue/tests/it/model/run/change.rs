@@ -164,16 +164,16 @@ impl Run {
         same("purged", &purged, &(ids.len() as u64))
     }
 
-    pub(super) async fn heartbeat(&mut self, worker: usize, lanes: u8, stay: bool) -> Checked {
-        for lane in (0..world::LANES.len()).filter(|lane| lanes & (1 << lane) != 0) {
+    pub(super) async fn heartbeat(&mut self, worker: usize, skills: u8, stay: bool) -> Checked {
+        for skill in (0..world::SKILLS.len()).filter(|skill| skills & (1 << skill) != 0) {
             if stay {
-                self.model.workers.insert((lane, worker), self.model.now);
+                self.model.workers.insert((skill, worker), self.model.now);
             } else {
-                self.model.workers.remove(&(lane, worker));
+                self.model.workers.remove(&(skill, worker));
             }
         }
-        let (name, lanes) = (format!("w{worker}"), world::lanes(lanes));
-        self.h.queue.heartbeat(&name, &lanes, stay).await.map_err(failed)
+        let (name, skills) = (format!("w{worker}"), world::skills(skills));
+        self.h.queue.heartbeat(&name, &skills, stay).await.map_err(failed)
     }
 
     pub(super) async fn damage(&mut self, what: Damage, number: usize) -> Checked {

@@ -79,7 +79,7 @@ impl Run {
     async fn fetch_all(&mut self) -> Result<usize, String> {
         self.attempt += 1;
         let request =
-            Request { worker: 0, attempt: self.attempt, limit: 8, lanes: 15, quantum: 2, newcomers: false };
+            Request { worker: 0, attempt: self.attempt, limit: 8, skills: 15, quantum: 2, newcomers: false };
         let found = self.fetch(request).await?;
         self.check().await?;
         Ok(found)
@@ -119,7 +119,7 @@ impl Run {
         self.nothing_left().await
     }
 
-    /// Except for lasting state: clocks, lanes, hints, counters of outcomes, windows, and tenants that still owe time.
+    /// Except for lasting state: clocks, skills, hints, counters of outcomes, windows, and tenants that still owe time.
     async fn nothing_left(&mut self) -> Checked {
         let prefix = self.reader.key("");
         let rows: Vec<_> = self.before.rows.keys().map(|tenant| format!("t:{tenant}:S")).collect();

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fair_queue::{Ceiling, Claim as Claimed, FetchRequest, Fetched, Lane, Turn};
+use fair_queue::{Ceiling, Claim as Claimed, FetchRequest, Fetched, Skill, Turn};
 
 use super::call::Request;
 use super::turns::Turns;
 use super::{Run, failed};
-use crate::model::keys::same;
+use crate::model::keys::{Row, same};
 use crate::model::plain::{Claim, Id};
 use crate::model::world::{self, LEASE_MS, TENANTS};
 
 impl Run {
     /// How many jobs were found.
     pub(super) async fn fetch(&mut self, request: Request) -> Result<usize, String> {
-        let Request { worker, lanes, limit, quantum, newcomers, mut attempt } = request;
+        let Request { worker, skills, limit, quantum, newcomers, mut attempt } = request;
         let again = self.model.claims.iter().position(|claim| claim.request == (worker, attempt));
-        let declared = world::lanes(lanes);
+        let declared = world::skills(skills);
         if newcomers {
             self.look_for_newcomers(request, &declared).await?;
         }
@@ -31,7 +31,7 @@ impl Run {
                 attempt,
                 shard: 0,
                 turn: newcomers.then_some(Turn { floor: 0, ceiling: Ceiling::Busy }),
-                lanes: &declared,
+                skills: &declared,
                 limit,
                 quantum,
             };
@@ -43,14 +43,14 @@ impl Run {
                         None => self.claimed(&claim, Request { attempt, ..request }),
                     };
                 }
-                Fetched::Nothing { .. } if newcomers => return self.no_newcomers(request),
+                Fetched::Nothing { .. } if newcomers => return self.no_newcomers(request, |_| true),
                 Fetched::Nothing { more: true, .. } => {
                     self.attempt += 1;
                     attempt = self.attempt;
                     self.adopt_heads().await?;
                 }
                 Fetched::Nothing { more: false, next_in, .. } => {
-                    let missed = self.model.startable(lanes);
+                    let missed = self.model.startable(skills);
                     if !missed.is_empty() {
                         return Err(format!("nothing found, but {missed:?} may start"));
                     }
@@ -61,17 +61,21 @@ impl Run {
         Err("it asks to be asked again, for ever".into())
     }
 
-    async fn look_for_newcomers(&self, request: Request, declared: &[Lane]) -> Result<(), String> {
+    /// It changes nothing: a tenant that a timer holds back waits until a fetch lets it go off.
+    async fn look_for_newcomers(&self, request: Request, declared: &[Skill]) -> Result<(), String> {
         let seen = self.h.queue.newcomers(0, declared).await.map_err(failed)?;
-        if seen { Ok(()) } else { self.no_newcomers(request).map(drop) }
+        if seen { Ok(()) } else { self.no_newcomers(request, Row::is_ready).map(drop) }
     }
 
     /// No tenant without running jobs has work.
-    fn no_newcomers(&self, request: Request) -> Result<usize, String> {
+    fn no_newcomers(&self, request: Request, counts: impl Fn(&Row) -> bool) -> Result<usize, String> {
         let turns = Turns::begin(&self.before, &self.model, request)?;
-        turns
-            .newcomer(&self.model)
-            .map_or(Ok(0), |name| Err(format!("{name} is a newcomer, but was not served")))
+        for tenant in turns.newcomers(&self.model) {
+            if counts(&self.before.row(tenant)?.unwrap_or_default()) {
+                return Err(format!("{} is a newcomer, but was not served", TENANTS[tenant]));
+            }
+        }
+        Ok(0)
     }
 
     /// A fetch that found only tombstones has removed them.
@@ -106,7 +110,7 @@ impl Run {
     }
 
     fn claimed(&mut self, claim: &Claimed, request: Request) -> Result<usize, String> {
-        let Request { lanes, limit, .. } = request;
+        let Request { skills, limit, .. } = request;
         let number = self.model.claims.len();
         if claim.jobs.len() > limit || self.model.claims.iter().any(|known| known.fence >= claim.fence) {
             return Err(format!("{} jobs under fence {}", claim.jobs.len(), claim.fence));
@@ -125,7 +129,7 @@ impl Run {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and whole")]
             let price = self.model.price(tenant) as u64;
             same("charged", &charged, &price)?;
-            self.model.start(id, lanes, number)?;
+            self.model.start(id, skills, number)?;
             turns.started(&self.model, id);
             record.push((tenant, vec![id]));
         }
@@ -140,7 +144,7 @@ impl Run {
             record: Some(record),
         });
         // One call serves all tenants it can reach; tombstones use up some of its visits.
-        let left = self.model.startable(lanes);
+        let left = self.model.startable(skills);
         if !request.newcomers && found < limit && !left.is_empty() && self.model.ghosts.len() < limit {
             return Err(format!("{found} of {limit} found, but {left:?} may start"));
         }

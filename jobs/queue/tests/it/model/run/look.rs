@@ -6,8 +6,8 @@ use fair_queue::{JobFilter, JobState, Kept, QueueError, QueueStats, RateWindow};
 
 use super::{Checked, Run, failed};
 use crate::model::keys::same;
-use crate::model::plain::{Flow, Id, Keeping, Place, Timer};
-use crate::model::world::{LANES, QUEUES, TENANTS};
+use crate::model::plain::{Flow, Id, Keeping, Line, Place, Timer};
+use crate::model::world::{QUEUES, SKILLS, TENANTS};
 use crate::support::tenant;
 
 /// How long a worker counts as alive, in milliseconds.
@@ -18,7 +18,7 @@ impl Run {
         self.look_at_stats(number).await?;
         self.look_at_lists(number).await?;
         self.look_at_kept(number).await?;
-        self.look_at_lanes().await?;
+        self.look_at_skills().await?;
         for tenant in 0..TENANTS.len() {
             self.look_for_room(tenant).await?;
             self.ask_to_be_admitted(tenant).await?;
@@ -32,9 +32,9 @@ impl Run {
         Ok(())
     }
 
-    fn workers(&self, lane: usize) -> u64 {
+    fn workers(&self, skill: usize) -> u64 {
         let live = |at: u64| at + LIVE_MS >= self.model.now;
-        self.model.workers.iter().filter(|((of, _), at)| *of == lane && live(**at)).count() as u64
+        self.model.workers.iter().filter(|((of, _), at)| *of == skill && live(**at)).count() as u64
     }
 
     async fn look_at_stats(&self, number: usize) -> Checked {
@@ -43,10 +43,10 @@ impl Run {
         let timer = |timer| model.in_timer(number, timer).len() as u64;
         let kept = |is| model.count(number, |place| matches!(place, Place::Kept(kept, _) if kept == is));
         let mut undeclared = BTreeMap::new();
-        for ((_, lane, _), list) in model.lists.iter().filter(|((of, ..), _)| *of == number) {
-            let waiting = list.iter().filter(|id| !model.ghosts.contains_key(id)).count() as u64;
-            if self.workers(*lane) == 0 && waiting > 0 && !model.tenants[number].suspended {
-                *undeclared.entry(LANES[*lane].name.to_owned()).or_insert(0) += waiting;
+        for ((_, skill, _), list) in model.lists.iter().filter(|((of, ..), _)| *of == number) {
+            let waiting = list.ids().filter(|id| !model.ghosts.contains_key(id)).count() as u64;
+            if self.workers(*skill) == 0 && waiting > 0 && !model.tenants[number].suspended {
+                *undeclared.entry(SKILLS[*skill].name.to_owned()).or_insert(0) += waiting;
             }
         }
         let waiting = model.count(number, |place| place == Place::Waiting);
@@ -109,12 +109,13 @@ impl Run {
         Ok(())
     }
 
-    async fn look_at_lanes(&self) -> Checked {
-        for status in self.h.queue.lanes().await.map_err(failed)? {
-            let lane = LANES.iter().position(|lane| lane.name == status.lane).ok_or("an unknown lane")?;
-            let number = self.before.lane_number(lane);
+    async fn look_at_skills(&self) -> Checked {
+        for status in self.h.queue.skills().await.map_err(failed)? {
+            let skill =
+                SKILLS.iter().position(|skill| skill.name == status.skill).ok_or("an unknown skill")?;
+            let number = self.before.skill_number(skill);
             let ready = number.map_or(0, |number| self.before.ready[number].len() as u64);
-            same("lane", &(status.ready_partitions, status.workers), &(ready, self.workers(lane)))?;
+            same("skill", &(status.ready_partitions, status.workers), &(ready, self.workers(skill)))?;
         }
         Ok(())
     }
@@ -191,15 +192,15 @@ impl Run {
         same("state", &Some(found.state), &state)?;
         same("at", &found.at.map(|at| at.timestamp_millis().unsigned_abs()), &at)?;
         if job.place.is_open() && !job.damaged {
-            let counters =
-                ([found.attempts, found.deaths, found.interruptions, found.waits], found.priority.level());
+            let level = 4 * found.lane as u8 + found.priority.level();
+            let counters = ([found.attempts, found.deaths, found.interruptions, found.waits], level);
             let expected = ([job.attempts, job.deaths, job.interruptions, job.parks], job.spec.level);
             same("counters", &counters, &expected)?;
-            let declared = self.workers(job.spec.lane) > 0;
+            let declared = self.workers(job.spec.skill) > 0;
             same(
-                "lane",
-                &(found.lane.as_str(), found.lane_declared),
-                &(LANES[job.spec.lane].name, declared),
+                "skill",
+                &(found.skill.as_str(), found.skill_declared),
+                &(SKILLS[job.spec.skill].name, declared),
             )?;
         }
         Ok(())
@@ -213,28 +214,47 @@ impl Run {
         let Some(found) = found.filter(|_| waits) else { return Ok(()) };
         let codes: BTreeSet<_> = found.waits_for.iter().map(fair_queue::WaitsFor::code).collect();
         let expected = self.reasons(id);
-        let about_others = |code: &&str| !matches!(*code, "tenants_ahead" | "free_worker");
+        // A level may be thought to have jobs until a fetch finds that it has none.
+        let about_others = |code: &&str| !matches!(*code, "tenants_ahead" | "free_worker" | "bulk");
         same("waits for", &codes.iter().copied().filter(about_others).collect(), &expected)?;
         let ahead = found.waits_for.iter().find_map(|reason| match reason {
             fair_queue::WaitsFor::Jobs(count) => Some(*count),
             _ => None,
         });
-        same("jobs ahead", &ahead.unwrap_or(0), &self.ahead(id))
+        same("jobs ahead", &ahead.unwrap_or(0), &self.ahead(id))?;
+        let turn = found.waits_for.iter().find_map(|reason| match reason {
+            fair_queue::WaitsFor::Turn { branches, ahead } => Some((*branches, *ahead)),
+            _ => None,
+        });
+        same("turn", &turn, &self.turn(id))
     }
 
     fn ahead(&self, id: Id) -> u64 {
         let spec = &self.model.jobs[&id].spec;
-        let list =
-            |level| self.model.lists.get(&(spec.tenant, spec.lane, level)).cloned().unwrap_or_default();
-        let at = list(spec.level).iter().position(|&waiting| waiting == id);
-        let higher = || (0..spec.level).map(|level| list(level).len() as u64).sum::<u64>();
-        at.map_or(0, |at| at as u64 + higher())
+        let len = |level| self.model.lists.get(&(spec.tenant, spec.skill, level)).map_or(0, Line::len);
+        let Some((line, at)) = self.position(id) else { return 0 };
+        let own = if line.turns.is_empty() { at } else { 0 };
+        let higher = (spec.level / 4 * 4..spec.level).map(len).sum::<usize>();
+        (own + higher) as u64
+    }
+
+    /// Where a job is in its list.
+    fn position(&self, id: Id) -> Option<(&Line, usize)> {
+        let spec = &self.model.jobs[&id].spec;
+        let line = self.model.lists.get(&spec.list())?;
+        Some((line, line.of(spec.branch)?.iter().position(|&waiting| waiting == id)?))
+    }
+
+    /// How many branches take turns, and how many jobs of its own are before it.
+    fn turn(&self, id: Id) -> Option<(u64, u64)> {
+        let (line, at) = self.position(id)?;
+        (!line.turns.is_empty()).then_some((line.turns.len() as u64, at as u64))
     }
 
     /// Codes of what keeps a job, but for other tenants' turns.
     fn reasons(&self, id: Id) -> BTreeSet<&'static str> {
         let (model, job) = (&self.model, &self.model.jobs[&id]);
-        let (number, lane) = (job.spec.tenant, &LANES[job.spec.lane]);
+        let (number, skill) = (job.spec.tenant, &SKILLS[job.spec.skill]);
         let of = &model.tenants[number];
         let paused = |flow: Option<&Flow>| flow == Some(&Flow::Paused);
         let timer = |is| matches!(job.place, Place::Timer(timer, _) if timer == is);
@@ -248,13 +268,14 @@ impl Run {
             ("parked", timer(Timer::Parked) || of.hold > model.now),
             ("tenant_suspended", of.suspended),
             ("tenant_paused", of.paused),
-            ("queue_paused", paused(model.queues.get(&lane.queue))),
-            ("tenant_queue_paused", paused(of.queues.get(&lane.queue))),
-            ("no_worker", self.workers(job.spec.lane) == 0),
+            ("queue_paused", paused(model.queues.get(&skill.queue))),
+            ("tenant_queue_paused", paused(of.queues.get(&skill.queue))),
+            ("no_worker", self.workers(job.spec.skill) == 0),
             ("cap", of.cap.is_some_and(|cap| model.active(number) >= u64::from(cap))),
-            ("type_cap", !model.type_has_room(number, lane.kind)),
+            ("type_cap", !model.type_has_room(number, skill.kind)),
             ("rate", of.emit > 0 && rate > now),
             ("jobs_ahead", self.ahead(id) > 0),
+            ("turn", self.turn(id).is_some()),
         ];
         reasons.into_iter().filter_map(|(code, is)| is.then_some(code)).collect()
     }

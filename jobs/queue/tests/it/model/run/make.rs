@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use fair_queue::clock::Clock as _;
-use fair_queue::{GroupId, JobId, OnConflict, Priority, UniqueScope};
+use fair_queue::{GroupId, JobId, Lane, OnConflict, Priority, UniqueScope};
 
 use super::Run;
 use crate::model::commands::{Answer, Scope};
 use crate::model::plain::{Id, Job, Spec, UniqueSpec};
-use crate::model::world;
+use crate::model::world::{self, BRANCHES};
 use crate::support::{EnqueueOptions, Unique};
 
 /// How a job that is made differs from the usual.
@@ -16,6 +16,7 @@ use crate::support::{EnqueueOptions, Unique};
 pub(super) struct Make {
     pub(super) id: Option<Id>,
     pub(super) level: Option<u8>,
+    pub(super) branch: usize,
     pub(super) delay_ms: u64,
     pub(super) group: Option<GroupId>,
     pub(super) unique: Option<(usize, Scope, Answer)>,
@@ -36,25 +37,27 @@ impl Run {
         ids
     }
 
-    pub(super) fn make(&mut self, tenant: usize, lane: usize, make: Make) -> Id {
-        let Make { id, level, delay_ms, group, unique } = make;
+    pub(super) fn make(&mut self, tenant: usize, skill: usize, make: Make) -> Id {
+        let Make { id, level, branch, delay_ms, group, unique } = make;
         let id = id.unwrap_or_else(|| self.fresh_id());
         let due = self.h.clock.now() + Duration::from_millis(delay_ms);
-        let priority = level.map(|level| Priority::from_level(level.into()));
+        let level = level.unwrap_or(1);
+        let lane = if level < 4 { Lane::Interactive } else { Lane::Bulk };
         let options = EnqueueOptions {
             id: Some(id),
             scheduled_at: (delay_ms > 0).then_some(due),
-            priority,
+            lane,
+            priority: Some(Priority::from_level(u32::from(level % 4))),
+            branch: BRANCHES[branch],
             group,
             unique: unique.map(unique_of),
         };
-        let job = world::job(&self.h, tenant, lane, options);
+        let job = world::job(&self.h, tenant, skill, options);
         let wire_bytes = job.payload.len();
         let key = job.unique.as_ref().map(|unique| unique.key.clone()).unwrap_or_default();
         let unique = unique.map(|(_, scope, answer)| UniqueSpec { digest: key, scope, answer });
-        let level = priority.unwrap_or_default().level();
         let due = if delay_ms > 0 { due.timestamp_millis().unsigned_abs() } else { 0 };
-        self.model.add(id, Job::new(Spec { tenant, lane, level, due, group, unique, wire_bytes }));
+        self.model.add(id, Job::new(Spec { tenant, skill, level, branch, due, group, unique, wire_bytes }));
         self.made.insert(id, job);
         id
     }

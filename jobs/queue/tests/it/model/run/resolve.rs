@@ -44,9 +44,9 @@ impl Run {
             | Command::PushGroup { .. }
             | Command::PushChain { .. }
             | Command::PushAgain { .. } => return self.resolve_push(command),
-            Command::Fetch { worker, limit, lanes, quantum, newcomers } => {
+            Command::Fetch { worker, limit, skills, quantum, newcomers } => {
                 self.attempt += 1;
-                Call::Fetch(Request { worker, attempt: self.attempt, limit, lanes, quantum, newcomers })
+                Call::Fetch(Request { worker, attempt: self.attempt, limit, skills, quantum, newcomers })
             }
             Command::Finish { claim, job, end, children, group, took_us } => {
                 let claim = self.claim(claim)?;
@@ -83,14 +83,14 @@ impl Run {
                 let code = code.map(|died| if died { "worker_died" } else { "discarded" });
                 Call::Purge { tenant, keeping: keeping(kept), code }
             }
-            Command::Heartbeat { worker, lanes, stay } => Call::Heartbeat { worker, lanes, stay },
+            Command::Heartbeat { worker, skills, stay } => Call::Heartbeat { worker, skills, stay },
             _ => return None,
         })
     }
 
     fn resolve_push(&mut self, command: &Command) -> Option<Call> {
         Some(match *command {
-            Command::Push { tenant, jobs, lane, level, delay_ms, extra } => {
+            Command::Push { tenant, jobs, skill, level, branch, delay_ms, extra } => {
                 let group = match extra {
                     Extra::Member(number) => self.group_of(tenant, number),
                     _ => None,
@@ -99,35 +99,36 @@ impl Run {
                 for _ in 0..jobs {
                     ids.push(self.make(
                         tenant,
-                        lane,
-                        Make { level: Some(level), delay_ms, group, ..Make::default() },
+                        skill,
+                        Make { level: Some(level), branch, delay_ms, group, ..Make::default() },
                     ));
                 }
                 if matches!(extra, Extra::Stranger) {
-                    ids.push(self.make((tenant + 1) % 3, lane, Make { delay_ms, ..Make::default() }));
+                    ids.push(self.make((tenant + 1) % 3, skill, Make { delay_ms, ..Make::default() }));
                 }
                 Call::Push { ids, accepted: matches!(extra, Extra::Accepted) }
             }
-            Command::PushUnique { tenant, lane, level, delay_ms, key, scope, answer } => {
+            Command::PushUnique { tenant, skill, level, branch, delay_ms, key, scope, answer } => {
                 let unique = Some((key, scope, answer));
-                let make = Make { level: Some(level), delay_ms, unique, ..Make::default() };
-                Call::Push { ids: vec![self.make(tenant, lane, make)], accepted: false }
+                let make = Make { level: Some(level), branch, delay_ms, unique, ..Make::default() };
+                Call::Push { ids: vec![self.make(tenant, skill, make)], accepted: false }
             }
             Command::PushGroup { tenant, members, cancels, within } => {
                 let id = GroupId::of(self.fresh_id());
                 let outer = within.and_then(|number| self.group_of(tenant, number));
                 let continuation = self.make(tenant, 1, Make { group: outer, ..Make::default() });
-                let member =
-                    |run: &mut Self| run.make(tenant, 0, Make { group: Some(id), ..Make::default() });
-                let members = (0..members).map(|_| member(self)).collect();
+                let member = |run: &mut Self, branch| {
+                    run.make(tenant, 0, Make { branch, group: Some(id), ..Make::default() })
+                };
+                let members = (0..members).map(|number| member(self, number % 3)).collect();
                 Call::Group { group: GroupOf { id, continuation, cancels }, members }
             }
             Command::PushChain { tenant, length } => Call::Chain { ids: self.make_chain(tenant, length) },
             Command::PushAgain { ref jobs } => {
                 let mut ids: Vec<Id> = jobs.iter().filter_map(|&job| self.pick(job)).collect();
                 let spec = self.model.jobs[ids.first()?].spec.clone();
-                let level = Some(spec.level);
-                ids.push(self.make(spec.tenant, spec.lane, Make { level, ..Make::default() }));
+                let (level, branch) = (Some(spec.level), (spec.branch + 1) % 3);
+                ids.push(self.make(spec.tenant, spec.skill, Make { level, branch, ..Make::default() }));
                 Call::Push { ids, accepted: false }
             }
             _ => return None,
@@ -182,7 +183,9 @@ impl Run {
         }
         for number in 0..children {
             let group = group.map(|_| GroupId::of(id));
-            ending.children.push(self.make(spec.tenant, number, Make { group, ..Make::default() }));
+            let (level, branch) = (Some(spec.level), spec.branch);
+            let make = Make { level, branch, group, ..Make::default() };
+            ending.children.push(self.make(spec.tenant, number, make));
         }
         ending
     }

@@ -2,7 +2,7 @@
 //! visit.
 
 use super::call::Request;
-use crate::model::keys::{Snapshot, same};
+use crate::model::keys::{Row, Snapshot, same};
 use crate::model::plain::{Id, Model};
 use crate::model::world::TENANTS;
 
@@ -18,6 +18,7 @@ pub(super) struct Turns {
     is_plain: bool,
     levels: Vec<Vec<u8>>,
     waiting: Vec<Vec<u8>>,
+    lanes: Vec<[bool; 2]>,
 }
 
 /// A fetch that was looked at.
@@ -30,21 +31,25 @@ pub(super) struct Fetched {
     levels: Vec<Vec<u8>>,
     waiting: Vec<Vec<u8>>,
     left: Vec<Vec<u8>>,
+    /// By tenant: whether interactive jobs seem to wait, and bulk.
+    lanes: Vec<[bool; 2]>,
 }
 
 impl Turns {
     pub(super) fn begin(before: &Snapshot, model: &Model, request: Request) -> Result<Self, String> {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         let clock = before.virtual_clock as f64;
-        let mut tags = Vec::new();
+        let (mut tags, mut lanes) = (Vec::new(), Vec::new());
         for tenant in 0..TENANTS.len() {
-            tags.push(before.row(tenant)?.map_or(clock, |row| row.virtual_time.max(clock)));
+            let row = before.row(tenant)?.unwrap_or_default();
+            tags.push(row.virtual_time.max(clock));
+            lanes.push(lanes_of(&row, model, tenant));
         }
         let is_plain =
             model.ghosts.is_empty() && model.tenants.iter().all(|tenant| tenant.type_caps.is_empty());
-        let waiting = levels(model, &model.startable(request.lanes));
+        let waiting = levels(model, &model.startable(request.skills));
         let levels = vec![Vec::new(); TENANTS.len()];
-        Ok(Self { request, tags, clock, current: None, left: 0, is_plain, levels, waiting })
+        Ok(Self { request, tags, clock, current: None, left: 0, is_plain, levels, waiting, lanes })
     }
 
     /// The next job is one of this tenant's.
@@ -54,7 +59,7 @@ impl Turns {
             if self.request.newcomers {
                 return self.out_of_turn(model, tenant);
             }
-            let others = model.startable(self.request.lanes);
+            let others = model.startable(self.request.skills);
             let passed =
                 others.iter().map(|&id| model.tenant_of(id)).find(|&other| self.tags[other] + 9.0 < mine);
             if let Some(other) = passed.filter(|_| self.is_plain) {
@@ -77,12 +82,11 @@ impl Turns {
         Ok(())
     }
 
-    /// A tenant that has nothing running and whose jobs may start.
-    pub(super) fn newcomer(&self, model: &Model) -> Option<&'static str> {
-        let startable = model.startable(self.request.lanes);
-        let mut tenants = startable.iter().map(|&id| model.tenant_of(id));
-        let newcomer = tenants.find(|&tenant| self.is_plain && model.active(tenant) == 0)?;
-        Some(TENANTS[newcomer])
+    /// Tenants that have nothing running and whose jobs may start.
+    pub(super) fn newcomers(&self, model: &Model) -> Vec<usize> {
+        let startable = model.startable(self.request.skills);
+        let tenants = startable.iter().map(|&id| model.tenant_of(id));
+        tenants.filter(|&tenant| self.is_plain && model.active(tenant) == 0).collect()
     }
 
     pub(super) fn started(&mut self, model: &Model, id: Id) {
@@ -93,14 +97,21 @@ impl Turns {
     }
 
     pub(super) fn end(self, model: &Model) -> Fetched {
-        let left = levels(model, &model.startable(self.request.lanes));
-        let Self { is_plain, clock, levels, waiting, .. } = self;
+        let left = levels(model, &model.startable(self.request.skills));
+        let Self { is_plain, clock, levels, waiting, lanes, .. } = self;
         let in_turn = !self.request.newcomers;
         let last_tag = self.tags.iter().copied().filter(|_| in_turn).fold(clock, f64::max);
         let payments = levels.iter().map(Vec::len).filter(|_| in_turn).sum::<usize>();
         let payments = f64::from(u32::try_from(payments).unwrap_or(u32::MAX));
-        Fetched { is_plain, clock, last_tag, payments, levels, waiting, left }
+        Fetched { is_plain, clock, last_tag, payments, levels, waiting, left, lanes }
     }
+}
+
+/// A level is thought to have jobs until a fetch finds that it has none.
+fn lanes_of(row: &Row, model: &Model, tenant: usize) -> [bool; 2] {
+    let open = row.skills.iter().map(|(_, bits)| *bits).filter(|bits| Row::is_open(*bits));
+    let bits = open.fold(0, |all, bits| all | bits) | model.open_levels(tenant);
+    [bits & 0x0f != 0, bits & 0xf0 != 0]
 }
 
 fn levels(model: &Model, ids: &[Id]) -> Vec<Vec<u8>> {
@@ -126,26 +137,38 @@ impl Fetched {
         (0..TENANTS.len()).try_for_each(|tenant| self.priorities(before, now, tenant))
     }
 
+    /// While both lanes have jobs, every fifth visit begins with bulk; every eighth of a lane begins at a lower
+    /// priority.
     fn priorities(&self, before: &Snapshot, now: &Snapshot, tenant: usize) -> Result<(), String> {
         let taken = &self.levels[tenant];
         let visits = |snapshot: &Snapshot| Ok::<_, String>(snapshot.row(tenant)?.map_or(0, |row| row.visits));
         let (from, to) = (visits(before)?, visits(now)?);
-        let reserved = (from + 1..=to).find(|visit| visit % 8 == 0);
-        match (reserved, taken.first()) {
-            (None, Some(_)) => {
-                let lowest = taken.iter().max();
-                let passed = self.left[tenant].iter().find(|&level| Some(level) < lowest);
+        if to < from {
+            return Ok(()); // the row is gone
+        }
+        let (lane, turn) = match self.lanes[tenant] {
+            // What the lanes have may change from one visit to the next.
+            [true, true] if to - from != 1 => return Ok(()),
+            [true, true] if to % 5 == 0 => (4, to / 5),
+            [true, true] => (0, to - to / 5),
+            [interactive, _] => (if interactive { 0 } else { 4 }, to),
+        };
+        let waiting: Vec<u8> =
+            self.waiting[tenant].iter().copied().filter(|level| level / 4 * 4 == lane).collect();
+        let Some(first) = taken.first().filter(|_| !waiting.is_empty()) else { return Ok(()) };
+        let reserved = (turn + 1 - (to - from)..=turn).find(|visit| visit % 8 == 0);
+        let rank = |level: &u8| (level + 8 - lane) % 8;
+        match reserved {
+            None => {
+                let lowest = taken.iter().map(rank).max();
+                let passed = self.left[tenant].iter().find(|level| Some(rank(level)) < lowest);
                 passed.map_or(Ok(()), |passed| Err(format!("level {passed} was passed over for {taken:?}")))
             }
-            (Some(visit), Some(first)) if to - from == 1 => {
-                let wanted = u8::try_from(visit / 8 % 3).unwrap_or(0) + 1;
-                if self.waiting[tenant].contains(&wanted) {
-                    same("reserved level", first, &wanted)
-                } else {
-                    Ok(())
-                }
+            Some(visit) if to - from == 1 => {
+                let wanted = lane + u8::try_from(visit / 8 % 3).unwrap_or(0) + 1;
+                if waiting.contains(&wanted) { same("reserved level", first, &wanted) } else { Ok(()) }
             }
-            _ => Ok(()),
+            Some(_) => Ok(()),
         }
     }
 }
