@@ -584,7 +584,8 @@ mod tests {
             batch: "0190".into(),
             ..Target::default()
         };
-        let expected = json!({ "types": ["a", "b"], "priorities": ["low"], "lane": "bulk", "kb_id": "default", "batch_id": "0190" });
+        let expected = json!({ "types": ["a", "b"], "priorities": ["low"], "lane": "bulk", "kb_id": "default",
+            "batch_id": "0190" });
         assert_eq!(target.filter(), expected);
         assert_eq!(
             target.filter_in_words(),

@@ -134,7 +134,7 @@ impl OperationInput for NamedBatch {
 impl OperationInput for AskedLane {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
         let schema = json_schema!({ "properties": { "Lane": {
-            "description": "The lane of the jobs that this request starts: `interactive` when a person waits, else `bulk`.",
+            "description": "The lane of the jobs that this starts: `interactive` when a person waits, else `bulk`.",
             "type": "string",
             "enum": ["interactive", "bulk"],
         } } });

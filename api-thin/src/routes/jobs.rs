@@ -214,8 +214,8 @@ pub(super) struct JobView {
     #[serde(rename = "type")]
     kind: Option<String>,
     queue: Option<String>,
-    /// `interactive` or `bulk`: while interactive jobs of the tenant wait, bulk gets one turn in five. Null for a job that
-    /// has left the queue.
+    /// `interactive` or `bulk`: while interactive jobs of the tenant wait, bulk gets one turn in five. Null for a job
+    /// that has left the queue.
     lane: Option<&'static str>,
     kb_id: Option<KbId>,
     /// The batch whose documents it works on.

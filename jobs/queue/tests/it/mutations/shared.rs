@@ -96,12 +96,6 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "r.redriven and 3 or 2, r.level % 4,",
     ),
     one(
-        "a row that is made again forgets that branches take turns",
-        "00_tenants",
-        "if call('EXISTS', key..'*') == 1 then",
-        "if false then",
-    ),
-    one(
         "what waits in turns does not count",
         "00_tenants",
         "n = n + call('LLEN', lists[i])",
@@ -218,6 +212,11 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "if false then",
     ),
     one("bulk has every second visit", "06_turns", "if c % BULK_TURN == 0 then", "if c % 2 == 0 then"),
+    Mutation {
+        why: "a row that is made again forgets that branches take turns",
+        patch: patch("00_tenants", "if call('EXISTS', key..'*') == 1 then", "if false then"),
+        more: &[patch("heal", "if at[i][3] then set_turns", "if false then set_turns")],
+    },
     Mutation {
         why: "the virtual clock goes back to whoever is served",
         patch: patch("fetch", "if v > v0 then call('SET'", "if v ~= v0 then call('SET'"),
