@@ -22,8 +22,8 @@ pub enum JobError {
         #[source]
         source: Source,
     },
-    /// A service outside is busy or away: a rate limit, an overloaded model, a refused connection. The job waits without
-    /// counting an attempt or holding a slot, and the tenant's other jobs go on. A job that is older than
+    /// A service outside is busy or away: a rate limit, an overloaded model, a refused connection. The job waits, no
+    /// attempt is counted, no slot is held, and the tenant's other jobs go on. A job that is older than
     /// `TENANTRY_WAIT_MAX_S` becomes a dead letter with the code `waited_too_long`.
     #[error("waits for {what}")]
     Wait {
@@ -35,8 +35,9 @@ pub enum JobError {
         #[source]
         source: Source,
     },
-    /// A store that the job requires does not answer or is full: the tenant's jobs wait until it is back, and no attempt
-    /// is counted until the job is older than `TENANTRY_WAIT_MAX_S`. After that it is treated as [`JobError::Retry`].
+    /// A store that the job requires does not answer or is full: the tenant's jobs wait until it is back, and no
+    /// attempt is counted until the job is older than `TENANTRY_WAIT_MAX_S`. After that it is treated as
+    /// [`JobError::Retry`].
     #[error("a server that the job needs is not available")]
     Unavailable(#[source] Source),
     /// Trying again cannot help: the job is discarded with this reason.

@@ -9,6 +9,7 @@ pub mod events;
 pub mod holdings;
 pub mod model;
 pub mod program;
+pub mod reasons;
 pub mod receiver;
 pub mod services;
 pub mod texts;

@@ -55,7 +55,8 @@ impl Processor {
                     self.cancelled(&job).await;
                 }
                 if matches!(refusal, Refusal::Forbidden(_)) {
-                    self.discard_unrun(&job.wire, &job.tenant, |entry| entry.refused, (code, &why)).await;
+                    let why = ("quarantined", code, &*why);
+                    self.discard_unrun(&job.wire, &job.tenant, |entry| entry.refused, why).await;
                 }
                 let verdict = retry::after_refusal(&refusal);
                 metrics::refused(code, &verdict);
@@ -183,8 +184,8 @@ impl Processor {
         Ok(())
     }
 
-    /// Marks the document of a cancelled job as failed. The API does that too, but may have stopped between the two
-    /// steps.
+    /// Marks the document of a cancelled job as failed, also of one that has a part in it: without that part it would
+    /// fail for another reason. The API does that too, but may have stopped between the two steps.
     async fn cancelled(&self, job: &FetchedJob) {
         let policy = |kind: &str, version| self.registry.policy(kind, version);
         let verified = self.verifier.verify_without_actor(&job.wire, &job.tenant, policy).await;
@@ -196,6 +197,8 @@ impl Processor {
             let error = jobs::error::report(&error);
             tracing::warn!(tenant.id = %job.tenant, job.id = %job.id, error, "its document is not told");
         }
+        let why = (CANCELLED, CANCELLED, detail);
+        self.discard_unrun(&job.wire, &job.tenant, |entry| entry.refused, why).await;
     }
 
     /// Runs the on-discard hook of a job that the queue itself quarantined because its workers died, so that a
@@ -206,7 +209,8 @@ impl Processor {
         let Some(wire) = job.wire else { return };
         let reason =
             "the job was quarantined because the workers that ran it died; ask the operator to look at it";
-        self.discard_unrun(&wire, &job.tenant, |entry| entry.discarded, (job.code, reason)).await;
+        let why = ("quarantined", job.code, reason);
+        self.discard_unrun(&wire, &job.tenant, |entry| entry.discarded, why).await;
     }
 
     /// Runs a hook of a job that gets no attempt. Everything but the actor is verified, who may have lost access
@@ -216,13 +220,13 @@ impl Processor {
         wire: &str,
         tenant: &TenantId,
         hook: impl FnOnce(&Entry) -> OnDiscard,
-        (code, reason): (&str, &str),
+        (state, code, reason): (&str, &str, &str),
     ) {
         let policy = |kind: &str, version| self.registry.policy(kind, version);
         let Ok(verified) = self.verifier.verify_without_actor(wire, tenant, policy).await else { return };
         let Some(entry) = self.registry.entry(&verified.envelope.kind) else { return };
         let cx = JobContext::new(&self.shared, &verified, 0, CancellationToken::new());
-        cx.tell_state("quarantined", Some((code, reason)));
+        cx.tell_state(state, Some((code, reason)));
         let _ = tidy(hook(entry), entry, &verified, &cx, (code, reason)).await;
     }
 

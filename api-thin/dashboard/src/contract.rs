@@ -413,14 +413,10 @@ pub(crate) struct Document {
     pub(crate) batch_id: Option<String>,
     /// Not in lists, and `None` when it has ended.
     pub(crate) stage: Option<DocumentStage>,
+    /// The same.
+    pub(crate) waits_for: Option<AwaitedJob>,
     pub(crate) created_at: Time,
     pub(crate) updated_at: Time,
-}
-
-impl Document {
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.status.as_str(), "processed" | "partial" | "failed")
-    }
 }
 
 /// A chunk that gave nothing.
@@ -430,6 +426,18 @@ pub(crate) struct FailedChunk {
     pub(crate) code: String,
     pub(crate) detail: String,
     pub(crate) retryable: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct AwaitedJob {
+    pub(crate) job_id: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) state: String,
+    pub(crate) attempts: u64,
+    pub(crate) due_at: Option<Time>,
+    pub(crate) error: Option<Fault>,
+    pub(crate) reasons: Vec<Wait>,
 }
 
 #[derive(Debug, Deserialize)]

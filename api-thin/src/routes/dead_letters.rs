@@ -7,12 +7,13 @@ use chrono::{DateTime, Utc};
 use jobs::envelope::Envelope;
 use jobs::queue::{Inspected, JobFilter, JobState, JobStatus, Kept, KeptEntry, Redriven};
 use jobs::tenant::{KbId, TenantId};
-use jobs::{BatchId, JobId, Priority};
+use jobs::types::{BuildGraph, ExtractEntities, IngestDocument};
+use jobs::{BatchId, DocumentId, Job as _, JobId, Priority};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use stores::TenantStores;
-use stores::model::JobMark;
+use stores::model::{DocumentFault, DocumentStatus, JobMark};
 
 use super::job_filter::{Filter, asked_batch, asked_kb, reach};
 use super::jobs::{Fault, Shown, check_reach};
@@ -164,6 +165,7 @@ pub(super) async fn purge(
 ) -> Result<NoContent, Problem> {
     let id = shown.id()?;
     check_reach(&app, &who, id).await?;
+    documents_give_up(&app, &who, &[id]).await?;
     let purged = app.queue().purge(who.tenant(), id).await?;
     if purged { Ok(NoContent) } else { Err(Problem::not_found()) }
 }
@@ -175,8 +177,38 @@ pub(super) async fn purge_matching(
     Json(filter): Json<Filter>,
 ) -> Result<JsonAnswer<PurgeReport>, Problem> {
     let (place, filter) = place(&app, &who, filter).await?;
+    for ids in app.queue().kept_where(who.tenant(), place, &filter).await?.chunks(STEP) {
+        documents_give_up(&app, &who, ids).await?;
+    }
     let purged = app.queue().purge_where(who.tenant(), place, &filter).await?;
     Ok(JsonAnswer(PurgeReport { purged }))
+}
+
+/// Documents that still wait for dead letters fail before these are purged: a document waits for the job that it names,
+/// or for the continuation of that job's group. Usually they have failed long before, with the job.
+async fn documents_give_up<N: RequiredPermission>(
+    app: &ApiState,
+    who: &Caller<N>,
+    ids: &[JobId],
+) -> Result<(), Problem> {
+    let mut jobs = Vec::with_capacity(ids.len());
+    let said = app.queue().inspect(who.tenant(), ids).await?;
+    for (id, said) in ids.iter().zip(said) {
+        let status = app.queue().lookup(who.tenant(), *id).await?;
+        if status.is_some_and(|status| KEPT.contains(&status.state)) {
+            // Also when its contents are damaged, which is why many are in quarantine.
+            jobs.push(*id);
+            let built = said.filter(|said| said.envelope.kind == BuildGraph::TYPE);
+            let parent = built.and_then(|said| said.envelope.meta.parent);
+            jobs.extend(parent.filter(|parent| parent.continuation() == *id));
+        }
+    }
+    if !jobs.is_empty() {
+        let detail = "its job was purged; upload the document again, or reindex, to try again";
+        let fault = DocumentFault { code: "purged".to_owned(), detail: detail.to_owned() };
+        who.stores.catalog().documents_failed(&jobs, &fault, app.clock().now()).await?;
+    }
+    Ok(())
 }
 
 /// How many jobs are redriven in one step.
@@ -200,16 +232,36 @@ impl Redrive {
         let mut done = Vec::with_capacity(ids.len());
         for ids in ids.chunks(STEP) {
             self.allow(ids).await?;
+            let wires = self.app.queue().payloads(&self.tenant, ids).await?;
+            let before = self.app.clock().now();
             let said = self.app.queue().redrive_ids(&self.tenant, ids).await?;
             let started = ids.iter().zip(&said).filter(|(_, said)| **said == Redriven::Started);
             let started: Vec<JobId> = started.map(|(id, _)| *id).collect();
             if !started.is_empty() {
                 let now = self.app.clock().now();
                 self.stores.catalog().job_redriven(&started, &self.by, now).await?;
+                let wires = wires.iter().zip(&said).filter(|(_, said)| **said == Redriven::Started);
+                let wires = wires.filter_map(|(wire, _)| std::str::from_utf8(wire.as_ref()?).ok());
+                self.reopen(wires, before).await?;
             }
             done.extend(said);
         }
         Ok(done)
+    }
+
+    /// Sets documents back that failed with jobs that were started again, unless they have changed since `before`: a
+    /// worker does that too, when it comes to the job. The catalog remembers the jobs, so that no document waits for
+    /// one that the queue has lost.
+    async fn reopen(&self, wires: impl Iterator<Item = &str>, before: DateTime<Utc>) -> Result<(), Problem> {
+        let catalog = self.stores.catalog();
+        for wire in wires {
+            let Some(said) = Inspected::read(&self.tenant, wire) else { continue };
+            let Some((kb, id, revision, status)) = document(&said) else { continue };
+            let job = said.envelope.id;
+            catalog.unfinished_put(&[(job, wire)], before).await?;
+            catalog.document_redriven(&kb, &id, revision, (job, status), before).await?;
+        }
+        Ok(())
     }
 
     /// Lets jobs run although the tenant's work was cancelled after they were made.
@@ -221,6 +273,26 @@ impl Redrive {
             self.stores.catalog().jobs_mark(&there, JobMark::Redriven, now).await?;
         }
         Ok(())
+    }
+}
+
+/// The document that a job works on, and the status in which it does.
+fn document(said: &Inspected) -> Option<(KbId, DocumentId, u64, DocumentStatus)> {
+    let (kb, envelope) = (said.kb.clone()?, &said.envelope);
+    match envelope.kind.as_str() {
+        IngestDocument::TYPE => {
+            let job: IngestDocument = envelope.payload().ok()?;
+            Some((kb, job.document_id, job.revision, DocumentStatus::Pending))
+        }
+        ExtractEntities::TYPE => {
+            let job: ExtractEntities = envelope.payload().ok()?;
+            Some((kb, job.document_id, job.revision, DocumentStatus::Processing))
+        }
+        BuildGraph::TYPE => {
+            let job: BuildGraph = envelope.payload().ok()?;
+            Some((kb, job.document_id, job.revision, DocumentStatus::Processing))
+        }
+        _ => None,
     }
 }
 

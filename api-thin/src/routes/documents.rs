@@ -148,7 +148,7 @@ pub(super) async fn show(
         // A worker that dies between the two leaves the index ahead of the catalog until the work is repeated.
         (document.served, document.counts) = (Some(served.revision), served.counts);
     }
-    let waits_for = document_waits::awaited(&app, who.tenant(), &document).await;
+    let waits_for = document_waits::awaited(&app, &who, &mut document).await?;
     let view = with_stage(&who.stores, &who.kb.id, document).await;
     Ok(JsonAnswer(DocumentView { waits_for, ..view }))
 }
@@ -465,8 +465,7 @@ pub(super) struct DocumentView {
     status: DocumentStatus,
     /// The step that it is at, and how much of that is done; not in lists, and null when it has ended.
     stage: Option<DocumentStage>,
-    /// The job that it waits for, if one failed and is tried again, waits for its time or a service, or will not run
-    /// by itself; not in lists.
+    /// The job that it waits for, and why; null when it has ended. Not in lists.
     waits_for: Option<AwaitedJob>,
     /// Why it failed, when it did.
     error: Option<DocumentFault>,

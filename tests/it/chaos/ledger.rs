@@ -5,8 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use jobs::clock::{Clock as _, SystemClock};
 use serde::{Deserialize, Serialize};
 
 /// One line.
@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 pub(super) enum Entry {
     /// The worker takes jobs from now on.
     Ready,
-    /// A handler begins. `at_us` is in microseconds of the machine's real time, whatever the worker's clock says.
-    Attempt { job: String, kind: String, tenant: String, attempt: u32, at_us: u64 },
+    /// A handler begins. `at_ms` is in milliseconds of the machine's real time, whatever the worker's clock says.
+    Attempt { job: String, kind: String, tenant: String, attempt: u32, at_ms: i64 },
     /// The job that runs is about to make call number `number` of a store.
     Call { number: usize, operation: String },
     /// The process is about to be killed or stopped before that call.
     Reached { number: usize, operation: String },
     /// The job has left the worker, whatever became of it.
-    Ended { job: String, is_ok: bool, at_us: u64 },
+    Ended { job: String, is_ok: bool, at_ms: i64 },
 }
 
 /// Where a process writes.
@@ -41,10 +41,9 @@ impl Ledger {
     }
 }
 
-/// The real time, in microseconds.
-pub(super) fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    u64::try_from(since.as_micros()).expect("before the year 500,000")
+/// The real time, in milliseconds.
+pub(super) fn now_ms() -> i64 {
+    SystemClock.now().timestamp_millis()
 }
 
 /// What the processes of a test have written.

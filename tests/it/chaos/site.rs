@@ -191,12 +191,12 @@ impl Site {
             let mut begun = BTreeMap::new();
             for entry in ledger {
                 match entry {
-                    Entry::Attempt { job, tenant: of, at_us, .. } if of == tenant.id => {
-                        begun.insert(job, at_us);
+                    Entry::Attempt { job, tenant: of, at_ms, .. } if of == tenant.id => {
+                        begun.insert(job, at_ms);
                     }
-                    Entry::Ended { job, at_us, .. } => {
+                    Entry::Ended { job, at_ms, .. } => {
                         if let Some(from) = begun.remove(&job) {
-                            changes.extend([(from, true), (at_us, false)]);
+                            changes.extend([(from, true), (at_ms, false)]);
                         }
                     }
                     _ => {}

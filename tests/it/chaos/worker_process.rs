@@ -29,7 +29,7 @@ use worker::settings::PoolSettings;
 use worker::{Registry, Worker};
 
 use super::crash_points::{self, CrashPoint};
-use super::ledger::{Entry, Ledger, Ledgers, now_us};
+use super::ledger::{Entry, Ledger, Ledgers, now_ms};
 
 /// The variable that tells the process what it is.
 const SPEC: &str = "CHAOS_WORKER";
@@ -157,10 +157,10 @@ async fn noted(request: JobRequest, next: Next, ledger: Arc<Ledger>) -> Result<(
         kind: request.kind().to_owned(),
         tenant: request.tenant().tenant_id().to_string(),
         attempt: request.attempt(),
-        at_us: now_us(),
+        at_ms: now_ms(),
     });
     let done = next.run(request).await;
-    ledger.note(&Entry::Ended { job, is_ok: done.is_ok(), at_us: now_us() });
+    ledger.note(&Entry::Ended { job, is_ok: done.is_ok(), at_ms: now_ms() });
     done
 }
 

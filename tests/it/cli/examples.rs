@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use jobs::DocumentId;
+use jobs::tenant::{KbId, TenantContext};
 use serde_json::json;
+use stores::model::Losses;
 use tests::bed::{Bed, TestTenant};
 use tests::cli::{Cli, Ran, ran};
 use tests::program::output;
@@ -132,12 +135,25 @@ impl World {
         if has("notes.md") && self.acme.document("notes.md").await.status == 404 {
             self.acme.ingest("notes.md", &tests::texts::short("Bluebird")).await;
         }
+        if example.starts_with("tenantry documents retry") {
+            self.partial("notes.md").await;
+        }
         if example.starts_with("tenantry schedules") {
             let body = json!({ "cron": "0 4 * * *", "time_zone": "UTC", "type": "kb.reindex" });
             let put = self.acme.http.request(reqwest::Method::PUT, &self.acme.kb("schedules/nightly"));
             assert_eq!(tests::bed::send(put.json(&body)).await.status, 200);
         }
         filled
+    }
+
+    /// Makes a document one of which a chunk gave nothing.
+    async fn partial(&self, name: &str) {
+        let stores = self.bed.stores().scoped(&TenantContext::for_tests(&self.acme.id));
+        let (catalog, kb, id) = (stores.catalog(), KbId::first(), DocumentId::of_name(name));
+        let document = catalog.document(&kb, &id).await.unwrap().unwrap();
+        let losses = Losses { chunks_failed: 1, ..Losses::default() };
+        let built = (document.counts, &losses);
+        assert!(catalog.document_built(&kb, &id, document.revision, built, self.bed.now()).await.unwrap());
     }
 
     /// Types a line into a shell.

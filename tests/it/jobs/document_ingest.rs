@@ -169,7 +169,9 @@ async fn a_document_names_the_job_that_it_waits_for() {
     let queue = format!("/api/v1/tenants/{}/queues/documents", acme.id);
     assert_eq!(acme.http.post(&format!("{queue}/pause"), &json!({})).await.status, 200);
     let job = acme.upload("heron.md", &texts::short("Bluebird")).await.body["job_id"].clone();
-    assert_eq!(acme.document("heron.md").await.body["waits_for"], Value::Null, "it waits for a worker");
+    let waits_for = acme.document("heron.md").await.body["waits_for"].clone();
+    assert_eq!((&waits_for["job_id"], &waits_for["state"]), (&job, &json!("available")), "{waits_for}");
+    assert_eq!(waits_for["reasons"][0]["code"], "tenant_queue_paused", "{waits_for}");
     let stores = bed.stores().scoped(&TenantContext::for_tests(&acme.id));
     let id = DocumentId::of_name("heron.md");
     stores.blobs().originals_forget(&KbId::first(), &id, None).await.unwrap();

@@ -10,7 +10,7 @@ use crate::Dashboard;
 use crate::api::{Problem, segment, with_query};
 use crate::contract::{Children, Chunk, ChunkPage, ChunkWithMentions, Document, Job, Wait};
 use crate::frame::{Frame, PageError, page};
-use crate::pages::jobs::{is_kept, is_open, with_help};
+use crate::pages::jobs::{is_kept, with_help};
 use crate::session::Visitor;
 use crate::wording::{self, exact, moment};
 
@@ -31,21 +31,16 @@ struct OneDocument {
     document: Document,
     /// When it was uploaded first and changed last, exactly and from now.
     times: [(&'static str, String, String); 2],
-    work: Work,
+    /// When the job that it waits for is due, from now.
+    due: Option<String>,
+    /// Why that job does not run, with what helps.
+    hints: Vec<(Wait, &'static str)>,
+    /// The job that failed for good, and can be started again.
+    kept: Option<String>,
     chunks: Vec<(Chunk, String)>,
     next: Option<String>,
     can_retry: bool,
     writes: bool,
-}
-
-/// What its jobs say of it.
-#[derive(Default)]
-struct Work {
-    /// The one that it waits for, if it is under way: id and state.
-    open: Option<(String, String)>,
-    hints: Vec<(Wait, &'static str)>,
-    /// The one that failed for good, and can be started again.
-    kept: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -56,13 +51,13 @@ pub(crate) async fn show(
 ) -> Result<Response, PageError> {
     let path = path_of(&tenant, &kb, &id);
     let listed = with_query(&format!("{path}/chunks"), &[("after", &*asked.after), ("limit", "50")]);
-    let (document, found) =
+    let (mut document, found) =
         tokio::try_join!(visitor.api.get::<Document>(&path), visitor.api.get::<ChunkPage>(&listed))?;
-    let work = if document.has_ended() && document.status != "failed" {
-        Work::default()
-    } else {
-        work_on(&visitor, &tenant, &document.job_id).await?
+    let kept = match document.status.as_str() {
+        "failed" => kept_job(&visitor, &tenant, &document.job_id).await?,
+        _ => None,
     };
+    let reasons = document.waits_for.as_mut().map(|waits| std::mem::take(&mut waits.reasons));
     let now = dashboard.now();
     let time = |what, at| (what, exact(at), moment(at, now));
     let here = format!("/t/{}/kbs/{}/documents/{}", segment(&tenant), segment(&kb), segment(&id));
@@ -71,9 +66,11 @@ pub(crate) async fn show(
         times: [time("Uploaded", document.created_at), time("Changed", document.updated_at)],
         chunks: found.chunks.into_iter().map(with_beginning).collect(),
         next: found.next.map(|next| with_query(&here, &[("after", &next)])),
-        can_retry: work.kept.is_some() && visitor.me.steers_jobs(),
+        due: document.waits_for.as_ref().and_then(|waits| waits.due_at).map(|due| moment(due, now)),
+        hints: with_help(reasons.unwrap_or_default()),
+        can_retry: kept.is_some() && visitor.me.steers_jobs(),
         writes: visitor.me.writes_documents(),
-        work,
+        kept,
         document,
         kb,
     };
@@ -99,30 +96,19 @@ fn shortened(text: &str) -> String {
     first
 }
 
-/// Looks for the job that holds the document up: the one that reads it, or one that this enqueued. Of old documents
-/// there may be none left.
-async fn work_on(visitor: &Visitor, tenant: &str, job: &str) -> Result<Work, PageError> {
+/// Looks for the dead letter for which the document failed: the job that reads it, or one that this enqueued. Of old
+/// documents there may be none left.
+async fn kept_job(visitor: &Visitor, tenant: &str, job: &str) -> Result<Option<String>, PageError> {
     let path = format!("/tenants/{}/jobs/{}", segment(tenant), segment(job));
     let first = match visitor.api.get::<Job>(&path).await {
         Ok(first) => first,
-        Err(Problem { status: 404, .. }) => return Ok(Work::default()),
+        Err(Problem { status: 404, .. }) => return Ok(None),
         Err(problem) => return Err(problem.into()),
     };
     let children = visitor.api.get::<Children>(&format!("{path}/children")).await?;
-    let mut states = vec![(first.id.clone(), first.state.clone())];
+    let mut states = vec![(first.id, first.state)];
     states.extend(children.jobs.into_iter().map(|child| (child.id, child.state)));
-    let open = states.iter().find(|(_, state)| is_open(state)).cloned();
-    let kept = states.into_iter().find(|(_, state)| is_kept(state)).map(|(id, _)| id);
-    let waiting = match &open {
-        Some((id, _)) if *id != first.id => {
-            let path = format!("/tenants/{}/jobs/{}", segment(tenant), segment(id));
-            visitor.api.get::<Job>(&path).await.ok()
-        }
-        Some(_) => Some(first),
-        None => None,
-    };
-    let hints = with_help(waiting.map(|job| job.waits_for).unwrap_or_default());
-    Ok(Work { open, hints, kept })
+    Ok(states.into_iter().find(|(_, state)| is_kept(state)).map(|(id, _)| id))
 }
 
 #[derive(Template)]

@@ -41,8 +41,8 @@ pub fn parse_answer(answer: &str) -> Result<Extraction, UnreadableAnswer> {
     }
 }
 
-/// Drops the reasoning that some models print before their answer. Reasoning without an end is no answer, unless it ends
-/// with the object that we ask for.
+/// Drops the reasoning that some models print before their answer. Reasoning without an end is no answer, unless it
+/// ends with the object that we ask for.
 fn without_thoughts(answer: &str) -> &str {
     let answer = answer.rsplit_once("</think>").map_or(answer, |(_, answer)| answer);
     let Some((before, thoughts)) = answer.split_once("<think>") else { return answer };

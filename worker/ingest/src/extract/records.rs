@@ -18,8 +18,8 @@ const KEYWORDS_MAX: usize = 50;
 /// Further descriptions of one record are dropped.
 const DESCRIPTIONS_BYTES_MAX: usize = 16 * 1024;
 
-/// Collects records in the order in which they come, cleans them, and drops those without a name, relations of an entity
-/// with itself, and those beyond the limits. Several records about the same thing are merged.
+/// Collects records in the order in which they come, cleans them, and drops those without a name, relations of an
+/// entity with itself, and those beyond the limits. Several records about the same thing are merged.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     extraction: Extraction,

@@ -146,6 +146,15 @@ async fn shown(session: &Session, document: &str) -> Result<Value, Failure> {
     session.api.get(&path_of(session, document).await?).await
 }
 
+/// Says why the queue shows no job that a document waits for.
+fn waiting(document: &str, found: &Value) -> String {
+    let (status, waits) = (text(&found["status"]), &found["waits_for"]);
+    let reasons = waits["reasons"].as_array().into_iter().flatten();
+    let reasons: Vec<_> = reasons.map(|reason| text(&reason["text"])).collect();
+    let job = text(&waits["job_id"]);
+    format!("{document} is {status} and waits for what its job {job} began: {}", reasons.join("; "))
+}
+
 /// Explains the job that the document waits for, or says how it ended.
 async fn why(session: &Session, document: &str) -> Result<(), Failure> {
     let found = shown(session, document).await?;
@@ -167,17 +176,13 @@ async fn why(session: &Session, document: &str) -> Result<(), Failure> {
             text(&found["error"]["code"])
         ),
         _ => {
-            let tenant = session.tenant().await?;
-            let job = jobs::shown(session, &text(&found["job_id"])).await?;
-            if job["state"] != "completed" {
+            let waits = &found["waits_for"];
+            if waits["state"].as_str().is_some_and(|state| state != "unknown") {
+                let tenant = session.tenant().await?;
+                let job = jobs::shown(session, &text(&waits["job_id"])).await?;
                 return explain(session, &tenant, &job);
             }
-            format!(
-                "{document} is {status}: its text was read, and jobs of the knowledge base extract its entities and \
-                 build the graph. `tenantry jobs list --type entities.extract,graph.build --kb {}` lists them; \
-                 `tenantry jobs explain` says why one waits",
-                session.kb()
-            )
+            waiting(document, &found)
         }
     };
     session.output.report(&found, &plain(&sentence))

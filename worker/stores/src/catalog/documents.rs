@@ -371,6 +371,25 @@ impl Catalog {
         self.changed("catalog.document_reopen", change, (status, None), now).await
     }
 
+    /// As [`Catalog::document_reopen`], for a document that failed before `before` and has not changed since. Returns
+    /// whether it did.
+    pub async fn document_redriven(
+        &self,
+        kb: &KbId,
+        id: &DocumentId,
+        revision: u64,
+        (job, status): (JobId, DocumentStatus),
+        before: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let update = "update documents set status = $7, fault_code = null, fault_detail = null,
+                          updated_at = $5, job_id = $6
+                      where tenant_id = $1 and kb_id = $2 and document_id = $3 and revision = $4
+                        and deleting_at is null and status = 'failed' and updated_at <= $5
+                      returning kb_id, document_id, revision, batch_id, job_id";
+        let change = self.change(update, (kb, id, revision), before).bind(job).bind(status.as_str());
+        self.changed("catalog.document_redriven", change, (status, None), before).await
+    }
+
     /// Marks a document as being deleted. Each call raises the revision, so that a concurrent upload fails with a
     /// conflict and reads the document again.
     pub(super) async fn document_deletion_begin(

@@ -268,3 +268,30 @@ pub(super) async fn served(opened: &Opened) {
     let twin = pair.twin.stores.catalog().document(&pair.twin.kb.id, &id).await.unwrap().unwrap();
     assert_eq!((twin.served, twin.status), (None, DocumentStatus::Pending));
 }
+
+/// A failed document is set back for a job that was started again, unless something else happened to it since.
+pub(super) async fn redriven(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
+    let id = DocumentId::of_name("a.md");
+    let at = |seconds| pair.now + chrono::TimeDelta::seconds(seconds);
+    for party in [&pair.acme, &pair.twin] {
+        party.register(vec![upload("a.md", 1, pair.now)], pair.now).await;
+    }
+    let fault = DocumentFault { code: "empty".into(), detail: "no text".into() };
+    let job = JobId::generate(pair.now);
+    let redriven = async |revision, before| {
+        let work = (job, DocumentStatus::Processing);
+        catalog.document_redriven(kb, &id, revision, work, before).await.unwrap()
+    };
+    assert!(!redriven(1, at(9)).await, "it did not fail");
+    assert!(catalog.document_failed(kb, &id, 1, &fault, at(5)).await.unwrap());
+    assert!(!redriven(1, at(4)).await, "it failed after that");
+    assert!(!redriven(2, at(5)).await, "of another revision");
+    assert!(redriven(1, at(5)).await);
+    let document = catalog.document(kb, &id).await.unwrap().unwrap();
+    assert_eq!((document.status, document.fault, document.job_id), (DocumentStatus::Processing, None, job));
+    assert!(!redriven(1, at(6)).await, "it is on its way");
+    let twin = pair.twin.stores.catalog().document(&pair.twin.kb.id, &id).await.unwrap().unwrap();
+    assert_eq!(twin.status, DocumentStatus::Pending);
+}
