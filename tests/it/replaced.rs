@@ -181,7 +181,7 @@ async fn one_that_is_interrupted_between_its_writes_becomes_whole() {
                 chunks: Some(std::slice::from_ref(&chunk)),
                 mentions: std::slice::from_ref(&mention),
             };
-            stores.index().document_replace(&kb, &content, &Default::default()).await.unwrap();
+            stores.index().document_replace(&kb, &content, &jobs::plan::Limits::default()).await.unwrap();
             let document = acme.document(NAME).await.body;
             assert_eq!(document["served_revision"], json!(revision), "{document}");
             assert_eq!(

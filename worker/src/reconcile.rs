@@ -337,7 +337,7 @@ impl OfTenant<'_> {
         let (mut ready, mut waiting) = (Vec::new(), Vec::new());
         for job in lost {
             match self.checked(&job).await? {
-                Checked::Ready(stamped) => ready.push((job, stamped)),
+                Checked::Ready(stamped) => ready.push((job, *stamped)),
                 Checked::Waits => waiting.push(job.id),
                 Checked::Over => {}
             }
@@ -390,7 +390,7 @@ impl OfTenant<'_> {
         let refusal = match self.by.verifier.verify(&job.wire, self.tenant, policy).await {
             // What waits for its tenant waits in the queue.
             Ok(_) | Err(Refusal::TenantNotReady(_)) => match self.by.verifier.route(&job.wire) {
-                Ok(stamped) => return Ok(Checked::Ready(stamped)),
+                Ok(stamped) => return Ok(Checked::Ready(Box::new(stamped))),
                 Err(refusal) => refusal,
             },
             Err(refusal) => refusal,
@@ -418,7 +418,7 @@ impl OfTenant<'_> {
 /// What is to become of a lost job.
 enum Checked {
     /// It is enqueued.
-    Ready(StampedJob),
+    Ready(Box<StampedJob>),
     /// Nothing can be done now.
     Waits,
     /// It was given up.

@@ -96,7 +96,7 @@ async fn settle(stores: &TenantStores, kb: &KbId, upload: &Upload) -> Result<(),
     // Later ones may belong to an upload that is being accepted at this moment.
     stored.retain(|original| ours.is_some_and(|ours| original.stored_at < ours));
     if !stored.is_empty() {
-        let named = stores.catalog().document_digests(kb, &[id.clone()]).await?;
+        let named = stores.catalog().document_digests(kb, std::slice::from_ref(&id)).await?;
         stored.retain(|original| named.iter().all(|(_, sha256)| *sha256 != original.sha256));
         blobs.originals_delete(kb, &id, &stored).await?;
     }

@@ -164,8 +164,8 @@ pub(super) async fn resume(
     Err(retries_exhausted())
 }
 
-/// `POST …/schedules/{schedule}/take-over`: from now on it fires as the caller. For one whose author has left, or may no
-/// longer do what it does.
+/// `POST …/schedules/{schedule}/take-over`: from now on it fires as the caller. For one whose author has left, or may
+/// no longer do what it does.
 pub(super) async fn take_over(
     State(app): State<ApiState>,
     who: KbCaller<ManageJobs>,

@@ -25,7 +25,7 @@ impl Job for ReindexKb {
     const TIMEOUT: Duration = Duration::from_secs(120);
     const PRIORITY: Priority = Priority::Low;
     const LANE: Lane = Lane::Bulk;
-    /// One that waits does the work of all that are asked for until it starts. One that runs has read documents already,
-    /// so another one may wait behind it.
+    /// One that waits does the work of all that are asked for until it starts. One that runs has read documents
+    /// already, so another one may wait behind it.
     const UNIQUE: Option<Unique> = Some(Unique::args().scope(UniqueScope::UntilStarted));
 }

@@ -65,6 +65,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             | "/kbs/{kb}/documents/{document}/retry"
             | "/kbs/{kb}/schedules/{schedule}/pause"
             | "/kbs/{kb}/schedules/{schedule}/resume"
+            | "/kbs/{kb}/schedules/{schedule}/take-over"
             | "/kbs/{kb}/schedules/{schedule}/run"
             | "/jobs/cancel-all"
             | "/batches/{batch}/cancel"

@@ -52,11 +52,14 @@ async fn before(api: &Api, id: &str) -> usize {
     panic!("it does not start");
 }
 
+/// Headers of a request.
+type Headers = &'static [(&'static str, &'static str)];
+
 #[tokio::test]
 async fn a_few_files_are_a_persons_and_many_are_bulk() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
-    let cases: [(usize, &[(&str, &str)], &str); 6] = [
+    let cases: [(usize, Headers, &str); 6] = [
         (1, &[], "interactive"),
         (5, &[], "interactive"),
         (6, &[], "bulk"),

@@ -91,7 +91,9 @@ async fn a_schedule_whose_author_left_says_so_and_is_taken_over() {
     let (acme, twin) = (api.tenant("acme").await, api.tenant("acme-2").await);
     let nightly = json!({ "cron": "0 3 * * *", "time_zone": "UTC", "type": "kb.reindex" });
     let path = "/kbs/default/schedules/nightly";
-    let key = acme.post("/api-keys", &json!({ "name": "nightly", "role": "EDITOR", "permissions": ["document:read", "document:update", "job:manage"] })).await;
+    let may = ["document:read", "document:update", "job:manage"];
+    let key = json!({ "name": "nightly", "role": "EDITOR", "permissions": may });
+    let key = acme.post("/api-keys", &key).await;
     let (id, secret) = (key.text("/id"), key.text("/api_key"));
     let made = send(acme.anonymous(Method::PUT, path).bearer_auth(&secret).json(&nightly)).await;
     assert_eq!(made.status, 200, "{made:?}");

@@ -1,5 +1,5 @@
-//! Load while something is wrong with a worker, Redis or a store, and what users see of it: what is refused, how long it
-//! takes afterwards until everything that was accepted is done.
+//! Load while something is wrong with a worker, Redis or a store, and what users see of it: what is refused, how long
+//! it takes afterwards until everything that was accepted is done.
 //!
 //! Each fault lasts two seconds, or `CHAOS_SECONDS`, with which `make chaos` makes the table in `tests/README.md`.
 

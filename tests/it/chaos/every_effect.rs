@@ -1,8 +1,9 @@
 //! `kill -9` between every two effects of every handler.
 //!
-//! For each type the calls of a store that one job makes are learnt from a worker that is left alone. Then, for each of
-//! them, a worker is killed before it, each with another job, and once more between the last call and the queue. Workers
-//! that are left alone finish, and what is stored then is what is stored of a tenant none of whose workers died.
+//! For each type the calls of a store that one job makes are learnt from a worker that is left alone. Then, for each
+//! of them, a worker is killed before it, each with another job, and once more between the last call and the queue.
+//! Workers that are left alone finish, and what is stored then is what is stored of a tenant none of whose workers
+//! died.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! What worker processes write down of what they do, line by line, so that a process that is killed has said all that it
-//! did before.
+//! What worker processes write down of what they do, line by line, so that a process that is killed has said all that
+//! it did before.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

@@ -82,7 +82,9 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut told: watch::
         let manner = *told.borrow_and_update();
         let mut end = count;
         match (manner, way) {
-            (Manner::Passes | Manner::LosesAnswers, Way::ToServer) | (Manner::Passes, Way::ToClient) => {}
+            (Manner::Passes, _)
+            | (Manner::LosesAnswers, Way::ToServer)
+            | (Manner::BreaksOff, Way::ToClient) => {}
             (Manner::Refuses, _) | (Manner::LosesAnswers, Way::ToClient) => return,
             (Manner::Hangs, _) => {
                 if told.wait_for(|manner| *manner != Manner::Hangs).await.is_err() {
@@ -96,7 +98,6 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut told: watch::
                     end = count / 2;
                 }
             }
-            (Manner::BreaksOff, Way::ToClient) => {}
         }
         if to.write_all(&buffer[..end]).await.is_err() || end < count {
             return;

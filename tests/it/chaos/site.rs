@@ -17,8 +17,8 @@ use super::ledger::{Entry, Ledgers};
 use super::proxy::{Proxy, server_of, through};
 use super::worker_process::{Spec, Urls, WorkerProcess};
 
-/// An API with a PostgreSQL database and a Redis of its own. Its own worker keeps the catalog and the queue in step, and
-/// takes no job.
+/// An API with a PostgreSQL database and a Redis of its own. Its own worker keeps the catalog and the queue in step,
+/// and takes no job.
 pub(super) struct Site {
     pub(super) bed: Bed,
     pub(super) ledgers: Ledgers,

@@ -111,7 +111,7 @@ async fn nothing_grows() {
 fn compare(samples: &[Sample], rounds: u64) {
     assert!(samples.len() >= 6, "too short to tell: {} samples", samples.len());
     let thirds: Vec<&[Sample]> = samples.chunks(samples.len().div_ceil(3)).collect();
-    println!("{} documents in {} min", rounds * 2 * 2 * DOCUMENTS as u64, samples.last().unwrap().minute);
+    eprintln!("{} documents in {} min", rounds * 2 * 2 * DOCUMENTS as u64, samples.last().unwrap().minute);
     let mut grown = Vec::new();
     for (at, (name, _)) in samples[0].values.iter().enumerate() {
         let median = |third: &[Sample]| {
@@ -120,7 +120,7 @@ fn compare(samples: &[Sample], rounds: u64) {
             values[values.len() / 2]
         };
         let [first, second, last] = [median(thirds[0]), median(thirds[1]), median(thirds[2])];
-        println!("| {name} | {first:.1} | {second:.1} | {last:.1} |");
+        eprintln!("| {name} | {first:.1} | {second:.1} | {last:.1} |");
         if last > second * GROWTH {
             grown.push(name);
         }

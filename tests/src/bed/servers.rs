@@ -56,8 +56,8 @@ pub async fn postgres_alone_on(redis_url: &str) -> (Bed, Scratch) {
     (Bed::on_postgres_and_redis(&database, redis_url).await, database)
 }
 
-/// A system on these servers, on PostgreSQL and Redis alone or on all of them, none of which another system uses with the
-/// same PostgreSQL database. It looks for lost work every second.
+/// A system on these servers, on PostgreSQL and Redis alone or on all of them, none of which another system uses with
+/// the same PostgreSQL database. It looks for lost work every second.
 ///
 /// # Panics
 /// As [`servers`].

@@ -183,7 +183,7 @@ async fn chunks(cx: &JobContext, kb: &Kb, document: &Document) -> Result<Option<
 async fn retry(job: &BuildGraph, cx: &JobContext, kb: &Kb, document: &Document) -> Result<(), JobError> {
     let is_ours = document.job_id == cx.job_id();
     let begins = !is_ours && document.status == DocumentStatus::Partial;
-    if !begins && !(is_ours && document.status == DocumentStatus::Processing) {
+    if !(begins || is_ours && document.status == DocumentStatus::Processing) {
         tracing::info!("no chunk of the document is to be extracted once more, nothing to do");
         return Ok(());
     }

@@ -76,8 +76,8 @@ impl OutboxRelay {
         tx.commit().await
     }
 
-    /// As [`Catalog::history_same_work`](super::Catalog::history_same_work), for jobs of any tenants. To be called after
-    /// their rows were removed.
+    /// As [`Catalog::history_same_work`](super::Catalog::history_same_work), for jobs of any tenants. To be called
+    /// after their rows were removed.
     pub async fn same_work(
         &self,
         jobs: &[StampedJob],

@@ -7,8 +7,8 @@ use super::fixture::{Pair, Party, now, upload, workspace};
 use super::schedules::schedule;
 use crate::Opened;
 use crate::model::{
-    Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Bookkeeping, Derived, Firing, Idempotency, NewApiKey,
-    NewDocument, NewKb, NewSchedule, OverQuota, Usage,
+    Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Bookkeeping, Derived, DocumentCounts, Firing, Idempotency,
+    NewApiKey, NewDocument, NewKb, NewSchedule, OverQuota, Usage,
 };
 
 /// A document of a given size with its job.
@@ -306,7 +306,9 @@ pub(super) async fn both_versions(opened: &Opened) {
         catalog.document_derived_put(kb, &id, revision, derived, &limits).await.unwrap()
     };
     let served = async |revision| {
-        assert!(catalog.document_processed(kb, &id, revision, Default::default(), now()).await.unwrap());
+        assert!(
+            catalog.document_processed(kb, &id, revision, DocumentCounts::default(), now()).await.unwrap()
+        );
     };
     let stored = async || {
         let usage = usage(&pair.acme).await;

@@ -39,8 +39,8 @@ impl JobRecord {
     /// Code in the record of a job that was not enqueued because another one does the same.
     pub const SAME_WORK: &'static str = "same_work";
 
-    /// The record of an accepted job that was not enqueued, because `other` has its unique key. `None` when its envelope
-    /// cannot be read.
+    /// The record of an accepted job that was not enqueued, because `other` has its unique key. `None` when its
+    /// envelope cannot be read.
     #[must_use]
     pub fn of_same_work(job: &StampedJob, other: JobId, now: DateTime<Utc>) -> Option<Self> {
         let Inspected { envelope, kb } = Inspected::read(job.tenant_id(), job.wire())?;

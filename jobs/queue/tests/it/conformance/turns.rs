@@ -8,7 +8,7 @@ use super::site::Site;
 use crate::support::{EnqueueOptions, Ping};
 
 fn options(branch: &'static str, lane: Lane) -> EnqueueOptions {
-    EnqueueOptions { branch, lane, ..EnqueueOptions::default() }
+    EnqueueOptions { lane, branch, ..EnqueueOptions::default() }
 }
 
 async fn push(site: &Site, count: usize, options: EnqueueOptions) -> Vec<fair_queue::JobId> {

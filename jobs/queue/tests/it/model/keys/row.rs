@@ -115,10 +115,10 @@ type OfSkills = Vec<(usize, u16)>;
 fn said_of_skills(bytes: &[u8]) -> Option<(OfSkills, OfSkills)> {
     let (mut skills, mut turns) = (OfSkills::new(), OfSkills::new());
     for entry in bytes.chunks_exact(3) {
-        let number = usize::from(u16::from_le_bytes([entry[0], entry[1] & 63]));
+        let number = usize::from(u16::from_le_bytes([entry[0], entry[1] & 0x3f]));
         let bits = u16::from(entry[2]);
         match entry[1] >> 6 {
-            0 => skills.push((number, bits & 15 | (bits & 48) << 4)),
+            0 => skills.push((number, bits & 0x0f | (bits & 0x30) << 4)),
             1 => skills.iter_mut().find(|(skill, _)| *skill == number)?.1 |= bits << 4,
             2 => turns.push((number, bits)),
             _ => return None,

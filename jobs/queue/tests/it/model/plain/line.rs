@@ -34,9 +34,9 @@ impl Line {
     fn push(&mut self, id: Id, branch: usize, first: bool, there: Option<usize>) {
         if self.turns.is_empty() && there.is_none_or(|there| there == branch) {
             if first {
-                self.one.push_front(id)
+                self.one.push_front(id);
             } else {
-                self.one.push_back(id)
+                self.one.push_back(id);
             }
             return;
         }
@@ -81,7 +81,7 @@ impl Line {
 
 impl Model {
     /// To the end of its list, or to the start.
-    pub(super) fn into_line(&mut self, id: Id, first: bool) {
+    pub(super) fn put_in_line(&mut self, id: Id, first: bool) {
         let (key, branch) = (self.job(id).spec.list(), self.job(id).spec.branch);
         let head = self.lists.get(&key).and_then(Line::head);
         // A record that cannot be read names no branch.

@@ -46,7 +46,7 @@ impl Model {
     pub(super) fn line_up(&mut self, id: Id, first: bool) {
         let job = self.job_mut(id);
         job.place = Place::Waiting;
-        self.into_line(id, first);
+        self.put_in_line(id, first);
     }
 
     pub(super) fn wait_until(&mut self, id: Id, timer: Timer, due: u64) {
