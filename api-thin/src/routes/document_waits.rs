@@ -103,7 +103,7 @@ pub(super) async fn awaited<P: RequiredPermission>(
             return Ok(Some(AwaitedJob::unseen(document, away)));
         }
     }
-    if who.stores.catalog().outbox_job(document.job_id).await?.is_some() {
+    if who.stores.catalog().outbox_has(document.job_id).await? {
         let delivery = "the queue does not have the job yet: it is delivered when the queue answers";
         return Ok(Some(AwaitedJob::unseen(document, wait("delivery", delivery))));
     }

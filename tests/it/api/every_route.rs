@@ -8,7 +8,7 @@ use jobs::queue::Verdict;
 use jobs::tenant::KbId;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
-use stores::model::{Chunk, Mention, MentionKind};
+use stores::model::{Chunk, ChunkFault, DocumentCounts, FailedChunk, Losses, Mention, MentionKind};
 use stores::workers::{SlotsReport, WorkerReport};
 use tests::api::{Api, ApiTenant, Reply, Written, problem, send};
 
@@ -110,6 +110,13 @@ async fn in_the_graph(tenant: &ApiTenant, name: &str, text: &str) {
         description: text.to_owned(),
     };
     index.graph_replace(&kb, &document, name, &[mention]).await.unwrap();
+    // Without one of its chunks, which can be asked for once more.
+    let fault = ChunkFault { code: "content_filtered".into(), detail: "why".into(), retryable: true };
+    let losses =
+        Losses { chunks_failed: 1, chunks: vec![FailedChunk { chunk: 1, fault }], ..Losses::default() };
+    let built = (DocumentCounts { chunks: 2, entities: 1, relations: 0 }, &losses);
+    let catalog = tenant.stores.catalog();
+    assert!(catalog.document_built(&kb.id, &document, 1, built, Api::start_time()).await.unwrap());
 }
 
 /// Only in the graphs of those who have the bait.

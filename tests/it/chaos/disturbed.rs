@@ -11,6 +11,7 @@ use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::json;
 use tests::bed::{TestTenant, send};
+use tests::reasons::has_a_reason;
 use tests::texts;
 use tests::wait::wait_for;
 
@@ -43,13 +44,13 @@ struct Seen {
 }
 
 /// One user, who uploads until `until`.
-async fn user(tenant: &TestTenant, number: usize, until: Instant) -> Seen {
+async fn user(tenant: &TestTenant, prefix: &str, until: Instant) -> Seen {
     let mut seen = Seen::default();
     for upload in 0.. {
         if Instant::now() >= until {
             break;
         }
-        let name = format!("{number}-{upload}.md");
+        let name = format!("{prefix}-{upload}.md");
         let body = json!({ "name": name, "text": texts::short("Bluebird") + &name });
         let request = tenant.http.request(Method::POST, &tenant.kb("documents/text")).json(&body);
         let (begun, sent) = (Instant::now(), request.timeout(PATIENCE).send().await);
@@ -68,16 +69,38 @@ async fn user(tenant: &TestTenant, number: usize, until: Instant) -> Seen {
     seen
 }
 
-/// Load during a fault that is there from now on and ends with `end`. Afterwards everything that was accepted is done,
+/// Checks that documents which have not ended say what they wait for, as far as the API answers.
+async fn assert_reasons(fault: &str, tenant: &TestTenant) {
+    for status in ["pending", "processing", "failed"] {
+        let listed = tenant.http.get(&tenant.kb(&format!("documents?status={status}&limit=10"))).await;
+        for listed in listed.body["documents"].as_array().unwrap_or(&Vec::new()) {
+            let id = listed["id"].as_str().unwrap_or_default();
+            let shown = tenant.http.get(&tenant.kb(&format!("documents/{id}"))).await;
+            assert!(shown.status != 200 || has_a_reason(&shown.body), "{fault}: {shown:?}");
+        }
+    }
+}
+
+/// Load during a fault that begins with `begin` and ends with `end`. Afterwards everything that was accepted is done,
 /// and nothing else.
-async fn under_load(site: &Site, fault: &str, tenant: &TestTenant, end: impl AsyncFnOnce()) {
+async fn under_load(
+    site: &Site,
+    fault: &str,
+    tenant: &TestTenant,
+    (begin, end): (impl FnOnce(), impl AsyncFnOnce()),
+) {
     let before = statuses(tenant).await.values().sum::<usize>();
+    begin();
     let until = Instant::now() + duration();
-    let users = (0..USERS).map(|number| user(tenant, number, until));
+    let prefixes: Vec<_> = (0..USERS).map(|number| format!("{before}-{number}")).collect();
+    let users = prefixes.iter().map(|prefix| user(tenant, prefix, until));
     let fault_ends = async {
         tokio::time::sleep_until(until.into()).await;
+        assert_reasons(fault, tenant).await;
         end().await;
-        Instant::now()
+        let ended_at = Instant::now();
+        assert_reasons(fault, tenant).await;
+        ended_at
     };
     let (seen, ended_at) = tokio::join!(futures::future::join_all(users), fault_ends);
     let accepted: usize = seen.iter().map(|seen| seen.accepted.len()).sum();
@@ -145,9 +168,9 @@ async fn assert_kept(site: &Site, tenant: &TestTenant) {
 async fn server_misbehaves(what: &str, manners: &[Manner], pick: impl Fn(&Proxies) -> &super::proxy::Proxy) {
     let (site, tenant, _workers) = working().await;
     for manner in manners {
-        pick(&site.proxies).behave(*manner);
+        let begin = || pick(&site.proxies).behave(*manner);
         let end = async || pick(&site.proxies).behave(Manner::Passes);
-        under_load(&site, &format!("{what}: {manner:?}"), &tenant, end).await;
+        under_load(&site, &format!("{what}: {manner:?}"), &tenant, (begin, end)).await;
     }
     assert_kept(&site, &tenant).await;
 }
@@ -180,9 +203,9 @@ async fn mongo_and_neo4j_refuse_hang_dawdle_or_lose_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_restarts() {
     let (mut site, tenant, _workers) = working().await;
-    site.redis.stop().unwrap();
     let mut redis = std::mem::replace(&mut site.redis, fair_queue::testing::RedisServer::start(&[]).unwrap());
-    under_load(&site, "Redis is down", &tenant, async || redis.resume().unwrap()).await;
+    redis.stop().unwrap();
+    under_load(&site, "Redis is down", &tenant, (|| {}, async || redis.resume().unwrap())).await;
     assert_kept(&site, &tenant).await;
     site.redis = redis;
 }
@@ -193,7 +216,7 @@ async fn workers_are_killed_and_replaced() {
     for _ in 0..2 {
         workers.remove(0).signal(Signal::KILL);
         workers.push(another(&site).await);
-        under_load(&site, "a worker is killed, another one started", &tenant, async || {}).await;
+        under_load(&site, "a worker is killed, another one started", &tenant, (|| {}, async || {})).await;
     }
     assert_kept(&site, &tenant).await;
 }
@@ -208,7 +231,7 @@ async fn a_deployment_interrupts_nothing() {
         }
     };
     let _newer = [another(&site).await, another(&site).await];
-    under_load(&site, "a deployment", &tenant, deployed).await;
+    under_load(&site, "a deployment", &tenant, (|| {}, deployed)).await;
     assert_kept(&site, &tenant).await;
     for (job, attempts) in site.attempts() {
         assert!(attempts.iter().all(|(_, number)| *number == 1), "{job}: {attempts:?}");

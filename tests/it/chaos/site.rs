@@ -144,11 +144,12 @@ impl Site {
         process.stop().await;
         let mut calls = Vec::new();
         for entry in said {
-            if let Entry::Call { number, operation } = entry {
-                if number <= calls.len() {
+            if let Entry::Call { operation, .. } = entry {
+                let is_last = operation == QUEUE;
+                calls.push(operation);
+                if is_last {
                     break;
                 }
-                calls.push(operation);
             }
         }
         calls

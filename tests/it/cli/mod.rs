@@ -11,7 +11,7 @@ mod top;
 mod upload;
 
 use chrono::TimeDelta;
-use jobs::envelope::EnqueueOptions;
+use jobs::envelope::{EnqueueOptions, Unique};
 use jobs::types::ReindexKb;
 use tests::bed::{Bed, TestTenant};
 use tests::cli::Cli;
@@ -44,8 +44,12 @@ async fn dead_letter(tenant: &TestTenant, name: &str) -> String {
 
 /// A job that waits for its time, a day ahead. Its id.
 async fn scheduled_job(bed: &Bed, tenant: &TestTenant) -> String {
-    let later =
-        EnqueueOptions { scheduled_at: Some(bed.now() + TimeDelta::days(1)), ..EnqueueOptions::default() };
+    let later = EnqueueOptions {
+        scheduled_at: Some(bed.now() + TimeDelta::days(1)),
+        // Beside another one that waits.
+        unique: Some(Unique::idempotency_key("later")),
+        ..EnqueueOptions::default()
+    };
     bed.push_with(tenant, &ReindexKb::default(), later).await.to_string()
 }
 
@@ -56,7 +60,15 @@ async fn waiting_job(tenant: &TestTenant) -> String {
         .post(&format!("/api/v1/tenants/{}/queues/maintenance/pause", tenant.id), &serde_json::json!({}))
         .await;
     assert_eq!(paused.status, 200, "{paused:?}");
-    let answer = tenant.http.post(&tenant.kb("reindex"), &serde_json::json!({})).await;
+    let mut answer = tenant.http.post(&tenant.kb("reindex"), &serde_json::json!({})).await;
+    if answer.body["existing"] == true {
+        // One that waits is enough for a knowledge base.
+        let kbs = format!("/api/v1/tenants/{}/kbs", tenant.id);
+        let made = tenant.http.post(&kbs, &serde_json::json!({ "name": "One more" })).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let kb = made.body["kb_id"].as_str().unwrap();
+        answer = tenant.http.post(&format!("{kbs}/{kb}/reindex"), &serde_json::json!({})).await;
+    }
     assert_eq!(answer.status, 202, "{answer:?}");
     answer.body["job_id"].as_str().unwrap().to_owned()
 }

@@ -18,10 +18,10 @@ type Outcome = (JobState, u32, Option<Reason>);
 async fn outcomes(bed: &Bed, tenant: &TestTenant, kind: JobKind, ids: &[Ids]) -> Vec<Outcome> {
     let asker = Asker::of(&tenant.id);
     let stamped = |ids| stamped(kind, bed.stamper(), &asker, ids, EnqueueOptions::default());
-    let jobs: Vec<_> = ids.iter().map(stamped).collect();
-    bed.queue().push(&jobs).await.unwrap();
     let mut outcomes = Vec::new();
-    for job in jobs {
+    for job in ids.iter().map(stamped) {
+        // One after the other: of those that are the same work, one waits at a time.
+        bed.queue().push(std::slice::from_ref(&job)).await.unwrap();
         outcomes.push(settled(bed, tenant, job.id()).await);
     }
     outcomes

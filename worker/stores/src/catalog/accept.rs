@@ -159,6 +159,13 @@ impl Catalog {
         self.rows.all("catalog.outbox_wires", select.bind_list(jobs), read).await
     }
 
+    /// Whether a job is still in the outbox: the queue does not have it yet, as far as the catalog knows.
+    pub async fn outbox_has(&self, id: JobId) -> StoreResult<bool> {
+        let select =
+            self.sql("select exists (select 1 from outbox where tenant_id = $1 and job_id = $2) as found");
+        self.rows.one("catalog.outbox_has", select.bind(id), |row| row.flag("found")).await
+    }
+
     /// The signed envelope of a job that is still in the outbox, or whose work has not ended: the queue may have lost
     /// it.
     pub async fn outbox_job(&self, id: JobId) -> StoreResult<Option<String>> {

@@ -16,7 +16,10 @@ pub(crate) fn kind(error: &sqlx::Error) -> FaultKind {
         sqlx::Error::Io(error) => FaultKind::of_io(error),
         // The pool retries to connect until its own deadline.
         sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => FaultKind::Unavailable,
-        sqlx::Error::PoolClosed
+        // The connection was ended in place of an answer: by a proxy whose server is away, or within a message.
+        sqlx::Error::Protocol(what) if what.contains("SSLRequest") => FaultKind::Unavailable,
+        sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::BeginFailed
         | sqlx::Error::InvalidSavePointStatement => FaultKind::Transient,
@@ -80,6 +83,10 @@ mod tests {
             }
         }
         assert_eq!(kind(&sqlx::Error::PoolTimedOut), FaultKind::Unavailable);
+        let ended = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x00".into());
+        assert_eq!(kind(&ended), FaultKind::Unavailable);
+        let cut = sqlx::Error::Protocol("expecting a row".into());
+        assert_eq!(kind(&cut), FaultKind::Transient);
         assert_eq!(kind(&sqlx::Error::RowNotFound), FaultKind::Permanent);
     }
 }
