@@ -35,10 +35,10 @@ pub(super) enum Fate {
     Stopped,
 }
 
-/// At which call of a job, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Before the first call of an operation that a job makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CrashPoint {
-    pub(super) number: usize,
+    pub(super) operation: String,
     pub(super) fate: Fate,
 }
 
@@ -67,7 +67,7 @@ impl CrashPoints {
     fn reach(&self, operation: &str) {
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         self.ledger.note(&Entry::Call { number, operation: operation.to_owned() });
-        let Some(point) = self.point.filter(|point| point.number == number) else { return };
+        let Some(point) = self.point.as_ref().filter(|point| point.operation == operation) else { return };
         if self.is_past.swap(true, Ordering::SeqCst) {
             return;
         }

@@ -15,7 +15,7 @@ use tests::reasons::has_a_reason;
 use tests::texts;
 use tests::wait::wait_for;
 
-use super::crash_points::Fate;
+use super::crash_points::{CrashPoint, Fate};
 use super::proxy::Manner;
 use super::site::{Proxies, Site, statuses};
 use super::worker_process::WorkerProcess;
@@ -251,7 +251,8 @@ async fn a_wrong_clock_delays_nothing() {
         let (_, wrong) = site
             .worker_as(|spec| {
                 spec.kinds = vec!["document.ingest".to_owned()];
-                spec.point = Some(super::crash_points::CrashPoint { number: 2, fate: Fate::Killed });
+                let operation = "documents.staged_put".to_owned();
+                spec.point = Some(CrashPoint { operation, fate: Fate::Killed });
                 spec.ahead_s = TimeDelta::hours(hours).num_seconds();
                 spec.lease_s = 2;
             })
@@ -278,10 +279,10 @@ async fn a_worker_that_freezes_past_its_lease_changes_nothing_afterwards() {
     for kind in ["document.ingest", "entities.extract", "graph.build"] {
         let name = format!("{kind}.md");
         assert_eq!(tenant.upload(&name, &texts::short("Bluebird")).await.status, 202);
-        let before = match kind {
-            "document.ingest" => None,
-            "entities.extract" => Some(vec!["document.ingest"]),
-            _ => Some(vec!["document.ingest", "entities.extract"]),
+        let (before, operation) = match kind {
+            "document.ingest" => (None, "documents.staged_put"),
+            "entities.extract" => (Some(vec!["document.ingest"]), "documents.extractions_put"),
+            _ => (Some(vec!["document.ingest", "entities.extract"]), "index.graph_replace"),
         };
         if let Some(kinds) = before {
             let (_, worker) = site.worker(&kinds).await;
@@ -290,7 +291,7 @@ async fn a_worker_that_freezes_past_its_lease_changes_nothing_afterwards() {
             }
             worker.stop().await;
         }
-        let (frozen_name, frozen) = site.doomed(kind, 3, Fate::Stopped).await;
+        let (frozen_name, frozen) = site.doomed(kind, operation, Fate::Stopped).await;
         let worker = another(&site).await;
         let begun = Instant::now();
         assert_eq!(tenant.settled(&name).await["status"], "processed");

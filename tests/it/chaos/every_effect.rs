@@ -16,7 +16,6 @@ use tests::texts;
 use tests::wait::wait_for;
 
 use super::crash_points::Fate;
-use super::ledger::Entry;
 use super::site::{QUEUE, Site, all_processed, job_of, statuses, upload};
 
 /// Calls that change nothing: a death before one of them is the same as before the next call.
@@ -33,38 +32,20 @@ const READS: [&str; 10] = [
     "index.chunks",
 ];
 
-/// The calls before which a worker is to die, counted from 1: the first of each operation, which is the moment after the
-/// one before took effect; in the long form also the last, within its transaction.
-fn points(calls: &[String]) -> Vec<usize> {
-    let is_long = std::env::var("CHAOS_STORES").is_ok();
-    let is_point = |at: &usize| {
-        let first = *at == 0 || calls[at - 1] != calls[*at];
-        let last = calls.get(at + 1).is_some_and(|next| *next != calls[*at]);
-        !READS.contains(&calls[*at].as_str()) && (first || is_long && last)
-    };
-    (0..calls.len()).filter(is_point).map(|at| at + 1).collect()
+/// The operations before which a worker is to die: each is a moment after the one before it took effect.
+fn points(calls: &[String]) -> BTreeSet<&str> {
+    calls.iter().map(String::as_str).filter(|call| !READS.contains(call)).collect()
 }
 
-/// Kills a worker at each point of a type, each with another job, and returns the calls before which they died.
-async fn kill_at_each(site: &Site, kind: &str, calls: &[String]) -> BTreeSet<String> {
-    let mut died = BTreeSet::new();
-    for number in points(calls) {
-        let (name, _) = site.doomed(kind, number, Fate::Killed).await;
-        for entry in site.ledgers.of(&name) {
-            if let Entry::Reached { operation, .. } = entry {
-                died.insert(operation);
-            }
-        }
+/// Kills a worker at each point of a type, each with another job. Each has been met: a worker that does not meet its
+/// own fails the test.
+async fn kill_at_each(site: &Site, kind: &str, calls: &[String]) {
+    let points = points(calls);
+    assert!(points.contains(QUEUE), "{kind}: {points:?}");
+    for operation in &points {
+        site.doomed(kind, operation, Fate::Killed).await;
     }
-    eprintln!("{kind}: {} points of {} calls: {died:?}", points(calls).len(), calls.len());
-    died
-}
-
-/// Checks that a worker died before each call that changes something.
-fn assert_all_visited(kind: &str, calls: &[String], died: &BTreeSet<String>) {
-    let expected = points(calls).into_iter().map(|number| calls[number - 1].clone()).collect();
-    assert_eq!(died, &expected, "{kind}");
-    assert!(died.contains(QUEUE), "{kind}: {died:?}");
+    eprintln!("| `{kind}` | {} | {} |", points.len(), Vec::from_iter(points).join(", "));
 }
 
 /// Goal: a document is read, extracted and built once, whatever its workers die of.
@@ -80,11 +61,10 @@ async fn of_a_document_on_its_way_into_the_graph() {
         let calls = site.calls_of(kind).await;
         if kind == "document.ingest" {
             // As many as any of the types makes calls, and some more.
-            count = calls.len().max(16) + 1;
+            count = 16;
             upload(&acme, names(count).skip(1), &text).await;
         }
-        let died = kill_at_each(&site, kind, &calls).await;
-        assert_all_visited(kind, &calls, &died);
+        kill_at_each(&site, kind, &calls).await;
         let (_, process) = site.worker(&[kind]).await;
         site.until_none_waits(&acme, kind).await;
         process.stop().await;
@@ -110,8 +90,7 @@ async fn survived(site: &Site, tenant: &TestTenant, kind: &str, make: impl Async
     for number in 1..=count {
         make(number).await;
     }
-    let died = kill_at_each(site, kind, &calls).await;
-    assert_all_visited(kind, &calls, &died);
+    kill_at_each(site, kind, &calls).await;
     let (_, process) = site.worker(&[]).await;
     site.until_none_waits(tenant, kind).await;
     site.assert_all_is_well(&[tenant]).await;
@@ -192,7 +171,11 @@ async fn kb_with_document(site: &Site, tenant: &TestTenant, kb: &str) {
     let uploaded = tenant.http.post(&format!("{path}/{kb}/documents/text"), &document).await;
     assert_eq!(uploaded.status, 202, "{uploaded:?}");
     let (_, process) = site.worker(&["document.ingest", "entities.extract", "graph.build"]).await;
-    site.bed.run_until_empty(tenant).await;
+    wait_for("the document to be processed", async || {
+        let shown = tenant.http.get(&format!("{path}/{kb}/documents")).await;
+        if shown.body["documents"][0]["status"] == "processed" { Ok(()) } else { Err(shown) }
+    })
+    .await;
     process.stop().await;
 }
 
@@ -229,7 +212,7 @@ async fn of_the_life_of_a_tenant() {
     let (site, acme, _) = with_tenants().await;
     filled(&site, &acme, 1).await;
     let before = Snapshot::of(site.bed.stores(), &acme.id).await;
-    let (operator, id) = (site.bed.operator(), |number: usize| format!("{}-{number}", acme.id));
+    let (operator, id) = (site.bed.operator(), |number: usize| format!("{}-t{number}", acme.id));
     let path = |number: usize| format!("/api/v1/tenants/{}", id(number));
     let made = survived(&site, &acme, "tenant.provision", async |number| {
         let body = json!({ "id": id(number), "name": "Acme" });

@@ -155,20 +155,20 @@ impl Site {
         calls
     }
 
-    /// Starts a worker that meets its fate at call `number` of the first job of this type that it gets, and waits until
-    /// it has. A killed worker has ended then.
-    pub(super) async fn doomed(&self, kind: &str, number: usize, fate: Fate) -> (String, WorkerProcess) {
+    /// Starts a worker that meets its fate before it calls `operation` for a job of this type, and waits until it has.
+    /// A killed worker has ended then.
+    pub(super) async fn doomed(&self, kind: &str, operation: &str, fate: Fate) -> (String, WorkerProcess) {
         let (name, mut process) = self
             .worker_as(|spec| {
                 spec.kinds = vec![kind.to_owned()];
-                spec.point = Some(CrashPoint { number, fate });
+                spec.point = Some(CrashPoint { operation: operation.to_owned(), fate });
             })
             .await;
         wait_for("a worker to meet its fate", async || {
             let said = self.ledgers.of(&name);
             let reached = said.iter().any(|entry| matches!(entry, Entry::Reached { .. }));
             let is_over = fate == Fate::Stopped || process.exited().is_some();
-            if reached && is_over { Ok(()) } else { Err((number, said)) }
+            if reached && is_over { Ok(()) } else { Err((operation, said)) }
         })
         .await;
         (name, process)
@@ -227,9 +227,17 @@ impl Site {
             let (tenant, _) = &attempts[0];
             assert!(attempts.iter().all(|(of, number)| of == tenant && *number == 1), "{job}: {attempts:?}");
             let id: JobId = job.parse().unwrap();
-            let status = self.bed.queue().lookup(&tenant.parse().unwrap(), id).await.unwrap();
-            let state = status.map(|status| status.state);
-            assert!(matches!(state, None | Some(JobState::Completed)), "{job}: {state:?}");
+            let tenant = tenant.parse().unwrap();
+            wait_for("the job to be done", async || {
+                let status = self.bed.queue().lookup(&tenant, id).await.map_err(|error| error.to_string())?;
+                let state = status.map(|status| status.state);
+                if matches!(state, None | Some(JobState::Completed)) {
+                    Ok(())
+                } else {
+                    Err(format!("{state:?}"))
+                }
+            })
+            .await;
         }
     }
 }

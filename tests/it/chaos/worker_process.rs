@@ -186,6 +186,7 @@ async fn in_a_process_of_its_own() {
     let queue = QueueConfig { prefix: spec.prefix, ..jobs::queue::config(redis) };
     let pool = PoolSettings {
         concurrency: spec.concurrency,
+        webhook_concurrency: spec.concurrency,
         lease_s: spec.lease_s,
         reconcile_s: 5,
         ..PoolSettings::default()

@@ -66,7 +66,7 @@ async fn waiting_job(tenant: &TestTenant) -> String {
         let kbs = format!("/api/v1/tenants/{}/kbs", tenant.id);
         let made = tenant.http.post(&kbs, &serde_json::json!({ "name": "One more" })).await;
         assert_eq!(made.status, 201, "{made:?}");
-        let kb = made.body["kb_id"].as_str().unwrap();
+        let kb = made.body["id"].as_str().unwrap();
         answer = tenant.http.post(&format!("{kbs}/{kb}/reindex"), &serde_json::json!({})).await;
     }
     assert_eq!(answer.status, 202, "{answer:?}");

@@ -10,7 +10,7 @@ async fn every_document_names_its_tenant() {
     let (mine, theirs) = (seed(&servers, "mine").await, seed(&servers, "theirs").await);
     let mongo = DirectMongo::connect(&servers.urls.mongo).await.unwrap();
     let collections = mongo.collections().await.unwrap();
-    assert_eq!(collections, ["extractions", "parsed", "parsed_parts"]);
+    assert_eq!(collections, ["extractions", "parsed", "parsed_parts", "staged"]);
     for collection in collections {
         let documents = mongo.documents(&collection).await.unwrap();
         for document in &documents {

@@ -10,6 +10,7 @@ use stores::model::{
     self, Chunk, Derived, Document, DocumentCounts, DocumentStatus, ExtractedRelation, Extraction,
     FailedChunk, IndexChange, IndexContent, Kb, Losses, Mention, MentionKind, OverQuota, Stage,
 };
+use tracing::Instrument as _;
 use worker::context::JobContext;
 use worker::handler::{Handler, Reopen, Reopened};
 
@@ -75,7 +76,9 @@ impl Handler<Product> for BuildGraph {
         let replacement =
             Replacement { stores, kb: kb.clone(), document: document.clone(), chunks, mentions, losses };
         // A task of its own, so that a job that is cancelled here still tells the catalog what is in the index.
-        let served = tokio::spawn(replacement.serve(limits, now)).await.map_err(JobError::retry)??;
+        let served = tokio::spawn(replacement.serve(limits, now).in_current_span())
+            .await
+            .map_err(JobError::retry)??;
         report(STEPS);
         match served {
             Served::Current => clear(cx.stores(), &kb, &document).await,
