@@ -47,7 +47,7 @@ async fn scheduled_job(bed: &Bed, tenant: &TestTenant) -> String {
     let later = EnqueueOptions {
         scheduled_at: Some(bed.now() + TimeDelta::days(1)),
         // Beside another one that waits.
-        unique: Some(Unique::idempotency_key("later")),
+        unique: Some(Unique::idempotency_key(&uuid::Uuid::now_v7().to_string())),
         ..EnqueueOptions::default()
     };
     bed.push_with(tenant, &ReindexKb::default(), later).await.to_string()
