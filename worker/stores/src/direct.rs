@@ -119,13 +119,13 @@ impl DirectMongo {
         Ok(names)
     }
 
-    /// Every document of a collection, without its `text`.
+    /// Every document of a collection, without its `text` or `content`.
     pub async fn documents(&self, collection: &str) -> Result<Vec<Value>, DirectError> {
         let mut cursor = self
             .database
             .collection::<Document>(collection)
             .find(doc! {})
-            .projection(doc! { "text": 0 })
+            .projection(doc! { "text": 0, "content": 0 })
             .await?;
         let mut documents = Vec::new();
         while cursor.advance().await? {
