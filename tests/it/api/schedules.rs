@@ -83,8 +83,8 @@ async fn a_paused_schedule_says_so_until_it_is_resumed() {
     }
 }
 
-/// Goal: a schedule whose author may no longer do what it does says so before it is due, and whoever manages jobs takes
-/// it over.
+/// Goal: a schedule whose author may no longer do what it does says so before it is due, and a person who manages jobs
+/// takes it over.
 #[tokio::test]
 async fn a_schedule_whose_author_left_says_so_and_is_taken_over() {
     let api = Api::start().await;

@@ -7,16 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use ingest::registry::Product;
+use ingest::registry::registry_of;
 use ingest::{Egress, ExtractionSettings};
 use jobs::JobKind;
 use jobs::clock::{Clock, SharedClock, SystemClock};
 use jobs::envelope::StampKeys;
 use jobs::queue::QueueConfig;
-use jobs::types::{
-    BuildGraph, DeleteDocument, DeleteDocuments, DeleteKb, DeliverWebhook, DeprovisionTenant,
-    ExtractEntities, IngestDocument, ProvisionTenant, ReindexKb,
-};
 use jobs::webhook::TargetRules;
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::SecretString;
@@ -135,19 +131,7 @@ fn registry(kinds: &[String]) -> Registry {
     if kinds.is_empty() {
         return ingest::registry();
     }
-    let wanted = JobKind::ALL.iter().filter(|kind| kinds.iter().any(|name| name == kind.as_str()));
-    wanted.fold(Registry::empty(), |registry, kind| match kind {
-        JobKind::ProvisionTenant => registry.with_reopen::<ProvisionTenant, Product>(),
-        JobKind::IngestDocument => registry.with_reopen::<IngestDocument, Product>(),
-        JobKind::ExtractEntities => registry.with_reopen::<ExtractEntities, Product>(),
-        JobKind::BuildGraph => registry.with_reopen::<BuildGraph, Product>(),
-        JobKind::ReindexKb => registry.with_reopen::<ReindexKb, Product>(),
-        JobKind::DeleteDocument => registry.with_reopen::<DeleteDocument, Product>(),
-        JobKind::DeleteDocuments => registry.with_reopen::<DeleteDocuments, Product>(),
-        JobKind::DeleteKb => registry.with_reopen::<DeleteKb, Product>(),
-        JobKind::DeprovisionTenant => registry.with_reopen::<DeprovisionTenant, Product>(),
-        JobKind::DeliverWebhook => registry.with_reopen::<DeliverWebhook, Product>(),
-    })
+    registry_of(JobKind::ALL.iter().filter(|kind| kinds.iter().any(|name| name == kind.as_str())))
 }
 
 async fn noted(request: JobRequest, next: Next, ledger: Arc<Ledger>) -> Result<(), jobs::JobError> {

@@ -19,7 +19,13 @@ pub enum Product {}
 /// [`worker::Handler`] or no [`worker::Reopen`].
 #[must_use]
 pub fn registry() -> Registry {
-    JobKind::ALL.iter().fold(Registry::empty(), |registry, kind| match kind {
+    registry_of(JobKind::ALL)
+}
+
+/// Those of the product's job types, for a worker that runs no others.
+#[must_use]
+pub fn registry_of<'a>(kinds: impl IntoIterator<Item = &'a JobKind>) -> Registry {
+    kinds.into_iter().fold(Registry::empty(), |registry, kind| match kind {
         JobKind::ProvisionTenant => registry.with_reopen::<ProvisionTenant, Product>(),
         JobKind::IngestDocument => registry.with_reopen::<IngestDocument, Product>(),
         JobKind::ExtractEntities => registry.with_reopen::<ExtractEntities, Product>(),
