@@ -172,7 +172,7 @@ local function by_tag(a, b)
   if x == y then return a < b end
   return x < y
 end
--- The heads of the declared skills, smallest start tag first, and the tag up to which nobody is missing.
+-- The heads of the declared skills, smallest start tag first, and the tag up to which no tenant is missing.
 local function window(want)
   local T, seen, absent, last, heads, contributors = {}, {}, {}, {}, {}, 0
   for j = 1, nl do
@@ -273,7 +273,7 @@ for j = 1, nl do
       local z = call('ZRANGE', kr..skills[j], 0, 0, 'WITHSCORES')
       next_tag = min(next_tag, max(v, tonumber(z[2])))
     end
-    if claim then wake(skills[j]) end -- somebody else may help
+    if claim then wake(skills[j]) end -- another worker may help
   end
   woken[skills[j]] = nil
 end

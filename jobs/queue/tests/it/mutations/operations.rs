@@ -18,7 +18,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         "",
     ),
     one(
-        "turns of work that was called off are left behind",
+        "turns of cancelled work are left behind",
         "cancel_tenant",
         "      call('UNLINK', k..s.skills[i]..'.'..level..'*')\n",
         "",
