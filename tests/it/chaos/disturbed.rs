@@ -30,6 +30,9 @@ fn duration() -> Duration {
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How many users upload at the same time, each one document after the other.
 const USERS: usize = 3;
+/// How many documents each of them uploads at most, spread over the fault: what is accepted has to be done in the time
+/// that a test waits, however long the fault and however slow the machine is.
+const UPLOADS: u32 = 12;
 
 /// How many jobs of the tenant may run at once.
 const CAP: usize = 3;
@@ -46,6 +49,7 @@ struct Seen {
 /// One user, who uploads until `until`.
 async fn user(tenant: &TestTenant, prefix: &str, until: Instant) -> Seen {
     let mut seen = Seen::default();
+    let pause = duration() / UPLOADS;
     for upload in 0.. {
         if Instant::now() >= until {
             break;
@@ -56,12 +60,15 @@ async fn user(tenant: &TestTenant, prefix: &str, until: Instant) -> Seen {
         let (begun, sent) = (Instant::now(), request.timeout(PATIENCE).send().await);
         seen.slowest = seen.slowest.max(begun.elapsed());
         match sent {
-            Ok(answer) if answer.status() == 202 => seen.accepted.push(name),
+            Ok(answer) if answer.status() == 202 => {
+                seen.accepted.push(name);
+                tokio::time::sleep(pause.saturating_sub(begun.elapsed())).await;
+            }
             Ok(answer) => {
                 let status = answer.status().as_u16();
                 assert!(answer.headers().contains_key("retry-after"), "{answer:?}");
                 *seen.refused.entry(status).or_default() += 1;
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(pause).await;
             }
             Err(_) => *seen.refused.entry(0).or_default() += 1,
         }
