@@ -24,6 +24,7 @@ fn main() -> Result<()> {
     let runtime = Runtime::new().context("cannot start tokio")?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["worker", spec] => runtime.block_on(child::worker::run(serde_json::from_str(spec)?)),
+        ["whole", spec] => runtime.block_on(child::whole::run(serde_json::from_str(spec)?)),
         ["producer", spec] => runtime.block_on(child::producer::run(serde_json::from_str(spec)?)),
         _ => runtime.block_on(measure()),
     }

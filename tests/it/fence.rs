@@ -43,7 +43,7 @@ const EDGES: [(&str, &[&str], &str); 11] = [
         "the program, the only one that sees API and worker together",
     ),
     ("invoices", &["jobs", "worker"], "shows what embedding a worker takes"),
-    ("benches", &["fair-queue", "jobs"], "measures the queue alone"),
+    ("benches", &["fair-queue", "jobs", "stores", "worker"], "measures the queue, and the worker on files"),
     (
         "tests",
         &["fair-queue", "jobs", "stores", "worker", "ingest", "api-thin", "tenantry"],

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use jobs::tenant::{TenantContext, TenantId};
 use stores::Stores;
 use stores::model::JobRecord;
@@ -12,6 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 const LINE: usize = 1_000;
 /// Records per write at most.
 const BATCH: usize = 200;
+/// Tenants whose records are written at the same time.
+const TENANTS_AT_ONCE: usize = 4;
 /// How long a job waits for its record to be written. After that the record is given up, because finishing the job
 /// matters more.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -60,9 +63,8 @@ async fn write_all(stores: Stores, mut entries: mpsc::Receiver<Entry>) {
         for entry in batch.drain(..) {
             by_tenant.entry(entry.tenant.tenant_id().clone()).or_default().push(entry);
         }
-        for entries in by_tenant.into_values() {
-            write(&stores, entries).await;
-        }
+        let each = stream::iter(by_tenant.into_values());
+        each.for_each_concurrent(TENANTS_AT_ONCE, |entries| write(&stores, entries)).await;
     }
 }
 

@@ -57,6 +57,12 @@ impl ConnectedWorker {
         &self.opened
     }
 
+    /// Creates tenants, and contexts for the actors that enqueue jobs for them, before the first job is taken.
+    #[must_use]
+    pub fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
     /// Signs jobs with the worker's keys.
     #[must_use]
     pub fn stamper(&self) -> &Stamper {

@@ -2,6 +2,7 @@
 
 mod commands;
 pub(crate) mod producer;
+pub(crate) mod whole;
 pub(crate) mod worker;
 
 pub(crate) use producer::{Produced, ProducerSpec, Way};

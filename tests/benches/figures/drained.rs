@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use jobs::JobId;
 
-use super::running::{Worker, WorkerPlan, ids};
+use super::running::{Road, Worker, WorkerPlan, ids};
 use crate::harness::bench::Bench;
 use crate::harness::cores::Place;
 use crate::harness::delivery;
@@ -29,8 +29,20 @@ pub(super) async fn drain(
     pushed: &[JobId],
     left: u64,
 ) -> Result<Drained> {
+    drain_on(Road::Queue, bench, server, (tenants, concurrency), pushed, left).await
+}
+
+/// As [`drain`], by a worker in which jobs go through more.
+pub(super) async fn drain_on(
+    road: Road,
+    bench: &Bench,
+    server: &RedisChild,
+    (tenants, concurrency): (usize, usize),
+    pushed: &[JobId],
+    left: u64,
+) -> Result<Drained> {
     let plan = WorkerPlan { tenants, concurrency, expect: pushed.len() as u64, place: Place::Worker };
-    let mut worker = Worker::start(bench, server, &plan)?;
+    let mut worker = Worker::start_on(road, bench, server, &plan)?;
     server.reset_statistics().await?;
     let before = server.cpu_seconds().await?;
     worker.go()?;

@@ -25,8 +25,26 @@ pub(super) struct WorkerPlan {
     pub(super) place: Place,
 }
 
+/// What a job goes through in the worker.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Road {
+    /// The queue's own worker, a verified stamp, a directory in memory.
+    Queue,
+    /// All of the crate `worker`: catalog, context, layers, history.
+    Whole,
+}
+
 impl Worker {
     pub(super) fn start(bench: &Bench, server: &RedisChild, plan: &WorkerPlan) -> Result<Self> {
+        Self::start_on(Road::Queue, bench, server, plan)
+    }
+
+    pub(super) fn start_on(
+        road: Road,
+        bench: &Bench,
+        server: &RedisChild,
+        plan: &WorkerPlan,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let spec = WorkerSpec {
             url: server.url(),
@@ -36,7 +54,11 @@ impl Worker {
             expect: plan.expect,
             records: records_in(&folder),
         };
-        let mut process = Process::start(&bench.cores, plan.place, "worker", &spec)?;
+        let role = match road {
+            Road::Queue => "worker",
+            Road::Whole => "whole",
+        };
+        let mut process = Process::start(&bench.cores, plan.place, role, &spec)?;
         process.hear::<String>()?;
         Ok(Self { process, folder })
     }

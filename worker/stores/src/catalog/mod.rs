@@ -14,7 +14,7 @@ mod deletions;
 mod dialect;
 mod directory;
 mod documents;
-mod history;
+pub(crate) mod history;
 mod identities;
 mod kbs;
 mod lifecycle;
