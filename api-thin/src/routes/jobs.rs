@@ -239,7 +239,7 @@ pub(super) struct JobView {
     note: Option<Fault>,
     /// Set when it was redriven as a dead letter.
     redriven: Option<RedrivenView>,
-    /// What its handler reported last, within the last hour.
+    /// What its handler reported last, within the last ten minutes.
     progress: Option<Progress>,
     /// The conditions that the job waits for.
     waits_for: Vec<Wait>,

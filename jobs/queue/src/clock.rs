@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 
 /// The source of the current time. Code that needs "now" takes a clock as a parameter, so that tests can control it.
 pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
@@ -26,7 +26,8 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for the time")]
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        // As precise as what stores keep, and in three bytes less of every envelope.
+        Utc::now().trunc_subsecs(6)
     }
 }
 

@@ -386,7 +386,7 @@ impl Queue {
         DateTime::from_timestamp(seconds, micros * 1_000).ok_or(QueueError::Answer("a time"))
     }
 
-    /// The partitions of which the queue has anything: jobs, dead letters, settings, outcomes of the last hour. It
+    /// The partitions of which the queue has anything: jobs, dead letters, settings, totals of what ended lately. It
     /// looks through the names of all keys in Redis, step by step: for people who look at the queue, not for the daily
     /// work of programs.
     ///
@@ -395,6 +395,12 @@ impl Queue {
     pub async fn partitions(&self) -> Result<BTreeSet<PartitionId>, QueueError> {
         let mut partitions = BTreeSet::new();
         for shard in self.shards() {
+            for totals in ["o", "o-"] {
+                let mut ask = redis::cmd("HKEYS");
+                ask.arg(self.key(shard, totals));
+                let names: Vec<String> = self.servers().query(shard, &ask, Resend::Safe).await?;
+                partitions.extend(names.into_iter().filter_map(|name| name.parse().ok()));
+            }
             let mut cursor = "0".to_owned();
             loop {
                 let (next, names) = self.partitions_with_keys(shard, &cursor).await?;

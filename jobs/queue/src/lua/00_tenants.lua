@@ -10,6 +10,8 @@
 --  p:s        ZSET running work to stop -> since: claim id | * tenant claim
 --  p:gc       LIST heaps that are to be swept      p:gn HASH tenant -> how many of them
 --  p:D        HASH damaged key, or what of it -> what was done about it; `heal` reports and empties it
+--  p:f  p:f-  HASH id -> + or - and its tenant: finished or cancelled lately, and those before
+--  p:o  p:o-  HASH tenant -> how many of its jobs ended how, of the tenants that were active lately, and before
 --  p:W:NAME   ZSET worker -> last seen, by name of skill  p:u:WORKER its last fetch, to answer it again
 --  p:t:T:SKILL.LEVEL  LIST of waiting ids, as long as all of them are of one branch; else
 --  p:t:T:SKILL.LEVEL* LIST of branches in turn    p:t:T:SKILL.LEVEL/BRANCH  LIST of waiting ids of each
@@ -24,7 +26,6 @@
 --  p:t:T:u :U :v     HASH unique key -> until id; HASH id -> scope key; ZSET key -> until
 --  p:t:T:S           HASH of settings: w cap emit burst qj qb qs ep paused suspended draining, k:TYPE -> cap,
 --                    p:QUEUE -> paused | draining
---  p:t:T:o           HASH of outcome counters                            p:t:T:f  LIST of ids finished lately
 --  p:t:T:r           HASH second -> how often the tenant asked in it; expires with its window
 -- Anything of it may be damaged, by an operator or by an attacker: what is damaged of one tenant must not keep
 -- an operation from going on with the others. `call` removes a key of a type that it cannot have, `dec` makes a row
@@ -57,17 +58,22 @@ local F = {paused = 1, suspended = 2, draining = 4, ghosts = 8, cancels = 16, gr
 local HELD = 3
 local NEWCOMERS = 16                 -- among how many of the first tenants newcomers are looked for
 local KEEP = 10000                   -- dead letters and quarantined jobs kept, per tenant
-local RECENT, RECENT_S = 200, 3600   -- finished ids remembered, per tenant
+-- What a shard remembers of ended work, in two generations: so many ids, and totals of so many tenants, each. An idle
+-- tenant has no key.
+local RECENT, TOTALS = 5000, 10000
+local COUNTED = '<dddd'              -- completed, cancelled, discarded, quarantined
 local TIMERS = {s = true, y = true, k = true}
-local ARGV, p, kT, kr, kw, ke, kt, kL
+local ARGV, p, kT, kr, kw, ke, kt, kL, kf, ko
 local za, zr, wa, wr, hs, hd, woken  -- writes to indexes and rows, collected and made once per call
 local skill_of                        -- skill name -> number, as far as this call has asked
 local counts                         -- tenant -> outcome -> how often in this call
+local ended                          -- id, how it ended: in this call
 
 local function init(keys, args)
   if p ~= keys[1] then
     p = keys[1]
     kT, kr, kw, ke, kt, kL = p..':T', p..':r:', p..':w', p..':e', p..':t:', p..':L'
+    kf, ko = p..':f', p..':o'
   end
   if not rcall then -- while a library loads, Redis 7.0 has neither redis.call nor string, math, struct, bit
     rcall, spack, sunpack, band = redis.pcall, struct.pack, struct.unpack, bit.band
@@ -75,7 +81,7 @@ local function init(keys, args)
     sfind, ltype, lpcall = string.find, type, pcall
     floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
   end
-  ARGV, za, zr, wa, wr, hs, hd, woken, skill_of, counts = args, {}, {}, {}, {}, {}, {}, {}, {}, {}
+  ARGV, za, zr, wa, wr, hs, hd, woken, skill_of, counts, ended = args, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}
 end
 
 -- Notes damage for `heal` to report. What is noted already is not noted again.

@@ -98,31 +98,84 @@ local function store(s, id, r)
   weigh(s, #val - r.size)
 end
 
+-- What a shard remembers of ended work
+-- -----------------------------------------------------------------------------------------------------------
+
 local function count(t, outcome, n)
   local c = counts[t]
   if not c then c = {}; counts[t] = c end
   c[outcome] = (c[outcome] or 0) + n
 end
 
-local function flush_counts()
-  for t, c in pairs(counts) do
-    local k = kt..t..':o'
-    for outcome, n in pairs(c) do
-      if call('HINCRBY', k, outcome, n) == n then call('EXPIRE', k, RECENT_S) end
-    end
+-- Of the two generations of a hash the older one makes room, once the newer one is full.
+local function make_room(key, most)
+  if call('HLEN', key) >= most then
+    call('UNLINK', key..'-')
+    call('RENAME', key, key..'-')
   end
-  counts = {}
 end
 
--- Notes how n jobs ended: ids, those that were cancelled with a '-'. A large batch among many leaves the trimming,
--- and what is to be forgotten when, to one of the next: a call costs as much as three jobs.
-local function remember(t, n, ...)
-  local k = kt..t..':'
-  local length = call('LPUSH', k..'f', ...)
-  if n > 4 and length > RECENT / 2 and length < 2 * RECENT then return end
-  if length > RECENT then call('LTRIM', k..'f', 0, RECENT - 1) end
-  call('EXPIRE', k..'f', RECENT_S)
-  call('EXPIRE', k..'o', RECENT_S)
+-- The value of each field, of the newer generation or else of the older.
+local function of_both(key, fields)
+  local values, absent, at = call('HMGET', key, unpack(fields)), {}, {}
+  for i = 1, #fields do
+    if not values[i] then absent[#absent + 1] = fields[i]; at[#at + 1] = i end
+  end
+  if #absent > 0 then
+    local older = call('HMGET', key..'-', unpack(absent))
+    for i = 1, #absent do values[at[i]] = older[i] end
+  end
+  return values
+end
+
+-- How many jobs ended how: completed, cancelled, discarded, quarantined.
+local function unpacked(totals)
+  if not totals or #totals ~= 32 then return 0, 0, 0, 0 end
+  local completed, cancelled, discarded, quarantined = sunpack(COUNTED, totals)
+  return number(completed) or 0, number(cancelled) or 0, number(discarded) or 0, number(quarantined) or 0
+end
+
+local function totals_of(t) return unpacked(of_both(ko, {t})[1]) end
+
+-- How a job ended lately: 'completed', 'cancelled', or nil.
+local function ending_of(t, id)
+  local how = of_both(kf, {id})[1]
+  if how == '+'..t then return 'completed' end
+  return how == '-'..t and 'cancelled' or nil
+end
+
+local function flush_ended()
+  for from = 1, #ended, 4000 do call('HSET', kf, unpack(ended, from, min(from + 3999, #ended))) end
+  if #ended > 0 then make_room(kf, RECENT) end
+  ended = {}
+end
+
+local function flush_counts()
+  local names = {}
+  for t in pairs(counts) do names[#names + 1] = t end
+  for from = 1, #names, 2000 do
+    local some, fields = {unpack(names, from, min(from + 1999, #names))}, {}
+    local known = of_both(ko, some)
+    for i = 1, #some do
+      local c, completed, cancelled, discarded, quarantined = counts[some[i]], unpacked(known[i])
+      fields[2 * i - 1] = some[i]
+      fields[2 * i] = spack(COUNTED, completed + (c.completed or 0), cancelled + (c.cancelled or 0),
+        discarded + (c.discarded or 0), quarantined + (c.quarantined or 0))
+    end
+    call('HSET', ko, unpack(fields))
+    make_room(ko, TOTALS)
+  end
+  counts = {}
+  flush_ended()
+end
+
+-- Notes how jobs of a tenant ended: how = '+' or '-' and its name.
+local function remember(how, ids, from, to)
+  local n = #ended
+  for i = from, to do
+    ended[n + 1], ended[n + 2] = ids[i], how
+    n = n + 2
+  end
 end
 
 -- What a claim has claimed: tenant and ids in turn, as far as it is written down as we write it.

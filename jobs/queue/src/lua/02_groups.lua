@@ -81,9 +81,7 @@ local function cancel(t, s, ids, now)
     call('HDEL', ke, unpack(gone))
     unlock(t, s, gone)
     count(t, 'cancelled', #gone)
-    local names = {}
-    for i = 1, #gone do names[i] = '-'..gone[i] end
-    remember(t, #gone, unpack(names))
+    remember('-'..t, gone, 1, #gone)
     for i = 1, #gone do group_leave(t, s, gone[i], true, now) end
   end
   return out
@@ -106,7 +104,7 @@ local function group_cancel(t, s, group, now)
   if call('EXISTS', k..'m') == 0 then lower(s, F.groups) end
   local id = smatch(continuation or '', '^([^\n]*)\n')
   if id then
-    remember(t, 1, '-'..id)
+    remember('-'..t, {id}, 1, 1)
     count(t, 'cancelled', 1)
     group_leave(t, s, id, true, now)
   end
@@ -154,6 +152,6 @@ local function called_off(t, s, id, now)
   forget(t, id)
   unlock(t, s, {id})
   count(t, 'cancelled', 1)
-  remember(t, 1, '-'..id)
+  remember('-'..t, {id}, 1, 1)
   group_leave(t, s, id, true, now)
 end

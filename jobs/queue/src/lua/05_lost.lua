@@ -51,7 +51,7 @@ local function whereabouts(t, s, id)
     if head and head <= id then return 't' end
   else
     if has(s, F.ghosts) and call('HEXISTS', k..'H', id) == 1 then return 'e' end
-    if call('LPOS', k..'f', id) or call('LPOS', k..'f', '-'..id) then return 'e' end
+    if ending_of(t, id) then return 'e' end
   end
   -- An id in a list without a record goes to quarantine when it is its turn.
   if in_a_list(t, s, id) or not listed[t] then return 't' end

@@ -88,14 +88,14 @@ function ops.c(i)
   count(t, 'completed', n_done)
   if not done then
     complete(ARGV, from, to)
-    remember(t, n_done, unpack(ARGV, from, to))
+    remember('+'..t, ARGV, from, to)
     return
   end
   freed(t, s, done)
   complete(done, 1, n_done)
   unlock(t, s, done)
   if has(s, F.groups) then for j = 1, n_done do leave(t, done[j], false) end end
-  remember(t, n_done, unpack(done))
+  remember('+'..t, done, 1, n_done)
 end
 local function kept(i)
   local op, t, id = ARGV[i], ARGV[i + 2], ARGV[i + 3]
@@ -121,7 +121,7 @@ function ops.d(i)
     forget(t, id)
     unlock(t, s, {id})
     count(t, 'cancelled', 1)
-    remember(t, 1, '-'..id)
+    remember('-'..t, {id}, 1, 1)
     leave(t, id, true)
   end
 end

@@ -145,7 +145,7 @@ end
 
 -- A command for each key of a tenant, so that `call` sees those of a type that they cannot have.
 local KEYS_OF = {a = 'HLEN', c = 'HLEN', s = 'ZCARD', y = 'ZCARD', k = 'ZCARD', x = 'ZCARD', q = 'ZCARD', z = 'HLEN',
-  m = 'HLEN', u = 'HLEN', U = 'HLEN', v = 'ZCARD', S = 'HLEN', o = 'HLEN', f = 'LLEN', H = 'HLEN'}
+  m = 'HLEN', u = 'HLEN', U = 'HLEN', v = 'ZCARD', S = 'HLEN', H = 'HLEN'}
 
 local function visit(t, row)
   if found[t] then return end
@@ -163,6 +163,7 @@ for i = 5, #ARGV do
   visit(t, call('HGET', kT, t))
 end
 for i = 1, #page[2], 2 do visit(page[2][i], page[2][i + 1]) end
+for _, key in ipairs({kf, kf..'-', ko, ko..'-'}) do call('HLEN', key) end
 flush()
 for skill in pairs(woken) do wake(skill) end
 local damages = call('HSCAN', p..':D', 0, 'COUNT', 20)[2]

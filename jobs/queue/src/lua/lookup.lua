@@ -22,6 +22,5 @@ for _, x in ipairs({{'s', 'scheduled'}, {'y', 'retryable'}, {'k', 'parked'}}) do
   if due then return answer(x[2], due, note) end
 end
 if r then return answer(has(s, F.suspended) and 'parked' or 'available', '', note) end
-if call('LPOS', k..'f', id) then return {'completed', '', '', 0} end
-if call('LPOS', k..'f', '-'..id) then return {'cancelled', '', '', 0} end
-return {}
+local ending = ending_of(t, id)
+return ending and {ending, '', '', 0} or {}

@@ -32,8 +32,7 @@ local function described(t)
   local row = {state, na, s.cap < UNCAPPED and int(s.cap) or '', int(s.w), int(blocked_until(s)),
     has(s, F.draining) and 1 or 0, available, oldest, call('ZCARD', k..'s'), call('ZCARD', k..'y'), parked,
     call('ZCARD', k..'x'), call('ZCARD', k..'q')}
-  local o = call('HMGET', k..'o', 'completed', 'cancelled', 'discarded')
-  for i = 1, 3 do row[#row + 1] = tonumber(o[i]) or 0 end
+  row[#row + 1], row[#row + 2], row[#row + 3] = totals_of(t)
   return row
 end
 

@@ -32,7 +32,5 @@ if has(s, F.ghosts) then available = available - call('HLEN', k..'H') end
 local parked = call('ZCARD', k..'k')
 -- No worker could help them.
 if has(s, F.suspended) then available, parked, alone = 0, parked + available, {} end
-local o = call('HMGET', k..'o', 'completed', 'cancelled', 'discarded', 'quarantined')
-for i = 1, 4 do o[i] = tonumber(o[i]) or 0 end
 return {{available, in_flight(t), call('ZCARD', k..'s'), call('ZCARD', k..'y'), parked, call('ZCARD', k..'x'),
-  call('ZCARD', k..'q'), o[1], o[2], o[3], o[4]}, alone}
+  call('ZCARD', k..'q'), totals_of(t)}, alone}

@@ -50,6 +50,9 @@ pub(super) async fn copy_clocks(plan: &Plan) -> Result<(), QueueError> {
 pub(super) async fn copy_shard(plan: &Plan, from: u16) -> Result<(u64, u64), ReshardError> {
     let skills = skills(plan, from).await?;
     let jobs = copy_records(plan, from).await?;
+    for (name, whose) in REMEMBERED {
+        copy_fields(plan, from, name, whose).await?;
+    }
     let mut walk = Walk::over_keys(&plan.queue, from, "t:");
     while let Some(keys) = walk.next(&plan.queue, from).await? {
         for key in keys {
@@ -76,17 +79,40 @@ async fn skills(plan: &Plan, shard: u16) -> Result<Skills, QueueError> {
 }
 
 async fn copy_records(plan: &Plan, from: u16) -> Result<u64, QueueError> {
-    let (mut walk, mut copied) = (Walk::over("HSCAN", plan.key(from, "e")), 0);
+    let whose = |_: &[u8], record: &[u8]| encode::parse(record).map(|record| record.partition.to_owned());
+    copy_fields(plan, from, "e", whose).await
+}
+
+/// Hashes of ended work, and what of a field names its partition: ids have it as their value, behind a sign.
+const REMEMBERED: [(&str, Whose); 4] = [("o", by_field), ("o-", by_field), ("f", by_value), ("f-", by_value)];
+
+/// The partition of a field of a hash.
+type Whose = fn(&[u8], &[u8]) -> Option<String>;
+
+fn by_field(field: &[u8], _: &[u8]) -> Option<String> {
+    String::from_utf8(field.to_vec()).ok()
+}
+
+fn by_value(_: &[u8], value: &[u8]) -> Option<String> {
+    by_field(value.get(1..)?, &[])
+}
+
+/// Copies the fields of a hash whose partitions leave the shard. How many.
+async fn copy_fields(
+    plan: &Plan,
+    from: u16,
+    name: &str,
+    whose: impl Fn(&[u8], &[u8]) -> Option<String>,
+) -> Result<u64, QueueError> {
+    let (mut walk, mut copied) = (Walk::over("HSCAN", plan.key(from, name)), 0);
     while let Some(entries) = walk.next(&plan.queue, from).await? {
         let mut parts: BTreeMap<u16, Cmd> = BTreeMap::new();
         for entry in entries.chunks_exact(2) {
-            let Some(to) = encode::parse(&entry[1]).and_then(|record| plan.leaves(from, record.partition))
-            else {
-                continue;
-            };
+            let partition = whose(&entry[0], &entry[1]);
+            let Some(to) = partition.and_then(|partition| plan.leaves(from, &partition)) else { continue };
             let start = || {
                 let mut put = redis::cmd("HSET");
-                put.arg(plan.key(to, "e"));
+                put.arg(plan.key(to, name));
                 put
             };
             parts.entry(to).or_insert_with(start).arg(&entry[0]).arg(&entry[1]);
@@ -226,7 +252,8 @@ async fn adopt_rows(plan: &Plan, from: u16, skills: &Skills) -> Result<u64, Queu
 }
 
 /// Names of keys that belong to a shard as a whole.
-const KNOWN: [&str; 15] = ["V", "F", "L", "P", "T", "e", "w", "l", "n", "s", "G", "gc", "gn", "D", "shards"];
+const KNOWN: [&str; 19] =
+    ["V", "F", "L", "P", "T", "e", "w", "l", "n", "s", "G", "gc", "gn", "D", "f", "f-", "o", "o-", "shards"];
 /// And beginnings of such names.
 const KNOWN_KINDS: [&str; 7] = ["r:", "mk:", "c:", "W:", "u:", "t:", "turn:"];
 /// How long leases of vanished workers are waited for.
@@ -331,6 +358,10 @@ pub(super) async fn remove_copied(plan: &Plan, shard: u16) -> Result<(), QueueEr
         |partition: Option<&str>| partition.is_some_and(|partition| plan.leaves(shard, partition).is_some());
     let name = |member: &[u8]| left(std::str::from_utf8(member).ok());
     remove(plan, shard, "T", ("HSCAN", "HDEL"), |partition, _| name(partition)).await?;
+    for (hash, whose) in REMEMBERED {
+        let gone = |field: &[u8], value: &[u8]| left(whose(field, value).as_deref());
+        remove(plan, shard, hash, ("HSCAN", "HDEL"), gone).await?;
+    }
     remove(plan, shard, "w", ("ZSCAN", "ZREM"), |timer, _| left(timed(timer))).await?;
     let mut indexes = Walk::over_keys(&plan.queue, shard, "r:");
     let prefix = plan.key(shard, "");

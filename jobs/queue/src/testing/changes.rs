@@ -187,7 +187,7 @@ impl State {
                 self.free_key(id);
                 self.jobs.remove(&id);
                 let partition = self.partition(name);
-                partition.remember(id, completed, now_ms);
+                partition.remember(id, completed);
                 if completed {
                     partition.totals.completed += 1;
                     // The partition may run after all.
@@ -254,7 +254,7 @@ impl State {
 
     /// Removes a job as cancelled.
     pub(super) fn called_off(&mut self, name: &PartitionId, id: JobId, now_ms: i64) {
-        self.partition(name).remember(id, false, now_ms);
+        self.partition(name).remember(id, false);
         self.remove(name, id);
         self.leave(name, id, true, now_ms);
     }
@@ -373,7 +373,7 @@ impl State {
         let partition = self.partition(name);
         let Group { members, continuation, .. } = partition.groups.remove(&group)?;
         partition.member_of.retain(|id, _| !members.contains(id));
-        partition.remember(continuation.id, false, now_ms);
+        partition.remember(continuation.id, false);
         partition.totals.cancelled += 1;
         self.leave(name, continuation.id, true, now_ms);
         let groups = self.partition(name).groups.iter();

@@ -266,7 +266,7 @@ impl State {
     pub(super) fn lookup(&self, partition: &PartitionId, id: JobId, now_ms: i64) -> Option<JobStatus> {
         match self.jobs.get(&id).filter(|job| job.partition == *partition) {
             Some(job) => Some(self.status(id, job, now_ms)),
-            None => self.remembered(partition, id, now_ms),
+            None => self.remembered(partition, id),
         }
     }
 
@@ -300,8 +300,8 @@ impl State {
     }
 
     /// A job that is forgotten but for its outcome.
-    fn remembered(&self, partition: &PartitionId, id: JobId, now_ms: i64) -> Option<JobStatus> {
-        let completed = self.partitions.get(partition)?.remembered(id, now_ms)?;
+    fn remembered(&self, partition: &PartitionId, id: JobId) -> Option<JobStatus> {
+        let completed = self.partitions.get(partition)?.remembered(id)?;
         Some(JobStatus {
             id,
             state: if completed { JobState::Completed } else { JobState::Cancelled },

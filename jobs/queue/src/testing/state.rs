@@ -189,9 +189,8 @@ impl List {
 
 /// Virtual cost of one job at weight 1.
 pub(super) const STRIDE: u64 = 10_000;
-/// How many finished ids are remembered, and for how long.
+/// How many finished ids of a partition are remembered.
 const RECENT: usize = 200;
-const RECENT_MS: i64 = 3_600_000;
 
 /// The state of one partition.
 #[derive(Debug)]
@@ -225,8 +224,8 @@ pub(super) struct Partition {
     /// Unique keys that are taken.
     pub(super) keys: HashMap<String, KeyHolder>,
     pub(super) totals: Totals,
+    /// Ids, and whether they completed.
     recent: VecDeque<(JobId, bool)>,
-    recent_until_ms: i64,
 }
 
 /// How much may wait; 0 for no limit.
@@ -270,7 +269,6 @@ impl Default for Partition {
             keys: HashMap::new(),
             totals: Totals::default(),
             recent: VecDeque::new(),
-            recent_until_ms: 0,
         }
     }
 }
@@ -345,19 +343,14 @@ impl Partition {
         levels.into_iter().any(|(_, list)| !list.is_empty())
     }
 
-    pub(super) fn remember(&mut self, id: JobId, completed: bool, now_ms: i64) {
-        if self.recent_until_ms <= now_ms {
-            self.recent.clear();
-        }
+    pub(super) fn remember(&mut self, id: JobId, completed: bool) {
         self.recent.push_front((id, completed));
         self.recent.truncate(RECENT);
-        self.recent_until_ms = now_ms + RECENT_MS;
     }
 
-    /// Whether the job completed recently (`true`) or was cancelled (`false`).
-    pub(super) fn remembered(&self, id: JobId, now_ms: i64) -> Option<bool> {
-        let recent = self.recent.iter().filter(|_| now_ms < self.recent_until_ms);
-        recent.filter(|(known, _)| *known == id).map(|(_, completed)| *completed).max()
+    /// Whether the job completed recently (`true`) or was cancelled (`false`), the last time that it ended.
+    pub(super) fn remembered(&self, id: JobId) -> Option<bool> {
+        self.recent.iter().find(|(known, _)| *known == id).map(|(_, completed)| *completed)
     }
 }
 

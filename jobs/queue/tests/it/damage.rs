@@ -114,8 +114,8 @@ impl Scene {
             ("key of a job", own("U"), id(6), "hash"),
             ("periods", own("v"), Some("x".to_owned()), "zset"),
             ("settings", own("S"), Some("qj".to_owned()), "hash"),
-            ("counters", own("o"), Some("completed".to_owned()), "hash"),
-            ("finished lately", own("f"), None, "list"),
+            ("totals", "o".to_owned(), acme(), "hash"),
+            ("finished lately", "f".to_owned(), None, "hash"),
             ("window", own("r"), Some("1800000000".to_owned()), "hash"),
         ];
         let place = |(name, key, of_acme, kind): (_, String, _, _)| {

@@ -250,7 +250,7 @@ async fn what_comes_of_more_branches_than_take_turns_shares_one() {
     let report = h.queue.cancel_partition(&tenant("acme")).await.unwrap();
     assert_eq!(report.cancelled, jobs.len() as u64);
     while h.queue.sweep(0, 500).await.unwrap() > 0 {}
-    assert_eq!(keys(&h).await, ["t:acme:o"]);
+    assert_eq!(keys(&h).await, Vec::<String>::new());
 }
 
 async fn keys(h: &Harness) -> Vec<String> {
@@ -275,7 +275,7 @@ async fn an_idle_tenant_leaves_nothing_behind() {
         }
         h.complete(&claim).await;
     }
-    assert_eq!(keys(&h).await, ["t:acme:f", "t:acme:o"], "what ended lately is remembered for an hour");
+    assert_eq!(keys(&h).await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -24,8 +24,9 @@ pub(crate) use publisher::Publisher;
 
 /// The channel on which the events of all tenants with listeners are published.
 const CHANNEL: &str = "tenantry:events";
-/// How long the last report about a job or a document stays readable.
-const PROGRESS_KEPT: Duration = Duration::from_secs(3_600);
+/// How long the last report about a job or a document stays readable: what ended is of no interest soon, and each takes
+/// room in Redis.
+const PROGRESS_KEPT: Duration = Duration::from_secs(600);
 
 /// The key of a tenant's events.
 fn stream_of(tenant: &TenantId) -> String {

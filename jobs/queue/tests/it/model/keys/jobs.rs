@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::same;
-use super::snapshot::{SETS, Snapshot};
+use super::snapshot::{Hash, SETS, Snapshot};
 use super::waiting::whole;
 use crate::model::commands::Scope;
 use crate::model::plain::{Job, Keeping, Model, Place};
@@ -104,24 +104,24 @@ fn keys(now: &Snapshot, model: &Model, tenant: usize) -> Result<(), String> {
     )
 }
 
-/// Most ended jobs that are remembered for certain.
-const REMEMBERED: usize = 200;
-
 fn ended(now: &Snapshot, model: &Model, tenant: usize) -> Result<(), String> {
-    let known = &model.tenants[tenant];
-    if known.ended.len() < REMEMBERED {
-        let expected =
-            known.ended.iter().map(|(id, done)| if *done { id.to_string() } else { format!("-{id}") });
-        let mut expected: Vec<_> = expected.collect();
-        let mut found = now.tenants[tenant].ended.clone();
-        expected.sort();
-        found.sort();
-        same("ended", &found, &expected)?;
+    let (name, known) = (TENANTS[tenant], &model.tenants[tenant]);
+    let is_own = |how: &str| how.get(1..) == Some(name);
+    let found = now.ended.iter().filter(|(_, how)| is_own(how)).map(|(id, how)| (id.clone(), how.clone()));
+    let how = |done: bool| format!("{}{name}", if done { '+' } else { '-' });
+    let expected: Hash = known.ended.iter().map(|(id, done)| (id.to_string(), how(*done))).collect();
+    same("ended", &found.collect(), &expected)?;
+    let totals = now.totals.get(name).map_or(Ok([0.0; 4]), |packed| numbers(packed))?;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let expected = known.outcomes.map(|count| count as f64);
+    same("totals", &totals, &expected)
+}
+
+/// Four packed numbers.
+fn numbers(packed: &[u8]) -> Result<[f64; 4], String> {
+    let (numbers, rest) = packed.as_chunks::<8>();
+    match (numbers, rest) {
+        (&[a, b, c, d], []) => Ok([a, b, c, d].map(f64::from_le_bytes)),
+        _ => Err(format!("{packed:?} are no totals")),
     }
-    for (name, expected) in ["completed", "cancelled", "discarded", "quarantined"].iter().zip(known.outcomes)
-    {
-        let found = now.tenants[tenant].outcomes.get(*name).map_or("0", String::as_str);
-        same(name, &found, &expected.to_string().as_str())?;
-    }
-    Ok(())
 }

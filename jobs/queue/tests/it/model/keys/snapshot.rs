@@ -27,6 +27,10 @@ pub(in crate::model) struct Snapshot {
     pub(in crate::model) left: Hash,
     pub(in crate::model) signals: BTreeMap<String, f64>,
     pub(in crate::model) litter: Vec<String>,
+    /// By id.
+    pub(in crate::model) ended: Hash,
+    /// By tenant, packed.
+    pub(in crate::model) totals: BTreeMap<String, Vec<u8>>,
     /// By number of skill.
     pub(in crate::model) ready: Vec<BTreeMap<String, f64>>,
     pub(in crate::model) tenants: Vec<TenantKeys>,
@@ -53,8 +57,6 @@ pub(in crate::model) struct TenantKeys {
     pub(in crate::model) key_of: Hash,
     pub(in crate::model) expiries: BTreeMap<String, f64>,
     pub(in crate::model) settings: Hash,
-    pub(in crate::model) ended: Vec<String>,
-    pub(in crate::model) outcomes: Hash,
     /// By type.
     pub(in crate::model) slots: Vec<BTreeSet<String>>,
 }
@@ -160,7 +162,7 @@ impl Reader {
         for set in ["w", "l", "s"] {
             pipeline.zrange_withscores(self.key(set), 0, -1);
         }
-        pipeline.lrange(self.key("gc"), 0, -1);
+        pipeline.lrange(self.key("gc"), 0, -1).hgetall(self.key("f")).hgetall(self.key("o"));
         for skill in 0..SKILLS.len() {
             pipeline.zrange_withscores(self.key(&format!("r:{skill}")), 0, -1);
         }
@@ -188,14 +190,13 @@ impl Reader {
 
     fn ask_for_tenant(&self, pipeline: &mut Pipeline, tenant: &str) {
         let key = |name: &str| self.key(&format!("t:{tenant}:{name}"));
-        for hash in ["H", "a", "c", "z", "m", "u", "U", "S", "o"] {
+        for hash in ["H", "a", "c", "z", "m", "u", "U", "S"] {
             pipeline.hgetall(key(hash));
         }
         for set in SETS {
             pipeline.zrange_withscores(key(set), 0, -1);
         }
         pipeline.zrange_withscores(key("v"), 0, -1);
-        pipeline.lrange(key("f"), 0, -1);
         for kind in TYPES {
             pipeline.smembers(key(&format!("a:{kind}")));
         }
@@ -227,7 +228,7 @@ fn shard(answers: &mut Answers) -> Snapshot {
     let (skills, queues, left) = (answers.next(), answers.next(), answers.next());
     let mut scores = || answers.next::<Scores>().into_iter().collect();
     let (timers, leases, signals) = (scores(), scores(), scores());
-    let litter = answers.next();
+    let (litter, ended, totals) = (answers.next(), answers.next(), answers.next());
     let ready = SKILLS.iter().map(|_| answers.next::<Scores>().into_iter().collect()).collect();
     Snapshot {
         virtual_clock,
@@ -240,6 +241,8 @@ fn shard(answers: &mut Answers) -> Snapshot {
         left,
         signals,
         litter,
+        ended,
+        totals,
         ready,
         ..Snapshot::default()
     }
@@ -248,10 +251,9 @@ fn shard(answers: &mut Answers) -> Snapshot {
 fn tenant_keys(answers: &mut Answers) -> TenantKeys {
     let ghosts = answers.next();
     let (active, cancels, why, member_of) = (answers.next(), answers.next(), answers.next(), answers.next());
-    let (keys, key_of, settings, outcomes) = (answers.next(), answers.next(), answers.next(), answers.next());
+    let (keys, key_of, settings) = (answers.next(), answers.next(), answers.next());
     let sets = SETS.iter().map(|_| answers.next()).collect();
     let expiries = answers.next::<Scores>().into_iter().collect();
-    let ended = answers.next();
     let slots = TYPES.iter().map(|_| answers.next()).collect();
     TenantKeys {
         lists: BTreeMap::new(),
@@ -265,8 +267,6 @@ fn tenant_keys(answers: &mut Answers) -> TenantKeys {
         key_of,
         expiries,
         settings,
-        ended,
-        outcomes,
         slots,
     }
 }

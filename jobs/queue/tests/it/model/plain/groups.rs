@@ -68,7 +68,7 @@ impl Model {
             self.job_mut(id).group = None;
         }
         let id = open.continuation;
-        self.tenants[tenant].ended.push((id, false));
+        self.tenants[tenant].ended.insert(id, false);
         self.tenants[tenant].outcomes[1] += 1;
         self.group_leave(id, true);
         for inner in open.members.values().flatten() {

@@ -220,8 +220,8 @@ pub(crate) struct Tenant {
     pub(crate) slots: BTreeMap<usize, BTreeSet<Id>>,
     /// Outcomes: completed, cancelled, discarded, quarantined.
     pub(crate) outcomes: [u64; 4],
-    /// Jobs that have ended: `true` if completed.
-    pub(crate) ended: Vec<(Id, bool)>,
+    /// Jobs that have ended, as they did so last: `true` if completed.
+    pub(crate) ended: BTreeMap<Id, bool>,
     /// The seconds in which it was admitted, as far as they are in its window.
     pub(crate) asked: Vec<i64>,
 }
@@ -253,7 +253,7 @@ impl Default for Tenant {
             row_lost: false,
             slots: BTreeMap::new(),
             outcomes: [0; 4],
-            ended: Vec::new(),
+            ended: BTreeMap::new(),
             asked: Vec::new(),
         }
     }

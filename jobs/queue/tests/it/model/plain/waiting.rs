@@ -137,7 +137,7 @@ impl Model {
         job.place = Place::Gone;
         job.damaged = false;
         let tenant = job.spec.tenant;
-        self.tenants[tenant].ended.push((id, completed));
+        self.tenants[tenant].ended.insert(id, completed);
     }
 
     pub(super) fn put_aside(&mut self, id: Id) {

@@ -119,15 +119,15 @@ impl Run {
         self.nothing_left().await
     }
 
-    /// Except for lasting state: clocks, skills, hints, counters of outcomes, windows, and tenants that still owe time.
+    /// Except for lasting state: clocks, skills, hints, what ended, windows, and tenants that still owe time.
     async fn nothing_left(&mut self) -> Checked {
         let prefix = self.reader.key("");
         let rows: Vec<_> = self.before.rows.keys().map(|tenant| format!("t:{tenant}:S")).collect();
         let lasting = |key: &str| {
             let name = key.strip_prefix(&prefix).unwrap_or(key);
-            matches!(name, "shards" | "F" | "L" | "T" | "V" | "G")
+            matches!(name, "shards" | "F" | "L" | "T" | "V" | "G" | "f" | "o")
                 || ["mk:", "u:", "W:"].iter().any(|start| name.starts_with(start))
-                || [":o", ":f", ":r"].iter().any(|end| name.ends_with(end))
+                || name.ends_with(":r")
                 || rows.iter().any(|settings| settings == name)
         };
         let left: Vec<_> = self.keys().await.into_iter().filter(|key| !lasting(key)).collect();

@@ -170,12 +170,9 @@ impl Run {
         let owner = &self.model.tenants[job.spec.tenant];
         let found = self.h.queue.lookup(&tenant(TENANTS[job.spec.tenant]), id).await.map_err(failed)?;
         let ended = || {
-            let completed = owner.ended.contains(&(id, true)).then_some(JobState::Completed);
-            completed.or_else(|| owner.ended.contains(&(id, false)).then_some(JobState::Cancelled))
+            let state = |done: &bool| if *done { JobState::Completed } else { JobState::Cancelled };
+            owner.ended.get(&id).map(state)
         };
-        if owner.ended.len() >= 200 {
-            return Ok(());
-        }
         let (state, at) = match job.place {
             Place::Nowhere | Place::Gone => (ended(), None),
             Place::Waiting if job.damaged => (ended(), None),
