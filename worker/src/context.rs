@@ -337,8 +337,8 @@ impl JobContext {
     }
 
     /// Reports how far the job is: `done` of `total` steps, and what is being done, in a few words that the tenant's
-    /// members may read. The job shows it for ten minutes, and listeners are told. Does not wait: report as often as you
-    /// like, about one report a second is kept. A report may be lost.
+    /// members may read. The job shows it for ten minutes, and listeners are told. Does not wait: report as often as
+    /// you like, about one report a second is kept. A report may be lost.
     pub fn progress(&self, done: u64, total: u64, message: &str) {
         self.report(done, total, message, || None);
     }

@@ -35,9 +35,9 @@ pub struct Relay {
 impl Relay {
     /// Relays until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
-        let mut pace = Pace::every(Duration::from_secs(1));
+        let (mut pace, mut place) = (Pace::every(Duration::from_secs(1)), None);
         while pace.next(&stop).await {
-            match self.relay().await {
+            match self.relay(&mut place, &stop).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "relayed jobs from the outbox"),
                 Err(error) => tracing::warn!("outbox relay failed: {}", jobs::error::report(&error)),
@@ -45,12 +45,35 @@ impl Relay {
         }
     }
 
-    /// Pushes the rows that are due. Returns how many of them the queue has now.
+    /// Pushes rows that are due, page after page, as long as pages are full and the queue takes all of them, so that
+    /// what was accepted while it was away is there soon after it is back. Returns how many of them it has now.
+    ///
+    /// `place` is where the next call goes on: behind rows that were not taken, so that these hold up no others.
+    /// `None` is the beginning.
     ///
     /// # Errors
     /// When the catalog is not available. A queue that is not available leaves the rows where they are.
-    pub async fn relay(&self) -> Result<usize, StoreError> {
-        let rows = self.outbox.outbox_due(self.clock.now(), AGE, BATCH).await?;
+    pub async fn relay(
+        &self,
+        place: &mut Option<OutboxRow>,
+        stop: &CancellationToken,
+    ) -> Result<usize, StoreError> {
+        let mut count = 0;
+        loop {
+            let rows = self.outbox.outbox_due(self.clock.now(), AGE, place.as_ref(), BATCH).await?;
+            let last = rows.last().filter(|_| rows.len() == BATCH as usize).cloned();
+            let (taken, left) = self.page(rows).await?;
+            count += taken;
+            *place = last;
+            // A row that stays is tried again a second later at the earliest, so that this never spins.
+            if place.is_none() || left > 0 || stop.is_cancelled() {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// How many of these rows the queue has now, and how many stay in the outbox.
+    async fn page(&self, rows: Vec<OutboxRow>) -> Result<(usize, usize), StoreError> {
         let mut routed = Vec::with_capacity(rows.len());
         for row in rows {
             match self.verifier.route(&row.wire) {
@@ -59,7 +82,9 @@ impl Relay {
                 Err(refusal) => self.reject(&row, &refusal.to_string()).await?,
             }
         }
-        self.push(routed).await
+        let count = routed.len();
+        let taken = self.push(routed).await?;
+        Ok((taken, count - taken))
     }
 
     async fn push(&self, routed: Vec<(OutboxRow, StampedJob)>) -> Result<usize, StoreError> {

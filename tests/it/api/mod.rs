@@ -15,6 +15,7 @@ mod cors;
 mod credentials;
 mod dead_letters;
 mod docs;
+mod document_waits;
 mod events;
 mod every_route;
 mod flow;

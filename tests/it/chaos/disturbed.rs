@@ -35,7 +35,7 @@ const USERS: usize = 3;
 const UPLOADS: u32 = 12;
 
 /// How many jobs of the tenant may run at once.
-const CAP: usize = 3;
+pub(super) const CAP: usize = 3;
 
 /// What users saw.
 #[derive(Default)]
@@ -90,7 +90,7 @@ async fn assert_reasons(fault: &str, tenant: &TestTenant) {
 
 /// Load during a fault that begins with `begin` and ends with `end`. Afterwards everything that was accepted is done,
 /// and nothing else.
-async fn under_load(
+pub(super) async fn under_load(
     site: &Site,
     fault: &str,
     tenant: &TestTenant,
@@ -141,7 +141,11 @@ async fn under_load(
 
 /// A system with two workers, and a tenant.
 async fn working() -> (Site, TestTenant, Vec<WorkerProcess>) {
-    let site = Site::open().await;
+    working_on(Site::open().await).await
+}
+
+/// The same on this system.
+pub(super) async fn working_on(site: Site) -> (Site, TestTenant, Vec<WorkerProcess>) {
     let mut workers = Vec::new();
     for _ in 0..2 {
         workers.push(another(&site).await);
@@ -164,9 +168,13 @@ async fn another(site: &Site) -> WorkerProcess {
 }
 
 /// No job was given up, and no more ran at once than the tenant may have.
-async fn assert_kept(site: &Site, tenant: &TestTenant) {
+pub(super) async fn assert_kept(site: &Site, tenant: &TestTenant) {
     let most = site.most_at_once(tenant);
     assert!(most <= CAP, "{most} jobs at once");
+    assert_none_given_up(site, tenant).await;
+}
+
+pub(super) async fn assert_none_given_up(site: &Site, tenant: &TestTenant) {
     let stats = site.bed.queue().stats(&tenant.id.parse().unwrap()).await.unwrap();
     assert_eq!((stats.discarded, stats.quarantined), (0, 0), "{stats:?}");
 }
@@ -210,11 +218,11 @@ async fn mongo_and_neo4j_refuse_hang_dawdle_or_lose_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_restarts() {
     let (mut site, tenant, _workers) = working().await;
-    let mut redis = std::mem::replace(&mut site.redis, fair_queue::testing::RedisServer::start(&[]).unwrap());
+    let mut redis = site.redis.take().unwrap();
     redis.stop().unwrap();
     under_load(&site, "Redis is down", &tenant, (|| {}, async || redis.resume().unwrap())).await;
     assert_kept(&site, &tenant).await;
-    site.redis = redis;
+    site.redis = Some(redis);
 }
 
 #[tokio::test(flavor = "multi_thread")]

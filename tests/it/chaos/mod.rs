@@ -10,6 +10,7 @@
 mod crash_points;
 mod disturbed;
 mod every_effect;
+mod failover;
 mod ledger;
 mod proxy;
 mod site;

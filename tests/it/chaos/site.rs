@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fair_queue::testing::RedisCluster;
 use jobs::JobId;
 use jobs::queue::{JobState, RedisServer};
 use reqwest::Method;
@@ -22,7 +23,8 @@ use super::worker_process::{Spec, Urls, WorkerProcess};
 pub(super) struct Site {
     pub(super) bed: Bed,
     pub(super) ledgers: Ledgers,
-    pub(super) redis: RedisServer,
+    /// `None` on a cluster, which the test holds, and while a test has taken it.
+    pub(super) redis: Option<RedisServer>,
     pub(super) proxies: Proxies,
     spec: Spec,
     processes: AtomicUsize,
@@ -62,11 +64,24 @@ impl Proxies {
 impl Site {
     pub(super) async fn open() -> Self {
         let redis = RedisServer::start(&["--appendfsync", "everysec"]).unwrap();
+        let url = redis.url();
+        Self::on_redis(Some(redis), url).await
+    }
+
+    /// On a Redis Cluster, whose nodes are asked directly: they name each other, past any proxy.
+    pub(super) async fn on_cluster(cluster: &RedisCluster) -> Self {
+        Self::on_redis(None, cluster.url()).await
+    }
+
+    async fn on_redis(redis: Option<RedisServer>, url: String) -> Self {
         let database = Scratch::create().await;
         database.migrate().await;
-        let direct = ServerUrls { redis: redis.url(), ..database.urls.clone() };
+        let direct = ServerUrls { redis: url, ..database.urls.clone() };
         let proxies = Proxies::before(&direct).await;
-        let urls = proxies.urls(&direct);
+        let mut urls = proxies.urls(&direct);
+        if redis.is_none() {
+            urls.redis = direct.redis;
+        }
         // With all servers in the long form.
         let on_all = std::env::var("CHAOS_STORES").is_ok_and(|stores| stores == "all");
         let bed = on_servers(&urls, on_all).await;

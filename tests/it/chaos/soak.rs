@@ -83,7 +83,7 @@ async fn nothing_grows() {
         workers.push(site.worker_as(|spec| spec.concurrency = 4).await.1);
     }
     let (acme, twin) = site.bed.look_alikes().await;
-    let client = redis::Client::open(site.redis.url()).expect("it is a URL");
+    let client = redis::Client::open(site.redis.as_ref().expect("one server").url()).expect("it is a URL");
     let mut redis = client.get_multiplexed_async_connection().await.expect("Redis answers");
     let postgres = DirectPostgres::connect(site.postgres_admin()).await.expect("PostgreSQL answers");
     let (begun, mut samples, mut rounds) = (Instant::now(), Vec::<Sample>::new(), 0);

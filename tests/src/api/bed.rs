@@ -202,7 +202,7 @@ impl Api {
     pub(super) async fn outbox_len_of(&self, tenant: Option<&str>) -> usize {
         self.state.write_bookkeeping().await;
         let later = Self::start_time() + chrono::Days::new(1);
-        let due = self.opened.outbox.outbox_due(later, Duration::ZERO, 10_000).await;
+        let due = self.opened.outbox.outbox_due(later, Duration::ZERO, None, 10_000).await;
         let is_of = |row: &&OutboxRow| tenant.is_none_or(|tenant| row.tenant_id.as_str() == tenant);
         due.expect("the catalog answers").iter().filter(is_of).count()
     }

@@ -64,7 +64,9 @@ pub async fn postgres_alone_on(redis_url: &str) -> (Bed, Scratch) {
 pub async fn on_servers(urls: &ServerUrls, on_all: bool) -> Bed {
     let data = tempfile::tempdir().expect("a temporary directory");
     let stores = if on_all { urls.stores(data.path()) } else { urls.stores_on_postgres_alone(data.path()) };
-    Bed::breakable(data, stores, (1, 1)).await
+    // One part on one server, more on a cluster, as a program has it without a setting.
+    let shards = jobs::queue::config(stores.redis_url.clone()).shards;
+    Bed::breakable(data, stores, (shards, 1)).await
 }
 
 impl Bed {

@@ -144,6 +144,7 @@ async fn reject_one(servers: &Servers, context: &TenantContext, now: DateTime<Ut
         tenant_id: context.tenant_id().clone(),
         job_id: job.id(),
         wire: job.wire().to_owned(),
+        accepted_at: now,
     };
     servers.opened.outbox.outbox_reject(&row, "a test", now).await.unwrap();
 }

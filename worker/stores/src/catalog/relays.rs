@@ -8,6 +8,7 @@ use jobs::JobId;
 use jobs::envelope::StampedJob;
 use jobs::queue::{Flow, UniqueConflict};
 use jobs::tenant::TenantId;
+use uuid::Uuid;
 
 use super::tenants::read_tenant;
 use super::{Catalogs, Reader, Row, Sql, Value, sql};
@@ -23,6 +24,8 @@ pub struct OutboxRow {
     pub job_id: JobId,
     /// The signed envelope.
     pub wire: String,
+    /// When it was accepted.
+    pub accepted_at: DateTime<Utc>,
 }
 
 fn read_outbox(row: &Row) -> sqlx::Result<OutboxRow> {
@@ -30,6 +33,7 @@ fn read_outbox(row: &Row) -> sqlx::Result<OutboxRow> {
         tenant_id: row.parsed("tenant_id")?,
         job_id: row.parsed("job_id")?,
         wire: row.text("wire")?,
+        accepted_at: row.time("created_at")?,
     })
 }
 
@@ -44,16 +48,23 @@ impl OutboxRelay {
         Self { catalogs }
     }
 
-    /// Rows that are at least `age` old, oldest first. At most `limit`.
+    /// Rows that are at least `age` old, oldest first, beginning after `after`, which may be gone. At most `limit`.
     pub async fn outbox_due(
         &self,
         now: DateTime<Utc>,
         age: Duration,
+        after: Option<&OutboxRow>,
         limit: u32,
     ) -> StoreResult<Vec<OutboxRow>> {
         let before = now - TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
-        let select = sql("select tenant_id, job_id, wire from outbox where created_at <= $1
-             order by created_at, job_id limit $2");
+        let select = sql(
+            "select tenant_id, job_id, wire, created_at from outbox
+             where (created_at, job_id) > ($1, $2) and created_at <= $3 order by created_at, job_id limit $4",
+        );
+        let select = match after {
+            Some(row) => select.bind(row.accepted_at).bind(row.job_id),
+            None => select.bind(DateTime::UNIX_EPOCH).bind(Uuid::nil()),
+        };
         let rows = self.catalogs.db.reader(Reader::Relay);
         rows.all("outbox.outbox_due", select.bind(before).bind(limit), read_outbox).await
     }

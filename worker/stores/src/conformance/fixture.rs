@@ -101,7 +101,7 @@ impl Party {
     /// The jobs of this tenant that are in the outbox.
     pub(super) async fn outbox(&self, opened: &Opened) -> Vec<JobId> {
         let later = now() + chrono::TimeDelta::hours(1);
-        let rows = opened.outbox.outbox_due(later, Duration::ZERO, 10_000).await.unwrap();
+        let rows = opened.outbox.outbox_due(later, Duration::ZERO, None, 10_000).await.unwrap();
         rows.into_iter().filter(|row| row.tenant_id == *self.id()).map(|row| row.job_id).collect()
     }
 }

@@ -11,7 +11,8 @@ use crate::model::{Acceptance, Bookkeeping};
 /// Puts a job into the tenant's outbox at `now`.
 async fn put(party: &Party, now: DateTime<Utc>) -> OutboxRow {
     let job = party.job();
-    let row = OutboxRow { tenant_id: party.id().clone(), job_id: job.id(), wire: job.wire().to_owned() };
+    let (tenant_id, wire) = (party.id().clone(), job.wire().to_owned());
+    let row = OutboxRow { tenant_id, job_id: job.id(), wire, accepted_at: now };
     let acceptance = Acceptance { jobs: vec![job], ..Acceptance::default() };
     party.stores.catalog().accept(&acceptance, now).await.unwrap();
     row
@@ -25,15 +26,20 @@ pub(super) async fn due_by_age(opened: &Opened) {
     let first = put(&pair.acme, second(0)).await;
     let second_row = put(&pair.twin, second(1)).await;
 
-    let due = async |now| {
-        let rows = opened.outbox.outbox_due(now, age, 10_000).await.unwrap();
+    let due_after = async |after, now| {
+        let rows = opened.outbox.outbox_due(now, age, after, 10_000).await.unwrap();
         let ours = [pair.acme.id(), pair.twin.id()];
         rows.into_iter().filter(|row| ours.contains(&&row.tenant_id)).collect::<Vec<_>>()
     };
+    let due = async |now| due_after(None, now).await;
     assert_eq!(due(second(4)).await, []);
     assert_eq!(due(second(5)).await, std::slice::from_ref(&first));
-    assert_eq!(due(second(9)).await, [first, second_row, third]);
-    assert_eq!(opened.outbox.outbox_due(second(9), age, 1).await.unwrap().len(), 1);
+    assert_eq!(due(second(9)).await, [first.clone(), second_row.clone(), third.clone()]);
+    assert_eq!(opened.outbox.outbox_due(second(9), age, None, 1).await.unwrap().len(), 1);
+    assert_eq!(due_after(Some(&first), second(9)).await, [second_row.clone(), third.clone()]);
+    // A place is one also when its row has gone.
+    opened.outbox.outbox_done(std::slice::from_ref(&second_row), pair.now).await.unwrap();
+    assert_eq!(due_after(Some(&second_row), second(9)).await, [third]);
 }
 
 pub(super) async fn taken_out(opened: &Opened) {

@@ -75,7 +75,7 @@ pub(super) async fn until_it_has_ended(opened: &Opened) {
     let acceptance = Acceptance { jobs: vec![relayed.clone()], ..Acceptance::default() };
     catalog.accept(&acceptance, now).await.unwrap();
     let (tenant_id, job_id) = (party.id().clone(), relayed.id());
-    let row = crate::OutboxRow { tenant_id, job_id, wire: relayed.wire().to_owned() };
+    let row = crate::OutboxRow { tenant_id, job_id, wire: relayed.wire().to_owned(), accepted_at: now };
     opened.outbox.outbox_done(&[row], now).await.unwrap();
     assert!(left(party).await.contains(&job_id));
     assert_eq!(left(&pair.twin).await, []);
