@@ -1,5 +1,6 @@
-//! The benched worker of a product: the crate `worker` with everything that it does for a job. Tenants are in a catalog,
-//! the job gets a context with their stores, layers and metrics see it, and its record is in the history before it ends.
+//! The benched worker of a product: the crate `worker` with everything that it does for a job. Tenants are in a
+//! catalog, the job gets a context with their stores, layers and metrics see it, and its record is in the history
+//! before it ends.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
