@@ -168,7 +168,7 @@ async fn another(site: &Site) -> WorkerProcess {
 }
 
 /// No job was given up, and no more ran at once than the tenant may have.
-pub(super) async fn assert_kept(site: &Site, tenant: &TestTenant) {
+async fn assert_kept(site: &Site, tenant: &TestTenant) {
     let most = site.most_at_once(tenant);
     assert!(most <= CAP, "{most} jobs at once");
     assert_none_given_up(site, tenant).await;
