@@ -169,8 +169,7 @@ async fn another(site: &Site) -> WorkerProcess {
 
 /// No job was given up, and no more ran at once than the tenant may have.
 async fn assert_kept(site: &Site, tenant: &TestTenant) {
-    let most = site.most_at_once(tenant);
-    assert!(most <= CAP, "{most} jobs at once");
+    site.assert_at_once(tenant, CAP);
     assert_none_given_up(site, tenant).await;
 }
 

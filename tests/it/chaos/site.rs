@@ -200,19 +200,19 @@ impl Site {
         attempts
     }
 
-    /// How many jobs of a tenant ran at the same time, at most; those that ended with their workers are not counted.
-    pub(super) fn most_at_once(&self, tenant: &TestTenant) -> usize {
-        let mut changes = Vec::new();
-        for ledger in self.ledgers.all() {
+    /// Checks that at no time more than `most` jobs of a tenant ran; those that ended with their workers are not counted.
+    pub(super) fn assert_at_once(&self, tenant: &TestTenant, most: usize) {
+        let mut runs: Vec<(i64, i64, String)> = Vec::new();
+        for (worker, ledger) in self.ledgers.all().into_iter().enumerate() {
             let mut begun = BTreeMap::new();
             for entry in ledger {
                 match entry {
                     Entry::Attempt { job, tenant: of, at_ms, .. } if of == tenant.id => {
                         begun.insert(job, at_ms);
                     }
-                    Entry::Ended { job, at_ms, .. } => {
+                    Entry::Ended { job, is_ok, at_ms } => {
                         if let Some(from) = begun.remove(&job) {
-                            changes.extend([(from, true), (at_ms, false)]);
+                            runs.push((from, at_ms, format!("worker {worker}, job {job}, ok: {is_ok}")));
                         }
                     }
                     _ => {}
@@ -220,13 +220,11 @@ impl Site {
             }
         }
         // At the same moment one ends before another begins.
-        changes.sort_unstable();
-        let (mut now, mut most) = (0_usize, 0);
-        for (_, begins) in changes {
-            now = if begins { now + 1 } else { now.saturating_sub(1) };
-            most = most.max(now);
+        for (begins, ..) in &runs {
+            let then = runs.iter().filter(|(from, to, _)| from <= begins && begins < to);
+            let then: Vec<_> = then.collect();
+            assert!(then.len() <= most, "{} jobs at once: {then:#?}", then.len());
         }
-        most
     }
 
     /// Checks what holds at the end of every test here: nothing waits, nothing is a dead letter, no attempt was charged
