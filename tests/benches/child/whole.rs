@@ -59,15 +59,11 @@ pub(crate) async fn run(spec: WorkerSpec) -> Result<()> {
     answer(&"ready")?;
     ensure!(lines.recv().await.as_deref() == Some("go"), "the parent did not say go");
 
-    let (start, cpu) = (Instant::now(), cpu_seconds());
+    let begun = (Instant::now(), cpu_seconds());
     let worker = worker.start();
     let observer = worker.observer();
     let in_flight = || observer.slots().map(|(_, slots)| slots.in_flight()).sum::<usize>();
-    while diary.ran.load(Ordering::Acquire) < spec.expect || in_flight() > 0 {
-        tokio::time::sleep(Duration::from_micros(500)).await;
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    answer(&WorkerDone { seconds, cpu_seconds: cpu_seconds() - cpu })?;
+    answer(&WorkerDone::wait(begun, (&diary.ran, spec.expect), in_flight).await)?;
     lines.recv().await;
     worker.stop(Duration::from_secs(20)).await;
     let ran = std::mem::take(&mut *diary.notes.lock().unwrap_or_else(PoisonError::into_inner));

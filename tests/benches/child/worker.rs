@@ -46,6 +46,20 @@ struct Note {
     ended_us: i64,
 }
 
+impl WorkerDone {
+    /// Waits until `expect` jobs have run and none is `in_flight`; `start` and `cpu` are from before the first.
+    pub(super) async fn wait(
+        (start, cpu): (Instant, f64),
+        (ran, expect): (&AtomicU64, u64),
+        in_flight: impl Fn() -> usize,
+    ) -> Self {
+        while ran.load(Ordering::Acquire) < expect || in_flight() > 0 {
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+        Self { seconds: start.elapsed().as_secs_f64(), cpu_seconds: cpu_seconds() - cpu }
+    }
+}
+
 struct Bench {
     verifier: Verifier,
     policy: JobPolicy,
@@ -67,7 +81,7 @@ pub(crate) async fn run(spec: WorkerSpec) -> Result<()> {
     answer(&"ready")?;
     ensure!(lines.recv().await.as_deref() == Some("go"), "the parent did not say go");
 
-    let (start, cpu) = (Instant::now(), cpu_seconds());
+    let begun = (Instant::now(), cpu_seconds());
     let worker =
         WorkerQueue::start(queue, WorkerOptions::new([jobs::queue::skill_of::<Wait>()], spec.concurrency));
     let handler = {
@@ -80,11 +94,7 @@ pub(crate) async fn run(spec: WorkerSpec) -> Result<()> {
     let running = tokio::spawn(run_for_tests(worker.backend(), handler));
     if spec.expect > 0 {
         let observer = worker.observer();
-        while bench.ran.load(Ordering::Acquire) < spec.expect || observer.in_flight() > 0 {
-            tokio::time::sleep(Duration::from_micros(500)).await;
-        }
-        let seconds = start.elapsed().as_secs_f64();
-        answer(&WorkerDone { seconds, cpu_seconds: cpu_seconds() - cpu })?;
+        answer(&WorkerDone::wait(begun, (&bench.ran, spec.expect), || observer.in_flight()).await)?;
     }
     lines.recv().await;
     worker.stop(Duration::from_secs(20)).await;

@@ -37,6 +37,25 @@ async fn worker(api: &Api, lives: bool) {
     api.queue.heartbeat("test", &skills, lives).await.unwrap();
 }
 
+/// A tenant with documents that wait, and a worker that could read them.
+async fn waiting(names: &[&str]) -> (Api, ApiTenant) {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    worker(&api, true).await;
+    for name in names {
+        acme.upload_text(name, "text").await;
+    }
+    (api, acme)
+}
+
+/// Of two documents the first is being read, and the tenant may have no more than one job.
+async fn one_of_two_runs() -> (Api, ApiTenant) {
+    let (api, acme) = waiting(&["a.md", "b.md"]).await;
+    limit(&api, &acme, json!({ "cap": 1 })).await;
+    assert_eq!(api.claim().await.jobs.len(), 1);
+    (api, acme)
+}
+
 async fn limit(api: &Api, tenant: &ApiTenant, limits: Value) {
     let path = format!("/api/v1/tenants/{}", tenant.id);
     let reply = send(api.operator(Method::PATCH, &path).json(&json!({ "limits": limits }))).await;
@@ -58,14 +77,7 @@ async fn no_live_worker_knows_its_type() {
 
 #[tokio::test]
 async fn its_tenant_runs_as_many_jobs_as_it_may() {
-    let api = Api::start().await;
-    let acme = api.tenant("acme").await;
-    worker(&api, true).await;
-    limit(&api, &acme, json!({ "cap": 1 })).await;
-    for name in ["a.md", "b.md"] {
-        acme.upload_text(name, "text").await;
-    }
-    assert_eq!(api.claim().await.jobs.len(), 1);
+    let (api, acme) = one_of_two_runs().await;
     let runs = waits(&acme, "a.md").await;
     assert_eq!((&runs["state"], reasons(&runs)[0].0.as_str()), (&json!("active"), "running"));
     assert_eq!(reason(&acme, "b.md", "cap").await, "the tenant runs 1 of 1 jobs");
@@ -80,14 +92,7 @@ async fn its_tenant_runs_as_many_jobs_as_it_may() {
 /// A key of one knowledge base learns that other jobs are in the way, and not how many.
 #[tokio::test]
 async fn a_key_of_one_knowledge_base_learns_no_numbers() {
-    let api = Api::start().await;
-    let acme = api.tenant("acme").await;
-    worker(&api, true).await;
-    limit(&api, &acme, json!({ "cap": 1 })).await;
-    for name in ["a.md", "b.md"] {
-        acme.upload_text(name, "text").await;
-    }
-    assert_eq!(api.claim().await.jobs.len(), 1);
+    let (api, acme) = one_of_two_runs().await;
     let key = acme.post("/api-keys", &json!({ "name": "one", "kb_id": "default" })).await.text("/api_key");
     let path = format!("/api/v1/tenants/acme/kbs/default/documents/{}", DocumentId::of_name("b.md"));
     let shown = send(api.bearer(Method::GET, &path, &key)).await.body();
@@ -98,10 +103,7 @@ async fn a_key_of_one_knowledge_base_learns_no_numbers() {
 /// The tenant's own credentials are refused with that reason; the operator sees the document.
 #[tokio::test]
 async fn its_tenant_is_suspended() {
-    let api = Api::start().await;
-    let acme = api.tenant("acme").await;
-    worker(&api, true).await;
-    acme.upload_text("a.md", "text").await;
+    let (api, acme) = waiting(&["a.md"]).await;
     let operator = |method, path: &str| api.operator(method, &format!("/api/v1/tenants/acme{path}"));
     let path = format!("/kbs/default/documents/{}", DocumentId::of_name("a.md"));
     assert_eq!(send(operator(Method::POST, "/suspend")).await.status, 200);
@@ -119,10 +121,7 @@ async fn its_tenant_is_suspended() {
 
 #[tokio::test]
 async fn its_tenant_or_its_queue_is_paused() {
-    let api = Api::start().await;
-    let acme = api.tenant("acme").await;
-    worker(&api, true).await;
-    acme.upload_text("a.md", "text").await;
+    let (api, acme) = waiting(&["a.md"]).await;
     let operator = |path: &str| api.operator(Method::POST, &format!("/api/v1{path}"));
     for (pause, resume, code) in [
         ("/tenants/acme/jobs/pause", "/tenants/acme/jobs/resume", "tenant_paused"),
@@ -177,10 +176,7 @@ async fn the_queue_is_away_or_does_not_have_its_job_yet() {
 /// An attempt failed; the next one has its time, and the document shows both.
 #[tokio::test]
 async fn it_failed_and_is_tried_again() {
-    let api = Api::start().await;
-    let acme = api.tenant("acme").await;
-    worker(&api, true).await;
-    acme.upload_text("a.md", "text").await;
+    let (api, acme) = waiting(&["a.md"]).await;
     let later = || Verdict::Retry { after: Duration::from_secs(3600), error: "no luck".into() };
     assert_eq!(api.work(&acme, |_| later()).await, 1);
     let again = waits(&acme, "a.md").await;

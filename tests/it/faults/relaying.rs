@@ -16,6 +16,7 @@ use stores::OutboxRow;
 use stores::model::Acceptance;
 use tests::api::{Api, ApiOptions};
 use tests::trips::Trips;
+use tests::wait::wait_for;
 use tokio_util::sync::CancellationToken;
 use worker::outbox::Relay;
 
@@ -103,6 +104,8 @@ async fn a_queue_that_is_away_is_tried_once_at_a_time() {
     }
     assert_eq!(outbox.api.outbox_len().await, 250);
     redis.resume().unwrap();
+    let acme = "acme".parse().unwrap();
+    wait_for("the queue to answer", async || outbox.api.queue.stats(&acme).await).await;
     while outbox.api.outbox_len().await > 0 {
         assert_ne!(outbox.relayed().await, (0, 1));
     }

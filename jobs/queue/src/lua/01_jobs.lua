@@ -150,6 +150,7 @@ local function flush_ended()
   ended = {}
 end
 
+-- Writes what this call has counted and noted.
 local function flush_counts()
   local names = {}
   for t in pairs(counts) do names[#names + 1] = t end

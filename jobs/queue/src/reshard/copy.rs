@@ -49,7 +49,7 @@ pub(super) async fn copy_clocks(plan: &Plan) -> Result<(), QueueError> {
 /// partitions.
 pub(super) async fn copy_shard(plan: &Plan, from: u16) -> Result<(u64, u64), ReshardError> {
     let skills = skills(plan, from).await?;
-    let jobs = copy_records(plan, from).await?;
+    let jobs = copy_fields(plan, from, "e", by_record).await?;
     for (name, whose) in REMEMBERED {
         copy_fields(plan, from, name, whose).await?;
     }
@@ -78,38 +78,32 @@ async fn skills(plan: &Plan, shard: u16) -> Result<Skills, QueueError> {
     Ok(numbers.filter_map(skill).collect())
 }
 
-async fn copy_records(plan: &Plan, from: u16) -> Result<u64, QueueError> {
-    let whose = |_: &[u8], record: &[u8]| encode::parse(record).map(|record| record.partition.to_owned());
-    copy_fields(plan, from, "e", whose).await
-}
-
 /// Hashes of ended work, and what of a field names its partition: ids have it as their value, behind a sign.
 const REMEMBERED: [(&str, Whose); 4] = [("o", by_field), ("o-", by_field), ("f", by_value), ("f-", by_value)];
 
 /// The partition of a field of a hash.
-type Whose = fn(&[u8], &[u8]) -> Option<String>;
+type Whose = for<'a> fn(&'a [u8], &'a [u8]) -> Option<&'a str>;
 
-fn by_field(field: &[u8], _: &[u8]) -> Option<String> {
-    String::from_utf8(field.to_vec()).ok()
+fn by_field<'a>(field: &'a [u8], _: &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(field).ok()
 }
 
-fn by_value(_: &[u8], value: &[u8]) -> Option<String> {
-    by_field(value.get(1..)?, &[])
+fn by_value<'a>(_: &'a [u8], value: &'a [u8]) -> Option<&'a str> {
+    behind_first(value)
+}
+
+fn by_record<'a>(_: &'a [u8], record: &'a [u8]) -> Option<&'a str> {
+    encode::parse(record).map(|record| record.partition)
 }
 
 /// Copies the fields of a hash whose partitions leave the shard. How many.
-async fn copy_fields(
-    plan: &Plan,
-    from: u16,
-    name: &str,
-    whose: impl Fn(&[u8], &[u8]) -> Option<String>,
-) -> Result<u64, QueueError> {
+async fn copy_fields(plan: &Plan, from: u16, name: &str, whose: Whose) -> Result<u64, QueueError> {
     let (mut walk, mut copied) = (Walk::over("HSCAN", plan.key(from, name)), 0);
     while let Some(entries) = walk.next(&plan.queue, from).await? {
         let mut parts: BTreeMap<u16, Cmd> = BTreeMap::new();
         for entry in entries.chunks_exact(2) {
             let partition = whose(&entry[0], &entry[1]);
-            let Some(to) = partition.and_then(|partition| plan.leaves(from, &partition)) else { continue };
+            let Some(to) = partition.and_then(|partition| plan.leaves(from, partition)) else { continue };
             let start = || {
                 let mut put = redis::cmd("HSET");
                 put.arg(plan.key(to, name));
@@ -223,7 +217,7 @@ async fn copy_timers(plan: &Plan, from: u16) -> Result<(), QueueError> {
     let mut walk = Walk::over("ZSCAN", plan.key(from, "w"));
     while let Some(entries) = walk.next(&plan.queue, from).await? {
         for entry in entries.chunks_exact(2) {
-            let to = timed(&entry[0]).and_then(|partition| plan.leaves(from, partition));
+            let to = behind_first(&entry[0]).and_then(|partition| plan.leaves(from, partition));
             if let Some(to) = to {
                 ask::<()>(&plan.queue, to, &[b"ZADD", plan.key(to, "w").as_bytes(), &entry[1], &entry[0]])
                     .await?;
@@ -233,8 +227,8 @@ async fn copy_timers(plan: &Plan, from: u16) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// The partition of a timer, behind the letter of its kind.
-pub(super) fn timed(member: &[u8]) -> Option<&str> {
+/// The partition of a timer, behind the letter of its kind, or of an ended job, behind a sign.
+pub(super) fn behind_first(member: &[u8]) -> Option<&str> {
     std::str::from_utf8(member).ok()?.get(1..)
 }
 
@@ -350,19 +344,15 @@ pub(super) async fn remove_copied(plan: &Plan, shard: u16) -> Result<(), QueueEr
     if gone {
         return Ok(());
     }
-    remove(plan, shard, "e", ("HSCAN", "HDEL"), |_, record| {
-        encode::parse(record).is_some_and(|record| plan.leaves(shard, record.partition).is_some())
-    })
-    .await?;
     let left =
         |partition: Option<&str>| partition.is_some_and(|partition| plan.leaves(shard, partition).is_some());
     let name = |member: &[u8]| left(std::str::from_utf8(member).ok());
-    remove(plan, shard, "T", ("HSCAN", "HDEL"), |partition, _| name(partition)).await?;
-    for (hash, whose) in REMEMBERED {
-        let gone = |field: &[u8], value: &[u8]| left(whose(field, value).as_deref());
+    let hashes: [(&str, Whose); 2] = [("e", by_record), ("T", by_field)];
+    for (hash, whose) in hashes.into_iter().chain(REMEMBERED) {
+        let gone = |field: &[u8], value: &[u8]| left(whose(field, value));
         remove(plan, shard, hash, ("HSCAN", "HDEL"), gone).await?;
     }
-    remove(plan, shard, "w", ("ZSCAN", "ZREM"), |timer, _| left(timed(timer))).await?;
+    remove(plan, shard, "w", ("ZSCAN", "ZREM"), |timer, _| left(behind_first(timer))).await?;
     let mut indexes = Walk::over_keys(&plan.queue, shard, "r:");
     let prefix = plan.key(shard, "");
     while let Some(keys) = indexes.next(&plan.queue, shard).await? {
