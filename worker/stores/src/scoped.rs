@@ -6,7 +6,8 @@ use jobs::tenant::{TenantContext, TenantId};
 
 use crate::catalog::{Catalog, Catalogs, Lifecycle};
 use crate::live::{Hub, Publisher, TenantLive};
-use crate::ports::{Blobs, Cache, Documents, Index};
+use crate::model::JobRecord;
+use crate::ports::{Blobs, Cache, Documents, Index, StoreResult};
 
 /// Creates the stores of one tenant. One implementation for each port and kind of server.
 pub(crate) trait Scope<P: ?Sized>: Send + Sync {
@@ -44,6 +45,18 @@ impl Stores {
     /// The catalog of a tenant, for code in this crate that works across tenants.
     pub(crate) fn catalog_of(&self, tenant: &TenantId) -> Catalog {
         self.ports.catalogs.of(tenant)
+    }
+
+    /// Stores records of jobs of several tenants, all or none, each tenant's as [`Catalog::history_insert`] does.
+    ///
+    /// # Errors
+    /// As those of [`Catalog`].
+    pub async fn histories_insert<'a>(
+        &self,
+        records: impl IntoIterator<Item = (&'a TenantContext, &'a [JobRecord])>,
+    ) -> StoreResult<()> {
+        let of_tenant = |(context, records): (&'a TenantContext, _)| (context.tenant_id(), records);
+        self.ports.catalogs.histories_insert(records.into_iter().map(of_tenant).collect()).await
     }
 
     /// Waits until the events that were told before are published, or cannot be. Call it before the program ends.

@@ -332,6 +332,17 @@ impl Tx {
         self.call.operation
     }
 
+    /// From here on the transaction sees the rows of another tenant, and no longer those of the one before.
+    pub(crate) async fn turn_to(&mut self, tenant: &TenantId) -> StoreResult<()> {
+        #[cfg(feature = "postgres")]
+        if let Inner::Postgres(transaction) = &mut self.inner {
+            let call = self.call;
+            return call.within(Box::pin(transaction.turn_to(tenant)), postgres_error_kind).await;
+        }
+        let _ = tenant;
+        Ok(())
+    }
+
     /// Runs a statement. Returns the number of rows that it changed.
     pub(crate) async fn execute(&mut self, sql: Sql<'_>) -> StoreResult<u64> {
         let call = self.call;

@@ -323,7 +323,7 @@ impl Dialect {
                         let names = columns.split(", ").filter_map(|column| column.split(' ').next());
                         let values = names.map(|name| format!("value ->> '{name}' as {name}"));
                         let values = values.collect::<Vec<_>>().join(", ");
-                        let _ = write!(to, "(select {values} from json_each({rows})) as {alias}");
+                        let _ = write!(to, "(select {values} from jsonb_each({rows})) as {alias}");
                     }
                 }
             }
@@ -469,7 +469,7 @@ mod tests {
         assert_eq!(
             Dialect::Sqlite.text(text.into()).as_str(),
             "insert into t (id, flows) select new.id, '{}' from \
-             (select value ->> 'id' as id, value ->> 'n' as n from json_each($2)) as new \
+             (select value ->> 'id' as id, value ->> 'n' as n from jsonb_each($2)) as new \
              where id in (select value from json_each($3)) \
              and name in (select value from json_each($4)) "
         );

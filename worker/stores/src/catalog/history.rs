@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::envelope::StampedJob;
 use jobs::queue::{ConflictDone, UniqueConflict};
-use jobs::tenant::KbId;
+use jobs::tenant::{KbId, TenantId};
 use jobs::{BatchId, JobId};
 
-use super::{Catalog, Row, Tx, Value};
+use super::{Catalog, Catalogs, Row, Tx, Value};
 use crate::model::{JobRecord, Redrives};
 use crate::ports::StoreResult;
 
@@ -39,10 +39,40 @@ on conflict (tenant_id, job_id) do update set state = excluded.state, attempts =
     started_at = excluded.started_at, finished_at = excluded.finished_at
 where known.state = 'discarded' and excluded.finished_at >= known.finished_at";
 
+/// The name of the call that stores records.
+const OPERATION: &str = "catalog.history_insert";
+
+impl Catalogs {
+    /// Stores records of several tenants in one transaction, each tenant's as [`Catalog::history_insert`] does: all or
+    /// none. Tenants are taken in their order, so that two such transactions cannot block each other.
+    pub(crate) async fn histories_insert(
+        &self,
+        mut records: Vec<(&TenantId, &[JobRecord])>,
+    ) -> StoreResult<()> {
+        records.sort_unstable_by_key(|(tenant, _)| *tenant);
+        let Some((first, _)) = records.first() else { return Ok(()) };
+        let (mut tx, mut seen) = (self.of(first).rows.write(OPERATION).await?, *first);
+        for (tenant, records) in &records {
+            if *tenant != seen {
+                tx.turn_to(tenant).await?;
+                seen = tenant;
+            }
+            self.of(tenant).history_add(&mut tx, records).await?;
+        }
+        tx.commit().await
+    }
+}
+
 impl Catalog {
     /// Stores job records, and the events that tell endpoints of them. A known job keeps its first record, unless it
     /// was discarded and started again since.
     pub async fn history_insert(&self, records: &[JobRecord]) -> StoreResult<()> {
+        let mut tx = self.rows.write(OPERATION).await?;
+        self.history_add(&mut tx, records).await?;
+        tx.commit().await
+    }
+
+    async fn history_add(&self, tx: &mut Tx, records: &[JobRecord]) -> StoreResult<()> {
         let now = self.clock.now();
         let rows = records.iter().map(|record| {
             let (code, detail) = record.error.as_ref().map(|(code, text)| (&**code, &**text)).unzip();
@@ -63,19 +93,17 @@ impl Catalog {
                 ("batch", record.batch.map(BatchId::uuid).into()),
             ]
         });
-        let mut tx = self.rows.write("catalog.history_insert").await?;
         let insert = self.sql(INSERT).bind_rows(rows);
         let changed = match self.job_events(records, now) {
             Some(events) => tx.execute_all(vec![events, insert]).await?.last().copied().unwrap_or(0),
             None => tx.execute(insert).await?,
         };
         if changed > 0 && records.iter().any(|record| makes_room(record.id)) {
-            self.history_prune(&mut tx, now).await?;
+            self.history_prune(tx, now).await?;
         }
         // After their records: a job's work has ended when its last child has.
         let ended = records.iter().flat_map(|record| [Some(record.id), record.parent]).flatten();
-        tx.execute(self.unfinished_ended(ended)).await?;
-        tx.commit().await
+        tx.execute(self.unfinished_ended(ended)).await.map(drop)
     }
 
     /// Stores records of those of `jobs` that the queue did not take because another job does the same: their work has

@@ -47,16 +47,16 @@ pub(super) const OF_JOBS: &str =
 pub(super) const OF_UNDONE: &str =
     document_events!("doc.status in ('pending', 'processing') and doc.updated_at <= $4");
 
-/// A row for each job that has no record yet, or that was discarded and has ended once more.
+/// A row for each job that has no record yet, or that was discarded and has ended once more. Endpoints come first, and
+/// the join is a cross join so that SQLite keeps it so: most tenants have none, and nothing is read then.
 const OF_JOB_ENDS: &str = "
 insert into webhook_deliveries (tenant_id, endpoint_id, event_id, event_type, occurred_at, kb_id, job_id, job_type,
     status, error_code)
 select $1, hook.endpoint_id, new.event, new.event_type, new.ended, new.kb, new.id, new.kind, new.state, new.code
-from {rows $2 as new (event text, event_type text, ended timestamptz, kb text, id uuid, kind text, state text, \
-code text)}
-join webhook_endpoints as hook on hook.tenant_id = $1
-    and hook.disabled_at is null and hook.events like '% ' || new.event_type || ' %'
-where not exists (
+from webhook_endpoints as hook cross join {rows $2 as new (event text, event_type text, ended timestamptz, kb text, \
+id uuid, kind text, state text, code text)}
+where hook.tenant_id = $1 and hook.disabled_at is null and hook.events like '% ' || new.event_type || ' %'
+  and not exists (
     select 1 from job_history as known where known.tenant_id = $1 and known.job_id = new.id
         and not (known.state = 'discarded' and new.ended >= known.finished_at))";
 

@@ -49,6 +49,23 @@ pub(super) async fn first_record_stays(opened: &Opened) {
     assert_eq!(pair.twin.stores.catalog().history(done.id).await.unwrap(), None);
 }
 
+/// Records of several tenants in one call are each tenant's own.
+pub(super) async fn several_tenants(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let record = || [ended(TimeDelta::seconds(1)), ended(TimeDelta::zero())];
+    let (acmes, twins, more) = (record(), record(), record());
+    let (acme, twin) = (&pair.acme, &pair.twin);
+    let records = [(&twin.context, &twins[..]), (&acme.context, &acmes[..]), (&twin.context, &more[..])];
+    opened.stores.histories_insert(records).await.unwrap();
+    opened.stores.histories_insert([]).await.unwrap();
+    for (records, own, other) in [(&acmes, acme, twin), (&twins, twin, acme), (&more, twin, acme)] {
+        for record in records {
+            assert_eq!(own.stores.catalog().history(record.id).await.unwrap().as_ref(), Some(record));
+            assert_eq!(other.stores.catalog().history(record.id).await.unwrap(), None);
+        }
+    }
+}
+
 pub(super) async fn old_records_go(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();

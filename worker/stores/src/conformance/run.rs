@@ -41,7 +41,7 @@ pub async fn exercise(opened: &Opened) {
             refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls, derived, both_versions }
         registry { states, stale_revisions, pages, partial, whole_again, totals, reopened_by_one, served, redriven }
         audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go }
-        history { first_record_stays, what_was_started_again_ends_again, old_records_go, children }
+        history { first_record_stays, several_tenants, what_was_started_again_ends_again, old_records_go, children }
         measures { outbox, sums_of_a_tenant }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }
         unfinished { until_it_has_ended, as_long_as_a_document_waits, taken_by_one }

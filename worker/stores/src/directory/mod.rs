@@ -58,8 +58,16 @@ impl Drop for CachedDirectory {
 macro_rules! ask {
     ($self:ident, $tenant:ident, $question:expr, $kind:ident, $method:ident($($arg:expr),*)) => {{
         let operation = concat!("directory.", stringify!($method));
-        let rows = async { $self.rows.$method($tenant $(, $arg)*).await.map(Answer::$kind) };
-        match $self.answers.get($tenant, $question, bounded(operation, CALL, rows)).await? {
+        let question = $question;
+        let answer = match $self.answers.known($tenant, &question) {
+            Some(answer) => answer,
+            // Boxed, because most questions are answered without it, and it is large.
+            None => {
+                let rows = async { $self.rows.$method($tenant $(, $arg)*).await.map(Answer::$kind) };
+                Box::pin($self.answers.ask($tenant, question, bounded(operation, CALL, rows))).await?
+            }
+        };
+        match answer {
             Answer::$kind(found) => Ok(found),
             other => Err(StoreError::permanent(operation, format!("answered with {other:?}"))),
         }
@@ -391,20 +399,22 @@ impl Answers {
         Self { tenants, invalidations_arrive: Arc::default() }
     }
 
-    /// The cached answer, or the result of `ask`, which is then cached.
-    async fn get(
+    /// The cached answer.
+    fn known(&self, tenant: &TenantId, question: &Question) -> Option<Answer> {
+        tracing::trace!(target: QUESTIONS, ?question);
+        let answer = self.tenants.get(tenant).and_then(|known| lookup(&known, question));
+        metrics::cache_asked("directory", answer.is_some());
+        answer
+    }
+
+    /// The result of `ask`, which is then cached.
+    async fn ask(
         &self,
         tenant: &TenantId,
         question: Question,
         ask: impl Future<Output = StoreResult<Answer>> + Send,
     ) -> StoreResult<Answer> {
-        tracing::trace!(target: QUESTIONS, ?question);
         let known = self.tenants.get_with_by_ref(tenant, Arc::default);
-        let answer = lookup(&known, &question);
-        metrics::cache_asked("directory", answer.is_some());
-        if let Some(answer) = answer {
-            return Ok(answer);
-        }
         let asked_at = Instant::now();
         let answer = ask.await?;
         let ttl = if self.invalidations_arrive() && !answer.is_empty() { FRESH } else { SHORT };
@@ -508,8 +518,11 @@ mod tests {
     }
 
     async fn epoch(answers: &Answers, tenant: &TenantId, now: u64) -> Option<u64> {
-        let ask = async { Ok(answer(now)) };
-        match answers.get(tenant, Question::Tenant, ask).await.unwrap() {
+        let found = match answers.known(tenant, &Question::Tenant) {
+            Some(found) => found,
+            None => answers.ask(tenant, Question::Tenant, async { Ok(answer(now)) }).await.unwrap(),
+        };
+        match found {
             Answer::Tenant(found) => found.map(|record| record.epoch),
             other => panic!("{other:?}"),
         }
@@ -537,7 +550,7 @@ mod tests {
             answers.forget(&tenant);
             Ok(answer(1))
         };
-        answers.get(&tenant, Question::Tenant, late).await.unwrap();
+        answers.ask(&tenant, Question::Tenant, late).await.unwrap();
         assert_eq!(epoch(&answers, &tenant, 2).await, Some(2));
     }
 }

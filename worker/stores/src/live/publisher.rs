@@ -153,26 +153,32 @@ impl Task {
     }
 
     async fn tell(&self, redis: &RedisClient, tenant: TenantId, events: Vec<Event>) {
-        for events in events.chunks(CALL_EVENTS) {
-            if let Err(error) = publish(redis, &tenant, events).await {
-                let error = jobs::error::report(&error);
-                tracing::debug!(tenant.id = %tenant, error, "events were not published");
-                self.lost.tenants().insert(tenant);
-                return;
-            }
+        if let Err(error) = publish(redis, &tenant, &events).await {
+            let error = jobs::error::report(&error);
+            tracing::debug!(tenant.id = %tenant, error, "events were not published");
+            self.lost.tenants().insert(tenant);
         }
     }
 }
 
 async fn publish(redis: &RedisClient, tenant: &TenantId, events: &[Event]) -> Result<(), QueueError> {
-    let (key, mut command) = (stream_of(tenant), cmd("EVAL"));
-    command.arg(PUBLISH).arg(1).arg(&key).arg(CHANNEL).arg(tenant.as_str()).arg(KEPT);
-    for event in events {
-        // No field of an event can fail to be written.
-        command.arg(serde_json::to_string(event).unwrap_or_default());
+    let key = stream_of(tenant);
+    // Most tenants have no listener most of the time, and need no event to be written.
+    let has_stream = cmd("EXISTS").arg(&key).to_owned();
+    if !redis.query_within::<bool>(&key, &has_stream, Resend::Safe, CALL_LIMIT).await? {
+        return Ok(());
     }
-    // An event says what is so: told twice is told once.
-    redis.query_within::<i64>(&key, &command, Resend::Safe, CALL_LIMIT).await.map(drop)
+    for events in events.chunks(CALL_EVENTS) {
+        let mut command = cmd("EVAL");
+        command.arg(PUBLISH).arg(1).arg(&key).arg(CHANNEL).arg(tenant.as_str()).arg(KEPT);
+        for event in events {
+            // No field of an event can fail to be written.
+            command.arg(serde_json::to_string(event).unwrap_or_default());
+        }
+        // An event says what is so: told twice is told once.
+        redis.query_within::<i64>(&key, &command, Resend::Safe, CALL_LIMIT).await?;
+    }
+    Ok(())
 }
 
 fn event_of(report: &ProgressReport) -> Event {

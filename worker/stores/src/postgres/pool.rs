@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use jobs::tenant::TenantId;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, PgPool};
@@ -100,7 +101,12 @@ impl Postgres {
     }
 }
 
-/// The only place that declares which rows a transaction sees. The operation's name is set too, so that the server's
+/// The only place that declares whose rows a transaction sees.
+fn see_rows_of(statements: &mut String, tenant: &TenantId) {
+    set_local(statements, "app.tenant_id", tenant.as_str());
+}
+
+/// How a transaction begins. The operation's name is set too, so that the server's
 /// log and `pg_stat_activity` show it.
 fn beginning(whose: &Whose, operation: &'static str, limit: Duration, access: Access) -> String {
     let mut statements = match access {
@@ -109,7 +115,7 @@ fn beginning(whose: &Whose, operation: &'static str, limit: Duration, access: Ac
     };
     match whose {
         Whose::Tenant(tenant) => {
-            set_local(&mut statements, "app.tenant_id", tenant.as_str());
+            see_rows_of(&mut statements, tenant);
             set_local(&mut statements, "application_name", operation);
             // Otherwise they are those of the connection.
             if limit != CALL {
@@ -129,7 +135,8 @@ fn beginning(whose: &Whose, operation: &'static str, limit: Duration, access: Ac
 
 /// The values are ids of tenants and names of operations. A quote in one would still be only a quote.
 fn set_local(statements: &mut String, setting: &str, value: &str) {
-    let _ = write!(statements, "; set local {setting} = '{}'", value.replace('\'', "''"));
+    let separator = if statements.is_empty() { "" } else { "; " };
+    let _ = write!(statements, "{separator}set local {setting} = '{}'", value.replace('\'', "''"));
 }
 
 /// A transaction on a connection of the pool. Dropped without [`OpenTransaction::commit`], it is rolled back before the
@@ -143,6 +150,13 @@ pub(crate) struct OpenTransaction {
 impl OpenTransaction {
     pub(crate) fn only_reads(&self) -> bool {
         self.access == Access::Read
+    }
+
+    /// Sees the rows of another tenant from here on.
+    pub(crate) async fn turn_to(&mut self, tenant: &TenantId) -> sqlx::Result<()> {
+        let mut statement = String::new();
+        see_rows_of(&mut statement, tenant);
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut **self).await.map(drop)
     }
 
     /// Commits.
@@ -215,6 +229,6 @@ mod tests {
     fn a_quote_ends_no_value() {
         let mut statements = String::new();
         set_local(&mut statements, "app.tenant_id", "it's");
-        assert_eq!(statements, "; set local app.tenant_id = 'it''s'");
+        assert_eq!(statements, "set local app.tenant_id = 'it''s'");
     }
 }
