@@ -24,8 +24,8 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let installed =
-            std::env::var("CLIENTS").expect("CLIENTS is the directory of the generators: make clients");
+        let installed = std::env::var("CLIENTS").ok().filter(|directory| !directory.is_empty());
+        let installed = installed.expect("CLIENTS is the directory of the generators: make clients");
         let folder = tempfile::tempdir().unwrap();
         let program = Program::dev_with(&folder.path().join("data"), &[("TENANTRY_SIGNUP", "on")]);
         let site = Self { program, folder, installed: installed.into() };

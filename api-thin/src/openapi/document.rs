@@ -10,6 +10,7 @@ use schemars::generate::Contract;
 use schemars::{Schema, json_schema};
 use serde_json::Value;
 
+use super::operations::header_of;
 use super::schemas::{generator, joined};
 use crate::problem::Problem;
 use crate::routes::{Access, ROUTES, Route, Scope, documented_routes};
@@ -291,14 +292,25 @@ const REFUSALS: &[(u16, &str, &str)] = &[
 
 /// The error answers as components.
 pub(super) fn refusals() -> impl Iterator<Item = (String, ReferenceOr<Response>)> {
-    REFUSALS
-        .iter()
-        .map(|(_, name, description)| ((*name).to_owned(), ReferenceOr::Item(problem_response(description))))
+    REFUSALS.iter().map(|(status, name, description)| {
+        ((*name).to_owned(), ReferenceOr::Item(problem_response(*status, description)))
+    })
 }
 
-fn problem_response(description: &str) -> Response {
+fn problem_response(status: u16, description: &str) -> Response {
+    let text = json_schema!({ "type": "string" });
+    let seconds = json_schema!({ "type": "integer", "minimum": 0 });
+    let header = match status {
+        401 => Some(("www-authenticate", "How to send credentials.", text)),
+        429 | 503 => {
+            Some(("retry-after", "After how many seconds to try again, when waiting helps.", seconds))
+        }
+        _ => None,
+    };
+    let headers = header.map(|(name, says, schema)| (name.to_owned(), header_of(says, schema)));
     Response {
         description: description.to_owned(),
+        headers: headers.into_iter().collect(),
         content: content(Problem::MEDIA_TYPE, json_schema!({ "$ref": "#/components/schemas/Problem" })),
         ..Response::default()
     }

@@ -230,21 +230,23 @@ impl<A: OperationOutput> OperationOutput for Secret<A> {
 const ETAG: (&str, &str) = ("etag", "Its revision, for `If-Match`.");
 
 fn json<T: JsonSchema>(context: &mut GenContext, description: &str, headers: &[(&str, &str)]) -> Response {
+    let text = json_schema!({ "type": "string" });
+    let headers = headers.iter().map(|(name, says)| ((*name).to_owned(), header_of(says, text.clone())));
     Response {
         description: description.to_owned(),
-        headers: headers.iter().map(|(name, says)| ((*name).to_owned(), header_of(says))).collect(),
+        headers: headers.collect(),
         content: content("application/json", context.schema.subschema_for::<T>()),
         ..Response::default()
     }
 }
 
-fn header_of(description: &str) -> ReferenceOr<Header> {
+pub(super) fn header_of(description: &str, schema: Schema) -> ReferenceOr<Header> {
     ReferenceOr::Item(Header {
         description: Some(description.to_owned()),
         style: HeaderStyle::Simple,
         required: false,
         deprecated: None,
-        format: ParameterSchemaOrContent::Schema(shape(json_schema!({ "type": "string" }))),
+        format: ParameterSchemaOrContent::Schema(shape(schema)),
         example: None,
         examples: [].into(),
         extensions: [].into(),

@@ -26,7 +26,9 @@ pub(super) fn generator(contract: Contract) -> SchemaGenerator {
 /// format that is known to Rust alone, no links of Rust's documentation.
 fn simpler(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else { return };
-    if let Some((names, texts)) = object.get("oneOf").and_then(Value::as_array).and_then(constants) {
+    if let Some((names, texts)) =
+        object.get("oneOf").and_then(Value::as_array).and_then(|choices| constants(choices))
+    {
         object.remove("oneOf");
         object.insert("type".to_owned(), "string".into());
         object.insert("enum".to_owned(), names.into());
@@ -72,7 +74,7 @@ pub(super) fn patch_of(whole: &Schema) -> Schema {
 }
 
 /// The names that a choice is between, and what is said of each, if all are texts.
-fn constants(choices: &Vec<Value>) -> Option<(Vec<Value>, Vec<String>)> {
+fn constants(choices: &[Value]) -> Option<(Vec<Value>, Vec<String>)> {
     let name = |choice: &Value| choice.get("const").filter(|name| name.is_string()).cloned();
     let names: Vec<Value> = choices.iter().map(name).collect::<Option<_>>()?;
     let said = choices.iter().zip(&names).filter_map(|(choice, name)| {
