@@ -42,7 +42,7 @@ impl Tenants {
     pub async fn ensure(&self, tenant: &TenantId, name: &str) -> Result<(), StoreError> {
         let who = operator(tenant);
         let (stores, now) = (self.stores.scoped(&who), self.clock.now());
-        let new = NewTenant { name: name.to_owned(), plan: Plans::USUAL.to_owned() };
+        let new = NewTenant::new(name, Plans::USUAL);
         let acceptance = Acceptance { tenant: Some(new), ..Acceptance::default() };
         stores.catalog().accept(&acceptance, now).await?;
         prepare_stores(&stores, now).await?;

@@ -10,6 +10,7 @@ use jobs::tenant::{ApiKeyId, Identity, Role, TenantId, TenantStatus};
 use jobs::types::{FirstApiKey, ProvisionTenant};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use stores::TenantStores;
 use stores::model::{Acceptance, NewTenant, User};
 
@@ -25,10 +26,8 @@ use crate::state::ApiState;
 pub struct TenantRequest {
     /// Its id, if the caller chose one.
     pub id: Option<TenantId>,
-    /// Display name.
-    pub name: String,
-    /// The plan that sets its share and limits.
-    pub plan: String,
+    /// What is known of it.
+    pub new: NewTenant,
     /// The user to create as its first ADMIN.
     pub founder: Option<User>,
     /// Its first member, if a person with valid credentials created it.
@@ -38,6 +37,10 @@ pub struct TenantRequest {
 /// A tenant that is being prepared.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AcceptedTenant {
+    /// Its id, as in `tenant`.
+    tenant_id: TenantId,
+    /// Its display name, as in `tenant`.
+    tenant_name: String,
     tenant: NamedTenant,
     /// The job that prepares it.
     job_id: JobId,
@@ -62,6 +65,8 @@ struct NamedTenant {
     slug: String,
     plan: String,
     status: TenantStatus,
+    description: String,
+    metadata: Map<String, Value>,
 }
 
 /// Registers the tenant as provisioning and enqueues its `tenant.provision`. The answer holds its first API
@@ -78,7 +83,7 @@ pub async fn accept_tenant(
     let tenant = tenant_id(app, key, &request);
     let context = who.context_for_new(tenant.clone());
     let stores = app.stores().scoped(&context);
-    let fingerprint = Fingerprint::of("tenants", [tenant.as_str(), &request.name, &request.plan]);
+    let fingerprint = fingerprint(&tenant, &request.new);
     let submission = Submission { app, stores: &stores, key, fingerprint, names: Names::default() };
     if let Some(answer) = submission.earlier().await? {
         return Ok(with_api_key(app, &tenant, answer));
@@ -89,10 +94,14 @@ pub async fn accept_tenant(
     let job_id = JobId::generate(app.clock().now());
     let stamped = who.stamp(app.stamper(), &context, job_id, &job)?;
     let body = body(&tenant, &request, &api_key_id, job_id);
-    let new = NewTenant { name: request.name, plan: request.plan };
     let (founder, member) = (request.founder, request.member);
-    let acceptance =
-        Acceptance { tenant: Some(new), founder, member, jobs: vec![stamped], ..Acceptance::default() };
+    let acceptance = Acceptance {
+        tenant: Some(request.new),
+        founder,
+        member,
+        jobs: vec![stamped],
+        ..Acceptance::default()
+    };
     let answer = submission.accept_once(acceptance, body).await?;
     // The directory may remember that there was no such tenant.
     app.directory().invalidate(&tenant).await;
@@ -100,6 +109,17 @@ pub async fn accept_tenant(
         apply_settings(app, &stores).await?;
     }
     Ok(with_api_key(app, &tenant, answer))
+}
+
+/// Without description and metadata it is what earlier releases made of the request, so that it can be repeated across
+/// an update.
+fn fingerprint(tenant: &TenantId, new: &NewTenant) -> Fingerprint {
+    let metadata = Value::Object(new.metadata.clone()).to_string();
+    let mut parts = vec![tenant.as_str(), &new.name, &new.plan];
+    if !new.description.is_empty() || !new.metadata.is_empty() {
+        parts.extend([new.description.as_str(), &metadata]);
+    }
+    Fingerprint::of("tenants", parts)
 }
 
 /// A request that comes again must mean the same tenant, so the id comes from the idempotency key if there is
@@ -113,10 +133,12 @@ fn tenant_id(app: &ApiState, key: &IdempotencyKey, request: &TenantRequest) -> T
     }
 }
 
-/// The same each time for the same idempotency key.
+/// A UUID, the same each time for the same idempotency key.
 fn derived_id(keys: &KeyDerivation, idempotency_key: &str) -> TenantId {
-    let digits = &keys.derive("tenant id", &[idempotency_key])[..20];
-    format!("t-{digits}").parse().expect("a letter, a dash and hexadecimal digits are a label")
+    let digest = keys.derive("tenant id", &[idempotency_key]);
+    let bytes = u128::from_str_radix(&digest[..32], 16).expect("a derived key is hexadecimal digits");
+    let uuid = uuid::Builder::from_custom_bytes(bytes.to_be_bytes()).into_uuid();
+    uuid.to_string().parse().expect("a UUID is a label")
 }
 
 /// Random, so that a tenant created again under a deleted tenant's id does not get the old key.
@@ -126,9 +148,19 @@ fn fresh_key_id() -> ApiKeyId {
 }
 
 fn body(tenant: &TenantId, request: &TenantRequest, key: &ApiKeyId, job_id: JobId) -> AcceptedTenant {
-    let (id, name, plan) = (tenant.clone(), request.name.clone(), request.plan.clone());
+    let NewTenant { name, plan, description, metadata, .. } = request.new.clone();
     AcceptedTenant {
-        tenant: NamedTenant { id, name, slug: tenant.to_string(), plan, status: TenantStatus::Provisioning },
+        tenant_id: tenant.clone(),
+        tenant_name: name.clone(),
+        tenant: NamedTenant {
+            id: tenant.clone(),
+            name,
+            slug: tenant.to_string(),
+            plan,
+            status: TenantStatus::Provisioning,
+            description,
+            metadata,
+        },
         job_id,
         location: tenant_location(tenant),
         api_key_id: key.clone(),
@@ -162,8 +194,7 @@ pub(crate) async fn create_by_settings(
 ) -> Result<(), Problem> {
     let request = TenantRequest {
         id: Some(tenant.clone()),
-        name: tenant.as_str().to_owned(),
-        plan: Plans::USUAL.to_owned(),
+        new: NewTenant::new(tenant.as_str(), Plans::USUAL),
         founder: None,
         member,
     };

@@ -39,6 +39,8 @@ pub struct AccountRules {
     pub sign_up: Switch,
     /// How often one address may sign up; `None`: as often as it likes.
     pub sign_ups_per_address: Option<ThrottleRule>,
+    /// Whether requests without credentials may list how active tenants are called, to choose one.
+    pub public_tenants: Switch,
     /// People with the operator's permissions.
     pub super_admins: BTreeSet<Identity>,
 }
@@ -72,6 +74,7 @@ impl Default for AccountRules {
             per_address: Some(ThrottleRule::Rate { tries: 120, window: minute }),
             sign_up: Switch::Off,
             sign_ups_per_address: Some(ThrottleRule::Rate { tries: 60, window: minute * 60 }),
+            public_tenants: Switch::Off,
             super_admins: BTreeSet::new(),
         }
     }
@@ -113,6 +116,9 @@ pub struct IdentitySettings {
     /// How often an hour one address may sign up; 0 is no limit.
     #[arg(long, env = "TENANTRY_SIGNUPS_PER_HOUR", default_value_t = 60, value_name = "COUNT")]
     pub signups_per_hour: u32,
+    /// Whether requests without credentials may list id and name of the active tenants, to choose one.
+    #[arg(long, env = "TENANTRY_PUBLIC_TENANTS", default_value = "off", value_name = "on|off")]
+    pub public_tenants: Switch,
     /// Accounts that may do what the operator's key may, separated by commas. People whom tokens name are written as
     /// members are: `product:SUB`, `issuer:URL#SUB`.
     #[arg(long, env = "TENANTRY_SUPER_ADMINS", value_name = "NAMES")]
@@ -188,6 +194,7 @@ impl IdentitySettings {
             per_address: per(self.logins_per_minute, seconds(60)),
             sign_up: self.signup,
             sign_ups_per_address: per(self.signups_per_hour, seconds(3_600)),
+            public_tenants: self.public_tenants,
             super_admins,
         })
     }

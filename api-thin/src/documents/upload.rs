@@ -100,6 +100,32 @@ fn media_of(raw: &RawDocument, name: &DocumentName) -> Result<&'static str, Unsu
     if raw.is_text && raw.declared.is_none() { Ok(found.unwrap_or("text/plain")) } else { found }
 }
 
+/// A name for a text that came without one: its first words and a digest, so that the same text is the same document.
+pub fn name_of_text(text: &str, media_type: Option<&str>) -> String {
+    let mut words = String::new();
+    let line = text.lines().find(|line| line.chars().any(char::is_alphanumeric)).unwrap_or_default();
+    for word in line.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        if words.chars().count() + word.chars().count() > NAME_WORDS {
+            break;
+        }
+        words.extend(word.chars().flat_map(char::to_lowercase));
+        words.push('-');
+    }
+    if words.is_empty() {
+        words.push_str("text-");
+    }
+    let digest = hex::encode(&Sha256::digest(text.as_bytes())[..8]);
+    let extension = match media_type.map(|declared| declared.split(';').next().unwrap_or_default().trim()) {
+        Some("text/markdown") => "md",
+        Some("text/html") => "html",
+        _ => "txt",
+    };
+    format!("{words}{digest}.{extension}")
+}
+
+/// How many characters of a text's first words get into its name.
+const NAME_WORDS: usize = 40;
+
 fn invalid_name(error: InvalidName) -> Problem {
     Problem::new(Code::InvalidDocumentName, error.to_string())
 }

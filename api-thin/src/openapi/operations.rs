@@ -19,13 +19,14 @@ use crate::problem::{Problem, ProblemBody};
 use crate::request::{
     AskedLane, AuthenticatedCaller, Caller, Files, IfMatch, Json, LastEvent, MergePatch, MetricsReader,
     NamedBatch, OperatorCaller, OptionalJson, Person, Query, Reach, RequiredPermission, SignUpCaller,
-    Standing, TenantOperator, UploadJson, WantsEvents,
+    Standing, TenantLister, TenantOperator, UploadJson, WantsEvents,
 };
 use crate::routes::{Document, EventPage, Events, Exposition, Home, Page, Welcome};
 
 impl<P: RequiredPermission, R: Reach> OperationInput for Caller<P, R> {}
 impl OperationInput for TenantOperator {}
 impl OperationInput for OperatorCaller {}
+impl OperationInput for TenantLister {}
 impl OperationInput for MetricsReader {}
 impl OperationInput for SignUpCaller {}
 impl OperationInput for AuthenticatedCaller {}

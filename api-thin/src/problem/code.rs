@@ -52,6 +52,7 @@ codes! {
     InvalidHost = "invalid_host", BAD_REQUEST, "The host name cannot be read";
     ForwardedHostUntrusted =
         "forwarded_host_untrusted", BAD_REQUEST, "The host name is forwarded by a peer that is not trusted";
+    KbRequired = "kb_required", BAD_REQUEST, "The request does not say which knowledge base it is about";
     KbConflict = "kb_conflict", BAD_REQUEST, "Path and headers name different knowledge bases";
     InvalidDocumentName = "invalid_document_name", BAD_REQUEST, "The document's name cannot be used";
     EmptyDocument = "empty_document", BAD_REQUEST, "The document is empty";

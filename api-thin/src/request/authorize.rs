@@ -121,6 +121,11 @@ fn presented(parts: &Parts) -> Result<Result<Presented, Unreadable>, Problem> {
     Ok(Presented::from_headers(authorization, api_key))
 }
 
+/// Whether the request has credentials, good ones or not.
+pub(super) fn has_credentials(parts: &Parts) -> Result<bool, Problem> {
+    Ok(!matches!(presented(parts)?, Err(Unreadable::Missing)))
+}
+
 /// The caller without credentials, in an installation that asks for none.
 fn anonymous(app: &ApiState) -> Option<Principal> {
     let tenant = app.resolution().only_tenant.clone().filter(|_| app.resolution().anonymous)?;
@@ -143,8 +148,14 @@ pub(super) async fn authorize(
         {
             let own = member.tenant.clone();
             match authorize_member(parts, app, member, (tenant, kb), demand).await {
-                // Only the operator can resume a suspended tenant, so a super-admin must still see it.
-                Err(problem) if problem.code() == Code::TenantSuspended => {
+                // Only the operator can resume a suspended tenant, so a super-admin must still see it. And what the
+                // operator may do, a super-admin may too, whose role in this tenant allows less.
+                Err(problem)
+                    if problem.code() == Code::TenantSuspended
+                        || (problem.code() == Code::Forbidden
+                            && demand.permission.is_some()
+                            && demand.operator_too) =>
+                {
                     authorize_operator(app, Some(own.as_str().to_owned()), demand).await
                 }
                 authorization => authorization,

@@ -6,6 +6,7 @@
 //! | [`Caller`] | a caller with a permission in a tenant; [`KbCaller`] and [`TenantCaller`] also check the reach |
 //! | [`TenantOperator`] | the operator, about one tenant |
 //! | [`OperatorCaller`] | the operator, about the installation |
+//! | [`TenantLister`] | the operator, and where the settings say so everybody |
 //! | [`MetricsReader`] | the operator, and the holder of the token for metrics |
 //! | [`AuthenticatedCaller`] | a caller with valid credentials; no tenant is looked up |
 //!
@@ -26,8 +27,8 @@ use stores::TenantStores;
 use stores::model::Kb;
 
 use super::authorize::{
-    Authorization, Demand, authorize, authorize_operator, check_metrics_reader, check_tenant, identify,
-    person,
+    Authorization, Demand, authorize, authorize_operator, check_metrics_reader, check_tenant,
+    has_credentials, identify, person,
 };
 use super::body::Uploader;
 use super::headers::request_trace;
@@ -84,6 +85,7 @@ required_permissions! {
     SteerJobs = Some(Permission::JobManage), or operator;
     ManageTenant = Some(Permission::TenantManage), or operator;
     ManageMembers = Some(Permission::TenantManageMembers);
+    AddMembers = Some(Permission::TenantManageMembers), or operator;
 }
 
 /// The reach that the caller's credentials must have, as a type.
@@ -119,7 +121,10 @@ impl Reach for OneKb {
     type Kb = Kb;
 
     fn check(named: Option<Kb>, _: Option<&KbId>) -> Result<Kb, Problem> {
-        named.ok_or_else(Problem::not_found)
+        named.ok_or_else(|| {
+            let detail = "name the knowledge base in X-KB-ID, or in the path: /kbs/{kb}/…";
+            Problem::new(Code::KbRequired, detail)
+        })
     }
 }
 
@@ -406,6 +411,29 @@ impl FromRequestParts<ApiState> for OperatorCaller {
         let by = principal.actor();
         AuditSlot::note(&parts.extensions, by.clone(), None);
         Ok(Self { named_tenant, by, maker: TenantMaker::of_request(request_trace(parts)) })
+    }
+}
+
+/// A caller who lists tenants: the operator, or, where the settings let everybody choose a tenant, any other.
+pub enum TenantLister {
+    /// The operator of the installation.
+    Operator,
+    /// Who sees only how active tenants are called.
+    Public(ClientAddress),
+}
+
+impl FromRequestParts<ApiState> for TenantLister {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, Problem> {
+        if app.accounts().rules().public_tenants == Switch::On {
+            let is_operator = has_credentials(parts)? && identify(parts, app).await?.is_operator();
+            if !is_operator {
+                let Ok(from) = ClientAddress::from_request_parts(parts, app).await;
+                return Ok(Self::Public(from));
+            }
+        }
+        OperatorCaller::from_request_parts(parts, app).await.map(|_| Self::Operator)
     }
 }
 

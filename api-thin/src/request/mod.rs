@@ -13,10 +13,10 @@ mod tenant_name;
 pub(crate) use body::merge_patch;
 pub use body::{Distinct, Json, MergePatch, OptionalJson, UploadJson};
 pub use caller::{
-    AnyMember, AnyReach, AuthenticatedCaller, Caller, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs,
-    KbCaller, ManageJobs, ManageMembers, ManageTenant, MetricsReader, OneKb, OperatorCaller, Person, Reach,
-    ReadDocuments, RequiredPermission, SignUpCaller, Standing, SteerJobs, TenantCaller, TenantOperator,
-    UpdateDocuments, WholeTenant,
+    AddMembers, AnyMember, AnyReach, AuthenticatedCaller, Caller, CreateDocuments, CreateKbs,
+    DeleteDocuments, DeleteKbs, KbCaller, ManageJobs, ManageMembers, ManageTenant, MetricsReader, OneKb,
+    OperatorCaller, Person, Reach, ReadDocuments, RequiredPermission, SignUpCaller, Standing, SteerJobs,
+    TenantCaller, TenantLister, TenantOperator, UpdateDocuments, WholeTenant,
 };
 pub use headers::{AskedLane, IfMatch, LastEvent, NamedBatch, WantsEvents};
 pub use multipart::Files;

@@ -81,7 +81,7 @@ async fn new_key(
     now: DateTime<Utc>,
 ) -> Result<NewApiKey, Problem> {
     let name = text("name", wanted.name, NAME_MAX)?;
-    let role = wanted.role.as_deref().map_or(Ok(Role::Editor), str::parse);
+    let role = wanted.role.as_deref().map_or(Ok(Role::Editor), Role::called);
     let role: Role = role.map_err(|error| invalid_field("role", format!("{error}")))?;
     let permissions = wanted.permissions.map(|list| scope(role, &list)).transpose()?;
     let expires_at = wanted.expires_at.map(|text| expiry(&text, now)).transpose()?;

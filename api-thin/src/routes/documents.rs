@@ -19,10 +19,10 @@ use stores::model::{
 
 use super::document_waits;
 use super::document_waits::AwaitedJob;
-use super::parameters::{page_after, page_limit, parameter};
+use super::parameters::{NumberedPage, PageNumbers, page_after, page_limit, parameter};
 use crate::accept::{Fingerprint, IdempotencyKey, Names, Submission, ensure_room, retries_exhausted};
 use crate::answer::{Answer, batch_location, job_location};
-use crate::documents::{RawDocument, Unregistered, Upload, check_uploads};
+use crate::documents::{RawDocument, Unregistered, Upload, check_uploads, name_of_text};
 use crate::problem::{Code, Problem};
 use crate::request::{
     AskedLane, CreateDocuments, DeleteDocuments, Files, KbCaller, NamedBatch, Query, ReadDocuments,
@@ -46,9 +46,10 @@ pub(super) async fn upload_files(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TextDocument {
-    /// A relative file name with `/` between its parts: it names the document.
+    /// A relative file name with `/` between its parts: it names the document. Made from the text if absent, the same
+    /// one for the same text.
     #[schemars(length(min = 1))]
-    name: String,
+    name: Option<String>,
     text: String,
     /// Derived from the name if absent.
     media_type: Option<String>,
@@ -57,6 +58,7 @@ pub(super) struct TextDocument {
 impl TextDocument {
     fn into_raw(self, place: String) -> RawDocument {
         let Self { name, text, media_type } = self;
+        let name = name.unwrap_or_else(|| name_of_text(&text, media_type.as_deref()));
         RawDocument { place, name, declared: media_type, bytes: Bytes::from(text), is_text: true }
     }
 }
@@ -110,6 +112,12 @@ pub(super) struct Listing {
     /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
+    /// In place of `after` and `limit`: the number of the page, 1 for the first.
+    #[schemars(with = "Option<u32>", range(min = 1))]
+    page: Option<String>,
+    /// With `page`: how many to show, 1 to 1000, 100 by default.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    page_size: Option<String>,
 }
 
 /// `GET …/documents`: a page of documents, by id.
@@ -118,12 +126,23 @@ pub(super) async fn list(
     Query(asked): Query<Listing>,
 ) -> Result<JsonAnswer<DocumentPage>, Problem> {
     let status: Option<DocumentStatus> = parameter("status", asked.status.as_deref())?;
+    let row = |document| DocumentView { failed_chunks: Vec::new(), ..DocumentView::from(document) };
+    let (catalog, kb) = (who.stores.catalog(), &who.kb.id);
+    let cursor = [asked.after.as_deref(), asked.limit.as_deref()];
+    let numbered = NumberedPage::asked(asked.page.as_deref(), asked.page_size.as_deref(), cursor)?;
+    if let Some(numbered) = numbered {
+        let totals = DocumentStatus::ALL.into_iter().zip(catalog.document_totals(kb).await?);
+        let counted = totals.filter(|(of, _)| status.is_none_or(|status| status == *of));
+        let numbers = Some(numbered.of(counted.map(|(_, total)| total).sum()));
+        let found = catalog.documents_numbered(kb, status, numbered.offset(), numbered.size).await?;
+        let documents = found.into_iter().map(row).collect();
+        return Ok(JsonAnswer(DocumentPage { documents, next: None, numbers }));
+    }
     let after: Option<DocumentId> = page_after(asked.after.as_deref())?;
     let limit = page_limit(asked.limit.as_deref())?;
-    let page = who.stores.catalog().documents(&who.kb.id, status, after.as_ref(), limit).await?;
-    let row = |document| DocumentView { failed_chunks: Vec::new(), ..DocumentView::from(document) };
+    let page = catalog.documents(kb, status, after.as_ref(), limit).await?;
     let documents = page.items.into_iter().map(row).collect();
-    Ok(JsonAnswer(DocumentPage { documents, next: page.next }))
+    Ok(JsonAnswer(DocumentPage { documents, next: page.next, numbers: None }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -540,6 +559,8 @@ impl From<Document> for DocumentView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct DocumentPage {
     pub(super) documents: Vec<DocumentView>,
-    /// Where the next page begins; null at the end.
+    /// Where the next page begins; null at the end, and for a page by number.
     pub(super) next: Option<String>,
+    #[serde(flatten)]
+    pub(super) numbers: Option<PageNumbers>,
 }

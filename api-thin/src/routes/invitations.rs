@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use stores::model::{Invitation, InvitationAccepted, Invited, Invitee, Member, UserName};
 use uuid::Uuid;
 
-use super::members::role;
+use super::members::{MemberView, add, exists, location, member_called, role};
 use super::parameters::{Paging, invalid_field, page_after, page_limit};
 use crate::answer::{Created, Secret, Versioned};
 use crate::auth::InvitationToken;
 use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
-use crate::request::{Json, ManageMembers, Person, Query, TenantCaller};
+use crate::request::{AddMembers, Json, ManageMembers, Person, Query, TenantCaller, one_name};
 use crate::state::ApiState;
 
 /// For how long an invitation is open, in seconds: by default, at least, and at most.
@@ -30,9 +30,12 @@ const LONGEST_S: u32 = 30 * 24 * 60 * 60;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewInvitation {
     /// Whom it is meant for: a note for people, which decides nothing. There is one open invitation for a subject.
-    #[schemars(with = "Subject")]
-    subject: String,
-    /// The role that the person gets.
+    #[schemars(with = "Option<Subject>")]
+    subject: Option<String>,
+    /// In place of `subject`: the name of the person who is to be a member. The operator adds them at once.
+    #[schemars(with = "Option<String>")]
+    user_id: Option<String>,
+    /// The role that the person gets, in any case; `owner` is `ADMIN` and `member` is `EDITOR`.
     #[schemars(with = "Role")]
     role: String,
     /// For how many seconds it is open: 60 to 2592000, 604800 (a week) by default.
@@ -40,21 +43,70 @@ pub(super) struct NewInvitation {
     expires_in_s: Option<u32>,
 }
 
-/// `POST …/members`: an invitation. Only the person who accepts it becomes a member.
+/// `POST …/members`: an invitation. Only the person who accepts it becomes a member, unless the operator, who vouches
+/// for people, adds a `user_id`.
 pub(super) async fn invite(
     State(app): State<ApiState>,
-    who: TenantCaller<ManageMembers>,
+    who: TenantCaller<AddMembers>,
     Json(new): Json<NewInvitation>,
-) -> Result<Secret<Created<NewInvitationView>>, Problem> {
-    let subject = new.subject.to_ascii_lowercase().parse::<Subject>();
-    let subject = subject.map_err(|error| invalid_field("subject", error.to_string()))?;
+) -> Result<Secret<Created<Added>>, Problem> {
+    if who.is_operator
+        && new.subject.is_none()
+        && let Some(user_id) = &new.user_id
+    {
+        if new.expires_in_s.is_some() {
+            let problem =
+                "the operator adds a user_id at once: send subject for an invitation, which expires";
+            return Err(invalid_field("expires_in_s", problem.to_owned()));
+        }
+        let role = role(&new.role)?;
+        let member = add(&app, &who, user_id, role).await?;
+        let location = location(who.tenant(), &member.identity);
+        let thing = Versioned { revision: member.revision, body: Added::Member(member) };
+        return Ok(Secret(Created { location, thing }));
+    }
+    let subject = invited(&who, &new).await?;
+    make_invitation(&app, &who, subject, &new).await
+}
+
+/// Whom an invitation is for.
+async fn invited(who: &TenantCaller<AddMembers>, new: &NewInvitation) -> Result<Subject, Problem> {
+    let names = [new.subject.as_deref(), new.user_id.as_deref()];
+    let both = one_name(names.into_iter().flatten());
+    let named =
+        both.map_err(|_| invalid_field("user_id", "expected the same as subject, or none".to_owned()))?;
+    let named =
+        named.ok_or_else(|| invalid_field("subject", "`subject` is missing, or `user_id`".to_owned()))?;
+    let (field, mut name) = ("subject", named.to_owned());
+    let field = if let Some(user_id) = &new.user_id {
+        if member_called(&who.stores.catalog(), user_id).await?.is_some() {
+            return Err(exists());
+        }
+        name = user_id.parse().map_or(name, |identity: Identity| identity.subject().to_owned());
+        if new.subject.is_some() { field } else { "user_id" }
+    } else {
+        field
+    };
+    let subject = name.to_ascii_lowercase().parse::<Subject>();
+    subject.map_err(|error| invalid_field(field, error.to_string()))
+}
+
+async fn make_invitation(
+    app: &ApiState,
+    who: &TenantCaller<AddMembers>,
+    subject: Subject,
+    new: &NewInvitation,
+) -> Result<Secret<Created<Added>>, Problem> {
     let role = role(&new.role)?;
     let expires_in_s = new.expires_in_s.unwrap_or(USUAL_S);
     if !(SHORTEST_S..=LONGEST_S).contains(&expires_in_s) {
         let problem = format!("{expires_in_s} s is not from {SHORTEST_S} to {LONGEST_S}");
         return Err(invalid_field("expires_in_s", problem));
     }
-    who.may_give(role.permissions())?;
+    // The operator may give what an ADMIN may, though their own permissions are others.
+    if *who.context.actor() != Actor::Operator {
+        who.may_give(role.permissions())?;
+    }
     let (now, token) = (app.clock().now().trunc_subsecs(6), InvitationToken::fresh(who.tenant()));
     let invitation = Invitation {
         id: token.id,
@@ -64,7 +116,7 @@ pub(super) async fn invite(
         created_at: now,
         expires_at: now + TimeDelta::seconds(expires_in_s.into()),
     };
-    let maximum = who.limits(&app).await?.maximum(Quota::Members);
+    let maximum = who.limits(app).await?.maximum(Quota::Members);
     let catalog = who.stores.catalog();
     match catalog.invitation_insert(&invitation, &token.stored().sha256, maximum, now).await? {
         Invited::New => {}
@@ -80,7 +132,7 @@ pub(super) async fn invite(
     }
     let location = format!("/api/v1/tenants/{}/invitations/{}", who.tenant(), token.id);
     let Versioned { revision, body } = shown(invitation);
-    let body = NewInvitationView { of: body, invitation: token.reveal() };
+    let body = Added::Invitation(NewInvitationView { of: body, invitation: token.reveal() });
     Ok(Secret(Created { location, thing: Versioned { revision, body } }))
 }
 
@@ -242,7 +294,11 @@ pub(super) struct InvitationView {
     id: Uuid,
     /// Whom it is meant for, as its maker wrote it.
     subject: Subject,
+    /// The same as `subject`.
+    user_id: Subject,
     role: Role,
+    /// `invited`, where the answer could as well be a member.
+    status: &'static str,
     /// The actor that created it.
     created_by: String,
     created_at: DateTime<Utc>,
@@ -252,8 +308,18 @@ pub(super) struct InvitationView {
 impl From<Invitation> for InvitationView {
     fn from(invitation: Invitation) -> Self {
         let Invitation { id, subject, role, created_by, created_at, expires_at } = invitation;
-        Self { id, subject, role, created_by, created_at, expires_at }
+        let (user_id, status) = (subject.clone(), "invited");
+        Self { id, subject, user_id, role, status, created_by, created_at, expires_at }
     }
+}
+
+/// A member whom the operator added, or an invitation.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "MemberOrInvitation")]
+pub(super) enum Added {
+    Invitation(NewInvitationView),
+    Member(MemberView),
 }
 
 /// An invitation with its secret.

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use jobs::queue::ListCursor;
 use jobs::tenant::TenantId;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::accounts::SlugFault;
 use crate::config::RequestLimits;
@@ -24,6 +24,70 @@ pub(super) fn page_limit(asked: Option<&str>) -> Result<u32, Problem> {
     limit.ok_or_else(|| {
         invalid_parameter("limit", &format!("expected 1 to {}, not `{}`", RequestLimits::PAGE, shown(asked)))
     })
+}
+
+/// A page by its number, for clients that do not follow cursors. What comes and goes between two pages shifts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NumberedPage {
+    /// 1 is the first.
+    page: u32,
+    pub(super) size: u32,
+}
+
+impl NumberedPage {
+    /// `None` when the request asks for neither `page` nor `page_size`, so for a page by cursor.
+    pub(super) fn asked(
+        page: Option<&str>,
+        page_size: Option<&str>,
+        cursor: [Option<&str>; 2],
+    ) -> Result<Option<Self>, Problem> {
+        if page.is_none() && page_size.is_none() {
+            return Ok(None);
+        }
+        if cursor.iter().any(Option::is_some) {
+            let problem = "send page and page_size, or limit and after, and not both";
+            return Err(invalid_parameter("page", problem));
+        }
+        let number = |name: &str, text: Option<&str>, usual: u32, most: u32| {
+            let Some(text) = text else { return Ok(usual) };
+            let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+            let expected = || format!("expected 1 to {most}, not `{}`", shown(text));
+            number.ok_or_else(|| invalid_parameter(name, &expected()))
+        };
+        let size = number("page_size", page_size, USUAL, RequestLimits::PAGE)?;
+        Ok(Some(Self { page: number("page", page, 1, MOST_PAGES)?, size }))
+    }
+
+    /// How many items the pages before it hold.
+    pub(super) fn offset(self) -> u64 {
+        u64::from(self.page - 1) * u64::from(self.size)
+    }
+
+    /// What the answer says of it.
+    pub(super) fn of(self, total: u64) -> PageNumbers {
+        PageNumbers { total, page: self.page, page_size: self.size }
+    }
+
+    /// The page of a short list that was read whole, in the order of its keys.
+    pub(super) fn cut<T>(self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, PageNumbers) {
+        let numbers = self.of(items.len() as u64);
+        items.sort_by_cached_key(&key);
+        let offset = usize::try_from(self.offset()).unwrap_or(usize::MAX);
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        (items.into_iter().skip(offset).take(size).collect(), numbers)
+    }
+}
+
+/// The number of the last page that can be asked for.
+const MOST_PAGES: u32 = 1_000_000;
+
+/// Where a page is in its list, for a request that asks by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub(super) struct PageNumbers {
+    /// How many there are in all.
+    total: u64,
+    page: u32,
+    page_size: u32,
 }
 
 /// A query parameter as a `T`, if it was sent.
@@ -104,6 +168,53 @@ pub(super) fn text(field: &str, value: String, max_chars: usize) -> Result<Strin
     }
 }
 
+/// What people say of a thing: up to 2,000 characters, in several lines if need be; may be empty.
+pub(super) fn description(value: String) -> Result<String, Problem> {
+    let printable = value.chars().all(|letter| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t'));
+    if printable && value.chars().count() <= DESCRIPTION {
+        Ok(value)
+    } else {
+        let problem = format!("expected at most {DESCRIPTION} printable characters, line ends and tabs");
+        Err(invalid_field("description", problem))
+    }
+}
+
+const DESCRIPTION: usize = 2_000;
+
+/// What is kept with a tenant: a JSON object, `null` for an empty one, of up to 16 KiB.
+pub(super) fn metadata(value: Value) -> Result<Map<String, Value>, Problem> {
+    let object = match value {
+        Value::Object(object) => object,
+        Value::Null => Map::new(),
+        _ => return Err(invalid_field("metadata", "expected an object".to_owned())),
+    };
+    let bytes = serde_json::to_vec(&object).map_err(|error| Problem::internal(&error))?.len();
+    if bytes > METADATA {
+        let problem = format!("its {bytes} bytes as JSON are more than {METADATA}: keep a reference instead");
+        return Err(invalid_field("metadata", problem));
+    }
+    Ok(object)
+}
+
+const METADATA: usize = 16 * 1_024;
+
+/// The plan that metadata names, as some clients send it.
+pub(super) fn plan_in(metadata: &Map<String, Value>) -> Result<Option<&str>, Problem> {
+    match metadata.get("plan") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(plan)) => Ok(Some(plan)),
+        Some(_) => Err(invalid_field("metadata.plan", "expected the name of a plan".to_owned())),
+    }
+}
+
+/// Bytes in mebibytes, for people.
+pub(super) fn megabytes(bytes: u64) -> f64 {
+    const MEBIBYTE: f64 = 1_048_576.0;
+    #[expect(clippy::cast_precision_loss, reason = "rounded to a thousandth all the same")]
+    let rounded = (bytes as f64 / MEBIBYTE * 1_000.0).round() / 1_000.0;
+    rounded
+}
+
 /// A field of a patch that is there, if only as `null`.
 pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Distinct::deserialize(deserializer).map(|Distinct(value)| Some(value))
@@ -131,6 +242,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_page_by_number_is_within_bounds_and_has_no_cursor() {
+        let asked =
+            |page, size, cursor| NumberedPage::asked(page, size, cursor).map_err(|error| error.code());
+        assert_eq!(asked(None, None, [Some("9"), Some("x")]), Ok(None));
+        assert_eq!(asked(Some("3"), None, [None; 2]), Ok(Some(NumberedPage { page: 3, size: 100 })));
+        assert_eq!(asked(None, Some("7"), [None; 2]), Ok(Some(NumberedPage { page: 1, size: 7 })));
+        assert_eq!(NumberedPage { page: 3, size: 7 }.offset(), 14);
+        for (page, size) in [("0", "1"), ("1", "0"), ("1", "1001"), ("x", "1"), ("-1", "1"), ("1000001", "1")]
+        {
+            assert_eq!(asked(Some(page), Some(size), [None; 2]), Err(Code::InvalidQuery), "{page} {size}");
+        }
+        assert_eq!(asked(Some("1"), None, [Some("9"), None]), Err(Code::InvalidQuery));
+    }
+
+    #[test]
+    fn metadata_is_an_object_of_bounded_size() {
+        let object = |length: usize| serde_json::json!({ "a": "x".repeat(length) });
+        assert_eq!(metadata(Value::Null).unwrap(), Map::new());
+        assert_eq!(Value::Object(metadata(object(METADATA - 8)).unwrap()), object(METADATA - 8));
+        for bad in [object(METADATA - 7), serde_json::json!([1]), serde_json::json!("x")] {
+            assert_eq!(metadata(bad).unwrap_err().field_name(), Some("metadata"));
+        }
+        let plan = |value: Value| plan_in(value.as_object().unwrap()).map(|plan| plan.map(str::to_owned));
+        assert_eq!(plan(serde_json::json!({ "plan": "pro" })).unwrap().as_deref(), Some("pro"));
+        assert_eq!(plan(serde_json::json!({ "plan": null })).unwrap(), None);
+        assert_eq!(plan(serde_json::json!({ "plan": 3 })).unwrap_err().field_name(), Some("metadata.plan"));
+        assert!((megabytes(1_572_864) - 1.5).abs() < f64::EPSILON);
+    }
+
+    #[test]
     fn a_short_list_is_cut_by_key() {
         let cut = |after: Option<&str>, limit: u32| {
             let paging = Paging { after: after.map(str::to_owned), limit: Some(limit.to_string()) };
@@ -140,6 +281,14 @@ mod tests {
         assert_eq!(cut(Some("b"), 2), (vec!["c"], None));
         assert_eq!(cut(None, 3), (vec!["a", "b", "c"], None));
         assert_eq!(cut(Some("aa"), 1), (vec!["b"], Some("b".to_owned())), "a key that has gone");
+        let numbered = |page: u32, size: u32| {
+            let cut = NumberedPage { page, size }.cut(vec!["c", "a", "b"], |item| (*item).to_owned());
+            (cut.0.concat(), cut.1.total)
+        };
+        assert_eq!(
+            (numbered(1, 2), numbered(2, 2), numbered(9, 2)),
+            (("ab".into(), 3), ("c".into(), 3), (String::new(), 3))
+        );
         assert!(
             Paging { after: None, limit: Some("0".into()) }.cut(Vec::<String>::new(), String::clone).is_err()
         );

@@ -6,7 +6,7 @@ use jobs::tenant::{Subject, TenantId};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
-use stores::model::{User, UserName};
+use stores::model::{NewTenant, User, UserName};
 
 use super::parameters::{invalid_field, refused_slug, text};
 use super::plans::check_plan;
@@ -54,8 +54,10 @@ pub(super) async fn sign_up(
         return Err(Problem::new(Code::UserExists, "choose another username"));
     }
     let password_hash = accounts.passwords().hash(body.password).await.map_err(LogInRefused::from)?;
+    let created_by = Some(username.identity().to_string());
+    let new = NewTenant { created_by, ..NewTenant::new(name, plan) };
     let founder = User { name: username, password_hash };
-    let request = TenantRequest { id: Some(id), name, plan, founder: Some(founder), member: None };
+    let request = TenantRequest { id: Some(id), new, founder: Some(founder), member: None };
     // No key: an answer with a secret is given again only to a caller with credentials.
     accept_tenant(&app, &who.maker, &IdempotencyKey(None), request).await.map(Secret)
 }

@@ -11,7 +11,7 @@ use super::{
     webhook_deliveries, webhooks, workers,
 };
 use crate::request::{
-    AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
+    AddMembers, AnyMember, CreateDocuments, CreateKbs, DeleteDocuments, DeleteKbs, ManageJobs, ManageMembers,
     ManageTenant, ReadDocuments, RequiredPermission, SteerJobs, UpdateDocuments,
 };
 use crate::state::ApiState;
@@ -199,8 +199,10 @@ routes! {
         post "/tenants" => tenants::create, Access::Operator, Logged;
         /// A tenant
         get "/tenants/{tenant}" => tenants::show, may::<AnyMember>();
-        /// Change a tenant: its name and slug, or, for the operator, its plan, limits and status
+        /// Change a tenant: name, slug, description, metadata, or, for the operator, its plan, limits and status
         patch "/tenants/{tenant}" => tenant_settings::change, may::<ManageTenant>(), as "settings::change", Logged;
+        /// Change what is said of a tenant: name, description, metadata
+        put "/tenants/{tenant}" => tenant_settings::put, may::<ManageTenant>(), as "settings::put", Logged;
         /// Close a tenant and empty every store of it
         delete "/tenants/{tenant}" => tenants::delete, Access::Operator, LoggedForOperator;
         /// Which types and versions of jobs there are, and whether workers run them
@@ -299,12 +301,12 @@ routes! {
         get "/batches/{batch}/events" => events::of_batch, may::<ReadDocuments>();
         /// The members of the tenant, page by page
         get "/members" => members::list, may::<ManageMembers>();
-        /// Invite a member: only this answer holds the secret with which they accept
-        post "/members" => invitations::invite, may::<ManageMembers>(), Logged;
+        /// Invite a member: only this answer holds the secret with which they accept. The operator adds one at once
+        post "/members" => invitations::invite, may::<AddMembers>(), Logged;
         /// A member
         get "/members/{identity}" => members::show, may::<ManageMembers>();
-        /// Make a person a member without an invitation
-        put "/members/{identity}" => members::put, Access::Operator, Logged;
+        /// Give a member another role, or, for the operator, make a person a member without an invitation
+        put "/members/{identity}" => members::put, may::<AddMembers>(), Logged;
         /// Give a member another role
         patch "/members/{identity}" => members::change, may::<ManageMembers>(), Logged;
         /// Remove a member: what they queued does not happen
@@ -354,8 +356,10 @@ routes! {
         post "/kbs" => kbs::create, may::<CreateKbs>(), Logged;
         /// A knowledge base
         get "/kbs/{kb}" => kbs::show, may::<ReadDocuments>();
-        /// Give a knowledge base another name
+        /// Give a knowledge base another name or description
         patch "/kbs/{kb}" => kbs::rename, may::<CreateKbs>(), Logged;
+        /// The same, for clients that put
+        put "/kbs/{kb}" => kbs::put, may::<CreateKbs>(), Logged;
         /// Close a knowledge base and empty every store of it
         delete "/kbs/{kb}" => kbs::delete, may::<DeleteKbs>(), Logged;
         /// The documents of a knowledge base, page by page
@@ -364,6 +368,9 @@ routes! {
         post "/kbs/{kb}/documents" => documents::upload_files, may::<CreateDocuments>(), Exempt(OWN_WORK);
         /// Upload a document as text
         post "/kbs/{kb}/documents/text" => documents::upload_text, may::<CreateDocuments>(), Exempt(OWN_WORK);
+        /// Upload a document as text to the knowledge base that `X-KB-ID` names
+        post "/documents/text" => documents::upload_text, may::<CreateDocuments>(),
+            as "documents::upload_text_to_named_kb", Exempt(OWN_WORK);
         /// Upload documents as texts: all or none are accepted
         post "/kbs/{kb}/documents/batch" => documents::upload_batch, may::<CreateDocuments>(), Exempt(OWN_WORK);
         /// Remove many documents from every store: these, or those in a status

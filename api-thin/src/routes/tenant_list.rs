@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use stores::activity::{Held, HeldState};
 use stores::model::{Tenant, TenantCursor, TenantFilter, TenantOrder, TenantSort};
 
-use super::parameters::{invalid_parameter, page_limit, parameter};
-use super::tenants::TenantView;
+use super::parameters::{NumberedPage, PageNumbers, invalid_parameter, page_limit, parameter};
+use super::tenants::{StatisticsView, TenantView};
 use crate::problem::Problem;
-use crate::request::{OperatorCaller, Query};
+use crate::request::{Query, TenantLister};
 use crate::state::ApiState;
 
 /// Tenants with work that are looked at for one answer.
@@ -53,6 +53,22 @@ pub(super) struct Listing {
     /// How many to show: 1 to 1000, 100 by default.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     limit: Option<String>,
+    /// In place of `after` and `limit`: the number of the page, 1 for the first. Not in orders of the queue.
+    #[schemars(with = "Option<u32>", range(min = 1))]
+    page: Option<String>,
+    /// With `page`: how many to show, 1 to 1000, 100 by default.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
+    page_size: Option<String>,
+    /// `true`: say how much each has. So by default with `page`. It costs the more the more documents they have.
+    #[schemars(with = "Option<bool>")]
+    statistics: Option<String>,
+}
+
+impl Listing {
+    fn numbered(&self) -> Result<Option<NumberedPage>, Problem> {
+        let cursor = [self.after.as_deref(), self.limit.as_deref()];
+        NumberedPage::asked(self.page.as_deref(), self.page_size.as_deref(), cursor)
+    }
 }
 
 /// The order of a list.
@@ -100,39 +116,110 @@ impl FromStr for Sort {
 /// `GET /api/v1/tenants`
 pub(super) async fn list(
     State(app): State<ApiState>,
-    _: OperatorCaller,
+    who: TenantLister,
     Query(asked): Query<Listing>,
-) -> Result<Json<TenantPage>, Problem> {
-    let limit = page_limit(asked.limit.as_deref())?;
-    let order = TenantOrder { by: TenantSort::Id, descending: false };
-    let sort = parameter("sort", asked.sort.as_deref())?.unwrap_or(Sort::Catalog(order));
+) -> Result<Json<Listed>, Problem> {
+    match who {
+        TenantLister::Operator => for_operator(&app, asked).await.map(Listed::Full).map(Json),
+        TenantLister::Public(from) => {
+            let accounts = app.accounts();
+            accounts.count(&format!("tenants:address:{from}"), accounts.rules().per_address).await?;
+            for_everybody(&app, &asked).await.map(Listed::Names).map(Json)
+        }
+    }
+}
+
+const BY_ID: TenantOrder = TenantOrder { by: TenantSort::Id, descending: false };
+
+async fn for_operator(app: &ApiState, asked: Listing) -> Result<TenantPage, Problem> {
+    let numbered = asked.numbered()?;
+    let sort = parameter("sort", asked.sort.as_deref())?.unwrap_or(Sort::Catalog(BY_ID));
     let says_queue: bool = parameter("queue", asked.queue.as_deref())?.unwrap_or(false);
+    let counts = parameter("statistics", asked.statistics.as_deref())?.unwrap_or(numbered.is_some());
     let filter = TenantFilter {
         status: parameter("status", asked.status.as_deref())?,
-        plan: asked.plan,
-        search: asked.search.filter(|search| !search.is_empty()),
+        plan: asked.plan.clone(),
+        search: asked.search.clone().filter(|search| !search.is_empty()),
     };
-    let wrong = || invalid_parameter("after", "expected the `next` of an earlier page");
     let order = match sort {
         Sort::Catalog(order) => order,
+        Sort::Queue(_) if numbered.is_some() => {
+            let problem =
+                "an order of the queue changes while it is read: send limit and after in place of it";
+            return Err(invalid_parameter("page", problem));
+        }
         Sort::Queue(by) => {
-            let after = asked.after.as_deref().map(serde_json::from_str).transpose().map_err(|_| wrong())?;
-            return by_queue(&app, &filter, (by, after), limit).await.map(Json);
+            let limit = page_limit(asked.limit.as_deref())?;
+            let after = asked.after.as_deref().map(serde_json::from_str).transpose();
+            let page = by_queue(app, &filter, (by, after.map_err(|_| wrong_cursor())?), limit).await?;
+            return with_statistics(app, page, counts).await;
         }
     };
-    let after = asked.after.as_deref().map(|after| TenantCursor::parse(after, order.by));
-    let after = after.transpose().map_err(|_| wrong())?;
-    let page = app.directory().tenants_sorted(&filter, order, after.as_ref(), limit).await?;
+    let (found, next, numbers) = in_order(app, &filter, order, &asked, numbered).await?;
     let mut rows: HashMap<TenantId, QueueView> = HashMap::new();
     if says_queue {
-        let names: Vec<_> = page.items.iter().map(|tenant| tenant.id.clone()).collect();
-        rows = Looked::at(&app, names).await?.rows.into_iter().map(|row| (row.0.clone(), row.1)).collect();
+        let names: Vec<_> = found.iter().map(|tenant| tenant.id.clone()).collect();
+        rows = Looked::at(app, names).await?.rows.into_iter().map(|row| (row.0.clone(), row.1)).collect();
     }
-    let tenants = page.items.into_iter().map(|tenant| {
-        let queue = rows.remove(&tenant.id);
-        ListedTenant { tenant: tenant.into(), queue }
+    let tenants = found.into_iter().map(|tenant| {
+        let (id, queue) = (tenant.id.clone(), rows.remove(&tenant.id));
+        (id, ListedTenant { tenant: tenant.into(), queue })
     });
-    Ok(Json(TenantPage { tenants: tenants.collect(), in_queue: None, next: page.next }))
+    let (ids, tenants) = tenants.unzip();
+    with_statistics(app, TenantPage { ids, tenants, in_queue: None, next, numbers }, counts).await
+}
+
+fn wrong_cursor() -> Problem {
+    invalid_parameter("after", "expected the `next` of an earlier page")
+}
+
+/// A page in an order of the catalog, by cursor or by number.
+async fn in_order(
+    app: &ApiState,
+    filter: &TenantFilter,
+    order: TenantOrder,
+    asked: &Listing,
+    numbered: Option<NumberedPage>,
+) -> Result<(Vec<Tenant>, Option<String>, Option<PageNumbers>), Problem> {
+    let directory = app.directory();
+    if let Some(numbered) = numbered {
+        let found = directory.tenants_numbered(filter, order, numbered.offset(), numbered.size).await?;
+        return Ok((found.0, None, Some(numbered.of(found.1))));
+    }
+    let after = asked.after.as_deref().map(|after| TenantCursor::parse(after, order.by));
+    let after = after.transpose().map_err(|_| wrong_cursor())?;
+    let limit = page_limit(asked.limit.as_deref())?;
+    let page = directory.tenants_sorted(filter, order, after.as_ref(), limit).await?;
+    Ok((page.items, page.next, None))
+}
+
+/// The page, and how much each of its tenants has, if that was asked.
+async fn with_statistics(app: &ApiState, mut page: TenantPage, counts: bool) -> Result<TenantPage, Problem> {
+    if counts && !page.ids.is_empty() {
+        let mut found = app.directory().tenant_statistics(&page.ids).await?;
+        for (id, listed) in page.ids.iter().zip(&mut page.tenants) {
+            listed.tenant.statistics = found.remove(id).map(StatisticsView::from);
+        }
+    }
+    Ok(page)
+}
+
+/// How the active tenants are called, for people who choose one before they log in.
+async fn for_everybody(app: &ApiState, asked: &Listing) -> Result<NamesPage, Problem> {
+    let operators = [&asked.status, &asked.plan, &asked.search, &asked.sort, &asked.queue, &asked.statistics];
+    if operators.iter().any(|parameter| parameter.is_some()) {
+        let problem = "without the operator's key only page, page_size, limit and after are known here";
+        return Err(invalid_parameter("page", problem));
+    }
+    let filter = TenantFilter { status: Some(TenantStatus::Active), ..TenantFilter::default() };
+    let (found, next, numbers) = in_order(app, &filter, BY_ID, asked, asked.numbered()?).await?;
+    let names = found.into_iter().map(|Tenant { id, name, .. }| TenantName {
+        tenant_id: id.clone(),
+        id,
+        tenant_name: name.clone(),
+        name,
+    });
+    Ok(NamesPage { tenants: names.collect(), next, numbers })
 }
 
 /// A page of the tenants that have something in the queue. What it costs grows with those, and with nothing else.
@@ -152,7 +239,8 @@ async fn by_queue(
         rows.retain(|(found, (tenant, _))| *found < key || (*found == key && *tenant > id));
     }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (mut tenants, mut last, mut next): (Vec<ListedTenant>, _, _) = (Vec::new(), None, None);
+    let (mut shown, mut tenants): (Vec<TenantId>, Vec<ListedTenant>) = (Vec::new(), Vec::new());
+    let (mut last, mut next) = (None, None);
     let mut rows = rows.into_iter().peekable();
     'page: while rows.peek().is_some() {
         let step: Vec<_> = rows.by_ref().take(STEP).collect();
@@ -167,10 +255,11 @@ async fn by_queue(
                 break 'page;
             }
             last = Some(serde_json::json!([key, id]).to_string());
+            shown.push(id);
             tenants.push(ListedTenant { tenant: tenant.into(), queue: Some(queue) });
         }
     }
-    Ok(TenantPage { tenants, in_queue, next })
+    Ok(TenantPage { ids: shown, tenants, in_queue, next, numbers: None })
 }
 
 /// The tenants that have something in the queue, are held back, worked in the last minutes or failed in the last hour.
@@ -339,11 +428,48 @@ impl InQueue {
 
 /// Tenants, in the order that was asked for.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TenantPage")]
 pub(super) struct TenantPage {
+    /// Those of `tenants`.
+    #[serde(skip)]
+    ids: Vec<TenantId>,
     tenants: Vec<ListedTenant>,
     /// The sums over all tenants that an order of the queue looks at, whatever the filter.
     #[serde(skip_serializing_if = "Option::is_none")]
     in_queue: Option<InQueue>,
-    /// Where the next page begins; null at the end.
+    /// Where the next page begins; null at the end, and for a page by number.
     next: Option<String>,
+    #[serde(flatten)]
+    numbers: Option<PageNumbers>,
+}
+
+/// How a tenant is called.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TenantName {
+    id: TenantId,
+    /// The same as `id`.
+    tenant_id: TenantId,
+    name: String,
+    /// The same as `name`.
+    tenant_name: String,
+}
+
+/// How active tenants are called, by id: what callers see who are not the operator, where the settings allow it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TenantNamesPage")]
+pub(super) struct NamesPage {
+    tenants: Vec<TenantName>,
+    /// Where the next page begins; null at the end, and for a page by number.
+    next: Option<String>,
+    #[serde(flatten)]
+    numbers: Option<PageNumbers>,
+}
+
+/// A page of tenants, as much of it as the caller may see.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "TenantList")]
+pub(super) enum Listed {
+    Full(TenantPage),
+    Names(NamesPage),
 }

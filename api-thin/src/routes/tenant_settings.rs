@@ -3,16 +3,17 @@
 use axum::Json as JsonAnswer;
 use axum::extract::State;
 use jobs::plan::Limits;
-use jobs::tenant::{TenantId, TenantStatus};
+use jobs::tenant::TenantStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use stores::TenantStores;
 use stores::model::{Tenant, TenantChange, TenantSettings};
 
 use super::job_filter::NameOf;
-use super::parameters::{Nothing, present, refused_slug, text};
+use super::parameters::{Nothing, description, metadata, plan_in, present, refused_slug, text};
 use super::plans::check_plan;
+use super::tenants::{TenantView, two_plans};
 use crate::accept::apply_settings;
 use crate::accounts::slug;
 use crate::answer::Versioned;
@@ -41,6 +42,47 @@ pub(super) struct Change {
     /// `active` or `suspended`. For the operator.
     #[schemars(with = "Option<super::enumerations::ChosenTenantStatus>")]
     status: Option<String>,
+    /// What people say of it: up to 2,000 characters.
+    #[schemars(length(max = 2000))]
+    description: Option<String>,
+    /// A merge patch (RFC 7396) of what is kept with it: an object of up to 16 KiB. Another `plan` in it is for the
+    /// operator.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    metadata: Option<Value>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "TenantDescription")]
+pub(super) struct Description {
+    /// Display name: 1 to 200 printable characters.
+    #[schemars(length(min = 1, max = 200))]
+    name: Option<String>,
+    /// What people say of it: up to 2,000 characters.
+    #[schemars(length(max = 2000))]
+    description: Option<String>,
+    /// All that is kept with it: an object of up to 16 KiB. Another `plan` in it is for the operator.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    metadata: Option<Value>,
+}
+
+/// `PUT /api/v1/tenants/{tenant}`: what it says replaces what there is; what it leaves out stays.
+pub(super) async fn put(
+    State(app): State<ApiState>,
+    who: TenantCaller<ManageTenant>,
+    if_match: IfMatch,
+    Json(Description { name, description: told, metadata: kept }): Json<Description>,
+) -> Result<Versioned<ChangedTenant>, Problem> {
+    let change = SettingsChange {
+        name: name.map(|name| text("name", name, 200)).transpose()?,
+        description: told.map(description).transpose()?,
+        metadata: kept.map(metadata).transpose()?.map(MetadataChange::Replace),
+        may_set_plan: who.is_operator,
+        ..SettingsChange::default()
+    };
+    change_to(&app, &who.stores, &if_match, change).await
 }
 
 /// `PATCH /api/v1/tenants/{tenant}`: another name or slug; for the operator also another plan, other limits,
@@ -49,17 +91,22 @@ pub(super) async fn change(
     State(app): State<ApiState>,
     who: TenantCaller<ManageTenant>,
     if_match: IfMatch,
-    Json(Change { name, slug, plan, limits, status }): Json<Change>,
+    Json(body): Json<Change>,
 ) -> Result<Versioned<ChangedTenant>, Problem> {
+    let Change { name, slug, plan, limits, status, description: told, metadata } = body;
     let operators = plan.is_some() || limits.is_some() || status.is_some();
     if operators && !who.is_operator {
-        let detail = "only the operator's key may change more than name and slug";
+        let detail = "only the operator's key may change plan, limits and status";
         return Err(Problem::new(Code::Forbidden, detail));
     }
     let name = name.map(|name| text("name", name, 200)).transpose()?;
     let slug = slug.map(|chosen| chosen_slug(&who, chosen)).transpose()?;
     let status = status.as_deref().map(status_of).transpose()?;
-    change_to(&app, &who.stores, &if_match, SettingsChange { name, slug, plan, limits, status }).await
+    let description = told.map(description).transpose()?;
+    let metadata = metadata.map(MetadataChange::Merge);
+    let may_set_plan = who.is_operator;
+    let change = SettingsChange { name, slug, plan, limits, status, description, metadata, may_set_plan };
+    change_to(&app, &who.stores, &if_match, change).await
 }
 
 /// A tenant's own id is always allowed as its slug, even if the rules would refuse it now.
@@ -137,13 +184,8 @@ pub(super) async fn limits(
 /// A tenant and its limits.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TenantSettingsView {
-    id: TenantId,
-    /// Display name.
-    name: String,
-    /// The label of its subdomain.
-    slug: String,
-    plan: String,
-    status: TenantStatus,
+    #[serde(flatten)]
+    tenant: TenantView,
     /// Its limits.
     limits: Limits,
     /// The limits that differ from the plan's.
@@ -153,8 +195,8 @@ pub(super) struct TenantSettingsView {
 impl TenantSettingsView {
     pub(super) fn of(app: &ApiState, tenant: Tenant) -> Self {
         let limits = app.plans().limits(&tenant.plan, &tenant.limits);
-        let Tenant { id, name, slug, plan, status, limits: beyond_plan, .. } = tenant;
-        Self { id, name, slug, plan, status, limits, beyond_plan }
+        let beyond_plan = tenant.limits.clone();
+        Self { tenant: tenant.into(), limits, beyond_plan }
     }
 }
 
@@ -202,6 +244,34 @@ pub(super) struct SettingsChange {
     pub limits: Option<Value>,
     /// Suspended, or active again.
     pub status: Option<TenantStatus>,
+    /// Another description.
+    pub description: Option<String>,
+    /// Other metadata.
+    pub metadata: Option<MetadataChange>,
+    /// Whether the caller may give the tenant another plan by naming it in the metadata.
+    pub may_set_plan: bool,
+}
+
+/// A change to a tenant's metadata.
+#[derive(Debug, Clone)]
+pub(super) enum MetadataChange {
+    /// A merge patch (RFC 7396).
+    Merge(Value),
+    /// All of it.
+    Replace(Map<String, Value>),
+}
+
+impl MetadataChange {
+    fn of(&self, before: &Map<String, Value>) -> Result<Map<String, Value>, Problem> {
+        match self {
+            Self::Replace(all) => Ok(all.clone()),
+            Self::Merge(patch) => {
+                let mut merged = Value::Object(before.clone());
+                merge_patch(&mut merged, patch);
+                metadata(merged)
+            }
+        }
+    }
 }
 
 /// Changes the settings of a tenant and tells the queue, where they hold at once for what waits there. Returns
@@ -240,8 +310,8 @@ async fn change_settings(
 }
 
 fn changed(app: &ApiState, before: &Tenant, change: &SettingsChange) -> Result<TenantSettings, Problem> {
-    let plan = change.plan.clone().unwrap_or_else(|| before.plan.clone());
-    if change.plan.is_some() {
+    let (plan, metadata) = plan_and_metadata(before, change)?;
+    if plan != before.plan || change.plan.is_some() {
         check_plan(app, &plan)?;
     }
     let limits = match &change.limits {
@@ -260,7 +330,44 @@ fn changed(app: &ApiState, before: &Tenant, change: &SettingsChange) -> Result<T
     };
     let name = change.name.clone().unwrap_or_else(|| before.name.clone());
     let slug = change.slug.clone().unwrap_or_else(|| before.slug.clone());
-    Ok(TenantSettings { name, slug, plan, limits, status })
+    let description = change.description.clone().unwrap_or_else(|| before.description.clone());
+    Ok(TenantSettings { name, slug, plan, limits, status, description, metadata })
+}
+
+/// A plan that the metadata names is the tenant's plan, so each of them changes with the other.
+fn plan_and_metadata(
+    before: &Tenant,
+    change: &SettingsChange,
+) -> Result<(String, Map<String, Value>), Problem> {
+    let mut after = change
+        .metadata
+        .as_ref()
+        .map_or_else(|| Ok(before.metadata.clone()), |change| change.of(&before.metadata))?;
+    let named = plan_in(&after)?.map(str::to_owned);
+    let plan = match (&change.plan, named) {
+        (Some(plan), Some(named)) if *plan != named => {
+            let sent = match &change.metadata {
+                Some(MetadataChange::Merge(patch)) => patch.get("plan").is_some(),
+                Some(MetadataChange::Replace(_)) => true,
+                None => false,
+            };
+            if sent {
+                return Err(two_plans());
+            }
+            after.insert("plan".to_owned(), plan.as_str().into());
+            plan.clone()
+        }
+        (Some(plan), _) => plan.clone(),
+        (None, Some(named)) if named != before.plan && change.metadata.is_some() => {
+            if !change.may_set_plan {
+                let detail = "metadata.plan is the tenant's plan, which only the operator's key may change";
+                return Err(Problem::new(Code::Forbidden, detail));
+            }
+            named
+        }
+        (None, _) => before.plan.clone(),
+    };
+    Ok((plan, after))
 }
 
 /// Refuses caps for unknown job types. Existing caps of the tenant may always be removed.

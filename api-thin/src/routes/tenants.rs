@@ -13,9 +13,10 @@ use jobs::types::DeprovisionTenant;
 use jobs::{Job as _, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{Acceptance, Accepted, Tenant};
+use serde_json::{Map, Value};
+use stores::model::{self, Acceptance, Accepted, Tenant, TenantStatistics};
 
-use super::parameters::{invalid_field, text};
+use super::parameters::{description, invalid_field, megabytes, metadata, plan_in, present, text};
 use super::plans::check_plan;
 use crate::accept::{AcceptedTenant, IdempotencyKey, TenantRequest, accept_tenant, deliver};
 use crate::answer::{Answer, Secret, Versioned, job_location};
@@ -26,14 +27,24 @@ use crate::state::ApiState;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTenant {
-    /// Generated if absent.
+    /// A UUID is made if absent.
     #[schemars(with = "Option<TenantId>")]
     id: Option<String>,
+    /// The same as `id`.
+    #[schemars(with = "Option<TenantId>")]
+    tenant_id: Option<String>,
     /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: String,
-    /// One of `/api/v1/plans`; `free` by default.
+    /// One of `/api/v1/plans`; by default the one that `metadata.plan` names, else `free`.
     plan: Option<String>,
+    /// What people say of it: up to 2,000 characters.
+    #[schemars(length(max = 2000))]
+    description: Option<String>,
+    /// What you want to keep with it: an object of up to 16 KiB.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    metadata: Option<Value>,
 }
 
 /// `POST /api/v1/tenants`
@@ -43,45 +54,122 @@ pub(super) async fn create(
     key: IdempotencyKey,
     Json(body): Json<NewTenant>,
 ) -> Result<Secret<Answer<AcceptedTenant>>, Problem> {
-    let request = request(body, who.named_tenant.as_deref())?;
-    check_plan(&app, &request.plan)?;
+    let request = request(body, who.named_tenant.as_deref(), who.by.to_string())?;
+    check_plan(&app, &request.new.plan)?;
     accept_tenant(&app, &who.maker, &key, request).await.map(Secret)
 }
 
-fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Problem> {
-    let id = one_name(body.id.as_deref().into_iter().chain(in_header)).map_err(|_| {
+fn request(body: NewTenant, in_header: Option<&str>, by: String) -> Result<TenantRequest, Problem> {
+    let named = [body.id.as_deref(), body.tenant_id.as_deref(), in_header];
+    let id = one_name(named.into_iter().flatten()).map_err(|_| {
         Problem::new(Code::TenantConflict, "the tenant in the body and in X-Tenant-ID must be the same")
     })?;
     let id: Option<TenantId> =
         id.map(str::parse).transpose().map_err(|error| invalid_field("id", format!("{error}")))?;
     let name = text("name", body.name, 200)?;
-    let plan = text("plan", body.plan.unwrap_or_else(|| Plans::USUAL.to_owned()), 63)?;
-    Ok(TenantRequest { id, name, plan, founder: None, member: None })
+    let metadata = body.metadata.map(metadata).transpose()?.unwrap_or_default();
+    let in_metadata = plan_in(&metadata)?;
+    if let (Some(plan), Some(other)) = (body.plan.as_deref(), in_metadata)
+        && plan != other
+    {
+        return Err(two_plans());
+    }
+    let plan = body.plan.as_deref().or(in_metadata).unwrap_or(Plans::USUAL).to_owned();
+    let plan = text("plan", plan, 63)?;
+    let description = body.description.map(description).transpose()?.unwrap_or_default();
+    let new = model::NewTenant { name, plan, description, metadata, created_by: Some(by) };
+    Ok(TenantRequest { id, new, founder: None, member: None })
+}
+
+/// Returned where `plan` and `metadata.plan` differ.
+pub(super) fn two_plans() -> Problem {
+    invalid_field("metadata.plan", "plan and metadata.plan must name the same plan".to_owned())
 }
 
 /// `GET /api/v1/tenants/{tenant}`
-pub(super) async fn show(who: Caller<AnyMember>) -> Result<Versioned<TenantView>, Problem> {
+pub(super) async fn show(
+    State(app): State<ApiState>,
+    who: Caller<AnyMember>,
+) -> Result<Versioned<TenantView>, Problem> {
     let tenant = who.stores.catalog().tenant().await?.ok_or_else(Problem::not_found)?;
-    Ok(Versioned { revision: tenant.revision, body: tenant.into() })
+    let (revision, id) = (tenant.revision, tenant.id.clone());
+    // Credentials of one knowledge base do not see how much there is in the others.
+    let statistics = if who.only_kb.is_none() {
+        let mut found = app.directory().tenant_statistics(std::slice::from_ref(&id)).await?;
+        found.remove(&id).map(StatisticsView::from)
+    } else {
+        None
+    };
+    Ok(Versioned { revision, body: TenantView { statistics, ..tenant.into() } })
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Tenant")]
 pub(super) struct TenantView {
     id: TenantId,
+    /// The same as `id`.
+    tenant_id: TenantId,
     /// Display name.
     name: String,
+    /// The same as `name`.
+    tenant_name: String,
     /// The label of its subdomain.
     slug: String,
     plan: String,
     status: TenantStatus,
+    /// Whether its members may use it: neither suspended nor being deleted.
+    is_active: bool,
+    /// What people say of it.
+    description: String,
+    /// What was kept with it.
+    metadata: Map<String, Value>,
     created_at: DateTime<Utc>,
+    /// The actor that created it; null if that was not noted.
+    created_by: Option<String>,
+    /// When it was changed last.
+    updated_at: DateTime<Utc>,
+    #[serde(flatten)]
+    pub(super) statistics: Option<StatisticsView>,
 }
 
 impl From<Tenant> for TenantView {
     fn from(tenant: Tenant) -> Self {
-        let Tenant { id, name, slug, plan, status, created_at, .. } = tenant;
-        Self { id, name, slug, plan, status, created_at }
+        let is_active = tenant.is_active();
+        let Tenant { id, name, slug, plan, status, description, metadata, .. } = tenant;
+        let Tenant { created_at, created_by, updated_at, .. } = tenant;
+        Self {
+            tenant_id: id.clone(),
+            id,
+            tenant_name: name.clone(),
+            name,
+            slug,
+            plan,
+            status,
+            is_active,
+            description,
+            metadata,
+            created_at,
+            created_by,
+            updated_at,
+            statistics: None,
+        }
+    }
+}
+
+/// How much a tenant has. Left out of lists unless they are asked for it, and for credentials of one knowledge base.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TenantStatistics")]
+pub(super) struct StatisticsView {
+    kb_count: u64,
+    total_documents: u64,
+    /// In mebibytes, what was extracted from the documents included.
+    total_storage_mb: f64,
+}
+
+impl From<TenantStatistics> for StatisticsView {
+    fn from(found: TenantStatistics) -> Self {
+        let total_storage_mb = megabytes(found.storage_bytes);
+        Self { kb_count: found.kbs, total_documents: found.documents, total_storage_mb }
     }
 }
 

@@ -166,6 +166,20 @@ impl Role {
     }
 }
 
+impl Role {
+    /// The role that people and other systems write so: its name in any case, or `owner`, `admin` or `member`.
+    ///
+    /// # Errors
+    /// When there is no such role.
+    pub fn called(text: &str) -> Result<Self, InvalidId> {
+        match text.to_ascii_uppercase().as_str() {
+            "OWNER" => Ok(Self::Admin),
+            "MEMBER" => Ok(Self::Editor),
+            name => name.parse(),
+        }
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -207,6 +221,20 @@ mod tests {
             assert_eq!(permission.as_str().parse(), Ok(*permission));
         }
         assert!("document:*".parse::<Permission>().is_err());
+    }
+
+    #[test]
+    fn a_role_is_called_in_any_case_and_as_other_systems_call_it() {
+        for role in Role::ALL {
+            assert_eq!(Role::called(role.as_str()), Ok(role));
+            assert_eq!(Role::called(&role.as_str().to_lowercase()), Ok(role));
+        }
+        for (text, role) in [("owner", Role::Admin), ("Member", Role::Editor), ("vIEWER", Role::Viewer)] {
+            assert_eq!(Role::called(text), Ok(role));
+        }
+        for bad in ["", "root", " admin", "viewer-readonly"] {
+            assert!(Role::called(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

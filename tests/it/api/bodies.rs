@@ -8,11 +8,18 @@ use serde_json::{Value, json};
 #[expect(clippy::too_many_lines, reason = "a table: one row for each route")]
 pub(super) fn body(route: &Route) -> Option<Value> {
     let body = match (route.method, route.path) {
-        ("post", "/tenants") => json!({ "id": "fresh", "name": "Fresh", "plan": "free" }),
+        ("post", "/tenants") => json!({
+            "id": "fresh", "tenant_id": "fresh", "name": "Fresh", "plan": "free", "description": "Fresh fish",
+            "metadata": { "plan": "free" },
+        }),
         ("patch", "/tenants/{tenant}") => {
             json!({
                 "name": "Acme", "slug": "fresh-slug", "plan": "free", "limits": limits(), "status": "active",
+                "description": "Anvils", "metadata": { "contract": "A-7" },
             })
+        }
+        ("put", "/tenants/{tenant}") => {
+            json!({ "name": "Acme", "description": "Anvils", "metadata": { "contract": "A-7" } })
         }
         ("post", "/auth/login") => json!({ "username": "ann", "password": "guess", "tenant_id": "acme" }),
         ("post", "/auth/refresh") => json!({ "refresh_token": "rt_guess" }),
@@ -32,7 +39,9 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         ("post", "/auth/accept-invitation") => {
             json!({ "invitation": "inv_guess", "username": "eve", "password": "correct horse" })
         }
-        ("post", "/members") => json!({ "subject": "eve", "role": "VIEWER", "expires_in_s": 600 }),
+        ("post", "/members") => {
+            json!({ "subject": "eve", "user_id": "eve", "role": "VIEWER", "expires_in_s": 600 })
+        }
         ("put" | "patch", "/members/{identity}") => json!({ "role": "EDITOR" }),
         ("post", "/api-keys") => json!({
             "name": "intruder", "role": "VIEWER", "kb_id": "default", "permissions": ["document:read"],
@@ -49,9 +58,11 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "url": "https://hooks.example.com/intruder", "events": ["job.failed"], "description": "intruder",
             "enabled": true,
         }),
-        ("post", "/kbs") => json!({ "kb_id": "intruders", "name": "Intruders" }),
-        ("patch", "/kbs/{kb}") => json!({ "name": "Intruders" }),
-        ("post", "/kbs/{kb}/documents/text") => document(),
+        ("post", "/kbs") => {
+            json!({ "kb_id": "intruders", "name": "Intruders", "description": "Go away" })
+        }
+        ("put" | "patch", "/kbs/{kb}") => json!({ "name": "Intruders", "description": "Go away" }),
+        ("post", "/kbs/{kb}/documents/text" | "/documents/text") => document(),
         ("post", "/kbs/{kb}/documents/batch") => json!({ "documents": [document()] }),
         ("post", "/kbs/{kb}/documents/delete") => json!({ "ids": [DocumentId::of_name("secret.md")] }),
         ("post", "/kbs/{kb}/reindex" | "/kbs/{kb}/empty" | "/suspend" | "/resume") => json!({}),

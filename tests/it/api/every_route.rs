@@ -152,10 +152,16 @@ pub(super) fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilde
         let part = reqwest::multipart::Part::bytes(&b"text"[..]).file_name("intruder.md");
         return request.multipart(reqwest::multipart::Form::new().part("file", part));
     }
+    let request = named_kb(route, request);
     match body(route) {
         Some(body) => request.json(&body),
         None => request,
     }
+}
+
+/// Names the knowledge base where the path does not.
+pub(super) fn named_kb(route: &Route, request: RequestBuilder) -> RequestBuilder {
+    if route.path.starts_with("/documents") { request.header("x-kb-id", "default") } else { request }
 }
 
 pub(super) fn method(route: &Route) -> Method {
@@ -262,7 +268,6 @@ pub(super) const OPERATORS: &[(&str, &str)] = &[
     ("delete", "/tenants/{tenant}"),
     ("post", "/suspend"),
     ("post", "/resume"),
-    ("put", "/members/{identity}"),
 ];
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod bodies;
 mod cancel;
 mod chunks;
 mod client_address;
+mod contract;
 mod cors;
 mod credentials;
 mod dead_letters;

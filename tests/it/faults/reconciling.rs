@@ -20,7 +20,7 @@ use worker::reconcile::{Mode, Reconciler};
 async fn idle_tenants(bed: &Bed, count: usize) {
     for number in 0..count {
         let stores = bed.stores().scoped(&TenantContext::for_tests(&format!("idle-{number}")));
-        let tenant = NewTenant { name: "Idle".into(), plan: "free".into() };
+        let tenant = NewTenant::new("Idle", "free");
         let acceptance = Acceptance { tenant: Some(tenant), ..Acceptance::default() };
         assert_eq!(stores.catalog().accept(&acceptance, bed.now()).await.unwrap(), Accepted::New);
     }

@@ -23,7 +23,7 @@ impl ApiTenant {
     pub async fn member(&self, api: &Api, identity: &str, role: &str) {
         let identity = identity.parse().expect("a test names a valid identity");
         let role = role.parse().expect("a test names a valid role");
-        let added = self.stores.catalog().member_insert(&identity, role, None, api.clock.now()).await;
+        let added = self.stores.catalog().member_insert(&identity, role, None, api.clock.now(), None).await;
         assert!(matches!(added, Ok(MemberAdded::New(_))), "{added:?}");
     }
 

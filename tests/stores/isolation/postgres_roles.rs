@@ -50,7 +50,17 @@ async fn the_readers_see_their_tables_and_no_others() {
     for (role, readable) in [
         (
             "tenantry_directory",
-            vec!["api_keys", "audit_log", "job_marks", "kbs", "members", "schedules", "slugs", "tenants"],
+            vec![
+                "api_keys",
+                "audit_log",
+                "documents",
+                "job_marks",
+                "kbs",
+                "members",
+                "schedules",
+                "slugs",
+                "tenants",
+            ],
         ),
         (
             "tenantry_relay",
@@ -77,6 +87,9 @@ async fn the_readers_see_their_tables_and_no_others() {
             let query = format!("select tenant_id from {table} where tenant_id = '{}'", mine.id);
             assert!(!app.rows(&become_reader, &query).await.unwrap().is_empty(), "{role} on {table}");
         }
+        // Of documents it counts rows and adds up sizes, and reads no name.
+        let names = format!("{become_reader}; select name from documents");
+        assert!(refusal(&app, &names).await.contains("permission denied"), "{role} reads names");
         let write = format!("{become_reader}; update schedules set cron = '' where false");
         assert!(refusal(&app, &write).await.contains("permission denied"), "{role} may write");
     }

@@ -80,12 +80,12 @@ async fn seed_catalog(
         now,
         u32::from_le_bytes(*uuid::Uuid::now_v7().as_bytes().last_chunk().unwrap()),
     );
-    let new = NewTenant { name: "Look-alike".into(), plan: "free".into() };
+    let new = NewTenant::new("Look-alike", "free");
     let accepted = Acceptance { tenant: Some(new), ..Acceptance::default() };
     catalog.accept(&accepted, now).await.unwrap();
     let kb = catalog.kb_ensure(&KbId::first(), "First", &workspace, now).await.unwrap();
     catalog.api_key_ensure(&api_key(), now).await.unwrap();
-    catalog.member_insert(&"local:ann".parse().unwrap(), Role::Editor, None, now).await.unwrap();
+    catalog.member_insert(&"local:ann".parse().unwrap(), Role::Editor, None, now, None).await.unwrap();
     catalog.invitation_insert(&invitation(now), &"0".repeat(64), None, now).await.unwrap();
     catalog.accept(&acceptance(context, now), now).await.unwrap();
     // Uploaded again in another batch, which leaves a trace of the first; that one is cancelled too.

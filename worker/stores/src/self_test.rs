@@ -57,7 +57,7 @@ impl Canary {
         let digest = Sha256::digest(name.as_bytes());
         let random = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
         let workspace = WorkspaceId::generate(now, random);
-        let kb = NewKb { id, name: name.clone(), workspace }.at(now);
+        let kb = NewKb::new(id, name.clone(), workspace).at(now);
         Self { now, document: DocumentId::of_name(&name), name, kb }
     }
 

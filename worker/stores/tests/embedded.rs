@@ -32,7 +32,7 @@ async fn open(directory: &Path, redis: &RedisServer) -> Opened {
 
 async fn tenant(opened: &Opened, id: &str) -> TenantContext {
     let context = TenantContext::for_tests(id);
-    let new = NewTenant { name: id.into(), plan: "free".into() };
+    let new = NewTenant::new(id, "free");
     let acceptance = Acceptance { tenant: Some(new), ..Acceptance::default() };
     let accepted = opened.stores.scoped(&context).catalog().accept(&acceptance, SystemClock.now()).await;
     assert_eq!(accepted.unwrap(), Accepted::New);

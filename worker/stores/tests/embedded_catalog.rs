@@ -92,10 +92,7 @@ async fn a_removed_member_may_nothing_whatever_the_token_says() {
     let redis = RedisServer::in_directory(directory.path()).unwrap();
     let (opened, file) = open(directory.path(), &redis).await;
     let context = TenantContext::for_tests("acme");
-    let acceptance = Acceptance {
-        tenant: Some(NewTenant { name: "Acme".into(), plan: "free".into() }),
-        ..Acceptance::default()
-    };
+    let acceptance = Acceptance { tenant: Some(NewTenant::new("Acme", "free")), ..Acceptance::default() };
     opened.stores.scoped(&context).catalog().accept(&acceptance, SystemClock.now()).await.unwrap();
     for (identity, role, removed_at) in [("product:ann", "VIEWER", None), ("product:bob", "ADMIN", Some(1))] {
         sqlx::query(
@@ -197,10 +194,13 @@ async fn a_bare_name_becomes_its_account_or_stays_with_tokens() {
     let context = TenantContext::for_tests("acme");
     let catalog = opened.stores.scoped(&context).catalog();
     let cid = "product:cid".parse().unwrap();
-    catalog.member_insert(&cid, Role::Admin, None, SystemClock.now()).await.unwrap();
+    catalog.member_insert(&cid, Role::Admin, None, SystemClock.now(), None).await.unwrap();
     assert_eq!(opened.directory.standing(&acme, &cid).await.unwrap(), member(Role::Admin));
     assert_eq!(tenants("product:cid").await, ["acme"]);
-    catalog.member_insert(&"local:ada".parse().unwrap(), Role::Admin, None, SystemClock.now()).await.unwrap();
+    catalog
+        .member_insert(&"local:ada".parse().unwrap(), Role::Admin, None, SystemClock.now(), None)
+        .await
+        .unwrap();
     catalog.member_remove(&cid, None, SystemClock.now()).await.unwrap();
     assert_eq!(opened.directory.standing(&acme, &cid).await.unwrap(), Standing::Removed);
     assert_eq!(tenants("product:cid").await, Vec::<String>::new());
@@ -279,7 +279,7 @@ async fn an_audit_log_keeps_the_newest_and_its_rows_never_change() {
     let (opened, file) = open(directory.path(), &redis).await;
     let stores = opened.stores.scoped(&TenantContext::for_tests("acme"));
     let (catalog, now) = (stores.catalog(), SystemClock.now());
-    let new = NewTenant { name: "Acme".into(), plan: "free".into() };
+    let new = NewTenant::new("Acme", "free");
     catalog.accept(&Acceptance { tenant: Some(new), ..Acceptance::default() }, now).await.unwrap();
     let prefix = AuditEntry::id_at(now - chrono::TimeDelta::days(1)).to_string()[..24].to_owned();
     for (table, columns, tenant) in

@@ -62,8 +62,10 @@ pub(super) async fn hostile_names(site: &Site) {
 }
 
 /// All parameters that some route reads from its query.
-const QUERIES: [&str; 15] = [
+const QUERIES: [&str; 17] = [
     "limit",
+    "page",
+    "page_size",
     "after",
     "status",
     "plan",

@@ -9,7 +9,7 @@ use tests::api::{Api, ApiOptions, ApiTenant, Reply, Written, send};
 use tests::services::ServerUrls;
 use tokio::sync::Mutex;
 
-use crate::api::every_route::{Bait, bait, full_path, method};
+use crate::api::every_route::{Bait, bait, full_path, method, named_kb};
 
 /// An API where two tenants have the same things, one of them the attacker's.
 pub(super) struct Site {
@@ -66,7 +66,7 @@ impl Site {
     /// A request to a route with the best credentials that the attacker has: those of their own tenant's
     /// administrator. The operator's routes are tried as the operator, who may make mistakes too.
     pub(super) fn request(&self, route: &Route, path: &str, mine: &Mine) -> RequestBuilder {
-        let request = self.api.request(method(route), path);
+        let request = named_kb(route, self.api.request(method(route), path));
         match route.access {
             Access::Operator => self.api.operator(method(route), path),
             _ if route.path == "/tenants/{tenant}" => self.api.operator(method(route), path),

@@ -237,13 +237,14 @@ impl Accepting<'_> {
         {
             return Ok(Some(Accepted::TenantExists));
         }
+        let by = acceptance.tenant.as_ref().and_then(|tenant| tenant.created_by.as_deref());
         if let Some(founder) = &acceptance.founder
-            && !self.founder(founder).await?
+            && !self.founder(founder, by).await?
         {
             return Ok(Some(Accepted::UserExists));
         }
         if let Some((identity, role)) = &acceptance.member {
-            self.catalog.first_member_insert(&mut self.tx, identity, *role, self.now).await?;
+            self.catalog.first_member_insert(&mut self.tx, identity, *role, self.now, by).await?;
         }
         // A closed tenant accepts only its own deletion.
         let is_there = acceptance.tenant.is_some() || closed_epoch == acceptance.tenant_closed;
@@ -257,12 +258,15 @@ impl Accepting<'_> {
     }
 
     /// Inserts the founder's account. Returns whether the name was free.
-    async fn founder(&mut self, founder: &User) -> StoreResult<bool> {
+    async fn founder(&mut self, founder: &User, by: Option<&str>) -> StoreResult<bool> {
         self.tx.become_reader(Some(Reader::Identity)).await?;
         let made = user_insert(&mut self.tx, founder, self.now).await?;
         self.tx.become_reader(None).await?;
         let identity = founder.name.identity();
-        Ok(made && self.catalog.first_member_insert(&mut self.tx, &identity, Role::Admin, self.now).await?)
+        if !made {
+            return Ok(false);
+        }
+        self.catalog.first_member_insert(&mut self.tx, &identity, Role::Admin, self.now, by).await
     }
 
     async fn of_kb(&mut self, acceptance: &Acceptance) -> StoreResult<Option<Accepted>> {

@@ -130,6 +130,34 @@ impl Catalog {
         Ok(page::cut(found, limit, |document| document.id.to_string()))
     }
 
+    /// Documents by id, `limit` after the first `offset`, of one status if given.
+    pub async fn documents_numbered(
+        &self,
+        kb: &KbId,
+        status: Option<DocumentStatus>,
+        offset: u64,
+        limit: u32,
+    ) -> StoreResult<Vec<Document>> {
+        let select = match status {
+            None => self.sql(
+                "select * from documents where tenant_id = $1 and kb_id = $2 and deleting_at is null
+                 order by document_id limit $3 offset $4",
+            ),
+            Some(_) => self.sql(
+                "select * from documents
+                 where tenant_id = $1 and kb_id = $2 and status = $5
+                   and case when status = 'processed' and chunks_failed > 0 then 'partial' else status end = $6
+                   and deleting_at is null order by document_id limit $3 offset $4",
+            ),
+        };
+        let select = select.bind(kb.as_str()).bind(limit).bind(offset);
+        let select = match status {
+            None => select,
+            Some(status) => select.bind(status.stored()).bind(status.as_str()),
+        };
+        self.rows.all("catalog.documents_numbered", select, read_document).await
+    }
+
     /// SHA-256 digests of the originals of those of `ids` that exist and are not being deleted: of the newest revision,
     /// and of the one that is served. Pass a few hundred ids at most.
     pub async fn document_digests(

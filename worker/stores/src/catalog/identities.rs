@@ -148,7 +148,8 @@ impl Identities {
                 return Ok(InvitationAccepted::UserExists);
             }
         }
-        let member = catalog.member_put(&mut tx, &identity, invitation.role, now).await?;
+        let by = Some(invitation.created_by.as_str());
+        let member = catalog.member_put(&mut tx, &identity, invitation.role, now, by).await?;
         tx.execute(catalog.invitation_delete_sql(invitation.id)).await?;
         tx.commit().await?;
         Ok(InvitationAccepted::Member(member))
@@ -292,7 +293,7 @@ async fn import_member(
     if let Some(over) = catalog.members_refused(tx, maximum, now).await? {
         return Ok(MemberPlaced::OverQuota(over));
     }
-    catalog.member_put(tx, &identity, import.role, now).await?;
+    catalog.member_put(tx, &identity, import.role, now, None).await?;
     Ok(MemberPlaced::New)
 }
 

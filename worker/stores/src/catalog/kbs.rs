@@ -1,10 +1,12 @@
 //! Knowledge bases.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use jobs::tenant::KbId;
 
 use super::{Catalog, Row, Tx};
-use crate::model::{Kb, NewKb, WorkspaceId};
+use crate::model::{DocumentStatus, Kb, KbStatistics, NewKb, WorkspaceId};
 use crate::ports::StoreResult;
 
 /// Selects a knowledge base, closed or not.
@@ -16,10 +18,13 @@ pub(super) fn read_kb(row: &Row) -> sqlx::Result<Kb> {
     Ok(Kb {
         id: row.parsed("kb_id")?,
         name: row.text("name")?,
+        description: row.text("description")?,
         workspace: row.parsed("workspace")?,
         revision: row.number("revision")?,
         is_closed: row.flag("is_closed")?,
         created_at: row.time("created_at")?,
+        created_by: row.text_or_null("created_by")?,
+        updated_at: row.time_or_null("updated_at")?.map_or_else(|| row.time("created_at"), Ok)?,
     })
 }
 
@@ -33,7 +38,7 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> StoreResult<Kb> {
         let mut tx = self.rows.write("catalog.kb_ensure").await?;
-        let new = NewKb { id: id.clone(), name: name.to_owned(), workspace: workspace.clone() };
+        let new = NewKb::new(id.clone(), name, workspace.clone());
         self.kb_insert(&mut tx, &new, now).await?;
         let kb = tx.one(self.sql(KB).bind(id.as_str()), read_kb).await?;
         tx.commit().await?;
@@ -43,22 +48,51 @@ impl Catalog {
     /// Creates a knowledge base. Returns whether its id was free.
     pub(super) async fn kb_insert(&self, tx: &mut Tx, new: &NewKb, now: DateTime<Utc>) -> StoreResult<bool> {
         let insert = self.sql(
-            "insert into kbs (tenant_id, kb_id, name, workspace, created_at) values ($1, $2, $3, $4, $5)
-             on conflict (tenant_id, kb_id) do nothing",
+            "insert into kbs (tenant_id, kb_id, name, workspace, created_at, description, created_by)
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict (tenant_id, kb_id) do nothing",
         );
-        let insert = insert.bind(new.id.as_str()).bind(&new.name).bind(new.workspace.as_str());
-        Ok(tx.execute(insert.bind(now)).await? == 1)
+        let insert = insert.bind(new.id.as_str()).bind(&new.name).bind(new.workspace.as_str()).bind(now);
+        Ok(tx.execute(insert.bind(&new.description).bind(new.created_by.as_deref())).await? == 1)
     }
 
-    /// Renames a knowledge base if `revision` is still current. Returns whether it was.
-    pub async fn kb_rename(&self, id: &KbId, name: &str, revision: u64) -> StoreResult<bool> {
+    /// Writes name and description of a knowledge base, and when that was (`updated_at`), if the revision before
+    /// `kb`'s is still current. Returns whether it was.
+    pub async fn kb_describe(&self, kb: &Kb) -> StoreResult<bool> {
         let update = self.sql(
-            "update kbs set name = $4, revision = revision + 1
-             where tenant_id = $1 and kb_id = $2 and revision = $3 and deleting_at is null",
+            "update kbs set name = $4, description = $5, updated_at = $6, revision = $3
+             where tenant_id = $1 and kb_id = $2 and revision = $3 - 1 and deleting_at is null",
         );
-        let update = update.bind(id.as_str()).bind(revision).bind(name);
-        let current = self.rows.execute("catalog.kb_rename", update).await? == 1;
+        let update = update.bind(kb.id.as_str()).bind(kb.revision).bind(&kb.name);
+        let update = update.bind(&kb.description).bind(kb.updated_at);
+        let current = self.rows.execute("catalog.kb_describe", update).await? == 1;
         Ok(self.announced(current).await)
+    }
+
+    /// How much these knowledge bases hold, by one statement. One without documents is left out.
+    pub async fn kb_statistics(&self, kbs: &[KbId]) -> StoreResult<HashMap<KbId, KbStatistics>> {
+        let select = self.sql(
+            "select kb_id, count(*) as total,
+                 case when status = 'processed' and chunks_failed > 0 then 'partial' else status end as status,
+                 cast(coalesce(sum(size_bytes + kept_bytes
+                     + text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes), 0) as bigint) as bytes
+             from documents where tenant_id = $1 and kb_id {in $2} and deleting_at is null group by 1, 3",
+        );
+        let read = |row: &Row| {
+            let (kb, status): (KbId, DocumentStatus) = (row.parsed("kb_id")?, row.parsed("status")?);
+            Ok((kb, status, row.number::<u64>("total")?, row.number::<u64>("bytes")?))
+        };
+        let found = self.rows.all("catalog.kb_statistics", select.bind_list(kbs), read).await?;
+        let mut statistics: HashMap<KbId, KbStatistics> = HashMap::new();
+        for (kb, status, total, bytes) in found {
+            let of = statistics.entry(kb).or_default();
+            of.storage_bytes += bytes;
+            for (at, known) in DocumentStatus::ALL.into_iter().enumerate() {
+                if known == status {
+                    of.documents[at] += total;
+                }
+            }
+        }
+        Ok(statistics)
     }
 
     /// One knowledge base. Those that are being deleted are not found, here and in lists.

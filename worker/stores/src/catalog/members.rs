@@ -17,6 +17,7 @@ fn read_member(row: &Row) -> sqlx::Result<Member> {
         role: row.parsed("role")?,
         revision: row.number("revision")?,
         created_at: row.time("created_at")?,
+        created_by: row.text_or_null("created_by")?,
     })
 }
 
@@ -65,14 +66,38 @@ impl Catalog {
         Ok(page::cut(found, limit, |member| member.identity.to_string()))
     }
 
-    /// Adds a member, also one who was removed before, while members and open invitations together are fewer than
-    /// `maximum` (`None`: no limit). Concurrent calls cannot exceed it.
+    /// Members by the text of their identity, `limit` after the first `offset`, of one role if given, and how many
+    /// there are in all.
+    pub async fn members_numbered(
+        &self,
+        role: Option<Role>,
+        offset: u64,
+        limit: u32,
+    ) -> StoreResult<(Vec<Member>, u64)> {
+        let count = self.sql(
+            "select count(*) as total from members
+             where tenant_id = $1 and removed_at is null and ($2 is null or role = $2)",
+        );
+        let role = role.map(Role::as_str);
+        let total =
+            self.rows.one("catalog.members_counted", count.bind(role), |row| row.number("total")).await?;
+        let select = self.sql(
+            "select * from members where tenant_id = $1 and removed_at is null and ($2 is null or role = $2)
+             order by identity limit $3 offset $4",
+        );
+        let select = select.bind(role).bind(limit).bind(offset);
+        Ok((self.rows.all("catalog.members_numbered", select, read_member).await?, total))
+    }
+
+    /// Adds a member for the actor `by`, also one who was removed before, while members and open invitations together
+    /// are fewer than `maximum` (`None`: no limit). Concurrent calls cannot exceed it.
     pub async fn member_insert(
         &self,
         identity: &Identity,
         role: Role,
         maximum: Option<u64>,
         now: DateTime<Utc>,
+        by: Option<&str>,
     ) -> StoreResult<MemberAdded> {
         let mut tx = self.rows.write("catalog.member_insert").await?;
         self.lock(&mut tx).await?;
@@ -82,7 +107,7 @@ impl Catalog {
         if let Some(over) = self.members_refused(&mut tx, maximum, now).await? {
             return Ok(MemberAdded::OverQuota(over));
         }
-        let member = self.member_put(&mut tx, identity, role, now).await?;
+        let member = self.member_put(&mut tx, identity, role, now, by).await?;
         tx.commit().await?;
         Ok(self.announced(MemberAdded::New(member)).await)
     }
@@ -114,13 +139,16 @@ impl Catalog {
         identity: &Identity,
         role: Role,
         now: DateTime<Utc>,
+        by: Option<&str>,
     ) -> StoreResult<Member> {
         let insert = self.sql(
-            "insert into members (tenant_id, identity, role, created_at) values ($1, $2, $3, $4)
+            "insert into members (tenant_id, identity, role, created_at, created_by) values ($1, $2, $3, $4, $5)
              on conflict (tenant_id, identity) do update set role = excluded.role, removed_at = null,
-                 revision = members.revision + 1, created_at = excluded.created_at returning *",
+                 revision = members.revision + 1, created_at = excluded.created_at,
+                 created_by = excluded.created_by returning *",
         );
-        tx.one(insert.bind(identity.to_string()).bind(role.as_str()).bind(now), read_member).await
+        let insert = insert.bind(identity.to_string()).bind(role.as_str()).bind(now).bind(by);
+        tx.one(insert, read_member).await
     }
 
     /// Inserts a member of a new tenant. Returns whether the person was not one before.
@@ -130,12 +158,14 @@ impl Catalog {
         identity: &Identity,
         role: Role,
         now: DateTime<Utc>,
+        by: Option<&str>,
     ) -> StoreResult<bool> {
         let insert = self.sql(
-            "insert into members (tenant_id, identity, role, created_at) values ($1, $2, $3, $4)
+            "insert into members (tenant_id, identity, role, created_at, created_by) values ($1, $2, $3, $4, $5)
              on conflict (tenant_id, identity) do nothing",
         );
-        Ok(tx.execute(insert.bind(identity.to_string()).bind(role.as_str()).bind(now)).await? == 1)
+        let insert = insert.bind(identity.to_string()).bind(role.as_str()).bind(now).bind(by);
+        Ok(tx.execute(insert).await? == 1)
     }
 
     /// Changes a member's role, if `revision` (when given) is still current. Concurrent changes are serialised, so

@@ -1,18 +1,27 @@
 //! Lists of tenants for the operator: sorted, searched, and of those that are held back.
 
+use std::collections::HashMap;
+
 use jobs::tenant::{TenantId, TenantStatus};
 
 use super::directory::DirectoryRows;
 use super::tenants::read_tenant;
-use super::{Reader, Sql, sql};
-use crate::model::{Tenant, TenantCursor, TenantFilter, TenantKey, TenantOrder, TenantSort};
+use super::{Reader, Row, Sql, sql};
+use crate::model::{
+    Tenant, TenantCursor, TenantFilter, TenantKey, TenantOrder, TenantSort, TenantStatistics,
+};
 use crate::ports::StoreResult;
 
 /// What a filter leaves, `$1` to `$3`.
 macro_rules! filtered {
     ($rest:expr) => {
+        filtered!("tenants.*, slug", $rest)
+    };
+    ($columns:literal, $rest:expr) => {
         concat!(
-            "select tenants.*, slug from tenants join slugs using (tenant_id)
+            "select ",
+            $columns,
+            " from tenants join slugs using (tenant_id)
              where is_current and deleted_at is null and ($1 is null or status = $1) and ($2 is null or plan = $2)
              and ($3 is null or tenant_id like $3 escape '\\' or lower(name) like $3 escape '\\')",
             $rest
@@ -20,7 +29,7 @@ macro_rules! filtered {
     };
 }
 
-/// The page by a column: `$4` the key of the tenant before, `$5` its id, `$6` how many.
+/// The page by a column: `$4` the key of the tenant before, `$5` its id, `$6` how many, `$7` how many are left out.
 macro_rules! sorted {
     ($column:literal, $beyond:literal, $direction:literal) => {
         filtered!(concat!(
@@ -33,7 +42,7 @@ macro_rules! sorted {
             $direction,
             ", tenant_id",
             $direction,
-            " limit $6"
+            " limit $6 offset $7"
         ))
     };
 }
@@ -70,13 +79,13 @@ fn pattern(search: &str) -> String {
 }
 
 impl DirectoryRows {
-    /// Tenants in an order, beginning after `after`. At most `limit`.
+    /// Tenants in an order, `limit` beginning `offset` after `after`.
     pub(crate) async fn tenants_sorted(
         &self,
         filter: &TenantFilter,
         order: TenantOrder,
         after: Option<&TenantCursor>,
-        limit: u32,
+        (offset, limit): (u64, u32),
     ) -> StoreResult<Vec<Tenant>> {
         let select = select(statement(order), filter);
         let select = match after.map(|after| &after.key) {
@@ -85,8 +94,40 @@ impl DirectoryRows {
             Some(TenantKey::Text(text)) => select.bind(text.as_str()),
             Some(TenantKey::Time(at)) => select.bind(*at),
         };
-        let select = select.bind(after.map(|after| after.id.as_str())).bind(limit);
+        let select = select.bind(after.map(|after| after.id.as_str())).bind(limit).bind(offset);
         self.db.reader(Reader::Directory).all("directory.tenants_sorted", select, read_tenant).await
+    }
+
+    /// The number of tenants that a filter leaves.
+    pub(crate) async fn tenants_counted(&self, filter: &TenantFilter) -> StoreResult<u64> {
+        let count = select(filtered!("count(*) as total", ""), filter);
+        let rows = self.db.reader(Reader::Directory);
+        rows.one("directory.tenants_counted", count, |row| row.number("total")).await
+    }
+
+    /// How much each of `tenants` has, by one statement.
+    pub(crate) async fn tenant_statistics(
+        &self,
+        tenants: &[TenantId],
+    ) -> StoreResult<HashMap<TenantId, TenantStatistics>> {
+        let select = sql("select tenant_id, coalesce(documents, 0) as documents, coalesce(bytes, 0) as bytes,
+                 (select count(*) from kbs
+                  where kbs.tenant_id = tenants.tenant_id and kbs.deleting_at is null) as kbs
+             from tenants left join (
+                 select tenant_id as owner, count(*) as documents,
+                     cast(sum(size_bytes + kept_bytes
+                         + text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes) as bigint) as bytes
+                 from documents where tenant_id {in $1} and deleting_at is null group by tenant_id
+             ) as counted on owner = tenant_id
+             where tenant_id {in $1}");
+        let read = |row: &Row| {
+            let (kbs, documents) = (row.number("kbs")?, row.number("documents")?);
+            let statistics = TenantStatistics { kbs, documents, storage_bytes: row.number("bytes")? };
+            Ok((row.parsed::<TenantId>("tenant_id")?, statistics))
+        };
+        let rows = self.db.reader(Reader::Directory);
+        let found = rows.all("directory.tenant_statistics", select.bind_list(tenants), read).await?;
+        Ok(found.into_iter().collect())
     }
 
     /// Those of `tenants` that a filter leaves, by id.

@@ -22,8 +22,12 @@ pub(super) fn read_tenant(row: &Row) -> sqlx::Result<Tenant> {
         epoch: row.number("epoch")?,
         limits: row.json("limits")?,
         flows: row.json("flows")?,
+        description: row.text("description")?,
+        metadata: row.json("metadata")?,
         revision: row.number("revision")?,
         created_at: row.time("created_at")?,
+        created_by: row.text_or_null("created_by")?,
+        updated_at: row.time_or_null("updated_at")?.map_or_else(|| row.time("created_at"), Ok)?,
     })
 }
 
@@ -49,19 +53,22 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
         let insert = self.sql(
-            "insert into tenants (tenant_id, name, plan, status, epoch, created_at)
-             values ($1, $2, $3, $4, 0, $5) on conflict (tenant_id) do nothing",
+            "insert into tenants (tenant_id, name, plan, status, epoch, created_at, description, metadata, created_by)
+             values ($1, $2, $3, $4, 0, $5, $6, $7, $8) on conflict (tenant_id) do nothing",
         );
+        let metadata = json(tx.operation(), &new.metadata)?;
         let insert = insert.bind(&new.name).bind(&new.plan).bind(TenantStatus::Provisioning.as_str());
-        Ok(tx.execute(insert.bind(now)).await? == 1)
+        let insert = insert.bind(now).bind(&new.description).bind(metadata).bind(new.created_by.as_deref());
+        Ok(tx.execute(insert).await? == 1)
     }
 
     /// Changes the status from `from` to `to`. Returns whether the status was `from`.
     pub async fn tenant_status_move(&self, from: TenantStatus, to: TenantStatus) -> StoreResult<bool> {
         let update = self.sql(
-            "update tenants set status = $3, revision = revision + 1 where tenant_id = $1 and status = $2",
+            "update tenants set status = $3, updated_at = $4, revision = revision + 1
+             where tenant_id = $1 and status = $2",
         );
-        let update = update.bind(from.as_str()).bind(to.as_str());
+        let update = update.bind(from.as_str()).bind(to.as_str()).bind(self.clock.now());
         let moved = self.rows.execute("catalog.tenant_status_move", update).await? == 1;
         if moved { Ok(self.announced(moved).await) } else { Ok(moved) }
     }
@@ -85,12 +92,15 @@ impl Catalog {
     ) -> StoreResult<(TenantChange, Option<String>)> {
         let mut tx = self.rows.write("catalog.tenant_settings_put").await?;
         let update = self.sql(
-            "update tenants set plan = $3, limits = $4, status = $5, name = $6, revision = revision + 1
+            "update tenants set plan = $3, limits = $4, status = $5, name = $6, description = $7, metadata = $8,
+                 updated_at = $9, revision = revision + 1
              where tenant_id = $1 and revision = $2",
         );
         let limits = json(tx.operation(), &settings.limits)?;
-        let update = update.bind(revision).bind(&settings.plan).bind(limits);
-        if tx.execute(update.bind(settings.status.as_str()).bind(&settings.name)).await? == 0 {
+        let metadata = json(tx.operation(), &settings.metadata)?;
+        let update = update.bind(revision).bind(&settings.plan).bind(limits).bind(settings.status.as_str());
+        let update = update.bind(&settings.name).bind(&settings.description).bind(metadata);
+        if tx.execute(update.bind(self.clock.now())).await? == 0 {
             return Ok((TenantChange::Stale, None));
         }
         let slug = self.sql("select slug from slugs where tenant_id = $1 and is_current");
@@ -183,8 +193,8 @@ impl Catalog {
         let tenant = self.tenant_as(operation).await?;
         let mut tx = self.rows.write_bulk(operation).await?;
         let bury = self.sql(
-            "update tenants set name = '', plan = '', limits = '{}', rag_settings = '{}',
-                 applied_revision = revision, deleted_at = $2
+            "update tenants set name = '', plan = '', limits = '{}', rag_settings = '{}', description = '',
+                 metadata = '{}', created_by = null, applied_revision = revision, deleted_at = $2
              where tenant_id = $1 and status = 'deprovisioning' and deleted_at is null",
         );
         let gone = tx.execute(bury.bind(now)).await? == 1;

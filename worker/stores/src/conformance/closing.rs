@@ -129,7 +129,7 @@ pub(super) async fn deleted(opened: &Opened) {
     // The tombstone keeps the id, with the epoch that cancels old jobs.
     let tombstone = TenantRecord { status: TenantStatus::Deprovisioning, epoch: 1 };
     assert_eq!(opened.directory.tenant(pair.acme.id()).await.unwrap(), Some(tombstone));
-    let new = NewTenant { name: "Usurper".into(), plan: "gold".into() };
+    let new = NewTenant::new("Usurper", "gold");
     let again = Acceptance { tenant: Some(new), ..Acceptance::default() };
     assert_eq!(accept(&pair.acme, again).await, Accepted::TenantExists);
     let all = opened.settings.settings_all(None, 10_000).await.unwrap();

@@ -20,7 +20,7 @@ pub(super) async fn invalidation_of_tenants(opened: &Opened) {
     let record = |status| Some(TenantRecord { status, epoch: 0 });
 
     assert_eq!(directory.tenant(id).await.unwrap(), None);
-    let new = NewTenant { name: "Acme".into(), plan: "free".into() };
+    let new = NewTenant::new("Acme", "free");
     let acceptance = Acceptance { tenant: Some(new), ..Acceptance::default() };
     catalog.accept(&acceptance, now()).await.unwrap();
     assert_eq!(directory.tenant(id).await.unwrap(), record(TenantStatus::Provisioning));

@@ -60,7 +60,7 @@ impl Party {
     async fn new(opened: &Opened, tenant: &str, now: DateTime<Utc>) -> Self {
         let context = TenantContext::for_tests(tenant);
         let stores = opened.stores.scoped(&context);
-        let new = NewTenant { name: "Acme".into(), plan: "free".into() };
+        let new = NewTenant::new("Acme", "free");
         let acceptance = Acceptance { tenant: Some(new), ..Acceptance::default() };
         assert_eq!(stores.catalog().accept(&acceptance, now).await.unwrap(), Accepted::New);
         let keys = StampKeys::parse(&StampKeys::generate("test")).unwrap();

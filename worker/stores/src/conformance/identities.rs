@@ -62,7 +62,7 @@ pub(super) async fn founders(opened: &Opened) {
     let request = Acceptance { jobs: vec![pair.twin.job()], ..founding(&ann) };
     assert_eq!(twin.accept(&request, pair.now).await.unwrap(), Accepted::UserExists);
     assert_eq!(pair.twin.outbox(opened).await, []);
-    let again = NewTenant { name: "Acme".into(), plan: "free".into() };
+    let again = NewTenant::new("Acme", "free");
     let request = Acceptance { tenant: Some(again), ..founding(&bob) };
     assert_eq!(catalog.accept(&request, pair.now).await.unwrap(), Accepted::TenantExists);
     assert_eq!(identities.user(&bob.name).await.unwrap(), None);

@@ -157,14 +157,14 @@ pub(super) async fn only_the_right_secret(opened: &Opened) {
 pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let catalog = pair.acme.stores.catalog();
-    catalog.member_insert(&person(), Role::Admin, None, now()).await.unwrap();
+    catalog.member_insert(&person(), Role::Admin, None, now(), None).await.unwrap();
     let offers: Vec<_> = (0..8).map(|number| invitation(&format!("racing-{number}"), now())).collect();
     let made = join_all(offers.iter().map(|offer| insert(&pair.acme, offer, Some(4)))).await;
     let over = |current, maximum| OverQuota { quota: Quota::Members, current, maximum };
     assert_eq!(made.iter().filter(|made| **made == Invited::New).count(), 3, "{made:?}");
     assert_eq!(made.iter().filter(|made| **made == Invited::OverQuota(over(4, 4))).count(), 5);
     assert_eq!(catalog.usage(now()).await.unwrap().members, 4);
-    let direct = catalog.member_insert(&person(), Role::Viewer, Some(4), now()).await.unwrap();
+    let direct = catalog.member_insert(&person(), Role::Viewer, Some(4), now(), None).await.unwrap();
     assert_eq!(direct, crate::model::MemberAdded::OverQuota(over(4, 4)));
 
     // The plan's limit was lowered meanwhile.

@@ -9,7 +9,8 @@ use super::index::{entity, relation, say};
 use super::schedules::schedule;
 use crate::Opened;
 use crate::model::{
-    Acceptance, Accepted, Chunk, Extraction, GraphCounts, Kb, NewApiKey, NewKb, ParsedDocument,
+    Acceptance, Accepted, Chunk, DocumentCounts, DocumentStatus, Extraction, GraphCounts, Kb, NewApiKey,
+    NewKb, ParsedDocument, TenantStatistics,
 };
 
 async fn accept(party: &Party, acceptance: Acceptance) -> Accepted {
@@ -21,7 +22,8 @@ async fn close(party: &Party, kb: &KbId) -> Accepted {
 }
 
 fn papers(id: &str) -> NewKb {
-    NewKb { id: id.parse().unwrap(), name: "Papers".into(), workspace: workspace(now()) }
+    let new = NewKb::new(id.parse().unwrap(), "Papers", workspace(now()));
+    NewKb { description: "Read them".into(), created_by: Some("local:ann".into()), ..new }
 }
 
 pub(super) async fn made_and_renamed(opened: &Opened) {
@@ -39,13 +41,53 @@ pub(super) async fn made_and_renamed(opened: &Opened) {
     assert_eq!(directory.kb(pair.acme.id(), &archive.id).await.unwrap(), Some(made.clone()));
 
     let twin = pair.twin.stores.catalog();
-    assert!(!twin.kb_rename(&archive.id, "Theirs", 1).await.unwrap());
-    assert!(!catalog.kb_rename(&archive.id, "Old", 2).await.unwrap());
-    assert!(catalog.kb_rename(&archive.id, "Old papers", 1).await.unwrap());
-    assert!(!catalog.kb_rename(&archive.id, "Older papers", 1).await.unwrap());
-    let renamed = Kb { name: "Old papers".into(), revision: 2, ..made };
+    let renamed = Kb {
+        name: "Old papers".into(),
+        description: "Before 1990".into(),
+        revision: 2,
+        updated_at: made.created_at + chrono::TimeDelta::seconds(1),
+        ..made.clone()
+    };
+    assert!(!twin.kb_describe(&Kb { name: "Theirs".into(), ..renamed.clone() }).await.unwrap());
+    assert!(!catalog.kb_describe(&Kb { name: "Old".into(), revision: 3, ..made }).await.unwrap());
+    assert!(catalog.kb_describe(&renamed).await.unwrap());
+    assert!(!catalog.kb_describe(&Kb { name: "Older papers".into(), ..renamed.clone() }).await.unwrap());
     assert_eq!(catalog.kb(&archive.id).await.unwrap(), Some(renamed.clone()));
     assert_eq!(directory.kb(pair.acme.id(), &archive.id).await.unwrap(), Some(renamed));
+}
+
+/// What tenants and knowledge bases hold is counted for many at once, and for each by its own rows.
+pub(super) async fn statistics(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let other = pair.acme.kb_new("other").await;
+    let mut uploads: Vec<_> = ["a.md", "b.md", "c.md"].map(|name| upload(name, 1, pair.now)).into();
+    let ids: Vec<_> = uploads.iter().map(|upload| upload.id.clone()).collect();
+    let bytes: u64 = uploads.iter().map(|upload| upload.size_bytes).sum();
+    pair.twin.register(vec![uploads[0].clone()], pair.now).await;
+    let one = uploads[0].size_bytes;
+    pair.acme.register(std::mem::take(&mut uploads), pair.now).await;
+    let (catalog, kb) = (pair.acme.stores.catalog(), &pair.acme.kb.id);
+    let counts = DocumentCounts { chunks: 1, entities: 0, relations: 0 };
+    assert!(catalog.document_processed(kb, &ids[0], 1, counts, pair.now).await.unwrap());
+
+    let found = catalog.kb_statistics(&[kb.clone(), other.id.clone()]).await.unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [kb], "one without documents is left out");
+    assert_eq!(found[kb].documents, catalog.document_totals(kb).await.unwrap());
+    assert_eq!((found[kb].documents.iter().sum::<u64>(), found[kb].storage_bytes), (3, bytes));
+    assert_eq!(catalog.kb_statistics(&[other.id]).await.unwrap(), [].into());
+    assert_eq!(catalog.usage(now()).await.unwrap().storage_bytes, bytes);
+
+    let asked = [pair.twin.id().clone(), pair.acme.id().clone(), "no-such".parse().unwrap()];
+    let found = opened.directory.tenant_statistics(&asked).await.unwrap();
+    let acme = TenantStatistics { kbs: 2, documents: 3, storage_bytes: bytes };
+    let twin = TenantStatistics { kbs: 1, documents: 1, storage_bytes: one };
+    assert_eq!(found, [(pair.acme.id().clone(), acme), (pair.twin.id().clone(), twin)].into());
+
+    let numbered = async |offset, limit| catalog.documents_numbered(kb, None, offset, limit).await.unwrap();
+    let all = catalog.documents(kb, None, None, 10).await.unwrap().items;
+    assert_eq!((numbered(0, 2).await, numbered(2, 2).await), (all[..2].to_vec(), all[2..].to_vec()));
+    let done = catalog.documents_numbered(kb, Some(DocumentStatus::Processed), 0, 9).await.unwrap();
+    assert_eq!(done.into_iter().map(|document| document.id).collect::<Vec<_>>(), ids[..1]);
 }
 
 /// For each tenant a key for everything, one for its knowledge base alone, and one for another.

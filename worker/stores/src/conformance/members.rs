@@ -11,7 +11,7 @@ fn identity(name: &str) -> Identity {
 }
 
 async fn add(party: &Party, name: &str, role: Role) -> Member {
-    let added = party.stores.catalog().member_insert(&identity(name), role, None, now()).await.unwrap();
+    let added = party.stores.catalog().member_insert(&identity(name), role, None, now(), None).await.unwrap();
     let MemberAdded::New(member) = added else { panic!("{name}: {added:?}") };
     member
 }
@@ -24,10 +24,20 @@ async fn names(party: &Party, role: Option<Role>) -> Vec<String> {
 pub(super) async fn added_changed_and_removed(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (catalog, ann) = (pair.acme.stores.catalog(), identity("ann@example.com"));
-    let new = catalog.member_insert(&ann, Role::Editor, None, pair.now).await.unwrap();
-    let expected = Member { identity: ann.clone(), role: Role::Editor, revision: 1, created_at: pair.now };
+    let by = Some("local:eve");
+    let new = catalog.member_insert(&ann, Role::Editor, None, pair.now, by).await.unwrap();
+    let expected = Member {
+        identity: ann.clone(),
+        role: Role::Editor,
+        revision: 1,
+        created_at: pair.now,
+        created_by: by.map(str::to_owned),
+    };
     assert_eq!(new, MemberAdded::New(expected.clone()));
-    assert_eq!(catalog.member_insert(&ann, Role::Admin, None, now()).await.unwrap(), MemberAdded::Known);
+    assert_eq!(
+        catalog.member_insert(&ann, Role::Admin, None, now(), None).await.unwrap(),
+        MemberAdded::Known
+    );
     assert_eq!(catalog.member(&ann).await.unwrap(), Some(expected.clone()));
 
     let viewer = Member { role: Role::Viewer, revision: 2, ..expected.clone() };
@@ -45,8 +55,8 @@ pub(super) async fn added_changed_and_removed(opened: &Opened) {
     assert_eq!(gone, MemberChange::Unknown);
 
     // A revision that was read before the removal is outdated after it.
-    let again = catalog.member_insert(&ann, Role::Editor, None, pair.now).await.unwrap();
-    assert_eq!(again, MemberAdded::New(Member { revision: 4, ..expected }));
+    let again = catalog.member_insert(&ann, Role::Editor, None, pair.now, None).await.unwrap();
+    assert_eq!(again, MemberAdded::New(Member { revision: 4, created_by: None, ..expected }));
 }
 
 pub(super) async fn pages(opened: &Opened) {
@@ -56,6 +66,15 @@ pub(super) async fn pages(opened: &Opened) {
     }
     add(&pair.twin, "eve", Role::Editor).await;
     let catalog = pair.acme.stores.catalog();
+    let numbered = async |role, offset, limit| {
+        let (found, total) = catalog.members_numbered(role, offset, limit).await.unwrap();
+        let names = found.into_iter().map(|member| member.identity.subject().to_owned());
+        (names.collect::<Vec<_>>().join(" "), total)
+    };
+    assert_eq!(numbered(None, 0, 3).await, ("ann bob cid".to_owned(), 4));
+    assert_eq!(numbered(None, 3, 3).await, ("dan".to_owned(), 4));
+    assert_eq!(numbered(Some(Role::Viewer), 0, 3).await, ("cid".to_owned(), 1));
+    assert_eq!(numbered(None, 9, 3).await, (String::new(), 4), "beyond the end the total is still known");
     let first = catalog.members(None, None, 3).await.unwrap();
     assert_eq!(first.next.as_deref(), Some("product:cid"));
     let second = catalog.members(None, Some(&identity("cid")), 3).await.unwrap();
@@ -123,11 +142,11 @@ pub(super) async fn no_more_than_the_maximum(opened: &Opened) {
     catalog.member_remove(&identity("removed"), None, now()).await.unwrap();
     let names: Vec<_> = (0..12).map(|number| identity(&format!("racing-{number}"))).collect();
     let race = names.iter().map(async |name| {
-        pair.acme.stores.catalog().member_insert(name, Role::Viewer, Some(3), now()).await.unwrap()
+        pair.acme.stores.catalog().member_insert(name, Role::Viewer, Some(3), now(), None).await.unwrap()
     });
     let added = join_all(race).await;
     assert_eq!(added.iter().filter(|added| matches!(added, MemberAdded::New(_))).count(), 3, "{added:?}");
-    let full = catalog.member_insert(&identity("late"), Role::Viewer, Some(3), now()).await.unwrap();
+    let full = catalog.member_insert(&identity("late"), Role::Viewer, Some(3), now(), None).await.unwrap();
     let over = OverQuota { quota: Quota::Members, current: 3, maximum: 3 };
     assert_eq!(full, MemberAdded::OverQuota(over));
 }
@@ -167,7 +186,7 @@ pub(super) async fn one_name_of_several_providers(opened: &Opened) {
     let standing = async |identity: &Identity| opened.directory.standing(id, identity).await.unwrap();
     for (member, role) in &all {
         assert_eq!(standing(member).await, Standing::Stranger, "{member}");
-        catalog.member_insert(member, *role, None, now()).await.unwrap();
+        catalog.member_insert(member, *role, None, now(), None).await.unwrap();
     }
     for (member, role) in &all {
         assert_eq!(standing(member).await, Standing::Member(*role), "{member}");

@@ -51,7 +51,7 @@ pub async fn exercise(opened: &Opened) {
         rag_settings { put_by_revision }
         deletion { documents, replaced_meanwhile, uploaded_again, texts_and_originals }
         deletions { by_id_and_by_status, worked_off_and_forgotten }
-        kbs { made_and_renamed, closed, emptied }
+        kbs { made_and_renamed, statistics, closed, emptied }
         closing { called_off, deleted, sessions, texts_and_values }
         called_off { documents_of_jobs, documents_of_a_tenant, outbox, jobs }
         directory {

@@ -9,7 +9,10 @@ use crate::model::{Tenant, TenantChange, TenantPlan, TenantSettings};
 fn gold(before: &Tenant) -> TenantSettings {
     let limits = Limits { cap: Some(3), type_caps: [("a.b".into(), 1)].into(), ..Limits::default() };
     let (name, plan, slug) = ("Gold".into(), "gold".into(), before.slug.clone());
-    TenantSettings { name, slug, plan, limits, status: TenantStatus::Suspended }
+    let metadata =
+        [("contract".to_owned(), serde_json::json!({ "no": 7, "nul": "\0" }))].into_iter().collect();
+    let (description, status) = ("Pays in gold".into(), TenantStatus::Suspended);
+    TenantSettings { name, slug, plan, limits, status, description, metadata }
 }
 
 async fn row(party: &Party) -> Tenant {
@@ -36,9 +39,13 @@ pub(super) async fn put_by_revision(opened: &Opened) {
     assert_eq!(row(&pair.acme).await, before);
     assert_eq!(put(before.revision).await, TenantChange::Done);
     assert_eq!(put(before.revision).await, TenantChange::Stale, "somebody was faster");
-    let TenantSettings { name, slug, plan, limits, status } = gold.clone();
-    let revision = before.revision + 1;
-    assert_eq!(row(&pair.acme).await, Tenant { name, slug, plan, status, limits, revision, ..before });
+    let TenantSettings { name, slug, plan, limits, status, description, metadata } = gold.clone();
+    let (revision, after) = (before.revision + 1, row(&pair.acme).await);
+    assert!(after.updated_at > before.updated_at, "{after:?}");
+    let updated_at = after.updated_at;
+    let expected =
+        Tenant { name, slug, plan, status, limits, description, metadata, revision, updated_at, ..before };
+    assert_eq!(after, expected);
     assert_eq!(row(&pair.twin).await, other);
     let known = opened.directory.tenant(pair.acme.id()).await.unwrap().unwrap();
     assert_eq!(known.status, TenantStatus::Suspended, "the directory hears of it");

@@ -9,8 +9,9 @@ async fn row(party: &Party) -> Tenant {
 }
 
 async fn call(party: &Party, slug: &str) -> TenantChange {
-    let Tenant { name, plan, limits, status, revision, .. } = row(party).await;
-    let settings = TenantSettings { name, slug: slug.into(), plan, limits, status };
+    let Tenant { name, plan, limits, status, description, metadata, revision, .. } = row(party).await;
+    let slug = slug.to_owned();
+    let settings = TenantSettings { name, slug, plan, limits, status, description, metadata };
     party.stores.catalog().tenant_settings_put(&settings, revision).await.unwrap()
 }
 
@@ -65,7 +66,7 @@ pub(super) async fn a_word_keeps_its_id_from_being_taken(opened: &Opened) {
     assert_eq!(call(&pair.acme, &late).await, TenantChange::Done);
     let context = TenantContext::for_tests(&late);
     let catalog = opened.stores.scoped(&context).catalog();
-    let tenant = Some(NewTenant { name: "Late".into(), plan: "free".into() });
+    let tenant = Some(NewTenant::new("Late", "free"));
     let acceptance = Acceptance { tenant, ..Acceptance::default() };
     assert_eq!(catalog.accept(&acceptance, now()).await.unwrap(), Accepted::TenantExists);
     assert_eq!(catalog.tenant().await.unwrap(), None, "nothing half done");

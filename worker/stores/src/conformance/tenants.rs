@@ -19,12 +19,16 @@ pub(super) async fn creation(opened: &Opened) {
         epoch: 0,
         flows: BTreeMap::new(),
         limits: Limits::default(),
+        description: String::new(),
+        metadata: serde_json::Map::new(),
         revision: 1,
         created_at: pair.now,
+        created_by: None,
+        updated_at: pair.now,
     };
     assert_eq!(catalog.tenant().await.unwrap(), Some(expected.clone()));
 
-    let new = NewTenant { name: "Usurper".into(), plan: "gold".into() };
+    let new = NewTenant::new("Usurper", "gold");
     let job = pair.acme.job();
     let again = Acceptance { tenant: Some(new), jobs: vec![job], ..Acceptance::default() };
     assert_eq!(catalog.accept(&again, now()).await.unwrap(), Accepted::TenantExists);

@@ -79,7 +79,7 @@ pub(super) async fn racing_for_kbs(opened: &Opened) {
     let racers: Vec<_> = (0..12)
         .map(|n| {
             let id = format!("kb-{n}").parse().unwrap();
-            let kb = NewKb { id, name: "One of many".into(), workspace: workspace(now()) };
+            let kb = NewKb::new(id, "One of many", workspace(now()));
             Acceptance { kb: Some(kb), limits: limits.clone(), ..Acceptance::default() }
         })
         .collect();

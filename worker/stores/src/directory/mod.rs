@@ -30,7 +30,7 @@ use crate::error::StoreError;
 use crate::metrics;
 use crate::model::{
     ApiKeyRecord, AuditEntry, AuditFilter, Cancellations, Kb, LoggedAction, Page, Standing, Tenant,
-    TenantCursor, TenantFilter, TenantOrder, TenantPlan,
+    TenantCursor, TenantFilter, TenantOrder, TenantPlan, TenantStatistics,
 };
 use crate::page;
 use crate::ports::{Directory, StoreResult};
@@ -269,9 +269,28 @@ impl Directory for CachedDirectory {
         after: Option<&TenantCursor>,
         limit: u32,
     ) -> StoreResult<Page<Tenant>> {
-        let rows = self.rows.tenants_sorted(filter, order, after, page::rows_for(limit));
+        let rows = self.rows.tenants_sorted(filter, order, after, (0, page::rows_for(limit)));
         let rows = bounded("directory.tenants_sorted", CALL, rows).await?;
         Ok(page::cut(rows, limit, |tenant| TenantCursor::of(tenant, order.by).text(order.by)))
+    }
+
+    async fn tenants_numbered(
+        &self,
+        filter: &TenantFilter,
+        order: TenantOrder,
+        offset: u64,
+        limit: u32,
+    ) -> StoreResult<(Vec<Tenant>, u64)> {
+        let total = bounded("directory.tenants_counted", CALL, self.rows.tenants_counted(filter)).await?;
+        let rows = self.rows.tenants_sorted(filter, order, None, (offset, limit));
+        Ok((bounded("directory.tenants_sorted", CALL, rows).await?, total))
+    }
+
+    async fn tenant_statistics(
+        &self,
+        tenants: &[TenantId],
+    ) -> StoreResult<HashMap<TenantId, TenantStatistics>> {
+        bounded("directory.tenant_statistics", CALL, self.rows.tenant_statistics(tenants)).await
     }
 
     async fn tenants_among(&self, tenants: &[TenantId], filter: &TenantFilter) -> StoreResult<Vec<Tenant>> {

@@ -16,6 +16,8 @@ pub struct Member {
     pub revision: u64,
     /// When the membership began.
     pub created_at: DateTime<Utc>,
+    /// The actor that added or invited the person, if that is known.
+    pub created_by: Option<String>,
 }
 
 /// The outcome of adding a member.

@@ -42,8 +42,8 @@ pub use member::{
 pub use rag_settings::{InvalidRagSetting, Models, RagSettings};
 pub use schedule::{DueSchedule, Firing, NewSchedule, Schedule, Skipped};
 pub use tenant::{
-    InvalidTenantCursor, Kb, NewKb, NewTenant, Tenant, TenantChange, TenantCursor, TenantFilter, TenantKey,
-    TenantOrder, TenantPlan, TenantSettings, TenantSort,
+    InvalidTenantCursor, Kb, KbStatistics, NewKb, NewTenant, Tenant, TenantChange, TenantCursor,
+    TenantFilter, TenantKey, TenantOrder, TenantPlan, TenantSettings, TenantSort, TenantStatistics,
 };
 pub use throttle::ThrottleRule;
 pub(crate) use throttle::ThrottleState;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use jobs::plan::Limits;
 use jobs::queue::Flow;
 use jobs::tenant::{KbId, TenantId, TenantStatus};
+use serde_json::{Map, Value};
 
 use super::WorkspaceId;
 
@@ -26,10 +27,26 @@ pub struct Tenant {
     pub limits: Limits,
     /// Whether its jobs are paused: by queue name, or of all queues under an empty name.
     pub flows: BTreeMap<String, Flow>,
+    /// What people say of it; may be empty.
+    pub description: String,
+    /// What the product or its operator keeps with it. `plan`, if there, is the tenant's plan.
+    pub metadata: Map<String, Value>,
     /// Incremented with each change.
     pub revision: u64,
     /// When it was created.
     pub created_at: DateTime<Utc>,
+    /// The actor that created it, if that is known.
+    pub created_by: Option<String>,
+    /// When it was changed last; when it was created, if never or before that was noted.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Tenant {
+    /// Whether its members may use it: neither suspended nor being deleted.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        matches!(self.status, TenantStatus::Provisioning | TenantStatus::Active)
+    }
 }
 
 /// The changeable settings of a tenant: its names, and what the queue needs.
@@ -45,6 +62,10 @@ pub struct TenantSettings {
     pub limits: Limits,
     /// Its status.
     pub status: TenantStatus,
+    /// What people say of it.
+    pub description: String,
+    /// See [`Tenant::metadata`].
+    pub metadata: Map<String, Value>,
 }
 
 /// The outcome of changing [`TenantSettings`].
@@ -74,6 +95,37 @@ pub struct NewTenant {
     pub name: String,
     /// The name of its plan, which sets its weight, caps and quotas.
     pub plan: String,
+    /// What people say of it.
+    pub description: String,
+    /// See [`Tenant::metadata`].
+    pub metadata: Map<String, Value>,
+    /// The actor that creates it, if that is known.
+    pub created_by: Option<String>,
+}
+
+impl NewTenant {
+    /// A tenant of which no more is known.
+    #[must_use]
+    pub fn new(name: impl Into<String>, plan: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            plan: plan.into(),
+            description: String::new(),
+            metadata: Map::new(),
+            created_by: None,
+        }
+    }
+}
+
+/// How much a tenant has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TenantStatistics {
+    /// Its knowledge bases, without those that are being deleted.
+    pub kbs: u64,
+    /// Its documents, without those that are being deleted.
+    pub documents: u64,
+    /// The bytes of all of them, as the quota counts them.
+    pub storage_bytes: u64,
 }
 
 /// A knowledge base: a collection of documents with one graph.
@@ -83,6 +135,8 @@ pub struct Kb {
     pub id: KbId,
     /// Its display name.
     pub name: String,
+    /// What people say of it; may be empty.
+    pub description: String,
     /// Its name in the index.
     pub workspace: WorkspaceId,
     /// Incremented with each change.
@@ -91,6 +145,19 @@ pub struct Kb {
     pub is_closed: bool,
     /// When it was created.
     pub created_at: DateTime<Utc>,
+    /// The actor that created it, if that is known.
+    pub created_by: Option<String>,
+    /// When it was changed last; when it was created, if never or before that was noted.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// How much a knowledge base holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KbStatistics {
+    /// The number of its documents in each status of [`DocumentStatus::ALL`](super::DocumentStatus::ALL).
+    pub documents: [u64; 5],
+    /// The bytes of all of them, as the quota counts them.
+    pub storage_bytes: u64,
 }
 
 /// A knowledge base to create.
@@ -100,16 +167,36 @@ pub struct NewKb {
     pub id: KbId,
     /// What people call it.
     pub name: String,
+    /// What people say of it.
+    pub description: String,
     /// Its name in the index, which is prepared already.
     pub workspace: WorkspaceId,
+    /// The actor that creates it, if that is known.
+    pub created_by: Option<String>,
 }
 
 impl NewKb {
+    /// A knowledge base of which no more is known.
+    #[must_use]
+    pub fn new(id: KbId, name: impl Into<String>, workspace: WorkspaceId) -> Self {
+        Self { id, name: name.into(), description: String::new(), workspace, created_by: None }
+    }
+
     /// The knowledge base as created at `now`.
     #[must_use]
     pub fn at(&self, now: DateTime<Utc>) -> Kb {
-        let Self { id, name, workspace } = self.clone();
-        Kb { id, name, workspace, revision: 1, is_closed: false, created_at: now }
+        let Self { id, name, description, workspace, created_by } = self.clone();
+        Kb {
+            id,
+            name,
+            description,
+            workspace,
+            revision: 1,
+            is_closed: false,
+            created_at: now,
+            created_by,
+            updated_at: now,
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use jobs::queue::Flow;
 use jobs::tenant::{ApiKeyId, Identity, TenantDirectory, TenantId};
 use uuid::Uuid;
@@ -5,7 +7,7 @@ use uuid::Uuid;
 use super::StoreResult;
 use crate::model::{
     ApiKeyRecord, AuditEntry, AuditFilter, Kb, LoggedAction, Page, Standing, Tenant, TenantCursor,
-    TenantFilter, TenantOrder, TenantPlan,
+    TenantFilter, TenantOrder, TenantPlan, TenantStatistics,
 };
 
 /// The directory: reads tenants, keys, members and permissions, of one named tenant at a time, and lists tenants
@@ -43,6 +45,22 @@ pub trait Directory: TenantDirectory {
         after: Option<&TenantCursor>,
         limit: u32,
     ) -> StoreResult<Page<Tenant>>;
+
+    /// Tenants in an order, `limit` (1 to 1,000) after the first `offset`, and how many there are in all. Not cached.
+    async fn tenants_numbered(
+        &self,
+        filter: &TenantFilter,
+        order: TenantOrder,
+        offset: u64,
+        limit: u32,
+    ) -> StoreResult<(Vec<Tenant>, u64)>;
+
+    /// How much each of `tenants` has; one that does not exist is left out. Its cost grows with their documents. Not
+    /// cached.
+    async fn tenant_statistics(
+        &self,
+        tenants: &[TenantId],
+    ) -> StoreResult<HashMap<TenantId, TenantStatistics>>;
 
     /// Those of `tenants` that a filter leaves, by id. Not cached.
     async fn tenants_among(&self, tenants: &[TenantId], filter: &TenantFilter) -> StoreResult<Vec<Tenant>>;
