@@ -18,6 +18,7 @@ mod fuzz;
 mod isolation;
 mod jobs;
 mod metrics;
+mod migrations;
 mod model_answers;
 mod pages;
 mod pages_at_scale;

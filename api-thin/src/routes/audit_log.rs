@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use jobs::tenant::TenantId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stores::model::{AuditEntry, AuditFilter, LoggedAction};
+use stores::model::{AuditCheck, AuditEntry, AuditFilter, AuditFlaw, LoggedAction};
 use uuid::Uuid;
 
 use super::parameters::{page_after, page_limit, parameter};
@@ -57,6 +57,82 @@ pub(super) async fn list(
         None => app.directory().audit(&filter, after, limit).await?,
     };
     Ok(Json(AuditPage { entries: page.items.into_iter().map(EntryView::from).collect(), next: page.next }))
+}
+
+/// `GET …/audit/check`: whether the tenant's audit log is as it was written; for an operator who names no tenant, the
+/// operator's own.
+pub(super) async fn check(
+    State(app): State<ApiState>,
+    owner: Option<TenantCaller<ManageTenant>>,
+    Query(asked): Query<Checked>,
+) -> Result<Json<CheckView>, Problem> {
+    let last = parameter("number", asked.number.as_deref())?.unwrap_or(u64::MAX);
+    // No database has a larger number.
+    let last = last.min(i64::MAX.unsigned_abs());
+    let check = match owner {
+        Some(who) => who.stores.catalog().audit_check(last).await?,
+        None => app.directory().audit_check(last).await?,
+    };
+    Ok(Json(CheckView::from(check)))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(super) struct Checked {
+    /// Only up to the entry with this number, to compare its hash with one that was noted.
+    #[schemars(with = "Option<u64>")]
+    number: Option<String>,
+}
+
+/// What a check of an audit log found.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditCheck")]
+pub(super) struct CheckView {
+    /// Whether every entry is as it was written and none between two is gone.
+    is_intact: bool,
+    /// How many entries are as they were written, up to the flaw.
+    entries: u64,
+    /// The newest of them. Kept elsewhere, it shows later whether anything up to it was changed or removed.
+    head: HeadView,
+    /// Older entries, which are no longer kept.
+    removed: u64,
+    /// Entries of releases that did not chain them.
+    unchained: u64,
+    /// The first entry that is not as it was written; null when there is none.
+    flaw: Option<FlawView>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditHead")]
+struct HeadView {
+    /// The first entry has number 1; 0 is that of an empty log.
+    number: u64,
+    /// SHA-256 of the entry together with the hash of the one before; empty for an empty log.
+    hash: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditFlaw")]
+struct FlawView {
+    /// `missing`: the entry is gone. `changed`: it is not what it was.
+    code: &'static str,
+    /// The entry's number.
+    number: u64,
+    /// The entry's id; null when it is gone.
+    #[schemars(with = "Option<String>")]
+    id: Option<Uuid>,
+}
+
+impl From<AuditCheck> for CheckView {
+    fn from(AuditCheck { entries, head, removed, unchained, flaw }: AuditCheck) -> Self {
+        let flaw = flaw.map(|flaw| match flaw {
+            AuditFlaw::Missing { number } => FlawView { code: "missing", number, id: None },
+            AuditFlaw::Changed { number, id } => FlawView { code: "changed", number, id: Some(id) },
+        });
+        let head = HeadView { number: head.number, hash: head.hash };
+        Self { is_intact: flaw.is_none(), entries, head, removed, unchained, flaw }
+    }
 }
 
 /// An action that was taken.

@@ -247,6 +247,8 @@ routes! {
         patch "/settings" => rag_settings::change, may::<ManageTenant>(), Logged;
         /// What was done to steer or administer the tenant, newest first, page by page
         get "/audit" => audit_log::list, may::<ManageTenant>(), as "audit::list";
+        /// Whether the audit log is as it was written; the operator's own, for an operator who names no tenant
+        get "/audit/check" => audit_log::check, may::<ManageTenant>(), as "audit::check";
         /// How many jobs are in which state, and those that will still run, page by page
         get "/jobs" => jobs::list, may::<AnyMember>();
         /// Cancel the jobs that match a filter

@@ -1,6 +1,7 @@
 //! Lists and single things: tables for people, JSON for programs, all pages.
 
 use serde_json::json;
+use stores::direct::DirectSqlite;
 use tests::bed::Bed;
 use tests::cli::Cli;
 use tests::texts;
@@ -132,4 +133,46 @@ async fn the_audit_log_says_who_did_what_and_why() {
     let whole = operator(&bed).json(&["audit", "list", "--action", "flow_pause_queue"]).await;
     assert_eq!(whole.as_array().unwrap().len(), 2, "{whole}");
     assert_eq!(operator(&bed).json(&["audit", "list", "--limit", "1"]).await.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_or_removed_entry_of_the_audit_log_is_named() {
+    let bed = Bed::embedded().await;
+    let (acme, twin) = bed.look_alikes().await;
+    for tenant in [&acme, &twin] {
+        for change in ["pause", "resume", "pause"] {
+            let _ = member(&bed, tenant).run(&["queues", change, "--yes"]).await.done();
+        }
+    }
+    let (cli, operator) = (member(&bed, &acme), operator(&bed));
+    let checked = cli.json(&["audit", "verify"]).await;
+    assert_eq!((&checked[0]["log"], &checked[0]["entries"]), (&json!(acme.id), &json!(3)), "{checked}");
+    let head = checked[0]["printed_head"].as_str().unwrap();
+    assert_eq!(cli.run(&["audit", "verify", "--head", head]).await.done().code, 0);
+    let logs = operator.json(&["audit", "verify"]).await;
+    let names: Vec<_> = logs.as_array().unwrap().iter().map(|log| log["log"].as_str().unwrap()).collect();
+    assert_eq!(names, ["operator", &acme.id, &twin.id]);
+
+    let mut catalog = DirectSqlite::open(&bed.data_dir().join("catalog.db")).await.unwrap();
+    let id = &acme.id;
+    let second = format!("where tenant_id = '{id}' and number = 2");
+    // Possible with write access to the file, and in no other way.
+    catalog.execute("drop trigger audit_log_stays").await.unwrap();
+    catalog.execute(&format!("update audit_log set actor = 'local:eve' {second}")).await.unwrap();
+    let said = operator.run(&["audit", "verify"]).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.contains("entry 2 was changed") && said.err.contains("1 of 3 audit logs"), "{said:?}");
+    catalog.execute(&format!("delete from audit_log {second}")).await.unwrap();
+    let said = cli.run(&["audit", "verify"]).await;
+    assert!(said.code == 1 && said.out.contains("entry 2 is missing"), "{said:?}");
+    // Written anew from the second entry on, in a way that fits: only the head that was noted shows it.
+    catalog.execute(&format!("delete from audit_log where tenant_id = '{id}' and number = 3")).await.unwrap();
+    for change in ["resume", "pause"] {
+        let _ = cli.run(&["queues", change, "--yes"]).await.done();
+    }
+    assert_eq!(cli.run(&["audit", "verify"]).await.code, 0);
+    let said = cli.run(&["audit", "verify", "--head", head]).await;
+    assert!(said.code == 1 && said.out.contains("entry 3 has another hash than was noted"), "{said:?}");
+    let other = member(&bed, &twin).json(&["audit", "verify"]).await;
+    assert_eq!(other[0]["found"], "as it was written");
 }

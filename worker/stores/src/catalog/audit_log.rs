@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jobs::error::report;
 use uuid::Uuid;
 
+use super::audit_chain::Log;
 use super::operator_audit::lock_removal;
-use super::{Catalog, Reader, Row, Sql, Value};
+use super::{Catalog, Reader, Row, Sql, Value, View};
 use crate::error::StoreError;
-use crate::model::{AuditEntry, AuditFilter, LoggedAction, Page};
+use crate::model::{AuditCheck, AuditEntry, AuditFilter, LoggedAction, Page};
 use crate::page;
 use crate::ports::StoreResult;
 
@@ -24,8 +25,8 @@ pub(super) const PRUNED: i64 = 1_000;
 
 /// Adds nothing for a deleted tenant. Locks the tenant's row, so that its deletion does not miss the entry.
 const APPEND: &str = "
-insert into audit_log (tenant_id, audit_id, at, actor, action, target, reason, request_id, status)
-select $1, $2, $3, $4, $5, $6, $7, $8, $9 from tenants where tenant_id = $1 and deleted_at is null {for share}
+insert into audit_log (tenant_id, audit_id, at, actor, action, target, reason, request_id, status, number, hash)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from tenants where tenant_id = $1 and deleted_at is null {for share}
 on conflict (tenant_id, audit_id) do nothing";
 
 const PAGE: &str = "
@@ -37,8 +38,8 @@ impl Catalog {
     /// Adds an entry to the tenant's audit log. Returns whether it is new; for a tenant that is gone, nothing is added.
     pub async fn audit_append(&self, entry: &AuditEntry) -> StoreResult<bool> {
         const OPERATION: &str = "catalog.audit_append";
-        let append = bind_entry(OPERATION, self.sql(APPEND), entry)?;
-        let is_new = self.rows.execute(OPERATION, append).await? == 1;
+        let (log, append) = (Log::Tenant(&self.tenant), bind_entry(OPERATION, self.sql(APPEND), entry)?);
+        let is_new = append_to(&self.rows, log, OPERATION, (append, entry)).await?;
         // In a transaction of its own: the entry stays, whatever comes of this.
         if prunes(entry)
             && let Err(error) = self.audit_prune().await
@@ -46,6 +47,11 @@ impl Catalog {
             tracing::warn!(tenant.id = %self.tenant, error = report(&error), "old audit entries stay for now");
         }
         Ok(is_new)
+    }
+
+    /// Checks that the tenant's audit log is as it was written, up to entry number `last`.
+    pub async fn audit_check(&self, last: u64) -> StoreResult<AuditCheck> {
+        Log::Tenant(&self.tenant).check(&self.rows, "catalog.audit_check", last).await
     }
 
     /// Removes some entries that are too many.
@@ -56,7 +62,7 @@ impl Catalog {
         let too_many = self.sql(
             "delete from audit_log where tenant_id = $1 and audit_id in (
                  select audit_id from audit_log where tenant_id = $1
-                 order by audit_id desc limit $3 offset $2)",
+                 order by coalesce(number, 0) desc, audit_id desc limit $3 offset $2)",
         );
         tx.execute(too_many.bind(KEPT_MAX).bind(PRUNED)).await?;
         tx.commit().await
@@ -73,6 +79,21 @@ impl Catalog {
         let found = self.rows.all("catalog.audit", select.bind(page::rows_for(limit)), read_action).await?;
         Ok(page::cut(found, limit, |found| found.entry.id.to_string()))
     }
+}
+
+/// Adds an entry at the end of a log's chain, with a statement that takes its number and hash last. Returns whether it
+/// is new.
+pub(super) async fn append_to(
+    rows: &View,
+    log: Log<'_>,
+    operation: &'static str,
+    (append, entry): (Sql<'_>, &AuditEntry),
+) -> StoreResult<bool> {
+    let mut tx = rows.write(operation).await?;
+    let next = log.next(&log.end(&mut tx).await?, entry);
+    let is_new = tx.execute(append.bind(next.number).bind(next.hash)).await? == 1;
+    tx.commit().await?;
+    Ok(is_new)
 }
 
 /// Whether the entry is one of those after which others are removed.

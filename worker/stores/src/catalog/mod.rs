@@ -6,6 +6,7 @@
 
 mod accept;
 mod api_keys;
+mod audit_chain;
 mod audit_log;
 mod batches;
 mod cancel;

@@ -1,4 +1,5 @@
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
 use uuid::Uuid;
 
 use super::fixture::{Pair, now};
@@ -147,4 +148,26 @@ pub(super) async fn old_entries_go(opened: &Opened) {
     assert!(catalog.audit_append(&old).await.unwrap() && !catalog.audit_append(&recent).await.unwrap());
     assert!(opened.directory.audit_append(&old).await.unwrap());
     assert!(!opened.directory.audit_append(&recent).await.unwrap());
+}
+
+/// Entries that are written at the same time are one chain, each log's its own.
+pub(super) async fn each_log_is_a_chain(opened: &Opened) {
+    let pair = Pair::new(opened).await;
+    let (acme, twin) = (pair.acme.stores.catalog(), pair.twin.stores.catalog());
+    let empty = acme.audit_check(u64::MAX >> 1).await.unwrap();
+    assert_eq!((empty.entries, empty.head.number, empty.flaw), (0, 0, None));
+    let made: Vec<_> =
+        (0..8).map(|ms| entry(pair.now + TimeDelta::milliseconds(ms), "operator", "a")).collect();
+    let added = join_all(made.iter().map(|entry| acme.audit_append(entry))).await;
+    assert!(added.into_iter().all(|is_new| is_new.unwrap()));
+    assert!(!acme.audit_append(&made[0]).await.unwrap(), "it is there");
+    assert!(twin.audit_append(&made[0]).await.unwrap());
+    let whole = acme.audit_check(u64::MAX >> 1).await.unwrap();
+    assert_eq!((whole.entries, whole.head.number, whole.removed, whole.unchained), (8, 8, 0, 0));
+    assert_eq!((whole.head.hash.len(), &whole.flaw), (64, &None));
+    let part = acme.audit_check(5).await.unwrap();
+    assert_eq!((part.entries, part.head.number), (5, 5));
+    let other = twin.audit_check(u64::MAX >> 1).await.unwrap();
+    assert_eq!((other.entries, other.flaw), (1, None));
+    assert_ne!(other.head.hash, acme.audit_check(1).await.unwrap().head.hash, "the tenant is in it");
 }

@@ -40,7 +40,7 @@ pub async fn exercise(opened: &Opened) {
         usage { counted, racing, racing_for_kbs, racing_for_small_things, replaced,
             refused_as_a_whole, jobs_of_a_day, jobs_of_schedules, api_calls, derived, both_versions }
         registry { states, stale_revisions, pages, partial, whole_again, totals, reopened_by_one, served, redriven }
-        audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go }
+        audit { added_once_and_kept_apart, pages_and_filters, the_operators, old_entries_go, each_log_is_a_chain }
         history { first_record_stays, several_tenants, what_was_started_again_ends_again, old_records_go, children }
         measures { outbox, sums_of_a_tenant }
         outbox { due_by_age, taken_out, rejected, another_tenants_job_stays }

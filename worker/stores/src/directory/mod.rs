@@ -25,12 +25,12 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::catalog::{DirectoryRows, MemberRecord};
-use crate::deadline::{CALL, bounded};
+use crate::deadline::{BULK, CALL, bounded};
 use crate::error::StoreError;
 use crate::metrics;
 use crate::model::{
-    ApiKeyRecord, AuditEntry, AuditFilter, Cancellations, Kb, LoggedAction, Page, Standing, Tenant,
-    TenantCursor, TenantFilter, TenantOrder, TenantPlan, TenantStatistics,
+    ApiKeyRecord, AuditCheck, AuditEntry, AuditFilter, Cancellations, Kb, LoggedAction, Page, Standing,
+    Tenant, TenantCursor, TenantFilter, TenantOrder, TenantPlan, TenantStatistics,
 };
 use crate::page;
 use crate::ports::{Directory, StoreResult};
@@ -307,6 +307,10 @@ impl Directory for CachedDirectory {
 
     async fn audit_append(&self, entry: &AuditEntry) -> StoreResult<bool> {
         bounded("directory.audit_append", CALL, self.rows.audit_append(entry)).await
+    }
+
+    async fn audit_check(&self, last: u64) -> StoreResult<AuditCheck> {
+        bounded("directory.audit_check", BULK, self.rows.audit_check(last)).await
     }
 
     async fn audit(

@@ -42,6 +42,47 @@ pub struct LoggedAction {
     pub entry: AuditEntry,
 }
 
+/// The newest entry of an audit log that is in its chain. The default is that of an empty log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditHead {
+    /// The entry's number; the first has 1.
+    pub number: u64,
+    /// SHA-256, in hexadecimal digits, of the entry together with the hash of the one before.
+    pub hash: String,
+}
+
+/// What a check of an audit log found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditCheck {
+    /// How many entries are as they were written, up to the flaw.
+    pub entries: u64,
+    /// The newest of them. Kept elsewhere, it shows later whether anything up to it was changed or removed.
+    pub head: AuditHead,
+    /// Older entries, which are no longer kept.
+    pub removed: u64,
+    /// Entries without a number. A release from before the chain wrote them.
+    pub unchained: u64,
+    /// The first entry that is not as it was written.
+    pub flaw: Option<AuditFlaw>,
+}
+
+/// What is wrong with an audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditFlaw {
+    /// An entry is gone.
+    Missing {
+        /// Its number.
+        number: u64,
+    },
+    /// An entry, or the hash of the one before, is not what it was.
+    Changed {
+        /// Its number.
+        number: u64,
+        /// Its id.
+        id: Uuid,
+    },
+}
+
 /// Which entries of an audit log are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {

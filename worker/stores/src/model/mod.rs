@@ -21,7 +21,7 @@ mod workspace;
 pub use accept::{Acceptance, Accepted, Idempotency, KnownDocument, Replay, UploadQuestion, UploadView};
 pub use api_key::{ApiKeyChange, ApiKeyEdit, ApiKeyMade, ApiKeyRecord, ApiKeyRow, KeyEnd, NewApiKey};
 pub(crate) use api_key::{allowed, scope_text};
-pub use audit::{AuditEntry, AuditFilter, LoggedAction};
+pub use audit::{AuditCheck, AuditEntry, AuditFilter, AuditFlaw, AuditHead, LoggedAction};
 pub use batch::{Batch, BatchCounts, BatchFailure, BatchPace};
 pub use document::{
     Document, DocumentCounts, DocumentFault, DocumentSelection, DocumentStatus, FailedChunk, Losses,

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::StoreResult;
 use crate::model::{
-    ApiKeyRecord, AuditEntry, AuditFilter, Kb, LoggedAction, Page, Standing, Tenant, TenantCursor,
-    TenantFilter, TenantOrder, TenantPlan, TenantStatistics,
+    ApiKeyRecord, AuditCheck, AuditEntry, AuditFilter, Kb, LoggedAction, Page, Standing, Tenant,
+    TenantCursor, TenantFilter, TenantOrder, TenantPlan, TenantStatistics,
 };
 
 /// The directory: reads tenants, keys, members and permissions, of one named tenant at a time, and lists tenants
@@ -74,6 +74,9 @@ pub trait Directory: TenantDirectory {
 
     /// Adds an entry to the operator's audit log: an action about no tenant in particular. Returns whether it is new.
     async fn audit_append(&self, entry: &AuditEntry) -> StoreResult<bool>;
+
+    /// Checks that the operator's audit log is as it was written, up to entry number `last`.
+    async fn audit_check(&self, last: u64) -> StoreResult<AuditCheck>;
 
     /// The audit logs of all tenants and the operator's as one, newest first, after the entry `after`. At most `limit`
     /// (1 to 1,000). Not cached.
