@@ -150,20 +150,21 @@ fn with_api_key(
     answer
 }
 
-/// Creates `tenant` because the settings say so, with the usual plan and its first member, unless it exists. Its first
-/// API key is not shown.
+/// Creates `tenant` because the settings say so, with `plan` and its first member, unless it exists. Its first API key
+/// is not shown.
 ///
 /// # Errors
 /// When a store does not answer.
 pub(crate) async fn create_by_settings(
     app: &ApiState,
     tenant: &TenantId,
+    plan: &str,
     member: Option<(Identity, Role)>,
 ) -> Result<(), Problem> {
     let request = TenantRequest {
         id: Some(tenant.clone()),
         name: tenant.as_str().to_owned(),
-        plan: Plans::USUAL.to_owned(),
+        plan: plan.to_owned(),
         founder: None,
         member,
     };
@@ -173,13 +174,14 @@ pub(crate) async fn create_by_settings(
     }
 }
 
-/// Creates the only tenant of a single-tenant installation.
+/// Creates the only tenant of a single-tenant installation. It is no newcomer among others: the installation is its own,
+/// so it has no limits.
 ///
 /// # Errors
 /// When a store does not answer.
 pub(crate) async fn create_only_tenant(app: &ApiState) -> Result<(), Problem> {
     match app.resolution().only_tenant.clone() {
-        Some(tenant) => create_by_settings(app, &tenant, None).await,
+        Some(tenant) => create_by_settings(app, &tenant, Plans::USUAL, None).await,
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use clap::Args;
 use jobs::tenant::{Identity, Provider};
 use stores::model::{ThrottleRule, UserName};
@@ -41,6 +42,8 @@ pub struct AccountRules {
     pub sign_ups_per_address: Option<ThrottleRule>,
     /// People with the operator's permissions.
     pub super_admins: BTreeSet<Identity>,
+    /// How long the access token of a log-in is valid.
+    pub token_life: TimeDelta,
 }
 
 /// On or off.
@@ -73,6 +76,7 @@ impl Default for AccountRules {
             sign_up: Switch::Off,
             sign_ups_per_address: Some(ThrottleRule::Rate { tries: 60, window: minute * 60 }),
             super_admins: BTreeSet::new(),
+            token_life: TimeDelta::hours(24),
         }
     }
 }
@@ -95,6 +99,9 @@ pub struct IdentitySettings {
     /// Where that issuer's keys are.
     #[arg(long, env = "TENANTRY_OIDC_JWKS_URL", value_name = "URL")]
     pub oidc_jwks_url: Option<String>,
+    /// How long the access token of a log-in is valid, in hours: at most the 30 days of a session.
+    #[arg(long, env = "TENANTRY_TOKEN_HOURS", default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u16).range(1..=720))]
+    pub token_hours: u16,
     /// How often in a row a password may be wrong before the user is locked.
     #[arg(long, env = "TENANTRY_LOGIN_TRIES", default_value_t = 5, value_name = "COUNT")]
     pub login_tries: u32,
@@ -189,6 +196,7 @@ impl IdentitySettings {
             sign_up: self.signup,
             sign_ups_per_address: per(self.signups_per_hour, seconds(3_600)),
             super_admins,
+            token_life: TimeDelta::hours(self.token_hours.into()),
         })
     }
 }
@@ -265,6 +273,8 @@ mod tests {
             assert_eq!(error.setting, "TENANTRY_SUPER_ADMINS", "{bad}");
             assert!(error.to_string().contains(bad), "{error}");
         }
+        let shorter = identity(&["--token-hours", "8"]).unwrap();
+        assert_eq!(shorter.rules.token_life, TimeDelta::hours(8));
         assert_eq!(identity(&["--login-tries", "0"]).unwrap_err().setting, "TENANTRY_LOGIN_TRIES");
     }
 }

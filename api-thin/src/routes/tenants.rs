@@ -6,7 +6,6 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::envelope::EnqueueOptions;
 use jobs::error::report;
-use jobs::plan::Plans;
 use jobs::queue::{Flow, JobFilter, Kept, PartitionShare, QueueError};
 use jobs::tenant::{TenantId, TenantStatus};
 use jobs::types::DeprovisionTenant;
@@ -32,7 +31,7 @@ pub(super) struct NewTenant {
     /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: String,
-    /// One of `/api/v1/plans`; `free` by default.
+    /// One of `/api/v1/plans`; that of newcomers by default, `TENANTRY_DEFAULT_PLAN`.
     plan: Option<String>,
 }
 
@@ -43,19 +42,19 @@ pub(super) async fn create(
     key: IdempotencyKey,
     Json(body): Json<NewTenant>,
 ) -> Result<Secret<Answer<AcceptedTenant>>, Problem> {
-    let request = request(body, who.named_tenant.as_deref())?;
+    let request = request(body, who.named_tenant.as_deref(), app.plans().newcomers())?;
     check_plan(&app, &request.plan)?;
     accept_tenant(&app, &who.maker, &key, request).await.map(Secret)
 }
 
-fn request(body: NewTenant, in_header: Option<&str>) -> Result<TenantRequest, Problem> {
+fn request(body: NewTenant, in_header: Option<&str>, newcomers: &str) -> Result<TenantRequest, Problem> {
     let id = one_name(body.id.as_deref().into_iter().chain(in_header)).map_err(|_| {
         Problem::new(Code::TenantConflict, "the tenant in the body and in X-Tenant-ID must be the same")
     })?;
     let id: Option<TenantId> =
         id.map(str::parse).transpose().map_err(|error| invalid_field("id", format!("{error}")))?;
     let name = text("name", body.name, 200)?;
-    let plan = text("plan", body.plan.unwrap_or_else(|| Plans::USUAL.to_owned()), 63)?;
+    let plan = text("plan", body.plan.unwrap_or_else(|| newcomers.to_owned()), 63)?;
     Ok(TenantRequest { id, name, plan, founder: None, member: None })
 }
 
