@@ -174,8 +174,8 @@ pub(crate) async fn create_by_settings(
     }
 }
 
-/// Creates the only tenant of a single-tenant installation. It is no newcomer among others: the installation is its own,
-/// so it has no limits.
+/// Creates the only tenant of a single-tenant installation. It shares that with no other, so it is no newcomer and has
+/// no limits.
 ///
 /// # Errors
 /// When a store does not answer.

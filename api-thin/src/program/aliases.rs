@@ -1,4 +1,4 @@
-//! Variables of other multi-tenant systems that are read as settings of ours, so that their environment files work here.
+//! Variables of other multi-tenant systems that are read as settings of ours, so that their environment files work.
 //!
 //! [`ALIASES`] is all there is to know about them. One that asks for something that is not done here stops the start:
 //! it would otherwise be ignored by a person who relies on it.

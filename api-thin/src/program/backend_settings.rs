@@ -191,8 +191,8 @@ pub fn shard_count() -> RangedI64ValueParser<u16> {
 /// Which plans there are, and which of them newcomers get: the same for API and workers.
 #[derive(Debug, Clone, Args)]
 pub struct PlanSettings {
-    /// TOML file with a table [plan.NAME] for each plan. Without it there are free, pro, enterprise, and standard, which
-    /// has no limits.
+    /// TOML file with a table [plan.NAME] for each plan. Without it there are free, pro and enterprise, and always
+    /// standard, which has no limits.
     #[arg(long = "plans", env = "TENANTRY_PLANS", value_name = "FILE")]
     pub plans_file: Option<PathBuf>,
     /// The plan of tenants that sign up, are made without naming one, or come to be by `TENANTRY_AUTO_PROVISION`.

@@ -266,8 +266,8 @@ fn note_key_use(app: &ApiState, context: &TenantContext) {
     }
 }
 
-/// Counts the request against the tenant's rate and its calls of the day and month. With the rate it asks for the room in
-/// `queue`.
+/// Counts the request against the tenant's rate and its calls of the day and month. With the rate it asks for the room
+/// in `queue`.
 async fn count_request(
     parts: &Parts,
     app: &ApiState,

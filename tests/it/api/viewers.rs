@@ -1,5 +1,5 @@
-//! What each role is for, seen from outside: an EDITOR removes a knowledge base, a VIEWER_READONLY reads no document, and
-//! the dashboard shows each of them what they may see, in words.
+//! What each role is for, seen from outside: an EDITOR deletes a knowledge base, a `VIEWER_READONLY` reads no document,
+//! and the dashboard shows each of them what they may see, in words.
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
