@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures::StreamExt as _;
 use jobs::JobId;
 use jobs::error::report;
-use jobs::plan::Quota;
+use jobs::plan::{Limits, Quota};
 use jobs::tenant::{ApiKeyId, TenantId};
-use stores::model::{Bookkeeping, OverQuota};
+use stores::model::{ApiCalls, Bookkeeping, OverQuota};
 use stores::{StoreError, TenantStores};
 use tokio_util::sync::CancellationToken;
 
@@ -30,21 +30,20 @@ const DELIVERED_MAX: usize = 10_000;
 /// After how many writes without a request a tenant is forgotten.
 const IDLE_WRITES: u8 = 60;
 
-/// Year and month (UTC).
-type Month = (i32, u32);
-type Key = (TenantId, Month);
+/// A tenant and a day (UTC).
+type Key = (TenantId, NaiveDate);
 
-/// What is left to be written, by tenant and month. Clones share it.
+/// What is left to be written, by tenant and day. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Bookkeeper(Arc<Mutex<HashMap<Key, Account>>>);
 
-/// One tenant's month.
+/// One tenant's day.
 struct Account {
     stores: TenantStores,
-    /// A moment in the month.
+    /// A moment in the day.
     at: DateTime<Utc>,
     /// Calls that the catalog had at the last write; `None` before it was asked.
-    written: Option<u64>,
+    written: Option<ApiCalls>,
     /// Calls in the write that is under way.
     writing: u64,
     left: Left,
@@ -62,27 +61,36 @@ struct Left {
 }
 
 impl Bookkeeper {
-    /// Counts a request of the month, unless it is one too many. Other processes' requests are known from the write
-    /// before.
+    /// Counts a request, unless it is one too many of the day or of the month. Other processes' requests are known from
+    /// the write before, as are, for the first second of a day, those of the day before.
     ///
     /// # Errors
-    /// When there were `maximum` this month.
+    /// When there were as many as `limits` allow today or this month.
     pub(crate) async fn count_call(
         &self,
         stores: &TenantStores,
         tenant: &TenantId,
-        maximum: Option<u64>,
+        limits: &Limits,
         now: DateTime<Utc>,
     ) -> Result<(), OverQuota> {
-        let key = (tenant.clone(), month(now));
-        if maximum.is_some() && self.accounts().get(&key).is_none_or(|account| account.written.is_none()) {
+        let key = (tenant.clone(), now.date_naive());
+        let maximum = |quota| limits.maximum(quota).map(|maximum| (quota, maximum));
+        let maxima = [maximum(Quota::ApiCallsPerDay), maximum(Quota::ApiCallsPerMonth)];
+        if maxima.iter().any(Option::is_some)
+            && self.accounts().get(&key).is_none_or(|account| account.written.is_none())
+        {
             self.ask(stores, &key, now).await;
         }
         let mut accounts = self.accounts();
         let account = accounts.entry(key).or_insert_with(|| Account::new(stores, now));
-        let current = account.written.unwrap_or(0) + account.writing + account.left.calls;
-        if let Some(maximum) = maximum.filter(|maximum| current >= *maximum) {
-            return Err(OverQuota { quota: Quota::ApiCallsPerMonth, current, maximum });
+        let (written, unwritten) =
+            (account.written.unwrap_or_default(), account.writing + account.left.calls);
+        for (quota, maximum) in maxima.into_iter().flatten() {
+            let written = if quota == Quota::ApiCallsPerDay { written.day } else { written.month };
+            let current = written + unwritten;
+            if current >= maximum {
+                return Err(OverQuota { quota, current, maximum });
+            }
         }
         account.left.calls += 1;
         account.idle = 0;
@@ -99,7 +107,7 @@ impl Bookkeeper {
             }
             Err(error) => {
                 let error = report(&error);
-                tracing::warn!(tenant.id = %key.0, error, "requests of this month are not known");
+                tracing::warn!(tenant.id = %key.0, error, "requests of this day and month are not known");
             }
         }
     }
@@ -137,7 +145,7 @@ impl Bookkeeper {
     ) {
         let mut accounts = self.accounts();
         let account =
-            accounts.entry((tenant.clone(), month(now))).or_insert_with(|| Account::new(stores, now));
+            accounts.entry((tenant.clone(), now.date_naive())).or_insert_with(|| Account::new(stores, now));
         add(&mut account.left);
         account.idle = 0;
     }
@@ -194,7 +202,7 @@ impl Bookkeeper {
         Some((account.stores.clone(), Bookkeeping { at: account.at, calls, keys_used, delivered }))
     }
 
-    fn end(&self, key: &Key, left: Bookkeeping, outcome: Result<Option<u64>, StoreError>) {
+    fn end(&self, key: &Key, left: Bookkeeping, outcome: Result<Option<ApiCalls>, StoreError>) {
         let mut accounts = self.accounts();
         let Some(account) = accounts.get_mut(key) else { return };
         account.writing = 0;
@@ -248,10 +256,6 @@ impl Left {
         }
         self.add_delivered(&left.delivered);
     }
-}
-
-fn month(now: DateTime<Utc>) -> Month {
-    (now.year(), now.month())
 }
 
 #[cfg(test)]

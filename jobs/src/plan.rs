@@ -20,6 +20,7 @@ use crate::types::DeliverWebhook;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plans {
     plans: BTreeMap<String, Limits>,
+    newcomers: String,
 }
 
 /// Plans that cannot be used.
@@ -51,6 +52,14 @@ pub enum InvalidPlans {
         /// The limit, and the values that are expected.
         limit: InvalidLimit,
     },
+    /// Newcomers are to have a plan that is not there.
+    #[error("there is no plan {plan}: choose one of {known}, or define it in the file of TENANTRY_PLANS")]
+    Unknown {
+        /// The plan that was named.
+        plan: String,
+        /// Those that are there.
+        known: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -67,8 +76,10 @@ impl Default for Plans {
 }
 
 impl Plans {
-    /// The plan of tenants for which none was chosen.
+    /// The plan that is always there, without limits unless a file defines it.
     pub const USUAL: &'static str = "standard";
+    /// The setting that names the plan of newcomers.
+    pub const NEWCOMERS_SETTING: &'static str = "TENANTRY_DEFAULT_PLAN";
     /// The setting that names the file with the plans.
     pub const SETTING: &'static str = "TENANTRY_PLANS";
 
@@ -102,7 +113,32 @@ impl Plans {
             }
             limits.check().map_err(|limit| InvalidPlans::Limit { plan: name.clone(), limit })?;
         }
-        Ok(Self { plans: file.plan })
+        Ok(Self { plans: file.plan, newcomers: Self::USUAL.to_owned() })
+    }
+
+    /// Gives newcomers `plan`, in which `limits` count in place of what it says. Tenants that are there keep theirs.
+    ///
+    /// # Errors
+    /// When there is no such plan, or one of the limits cannot be used.
+    pub fn with_newcomers(mut self, plan: &str, limits: &Limits) -> Result<Self, InvalidPlans> {
+        if !self.has(plan) {
+            let known = self.names().join(", ");
+            return Err(InvalidPlans::Unknown { plan: plan.to_owned(), known });
+        }
+        limits.check().map_err(|limit| InvalidPlans::Limit { plan: plan.to_owned(), limit })?;
+        if !limits.is_empty() {
+            let changed = self.limits(plan, limits);
+            self.plans.insert(plan.to_owned(), changed);
+        }
+        plan.clone_into(&mut self.newcomers);
+        Ok(self)
+    }
+
+    /// The plan of tenants for which none is chosen when they are made: [`Plans::USUAL`] unless
+    /// [`Plans::with_newcomers`] named another.
+    #[must_use]
+    pub fn newcomers(&self) -> &str {
+        &self.newcomers
     }
 
     /// Whether there is such a plan.
@@ -181,6 +217,9 @@ pub struct Limits {
     /// Maximum number of concurrent queries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrent_queries: Option<u64>,
+    /// How many requests are answered in a day (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_calls_per_day: Option<u64>,
     /// How many requests are answered in a calendar month (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_calls_per_month: Option<u64>,
@@ -282,6 +321,7 @@ impl Limits {
             Quota::MaxDocuments => self.max_documents,
             Quota::StorageBytes => self.storage_bytes,
             Quota::ConcurrentQueries => self.concurrent_queries,
+            Quota::ApiCallsPerDay => self.api_calls_per_day,
             Quota::ApiCallsPerMonth => self.api_calls_per_month,
             Quota::RequestsPerMinute => self.requests_per_minute,
             Quota::Kbs => self.kbs,
@@ -313,6 +353,7 @@ impl Limits {
             max_documents: self.max_documents.or(plan.max_documents),
             storage_bytes: self.storage_bytes.or(plan.storage_bytes),
             concurrent_queries: self.concurrent_queries.or(plan.concurrent_queries),
+            api_calls_per_day: self.api_calls_per_day.or(plan.api_calls_per_day),
             api_calls_per_month: self.api_calls_per_month.or(plan.api_calls_per_month),
             requests_per_minute: self.requests_per_minute.or(plan.requests_per_minute),
             kbs: self.kbs.or(plan.kbs),
@@ -381,6 +422,8 @@ pub enum Quota {
     StorageBytes,
     /// Queries at once.
     ConcurrentQueries,
+    /// Requests in a day (UTC).
+    ApiCallsPerDay,
     /// Requests in a calendar month (UTC).
     ApiCallsPerMonth,
     /// Requests within any 60 seconds.
@@ -407,10 +450,11 @@ pub enum Quota {
 
 impl Quota {
     /// Every quota there is.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::MaxDocuments,
         Self::StorageBytes,
         Self::ConcurrentQueries,
+        Self::ApiCallsPerDay,
         Self::ApiCallsPerMonth,
         Self::RequestsPerMinute,
         Self::Kbs,
@@ -431,6 +475,7 @@ impl Quota {
             Self::MaxDocuments => "max_documents",
             Self::StorageBytes => "storage_bytes",
             Self::ConcurrentQueries => "concurrent_queries",
+            Self::ApiCallsPerDay => "api_calls_per_day",
             Self::ApiCallsPerMonth => "api_calls_per_month",
             Self::RequestsPerMinute => "requests_per_minute",
             Self::Kbs => "kbs",
@@ -452,7 +497,7 @@ impl Quota {
             Self::MaxDocuments => "documents",
             Self::StorageBytes => "bytes",
             Self::ConcurrentQueries => "queries",
-            Self::ApiCallsPerMonth | Self::RequestsPerMinute => "requests",
+            Self::ApiCallsPerDay | Self::ApiCallsPerMonth | Self::RequestsPerMinute => "requests",
             Self::Kbs => "knowledge bases",
             Self::EntitiesPerKb => "entities",
             Self::RelationsPerKb => "relations",
@@ -470,7 +515,7 @@ impl Quota {
     pub const fn most(self) -> u64 {
         match self {
             Self::StorageBytes => 1 << 53,
-            Self::ApiCallsPerMonth => 1_000_000_000_000,
+            Self::ApiCallsPerDay | Self::ApiCallsPerMonth => 1_000_000_000_000,
             Self::MaxDocuments | Self::EntitiesPerKb | Self::RelationsPerKb | Self::DailyJobs => {
                 1_000_000_000
             }
@@ -498,7 +543,7 @@ impl Quota {
     pub fn resets_at(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let today = now.date_naive();
         let next = match self {
-            Self::DailyJobs => today.checked_add_days(Days::new(1)),
+            Self::DailyJobs | Self::ApiCallsPerDay => today.checked_add_days(Days::new(1)),
             Self::ApiCallsPerMonth => month_of(today).checked_add_months(Months::new(1)),
             _ => None,
         };
@@ -571,6 +616,45 @@ mod tests {
             assert!(free.is_some() && free < pro && pro < enterprise, "{quota}");
             assert_eq!(maximum("standard", quota), quota.usual(), "{quota}");
         }
+    }
+
+    /// What the guides that clients are written after give a tenant that says nothing.
+    #[test]
+    fn the_free_plan_has_the_quotas_of_the_guide() {
+        let free = Plans::default().limits("free", &Limits::default());
+        for (quota, maximum) in [
+            (Quota::MaxDocuments, 10_000),
+            (Quota::StorageBytes, 100_000_000_000),
+            (Quota::ConcurrentQueries, 10),
+            (Quota::ApiCallsPerMonth, 100_000),
+            (Quota::Kbs, 50),
+            (Quota::EntitiesPerKb, 100_000),
+            (Quota::RelationsPerKb, 500_000),
+            (Quota::Members, 100),
+        ] {
+            assert_eq!(free.maximum(quota), Some(maximum), "{quota}");
+        }
+    }
+
+    #[test]
+    fn newcomers_get_the_plan_that_is_named_and_its_limits_may_be_changed() {
+        assert_eq!(Plans::default().newcomers(), "standard");
+        let fewer = Limits { members: Some(7), ..Limits::default() };
+        let plans = Plans::default().with_newcomers("free", &fewer).unwrap();
+        assert_eq!(plans.newcomers(), "free");
+        let of = |plan: &str, quota| plans.limits(plan, &Limits::default()).maximum(quota);
+        assert_eq!((of("free", Quota::Members), of("free", Quota::Kbs)), (Some(7), Some(50)));
+        assert_eq!(of("pro", Quota::Members), Plans::default().limits("pro", &Limits::default()).members);
+        let standard = Plans::default().with_newcomers("standard", &fewer).unwrap();
+        assert_eq!(standard.limits("standard", &Limits::default()), fewer);
+        let unknown = Plans::parse(TEXT).unwrap().with_newcomers("gold", &fewer).unwrap_err();
+        assert_eq!(
+            unknown.to_string(),
+            "there is no plan gold: choose one of free, pro, standard, or define it in the file of TENANTRY_PLANS"
+        );
+        let many = Limits { members: Some(2_000_000), ..Limits::default() };
+        let refused = Plans::default().with_newcomers("free", &many).unwrap_err().to_string();
+        assert!(refused.starts_with("plan free: members: expected 1 to 1000000"), "{refused}");
     }
 
     #[test]
@@ -681,6 +765,7 @@ mod tests {
         let night = at("2027-12-31T23:59:58.500Z");
         let new_year = Some(at("2028-01-01T00:00:00Z"));
         assert_eq!(Quota::DailyJobs.resets_at(night), new_year);
+        assert_eq!(Quota::ApiCallsPerDay.resets_at(night), new_year);
         assert_eq!(Quota::ApiCallsPerMonth.resets_at(night), new_year);
         assert_eq!(Quota::DailyJobs.resets_in_s(night), Some(2));
         let leap = at("2028-02-29T00:00:00Z");

@@ -9,6 +9,9 @@ use tests::program::Program;
 
 const README: &str = include_str!("../../README.md");
 
+/// Newcomers get what they get when nothing is set.
+const USUAL: [(&str, &str); 1] = [("TENANTRY_DEFAULT_PLAN", "free")];
+
 /// The README's block of commands in which `words` stand.
 fn block(words: &str) -> &'static str {
     let blocks = README.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
@@ -48,7 +51,7 @@ fn bash(commands: &str, program: &Program, folder: &Path) -> Command {
 #[test]
 fn from_the_operators_key_to_the_graph() {
     let data = tempfile::tempdir().unwrap();
-    let program = Program::dev(data.path());
+    let program = Program::dev_with(data.path(), &USUAL);
     fs::write(data.path().join("notes.md"), tests::texts::short("Bluebird")).unwrap();
     // A person who comes back types the same again.
     for time in ["first", "second"] {
@@ -85,7 +88,7 @@ fn a_key_that_is_missing_or_wrong_is_said_to_be() {
 #[test]
 fn from_sign_up_to_the_first_document() {
     let data = tempfile::tempdir().unwrap();
-    let program = Program::dev_with(data.path(), &[("TENANTRY_SIGNUP", "on")]);
+    let program = Program::dev_with(data.path(), &[("TENANTRY_SIGNUP", "on"), USUAL[0]]);
     fs::write(data.path().join("README.md"), README).unwrap();
     let commands = block("/signup");
     assert_eq!(commands.lines().count(), 5, "five lines are promised");

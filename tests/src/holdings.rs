@@ -5,7 +5,7 @@ use jobs::DocumentId;
 use jobs::plan::Limits;
 use jobs::queue::Queue;
 use jobs::tenant::{KbId, TenantContext};
-use stores::model::{Kb, UploadQuestion};
+use stores::model::{ApiCalls, Kb, UploadQuestion};
 use stores::{Stores, TenantStores};
 
 /// Everything that there is of a tenant, as text, with all times and random ids: two are equal when nothing
@@ -35,7 +35,7 @@ impl Holdings {
         let stores = stores.scoped(&TenantContext::for_tests(tenant));
         let mut usage = stores.catalog().usage(now).await.unwrap();
         // Written down some time after the requests.
-        usage.api_calls = 0;
+        usage.api_calls = ApiCalls::default();
         let mut lines = rows(&stores).await;
         for kb in stores.lifecycle().tenant_kbs().await.unwrap() {
             lines.push(format!("{:?}", stores.index().entities(&kb, None, 1_000).await.unwrap().items));

@@ -158,6 +158,8 @@ fn dev(address: &str, data_dir: &Path) -> Command {
     command
         .args(["dev", "--listen", address, "--lease-s", "2", "--concurrency", "2", "--data-dir"])
         .arg(data_dir)
+        // Tests ask more often than newcomers may.
+        .env("TENANTRY_DEFAULT_PLAN", "standard")
         .env("RUST_LOG", "warn");
     command
 }

@@ -14,10 +14,15 @@ pub(crate) struct Me {
     pub(crate) operator: bool,
     pub(crate) tenant_id: Option<String>,
     pub(crate) role: Option<String>,
+    pub(crate) permissions: Vec<String>,
     pub(crate) memberships: Vec<Membership>,
 }
 
 impl Me {
+    fn may(&self, permission: &str) -> bool {
+        self.permissions.iter().any(|known| known == permission)
+    }
+
     /// May pause, resume, drain, cancel and retry.
     pub(crate) fn steers_jobs(&self) -> bool {
         self.operator || self.manages_jobs()
@@ -25,21 +30,21 @@ impl Me {
 
     /// May read what a job says, throw jobs away, and keep schedules. The operator's key may not.
     pub(crate) fn manages_jobs(&self) -> bool {
-        matches!(self.role.as_deref(), Some("ADMIN" | "EDITOR"))
+        self.may("job:manage")
     }
 
     /// May change the tenant.
     pub(crate) fn manages_tenant(&self) -> bool {
-        self.operator || self.role.as_deref() == Some("ADMIN")
+        self.operator || self.may("tenant:manage")
     }
 
-    /// Whether documents are shown: the operator's key does not read a tenant's data.
+    /// Whether documents are shown: the operator's key does not read a tenant's data, nor does a `VIEWER_READONLY`.
     pub(crate) fn reads_documents(&self) -> bool {
-        self.role.is_some()
+        self.may("document:read")
     }
 
     pub(crate) fn writes_documents(&self) -> bool {
-        matches!(self.role.as_deref(), Some("ADMIN" | "EDITOR"))
+        self.may("document:create")
     }
 
     /// The name to show.

@@ -21,7 +21,7 @@ use crate::contract::Me;
 use crate::frame::{PageError, plain_error};
 
 const COOKIE: &str = "tenantry_session";
-/// As long as the token of a log-in.
+/// As long as the token of a log-in, unless `TENANTRY_TOKEN_HOURS` says otherwise.
 const SECONDS: u32 = 24 * 3600;
 
 /// A signed-in person, and the API with their credentials.

@@ -182,19 +182,20 @@ fn with_api_key(
     answer
 }
 
-/// Creates `tenant` because the settings say so, with the usual plan and its first member, unless it exists. Its first
-/// API key is not shown.
+/// Creates `tenant` because the settings say so, with `plan` and its first member, unless it exists. Its first API key
+/// is not shown.
 ///
 /// # Errors
 /// When a store does not answer.
 pub(crate) async fn create_by_settings(
     app: &ApiState,
     tenant: &TenantId,
+    plan: &str,
     member: Option<(Identity, Role)>,
 ) -> Result<(), Problem> {
     let request = TenantRequest {
         id: Some(tenant.clone()),
-        new: NewTenant::new(tenant.as_str(), Plans::USUAL),
+        new: NewTenant::new(tenant.as_str(), plan),
         founder: None,
         member,
     };
@@ -204,13 +205,14 @@ pub(crate) async fn create_by_settings(
     }
 }
 
-/// Creates the only tenant of a single-tenant installation.
+/// Creates the only tenant of a single-tenant installation. It shares that with no other, so it is no newcomer and has
+/// no limits.
 ///
 /// # Errors
 /// When a store does not answer.
 pub(crate) async fn create_only_tenant(app: &ApiState) -> Result<(), Problem> {
     match app.resolution().only_tenant.clone() {
-        Some(tenant) => create_by_settings(app, &tenant, None).await,
+        Some(tenant) => create_by_settings(app, &tenant, Plans::USUAL, None).await,
         None => Ok(()),
     }
 }

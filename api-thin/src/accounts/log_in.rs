@@ -61,8 +61,10 @@ pub struct LoggedIn {
     pub user: UserName,
     /// The tenant and the user's role in it; `None` for a super-admin who acts in no tenant.
     pub tenant: Option<(TenantId, Role)>,
-    /// Good for [`OwnTokens::LIFE`].
+    /// Good for `access_life`.
     pub access_token: String,
+    /// [`AccountRules::token_life`]
+    pub access_life: TimeDelta,
     /// Good for one renewal within [`Accounts::SESSION_LIFE`].
     pub refresh_token: String,
 }
@@ -294,14 +296,16 @@ impl Accounts {
 
     fn logged_in(&self, tokens: &OwnTokens, session: Session, tenant: Option<(TenantId, Role)>) -> LoggedIn {
         let Session { id, user, generation, .. } = session;
+        let access_life = self.parts.rules.token_life;
         let grant = Grant {
+            life: access_life,
             user: user.as_str(),
             session: id,
             tenant: tenant.as_ref().map(|(tenant, role)| (tenant, *role)),
         };
         let access_token = tokens.issue(&grant, self.parts.clock.now());
         let refresh_token = RefreshToken { session: id, generation }.reveal(&self.parts.keys);
-        LoggedIn { user, tenant, access_token, refresh_token }
+        LoggedIn { user, tenant, access_token, access_life, refresh_token }
     }
 }
 

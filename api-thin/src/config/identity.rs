@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use clap::Args;
 use jobs::tenant::{Identity, Provider};
 use stores::model::{ThrottleRule, UserName};
@@ -43,6 +44,8 @@ pub struct AccountRules {
     pub public_tenants: Switch,
     /// People with the operator's permissions.
     pub super_admins: BTreeSet<Identity>,
+    /// How long the access token of a log-in is valid.
+    pub token_life: TimeDelta,
 }
 
 /// On or off.
@@ -76,6 +79,7 @@ impl Default for AccountRules {
             sign_ups_per_address: Some(ThrottleRule::Rate { tries: 60, window: minute * 60 }),
             public_tenants: Switch::Off,
             super_admins: BTreeSet::new(),
+            token_life: TimeDelta::hours(24),
         }
     }
 }
@@ -98,6 +102,9 @@ pub struct IdentitySettings {
     /// Where that issuer's keys are.
     #[arg(long, env = "TENANTRY_OIDC_JWKS_URL", value_name = "URL")]
     pub oidc_jwks_url: Option<String>,
+    /// How long the access token of a log-in is valid, in hours: at most the 30 days of a session.
+    #[arg(long, env = "TENANTRY_TOKEN_HOURS", default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u16).range(1..=720))]
+    pub token_hours: u16,
     /// How often in a row a password may be wrong before the user is locked.
     #[arg(long, env = "TENANTRY_LOGIN_TRIES", default_value_t = 5, value_name = "COUNT")]
     pub login_tries: u32,
@@ -196,6 +203,7 @@ impl IdentitySettings {
             sign_ups_per_address: per(self.signups_per_hour, seconds(3_600)),
             public_tenants: self.public_tenants,
             super_admins,
+            token_life: TimeDelta::hours(self.token_hours.into()),
         })
     }
 }
@@ -272,6 +280,8 @@ mod tests {
             assert_eq!(error.setting, "TENANTRY_SUPER_ADMINS", "{bad}");
             assert!(error.to_string().contains(bad), "{error}");
         }
+        let shorter = identity(&["--token-hours", "8"]).unwrap();
+        assert_eq!(shorter.rules.token_life, TimeDelta::hours(8));
         assert_eq!(identity(&["--login-tries", "0"]).unwrap_err().setting, "TENANTRY_LOGIN_TRIES");
     }
 }

@@ -125,7 +125,7 @@ codes! {
     IdempotencyKeysLimitReached =
         "idempotency_keys_limit_reached", TOO_MANY_REQUESTS, "The tenant has as many Idempotency-Keys as it may";
     ApiCallsLimitReached =
-        "api_calls_limit_reached", TOO_MANY_REQUESTS, "The tenant sent as many requests this month as it may";
+        "api_calls_limit_reached", TOO_MANY_REQUESTS, "The tenant sent as many requests today or this month as it may";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "The tenant sends requests faster than it may";
     QueriesLimitReached =
         "queries_limit_reached", TOO_MANY_REQUESTS, "The tenant runs as many queries at once as it may";
@@ -145,7 +145,7 @@ impl Code {
             Quota::MaxDocuments => Self::DocumentsLimitReached,
             Quota::StorageBytes => Self::StorageLimitReached,
             Quota::ConcurrentQueries => Self::QueriesLimitReached,
-            Quota::ApiCallsPerMonth => Self::ApiCallsLimitReached,
+            Quota::ApiCallsPerDay | Quota::ApiCallsPerMonth => Self::ApiCallsLimitReached,
             Quota::RequestsPerMinute => Self::RateLimited,
             Quota::Kbs => Self::KbsLimitReached,
             Quota::EntitiesPerKb => Self::EntitiesLimitReached,

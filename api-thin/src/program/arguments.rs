@@ -7,30 +7,53 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Args, Command, Parser};
+use clap::{Arg, ArgMatches, Args, Command, Parser};
 
+use super::aliases::{Aliases, note_aliases};
 use super::console::{flush, say};
 
 /// The exit code of a program that was started in a way it does not know.
 const USAGE: u8 = 2;
 
-/// Reads the flags and variables of a program. An empty variable counts as not set. A value that cannot be used is
-/// reported on one line that names the setting, its value and the expected values.
+/// Reads the flags and variables of a program, and the variables of other systems that stand for ours. An empty
+/// variable counts as not set. A value that cannot be used is reported on one line that names the setting, its value
+/// and the expected values.
 ///
 /// # Errors
 /// With the code to exit with, after help, version or the line was shown.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
     let command = P::command();
     note_unknown_variables(&command);
-    let parsed = without_empty(command.clone()).try_get_matches();
-    parsed.and_then(|matches| P::from_arg_matches(&matches)).map_err(|error| {
-        match explain(&command, &error, |name| std::env::var(name).ok()) {
-            Some(line) => say(format!("error: {line}")),
-            None => drop(error.print()),
+    let aliases = Aliases::read(variable);
+    let parsed = aliases.apply(without_empty(command.clone())).try_get_matches();
+    let refused = |line: String| {
+        say(format!("error: {line}"));
+        flush(Duration::from_secs(1));
+        ExitCode::from(USAGE)
+    };
+    let read = parsed.and_then(|matches| Ok((P::from_arg_matches(&matches)?, matches)));
+    let (program, matches) = read.map_err(|error| {
+        if let Some(line) = explain(&command, &error, variable, &aliases) {
+            return refused(line);
         }
+        drop(error.print());
         flush(Duration::from_secs(1));
         if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
-    })
+    })?;
+    let said = aliases.check(&variables_of(chosen(&command, &matches))).map_err(refused)?;
+    note_aliases(aliases, said);
+    Ok(program)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The command that the arguments chose: one of the innermost subcommands.
+fn chosen<'a>(command: &'a Command, matches: &ArgMatches) -> &'a Command {
+    let subcommand = matches.subcommand();
+    let found = subcommand.and_then(|(name, matches)| Some((command.find_subcommand(name)?, matches)));
+    found.map_or(command, |(subcommand, matches)| chosen(subcommand, matches))
 }
 
 /// Reads the settings of a command from the environment alone, as the command would without flags.
@@ -39,9 +62,11 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
 /// With the line that the command would end with.
 pub fn from_environment<A: Args>() -> Result<A, String> {
     let command = A::augment_args(Command::new("settings"));
-    let parsed = without_empty(command.clone()).try_get_matches_from(["settings"]);
+    let aliases = Aliases::read(variable);
+    aliases.check(&variables_of(&command))?;
+    let parsed = aliases.apply(without_empty(command.clone())).try_get_matches_from(["settings"]);
     parsed.and_then(|matches| A::from_arg_matches(&matches)).map_err(|error| {
-        let said = explain(&command, &error, |name| std::env::var(name).ok());
+        let said = explain(&command, &error, variable, &aliases);
         said.unwrap_or_else(|| error.to_string())
     })
 }
@@ -57,6 +82,7 @@ fn explain(
     command: &Command,
     error: &clap::Error,
     variable: impl Fn(&str) -> Option<String>,
+    aliases: &Aliases,
 ) -> Option<String> {
     // Names of arguments are known when it is built.
     let mut command = command.clone();
@@ -67,8 +93,11 @@ fn explain(
             let (flag, value) =
                 (text(error, ContextKind::InvalidArg)?, text(error, ContextKind::InvalidValue)?);
             let arg = find(command, flag);
-            let name =
-                arg.and_then(setting).filter(|name| variable(name).is_some_and(|set| set.contains(value)));
+            let is_set = |name: &String| variable(name).is_some_and(|set| set.contains(value));
+            let name = arg.and_then(setting).and_then(|name| {
+                let alias = aliases.named(&name, value).map(str::to_owned);
+                Some(name).filter(is_set).or(alias)
+            });
             let name = name.unwrap_or_else(|| flag.split(' ').next().unwrap_or(flag).to_owned());
             Some(format!("{name}: {value:?} cannot be used: {}", expected(error, arg)))
         }
@@ -231,7 +260,7 @@ mod tests {
             let found = variables.iter().find(|(set, _)| *set == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        explain(&Program::command(), &error, variable).unwrap()
+        explain(&Program::command(), &error, variable, &Aliases::default()).unwrap()
     }
 
     #[test]

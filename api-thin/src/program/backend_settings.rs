@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
-use jobs::plan::Plans;
+use jobs::plan::{InvalidPlans, Limits, Plans, Quota};
 use jobs::queue::{Queue, QueueConfig};
 use jobs::redis::RedisAddress;
 use secrecy::SecretString;
@@ -188,15 +188,32 @@ pub fn shard_count() -> RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=QueueConfig::MOST_SHARDS.into())
 }
 
-/// Which plans there are: the same for API and workers.
-#[derive(Debug, Clone, Default, Args)]
+/// Which plans there are, and which of them newcomers get: the same for API and workers.
+#[derive(Debug, Clone, Args)]
 pub struct PlanSettings {
-    /// TOML file with a table [plan.NAME] for each plan. Without it there are free, pro, enterprise, and standard,
-    /// which
-    /// has no limits.
+    /// TOML file with a table [plan.NAME] for each plan. Without it there are free, pro and enterprise, and always
+    /// standard, which has no limits.
     #[arg(long = "plans", env = "TENANTRY_PLANS", value_name = "FILE")]
     pub plans_file: Option<PathBuf>,
+    /// The plan of tenants that sign up, are made without naming one, or come to be by `TENANTRY_AUTO_PROVISION`.
+    #[arg(long, env = "TENANTRY_DEFAULT_PLAN", default_value = "free", value_name = "PLAN")]
+    pub default_plan: String,
+    /// How many members a tenant of that plan may have, in place of what the plan says; 0 is no limit.
+    #[arg(long, env = "TENANTRY_DEFAULT_MAX_MEMBERS", value_name = "COUNT")]
+    pub default_max_members: Option<u64>,
+    /// How many GB (of 10^9 bytes) a tenant of that plan may store, in place of what the plan says; 0 is no limit.
+    #[arg(long, env = "TENANTRY_DEFAULT_MAX_STORAGE_GB", value_name = "GB", value_parser = clap::value_parser!(u64).range(..=MOST_GB))]
+    pub default_max_storage_gb: Option<u64>,
+    /// How many requests of a tenant of that plan are answered in a day, in place of what the plan says; 0 is no limit.
+    #[arg(long, env = "TENANTRY_DEFAULT_MAX_CALLS_PER_DAY", value_name = "COUNT")]
+    pub default_max_calls_per_day: Option<u64>,
 }
+
+const MAX_MEMBERS: &str = "TENANTRY_DEFAULT_MAX_MEMBERS";
+const MAX_CALLS: &str = "TENANTRY_DEFAULT_MAX_CALLS_PER_DAY";
+const GB: u64 = 1_000_000_000;
+/// As many as a quota may have.
+const MOST_GB: u64 = Quota::StorageBytes.most() / GB;
 
 impl PlanSettings {
     /// Reads the plans.
@@ -204,10 +221,26 @@ impl PlanSettings {
     /// # Errors
     /// When the file cannot be read or a plan in it cannot be used. The error names the setting and the file.
     pub fn plans(&self) -> Result<Plans, InvalidConfig> {
-        let Some(path) = &self.plans_file else { return Ok(Plans::default()) };
-        Plans::load(path).map_err(|error| {
-            let problem = format!("{}: {}", path.display(), jobs::error::sentence(&error));
-            InvalidConfig::new(Plans::SETTING, problem)
+        let plans = match &self.plans_file {
+            None => Plans::default(),
+            Some(path) => Plans::load(path).map_err(|error| {
+                let problem = format!("{}: {}", path.display(), jobs::error::sentence(&error));
+                InvalidConfig::new(Plans::SETTING, problem)
+            })?,
+        };
+        let limits = Limits {
+            members: self.default_max_members,
+            storage_bytes: self.default_max_storage_gb.map(|gb| gb * GB),
+            api_calls_per_day: self.default_max_calls_per_day,
+            ..Limits::default()
+        };
+        plans.with_newcomers(&self.default_plan, &limits).map_err(|error| {
+            let setting = match &error {
+                InvalidPlans::Limit { limit, .. } if limit.field == Quota::Members.as_str() => MAX_MEMBERS,
+                InvalidPlans::Limit { .. } => MAX_CALLS,
+                _ => Plans::NEWCOMERS_SETTING,
+            };
+            InvalidConfig::new(setting, jobs::error::sentence(&error))
         })
     }
 }

@@ -15,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use super::aliases::tell_of_aliases;
 use super::arguments::{SETTINGS_TARGET, warn_of_unknown_variables};
 #[cfg(feature = "otlp")]
 use super::traces;
@@ -230,12 +231,13 @@ pub fn start_log(filter: &str) {
             "{SETTING}={text} is not used: {error}; write levels such as info or warn,worker=debug"
         );
     }
+    tell_of_aliases();
     warn_of_unknown_variables();
 }
 
-/// Adds warnings about settings to any filter.
+/// Adds what is said of settings to any filter.
 fn usual(filter: &str) -> EnvFilter {
-    EnvFilter::new(format!("{filter},{SETTINGS_TARGET}=warn"))
+    EnvFilter::new(format!("{filter},{SETTINGS_TARGET}=info"))
 }
 
 /// The standard hook writes to standard error itself, and so waits for a reader that takes nothing.

@@ -10,6 +10,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::aliases::alias_of;
 use super::console::{flush, say};
 use crate::config::InvalidConfig;
 
@@ -31,7 +32,10 @@ impl Ending {
     /// One line with everything that caused the error, and exit code 1.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
-        Self { text: format!("error: {}", jobs::error::sentence(error.as_ref())), code: FAILURE }
+        let invalid = error.downcast_ref::<InvalidConfig>();
+        let alias = invalid.and_then(|invalid| alias_of(invalid.setting));
+        let alias = alias.map(|alias| format!(" (it is set as {alias})")).unwrap_or_default();
+        Self { text: format!("error: {}{alias}", jobs::error::sentence(error.as_ref())), code: FAILURE }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-use jobs::plan::{Limits as TenantLimits, Quota};
+use jobs::plan::Limits as TenantLimits;
 use jobs::tenant::{
     Actor, Identity, KbId, Permission, Permissions, TenantContext, TenantId, TenantRecord, TenantStatus,
 };
@@ -200,7 +200,7 @@ async fn authorize_member(
         }
         Some(required) => {
             check_ready(record.status)?;
-            let allowed = permissions(app, &member).await?.intersection(member.role.permissions());
+            let allowed = member_permissions(app, &member).await?;
             if !allowed.contains(required) {
                 return Err(Problem::forbidden(required));
             }
@@ -242,24 +242,25 @@ async fn create_or_refuse(app: &ApiState, member: &Member) -> Problem {
     }
     let first = Some((identity.clone(), member.role));
     // Rare and large: boxed, so that the futures of all handlers are not as large.
-    let created = Box::pin(create_by_settings(app, &member.tenant, first)).await;
+    let created = Box::pin(create_by_settings(app, &member.tenant, app.plans().newcomers(), first)).await;
     created.map_or_else(|problem| problem, |()| not_ready())
 }
 
 /// The member's permissions within the reach of their credentials: those that the authenticator read with the
 /// credentials, or else those in the directory.
-async fn permissions(app: &ApiState, member: &Member) -> Result<Permissions, Problem> {
+pub(crate) async fn member_permissions(app: &ApiState, member: &Member) -> Result<Permissions, Problem> {
     let Member { tenant, actor, role, kb, permissions, .. } = member;
-    match permissions {
-        Some(permissions) => Ok(*permissions),
-        None => Ok(app.directory().permissions(tenant, kb.as_ref(), actor, *role).await?),
-    }
+    let permissions = match permissions {
+        Some(permissions) => *permissions,
+        None => app.directory().permissions(tenant, kb.as_ref(), actor, *role).await?,
+    };
+    Ok(permissions.intersection(role.permissions()))
 }
 
 /// A person may have been removed since their token was issued; a key was looked up during authentication.
 async fn check_belongs(app: &ApiState, member: &Member) -> Result<(), Problem> {
     let person = matches!(member.actor, Actor::User(_));
-    if person && permissions(app, member).await? == Permissions::NONE {
+    if person && member_permissions(app, member).await? == Permissions::NONE {
         let detail = "the person of this token is no member of the tenant any more";
         return Err(Problem::new(Code::NoMembership, detail));
     }
@@ -276,8 +277,8 @@ fn note_key_use(app: &ApiState, context: &TenantContext) {
     }
 }
 
-/// Counts the request against the tenant's rate and its calls of the month. With the rate it asks for the room in
-/// `queue`.
+/// Counts the request against the tenant's rate and its calls of the day and month. With the rate it asks for the room
+/// in `queue`.
 async fn count_request(
     parts: &Parts,
     app: &ApiState,
@@ -289,8 +290,8 @@ async fn count_request(
     let asked = app.request_rate().request(app.queue(), (tenant, limits), queue, &parts.extensions, now);
     let room = asked.await?;
     let context = member_context(member, record.epoch, None, Permissions::NONE);
-    let (stores, maximum) = (app.stores().scoped(&context), limits.maximum(Quota::ApiCallsPerMonth));
-    let counted = app.bookkeeper().count_call(&stores, tenant, maximum, now).await;
+    let stores = app.stores().scoped(&context);
+    let counted = app.bookkeeper().count_call(&stores, tenant, limits, now).await;
     counted.map_err(|over| Problem::over_quota(&over, now))?;
     Ok(room)
 }

@@ -10,6 +10,7 @@ mod query;
 mod strict;
 mod tenant_name;
 
+pub(crate) use authorize::member_permissions;
 pub(crate) use body::merge_patch;
 pub use body::{Distinct, Json, MergePatch, OptionalJson, UploadJson};
 pub use caller::{

@@ -3,7 +3,7 @@
 use axum::Json as JsonAnswer;
 use axum::extract::State;
 use axum::response::NoContent;
-use jobs::tenant::{Actor, Identity, KbId, Role, TenantId};
+use jobs::tenant::{Actor, Identity, KbId, Permission, Permissions, Role, TenantId};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::parameters::invalid_field;
 use crate::accounts::{Accounts, Credentials, LoggedIn, Passwords};
-use crate::auth::{Member, OwnTokens, Principal, SuperAdmin};
+use crate::auth::{Member, Principal, SuperAdmin};
 use crate::connections::ClientAddress;
 use crate::problem::{Code, Problem};
-use crate::request::{AuthenticatedCaller, Json};
+use crate::request::{AuthenticatedCaller, Json, member_permissions};
 use crate::state::ApiState;
 
 #[derive(Deserialize, JsonSchema)]
@@ -117,11 +117,16 @@ pub(super) async fn me(
         Actor::User(identity) => app.accounts().memberships(identity).await?,
         _ => Vec::new(),
     };
+    let permissions = match &member {
+        Some(member) => member_permissions(&app, member).await?,
+        None => Permissions::NONE,
+    };
     Ok(JsonAnswer(Me {
         actor,
         operator,
         tenant_id: member.as_ref().map(|member| member.tenant.clone()),
         role: member.as_ref().map(|member| member.role),
+        permissions: permissions.iter().collect(),
         kb_id: member.and_then(|member| member.kb),
         memberships: memberships.into_iter().map(MembershipView::from).collect(),
     }))
@@ -148,12 +153,12 @@ pub(super) struct TokenSet {
 
 impl From<LoggedIn> for TokenSet {
     fn from(logged_in: LoggedIn) -> Self {
-        let LoggedIn { user, tenant, access_token, refresh_token } = logged_in;
+        let LoggedIn { user, tenant, access_token, access_life, refresh_token } = logged_in;
         let (tenant_id, role) = tenant.unzip();
         Self {
             access_token,
             token_type: "Bearer",
-            expires_in: OwnTokens::LIFE.num_seconds(),
+            expires_in: access_life.num_seconds(),
             refresh_token,
             refresh_expires_in: Accounts::SESSION_LIFE.num_seconds(),
             username: user.as_str().to_owned(),
@@ -173,6 +178,8 @@ pub(super) struct Me {
     pub(super) tenant_id: Option<TenantId>,
     /// The role of the credentials in the tenant.
     pub(super) role: Option<Role>,
+    /// What they may do in the tenant now: what the role allows, less what an API key leaves out of it.
+    pub(super) permissions: Vec<Permission>,
     /// The only knowledge base that the credentials reach.
     pub(super) kb_id: Option<KbId>,
     /// Every tenant that they are a member of.

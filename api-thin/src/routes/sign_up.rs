@@ -1,7 +1,6 @@
 //! `/signup`: a person creates a user and a tenant of their own.
 
 use axum::extract::State;
-use jobs::plan::Plans;
 use jobs::tenant::{Subject, TenantId};
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -44,7 +43,7 @@ pub(super) async fn sign_up(
     let username = body.username.parse::<UserName>();
     let username = username.map_err(|error| invalid_field("username", error.to_string()))?;
     Passwords::check(&body.password).map_err(|error| invalid_field("password", error.to_string()))?;
-    let plan = Plans::USUAL.to_owned();
+    let plan = app.plans().newcomers().to_owned();
     check_plan(&app, &plan)?;
     let accounts = app.accounts();
     let throttle = format!("signup:address:{}", who.from);

@@ -6,7 +6,6 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use jobs::envelope::EnqueueOptions;
 use jobs::error::report;
-use jobs::plan::Plans;
 use jobs::queue::{Flow, JobFilter, Kept, PartitionShare, QueueError};
 use jobs::tenant::{TenantId, TenantStatus};
 use jobs::types::DeprovisionTenant;
@@ -36,7 +35,8 @@ pub(super) struct NewTenant {
     /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: String,
-    /// One of `/api/v1/plans`; by default the one that `metadata.plan` names, else `free`.
+    /// One of `/api/v1/plans`; by default the one that `metadata.plan` names, else that of newcomers,
+    /// `TENANTRY_DEFAULT_PLAN`.
     plan: Option<String>,
     /// What people say of it: up to 2,000 characters.
     #[schemars(length(max = 2000))]
@@ -54,12 +54,17 @@ pub(super) async fn create(
     key: IdempotencyKey,
     Json(body): Json<NewTenant>,
 ) -> Result<Secret<Answer<AcceptedTenant>>, Problem> {
-    let request = request(body, who.named_tenant.as_deref(), who.by.to_string())?;
+    let newcomers = app.plans().newcomers();
+    let request = request(body, who.named_tenant.as_deref(), (who.by.to_string(), newcomers))?;
     check_plan(&app, &request.new.plan)?;
     accept_tenant(&app, &who.maker, &key, request).await.map(Secret)
 }
 
-fn request(body: NewTenant, in_header: Option<&str>, by: String) -> Result<TenantRequest, Problem> {
+fn request(
+    body: NewTenant,
+    in_header: Option<&str>,
+    (by, newcomers): (String, &str),
+) -> Result<TenantRequest, Problem> {
     let named = [body.id.as_deref(), body.tenant_id.as_deref(), in_header];
     let id = one_name(named.into_iter().flatten()).map_err(|_| {
         Problem::new(Code::TenantConflict, "the tenant in the body and in X-Tenant-ID must be the same")
@@ -74,7 +79,7 @@ fn request(body: NewTenant, in_header: Option<&str>, by: String) -> Result<Tenan
     {
         return Err(two_plans());
     }
-    let plan = body.plan.as_deref().or(in_metadata).unwrap_or(Plans::USUAL).to_owned();
+    let plan = body.plan.as_deref().or(in_metadata).unwrap_or(newcomers).to_owned();
     let plan = text("plan", plan, 63)?;
     let description = body.description.map(description).transpose()?.unwrap_or_default();
     let new = model::NewTenant { name, plan, description, metadata, created_by: Some(by) };

@@ -118,7 +118,7 @@ pub enum Role {
     Editor,
     /// Reads documents and asks questions.
     Viewer,
-    /// Reads documents only.
+    /// Asks questions only: sees answers, not the documents behind them.
     ViewerReadonly,
 }
 
@@ -130,12 +130,14 @@ impl Role {
     #[must_use]
     pub const fn permissions(self) -> Permissions {
         use Permission::{
-            DocumentCreate, DocumentDelete, DocumentRead, DocumentUpdate, JobManage, KbCreate, QueryRun,
+            DocumentCreate, DocumentDelete, DocumentRead, DocumentUpdate, JobManage, KbCreate, KbDelete,
+            QueryRun,
         };
         match self {
             Self::Admin => Permissions::of(Permission::ALL),
             Self::Editor => Permissions::of(&[
                 KbCreate,
+                KbDelete,
                 DocumentCreate,
                 DocumentUpdate,
                 DocumentDelete,
@@ -144,7 +146,7 @@ impl Role {
                 JobManage,
             ]),
             Self::Viewer => Permissions::of(&[DocumentRead, QueryRun]),
-            Self::ViewerReadonly => Permissions::of(&[DocumentRead]),
+            Self::ViewerReadonly => Permissions::of(&[QueryRun]),
         }
     }
 
@@ -221,6 +223,29 @@ mod tests {
             assert_eq!(permission.as_str().parse(), Ok(*permission));
         }
         assert!("document:*".parse::<Permission>().is_err());
+    }
+
+    /// What the guides that clients are written after promise of each role; `job:manage` is ours alone.
+    #[test]
+    fn each_role_has_the_permissions_of_the_guide() {
+        let listed = |role: Role| -> Vec<&str> {
+            let permissions = role.permissions().iter().map(Permission::as_str);
+            permissions.filter(|permission| *permission != "job:manage").collect()
+        };
+        let editor = [
+            "kb:create",
+            "kb:delete",
+            "document:create",
+            "document:update",
+            "document:delete",
+            "document:read",
+            "query:run",
+        ];
+        let manages = ["tenant:manage", "tenant:manage_members", "tenant:manage_billing"];
+        assert_eq!(listed(Role::Admin), [manages.as_slice(), &editor].concat());
+        assert_eq!(listed(Role::Editor), editor);
+        assert_eq!(listed(Role::Viewer), ["document:read", "query:run"]);
+        assert_eq!(listed(Role::ViewerReadonly), ["query:run"]);
     }
 
     #[test]

@@ -71,7 +71,8 @@ async fn permissions_that_the_role_lacks_are_refused_and_named() {
     for (role, permissions, lacking) in [
         ("VIEWER", json!(["document:create", "document:read"]), "document:create"),
         ("EDITOR", json!(["document:create", "tenant:manage"]), "tenant:manage"),
-        ("VIEWER_READONLY", json!(["query:run"]), "query:run"),
+        ("VIEWER_READONLY", json!(["query:run", "document:read"]), "document:read"),
+        ("EDITOR", json!(["kb:delete", "tenant:manage_members"]), "tenant:manage_members"),
     ] {
         let body = json!({ "name": "n", "role": role, "permissions": permissions });
         let refused = acme.post("/api-keys", &body).await;

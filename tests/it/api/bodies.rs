@@ -111,7 +111,7 @@ fn limits() -> Value {
         "weight": 2, "cap": 9, "type_caps": { "document.ingest": 3 }, "interval_ms": 1, "burst": 9,
         "backlog_jobs": 900, "backlog_bytes": 9_000_000, "scheduled_jobs": 900, "max_documents": 900,
         "storage_bytes": 9_000_000, "concurrent_queries": 9, "api_calls_per_month": 900_000,
-        "requests_per_minute": 90_000, "kbs": 90, "entities_per_kb": 90_000, "relations_per_kb": 90_000,
+        "api_calls_per_day": 90_000, "requests_per_minute": 90_000, "kbs": 90, "entities_per_kb": 90_000, "relations_per_kb": 90_000,
         "members": 90, "daily_jobs": 90_000, "max_schedules": 90, "max_api_keys": 90,
         "max_webhooks": 90, "idempotency_keys": 90_000, "isolation": "shared",
     })

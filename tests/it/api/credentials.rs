@@ -63,8 +63,8 @@ async fn bad_credentials_are_401() {
 async fn good_credentials_of_every_kind_are_let_in() {
     let api = Api::start().await;
     let acme = api.tenant("acme").await;
-    acme.member(&api, "product:ann", "VIEWER_READONLY").await;
-    let token = Claims::of("acme", "VIEWER_READONLY").token();
+    acme.member(&api, "product:ann", "VIEWER").await;
+    let token = Claims::of("acme", "VIEWER").token();
     assert_eq!(list(&api, |request| request.bearer_auth(&acme.key)).await.status, 200);
     assert_eq!(list(&api, |request| request.header("x-api-key", &acme.key)).await.status, 200);
     assert_eq!(list(&api, |request| request.bearer_auth(&token)).await.status, 200);

@@ -70,9 +70,9 @@ async fn what_cannot_be_used_makes_nothing() {
         let request = acme.anonymous(Method::POST, "/kbs").bearer_auth(claims.token());
         problem(&send(request.json(&json!({ "name": "x" }))).await, 403, "forbidden");
     }
-    let editor = Claims::of("acme", "EDITOR").token();
-    let editor = acme.anonymous(Method::DELETE, "/kbs/default").bearer_auth(editor);
-    problem(&send(editor).await, 403, "forbidden");
+    let viewer = Claims::of("acme", "VIEWER").token();
+    let viewer = acme.anonymous(Method::DELETE, "/kbs/default").bearer_auth(viewer);
+    problem(&send(viewer).await, 403, "forbidden");
     assert_eq!(Written::of(&api, &acme).await, before);
 }
 

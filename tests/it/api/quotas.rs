@@ -107,6 +107,7 @@ async fn usage_shows_what_is_used_of_each_quota() {
     let expected = json!({ "current": 2, "maximum": null, "unit": "jobs", "resets_at": midnight });
     assert_eq!(quotas["daily_jobs"], expected);
     assert_eq!(quotas["kbs"]["current"], 1);
+    assert_eq!(quotas["api_calls_per_day"]["resets_at"], midnight);
     assert_eq!(quotas["api_calls_per_month"]["resets_at"], "2027-02-01T00:00:00Z");
     for quota in Quota::ALL {
         assert!(quotas[quota.as_str()]["current"].is_u64(), "{quota}: {shown}");

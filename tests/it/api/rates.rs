@@ -10,7 +10,8 @@ use tests::api::{Api, ApiOptions, ApiTenant, problem, send};
 use tests::wait::wait_for;
 
 async fn api(redis: Option<&RedisServer>) -> Api {
-    let plans = "[plan.five]\nrequests_per_minute = 5\n[plan.three]\napi_calls_per_month = 3";
+    let plans = "[plan.five]\nrequests_per_minute = 5\n[plan.three]\napi_calls_per_month = 3\n\
+        [plan.daily]\napi_calls_per_day = 3\napi_calls_per_month = 5";
     let plans = Plans::parse(plans).unwrap();
     Api::with(ApiOptions { plans, redis_url: redis.map(RedisServer::url), ..ApiOptions::default() }).await
 }
@@ -117,9 +118,33 @@ async fn the_requests_of_a_month_are_counted_and_none_is_lost_at_the_end() {
     api.stop();
     for (month, calls) in [(january, 3), (february, 1)] {
         let written = async || match acme.stores.catalog().usage(month).await {
-            Ok(usage) if usage.api_calls == calls => Ok(()),
+            Ok(usage) if usage.api_calls.month == calls => Ok(()),
             other => Err(format!("{other:?}")),
         };
         wait_for("the last requests to be written", written).await;
     }
+}
+
+#[tokio::test]
+async fn the_requests_of_a_day_begin_anew_at_midnight_and_count_for_the_month() {
+    let api = api(None).await;
+    let (acme, twin) = (on_plan(&api, "acme", "daily").await, api.tenant("acme-2").await);
+    let replies = join_all((0..10).map(|_| acme.get("/kbs"))).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 3);
+    let refused = acme.get("/kbs").await;
+    problem(&refused, 429, "api_calls_limit_reached");
+    assert_eq!(refused.body()["limit"], "api_calls_per_day");
+    assert_eq!(refused.header("retry-after"), (16 * 3_600).to_string(), "from 08:00 to midnight");
+    assert_eq!(twin.get("/kbs").await.status, 200);
+    wait_for("the requests of the day to be written", async || {
+        let usage = acme.stores.catalog().usage(api.clock.now()).await.unwrap();
+        if usage.api_calls.day == 3 { Ok(()) } else { Err(format!("{usage:?}")) }
+    })
+    .await;
+    api.clock.advance(Duration::from_secs(86_400));
+    assert_eq!(acme.get("/usage").await.body()["quotas"]["api_calls_per_day"]["current"], 1);
+    assert_eq!(acme.get("/kbs").await.status, 200);
+    let refused = acme.get("/kbs").await;
+    problem(&refused, 429, "api_calls_limit_reached");
+    assert_eq!(refused.body()["limit"], "api_calls_per_month", "three of yesterday and two of today");
 }

@@ -159,8 +159,14 @@ impl DevSystem {
     }
 }
 
-/// Settings of other commands, which `dev` ignores.
-const SERVERS: [&str; 3] = ["POSTGRES_URL", "MONGO_URL", "NEO4J_URL"];
+/// Settings of other commands, which `dev` ignores, each with the value that it has here.
+const SERVERS: [(&str, &str); 5] = [
+    ("POSTGRES_URL", ""),
+    ("MONGO_URL", ""),
+    ("NEO4J_URL", ""),
+    ("TENANTRY_DOCUMENTS", "sql"),
+    ("TENANTRY_GRAPH", "sql"),
+];
 
 /// Runs the whole system in this process.
 #[derive(Debug, Args)]
@@ -194,9 +200,10 @@ impl Dev {
         start_log("warn,tenantry=info,worker=info,ingest=info,api_thin=info");
         start_metrics()?;
         let mut stop = StopSignals::listen()?;
-        for name in
-            SERVERS.into_iter().filter(|name| std::env::var_os(name).is_some_and(|url| !url.is_empty()))
-        {
+        let is_set = |(name, here): &(&str, &str)| {
+            std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != *here)
+        };
+        for (name, _) in SERVERS.into_iter().filter(is_set) {
             tracing::warn!(
                 "{name} is not used: `tenantry dev` keeps data in files; `tenantry worker` and `tenantry api` use it"
             );

@@ -23,7 +23,7 @@ struct Kbs {
     frame: Frame,
     rows: Vec<Kb>,
     next: Option<String>,
-    /// Whether the credentials may see data at all: the operator's key may not.
+    /// Whether the credentials may see documents: the operator's key and a `VIEWER_READONLY` may not.
     reads: bool,
 }
 

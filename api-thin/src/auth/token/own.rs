@@ -29,6 +29,8 @@ pub struct Grant<'a> {
     pub session: Uuid,
     /// The tenant and the person's role in it; `None` for a super-admin who acts in none.
     pub tenant: Option<(&'a TenantId, Role)>,
+    /// How long the token is valid.
+    pub life: TimeDelta,
 }
 
 #[derive(Serialize)]
@@ -58,8 +60,6 @@ pub struct OwnTokens {
 }
 
 impl OwnTokens {
-    /// How long a token is valid.
-    pub const LIFE: TimeDelta = TimeDelta::hours(24);
     /// `iss` and `aud` unless they were configured.
     const USUAL_NAME: &'static str = "tenantry";
 
@@ -88,7 +88,7 @@ impl OwnTokens {
             role: grant.tenant.map(|(_, role)| role),
             iat: now.timestamp(),
             nbf: now.timestamp(),
-            exp: (now + Self::LIFE).timestamp(),
+            exp: (now + grant.life).timestamp(),
             jti: Uuid::now_v7(),
             sid: grant.session,
         };
@@ -176,7 +176,8 @@ mod tests {
     fn an_issued_token_says_what_was_granted() {
         let tokens = tokens(TokenNames::default());
         let (tenant, session) = ("acme".parse().unwrap(), Uuid::now_v7());
-        let grant = Grant { user: "ann", session, tenant: Some((&tenant, Role::Viewer)) };
+        let life = TimeDelta::hours(8);
+        let grant = Grant { user: "ann", session, tenant: Some((&tenant, Role::Viewer)), life };
         let claims = tokens.verify(&tokens.issue(&grant, now())).unwrap();
         assert_eq!(
             (claims.sub.as_str(), claims.sid, claims.role),
@@ -184,8 +185,8 @@ mod tests {
         );
         let date = NumericDate::from_s;
         assert_eq!((claims.tenant_id, claims.nbf), (Some(tenant.clone()), Some(date(NOW_S))));
-        assert_eq!(claims.exp, date(NOW_S + 24 * 3_600));
-        let earlier = now() - OwnTokens::LIFE - TimeDelta::seconds(LEEWAY_S);
+        assert_eq!(claims.exp, date(NOW_S + 8 * 3_600));
+        let earlier = now() - life - TimeDelta::seconds(LEEWAY_S);
         assert_eq!(tokens.verify(&tokens.issue(&grant, earlier)), Err(InvalidToken::Expired));
         assert_ne!(tokens.issue(&grant, now()), tokens.issue(&grant, now()), "each has a jti of its own");
     }
@@ -278,7 +279,7 @@ mod tests {
         for aud in [json!("else"), json!(["else"]), json!([]), Value::Null] {
             assert_eq!(with("us".into(), aud.clone()), Err(InvalidToken::Audience), "{aud}");
         }
-        let grant = Grant { user: "ann", session: Uuid::now_v7(), tenant: None };
+        let grant = Grant { user: "ann", session: Uuid::now_v7(), tenant: None, life: TimeDelta::hours(1) };
         assert!(tokens.verify(&tokens.issue(&grant, now())).is_ok(), "what we issue we take");
     }
 }

@@ -90,7 +90,7 @@ pub(crate) struct Create {
     /// What people call it. The id by default.
     #[arg(long)]
     name: Option<String>,
-    /// Its plan. The installation's usual one by default.
+    /// Its plan. By default that of newcomers, `TENANTRY_DEFAULT_PLAN` of the API.
     #[arg(long)]
     plan: Option<String>,
     /// Why: for the audit log.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use jobs::plan::Plans;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -65,12 +66,14 @@ impl Client {
         Self { key: key.into(), ..self.clone() }
     }
 
-    /// Creates a tenant. It is provisioned in the background.
+    /// Creates a tenant, with the plan that has no limits unless it is defined, whatever newcomers get: a demo is for
+    /// seeing things happen. It is provisioned in the background.
     ///
     /// # Errors
     /// When the API does not answer or rejects the request.
     pub async fn tenant_create(&self, id: &str) -> anyhow::Result<Created> {
-        let request = self.request(Method::POST, "/api/v1/tenants").json(&json!({ "id": id, "name": id }));
+        let body = json!({ "id": id, "name": id, "plan": Plans::USUAL });
+        let request = self.request(Method::POST, "/api/v1/tenants").json(&body);
         let answer = request.send().await?.error_for_status()?;
         Ok(answer.json().await?)
     }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use api_thin::program::{StopSignals, listen_address, print, say, start_log};
-use api_thin::{ApiRules, SecretSettings};
+use api_thin::program::{PlanSettings, StopSignals, listen_address, print, say, start_log};
+use api_thin::{ApiRules, ApiSettings, InvalidConfig, SecretSettings};
 use clap::Args;
 use futures::FutureExt as _;
 use futures::future::{self, BoxFuture};
@@ -33,7 +33,15 @@ pub(crate) struct Demo {
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS", value_parser = listen_address)]
     listen: SocketAddr,
     #[command(flatten)]
+    secrets: SecretSettings,
+    #[command(flatten)]
+    pool: PoolSettings,
+    #[command(flatten)]
+    plans: PlanSettings,
+    #[command(flatten)]
     extraction: ExtractionSettings,
+    #[command(flatten)]
+    api: ApiSettings,
 }
 
 impl Demo {
@@ -42,10 +50,11 @@ impl Demo {
         let mut stop = StopSignals::listen()?;
         let options = DemoOptions { samples: self.samples.clone(), docs: self.docs.clone() };
         options.check()?;
+        let (plans, api) = (self.plans.plans()?, self.rules()?);
         // A directory of its own, so that a demo always starts empty and leaves nothing behind.
         let data =
             tempfile::Builder::new().prefix("tenantry-demo-").tempdir().context("no temporary directory")?;
-        let started = stop.unless_asked(DevSystem::start(self.dev_options(data.path()))).await;
+        let started = stop.unless_asked(DevSystem::start(self.dev_options(data.path(), plans, api))).await;
         let Some(system) = started else { return Ok(()) };
         let system = system?;
         let operator = Client::new(&system.url(), system.secrets().operator_key.clone());
@@ -78,7 +87,17 @@ impl Demo {
         if summary.ok { Ok(()) } else { bail!("not everything ended as it should: see the table above") }
     }
 
-    fn dev_options(&self, data_dir: &Path) -> DevOptions {
+    /// The settings of the API.
+    fn rules(&self) -> anyhow::Result<ApiRules> {
+        let rules = self.api.rules()?;
+        if rules.resolution.only_tenant.is_some() {
+            let problem = "off leaves one tenant, and the demo shows two: unset it, or use `tenantry dev`";
+            return Err(InvalidConfig::new("TENANTRY_MULTI_TENANT", problem).into());
+        }
+        Ok(rules)
+    }
+
+    fn dev_options(&self, data_dir: &Path, plans: Plans, api: ApiRules) -> DevOptions {
         DevOptions {
             program: "tenantry demo",
             listen: self.listen,
@@ -86,11 +105,11 @@ impl Demo {
             blobs_url: None,
             redis_url: None,
             shards: None,
-            secrets: SecretSettings::default(),
-            pool: PoolSettings::default(),
+            secrets: self.secrets.clone(),
+            pool: self.pool.clone(),
             extraction: self.extraction.clone(),
-            plans: Plans::default(),
-            api: ApiRules::default(),
+            plans,
+            api,
         }
     }
 }

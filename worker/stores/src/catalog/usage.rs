@@ -11,7 +11,7 @@ use jobs::tenant::KbId;
 
 use super::accept::{COUNTED, IDEMPOTENCY_KEPT, is_counted};
 use super::{Catalog, Row, Sql, Tx};
-use crate::model::{self, Bookkeeping, Counter, Derived, OverQuota, Usage};
+use crate::model::{self, ApiCalls, Bookkeeping, Counter, Derived, OverQuota, Usage};
 use crate::ports::StoreResult;
 
 const USAGE: &str = "
@@ -26,7 +26,9 @@ select documents, storage_bytes, derived_bytes,
     coalesce((select amount from usage_counters
               where tenant_id = $1 and counter = 'jobs' and period = $2), 0) as daily_jobs,
     coalesce((select amount from usage_counters
-              where tenant_id = $1 and counter = 'api_calls' and period = $3), 0) as api_calls
+              where tenant_id = $1 and counter = 'api_calls' and period = $2), 0) as calls_of_day,
+    coalesce((select amount from usage_counters
+              where tenant_id = $1 and counter = 'api_calls' and period = $3), 0) as calls_of_month
 from (select count(*) as documents,
           cast(coalesce(sum(size_bytes + kept_bytes
               + text_bytes + graph_bytes + staged_text_bytes + staged_graph_bytes), 0) as bigint) as storage_bytes,
@@ -46,14 +48,15 @@ fn read_usage(row: &Row) -> sqlx::Result<Usage> {
         webhooks: row.number("webhooks")?,
         idempotency_keys: row.number("idempotency_keys")?,
         daily_jobs: row.number("daily_jobs")?,
-        api_calls: row.number("api_calls")?,
+        api_calls: ApiCalls { day: row.number("calls_of_day")?, month: row.number("calls_of_month")? },
     })
 }
 
 impl Catalog {
     /// The tenant's usage: current totals, and the counters of the day and month (UTC) of `now`.
     pub async fn usage(&self, now: DateTime<Utc>) -> StoreResult<Usage> {
-        let select = self.sql(USAGE).bind(Counter::Jobs.period(now)).bind(Counter::ApiCalls.period(now));
+        let select =
+            self.sql(USAGE).bind(Counter::Jobs.period(now)).bind(Counter::ApiCallsOfMonth.period(now));
         self.rows.one("catalog.usage", select.bind(now).bind(now - IDEMPOTENCY_KEPT), read_usage).await
     }
 
@@ -167,24 +170,40 @@ impl Catalog {
         Ok(maximum.map(|maximum| OverQuota { quota: Quota::DailyJobs, current, maximum }))
     }
 
-    /// The requests that were counted in the month (UTC) of `now`, by all processes.
-    pub async fn api_calls(&self, now: DateTime<Utc>) -> StoreResult<u64> {
+    /// The requests that were counted in the day and month (UTC) of `now`, by all processes.
+    pub async fn api_calls(&self, now: DateTime<Utc>) -> StoreResult<ApiCalls> {
         let mut tx = self.rows.read("catalog.api_calls").await?;
-        let total = self.counter(&mut tx, Counter::ApiCalls, now).await?;
+        let total = self.counted_calls(&mut tx, now).await?;
         tx.commit().await?;
         Ok(total)
     }
 
+    async fn counted_calls(&self, tx: &mut Tx, now: DateTime<Utc>) -> StoreResult<ApiCalls> {
+        let day = self.counter(tx, Counter::ApiCallsOfDay, now).await?;
+        Ok(ApiCalls { day, month: self.counter(tx, Counter::ApiCallsOfMonth, now).await? })
+    }
+
     /// Writes what requests left to be written, in one transaction. Returns the total of
     /// [`Catalog::api_calls`] afterwards; `None` when no calls were among it.
-    pub async fn bookkeep(&self, left: &Bookkeeping) -> StoreResult<Option<u64>> {
+    pub async fn bookkeep(&self, left: &Bookkeeping) -> StoreResult<Option<ApiCalls>> {
         let mut tx = self.rows.write("catalog.bookkeep").await?;
         let mut total = None;
         if left.calls > 0 {
-            tx.execute(self.counter_add(Counter::ApiCalls, (left.calls, None), left.at)).await?;
-            total = Some(self.counter(&mut tx, Counter::ApiCalls, left.at).await?);
+            for counter in [Counter::ApiCallsOfMonth, Counter::ApiCallsOfDay] {
+                tx.execute(self.counter_add(counter, (left.calls, None), left.at)).await?;
+            }
+            total = Some(self.counted_calls(&mut tx, left.at).await?);
         }
         let mut changes = Vec::new();
+        // The first requests of a day: no earlier day is asked for any more.
+        if total.is_some_and(|calls: ApiCalls| calls.day == left.calls) {
+            let delete = self.sql(
+                "delete from usage_counters
+                 where tenant_id = $1 and counter = $2 and period < $3 and length(period) = 10",
+            );
+            let counter = Counter::ApiCallsOfDay;
+            changes.push(delete.bind(counter.as_str()).bind(counter.period(left.at)));
+        }
         if !left.keys_used.is_empty() {
             changes.push(self.keys_used(&left.keys_used));
         }

@@ -6,7 +6,7 @@ use jobs::JobId;
 use super::fixture::{Pair, Party};
 use crate::Opened;
 use crate::OutboxRow;
-use crate::model::{Acceptance, Bookkeeping};
+use crate::model::{Acceptance, ApiCalls, Bookkeeping};
 
 /// Puts a job into the tenant's outbox at `now`.
 async fn put(party: &Party, now: DateTime<Utc>) -> OutboxRow {
@@ -58,7 +58,7 @@ pub(super) async fn taken_out(opened: &Opened) {
     assert_eq!(pair.acme.outbox(opened).await, [third.job_id]);
     let delivered = vec![third.job_id, twin.job_id, JobId::generate(pair.now)];
     let left = Bookkeeping { at: pair.now, calls: 2, keys_used: Vec::new(), delivered };
-    assert_eq!(catalog.bookkeep(&left).await.unwrap(), Some(2));
+    assert_eq!(catalog.bookkeep(&left).await.unwrap(), Some(ApiCalls { day: 2, month: 2 }));
     assert_eq!(pair.acme.outbox(opened).await, []);
     assert_eq!(pair.twin.outbox(opened).await, [twin.job_id]);
 }

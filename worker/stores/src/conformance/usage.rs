@@ -7,8 +7,8 @@ use super::fixture::{Pair, Party, now, upload, workspace};
 use super::schedules::schedule;
 use crate::Opened;
 use crate::model::{
-    Acceptance, Accepted, ApiKeyEdit, ApiKeyMade, Bookkeeping, Derived, DocumentCounts, Firing, Idempotency,
-    NewApiKey, NewDocument, NewKb, NewSchedule, OverQuota, Usage,
+    Acceptance, Accepted, ApiCalls, ApiKeyEdit, ApiKeyMade, Bookkeeping, Derived, DocumentCounts, Firing,
+    Idempotency, NewApiKey, NewDocument, NewKb, NewSchedule, OverQuota, Usage,
 };
 
 /// A document of a given size with its job.
@@ -241,19 +241,27 @@ pub(super) async fn api_calls(opened: &Opened) {
     let pair = Pair::new(opened).await;
     let (acme, twin) = (pair.acme.stores.catalog(), pair.twin.stores.catalog());
     let january = "2027-01-31T23:59:59.9Z".parse().unwrap();
+    let earlier = "2027-01-30T12:00:00Z".parse().unwrap();
     let february = "2027-02-01T00:00:00Z".parse().unwrap();
     let add = async |calls, at| {
         let left = Bookkeeping { at, calls, keys_used: Vec::new(), delivered: Vec::new() };
         acme.bookkeep(&left).await.unwrap()
     };
-    assert_eq!(acme.api_calls(january).await.unwrap(), 0);
+    assert_eq!(acme.api_calls(january).await.unwrap(), ApiCalls::default());
     assert_eq!(add(0, january).await, None);
     let adds = join_all((1..=20).map(|more| add(more, january))).await;
-    assert_eq!(adds.into_iter().max(), Some(Some(210)));
-    assert_eq!(acme.api_calls(january).await.unwrap(), 210);
-    assert_eq!(add(1, february).await, Some(1));
-    assert_eq!(acme.usage(january).await.unwrap().api_calls, 210);
-    assert_eq!(twin.api_calls(january).await.unwrap(), 0);
+    let months: Vec<_> = adds.into_iter().map(|calls| calls.unwrap().month).collect();
+    assert_eq!(months.into_iter().max(), Some(210));
+    let of = |day, month| ApiCalls { day, month };
+    assert_eq!(acme.api_calls(january).await.unwrap(), of(210, 210));
+    assert_eq!(add(5, earlier).await, Some(of(5, 215)), "another day of the month");
+    assert_eq!(add(1, february).await, Some(of(1, 1)));
+    assert_eq!(
+        acme.usage(january).await.unwrap().api_calls,
+        of(0, 215),
+        "days are forgotten with the next one"
+    );
+    assert_eq!(twin.api_calls(january).await.unwrap(), of(0, 0));
 }
 
 /// Derived data counts like originals.

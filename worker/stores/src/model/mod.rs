@@ -48,7 +48,7 @@ pub use tenant::{
 pub use throttle::ThrottleRule;
 pub(crate) use throttle::ThrottleState;
 pub use unfinished_job::{QueuedDelivery, UnfinishedJob, UnfinishedKey};
-pub use usage::{Bookkeeping, Derived, Growth, OverQuota, Usage};
+pub use usage::{ApiCalls, Bookkeeping, Derived, Growth, OverQuota, Usage};
 pub(crate) use usage::{Counter, graph_refused, last_refused, storage_refused};
 pub use webhook::{
     AfterAttempt, Attempt, Delivery, DeliveryState, DeliveryToDo, DisabledReason, DueWebhook, NewWebhook,

@@ -28,8 +28,17 @@ pub struct Usage {
     pub idempotency_keys: u64,
     /// Jobs that requests and schedules asked for today (UTC).
     pub daily_jobs: u64,
-    /// Requests that were counted this month (UTC).
-    pub api_calls: u64,
+    /// Requests that were counted, today and this month (UTC).
+    pub api_calls: ApiCalls,
+}
+
+/// Requests that were counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ApiCalls {
+    /// In the day (UTC).
+    pub day: u64,
+    /// In the calendar month (UTC).
+    pub month: u64,
 }
 
 impl Usage {
@@ -123,7 +132,7 @@ fn signed(number: u64) -> i64 {
 /// What requests of a tenant leave to be written after they were answered. None of it is part of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bookkeeping {
-    /// A moment in the month of `calls`.
+    /// A moment in the day of `calls`.
     pub at: DateTime<Utc>,
     /// Requests that were not counted yet.
     pub calls: u64,
@@ -138,8 +147,10 @@ pub struct Bookkeeping {
 pub(crate) enum Counter {
     /// Jobs of requests and schedules, by day.
     Jobs,
-    /// Requests, by month.
-    ApiCalls,
+    /// Requests, by day.
+    ApiCallsOfDay,
+    /// Requests, by month. In tables it has the name of those by day: their periods tell them apart.
+    ApiCallsOfMonth,
 }
 
 impl Counter {
@@ -147,15 +158,15 @@ impl Counter {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Jobs => "jobs",
-            Self::ApiCalls => "api_calls",
+            Self::ApiCallsOfDay | Self::ApiCallsOfMonth => "api_calls",
         }
     }
 
     /// The day or month (UTC) of `now`, as stored.
     pub(crate) fn period(self, now: DateTime<Utc>) -> String {
         let format = match self {
-            Self::Jobs => "%Y-%m-%d",
-            Self::ApiCalls => "%Y-%m",
+            Self::Jobs | Self::ApiCallsOfDay => "%Y-%m-%d",
+            Self::ApiCallsOfMonth => "%Y-%m",
         };
         now.format(format).to_string()
     }
