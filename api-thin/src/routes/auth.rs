@@ -132,6 +132,7 @@ pub(super) async fn me(
 pub(super) struct TokenSet {
     access_token: String,
     /// `Bearer`.
+    #[schemars(with = "super::enumerations::TokenType")]
     token_type: &'static str,
     /// Lifetime of the access token, in seconds.
     expires_in: i64,

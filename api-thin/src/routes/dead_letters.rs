@@ -306,8 +306,10 @@ pub(super) struct KeptRow {
     kind: Option<String>,
     queue: Option<String>,
     /// `interactive` or `bulk`. It comes back in the same.
+    #[schemars(with = "Option<super::enumerations::Lane>")]
     lane: Option<&'static str>,
     /// `high`, `normal`, `low` or `background`.
+    #[schemars(with = "Option<super::enumerations::Priority>")]
     priority: Option<&'static str>,
     created_at: Option<DateTime<Utc>>,
     /// Since when it will not run.
@@ -351,6 +353,7 @@ pub(super) struct KeptPage {
 pub(super) struct KeptView {
     id: JobId,
     /// `discarded` or `quarantined`.
+    #[schemars(with = "super::enumerations::KeptJobState")]
     state: &'static str,
     since: Option<DateTime<Utc>>,
     /// Attempts that were begun and not interrupted.

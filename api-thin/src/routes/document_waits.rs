@@ -24,6 +24,7 @@ pub(super) struct AwaitedJob {
     #[serde(rename = "type")]
     kind: Option<String>,
     /// As of the job; `unknown` when the queue does not answer, or does not have it.
+    #[schemars(with = "super::enumerations::AwaitedJobState")]
     state: String,
     /// How often it failed.
     attempts: u32,

@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Health {
     /// `ok`.
+    #[schemars(with = "super::enumerations::HealthStatus")]
     status: &'static str,
 }
 
@@ -29,6 +30,7 @@ pub(super) struct Health {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Readiness {
     /// `ready`.
+    #[schemars(with = "super::enumerations::ReadyStatus")]
     status: &'static str,
     details: ReadinessDetails,
 }

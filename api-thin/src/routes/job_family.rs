@@ -79,6 +79,7 @@ struct Child {
     id: JobId,
     #[serde(rename = "type")]
     kind: String,
+    #[schemars(with = "super::enumerations::JobState")]
     state: String,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,

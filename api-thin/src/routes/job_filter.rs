@@ -26,10 +26,13 @@ pub(super) struct Filter {
     /// Names of queues.
     queues: Vec<String>,
     /// In the words of the Open Job Spec, such as `available` or `discarded`.
+    #[schemars(with = "Vec<super::enumerations::JobState>")]
     states: Vec<String>,
     /// `high`, `normal`, `low` or `background`.
+    #[schemars(with = "Vec<super::enumerations::Priority>")]
     priorities: Vec<String>,
     /// `interactive` or `bulk`.
+    #[schemars(with = "Option<super::enumerations::Lane>")]
     lane: Option<String>,
     created_before: Option<DateTime<Utc>>,
     created_after: Option<DateTime<Utc>>,

@@ -126,6 +126,7 @@ pub(super) struct Listing {
     /// Only those of one of these priorities, separated by commas: `high`, `normal`, `low`, `background`.
     priority: Option<String>,
     /// Only those of this lane: `interactive` or `bulk`.
+    #[schemars(with = "Option<super::enumerations::Lane>")]
     lane: Option<String>,
     /// Only those of this knowledge base.
     #[schemars(with = "Option<KbId>")]
@@ -216,6 +217,7 @@ pub(super) struct JobView {
     queue: Option<String>,
     /// `interactive` or `bulk`: while interactive jobs of the tenant wait, bulk gets one turn in five. Null for a job
     /// that has left the queue.
+    #[schemars(with = "Option<super::enumerations::Lane>")]
     lane: Option<&'static str>,
     kb_id: Option<KbId>,
     /// The batch whose documents it works on.
@@ -224,6 +226,7 @@ pub(super) struct JobView {
     parent: Option<JobId>,
     /// The trace that it is in, in hexadecimal.
     trace_id: Option<String>,
+    #[schemars(with = "super::enumerations::JobState")]
     state: String,
     /// Attempts that were begun and not interrupted.
     attempt: u32,
@@ -408,10 +411,13 @@ pub(super) struct JobRow {
     #[serde(rename = "type")]
     kind: String,
     queue: String,
+    #[schemars(with = "super::enumerations::JobState")]
     state: &'static str,
     /// `interactive` or `bulk`: while interactive jobs of the tenant wait, bulk gets one turn in five.
+    #[schemars(with = "super::enumerations::Lane")]
     lane: &'static str,
     /// `high`, `normal`, `low` or `background`: among the tenant's jobs of its lane.
+    #[schemars(with = "super::enumerations::Priority")]
     priority: &'static str,
     attempt: u32,
     created_at: DateTime<Utc>,

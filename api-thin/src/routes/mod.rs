@@ -11,6 +11,7 @@ mod dead_letters;
 mod document_deletions;
 mod document_waits;
 mod documents;
+mod enumerations;
 mod events;
 mod graph;
 mod health;

@@ -37,6 +37,7 @@ pub(super) struct FlowView {
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<String>,
     /// `open`, `paused` or `draining`.
+    #[schemars(with = "super::enumerations::FlowState")]
     flow: &'static str,
     /// Whether the queue has the change already. If not, a worker sends it.
     applied: bool,

@@ -43,6 +43,7 @@ pub(super) struct Listing {
     /// `id` (if absent), `name`, `plan` or `created_at`, with a `-` in front for the other direction. Or, most first
     /// and only those that have something in the queue, are held back, worked in the last ten minutes or failed in
     /// the last hour: `waiting`, `active`, `oldest`, `failed`, `worker_time`.
+    #[schemars(with = "Option<super::enumerations::TenantOrder>")]
     sort: Option<String>,
     /// `true`: say what each has in the queue. Always said in orders of the queue.
     #[schemars(with = "Option<bool>")]
@@ -220,6 +221,7 @@ impl Looked {
 struct QueueView {
     /// `idle`: nothing could start; `ready`: the next free worker takes its jobs; `capped`, `limited` (by its rate, or
     /// it rests), `paused` or `suspended`: what waits may not start.
+    #[schemars(with = "super::enumerations::TenantQueueState")]
     state: &'static str,
     /// Since when, as precisely as workers look; null when nothing waits, or no worker has looked yet.
     since: Option<DateTime<Utc>>,

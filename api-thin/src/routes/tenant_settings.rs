@@ -39,6 +39,7 @@ pub(super) struct Change {
     #[schemars(with = "Option<Limits>")]
     limits: Option<Value>,
     /// `active` or `suspended`. For the operator.
+    #[schemars(with = "Option<super::enumerations::ChosenTenantStatus>")]
     status: Option<String>,
 }
 

@@ -29,6 +29,7 @@ pub(super) struct OfWebhook {
 #[schemars(inline)]
 pub(super) struct Asked {
     /// Only those that are `pending`, `queued`, `delivered`, `failed` or `cancelled`.
+    #[schemars(with = "Option<super::enumerations::WebhookDeliveryState>")]
     state: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
@@ -111,6 +112,7 @@ pub(super) struct DeliveryView {
     #[schemars(with = "Option<String>")]
     job_id: Option<JobId>,
     /// `pending` (written down), `queued` (a job delivers it), `delivered`, `failed` or `cancelled`.
+    #[schemars(with = "super::enumerations::WebhookDeliveryState")]
     state: &'static str,
     /// The job that delivers it, or did last.
     #[schemars(with = "Option<String>")]

@@ -287,6 +287,7 @@ pub(super) struct WebhookView {
     disabled_at: Option<DateTime<Utc>>,
     /// Why: `asked`, `gone` (it answered 410), `failing` (no attempt succeeded for five days) or `key_gone` (rotate its
     /// secret, and enable it).
+    #[schemars(with = "Option<super::enumerations::WebhookDisabledReason>")]
     disabled_reason: Option<&'static str>,
     /// Since when no attempt has succeeded; null when the last one did.
     failing_since: Option<DateTime<Utc>>,

@@ -111,7 +111,7 @@ pub(super) struct WorkerView {
 
 /// How some slots of a worker are.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "WorkerSlots")]
+#[schemars(rename = "SlotUse")]
 struct SlotsView {
     /// How many jobs run in them at the same time.
     slots: usize,

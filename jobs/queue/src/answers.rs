@@ -35,6 +35,19 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state there is.
+    pub const ALL: [Self; 9] = [
+        Self::Scheduled,
+        Self::Available,
+        Self::Active,
+        Self::Retryable,
+        Self::Completed,
+        Self::Cancelled,
+        Self::Discarded,
+        Self::Quarantined,
+        Self::Parked,
+    ];
+
     /// The name used in HTTP answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -54,18 +67,7 @@ impl JobState {
     /// The state called `name`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [
-            Self::Scheduled,
-            Self::Available,
-            Self::Active,
-            Self::Retryable,
-            Self::Completed,
-            Self::Cancelled,
-            Self::Discarded,
-            Self::Quarantined,
-            Self::Parked,
-        ];
-        all.into_iter().find(|state| state.as_str() == name)
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 

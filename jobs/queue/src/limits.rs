@@ -133,6 +133,9 @@ pub enum Flow {
 }
 
 impl Flow {
+    /// Every flow there is.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Paused, Self::Draining];
+
     /// Its name in tables and HTTP answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -146,7 +149,7 @@ impl Flow {
     /// The flow of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Open, Self::Paused, Self::Draining].into_iter().find(|flow| flow.as_str() == name)
+        Self::ALL.into_iter().find(|flow| flow.as_str() == name)
     }
 
     pub(super) const fn value(self) -> &'static str {

@@ -65,6 +65,9 @@ pub enum DisabledReason {
 }
 
 impl DisabledReason {
+    /// Every reason there is.
+    pub const ALL: [Self; 4] = [Self::Asked, Self::Gone, Self::Failing, Self::KeyGone];
+
     /// Its name in tables and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -79,9 +82,7 @@ impl DisabledReason {
     /// The reason of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Asked, Self::Gone, Self::Failing, Self::KeyGone]
-            .into_iter()
-            .find(|reason| reason.as_str() == name)
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 }
 
