@@ -1,12 +1,17 @@
 //! The document: what handlers' types say, completed from the table of routes.
 
+use aide::generate::in_context;
 use aide::openapi::{
     Components, HeaderStyle, Info, License, MediaType, OpenApi, Operation, Parameter, ParameterData,
-    ParameterSchemaOrContent, PathStyle, ReferenceOr, Response, SchemaObject, SecurityScheme, StatusCode,
-    Tag,
+    ParameterSchemaOrContent, PathStyle, ReferenceOr, Response, SchemaObject, SecurityScheme, Server,
+    StatusCode, Tag,
 };
+use schemars::generate::Contract;
 use schemars::{Schema, json_schema};
+use serde_json::Value;
 
+use super::operations::header_of;
+use super::schemas::{generator, joined};
 use crate::problem::Problem;
 use crate::routes::{Access, ROUTES, Route, Scope, documented_routes};
 
@@ -17,8 +22,19 @@ pub(super) const API_KEY: &str = "api_key";
 
 /// The API as [OpenAPI 3.1](https://spec.openapis.org/oas/v3.1.0).
 #[must_use]
-pub fn document() -> OpenApi {
-    let mut api = OpenApi { info: info(), tags: tags().into_iter().map(tag).collect(), ..OpenApi::default() };
+pub fn document() -> Value {
+    joined(described(Contract::Deserialize), described(Contract::Serialize))
+}
+
+/// The API with every schema as it is read, or as it is written.
+fn described(contract: Contract) -> Value {
+    in_context(|context| context.schema = generator(contract));
+    let mut api = OpenApi {
+        info: info(),
+        servers: vec![server()],
+        tags: tags().into_iter().map(tag).collect(),
+        ..OpenApi::default()
+    };
     // Only the description is used: these routes have no state to serve requests with.
     let _ = documented_routes().finish_api(&mut api);
     let components = api.components.get_or_insert_with(Components::default);
@@ -26,7 +42,13 @@ pub fn document() -> OpenApi {
     components.security_schemes.insert(API_KEY.to_owned(), ReferenceOr::Item(api_key()));
     components.responses.extend(refusals());
     describe(&mut api);
-    api
+    serde_json::to_value(api).expect("a description is made of texts and numbers")
+}
+
+/// Relative to where the document is read.
+fn server() -> Server {
+    let description = Some("The installation that answers with this description.".to_owned());
+    Server { url: "/".to_owned(), description, ..Server::default() }
 }
 
 fn info() -> Info {
@@ -49,8 +71,55 @@ const DESCRIPTION: &str = "Background jobs for products that serve many customer
     the subdomain or the credentials say which tenant is meant. Every refusal is `application/problem+json` \
     (RFC 9457) with a stable `code`.";
 
+/// Ends the name of a group whose tenant is not in the path.
+const NAMED_ELSEWHERE: &str = ", of the caller's tenant";
+
+/// What is said of each group of operations.
+const GROUPS: &[(&str, &str)] = &[
+    ("home", "What answers here, and where to go on."),
+    ("health", "Whether the process lives and can do its work, and its metrics."),
+    ("docs", "This description."),
+    ("plans", "What tenants may use, by plan."),
+    ("tenants", "Tenants: make, find, show and close them."),
+    ("settings", "A tenant's name, plan, limits and status."),
+    ("skills", "Types of jobs, and whether workers run them."),
+    ("workers", "The worker processes, and whether they claim jobs."),
+    ("auth", "Log-ins, their tokens, and who a caller is."),
+    ("invitations", "Invitations of persons to a tenant."),
+    ("sign up", "A person makes a tenant."),
+    ("usage", "How much of its quotas a tenant uses."),
+    ("activity", "What workers did in the last hour."),
+    ("rag settings", "How documents are read and questions answered."),
+    ("audit", "What was done to steer or administer a tenant."),
+    ("jobs", "Jobs: where they are and what they wait for."),
+    ("cancel", "Cancels jobs."),
+    ("flow", "Pauses, resumes and drains jobs."),
+    ("reschedule", "Gives waiting jobs another time."),
+    ("dead letters", "Jobs that will not run by themselves: look, start again, throw away."),
+    ("events", "What happens, as a stream of server-sent events or as a list."),
+    ("batches", "What one request, or one folder, brought in."),
+    ("members", "The persons of a tenant, and their roles."),
+    ("api keys", "The API keys of a tenant."),
+    ("webhooks", "Endpoints that are told what happens."),
+    ("webhook deliveries", "What became of the events of an endpoint."),
+    ("kbs", "Knowledge bases."),
+    ("documents", "Documents: upload, follow, read again and remove them."),
+    ("chunks", "The pieces of a document, and what was extracted from each."),
+    ("graph", "Entities and relations of a knowledge base."),
+    ("reindex", "Reads every document of a knowledge base again."),
+    ("schedules", "Jobs that are enqueued by the calendar."),
+];
+
 fn tag(name: String) -> Tag {
-    Tag { name, ..Tag::default() }
+    let group = name.strip_suffix(NAMED_ELSEWHERE);
+    let says = GROUPS.iter().find(|(known, _)| *known == group.unwrap_or(&name)).map(|(_, says)| *says);
+    let description = says.map(|says| match group {
+        Some(_) => {
+            format!("{says} The header `X-Tenant-ID`, the subdomain or the credentials name the tenant.")
+        }
+        None => says.to_owned(),
+    });
+    Tag { name, description, ..Tag::default() }
 }
 
 fn bearer() -> SecurityScheme {
@@ -133,7 +202,7 @@ fn who(access: Access) -> Option<String> {
 
 fn tag_of(route: &Route, named_elsewhere: bool) -> String {
     let module = route.operation.split("::").next().unwrap_or_default().replace('_', " ");
-    if named_elsewhere { format!("{module}, of the caller's tenant") } else { module }
+    if named_elsewhere { format!("{module}{NAMED_ELSEWHERE}") } else { module }
 }
 
 /// The groups of operations, in the order of the table; groups with the tenant in the path first.
@@ -223,14 +292,25 @@ const REFUSALS: &[(u16, &str, &str)] = &[
 
 /// The error answers as components.
 pub(super) fn refusals() -> impl Iterator<Item = (String, ReferenceOr<Response>)> {
-    REFUSALS
-        .iter()
-        .map(|(_, name, description)| ((*name).to_owned(), ReferenceOr::Item(problem_response(description))))
+    REFUSALS.iter().map(|(status, name, description)| {
+        ((*name).to_owned(), ReferenceOr::Item(problem_response(*status, description)))
+    })
 }
 
-fn problem_response(description: &str) -> Response {
+fn problem_response(status: u16, description: &str) -> Response {
+    let text = json_schema!({ "type": "string" });
+    let seconds = json_schema!({ "type": "integer", "minimum": 0 });
+    let header = match status {
+        401 => Some(("www-authenticate", "How to send credentials.", text)),
+        429 | 503 => {
+            Some(("retry-after", "After how many seconds to try again, when waiting helps.", seconds))
+        }
+        _ => None,
+    };
+    let headers = header.map(|(name, says, schema)| (name.to_owned(), header_of(says, schema)));
     Response {
         description: description.to_owned(),
+        headers: headers.into_iter().collect(),
         content: content(Problem::MEDIA_TYPE, json_schema!({ "$ref": "#/components/schemas/Problem" })),
         ..Response::default()
     }
@@ -272,9 +352,17 @@ mod tests {
     use super::*;
     use crate::routes::{ROUTES, Scope};
 
-    fn operations() -> BTreeSet<(String, String)> {
+    /// Every operation with its path and its method.
+    fn operations() -> Vec<(String, String, Value)> {
         let api = document();
-        api.operations().map(|(path, method, _)| (method.to_owned(), path.to_owned())).collect()
+        let paths = api["paths"].as_object().unwrap().iter();
+        let methods = paths.flat_map(|(path, item)| {
+            item.as_object()
+                .unwrap()
+                .iter()
+                .map(|(method, operation)| (path.clone(), method.clone(), operation.clone()))
+        });
+        methods.collect()
     }
 
     #[test]
@@ -283,43 +371,47 @@ mod tests {
         for route in ROUTES {
             expected.extend(route.places().into_iter().map(|place| (route.method.to_owned(), place)));
         }
-        assert_eq!(operations(), expected);
+        let described: BTreeSet<_> =
+            operations().into_iter().map(|(path, method, _)| (method, path)).collect();
+        assert_eq!(described, expected);
         assert!(ROUTES.iter().any(|route| route.scope == Scope::Tenant), "the table is empty");
     }
 
     #[test]
     fn every_operation_says_what_it_is_and_what_it_answers() {
-        let api = document();
-        let mut ids = BTreeSet::new();
-        for (path, method, operation) in api.operations() {
+        for (path, method, operation) in operations() {
             let at = format!("{method} {path}");
-            assert!(operation.summary.is_some(), "{at}");
+            assert!(operation["summary"].is_string(), "{at}");
+            let responses =
+                operation["responses"].as_object().unwrap_or_else(|| panic!("{at} answers nothing"));
             assert!(
-                ids.insert(operation.operation_id.clone()),
-                "{at}: {:?} is another's id",
-                operation.operation_id
+                responses.keys().any(|status| status.starts_with('2')),
+                "{at}: no good answer is described"
             );
-            let responses = operation.responses.as_ref().unwrap_or_else(|| panic!("{at} answers nothing"));
-            let good = |status: &aide::openapi::StatusCode| status.to_string().starts_with('2');
-            assert!(responses.responses.keys().any(good), "{at}: no good answer is described");
         }
     }
 
     #[test]
+    fn every_group_says_what_it_is_about() {
+        let silent: Vec<_> = tags().into_iter().map(tag).filter(|tag| tag.description.is_none()).collect();
+        assert!(silent.is_empty(), "GROUPS does not name these: {silent:?}");
+    }
+
+    #[test]
     fn what_may_be_left_out_of_a_query_is_never_null() {
-        let json = serde_json::to_value(document()).unwrap();
+        let json = document();
         let parameters = &json["paths"]["/api/v1/tenants/{tenant}/kbs/{kb}/documents"]["get"]["parameters"];
         let schema = |name: &str| {
             let parameter = parameters.as_array().unwrap().iter().find(|parameter| parameter["name"] == name);
             parameter.unwrap()["schema"].clone()
         };
         assert_eq!(schema("limit")["type"], "integer");
-        assert_eq!(schema("status")["anyOf"].as_array().unwrap().len(), 1);
+        assert_eq!(schema("status")["allOf"].as_array().unwrap().len(), 1);
     }
 
     #[test]
     fn what_refers_to_something_finds_it() {
-        let json = serde_json::to_value(document()).unwrap();
+        let json = document();
         let text = json.to_string();
         let mut found = 0;
         for reference in text.split("\"$ref\":\"#").skip(1) {

@@ -3,5 +3,6 @@
 
 mod document;
 mod operations;
+mod schemas;
 
 pub use document::document;

@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::Value;
 
 use super::document::{content, shape};
+use super::schemas::{NAMED, patch_of};
 use crate::accept::IdempotencyKey;
 use crate::answer::{Answer, Created, Secret, Versioned};
 use crate::audit::AuditReason;
@@ -54,8 +55,10 @@ fn never_null(parameter: &mut Parameter) {
     {
         schema.insert("type".to_owned(), only);
     }
-    if let Some(choices) = schema.ensure_object().get_mut("anyOf").and_then(Value::as_array_mut) {
+    if let Some(Value::Array(mut choices)) = schema.remove("anyOf") {
         choices.retain(|choice| choice["type"] != "null");
+        let word = if choices.len() == 1 { "allOf" } else { "anyOf" };
+        schema.insert(word.to_owned(), choices.into());
     }
 }
 
@@ -81,7 +84,12 @@ impl<T: JsonSchema> OperationInput for OptionalJson<T> {
 
 impl<T: JsonSchema> OperationInput for MergePatch<T> {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
-        Json::<T>::operation_input(context, operation);
+        let whole = context.schema.subschema_for::<T>();
+        let patch = patch_of(context.resolve_schema(&whole));
+        let name = format!("{}Patch", T::schema_name());
+        let schema = Schema::new_ref(format!("{NAMED}{name}"));
+        context.schema.definitions_mut().insert(name, patch.to_value());
+        set_body(context, operation, body("application/json", schema, true));
     }
 }
 
@@ -222,21 +230,23 @@ impl<A: OperationOutput> OperationOutput for Secret<A> {
 const ETAG: (&str, &str) = ("etag", "Its revision, for `If-Match`.");
 
 fn json<T: JsonSchema>(context: &mut GenContext, description: &str, headers: &[(&str, &str)]) -> Response {
+    let text = json_schema!({ "type": "string" });
+    let headers = headers.iter().map(|(name, says)| ((*name).to_owned(), header_of(says, text.clone())));
     Response {
         description: description.to_owned(),
-        headers: headers.iter().map(|(name, says)| ((*name).to_owned(), header_of(says))).collect(),
+        headers: headers.collect(),
         content: content("application/json", context.schema.subschema_for::<T>()),
         ..Response::default()
     }
 }
 
-fn header_of(description: &str) -> ReferenceOr<Header> {
+pub(super) fn header_of(description: &str, schema: Schema) -> ReferenceOr<Header> {
     ReferenceOr::Item(Header {
         description: Some(description.to_owned()),
         style: HeaderStyle::Simple,
         required: false,
         deprecated: None,
-        format: ParameterSchemaOrContent::Schema(shape(json_schema!({ "type": "string" }))),
+        format: ParameterSchemaOrContent::Schema(shape(schema)),
         example: None,
         examples: [].into(),
         extensions: [].into(),
@@ -246,11 +256,20 @@ fn header_of(description: &str) -> ReferenceOr<Header> {
 impl OperationOutput for Document {
     type Inner = Self;
 
-    fn inferred_responses(
-        context: &mut GenContext,
-        operation: &mut Operation,
-    ) -> Vec<(Option<u16>, Response)> {
-        axum::Json::<serde_json::Value>::inferred_responses(context, operation)
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let text = json_schema!({ "type": "string" });
+        let object = json_schema!({ "type": "object", "additionalProperties": true });
+        let schema = json_schema!({
+            "type": "object",
+            "properties": { "openapi": text, "info": object, "paths": object, "components": object },
+            "required": ["openapi", "info", "paths", "components"],
+        });
+        let response = Response {
+            description: "This document.".to_owned(),
+            content: content("application/json", schema),
+            ..Response::default()
+        };
+        vec![(Some(200), response)]
     }
 }
 
@@ -294,10 +313,12 @@ impl OperationOutput for Exposition {
 impl OperationOutput for Page {
     type Inner = Self;
 
-    fn inferred_responses(
-        context: &mut GenContext,
-        operation: &mut Operation,
-    ) -> Vec<(Option<u16>, Response)> {
-        axum::response::Html::<()>::inferred_responses(context, operation)
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let response = Response {
+            description: "A page.".to_owned(),
+            content: content("text/html", json_schema!({ "type": "string" })),
+            ..Response::default()
+        };
+        vec![(Some(200), response)]
     }
 }
