@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test chaos soak fuzz browser picture model bench bench-pages lint fmt services-up services-down clean-data toolchain redis
+.PHONY: help demo dev test chaos soak fuzz clients browser picture model bench bench-pages lint fmt services-up services-down clean-data toolchain redis
 
 SERVICES := docker/services
 # The program with embedded stores alone: no drivers of servers are built, which is most of a first build. Where
@@ -18,9 +18,10 @@ export DOCS
 ONESHOT ?=
 ONESHOT_FLAG := $(if $(filter 1 yes true,$(ONESHOT)),--oneshot)
 
-# Tests with programs that are fetched once: requests made out of the API's description, and a browser.
+# Tests with programs that are fetched once: requests and clients made out of the API's description, and a browser.
 IGNORED = $(SERVICES)/run.sh cargo test --locked --workspace --test it -- --ignored --test-threads 1
 FUZZ = export SCHEMATHESIS=$$($(SERVICES)/schemathesis.sh) EXAMPLES=$(EXAMPLES);
+CLIENTS = export CLIENTS=$$($(SERVICES)/clients.sh);
 BROWSER = export BROWSER=$$($(SERVICES)/browser.sh);
 
 # How many requests `make fuzz` makes up for each operation.
@@ -52,10 +53,14 @@ dev: toolchain $(if $(REDIS_URL),,redis) ## API, worker and scheduler in one pro
 test: lint ## Format, lints, documentation, then all tests on real servers (installed and started if need be)
 	cargo build --locked --workspace --all-targets # with the programs that some tests start and kill
 	@$(SERVICES)/run.sh cargo test --locked --workspace
-	@$(FUZZ) $(BROWSER) $(IGNORED) fuzz:: browser::
+	@$(FUZZ) $(CLIENTS) $(BROWSER) $(IGNORED) fuzz:: clients:: browser::
 
 fuzz: toolchain ## Try the API with requests made out of its own description; EXAMPLES=50 for more of them
 	@$(FUZZ) $(IGNORED) fuzz::
+
+clients: toolchain redis ## Check the API's description, make a Python and a TypeScript client of it, and use both
+	cargo build --locked --workspace --bin tenantry
+	@$(CLIENTS) cargo test --locked --workspace --test it -- --ignored --test-threads 1 clients::
 
 browser: toolchain ## Walk through the dashboard in Chromium, as operator, ADMIN and VIEWER
 	@$(BROWSER) $(IGNORED) browser::

@@ -9,6 +9,7 @@ mod busy_worker;
 mod cancelled;
 mod chaos;
 mod cli;
+mod clients;
 mod fates;
 mod faults;
 mod fence;
