@@ -210,7 +210,7 @@ fn rename(value: &mut Value, differing: &BTreeSet<String>) {
 mod tests {
     use super::*;
 
-    fn description(schemas: Value) -> Value {
+    fn description(schemas: &Value) -> Value {
         let one = json!({ "$ref": "#/components/schemas/Outer" });
         json!({
             "paths": { "/": { "put": { "requestBody": { "schema": one }, "responses": { "200": one } } } },
@@ -226,7 +226,7 @@ mod tests {
         let same = json!({ "type": "string" });
         let sent = json!({ "Outer": outer, "Inner": { "required": [] }, "Same": same, "Unused": same });
         let answered = json!({ "Outer": outer, "Inner": { "required": ["a"] }, "Same": same });
-        let joined = joined(description(sent), description(answered));
+        let joined = joined(description(&sent), description(&answered));
         let schemas = joined["components"]["schemas"].as_object().unwrap();
         let names: Vec<_> = schemas.keys().map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect();
         assert_eq!(names, ["Inner", "InnerInput", "Outer", "OuterInput", "Same"]);
