@@ -36,7 +36,7 @@ pub(super) struct NewTenant {
     /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: String,
-    /// One of `/api/v1/plans`; by default the one that `metadata.plan` names, else `free`.
+    /// One of `/api/v1/plans`; by default the one that `metadata.plan` names, else `standard`.
     plan: Option<String>,
     /// What people say of it: up to 2,000 characters.
     #[schemars(length(max = 2000))]
