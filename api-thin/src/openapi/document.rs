@@ -174,6 +174,9 @@ fn complete(operation: &mut Operation, route: &Route, place: &str) {
     if named_elsewhere {
         operation.parameters.push(tenant_header());
     }
+    if route.takes_kb_from_header() {
+        operation.parameters.push(kb_header());
+    }
     if route.audit.is_logged() {
         operation.parameters.push(reason_header());
     }
@@ -245,6 +248,12 @@ fn tenant_header() -> ReferenceOr<Parameter> {
     let description = "Which tenant is meant, where the credentials do not say so. They must not contradict.";
     let schema = json_schema!({ "$ref": "#/components/schemas/TenantId" });
     let parameter_data = parameter("X-Tenant-ID", false, Some(description), schema);
+    ReferenceOr::Item(Parameter::Header { parameter_data, style: HeaderStyle::default() })
+}
+
+fn kb_header() -> ReferenceOr<Parameter> {
+    let schema = json_schema!({ "$ref": "#/components/schemas/KbId" });
+    let parameter_data = parameter("X-KB-ID", true, Some("Which knowledge base is meant."), schema);
     ReferenceOr::Item(Parameter::Header { parameter_data, style: HeaderStyle::default() })
 }
 

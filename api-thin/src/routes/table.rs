@@ -48,6 +48,12 @@ impl Route {
         self.scope.prefixes().iter().any(|prefix| path.strip_prefix(prefix) == Some(self.path))
     }
 
+    /// Whether the header `X-KB-ID` says which knowledge base is meant, because the path does not.
+    #[must_use]
+    pub fn takes_kb_from_header(&self) -> bool {
+        self.path.starts_with("/documents")
+    }
+
     /// The id of the operation in the description of the API, and of the action in the audit log.
     #[must_use]
     pub fn operation_id(&self) -> String {
@@ -370,9 +376,6 @@ routes! {
         post "/kbs/{kb}/documents" => documents::upload_files, may::<CreateDocuments>(), Exempt(OWN_WORK);
         /// Upload a document as text
         post "/kbs/{kb}/documents/text" => documents::upload_text, may::<CreateDocuments>(), Exempt(OWN_WORK);
-        /// Upload a document as text to the knowledge base that `X-KB-ID` names
-        post "/documents/text" => documents::upload_text, may::<CreateDocuments>(),
-            as "documents::upload_text_to_named_kb", Exempt(OWN_WORK);
         /// Upload documents as texts: all or none are accepted
         post "/kbs/{kb}/documents/batch" => documents::upload_batch, may::<CreateDocuments>(), Exempt(OWN_WORK);
         /// Remove many documents from every store: these, or those in a status
@@ -390,6 +393,23 @@ routes! {
         post "/kbs/{kb}/documents/{document}/retry" => documents::retry, may::<CreateDocuments>(), Logged;
         /// Remove a document from every store
         delete "/kbs/{kb}/documents/{document}" => documents::delete, may::<DeleteDocuments>(), Exempt(OWN_WORK);
+        /// The documents of the knowledge base that `X-KB-ID` names, page by page
+        get "/documents" => documents::list, may::<ReadDocuments>(), as "documents::list_in_named_kb";
+        /// Upload documents as files to the knowledge base that `X-KB-ID` names
+        post "/documents" => documents::upload_files, may::<CreateDocuments>(),
+            as "documents::upload_files_to_named_kb", Exempt(OWN_WORK);
+        /// Upload a document as text to the knowledge base that `X-KB-ID` names
+        post "/documents/text" => documents::upload_text, may::<CreateDocuments>(),
+            as "documents::upload_text_to_named_kb", Exempt(OWN_WORK);
+        /// Upload documents as texts to the knowledge base that `X-KB-ID` names
+        post "/documents/batch" => documents::upload_batch, may::<CreateDocuments>(),
+            as "documents::upload_batch_to_named_kb", Exempt(OWN_WORK);
+        /// A document of the knowledge base that `X-KB-ID` names
+        get "/documents/{document}" => documents::show, may::<ReadDocuments>(),
+            as "documents::show_in_named_kb";
+        /// Remove a document of the knowledge base that `X-KB-ID` names from every store
+        delete "/documents/{document}" => documents::delete, may::<DeleteDocuments>(),
+            as "documents::delete_in_named_kb", Exempt(OWN_WORK);
         /// The chunks of a document, page by page
         get "/kbs/{kb}/documents/{document}/chunks" => chunks::list, may::<ReadDocuments>();
         /// A chunk, and the entities and relations that were extracted from it

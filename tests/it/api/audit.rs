@@ -115,6 +115,10 @@ fn what_changes_something_and_is_not_logged_is_known() {
         "/kbs/{kb}/documents/text",
         "/kbs/{kb}/documents/batch",
         "/kbs/{kb}/documents/{document}",
+        "/documents",
+        "/documents/text",
+        "/documents/batch",
+        "/documents/{document}",
     ];
     assert_eq!(paths, known);
     for route in ROUTES {

@@ -174,7 +174,8 @@ async fn what_cannot_be_used_is_named_with_its_place() {
     for (request, status, code, field, said) in [
         (list("limit=abc"), 400, "invalid_query", "limit", "expected 1 to 1000, not `abc`"),
         (list("limit=0"), 400, "invalid_query", "limit", "expected 1 to 1000, not `0`"),
-        (list("page=2"), 400, "invalid_query", "page", "`page` is not known"),
+        (list("pages=2"), 400, "invalid_query", "pages", "`pages` is not known"),
+        (list("page=2&limit=3"), 400, "invalid_query", "page", "not both"),
         (
             json_body(&acme, BATCH, batch),
             400,

@@ -63,7 +63,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         }
         ("put" | "patch", "/kbs/{kb}") => json!({ "name": "Intruders", "description": "Go away" }),
         ("post", "/kbs/{kb}/documents/text" | "/documents/text") => document(),
-        ("post", "/kbs/{kb}/documents/batch") => json!({ "documents": [document()] }),
+        ("post", "/kbs/{kb}/documents/batch" | "/documents/batch") => json!({ "documents": [document()] }),
         ("post", "/kbs/{kb}/documents/delete") => json!({ "ids": [DocumentId::of_name("secret.md")] }),
         ("post", "/kbs/{kb}/reindex" | "/kbs/{kb}/empty" | "/suspend" | "/resume") => json!({}),
         ("put", "/kbs/{kb}/schedules/{schedule}") => {
@@ -73,6 +73,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "post",
             "/auth/logout"
             | "/kbs/{kb}/documents"
+            | "/documents"
             | "/kbs/{kb}/documents/{document}/retry"
             | "/kbs/{kb}/schedules/{schedule}/pause"
             | "/kbs/{kb}/schedules/{schedule}/resume"

@@ -148,11 +148,11 @@ fn filled(route: &Route, tenant: &str, kb: &str, bait: &Bait) -> String {
 }
 
 pub(super) fn with_body(route: &Route, request: RequestBuilder) -> RequestBuilder {
-    if (route.method, route.path) == ("post", "/kbs/{kb}/documents") {
+    let request = named_kb(route, request);
+    if matches!((route.method, route.path), ("post", "/kbs/{kb}/documents" | "/documents")) {
         let part = reqwest::multipart::Part::bytes(&b"text"[..]).file_name("intruder.md");
         return request.multipart(reqwest::multipart::Form::new().part("file", part));
     }
-    let request = named_kb(route, request);
     match body(route) {
         Some(body) => request.json(&body),
         None => request,
