@@ -319,18 +319,7 @@ async fn a_text_alone_is_a_document_of_the_knowledge_base_in_the_header() {
     assert_eq!(acme.get("/kbs/default").await.body()["document_count"], 0);
 
     let viewer = Guide { bearer: member(&api, &acme, "VIEWER").await, ..named(Some("papers")) };
-    let listed = named(Some("papers")).get("/documents?page=1").await.body();
-    assert_eq!(listed["total"], 2, "{listed}");
-    let id = listed["documents"][0]["id"].as_str().unwrap();
-    let path = format!("/documents/{id}");
-    assert_eq!(named(Some("papers")).get(&path).await.text("/id"), id);
-    problem(&named(Some("default")).get(&path).await, 404, "not_found");
-
     let before = Written::of(&api, &acme).await;
-    for path in ["/documents", path.as_str()] {
-        problem(&named(None).get(path).await, 400, "kb_required");
-    }
-    problem(&named(None).delete(&path).await, 400, "kb_required");
     problem(&named(None).post("/documents/text", &text).await, 400, "kb_required");
     problem(&named(Some("nowhere")).post("/documents/text", &text).await, 404, "not_found");
     problem(&named(Some("papers")).post("/kbs/default/documents/text", &text).await, 400, "kb_conflict");
@@ -343,6 +332,30 @@ async fn a_text_alone_is_a_document_of_the_knowledge_base_in_the_header() {
     let elsewhere = Guide { tenant: Some("acme-2"), ..named(Some("papers")) };
     problem(&elsewhere.post("/documents/text", &text).await, 403, "tenant_mismatch");
     assert_eq!(Written::of(&api, &acme).await, before);
+}
+
+/// So are documents listed, shown and removed.
+#[tokio::test]
+async fn documents_are_found_in_the_knowledge_base_in_the_header() {
+    let api = Api::start().await;
+    let acme = api.tenant("acme").await;
+    acme.kb_make(&api, "papers").await;
+    let named = |kb| Guide { kb, ..Guide::of(&api, &acme) };
+    let batch = json!({ "documents": [{ "text": "one" }, { "text": "two" }] });
+    assert_eq!(named(Some("papers")).post("/documents/batch", &batch).await.status, 202);
+    let listed = named(Some("papers")).get("/documents?page=1").await.body();
+    assert_eq!(listed["total"], 2, "{listed}");
+    assert_eq!(named(Some("default")).get("/documents?page=1").await.body()["total"], 0);
+    let id = listed["documents"][0]["id"].as_str().unwrap();
+    let path = format!("/documents/{id}");
+    assert_eq!(named(Some("papers")).get(&path).await.text("/id"), id);
+    problem(&named(Some("default")).get(&path).await, 404, "not_found");
+    for short in ["/documents", path.as_str()] {
+        problem(&named(None).get(short).await, 400, "kb_required");
+    }
+    problem(&named(None).delete(&path).await, 400, "kb_required");
+    problem(&named(Some("default")).delete(&path).await, 404, "not_found");
+    assert_eq!(named(Some("papers")).delete(&path).await.status, 202);
 }
 
 #[tokio::test]
