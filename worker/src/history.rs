@@ -85,8 +85,8 @@ async fn write_all(stores: Stores, mut entries: mpsc::Receiver<Entry>) {
     }
 }
 
-/// Writes the records of some tenants in one transaction. When that fails, it writes each tenant's alone: what cannot be
-/// written for one tenant must not cost the others their records.
+/// Writes the records of some tenants in one transaction. When that fails, it writes each tenant's alone: what cannot
+/// be written for one tenant must not cost the others their records.
 async fn write(stores: &Stores, part: &[OfTenant]) {
     let Err(error) = insert(stores, part).await else { return };
     tracing::debug!(tenants = part.len(), "writing the history of each alone: {}", report(&error));

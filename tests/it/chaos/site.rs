@@ -200,7 +200,8 @@ impl Site {
         attempts
     }
 
-    /// Checks that at no time more than `most` jobs of a tenant ran; those that ended with their workers are not counted.
+    /// Checks that at no time more than `most` jobs of a tenant ran; those that ended with their workers are not
+    /// counted.
     pub(super) fn assert_at_once(&self, tenant: &TestTenant, most: usize) {
         let mut runs: Vec<(i64, i64, String)> = Vec::new();
         for (worker, ledger) in self.ledgers.all().into_iter().enumerate() {
