@@ -184,7 +184,7 @@ async fn what_cannot_be_used_is_named_with_its_place() {
             "expected a string, not 5",
         ),
         (json_body(&acme, TEXT, b"null"), 400, "invalid_field", "", "expected an object, not null"),
-        (json_body(&acme, TEXT, b"{}"), 400, "invalid_field", "name", "`name` is missing"),
+        (json_body(&acme, TEXT, b"{}"), 400, "invalid_field", "text", "`text` is missing"),
         (json_body(&acme, TEXT, b""), 400, "malformed_json", "", "the body is empty"),
         (packed, 415, "unsupported_content_type", "Content-Encoding", "Content-Encoding: gzip"),
         (typed(TEXT, "text/csv", b"a,b"), 415, "unsupported_content_type", "Content-Type", "text/csv"),

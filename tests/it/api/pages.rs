@@ -92,7 +92,7 @@ async fn knowledge_bases_schedules_and_plans_come_page_by_page() {
     assert_eq!(walk("/kbs", "kbs", "id").await, ["board", "default", "notes", "papers"]);
     assert_eq!(walk("/kbs/default/schedules", "schedules", "name").await, ["nightly", "weekly"]);
     assert!(walk("/plans", "plans", "name").await.len() > 1);
-    for path in ["/kbs?limit=0", "/kbs/default/schedules?limit=1001", "/kbs?page=2"] {
+    for path in ["/kbs?limit=0", "/kbs/default/schedules?limit=1001", "/kbs?page=0", "/kbs?page=2&limit=10"] {
         problem(&acme.get(path).await, 400, "invalid_query");
     }
 }

@@ -21,10 +21,11 @@ pub(crate) enum Command {
     /// none, in the operator's and in those of all tenants. Exits with 1 when something was.
     ///
     /// Each entry has a number and the hash of itself together with that of the entry before. Write down what this
-    /// prints as the head: given with `--head` later, it also shows whether somebody wrote the log anew up to there.
+    /// prints as the head: given later, as in `--head 41:9f86d081884c7d65`, it also shows whether the log was written
+    /// anew up to there.
     #[command(after_help = "Examples:
   tenantry audit verify
-  tenantry audit verify --tenant acme --head 41:9f86d081884c7d65…")]
+  tenantry audit verify --tenant acme --output json")]
     Verify(Verify),
 }
 
