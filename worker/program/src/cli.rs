@@ -35,7 +35,7 @@ enum Command {
     /// own.
     Dev(Box<Dev>),
     /// Shows the system at work on sample documents or on a folder of yours.
-    Demo(Demo),
+    Demo(Box<Demo>),
     /// Answers HTTP requests and enqueues what they ask for, against the configured servers.
     Api(Box<ApiCommand>),
     /// Runs jobs, schedules and the outbox relay against the configured servers.
