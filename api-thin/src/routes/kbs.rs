@@ -57,16 +57,13 @@ pub(super) async fn list(
     let catalog = who.stores.catalog();
     let reached = catalog.kbs().await?.into_iter().filter(|kb| who.reaches(Some(&kb.id))).collect();
     let key = |kb: &Kb| kb.id.to_string();
-    let (page, next, numbers) = match numbered {
-        Some(numbered) => {
-            let (page, numbers) = numbered.cut(reached, key);
-            (page, None, Some(numbers))
-        }
-        None => {
-            let paging = Paging { after: asked.after, limit: asked.limit };
-            let (page, next) = paging.cut(reached, key)?;
-            (page, next, None)
-        }
+    let (page, next, numbers) = if let Some(numbered) = numbered {
+        let (page, numbers) = numbered.cut(reached, key);
+        (page, None, Some(numbers))
+    } else {
+        let paging = Paging { after: asked.after, limit: asked.limit };
+        let (page, next) = paging.cut(reached, key)?;
+        (page, next, None)
     };
     let ids: Vec<_> = page.iter().map(|kb| kb.id.clone()).collect();
     let mut statistics = catalog.kb_statistics(&ids).await?;

@@ -213,7 +213,7 @@ async fn for_everybody(app: &ApiState, asked: &Listing) -> Result<NamesPage, Pro
     }
     let filter = TenantFilter { status: Some(TenantStatus::Active), ..TenantFilter::default() };
     let (found, next, numbers) = in_order(app, &filter, BY_ID, asked, asked.numbered()?).await?;
-    let names = found.into_iter().map(|Tenant { id, name, .. }| TenantName {
+    let names = found.into_iter().map(|Tenant { id, name, .. }| Naming {
         tenant_id: id.clone(),
         id,
         tenant_name: name.clone(),
@@ -445,7 +445,8 @@ pub(super) struct TenantPage {
 
 /// How a tenant is called.
 #[derive(Debug, Serialize, JsonSchema)]
-struct TenantName {
+#[schemars(rename = "TenantName")]
+struct Naming {
     id: TenantId,
     /// The same as `id`.
     tenant_id: TenantId,
@@ -458,7 +459,7 @@ struct TenantName {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "TenantNamesPage")]
 pub(super) struct NamesPage {
-    tenants: Vec<TenantName>,
+    tenants: Vec<Naming>,
     /// Where the next page begins; null at the end, and for a page by number.
     next: Option<String>,
     #[serde(flatten)]

@@ -55,7 +55,7 @@ pub(super) struct Change {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TenantDescription")]
-pub(super) struct Description {
+pub(super) struct Replacement {
     /// Display name: 1 to 200 printable characters.
     #[schemars(length(min = 1, max = 200))]
     name: Option<String>,
@@ -73,7 +73,7 @@ pub(super) async fn put(
     State(app): State<ApiState>,
     who: TenantCaller<ManageTenant>,
     if_match: IfMatch,
-    Json(Description { name, description: told, metadata: kept }): Json<Description>,
+    Json(Replacement { name, description: told, metadata: kept }): Json<Replacement>,
 ) -> Result<Versioned<ChangedTenant>, Problem> {
     let change = SettingsChange {
         name: name.map(|name| text("name", name, 200)).transpose()?,

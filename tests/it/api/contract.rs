@@ -305,7 +305,8 @@ async fn a_text_alone_is_a_document_of_the_knowledge_base_in_the_header() {
     let sent = named(Some("papers")).post("/documents/text", &text).await;
     assert_eq!(sent.status, 202, "{sent:?}");
     let name = sent.text("/documents/0/name");
-    assert!(name.starts_with("ada-lovelace-met-") && name.ends_with(".txt"), "{name}");
+    let (stem, extension) = name.rsplit_once('.').unwrap();
+    assert!(stem.starts_with("ada-lovelace-met-") && extension == "txt", "{name}");
     let again = named(Some("papers")).post("/documents/text", &text).await.body()["documents"][0].clone();
     assert_eq!(
         (&again["name"], &again["revision"]),
@@ -314,7 +315,7 @@ async fn a_text_alone_is_a_document_of_the_knowledge_base_in_the_header() {
     );
     let other = json!({ "text": "\u{4f60}\u{597d} <SEP> ../x", "media_type": "text/markdown" });
     let other = named(Some("papers")).post("/tenants/acme/documents/text", &other).await;
-    assert!(other.text("/documents/0/name").ends_with(".md"), "{other:?}");
+    assert_eq!(other.text("/documents/0/name").rsplit_once('.').unwrap().1, "md", "{other:?}");
     assert_eq!(acme.get("/kbs/papers").await.body()["document_count"], 2);
     assert_eq!(acme.get("/kbs/default").await.body()["document_count"], 0);
 
@@ -358,6 +359,9 @@ async fn documents_are_found_in_the_knowledge_base_in_the_header() {
     assert_eq!(named(Some("papers")).delete(&path).await.status, 202);
 }
 
+const NO_PAGES: [&str; 7] =
+    ["page=0", "page=x", "page_size=0", "page_size=1001", "page=1&limit=3", "page_size=3&after=x", "page=-1"];
+
 #[tokio::test]
 async fn lists_come_by_number_too() {
     let api = Api::start().await;
@@ -394,15 +398,7 @@ async fn lists_come_by_number_too() {
         }
         assert_eq!(who.get(&format!("{path}?page_size=2")).await.body()["page"], 1);
         assert_eq!(who.get(&format!("{path}?page=1")).await.body()["page_size"], 100);
-        for bad in [
-            "page=0",
-            "page=x",
-            "page_size=0",
-            "page_size=1001",
-            "page=1&limit=3",
-            "page_size=3&after=x",
-            "page=-1",
-        ] {
+        for bad in NO_PAGES {
             problem(&who.get(&format!("{path}?{bad}")).await, 400, "invalid_query");
         }
         assert_eq!(who.get(path).await.body()["total"], Value::Null, "not by cursor");
