@@ -1,6 +1,6 @@
 //! The operator's audit log, all audit logs as one, and what is too old in any of them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::error::report;
 use uuid::Uuid;
 
@@ -30,6 +30,9 @@ select * from (
     where audit_id >= $1 and audit_id < $2 and ($3 is null or actor = $3) and ($4 is null or action = $4)
     order by audit_id desc limit $5) as of_the_operator
 order by audit_id desc limit $5";
+
+/// By how much the times of entries may differ from their order.
+const SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// Lets one transaction at a time remove entries: two that delete the same rows in another order would deadlock.
 pub(super) async fn lock_removal(tx: &mut Tx) -> StoreResult<()> {
@@ -99,18 +102,19 @@ impl AuditRetention {
         let of_tenants = sql("delete from audit_log where (tenant_id, audit_id) in (
                  select tenant_id, audit_id from audit_log as old where audit_id < $1 and not exists (
                      select 1 from audit_log as kept where kept.tenant_id = old.tenant_id and kept.audit_id >= $1
-                         and kept.number < old.number and kept.number > old.number - 100)
+                         and kept.audit_id < $3 and kept.number < old.number and kept.number > old.number - 100)
                  order by audit_id limit $2)");
         let of_the_operator = sql("delete from operator_audit_log where audit_id in (
                  select audit_id from operator_audit_log as old where audit_id < $1 and not exists (
                      select 1 from operator_audit_log as kept where kept.audit_id >= $1
-                         and kept.number < old.number and kept.number > old.number - 100)
+                         and kept.audit_id < $3 and kept.number < old.number and kept.number > old.number - 100)
                  order by audit_id limit $2)");
         let mut removed = 0;
         for (reader, delete) in [(Reader::Relay, of_tenants), (Reader::Identity, of_the_operator)] {
             let mut tx = self.db.reader(reader).write("audit.remove_old").await?;
             lock_removal(&mut tx).await?;
-            removed += tx.execute(delete.bind(oldest_kept(now)).bind(PRUNED)).await?;
+            let soon = oldest_kept(now + SKEW);
+            removed += tx.execute(delete.bind(oldest_kept(now)).bind(PRUNED).bind(soon)).await?;
             tx.commit().await?;
         }
         Ok(removed)
