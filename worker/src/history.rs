@@ -85,10 +85,17 @@ async fn write_all(stores: Stores, mut entries: mpsc::Receiver<Entry>) {
     }
 }
 
-/// Writes the records of some tenants in one transaction. When that fails, it writes each tenant's alone: what cannot
-/// be written for one tenant must not cost the others their records.
+/// Writes the records of some tenants in one transaction. When that is refused, it writes each tenant's alone: what
+/// cannot be written for one tenant must not cost the others their records.
 async fn write(stores: &Stores, part: &[OfTenant]) {
     let Err(error) = insert(stores, part).await else { return };
+    // A catalog that is away would keep each of the tenants waiting for its deadline.
+    if part.len() == 1 || matches!(error, StoreError::Unavailable { .. }) {
+        let records: usize = part.iter().map(|of| of.records.len()).sum();
+        let tenants = part.len();
+        tracing::warn!(tenants, records, "job history was not written: {}", report(&error));
+        return;
+    }
     tracing::debug!(tenants = part.len(), "writing the history of each alone: {}", report(&error));
     for of in part {
         if let Err(error) = insert(stores, std::slice::from_ref(of)).await {

@@ -127,36 +127,17 @@ pub(super) struct Change {
     description: Option<String>,
 }
 
-/// `PATCH …/kbs/{kb}`: another name, another description.
+/// `PATCH …/kbs/{kb}`, and `PUT` for clients that put: another name, another description. What is left out stays.
 pub(super) async fn rename(
     State(app): State<ApiState>,
     who: KbCaller<CreateKbs>,
     if_match: IfMatch,
     Json(change): Json<Change>,
 ) -> Result<Versioned<KbView>, Problem> {
-    describe(&app, &who, &if_match, change).await
-}
-
-/// `PUT …/kbs/{kb}`: the same, for clients that put. What it leaves out stays.
-pub(super) async fn put(
-    State(app): State<ApiState>,
-    who: KbCaller<CreateKbs>,
-    if_match: IfMatch,
-    Json(change): Json<Change>,
-) -> Result<Versioned<KbView>, Problem> {
-    describe(&app, &who, &if_match, change).await
-}
-
-async fn describe(
-    app: &ApiState,
-    who: &KbCaller<CreateKbs>,
-    if_match: &IfMatch,
-    change: Change,
-) -> Result<Versioned<KbView>, Problem> {
     let name = change.name.map(|name| text("name", name, 200)).transpose()?;
     let told = change.description.map(description).transpose()?;
     for _ in 0..TRIES {
-        let found = now(who).await?;
+        let found = now(&who).await?;
         let expected = if_match.expect(found.revision)?;
         let after = Kb {
             name: name.clone().unwrap_or_else(|| found.name.clone()),
@@ -166,7 +147,7 @@ async fn describe(
             ..found
         };
         if who.stores.catalog().kb_describe(&after).await? {
-            return versioned(who, after).await;
+            return versioned(&who, after).await;
         }
         if expected.is_some() {
             return Err(IfMatch::failed());

@@ -367,7 +367,7 @@ routes! {
         /// Give a knowledge base another name or description
         patch "/kbs/{kb}" => kbs::rename, may::<CreateKbs>(), Logged;
         /// The same, for clients that put
-        put "/kbs/{kb}" => kbs::put, may::<CreateKbs>(), Logged;
+        put "/kbs/{kb}" => kbs::rename, may::<CreateKbs>(), as "kbs::put", Logged;
         /// Close a knowledge base and empty every store of it
         delete "/kbs/{kb}" => kbs::delete, may::<DeleteKbs>(), Logged;
         /// The documents of a knowledge base, page by page
